@@ -1,0 +1,2 @@
+//! The decision alone, without a socket: what the gate costs per request.
+fn main() {}

@@ -1,0 +1,56 @@
+"""wrk, and what it says about a round."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from children import LOCALHOST
+
+SCRIPT = Path(__file__).parent / "wrk" / "load.lua"
+CONNECTIONS = 32
+
+
+class LoadError(Exception):
+    """The load generator failed, or its requests did."""
+
+
+def load(bench, port, path, seconds, token=None, single_use=None):
+    """Drives 127.0.0.1:`port` for `seconds` and returns wrk's summary.
+
+    `token` is sent with each request; `single_use` = (file, first, last) names lines of a file
+    of tokens to be sent once each.
+    """
+    words = [bench.tools["wrk"], "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", SCRIPT]
+    if token is not None:
+        words += ["-H", f"Authorization: Bearer {token}"]
+    words.append(f"http://{LOCALHOST}:{port}{path}")
+    if single_use is not None:
+        words += ["--", *single_use]
+    child = bench.children.start("wrk", words, core=bench.load_core)
+    try:
+        child.wait(timeout=seconds + 15)
+    except subprocess.TimeoutExpired:
+        raise LoadError("wrk did not end in time") from None
+    finally:
+        bench.children.kill(child)
+    return _checked(_summary(child), single_use)
+
+
+def _summary(child):
+    for line in child.log.read_text(errors="replace").splitlines():
+        if line.startswith("SUMMARY "):
+            return json.loads(line.removeprefix("SUMMARY "))
+    raise LoadError(f"wrk ended with status {child.returncode} and without a summary")
+
+
+def _checked(summary, single_use):
+    """A round counts only if every request in it was answered as it should be."""
+    if summary["requests"] == 0:
+        raise LoadError("no request was answered")
+    if summary["refused"] or summary["failed"]:
+        raise LoadError(f"{summary['refused']} answers above 399, {summary['failed']} failed requests")
+    if single_use is not None:
+        _, first, last = single_use
+        if summary["issued"] > last - first + 1:
+            raise LoadError("the list of single-use tokens was too short")
+    return summary

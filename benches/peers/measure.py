@@ -1,0 +1,108 @@
+"""One measurement: start a proxy, prove it works, warm it up, count."""
+
+import time
+
+import proof
+import proxies
+from children import CpuClock, resident_bytes
+from load import CONNECTIONS, LoadError, load
+from machine import core_busy_us
+
+WARM_UP_S = 1
+# Lines of a single-use list that the warm-up may use; the measurement gets the rest.
+WARM_UP_TOKENS = 2000
+# Tokens minted for each second of a round: more than any proxy here verifies on one core.
+TOKENS_PER_SECOND = 25_000
+
+
+def tokens_needed(seconds):
+    """Length of the list of single-use tokens for rounds of `seconds`."""
+    return WARM_UP_TOKENS + TOKENS_PER_SECOND * seconds
+
+
+def measure(bench, row):
+    """CPU time per request of `row`, in a process of its own: no cache outlives a round."""
+    running = row.start(bench)
+    try:
+        _prove(bench, row, running.port)
+        return _count(bench, row, running)
+    finally:
+        bench.children.kill(running.child)
+
+
+def idle_megabytes(bench):
+    """Resident memory of a gateway with default settings that has served nothing yet."""
+    running = proxies.portcullis_idle(bench)
+    try:
+        time.sleep(1)  # "idle" is a state over time: let the start's own work end
+        return resident_bytes(running.child.pid) / 1e6
+    finally:
+        bench.children.kill(running.child)
+
+
+def _prove(bench, row, port):
+    if row.issuer is not None:
+        proof.prove_guards(port, row.path, bench.issuers[row.issuer])
+        return
+    proof.prove_forwards(port, row.path)
+    if row.proxy == "Portcullis":
+        proof.prove_strips(port, row.path)
+
+
+def _count(bench, row, running):
+    first_load, main_load = _loads(bench, row)
+    clock = CpuClock(running.child.pid)
+    warm_up = load(bench, running.port, row.path, WARM_UP_S, **first_load)
+    estimate_us = clock.elapsed_us() / warm_up["requests"]
+
+    seconds = bench.seconds
+    if row.single_use:
+        # Stop before the list does: one core cannot answer more than 1/estimate a second, and
+        # a warmed-up process may be somewhat faster than the estimate.
+        tokens = tokens_needed(bench.seconds) - WARM_UP_TOKENS
+        seconds = min(seconds, max(1, int(0.85 * tokens * estimate_us / 1e6)))
+
+    arrived = bench.upstream.requests()
+    core = core_busy_us(bench.proxy_core)
+    clock = CpuClock(running.child.pid)
+    summary = load(bench, running.port, row.path, seconds, **main_load)
+    cpu_us = clock.elapsed_us()
+    core = core_busy_us(bench.proxy_core) - core
+    arrived = bench.upstream.requests() - arrived - 1  # the second question counted itself
+
+    _check_arrivals(summary["requests"], arrived)
+    wall_us = summary["duration_us"]
+    return {
+        "cpu_us_per_request": cpu_us / summary["requests"],
+        "requests": summary["requests"],
+        "requests_per_second": summary["requests"] * 1e6 / wall_us,
+        "cpu_us": cpu_us,
+        "wall_us": wall_us,
+        # How much of its core the proxy used, and how much strangers used: below 0.9 it was
+        # waiting for the load; above a few hundredths someone else disturbed its caches.
+        "busy": cpu_us / wall_us,
+        "strangers": max(0.0, core - cpu_us) / wall_us,
+        "p50_us": summary["p50_us"],
+        "p99_us": summary["p99_us"],
+    }
+
+
+def _loads(bench, row):
+    """Arguments of the warm-up and of the measured load."""
+    if row.issuer is None:
+        return {}, {}
+    if row.single_use:
+        file, last = bench.single_use(row.issuer), tokens_needed(bench.seconds)
+        return (
+            {"single_use": (file, 1, WARM_UP_TOKENS)},
+            {"single_use": (file, WARM_UP_TOKENS + 1, last)},
+        )
+    token = bench.issuers[row.issuer].token()
+    return {"token": token}, {"token": token}
+
+
+def _check_arrivals(answered, arrived):
+    """Each answer wrk counted must have come from the upstream: a redirect or an answer of the
+    proxy's own would pass for a success. Up to one a connection is on its way when wrk stops."""
+    if not answered <= arrived <= answered + 2 * CONNECTIONS:
+        raise LoadError(f"{answered} requests were answered, but {arrived} reached the upstream")

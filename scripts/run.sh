@@ -1,0 +1,173 @@
+#!/usr/bin/env bash
+# `make run`: a gateway with a small upstream behind it, until Ctrl-C, and commands to try it with.
+#
+# With PORTCULLIS_RUN_CHECK=1 it runs those very commands instead, and fails if one of them does
+# not do what is printed beside it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+PROGRAM=${CARGO_TARGET_DIR:-target}/debug/portcullis
+# As in gateway.yaml.
+GATEWAY=127.0.0.1:8080
+ADMIN=127.0.0.1:9901
+ECHO=127.0.0.1:9001
+READY_TIMEOUT_S=30
+STOP_TIMEOUT_S=10
+
+CHECK=${PORTCULLIS_RUN_CHECK:-}
+# The check must reach this machine's own ports, whatever proxy the environment names.
+export no_proxy=127.0.0.1
+
+declare -A CHILDREN=() # name -> process id
+
+# Calls "$1" for each command to try, with: what it shows, the status that it is answered with
+# (- for none), a text in its output, the command itself.
+commands() {
+    "$1" 'Nobody gets in without a token' 401 credential_absent \
+        "curl -i http://$GATEWAY/orders/7"
+    "$1" 'Make a token that may read orders' - '' \
+        "TOKEN=\$($PROGRAM token --key data/dev-private.pem --issuer https://dev.example --audience orders-api --subject alice --scope orders:read --role clerk)"
+    "$1" 'With it, the upstream answers with what it received: who is calling, and no token' 200 alice \
+        "curl -i -H \"Authorization: Bearer \$TOKEN\" http://$GATEWAY/orders/7"
+    "$1" 'Writing needs the scope orders:write' 403 scope_missing \
+        "curl -i -X POST -H \"Authorization: Bearer \$TOKEN\" http://$GATEWAY/orders/7"
+    "$1" 'A public page needs no token' 200 '' \
+        "curl -i http://$GATEWAY/public/hello"
+    "$1" 'Every decision is counted' - 'slug="scope_missing"' \
+        "curl -s http://$ADMIN/metrics | grep portcullis_decisions_total"
+}
+
+main() {
+    trap stop EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+
+    scripts/install.sh build run
+    say 'building (the first time takes some minutes)'
+    cargo build --locked --bin portcullis
+    make_keys
+
+    local address
+    for address in "$ECHO" "$GATEWAY" "$ADMIN"; do
+        ! answers "$address" || fail "port ${address#*:} is taken by another program: end it, or change the address in gateway.yaml and scripts/run.sh"
+    done
+    start echo echo --address "$ECHO"
+    start gateway serve --config gateway.yaml
+    wait_ready
+
+    if [[ -n $CHECK ]]; then
+        commands try
+        say 'the commands do what they say'
+        return
+    fi
+    printf '\nThe gateway listens on http://%s. Paste these into another terminal, in this directory:\n' "$GATEWAY"
+    commands show
+    printf '\nCtrl-C stops it. What it logs follows.\n\n'
+    trap 'exit 0' INT
+    wait -n || true
+    fail_if_ended
+}
+
+make_keys() {
+    local private=data/dev-private.pem public=data/dev-public.pem
+    [[ -s $private && -s $public ]] && return
+    mkdir -p data
+    rm -f "$private" "$public"
+    "$PROGRAM" keys generate --algorithm ES256 --private-key "$private" --public-key "$public"
+}
+
+# On a terminal the children speak for themselves; a check keeps what they say for a failure.
+start() {
+    local name=$1
+    shift
+    if [[ -n $CHECK ]]; then
+        mkdir -p data
+        "$PROGRAM" "$@" >"data/run-$name.log" 2>&1 </dev/null &
+    else
+        "$PROGRAM" "$@" </dev/null &
+    fi
+    CHILDREN[$name]=$!
+}
+
+wait_ready() {
+    local deadline=$((SECONDS + READY_TIMEOUT_S))
+    until answers "$ECHO" && [[ $(curl -s -m 2 -o /dev/null -w '%{http_code}' "http://$ADMIN/readyz") == 200 ]]; do
+        fail_if_ended
+        ((SECONDS < deadline)) || fail "not ready after $READY_TIMEOUT_S s"
+        sleep 0.1
+    done
+    fail_if_ended
+}
+
+# Whether something takes connections there.
+answers() { (exec 3<>"/dev/tcp/${1%:*}/${1#*:}") 2>/dev/null; }
+
+fail_if_ended() {
+    local name status
+    for name in "${!CHILDREN[@]}"; do
+        kill -0 "${CHILDREN[$name]}" 2>/dev/null && continue
+        status=0
+        wait "${CHILDREN[$name]}" || status=$?
+        fail "the $name ended by itself, with status $status"
+    done
+}
+
+show() {
+    local title=$1 status=$2 command=$4
+    [[ $status == - ]] || title+=" ($status)"
+    printf '\n# %s\n%s\n' "$title" "$command"
+}
+
+# Runs one command as printed. In this shell, so that a variable it sets is there for the next.
+try() {
+    local title=$1 status=$2 text=$3 command=$4 answer=data/run-answer.txt
+    say "$command"
+    eval "$command" >"$answer" 2>"$answer.error" || {
+        cat "$answer" "$answer.error" >&2
+        fail "the command failed: $title"
+    }
+    if [[ $status != - ]] && ! grep -qE "^HTTP/[0-9.]+ $status\b" "$answer"; then
+        cat "$answer" >&2
+        fail "expected status $status: $title"
+    fi
+    if [[ -n $text ]] && ! grep -qF -e "$text" "$answer"; then
+        cat "$answer" >&2
+        fail "expected \"$text\" in the answer: $title"
+    fi
+    rm -f "$answer" "$answer.error"
+}
+
+stop() {
+    local status=$? name deadline=$((SECONDS + STOP_TIMEOUT_S))
+    trap '' INT TERM HUP
+    for name in "${!CHILDREN[@]}"; do kill -TERM "${CHILDREN[$name]}" 2>/dev/null || true; done
+    for name in "${!CHILDREN[@]}"; do
+        while kill -0 "${CHILDREN[$name]}" 2>/dev/null; do
+            if ((SECONDS >= deadline)); then
+                say "the $name did not stop within $STOP_TIMEOUT_S s; killing it"
+                kill -KILL "${CHILDREN[$name]}" 2>/dev/null || true
+                break
+            fi
+            sleep 0.05
+        done
+        wait "${CHILDREN[$name]}" 2>/dev/null || true
+    done
+    exit "$status"
+}
+
+say() { printf 'run: %s\n' "$*" >&2; }
+
+fail() {
+    local log
+    for log in data/run-*.log; do
+        [[ -n $CHECK && -s $log ]] || continue
+        printf -- '--- end of %s\n' "$log" >&2
+        tail -n 15 "$log" >&2
+        echo '---' >&2
+    done
+    say "FAILED: $*"
+    exit 1
+}
+
+main

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# `make test`: every test, then the commands that `make run` prints.
+# Arguments go to `cargo test`; a part of the tests leaves the commands out.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+scripts/install.sh build run test
+
+cargo test --locked "$@"
+[[ $# -gt 0 ]] || PORTCULLIS_RUN_CHECK=1 scripts/run.sh

@@ -1,0 +1,83 @@
+//! The command line: one file for each command.
+
+mod check;
+mod echo;
+mod health;
+mod keys;
+mod serve;
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An API gateway that drops: the speed of stateless tokens, the control of server-side sessions.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve(ConfigFile),
+    /// Compile the configuration and list its routes; public ones are marked.
+    Check(check::Check),
+    /// Make keys.
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Mint a token for development from a key file.
+    Token(token::Mint),
+    /// Run a little upstream that answers with what it received.
+    Echo(echo::Echo),
+    /// Ask a running gateway whether it is ready.
+    Health(health::Health),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration.
+    #[arg(long, default_value = "gateway.yaml", env = "PORTCULLIS_CONFIG")]
+    config: PathBuf,
+}
+
+/// How a command that did not succeed ends.
+#[derive(Debug)]
+enum Failure {
+    /// It could not be done: exit code 1.
+    Failed(String),
+    /// What it was given makes no sense: exit code 2.
+    BadInput(String),
+}
+
+impl Failure {
+    fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs the command that the arguments name.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let done = match arguments.command {
+        Command::Serve(file) => serve::run(file),
+        Command::Check(check) => check.run(),
+        Command::Keys(keys) => keys.run(),
+        Command::Token(mint) => mint.run(),
+        Command::Echo(echo) => echo.run(),
+        Command::Health(health) => health.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed(why)) => {
+            eprintln!("portcullis: {why}");
+            ExitCode::from(1)
+        }
+        Err(Failure::BadInput(why)) => {
+            eprintln!("{why}");
+            ExitCode::from(2)
+        }
+    }
+}

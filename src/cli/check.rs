@@ -1,0 +1,144 @@
+//! `portcullis check`: does it compile, and who may do what?
+
+use clap::Args;
+use serde_json::json;
+
+use super::{ConfigFile, Failure};
+use crate::config::Configuration;
+use crate::gate::credential::Carrier;
+use crate::gate::policy::{Authenticate, Policy};
+use crate::gate::route::{HostPattern, Route, RouteMatch};
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let configuration = Configuration::load(&self.file.config, None)
+            .map_err(|problems| Failure::BadInput(problems.to_string()))?;
+        if !configuration.warnings.list.is_empty() {
+            eprintln!("{}", configuration.warnings);
+        }
+        let rows: Vec<Row> = configuration
+            .gate
+            .routes
+            .routes()
+            .iter()
+            .zip(&configuration.matches)
+            .map(|(route, matching)| Row::new(&configuration, route, matching))
+            .collect();
+        if self.json {
+            let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
+            println!("{}", json!({ "routes": rows }));
+        } else {
+            print_table(&rows);
+            let public = rows.iter().filter(|row| row.public).count();
+            println!(
+                "\n{}: {} routes, {public} of them public",
+                configuration.file.display(),
+                rows.len()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// One route, in words.
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) hosts: String,
+    pub(super) methods: String,
+    pub(super) path: String,
+    pub(super) policy: String,
+    pub(super) upstream: String,
+    pub(super) public: bool,
+}
+
+impl Row {
+    pub(super) fn new(configuration: &Configuration, route: &Route, matching: &RouteMatch) -> Self {
+        let RouteMatch { hosts, path, methods } = matching;
+        let hosts: Vec<_> = hosts
+            .iter()
+            .map(|host| match host {
+                HostPattern::Exact(host) => host.clone(),
+                HostPattern::Below(host) => format!("*.{host}"),
+            })
+            .collect();
+        let methods: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
+        let (policy, public) = match &route.policy {
+            Policy::Public => ("PUBLIC: anybody".to_owned(), true),
+            Policy::Authenticate(rule) => (describe(configuration, rule), false),
+        };
+        let upstream = configuration.upstreams.get(route.upstream);
+        Self {
+            name: route.name.to_string(),
+            hosts: or_any(&hosts.join(" ")),
+            methods: or_any(&methods.join(" ")),
+            path: path.clone(),
+            policy,
+            upstream: upstream
+                .map(|upstream| upstream.settings().name.to_string())
+                .unwrap_or_default(),
+            public,
+        }
+    }
+
+    fn cells(&self) -> [&str; 6] {
+        let Self { name, hosts, methods, path, policy, upstream, public: _ } = self;
+        [name, hosts, methods, path, upstream, policy]
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        let Self { name, hosts, methods, path, policy, upstream, public } = self;
+        json!({
+            "name": name, "hosts": hosts, "methods": methods, "path": path,
+            "policy": policy, "upstream": upstream, "public": public,
+        })
+    }
+}
+
+fn describe(configuration: &Configuration, rule: &Authenticate) -> String {
+    let Authenticate { carriers, issuers, requirement } = rule;
+    let carriers: Vec<_> = carriers.iter().map(|carrier| Carrier::as_str(*carrier)).collect();
+    let issuers: Vec<_> = configuration
+        .issuers()
+        .filter(|issuer| issuers.contains(&issuer.id()))
+        .map(|issuer| &*issuer.rules().name)
+        .collect();
+    let mut text = format!("{} from {}", carriers.join(" or "), issuers.join(" or "));
+    if !requirement.scopes.is_empty() {
+        text.push_str(&format!(", scopes {}", requirement.scopes_text));
+    }
+    if !requirement.any_role.is_empty() {
+        text.push_str(&format!(", role {}", requirement.any_role.join(" or ")));
+    }
+    for rule in &requirement.claims {
+        let accepted: Vec<_> = rule.accepted.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(", claim {} = {}", rule.path, accepted.join(" or ")));
+    }
+    text
+}
+
+fn or_any(text: &str) -> String {
+    if text.is_empty() { "any".to_owned() } else { text.to_owned() }
+}
+
+fn print_table(rows: &[Row]) {
+    let header = ["ROUTE", "HOSTS", "METHODS", "PATH", "UPSTREAM", "POLICY"];
+    let mut lines = vec![header];
+    lines.extend(rows.iter().map(Row::cells));
+    let widths: Vec<usize> = (0..header.len())
+        .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    for line in lines {
+        let cells: Vec<_> =
+            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        println!("{}", cells.join("  ").trim_end());
+    }
+}

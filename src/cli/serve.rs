@@ -1,0 +1,145 @@
+//! `portcullis serve`: start, keep current, stop.
+//!
+//! Two runtimes: requests have one to themselves, and everything else (admin, feeds, reload)
+//! another, so that probes are answered and keys refreshed however busy the gate is.
+
+mod supervisor;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{ConfigFile, Failure};
+use crate::admin::{self, Readiness, View};
+use crate::config::{Configuration, Server};
+use crate::edge::drain::Drain;
+use crate::edge::listener::{self, Bound};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::families::Families;
+use supervisor::Supervisor;
+
+/// How long the last lines of the access log may take to be written.
+const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
+    install_logging();
+    install_crypto_provider();
+    let configuration = Configuration::load(&file.config, None)
+        .map_err(|problems| Failure::BadInput(problems.to_string()))?;
+    let Server { threads, .. } = configuration.server;
+    let families = Arc::new(Families::new().map_err(Failure::failed)?);
+    let log = AccessLog::start(families.log_dropped.clone()).map_err(Failure::failed)?;
+
+    let bound = bind(&configuration)?;
+    let admin_listener = bind_admin(&configuration)?;
+    let certificates = bound.iter().map(Bound::tls).collect();
+
+    let control = runtime("control", 1)?;
+    let edge = runtime("edge", threads)?;
+    let supervisor = Supervisor::new(
+        configuration,
+        certificates,
+        families.clone(),
+        log.clone(),
+        control.handle(),
+    );
+    let supervisor = control.block_on(supervisor);
+
+    let readiness = Arc::new(Readiness::default());
+    let drain = Drain::new();
+    let view = View { configuration: supervisor.view(), families, readiness: readiness.clone() };
+    let in_force = supervisor.view();
+    control.spawn(async move {
+        if let Err(error) = admin::serve(admin_listener, view, std::future::pending()).await {
+            tracing::error!(%error, "the admin listener failed");
+        }
+    });
+    {
+        let _guard = edge.enter();
+        listener::serve(bound, &supervisor.current(), &drain, threads).map_err(Failure::failed)?;
+    }
+    control.spawn(supervisor.run());
+    readiness.ready();
+    tracing::info!("ready");
+
+    control.block_on(async {
+        stop_signal().await?;
+        let grace = in_force.load().server.shutdown_grace;
+        tracing::info!(grace_s = grace.as_secs(), open = drain.open(), "stopping");
+        readiness.stopping();
+        drain.begin();
+        tokio::select! {
+            () = drain.emptied() => tracing::info!("stopped"),
+            () = tokio::time::sleep(grace) => {
+                tracing::warn!(open = drain.open(), "stopped with connections still open");
+            }
+            again = stop_signal() => {
+                again?;
+                tracing::warn!(open = drain.open(), "stopped at once");
+            }
+        }
+        Ok(())
+    })?;
+    log.flush(LOG_FLUSH_TIMEOUT);
+    edge.shutdown_background();
+    control.shutdown_background();
+    Ok(())
+}
+
+/// Both TLS users, Pingora and the HTTP client, take the process's default provider.
+pub(super) fn install_crypto_provider() {
+    // Fails only if one is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn install_logging() {
+    // Pingora tells at `error` what the access log tells better.
+    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,pingora_core=off,pingora_proxy=off,h2=off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
+    Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)
+}
+
+fn bind(configuration: &Configuration) -> Result<Vec<Bound>, Failure> {
+    let mut all = Vec::new();
+    for listener in &configuration.listeners {
+        let bound = Bound::bind(listener).map_err(|error| {
+            Failure::Failed(format!("cannot listen on {}: {error}", listener.address))
+        })?;
+        let protocol = if listener.tls.is_some() { "https" } else { "http" };
+        tracing::info!("listening on {protocol}://{}", bound.address());
+        all.push(bound);
+    }
+    Ok(all)
+}
+
+fn bind_admin(configuration: &Configuration) -> Result<TcpListener, Failure> {
+    let address = configuration.admin.address;
+    let listener = TcpListener::bind(address)
+        .map_err(|error| Failure::Failed(format!("cannot listen on {address}: {error}")))?;
+    let address = listener.local_addr().map_err(Failure::failed)?;
+    tracing::info!("admin on http://{address}");
+    Ok(listener)
+}
+
+async fn stop_signal() -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! Puts configurations in force: the first one, and each that a reload brings.
+//!
+//! The only writer of what is published. A configuration that does not compile, or changes what
+//! cannot change while running, leaves the one in force untouched.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use crate::cli::check::Row;
+use crate::config::Configuration;
+use crate::edge::listener::TlsCell;
+use crate::edge::published::{Current, Published};
+use crate::feed::jwks::JwksFeed;
+use crate::feed::last_good::Shelf;
+use crate::feed::resolver;
+use crate::feed::watch::{self, Fingerprint};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::families::Families;
+
+pub(super) struct Supervisor {
+    view: Arc<ArcSwap<Configuration>>,
+    current: Current,
+    certificates: Vec<TlsCell>,
+    families: Arc<Families>,
+    log: AccessLog,
+    runtime: Handle,
+    feeds: Vec<RunningFeed>,
+    resolver: JoinHandle<()>,
+}
+
+struct RunningFeed {
+    feed: Arc<JwksFeed>,
+    task: JoinHandle<()>,
+}
+
+/// Nothing is left running for a configuration that is no longer in force.
+impl Drop for RunningFeed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Supervisor {
+    /// Puts the first configuration in force.
+    pub(super) async fn new(
+        configuration: Configuration,
+        certificates: Vec<TlsCell>,
+        families: Arc<Families>,
+        log: AccessLog,
+        runtime: &Handle,
+    ) -> Self {
+        let configuration = Arc::new(configuration);
+        let feeds = start_feeds(&configuration, Vec::new(), &families, runtime).await;
+        let resolver = start_resolver(&configuration, runtime).await;
+        announce(&configuration, &families);
+        let published = Published::new(
+            configuration.clone(),
+            families.clone(),
+            &log,
+            feeds.iter().map(|running| running.feed.clone()).collect(),
+        );
+        Self {
+            view: Arc::new(ArcSwap::new(configuration)),
+            current: Current::new(published),
+            certificates,
+            families,
+            log,
+            runtime: runtime.clone(),
+            feeds,
+            resolver,
+        }
+    }
+
+    /// The configuration in force, for those who only read it.
+    pub(super) fn view(&self) -> Arc<ArcSwap<Configuration>> {
+        self.view.clone()
+    }
+
+    /// What requests are served with.
+    pub(super) fn current(&self) -> Current {
+        self.current.clone()
+    }
+
+    /// Reloads on SIGHUP and when a file changes, for ever.
+    pub(super) async fn run(mut self) {
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => {
+                tracing::error!(%error, "cannot listen for SIGHUP; there will be no reload");
+                return;
+            }
+        };
+        let mut files = self.view.load().files.clone();
+        let mut known = Fingerprint::of(&files);
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {}
+                _ = watch::changed(&files, &known) => {}
+            }
+            // Looked at before they are read: what changes in between is noticed next time.
+            known = Fingerprint::of(&files);
+            match self.reload().await {
+                Ok(()) => {
+                    self.families.reloads.with_label_values(&["ok"]).inc();
+                    tracing::info!(generation = self.families.generation.get(), "reloaded");
+                    let current: BTreeSet<PathBuf> = self.view.load().files.clone();
+                    if current != files {
+                        files = current;
+                        known = Fingerprint::of(&files);
+                    }
+                }
+                Err(why) => {
+                    self.families.reloads.with_label_values(&["failed"]).inc();
+                    tracing::error!("not reloaded, the old configuration stays in force:\n{why}");
+                }
+            }
+        }
+    }
+
+    async fn reload(&mut self) -> Result<(), String> {
+        let previous = self.view.load_full();
+        let loaded = {
+            let previous = previous.clone();
+            tokio::task::spawn_blocking(move || {
+                Configuration::load(&previous.file, Some(&previous))
+            })
+        };
+        let configuration = loaded
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|problems| problems.to_string())?;
+        refuse_what_needs_a_restart(&previous, &configuration)?;
+        let configuration = Arc::new(configuration);
+        let running = std::mem::take(&mut self.feeds);
+        self.feeds = start_feeds(&configuration, running, &self.families, &self.runtime).await;
+        self.resolver.abort();
+        self.resolver = start_resolver(&configuration, &self.runtime).await;
+        for (cell, listener) in self.certificates.iter().zip(&configuration.listeners) {
+            cell.publish(listener.tls.clone());
+        }
+        announce(&configuration, &self.families);
+        self.current.publish(Published::new(
+            configuration.clone(),
+            self.families.clone(),
+            &self.log,
+            self.feeds.iter().map(|running| running.feed.clone()).collect(),
+        ));
+        self.view.store(configuration);
+        Ok(())
+    }
+}
+
+fn refuse_what_needs_a_restart(old: &Configuration, new: &Configuration) -> Result<(), String> {
+    let listeners = |configuration: &Configuration| -> Vec<_> {
+        let listeners = configuration.listeners.iter();
+        listeners.map(|listener| (listener.address, listener.tls.is_some())).collect()
+    };
+    let changed = [
+        ("listeners", listeners(old) != listeners(new)),
+        ("admin.address", old.admin.address != new.admin.address),
+        ("server.threads", old.server.threads != new.server.threads),
+    ];
+    let changed: Vec<_> =
+        changed.iter().filter(|(_, changed)| *changed).map(|(field, _)| *field).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{}: {} cannot change while running. Restart the gateway, or undo the change.",
+        new.file.display(),
+        changed.join(" and ")
+    ))
+}
+
+/// Feeds for the configuration: those that go on, and new ones, which have fetched once (or
+/// failed to) when this returns, so that nobody is told to wait for keys that are to be had.
+async fn start_feeds(
+    configuration: &Configuration,
+    running: Vec<RunningFeed>,
+    families: &Arc<Families>,
+    runtime: &Handle,
+) -> Vec<RunningFeed> {
+    let mut running = running;
+    let mut feeds = Vec::new();
+    let mut fresh = Vec::new();
+    for spec in &configuration.key_feeds {
+        let same = |running: &RunningFeed| Arc::ptr_eq(&running.feed.spec().cell, &spec.cell);
+        if let Some(position) = running.iter().position(same) {
+            feeds.push(running.swap_remove(position));
+            continue;
+        }
+        let shelf = Shelf::below(&configuration.data_directory);
+        let feed = JwksFeed::new(spec.clone(), shelf, families.clone(), runtime.clone());
+        feed.start_from_last_good();
+        let primed = feed.clone();
+        fresh.push(runtime.spawn(async move { primed.prime().await }));
+        feeds.push(RunningFeed { task: runtime.spawn(feed.clone().run()), feed });
+    }
+    for primed in fresh {
+        // Bounded by the fetch's own timeout.
+        let _ = primed.await;
+    }
+    feeds
+}
+
+async fn start_resolver(configuration: &Configuration, runtime: &Handle) -> JoinHandle<()> {
+    let named: Vec<_> =
+        configuration.upstreams.iter().filter(|upstream| upstream.has_names()).cloned().collect();
+    for upstream in &named {
+        if upstream.addresses().is_empty() {
+            resolver::resolve(upstream).await;
+        }
+    }
+    if named.is_empty() {
+        return runtime.spawn(std::future::ready(()));
+    }
+    runtime.spawn(resolver::run(named))
+}
+
+/// Says what nobody should find out by accident: warnings, public routes, dangerous options.
+fn announce(configuration: &Configuration, families: &Families) {
+    if !configuration.warnings.list.is_empty() {
+        tracing::warn!("{}", configuration.warnings);
+    }
+    let routes = configuration.gate.routes.routes().iter().zip(&configuration.matches);
+    for row in routes.map(|(route, matching)| Row::new(configuration, route, matching)) {
+        if row.public {
+            tracing::info!(
+                route = row.name,
+                hosts = row.hosts,
+                methods = row.methods,
+                path = row.path,
+                "a public route: anybody may use it"
+            );
+        }
+    }
+    for (place, option) in &configuration.dangerous {
+        tracing::warn!(place, option, "a dangerous option is in use");
+    }
+    let dangerous = configuration.dangerous.iter().map(|(_, option)| *option);
+    let issuers = configuration.key_feeds.iter().map(|feed| &*feed.issuer);
+    families.publish(dangerous, issuers);
+}

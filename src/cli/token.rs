@@ -1,0 +1,102 @@
+//! `portcullis token`: mint tokens for development.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::Failure;
+use crate::clock;
+use crate::config;
+use crate::issuer::signing::SigningKey;
+
+#[derive(Debug, Args)]
+pub(super) struct Mint {
+    /// A private key in PEM (RSA, EC or Ed25519), or a file with a secret for HS256.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// `iss`.
+    #[arg(long)]
+    issuer: String,
+    /// `aud`; may be given several times.
+    #[arg(long, required = true)]
+    audience: Vec<String>,
+    /// `sub`.
+    #[arg(long)]
+    subject: String,
+    /// `scope`; may be given several times.
+    #[arg(long)]
+    scope: Vec<String>,
+    /// `roles`; may be given several times.
+    #[arg(long)]
+    role: Vec<String>,
+    /// Another claim, as NAME=VALUE; the value is JSON, or else a string.
+    #[arg(long, value_name = "NAME=VALUE")]
+    claim: Vec<String>,
+    /// How long the token is good for.
+    #[arg(long, default_value = "15m")]
+    lifetime: String,
+    /// `kid`.
+    #[arg(long)]
+    kid: Option<String>,
+    /// `typ`.
+    #[arg(long, default_value = "at+jwt", value_name = "TYPE")]
+    r#type: String,
+    /// How many tokens to mint, each with an id of its own.
+    #[arg(long, default_value_t = 1)]
+    count: u32,
+}
+
+impl Mint {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let bytes = std::fs::read(&self.key).map_err(|error| {
+            Failure::Failed(format!("cannot read {}: {error}", self.key.display()))
+        })?;
+        let key = SigningKey::from_file(&bytes, self.kid.clone())
+            .map_err(|error| Failure::Failed(format!("{}: {error}", self.key.display())))?;
+        let mut claims = self.claims()?;
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        for _ in 0..self.count {
+            claims.insert("jti".to_owned(), json!(format!("{:032x}", fastrand::u128(..))));
+            let token = key.sign(&self.r#type, &claims).map_err(Failure::failed)?;
+            writeln!(out, "{token}").map_err(Failure::failed)?;
+        }
+        out.flush().map_err(Failure::failed)
+    }
+
+    fn claims(&self) -> Result<Map<String, Value>, Failure> {
+        let lifetime = config::duration(&self.lifetime).ok_or_else(|| {
+            Failure::BadInput(format!("`{}` is not a duration: write 15m, 1h …", self.lifetime))
+        })?;
+        let issued_at = clock::now();
+        let expires = issued_at.plus(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
+        let mut claims = Map::new();
+        for claim in &self.claim {
+            let (name, value) = claim.split_once('=').ok_or_else(|| {
+                Failure::BadInput(format!("`{claim}` is not a claim: write NAME=VALUE"))
+            })?;
+            let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+            claims.insert(name.to_owned(), value);
+        }
+        let audience = match self.audience.as_slice() {
+            [one] => json!(one),
+            several => json!(several),
+        };
+        let own = [
+            ("iss", json!(self.issuer)),
+            ("aud", audience),
+            ("sub", json!(self.subject)),
+            ("iat", json!(issued_at.as_seconds())),
+            ("exp", json!(expires.as_seconds())),
+        ];
+        claims.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        if !self.scope.is_empty() {
+            claims.insert("scope".to_owned(), json!(self.scope.join(" ")));
+        }
+        if !self.role.is_empty() {
+            claims.insert("roles".to_owned(), json!(self.role));
+        }
+        Ok(claims)
+    }
+}

@@ -1,0 +1,246 @@
+//! COMPILE. `gateway.yaml` → an immutable [`Configuration`], or every reason why not.
+//!
+//! The raw types mirror the file and die here. What leaves this module is complete, consistent and
+//! owes nothing to the text: nothing downstream asks whether a field makes sense.
+
+mod compile;
+mod document;
+mod problem;
+mod raw;
+mod tls;
+pub mod upstream;
+mod values;
+
+pub use values::duration;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use zeroize::Zeroizing;
+
+use crate::gate::Gate;
+use crate::gate::framing::HeadLimits;
+use crate::gate::issuer::Issuer;
+use crate::gate::keys::{Algorithm, KeyCell};
+use crate::gate::route::RouteMatch;
+
+pub use problem::{FieldPath, Problem, Problems, Severity};
+pub use upstream::{Upstream, UpstreamSettings};
+
+/// A compiled configuration.
+#[derive(Debug)]
+pub struct Configuration {
+    /// Where it came from.
+    pub file: PathBuf,
+    /// The decision.
+    pub gate: Gate,
+    /// What each route of the gate matches, for people.
+    pub matches: Vec<RouteMatch>,
+    /// Where routes lead, in the order that routes refer to.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Where clients connect.
+    pub listeners: Vec<Listener>,
+    /// Where operators connect.
+    pub admin: Admin,
+    /// The process.
+    pub server: Server,
+    /// Bounds on what clients may send.
+    pub limits: Limits,
+    /// The access log.
+    pub access_log: AccessLog,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The realm of challenges.
+    pub realm: Box<str>,
+    /// Where things that can be lost without harm are kept.
+    pub data_directory: PathBuf,
+    /// Issuers whose keys are fetched.
+    pub key_feeds: Vec<KeyFeed>,
+    /// Every file that was read; a change to one of them is a change to the configuration.
+    pub files: BTreeSet<PathBuf>,
+    /// Options in use whose name starts with `dangerous_`, with the field that sets them.
+    pub dangerous: Vec<(String, &'static str)>,
+    /// What is allowed but should be known.
+    pub warnings: Problems,
+}
+
+/// One listening socket.
+#[derive(Debug)]
+pub struct Listener {
+    /// The address.
+    pub address: SocketAddr,
+    /// TLS, if it speaks it.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// The admin listener.
+#[derive(Debug)]
+pub struct Admin {
+    /// The address.
+    pub address: SocketAddr,
+    /// The bearer token that it asks for.
+    pub token: Option<Secret>,
+}
+
+/// The process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Threads that serve requests.
+    pub threads: usize,
+    /// How long requests in flight may take to finish once the process is told to stop.
+    pub shutdown_grace: Duration,
+}
+
+/// Bounds on what clients may send and hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The head of a request.
+    pub head: HeadLimits,
+    /// How long the head may take to arrive, from its first byte.
+    pub header_timeout: Duration,
+    /// How long a connection may idle between requests.
+    pub keepalive_timeout: Duration,
+    /// The longest token that is read, in bytes.
+    pub token_bytes_max: usize,
+    /// Open connections.
+    pub connections_max: usize,
+    /// Open connections of one client address.
+    pub connections_per_address_max: Option<usize>,
+}
+
+/// The access log.
+#[derive(Clone, Debug)]
+pub struct AccessLog {
+    /// Whether there is one, and how it is written.
+    pub format: LogFormat,
+    /// How subjects appear in it.
+    pub subject: SubjectInLog,
+    /// Whether queries appear in it.
+    pub query: QueryInLog,
+}
+
+/// How the access log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// One line for people.
+    Text,
+    /// Not at all.
+    Off,
+}
+
+/// How subjects appear in the access log.
+#[derive(Clone, Debug)]
+pub enum SubjectInLog {
+    /// As they are.
+    Plain,
+    /// As a keyed hash, which tells them apart and no more.
+    Hashed(Secret),
+    /// Not at all.
+    Omitted,
+}
+
+/// Whether queries appear in the access log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryInLog {
+    /// With the path.
+    Shown,
+    /// Not at all: queries carry secrets more often than they should.
+    Omitted,
+}
+
+/// An issuer whose keys are fetched from a URL and kept current.
+#[derive(Clone, Debug)]
+pub struct KeyFeed {
+    /// The issuer's name in the configuration.
+    pub issuer: Box<str>,
+    /// Where and how often.
+    pub source: JwksUrl,
+    /// Where the keys go.
+    pub cell: Arc<KeyCell>,
+}
+
+/// Where a key set is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwksUrl {
+    /// The URL of the JWKS.
+    pub url: Box<str>,
+    /// The algorithms that its keys may serve.
+    pub algorithms: Vec<Algorithm>,
+    /// How often it is fetched.
+    pub refresh: Duration,
+    /// How old the last good copy may be and still be believed.
+    pub stale_max: Duration,
+    /// How long one fetch may take.
+    pub timeout: Duration,
+    /// Certificate authorities (PEM) to trust instead of the system's.
+    pub ca_pem: Option<Vec<u8>>,
+}
+
+/// Bytes that are not to be shown and are wiped when dropped.
+#[derive(Clone)]
+pub struct Secret(Arc<Zeroizing<Vec<u8>>>);
+
+impl Secret {
+    fn new(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(Zeroizing::new(bytes)))
+    }
+
+    /// The bytes themselves.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// What a configuration can be compiled from: the file's directory and the environment.
+pub struct Sources<'a> {
+    /// Answers `${NAME}`.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// The configuration in force, whose unchanged parts are taken over by handle.
+    pub previous: Option<&'a Configuration>,
+}
+
+impl Configuration {
+    /// Reads and compiles `file`, with the process environment.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub fn load(file: &Path, previous: Option<&Self>) -> Result<Self, Problems> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            let fact = format!("the file cannot be read: {error}");
+            let remedy = "Name the file with --config, or create it";
+            let problem = document::problem(None, FieldPath::default(), &fact, remedy);
+            Problems::new(file, vec![problem])
+        })?;
+        let environment = |name: &str| std::env::var(name).ok();
+        Self::compile(file, text, &Sources { environment: &environment, previous })
+    }
+
+    /// Compiles `text` as the contents of `file`; relative paths are relative to the file.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub fn compile(file: &Path, text: String, sources: &Sources<'_>) -> Result<Self, Problems> {
+        compile::compile(file, text, sources)
+    }
+
+    /// The issuers of the gate.
+    pub fn issuers(&self) -> impl Iterator<Item = &Arc<Issuer>> {
+        self.gate.issuers.iter()
+    }
+}

@@ -1,0 +1,109 @@
+//! `identity_headers` → which headers the gateway owns.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::Compiler;
+use crate::config::problem::FieldPath;
+use crate::config::raw;
+use crate::gate::forward::{IdentityTemplate, OwnedNames};
+
+/// Headers that carry a connection, a frame, a credential or what the gateway itself forwards
+/// (RFC 9110 §7.6.1, RFC 9112 §6): an identity in one of them would break or be broken.
+const RESERVED: [&str; 30] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "origin",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "set-cookie",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-request-id",
+];
+
+impl Compiler<'_> {
+    pub(super) fn identity(&mut self, raw: raw::IdentityHeaders) -> Arc<IdentityTemplate> {
+        let field = FieldPath::default().key("identity_headers");
+        let raw::IdentityHeaders { subject, issuer, scopes, roles, session, claims } = raw;
+        let mut taken: Vec<HeaderName> = Vec::new();
+        let mut header = |compiler: &mut Self, text: Option<String>, key: &str, default| {
+            let field = field.key(key);
+            let text = text.unwrap_or_else(|| String::from(default));
+            compiler.identity_header(&text, &field, &mut taken)
+        };
+        let subject = header(self, subject, "subject", "X-Auth-Subject");
+        let issuer = header(self, issuer, "issuer", "X-Auth-Issuer");
+        let scopes = header(self, scopes, "scopes", "X-Auth-Scopes");
+        let roles = header(self, roles, "roles", "X-Auth-Roles");
+        let session = header(self, session, "session", "X-Auth-Session");
+        let claims = self.claim_headers(claims, &field.key("claims"), &mut taken);
+        Arc::new(IdentityTemplate { subject, issuer, scopes, roles, session, claims })
+    }
+
+    fn claim_headers(
+        &mut self,
+        claims: BTreeMap<String, String>,
+        field: &FieldPath,
+        taken: &mut Vec<HeaderName>,
+    ) -> Vec<(Box<str>, HeaderName)> {
+        let mut headers = Vec::new();
+        for (claim, header) in claims {
+            let name = self.identity_header(&header, &field.key(&claim), taken);
+            headers.push((claim.into(), name));
+        }
+        headers
+    }
+
+    /// Returns a placeholder after an error: the configuration is refused, the rest still read.
+    fn identity_header(
+        &mut self,
+        text: &str,
+        field: &FieldPath,
+        taken: &mut Vec<HeaderName>,
+    ) -> HeaderName {
+        let placeholder = HeaderName::from_static("x-invalid");
+        let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
+            let fact = format!("`{text}` is not a header name");
+            self.error::<()>(field, &fact, "Write a name such as X-Auth-Email");
+            return placeholder;
+        };
+        // Compared as the most lenient server would read them.
+        let spelling = OwnedNames::new([&name]);
+        if RESERVED.iter().any(|reserved| spelling.contains(reserved)) {
+            let fact = format!("`{text}` has a meaning of its own in HTTP or for the gateway");
+            self.error::<()>(field, &fact, "Choose a name such as X-Auth-Email");
+            return placeholder;
+        }
+        if taken.iter().any(|taken| spelling.contains(taken.as_str())) {
+            let fact = format!("`{text}` already carries another part of the identity");
+            self.error::<()>(field, &fact, "Choose a name of its own");
+            return placeholder;
+        }
+        taken.push(name.clone());
+        name
+    }
+}

@@ -1,0 +1,383 @@
+//! `issuers` → who may issue tokens, and where their keys come from.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Compiler;
+use crate::config::problem::FieldPath;
+use crate::config::{JwksUrl, KeyFeed, raw};
+use crate::gate::claims::ROLES_POINTER_DEFAULT;
+use crate::gate::forward::IdentityTemplate;
+use crate::gate::issuer::{Issuer, IssuerId, IssuerRules, Issuers, Untyped};
+use crate::gate::keys::{Algorithm, Key, KeyCell, KeySet};
+
+const ALGORITHMS: [(&str, Algorithm); 12] = [
+    ("HS256", Algorithm::HS256),
+    ("HS384", Algorithm::HS384),
+    ("HS512", Algorithm::HS512),
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+];
+
+const KEYS_REMEDY: &str =
+    "Name one of jwks_url, jwks_file, public_key_file, secret_file or secret: ${NAME}";
+
+/// The issuers by name; one that could not be compiled is known, so that routes may name it.
+pub(super) struct CompiledIssuers {
+    by_name: HashMap<String, Option<Arc<Issuer>>>,
+    list: Vec<Arc<Issuer>>,
+}
+
+impl CompiledIssuers {
+    pub(super) fn table(&self) -> Issuers {
+        Issuers::new(self.list.clone())
+    }
+
+    /// `None`: there is none of this name. `Some(None)`: there is, but it is broken.
+    pub(super) fn named(&self, name: &str) -> Option<Option<IssuerId>> {
+        self.by_name.get(name).map(|issuer| issuer.as_ref().map(|issuer| issuer.id()))
+    }
+
+    pub(super) fn ids(&self) -> Vec<IssuerId> {
+        self.list.iter().map(|issuer| issuer.id()).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let mut names: Vec<_> = self.by_name.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names.into_iter()
+    }
+}
+
+/// Where an issuer's keys come from.
+enum KeySource {
+    Fixed(KeySet),
+    Url(JwksUrl),
+}
+
+impl Compiler<'_> {
+    pub(super) fn issuers(
+        &mut self,
+        raw: Vec<raw::Issuer>,
+        identity: &Arc<IdentityTemplate>,
+    ) -> (CompiledIssuers, Vec<KeyFeed>) {
+        let field = FieldPath::default().key("issuers");
+        let at = |index: usize, key| field.index(index).key(key);
+        let names = raw.iter().enumerate().map(|(i, r)| (at(i, "name"), r.name.as_deref()));
+        self.unique(names, "an issuer");
+        let urls = raw.iter().enumerate().map(|(i, r)| (at(i, "issuer"), r.issuer.as_deref()));
+        self.unique(urls, "an issuer for");
+        let mut compiled = CompiledIssuers { by_name: HashMap::new(), list: Vec::new() };
+        let mut feeds = Vec::new();
+        for (index, raw) in raw.into_iter().enumerate() {
+            let name = raw.name.clone();
+            let issuer = self.issuer(raw, &field.index(index), identity, &mut feeds);
+            compiled.list.extend(issuer.clone());
+            compiled.by_name.extend(name.map(|name| (name, issuer)));
+        }
+        (compiled, feeds)
+    }
+
+    fn issuer(
+        &mut self,
+        raw: raw::Issuer,
+        field: &FieldPath,
+        identity: &Arc<IdentityTemplate>,
+        feeds: &mut Vec<KeyFeed>,
+    ) -> Option<Arc<Issuer>> {
+        let raw::Issuer {
+            name,
+            issuer,
+            audiences,
+            algorithms,
+            keys,
+            clock_skew,
+            max_lifetime,
+            token_types,
+            required_claims,
+            roles,
+        } = raw;
+        let name = self.name(name, &field.key("name"));
+        let issuer = self.required(issuer, &field.key("issuer"), "Write the `iss` of its tokens");
+        if audiences.is_empty() {
+            let remedy = "List the `aud` values that mean this service";
+            self.error::<()>(&field.key("audiences"), "no audience is accepted", remedy);
+        }
+        let algorithms = self.algorithms(&algorithms, &field.key("algorithms"));
+        let source = match &algorithms {
+            Some(algorithms) => self.keys(keys, algorithms, field),
+            None => None,
+        };
+        let skew_field = field.key("clock_skew");
+        let clock_skew = self.duration(clock_skew, &skew_field, Duration::from_secs(30));
+        let lifetime_field = field.key("max_lifetime");
+        let lifetime_max = self.duration(max_lifetime, &lifetime_field, Duration::from_hours(24));
+        let (token_types, untyped) = token_types_of(token_types);
+        let roles_pointer = self.roles_pointer(roles, &field.key("roles"));
+        let rules = IssuerRules {
+            name: name?,
+            issuer: issuer?.into(),
+            audiences: audiences.into_iter().map(Into::into).collect(),
+            algorithms: algorithms?,
+            clock_skew_s: whole_seconds(clock_skew?),
+            lifetime_max_s: whole_seconds(lifetime_max?),
+            token_types,
+            untyped,
+            required_claims: required_claims.into_iter().map(Into::into).collect(),
+            roles_pointer: roles_pointer?,
+            identity: identity.clone(),
+        };
+        Some(match source? {
+            KeySource::Fixed(set) => self.issuer_with_fixed_keys(rules, set),
+            KeySource::Url(source) => self.issuer_with_fetched_keys(rules, source, feeds),
+        })
+    }
+
+    /// An issuer that did not change is taken over, and with it every token it verified.
+    fn issuer_with_fixed_keys(&self, rules: IssuerRules, set: KeySet) -> Arc<Issuer> {
+        let kept = self.previous_issuer(&rules).filter(|previous| {
+            previous.keys().is_fixed()
+                && previous.keys().current().is_some_and(|current| current.same_keys(&set))
+        });
+        kept.unwrap_or_else(|| Arc::new(Issuer::new(rules, Arc::new(KeyCell::fixed(set)))))
+    }
+
+    /// Fetched keys outlive a reload even if the issuer's other rules changed.
+    fn issuer_with_fetched_keys(
+        &self,
+        rules: IssuerRules,
+        source: JwksUrl,
+        feeds: &mut Vec<KeyFeed>,
+    ) -> Arc<Issuer> {
+        let feed = self
+            .previous
+            .into_iter()
+            .flat_map(|previous| &previous.key_feeds)
+            .find(|feed| feed.issuer == rules.name && feed.source == source)
+            .cloned()
+            .unwrap_or_else(|| KeyFeed {
+                issuer: rules.name.clone(),
+                source,
+                cell: Arc::new(KeyCell::empty()),
+            });
+        let kept = self
+            .previous_issuer(&rules)
+            .filter(|previous| Arc::ptr_eq(previous.keys(), &feed.cell));
+        let issuer = kept.unwrap_or_else(|| Arc::new(Issuer::new(rules, feed.cell.clone())));
+        feeds.push(feed);
+        issuer
+    }
+
+    fn previous_issuer(&self, rules: &IssuerRules) -> Option<Arc<Issuer>> {
+        self.previous?.issuers().find(|issuer| issuer.rules() == rules).cloned()
+    }
+
+    fn algorithms(&mut self, names: &[String], field: &FieldPath) -> Option<Vec<Algorithm>> {
+        if names.is_empty() {
+            let remedy = "List the algorithms that the issuer signs with, such as [RS256]";
+            return self.error(field, "no algorithm is permitted", remedy);
+        }
+        let mut algorithms = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            let known = ALGORITHMS.iter().find(|(known, _)| known == name);
+            match known {
+                Some((_, algorithm)) => algorithms.push(*algorithm),
+                None => {
+                    let remedy = super::one_of(ALGORITHMS.iter().map(|(name, _)| *name));
+                    let fact = format!("there is no algorithm `{name}`");
+                    self.error::<()>(&field.index(index), &fact, &remedy);
+                }
+            }
+        }
+        (algorithms.len() == names.len()).then_some(algorithms)
+    }
+
+    fn keys(
+        &mut self,
+        raw: Option<raw::Keys>,
+        algorithms: &[Algorithm],
+        issuer: &FieldPath,
+    ) -> Option<KeySource> {
+        let field = issuer.key("keys");
+        let raw::Keys {
+            jwks_url,
+            refresh,
+            max_stale,
+            timeout,
+            ca_file,
+            jwks_file,
+            public_key_file,
+            secret_file,
+            secret,
+        } = self.required(raw, &field, KEYS_REMEDY)?;
+        let given = [
+            jwks_url.is_some(),
+            jwks_file.is_some(),
+            public_key_file.is_some(),
+            secret_file.is_some() || secret.is_some(),
+        ];
+        if given.into_iter().filter(|given| *given).count() != 1 {
+            return self.error(&field, "there must be exactly one source of keys", KEYS_REMEDY);
+        }
+        let times = [("refresh", &refresh), ("max_stale", &max_stale), ("timeout", &timeout)];
+        for (key, value) in times.into_iter().chain([("ca_file", &ca_file)]) {
+            if value.is_some() && jwks_url.is_none() {
+                let fact = format!("`{key}` only goes with jwks_url");
+                self.error::<()>(&field.key(key), &fact, "Remove it");
+            }
+        }
+        if let Some(url) = jwks_url {
+            let refresh = self.duration(refresh, &field.key("refresh"), Duration::from_mins(10));
+            let stale_max =
+                self.duration(max_stale, &field.key("max_stale"), Duration::from_hours(24));
+            let timeout = self.duration(timeout, &field.key("timeout"), Duration::from_secs(3));
+            let ca_field = field.key("ca_file");
+            let ca_pem = match ca_file {
+                None => None,
+                Some(file) => Some(self.authorities(&file, &ca_field)?.0),
+            };
+            let url = self.jwks_url(url, &field.key("jwks_url"));
+            self.refuse_unserved(algorithms, issuer, |algorithm| !is_hmac(algorithm));
+            let (refresh, stale_max, timeout) = (refresh?, stale_max?, timeout?);
+            if stale_max < refresh {
+                let remedy = "Make it several times as long as `refresh`";
+                let fact = "keys would be too old before they are fetched again";
+                return self.error(&field.key("max_stale"), fact, remedy);
+            }
+            return Some(KeySource::Url(JwksUrl {
+                url: url?,
+                algorithms: algorithms.to_vec(),
+                refresh,
+                stale_max,
+                timeout,
+                ca_pem,
+            }));
+        }
+        let set = self.fixed_keys(
+            jwks_file.as_deref(),
+            public_key_file.as_deref(),
+            secret_file.as_deref(),
+            secret,
+            algorithms,
+            &field,
+        )?;
+        self.refuse_unserved(algorithms, issuer, |algorithm| set.serves(algorithm));
+        Some(KeySource::Fixed(set))
+    }
+
+    fn fixed_keys(
+        &mut self,
+        jwks_file: Option<&str>,
+        public_key_file: Option<&str>,
+        secret_file: Option<&str>,
+        secret: Option<String>,
+        algorithms: &[Algorithm],
+        field: &FieldPath,
+    ) -> Option<KeySet> {
+        if let Some(file) = jwks_file {
+            let field = field.key("jwks_file");
+            let bytes = self.read(file, &field)?;
+            return match KeySet::from_jwks(&bytes, algorithms) {
+                Ok((set, unusable)) => {
+                    for error in unusable {
+                        let fact = format!("a key of the set is left out: {error}");
+                        self.warn(&field, &fact, "Remove it, or permit its algorithm");
+                    }
+                    Some(set)
+                }
+                Err(error) => self.error(&field, &error.to_string(), "Name a JWKS (RFC 7517)"),
+            };
+        }
+        let (key, field) = match public_key_file {
+            Some(file) => {
+                let field = field.key("public_key_file");
+                (Key::from_pem(&self.read(file, &field)?, algorithms), field)
+            }
+            None => {
+                let secret = self.secret(secret_file, secret, field, "secret").ok()??;
+                (Key::from_secret(secret.expose(), algorithms), field.clone())
+            }
+        };
+        match key {
+            Ok(key) => Some(KeySet::new(vec![key])),
+            Err(error) => {
+                self.error(&field, &error.to_string(), "Make key and `algorithms` fit each other")
+            }
+        }
+    }
+
+    fn refuse_unserved(
+        &mut self,
+        algorithms: &[Algorithm],
+        issuer: &FieldPath,
+        serves: impl Fn(Algorithm) -> bool,
+    ) {
+        for (index, algorithm) in algorithms.iter().enumerate() {
+            if !serves(*algorithm) {
+                let fact = format!("no key of the issuer can serve {algorithm:?}");
+                let field = issuer.key("algorithms").index(index);
+                self.error::<()>(&field, &fact, "Remove it, or add a key for it");
+            }
+        }
+    }
+
+    fn jwks_url(&mut self, text: String, field: &FieldPath) -> Option<Box<str>> {
+        let remedy = "Write https://host/path; http:// is for loopback addresses only";
+        let Ok(url) = text.parse::<http::Uri>() else {
+            return self.error(field, &format!("`{text}` is not a URL"), remedy);
+        };
+        let host = url.host().unwrap_or_default();
+        let loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        match url.scheme_str() {
+            _ if host.is_empty() => self.error(field, &format!("`{text}` is not a URL"), remedy),
+            Some("https") => Some(text.into()),
+            // Whoever sits on the way could put in keys of their own.
+            Some("http") if loopback => Some(text.into()),
+            Some("http") => self.error(field, "keys must not be fetched in the clear", remedy),
+            _ => self.error(field, &format!("`{text}` is not a URL"), remedy),
+        }
+    }
+
+    fn roles_pointer(&mut self, text: Option<String>, field: &FieldPath) -> Option<Box<str>> {
+        let text = text.unwrap_or_else(|| ROLES_POINTER_DEFAULT.to_owned());
+        if text.starts_with('/') {
+            return Some(text.into());
+        }
+        let fact = format!("`{text}` is not a JSON pointer");
+        self.error(field, &fact, &format!("Write `/{text}`, or `/realm_access/roles` and the like"))
+    }
+}
+
+/// Accepted `typ` values and whether a token may do without; by default JWT, at+jwt or absent.
+fn token_types_of(listed: Option<Vec<String>>) -> (Vec<Box<str>>, Untyped) {
+    match listed {
+        None => (vec!["jwt".into(), "at+jwt".into()], Untyped::Accepted),
+        Some(listed) => {
+            let types = listed.iter().map(|name| {
+                let name = name.to_ascii_lowercase();
+                name.strip_prefix("application/").unwrap_or(&name).into()
+            });
+            (types.collect(), Untyped::Refused)
+        }
+    }
+}
+
+fn is_hmac(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
+}
+
+fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,282 @@
+//! Listeners, admin, process, limits, logs.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::Compiler;
+use crate::config::problem::FieldPath;
+use crate::config::{
+    AccessLog, Admin, Limits, Listener, LogFormat, QueryInLog, Server, SubjectInLog, raw, tls,
+};
+use crate::gate::framing::HeadLimits;
+use crate::gate::token::TOKEN_BYTES_DEFAULT;
+use crate::gate::verifier::Verifier;
+
+const ADMIN_ADDRESS_DEFAULT: &str = "127.0.0.1:9901";
+const TOKEN_CACHE_BYTES_DEFAULT: u64 = 64 << 20;
+const HEAD_BYTES_DEFAULT: u64 = 32 << 10;
+/// Pingora reads no head beyond this.
+const HEAD_BYTES_MAX: u64 = 1 << 20;
+const FIELDS_DEFAULT: usize = 100;
+/// Pingora reads no more fields than this.
+const FIELDS_MAX: usize = 256;
+const CONNECTIONS_DEFAULT: usize = 65_536;
+const THREADS_MAX: usize = 1024;
+
+fn root() -> FieldPath {
+    FieldPath::default()
+}
+
+impl Compiler<'_> {
+    pub(super) fn listeners(&mut self, raw: Vec<raw::Listener>) -> Vec<Listener> {
+        let field = root().key("listeners");
+        if raw.is_empty() {
+            self.error::<()>(&field, "there is no listener", "Add `- address: 127.0.0.1:8080`");
+        }
+        let mut listeners: Vec<Listener> = Vec::new();
+        for (index, raw::Listener { address, tls }) in raw.into_iter().enumerate() {
+            let field = field.index(index);
+            let address = self.address(address, &field.key("address"));
+            let secured = tls.map(|tls| self.listener_tls(tls, &field.key("tls")));
+            let (Some(address), secured) = (address, secured) else { continue };
+            if listeners.iter().any(|listener| listener.address == address) {
+                let fact = format!("there already is a listener on {address}");
+                self.error::<()>(&field.key("address"), &fact, "Choose another port");
+            }
+            // A listener whose TLS is broken must not end up without: the error was reported.
+            let Some(tls) = secured.map_or(Some(None), |tls| tls.map(Some)) else { continue };
+            listeners.push(Listener { address, tls });
+        }
+        listeners
+    }
+
+    fn listener_tls(
+        &mut self,
+        raw: raw::ListenerTls,
+        field: &FieldPath,
+    ) -> Option<Arc<rustls::ServerConfig>> {
+        let field = field.key("certificates");
+        let mut certificates = raw.certificates.into_iter();
+        let remedy = "Write `- { certificate_file: site.pem, key_file: site.key }`";
+        let first = self.required(certificates.next(), &field, remedy)?;
+        if certificates.next().is_some() {
+            let fact = "more than one certificate is not supported yet";
+            self.error::<()>(&field.index(1), fact, "Keep one; it may name several hosts");
+        }
+        let field = field.index(0);
+        let raw::Certificate { certificate_file, key_file } = first;
+        let chain_field = field.key("certificate_file");
+        let key_field = field.key("key_file");
+        let chain_file = self.required(certificate_file, &chain_field, "Name a PEM file");
+        let key_file = self.required(key_file, &key_field, "Name a PEM file");
+        let chain = chain_file.and_then(|file| self.read(&file, &chain_field));
+        let key = key_file.and_then(|file| self.read(&file, &key_field));
+        match tls::server_config(&chain?, &key?) {
+            Ok(config) => Some(config),
+            Err(fact) => self.error(&chain_field, &fact, "Name a certificate chain and its key"),
+        }
+    }
+
+    fn address(&mut self, text: Option<String>, field: &FieldPath) -> Option<SocketAddr> {
+        let text = self.required(text, field, "Write an address, such as 127.0.0.1:8080")?;
+        match text.parse() {
+            Ok(address) => Some(address),
+            Err(_) => self.error(
+                field,
+                &format!("`{text}` is not an IP address with a port"),
+                "Write an address, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080",
+            ),
+        }
+    }
+
+    pub(super) fn admin(&mut self, raw: raw::Admin) -> Option<Admin> {
+        let field = root().key("admin");
+        let raw::Admin { address, token_file, token } = raw;
+        let address = address.unwrap_or_else(|| ADMIN_ADDRESS_DEFAULT.to_owned());
+        let address = self.address(Some(address), &field.key("address"));
+        let token = self.secret(token_file.as_deref(), token, &field, "token").ok();
+        let (address, token) = (address?, token?);
+        if token.is_none() && !address.ip().is_loopback() {
+            return self.error(
+                &field.key("token_file"),
+                "an admin listener that others can reach needs a token",
+                "Add `token_file`, or listen on a loopback address",
+            );
+        }
+        Some(Admin { address, token })
+    }
+
+    pub(super) fn server(&mut self, raw: raw::Server) -> Option<Server> {
+        let field = root().key("server");
+        let raw::Server { threads, shutdown_grace } = raw;
+        let available = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads.unwrap_or(available);
+        let grace_field = field.key("shutdown_grace");
+        let shutdown_grace = self.duration(shutdown_grace, &grace_field, Duration::from_secs(30));
+        if !(1..=THREADS_MAX).contains(&threads) {
+            let fact = format!("{threads} threads cannot be");
+            return self.error(&field.key("threads"), &fact, "Write a number from 1 to 1024");
+        }
+        Some(Server { threads, shutdown_grace: shutdown_grace? })
+    }
+
+    pub(super) fn limits(&mut self, raw: raw::Limits) -> Option<Limits> {
+        let field = root().key("limits");
+        let raw::Limits {
+            header_bytes,
+            header_count,
+            header_timeout,
+            keepalive_timeout,
+            token_bytes,
+            connections,
+            connections_per_address,
+        } = raw;
+        let bytes_max = self.bounded_size(
+            header_bytes,
+            &field.key("header_bytes"),
+            HEAD_BYTES_DEFAULT,
+            HEAD_BYTES_MAX,
+        );
+        let fields_max =
+            self.bounded(header_count, &field.key("header_count"), FIELDS_DEFAULT, FIELDS_MAX);
+        let token_bytes_max = self.bounded_size(
+            token_bytes,
+            &field.key("token_bytes"),
+            TOKEN_BYTES_DEFAULT as u64,
+            HEAD_BYTES_MAX,
+        );
+        let connections_max = self.bounded(
+            connections,
+            &field.key("connections"),
+            CONNECTIONS_DEFAULT,
+            usize::MAX >> 4,
+        );
+        let per_address = field.key("connections_per_address");
+        let connections_per_address_max = match connections_per_address {
+            None => Some(None),
+            some => self.bounded(some, &per_address, 1, usize::MAX >> 4).map(Some),
+        };
+        let header_timeout =
+            self.duration(header_timeout, &field.key("header_timeout"), Duration::from_secs(10));
+        let keepalive_timeout = self.duration(
+            keepalive_timeout,
+            &field.key("keepalive_timeout"),
+            Duration::from_secs(75),
+        );
+        Some(Limits {
+            head: HeadLimits { bytes_max: bytes_max?, fields_max: fields_max? },
+            header_timeout: header_timeout?,
+            keepalive_timeout: keepalive_timeout?,
+            token_bytes_max: token_bytes_max?,
+            connections_max: connections_max?,
+            connections_per_address_max: connections_per_address_max?,
+        })
+    }
+
+    fn bounded(
+        &mut self,
+        value: Option<usize>,
+        field: &FieldPath,
+        default: usize,
+        max: usize,
+    ) -> Option<usize> {
+        let value = value.unwrap_or(default);
+        if (1..=max).contains(&value) {
+            return Some(value);
+        }
+        let remedy = format!("Write a number from 1 to {max}");
+        self.error(field, &format!("{value} is out of range"), &remedy)
+    }
+
+    fn bounded_size(
+        &mut self,
+        text: Option<String>,
+        field: &FieldPath,
+        default: u64,
+        max: u64,
+    ) -> Option<usize> {
+        let size = self.size(text, field, default)?;
+        if size > max {
+            let remedy = format!("Write at most {}KiB", max >> 10);
+            return self.error(field, "the size is out of range", &remedy);
+        }
+        usize::try_from(size).ok()
+    }
+
+    pub(super) fn access_log(&mut self, raw: raw::AccessLog) -> Option<AccessLog> {
+        let field = root().key("access_log");
+        let raw::AccessLog { enabled, format, subject, subject_key_file, query } = raw;
+        let formats =
+            [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];
+        let format =
+            self.choice(format.as_deref(), &field.key("format"), &formats, LogFormat::Auto);
+        let subjects = [("plain", 0), ("hashed", 1), ("omitted", 2)];
+        let subject = self.choice(subject.as_deref(), &field.key("subject"), &subjects, 0);
+        let key = self.secret(subject_key_file.as_deref(), None, &field, "subject_key");
+        let subject = match (subject?, key.ok()?) {
+            (0, _) => SubjectInLog::Plain,
+            (1, Some(key)) => SubjectInLog::Hashed(key),
+            (1, None) => {
+                return self.error(
+                    &field.key("subject_key_file"),
+                    "hashed subjects need a key",
+                    "Name a file with a long random value, the same on every gateway",
+                );
+            }
+            _ => SubjectInLog::Omitted,
+        };
+        Some(AccessLog {
+            format: if enabled.unwrap_or(true) { format? } else { LogFormat::Off },
+            subject,
+            query: if query.unwrap_or(false) { QueryInLog::Shown } else { QueryInLog::Omitted },
+        })
+    }
+
+    pub(super) fn trusted_proxies(&mut self, raw: Vec<String>) -> Vec<IpNet> {
+        let field = root().key("trusted_proxies");
+        let mut networks = Vec::new();
+        for (index, text) in raw.into_iter().enumerate() {
+            let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+            match parsed {
+                Ok(network) => networks.push(network),
+                Err(_) => {
+                    let fact = format!("`{text}` is not a network");
+                    let remedy = "Write an address or a network, such as 10.0.0.0/8";
+                    self.error::<()>(&field.index(index), &fact, remedy);
+                }
+            }
+        }
+        networks
+    }
+
+    pub(super) fn realm(&mut self, raw: Option<String>) -> Box<str> {
+        let realm = raw.unwrap_or_else(|| "portcullis".to_owned());
+        if !realm.bytes().all(|b| (b == b' ' || b.is_ascii_graphic()) && b != b'"' && b != b'\\') {
+            let remedy = "Use visible ASCII without `\"` and `\\`";
+            self.error::<()>(&root().key("realm"), "the realm cannot be quoted", remedy);
+        }
+        realm.into()
+    }
+
+    /// The verifier outlives configurations: what was verified stays so.
+    pub(super) fn verifier(
+        &mut self,
+        raw: raw::TokenCache,
+        limits: Option<&Limits>,
+    ) -> Option<Arc<Verifier>> {
+        let field = root().key("token_cache").key("size");
+        let cache_bytes_max = self.size(raw.size, &field, TOKEN_CACHE_BYTES_DEFAULT)?;
+        let token_bytes_max = limits?.token_bytes_max;
+        let kept = self.previous.map(|previous| &previous.gate.verifier);
+        Some(match kept.filter(|kept| kept.has_bounds(token_bytes_max, cache_bytes_max)) {
+            Some(kept) => kept.clone(),
+            None => {
+                let counters = kept.map(|kept| kept.counters().clone()).unwrap_or_default();
+                Arc::new(Verifier::new(token_bytes_max, cache_bytes_max, counters))
+            }
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! `upstreams` → named destinations.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Compiler;
+use crate::config::problem::FieldPath;
+use crate::config::upstream::{Upstream, UpstreamSettings, UpstreamTls};
+use crate::config::{raw, tls};
+
+const RETRIES_MAX: usize = 5;
+
+/// The upstreams by name; one that could not be compiled is known, so that routes may name it.
+pub(super) struct CompiledUpstreams {
+    positions: HashMap<String, Option<usize>>,
+    pub(super) list: Vec<Arc<Upstream>>,
+}
+
+impl CompiledUpstreams {
+    /// `None`: there is none of this name. `Some(None)`: there is, but it is broken.
+    pub(super) fn named(&self, name: &str) -> Option<Option<usize>> {
+        self.positions.get(name).copied()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let mut names: Vec<_> = self.positions.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names.into_iter()
+    }
+}
+
+impl Compiler<'_> {
+    pub(super) fn upstreams(&mut self, raw: BTreeMap<String, raw::Upstream>) -> CompiledUpstreams {
+        let field = FieldPath::default().key("upstreams");
+        let mut compiled = CompiledUpstreams { positions: HashMap::new(), list: Vec::new() };
+        for (name, raw) in raw {
+            let field = field.key(&name);
+            let settings = self.upstream(name.clone(), raw, &field);
+            let position = settings.map(|settings| {
+                compiled.list.push(self.keep_or_make(settings));
+                compiled.list.len() - 1
+            });
+            compiled.positions.insert(name, position);
+        }
+        compiled
+    }
+
+    /// An upstream that did not change keeps its resolved addresses.
+    fn keep_or_make(&self, settings: UpstreamSettings) -> Arc<Upstream> {
+        let kept = self
+            .previous
+            .into_iter()
+            .flat_map(|previous| &previous.upstreams)
+            .find(|upstream| *upstream.settings() == settings);
+        kept.cloned().unwrap_or_else(|| Arc::new(Upstream::new(settings)))
+    }
+
+    fn upstream(
+        &mut self,
+        name: String,
+        raw: raw::Upstream,
+        field: &FieldPath,
+    ) -> Option<UpstreamSettings> {
+        let raw::Upstream { peers, balance, tls, timeouts, retries } = raw;
+        let name = self.name(Some(name), field);
+        if peers.is_empty() {
+            let remedy = "Add `peers: [127.0.0.1:9001]`";
+            self.error::<()>(&field.key("peers"), "there is no peer", remedy);
+        }
+        for (index, peer) in peers.iter().enumerate() {
+            if !is_peer(peer) {
+                let fact = format!("`{peer}` is not a host with a port");
+                let remedy = "Write 10.0.0.7:8080, [::1]:8080 or orders.internal:8080";
+                self.error::<()>(&field.key("peers").index(index), &fact, remedy);
+            }
+        }
+        let balance_field = field.key("balance");
+        self.choice(balance.as_deref(), &balance_field, &[("round_robin", ())], ());
+        let tls = match tls {
+            None => Some(None),
+            Some(tls) => self.upstream_tls(tls, &field.key("tls")).map(Some),
+        };
+        let retries = retries.unwrap_or(1);
+        if retries > RETRIES_MAX {
+            let remedy = format!("Write a number from 0 to {RETRIES_MAX}");
+            self.error::<()>(&field.key("retries"), "that is too often", &remedy);
+        }
+        let field = field.key("timeouts");
+        let raw::Timeouts { connect, read, write, idle } = timeouts;
+        let mut timeout =
+            |text, key, seconds| self.duration(text, &field.key(key), Duration::from_secs(seconds));
+        let connect = timeout(connect, "connect", 1);
+        let read = timeout(read, "read", 30);
+        let write = timeout(write, "write", 30);
+        let idle = timeout(idle, "idle", 60);
+        Some(UpstreamSettings {
+            name: name?,
+            peers: peers.into_iter().map(Into::into).collect(),
+            tls: tls?,
+            connect_timeout: connect?,
+            read_timeout: read?,
+            write_timeout: write?,
+            idle_timeout: idle?,
+            retries,
+        })
+    }
+
+    fn upstream_tls(&mut self, raw: raw::UpstreamTls, field: &FieldPath) -> Option<UpstreamTls> {
+        let raw::UpstreamTls { server_name, ca_file } = raw;
+        let name_field = field.key("server_name");
+        let remedy = "Write the name that the upstream's certificate carries";
+        // Pingora takes an empty name for "do not verify".
+        let server_name = self.required(server_name, &name_field, remedy);
+        let ca_field = field.key("ca_file");
+        let ca = match ca_file {
+            None => None,
+            Some(file) => Some(self.authorities(&file, &ca_field)?.1),
+        };
+        let server_name = server_name?;
+        if rustls::pki_types::ServerName::try_from(server_name.as_str()).is_err() {
+            return self.error(&name_field, &format!("`{server_name}` is not a host"), remedy);
+        }
+        Some(UpstreamTls { server_name: server_name.into(), ca })
+    }
+
+    /// Certificate authorities from a PEM file: as they are, and taken apart.
+    pub(super) fn authorities(
+        &mut self,
+        file: &str,
+        field: &FieldPath,
+    ) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+        let pem = self.read(file, field)?;
+        match tls::authorities(&pem) {
+            Ok(chain) => Some((pem, chain.into_iter().map(|der| der.to_vec()).collect())),
+            Err(fact) => self.error(field, &fact, "Name a PEM file with certificates"),
+        }
+    }
+}
+
+fn is_peer(peer: &str) -> bool {
+    if peer.parse::<SocketAddr>().is_ok() {
+        return true;
+    }
+    let Some((host, port)) = peer.rsplit_once(':') else { return false };
+    let host_is_name = !host.is_empty()
+        && host.len() <= 253
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    host_is_name && port.parse::<u16>().is_ok_and(|port| port > 0)
+}

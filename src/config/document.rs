@@ -1,0 +1,440 @@
+//! A YAML text with its environment filled in, read into the raw types with every structural
+//! mistake found at once and every field's line known.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_yaml::Value;
+
+use super::problem::{FieldPath, Problem, Segment, Severity};
+use super::raw;
+
+/// The largest configuration that is read, in bytes.
+const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How many structural mistakes are reported before giving up.
+const MISTAKES_MAX: usize = 100;
+
+/// A parsed document.
+#[derive(Debug)]
+pub(super) struct Document {
+    file: PathBuf,
+    text: String,
+    value: Value,
+    /// Strings that came, in part, from the environment.
+    from_environment: BTreeSet<FieldPath>,
+    /// Nodes that were taken out because they could not be read; what is left is compiled, so that
+    /// other mistakes are found too.
+    pruned: BTreeSet<FieldPath>,
+}
+
+impl Document {
+    /// Parses `text`; `environment` answers `${NAME}`.
+    pub(super) fn parse(
+        file: &Path,
+        text: String,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(Self, Vec<Problem>), Problem> {
+        if text.len() > DOCUMENT_BYTES_MAX {
+            return Err(problem(
+                None,
+                FieldPath::default(),
+                "the file is too large",
+                "Split it up",
+            ));
+        }
+        let value = serde_yaml::from_str(&text).map_err(|error| {
+            let line = error.location().map(|location| location.line());
+            let fact = format!("this is not YAML: {}", without_location(&error.to_string()));
+            problem(line, FieldPath::default(), &fact, "Mend the syntax")
+        })?;
+        let mut document = Self {
+            file: file.to_owned(),
+            text,
+            value: Value::Null,
+            from_environment: BTreeSet::new(),
+            pruned: BTreeSet::new(),
+        };
+        let mut problems = Vec::new();
+        document.value = document.expand(value, &FieldPath::default(), environment, &mut problems);
+        Ok((document, problems))
+    }
+
+    /// The file it was read from.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Reads the raw types. What cannot be read is reported, taken out, and the rest read again.
+    pub(super) fn read(&mut self) -> (raw::Gateway, Vec<Problem>) {
+        let mut problems = Vec::new();
+        if matches!(self.value, Value::Null) {
+            return (raw::Gateway::default(), problems);
+        }
+        while problems.len() < MISTAKES_MAX {
+            let error = match serde_path_to_error::deserialize(self.value.clone()) {
+                Ok(gateway) => return (gateway, problems),
+                Err(error) => error,
+            };
+            let found = FieldPath(
+                error
+                    .path()
+                    .iter()
+                    .filter_map(|segment| match segment {
+                        serde_path_to_error::Segment::Seq { index } => Some(Segment::Index(*index)),
+                        serde_path_to_error::Segment::Map { key } => {
+                            Some(Segment::Key(key.clone()))
+                        }
+                        serde_path_to_error::Segment::Enum { .. }
+                        | serde_path_to_error::Segment::Unknown => None,
+                    })
+                    .collect(),
+            );
+            let field = self.original(&found);
+            let (fact, remedy) = explain(&without_location(&error.inner().to_string()));
+            problems.push(problem(self.line_of(&field), field.clone(), &fact, &remedy));
+            if !prune(&mut self.value, &found.0) {
+                break;
+            }
+            self.pruned.insert(field);
+        }
+        (raw::Gateway::default(), problems)
+    }
+
+    /// The path in the file of a path in what was read: items taken out count again.
+    pub(super) fn original(&self, read: &FieldPath) -> FieldPath {
+        let mut original = FieldPath::default();
+        for segment in &read.0 {
+            original = match segment {
+                Segment::Key(key) => original.key(key),
+                Segment::Index(index) => {
+                    let mut left = *index;
+                    let mut at = 0;
+                    loop {
+                        match (self.pruned.contains(&original.index(at)), left) {
+                            (true, _) => {}
+                            (false, 0) => break,
+                            (false, _) => left -= 1,
+                        }
+                        at += 1;
+                    }
+                    original.index(at)
+                }
+            };
+        }
+        original
+    }
+
+    /// Whether this field, or one around it, was reported already.
+    pub(super) fn is_pruned(&self, original: &FieldPath) -> bool {
+        (0..=original.0.len())
+            .any(|length| self.pruned.contains(&FieldPath(original.0[..length].to_vec())))
+    }
+
+    /// Whether the field's text came from the environment.
+    pub(super) fn is_from_environment(&self, original: &FieldPath) -> bool {
+        self.from_environment.contains(original)
+    }
+
+    /// The line of a field, or of the nearest one around it that is there.
+    pub(super) fn line_of(&self, field: &FieldPath) -> Option<usize> {
+        (0..=field.0.len()).rev().find_map(|length| locate(&self.text, &field.0[..length]))
+    }
+
+    fn expand(
+        &mut self,
+        value: Value,
+        at: &FieldPath,
+        environment: &dyn Fn(&str) -> Option<String>,
+        problems: &mut Vec<Problem>,
+    ) -> Value {
+        match value {
+            Value::String(text) => match substitute(&text, environment) {
+                Ok(None) => Value::String(text),
+                Ok(Some(filled)) => {
+                    self.from_environment.insert(at.clone());
+                    Value::String(filled)
+                }
+                Err(name) => {
+                    problems.push(problem(
+                        self.line_of(at),
+                        at.clone(),
+                        &format!("the environment variable `{name}` is not set"),
+                        "Set it, or write `$${…}` for the characters themselves",
+                    ));
+                    Value::String(text)
+                }
+            },
+            Value::Sequence(items) => Value::Sequence(
+                items
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, item)| self.expand(item, &at.index(i), environment, problems))
+                    .collect(),
+            ),
+            Value::Mapping(members) => Value::Mapping(
+                members
+                    .into_iter()
+                    .map(|(key, value)| {
+                        let name = key.as_str().unwrap_or_default().to_owned();
+                        (key, self.expand(value, &at.key(&name), environment, problems))
+                    })
+                    .collect(),
+            ),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Tagged(_) => value,
+        }
+    }
+}
+
+/// An error at a field.
+pub(super) fn problem(line: Option<usize>, field: FieldPath, fact: &str, remedy: &str) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        line,
+        field,
+        fact: fact.to_owned(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// Replaces each `${NAME}`; `$${` stands for `${` itself. `Ok(None)` if there was none,
+/// `Err` with the name that is not set.
+fn substitute(
+    text: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<String>, String> {
+    if !text.contains("${") {
+        return Ok(None);
+    }
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            filled.push_str(&rest[..at]);
+            filled.push('{');
+            rest = &rest[at + 2..];
+            continue;
+        }
+        filled.push_str(&rest[..at]);
+        let Some(end) = rest[at..].find('}') else { break };
+        let name = &rest[at + 2..at + end];
+        filled.push_str(&environment(name).ok_or_else(|| name.to_owned())?);
+        rest = &rest[at + end + 1..];
+    }
+    filled.push_str(rest);
+    Ok(Some(filled))
+}
+
+/// serde's words, turned into a fact and a remedy.
+fn explain(message: &str) -> (String, String) {
+    // `unknown field `x`, expected one of `a`, `b`` or `…, expected `a``
+    if let Some(rest) = message.strip_prefix("unknown field ") {
+        let (field, expected) = rest.split_once(", expected ").unwrap_or((rest, "another"));
+        let expected = expected.strip_prefix("one of ").unwrap_or(expected);
+        return (format!("there is no field {field} here"), format!("Known are: {expected}"));
+    }
+    if let Some(rest) = message.strip_prefix("invalid type: ") {
+        let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "something else"));
+        let expected = match expected.strip_prefix("struct ") {
+            Some(_) => "a mapping with named fields",
+            None => expected,
+        };
+        return (format!("found {found}"), format!("Write {expected}"));
+    }
+    (message.to_owned(), "Correct the value".to_owned())
+}
+
+/// serde_yaml appends ` at line … column …`; the line is told in its own place.
+fn without_location(message: &str) -> String {
+    let message = message.rsplit_once(": ").map_or(message, |(path, rest)| {
+        // The path that serde_yaml puts in front is told by us, in full.
+        if path.contains(' ') { message } else { rest }
+    });
+    message.split(" at line ").next().unwrap_or(message).to_owned()
+}
+
+/// Takes a node out. `false` if there is nothing there.
+fn prune(value: &mut Value, path: &[Segment]) -> bool {
+    let Some((last, parents)) = path.split_last() else { return false };
+    let mut node = value;
+    for segment in parents {
+        let next = match segment {
+            Segment::Key(key) => node.get_mut(key.as_str()),
+            Segment::Index(index) => node.get_mut(*index),
+        };
+        match next {
+            Some(next) => node = next,
+            None => return false,
+        }
+    }
+    match (node, last) {
+        (Value::Mapping(members), Segment::Key(key)) => members.remove(key.as_str()).is_some(),
+        (Value::Sequence(items), Segment::Index(index)) if *index < items.len() => {
+            items.remove(*index);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Finds the line of a node by reading the text again and failing exactly there: the parser's
+/// own error then says where that is, so positions need no second parser.
+fn locate(text: &str, path: &[Segment]) -> Option<usize> {
+    let deserializer = serde_yaml::Deserializer::from_str(text);
+    let error = Locate { path }.deserialize(deserializer).err()?;
+    error.location().map(|location| location.line())
+}
+
+const HERE: &str = "here";
+
+struct Locate<'p> {
+    path: &'p [Segment],
+}
+
+impl<'de> DeserializeSeed<'de> for Locate<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Locate<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HERE)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Some((Segment::Index(wanted), rest)) = self.path.split_first() else {
+            return Err(de::Error::custom(HERE));
+        };
+        for _ in 0..*wanted {
+            if seq.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(());
+            }
+        }
+        seq.next_element_seed(Locate { path: rest })?;
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Some((Segment::Key(wanted), rest)) = self.path.split_first() else {
+            return Err(de::Error::custom(HERE));
+        };
+        // The last step fails at the key, whose line is the one people look for.
+        let stop_at_key = rest.is_empty();
+        while let Some(found) = map.next_key_seed(FindKey { wanted, stop_at_key })? {
+            if found {
+                map.next_value_seed(Locate { path: rest })?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct FindKey<'k> {
+    wanted: &'k str,
+    stop_at_key: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for FindKey<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for FindKey<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<bool, E> {
+        match key == self.wanted {
+            true if self.stop_at_key => Err(E::custom(HERE)),
+            found => Ok(found),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<(Option<usize>, String, String)> {
+        let environment = |name: &str| (name == "SET").then(|| "value".to_owned());
+        let (mut document, mut problems) =
+            Document::parse(Path::new("g.yaml"), text.to_owned(), &environment).expect("YAML");
+        problems.extend(document.read().1);
+        problems
+            .into_iter()
+            .map(|problem| (problem.line, problem.field.to_string(), problem.fact))
+            .collect()
+    }
+
+    #[test]
+    fn every_structural_mistake_is_found_with_its_line() {
+        let found = read(
+            "listeners:\n  - address: 5\n    colour: red\nrotes: []\nroutes:\n  - oops\n  - name: a\n    \
+             match: {path: /a, hosts: 7}\n    upstream: [x]\nadmin: nothing\n",
+        );
+        let expected = [
+            (Some(2), "listeners[0].address"),
+            (Some(3), "listeners[0].colour"),
+            (Some(4), "rotes"),
+            (Some(6), "routes[0]"),
+            (Some(8), "routes[1].match.hosts"),
+            (Some(9), "routes[1].upstream"),
+            (Some(10), "admin"),
+        ];
+        let mut places: Vec<_> =
+            found.iter().map(|(line, field, _)| (*line, field.as_str())).collect();
+        places.sort_unstable();
+        assert_eq!(places, expected, "{found:#?}");
+    }
+
+    #[test]
+    fn environment_is_filled_in_and_missing_names_are_errors() {
+        let environment = |name: &str| (name == "SET").then(|| "value".to_owned());
+        assert_eq!(substitute("a", &environment), Ok(None));
+        assert_eq!(substitute("a${SET}b${SET}", &environment), Ok(Some("avaluebvalue".into())));
+        assert_eq!(substitute("$${SET}", &environment), Ok(Some("${SET}".into())));
+        assert_eq!(substitute("${UNSET}", &environment), Err("UNSET".into()));
+        assert_eq!(substitute("${SET", &environment), Ok(Some("${SET".into())));
+        let found = read("realm: x\nadmin:\n  token: ${UNSET}\n");
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].0, found[0].1.as_str()), (Some(3), "admin.token"));
+    }
+
+    #[test]
+    fn syntax_errors_name_their_line() {
+        let error = Document::parse(Path::new("g.yaml"), "a: [\nb: }".into(), &|_| None)
+            .expect_err("not YAML");
+        assert_eq!(error.line, Some(2), "{error:?}");
+    }
+
+    #[test]
+    fn an_empty_document_reads_as_an_empty_configuration() {
+        assert!(read("").is_empty());
+        assert!(read("# nothing\n").is_empty());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in "[-a-z:{}\\[\\]\n \"'&*$!|>#0-9]{0,80}") {
+            if let Ok((mut document, _)) = Document::parse(Path::new("g"), text, &|_| None) {
+                let _ = document.read();
+            }
+        }
+    }
+}

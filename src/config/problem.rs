@@ -1,0 +1,114 @@
+//! What is wrong with a configuration, told so that it can be mended: file, line, field, fact and
+//! remedy.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where in the document a field stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FieldPath(pub(super) Vec<Segment>);
+
+/// One step from a node to a node below it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Segment {
+    Key(String),
+    Index(usize),
+}
+
+impl FieldPath {
+    /// The path of a member of this node.
+    pub(super) fn key(&self, key: &str) -> Self {
+        self.then(Segment::Key(key.to_owned()))
+    }
+
+    /// The path of an item of this node.
+    pub(super) fn index(&self, index: usize) -> Self {
+        self.then(Segment::Index(index))
+    }
+
+    fn then(&self, segment: Segment) -> Self {
+        let mut segments = self.0.clone();
+        segments.push(segment);
+        Self(segments)
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, segment) in self.0.iter().enumerate() {
+            match segment {
+                Segment::Key(key) if position == 0 => f.write_str(key)?,
+                Segment::Key(key) => write!(f, ".{key}")?,
+                Segment::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Error,
+    /// It can, but somebody should know.
+    Warning,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The line, from 1, if known.
+    pub line: Option<usize>,
+    /// The field; empty for the document as a whole.
+    pub field: FieldPath,
+    /// What is wrong.
+    pub fact: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+/// Everything that is wrong with one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems {
+    /// The file.
+    pub file: PathBuf,
+    /// In the order of the file.
+    pub list: Vec<Problem>,
+}
+
+impl Problems {
+    pub(super) fn new(file: &Path, mut list: Vec<Problem>) -> Self {
+        list.sort_by_key(|problem| (problem.line.unwrap_or(0), problem.field.clone()));
+        list.dedup();
+        Self { file: file.to_owned(), list }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, problem) in self.list.iter().enumerate() {
+            if position > 0 {
+                writeln!(f)?;
+            }
+            let Problem { severity, line, field, fact, remedy } = problem;
+            write!(f, "{}:", self.file.display())?;
+            if let Some(line) = line {
+                write!(f, "{line}:")?;
+            }
+            match severity {
+                Severity::Error => f.write_str(" error:")?,
+                Severity::Warning => f.write_str(" warning:")?,
+            }
+            if !field.0.is_empty() {
+                write!(f, " {field}:")?;
+            }
+            write!(f, " {fact}. {remedy}.")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,200 @@
+//! The serde mirror of `gateway.yaml`. These types die in `compile`: nothing else sees them.
+//!
+//! Nearly every field is optional here, so that a missing one is reported by the compiler, which
+//! knows what to write instead, and not by the first parser that stumbles.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_yaml::Value;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Gateway {
+    pub(super) listeners: Vec<Listener>,
+    pub(super) admin: Admin,
+    pub(super) server: Server,
+    pub(super) limits: Limits,
+    pub(super) access_log: AccessLog,
+    pub(super) trusted_proxies: Vec<String>,
+    pub(super) realm: Option<String>,
+    pub(super) data_directory: Option<String>,
+    pub(super) token_cache: TokenCache,
+    pub(super) issuers: Vec<Issuer>,
+    pub(super) upstreams: BTreeMap<String, Upstream>,
+    pub(super) identity_headers: IdentityHeaders,
+    pub(super) routes: Vec<Route>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Listener {
+    pub(super) address: Option<String>,
+    pub(super) tls: Option<ListenerTls>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ListenerTls {
+    pub(super) certificates: Vec<Certificate>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Certificate {
+    pub(super) certificate_file: Option<String>,
+    pub(super) key_file: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    pub(super) address: Option<String>,
+    pub(super) token_file: Option<String>,
+    pub(super) token: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Server {
+    pub(super) threads: Option<usize>,
+    pub(super) shutdown_grace: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub(super) header_bytes: Option<String>,
+    pub(super) header_count: Option<usize>,
+    pub(super) header_timeout: Option<String>,
+    pub(super) keepalive_timeout: Option<String>,
+    pub(super) token_bytes: Option<String>,
+    pub(super) connections: Option<usize>,
+    pub(super) connections_per_address: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AccessLog {
+    pub(super) enabled: Option<bool>,
+    pub(super) format: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) subject_key_file: Option<String>,
+    pub(super) query: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TokenCache {
+    pub(super) size: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Issuer {
+    pub(super) name: Option<String>,
+    pub(super) issuer: Option<String>,
+    pub(super) audiences: Vec<String>,
+    pub(super) algorithms: Vec<String>,
+    pub(super) keys: Option<Keys>,
+    pub(super) clock_skew: Option<String>,
+    pub(super) max_lifetime: Option<String>,
+    pub(super) token_types: Option<Vec<String>>,
+    pub(super) required_claims: Vec<String>,
+    pub(super) roles: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Keys {
+    pub(super) jwks_url: Option<String>,
+    pub(super) refresh: Option<String>,
+    pub(super) max_stale: Option<String>,
+    pub(super) timeout: Option<String>,
+    pub(super) ca_file: Option<String>,
+    pub(super) jwks_file: Option<String>,
+    pub(super) public_key_file: Option<String>,
+    pub(super) secret_file: Option<String>,
+    pub(super) secret: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Upstream {
+    pub(super) peers: Vec<String>,
+    pub(super) balance: Option<String>,
+    pub(super) tls: Option<UpstreamTls>,
+    pub(super) timeouts: Timeouts,
+    pub(super) retries: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct UpstreamTls {
+    pub(super) server_name: Option<String>,
+    pub(super) ca_file: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Timeouts {
+    pub(super) connect: Option<String>,
+    pub(super) read: Option<String>,
+    pub(super) write: Option<String>,
+    pub(super) idle: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct IdentityHeaders {
+    pub(super) subject: Option<String>,
+    pub(super) issuer: Option<String>,
+    pub(super) scopes: Option<String>,
+    pub(super) roles: Option<String>,
+    pub(super) session: Option<String>,
+    pub(super) claims: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Route {
+    pub(super) name: Option<String>,
+    #[serde(rename = "match")]
+    pub(super) matching: Match,
+    pub(super) upstream: Option<String>,
+    pub(super) public: Option<bool>,
+    pub(super) authenticate: Option<Vec<String>>,
+    pub(super) issuers: Option<Vec<String>>,
+    pub(super) require: Require,
+    pub(super) forward: Forward,
+    pub(super) limits: RouteLimits,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Match {
+    pub(super) hosts: Vec<String>,
+    pub(super) path: Option<String>,
+    pub(super) methods: Vec<String>,
+    pub(super) dangerous_path: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Require {
+    pub(super) scopes: Vec<String>,
+    pub(super) any_role: Vec<String>,
+    pub(super) claims: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Forward {
+    pub(super) credential: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RouteLimits {
+    pub(super) body: Option<String>,
+}

@@ -1,0 +1,56 @@
+//! Certificates and keys from PEM files. A bad file is an error here, never a panic later.
+
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Builds what a TLS listener needs: TLS 1.2 and 1.3, h2 and HTTP/1.1.
+///
+/// # Errors
+///
+/// What is wrong with the certificate chain or the key, as a clause.
+pub(super) fn server_config(
+    chain_pem: &[u8],
+    key_pem: &[u8],
+) -> Result<Arc<rustls::ServerConfig>, String> {
+    let chain = certificates(chain_pem)?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem)
+        .map_err(|error| format!("the key file holds no private key in PEM ({error})"))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| error.to_string())?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| format!("certificate and key do not go together ({error})"))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The certificate authorities of a PEM file, each one such that it can be trusted.
+///
+/// # Errors
+///
+/// What is wrong with the file, as a clause.
+pub(super) fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let authorities = certificates(pem)?;
+    let mut store = rustls::RootCertStore::empty();
+    for authority in &authorities {
+        store.add(authority.clone()).map_err(|error| format!("not an authority ({error})"))?;
+        x509_parser::parse_x509_certificate(authority)
+            .map_err(|error| format!("not an X.509 certificate ({error})"))?;
+    }
+    Ok(authorities)
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("the certificate file is not PEM ({error})"))?;
+    if chain.is_empty() {
+        Err("the file holds no certificate in PEM".to_owned())
+    } else {
+        Ok(chain)
+    }
+}

@@ -1,0 +1,81 @@
+//! Durations and sizes as people write them.
+
+use std::time::Duration;
+
+/// Reads `250ms`, `30s`, `15m`, `12h` or `7d`. `None` if it is anything else, or zero.
+pub fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = split(text)?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    let total = number.checked_mul(milliseconds)?;
+    // A century is further than any of our clocks has to look.
+    (1..=3_153_600_000_000).contains(&total).then(|| Duration::from_millis(total))
+}
+
+/// Reads `512B`, `64KiB`, `10MiB` or `1GiB`, in bytes. `None` if it is anything else, or zero.
+pub(super) fn size(text: &str) -> Option<u64> {
+    let (number, unit) = split(text)?;
+    let bytes: u64 = match unit {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(bytes).filter(|bytes| *bytes > 0)
+}
+
+fn split(text: &str) -> Option<(u64, &str)> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    Some((number.parse().ok()?, unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_with_their_unit_and_nothing_else_is() {
+        for (text, milliseconds) in [
+            ("250ms", 250),
+            ("30s", 30_000),
+            ("15m", 900_000),
+            ("12h", 43_200_000),
+            ("7d", 604_800_000),
+        ] {
+            assert_eq!(duration(text), Some(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in [
+            "",
+            "30",
+            "s",
+            "0s",
+            "-1s",
+            "1.5s",
+            "1 s",
+            "1S",
+            "1w",
+            "99999999999999999999s",
+            "40000d",
+        ] {
+            assert_eq!(duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_unit_and_nothing_else_is() {
+        assert_eq!(size("512B"), Some(512));
+        assert_eq!(size("64KiB"), Some(65_536));
+        assert_eq!(size("1MiB"), Some(1_048_576));
+        for text in ["", "64", "64KB", "0B", "1.5MiB", "99999999999GiB"] {
+            assert_eq!(size(text), None, "{text}");
+        }
+    }
+}

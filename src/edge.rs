@@ -1,0 +1,22 @@
+//! SERVE. The only folder that knows Pingora.
+//!
+//! ```text
+//! listener ─accept→ connection ─head→ Pingora ─request_filter→ gate ─Permit→ upstream
+//! ```
+//!
+//! The connection reads each HTTP/1 head itself, within a deadline and byte for byte, and hands it
+//! to Pingora only once its framing is beyond doubt. Pingora then calls the gatekeeper, which asks
+//! the gate, and forwards.
+
+mod answer;
+mod client;
+mod connection;
+pub mod drain;
+mod forward;
+mod gatekeeper;
+mod head;
+pub mod listener;
+pub mod published;
+mod record;
+mod trace;
+mod upstream;

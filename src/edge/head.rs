@@ -1,0 +1,81 @@
+//! Reads the head of the next HTTP/1 request on a connection, within a deadline.
+//!
+//! Pingora gives each read 60 seconds and a head any number of reads; here the head as a whole has
+//! a deadline and a size, and its framing is read by the gate before Pingora sees a byte.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use pingora::protocols::Stream;
+use pingora::time::timeout;
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, timeout_at};
+
+use super::drain::Drain;
+use crate::config::Limits;
+use crate::gate::denial::Slug;
+use crate::gate::framing::{self, Head};
+
+/// The first read asks for this much; most heads fit.
+const READ_BYTES: usize = 4 * 1024;
+
+/// What came of reading a head.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// A complete head, and perhaps the beginning of a body.
+    Head(BytesMut),
+    /// There is no further request.
+    Closed,
+    /// What came is not a request that could be served; nor can what follows it be.
+    Refused(Slug, BytesMut),
+}
+
+/// Whether a connection is new or has served a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    First,
+    Next,
+}
+
+/// Reads the next head.
+pub(super) async fn read(stream: &mut Stream, limits: &Limits, turn: Turn, drain: &Drain) -> Read {
+    let patience = match turn {
+        Turn::First => limits.header_timeout,
+        Turn::Next => limits.keepalive_timeout,
+    };
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    let first = tokio::select! {
+        biased;
+        first = timeout(patience, stream.read_buf(&mut buffer)) => first,
+        () = drain.begun() => return Read::Closed,
+    };
+    match first {
+        Ok(Ok(bytes)) if bytes > 0 => {}
+        // Closed, broken, or silent for too long: no request was begun, so nobody waits for an
+        // answer.
+        Ok(Ok(_) | Err(_)) | Err(_) => return Read::Closed,
+    }
+    finish(stream, buffer, limits).await
+}
+
+async fn finish(stream: &mut Stream, mut buffer: BytesMut, limits: &Limits) -> Read {
+    let mut deadline = None;
+    loop {
+        match framing::read(&buffer, limits.head) {
+            Ok(Head::Complete(_)) => return Read::Head(buffer),
+            Ok(Head::Partial) => {}
+            Err(slug) => return Read::Refused(slug, buffer),
+        }
+        let deadline = *deadline.get_or_insert_with(|| from_now(limits.header_timeout));
+        buffer.reserve(READ_BYTES);
+        match timeout_at(deadline, stream.read_buf(&mut buffer)).await {
+            Ok(Ok(bytes)) if bytes > 0 => {}
+            Ok(Ok(_) | Err(_)) => return Read::Closed,
+            Err(_) => return Read::Refused(Slug::RequestTimeout, buffer),
+        }
+    }
+}
+
+fn from_now(duration: Duration) -> Instant {
+    Instant::now() + duration
+}

@@ -1,0 +1,232 @@
+//! Accepts connections, within bounds, and hands them on.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use pingora::apps::HttpServerOptions;
+use pingora::listeners::tls::Acceptor;
+use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::protocols::l4::listener::Listener as Socket;
+use pingora::protocols::l4::stream::Stream as Tcp;
+use pingora::protocols::{GetSocketDigest, Stream};
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+use tokio::net::TcpListener;
+
+use super::connection::Door;
+use super::drain::Drain;
+use super::gatekeeper::Gatekeeper;
+use super::published::Current;
+use crate::config::Listener;
+use crate::telemetry::families::Families;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause after a failed `accept`, which means that file descriptors ran out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// More tries than any upstream is configured for; the gatekeeper counts.
+const TRIES_MAX: usize = 8;
+
+/// How many idle connections to upstreams are kept.
+const UPSTREAM_POOL: usize = 512;
+
+/// A bound socket, not yet accepting.
+#[derive(Debug)]
+pub struct Bound {
+    address: SocketAddr,
+    listener: std::net::TcpListener,
+    tls: TlsCell,
+}
+
+/// The certificate of a listener; a reload replaces it.
+#[derive(Clone, Debug, Default)]
+pub struct TlsCell(Arc<ArcSwapOption<rustls::ServerConfig>>);
+
+impl TlsCell {
+    /// Uses another certificate for handshakes from now on.
+    pub fn publish(&self, tls: Option<Arc<rustls::ServerConfig>>) {
+        self.0.store(tls);
+    }
+}
+
+impl Bound {
+    /// Binds a listener's address.
+    ///
+    /// # Errors
+    ///
+    /// If it is taken, or not ours.
+    pub fn bind(listener: &Listener) -> std::io::Result<Self> {
+        let socket = std::net::TcpListener::bind(listener.address)?;
+        socket.set_nonblocking(true)?;
+        let tls = TlsCell::default();
+        tls.publish(listener.tls.clone());
+        Ok(Self { address: socket.local_addr()?, listener: socket, tls })
+    }
+
+    /// The address, with the port that the system chose if it was asked to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its certificate is kept.
+    pub fn tls(&self) -> TlsCell {
+        self.tls.clone()
+    }
+}
+
+/// Serves `bound` until the drain begins. Must be called on the runtime that serves.
+///
+/// # Errors
+///
+/// If the runtime cannot take a socket.
+pub fn serve(
+    bound: Vec<Bound>,
+    current: &Current,
+    drain: &Arc<Drain>,
+    threads: usize,
+) -> std::io::Result<()> {
+    let conf = Arc::new(ServerConf {
+        threads,
+        max_retries: TRIES_MAX,
+        upstream_keepalive_pool_size: UPSTREAM_POOL,
+        ..ServerConf::default()
+    });
+    let mut proxy = http_proxy(&conf, Gatekeeper::new(current.clone()));
+    proxy.h2_options = Some(default_h2_options());
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(current.load().configuration.limits.keepalive_timeout);
+    proxy.server_options = Some(options);
+    let proxy = Arc::new(proxy);
+    let door = Door { proxy, current: current.clone(), drain: drain.clone() };
+    let crowd = Arc::new(Crowd::default());
+    for Bound { address: _, listener, tls } in bound {
+        let socket = Socket::from(TcpListener::from_std(listener)?);
+        tokio::spawn(accept(socket, tls, door.clone(), crowd.clone()));
+    }
+    Ok(())
+}
+
+async fn accept(socket: Socket, tls: TlsCell, door: Door, crowd: Arc<Crowd>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = door.drain.begun() => return,
+        };
+        match accepted {
+            Ok(stream) => meet(stream, &tls, &door, &crowd),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn meet(mut stream: Tcp, tls: &TlsCell, door: &Door, crowd: &Arc<Crowd>) {
+    let client = stream
+        .get_socket_digest()
+        .and_then(|digest| digest.peer_addr().and_then(|address| address.as_inet().copied()))
+        .map(|address| address.ip().to_canonical());
+    let published = door.current.load();
+    let limits = &published.configuration.limits;
+    let Some(place) =
+        crowd.admit(client, limits.connections_max, limits.connections_per_address_max)
+    else {
+        published.families.connections_refused.inc();
+        return;
+    };
+    let families = published.families.clone();
+    let counted = door.drain.enter();
+    // A connection that cannot be configured is about to fail anyway.
+    drop(stream.set_nodelay());
+    let acceptor = tls.0.load_full().map(Acceptor::from_server_config);
+    let door = door.clone();
+    tokio::spawn(async move {
+        families.connections_open.inc();
+        // Also when the task panics: one bad connection must not make the gauge lie.
+        let gauge = OpenGauge(families);
+        if let Some(stream) = handshake(stream, acceptor).await {
+            door.serve(stream, client).await;
+        }
+        drop((gauge, place, counted));
+    });
+}
+
+async fn handshake(stream: Tcp, acceptor: Option<Acceptor>) -> Option<Stream> {
+    let Some(acceptor) = acceptor else { return Some(Box::new(stream)) };
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.tls_handshake(stream)).await {
+        Ok(Ok(stream)) => Some(Box::new(stream)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Takes a connection off the gauge when dropped.
+struct OpenGauge(Arc<Families>);
+
+impl Drop for OpenGauge {
+    fn drop(&mut self) {
+        self.0.connections_open.dec();
+    }
+}
+
+/// Who is connected.
+#[derive(Debug, Default)]
+struct Crowd(Mutex<Heads>);
+
+#[derive(Debug, Default)]
+struct Heads {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// A place among the connections, given back when dropped.
+struct Place {
+    crowd: Arc<Crowd>,
+    address: Option<IpAddr>,
+}
+
+impl Crowd {
+    fn admit(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        total_max: usize,
+        per_address_max: Option<usize>,
+    ) -> Option<Place> {
+        let mut heads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_address = address.and_then(|address| heads.by_address.get(&address)).copied();
+        let is_crowded = heads.total >= total_max
+            || per_address_max.is_some_and(|max| of_address.unwrap_or(0) >= max);
+        if is_crowded {
+            return None;
+        }
+        heads.total += 1;
+        if let Some(address) = address {
+            *heads.by_address.entry(address).or_default() += 1;
+        }
+        Some(Place { crowd: self.clone(), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut heads = self.crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.total -= 1;
+        if let Some(address) = self.address
+            && let Some(count) = heads.by_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                heads.by_address.remove(&address);
+            }
+        }
+    }
+}

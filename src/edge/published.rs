@@ -1,0 +1,99 @@
+//! What requests are served with: a configuration and everything resolved from it. One load of one
+//! pointer a request.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pingora::upstreams::peer::HttpPeer;
+
+use super::upstream;
+use crate::config::{Configuration, LogFormat, SubjectInLog};
+use crate::feed::jwks::JwksFeed;
+use crate::gate::issuer::Issuer;
+use crate::telemetry::access_log::{AccessLog, Line};
+use crate::telemetry::families::Families;
+use crate::telemetry::pseudonym::Pseudonyms;
+use crate::telemetry::routes::Handles;
+
+/// A configuration, ready to serve.
+#[derive(Debug)]
+pub struct Published {
+    pub(super) configuration: Arc<Configuration>,
+    pub(super) families: Arc<Families>,
+    pub(super) handles: Handles,
+    pub(super) log: AccessLog,
+    pub(super) subjects: Subjects,
+    /// In the order of the configuration's upstreams.
+    pub(super) peers: Vec<HttpPeer>,
+    key_feeds: Vec<Arc<JwksFeed>>,
+}
+
+/// How subjects appear in the access log.
+#[derive(Debug)]
+pub(super) enum Subjects {
+    Plain,
+    Hashed(Pseudonyms),
+    Omitted,
+}
+
+impl Published {
+    /// Resolves what requests need from `configuration`.
+    pub fn new(
+        configuration: Arc<Configuration>,
+        families: Arc<Families>,
+        log: &AccessLog,
+        key_feeds: Vec<Arc<JwksFeed>>,
+    ) -> Self {
+        let line = match configuration.access_log.format {
+            LogFormat::Off => None,
+            LogFormat::Json => Some(Line::Json),
+            LogFormat::Text => Some(Line::Text),
+            LogFormat::Auto if std::io::stdout().is_terminal() => Some(Line::Text),
+            LogFormat::Auto => Some(Line::Json),
+        };
+        let subjects = match &configuration.access_log.subject {
+            SubjectInLog::Plain => Subjects::Plain,
+            SubjectInLog::Hashed(key) => Subjects::Hashed(Pseudonyms::new(key.expose())),
+            SubjectInLog::Omitted => Subjects::Omitted,
+        };
+        Self {
+            handles: Handles::resolve(&families, configuration.gate.routes.routes()),
+            log: log.with_line(line),
+            subjects,
+            peers: configuration
+                .upstreams
+                .iter()
+                .map(|upstream| upstream::template(upstream.settings()))
+                .collect(),
+            configuration,
+            families,
+            key_feeds,
+        }
+    }
+
+    /// The feed of an issuer's keys, if they are fetched.
+    pub(super) fn key_feed(&self, issuer: &Issuer) -> Option<&Arc<JwksFeed>> {
+        self.key_feeds.iter().find(|feed| Arc::ptr_eq(&feed.spec().cell, issuer.keys()))
+    }
+}
+
+/// The cell that holds what is published: one writer (the supervisor), any number of readers.
+#[derive(Clone, Debug)]
+pub struct Current(Arc<ArcSwap<Published>>);
+
+impl Current {
+    /// A cell with its first content.
+    pub fn new(published: Published) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(published)))
+    }
+
+    /// Replaces the content. Requests that began keep what they began with.
+    pub fn publish(&self, published: Published) {
+        self.0.store(Arc::new(published));
+    }
+
+    pub(super) fn load(&self) -> Arc<Published> {
+        self.0.load_full()
+    }
+}

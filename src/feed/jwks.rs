@@ -1,0 +1,250 @@
+//! Keeps the keys of an issuer current: fetches them in the background, and once more when a token
+//! names a key that is not there.
+//!
+//! What an attacker can make us ask the issuer for is bounded: one fetch at a time, a budget that
+//! failures use up too, and a memory for key ids that were looked for and not found.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use moka::sync::Cache;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::fetch::{FetchError, Fetcher};
+use super::last_good::Shelf;
+use crate::clock;
+use crate::config::KeyFeed;
+use crate::gate::keys::{JwksError, KeySet};
+use crate::gate::time::UnixTime;
+use crate::telemetry::families::Families;
+
+/// Fetches on demand that may follow each other at once.
+const BUDGET_MAX: u32 = 4;
+
+/// How long it takes until another one may.
+const BUDGET_REFILL: Duration = Duration::from_secs(15);
+
+/// How long a key id that was not found is taken for unknown.
+const ABSENT_FOR: Duration = Duration::from_secs(30);
+
+/// How many of them are remembered.
+const ABSENT_MAX: u64 = 10_000;
+
+/// The first pause after a failure; it doubles up to the refresh interval.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// What looking for a key came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sought {
+    /// The key is there now.
+    Found,
+    /// The issuer does not have it.
+    Absent,
+    /// The issuer could not be asked.
+    Unavailable,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RefreshError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Jwks(#[from] JwksError),
+}
+
+/// The feed of one issuer's keys.
+#[derive(Debug)]
+pub struct JwksFeed {
+    spec: KeyFeed,
+    shelf: Shelf,
+    families: Arc<Families>,
+    runtime: Handle,
+    absent: Cache<Option<Box<str>>, ()>,
+    /// Held while fetching: there is one fetch at a time.
+    flight: Mutex<Budget>,
+    /// Counts finished fetches, so that whoever waited for one does not start another.
+    landed: AtomicU64,
+    last_succeeded: std::sync::atomic::AtomicBool,
+}
+
+impl JwksFeed {
+    /// A feed for `spec`, whose fetches run on `runtime`.
+    pub fn new(spec: KeyFeed, shelf: Shelf, families: Arc<Families>, runtime: Handle) -> Arc<Self> {
+        Arc::new(Self {
+            spec,
+            shelf,
+            families,
+            runtime,
+            absent: Cache::builder().max_capacity(ABSENT_MAX).time_to_live(ABSENT_FOR).build(),
+            flight: Mutex::new(Budget::full()),
+            landed: AtomicU64::new(0),
+            last_succeeded: false.into(),
+        })
+    }
+
+    /// What it feeds, and from where.
+    pub fn spec(&self) -> &KeyFeed {
+        &self.spec
+    }
+
+    /// Publishes the copy on disk, if it is young enough. Reads a file.
+    pub fn start_from_last_good(&self) {
+        let source = &self.spec.source;
+        let Some(copy) = self.shelf.find(&self.spec.issuer, &source.url) else { return };
+        let fetched_at = UnixTime::from_seconds(copy.fetched_at);
+        let now = clock::now();
+        // A copy from the future would be believed for too long.
+        if now.since(fetched_at) < 0 || now >= self.stale_from(fetched_at) {
+            return;
+        }
+        match KeySet::from_jwks(copy.jwks.as_bytes(), &source.algorithms) {
+            Ok((set, _)) => {
+                tracing::info!(
+                    issuer = &*self.spec.issuer,
+                    age_s = now.since(fetched_at),
+                    "starting with the keys that were fetched last"
+                );
+                self.spec.cell.publish(set, fetched_at, self.stale_from(fetched_at));
+            }
+            Err(error) => {
+                tracing::warn!(issuer = &*self.spec.issuer, %error, "the kept keys are of no use");
+            }
+        }
+    }
+
+    /// Fetches once; for start and reload, which wait for it.
+    pub async fn prime(self: &Arc<Self>) {
+        let _ = self.fly(Errand::Scheduled).await;
+    }
+
+    /// Fetches for ever: at the refresh interval, sooner after failures.
+    pub async fn run(self: Arc<Self>) {
+        let refresh = self.spec.source.refresh;
+        let mut pause = RETRY_FIRST;
+        loop {
+            let wait = if self.last_succeeded.load(Ordering::Acquire) {
+                pause = RETRY_FIRST;
+                refresh
+            } else {
+                let wait = pause;
+                pause = (pause * 2).min(refresh);
+                wait
+            };
+            // Gateways that were started together should not ask together.
+            let jitter = 0.9 + fastrand::f64() * 0.2;
+            tokio::time::sleep(wait.mul_f64(jitter)).await;
+            self.prime().await;
+        }
+    }
+
+    /// Looks for a key that a token named and that is not in the set.
+    pub async fn seek(self: &Arc<Self>, key_id: &Option<Box<str>>) -> Sought {
+        if self.absent.contains_key(key_id) {
+            return Sought::Absent;
+        }
+        let landed = self.fly(Errand::Demanded).await;
+        if self.spec.cell.knows(key_id.as_deref()) {
+            return Sought::Found;
+        }
+        if !landed {
+            return Sought::Unavailable;
+        }
+        self.absent.insert(key_id.clone(), ());
+        Sought::Absent
+    }
+
+    /// Fetches, or waits for the fetch that is under way. Whether the keys are now as the issuer
+    /// has them.
+    async fn fly(self: &Arc<Self>, errand: Errand) -> bool {
+        let feed = self.clone();
+        let seen = self.landed.load(Ordering::Acquire);
+        // On a task of its own: a client that leaves must not take the fetch with it.
+        let flight = self.runtime.spawn(async move {
+            let mut budget = feed.flight.lock().await;
+            if feed.landed.load(Ordering::Acquire) != seen {
+                return feed.last_succeeded.load(Ordering::Acquire);
+            }
+            match errand {
+                Errand::Demanded if !budget.take() => return false,
+                Errand::Demanded | Errand::Scheduled => {}
+            }
+            let succeeded = feed.refresh().await;
+            feed.last_succeeded.store(succeeded, Ordering::Release);
+            feed.landed.fetch_add(1, Ordering::AcqRel);
+            succeeded
+        });
+        flight.await.unwrap_or(false)
+    }
+
+    async fn refresh(&self) -> bool {
+        let issuer = &*self.spec.issuer;
+        let (result, succeeded) = match self.fetch().await {
+            Ok(keys) => {
+                tracing::debug!(issuer, keys, "fetched keys");
+                ("ok", true)
+            }
+            Err(error) => {
+                tracing::warn!(issuer, url = &*self.spec.source.url, %error, "cannot fetch keys");
+                ("failed", false)
+            }
+        };
+        self.families.key_set_fetches.with_label_values(&[issuer, result]).inc();
+        succeeded
+    }
+
+    async fn fetch(&self) -> Result<usize, RefreshError> {
+        let source = &self.spec.source;
+        let fetcher = Fetcher::new(source.timeout, source.ca_pem.as_deref())?;
+        let bytes = fetcher.fetch(&source.url).await?;
+        let (set, unusable) = KeySet::from_jwks(&bytes, &source.algorithms)?;
+        for error in unusable {
+            tracing::debug!(issuer = &*self.spec.issuer, %error, "a key is left out");
+        }
+        let (keys, now) = (set.len(), clock::now());
+        self.spec.cell.publish(set, now, self.stale_from(now));
+        if let Err(error) = self.shelf.keep(&self.spec.issuer, &source.url, &bytes, now) {
+            tracing::warn!(issuer = &*self.spec.issuer, %error, "cannot keep a copy of the keys");
+        }
+        Ok(keys)
+    }
+
+    fn stale_from(&self, fetched_at: UnixTime) -> UnixTime {
+        let stale_max = self.spec.source.stale_max.as_secs();
+        fetched_at.plus(i64::try_from(stale_max).unwrap_or(i64::MAX))
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Errand {
+    /// Because it is time.
+    Scheduled,
+    /// Because of a token: this uses up the budget.
+    Demanded,
+}
+
+/// A bucket of fetches on demand.
+#[derive(Debug)]
+struct Budget {
+    left: u32,
+    refilled: Instant,
+}
+
+impl Budget {
+    fn full() -> Self {
+        Self { left: BUDGET_MAX, refilled: Instant::now() }
+    }
+
+    fn take(&mut self) -> bool {
+        let earned = self.refilled.elapsed().as_secs() / BUDGET_REFILL.as_secs();
+        if earned > 0 {
+            self.left = BUDGET_MAX.min(self.left.saturating_add(earned.min(1 << 16) as u32));
+            self.refilled = Instant::now();
+        }
+        let granted = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        granted
+    }
+}

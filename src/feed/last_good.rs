@@ -1,0 +1,70 @@
+//! The last good copy of an issuer's keys on disk, for a cold start while the issuer is away.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::gate::time::UnixTime;
+
+/// A key set as it was fetched.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LastGood {
+    /// Where from: a copy is of no use for another place.
+    pub url: String,
+    /// When, in seconds since 1970.
+    pub fetched_at: i64,
+    /// The document.
+    pub jwks: String,
+}
+
+/// Where copies are kept.
+#[derive(Clone, Debug)]
+pub struct Shelf {
+    directory: PathBuf,
+}
+
+impl Shelf {
+    /// Copies in a directory of their own below `data`.
+    pub fn below(data: &Path) -> Self {
+        Self { directory: data.join("jwks") }
+    }
+
+    /// The copy for an issuer, if there is a readable one from `url`.
+    pub fn find(&self, issuer: &str, url: &str) -> Option<LastGood> {
+        let bytes = std::fs::read(self.file(issuer)).ok()?;
+        let copy: LastGood = serde_json::from_slice(&bytes).ok()?;
+        (copy.url == url).then_some(copy)
+    }
+
+    /// Keeps a copy; an older one is replaced whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be written.
+    pub fn keep(
+        &self,
+        issuer: &str,
+        url: &str,
+        jwks: &[u8],
+        fetched_at: UnixTime,
+    ) -> std::io::Result<()> {
+        let copy = LastGood {
+            url: url.to_owned(),
+            fetched_at: fetched_at.as_seconds(),
+            jwks: String::from_utf8_lossy(jwks).into_owned(),
+        };
+        std::fs::create_dir_all(&self.directory)?;
+        let file = self.file(issuer);
+        let beside = file.with_extension("json.new");
+        let mut out = std::fs::File::create(&beside)?;
+        out.write_all(&serde_json::to_vec(&copy)?)?;
+        out.sync_all()?;
+        std::fs::rename(beside, file)
+    }
+
+    /// Issuer names are letters, digits, `-`, `_` and `.`; the prefix keeps `..` a file name.
+    fn file(&self, issuer: &str) -> PathBuf {
+        self.directory.join(format!("keys-{issuer}.json"))
+    }
+}

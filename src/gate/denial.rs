@@ -1,0 +1,361 @@
+//! The one table that turns a refusal into HTTP.
+//!
+//! Every way to say no has one slug. The slug stands in the body, the access log, the metric and
+//! the trace; its status and its challenge are decided here and nowhere else.
+
+use std::sync::Arc;
+
+/// The reason for a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Slug {
+    /// No credential where one is required.
+    CredentialAbsent,
+    /// Something that is meant to be a credential but cannot be read as one.
+    CredentialMalformed,
+    /// `alg` is not one that the issuer and its key permit (RFC 8725 §3.1).
+    TokenAlgorithm,
+    /// The signature does not verify.
+    TokenSignature,
+    /// No key of the issuer has this `kid`.
+    TokenKeyUnknown,
+    /// `iss` is not an issuer that this route accepts.
+    TokenIssuer,
+    /// `aud` does not name this service.
+    TokenAudience,
+    /// `exp` has passed.
+    TokenExpired,
+    /// `nbf` or `iat` lies in the future.
+    TokenNotYetValid,
+    /// `typ` is not one that the issuer may send.
+    TokenType,
+    /// The token lives longer than its issuer may make it live.
+    TokenLifetime,
+    /// A required claim is missing, repeated or of the wrong type.
+    TokenClaims,
+    /// `crit` asks for an extension (RFC 7515 §4.1.11); none is supported.
+    TokenCritical,
+    /// A required scope was not granted.
+    ScopeMissing,
+    /// None of the accepted roles is held.
+    RoleMissing,
+    /// A claim does not have one of the accepted values.
+    ClaimMismatch,
+    /// The issuer's keys could not be obtained, or are too old to be believed.
+    KeysUnavailable,
+    /// No route matches.
+    RouteUnknown,
+    /// A route matches the path, but not the method.
+    MethodNotAllowed,
+    /// The request target is opaque, ambiguous or malformed.
+    RequestTarget,
+    /// The message framing is ambiguous or malformed (RFC 9112 §6).
+    RequestFraming,
+    /// The header did not arrive in time.
+    RequestTimeout,
+    /// Not exactly one valid `Host` (RFC 9112 §3.2).
+    HostMissing,
+    /// The body is larger than the route allows.
+    BodyTooLarge,
+    /// The header is larger, or has more fields, than the gateway allows.
+    HeadersTooLarge,
+    /// No peer of the upstream could be reached, or it broke off.
+    UpstreamUnavailable,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+    /// A defect of the gateway; it denies.
+    Internal,
+}
+
+/// Whether the caller was refused or nothing could be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// A permit was issued.
+    Permitted,
+    /// The answer is no.
+    Denied,
+    /// No answer could be given; asking again later may help.
+    Unavailable,
+}
+
+impl Outcome {
+    /// The label value in metrics and the access log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Permitted => "permitted",
+            Self::Denied => "denied",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// The `WWW-Authenticate` challenge that goes with a slug (RFC 6750 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// No challenge.
+    None,
+    /// Only the realm: nothing was presented, so there is no error to report.
+    Realm,
+    /// With an `error` code.
+    Error(&'static str),
+}
+
+struct Row {
+    name: &'static str,
+    status: u16,
+    title: &'static str,
+    challenge: Challenge,
+}
+
+const fn row(name: &'static str, status: u16, challenge: Challenge, title: &'static str) -> Row {
+    Row { name, status, title, challenge }
+}
+
+const INVALID_REQUEST: Challenge = Challenge::Error("invalid_request");
+const INVALID_TOKEN: Challenge = Challenge::Error("invalid_token");
+const INSUFFICIENT_SCOPE: Challenge = Challenge::Error("insufficient_scope");
+
+impl Slug {
+    /// Every slug, in the order of the table.
+    pub const ALL: [Self; 28] = [
+        Self::CredentialAbsent,
+        Self::CredentialMalformed,
+        Self::TokenAlgorithm,
+        Self::TokenSignature,
+        Self::TokenKeyUnknown,
+        Self::TokenIssuer,
+        Self::TokenAudience,
+        Self::TokenExpired,
+        Self::TokenNotYetValid,
+        Self::TokenType,
+        Self::TokenLifetime,
+        Self::TokenClaims,
+        Self::TokenCritical,
+        Self::ScopeMissing,
+        Self::RoleMissing,
+        Self::ClaimMismatch,
+        Self::KeysUnavailable,
+        Self::RouteUnknown,
+        Self::MethodNotAllowed,
+        Self::RequestTarget,
+        Self::RequestFraming,
+        Self::RequestTimeout,
+        Self::HostMissing,
+        Self::BodyTooLarge,
+        Self::HeadersTooLarge,
+        Self::UpstreamUnavailable,
+        Self::UpstreamTimeout,
+        Self::Internal,
+    ];
+
+    const fn row(self) -> Row {
+        use Challenge::None;
+        match self {
+            Self::CredentialAbsent => {
+                row("credential_absent", 401, Challenge::Realm, "A credential is required")
+            }
+            Self::CredentialMalformed => {
+                row("credential_malformed", 400, INVALID_REQUEST, "The credential cannot be read")
+            }
+            Self::TokenAlgorithm => {
+                row("token_algorithm", 401, INVALID_TOKEN, "The token's algorithm is not accepted")
+            }
+            Self::TokenSignature => {
+                row("token_signature", 401, INVALID_TOKEN, "The token's signature is not valid")
+            }
+            Self::TokenKeyUnknown => {
+                row("token_key_unknown", 401, INVALID_TOKEN, "The token's key is not known")
+            }
+            Self::TokenIssuer => {
+                row("token_issuer", 401, INVALID_TOKEN, "The token's issuer is not accepted here")
+            }
+            Self::TokenAudience => {
+                row("token_audience", 401, INVALID_TOKEN, "The token is meant for someone else")
+            }
+            Self::TokenExpired => row("token_expired", 401, INVALID_TOKEN, "The token has expired"),
+            Self::TokenNotYetValid => {
+                row("token_not_yet_valid", 401, INVALID_TOKEN, "The token is not valid yet")
+            }
+            Self::TokenType => {
+                row("token_type", 401, INVALID_TOKEN, "The token's type is not accepted")
+            }
+            Self::TokenLifetime => {
+                row("token_lifetime", 401, INVALID_TOKEN, "The token lives longer than is accepted")
+            }
+            Self::TokenClaims => {
+                row("token_claims", 401, INVALID_TOKEN, "The token's claims are not acceptable")
+            }
+            Self::TokenCritical => {
+                row("token_critical", 401, INVALID_TOKEN, "The token needs an unknown extension")
+            }
+            Self::ScopeMissing => {
+                row("scope_missing", 403, INSUFFICIENT_SCOPE, "A required scope is missing")
+            }
+            Self::RoleMissing => row("role_missing", 403, None, "A required role is missing"),
+            Self::ClaimMismatch => {
+                row("claim_mismatch", 403, None, "A claim does not have an accepted value")
+            }
+            Self::KeysUnavailable => {
+                row("keys_unavailable", 503, None, "The issuer's keys are not available")
+            }
+            Self::RouteUnknown => row("route_unknown", 404, None, "There is nothing here"),
+            Self::MethodNotAllowed => {
+                row("method_not_allowed", 405, None, "The method is not allowed here")
+            }
+            Self::RequestTarget => {
+                row("request_target", 400, None, "The request target is not acceptable")
+            }
+            Self::RequestFraming => {
+                row("request_framing", 400, None, "The request's framing is not acceptable")
+            }
+            Self::RequestTimeout => {
+                row("request_timeout", 408, None, "The request did not arrive in time")
+            }
+            Self::HostMissing => {
+                row("host_missing", 400, None, "The request does not name one valid host")
+            }
+            Self::BodyTooLarge => row("body_too_large", 413, None, "The body is too large"),
+            Self::HeadersTooLarge => row("headers_too_large", 431, None, "The header is too large"),
+            Self::UpstreamUnavailable => {
+                row("upstream_unavailable", 502, None, "The upstream cannot be reached")
+            }
+            Self::UpstreamTimeout => {
+                row("upstream_timeout", 504, None, "The upstream did not answer in time")
+            }
+            Self::Internal => row("internal", 500, None, "The gateway could not go on"),
+        }
+    }
+
+    /// The slug as written in bodies, logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The HTTP status.
+    pub const fn status(self) -> u16 {
+        self.row().status
+    }
+
+    /// One sentence for people (`title` of RFC 9457 §3.1.3).
+    pub const fn title(self) -> &'static str {
+        self.row().title
+    }
+
+    /// The challenge that goes with it.
+    pub const fn challenge(self) -> Challenge {
+        self.row().challenge
+    }
+
+    /// Whether this says "no" or "cannot say".
+    pub const fn outcome(self) -> Outcome {
+        if self.status() >= 500 { Outcome::Unavailable } else { Outcome::Denied }
+    }
+}
+
+/// What a client must be told beside the slug.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Nothing.
+    None,
+    /// The scopes that the route requires, separated by spaces (RFC 6750 §3, `scope`).
+    Scopes(Arc<str>),
+    /// The methods that the path knows, for `Allow` (RFC 9110 §10.2.1).
+    Allow(Arc<str>),
+    /// When to ask again, in seconds (`Retry-After`, RFC 9110 §10.2.3).
+    RetryAfter(u32),
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    slug: Slug,
+    detail: Detail,
+}
+
+/// When to ask again after "could not decide", in seconds.
+pub const RETRY_AFTER_S: u32 = 5;
+
+impl Denial {
+    /// A refusal for the reason `slug`.
+    pub const fn new(slug: Slug) -> Self {
+        let detail = match slug.status() {
+            503 => Detail::RetryAfter(RETRY_AFTER_S),
+            _ => Detail::None,
+        };
+        Self { slug, detail }
+    }
+
+    /// A refusal that tells the client something more.
+    pub const fn with(slug: Slug, detail: Detail) -> Self {
+        Self { slug, detail }
+    }
+
+    /// The reason.
+    pub const fn slug(&self) -> Slug {
+        self.slug
+    }
+
+    /// What to tell beside it.
+    pub const fn detail(&self) -> &Detail {
+        &self.detail
+    }
+
+    /// The value of `WWW-Authenticate`, if the slug calls for one.
+    pub fn challenge(&self, realm: &str) -> Option<String> {
+        let error = match self.slug.challenge() {
+            Challenge::None => return None,
+            Challenge::Realm => return Some(format!("Bearer realm=\"{realm}\"")),
+            Challenge::Error(error) => error,
+        };
+        let mut value = format!("Bearer realm=\"{realm}\", error=\"{error}\"");
+        if let Detail::Scopes(scopes) = &self.detail {
+            value.push_str(", scope=\"");
+            value.push_str(scopes);
+            value.push('"');
+        }
+        Some(value)
+    }
+}
+
+impl From<Slug> for Denial {
+    fn from(slug: Slug) -> Self {
+        Self::new(slug)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn slugs_are_listed_once_and_named_apart() {
+        let names: HashSet<_> = Slug::ALL.iter().map(|slug| slug.as_str()).collect();
+        assert_eq!(names.len(), Slug::ALL.len());
+    }
+
+    #[test]
+    fn every_401_carries_a_challenge() {
+        for slug in Slug::ALL {
+            let has = Denial::new(slug).challenge("r").is_some();
+            assert!(slug.status() != 401 || has, "{slug:?} (RFC 9110 §15.5.2)");
+        }
+    }
+
+    #[test]
+    fn could_not_decide_is_never_a_401() {
+        for slug in Slug::ALL {
+            assert!(slug.outcome() != Outcome::Unavailable || slug.status() >= 500, "{slug:?}");
+        }
+        assert_eq!(*Denial::new(Slug::KeysUnavailable).detail(), Detail::RetryAfter(RETRY_AFTER_S));
+    }
+
+    #[test]
+    fn missing_scope_names_the_scopes() {
+        let denial = Denial::with(Slug::ScopeMissing, Detail::Scopes("a b".into()));
+        assert_eq!(
+            denial.challenge("shop").as_deref(),
+            Some(r#"Bearer realm="shop", error="insufficient_scope", scope="a b""#)
+        );
+    }
+}

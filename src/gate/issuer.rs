@@ -1,0 +1,104 @@
+//! Who may issue tokens, and what its tokens must be like.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::forward::IdentityTemplate;
+use super::keys::{Algorithm, KeyCell};
+
+/// What an issuer's tokens must be like, compiled from `issuers[]`.
+#[derive(Debug, PartialEq)]
+pub struct IssuerRules {
+    /// The name used in the configuration, in metrics and logs.
+    pub name: Box<str>,
+    /// `iss`, compared byte for byte (RFC 7519 §4.1.1).
+    pub issuer: Box<str>,
+    /// `aud` must name one of these.
+    pub audiences: Vec<Box<str>>,
+    /// The only algorithms that its keys serve.
+    pub algorithms: Vec<Algorithm>,
+    /// How far clocks may be apart, in seconds.
+    pub clock_skew_s: i64,
+    /// The longest `exp − iat`, in seconds. A token without `iat` counts as issued at time zero.
+    pub lifetime_max_s: i64,
+    /// Accepted `typ` values in lower case, without `application/` (RFC 7515 §4.1.9).
+    pub token_types: Vec<Box<str>>,
+    /// Whether a token may come without `typ`.
+    pub untyped: Untyped,
+    /// Claims that must be present beside `iss`, `aud`, `exp` and `sub`.
+    pub required_claims: Vec<Box<str>>,
+    /// Where the roles are (JSON pointer).
+    pub roles_pointer: Box<str>,
+    /// The headers that say who the caller is.
+    pub identity: Arc<IdentityTemplate>,
+}
+
+/// What a token without `typ` gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untyped {
+    /// It is accepted.
+    Accepted,
+    /// It is refused.
+    Refused,
+}
+
+/// Tells the issuers of one process apart: a reload that changes an issuer makes a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IssuerId(u64);
+
+/// An issuer with its keys.
+#[derive(Debug)]
+pub struct Issuer {
+    id: IssuerId,
+    rules: IssuerRules,
+    keys: Arc<KeyCell>,
+}
+
+impl Issuer {
+    /// An issuer that nothing verified before refers to.
+    pub fn new(rules: IssuerRules, keys: Arc<KeyCell>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { id: IssuerId(NEXT.fetch_add(1, Ordering::Relaxed)), rules, keys }
+    }
+
+    /// Its identity within this process.
+    pub fn id(&self) -> IssuerId {
+        self.id
+    }
+
+    /// What its tokens must be like.
+    pub fn rules(&self) -> &IssuerRules {
+        &self.rules
+    }
+
+    /// Its current keys.
+    pub fn keys(&self) -> &Arc<KeyCell> {
+        &self.keys
+    }
+}
+
+/// The issuers of one configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Issuers(Vec<Arc<Issuer>>);
+
+impl Issuers {
+    /// These issuers.
+    pub fn new(issuers: Vec<Arc<Issuer>>) -> Self {
+        Self(issuers)
+    }
+
+    /// The one whose tokens say `iss`.
+    pub fn named(&self, iss: &str) -> Option<&Arc<Issuer>> {
+        self.0.iter().find(|issuer| *issuer.rules.issuer == *iss)
+    }
+
+    /// The one with this identity, if it still is part of the configuration.
+    pub fn with_id(&self, id: IssuerId) -> Option<&Arc<Issuer>> {
+        self.0.iter().find(|issuer| issuer.id == id)
+    }
+
+    /// All of them, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Issuer>> {
+        self.0.iter()
+    }
+}

@@ -1,0 +1,354 @@
+//! The canonical path: what the policy is matched on is what the upstream gets.
+//!
+//! Nothing is rewritten. A path that two servers could read differently is refused, so the text
+//! that was matched can be forwarded byte for byte. Sources: RFC 3986 §3.3 and §6.2, and the path
+//! confusion advisories of other gateways (`..;`, `%2f`, `%5c`, double encoding, `//`).
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Something in a path that servers are known to disagree about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ambiguity {
+    /// `%2f`: a slash to some, a letter to others.
+    EncodedSlash,
+    /// `;` or `%3b`: some cut path parameters off, some do not.
+    Semicolon,
+    /// `%25`: what comes out of one decoding can be decoded again.
+    EncodedPercent,
+    /// `//`: some merge slashes.
+    EmptySegment,
+}
+
+impl Ambiguity {
+    /// Every ambiguity that a route can opt into.
+    pub const ALL: [Self; 4] =
+        [Self::EncodedSlash, Self::Semicolon, Self::EncodedPercent, Self::EmptySegment];
+
+    /// The name used in `gateway.yaml`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EncodedSlash => "encoded_slash",
+            Self::Semicolon => "semicolon",
+            Self::EncodedPercent => "encoded_percent",
+            Self::EmptySegment => "empty_segment",
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        match self {
+            Self::EncodedSlash => 1,
+            Self::Semicolon => 2,
+            Self::EncodedPercent => 4,
+            Self::EmptySegment => 8,
+        }
+    }
+}
+
+impl fmt::Display for Ambiguity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A set of [`Ambiguity`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ambiguities(u8);
+
+impl Ambiguities {
+    /// This set with `ambiguity` in it.
+    #[must_use]
+    pub const fn with(self, ambiguity: Ambiguity) -> Self {
+        Self(self.0 | ambiguity.bit())
+    }
+
+    /// Whether everything in this set is also in `allowed`.
+    pub const fn within(self, allowed: Self) -> bool {
+        self.0 & !allowed.0 == 0
+    }
+
+    /// Whether the set is empty.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What is in the set.
+    pub fn iter(self) -> impl Iterator<Item = Ambiguity> {
+        Ambiguity::ALL.into_iter().filter(move |ambiguity| self.0 & ambiguity.bit() != 0)
+    }
+}
+
+/// Why a request target is refused outright, whatever a route allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// Not in origin form (RFC 9112 §3.2.1).
+    #[error("the target does not start with a slash")]
+    Form,
+    /// Longer than [`TARGET_BYTES_MAX`].
+    #[error("the target is too long")]
+    Oversized,
+    /// A character that may not stand in a target: `#`, `\`, a space, a control, not ASCII.
+    #[error("the target holds a character that must be encoded")]
+    Character,
+    /// `%` without two hexadecimal digits, or an escape that hides a control character or `\`.
+    #[error("the target holds an escape that is malformed or hides a control character")]
+    Escape,
+    /// `.` or `..` as a segment, in any spelling.
+    #[error("the path holds a dot segment")]
+    DotSegment,
+}
+
+/// The longest target that is read, path and query together, in bytes.
+pub const TARGET_BYTES_MAX: usize = 16 * 1024;
+
+/// A path that every server reads alike, but for the [`Ambiguities`] it lists.
+#[derive(Debug)]
+pub struct CanonicalPath<'a> {
+    path: &'a str,
+    ambiguities: Ambiguities,
+}
+
+impl<'a> CanonicalPath<'a> {
+    /// Splits an origin-form target at the first `?` and takes its path.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetError`] if the target, path or query, must be refused.
+    pub fn parse(target: &'a str) -> Result<Self, TargetError> {
+        if target.len() > TARGET_BYTES_MAX {
+            return Err(TargetError::Oversized);
+        }
+        if !target.starts_with('/') {
+            return Err(TargetError::Form);
+        }
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        if path.bytes().chain(query.bytes()).any(is_forbidden) {
+            return Err(TargetError::Character);
+        }
+        let ambiguities = survey(path.as_bytes())?;
+        Ok(Self { path, ambiguities })
+    }
+
+    /// The path as it was sent and will be forwarded.
+    pub fn as_str(&self) -> &'a str {
+        self.path
+    }
+
+    /// What in it needs a route's consent.
+    pub fn ambiguities(&self) -> Ambiguities {
+        self.ambiguities
+    }
+
+    /// The path with its escapes decoded, if it has any: how an upstream that decodes sees it.
+    pub fn decoded(&self) -> Option<Cow<'a, str>> {
+        self.path.contains('%').then(|| decode(self.path))
+    }
+}
+
+fn is_forbidden(byte: u8) -> bool {
+    !byte.is_ascii_graphic() || matches!(byte, b'#' | b'\\')
+}
+
+/// Walks the path once, decoding as it goes: finds dot segments behind every spelling, and
+/// collects the ambiguities.
+fn survey(path: &[u8]) -> Result<Ambiguities, TargetError> {
+    let mut found = Ambiguities::default();
+    let mut segment = Segment::default();
+    let mut i = 1; // past the leading slash
+    while i < path.len() {
+        let (byte, width) = match path[i] {
+            b'%' => (unescape(path, i)?, 3),
+            byte => (byte, 1),
+        };
+        match (byte, width) {
+            (b'/', 1) => {
+                if segment.is_empty() {
+                    found = found.with(Ambiguity::EmptySegment);
+                }
+                segment.end()?;
+            }
+            (b'/', _) => {
+                found = found.with(Ambiguity::EncodedSlash);
+                segment.end()?;
+            }
+            (b'%', _) => {
+                found = found.with(Ambiguity::EncodedPercent);
+                segment.push(byte);
+            }
+            (b';', _) => {
+                found = found.with(Ambiguity::Semicolon);
+                segment.push(byte);
+            }
+            (0..=0x1f | 0x7f | b'\\', _) => return Err(TargetError::Escape),
+            (byte, _) => segment.push(byte),
+        }
+        i += width;
+    }
+    segment.end()?;
+    Ok(found)
+}
+
+fn unescape(path: &[u8], at: usize) -> Result<u8, TargetError> {
+    let digit = |offset: usize| {
+        path.get(at + offset)
+            .and_then(|byte| (*byte as char).to_digit(16))
+            .ok_or(TargetError::Escape)
+    };
+    Ok((digit(1)? * 16 + digit(2)?) as u8)
+}
+
+/// What the dot-segment rule needs to know of the segment being read: how it starts, up to a
+/// path parameter (`..;x` is `..` to the servers that cut parameters off).
+#[derive(Default)]
+struct Segment {
+    dots: usize,
+    others: usize,
+    parameter: bool,
+}
+
+impl Segment {
+    fn push(&mut self, byte: u8) {
+        match byte {
+            b';' => self.parameter = true,
+            _ if self.parameter => {}
+            b'.' => self.dots += 1,
+            _ => self.others += 1,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.dots + self.others == 0 && !self.parameter
+    }
+
+    fn end(&mut self) -> Result<(), TargetError> {
+        let ended = std::mem::take(self);
+        if ended.others == 0 && matches!(ended.dots, 1 | 2) {
+            return Err(TargetError::DotSegment);
+        }
+        Ok(())
+    }
+}
+
+fn decode(path: &str) -> Cow<'_, str> {
+    let bytes = path.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        match (bytes[i], unescape(bytes, i)) {
+            (b'%', Ok(byte)) => {
+                decoded.push(byte);
+                i += 3;
+            }
+            (byte, _) => {
+                decoded.push(byte);
+                i += 1;
+            }
+        }
+    }
+    // Bytes that are not UTF-8 cannot be part of a route's literal text; what stands in for them
+    // only has to differ from it.
+    match String::from_utf8(decoded) {
+        Ok(text) => Cow::Owned(text),
+        Err(error) => Cow::Owned(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(target: &str) -> TargetError {
+        CanonicalPath::parse(target).expect_err(target)
+    }
+
+    fn ambiguities(target: &str) -> Vec<Ambiguity> {
+        CanonicalPath::parse(target).expect(target).ambiguities().iter().collect()
+    }
+
+    #[test]
+    fn ordinary_paths_pass_untouched() {
+        for target in ["/", "/a", "/a/", "/a/b.c/...", "/caf%C3%A9", "/a:b@c", "/a%20b?x=%2f..%00#"]
+        {
+            let target = target.trim_end_matches('#');
+            let path = CanonicalPath::parse(target).expect(target);
+            assert_eq!(path.as_str(), target.split('?').next().expect("a path"));
+            assert!(path.ambiguities().is_empty(), "{target}");
+        }
+    }
+
+    #[test]
+    fn dot_segments_are_refused_in_every_spelling() {
+        for target in [
+            "/.",
+            "/..",
+            "/a/../b",
+            "/a/./b",
+            "/a/%2e%2e/b",
+            "/a/.%2E/b",
+            "/..;/b",
+            "/..;x=1/b",
+            "/a%2f..%2fb",
+            "/a/..%2fb",
+            "/%2e",
+            "/a/..",
+        ] {
+            assert_eq!(refused(target), TargetError::DotSegment, "{target}");
+        }
+    }
+
+    #[test]
+    fn hidden_and_forbidden_characters_are_refused() {
+        for target in ["/a%00", "/a%0d%0a", "/a%5cb", "/a%7f", "/a%", "/a%2", "/a%zz"] {
+            assert_eq!(refused(target), TargetError::Escape, "{target}");
+        }
+        for target in ["/a#b", "/a\\b", "/a b", "/a\u{e9}", "/a?b#c", "/a\x01"] {
+            assert_eq!(refused(target), TargetError::Character, "{target}");
+        }
+        for target in ["", "*", "a", "http://a/", "?a"] {
+            assert_eq!(refused(target), TargetError::Form, "{target}");
+        }
+    }
+
+    #[test]
+    fn ambiguities_are_listed() {
+        assert_eq!(ambiguities("/a%2Fb"), [Ambiguity::EncodedSlash]);
+        assert_eq!(ambiguities("/a;x=1"), [Ambiguity::Semicolon]);
+        assert_eq!(ambiguities("/a%3bx"), [Ambiguity::Semicolon]);
+        assert_eq!(ambiguities("/a%252f"), [Ambiguity::EncodedPercent]);
+        assert_eq!(ambiguities("//a"), [Ambiguity::EmptySegment]);
+        assert_eq!(ambiguities("/a//b"), [Ambiguity::EmptySegment]);
+    }
+
+    #[test]
+    fn length_is_accepted_up_to_the_limit_and_refused_beyond() {
+        let target = |bytes: usize| format!("/{}", "a".repeat(bytes - 1));
+        assert!(CanonicalPath::parse(&target(TARGET_BYTES_MAX)).is_ok());
+        assert_eq!(refused(&target(TARGET_BYTES_MAX + 1)), TargetError::Oversized);
+    }
+
+    #[test]
+    fn decoding_shows_what_a_decoding_upstream_sees() {
+        let path = CanonicalPath::parse("/%61dmin/%C3%A9").expect("parses");
+        assert_eq!(path.decoded().expect("has escapes"), "/admin/é");
+        assert!(CanonicalPath::parse("/admin").expect("parses").decoded().is_none());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_passes_holds_no_dot_segment_after_decoding(target in "/[a.%2eEfF/;c5]{0,24}") {
+            if let Ok(path) = CanonicalPath::parse(&target) {
+                let decoded = path.decoded().unwrap_or(Cow::Borrowed(path.as_str()));
+                for segment in decoded.split('/') {
+                    let bare = segment.split(';').next().unwrap_or("");
+                    proptest::prop_assert!(bare != "." && bare != "..", "{target}");
+                }
+                proptest::prop_assert!(!decoded.contains('\\'));
+            }
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(target in ".{0,200}") {
+            let _ = CanonicalPath::parse(&target);
+        }
+    }
+}

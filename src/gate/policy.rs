@@ -1,0 +1,102 @@
+//! A route's rule, and the permit that only it can issue.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::claims;
+use super::credential::Carrier;
+use super::denial::{Denial, Detail, Slug};
+use super::issuer::IssuerId;
+use super::principal::Principal;
+
+/// Who may use a route.
+#[derive(Debug)]
+pub enum Policy {
+    /// Anybody; the credential is not read.
+    Public,
+    /// Principals that meet the requirement.
+    Authenticate(Authenticate),
+}
+
+/// How a principal is established, and what it must hold.
+#[derive(Debug)]
+pub struct Authenticate {
+    /// Where credentials may come from, in this order.
+    pub carriers: Vec<Carrier>,
+    /// Whose tokens are accepted.
+    pub issuers: Vec<IssuerId>,
+    /// What the principal must hold.
+    pub requirement: Requirement,
+}
+
+/// What a principal must hold.
+#[derive(Debug, Default)]
+pub struct Requirement {
+    /// All of these scopes.
+    pub scopes: Vec<Box<str>>,
+    /// The same, as a challenge names them.
+    pub scopes_text: Arc<str>,
+    /// One of these roles, unless empty.
+    pub any_role: Vec<Box<str>>,
+    /// Each of these claims.
+    pub claims: Vec<ClaimRule>,
+}
+
+/// A claim that must have, or as an array contain, one of some values.
+#[derive(Debug)]
+pub struct ClaimRule {
+    /// A member name, or a JSON pointer if it starts with a slash.
+    pub path: Box<str>,
+    /// The accepted values.
+    pub accepted: Vec<Value>,
+}
+
+/// The proof that a request may pass: no upstream is chosen without one.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    principal: Option<Principal>,
+}
+
+impl Permit {
+    /// The permit of a public route, for which nobody was identified.
+    pub(super) fn public() -> Self {
+        Self { principal: None }
+    }
+
+    /// Who passes, if the route asked.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
+}
+
+impl Requirement {
+    /// Asks whether `principal` holds what is required.
+    ///
+    /// # Errors
+    ///
+    /// The [`Denial`] for the first thing that is missing: scopes, then roles, then claims.
+    pub fn authorize(&self, principal: Principal) -> Result<Permit, Denial> {
+        let Self { scopes, scopes_text, any_role, claims } = self;
+        if !scopes.iter().all(|scope| principal.scopes().contains(scope)) {
+            return Err(Denial::with(Slug::ScopeMissing, Detail::Scopes(scopes_text.clone())));
+        }
+        if !any_role.is_empty() && !any_role.iter().any(|role| principal.roles().contains(role)) {
+            return Err(Slug::RoleMissing.into());
+        }
+        if !claims.iter().all(|rule| rule.holds(&principal)) {
+            return Err(Slug::ClaimMismatch.into());
+        }
+        Ok(Permit { principal: Some(principal) })
+    }
+}
+
+impl ClaimRule {
+    fn holds(&self, principal: &Principal) -> bool {
+        match claims::find(principal.claims(), &self.path) {
+            None => false,
+            Some(Value::Array(items)) => items.iter().any(|item| self.accepted.contains(item)),
+            Some(value) => self.accepted.contains(value),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A request as the gate sees it: borrowed, and nothing more than a decision needs.
+
+use http::{HeaderMap, Method};
+
+/// A borrowed request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The host, as sent: `Host`, or `:authority`.
+    pub authority: &'a str,
+    /// The target in origin form: path and query.
+    pub target: &'a str,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+}
+
+/// The host of an authority: without port, in lower case. `None` if it is not a plain host
+/// (RFC 9110 §7.2; user information is refused).
+pub fn host_of(authority: &str) -> Option<std::borrow::Cow<'_, str>> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let end = rest.find(']')? + 2;
+            authority.split_at(end)
+        }
+        None => authority.find(':').map_or((authority, ""), |at| authority.split_at(at)),
+    };
+    let port_is_valid = match port.strip_prefix(':') {
+        None => port.is_empty(),
+        Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~[]:".contains(&byte);
+    if host.is_empty() || !port_is_valid || !host.bytes().all(is_host) {
+        return None;
+    }
+    // `example.` and `example` are the same host to a resolver, so to us.
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Some(host.to_ascii_lowercase().into());
+    }
+    Some(host.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_of;
+
+    #[test]
+    fn host_is_taken_without_port_and_case() {
+        for (authority, host) in [
+            ("a.example", "a.example"),
+            ("A.Example:8080", "a.example"),
+            ("a.example.", "a.example"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(host_of(authority).as_deref(), Some(host), "{authority}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_plain_host_is_refused() {
+        for authority in
+            ["", ":80", "a:b", "a:123456", "u@a", "a/b", "a b", "a,b", "[::1", "a:80:80", "[::1]x"]
+        {
+            assert_eq!(host_of(authority), None, "{authority}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Points in time, as the gate sees them: an argument, never a question to the system.
+
+use std::fmt;
+
+/// Seconds since 1970-01-01T00:00:00Z, ignoring leap seconds (RFC 7519 §2, `NumericDate`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct UnixTime(i64);
+
+impl UnixTime {
+    /// A time so far away that no clock reaches it.
+    pub const NEVER: Self = Self(i64::MAX);
+
+    /// The time `seconds` after the epoch.
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since the epoch.
+    pub const fn as_seconds(self) -> i64 {
+        self.0
+    }
+
+    /// This time moved by `seconds` (negative: earlier), saturating at both ends.
+    pub const fn plus(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+
+    /// Seconds from `earlier` to this time; negative if `earlier` is in fact later.
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

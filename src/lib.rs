@@ -1,0 +1,28 @@
+//! Portcullis: an API gateway that enforces authentication at the edge of a fleet.
+//!
+//! # The life of a request
+//!
+//! 1. [`edge`] accepts a connection, reads the head of a request within a deadline, and has
+//!    [`gate::framing`] read it: what could be understood in two ways goes no further.
+//! 2. Pingora parses the head and asks the gatekeeper, which asks [`gate::Gate::decide`]: host,
+//!    path and method select a route; the route's policy says what credential is needed; the
+//!    credential is verified, admitted and authorized.
+//! 3. With a [`gate::policy::Permit`] the request is forwarded: identity headers are stripped,
+//!    then set. Without one it is answered from the table in [`gate::denial`].
+//! 4. Metrics are counted and a line is logged ([`telemetry`]).
+//!
+//! # Modules, in reading order
+//!
+//! [`gate`] decides; [`config`] compiles `gateway.yaml` into it; [`feed`] keeps what it reads
+//! current; [`edge`] serves; [`telemetry`] and [`admin`] tell; [`issuer`] signs; [`cli`] is the
+//! command line.
+
+pub mod admin;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod edge;
+pub mod feed;
+pub mod gate;
+pub mod issuer;
+pub mod telemetry;

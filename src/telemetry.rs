@@ -1,0 +1,6 @@
+//! What the gateway tells about itself: metric families in one table, and the access log.
+
+pub mod access_log;
+pub mod families;
+pub mod pseudonym;
+pub mod routes;

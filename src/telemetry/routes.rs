@@ -1,0 +1,123 @@
+//! Metric handles of one configuration, resolved when it is published: a request then costs a few
+//! atomic additions and no look-up.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter};
+
+use super::families::Families;
+use crate::gate::credential::Carrier;
+use crate::gate::denial::{Outcome, Slug};
+use crate::gate::route::Route;
+use crate::gate::verifier::CacheResult;
+
+const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The label of requests for which no route was found.
+const NO_ROUTE: &str = "";
+
+/// The handles of one route.
+#[derive(Debug)]
+struct RouteHandles {
+    permitted_public: IntCounter,
+    permitted_bearer: IntCounter,
+    statuses: [IntCounter; 5],
+    seconds: Histogram,
+    upstream_seconds: Histogram,
+}
+
+/// The handles of one configuration.
+#[derive(Debug)]
+pub struct Handles {
+    routes: Vec<RouteHandles>,
+    names: Vec<std::sync::Arc<str>>,
+    none: RouteHandles,
+    decision_public: Histogram,
+    decision_bearer_hit: Histogram,
+    decision_bearer_miss: Histogram,
+}
+
+impl Handles {
+    /// Resolves the handles for `routes`.
+    pub fn resolve(families: &Families, routes: &[Route]) -> Self {
+        let decision =
+            |carrier, cache| families.decision_seconds.with_label_values(&[carrier, cache]);
+        Self {
+            routes: routes
+                .iter()
+                .map(|route| RouteHandles::resolve(families, &route.name))
+                .collect(),
+            names: routes.iter().map(|route| route.name.clone()).collect(),
+            none: RouteHandles::resolve(families, NO_ROUTE),
+            decision_public: decision("none", "none"),
+            decision_bearer_hit: decision("bearer", "hit"),
+            decision_bearer_miss: decision("bearer", "miss"),
+        }
+    }
+
+    /// The name of the route at `index`, as a label.
+    pub fn name(&self, route: Option<usize>) -> &str {
+        route.and_then(|index| self.names.get(index)).map_or(NO_ROUTE, |name| name)
+    }
+
+    /// Counts a decision and the time it took.
+    pub fn decided(
+        &self,
+        families: &Families,
+        route: Option<usize>,
+        carrier: Option<Carrier>,
+        cache: Option<CacheResult>,
+        denial: Option<Slug>,
+        took: Duration,
+    ) {
+        let timer = match (carrier, cache) {
+            (Some(Carrier::Bearer), Some(CacheResult::Hit)) => &self.decision_bearer_hit,
+            (Some(Carrier::Bearer), Some(CacheResult::Miss) | None) => &self.decision_bearer_miss,
+            (None, _) => &self.decision_public,
+        };
+        timer.observe(took.as_secs_f64());
+        match (denial, carrier) {
+            (None, None) => self.of(route).permitted_public.inc(),
+            (None, Some(Carrier::Bearer)) => self.of(route).permitted_bearer.inc(),
+            (Some(slug), carrier) => {
+                let carrier = carrier.map_or("none", Carrier::as_str);
+                let labels = [self.name(route), carrier, slug.outcome().as_str(), slug.as_str()];
+                families.decisions.with_label_values(&labels).inc();
+            }
+        }
+    }
+
+    /// Counts an answer and the time it took.
+    pub fn answered(&self, route: Option<usize>, status: u16, took: Duration) {
+        let handles = self.of(route);
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        handles.statuses[class].inc();
+        handles.seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts the time that an upstream took to begin its answer.
+    pub fn upstream_answered(&self, route: Option<usize>, took: Duration) {
+        self.of(route).upstream_seconds.observe(took.as_secs_f64());
+    }
+
+    fn of(&self, route: Option<usize>) -> &RouteHandles {
+        route.and_then(|index| self.routes.get(index)).unwrap_or(&self.none)
+    }
+}
+
+impl RouteHandles {
+    fn resolve(families: &Families, route: &str) -> Self {
+        let permitted = |carrier| {
+            let labels = [route, carrier, Outcome::Permitted.as_str(), ""];
+            families.decisions.with_label_values(&labels)
+        };
+        Self {
+            permitted_public: permitted("none"),
+            permitted_bearer: permitted("bearer"),
+            statuses: STATUS_CLASSES
+                .map(|class| families.requests.with_label_values(&[route, class])),
+            seconds: families.request_seconds.with_label_values(&[route]),
+            upstream_seconds: families.upstream_seconds.with_label_values(&[route]),
+        }
+    }
+}

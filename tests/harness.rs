@@ -1,0 +1,24 @@
+//! Starts the real gateway on free ports, an upstream that records bytes, and speaks HTTP to both.
+
+pub(crate) mod client;
+pub(crate) mod gateway;
+pub(crate) mod jwks;
+pub(crate) mod tokens;
+pub(crate) mod upstream;
+
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` gives a value.
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,233 @@
+//! The real gateway, on free ports, in a directory of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::client::{self, Answer};
+use super::upstream::Upstream;
+use super::{eventually, tokens};
+
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
+
+/// A running gateway; it is killed when dropped.
+pub(crate) struct Gateway {
+    child: Child,
+    directory: Arc<TempDir>,
+    stdout: Arc<Mutex<Vec<String>>>,
+    stderr: Arc<Mutex<Vec<String>>>,
+    addresses: Vec<SocketAddr>,
+    admin: SocketAddr,
+}
+
+/// What tests usually need: one issuer, a public route and two that authenticate.
+pub(crate) fn standard(upstream: &Upstream) -> String {
+    format!(
+        "
+listeners: [{{ address: '127.0.0.1:0' }}]
+admin: {{ address: '127.0.0.1:0' }}
+server: {{ threads: 2, shutdown_grace: 10s }}
+issuers:
+  - name: test
+    issuer: {issuer}
+    audiences: [{audience}]
+    algorithms: [ES256]
+    keys: {{ public_key_file: issuer.pem }}
+identity_headers: {{ claims: {{ email: X-Auth-Email, tenant: X-Auth-Tenant }} }}
+upstreams:
+  behind: {{ peers: ['{upstream}'] }}
+routes:
+  - {{ name: public, match: {{ path: '/public/{{*rest}}' }}, upstream: behind, public: true }}
+  - name: orders
+    match: {{ path: '/orders/{{*rest}}', methods: [GET, POST] }}
+    upstream: behind
+    authenticate: [bearer]
+    require: {{ scopes: [orders:read], any_role: [clerk, admin] }}
+  - name: whoami
+    match: {{ path: /whoami }}
+    upstream: behind
+    authenticate: [bearer]
+",
+        issuer = tokens::ISSUER,
+        audience = tokens::AUDIENCE,
+        upstream = upstream.address(),
+    )
+}
+
+/// A directory with the standard issuer's public key in it.
+pub(crate) fn directory() -> Arc<TempDir> {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("issuer.pem"), &tokens::pair().public).expect("a file");
+    Arc::new(directory)
+}
+
+impl Gateway {
+    /// Starts a gateway with the standard configuration.
+    pub(crate) fn standard(upstream: &Upstream) -> Self {
+        Self::start(&standard(upstream))
+    }
+
+    /// Starts a gateway with this configuration and waits until it is ready.
+    pub(crate) fn start(configuration: &str) -> Self {
+        Self::start_in(directory(), configuration)
+    }
+
+    /// The same, in a directory that may hold files that the configuration names.
+    pub(crate) fn start_in(directory: Arc<TempDir>, configuration: &str) -> Self {
+        let mut gateway = Self::spawn_in(directory, configuration);
+        gateway.wait_until_ready();
+        gateway
+    }
+
+    /// Starts a gateway and does not wait.
+    pub(crate) fn spawn_in(directory: Arc<TempDir>, configuration: &str) -> Self {
+        let file = directory.path().join("gateway.yaml");
+        std::fs::write(&file, configuration).expect("a file");
+        let mut child = Command::new(PROGRAM)
+            .args(["serve", "--config"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stdout = collect(child.stdout.take().expect("a pipe"));
+        let stderr = collect(child.stderr.take().expect("a pipe"));
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { child, directory, stdout, stderr, addresses: Vec::new(), admin: nowhere }
+    }
+
+    pub(crate) fn wait_until_ready(&mut self) {
+        let lines = eventually("readiness", || {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("the gateway ended with {status}: {}", self.errors().join("\n"));
+            }
+            let lines = self.errors();
+            lines.iter().any(|line| line.ends_with(" ready")).then_some(lines)
+        });
+        let after = |marker: &str| -> Vec<SocketAddr> {
+            let found = lines.iter().filter_map(|line| line.split_once(marker));
+            found.filter_map(|(_, rest)| rest.split("//").nth(1)?.trim().parse().ok()).collect()
+        };
+        self.addresses = after("listening on ");
+        self.admin = after("admin on ")[0];
+    }
+
+    /// The first listener.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// All listeners, in the order of the configuration.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The admin listener.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Sends these bytes on a connection of its own.
+    pub(crate) fn exchange(&self, bytes: impl AsRef<[u8]>) -> Answer {
+        client::exchange(self.address(), bytes)
+    }
+
+    /// Gets a path with a bearer token.
+    pub(crate) fn get_as(&self, path: &str, token: &str) -> Answer {
+        self.exchange(client::get(path, &[("Authorization", &tokens::bearer(token))]))
+    }
+
+    /// The directory of the configuration.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The directory, to start another gateway in it.
+    pub(crate) fn shared_directory(&self) -> Arc<TempDir> {
+        self.directory.clone()
+    }
+
+    /// The configuration file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.directory().join("gateway.yaml")
+    }
+
+    /// What it wrote on standard error so far.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        self.stderr.lock().expect("the lines").clone()
+    }
+
+    /// The access log so far.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        let lines = self.stdout.lock().expect("the lines");
+        lines.iter().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+    }
+
+    /// Waits for the access log line that `matches`.
+    pub(crate) fn logged(&self, matches: impl Fn(&Value) -> bool) -> Value {
+        eventually("a line of the access log", || self.log().into_iter().find(&matches))
+    }
+
+    /// The metrics, as text.
+    pub(crate) fn metrics(&self) -> String {
+        let answer = client::exchange(self.admin, client::get("/metrics", &[]));
+        assert_eq!(answer.status, 200);
+        answer.body
+    }
+
+    /// The value of a series, written as in the exposition; 0 if it is not there.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let text = self.metrics();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().expect("a number"))
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
+        assert!(status.success(), "kill -s {name}");
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        eventually("the end", || self.child.try_wait().expect("a status"))
+    }
+
+    /// Whether it is still running.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a status").is_none()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the gateway wrote:\n{}", self.errors().join("\n"));
+        }
+    }
+}
+
+fn collect(pipe: impl std::io::Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = lines.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            sink.lock().expect("the lines").push(line);
+        }
+    });
+    lines
+}

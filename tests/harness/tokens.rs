@@ -1,0 +1,81 @@
+//! Issuers that tests control: key pairs, and tokens with any claims.
+
+use std::sync::OnceLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portcullis::issuer::signing::{KeyKind, KeyPairPem, SigningKey, generate};
+use serde_json::{Map, Value, json};
+
+/// `iss` and `aud` of the tokens that the standard configuration accepts.
+pub(crate) const ISSUER: &str = "https://issuer.test";
+pub(crate) const AUDIENCE: &str = "orders-api";
+
+/// The key pair of the standard issuer (ES256), the same for all tests of one run.
+pub(crate) fn pair() -> &'static KeyPairPem {
+    static PAIR: OnceLock<KeyPairPem> = OnceLock::new();
+    PAIR.get_or_init(|| generate(KeyKind::P256).expect("a key pair"))
+}
+
+/// The key that signs for the standard issuer.
+pub(crate) fn key() -> &'static SigningKey {
+    static KEY: OnceLock<SigningKey> = OnceLock::new();
+    KEY.get_or_init(|| signing_key(pair(), None))
+}
+
+/// A signing key from a pair.
+pub(crate) fn signing_key(pair: &KeyPairPem, id: Option<&str>) -> SigningKey {
+    SigningKey::from_file(pair.private.as_bytes(), id.map(str::to_owned)).expect("a signing key")
+}
+
+/// Now, in seconds.
+pub(crate) fn now() -> i64 {
+    portcullis::clock::now().as_seconds()
+}
+
+/// The claims of a good token.
+pub(crate) fn claims() -> Map<String, Value> {
+    let Value::Object(claims) = json!({
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "alice",
+        "iat": now(),
+        "exp": now() + 600,
+        "jti": format!("{:032x}", fastrand::u128(..)),
+        "scope": "orders:read",
+        "roles": ["clerk"],
+    }) else {
+        unreachable!("an object")
+    };
+    claims
+}
+
+/// A good token with some claims replaced; `null` removes one.
+pub(crate) fn token(changes: Value) -> String {
+    signed(key(), "at+jwt", changes)
+}
+
+/// The same, by another key or of another type.
+pub(crate) fn signed(key: &SigningKey, typ: &str, changes: Value) -> String {
+    let mut claims = claims();
+    let Value::Object(changes) = changes else { panic!("changes are an object") };
+    for (name, value) in changes {
+        if value.is_null() {
+            claims.remove(&name);
+        } else {
+            claims.insert(name, value);
+        }
+    }
+    key.sign(typ, &claims).expect("a token")
+}
+
+/// A token of exactly these parts, signed by nobody.
+pub(crate) fn forged(header: &str, payload: &str, signature: &[u8]) -> String {
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    format!("{}.{}.{}", encode(header.as_bytes()), encode(payload.as_bytes()), encode(signature))
+}
+
+/// `Bearer …`, for the `Authorization` header.
+pub(crate) fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}

@@ -1,0 +1,17 @@
+//! Drives the real program over real sockets.
+
+mod authentication;
+mod authorization;
+mod commands;
+mod config;
+mod decisions;
+mod forwarding;
+mod framing;
+mod harness;
+mod keys;
+mod lifecycle;
+mod metrics;
+mod slugs;
+mod tidy;
+mod tls;
+mod upstreams;
