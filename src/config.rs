@@ -11,7 +11,7 @@ mod tls;
 pub mod upstream;
 mod values;
 
-pub use values::duration;
+pub use values::{duration, without_password};
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -18,5 +18,8 @@ mod head;
 pub mod listener;
 pub mod published;
 mod record;
+mod response;
 mod trace;
+mod unread;
 mod upstream;
+mod wire;

@@ -51,6 +51,10 @@ pub struct Gate {
     pub verifier: Arc<Verifier>,
 }
 
+/// The `kid` of a key that no issuer was known to have; `None` for a token that names none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedKey(pub Option<Box<str>>);
+
 /// The answer to one request, and what was learned on the way to it.
 #[derive(Debug)]
 pub struct Verdict<'g> {
@@ -62,8 +66,10 @@ pub struct Verdict<'g> {
     pub cache: Option<CacheResult>,
     /// The issuer that the credential names, if it is one of ours.
     pub issuer: Option<Arc<Issuer>>,
+    /// Who asked, if that was established, permitted or not.
+    pub principal: Option<Principal>,
     /// The key that was looked for and not found; fetching the issuer's keys anew may help.
-    pub key_wanted: Option<Option<Box<str>>>,
+    pub key_wanted: Option<WantedKey>,
     /// The answer.
     pub outcome: Result<Permit, Denial>,
 }
@@ -76,6 +82,7 @@ impl Gate {
             carrier: None,
             cache: None,
             issuer: None,
+            principal: None,
             key_wanted: None,
             outcome: Err(Slug::Internal.into()),
         };
@@ -122,6 +129,7 @@ impl Gate {
             if let Some(credential) = found {
                 verdict.carrier = Some(*carrier);
                 let principal = self.establish(credential, rule, now, verdict)?;
+                verdict.principal = Some(principal.clone());
                 return rule.requirement.authorize(principal);
             }
         }
@@ -143,7 +151,7 @@ impl Gate {
         let authentic = result.map_err(|refusal| match refusal {
             Refusal::Slug(slug) => slug,
             Refusal::KeyUnknown(key_id) => {
-                verdict.key_wanted = Some(key_id);
+                verdict.key_wanted = Some(WantedKey(key_id));
                 Slug::TokenKeyUnknown
             }
         })?;

@@ -1,5 +1,7 @@
 //! `portcullis check`: does it compile, and who may do what?
 
+use std::io::{ErrorKind, Write};
+
 use clap::Args;
 use serde_json::json;
 
@@ -33,19 +35,19 @@ impl Check {
             .zip(&configuration.matches)
             .map(|(route, matching)| Row::new(&configuration, route, matching))
             .collect();
-        if self.json {
+        let text = if self.json {
             let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
-            println!("{}", json!({ "routes": rows }));
+            format!("{}\n", json!({ "routes": rows }))
         } else {
-            print_table(&rows);
             let public = rows.iter().filter(|row| row.public).count();
-            println!(
-                "\n{}: {} routes, {public} of them public",
-                configuration.file.display(),
-                rows.len()
-            );
+            let file = configuration.file.display();
+            format!("{}\n{file}: {} routes, {public} of them public\n", table(&rows), rows.len())
+        };
+        match std::io::stdout().lock().write_all(text.as_bytes()) {
+            // Whoever reads has seen enough, as in `portcullis check | head`.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(Failure::failed),
         }
-        Ok(())
     }
 }
 
@@ -129,16 +131,19 @@ fn or_any(text: &str) -> String {
     if text.is_empty() { "any".to_owned() } else { text.to_owned() }
 }
 
-fn print_table(rows: &[Row]) {
+fn table(rows: &[Row]) -> String {
     let header = ["ROUTE", "HOSTS", "METHODS", "PATH", "UPSTREAM", "POLICY"];
     let mut lines = vec![header];
     lines.extend(rows.iter().map(Row::cells));
     let widths: Vec<usize> = (0..header.len())
         .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
         .collect();
+    let mut text = String::new();
     for line in lines {
         let cells: Vec<_> =
             line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        println!("{}", cells.join("  ").trim_end());
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
     }
+    text
 }

@@ -58,7 +58,12 @@ impl Generate {
         };
         let pair = signing::generate(kind).map_err(Failure::failed)?;
         write_new(&self.private_key, pair.private.as_bytes(), 0o600)?;
-        write_new(&self.public_key, pair.public.as_bytes(), 0o644)
+        let public = write_new(&self.public_key, pair.public.as_bytes(), 0o644);
+        if public.is_err() {
+            // Half a pair is of no use, and would be in the way of the next try.
+            let _ = std::fs::remove_file(&self.private_key);
+        }
+        public
     }
 }
 

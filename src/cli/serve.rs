@@ -28,6 +28,12 @@ const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     install_logging();
     install_crypto_provider();
+    let control = runtime("control", 1)?;
+    // Before anything that takes its time: until there is a handler, a SIGHUP kills.
+    let hangup = {
+        let _guard = control.enter();
+        signal(SignalKind::hangup()).map_err(Failure::failed)?
+    };
     let configuration = Configuration::load(&file.config, None)
         .map_err(|problems| Failure::BadInput(problems.to_string()))?;
     let Server { threads, .. } = configuration.server;
@@ -38,7 +44,6 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let admin_listener = bind_admin(&configuration)?;
     let certificates = bound.iter().map(Bound::tls).collect();
 
-    let control = runtime("control", 1)?;
     let edge = runtime("edge", threads)?;
     let supervisor = Supervisor::new(
         configuration,
@@ -62,7 +67,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
         let _guard = edge.enter();
         listener::serve(bound, &supervisor.current(), &drain, threads).map_err(Failure::failed)?;
     }
-    control.spawn(supervisor.run());
+    control.spawn(supervisor.run(hangup));
     readiness.ready();
     tracing::info!("ready");
 

@@ -73,7 +73,8 @@ impl Mint {
         let expires = issued_at.plus(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
         let mut claims = Map::new();
         for claim in &self.claim {
-            let (name, value) = claim.split_once('=').ok_or_else(|| {
+            let parts = claim.split_once('=').filter(|(name, _)| !name.is_empty());
+            let (name, value) = parts.ok_or_else(|| {
                 Failure::BadInput(format!("`{claim}` is not a claim: write NAME=VALUE"))
             })?;
             let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));

@@ -27,6 +27,7 @@ pub(super) fn compile(
         .map_err(|problem| Problems::new(file, vec![problem]))?;
     let (gateway, structural) = document.read();
     problems.extend(structural);
+    let Some(gateway) = gateway else { return Err(Problems::new(file, problems)) };
     let mut compiler = Compiler {
         document,
         problems,
@@ -45,7 +46,10 @@ pub(super) fn compile(
             configuration.warnings = Problems::new(document.file(), warnings);
             Ok(configuration)
         }
-        _ => Err(Problems::new(document.file(), errors.into_iter().chain(warnings).collect())),
+        _ => {
+            let all = errors.into_iter().chain(warnings).collect();
+            Err(Problems { files, ..Problems::new(document.file(), all) })
+        }
     }
 }
 
@@ -76,14 +80,15 @@ impl Compiler<'_> {
             routes,
         } = gateway;
         let identity = self.identity(identity_headers);
-        let listeners = self.listeners(listeners);
-        let admin = self.admin(admin);
+        let (listeners, taken) = self.listeners(listeners);
+        let admin = self.admin(admin, &taken);
         let server = self.server(server);
         let limits = self.limits(limits);
         let access_log = self.access_log(access_log);
         let trusted_proxies = self.trusted_proxies(trusted_proxies);
         let realm = self.realm(realm);
-        let (issuers, key_feeds) = self.issuers(issuers, &identity);
+        let asked_claims = routes::asked_claims(&routes);
+        let (issuers, key_feeds) = self.issuers(issuers, identity.as_ref(), &asked_claims);
         let upstreams = self.upstreams(upstreams);
         let (table, matches) = self.routes(routes, &issuers, &upstreams);
         let verifier = self.verifier(token_cache, limits.as_ref());
@@ -93,7 +98,7 @@ impl Compiler<'_> {
             gate: Gate {
                 routes: table?,
                 issuers: issuers.table(),
-                owned: identity.owned(),
+                owned: identity?.owned(),
                 verifier: verifier?,
             },
             matches,
@@ -134,6 +139,31 @@ impl Compiler<'_> {
         self.report(Severity::Warning, field, fact, remedy);
     }
 
+    /// Reports that nothing is there, unless something of what is wanted was there and was
+    /// reported for what it is.
+    fn lacking<T>(
+        &mut self,
+        field: &FieldPath,
+        wanted: &[FieldPath],
+        fact: &str,
+        remedy: &str,
+    ) -> Option<T> {
+        if wanted.iter().any(|wanted| self.is_reported(wanted)) {
+            return None;
+        }
+        self.error(field, fact, remedy)
+    }
+
+    /// Reports that a list is empty, unless it is so because its items were reported.
+    fn empty<T>(&mut self, field: &FieldPath, fact: &str, remedy: &str) -> Option<T> {
+        self.lacking(field, std::slice::from_ref(field), fact, remedy)
+    }
+
+    /// Whether something of this field could not even be read.
+    fn is_reported(&self, field: &FieldPath) -> bool {
+        self.document.is_pruned_below(&self.document.original(field))
+    }
+
     fn required<T>(&mut self, value: Option<T>, field: &FieldPath, remedy: &str) -> Option<T> {
         match value {
             Some(value) => Some(value),
@@ -156,6 +186,21 @@ impl Compiler<'_> {
                 "Write a whole number and a unit: 250ms, 30s, 15m, 12h, 7d",
             ),
         }
+    }
+
+    /// A duration that is counted in seconds, of which it must have one: below, nothing would
+    /// ever be young enough.
+    fn seconds(
+        &mut self,
+        text: Option<String>,
+        field: &FieldPath,
+        default: Duration,
+    ) -> Option<Duration> {
+        let duration = self.duration(text, field, default)?;
+        if duration < Duration::from_secs(1) {
+            return self.error(field, "this is less than a second", "Write 1s or more");
+        }
+        Some(duration)
     }
 
     fn size(&mut self, text: Option<String>, field: &FieldPath, default: u64) -> Option<u64> {

@@ -1,13 +1,15 @@
 //! A YAML text with its environment filled in, read into the raw types with every structural
 //! mistake found at once and every field's line known.
 
+mod lines;
+
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Value;
 
+use self::lines::Lines;
 use super::problem::{FieldPath, Problem, Segment, Severity};
 use super::raw;
 
@@ -17,11 +19,16 @@ const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How many structural mistakes are reported before giving up.
 const MISTAKES_MAX: usize = 100;
 
+/// Fields whose value is not told to anybody, however wrong it is.
+const SECRETS: [&str; 2] = ["secret", "token"];
+
 /// A parsed document.
 #[derive(Debug)]
 pub(super) struct Document {
     file: PathBuf,
     text: String,
+    /// Found when the first problem is told.
+    lines: OnceCell<Lines>,
     value: Value,
     /// Strings that came, in part, from the environment.
     from_environment: BTreeSet<FieldPath>,
@@ -45,20 +52,29 @@ impl Document {
                 "Split it up",
             ));
         }
+        // Some editors begin a file with a byte order mark.
+        let text = match text.strip_prefix('\u{feff}') {
+            Some(rest) => rest.to_owned(),
+            None => text,
+        };
         let value = serde_yaml::from_str(&text).map_err(|error| {
-            let line = error.location().map(|location| location.line());
+            // The parser blames the mapping for a key that is there twice.
+            let repeated = Lines::of(&text).repeated();
+            let line = repeated.or(error.location().map(|location| location.line()));
             let fact = format!("this is not YAML: {}", without_location(&error.to_string()));
             problem(line, FieldPath::default(), &fact, "Mend the syntax")
         })?;
         let mut document = Self {
             file: file.to_owned(),
             text,
+            lines: OnceCell::new(),
             value: Value::Null,
             from_environment: BTreeSet::new(),
             pruned: BTreeSet::new(),
         };
         let mut problems = Vec::new();
-        document.value = document.expand(value, &FieldPath::default(), environment, &mut problems);
+        let expanded = document.expand(value, &FieldPath::default(), environment, &mut problems);
+        document.value = expanded.unwrap_or_default();
         Ok((document, problems))
     }
 
@@ -68,14 +84,15 @@ impl Document {
     }
 
     /// Reads the raw types. What cannot be read is reported, taken out, and the rest read again.
-    pub(super) fn read(&mut self) -> (raw::Gateway, Vec<Problem>) {
+    /// `None` if that came to no end: to compile what is left would make mistakes up.
+    pub(super) fn read(&mut self) -> (Option<raw::Gateway>, Vec<Problem>) {
         let mut problems = Vec::new();
         if matches!(self.value, Value::Null) {
-            return (raw::Gateway::default(), problems);
+            return (Some(raw::Gateway::default()), problems);
         }
         while problems.len() < MISTAKES_MAX {
             let error = match serde_path_to_error::deserialize(self.value.clone()) {
-                Ok(gateway) => return (gateway, problems),
+                Ok(gateway) => return (Some(gateway), problems),
                 Err(error) => error,
             };
             let found = FieldPath(
@@ -93,14 +110,29 @@ impl Document {
                     .collect(),
             );
             let field = self.original(&found);
-            let (fact, remedy) = explain(&without_location(&error.inner().to_string()));
+            let (mut fact, remedy) = explain(&without_location(&error.inner().to_string()));
+            if self.is_secret(&field) {
+                // Only the kind of what was found.
+                let kind = fact.find(['`', '"']).unwrap_or(fact.len());
+                fact.truncate(kind);
+                fact.truncate(fact.trim_end().len());
+            }
             problems.push(problem(self.line_of(&field), field.clone(), &fact, &remedy));
             if !prune(&mut self.value, &found.0) {
                 break;
             }
             self.pruned.insert(field);
         }
-        (raw::Gateway::default(), problems)
+        (None, problems)
+    }
+
+    /// Whether a value must not be told: it is a secret, or may be one that lost its way.
+    fn is_secret(&self, field: &FieldPath) -> bool {
+        let named = match field.0.last() {
+            Some(Segment::Key(key)) => SECRETS.contains(&key.as_str()),
+            Some(Segment::Index(_)) | None => false,
+        };
+        named || self.is_from_environment(field)
     }
 
     /// The path in the file of a path in what was read: items taken out count again.
@@ -133,6 +165,12 @@ impl Document {
             .any(|length| self.pruned.contains(&FieldPath(original.0[..length].to_vec())))
     }
 
+    /// Whether something of this field was reported already.
+    pub(super) fn is_pruned_below(&self, original: &FieldPath) -> bool {
+        let next = self.pruned.range(original.clone()..).next();
+        next.is_some_and(|pruned| pruned.0.starts_with(&original.0))
+    }
+
     /// Whether the field's text came from the environment.
     pub(super) fn is_from_environment(&self, original: &FieldPath) -> bool {
         self.from_environment.contains(original)
@@ -140,50 +178,59 @@ impl Document {
 
     /// The line of a field, or of the nearest one around it that is there.
     pub(super) fn line_of(&self, field: &FieldPath) -> Option<usize> {
-        (0..=field.0.len()).rev().find_map(|length| locate(&self.text, &field.0[..length]))
+        Some(self.lines.get_or_init(|| Lines::of(&self.text)).nearest(field))
     }
 
+    /// Fills in the environment. `None` for a value that cannot be filled in: it is taken out, so
+    /// that nothing else is told of it.
     fn expand(
         &mut self,
         value: Value,
         at: &FieldPath,
         environment: &dyn Fn(&str) -> Option<String>,
         problems: &mut Vec<Problem>,
-    ) -> Value {
+    ) -> Option<Value> {
         match value {
             Value::String(text) => match substitute(&text, environment) {
-                Ok(None) => Value::String(text),
+                Ok(None) => Some(Value::String(text)),
                 Ok(Some(filled)) => {
                     self.from_environment.insert(at.clone());
-                    Value::String(filled)
+                    Some(Value::String(filled))
                 }
                 Err(name) => {
-                    problems.push(problem(
-                        self.line_of(at),
-                        at.clone(),
-                        &format!("the environment variable `{name}` is not set"),
-                        "Set it, or write `$${…}` for the characters themselves",
-                    ));
-                    Value::String(text)
+                    let fact = format!("the environment variable `{name}` is not set");
+                    let remedy = "Set it, or write `$${…}` for the characters themselves";
+                    problems.push(problem(self.line_of(at), at.clone(), &fact, remedy));
+                    self.pruned.insert(at.clone());
+                    None
                 }
             },
-            Value::Sequence(items) => Value::Sequence(
-                items
-                    .into_iter()
-                    .enumerate()
-                    .map(|(i, item)| self.expand(item, &at.index(i), environment, problems))
-                    .collect(),
-            ),
-            Value::Mapping(members) => Value::Mapping(
-                members
-                    .into_iter()
-                    .map(|(key, value)| {
-                        let name = key.as_str().unwrap_or_default().to_owned();
-                        (key, self.expand(value, &at.key(&name), environment, problems))
-                    })
-                    .collect(),
-            ),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Tagged(_) => value,
+            Value::Sequence(items) => {
+                let items = items.into_iter().enumerate();
+                let expanded = items.filter_map(|(index, item)| {
+                    self.expand(item, &at.index(index), environment, problems)
+                });
+                Some(Value::Sequence(expanded.collect()))
+            }
+            Value::Mapping(members) => {
+                let mut expanded = serde_yaml::Mapping::new();
+                for (key, value) in members {
+                    let Value::String(name) = key else {
+                        let fact = "the name of a field here is not text";
+                        problems.push(problem(self.line_of(at), at.clone(), fact, "Quote it"));
+                        continue;
+                    };
+                    let value = self.expand(value, &at.key(&name), environment, problems);
+                    expanded.extend(value.map(|value| (Value::String(name), value)));
+                }
+                Some(Value::Mapping(expanded))
+            }
+            Value::Tagged(tagged) => {
+                let fact = format!("the tag `{}` means nothing here", tagged.tag);
+                problems.push(problem(self.line_of(at), at.clone(), &fact, "Remove it"));
+                self.expand(tagged.value, at, environment, problems)
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => Some(value),
         }
     }
 }
@@ -235,11 +282,15 @@ fn explain(message: &str) -> (String, String) {
         let expected = expected.strip_prefix("one of ").unwrap_or(expected);
         return (format!("there is no field {field} here"), format!("Known are: {expected}"));
     }
-    if let Some(rest) = message.strip_prefix("invalid type: ") {
-        let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, "something else"));
-        let expected = match expected.strip_prefix("struct ") {
-            Some(_) => "a mapping with named fields",
-            None => expected,
+    let invalid =
+        message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
+    if let Some(rest) = invalid {
+        let (found, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, "another"));
+        let found = if found == "unit value" { "nothing" } else { found };
+        let expected = match expected {
+            "usize" => "a whole number",
+            other if other.starts_with("struct ") => "a mapping with named fields",
+            other => other,
         };
         return (format!("found {found}"), format!("Write {expected}"));
     }
@@ -276,94 +327,6 @@ fn prune(value: &mut Value, path: &[Segment]) -> bool {
             true
         }
         _ => false,
-    }
-}
-
-/// Finds the line of a node by reading the text again and failing exactly there: the parser's
-/// own error then says where that is, so positions need no second parser.
-fn locate(text: &str, path: &[Segment]) -> Option<usize> {
-    let deserializer = serde_yaml::Deserializer::from_str(text);
-    let error = Locate { path }.deserialize(deserializer).err()?;
-    error.location().map(|location| location.line())
-}
-
-const HERE: &str = "here";
-
-struct Locate<'p> {
-    path: &'p [Segment],
-}
-
-impl<'de> DeserializeSeed<'de> for Locate<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Locate<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HERE)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Some((Segment::Index(wanted), rest)) = self.path.split_first() else {
-            return Err(de::Error::custom(HERE));
-        };
-        for _ in 0..*wanted {
-            if seq.next_element::<IgnoredAny>()?.is_none() {
-                return Ok(());
-            }
-        }
-        seq.next_element_seed(Locate { path: rest })?;
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Some((Segment::Key(wanted), rest)) = self.path.split_first() else {
-            return Err(de::Error::custom(HERE));
-        };
-        // The last step fails at the key, whose line is the one people look for.
-        let stop_at_key = rest.is_empty();
-        while let Some(found) = map.next_key_seed(FindKey { wanted, stop_at_key })? {
-            if found {
-                map.next_value_seed(Locate { path: rest })?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
-    }
-}
-
-struct FindKey<'k> {
-    wanted: &'k str,
-    stop_at_key: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for FindKey<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for FindKey<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: de::Error>(self, key: &str) -> Result<bool, E> {
-        match key == self.wanted {
-            true if self.stop_at_key => Err(E::custom(HERE)),
-            found => Ok(found),
-        }
     }
 }
 

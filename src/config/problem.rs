@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, told so that it can be mended: file, line, field, fact and
 //! remedy.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -77,13 +78,15 @@ pub struct Problems {
     pub file: PathBuf,
     /// In the order of the file.
     pub list: Vec<Problem>,
+    /// Every file that was read, or should have been; a change to one of them may mend things.
+    pub files: BTreeSet<PathBuf>,
 }
 
 impl Problems {
     pub(super) fn new(file: &Path, mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|problem| (problem.line.unwrap_or(0), problem.field.clone()));
         list.dedup();
-        Self { file: file.to_owned(), list }
+        Self { file: file.to_owned(), list, files: BTreeSet::from([file.to_owned()]) }
     }
 }
 

@@ -5,25 +5,36 @@ use std::sync::Arc;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+/// Which of two files is to blame, and for what, as a clause.
+pub(super) enum Unusable {
+    /// The certificate chain, or that it does not fit the key.
+    Chain(String),
+    /// The private key.
+    Key(String),
+}
+
 /// Builds what a TLS listener needs: TLS 1.2 and 1.3, h2 and HTTP/1.1.
 ///
 /// # Errors
 ///
-/// What is wrong with the certificate chain or the key, as a clause.
+/// What is wrong with the certificate chain or the key.
 pub(super) fn server_config(
     chain_pem: &[u8],
     key_pem: &[u8],
-) -> Result<Arc<rustls::ServerConfig>, String> {
-    let chain = certificates(chain_pem)?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem)
-        .map_err(|error| format!("the key file holds no private key in PEM ({error})"))?;
+) -> Result<Arc<rustls::ServerConfig>, Unusable> {
+    let chain = certificates(chain_pem).map_err(Unusable::Chain)?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| {
+        Unusable::Key(format!("the key file holds no private key in PEM ({error})"))
+    })?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(|error| error.to_string())?
+        .map_err(|error| Unusable::Chain(error.to_string()))?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(|error| format!("certificate and key do not go together ({error})"))?;
+        .map_err(|error| {
+            Unusable::Chain(format!("certificate and key do not go together ({error})"))
+        })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

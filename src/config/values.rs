@@ -1,5 +1,6 @@
-//! Durations and sizes as people write them.
+//! Durations, sizes and URLs as people write them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Reads `250ms`, `30s`, `15m`, `12h` or `7d`. `None` if it is anything else, or zero.
@@ -29,6 +30,18 @@ pub(super) fn size(text: &str) -> Option<u64> {
         _ => return None,
     };
     number.checked_mul(bytes).filter(|bytes| *bytes > 0)
+}
+
+/// A URL as it may be told: who knows the password of its user information (RFC 3986 §3.2.1) could
+/// use it.
+pub fn without_password(url: &str) -> Cow<'_, str> {
+    let start = url.find("://").map_or(0, |at| at + "://".len());
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
+    let Some((user, _)) = url[start..end].rsplit_once('@') else { return Cow::Borrowed(url) };
+    match user.find(':') {
+        None => Cow::Borrowed(url),
+        Some(at) => Cow::Owned(format!("{}:…{}", &url[..start + at], &url[start + user.len()..])),
+    }
 }
 
 fn split(text: &str) -> Option<(u64, &str)> {
@@ -66,6 +79,20 @@ mod tests {
             "40000d",
         ] {
             assert_eq!(duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn password_of_a_url_is_left_out() {
+        for (url, told) in [
+            ("https://idp.test/a@b", "https://idp.test/a@b"),
+            ("https://me:secret@idp.test/a", "https://me:…@idp.test/a"),
+            ("https://me:se@cret@idp.test", "https://me:…@idp.test"),
+            ("me:secret@idp.test/a", "me:…@idp.test/a"),
+            ("https://me@idp.test/", "https://me@idp.test/"),
+            ("", ""),
+        ] {
+            assert_eq!(without_password(url), told);
         }
     }
 

@@ -9,6 +9,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
 use pingora::proxy::HttpProxy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::answer::{Answer, Reader};
 use super::drain::Drain;
@@ -17,11 +18,15 @@ use super::head::{self, Read, Turn};
 use super::published::Current;
 use super::record;
 use super::trace::RequestId;
+use super::unread::Unread;
 use crate::gate::denial::{Denial, Slug};
 
 /// How long a refused client may go on sending before the connection is cut, and how much.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 256 * 1024;
+
+/// `PRI * HTTP/2.0`, `SM` and their line ends (RFC 9113 §3.4).
+const HTTP2_PREFACE_BYTES: usize = 24;
 
 /// How many requests one connection may carry; after them it is closed, which frees what a
 /// connection accumulates and lets load move.
@@ -37,22 +42,36 @@ pub(super) struct Door {
 
 impl Door {
     /// Serves a connection until it is closed.
-    pub(super) async fn serve(&self, stream: Stream, client: Option<IpAddr>) {
+    pub(super) async fn serve(&self, stream: Stream, client: IpAddr) {
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            // HTTP/2 frames leave no room for the ambiguities that heads are read for here.
-            self.proxy.process_new(stream, &self.drain.shutdown_watch()).await;
+            self.serve_http2(stream).await;
         } else {
             self.serve_http1(stream, client).await;
         }
     }
 
-    async fn serve_http1(&self, mut stream: Stream, client: Option<IpAddr>) {
+    /// HTTP/2 frames leave no room for the ambiguities that heads are read for, so the connection is
+    /// Pingora's; but for its preface, which it would wait for without end.
+    async fn serve_http2(&self, mut stream: Stream) {
+        let patience = self.current.load().configuration.limits.header_timeout;
+        let mut preface = vec![0; HTTP2_PREFACE_BYTES];
+        let read = tokio::select! {
+            read = timeout(patience, stream.read_exact(&mut preface)) => read,
+            () = self.drain.begun() => return,
+        };
+        if let Ok(Ok(_)) = read {
+            let stream = Box::new(Unread::new(preface, stream));
+            self.proxy.process_new(stream, &self.drain.shutdown_watch()).await;
+        }
+    }
+
+    async fn serve_http1(&self, mut stream: Stream, client: IpAddr) {
         let shutdown = self.drain.shutdown_watch();
         let mut settings: Option<HttpPersistentSettings> = None;
         let mut turn = Turn::First;
+        let mut current = self.current.reader();
         loop {
-            let current = self.current.load();
-            let limits = &current.configuration.limits;
+            let limits = &current.load().configuration.limits;
             let bytes = match head::read(&mut stream, limits, turn, &self.drain).await {
                 Read::Head(bytes) => bytes,
                 Read::Closed => return,
@@ -61,7 +80,6 @@ impl Door {
                 }
             };
             let keepalive_s = limits.keepalive_timeout.as_secs().max(1);
-            drop(current);
             let mut session = ServerSession::new_http1(stream);
             match settings.take() {
                 Some(settings) => HttpPersistentSettings::apply_to_session(settings, &mut session),
@@ -85,7 +103,7 @@ impl Door {
 
     /// Answers a head that must not reach Pingora, and closes the connection: where its request
     /// ends, and the next begins, nobody can say.
-    async fn refuse(&self, mut stream: Stream, client: Option<IpAddr>, slug: Slug, head: &[u8]) {
+    async fn refuse(&self, mut stream: Stream, client: IpAddr, slug: Slug, head: &[u8]) {
         let started = Instant::now();
         let current = self.current.load();
         let request_id = RequestId::make();
@@ -111,6 +129,6 @@ impl Door {
             std::io::Result::Ok(())
         };
         // Either way the connection ends here.
-        drop(tokio::time::timeout(LINGER, farewell).await);
+        drop(timeout(LINGER, farewell).await);
     }
 }

@@ -14,17 +14,21 @@ pub struct Drain {
     emptied: Notify,
     /// The form in which Pingora takes the news.
     shutdown: watch::Sender<bool>,
+    /// Has seen nothing yet; whoever gets a copy learns of a stop that began before, too.
+    unaware: watch::Receiver<bool>,
 }
 
 impl Drain {
     /// Nothing is stopping yet.
     pub fn new() -> Arc<Self> {
+        let (shutdown, unaware) = watch::channel(false);
         Arc::new(Self {
             begun: AtomicBool::new(false),
             idle: Notify::new(),
             open: AtomicUsize::new(0),
             emptied: Notify::new(),
-            shutdown: watch::Sender::new(false),
+            shutdown,
+            unaware,
         })
     }
 
@@ -65,7 +69,7 @@ impl Drain {
     }
 
     pub(super) fn shutdown_watch(&self) -> watch::Receiver<bool> {
-        self.shutdown.subscribe()
+        self.unaware.clone()
     }
 
     /// Counts a connection until the guard is dropped.

@@ -17,13 +17,15 @@ use super::answer::{Answer, Reader};
 use super::client::{Client, Scheme};
 use super::published::{Current, Published};
 use super::trace::RequestId;
-use super::{forward, record, upstream};
+use super::{forward, record, response, upstream};
 use crate::clock;
 use crate::feed::jwks::Sought;
+use crate::gate::WantedKey;
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::issuer::Issuer;
 use crate::gate::policy::Permit;
+use crate::gate::principal::Principal;
 use crate::gate::request::Request;
 use crate::gate::route::ForwardCredential;
 use crate::gate::verifier::CacheResult;
@@ -54,13 +56,14 @@ impl Gatekeeper {
 pub(super) struct Context {
     pub(super) published: Arc<Published>,
     pub(super) started: Instant,
-    pub(super) request_id: RequestId,
+    request_id: Option<RequestId>,
     pub(super) client: Option<Client>,
     pub(super) decision_took: Duration,
     pub(super) route: Option<usize>,
     pub(super) carrier: Option<Carrier>,
     pub(super) cache: Option<CacheResult>,
     pub(super) issuer: Option<Arc<Issuer>>,
+    pub(super) principal: Option<Principal>,
     pub(super) permit: Option<Permit>,
     /// Why the request was not permitted, or could not be served although it was.
     pub(super) denial: Option<Slug>,
@@ -79,13 +82,14 @@ impl Context {
         Self {
             published,
             started: Instant::now(),
-            request_id: RequestId::make(),
+            request_id: None,
             client: None,
             decision_took: Duration::ZERO,
             route: None,
             carrier: None,
             cache: None,
             issuer: None,
+            principal: None,
             permit: None,
             denial: None,
             peer: None,
@@ -99,9 +103,18 @@ impl Context {
         }
     }
 
+    /// The request's id; empty before the request was looked at, which nothing observes.
+    pub(super) fn request_id(&self) -> &str {
+        self.request_id.as_ref().map_or("", RequestId::as_str)
+    }
+
     /// Asks the gate; if the answer hangs on a key that may have come since, fetches and asks once
     /// more.
     async fn decide(&mut self, request: &RequestHeader) -> Result<Permit, Denial> {
+        // HTTP/1 heads were counted before Pingora saw them.
+        if request.headers.len() > self.published.configuration.limits.head.fields_max {
+            return Err(Slug::HeadersTooLarge.into());
+        }
         let authority = authority_of(request).ok_or(Slug::HostMissing)?;
         let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
         let request = Request {
@@ -119,7 +132,7 @@ impl Context {
         let Some(feed) = issuer.as_ref().and_then(|issuer| published.key_feed(issuer)) else {
             return Err(Slug::TokenKeyUnknown.into());
         };
-        match feed.seek(&wanted).await {
+        match feed.seek(&wanted.0).await {
             Sought::Found => self.ask(&request).0,
             Sought::Absent => Err(Slug::TokenKeyUnknown.into()),
             Sought::Unavailable => Err(Slug::KeysUnavailable.into()),
@@ -127,8 +140,7 @@ impl Context {
     }
 
     /// One pass through the gate, timed. Also tells the key that was looked for in vain.
-    #[expect(clippy::type_complexity, reason = "the verdict's own type for the key")]
-    fn ask(&mut self, request: &Request<'_>) -> (Result<Permit, Denial>, Option<Option<Box<str>>>) {
+    fn ask(&mut self, request: &Request<'_>) -> (Result<Permit, Denial>, Option<WantedKey>) {
         let begun = Instant::now();
         let published = self.published.clone();
         let verdict = published.configuration.gate.decide(request, clock::now());
@@ -136,6 +148,7 @@ impl Context {
         self.carrier = verdict.carrier;
         self.cache = verdict.cache;
         self.issuer = verdict.issuer;
+        self.principal = verdict.principal;
         if let Some(route) = verdict.route {
             self.route = Some(route.index);
             self.upstream = route.upstream;
@@ -170,22 +183,27 @@ impl Context {
         self.denial = Some(denial.slug());
         let reader = Reader::of(&session.req_header().headers);
         let realm = &self.published.configuration.realm;
-        Answer::new(denial, reader, self.request_id.as_str(), realm).write(session).await
+        Answer::new(denial, reader, self.request_id(), realm).write(session).await
     }
 }
 
 #[async_trait]
 impl ProxyHttp for Gatekeeper {
-    type CTX = Context;
+    /// Boxed: Pingora moves it from one future into the next.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self.current.load())
+    fn new_ctx(&self) -> Box<Context> {
+        Box::new(Context::new(self.current.load()))
     }
 
     /// No modules: compression is the upstream's business.
     fn init_downstream_modules(&self, _: &mut pingora::modules::http::HttpModules) {}
 
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        context: &mut Box<Context>,
+    ) -> Result<bool> {
         session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
         session.set_read_timeout(Some(CLIENT_READ_TIMEOUT));
         let scheme = match session.digest().and_then(|digest| digest.ssl_digest.as_ref()) {
@@ -196,7 +214,7 @@ impl ProxyHttp for Gatekeeper {
         let trusted = &context.published.configuration.trusted_proxies;
         let headers = &session.req_header().headers;
         context.client = Some(Client::find(peer, scheme, headers, trusted));
-        context.request_id = RequestId::find(headers);
+        context.request_id = Some(RequestId::find(headers));
         to_origin_form(session.req_header_mut())?;
         let request = session.req_header();
         let outcome = match context.decide(request).await {
@@ -218,7 +236,7 @@ impl ProxyHttp for Gatekeeper {
     async fn upstream_peer(
         &self,
         session: &mut Session,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<Box<HttpPeer>> {
         // The last look before a request leaves: no permit, no upstream.
         if context.permit.is_none() {
@@ -247,9 +265,11 @@ impl ProxyHttp for Gatekeeper {
         &self,
         _: &mut Session,
         request: &mut RequestHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
-        let (Some(permit), Some(client)) = (&context.permit, &context.client) else {
+        let (Some(permit), Some(client), Some(request_id)) =
+            (&context.permit, &context.client, &context.request_id)
+        else {
             return Err(Error::explain(ErrorType::InternalError, "a request without a permit"));
         };
         forward::apply(
@@ -258,7 +278,7 @@ impl ProxyHttp for Gatekeeper {
             &context.published.configuration.gate.owned,
             context.credential,
             client,
-            &context.request_id,
+            request_id,
         )
     }
 
@@ -267,7 +287,7 @@ impl ProxyHttp for Gatekeeper {
         _: &mut Session,
         body: &mut Option<Bytes>,
         _: bool,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         let Some(max) = context.body_bytes_max else { return Ok(()) };
         context.body_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
@@ -281,22 +301,26 @@ impl ProxyHttp for Gatekeeper {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         if context.upstream_took.is_none() {
             context.upstream_took = context.peer_chosen.map(|chosen| chosen.elapsed());
         }
-        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        let switches = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
+        if switches && !session.is_upgrade_req() {
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        }
+        if switches {
             session.set_read_timeout(None);
         }
-        Ok(())
+        response::clean(response, switches)
     }
 
     fn fail_to_connect(
         &self,
         _: &mut Session,
         _: &HttpPeer,
-        context: &mut Context,
+        context: &mut Box<Context>,
         mut error: Box<Error>,
     ) -> Box<Error> {
         let upstream = context.published.configuration.upstreams.get(context.upstream);
@@ -310,36 +334,40 @@ impl ProxyHttp for Gatekeeper {
         &self,
         session: &mut Session,
         error: &Error,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> FailToProxy {
-        let Some(slug) = slug_of(error) else {
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
-        };
+        let nobody_waits = FailToProxy { error_code: 0, can_reuse_downstream: false };
+        let Some(slug) = slug_of(error) else { return nobody_waits };
         context.denial = Some(slug);
-        tracing::debug!(request_id = context.request_id.as_str(), %error, "cannot proxy");
+        tracing::debug!(request_id = context.request_id(), %error, "cannot proxy");
         if session.response_written().is_some() {
-            return FailToProxy { error_code: slug.status(), can_reuse_downstream: false };
+            return nobody_waits;
         }
-        let answered = context.refuse(session, &slug.into()).await.is_ok();
-        FailToProxy {
-            error_code: slug.status(),
-            can_reuse_downstream: answered && session.is_body_done(),
-        }
+        // Pingora closes the connection after a failed request; the answer says so.
+        session.set_keepalive(None);
+        // A client that cannot be answered has left.
+        drop(context.refuse(session, &slug.into()).await);
+        FailToProxy { error_code: slug.status(), can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+    async fn logging(
+        &self,
+        session: &mut Session,
+        error: Option<&Error>,
+        context: &mut Box<Context>,
+    ) {
         record::served(session, error, context);
     }
 
     /// The access log tells of every failed request, once.
-    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &Box<Context>, _: &Error) -> bool {
         true
     }
 
     fn suppress_proxy_warn_log(
         &self,
         _: &Session,
-        _: &Context,
+        _: &Box<Context>,
         _: &Error,
         _: pingora::proxy::ProxyWarnLogContext,
     ) -> bool {

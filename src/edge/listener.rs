@@ -2,24 +2,24 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::tls::Acceptor;
+use pingora::protocols::Stream;
 use pingora::protocols::http::v2::server::default_h2_options;
-use pingora::protocols::l4::listener::Listener as Socket;
-use pingora::protocols::l4::stream::Stream as Tcp;
-use pingora::protocols::{GetSocketDigest, Stream};
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::Door;
 use super::drain::Drain;
 use super::gatekeeper::Gatekeeper;
 use super::published::Current;
+use super::wire::Wire;
 use crate::config::Listener;
 use crate::telemetry::families::Families;
 
@@ -97,28 +97,31 @@ pub fn serve(
         ..ServerConf::default()
     });
     let mut proxy = http_proxy(&conf, Gatekeeper::new(current.clone()));
-    proxy.h2_options = Some(default_h2_options());
+    let limits = current.load().configuration.limits.clone();
+    let mut http2 = default_h2_options();
+    http2.max_header_list_size(u32::try_from(limits.head.bytes_max).unwrap_or(u32::MAX));
+    proxy.h2_options = Some(http2);
     let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(current.load().configuration.limits.keepalive_timeout);
+    options.h2_idle_timeout = Some(limits.keepalive_timeout);
     proxy.server_options = Some(options);
     let proxy = Arc::new(proxy);
     let door = Door { proxy, current: current.clone(), drain: drain.clone() };
     let crowd = Arc::new(Crowd::default());
     for Bound { address: _, listener, tls } in bound {
-        let socket = Socket::from(TcpListener::from_std(listener)?);
+        let socket = TcpListener::from_std(listener)?;
         tokio::spawn(accept(socket, tls, door.clone(), crowd.clone()));
     }
     Ok(())
 }
 
-async fn accept(socket: Socket, tls: TlsCell, door: Door, crowd: Arc<Crowd>) {
+async fn accept(socket: TcpListener, tls: TlsCell, door: Door, crowd: Arc<Crowd>) {
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
             () = door.drain.begun() => return,
         };
         match accepted {
-            Ok(stream) => meet(stream, &tls, &door, &crowd),
+            Ok((stream, peer)) => meet(stream, peer, &tls, &door, &crowd),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -127,11 +130,8 @@ async fn accept(socket: Socket, tls: TlsCell, door: Door, crowd: Arc<Crowd>) {
     }
 }
 
-fn meet(mut stream: Tcp, tls: &TlsCell, door: &Door, crowd: &Arc<Crowd>) {
-    let client = stream
-        .get_socket_digest()
-        .and_then(|digest| digest.peer_addr().and_then(|address| address.as_inet().copied()))
-        .map(|address| address.ip().to_canonical());
+fn meet(stream: TcpStream, peer: SocketAddr, tls: &TlsCell, door: &Door, crowd: &Arc<Crowd>) {
+    let client = peer.ip().to_canonical();
     let published = door.current.load();
     let limits = &published.configuration.limits;
     let Some(place) =
@@ -143,30 +143,43 @@ fn meet(mut stream: Tcp, tls: &TlsCell, door: &Door, crowd: &Arc<Crowd>) {
     let families = published.families.clone();
     let counted = door.drain.enter();
     // A connection that cannot be configured is about to fail anyway.
-    drop(stream.set_nodelay());
+    drop(stream.set_nodelay(true));
+    let stream = Wire::new(stream, peer);
     let acceptor = tls.0.load_full().map(Acceptor::from_server_config);
     let door = door.clone();
     tokio::spawn(async move {
         families.connections_open.inc();
         // Also when the task panics: one bad connection must not make the gauge lie.
         let gauge = OpenGauge(families);
-        if let Some(stream) = handshake(stream, acceptor).await {
+        if let Some(stream) = handshake(stream, acceptor, &door.drain).await {
             door.serve(stream, client).await;
         }
         drop((gauge, place, counted));
     });
 }
 
-async fn handshake(stream: Tcp, acceptor: Option<Acceptor>) -> Option<Stream> {
-    let Some(acceptor) = acceptor else { return Some(Box::new(stream)) };
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.tls_handshake(stream)).await {
-        Ok(Ok(stream)) => Some(Box::new(stream)),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a TLS handshake failed");
-            None
+/// `None` if it fails, takes too long, or the edge stops meanwhile.
+async fn handshake(stream: Wire, acceptor: Option<Acceptor>, drain: &Drain) -> Option<Stream> {
+    let gathers = stream.gathers();
+    let stream: Stream = match acceptor {
+        None => Box::new(stream),
+        Some(acceptor) => {
+            let shaken = tokio::select! {
+                shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.tls_handshake(stream)) => shaken,
+                () = drain.begun() => return None,
+            };
+            match shaken {
+                Ok(Ok(stream)) => Box::new(stream),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a TLS handshake failed");
+                    return None;
+                }
+                Err(_) => return None,
+            }
         }
-        Err(_) => None,
-    }
+    };
+    gathers.store(true, Ordering::Relaxed);
+    (!drain.is_begun()).then_some(stream)
 }
 
 /// Takes a connection off the gauge when dropped.
@@ -191,27 +204,25 @@ struct Heads {
 /// A place among the connections, given back when dropped.
 struct Place {
     crowd: Arc<Crowd>,
-    address: Option<IpAddr>,
+    address: IpAddr,
 }
 
 impl Crowd {
     fn admit(
         self: &Arc<Self>,
-        address: Option<IpAddr>,
+        address: IpAddr,
         total_max: usize,
         per_address_max: Option<usize>,
     ) -> Option<Place> {
         let mut heads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_address = address.and_then(|address| heads.by_address.get(&address)).copied();
-        let is_crowded = heads.total >= total_max
-            || per_address_max.is_some_and(|max| of_address.unwrap_or(0) >= max);
+        let of_address = heads.by_address.get(&address).copied().unwrap_or(0);
+        let is_crowded =
+            heads.total >= total_max || per_address_max.is_some_and(|max| of_address >= max);
         if is_crowded {
             return None;
         }
         heads.total += 1;
-        if let Some(address) = address {
-            *heads.by_address.entry(address).or_default() += 1;
-        }
+        *heads.by_address.entry(address).or_default() += 1;
         Some(Place { crowd: self.clone(), address })
     }
 }
@@ -220,12 +231,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut heads = self.crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
         heads.total -= 1;
-        if let Some(address) = self.address
-            && let Some(count) = heads.by_address.get_mut(&address)
-        {
+        if let Some(count) = heads.by_address.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
-                heads.by_address.remove(&address);
+                heads.by_address.remove(&self.address);
             }
         }
     }

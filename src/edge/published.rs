@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 use pingora::upstreams::peer::HttpPeer;
 
 use super::upstream;
@@ -33,7 +33,7 @@ pub struct Published {
 #[derive(Debug)]
 pub(super) enum Subjects {
     Plain,
-    Hashed(Pseudonyms),
+    Hashed(Box<Pseudonyms>),
     Omitted,
 }
 
@@ -54,7 +54,7 @@ impl Published {
         };
         let subjects = match &configuration.access_log.subject {
             SubjectInLog::Plain => Subjects::Plain,
-            SubjectInLog::Hashed(key) => Subjects::Hashed(Pseudonyms::new(key.expose())),
+            SubjectInLog::Hashed(key) => Subjects::Hashed(Box::new(Pseudonyms::new(key.expose()))),
             SubjectInLog::Omitted => Subjects::Omitted,
         };
         Self {
@@ -95,5 +95,19 @@ impl Current {
 
     pub(super) fn load(&self) -> Arc<Published> {
         self.0.load_full()
+    }
+
+    /// A reader that costs next to nothing while nothing is published.
+    pub(super) fn reader(&self) -> Reader {
+        Reader(Cache::new(self.0.clone()))
+    }
+}
+
+/// Follows what is published, for one connection.
+pub(super) struct Reader(Cache<Arc<ArcSwap<Published>>, Arc<Published>>);
+
+impl Reader {
+    pub(super) fn load(&mut self) -> &Arc<Published> {
+        self.0.load()
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context
         return;
     }
     let request = session.req_header();
-    let principal = context.permit.as_ref().and_then(|permit| permit.principal());
+    let principal = context.principal.as_ref();
     let hashed;
     let subject = match (&published.subjects, principal) {
         (_, None) | (Subjects::Omitted, _) => "",
@@ -65,7 +65,7 @@ pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context
         .unwrap_or_default();
     published.log.write(&Entry {
         time: clock::wall(),
-        request_id: context.request_id.as_str(),
+        request_id: context.request_id(),
         client: context.client.and_then(|client| client.address),
         method: request.method.as_str(),
         host: &host,
@@ -90,7 +90,7 @@ pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context
 /// Records a head that was refused before Pingora saw it.
 pub(super) fn refused(
     published: &Published,
-    client: Option<std::net::IpAddr>,
+    client: std::net::IpAddr,
     request_id: &str,
     head: &[u8],
     slug: Slug,
@@ -102,16 +102,11 @@ pub(super) fn refused(
     if !published.log.is_on() {
         return;
     }
-    // As much of the request line as can be shown.
-    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let line = String::from_utf8_lossy(&line[..line.len().min(256)]);
-    let mut words = line.split(' ');
-    let method = words.next().unwrap_or_default();
-    let path = words.next().unwrap_or_default().split('?').next().unwrap_or_default();
+    let (method, path) = shown(head);
     published.log.write(&Entry {
         time: clock::wall(),
         request_id,
-        client,
+        client: Some(client),
         method,
         host: "",
         path,
@@ -130,6 +125,19 @@ pub(super) fn refused(
         decision_us: micros(took),
         upstream_us: None,
     });
+}
+
+/// As much of a refused request line as is sure to be a method and a path: anything else could be
+/// a credential that lost its way.
+fn shown(head: &[u8]) -> (&str, &str) {
+    const BYTES_MAX: usize = 256;
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let line = std::str::from_utf8(&line[..line.len().min(BYTES_MAX)]).unwrap_or_default();
+    let mut words = line.split(' ');
+    let is_method = |word: &&str| word.len() <= 16 && word.bytes().all(|b| b.is_ascii_uppercase());
+    let Some(method) = words.next().filter(is_method) else { return ("", "") };
+    let target = words.next().filter(|target| target.starts_with('/')).unwrap_or_default();
+    (method, target.split('?').next().unwrap_or_default())
 }
 
 fn micros(duration: std::time::Duration) -> u64 {

@@ -1,14 +1,13 @@
 //! The names by which a request is found again: `X-Request-Id` and `traceparent`.
 
-use std::fmt::Write;
-
-use http::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header of the request id.
-pub(super) const REQUEST_ID: &str = "x-request-id";
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The header of the trace context (W3C Trace Context §3.2).
-pub(super) const TRACEPARENT: &str = "traceparent";
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The longest id that is passed on, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -17,7 +16,7 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 #[derive(Clone, Debug)]
 pub(super) struct RequestId {
     value: HeaderValue,
-    /// Whether the upstream would get it without our doing.
+    /// Who made it.
     pub(super) origin: Origin,
 }
 
@@ -31,8 +30,9 @@ pub(super) enum Origin {
 impl RequestId {
     /// A new id.
     pub(super) fn make() -> Self {
-        let text = hexadecimal(fastrand::u128(..), 32);
-        Self { value: value_of(text), origin: Origin::Gateway }
+        let mut text = [0; 32];
+        hexadecimal(fastrand::u128(..), &mut text);
+        Self { value: value_of(&text), origin: Origin::Gateway }
     }
 
     /// The id that a request carries, or a new one.
@@ -73,9 +73,10 @@ pub(super) fn is_traced(headers: &HeaderMap) -> bool {
 
 /// A new trace context, not sampled: the gateway does not export spans.
 pub(super) fn make_traceparent() -> HeaderValue {
-    let trace = hexadecimal(fastrand::u128(1..), 32);
-    let parent = hexadecimal(fastrand::u64(1..).into(), 16);
-    value_of(format!("00-{trace}-{parent}-00"))
+    let mut text = *b"00-________________________________-________________-00";
+    hexadecimal(fastrand::u128(1..), &mut text[3..35]);
+    hexadecimal(fastrand::u64(1..).into(), &mut text[36..52]);
+    value_of(&text)
 }
 
 /// W3C Trace Context §3.2.2: `version-traceid-parentid-flags`, lower case; all-zero ids are none.
@@ -98,15 +99,17 @@ fn is_traceparent(bytes: &[u8]) -> bool {
     version != "ff" && !is_zero(trace) && !is_zero(parent) && ends
 }
 
-fn hexadecimal(number: u128, digits: usize) -> String {
-    let mut text = String::with_capacity(digits);
-    // Writing to a String does not fail.
-    let _ = write!(text, "{number:0digits$x}");
-    text
+/// The last digits of `number`, as many as there is room for.
+fn hexadecimal(number: u128, digits: &mut [u8]) {
+    let mut rest = number;
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(rest & 15) as usize];
+        rest >>= 4;
+    }
 }
 
-fn value_of(text: String) -> HeaderValue {
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
+fn value_of(text: &[u8]) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::copy_from_slice(text))
         .unwrap_or_else(|_| HeaderValue::from_static("invalid"))
 }
 

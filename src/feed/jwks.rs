@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::fetch::{FetchError, Fetcher};
 use super::last_good::Shelf;
 use crate::clock;
-use crate::config::KeyFeed;
+use crate::config::{KeyFeed, without_password};
 use crate::gate::keys::{JwksError, KeySet};
 use crate::gate::time::UnixTime;
 use crate::telemetry::families::Families;
@@ -93,7 +93,14 @@ impl JwksFeed {
     /// Publishes the copy on disk, if it is young enough. Reads a file.
     pub fn start_from_last_good(&self) {
         let source = &self.spec.source;
-        let Some(copy) = self.shelf.find(&self.spec.issuer, &source.url) else { return };
+        let copy = match self.shelf.find(&self.spec.issuer, &source.url) {
+            Ok(Some(copy)) => copy,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(issuer = &*self.spec.issuer, %error, "the kept keys cannot be read");
+                return;
+            }
+        };
         let fetched_at = UnixTime::from_seconds(copy.fetched_at);
         let now = clock::now();
         // A copy from the future would be believed for too long.
@@ -187,7 +194,8 @@ impl JwksFeed {
                 ("ok", true)
             }
             Err(error) => {
-                tracing::warn!(issuer, url = &*self.spec.source.url, %error, "cannot fetch keys");
+                let url = without_password(&self.spec.source.url);
+                tracing::warn!(issuer, url = &*url, %error, "cannot fetch keys");
                 ("failed", false)
             }
         };

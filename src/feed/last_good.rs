@@ -1,6 +1,6 @@
 //! The last good copy of an issuer's keys on disk, for a cold start while the issuer is away.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -30,11 +30,24 @@ impl Shelf {
         Self { directory: data.join("jwks") }
     }
 
-    /// The copy for an issuer, if there is a readable one from `url`.
-    pub fn find(&self, issuer: &str, url: &str) -> Option<LastGood> {
-        let bytes = std::fs::read(self.file(issuer)).ok()?;
-        let copy: LastGood = serde_json::from_slice(&bytes).ok()?;
-        (copy.url == url).then_some(copy)
+    /// The copy for an issuer from `url`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If there is a copy that cannot be read, or is damaged.
+    pub fn find(&self, issuer: &str, url: &str) -> std::io::Result<Option<LastGood>> {
+        let bytes = match std::fs::read(self.file(issuer)) {
+            Ok(bytes) => bytes,
+            // A first start, or a data directory that cannot be one: `keep` will tell of that.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let copy: LastGood = serde_json::from_slice(&bytes)?;
+        Ok((copy.url == url).then_some(copy))
     }
 
     /// Keeps a copy; an older one is replaced whole or not at all.

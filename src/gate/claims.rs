@@ -23,7 +23,8 @@ impl Subject {
     }
 }
 
-/// A claims set with the registered claims in their types (RFC 7519 §4.1).
+/// What is kept of a claims set: the registered claims in their types (RFC 7519 §4.1), and those
+/// that some route asks for. A gateway remembers many tokens; what nobody asks for is dropped.
 #[derive(Debug)]
 pub struct Claims {
     /// `sub`.
@@ -40,17 +41,21 @@ pub struct Claims {
     pub scopes: Vec<Box<str>>,
     /// The roles, from the issuer's pointer.
     pub roles: Vec<Box<str>>,
-    /// Everything, the above included.
-    pub all: Map<String, Value>,
+    /// The claims that routes ask for, by the path under which they do.
+    pub asked: Vec<(Box<str>, Value)>,
 }
 
 impl Claims {
-    /// Types a claims set.
+    /// Types a claims set, and keeps the claims at the paths in `asked`.
     ///
     /// # Errors
     ///
     /// [`ClaimError`] names the first claim that is missing or has the wrong type.
-    pub fn parse(all: Map<String, Value>, roles_pointer: &str) -> Result<Self, ClaimError> {
+    pub fn parse(
+        all: &Map<String, Value>,
+        roles_pointer: &str,
+        asked: &[Box<str>],
+    ) -> Result<Self, ClaimError> {
         let subject = match all.get("sub") {
             Some(Value::String(subject)) if !subject.is_empty() => Subject(subject.as_str().into()),
             _ => return Err(ClaimError("sub")),
@@ -62,14 +67,22 @@ impl Claims {
         };
         Ok(Self {
             subject,
-            expires: date(&all, "exp")?.ok_or(ClaimError("exp"))?,
-            not_before: date(&all, "nbf")?,
-            issued_at: date(&all, "iat")?,
+            expires: date(all, "exp")?.ok_or(ClaimError("exp"))?,
+            not_before: date(all, "nbf")?,
+            issued_at: date(all, "iat")?,
             token_id,
-            scopes: scopes(&all)?,
-            roles: roles(&all, roles_pointer)?,
-            all,
+            scopes: scopes(all)?,
+            roles: roles(all, roles_pointer)?,
+            asked: asked
+                .iter()
+                .filter_map(|path| Some((path.clone(), find(all, path)?.clone())))
+                .collect(),
         })
+    }
+
+    /// The claim at a path that was asked for.
+    pub fn asked(&self, path: &str) -> Option<&Value> {
+        self.asked.iter().find(|(asked, _)| **asked == *path).map(|(_, value)| value)
     }
 }
 
@@ -145,7 +158,7 @@ mod tests {
 
     fn parse(claims: Value) -> Result<Claims, ClaimError> {
         let Value::Object(all) = claims else { panic!("an object") };
-        Claims::parse(all, ROLES_POINTER_DEFAULT)
+        Claims::parse(&all, ROLES_POINTER_DEFAULT, &[])
     }
 
     fn texts(items: &[Box<str>]) -> Vec<&str> {
@@ -198,7 +211,7 @@ mod tests {
         else {
             panic!("an object")
         };
-        let roles = |pointer| Claims::parse(all.clone(), pointer).expect("parses").roles;
+        let roles = |pointer| Claims::parse(&all, pointer, &[]).expect("parses").roles;
         assert_eq!(texts(&roles("/realm_access/roles")), ["r"]);
         assert_eq!(texts(&roles("/a~1b")), ["s"]);
         assert!(roles("/nowhere/roles").is_empty());

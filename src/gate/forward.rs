@@ -5,8 +5,9 @@
 
 use std::fmt::Write;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::claims::{self, Claims};
 
@@ -14,17 +15,35 @@ use super::claims::{self, Claims};
 #[derive(Debug, PartialEq)]
 pub struct IdentityTemplate {
     /// `sub`.
-    pub subject: HeaderName,
+    pub subject: OwnedName,
     /// `iss`.
-    pub issuer: HeaderName,
+    pub issuer: OwnedName,
     /// The granted scopes, separated by spaces.
-    pub scopes: HeaderName,
+    pub scopes: OwnedName,
     /// The roles, separated by commas.
-    pub roles: HeaderName,
+    pub roles: OwnedName,
     /// The session id.
-    pub session: HeaderName,
+    pub session: OwnedName,
     /// Claims by name or JSON pointer.
-    pub claims: Vec<(Box<str>, HeaderName)>,
+    pub claims: Vec<(Box<str>, OwnedName)>,
+}
+
+/// The name of a header that belongs to the gateway, spelled as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedName(Bytes);
+
+impl OwnedName {
+    /// The name, if `text` can be one.
+    pub fn new(text: &str) -> Option<Self> {
+        HeaderName::from_bytes(text.as_bytes()).ok()?;
+        Some(Self(Bytes::copy_from_slice(text.as_bytes())))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        // Header names are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 impl IdentityTemplate {
@@ -36,12 +55,12 @@ impl IdentityTemplate {
     }
 
     /// Builds the header values for an identity, once.
-    pub fn render(&self, iss: &str, claims: &Claims) -> Identity {
+    pub fn render(&self, iss: &str, claims: &Claims, all: &Map<String, Value>) -> Identity {
         let mut headers = Vec::with_capacity(4 + self.claims.len());
-        let mut put = |name: &HeaderName, text: String| {
+        let mut put = |name: &OwnedName, text: String| {
             // `encode` leaves visible ASCII and separators only, so the value is always valid.
             if let Ok(value) = HeaderValue::try_from(text) {
-                headers.push((name.clone(), value));
+                headers.push((name.0.clone(), value));
             }
         };
         put(&self.subject, encode(claims.subject.as_str(), Within::Value));
@@ -53,7 +72,7 @@ impl IdentityTemplate {
             put(&self.roles, join(&claims.roles, ','));
         }
         for (path, name) in &self.claims {
-            if let Some(text) = claims::find(&claims.all, path).and_then(text_of) {
+            if let Some(text) = claims::find(all, path).and_then(text_of) {
                 put(name, text);
             }
         }
@@ -63,17 +82,17 @@ impl IdentityTemplate {
 
 /// The finished headers of one identity.
 #[derive(Debug)]
-pub struct Identity(Box<[(HeaderName, HeaderValue)]>);
+pub struct Identity(Box<[(Bytes, HeaderValue)]>);
 
 impl Identity {
     /// The headers to set.
-    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+    pub fn headers(&self) -> &[(Bytes, HeaderValue)] {
         &self.0
     }
 
     /// Roughly what they occupy, in bytes.
     pub(super) fn weight(&self) -> usize {
-        self.0.iter().map(|(name, value)| 80 + name.as_str().len() + value.len()).sum()
+        self.0.iter().map(|(name, value)| 80 + name.len() + value.len()).sum()
     }
 }
 
@@ -145,7 +164,7 @@ pub struct OwnedNames {
 
 impl OwnedNames {
     /// A set of `names`.
-    pub fn new<'a>(names: impl IntoIterator<Item = &'a HeaderName>) -> Self {
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a OwnedName>) -> Self {
         let mut set = Self::default();
         for name in names {
             let folded = name.as_str().bytes().map(fold).collect();
@@ -179,7 +198,7 @@ mod tests {
 
     #[test]
     fn owned_names_are_recognised_in_every_spelling() {
-        let owned = OwnedNames::new([&HeaderName::from_static("x-auth-subject")]);
+        let owned = OwnedNames::new([&OwnedName::new("X-Auth-Subject").expect("a name")]);
         for name in [
             "x-auth-subject",
             "X_Auth_Subject",

@@ -96,11 +96,15 @@ impl<'a> Fields<'a> {
             // A target with a space in it ends up here too.
             _ => return Err(Slug::RequestFraming),
         };
-        if !target.iter().all(u8::is_ascii_graphic) {
+        // RFC 3986 §2: what may not stand in a URI must be encoded, the fragment is never sent.
+        if !target.iter().all(|byte| byte.is_ascii_graphic() && !b"\"#<>\\`".contains(byte)) {
             return Err(Slug::RequestTarget);
         }
         // RFC 9112 §3.2: origin form or absolute form. Authority form belongs to CONNECT, which
         // this is not a proxy for, and everything else is opaque.
+        if method == b"CONNECT" {
+            return Err(Slug::RequestTarget);
+        }
         if !target.starts_with(b"/") {
             self.authority = Some(absolute_authority(target).ok_or(Slug::RequestTarget)?);
         }
@@ -115,7 +119,7 @@ impl<'a> Fields<'a> {
             return Err(Slug::RequestFraming);
         }
         // RFC 9110 §5.5: no control characters, but for the tab.
-        if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
+        if has_control(value) {
             return Err(Slug::RequestFraming);
         }
         match name.len() {
@@ -172,10 +176,33 @@ fn absolute_authority(target: &[u8]) -> Option<&[u8]> {
     (end > 0).then(|| &rest[..end])
 }
 
+/// Without an early way out, so that the compiler can look at many bytes at once.
+fn has_control(value: &[u8]) -> bool {
+    value
+        .iter()
+        .fold(false, |found, byte| found | ((*byte < 0x20) & (*byte != b'\t')) | (*byte == 0x7f))
+}
+
 /// RFC 9110 §5.6.2.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN[usize::from(byte)]
 }
+
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut i = 0;
+    while i < others.len() {
+        table[others[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,6 @@
 //! that was matched can be forwarded byte for byte. Sources: RFC 3986 §3.3 and §6.2, and the path
 //! confusion advisories of other gateways (`..;`, `%2f`, `%5c`, double encoding, `//`).
 
-use std::borrow::Cow;
 use std::fmt;
 
 /// Something in a path that servers are known to disagree about.
@@ -90,8 +89,9 @@ pub enum TargetError {
     /// A character that may not stand in a target: `#`, `\`, a space, a control, not ASCII.
     #[error("the target holds a character that must be encoded")]
     Character,
-    /// `%` without two hexadecimal digits, or an escape that hides a control character or `\`.
-    #[error("the target holds an escape that is malformed or hides a control character")]
+    /// `%` without two hexadecimal digits, or escapes that hide a control character, `\`, or
+    /// anything in an overlong form (RFC 3629 §3), which some decoders take for the short one.
+    #[error("the target holds an escape that is malformed or hides what it must not")]
     Escape,
     /// `.` or `..` as a segment, in any spelling.
     #[error("the path holds a dot segment")]
@@ -105,6 +105,7 @@ pub const TARGET_BYTES_MAX: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct CanonicalPath<'a> {
     path: &'a str,
+    decoded: Option<String>,
     ambiguities: Ambiguities,
 }
 
@@ -126,7 +127,11 @@ impl<'a> CanonicalPath<'a> {
             return Err(TargetError::Character);
         }
         let ambiguities = survey(path.as_bytes())?;
-        Ok(Self { path, ambiguities })
+        let decoded = match path.contains('%') {
+            true => Some(decode(path)?),
+            false => None,
+        };
+        Ok(Self { path, decoded, ambiguities })
     }
 
     /// The path as it was sent and will be forwarded.
@@ -140,8 +145,8 @@ impl<'a> CanonicalPath<'a> {
     }
 
     /// The path with its escapes decoded, if it has any: how an upstream that decodes sees it.
-    pub fn decoded(&self) -> Option<Cow<'a, str>> {
-        self.path.contains('%').then(|| decode(self.path))
+    pub fn decoded(&self) -> Option<&str> {
+        self.decoded.as_deref()
     }
 }
 
@@ -229,28 +234,39 @@ impl Segment {
     }
 }
 
-fn decode(path: &str) -> Cow<'_, str> {
+fn decode(path: &str) -> Result<String, TargetError> {
     let bytes = path.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut i = 0;
     while i < bytes.len() {
-        match (bytes[i], unescape(bytes, i)) {
-            (b'%', Ok(byte)) => {
-                decoded.push(byte);
+        match bytes[i] {
+            b'%' => {
+                decoded.push(unescape(bytes, i)?);
                 i += 3;
             }
-            (byte, _) => {
+            byte => {
                 decoded.push(byte);
                 i += 1;
             }
         }
     }
-    // Bytes that are not UTF-8 cannot be part of a route's literal text; what stands in for them
-    // only has to differ from it.
-    match String::from_utf8(decoded) {
-        Ok(text) => Cow::Owned(text),
-        Err(error) => Cow::Owned(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    if is_overlong(&decoded) {
+        return Err(TargetError::Escape);
     }
+    // Other bytes that are not UTF-8 cannot be part of a route's literal text; what stands in for
+    // them only has to differ from it.
+    Ok(match String::from_utf8(decoded) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
+}
+
+fn is_overlong(bytes: &[u8]) -> bool {
+    let next = bytes.iter().skip(1).chain([&0]);
+    bytes
+        .iter()
+        .zip(next)
+        .any(|pair| matches!(pair, (0xc0 | 0xc1, _) | (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f)))
 }
 
 #[cfg(test)]
@@ -298,7 +314,18 @@ mod tests {
 
     #[test]
     fn hidden_and_forbidden_characters_are_refused() {
-        for target in ["/a%00", "/a%0d%0a", "/a%5cb", "/a%7f", "/a%", "/a%2", "/a%zz"] {
+        for target in [
+            "/a%c0%af",
+            "/a%E0%80%AF",
+            "/a%f0%80%80%af",
+            "/a%00",
+            "/a%0d%0a",
+            "/a%5cb",
+            "/a%7f",
+            "/a%",
+            "/a%2",
+            "/a%zz",
+        ] {
             assert_eq!(refused(target), TargetError::Escape, "{target}");
         }
         for target in ["/a#b", "/a\\b", "/a b", "/a\u{e9}", "/a?b#c", "/a\x01"] {
@@ -337,7 +364,7 @@ mod tests {
         #[test]
         fn whatever_passes_holds_no_dot_segment_after_decoding(target in "/[a.%2eEfF/;c5]{0,24}") {
             if let Ok(path) = CanonicalPath::parse(&target) {
-                let decoded = path.decoded().unwrap_or(Cow::Borrowed(path.as_str()));
+                let decoded = path.decoded().unwrap_or(path.as_str());
                 for segment in decoded.split('/') {
                     let bare = segment.split(';').next().unwrap_or("");
                     proptest::prop_assert!(bare != "." && bare != "..", "{target}");

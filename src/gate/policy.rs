@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::claims;
 use super::credential::Carrier;
 use super::denial::{Denial, Detail, Slug};
 use super::issuer::IssuerId;
@@ -93,7 +92,7 @@ impl Requirement {
 
 impl ClaimRule {
     fn holds(&self, principal: &Principal) -> bool {
-        match claims::find(principal.claims(), &self.path) {
+        match principal.claim(&self.path) {
             None => false,
             Some(Value::Array(items)) => items.iter().any(|item| self.accepted.contains(item)),
             Some(value) => self.accepted.contains(value),

@@ -31,6 +31,7 @@ impl Authentic {
         issuer: &Issuer,
         key_generation: u64,
         claims: Claims,
+        all: &Map<String, Value>,
         verified_at: UnixTime,
     ) -> Self {
         let rules = issuer.rules();
@@ -40,7 +41,7 @@ impl Authentic {
             key_generation,
             clock_skew_s: rules.clock_skew_s,
             verified_at,
-            identity: rules.identity.render(&rules.issuer, &claims),
+            identity: rules.identity.render(&rules.issuer, &claims, all),
             claims,
         }
     }
@@ -63,9 +64,9 @@ impl Authentic {
 
     /// Roughly what it occupies, in bytes.
     pub(super) fn weight(&self) -> usize {
-        // Claims dominate; their parsed form takes a few times the space of their text, which is
-        // bounded by the length of the token.
-        256 + self.identity.weight()
+        let lists = [&self.claims.scopes, &self.claims.roles];
+        let texts = lists.into_iter().flatten().map(|text| 16 + text.len()).sum::<usize>();
+        size_of::<Self>() + texts + self.identity.weight() + 64 * self.claims.asked.len()
     }
 }
 
@@ -119,9 +120,9 @@ impl Principal {
         &self.0.claims.roles
     }
 
-    /// All claims.
-    pub fn claims(&self) -> &Map<String, Value> {
-        &self.0.claims.all
+    /// The claim at a path that some route asks for.
+    pub fn claim(&self, path: &str) -> Option<&Value> {
+        self.0.claims.asked(path)
     }
 
     /// The headers that tell the upstream who it is.

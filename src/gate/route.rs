@@ -86,7 +86,10 @@ pub struct RouteTable {
 
 #[derive(Debug, Default)]
 struct PathTree {
-    router: matchit::Router<usize>,
+    /// The patterns that end where the path does.
+    whole: matchit::Router<usize>,
+    /// Those that end in `{*name}`: in one router they could not stand beside `{name}`.
+    rest: matchit::Router<usize>,
     leaves: Vec<Leaf>,
     patterns: HashMap<String, usize, ahash::RandomState>,
 }
@@ -94,9 +97,19 @@ struct PathTree {
 /// The routes of one path pattern, told apart by method.
 #[derive(Debug, Default)]
 struct Leaf {
+    precision: Box<[Precision]>,
     by_method: Vec<(Method, usize)>,
     any_method: Option<usize>,
     allow: Arc<str>,
+}
+
+/// How precisely a segment of a pattern says what it matches, the most precise first. Of two
+/// patterns for a path the one goes first that is more precise where they first differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Precision {
+    Literal,
+    Segment,
+    Rest,
 }
 
 impl RouteTable {
@@ -111,8 +124,10 @@ impl RouteTable {
         let mut table = Self::default();
         let mut errors = Vec::new();
         for (index, (matching, route)) in routes.into_iter().enumerate() {
-            let refused = table.add(&matching, route).err().unwrap_or_default();
-            errors.extend(refused.into_iter().map(|error| (index, error)));
+            debug_assert_eq!(index, route.index);
+            table.routes.push(route);
+            let refused = table.add(&matching, index).into_iter();
+            errors.extend(refused.map(|error| (index, error)));
         }
         let trees = table.exact.values_mut().chain(table.below.values_mut());
         for tree in trees.chain([&mut table.any]) {
@@ -121,11 +136,21 @@ impl RouteTable {
         if errors.is_empty() { Ok(table) } else { Err(errors) }
     }
 
-    fn add(&mut self, matching: &RouteMatch, route: Route) -> Result<(), Vec<AddError>> {
+    /// Why routes that match this, each with its position, could not be added.
+    pub fn refusals<'m>(
+        matches: impl IntoIterator<Item = (usize, &'m RouteMatch)>,
+    ) -> Vec<(usize, AddError)> {
+        let mut table = Self::default();
+        let mut errors = Vec::new();
+        for (index, matching) in matches {
+            let refused = table.add(matching, index).into_iter();
+            errors.extend(refused.map(|error| (index, error)));
+        }
+        errors
+    }
+
+    fn add(&mut self, matching: &RouteMatch, index: usize) -> Vec<AddError> {
         let RouteMatch { hosts, path, methods } = matching;
-        let index = self.routes.len();
-        debug_assert_eq!(index, route.index);
-        self.routes.push(route);
         let mut errors = Vec::new();
         let mut add = |tree: &mut PathTree| {
             if let Err(error) = tree.add(path, methods, index)
@@ -143,7 +168,7 @@ impl RouteTable {
                 HostPattern::Below(host) => add(self.below.entry(host.clone()).or_default()),
             }
         }
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
+        errors
     }
 
     /// The routes, in the order of the configuration.
@@ -166,7 +191,7 @@ impl RouteTable {
     ) -> Result<&Route, Denial> {
         let leaf = self.leaf(host, path.as_str());
         if let Some(decoded) = path.decoded() {
-            let same = match (leaf, self.leaf(host, &decoded)) {
+            let same = match (leaf, self.leaf(host, decoded)) {
                 (None, None) => true,
                 (Some(sent), Some(decoded)) => std::ptr::eq(sent, decoded),
                 (Some(_), None) | (None, Some(_)) => false,
@@ -218,8 +243,13 @@ impl PathTree {
                 let insert = |router: &mut matchit::Router<usize>, pattern: &str| {
                     router.insert(pattern, at).map_err(|error| AddError::Pattern(error.to_string()))
                 };
-                insert(&mut self.router, &pattern)?;
-                self.leaves.push(Leaf::default());
+                let precision = precision_of(&pattern);
+                let router = match precision.last() {
+                    Some(Precision::Rest) => &mut self.rest,
+                    Some(Precision::Literal | Precision::Segment) | None => &mut self.whole,
+                };
+                insert(router, &pattern)?;
+                self.leaves.push(Leaf { precision, ..Leaf::default() });
                 self.patterns.insert(pattern, at);
                 at
             }
@@ -227,22 +257,29 @@ impl PathTree {
         self.leaves[at].add(methods, index).map_err(AddError::Conflict)
     }
 
-    /// `/a/{*rest}` is also for `/a/`, unless a route names that: nobody who protects a tree means
+    /// `/a/{*rest}` is also for `/a/` and `/a`, unless a route names that: nobody who protects a tree means
     /// to leave its root to another rule.
     fn add_roots(&mut self) {
         for (pattern, at) in &self.patterns {
-            if let Some(root) = pattern.strip_suffix("{*0}")
-                && !self.patterns.contains_key(root)
-            {
+            let Some(bare) = pattern.strip_suffix("/{*0}") else { continue };
+            for root in [bare, &format!("{bare}/")] {
                 // Cannot conflict: the only other text that matches exactly this is the pattern
-                // that was just looked for.
-                let _ = self.router.insert(root, *at);
+                // that is looked for first.
+                if !root.is_empty() && !self.patterns.contains_key(root) {
+                    let _ = self.whole.insert(root, *at);
+                }
             }
         }
     }
 
     fn find(&self, path: &str) -> Option<&Leaf> {
-        self.router.at(path).ok().and_then(|found| self.leaves.get(*found.value))
+        let leaf = |router: &matchit::Router<usize>| {
+            router.at(path).ok().and_then(|found| self.leaves.get(*found.value))
+        };
+        match (leaf(&self.whole), leaf(&self.rest)) {
+            (Some(whole), Some(rest)) if rest.precision < whole.precision => Some(rest),
+            (whole, rest) => whole.or(rest),
+        }
     }
 }
 
@@ -336,6 +373,16 @@ fn anonymous(path: &str) -> Result<String, AddError> {
         }
     }
     Ok(pattern)
+}
+
+/// For each segment of an anonymous pattern.
+fn precision_of(pattern: &str) -> Box<[Precision]> {
+    let segments = pattern.split('/').skip(1).map(|segment| match segment.as_bytes() {
+        [b'{', b'*', ..] => Precision::Rest,
+        [b'{', ..] => Precision::Segment,
+        _ => Precision::Literal,
+    });
+    segments.collect()
 }
 
 /// RFC 3986 §3.3 `pchar`, without escapes and without `;`, which are ambiguous.

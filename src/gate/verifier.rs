@@ -91,11 +91,11 @@ impl Verifier {
     /// `cache_bytes_max` worth of them.
     pub fn new(token_bytes_max: usize, cache_bytes_max: u64, counters: Arc<CacheCounters>) -> Self {
         let evictions = counters.clone();
+        #[allow(clippy::borrowed_box, reason = "the cache asks with a reference to its key type")]
         let cache = Cache::builder()
             .max_capacity(cache_bytes_max)
             .weigher(|token: &Box<str>, authentic: &Arc<Authentic>| {
-                // The parsed claims take a few times the space of the text they came from.
-                u32::try_from(token.len() * 4 + authentic.weight()).unwrap_or(u32::MAX)
+                u32::try_from(token.len() + authentic.weight()).unwrap_or(u32::MAX)
             })
             .expire_after(UntilExpiry)
             .eviction_listener(move |_, _, cause| {
@@ -184,14 +184,15 @@ impl Verifier {
         if !rules.required_claims.iter().all(|name| all.contains_key(&**name)) {
             return Err(Slug::TokenClaims.into());
         }
-        let claims = Claims::parse(all, &rules.roles_pointer).map_err(|_| Slug::TokenClaims)?;
+        let claims = Claims::parse(&all, &rules.roles_pointer, &rules.asked_claims)
+            .map_err(|_| Slug::TokenClaims)?;
         // A token that does not say when it was issued could be older than any cut-off: it counts
         // as issued at time zero.
         let issued_at = claims.issued_at.unwrap_or_default();
         if claims.expires.since(issued_at) > rules.lifetime_max_s {
             return Err(Slug::TokenLifetime.into());
         }
-        Ok(Arc::new(Authentic::new(issuer, key_generation, claims, now)))
+        Ok(Arc::new(Authentic::new(issuer, key_generation, claims, &all, now)))
     }
 
     /// The counters of the cache; a verifier that takes the place of another goes on with them.

@@ -19,6 +19,9 @@ pub enum SigningError {
     /// Neither a private key in PEM that is supported, nor a secret.
     #[error("not a private key in PEM (PKCS#8: RSA, EC P-256 or P-384, Ed25519)")]
     Unusable,
+    /// Nothing but white space: anybody could sign with that.
+    #[error("the file is empty")]
+    Empty,
     /// The random source or the cryptographic library failed.
     #[error("no key can be generated")]
     Generate(#[from] Unspecified),
@@ -117,8 +120,11 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`SigningError::Unusable`].
+    /// [`SigningError::Unusable`], [`SigningError::Empty`].
     pub fn from_file(bytes: &[u8], id: Option<String>) -> Result<Self, SigningError> {
+        if bytes.trim_ascii().is_empty() {
+            return Err(SigningError::Empty);
+        }
         if !bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
             let key = EncodingKey::from_secret(bytes.trim_ascii());
             return Ok(Self { algorithm: Algorithm::HS256, key, id });

@@ -188,6 +188,8 @@ impl Families {
         advance(&self.cache_misses, counters.misses());
         advance(&self.cache_evictions, counters.evictions());
         self.cache_entries.set(verifier.entries() as f64);
+        // The age of keys that nobody fetches any more would stand still, and look young for ever.
+        self.key_set_age.reset();
         for (issuer, cell) in fetched_keys {
             if let Some(published_at) = cell.published_at() {
                 let age = now.since(published_at).max(0);

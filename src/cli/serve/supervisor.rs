@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cli::check::Row;
@@ -32,6 +33,12 @@ pub(super) struct Supervisor {
     runtime: Handle,
     feeds: Vec<RunningFeed>,
     resolver: JoinHandle<()>,
+}
+
+/// Why the configuration in force stays so, and the files that would have to change.
+struct NotReloaded {
+    why: String,
+    files: BTreeSet<PathBuf>,
 }
 
 struct RunningFeed {
@@ -88,14 +95,7 @@ impl Supervisor {
     }
 
     /// Reloads on SIGHUP and when a file changes, for ever.
-    pub(super) async fn run(mut self) {
-        let mut hangup = match signal(SignalKind::hangup()) {
-            Ok(hangup) => hangup,
-            Err(error) => {
-                tracing::error!(%error, "cannot listen for SIGHUP; there will be no reload");
-                return;
-            }
-        };
+    pub(super) async fn run(mut self, mut hangup: Signal) {
         let mut files = self.view.load().files.clone();
         let mut known = Fingerprint::of(&files);
         loop {
@@ -105,25 +105,27 @@ impl Supervisor {
             }
             // Looked at before they are read: what changes in between is noticed next time.
             known = Fingerprint::of(&files);
-            match self.reload().await {
+            let current: BTreeSet<PathBuf> = match self.reload().await {
                 Ok(()) => {
                     self.families.reloads.with_label_values(&["ok"]).inc();
                     tracing::info!(generation = self.families.generation.get(), "reloaded");
-                    let current: BTreeSet<PathBuf> = self.view.load().files.clone();
-                    if current != files {
-                        files = current;
-                        known = Fingerprint::of(&files);
-                    }
+                    self.view.load().files.clone()
                 }
-                Err(why) => {
+                Err(NotReloaded { why, files }) => {
                     self.families.reloads.with_label_values(&["failed"]).inc();
                     tracing::error!("not reloaded, the old configuration stays in force:\n{why}");
+                    // What it lacks may appear; what is in force may be mended.
+                    files.union(&self.view.load().files).cloned().collect()
                 }
+            };
+            if current != files {
+                files = current;
+                known = Fingerprint::of(&files);
             }
         }
     }
 
-    async fn reload(&mut self) -> Result<(), String> {
+    async fn reload(&mut self) -> Result<(), NotReloaded> {
         let previous = self.view.load_full();
         let loaded = {
             let previous = previous.clone();
@@ -133,9 +135,10 @@ impl Supervisor {
         };
         let configuration = loaded
             .await
-            .map_err(|error| error.to_string())?
-            .map_err(|problems| problems.to_string())?;
-        refuse_what_needs_a_restart(&previous, &configuration)?;
+            .map_err(|error| NotReloaded { why: error.to_string(), files: BTreeSet::new() })?
+            .map_err(|problems| NotReloaded { why: problems.to_string(), files: problems.files })?;
+        refuse_what_needs_a_restart(&previous, &configuration)
+            .map_err(|why| NotReloaded { why, files: configuration.files.clone() })?;
         let configuration = Arc::new(configuration);
         let running = std::mem::take(&mut self.feeds);
         self.feeds = start_feeds(&configuration, running, &self.families, &self.runtime).await;
@@ -198,9 +201,16 @@ async fn start_feeds(
         let shelf = Shelf::below(&configuration.data_directory);
         let feed = JwksFeed::new(spec.clone(), shelf, families.clone(), runtime.clone());
         feed.start_from_last_good();
-        let primed = feed.clone();
-        fresh.push(runtime.spawn(async move { primed.prime().await }));
-        feeds.push(RunningFeed { task: runtime.spawn(feed.clone().run()), feed });
+        let (landed, first) = oneshot::channel();
+        let runs = feed.clone();
+        let task = runtime.spawn(async move {
+            // The wait for the next fetch begins when the first one is over.
+            runs.prime().await;
+            let _ = landed.send(());
+            runs.run().await;
+        });
+        fresh.push(first);
+        feeds.push(RunningFeed { task, feed });
     }
     for primed in fresh {
         // Bounded by the fetch's own timeout.

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::HeaderName;
-
 use super::Compiler;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
-use crate::gate::forward::{IdentityTemplate, OwnedNames};
+use crate::gate::forward::{IdentityTemplate, OwnedName, OwnedNames};
 
 /// Headers that carry a connection, a frame, a credential or what the gateway itself forwards
 /// (RFC 9110 §7.6.1, RFC 9112 §6): an identity in one of them would break or be broken.
@@ -46,10 +44,10 @@ const RESERVED: [&str; 30] = [
 ];
 
 impl Compiler<'_> {
-    pub(super) fn identity(&mut self, raw: raw::IdentityHeaders) -> Arc<IdentityTemplate> {
+    pub(super) fn identity(&mut self, raw: raw::IdentityHeaders) -> Option<Arc<IdentityTemplate>> {
         let field = FieldPath::default().key("identity_headers");
         let raw::IdentityHeaders { subject, issuer, scopes, roles, session, claims } = raw;
-        let mut taken: Vec<HeaderName> = Vec::new();
+        let mut taken: Vec<OwnedName> = Vec::new();
         let mut header = |compiler: &mut Self, text: Option<String>, key: &str, default| {
             let field = field.key(key);
             let text = text.unwrap_or_else(|| String::from(default));
@@ -61,49 +59,51 @@ impl Compiler<'_> {
         let roles = header(self, roles, "roles", "X-Auth-Roles");
         let session = header(self, session, "session", "X-Auth-Session");
         let claims = self.claim_headers(claims, &field.key("claims"), &mut taken);
-        Arc::new(IdentityTemplate { subject, issuer, scopes, roles, session, claims })
+        Some(Arc::new(IdentityTemplate {
+            subject: subject?,
+            issuer: issuer?,
+            scopes: scopes?,
+            roles: roles?,
+            session: session?,
+            claims: claims?,
+        }))
     }
 
     fn claim_headers(
         &mut self,
         claims: BTreeMap<String, String>,
         field: &FieldPath,
-        taken: &mut Vec<HeaderName>,
-    ) -> Vec<(Box<str>, HeaderName)> {
+        taken: &mut Vec<OwnedName>,
+    ) -> Option<Vec<(Box<str>, OwnedName)>> {
         let mut headers = Vec::new();
         for (claim, header) in claims {
             let name = self.identity_header(&header, &field.key(&claim), taken);
-            headers.push((claim.into(), name));
+            headers.push(name.map(|name| (claim.into(), name)));
         }
-        headers
+        headers.into_iter().collect()
     }
 
-    /// Returns a placeholder after an error: the configuration is refused, the rest still read.
     fn identity_header(
         &mut self,
         text: &str,
         field: &FieldPath,
-        taken: &mut Vec<HeaderName>,
-    ) -> HeaderName {
-        let placeholder = HeaderName::from_static("x-invalid");
-        let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
+        taken: &mut Vec<OwnedName>,
+    ) -> Option<OwnedName> {
+        let Some(name) = OwnedName::new(text) else {
             let fact = format!("`{text}` is not a header name");
-            self.error::<()>(field, &fact, "Write a name such as X-Auth-Email");
-            return placeholder;
+            return self.error(field, &fact, "Write a name such as X-Auth-Email");
         };
         // Compared as the most lenient server would read them.
         let spelling = OwnedNames::new([&name]);
         if RESERVED.iter().any(|reserved| spelling.contains(reserved)) {
             let fact = format!("`{text}` has a meaning of its own in HTTP or for the gateway");
-            self.error::<()>(field, &fact, "Choose a name such as X-Auth-Email");
-            return placeholder;
+            return self.error(field, &fact, "Choose a name such as X-Auth-Email");
         }
         if taken.iter().any(|taken| spelling.contains(taken.as_str())) {
             let fact = format!("`{text}` already carries another part of the identity");
-            self.error::<()>(field, &fact, "Choose a name of its own");
-            return placeholder;
+            return self.error(field, &fact, "Choose a name of its own");
         }
         taken.push(name.clone());
-        name
+        Some(name)
     }
 }

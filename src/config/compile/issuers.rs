@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Compiler;
 use crate::config::problem::FieldPath;
-use crate::config::{JwksUrl, KeyFeed, raw};
+use crate::config::{JwksUrl, KeyFeed, raw, without_password};
 use crate::gate::claims::ROLES_POINTER_DEFAULT;
 use crate::gate::forward::IdentityTemplate;
 use crate::gate::issuer::{Issuer, IssuerId, IssuerRules, Issuers, Untyped};
@@ -71,7 +71,8 @@ impl Compiler<'_> {
     pub(super) fn issuers(
         &mut self,
         raw: Vec<raw::Issuer>,
-        identity: &Arc<IdentityTemplate>,
+        identity: Option<&Arc<IdentityTemplate>>,
+        asked_claims: &[Box<str>],
     ) -> (CompiledIssuers, Vec<KeyFeed>) {
         let field = FieldPath::default().key("issuers");
         let at = |index: usize, key| field.index(index).key(key);
@@ -83,7 +84,7 @@ impl Compiler<'_> {
         let mut feeds = Vec::new();
         for (index, raw) in raw.into_iter().enumerate() {
             let name = raw.name.clone();
-            let issuer = self.issuer(raw, &field.index(index), identity, &mut feeds);
+            let issuer = self.issuer(raw, &field.index(index), identity, asked_claims, &mut feeds);
             compiled.list.extend(issuer.clone());
             compiled.by_name.extend(name.map(|name| (name, issuer)));
         }
@@ -94,7 +95,8 @@ impl Compiler<'_> {
         &mut self,
         raw: raw::Issuer,
         field: &FieldPath,
-        identity: &Arc<IdentityTemplate>,
+        identity: Option<&Arc<IdentityTemplate>>,
+        asked_claims: &[Box<str>],
         feeds: &mut Vec<KeyFeed>,
     ) -> Option<Arc<Issuer>> {
         let raw::Issuer {
@@ -113,17 +115,15 @@ impl Compiler<'_> {
         let issuer = self.required(issuer, &field.key("issuer"), "Write the `iss` of its tokens");
         if audiences.is_empty() {
             let remedy = "List the `aud` values that mean this service";
-            self.error::<()>(&field.key("audiences"), "no audience is accepted", remedy);
+            let audiences = field.key("audiences");
+            self.empty::<()>(&audiences, "no audience is accepted", remedy);
         }
         let algorithms = self.algorithms(&algorithms, &field.key("algorithms"));
-        let source = match &algorithms {
-            Some(algorithms) => self.keys(keys, algorithms, field),
-            None => None,
-        };
+        let source = self.keys(keys, algorithms.as_deref(), field);
         let skew_field = field.key("clock_skew");
         let clock_skew = self.duration(clock_skew, &skew_field, Duration::from_secs(30));
         let lifetime_field = field.key("max_lifetime");
-        let lifetime_max = self.duration(max_lifetime, &lifetime_field, Duration::from_hours(24));
+        let lifetime_max = self.seconds(max_lifetime, &lifetime_field, Duration::from_hours(24));
         let (token_types, untyped) = token_types_of(token_types);
         let roles_pointer = self.roles_pointer(roles, &field.key("roles"));
         let rules = IssuerRules {
@@ -137,7 +137,8 @@ impl Compiler<'_> {
             untyped,
             required_claims: required_claims.into_iter().map(Into::into).collect(),
             roles_pointer: roles_pointer?,
-            identity: identity.clone(),
+            asked_claims: asked_claims.to_vec(),
+            identity: identity?.clone(),
         };
         Some(match source? {
             KeySource::Fixed(set) => self.issuer_with_fixed_keys(rules, set),
@@ -187,7 +188,7 @@ impl Compiler<'_> {
     fn algorithms(&mut self, names: &[String], field: &FieldPath) -> Option<Vec<Algorithm>> {
         if names.is_empty() {
             let remedy = "List the algorithms that the issuer signs with, such as [RS256]";
-            return self.error(field, "no algorithm is permitted", remedy);
+            return self.empty(field, "no algorithm is permitted", remedy);
         }
         let mut algorithms = Vec::new();
         for (index, name) in names.iter().enumerate() {
@@ -201,13 +202,15 @@ impl Compiler<'_> {
                 }
             }
         }
-        (algorithms.len() == names.len()).then_some(algorithms)
+        (algorithms.len() == names.len() && !self.is_reported(field)).then_some(algorithms)
     }
 
+    /// Without algorithms, which then were refused, everything is read all the same, for its own
+    /// mistakes.
     fn keys(
         &mut self,
         raw: Option<raw::Keys>,
-        algorithms: &[Algorithm],
+        algorithms: Option<&[Algorithm]>,
         issuer: &FieldPath,
     ) -> Option<KeySource> {
         let field = issuer.key("keys");
@@ -229,7 +232,10 @@ impl Compiler<'_> {
             secret_file.is_some() || secret.is_some(),
         ];
         if given.into_iter().filter(|given| *given).count() != 1 {
-            return self.error(&field, "there must be exactly one source of keys", KEYS_REMEDY);
+            let wanted = ["jwks_url", "jwks_file", "public_key_file", "secret_file", "secret"];
+            let wanted = wanted.map(|key| field.key(key));
+            let fact = "there must be exactly one source of keys";
+            return self.lacking(&field, &wanted, fact, KEYS_REMEDY);
         }
         let times = [("refresh", &refresh), ("max_stale", &max_stale), ("timeout", &timeout)];
         for (key, value) in times.into_iter().chain([("ca_file", &ca_file)]) {
@@ -241,15 +247,15 @@ impl Compiler<'_> {
         if let Some(url) = jwks_url {
             let refresh = self.duration(refresh, &field.key("refresh"), Duration::from_mins(10));
             let stale_max =
-                self.duration(max_stale, &field.key("max_stale"), Duration::from_hours(24));
+                self.seconds(max_stale, &field.key("max_stale"), Duration::from_hours(24));
             let timeout = self.duration(timeout, &field.key("timeout"), Duration::from_secs(3));
             let ca_field = field.key("ca_file");
             let ca_pem = match ca_file {
-                None => None,
-                Some(file) => Some(self.authorities(&file, &ca_field)?.0),
+                None => Some(None),
+                Some(file) => self.authorities(&file, &ca_field).map(|(pem, _)| Some(pem)),
             };
             let url = self.jwks_url(url, &field.key("jwks_url"));
-            self.refuse_unserved(algorithms, issuer, |algorithm| !is_hmac(algorithm));
+            self.refuse_unserved(algorithms.unwrap_or_default(), issuer, |a| !is_hmac(a));
             let (refresh, stale_max, timeout) = (refresh?, stale_max?, timeout?);
             if stale_max < refresh {
                 let remedy = "Make it several times as long as `refresh`";
@@ -258,11 +264,11 @@ impl Compiler<'_> {
             }
             return Some(KeySource::Url(JwksUrl {
                 url: url?,
-                algorithms: algorithms.to_vec(),
+                algorithms: algorithms?.to_vec(),
                 refresh,
                 stale_max,
                 timeout,
-                ca_pem,
+                ca_pem: ca_pem?,
             }));
         }
         let set = self.fixed_keys(
@@ -273,7 +279,7 @@ impl Compiler<'_> {
             algorithms,
             &field,
         )?;
-        self.refuse_unserved(algorithms, issuer, |algorithm| set.serves(algorithm));
+        self.refuse_unserved(algorithms?, issuer, |algorithm| set.serves(algorithm));
         Some(KeySource::Fixed(set))
     }
 
@@ -283,13 +289,13 @@ impl Compiler<'_> {
         public_key_file: Option<&str>,
         secret_file: Option<&str>,
         secret: Option<String>,
-        algorithms: &[Algorithm],
+        algorithms: Option<&[Algorithm]>,
         field: &FieldPath,
     ) -> Option<KeySet> {
         if let Some(file) = jwks_file {
             let field = field.key("jwks_file");
             let bytes = self.read(file, &field)?;
-            return match KeySet::from_jwks(&bytes, algorithms) {
+            return match KeySet::from_jwks(&bytes, algorithms?) {
                 Ok((set, unusable)) => {
                     for error in unusable {
                         let fact = format!("a key of the set is left out: {error}");
@@ -303,11 +309,11 @@ impl Compiler<'_> {
         let (key, field) = match public_key_file {
             Some(file) => {
                 let field = field.key("public_key_file");
-                (Key::from_pem(&self.read(file, &field)?, algorithms), field)
+                (Key::from_pem(&self.read(file, &field)?, algorithms?), field)
             }
             None => {
                 let secret = self.secret(secret_file, secret, field, "secret").ok()??;
-                (Key::from_secret(secret.expose(), algorithms), field.clone())
+                (Key::from_secret(secret.expose(), algorithms?), field.clone())
             }
         };
         match key {
@@ -335,18 +341,19 @@ impl Compiler<'_> {
 
     fn jwks_url(&mut self, text: String, field: &FieldPath) -> Option<Box<str>> {
         let remedy = "Write https://host/path; http:// is for loopback addresses only";
+        let not_one = format!("`{}` is not a URL", without_password(&text));
         let Ok(url) = text.parse::<http::Uri>() else {
-            return self.error(field, &format!("`{text}` is not a URL"), remedy);
+            return self.error(field, &not_one, remedy);
         };
         let host = url.host().unwrap_or_default();
         let loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
         match url.scheme_str() {
-            _ if host.is_empty() => self.error(field, &format!("`{text}` is not a URL"), remedy),
+            _ if host.is_empty() => self.error(field, &not_one, remedy),
             Some("https") => Some(text.into()),
             // Whoever sits on the way could put in keys of their own.
             Some("http") if loopback => Some(text.into()),
             Some("http") => self.error(field, "keys must not be fetched in the clear", remedy),
-            _ => self.error(field, &format!("`{text}` is not a URL"), remedy),
+            _ => self.error(field, &not_one, remedy),
         }
     }
 

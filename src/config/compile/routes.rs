@@ -1,6 +1,6 @@
 //! `routes` → the table that decides which rule a request meets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use serde_json::Value;
@@ -19,6 +19,12 @@ use crate::gate::route::{
     AddError, Conflict, ForwardCredential, HostPattern, Route, RouteMatch, RouteTable,
 };
 
+/// The claims that some route asks for, which is what is kept of a token's.
+pub(super) fn asked_claims(routes: &[raw::Route]) -> Vec<Box<str>> {
+    let asked: BTreeSet<_> = routes.iter().flat_map(|route| route.require.claims.keys()).collect();
+    asked.into_iter().map(|path| path.as_str().into()).collect()
+}
+
 impl Compiler<'_> {
     pub(super) fn routes(
         &mut self,
@@ -29,47 +35,43 @@ impl Compiler<'_> {
         let field = FieldPath::default().key("routes");
         if raw.is_empty() {
             let remedy = "Add one; see the reference in README.md";
-            self.error::<()>(&field, "there is no route", remedy);
+            self.empty::<()>(&field, "there is no route", remedy);
         }
         let at = |index: usize| field.index(index).key("name");
         let names = raw.iter().enumerate().map(|(i, raw)| (at(i), raw.name.as_deref()));
         self.unique(names, "a route");
-        let mut rows = Vec::new();
-        let mut complete = true;
+        let names: Vec<_> = raw.iter().map(|raw| raw.name.clone().unwrap_or_default()).collect();
+        let (mut matches, mut rules) = (Vec::new(), Vec::new());
         for (index, raw) in raw.into_iter().enumerate() {
-            match self.route(raw, index, &field.index(index), issuers, upstreams) {
-                Some(row) => rows.push(row),
-                None => complete = false,
-            }
+            let (matching, route) = self.route(raw, index, &field.index(index), issuers, upstreams);
+            matches.push(matching);
+            rules.push(route);
         }
-        // Positions have gaps if a route is missing; conflicts are then found another time.
-        if !complete {
-            return (None, Vec::new());
-        }
-        let names: Vec<_> = rows.iter().map(|(_, route)| route.name.clone()).collect();
-        let matches = rows.iter().map(|(matching, _)| matching.clone()).collect();
-        match RouteTable::compile(rows) {
-            Ok(table) => (Some(table), matches),
-            Err(errors) => {
-                for (index, error) in errors {
-                    let field = field.index(index).key("match");
-                    match error {
-                        AddError::Pattern(fact) => {
-                            let fact = format!("this is not a path pattern: {fact}");
-                            let remedy = "Write literal segments, `{name}` and, last, `{*name}`";
-                            self.error::<()>(&field.key("path"), &fact, remedy);
-                        }
-                        AddError::Conflict(Conflict { earlier, later: _ }) => {
-                            let fact =
-                                format!("route `{}` claims the same requests", names[earlier]);
-                            let remedy = "Tell them apart by host, path or method";
-                            self.error::<()>(&field, &fact, remedy);
-                        }
-                    }
+        // Also when a route is incomplete: what is wrong with the others is told as well.
+        let known =
+            matches.iter().enumerate().filter_map(|(at, found)| Some((at, found.as_ref()?)));
+        for (index, error) in RouteTable::refusals(known) {
+            let field = field.index(index).key("match");
+            match error {
+                AddError::Pattern(fact) => {
+                    let fact = format!("this is not a path pattern: {fact}");
+                    let remedy = "Write literal segments, `{name}` and, last, `{*name}`";
+                    self.error::<()>(&field.key("path"), &fact, remedy);
                 }
-                (None, matches)
+                AddError::Conflict(Conflict { earlier, later: _ }) => {
+                    let fact = format!("route `{}` claims the same requests", names[earlier]);
+                    let remedy = "Tell them apart by host, path or method";
+                    self.error::<()>(&field, &fact, remedy);
+                }
             }
         }
+        let (Some(matches), Some(rules)) = (
+            matches.into_iter().collect::<Option<Vec<_>>>(),
+            rules.into_iter().collect::<Option<Vec<_>>>(),
+        ) else {
+            return (None, Vec::new());
+        };
+        (RouteTable::compile(matches.iter().cloned().zip(rules)).ok(), matches)
     }
 
     fn route(
@@ -79,7 +81,19 @@ impl Compiler<'_> {
         field: &FieldPath,
         issuers: &CompiledIssuers,
         upstreams: &CompiledUpstreams,
-    ) -> Option<(RouteMatch, Route)> {
+    ) -> (Option<RouteMatch>, Option<Route>) {
+        let matching = self.matching(&raw.matching, &field.key("match"));
+        (matching, self.rule(raw, index, field, issuers, upstreams))
+    }
+
+    fn rule(
+        &mut self,
+        raw: raw::Route,
+        index: usize,
+        field: &FieldPath,
+        issuers: &CompiledIssuers,
+        upstreams: &CompiledUpstreams,
+    ) -> Option<Route> {
         let raw::Route {
             name,
             matching,
@@ -94,7 +108,6 @@ impl Compiler<'_> {
         let name = self.name(name, &field.key("name"));
         let label = name.as_deref().unwrap_or_default().to_owned();
         let dangerous_path = self.dangerous_path(&matching.dangerous_path, field, &label);
-        let matching = self.matching(matching, &field.key("match"));
         let upstream = self.route_upstream(upstream, &field.key("upstream"), upstreams);
         let policy = match (public.unwrap_or(false), authenticate) {
             (true, None) => {
@@ -112,8 +125,9 @@ impl Compiler<'_> {
                 "a route cannot be public and authenticate",
                 "Keep one of the two",
             ),
-            (false, None) => self.error(
+            (false, None) => self.lacking(
                 field,
+                &[field.key("public"), field.key("authenticate")],
                 "the route has no policy",
                 "Add `authenticate: [bearer]`, or `public: true` if anybody may use it",
             ),
@@ -133,7 +147,7 @@ impl Compiler<'_> {
             None => Some(None),
             some => self.size(some, &body_field, 0).map(Some),
         };
-        let route = Route {
+        Some(Route {
             name: name?.into(),
             index,
             upstream: upstream?,
@@ -141,8 +155,7 @@ impl Compiler<'_> {
             credential: credential?,
             body_bytes_max: body_bytes_max?,
             dangerous_path,
-        };
-        Some((matching?, route))
+        })
     }
 
     fn route_upstream(
@@ -159,9 +172,14 @@ impl Compiler<'_> {
         }
     }
 
-    fn matching(&mut self, raw: raw::Match, field: &FieldPath) -> Option<RouteMatch> {
+    /// `None` if something of it was refused: what is left would claim other requests.
+    fn matching(&mut self, raw: &raw::Match, field: &FieldPath) -> Option<RouteMatch> {
         let raw::Match { hosts, path, methods, dangerous_path: _ } = raw;
-        let path = self.required(path, &field.key("path"), "Write a path, such as /orders/{*rest}");
+        let path = self.required(
+            path.clone(),
+            &field.key("path"),
+            "Write a path, such as /orders/{*rest}",
+        );
         let mut patterns = Vec::new();
         for (index, host) in hosts.iter().enumerate() {
             let field = field.key("hosts").index(index);
@@ -191,10 +209,17 @@ impl Compiler<'_> {
                 Ok(_) | Err(_) => {
                     // Methods are case-sensitive (RFC 9110 §9.1): `get` would never match.
                     let fact = format!("`{method}` is not a method");
-                    let remedy = format!("Write {}", method.to_ascii_uppercase());
+                    let remedy = match known {
+                        Ok(_) => format!("Write {}", method.to_ascii_uppercase()),
+                        Err(_) => "Write a method such as GET".to_owned(),
+                    };
                     self.error::<()>(&field, &fact, &remedy);
                 }
             }
+        }
+        if (patterns.len(), parsed.len()) != (hosts.len(), methods.len()) || self.is_reported(field)
+        {
+            return None;
         }
         Some(RouteMatch { hosts: patterns, path: path?, methods: parsed })
     }
@@ -244,13 +269,15 @@ impl Compiler<'_> {
         }
         if carriers.is_empty() {
             let remedy = "Write [bearer]";
-            self.error::<()>(&carriers_field, "no credential could ever be accepted", remedy);
+            let fact = "no credential could ever be accepted";
+            self.empty::<()>(&carriers_field, fact, remedy);
         }
         let issuers_field = field.key("issuers");
         let issuers = match accepted {
             None if issuers.is_empty() => {
+                let wanted = [FieldPath::default().key("issuers"), issuers_field];
                 let fact = "bearer tokens need an issuer, and there is none";
-                self.error(&carriers_field, fact, "Add one under `issuers`")
+                self.lacking(&carriers_field, &wanted, fact, "Add one under `issuers`")
             }
             None => Some(issuers.ids()),
             Some(names) => self.route_issuers(&names, &issuers_field, issuers),
@@ -271,7 +298,7 @@ impl Compiler<'_> {
     ) -> Option<Vec<IssuerId>> {
         let remedy = one_of(issuers.names());
         if names.is_empty() {
-            return self.error(field, "no issuer is accepted", &remedy);
+            return self.empty(field, "no issuer is accepted", &remedy);
         }
         let mut ids = Vec::new();
         for (index, name) in names.iter().enumerate() {

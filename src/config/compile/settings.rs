@@ -8,8 +8,9 @@ use ipnet::IpNet;
 
 use super::Compiler;
 use crate::config::problem::FieldPath;
+use crate::config::tls::{self, Unusable};
 use crate::config::{
-    AccessLog, Admin, Limits, Listener, LogFormat, QueryInLog, Server, SubjectInLog, raw, tls,
+    AccessLog, Admin, Limits, Listener, LogFormat, QueryInLog, Server, SubjectInLog, raw,
 };
 use crate::gate::framing::HeadLimits;
 use crate::gate::token::TOKEN_BYTES_DEFAULT;
@@ -18,8 +19,8 @@ use crate::gate::verifier::Verifier;
 const ADMIN_ADDRESS_DEFAULT: &str = "127.0.0.1:9901";
 const TOKEN_CACHE_BYTES_DEFAULT: u64 = 64 << 20;
 const HEAD_BYTES_DEFAULT: u64 = 32 << 10;
-/// Pingora reads no head beyond this.
-const HEAD_BYTES_MAX: u64 = 1 << 20;
+/// Pingora reads no head beyond 1 MiB, counting what came with it.
+const HEAD_BYTES_MAX: u64 = 256 << 10;
 const FIELDS_DEFAULT: usize = 100;
 /// Pingora reads no more fields than this.
 const FIELDS_MAX: usize = 256;
@@ -31,26 +32,37 @@ fn root() -> FieldPath {
 }
 
 impl Compiler<'_> {
-    pub(super) fn listeners(&mut self, raw: Vec<raw::Listener>) -> Vec<Listener> {
+    /// The listeners, and the addresses that they or broken ones claim.
+    pub(super) fn listeners(
+        &mut self,
+        raw: Vec<raw::Listener>,
+    ) -> (Vec<Listener>, Vec<SocketAddr>) {
         let field = root().key("listeners");
         if raw.is_empty() {
-            self.error::<()>(&field, "there is no listener", "Add `- address: 127.0.0.1:8080`");
+            let remedy = "Add `- address: 127.0.0.1:8080`";
+            self.empty::<()>(&field, "there is no listener", remedy);
         }
-        let mut listeners: Vec<Listener> = Vec::new();
+        let (mut listeners, mut taken) = (Vec::new(), Vec::new());
         for (index, raw::Listener { address, tls }) in raw.into_iter().enumerate() {
             let field = field.index(index);
             let address = self.address(address, &field.key("address"));
             let secured = tls.map(|tls| self.listener_tls(tls, &field.key("tls")));
             let (Some(address), secured) = (address, secured) else { continue };
-            if listeners.iter().any(|listener| listener.address == address) {
-                let fact = format!("there already is a listener on {address}");
-                self.error::<()>(&field.key("address"), &fact, "Choose another port");
-            }
+            self.refuse_taken(address, &taken, &field.key("address"));
+            taken.push(address);
             // A listener whose TLS is broken must not end up without: the error was reported.
             let Some(tls) = secured.map_or(Some(None), |tls| tls.map(Some)) else { continue };
             listeners.push(Listener { address, tls });
         }
-        listeners
+        (listeners, taken)
+    }
+
+    /// Port 0 is never taken: the system chooses another each time.
+    fn refuse_taken(&mut self, address: SocketAddr, taken: &[SocketAddr], field: &FieldPath) {
+        if address.port() != 0 && taken.contains(&address) {
+            let fact = format!("there already is a listener on {address}");
+            self.error::<()>(field, &fact, "Choose another port");
+        }
     }
 
     fn listener_tls(
@@ -61,7 +73,9 @@ impl Compiler<'_> {
         let field = field.key("certificates");
         let mut certificates = raw.certificates.into_iter();
         let remedy = "Write `- { certificate_file: site.pem, key_file: site.key }`";
-        let first = self.required(certificates.next(), &field, remedy)?;
+        let Some(first) = certificates.next() else {
+            return self.empty(&field, "the field is missing", remedy);
+        };
         if certificates.next().is_some() {
             let fact = "more than one certificate is not supported yet";
             self.error::<()>(&field.index(1), fact, "Keep one; it may name several hosts");
@@ -76,7 +90,12 @@ impl Compiler<'_> {
         let key = key_file.and_then(|file| self.read(&file, &key_field));
         match tls::server_config(&chain?, &key?) {
             Ok(config) => Some(config),
-            Err(fact) => self.error(&chain_field, &fact, "Name a certificate chain and its key"),
+            Err(Unusable::Chain(fact)) => {
+                self.error(&chain_field, &fact, "Name a certificate chain and its key")
+            }
+            Err(Unusable::Key(fact)) => {
+                self.error(&key_field, &fact, "Name the private key of the certificate, in PEM")
+            }
         }
     }
 
@@ -92,16 +111,20 @@ impl Compiler<'_> {
         }
     }
 
-    pub(super) fn admin(&mut self, raw: raw::Admin) -> Option<Admin> {
+    pub(super) fn admin(&mut self, raw: raw::Admin, taken: &[SocketAddr]) -> Option<Admin> {
         let field = root().key("admin");
         let raw::Admin { address, token_file, token } = raw;
         let address = address.unwrap_or_else(|| ADMIN_ADDRESS_DEFAULT.to_owned());
         let address = self.address(Some(address), &field.key("address"));
         let token = self.secret(token_file.as_deref(), token, &field, "token").ok();
+        if let Some(address) = address {
+            self.refuse_taken(address, taken, &field.key("address"));
+        }
         let (address, token) = (address?, token?);
         if token.is_none() && !address.ip().is_loopback() {
-            return self.error(
+            return self.lacking(
                 &field.key("token_file"),
+                &[field.key("token"), field.key("token_file")],
                 "an admin listener that others can reach needs a token",
                 "Add `token_file`, or listen on a loopback address",
             );

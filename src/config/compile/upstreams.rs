@@ -67,7 +67,8 @@ impl Compiler<'_> {
         let name = self.name(Some(name), field);
         if peers.is_empty() {
             let remedy = "Add `peers: [127.0.0.1:9001]`";
-            self.error::<()>(&field.key("peers"), "there is no peer", remedy);
+            let peers = field.key("peers");
+            self.empty::<()>(&peers, "there is no peer", remedy);
         }
         for (index, peer) in peers.iter().enumerate() {
             if !is_peer(peer) {
@@ -115,14 +116,14 @@ impl Compiler<'_> {
         let server_name = self.required(server_name, &name_field, remedy);
         let ca_field = field.key("ca_file");
         let ca = match ca_file {
-            None => None,
-            Some(file) => Some(self.authorities(&file, &ca_field)?.1),
+            None => Some(None),
+            Some(file) => self.authorities(&file, &ca_field).map(|(_, chain)| Some(chain)),
         };
         let server_name = server_name?;
         if rustls::pki_types::ServerName::try_from(server_name.as_str()).is_err() {
             return self.error(&name_field, &format!("`{server_name}` is not a host"), remedy);
         }
-        Some(UpstreamTls { server_name: server_name.into(), ca })
+        Some(UpstreamTls { server_name: server_name.into(), ca: ca? })
     }
 
     /// Certificate authorities from a PEM file: as they are, and taken apart.
@@ -140,8 +141,8 @@ impl Compiler<'_> {
 }
 
 fn is_peer(peer: &str) -> bool {
-    if peer.parse::<SocketAddr>().is_ok() {
-        return true;
+    if let Ok(address) = peer.parse::<SocketAddr>() {
+        return address.port() > 0;
     }
     let Some((host, port)) = peer.rsplit_once(':') else { return false };
     let host_is_name = !host.is_empty()

@@ -54,6 +54,25 @@ fn most_specific_wins_whatever_the_order() {
 }
 
 #[test]
+fn rest_beside_segments_gives_way_where_they_are_more_precise_and_only_there() {
+    let table = table(&[
+        ("rest", &[], "/v/{*rest}", &[]),
+        ("item", &[], "/v/{id}", &[]),
+        ("deep", &[], "/{a}/x/{b}", &[]),
+        ("any", &[], "/{*rest}", &[]),
+    ])
+    .expect("no conflict");
+    let get = |target| find(&table, "h", target, Method::GET).expect("a route");
+    assert_eq!(get("/v/7"), "item");
+    assert_eq!(get("/v/7/items"), "rest");
+    assert_eq!(get("/v/"), "rest");
+    assert_eq!(get("/v/x/7"), "rest", "what comes first decides");
+    assert_eq!(get("/w/x/7"), "deep");
+    assert_eq!(get("/w/y/7"), "any");
+    assert_eq!(get("/v"), "rest");
+}
+
+#[test]
 fn tree_includes_its_root() {
     let table = table(&[
         ("tree", &[], "/a/{*rest}", &[]),
@@ -68,7 +87,9 @@ fn tree_includes_its_root() {
     assert_eq!(find(&table, "z", "/a/", Method::GET).as_deref(), Ok("root"), "when it is named");
     assert_eq!(find(&table, "z", "/a/b", Method::GET).as_deref(), Ok("below"));
     assert_eq!(find(&table, "y", "/a/", Method::GET).as_deref(), Ok("tree"));
-    assert_eq!(find(&table, "y", "/a", Method::GET), Err(Slug::RouteUnknown));
+    assert_eq!(find(&table, "y", "/a", Method::GET).as_deref(), Ok("tree"));
+    assert_eq!(find(&table, "z", "/a", Method::GET).as_deref(), Ok("below"));
+    assert_eq!(find(&table, "y", "/ab", Method::GET), Err(Slug::RouteUnknown));
     assert_eq!(find(&table, "x", "/", Method::GET).as_deref(), Ok("all"));
 }
 
