@@ -1,8 +1,10 @@
 //! Starts the real gateway on free ports, an upstream that records bytes, and speaks HTTP to both.
 
+pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod jwks;
+pub(crate) mod script;
 pub(crate) mod tokens;
 pub(crate) mod upstream;
 

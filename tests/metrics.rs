@@ -1,1 +1,121 @@
-//! To be written.
+//! What the gateway tells about itself: metrics, access log, probes.
+
+mod admin;
+mod counting;
+mod dashboard;
+mod exposition;
+mod log;
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::harness::client::get;
+use crate::harness::eventually;
+use crate::harness::gateway::{self, Gateway};
+use crate::harness::jwks::{Jwks, Serves, jwk};
+use crate::harness::tokens::{self, AUDIENCE, bearer, pair, signed, signing_key, token};
+use crate::harness::upstream::Upstream;
+use exposition::Exposition;
+
+impl Gateway {
+    /// The metrics, taken apart.
+    fn exposition(&self) -> Exposition {
+        Exposition::parse(&self.metrics())
+    }
+
+    /// Waits until everything sent so far is counted: a request is counted before it is logged,
+    /// and its answer may arrive before either.
+    fn settle(&self, requests: usize) {
+        eventually("the access log", || (self.log().len() >= requests).then_some(()));
+    }
+}
+
+/// A gateway that has done everything that is counted.
+struct Busy {
+    gateway: Gateway,
+    _upstream: Upstream,
+    _jwks: Jwks,
+}
+
+impl Busy {
+    fn start() -> Self {
+        let upstream = Upstream::start();
+        let jwks = Jwks::start(Serves::Keys(vec![jwk(pair(), "one")]));
+        let directory: Arc<_> = gateway::directory();
+        let gateway = Gateway::start_in(directory, &configuration(&upstream, &jwks));
+        let busy = Self { gateway, _upstream: upstream, _jwks: jwks };
+        busy.work();
+        busy
+    }
+
+    fn work(&self) {
+        let gateway = &self.gateway;
+        let fetched = |claims| signed(&signing_key(pair(), Some("one")), "at+jwt", claims);
+        let good = token(json!({}));
+        let requests = [
+            get("/public/a", &[]),
+            get("/orders/7", &[]),
+            get("/orders/7", &[("Authorization", &bearer(&good))]),
+            get("/orders/7", &[("Authorization", &bearer(&good))]),
+            get("/orders/7", &[("Authorization", &bearer(&token(json!({"aud": "x"}))))]),
+            get("/orders/7", &[("Authorization", &bearer(&token(json!({"scope": "x"}))))]),
+            get(
+                "/orders/7",
+                &[("Authorization", &bearer(&fetched(json!({"iss": "https://fetched.test"}))))],
+            ),
+            get("/nowhere", &[]),
+            get("/closed", &[]),
+            get("/public/a", &[]).replace("Host: gateway.test\r\n", ""),
+        ];
+        for request in &requests {
+            gateway.exchange(request);
+        }
+        gateway.settle(requests.len());
+        gateway.signal("HUP");
+        eventually("the reload", || {
+            (gateway.metric("portcullis_config_generation") >= 2.0).then_some(())
+        });
+        // The reload is counted after it is in force.
+        let reloads = "portcullis_config_reloads_total{result=\"ok\"}";
+        eventually("the count", || (gateway.metric(reloads) >= 1.0).then_some(()));
+    }
+}
+
+fn configuration(upstream: &Upstream, jwks: &Jwks) -> String {
+    format!(
+        "
+listeners: [{{ address: '127.0.0.1:0' }}]
+admin: {{ address: '127.0.0.1:0' }}
+server: {{ threads: 2 }}
+issuers:
+  - name: test
+    issuer: {issuer}
+    audiences: [{AUDIENCE}]
+    algorithms: [ES256]
+    keys: {{ public_key_file: issuer.pem }}
+  - name: fetched
+    issuer: https://fetched.test
+    audiences: [{AUDIENCE}]
+    algorithms: [ES256]
+    keys: {{ jwks_url: '{url}' }}
+upstreams:
+  behind: {{ peers: ['{upstream}'] }}
+  closed: {{ peers: ['127.0.0.1:1'] }}
+routes:
+  - name: public
+    match: {{ path: '/public/{{*rest}}', dangerous_path: [encoded_slash] }}
+    upstream: behind
+    public: true
+  - {{ name: closed, match: {{ path: /closed }}, upstream: closed, public: true }}
+  - name: orders
+    match: {{ path: '/orders/{{*rest}}', methods: [GET, POST] }}
+    upstream: behind
+    authenticate: [bearer]
+    require: {{ scopes: [orders:read] }}
+",
+        issuer = tokens::ISSUER,
+        url = jwks.url(),
+        upstream = upstream.address(),
+    )
+}

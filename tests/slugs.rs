@@ -1,1 +1,595 @@
-//! To be written.
+//! Every way to say no, provoked over the wire, and told alike in body, log and metric.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, OnceLock};
+
+use portcullis::gate::denial::Slug;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::PATIENCE;
+use crate::harness::client::{Answer, Connection, get, request};
+use crate::harness::gateway::Gateway;
+use crate::harness::jwks::jwk;
+use crate::harness::tokens::{self, AUDIENCE, ISSUER, bearer, forged, pair, signed, signing_key};
+use crate::harness::upstream::{Behaviour, Upstream};
+
+/// One slug: how it is provoked, and what is said.
+struct Row {
+    slug: &'static str,
+    status: u16,
+    outcome: &'static str,
+    challenge: Option<&'static str>,
+    /// `Allow` or `Retry-After`.
+    field: Option<(&'static str, &'static str)>,
+    /// Labels of the metric, members of the log line.
+    route: &'static str,
+    carrier: &'static str,
+    sent: Sent,
+}
+
+enum Sent {
+    /// A request whose framing is beyond doubt: the connection stays open.
+    Sound {
+        method: &'static str,
+        path: &'static str,
+        authorization: Option<String>,
+        /// What the slug is about, if it is about the body.
+        body: String,
+    },
+    /// Bytes after which nobody can say where the next request begins.
+    Unsound(String),
+}
+
+const REALM: &str = "Bearer realm=\"portcullis\"";
+const INVALID_REQUEST: &str = "Bearer realm=\"portcullis\", error=\"invalid_request\"";
+const INVALID_TOKEN: &str = "Bearer realm=\"portcullis\", error=\"invalid_token\"";
+const INSUFFICIENT_SCOPE: &str =
+    "Bearer realm=\"portcullis\", error=\"insufficient_scope\", scope=\"orders:read orders:list\"";
+
+impl Row {
+    /// `labels` are those of the metric: route and carrier.
+    fn new(
+        slug: &'static str,
+        status: u16,
+        challenge: Option<&'static str>,
+        labels: [&'static str; 2],
+        sent: Sent,
+    ) -> Self {
+        let [route, carrier] = labels;
+        Self { slug, status, outcome: "denied", challenge, field: None, route, carrier, sent }
+    }
+
+    /// A token that is refused with 401.
+    fn token(slug: &'static str, token: String) -> Self {
+        let sent = Sent::get("/whoami", Some(bearer(&token)));
+        Self::new(slug, 401, Some(INVALID_TOKEN), ["whoami", "bearer"], sent)
+    }
+
+    /// A good token that does not hold what `orders` requires.
+    fn forbidden(slug: &'static str, challenge: Option<&'static str>, claims: Value) -> Self {
+        let sent = Sent::get("/orders/7", Some(bearer(&with_key("one", claims))));
+        Self::new(slug, 403, challenge, ["orders", "bearer"], sent)
+    }
+
+    /// Bytes that never reach the gate.
+    fn unsound(slug: &'static str, status: u16, bytes: &str) -> Self {
+        Self::new(slug, status, None, ["", "none"], Sent::Unsound(bytes.to_owned()))
+    }
+
+    fn unavailable(self) -> Self {
+        Self { outcome: "unavailable", ..self }
+    }
+
+    fn with_field(self, name: &'static str, value: &'static str) -> Self {
+        Self { field: Some((name, value)), ..self }
+    }
+
+    /// The bytes to send, with more header lines and a body if the framing is sound.
+    fn bytes(&self, more: &[(&str, &str)], body: &str) -> String {
+        match &self.sent {
+            Sent::Unsound(bytes) => bytes.clone(),
+            Sent::Sound { method, path, authorization, body: own } => {
+                let mut fields = more.to_vec();
+                fields.extend(authorization.as_ref().map(|value| ("Authorization", &**value)));
+                request(method, path, &fields, if own.is_empty() { body } else { own })
+            }
+        }
+    }
+
+    fn is_sound(&self) -> bool {
+        matches!(self.sent, Sent::Sound { .. })
+    }
+
+    /// Whether the gate permitted the request, and what is behind it failed.
+    fn is_about_the_upstream(&self) -> bool {
+        self.slug.starts_with("upstream_")
+    }
+
+    /// Whether the request could as well have another body, or none.
+    fn takes_any_body(&self) -> bool {
+        matches!(&self.sent, Sent::Sound { body, .. } if body.is_empty())
+    }
+}
+
+impl Sent {
+    fn get(path: &'static str, authorization: Option<String>) -> Self {
+        Self::Sound { method: "GET", path, authorization, body: String::new() }
+    }
+}
+
+/// The table. A slug that is not in it fails [`every_slug_but_internal_is_provoked`].
+fn rows() -> Vec<Row> {
+    let now = tokens::now();
+    let good = |claims: Value| with_key("one", claims);
+    let orders =
+        |authorization: Option<&str>| Sent::get("/orders/7", authorization.map(str::to_owned));
+    let no_one = |path| Sent::get(path, None);
+    let delete = Sent::Sound {
+        method: "DELETE",
+        path: "/orders/7",
+        authorization: None,
+        body: String::new(),
+    };
+    // The route takes 50 bytes.
+    let upload =
+        Sent::Sound { method: "POST", path: "/uploads", authorization: None, body: "a".repeat(51) };
+    let too_many = format!("GET /public/a HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(101));
+    let both = "POST /public/a HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 5\r\n\
+                Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    vec![
+        Row::new("credential_absent", 401, Some(REALM), ["orders", "none"], orders(None)),
+        Row::new(
+            "credential_malformed",
+            400,
+            Some(INVALID_REQUEST),
+            ["orders", "bearer"],
+            orders(Some("Basic YWxpY2U6c2VjcmV0")),
+        ),
+        Row::token(
+            "token_algorithm",
+            forged(r#"{"alg":"none"}"#, &json!(tokens::claims()).to_string(), b""),
+        ),
+        Row::token("token_signature", with_key("two", json!({}))),
+        Row::token("token_key_unknown", with_key("three", json!({}))),
+        Row::token("token_issuer", good(json!({"iss": "https://other.test"}))),
+        Row::token("token_audience", good(json!({"aud": "billing"}))),
+        Row::token("token_expired", good(json!({"iat": now - 600, "exp": now - 60}))),
+        Row::token("token_not_yet_valid", good(json!({"nbf": now + 300}))),
+        Row::token("token_type", signed(&signing_key(pair(), None), "dpop+jwt", json!({}))),
+        Row::token("token_lifetime", good(json!({"exp": now + 90_000}))),
+        Row::token("token_claims", good(json!({"sub": null}))),
+        Row::token(
+            "token_critical",
+            forged(r#"{"alg":"ES256","crit":["b64"]}"#, &json!(tokens::claims()).to_string(), b"a"),
+        ),
+        Row::forbidden("scope_missing", Some(INSUFFICIENT_SCOPE), json!({"scope": "orders:read"})),
+        Row::forbidden("role_missing", None, json!({"roles": ["guest"]})),
+        Row::forbidden("claim_mismatch", None, json!({"tenant": "initech"})),
+        Row {
+            status: 503,
+            challenge: None,
+            ..Row::token("keys_unavailable", of_the_unreachable())
+        }
+        .unavailable()
+        .with_field("retry-after", "5"),
+        Row::new("route_unknown", 404, None, ["", "none"], no_one("/nowhere")),
+        Row::new("method_not_allowed", 405, None, ["", "none"], delete)
+            .with_field("allow", "GET, HEAD, POST"),
+        Row::new("request_target", 400, None, ["", "none"], no_one("/orders/..%2fadmin")),
+        Row::unsound("request_framing", 400, both),
+        Row::unsound("request_timeout", 408, "GET /public/a HTTP/1.1\r\nHost: gateway"),
+        Row::unsound("host_missing", 400, "GET /public/a HTTP/1.1\r\n\r\n"),
+        Row::new("body_too_large", 413, None, ["uploads", "none"], upload),
+        Row::unsound("headers_too_large", 431, &too_many),
+        Row::new("upstream_unavailable", 502, None, ["closed", "none"], no_one("/closed"))
+            .unavailable(),
+        Row::new("upstream_timeout", 504, None, ["silent", "none"], no_one("/silent"))
+            .unavailable(),
+    ]
+}
+
+/// A token that the standard key signed under this id.
+fn with_key(id: &str, claims: Value) -> String {
+    let mut all = json!({"scope": "orders:read orders:list", "tenant": "acme"});
+    let changes = all.as_object_mut().expect("an object");
+    changes.extend(claims.as_object().expect("an object").clone());
+    signed(&signing_key(pair(), Some(id)), "at+jwt", all)
+}
+
+/// A token of the issuer whose keys cannot be had.
+fn of_the_unreachable() -> String {
+    with_key("one", json!({"iss": "https://unreachable.test"}))
+}
+
+/// A gateway on which every slug can be provoked.
+struct Scene {
+    gateway: Gateway,
+    _upstreams: [Upstream; 2],
+}
+
+impl Scene {
+    fn start() -> Self {
+        let behind = Upstream::start();
+        let silent = Upstream::start_with(Behaviour::Silent);
+        let directory = tempfile::tempdir().expect("a directory");
+        let other =
+            portcullis::issuer::signing::generate(portcullis::issuer::signing::KeyKind::P256)
+                .expect("a key pair");
+        let jwks = json!({"keys": [jwk(pair(), "one"), jwk(&other, "two")]}).to_string();
+        std::fs::write(directory.path().join("jwks.json"), jwks).expect("a file");
+        let directory: Arc<TempDir> = Arc::new(directory);
+        let gateway = Gateway::start_in(directory, &configuration(&behind, &silent));
+        Self { gateway, _upstreams: [behind, silent] }
+    }
+
+    fn connect(&self) -> Connection {
+        Connection::open(self.gateway.address())
+    }
+
+    /// The value of each series of `portcullis_decisions_total`.
+    fn decisions(&self) -> BTreeMap<String, f64> {
+        let text = self.gateway.metrics();
+        let series = text.lines().filter(|line| line.starts_with("portcullis_decisions_total{"));
+        series
+            .map(|line| {
+                let (series, value) = line.rsplit_once(' ').expect("a value");
+                (series.to_owned(), value.parse().expect("a number"))
+            })
+            .collect()
+    }
+}
+
+fn configuration(behind: &Upstream, silent: &Upstream) -> String {
+    let issuer = |name: &str, issuer: &str, keys: &str| {
+        format!(
+            "  - {{name: {name}, issuer: '{issuer}', audiences: [{AUDIENCE}], algorithms: [ES256], \
+             keys: {{{keys}}}}}\n"
+        )
+    };
+    format!(
+        "
+listeners: [{{ address: '127.0.0.1:0' }}]
+admin: {{ address: '127.0.0.1:0' }}
+server: {{ threads: 2 }}
+limits: {{ header_timeout: 1s }}
+issuers:
+{test}{unreachable}
+upstreams:
+  behind: {{ peers: ['{behind}'] }}
+  silent: {{ peers: ['{silent}'], timeouts: {{ read: 100ms }} }}
+  closed: {{ peers: ['127.0.0.1:1'] }}
+routes:
+  - {{ name: public, match: {{ path: '/public/{{*rest}}' }}, upstream: behind, public: true }}
+  - {{ name: closed, match: {{ path: /closed }}, upstream: closed, public: true }}
+  - {{ name: silent, match: {{ path: /silent }}, upstream: silent, public: true }}
+  - name: uploads
+    match: {{ path: /uploads }}
+    upstream: behind
+    public: true
+    limits: {{ body: 50B }}
+  - {{ name: whoami, match: {{ path: /whoami }}, upstream: behind, authenticate: [bearer] }}
+  - name: orders
+    match: {{ path: '/orders/{{*rest}}', methods: [GET, POST] }}
+    upstream: behind
+    authenticate: [bearer]
+    require:
+      scopes: [orders:read, orders:list]
+      any_role: [clerk, admin]
+      claims: {{ tenant: [acme] }}
+",
+        test = issuer("test", ISSUER, "jwks_file: jwks.json"),
+        unreachable = issuer(
+            "unreachable",
+            "https://unreachable.test",
+            "jwks_url: 'http://127.0.0.1:1/jwks.json'"
+        ),
+        behind = behind.address(),
+        silent = silent.address(),
+    )
+}
+
+/// What was seen of one row.
+struct Observed {
+    row: Row,
+    answer: Answer,
+    /// The line in the access log.
+    line: Value,
+    /// The series that changed, and by how much.
+    counted: BTreeMap<String, f64>,
+}
+
+/// Each row provoked once on one gateway; the tests look at different sides of it.
+fn observed() -> &'static [Observed] {
+    static OBSERVED: OnceLock<Vec<Observed>> = OnceLock::new();
+    OBSERVED.get_or_init(|| {
+        let scene = Scene::start();
+        let observe = |row: Row| {
+            let before = scene.decisions();
+            let answer = scene.connect().exchange(row.bytes(&[], ""));
+            let id = answer.json()["request_id"].clone();
+            // A request is counted before it is logged.
+            let line = scene.gateway.logged(|line| line["request_id"] == id);
+            let counted = scene.decisions().into_iter().filter_map(|(series, value)| {
+                let change = value - before.get(&series).copied().unwrap_or_default();
+                (change != 0.0).then_some((series, change))
+            });
+            Observed { counted: counted.collect(), row, answer, line }
+        };
+        rows().into_iter().map(observe).collect()
+    })
+}
+
+#[test]
+fn every_slug_but_internal_is_provoked() {
+    let provoked: BTreeSet<_> = rows().iter().map(|row| row.slug).chain(["internal"]).collect();
+    let all: BTreeSet<_> = Slug::ALL.iter().map(|slug| slug.as_str()).collect();
+    assert_eq!(provoked, all);
+}
+
+#[test]
+fn denial_is_told_as_problem_details() {
+    for Observed { row, answer, .. } in observed() {
+        assert_eq!(answer.status, row.status, "{}: {answer:?}", row.slug);
+        assert_eq!(answer.slug(), row.slug);
+        let id = answer.json()["request_id"].clone();
+        let title = Slug::ALL.iter().find(|slug| slug.as_str() == row.slug).expect("known").title();
+        let expected = json!({
+            "type": format!("urn:portcullis:denial:{}", row.slug),
+            "title": title,
+            "status": row.status,
+            "slug": row.slug,
+            "request_id": id,
+        });
+        assert_eq!(answer.json(), expected, "{}", row.slug);
+        assert!(id.as_str().is_some_and(|id| id.len() == 32), "{}: {id}", row.slug);
+    }
+}
+
+#[test]
+fn denial_carries_its_challenge_and_is_not_stored() {
+    for Observed { row, answer, .. } in observed() {
+        assert_eq!(answer.field("www-authenticate"), row.challenge, "{}", row.slug);
+        assert_eq!(answer.field("cache-control"), Some("no-store"), "{}", row.slug);
+        for name in ["allow", "retry-after"] {
+            let expected = row.field.filter(|(field, _)| *field == name).map(|(_, value)| value);
+            assert_eq!(answer.field(name), expected, "{}: {name}", row.slug);
+        }
+    }
+}
+
+#[test]
+fn denial_says_nothing_about_the_gateway_itself() {
+    for Observed { row, answer, .. } in observed() {
+        for name in ["server", "x-powered-by", "via"] {
+            assert_eq!(answer.field(name), None, "{}: {name}", row.slug);
+        }
+    }
+}
+
+#[test]
+fn denial_is_logged_under_its_slug() {
+    for Observed { row, line, .. } in observed() {
+        for (member, expected) in [
+            ("slug", json!(row.slug)),
+            ("status", json!(row.status)),
+            ("outcome", json!(row.outcome)),
+            ("route", json!(row.route)),
+            ("carrier", json!(row.carrier)),
+        ] {
+            assert_eq!(line[member], expected, "{}: {member} in {line}", row.slug);
+        }
+    }
+}
+
+#[test]
+fn denial_is_counted_once_and_under_its_labels() {
+    for Observed { row, counted, .. } in observed() {
+        let Row { slug, outcome, route, carrier, .. } = row;
+        let series = format!(
+            "portcullis_decisions_total{{carrier=\"{carrier}\",outcome=\"{outcome}\",\
+             route=\"{route}\",slug=\"{slug}\"}}"
+        );
+        assert_eq!(*counted, BTreeMap::from([(series, 1.0)]), "{slug}");
+    }
+}
+
+// ---- the connection
+
+/// Provokes a row with these bytes, then asks for something else on the same connection.
+fn assert_stays_open(scene: &Scene, row: &Row, bytes: String) {
+    let mut connection = scene.connect();
+    assert_eq!(connection.exchange(bytes).slug(), row.slug);
+    connection.send(get("/public/next", &[]));
+    let next = connection.answer().unwrap_or_else(|| panic!("{}: it was closed", row.slug));
+    assert_eq!((next.status, next.body.as_str()), (200, "from behind!"), "{}", row.slug);
+}
+
+#[test]
+fn denial_keeps_the_connection_open() {
+    let scene = Scene::start();
+    for row in rows().iter().filter(|row| row.is_sound() && !row.is_about_the_upstream()) {
+        assert_stays_open(&scene, row, row.bytes(&[], ""));
+    }
+}
+
+#[test]
+fn denial_of_a_request_with_a_small_body_keeps_the_connection_open() {
+    let scene = Scene::start();
+    for row in rows().iter().filter(|row| row.takes_any_body() && !row.is_about_the_upstream()) {
+        // A body that looks like a request: read as one, it would be answered in place of the next.
+        assert_stays_open(&scene, row, row.bytes(&[], &get("/nowhere", &[])));
+    }
+}
+
+#[test]
+fn denial_of_a_request_with_a_small_chunked_body_keeps_the_connection_open() {
+    let scene = Scene::start();
+    for row in rows().iter().filter(|row| row.takes_any_body() && !row.is_about_the_upstream()) {
+        let head = row.bytes(&[("Transfer-Encoding", "chunked")], "");
+        assert_stays_open(&scene, row, head + "5\r\nhello\r\n0\r\n\r\n");
+    }
+}
+
+/// A client that keeps a connection on the gateway's word loses its next request if the word is
+/// not kept.
+#[test]
+fn connection_that_ends_with_a_failed_upstream_is_announced_to_end() {
+    let scene = Scene::start();
+    for row in rows().iter().filter(|row| row.is_about_the_upstream()) {
+        for body in ["", "hello"] {
+            let mut connection = scene.connect();
+            let answer = connection.exchange(row.bytes(&[], body));
+            assert_eq!(answer.slug(), row.slug);
+            connection.send(get("/public/next", &[]));
+            let is_open = connection.answer().is_some_and(|next| next.status == 200);
+            let is_announced = answer.field("connection") == Some("close");
+            assert_ne!(is_open, is_announced, "{}: {answer:?}", row.slug);
+        }
+    }
+}
+
+#[test]
+fn denial_in_doubt_about_the_framing_closes_the_connection() {
+    let scene = Scene::start();
+    for row in rows().iter().filter(|row| !row.is_sound()) {
+        let mut connection = scene.connect();
+        connection.send(row.bytes(&[], ""));
+        assert_eq!(connection.answer().expect("an answer").slug(), row.slug);
+        // What follows is never taken for a request.
+        connection.send(get("/public/next", &[]));
+        assert!(connection.answer().is_none(), "{}", row.slug);
+    }
+}
+
+#[test]
+fn denial_of_a_head_request_has_no_body() {
+    let scene = Scene::start();
+    for row in rows().iter().filter(|row| row.takes_any_body() && row.status != 405) {
+        let get = row.bytes(&[("Connection", "close")], "");
+        let head = get.replacen("GET ", "HEAD ", 1);
+        let mut stream = TcpStream::connect(scene.gateway.address()).expect("the gateway accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.write_all(head.as_bytes()).expect("it is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {} ", row.status)), "{}: {answer}", row.slug);
+        let head_end = answer.find("\r\n\r\n").expect("a head") + 4;
+        assert_eq!(&answer[head_end..], "", "{}", row.slug);
+    }
+}
+
+// ---- who is asking
+
+const NAVIGATION: [(&str, &str); 2] =
+    [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8"), ("Sec-Fetch-Mode", "navigate")];
+
+#[test]
+fn browser_that_navigates_gets_a_small_page() {
+    let scene = Scene::start();
+    for row in rows().iter().filter(|row| row.is_sound()) {
+        let answer = scene.connect().exchange(row.bytes(&NAVIGATION, ""));
+        assert_eq!(answer.status, row.status);
+        assert_eq!(answer.field("content-type"), Some("text/html; charset=utf-8"), "{}", row.slug);
+        assert!(answer.body.starts_with("<!doctype html>"), "{}", answer.body);
+        assert!(answer.body.contains(row.slug) && answer.body.len() < 2048, "{}", answer.body);
+    }
+}
+
+#[test]
+fn page_carries_what_the_problem_details_carry_beside_the_body() {
+    let scene = Scene::start();
+    for row in rows().iter().filter(|row| row.is_sound()) {
+        let answer = scene.connect().exchange(row.bytes(&NAVIGATION, ""));
+        assert_eq!(answer.field("www-authenticate"), row.challenge, "{}", row.slug);
+        assert_eq!(answer.field("cache-control"), Some("no-store"), "{}", row.slug);
+    }
+}
+
+#[test]
+fn script_gets_problem_details_whatever_it_accepts() {
+    let scene = Scene::start();
+    for mode in ["cors", "no-cors", "same-origin", "websocket"] {
+        let fields = [("Accept", "text/html"), ("Sec-Fetch-Mode", mode)];
+        let answer = scene.connect().exchange(get("/orders/7", &fields));
+        assert_eq!(answer.slug(), "credential_absent", "{mode}");
+    }
+}
+
+#[test]
+fn program_that_does_not_ask_for_html_gets_problem_details() {
+    let scene = Scene::start();
+    for accept in ["*/*", "application/json", ""] {
+        let answer = scene.connect().exchange(get("/orders/7", &[("Accept", accept)]));
+        assert_eq!(answer.slug(), "credential_absent", "{accept}");
+    }
+}
+
+#[test]
+fn page_repeats_nothing_that_the_browser_was_made_to_send() {
+    let scene = Scene::start();
+    let script = "<script>alert(1)</script>";
+    for field in ["X-Request-Id", "Authorization", "User-Agent", "Referer"] {
+        let [accept, mode] = NAVIGATION;
+        let path = "/nowhere/%3Cscript%3Ealert(1)";
+        let answer = scene.connect().exchange(get(path, &[accept, mode, (field, script)]));
+        assert_eq!(answer.status, 404);
+        assert!(!answer.body.contains("alert"), "{field}: {}", answer.body);
+    }
+}
+
+// ---- nobody else answers
+
+/// Pingora has answers of its own for what it cannot read: they carry no slug, and nobody logs or
+/// counts them. What it would answer must be refused before, or not at all.
+#[test]
+fn odd_request_is_answered_by_nobody_but_the_gateway() {
+    let scene = Scene::start();
+    let public = |fields: &[(&str, &str)]| get("/public/a", fields);
+    let mut silent = Vec::new();
+    for (what, bytes) in [
+        ("CONNECT to a path", request("CONNECT", "/public/a", &[], "")),
+        ("CONNECT to an authority", request("CONNECT", "gateway.test:80", &[], "")),
+        ("OPTIONS of the server", request("OPTIONS", "*", &[], "")),
+        ("a method of its own", request("FROBNICATE", "/public/a", &[], "")),
+        ("a method in lower case", request("get", "/public/a", &[], "")),
+        ("a bracket in the path", get("/public/<a>", &[])),
+        ("a quote in the query", get("/public/a?b=\"", &[])),
+        ("a bracket in the query", get("/public/a?b=<", &[])),
+        ("a backtick in the path", get("/public/`", &[])),
+        ("an absolute target without a path", get("http://gateway.test", &[])),
+        ("an absolute target with a bracket", get("http://gateway.test/public/<", &[])),
+        ("an opaque target", get("mailto:a@b", &[])),
+        ("an empty host", public(&[("Host", "")])),
+        ("a host with a bracket", public(&[("Host", "<a>")])),
+        ("a host with a space", public(&[("Host", "a b")])),
+        ("a host that is a list", public(&[("Host", "a, b")])),
+        ("HTTP/1.0", public(&[]).replace("HTTP/1.1", "HTTP/1.0")),
+        ("an empty header", public(&[("X-Empty", "")])),
+        ("a header beyond ASCII", public(&[("X-Latin", "caf\u{e9}")])),
+        ("a header with an odd name", public(&[("!#$%&'*+-.^_`|~", "a")])),
+        ("a nominated Host", public(&[("Connection", "host")])),
+        ("a nominated X-Forwarded-For", public(&[("Connection", "x-forwarded-for")])),
+        ("a nomination that is no name", public(&[("Connection", "\"a\"")])),
+        ("a nominated pseudo-header", public(&[("Connection", ":authority")])),
+        ("many nominations", public(&[("Connection", &"a,".repeat(200))])),
+        ("an odd expectation", public(&[("Expect", "a miracle")])),
+        ("an upgrade to HTTP/2", public(&[("Connection", "Upgrade"), ("Upgrade", "h2c")])),
+        ("a bad chunk", public(&[("Transfer-Encoding", "chunked")]) + "zz\r\n\r\n"),
+    ] {
+        let mut connection = scene.connect();
+        connection.send(&bytes);
+        let Some(answer) = connection.answer() else {
+            silent.push(format!("{what}: no answer"));
+            continue;
+        };
+        let is_ours = answer.status == 200
+            || answer.field("content-type") == Some("application/problem+json");
+        if !is_ours {
+            silent.push(format!("{what}: {} {:?}", answer.status, answer.fields));
+        }
+    }
+    assert!(silent.is_empty(), "{silent:#?}");
+}

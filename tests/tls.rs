@@ -1,1 +1,62 @@
-//! To be written.
+//! Clients behind TLS, over HTTP/1.1 and HTTP/2.
+
+mod certificates;
+mod client;
+mod frames;
+mod handshakes;
+mod http1;
+mod http2;
+mod stop;
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::harness::certificates::{Authority, Certificate};
+use crate::harness::gateway::{self, Gateway};
+use crate::harness::upstream::{Behaviour, Upstream};
+
+/// The name of the gateway in its certificates.
+const NAME: &str = "gateway.test";
+
+/// A gateway behind TLS, and the upstream behind it.
+struct Site {
+    authority: Authority,
+    upstream: Upstream,
+    gateway: Gateway,
+}
+
+impl Site {
+    fn open() -> Self {
+        Self::open_with("")
+    }
+
+    /// With more sections in its configuration.
+    fn open_with(sections: &str) -> Self {
+        Self::open_changed(|text| text + sections)
+    }
+
+    /// With a configuration that is changed before it is used.
+    fn open_changed(change: impl FnOnce(String) -> String) -> Self {
+        let authority = Authority::new();
+        let upstream = Upstream::start_with(Behaviour::Mirror);
+        let directory = gateway::directory();
+        install(&directory, &authority.issue(NAME));
+        let gateway = Gateway::start_in(directory, &change(configuration(&upstream)));
+        Self { authority, upstream, gateway }
+    }
+}
+
+/// The standard configuration, behind TLS.
+fn configuration(upstream: &Upstream) -> String {
+    let tls = "tls: { certificates: [{ certificate_file: site.pem, key_file: site.key }] }";
+    let listener = "{ address: '127.0.0.1:0' }";
+    let secured = format!("{{ address: '127.0.0.1:0', {tls} }}");
+    gateway::standard(upstream).replacen(listener, &secured, 1)
+}
+
+/// Puts a certificate where the configuration looks for it.
+fn install(directory: &Arc<TempDir>, certificate: &Certificate) {
+    std::fs::write(directory.path().join("site.pem"), &certificate.chain).expect("a file");
+    std::fs::write(directory.path().join("site.key"), &certificate.key).expect("a file");
+}

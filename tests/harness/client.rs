@@ -42,10 +42,19 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the gateway accepts");
+        Self::over(TcpStream::connect(address).expect("the gateway accepts"))
+    }
+
+    /// A connection that was opened in a way of its own.
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(super::PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
         Self { stream, unread: Vec::new() }
+    }
+
+    /// The connection itself, for what this client does not do.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     /// Sends bytes. A gateway that hung up is noticed when its answer is read.
@@ -106,6 +115,32 @@ impl Connection {
             std::mem::take(&mut self.unread)
         };
         Some(Answer { status, fields, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+
+    /// Reads so many bytes of whatever follows an answer: a protocol that was switched to.
+    pub(crate) fn receive(&mut self, length: usize) -> Vec<u8> {
+        self.exactly(length)
+    }
+
+    /// The first line of what comes next, which stays unread.
+    pub(crate) fn first_line(&mut self) -> String {
+        loop {
+            if let Some(end) = find(&self.unread, b"\r\n") {
+                return String::from_utf8_lossy(&self.unread[..end]).into_owned();
+            }
+            assert!(self.read_more(), "a line broke off");
+        }
+    }
+
+    /// Reads up to and including `text`, which must come.
+    pub(crate) fn read_through(&mut self, text: &str) {
+        loop {
+            if let Some(at) = find(&self.unread, text.as_bytes()) {
+                self.unread.drain(..at + text.len());
+                return;
+            }
+            assert!(self.read_more(), "the connection ended before {text:?}");
+        }
     }
 
     /// Reads the head of an answer to a HEAD request: a length, but no body.

@@ -87,11 +87,21 @@ impl Gateway {
 
     /// Starts a gateway and does not wait.
     pub(crate) fn spawn_in(directory: Arc<TempDir>, configuration: &str) -> Self {
+        Self::spawn_with(directory, configuration, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn spawn_with(
+        directory: Arc<TempDir>,
+        configuration: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let file = directory.path().join("gateway.yaml");
         std::fs::write(&file, configuration).expect("a file");
         let mut child = Command::new(PROGRAM)
             .args(["serve", "--config"])
             .arg(&file)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -162,6 +172,11 @@ impl Gateway {
     /// What it wrote on standard error so far.
     pub(crate) fn errors(&self) -> Vec<String> {
         self.stderr.lock().expect("the lines").clone()
+    }
+
+    /// What it wrote on standard output so far, if that is not the access log in JSON.
+    pub(crate) fn output(&self) -> Vec<String> {
+        self.stdout.lock().expect("the lines").clone()
     }
 
     /// The access log so far.

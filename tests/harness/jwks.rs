@@ -1,7 +1,7 @@
 //! An issuer's JWKS endpoint that can misbehave.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +9,12 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use portcullis::issuer::signing::KeyPairPem;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
+
+use super::certificates::Certificate;
 
 /// What the endpoint answers.
 #[derive(Clone, Debug)]
@@ -18,13 +23,21 @@ pub(crate) enum Serves {
     Keys(Vec<Value>),
     /// This status, these header lines and this body.
     Raw { status: u16, fields: String, body: String },
+    /// These keys, after a while.
+    Slow(Duration, Vec<Value>),
     /// Nothing, for this long, and then nothing.
     Hang(Duration),
 }
 
+/// What requests and answers travel on.
+trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
 /// A running endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct Jwks {
+    scheme: &'static str,
     address: SocketAddr,
     serves: Arc<Mutex<Serves>>,
     requests: Arc<AtomicUsize>,
@@ -32,45 +45,80 @@ pub(crate) struct Jwks {
 
 impl Jwks {
     pub(crate) fn start(serves: Serves) -> Self {
+        Self::listen("http", serves, |stream| Some(Box::new(stream)))
+    }
+
+    /// An endpoint that speaks TLS with this certificate.
+    pub(crate) fn start_tls(serves: Serves, certificate: &Certificate) -> Self {
+        let chain = CertificateDer::pem_slice_iter(certificate.chain.as_bytes());
+        let chain = chain.collect::<Result<_, _>>().expect("a chain");
+        let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a certificate");
+        let config = Arc::new(config);
+        Self::listen("https", serves, move |stream| {
+            let connection = ServerConnection::new(config.clone()).ok()?;
+            Some(Box::new(StreamOwned::new(connection, stream)))
+        })
+    }
+
+    fn listen(
+        scheme: &'static str,
+        serves: Serves,
+        accept: impl Fn(TcpStream) -> Option<Box<dyn Stream>> + Clone + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let jwks = Self {
+            scheme,
             address: listener.local_addr().expect("an address"),
             serves: Arc::new(Mutex::new(serves)),
             requests: Arc::default(),
         };
         let serving = jwks.clone();
         std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                let serving = serving.clone();
-                std::thread::spawn(move || {
-                    let mut head = Vec::new();
-                    let mut buffer = [0; 4096];
-                    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-                        match stream.read(&mut buffer) {
-                            Ok(bytes @ 1..) => head.extend_from_slice(&buffer[..bytes]),
-                            Ok(_) | Err(_) => return,
-                        }
-                    }
-                    serving.requests.fetch_add(1, Ordering::SeqCst);
-                    let serves = serving.serves.lock().expect("the answer").clone();
-                    let (status, fields, body) = match serves {
-                        Serves::Keys(keys) => (200, String::new(), json!({"keys": keys}).to_string()),
-                        Serves::Raw { status, fields, body } => (status, fields, body),
-                        Serves::Hang(pause) => return std::thread::sleep(pause),
-                    };
-                    let answer = format!(
-                        "HTTP/1.1 {status} x\r\n{fields}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                        body.len()
-                    );
-                    let _ = stream.write_all(answer.as_bytes());
-                });
+            for stream in listener.incoming().flatten() {
+                let (serving, accept) = (serving.clone(), accept.clone());
+                std::thread::spawn(move || accept(stream).map(|stream| serving.answer(stream)));
             }
         });
         jwks
     }
 
+    fn answer(&self, mut stream: Box<dyn Stream>) {
+        let mut head = Vec::new();
+        let mut buffer = [0; 4096];
+        while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+            match stream.read(&mut buffer) {
+                Ok(bytes @ 1..) => head.extend_from_slice(&buffer[..bytes]),
+                Ok(_) | Err(_) => return,
+            }
+        }
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        let serves = self.serves.lock().expect("the answer").clone();
+        let set = |keys: Vec<Value>| (200, String::new(), json!({"keys": keys}).to_string());
+        let (status, fields, body) = match serves {
+            Serves::Keys(keys) => set(keys),
+            Serves::Raw { status, fields, body } => (status, fields, body),
+            Serves::Slow(pause, keys) => {
+                std::thread::sleep(pause);
+                set(keys)
+            }
+            Serves::Hang(pause) => return std::thread::sleep(pause),
+        };
+        let answer = format!(
+            "HTTP/1.1 {status} x\r\n{fields}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let _ = stream.write_all(answer.as_bytes()).and_then(|()| stream.flush());
+    }
+
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/jwks.json", self.address)
+        format!("{}://{}/jwks.json", self.scheme, self.address)
     }
 
     pub(crate) fn serve(&self, serves: Serves) {

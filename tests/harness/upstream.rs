@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use std::time::Duration;
 pub(crate) enum Behaviour {
     /// Answers 200 with twelve bytes.
     Answer,
+    /// Answers 200 with the request line, so that an answer tells which request it belongs to.
+    Mirror,
     /// Answers with exactly these bytes.
     Bytes(String),
     /// Answers after a while.
@@ -18,6 +21,8 @@ pub(crate) enum Behaviour {
     Silent,
     /// Closes the connection instead of answering.
     HangUp,
+    /// Switches to a protocol that repeats whatever arrives.
+    Upgrade,
 }
 
 /// A request as it arrived.
@@ -59,6 +64,7 @@ pub(crate) struct Upstream {
     address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
     behaviour: Arc<Mutex<Behaviour>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Upstream {
@@ -72,10 +78,12 @@ impl Upstream {
             address: listener.local_addr().expect("an address"),
             received: Arc::default(),
             behaviour: Arc::new(Mutex::new(behaviour)),
+            connections: Arc::default(),
         };
         let serving = upstream.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                serving.connections.fetch_add(1, Ordering::SeqCst);
                 let serving = serving.clone();
                 std::thread::spawn(move || serving.serve(stream));
             }
@@ -101,13 +109,22 @@ impl Upstream {
         self.received().pop().expect("the upstream received a request")
     }
 
+    /// How many connections were opened to it.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     fn serve(&self, mut stream: TcpStream) {
         let mut unread = Vec::new();
         while let Some(received) = read_request(&mut stream, &mut unread) {
+            let line = received.line().to_owned();
             self.received.lock().expect("the record").push(received);
             let behaviour = self.behaviour.lock().expect("the behaviour").clone();
             let answer = match behaviour {
                 Behaviour::Answer => ok(),
+                Behaviour::Mirror => {
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{line}", line.len())
+                }
                 Behaviour::Bytes(bytes) => bytes,
                 Behaviour::Slow(pause) => {
                     std::thread::sleep(pause);
@@ -118,6 +135,7 @@ impl Upstream {
                     return;
                 }
                 Behaviour::HangUp => return,
+                Behaviour::Upgrade => return repeat(stream, unread),
             };
             if stream.write_all(answer.as_bytes()).is_err() {
                 return;
@@ -126,8 +144,23 @@ impl Upstream {
     }
 }
 
+/// Accepts a WebSocket, then sends back every byte.
+fn repeat(mut stream: TcpStream, unread: Vec<u8>) {
+    let head =
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let mut waiting = [head.as_bytes(), unread.as_slice()].concat();
+    let mut buffer = [0; 16 * 1024];
+    while stream.write_all(&waiting).is_ok() {
+        match stream.read(&mut buffer) {
+            Ok(bytes @ 1..) => waiting = buffer[..bytes].to_vec(),
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
 fn ok() -> String {
-    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nfrom behind!".to_owned()
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nfrom behind!"
+        .to_owned()
 }
 
 /// Reads one request with its body.
@@ -137,23 +170,48 @@ fn read_request(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Received
     unread.drain(..head_end + 4);
     let received = Received { head, body: String::new() };
     let body = if let [length] = received.values("content-length")[..] {
-        let length: usize = length.parse().ok()?;
-        while unread.len() < length {
-            read_more(stream, unread)?;
-        }
-        unread.drain(..length).collect()
+        let length = length.parse().ok()?;
+        read_exactly(stream, unread, length)?
     } else if received.values("transfer-encoding").is_empty() {
         Vec::new()
     } else {
-        // Good enough for bodies without trailers and without this text inside.
-        let end = if unread.starts_with(b"0\r\n\r\n") {
-            0
-        } else {
-            read_until(stream, unread, b"\r\n0\r\n\r\n")? + 2
-        };
-        unread.drain(..end + 5).collect()
+        read_chunks(stream, unread)?
     };
     Some(Received { body: String::from_utf8_lossy(&body).into_owned(), ..received })
+}
+
+/// Reads a chunked body with its trailers, and returns it as it was sent.
+fn read_chunks(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line = read_line(stream, unread)?;
+        let size = std::str::from_utf8(&line).ok()?.trim_end();
+        let size = usize::from_str_radix(size, 16).ok()?;
+        body.extend_from_slice(&line);
+        if size == 0 {
+            break;
+        }
+        body.extend(read_exactly(stream, unread, size + 2)?);
+    }
+    loop {
+        let line = read_line(stream, unread)?;
+        body.extend_from_slice(&line);
+        if line == b"\r\n" {
+            return Some(body);
+        }
+    }
+}
+
+fn read_line(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let end = read_until(stream, unread, b"\r\n")? + 2;
+    Some(unread.drain(..end).collect())
+}
+
+fn read_exactly(stream: &mut TcpStream, unread: &mut Vec<u8>, length: usize) -> Option<Vec<u8>> {
+    while unread.len() < length {
+        read_more(stream, unread)?;
+    }
+    Some(unread.drain(..length).collect())
 }
 
 fn read_until(stream: &mut TcpStream, unread: &mut Vec<u8>, end: &[u8]) -> Option<usize> {

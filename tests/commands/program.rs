@@ -1,0 +1,123 @@
+//! The program as such: help, versions, exit codes, and what it never prints.
+
+use serde_json::json;
+
+use super::*;
+use crate::harness::client::{self, get};
+use crate::harness::gateway::{Gateway, directory, standard};
+use crate::harness::tokens::{self, bearer};
+use crate::harness::upstream::Upstream;
+
+fn here(arguments: &[&str]) -> Ran {
+    run(tempfile::tempdir().expect("a directory").path(), arguments)
+}
+
+#[test]
+fn help_names_every_command() {
+    for help in [["--help"], ["-h"], ["help"]] {
+        let ran = here(&help);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{help:?}");
+        for command in ["serve", "check", "keys", "token", "echo", "health"] {
+            let line = format!("\n  {command} ");
+            assert!(ran.stdout.contains(&line), "{command} is not in {}", ran.stdout);
+        }
+    }
+}
+
+#[test]
+fn every_command_has_a_help_of_its_own() {
+    for command in [
+        vec!["serve"],
+        vec!["check"],
+        vec!["keys"],
+        vec!["keys", "generate"],
+        vec!["token"],
+        vec!["echo"],
+        vec!["health"],
+    ] {
+        let ran = here(&[command.as_slice(), &["--help"]].concat());
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{command:?}");
+        let usage = format!("Usage: portcullis {}", command.join(" "));
+        assert!(ran.stdout.contains(&usage), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn version_is_that_of_the_package() {
+    for version in ["--version", "-V"] {
+        let ran = here(&[version]);
+        assert_eq!(ran.code, 0);
+        assert_eq!(ran.stdout, concat!("portcullis ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+}
+
+#[test]
+fn what_is_not_a_command_is_bad_input() {
+    for arguments in [
+        vec!["frobnicate"],
+        vec!["check", "--frobnicate"],
+        vec!["check", "surplus"],
+        vec!["keys", "frobnicate"],
+        vec!["keys"],
+        vec![],
+    ] {
+        let ran = here(&arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(ran.stderr.contains("Usage: portcullis"), "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn serve_with_a_bad_configuration_is_bad_input() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("gateway.yaml"), "colour: red\n").expect("a file");
+    let ran = run(directory.path(), &["serve"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+    assert!(ran.stderr.contains("gateway.yaml:1: error: colour: "), "{}", ran.stderr);
+}
+
+#[test]
+fn serve_on_an_address_that_is_taken_fails() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let text = standard(&Upstream::start());
+    for field in ["listeners: [{ address: '", "admin: { address: '"] {
+        let directory = directory();
+        let text = text.replace(&format!("{field}127.0.0.1:0"), &format!("{field}{address}"));
+        std::fs::write(directory.path().join("gateway.yaml"), text).expect("a file");
+        let ran = run(directory.path(), &["serve"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+        let told = format!("portcullis: cannot listen on {address}: ");
+        assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn nothing_secret_is_printed_however_talkative_the_gateway_is() {
+    const SECRET: &str = "thirty-two-bytes-of-pure-entropy";
+    const ADMIN: &str = "the-token-of-the-admin-listener";
+    let directory = directory();
+    std::fs::write(directory.path().join("admin.token"), ADMIN).expect("a file");
+    let text = standard(&Upstream::start())
+        .replace("algorithms: [ES256]", "algorithms: [HS256]")
+        .replace("public_key_file: issuer.pem", "secret: '${IDP_SECRET}'")
+        .replace("admin: { ", "admin: { token_file: admin.token, ");
+    let environment = [("IDP_SECRET", SECRET), ("PORTCULLIS_LOG", "debug")];
+    let mut gateway = Gateway::spawn_with(directory, &text, &environment);
+    gateway.wait_until_ready();
+    let key = portcullis::issuer::signing::SigningKey::from_file(SECRET.as_bytes(), None);
+    let token = tokens::signed(&key.expect("a key"), "at+jwt", json!({}));
+    assert_eq!(gateway.get_as("/whoami", &token).status, 200);
+    let wrong = format!("{token}x");
+    assert_eq!(gateway.get_as("/whoami", &wrong).status, 401);
+    let admin = bearer(ADMIN);
+    let metrics = get("/metrics", &[("Authorization", admin.as_str())]);
+    assert_eq!(client::exchange(gateway.admin(), metrics).status, 200);
+    gateway.logged(|line| line["status"] == 401);
+    gateway.signal("TERM");
+    gateway.wait();
+    let printed = format!("{}\n{:?}", gateway.errors().join("\n"), gateway.log());
+    for secret in [SECRET, ADMIN, token.as_str()] {
+        assert!(!printed.contains(secret), "{secret} is in\n{printed}");
+    }
+}

@@ -1,0 +1,248 @@
+//! Fields that do not exist, and values that are not what a field takes, at every level.
+
+use super::*;
+
+/// A place in the configuration where named fields stand.
+struct Level {
+    /// As in a problem.
+    path: &'static str,
+    line: usize,
+    /// A configuration with one more field there.
+    text: fn(&str) -> String,
+}
+
+const ROUTE: &str = "  - { name: a, match: { path: /a }, upstream: behind, authenticate: [bearer]";
+
+/// Every mapping with named fields.
+const LEVELS: [Level; 18] = [
+    Level { path: "", line: 6, text: |field| with(field) },
+    Level { path: "listeners[0].", line: 1, text: |field| listener(field) },
+    Level {
+        path: "listeners[0].tls.",
+        line: 1,
+        text: |field| listener(&format!("tls: {{ certificates: [{{}}], {field} }}")),
+    },
+    Level {
+        path: "listeners[0].tls.certificates[0].",
+        line: 1,
+        text: |field| listener(&format!("tls: {{ certificates: [{{ {field} }}] }}")),
+    },
+    Level { path: "admin.", line: 6, text: |field| with(&format!("admin: {{ {field} }}")) },
+    Level { path: "server.", line: 6, text: |field| with(&format!("server: {{ {field} }}")) },
+    Level { path: "limits.", line: 6, text: |field| with(&format!("limits: {{ {field} }}")) },
+    Level {
+        path: "access_log.",
+        line: 6,
+        text: |field| with(&format!("access_log: {{ {field} }}")),
+    },
+    Level {
+        path: "token_cache.",
+        line: 6,
+        text: |field| with(&format!("token_cache: {{ {field} }}")),
+    },
+    Level {
+        path: "issuers[0].",
+        line: 3,
+        text: |field| {
+            with_issuer(&format!(
+                "algorithms: [ES256], keys: {{ public_key_file: idp.pem }}, {field}"
+            ))
+        },
+    },
+    Level {
+        path: "issuers[0].keys.",
+        line: 3,
+        text: |field| {
+            with_issuer(&format!(
+                "algorithms: [ES256], keys: {{ public_key_file: idp.pem, {field} }}"
+            ))
+        },
+    },
+    Level {
+        path: "upstreams.behind.",
+        line: 2,
+        text: |field| with_upstream(&format!("peers: ['127.0.0.1:1'], {field}")),
+    },
+    Level {
+        path: "upstreams.behind.tls.",
+        line: 2,
+        text: |field| {
+            with_upstream(&format!(
+                "peers: ['127.0.0.1:1'], tls: {{ server_name: a.test, {field} }}"
+            ))
+        },
+    },
+    Level {
+        path: "upstreams.behind.timeouts.",
+        line: 2,
+        text: |field| with_upstream(&format!("peers: ['127.0.0.1:1'], timeouts: {{ {field} }}")),
+    },
+    Level {
+        path: "identity_headers.",
+        line: 6,
+        text: |field| with(&format!("identity_headers: {{ {field} }}")),
+    },
+    Level { path: "routes[1].", line: 6, text: |field| with(&format!("{ROUTE}, {field} }}")) },
+    Level {
+        path: "routes[1].require.",
+        line: 6,
+        text: |field| with(&format!("{ROUTE}, require: {{ {field} }} }}")),
+    },
+    Level {
+        path: "routes[1].limits.",
+        line: 6,
+        text: |field| with(&format!("{ROUTE}, limits: {{ {field} }} }}")),
+    },
+];
+
+fn listener(field: &str) -> String {
+    replace_line(1, &format!("listeners: [{{ address: '127.0.0.1:0', {field} }}]"))
+}
+
+#[test]
+fn unknown_field_is_refused_at_every_level() {
+    for Level { path, line, text } in LEVELS {
+        let text = text("colour: red");
+        let problems = problems(&text);
+        let start =
+            format!("{line}: error: {path}colour: there is no field `colour` here. Known are: `");
+        assert!(problems.iter().any(|problem| problem.starts_with(&start)), "{problems:#?}");
+    }
+}
+
+#[test]
+fn unknown_field_of_a_match_is_refused() {
+    let text =
+        with("  - { name: a, match: { path: /a, method: GET }, upstream: behind, public: true }");
+    let problem = "6: error: routes[1].match.method: there is no field `method` here. \
+                   Known are: `hosts`, `path`, `methods`, `dangerous_path`.";
+    each_is_refused([(text, problem)]);
+}
+
+#[test]
+fn unknown_field_of_forward_is_refused() {
+    let problem = "6: error: routes[1].forward.headers: there is no field `headers` here. \
+                   Known are: `credential`.";
+    each_is_refused([(with(&format!("{ROUTE}, forward: {{ headers: all }} }}")), problem)]);
+}
+
+#[test]
+fn text_instead_of_a_section_is_refused_everywhere() {
+    for field in [
+        "listeners",
+        "admin",
+        "server",
+        "limits",
+        "access_log",
+        "trusted_proxies",
+        "token_cache",
+        "issuers",
+        "upstreams",
+        "identity_headers",
+        "routes",
+    ] {
+        let kept: String = BASE
+            .split_inclusive('\n')
+            .filter(|line| !line.starts_with("  - ") && !line.starts_with(&format!("{field}:")))
+            .filter(|line| *line != "routes:\n")
+            .collect();
+        let problems = problems(format!("{field}: 5s\n{kept}"));
+        let start = format!("1: error: {field}: found string \"5s\". Write a ");
+        assert!(
+            problems.iter().any(|problem| problem.starts_with(&start)),
+            "{field}: {problems:#?}"
+        );
+    }
+}
+
+#[test]
+fn value_of_the_wrong_type_is_refused_everywhere() {
+    let keys = "algorithms: [ES256], keys:";
+    for (text, problem) in [
+        (listener("tls: yes"), "1: error: listeners[0].tls: found string \"yes\""),
+        (
+            replace_line(1, "listeners: [{ address: [127.0.0.1] }]"),
+            "1: error: listeners[0].address: found sequence",
+        ),
+        (with("admin: { address: 9901 }"), "6: error: admin.address: found integer `9901`"),
+        (with("server: { threads: two }"), "6: error: server.threads: found string \"two\""),
+        (with("server: { threads: -1 }"), "6: error: server.threads: "),
+        (with("server: { threads: 1.5 }"), "6: error: server.threads: "),
+        (with("limits: { header_count: 1KiB }"), "6: error: limits.header_count: found string"),
+        (with("limits: { token_bytes: 8192 }"), "6: error: limits.token_bytes: found integer"),
+        (with("access_log: { enabled: 'on' }"), "6: error: access_log.enabled: found string"),
+        (with("trusted_proxies: [10]"), "6: error: trusted_proxies[0]: found integer `10`"),
+        (with("realm: { a: b }"), "6: error: realm: found map"),
+        (with("data_directory: []"), "6: error: data_directory: found sequence"),
+        (with("token_cache: { size: 1 }"), "6: error: token_cache.size: found integer"),
+        (with_issuer("algorithms: ES256"), "3: error: issuers[0].algorithms: found string"),
+        (with_issuer(&format!("{keys} idp.pem")), "3: error: issuers[0].keys: found string"),
+        (
+            with_issuer(&format!("{keys} {{ jwks_file: [a] }}")),
+            "3: error: issuers[0].keys.jwks_file: found sequence",
+        ),
+        (with_upstream("peers: 127.0.0.1:1"), "2: error: upstreams.behind.peers: found string"),
+        (
+            with_upstream("peers: ['127.0.0.1:1'], retries: many"),
+            "2: error: upstreams.behind.retries: found string \"many\"",
+        ),
+        (
+            with_upstream("peers: ['127.0.0.1:1'], timeouts: 3s"),
+            "2: error: upstreams.behind.timeouts: found string \"3s\"",
+        ),
+        (
+            with("identity_headers: { claims: [email] }"),
+            "6: error: identity_headers.claims: found sequence",
+        ),
+        (with("  - a route"), "6: error: routes[1]: found string \"a route\""),
+        (
+            with(&format!("{ROUTE}, require: {{ scopes: a }} }}")),
+            "6: error: routes[1].require.scopes: found string \"a\"",
+        ),
+        (
+            with(&format!("{ROUTE}, limits: {{ body: 5 }} }}")),
+            "6: error: routes[1].limits.body: found integer `5`",
+        ),
+        (
+            with("  - { name: a, match: /a, upstream: behind, public: true }"),
+            "6: error: routes[1].match: found string \"/a\"",
+        ),
+    ] {
+        let problems = problems(&text);
+        assert!(
+            problems.iter().any(|found| found.starts_with(problem)),
+            "{problem} is not among {problems:#?}"
+        );
+    }
+}
+
+#[test]
+fn remedies_speak_of_the_file_and_not_of_the_program() {
+    let jargon = ["usize", "identifier", "unit value", "struct ", "enum ", "borrowed"];
+    for text in [
+        with("server: { threads: two }"),
+        with("server: { threads: -1 }"),
+        with("7: x"),
+        with("~: x"),
+        with("admin: { ? [a] : b }"),
+        with("  - ~"),
+        with("  - { name: a, match: { path: /a, hosts: [~] }, upstream: behind, public: true }"),
+    ] {
+        for problem in problems(&text) {
+            let found = jargon.iter().find(|word| problem.contains(*word));
+            assert_eq!(found, None, "{problem}");
+        }
+    }
+}
+
+#[test]
+fn several_wrong_items_of_one_list_are_named_with_their_own_places() {
+    let text = with(
+        "  - 1\n  - { name: a, match: { path: /a }, upstream: behind, public: true, x: 1 }\n  - 2\n  \
+         - { name: b, match: { path: /b }, upstream: nowhere, public: true }",
+    );
+    let problems = problems(text);
+    let places: Vec<_> = problems.iter().map(|problem| problem.split(": ").nth(2)).collect();
+    let expected = ["routes[1]", "routes[2].x", "routes[3]", "routes[4].upstream"];
+    assert_eq!(places, expected.map(Some), "{problems:#?}");
+}

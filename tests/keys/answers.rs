@@ -1,0 +1,150 @@
+//! Answers that are not the issuer's keys, or not all of them usable.
+
+use super::*;
+
+fn raw(status: u16, fields: &str, body: &str) -> Serves {
+    Serves::Raw { status, fields: fields.to_owned(), body: body.to_owned() }
+}
+
+/// After this answer the keys are what they were before, and a fetch was counted as failed.
+#[track_caller]
+fn keeps_the_keys(answers: &[Serves]) {
+    let issuer = Issuer::start("idp");
+    let gateway = gateway(&issuer, "refresh: 200ms");
+    assert_eq!(ask(&gateway, &issuer.token()), permitted());
+    for answer in answers {
+        issuer.jwks.serve(answer.clone());
+        // One fetch may still be answered as before.
+        await_failure(&gateway, "idp");
+        await_failure(&gateway, "idp");
+        assert_eq!(ask(&gateway, &issuer.token()), permitted(), "{answer:?}");
+    }
+}
+
+#[test]
+fn keys_outlive_answers_that_are_errors() {
+    let body = "{\"keys\": []}";
+    keeps_the_keys(&[
+        raw(500, "", body),
+        raw(429, "Retry-After: 60\r\n", body),
+        raw(404, "", body),
+    ]);
+}
+
+#[test]
+fn keys_outlive_answers_that_are_no_key_sets() {
+    keeps_the_keys(&[
+        raw(200, "Content-Type: text/html\r\n", "<html><body>Please log in</body></html>"),
+        raw(200, "", ""),
+        raw(200, "", "{}"),
+        raw(200, "", "{\"keys\": {}}"),
+        raw(200, "", "[]"),
+    ]);
+}
+
+#[test]
+fn keys_outlive_sets_without_a_usable_key() {
+    let encryption = {
+        let mut jwk = Pair::new("encryption").jwk;
+        jwk["use"] = json!("enc");
+        jwk
+    };
+    let rsa = json!({"kty": "RSA", "kid": "rsa", "n": "AQAB", "e": "AQAB"});
+    keeps_the_keys(&[
+        Serves::Keys(Vec::new()),
+        Serves::Keys(vec![encryption]),
+        Serves::Keys(vec![rsa, json!(7), json!({"kty": "unheard-of"})]),
+    ]);
+}
+
+#[test]
+fn empty_set_does_not_lift_the_keys_of_verified_tokens() {
+    let issuer = Issuer::start("idp");
+    let gateway = gateway(&issuer, "refresh: 1h");
+    let verified = issuer.token();
+    assert_eq!(ask(&gateway, &verified), permitted());
+    issuer.jwks.serve(Serves::Keys(Vec::new()));
+    assert_eq!(ask(&gateway, &issuer.forged("absent")), denied(503, "keys_unavailable"));
+    assert_eq!(ask(&gateway, &verified), permitted());
+}
+
+#[test]
+fn redirects_are_not_followed() {
+    let issuer = Issuer::start("idp");
+    let elsewhere = Issuer::start("elsewhere");
+    let gateway = gateway(&issuer, "refresh: 1h");
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("Location: {}\r\n", elsewhere.jwks.url());
+        issuer.jwks.serve(raw(status, &location, ""));
+        let token = issuer.forged(&format!("absent-{status}"));
+        // The budget covers four fetches; what it does not cover is not asked anywhere.
+        assert_eq!(ask(&gateway, &token), denied(503, "keys_unavailable"), "{status}");
+    }
+    assert_eq!(elsewhere.jwks.requests(), 0);
+}
+
+/// A key set of exactly this many bytes.
+fn padded(pair: &Pair, bytes: usize) -> Serves {
+    let set = json!({"keys": [pair.jwk]}).to_string();
+    let padding = " ".repeat(bytes - set.len());
+    raw(200, "", &(set + &padding))
+}
+
+#[test]
+fn set_of_512_kib_is_read_and_one_byte_more_is_not() {
+    let issuer = Issuer::start("idp");
+    let gateway = gateway(&issuer, "refresh: 1h");
+    let (fits, exceeds) = (Pair::new("fits"), Pair::new("exceeds"));
+    issuer.jwks.serve(padded(&exceeds, 512 * 1024 + 1));
+    assert_eq!(ask(&gateway, &issuer.token_by(&exceeds)), denied(503, "keys_unavailable"));
+    issuer.jwks.serve(padded(&fits, 512 * 1024));
+    assert_eq!(ask(&gateway, &issuer.token_by(&fits)), permitted());
+}
+
+#[test]
+fn set_of_a_hundred_keys_is_read_and_one_key_more_is_not() {
+    let issuer = Issuer::start("idp");
+    let gateway = gateway(&issuer, "refresh: 1h");
+    let last = Pair::new("last");
+    let set = |keys: usize| {
+        let mut set: Vec<_> = (1..keys)
+            .map(|number| {
+                let mut jwk = issuer.first.jwk.clone();
+                jwk["kid"] = json!(format!("other-{number}"));
+                jwk
+            })
+            .collect();
+        set.push(last.jwk.clone());
+        Serves::Keys(set)
+    };
+    issuer.jwks.serve(set(101));
+    assert_eq!(ask(&gateway, &issuer.token_by(&last)), denied(503, "keys_unavailable"));
+    issuer.jwks.serve(set(100));
+    assert_eq!(ask(&gateway, &issuer.token_by(&last)), permitted());
+}
+
+#[test]
+fn keys_that_cannot_be_used_do_not_spoil_those_that_can() {
+    let issuer = Issuer::silent("idp");
+    let unusable =
+        [json!({"kty": "unheard-of", "kid": "x"}), json!({"kty": "EC", "crv": "P-521"}), json!(7)];
+    let mut keys = unusable.to_vec();
+    keys.push(issuer.first.jwk.clone());
+    issuer.jwks.serve(Serves::Keys(keys));
+    let gateway = gateway(&issuer, "refresh: 1h");
+    assert_eq!(ask(&gateway, &issuer.token()), permitted());
+}
+
+#[test]
+fn symmetric_key_from_a_url_is_never_used() {
+    let issuer = Issuer::silent("idp");
+    let secret = [b'k'; 32];
+    let published = tokens::forged("", "", &secret);
+    let published = published.rsplit('.').next().expect("base64url");
+    let oct = json!({"kty": "oct", "alg": "HS256", "use": "sig", "kid": "oct", "k": published});
+    issuer.jwks.serve(Serves::Keys(vec![issuer.first.jwk.clone(), oct]));
+    let gateway = gateway(&issuer, "refresh: 1h");
+    assert_eq!(ask(&gateway, &issuer.token()), permitted());
+    let signing = SigningKey::from_file(&secret, Some("oct".to_owned())).expect("a key");
+    assert_eq!(ask(&gateway, &token_of("idp", &signing)), denied(401, "token_algorithm"));
+}

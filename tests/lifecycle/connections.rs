@@ -1,0 +1,191 @@
+//! How long a connection may take, and how many there may be.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::{SLACK, connect, drip};
+use crate::harness::client::{self, Connection, get};
+use crate::harness::eventually;
+use crate::harness::gateway::{Gateway, standard};
+use crate::harness::upstream::{Behaviour, Upstream};
+
+const HEADER_TIMEOUT: Duration = Duration::from_millis(600);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+fn impatient(upstream: &Upstream) -> Gateway {
+    Gateway::start(
+        &(standard(upstream) + "limits: { header_timeout: 600ms, keepalive_timeout: 1500ms }\n"),
+    )
+}
+
+/// More of a head than can be dripped in time.
+fn long_head() -> String {
+    format!("GET /public/x HTTP/1.1\r\nHost: gateway.test\r\nX: {}\r\n\r\n", "a".repeat(4000))
+}
+
+#[test]
+fn slow_head_is_cut_at_its_deadline_however_steadily_it_drips() {
+    let upstream = Upstream::start();
+    let gateway = impatient(&upstream);
+    let (answer, took) = drip(connect(gateway.address()), long_head().as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
+    assert!(answer.contains("\"slug\":\"request_timeout\""), "{answer:?}");
+    assert!(took >= HEADER_TIMEOUT && took < HEADER_TIMEOUT + SLACK, "it took {took:?}");
+    assert!(upstream.received().is_empty());
+}
+
+#[test]
+fn slow_head_is_cut_on_a_reused_connection_too() {
+    let upstream = Upstream::start();
+    let gateway = impatient(&upstream);
+    let mut connection = Connection::open(gateway.address());
+    assert_eq!(connection.exchange(get("/public/x", &[])).status, 200);
+    let (answer, took) = drip(connection.into_stream(), long_head().as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
+    assert!(took >= HEADER_TIMEOUT && took < HEADER_TIMEOUT + SLACK, "it took {took:?}");
+}
+
+#[test]
+fn slow_head_is_counted_and_logged() {
+    let upstream = Upstream::start();
+    let gateway = impatient(&upstream);
+    drip(connect(gateway.address()), long_head().as_bytes());
+    let line = gateway.logged(|line| line["slug"] == "request_timeout");
+    assert_eq!((&line["status"], &line["path"]), (&408.into(), &"/public/x".into()));
+    let series = "portcullis_decisions_total{carrier=\"none\",outcome=\"denied\",route=\"\",slug=\"request_timeout\"}";
+    assert_eq!(gateway.metric(series), 1.0);
+}
+
+#[test]
+fn head_that_arrives_in_pieces_in_time_is_served() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let head = "GET /public/x HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n";
+    let (answer, _) = drip(connect(gateway.address()), head.as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+}
+
+#[test]
+fn connection_that_says_nothing_is_closed_without_a_word() {
+    let upstream = Upstream::start();
+    let gateway = impatient(&upstream);
+    let (answer, took) = drip(connect(gateway.address()), b"");
+    assert_eq!(answer, "");
+    assert!(took >= HEADER_TIMEOUT && took < HEADER_TIMEOUT + SLACK, "it took {took:?}");
+    // Nobody asked anything: there is nothing to log.
+    assert_eq!(client::exchange(gateway.address(), get("/public/x", &[])).status, 200);
+    gateway.logged(|line| line["status"] == 200);
+    assert_eq!(gateway.log().len(), 1, "{:?}", gateway.log());
+}
+
+#[test]
+fn idle_reused_connection_is_closed_after_the_keepalive_timeout() {
+    let upstream = Upstream::start();
+    let gateway = impatient(&upstream);
+    let mut connection = Connection::open(gateway.address());
+    assert_eq!(connection.exchange(get("/public/x", &[])).status, 200);
+    let begun = Instant::now();
+    assert!(connection.is_closed_within(KEEPALIVE_TIMEOUT + SLACK));
+    // Not after the deadline for a head, which is shorter here.
+    assert!(begun.elapsed() >= KEEPALIVE_TIMEOUT - Duration::from_millis(100));
+}
+
+#[test]
+fn slow_body_is_not_cut_at_the_deadline_for_heads() {
+    let upstream = Upstream::start();
+    let gateway = impatient(&upstream);
+    let mut connection = Connection::open(gateway.address());
+    connection.send("POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 5\r\n\r\n");
+    // Time itself is the subject.
+    for byte in b"hello" {
+        std::thread::sleep(HEADER_TIMEOUT / 3);
+        connection.send([*byte]);
+    }
+    assert_eq!(connection.answer().expect("an answer").status, 200);
+    assert_eq!(upstream.last().body, "hello");
+}
+
+#[test]
+fn connection_beyond_the_limit_is_refused_and_its_place_is_given_back() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&(standard(&upstream) + "limits: { connections: 2 }\n"));
+    let mut first = held(&gateway);
+    let second = held(&gateway);
+    let mut third = Connection::open(gateway.address());
+    assert!(third.is_closed_within(SLACK), "a third connection was let in");
+    assert_eq!(gateway.metric("portcullis_connections_refused_total"), 1.0);
+    assert_eq!(gateway.metric("portcullis_connections_open"), 2.0);
+    // Those that are in are served still.
+    assert_eq!(first.exchange(get("/public/x", &[])).status, 200);
+    drop(second);
+    eventually("a place", || {
+        let mut connection = Connection::open(gateway.address());
+        connection.send(get("/public/x", &[]));
+        connection.answer().filter(|answer| answer.status == 200)
+    });
+}
+
+#[test]
+fn every_place_is_given_back_however_a_connection_ends() {
+    let upstream = Upstream::start_with(Behaviour::HangUp);
+    let gateway = Gateway::start(&(standard(&upstream) + "limits: { connections: 8 }\n"));
+    for round in 0..4 {
+        for request in [
+            get("/public/x", &[]),
+            get("/orders/x", &[]),
+            get("/public/../x", &[]),
+            "nonsense\r\n\r\n".to_owned(),
+            "GET /public/x HTTP/1.1\r\n".to_owned(),
+            String::new(),
+        ] {
+            eventually("a place", || {
+                let mut connection = Connection::open(gateway.address());
+                // Refused connections are closed at once; others wait for a request.
+                (!connection.is_closed_within(Duration::from_millis(20))).then(|| {
+                    connection.send(&request);
+                })
+            });
+        }
+        eventually(&format!("an empty house in round {round}"), || {
+            (gateway.metric("portcullis_connections_open") == 0.0).then_some(())
+        });
+    }
+}
+
+#[test]
+fn connections_of_one_address_do_not_take_the_places_of_another() {
+    let upstream = Upstream::start();
+    let limits = "limits: { connections_per_address: 1 }\n";
+    let gateway = Gateway::start(&(standard(&upstream) + limits));
+    let first = held(&gateway);
+    let mut second = Connection::open(gateway.address());
+    assert!(second.is_closed_within(SLACK), "a second connection was let in");
+    let mut other = Connection::over(connect_from([127, 0, 0, 2].into(), gateway.address()));
+    assert_eq!(other.exchange(get("/public/x", &[])).status, 200);
+    drop(first);
+    eventually("a place", || {
+        let mut connection = Connection::open(gateway.address());
+        connection.send(get("/public/x", &[]));
+        connection.answer().filter(|answer| answer.status == 200)
+    });
+}
+
+/// A connection that was let in and served.
+fn held(gateway: &Gateway) -> Connection {
+    let mut connection = Connection::open(gateway.address());
+    assert_eq!(connection.exchange(get("/public/x", &[])).status, 200);
+    connection
+}
+
+fn connect_from(source: IpAddr, address: SocketAddr) -> std::net::TcpStream {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind((source, 0).into()).expect("a loopback address");
+        socket.connect(address).await.expect("the gateway accepts")
+    });
+    let stream = stream.into_std().expect("a socket");
+    stream.set_nonblocking(false).expect("a socket");
+    stream
+}

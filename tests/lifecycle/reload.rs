@@ -1,0 +1,397 @@
+//! A new configuration in a running gateway.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::client::{self, Connection, get};
+use crate::harness::gateway::{Gateway, standard};
+use crate::harness::tokens::{self, bearer, signed, signing_key, token};
+use crate::harness::upstream::{Behaviour, Upstream};
+use crate::harness::{PATIENCE, eventually};
+
+const GENERATION: &str = "portcullis_config_generation";
+const RELOADED: &str = "portcullis_config_reloads_total{result=\"ok\"}";
+const FAILED: &str = "portcullis_config_reloads_total{result=\"failed\"}";
+const CACHE_HITS: &str = "portcullis_token_cache_hits_total";
+const CACHE_MISSES: &str = "portcullis_token_cache_misses_total";
+
+/// Writes a configuration and has it loaded.
+#[track_caller]
+fn reload(gateway: &Gateway, configuration: &str) {
+    let generation = gateway.metric(GENERATION);
+    std::fs::write(gateway.file(), configuration).expect("a file");
+    gateway.signal("HUP");
+    eventually("a reload", || (gateway.metric(GENERATION) > generation).then_some(()));
+}
+
+/// Writes a configuration that must be refused, and returns what was said about it.
+#[track_caller]
+fn refused(gateway: &Gateway, configuration: &str) -> String {
+    let failed = gateway.metric(FAILED);
+    let told = gateway.errors().len();
+    std::fs::write(gateway.file(), configuration).expect("a file");
+    gateway.signal("HUP");
+    eventually("a refusal", || (gateway.metric(FAILED) > failed).then_some(()));
+    eventually("a reason", || {
+        let lines = gateway.errors().split_off(told);
+        lines.iter().any(|line| line.contains("not reloaded")).then_some(())
+    });
+    // Lines that belong to one message are written at once, but read one by one.
+    let mut lines = gateway.errors().len();
+    eventually("the end of the message", || {
+        std::thread::sleep(Duration::from_millis(20));
+        let earlier = std::mem::replace(&mut lines, gateway.errors().len());
+        (earlier == lines).then_some(())
+    });
+    gateway.errors().split_off(told).join("\n")
+}
+
+#[test]
+fn hangup_swaps_routes_without_dropping_a_request_in_flight() {
+    let upstream = Upstream::start_with(Behaviour::Slow(Duration::from_secs(2)));
+    let gateway = Gateway::standard(&upstream);
+    let mut slow = Connection::open(gateway.address());
+    slow.send(get("/public/slow", &[]));
+    eventually("the slow request", || (!upstream.received().is_empty()).then_some(()));
+    upstream.behave(Behaviour::Answer);
+    let moved = standard(&upstream).replace("/public/{*rest}", "/moved/{*rest}");
+    reload(&gateway, &moved);
+    assert_eq!(gateway.exchange(get("/moved/x", &[])).status, 200);
+    assert_eq!(gateway.exchange(get("/public/x", &[])).slug(), "route_unknown");
+    let answer = slow.answer().expect("an answer");
+    assert_eq!((answer.status, answer.body.as_str()), (200, "from behind!"));
+    // The connection outlives the configuration that it began with.
+    assert_eq!(slow.exchange(get("/public/slow", &[])).slug(), "route_unknown");
+    assert_eq!(slow.exchange(get("/moved/slow", &[])).status, 200);
+}
+
+#[test]
+fn reload_reaches_an_upstream_that_moved() {
+    let (old, new) = (Upstream::start(), Upstream::start());
+    let gateway = Gateway::standard(&old);
+    let mut connection = Connection::open(gateway.address());
+    assert_eq!(connection.exchange(get("/public/x", &[])).status, 200);
+    reload(&gateway, &standard(&new));
+    for _ in 0..4 {
+        assert_eq!(connection.exchange(get("/public/x", &[])).status, 200);
+    }
+    assert_eq!((old.received().len(), new.received().len()), (1, 4));
+}
+
+#[test]
+fn changed_file_is_noticed_without_a_signal() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let moved = standard(&upstream).replace("/public/{*rest}", "/moved/{*rest}");
+    std::fs::write(gateway.file(), &moved).expect("a file");
+    eventually("the new route", || {
+        (gateway.exchange(get("/moved/x", &[])).status == 200).then_some(())
+    });
+    assert_eq!(gateway.metric(RELOADED), 1.0);
+}
+
+#[test]
+fn file_that_was_replaced_by_renaming_is_noticed() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let moved = standard(&upstream).replace("/public/{*rest}", "/moved0/{*rest}");
+    for number in 0..2 {
+        let beside = gateway.directory().join("gateway.yaml.new");
+        let text = moved.replace("/moved0/", &format!("/moved{number}/"));
+        std::fs::write(&beside, text).expect("a file");
+        std::fs::rename(&beside, gateway.file()).expect("a file");
+        eventually("the new route", || {
+            let path = format!("/moved{number}/x");
+            (gateway.exchange(get(&path, &[])).status == 200).then_some(())
+        });
+    }
+}
+
+#[test]
+fn changed_key_file_is_noticed_without_a_signal() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let old = token(json!({}));
+    assert_eq!(gateway.get_as("/orders/7", &old).status, 200);
+    let pair = portcullis::issuer::signing::generate(portcullis::issuer::signing::KeyKind::P256)
+        .expect("a key pair");
+    let new = signed(&signing_key(&pair, None), "at+jwt", json!({}));
+    assert_eq!(gateway.get_as("/orders/7", &new).slug(), "token_signature");
+    std::fs::write(gateway.directory().join("issuer.pem"), &pair.public).expect("a file");
+    eventually("the new key", || (gateway.get_as("/orders/7", &new).status == 200).then_some(()));
+    // What the old key signed was verified before, and is refused now nevertheless.
+    assert_eq!(gateway.get_as("/orders/7", &old).slug(), "token_signature");
+}
+
+#[test]
+fn symbolic_link_that_was_turned_is_noticed() {
+    let upstream = Upstream::start();
+    let directory = crate::harness::gateway::directory();
+    let pair = portcullis::issuer::signing::generate(portcullis::issuer::signing::KeyKind::P256)
+        .expect("a key pair");
+    // As mounted secrets are: a link to a directory, which is replaced as a whole.
+    for (name, key) in [("one", &tokens::pair().public), ("two", &pair.public)] {
+        std::fs::create_dir(directory.path().join(name)).expect("a directory");
+        std::fs::write(directory.path().join(name).join("key.pem"), key).expect("a file");
+    }
+    let link = |to: &str| {
+        let beside = directory.path().join("new");
+        std::os::unix::fs::symlink(to, &beside).expect("a link");
+        std::fs::rename(&beside, directory.path().join("current")).expect("a link");
+    };
+    link("one");
+    let configuration = standard(&upstream).replace("issuer.pem", "current/key.pem");
+    let gateway = Gateway::start_in(directory.clone(), &configuration);
+    let new = signed(&signing_key(&pair, None), "at+jwt", json!({}));
+    assert_eq!(gateway.get_as("/orders/7", &new).slug(), "token_signature");
+    link("two");
+    eventually("the new key", || (gateway.get_as("/orders/7", &new).status == 200).then_some(()));
+}
+
+#[test]
+fn file_that_the_new_configuration_misses_is_noticed_when_it_appears() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let told = refused(&gateway, &standard(&upstream).replace("issuer.pem", "later.pem"));
+    assert!(told.contains("later.pem"), "{told}");
+    let pair = portcullis::issuer::signing::generate(portcullis::issuer::signing::KeyKind::P256)
+        .expect("a key pair");
+    let new = signed(&signing_key(&pair, None), "at+jwt", json!({}));
+    std::fs::write(gateway.directory().join("later.pem"), &pair.public).expect("a file");
+    eventually("the new key", || (gateway.get_as("/orders/7", &new).status == 200).then_some(()));
+}
+
+#[test]
+fn deleted_file_keeps_the_configuration_in_force() {
+    let upstream = Upstream::start();
+    let mut gateway = Gateway::standard(&upstream);
+    std::fs::remove_file(gateway.file()).expect("a file");
+    eventually("a refusal", || (gateway.metric(FAILED) >= 1.0).then_some(()));
+    assert_eq!(gateway.exchange(get("/public/x", &[])).status, 200);
+    assert!(gateway.is_running());
+    // And once it is back it is read again.
+    let moved = standard(&upstream).replace("/public/{*rest}", "/moved/{*rest}");
+    std::fs::write(gateway.file(), &moved).expect("a file");
+    eventually("the new route", || {
+        (gateway.exchange(get("/moved/x", &[])).status == 200).then_some(())
+    });
+}
+
+#[test]
+fn unchanged_files_are_not_reloaded() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    // Three looks at the files: time itself is the subject.
+    std::thread::sleep(portcullis::feed::watch::LOOK_EVERY * 3);
+    assert_eq!((gateway.metric(GENERATION), gateway.metric(RELOADED)), (1.0, 0.0));
+}
+
+#[test]
+fn broken_configuration_keeps_the_old_one_and_tells_every_mistake_with_its_line() {
+    let upstream = Upstream::start();
+    let mut gateway = Gateway::standard(&upstream);
+    let broken = standard(&upstream)
+        .replace("algorithms: [ES256]", "algorithms: [none]")
+        .replace("shutdown_grace: 10s", "shutdown_grace: later")
+        .replace("authenticate: [bearer]\n    require", "require");
+    let line_of = |text: &str| {
+        broken.lines().position(|line| line.contains(text)).map(|at| at + 1).expect("the line")
+    };
+    let told = refused(&gateway, &broken);
+    for (line, field) in [
+        (line_of("algorithms: [none]"), "issuers[0].algorithms"),
+        (line_of("shutdown_grace: later"), "server.shutdown_grace"),
+        (line_of("name: orders"), "routes[1]"),
+    ] {
+        let start = format!("{}:{line}: error: {field}", gateway.file().display());
+        assert!(told.contains(&start), "{start} is not in\n{told}");
+    }
+    assert_eq!((gateway.metric(GENERATION), gateway.metric(RELOADED)), (1.0, 0.0));
+    assert_eq!(gateway.exchange(get("/orders/7", &[])).slug(), "credential_absent");
+    assert_eq!(gateway.get_as("/orders/7", &token(json!({}))).status, 200);
+    assert!(gateway.is_running());
+}
+
+#[test]
+fn text_that_is_not_yaml_keeps_the_old_configuration() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    for text in ["", "{", "\t", "\0", "routes: [", "a: *b", "- - -", "!!binary x", "{{{{{{{{"] {
+        refused(&gateway, text);
+        assert_eq!(gateway.exchange(get("/public/x", &[])).status, 200, "{text:?}");
+    }
+    assert_eq!(gateway.metric(GENERATION), 1.0);
+}
+
+#[test]
+fn change_that_needs_a_restart_is_refused_and_named() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let good = standard(&upstream);
+    for (from, to, field) in [
+        ("threads: 2", "threads: 3", "server.threads"),
+        (
+            "listeners: [{ address: '127.0.0.1:0' }]",
+            "listeners: [{ address: '127.0.0.2:0' }]",
+            "listeners",
+        ),
+        (
+            "listeners: [{ address: '127.0.0.1:0' }]",
+            "listeners: [{ address: '127.0.0.1:0' }, { address: '127.0.0.2:0' }]",
+            "listeners",
+        ),
+        ("admin: { address: '127.0.0.1:0' }", "admin: { address: '127.0.0.2:0' }", "admin.address"),
+    ] {
+        let changed = good.replacen(from, to, 1).replace("/public/{*rest}", "/moved/{*rest}");
+        assert_ne!(changed, good);
+        let told = refused(&gateway, &changed);
+        assert!(told.contains(field) && told.contains("Restart"), "{told}");
+        // All or nothing: the rest of the change is not in force either.
+        assert_eq!(gateway.exchange(get("/public/x", &[])).status, 200);
+        assert_eq!(gateway.exchange(get("/moved/x", &[])).slug(), "route_unknown");
+    }
+    assert_eq!(gateway.metric(GENERATION), 1.0);
+}
+
+#[test]
+fn generation_increases_with_every_configuration() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    assert_eq!(gateway.metric(GENERATION), 1.0);
+    for round in 1..4 {
+        reload(&gateway, &format!("{}# {round}\n", standard(&upstream)));
+        assert_eq!(gateway.metric(GENERATION), f64::from(round + 1));
+        assert_eq!(gateway.metric(RELOADED), f64::from(round));
+    }
+}
+
+#[test]
+fn verified_token_is_still_in_the_cache_after_an_unrelated_change() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let token = token(json!({}));
+    assert_eq!(gateway.get_as("/orders/7", &token).status, 200);
+    reload(&gateway, &standard(&upstream).replace("/public/{*rest}", "/moved/{*rest}"));
+    let misses = gateway.metric(CACHE_MISSES);
+    let hits = gateway.metric(CACHE_HITS);
+    assert_eq!(gateway.get_as("/orders/7", &token).status, 200);
+    assert_eq!(gateway.metric(CACHE_MISSES), misses, "it was verified again");
+    assert_eq!(gateway.metric(CACHE_HITS), hits + 1.0);
+}
+
+#[test]
+fn verified_token_is_refused_once_its_audience_is_no_longer_accepted() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let token = token(json!({}));
+    let mut connection = Connection::open(gateway.address());
+    let request = get("/orders/7", &[("Authorization", &bearer(&token))]);
+    assert_eq!(connection.exchange(&request).status, 200);
+    let accepted = format!("audiences: [{}]", tokens::AUDIENCE);
+    reload(&gateway, &standard(&upstream).replace(&accepted, "audiences: [billing-api]"));
+    let answer = connection.exchange(&request);
+    assert_eq!((answer.status, answer.slug().as_str()), (401, "token_audience"));
+}
+
+#[test]
+fn verified_token_is_refused_once_its_issuer_is_gone() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let token = token(json!({}));
+    assert_eq!(gateway.get_as("/whoami", &token).status, 200);
+    reload(&gateway, &standard(&upstream).replace(tokens::ISSUER, "https://other.test"));
+    let answer = gateway.get_as("/whoami", &token);
+    assert_eq!((answer.status, answer.slug().as_str()), (401, "token_issuer"));
+}
+
+#[test]
+fn verified_token_is_measured_by_the_new_rules_of_its_route() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let token = token(json!({}));
+    assert_eq!(gateway.get_as("/orders/7", &token).status, 200);
+    reload(&gateway, &standard(&upstream).replace("[orders:read]", "[orders:write]"));
+    let answer = gateway.get_as("/orders/7", &token);
+    assert_eq!((answer.status, answer.slug().as_str()), (403, "scope_missing"));
+}
+
+#[test]
+fn changed_identity_headers_are_stripped_and_set_at_once() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let token = bearer(&token(json!({"email": "a@example.test"})));
+    let spoofed = |name| get("/orders/7", &[("Authorization", &*token), (name, "mallory")]);
+    assert_eq!(gateway.exchange(spoofed("X-Auth-Email")).status, 200);
+    assert_eq!(upstream.last().values("x-auth-email"), ["a@example.test"]);
+    reload(&gateway, &standard(&upstream).replace("X-Auth-Email", "X-Auth-Mail"));
+    assert_eq!(gateway.exchange(spoofed("X-Auth-Mail")).status, 200);
+    assert_eq!(upstream.last().values("x-auth-mail"), ["a@example.test"]);
+}
+
+#[test]
+fn changed_limits_hold_for_the_next_request_on_an_open_connection() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let mut connection = Connection::open(gateway.address());
+    let large = get("/public/x", &[("X", &"a".repeat(2000))]);
+    assert_eq!(connection.exchange(&large).status, 200);
+    reload(&gateway, &(standard(&upstream) + "limits: { header_bytes: 1KiB }\n"));
+    // The head of the next request may be awaited with the limits of before.
+    let mut second = Connection::open(gateway.address());
+    assert_eq!(second.exchange(get("/public/x", &[])).status, 200);
+    assert_eq!(second.exchange(&large).slug(), "headers_too_large");
+}
+
+#[test]
+fn storm_of_reloads_loses_no_request() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let token = bearer(&token(json!({})));
+    let stop = AtomicBool::new(false);
+    let served = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut connection = Connection::open(gateway.address());
+                while !stop.load(Ordering::Relaxed) {
+                    let answer =
+                        connection.exchange(get("/orders/7", &[("Authorization", &token)]));
+                    assert_eq!((answer.status, answer.body.as_str()), (200, "from behind!"));
+                    let fresh = client::exchange(gateway.address(), get("/public/x", &[]));
+                    assert_eq!(fresh.status, 200);
+                    served.fetch_add(2, Ordering::Relaxed);
+                }
+            });
+        }
+        for round in 0..50 {
+            let text = format!("{}# round {round}\n", standard(&upstream));
+            std::fs::write(gateway.file(), text).expect("a file");
+            gateway.signal("HUP");
+        }
+        let begun = std::time::Instant::now();
+        let enough = || gateway.metric(RELOADED) >= 2.0 && served.load(Ordering::Relaxed) >= 200;
+        while !enough() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(served.load(Ordering::Relaxed) >= 200, "{served:?} requests");
+    assert!(gateway.metric(RELOADED) >= 2.0);
+    assert_eq!(upstream.received().len(), served.load(Ordering::Relaxed));
+}
+
+#[test]
+fn reloads_do_not_pile_up_memory_or_files() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let files = || std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).expect("files").count();
+    reload(&gateway, &format!("{}# first\n", standard(&upstream)));
+    let before = files();
+    for round in 0..10 {
+        reload(&gateway, &format!("{}# {round}\n", standard(&upstream)));
+    }
+    // The admin connection that asks for the metrics comes and goes.
+    eventually("no more open files than before", || (files() <= before + 1).then_some(()));
+}

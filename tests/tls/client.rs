@@ -1,0 +1,232 @@
+//! Clients that speak TLS: HTTP/1.1 by hand, HTTP/2 through a library that does as it is told.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, SupportedProtocolVersion};
+use tokio::runtime::Runtime;
+
+use super::NAME;
+use crate::harness::PATIENCE;
+use crate::harness::certificates::Authority;
+use crate::harness::client::{Answer, get};
+
+/// The versions of TLS that a modern client offers.
+pub(super) const VERSIONS: [&SupportedProtocolVersion; 2] =
+    [&rustls::version::TLS12, &rustls::version::TLS13];
+
+/// A client's settings: whom it trusts, and what it offers.
+pub(super) fn settings(
+    authority: &Authority,
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+) -> Arc<ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from(authority.der())).expect("an authority");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    // Each handshake is to show what the gateway does now.
+    config.resumption = rustls::client::Resumption::disabled();
+    Arc::new(config)
+}
+
+/// A TLS connection, and what travels on it.
+pub(super) type Tls = rustls::StreamOwned<ClientConnection, TcpStream>;
+
+/// Connects and shakes hands.
+pub(super) fn connect(address: SocketAddr, settings: Arc<ClientConfig>) -> std::io::Result<Tls> {
+    let tcp = TcpStream::connect(address)?;
+    shake(tcp, settings)
+}
+
+/// Shakes hands on a connection.
+pub(super) fn shake(mut tcp: TcpStream, settings: Arc<ClientConfig>) -> std::io::Result<Tls> {
+    tcp.set_read_timeout(Some(PATIENCE))?;
+    tcp.set_nodelay(true)?;
+    let name = ServerName::try_from(NAME).expect("a name");
+    let mut tls = ClientConnection::new(settings, name).map_err(std::io::Error::other)?;
+    while tls.is_handshaking() {
+        tls.complete_io(&mut tcp)?;
+    }
+    Ok(rustls::StreamOwned::new(tls, tcp))
+}
+
+/// Sends one HTTP/1.1 request after which the connection ends, and reads its answer.
+pub(super) fn exchange1(stream: &mut Tls, request: &str) -> Answer {
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut bytes = Vec::new();
+    // Ended in order or not: what came is what counts.
+    let _ = stream.read_to_end(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").expect("an answer");
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+    let fields = lines.filter_map(|line| line.split_once(": "));
+    Answer {
+        status: status.expect("a status"),
+        fields: fields.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect(),
+        body: body.to_owned(),
+    }
+}
+
+/// A `GET` after which the connection ends.
+pub(super) fn get_once(path: &str, fields: &[(&str, &str)]) -> String {
+    let fields = [fields, &[("Connection", "close")]].concat();
+    get(path, &fields)
+}
+
+/// An HTTP/2 connection.
+pub(super) struct Http2 {
+    runtime: Runtime,
+    sender: h2::client::SendRequest<Bytes>,
+    /// Ends with the connection.
+    connection: tokio::task::JoinHandle<Result<(), h2::Error>>,
+}
+
+impl Http2 {
+    pub(super) fn connect(address: SocketAddr, authority: &Authority) -> Self {
+        Self::connect_with(address, settings(authority, &VERSIONS, &["h2"]))
+    }
+
+    pub(super) fn connect_with(address: SocketAddr, settings: Arc<ClientConfig>) -> Self {
+        Self::over(TcpStream::connect(address).expect("the gateway accepts"), settings)
+    }
+
+    /// Shakes hands on a connection.
+    pub(super) fn over(tcp: TcpStream, settings: Arc<ClientConfig>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (sender, connection) = runtime.block_on(async {
+            tcp.set_nonblocking(true).expect("a socket");
+            let tcp = tokio::net::TcpStream::from_std(tcp).expect("a socket");
+            tcp.set_nodelay(true).expect("no delay");
+            let name = ServerName::try_from(NAME).expect("a name");
+            let connector = tokio_rustls::TlsConnector::from(settings);
+            let stream = connector.connect(name, tcp).await.expect("a handshake");
+            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+            h2::client::handshake(stream).await.expect("HTTP/2")
+        });
+        let connection = runtime.spawn(connection);
+        Self { runtime, sender, connection }
+    }
+
+    /// Sends a request without a body.
+    pub(super) fn exchange(&self, request: Request<()>) -> Answer {
+        self.try_exchange(request, None, None).expect("an answer")
+    }
+
+    /// Gets a path.
+    pub(super) fn get(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.exchange(request("GET", path, fields))
+    }
+
+    /// Sends a request with a body and trailers.
+    pub(super) fn try_exchange(
+        &self,
+        request: Request<()>,
+        body: Option<Vec<u8>>,
+        trailers: Option<HeaderMap>,
+    ) -> Result<Answer, h2::Error> {
+        let exchange = exchange2(self.sender.clone(), request, body, trailers);
+        self.runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, exchange).await.expect("an answer in time")
+        })
+    }
+
+    /// Sends requests without waiting for one another, and returns their answers in order.
+    pub(super) fn exchange_all(&self, requests: Vec<Request<()>>) -> Vec<Answer> {
+        let waiting = self.start_all(requests);
+        waiting.into_iter().map(|answer| answer()).collect()
+    }
+
+    /// Sends requests; each of what it returns waits for the answer to one.
+    pub(super) fn start_all(
+        &self,
+        requests: Vec<Request<()>>,
+    ) -> Vec<impl FnOnce() -> Answer + use<>> {
+        let tasks: Vec<_> = requests
+            .into_iter()
+            .map(|request| self.runtime.spawn(exchange2(self.sender.clone(), request, None, None)))
+            .collect();
+        tasks
+            .into_iter()
+            .map(|task| {
+                let runtime = self.runtime.handle().clone();
+                move || runtime.block_on(task).expect("a task").expect("an answer")
+            })
+            .collect()
+    }
+
+    /// Opens a stream and resets it at once.
+    pub(super) fn open_and_reset(&self, request: Request<()>) -> Result<(), h2::Error> {
+        let sender = self.sender.clone();
+        self.runtime.block_on(async {
+            let mut sender = sender.ready().await?;
+            let (answer, mut stream) = sender.send_request(request, false)?;
+            stream.send_reset(h2::Reason::CANCEL);
+            drop(answer);
+            Ok(())
+        })
+    }
+
+    /// Waits until the gateway has ended the connection. Returns whether it has.
+    pub(super) fn is_ended_within(&mut self, within: std::time::Duration) -> bool {
+        let ended = &mut self.connection;
+        self.runtime.block_on(async { tokio::time::timeout(within, ended).await.is_ok() })
+    }
+}
+
+async fn exchange2(
+    sender: h2::client::SendRequest<Bytes>,
+    request: Request<()>,
+    body: Option<Vec<u8>>,
+    trailers: Option<HeaderMap>,
+) -> Result<Answer, h2::Error> {
+    let mut sender = sender.ready().await?;
+    let ends = body.is_none() && trailers.is_none();
+    let (answer, mut stream) = sender.send_request(request, ends)?;
+    // A gateway that does not want the rest says so in its answer.
+    if let Some(body) = body {
+        let _ = stream.send_data(body.into(), trailers.is_none());
+    }
+    if let Some(trailers) = trailers {
+        let _ = stream.send_trailers(trailers);
+    }
+    let answer = answer.await?;
+    let fields = answer.headers().iter().map(|(name, value)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    });
+    let (status, fields) = (answer.status().as_u16(), fields.collect());
+    let mut stream = answer.into_body();
+    let mut body = Vec::new();
+    while let Some(piece) = stream.data().await {
+        let piece = piece?;
+        let _ = stream.flow_control().release_capacity(piece.len());
+        body.extend_from_slice(&piece);
+    }
+    Ok(Answer { status, fields, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// A request to the gateway.
+pub(super) fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Request<()> {
+    let mut request = Request::builder()
+        .method(method)
+        .version(http::Version::HTTP_2)
+        .uri(format!("https://{NAME}{path}"));
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    request.body(()).expect("a request")
+}
