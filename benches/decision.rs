@@ -1,2 +1,196 @@
 //! The decision alone, without a socket: what the gate costs per request.
-fn main() {}
+//!
+//! `make bench-decision` runs them all; `make bench-decision ARGS=strip` those with this name.
+
+use std::hint::black_box;
+use std::path::Path;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::{HeaderMap, HeaderValue, Method, header};
+use portcullis::clock;
+use portcullis::config::{Configuration, Sources};
+use portcullis::gate::request::Request;
+use portcullis::gate::time::UnixTime;
+use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
+use serde_json::{Value, json};
+
+/// As many tokens as are minted before a measurement begins.
+const BATCH: usize = 512;
+
+/// A configuration, and tokens that it accepts.
+struct Bench {
+    configuration: Configuration,
+    signing: SigningKey,
+    now: UnixTime,
+}
+
+impl Bench {
+    /// One issuer with a key of this kind, `routes` public routes and one that takes its tokens,
+    /// and this much memory for tokens.
+    fn new(kind: KeyKind, algorithm: &str, routes: usize, token_cache: &str) -> Self {
+        let pair = generate(kind).expect("a key pair");
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("issuer.pem"), &pair.public).expect("a file");
+        let mut text = format!(
+            "listeners: [{{ address: 127.0.0.1:8080 }}]
+token_cache: {{ size: {token_cache} }}
+upstreams: {{ behind: {{ peers: [127.0.0.1:9001] }} }}
+issuers:
+  - name: bench
+    issuer: https://issuer.test
+    audiences: [orders-api]
+    algorithms: [{algorithm}]
+    keys: {{ public_key_file: issuer.pem }}
+routes:
+  - name: orders
+    match: {{ path: '/orders/{{*rest}}' }}
+    upstream: behind
+    authenticate: [bearer]
+    require: {{ scopes: [orders:read], any_role: [clerk] }}
+"
+        );
+        for number in 0..routes {
+            text.push_str(&format!(
+                "  - {{ name: r{number}, match: {{ path: '/r{number}/{{id}}' }}, upstream: behind, \
+                 public: true }}\n"
+            ));
+        }
+        Self {
+            configuration: compile(directory.path(), text),
+            signing: SigningKey::from_file(pair.private.as_bytes(), None).expect("a signing key"),
+            now: clock::now(),
+        }
+    }
+
+    /// The headers of a browser, with a token that no other call gives.
+    fn headers_with_token(&self) -> HeaderMap {
+        let Value::Object(claims) = json!({
+            "iss": "https://issuer.test",
+            "aud": "orders-api",
+            "sub": "alice",
+            "iat": self.now.as_seconds(),
+            "exp": self.now.plus(3600).as_seconds(),
+            "jti": format!("{:032x}", fastrand::u128(..)),
+            "scope": "orders:read orders:write",
+            "roles": ["clerk"],
+        }) else {
+            unreachable!("an object")
+        };
+        let token = self.signing.sign("at+jwt", &claims).expect("a token");
+        let mut headers = typical_headers();
+        let value = HeaderValue::try_from(format!("Bearer {token}")).expect("a value");
+        headers.insert(header::AUTHORIZATION, value);
+        headers
+    }
+
+    /// Decides once; the request must be permitted, or the measurement would be of something else.
+    fn permit(&self, target: &str, headers: &HeaderMap) {
+        let method = Method::GET;
+        let request = Request { method: &method, authority: "api.test", target, headers };
+        let verdict = self.configuration.gate.decide(black_box(&request), self.now);
+        assert!(black_box(verdict).outcome.is_ok(), "not permitted");
+    }
+}
+
+fn compile(directory: &Path, text: String) -> Configuration {
+    let sources = Sources { environment: &|_| None, previous: None };
+    let compiled = Configuration::compile(&directory.join("gateway.yaml"), text, &sources);
+    compiled.unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// What a browser sends with a request of a script.
+fn typical_headers() -> HeaderMap {
+    let fields = [
+        ("host", "api.test"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        ("accept", "application/json"),
+        ("accept-language", "en-GB,en;q=0.8,de;q=0.5"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("content-type", "application/json"),
+        ("origin", "https://app.test"),
+        ("referer", "https://app.test/orders"),
+        ("cookie", "theme=dark; consent=1"),
+        ("sec-fetch-dest", "empty"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-site", "same-site"),
+        ("x-request-id", "0197b0f2-6c1e-7b3a-9f55-3f1f6a1f5f00"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        ("cache-control", "no-cache"),
+    ];
+    fields
+        .into_iter()
+        .map(|(name, value)| {
+            (name.parse::<http::HeaderName>().expect("a name"), HeaderValue::from_static(value))
+        })
+        .collect()
+}
+
+/// Finding a route that asks for nothing: the floor under every decision.
+fn public_route(criterion: &mut Criterion) {
+    let bench = Bench::new(KeyKind::P256, "ES256", 10, "64MiB");
+    let headers = typical_headers();
+    criterion.bench_function("public route", |b| b.iter(|| bench.permit("/r7/1", &headers)));
+}
+
+/// A token that was seen before: what nearly every authenticated request costs. The algorithm
+/// should make no difference.
+fn token_seen_before(criterion: &mut Criterion) {
+    for (kind, algorithm) in [(KeyKind::P256, "ES256"), (KeyKind::Rsa, "RS256")] {
+        let bench = Bench::new(kind, algorithm, 10, "64MiB");
+        let headers = bench.headers_with_token();
+        bench.permit("/orders/7", &headers);
+        criterion.bench_function(&format!("token seen before, {algorithm}"), |b| {
+            b.iter(|| bench.permit("/orders/7", &headers));
+        });
+    }
+}
+
+/// A token that is new each time: the signature is verified, which is nearly all of it. No token
+/// fits into the cache, so that a batch can go round and round.
+fn new_token_each_time(criterion: &mut Criterion) {
+    for (kind, algorithm) in [(KeyKind::P256, "ES256"), (KeyKind::Rsa, "RS256")] {
+        let bench = Bench::new(kind, algorithm, 10, "1B");
+        let batch: Vec<_> = (0..BATCH).map(|_| bench.headers_with_token()).collect();
+        let mut tokens = batch.iter().cycle();
+        criterion.bench_function(&format!("new token, {algorithm}"), |b| {
+            b.iter(|| bench.permit("/orders/7", tokens.next().expect("a cycle has no end")));
+        });
+        let counters = bench.configuration.gate.verifier.counters();
+        assert_eq!(counters.hits(), 0, "a token was found in the cache");
+    }
+}
+
+/// The same decision among few routes and among many: the number of routes should hardly count.
+fn many_routes(criterion: &mut Criterion) {
+    for routes in [10, 10_000] {
+        let bench = Bench::new(KeyKind::P256, "ES256", routes, "64MiB");
+        let headers = typical_headers();
+        criterion.bench_function(&format!("among {routes} routes"), |b| {
+            b.iter(|| bench.permit("/r7/1", &headers));
+        });
+    }
+}
+
+/// Asking of each header of a request whether it pretends to be the gateway's: paid by every
+/// request, public ones too.
+fn strip(criterion: &mut Criterion) {
+    let bench = Bench::new(KeyKind::P256, "ES256", 10, "64MiB");
+    let headers = typical_headers();
+    let owned = &bench.configuration.gate.owned;
+    criterion.bench_function("strip, 15 headers", |b| {
+        b.iter(|| {
+            let spoofed = |name: &&http::HeaderName| owned.contains(black_box(name.as_str()));
+            assert_eq!(headers.keys().filter(spoofed).count(), 0);
+        });
+    });
+}
+
+criterion_group!(
+    decision,
+    public_route,
+    token_seen_before,
+    new_token_each_time,
+    many_routes,
+    strip
+);
+criterion_main!(decision);
