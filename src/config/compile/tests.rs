@@ -166,7 +166,7 @@ fn ten_thousand_routes_load_within_seconds_and_each_is_found() {
     let begun = Instant::now();
     let configuration = compile(&text).expect("compiles");
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(5), "it took {took:?}");
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
     let (method, headers) = (http::Method::GET, http::HeaderMap::new());
     for number in 0..10_000 {
         let (authority, target) = (format!("h{}.example", number % 100), format!("/r{number}/7"));
