@@ -142,15 +142,15 @@ impl Document {
             original = match segment {
                 Segment::Key(key) => original.key(key),
                 Segment::Index(index) => {
-                    let mut left = *index;
-                    let mut at = 0;
-                    loop {
-                        match (self.pruned.contains(&original.index(at)), left) {
-                            (true, _) => {}
-                            (false, 0) => break,
-                            (false, _) => left -= 1,
+                    // Items taken out stand in order, so each one before it moves it on by one.
+                    let mut at = *index;
+                    let first = original.index(0);
+                    for pruned in self.pruned.range(first..) {
+                        match pruned.0.strip_prefix(original.0.as_slice()) {
+                            Some([Segment::Index(pruned)]) if *pruned <= at => at += 1,
+                            Some([Segment::Index(pruned), ..]) if *pruned <= at => {}
+                            Some(_) | None => break,
                         }
-                        at += 1;
                     }
                     original.index(at)
                 }
