@@ -1,6 +1,7 @@
 //! The last good copy of an issuer's keys on disk, for a cold start while the issuer is away.
 
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -70,7 +71,10 @@ impl Shelf {
         std::fs::create_dir_all(&self.directory)?;
         let file = self.file(issuer);
         let beside = file.with_extension("json.new");
-        let mut out = std::fs::File::create(&beside)?;
+        // The owner's only: whoever could write there could bring in keys, and the URL may hold a
+        // password.
+        let mut options = std::fs::OpenOptions::new();
+        let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         out.write_all(&serde_json::to_vec(&copy)?)?;
         out.sync_all()?;
         std::fs::rename(beside, file)
