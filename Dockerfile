@@ -39,7 +39,8 @@ COPY --from=builder /build/target/release/portcullis /usr/local/bin/portcullis
 
 USER 10001:10001
 WORKDIR /etc/portcullis
-# Last-good key sets and the like: losing it costs nothing but a fetch.
+# The embedded store: who loses it loses revocations.
+ENV PORTCULLIS_DATA_DIRECTORY=/var/lib/portcullis
 VOLUME /var/lib/portcullis
 EXPOSE 8080 9901
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \

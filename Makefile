@@ -1,7 +1,7 @@
 # Each target is one script; this file only names them. ARGS goes to the script:
 #   make bench ARGS=--quick        make test ARGS='--test tests lifecycle'
 
-.PHONY: help run test lint bench bench-decision build clean
+.PHONY: help run run-fleet test lint bench bench-revocation bench-decision build clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
@@ -9,14 +9,20 @@ help: ## print this list
 run: ## start a gateway with a small upstream behind it, and print commands to try
 	@scripts/run.sh
 
+run-fleet: ## start two gateways that share a Redis, and print commands to try
+	@scripts/run.sh fleet
+
 test: ## run every test
 	@scripts/test.sh $(ARGS)
 
 lint: ## check format, lints, documentation and dependencies
 	@scripts/lint.sh
 
-bench: ## measure the gateway beside nginx, HAProxy and Envoy (about ten minutes)
+bench: ## measure the gateway beside nginx, HAProxy and Envoy, and its revocations (half an hour)
 	@scripts/bench.sh $(ARGS)
+
+bench-revocation: ## measure the second alone: cost, propagation, start with a long list
+	@scripts/bench.sh revocation $(ARGS)
 
 bench-decision: ## measure one decision inside the process
 	@scripts/install.sh build

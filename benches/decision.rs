@@ -4,13 +4,15 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method, header};
 use portcullis::clock;
 use portcullis::config::{Configuration, Sources};
 use portcullis::gate::request::Request;
-use portcullis::gate::time::UnixTime;
+use portcullis::gate::revocation::{Entry, ListWriter, Scope};
+use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
 use serde_json::{Value, json};
 
@@ -21,7 +23,8 @@ const BATCH: usize = 512;
 struct Bench {
     configuration: Configuration,
     signing: SigningKey,
-    now: UnixTime,
+    moment: Moment,
+    revocations: ListWriter,
 }
 
 impl Bench {
@@ -55,10 +58,15 @@ routes:
                  public: true }}\n"
             ));
         }
+        let configuration = compile(directory.path(), text);
+        let revocations = configuration.gate.revocations.writer().expect("the first to ask");
+        // The benchmark's clock stands still, so that the list does not grow old.
+        revocations.contact(SteadyTime::default());
         Self {
-            configuration: compile(directory.path(), text),
+            configuration,
+            revocations,
             signing: SigningKey::from_file(pair.private.as_bytes(), None).expect("a signing key"),
-            now: clock::now(),
+            moment: Moment { wall: clock::now(), steady: SteadyTime::default() },
         }
     }
 
@@ -68,8 +76,8 @@ routes:
             "iss": "https://issuer.test",
             "aud": "orders-api",
             "sub": "alice",
-            "iat": self.now.as_seconds(),
-            "exp": self.now.plus(3600).as_seconds(),
+            "iat": self.moment.wall.as_seconds(),
+            "exp": self.moment.wall.plus(3600).as_seconds(),
             "jti": format!("{:032x}", fastrand::u128(..)),
             "scope": "orders:read orders:write",
             "roles": ["clerk"],
@@ -87,7 +95,7 @@ routes:
     fn permit(&self, target: &str, headers: &HeaderMap) {
         let method = Method::GET;
         let request = Request { method: &method, authority: "api.test", target, headers };
-        let verdict = self.configuration.gate.decide(black_box(&request), self.now);
+        let verdict = self.configuration.gate.decide(black_box(&request), self.moment);
         assert!(black_box(verdict).outcome.is_ok(), "not permitted");
     }
 }
@@ -171,6 +179,68 @@ fn many_routes(criterion: &mut Criterion) {
     }
 }
 
+/// A token that was seen before, while many others were revoked and while none were. As long as
+/// nothing new is revoked, nothing is looked up; after each revocation everything is, once for each
+/// token. Each token is used once between two revocations, so that each use pays.
+fn many_revocations(criterion: &mut Criterion) {
+    for entries in [0, 1_000_000] {
+        let bench = Bench::new(KeyKind::P256, "ES256", 10, "64MiB");
+        revoke_others(&bench, entries);
+        let batch: Vec<_> = (0..BATCH).map(|_| bench.headers_with_token()).collect();
+        let decide_all = || batch.iter().for_each(|headers| bench.permit("/orders/7", headers));
+        let new = Entry { scope: token_scope(u64::MAX), ..entry(&bench, Scope::Everything) };
+        for (what, is_changed) in [("unchanged", false), ("changed before each", true)] {
+            criterion.bench_function(&format!("{entries} revocations, {what}"), |b| {
+                b.iter_custom(|iterations| {
+                    decide_all();
+                    let mut spent = Duration::ZERO;
+                    let whole = iterations.div_ceil(BATCH as u64);
+                    for _ in 0..whole {
+                        if is_changed {
+                            bench.revocations.apply(&new, bench.moment.wall);
+                        }
+                        let begun = Instant::now();
+                        decide_all();
+                        spent += begun.elapsed();
+                    }
+                    spent.mul_f64(iterations as f64 / (whole * BATCH as u64) as f64)
+                });
+            });
+        }
+    }
+}
+
+/// Revokes `entries` tokens that nobody has, and by every kind of scope whoever has none of the
+/// batch, so that all of them are looked for.
+fn revoke_others(bench: &Bench, entries: u64) {
+    let other = || -> Box<str> { "other".into() };
+    for scope in [
+        Scope::Session(other()),
+        Scope::Subject { issuer: None, subject: other() },
+        Scope::Client(other()),
+        Scope::Key { issuer: None, id: other() },
+        Scope::Issuer(other()),
+        Scope::Everything,
+    ] {
+        bench.revocations.apply(&entry(bench, scope), bench.moment.wall);
+    }
+    for number in 0..entries {
+        bench.revocations.apply(&entry(bench, token_scope(number)), bench.moment.wall);
+    }
+    // The list counts at leisure; what is left of that would disturb the measurement.
+    bench.revocations.prune();
+}
+
+/// A live entry that cuts off what was issued in 1970.
+fn entry(bench: &Bench, scope: Scope) -> Entry {
+    let expires = bench.moment.wall.plus(24 * 3600);
+    Entry { scope, cut_off: UnixTime::from_seconds(0), expires }
+}
+
+fn token_scope(number: u64) -> Scope {
+    Scope::Token { issuer: "https://issuer.test".into(), id: format!("{number:032x}").into() }
+}
+
 /// Asking of each header of a request whether it pretends to be the gateway's: paid by every
 /// request, public ones too.
 fn strip(criterion: &mut Criterion) {
@@ -191,6 +261,7 @@ criterion_group!(
     token_seen_before,
     new_token_each_time,
     many_routes,
+    many_revocations,
     strip
 );
 criterion_main!(decision);

@@ -10,25 +10,30 @@ CARGO_DENY_VERSION=0.20.2
 
 # Each line: the task, the program that must be found, the Debian packages that bring it.
 NEEDS='
-build  cc            gcc libc6-dev
-build  cmake         cmake
-build  make          make
-run    curl          curl
-test   curl          curl
-test   python3       python3
-test   python3-venv  python3-venv
-test   nghttp        nghttp2-client
-lint   git           git
-bench  wrk           wrk
-bench  nginx         nginx-light
-bench  haproxy       haproxy
-bench  openssl       openssl
-bench  taskset       util-linux
-bench  python3       python3
-bench  python3-venv  python3-venv
+build  cc              gcc libc6-dev
+build  cmake           cmake
+build  make            make
+run    curl            curl
+test   curl            curl
+test   python3         python3
+test   python3-venv    python3-venv
+test   nghttp          nghttp2-client
+fleet  redis-server    redis-server
+test   redis-server    redis-server
+test   redis-cli       redis-tools
+test   redis-sentinel  redis-sentinel
+lint   git             git
+bench  wrk             wrk
+bench  nginx           nginx-light
+bench  haproxy         haproxy
+bench  openssl         openssl
+bench  redis-server    redis-server
+bench  taskset         util-linux
+bench  python3         python3
+bench  python3-venv    python3-venv
 '
 # Packages whose daemon Debian starts; we want the program only.
-DAEMONS='nginx-light:nginx haproxy:haproxy'
+DAEMONS='nginx-light:nginx haproxy:haproxy redis-server:redis-server redis-sentinel:redis-sentinel'
 
 # Debian keeps daemons in sbin, which an ordinary user's path may lack.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

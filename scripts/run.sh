@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # `make run`: a gateway with a small upstream behind it, until Ctrl-C, and commands to try it with.
+# `make run-fleet` (scripts/run.sh fleet): two gateways that share a Redis.
 #
 # With PORTCULLIS_RUN_CHECK=1 it runs those very commands instead, and fails if one of them does
 # not do what is printed beside it.
@@ -11,9 +12,14 @@ PROGRAM=${CARGO_TARGET_DIR:-target}/debug/portcullis
 GATEWAY=127.0.0.1:8080
 ADMIN=127.0.0.1:9901
 ECHO=127.0.0.1:9001
+# What the gateways of a fleet have instead; the Redis is nobody else's.
+FLEET_GATEWAYS=(127.0.0.1:8081 127.0.0.1:8082)
+FLEET_ADMINS=(127.0.0.1:9911 127.0.0.1:9912)
+FLEET_REDIS=127.0.0.1:6399
 READY_TIMEOUT_S=30
 STOP_TIMEOUT_S=10
 
+MODE=${1:-single} # single or fleet
 CHECK=${PORTCULLIS_RUN_CHECK:-}
 # The check must reach this machine's own ports, whatever proxy the environment names.
 export no_proxy=127.0.0.1
@@ -35,6 +41,31 @@ commands() {
         "curl -i http://$GATEWAY/public/hello"
     "$1" 'Every decision is counted' - 'slug="scope_missing"' \
         "curl -s http://$ADMIN/metrics | grep portcullis_decisions_total"
+    "$1" 'Cut alice off, now; what she holds is of no more use' - 'confirmed on 1 of 1 gateways' \
+        "$PROGRAM revoke --subject alice --reason 'lost her laptop' --wait 2s"
+    "$1" 'The same token' 401 token_revoked \
+        "curl -i -H \"Authorization: Bearer \$TOKEN\" http://$GATEWAY/orders/7"
+}
+
+# The same for a fleet.
+fleet_commands() {
+    local gateway
+    "$1" 'Make a token that may read orders' - '' \
+        "TOKEN=\$($PROGRAM token --key data/dev-private.pem --issuer https://dev.example --audience orders-api --subject user-42 --scope orders:read)"
+    for gateway in "${FLEET_GATEWAYS[@]}"; do
+        "$1" "It opens ${gateway#*:}" 200 user-42 \
+            "curl -i -H \"Authorization: Bearer \$TOKEN\" http://$gateway/orders/7"
+    done
+    "$1" 'Cut user-42 off, and wait until every gateway has it' - 'confirmed on 2 of 2 gateways' \
+        "$PROGRAM revoke --config data/gateway-1.yaml --subject user-42 --wait 2s"
+    for gateway in "${FLEET_GATEWAYS[@]}"; do
+        "$1" "It is of no more use on ${gateway#*:}" 401 token_revoked \
+            "curl -i -H \"Authorization: Bearer \$TOKEN\" http://$gateway/orders/7"
+    done
+    "$1" 'Who follows the log, and how far' - gateway-2 \
+        "$PROGRAM gateways --config data/gateway-2.yaml"
+    "$1" 'Who is cut off' - user-42 \
+        "$PROGRAM revocations list --config data/gateway-2.yaml"
 }
 
 main() {
@@ -43,26 +74,42 @@ main() {
     trap 'exit 143' TERM
     trap 'exit 129' HUP
 
-    scripts/install.sh build run
+    case $MODE in
+        single) scripts/install.sh build run ;;
+        fleet) scripts/install.sh build run fleet ;;
+        *) fail "there is no mode \`$MODE\`" ;;
+    esac
     say 'building (the first time takes some minutes)'
     cargo build --locked --bin portcullis
     make_keys
 
-    local address
-    for address in "$ECHO" "$GATEWAY" "$ADMIN"; do
+    local address addresses=("$ECHO")
+    if [[ $MODE == single ]]; then
+        addresses+=("$GATEWAY" "$ADMIN")
+    else
+        addresses+=("${FLEET_GATEWAYS[@]}" "${FLEET_ADMINS[@]}" "$FLEET_REDIS")
+    fi
+    for address in "${addresses[@]}"; do
         ! answers "$address" || fail "port ${address#*:} is taken by another program: end it, or change the address in gateway.yaml and scripts/run.sh"
     done
     start echo echo --address "$ECHO"
-    start gateway serve --config gateway.yaml
-    wait_ready
+    local commands=commands what="The gateway listens on http://$GATEWAY."
+    if [[ $MODE == single ]]; then
+        start gateway serve --config gateway.yaml
+        wait_ready "$ADMIN"
+    else
+        commands=fleet_commands
+        what="Two gateways listen on http://${FLEET_GATEWAYS[0]} and http://${FLEET_GATEWAYS[1]}."
+        start_fleet
+    fi
 
     if [[ -n $CHECK ]]; then
-        commands try
+        "$commands" try
         say 'the commands do what they say'
         return
     fi
-    printf '\nThe gateway listens on http://%s. Paste these into another terminal, in this directory:\n' "$GATEWAY"
-    commands show
+    printf '\n%s Paste these into another terminal, in this directory:\n' "$what"
+    "$commands" show
     printf '\nCtrl-C stops it. What it logs follows.\n\n'
     trap 'exit 0' INT
     wait -n || true
@@ -77,22 +124,46 @@ make_keys() {
     "$PROGRAM" keys generate --algorithm ES256 --private-key "$private" --public-key "$public"
 }
 
+# A Redis that keeps nothing, and gateways that differ from gateway.yaml in where they listen and
+# what they share.
+start_fleet() {
+    local n config
+    spawn redis redis-server --bind "${FLEET_REDIS%:*}" --port "${FLEET_REDIS#*:}" --save ''
+    for n in 1 2; do
+        config=data/gateway-$n.yaml
+        sed -e "s/$GATEWAY/${FLEET_GATEWAYS[n - 1]}/" -e "s/$ADMIN/${FLEET_ADMINS[n - 1]}/" \
+            -e 's#data/dev-public#dev-public#' gateway.yaml >"$config"
+        {
+            echo "server: { name: gateway-$n }"
+            echo "store: { redis: { url: \"redis://$FLEET_REDIS\" } }"
+        } >>"$config"
+        start "gateway-$n" serve --config "$config"
+    done
+    for n in 1 2; do wait_ready "${FLEET_ADMINS[n - 1]}"; done
+}
+
 # On a terminal the children speak for themselves; a check keeps what they say for a failure.
 start() {
     local name=$1
     shift
+    spawn "$name" "$PROGRAM" "$@"
+}
+
+spawn() {
+    local name=$1
+    shift
     if [[ -n $CHECK ]]; then
         mkdir -p data
-        "$PROGRAM" "$@" >"data/run-$name.log" 2>&1 </dev/null &
+        "$@" >"data/run-$name.log" 2>&1 </dev/null &
     else
-        "$PROGRAM" "$@" </dev/null &
+        "$@" </dev/null &
     fi
     CHILDREN[$name]=$!
 }
 
 wait_ready() {
     local deadline=$((SECONDS + READY_TIMEOUT_S))
-    until answers "$ECHO" && [[ $(curl -s -m 2 -o /dev/null -w '%{http_code}' "http://$ADMIN/readyz") == 200 ]]; do
+    until answers "$ECHO" && [[ $(curl -s -m 2 -o /dev/null -w '%{http_code}' "http://$1/readyz") == 200 ]]; do
         fail_if_ended
         ((SECONDS < deadline)) || fail "not ready after $READY_TIMEOUT_S s"
         sleep 0.1

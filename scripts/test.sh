@@ -7,4 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/install.sh build run test
 
 cargo test --locked "$@"
-[[ $# -gt 0 ]] || PORTCULLIS_RUN_CHECK=1 scripts/run.sh
+if [[ $# -eq 0 ]]; then
+    PORTCULLIS_RUN_CHECK=1 scripts/run.sh
+    PORTCULLIS_RUN_CHECK=1 scripts/run.sh fleet
+fi

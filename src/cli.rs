@@ -1,10 +1,15 @@
 //! The command line: one file for each command.
 
+mod admin;
 mod check;
 mod echo;
+mod gateways;
 mod health;
 mod keys;
+mod revocations;
+mod revoke;
 mod serve;
+mod table;
 mod token;
 
 use std::path::PathBuf;
@@ -33,6 +38,13 @@ enum Command {
     Token(token::Mint),
     /// Run a little upstream that answers with what it received.
     Echo(echo::Echo),
+    /// Cut off a token, a session, a subject, a client, a key, an issuer or everybody, now.
+    Revoke(revoke::Revoke),
+    /// Look at who is cut off.
+    #[command(subcommand)]
+    Revocations(revocations::Revocations),
+    /// List the gateways that follow the revocation log, and how far they are.
+    Gateways(gateways::Gateways),
     /// Ask a running gateway whether it is ready.
     Health(health::Health),
 }
@@ -67,6 +79,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Keys(keys) => keys.run(),
         Command::Token(mint) => mint.run(),
         Command::Echo(echo) => echo.run(),
+        Command::Revoke(revoke) => revoke.run(),
+        Command::Revocations(revocations) => revocations.run(),
+        Command::Gateways(gateways) => gateways.run(),
         Command::Health(health) => health.run(),
     };
     match done {

@@ -19,14 +19,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
-use zeroize::Zeroizing;
-
 use crate::gate::Gate;
 use crate::gate::framing::HeadLimits;
 use crate::gate::issuer::Issuer;
 use crate::gate::keys::{Algorithm, KeyCell};
 use crate::gate::route::RouteMatch;
+use crate::secret::Secret;
+use crate::store::settings::StoreSettings;
+use ipnet::IpNet;
 
 pub use problem::{FieldPath, Problem, Problems, Severity};
 pub use upstream::{Upstream, UpstreamSettings};
@@ -58,6 +58,12 @@ pub struct Configuration {
     pub realm: Box<str>,
     /// Where things that can be lost without harm are kept.
     pub data_directory: PathBuf,
+    /// What must outlive the process, and where.
+    pub store: StoreSettings,
+    /// How the revocation log is followed and written.
+    pub revocation: Revocation,
+    /// The file to which changes by operators are written; standard output if there is none.
+    pub audit_log: Option<PathBuf>,
     /// Issuers whose keys are fetched.
     pub key_feeds: Vec<KeyFeed>,
     /// Every file that was read; a change to one of them is a change to the configuration.
@@ -86,9 +92,31 @@ pub struct Admin {
     pub token: Option<Secret>,
 }
 
+/// How the revocation log is followed and written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// How old the list may grow before it is too old to say.
+    pub max_staleness: Duration,
+    /// How many live entries there may be.
+    pub entries_max: u64,
+    /// What happens to a revocation while the store cannot be reached.
+    pub unreachable: WhenUnreachable,
+}
+
+/// What happens to a revocation while the store cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenUnreachable {
+    /// It is refused.
+    Refuse,
+    /// This gateway applies it and delivers it later.
+    AcceptLocally,
+}
+
 /// The process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
+    /// The name by which other gateways and people know this one.
+    pub name: Box<str>,
     /// Threads that serve requests.
     pub threads: usize,
     /// How long requests in flight may take to finish once the process is told to stop.
@@ -182,27 +210,6 @@ pub struct JwksUrl {
     pub timeout: Duration,
     /// Certificate authorities (PEM) to trust instead of the system's.
     pub ca_pem: Option<Vec<u8>>,
-}
-
-/// Bytes that are not to be shown and are wiped when dropped.
-#[derive(Clone)]
-pub struct Secret(Arc<Zeroizing<Vec<u8>>>);
-
-impl Secret {
-    fn new(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(Zeroizing::new(bytes)))
-    }
-
-    /// The bytes themselves.
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[redacted]")
-    }
 }
 
 /// What a configuration can be compiled from: the file's directory and the environment.

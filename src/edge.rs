@@ -6,11 +6,13 @@
 //!
 //! The connection reads each HTTP/1 head itself, within a deadline and byte for byte, and hands it
 //! to Pingora only once its framing is beyond doubt. Pingora then calls the gatekeeper, which asks
-//! the gate, and forwards.
+//! the gate, and forwards. What is forwarded is given up if its principal lapses meanwhile.
 
 mod answer;
+mod attended;
 mod client;
 mod connection;
+mod context;
 pub mod drain;
 mod forward;
 mod gatekeeper;
@@ -19,6 +21,7 @@ pub mod listener;
 pub mod published;
 mod record;
 mod response;
+mod streams;
 mod trace;
 mod unread;
 mod upstream;

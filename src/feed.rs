@@ -4,4 +4,5 @@ pub mod fetch;
 pub mod jwks;
 pub mod last_good;
 pub mod resolver;
+pub mod revocations;
 pub mod watch;

@@ -19,6 +19,7 @@ pub mod path;
 pub mod policy;
 pub mod principal;
 pub mod request;
+pub mod revocation;
 pub mod route;
 pub mod time;
 pub mod token;
@@ -32,10 +33,11 @@ use forward::OwnedNames;
 use issuer::{Issuer, Issuers};
 use path::CanonicalPath;
 use policy::{Authenticate, Permit, Policy};
-use principal::Principal;
+use principal::{Authentic, Principal};
 use request::Request;
+use revocation::RevocationList;
 use route::{Route, RouteTable};
-use time::UnixTime;
+use time::Moment;
 use verifier::{CacheResult, Refusal, Verification, Verifier};
 
 /// The compiled, immutable decision of one configuration.
@@ -49,6 +51,8 @@ pub struct Gate {
     pub owned: OwnedNames,
     /// The verifier, shared by all configurations of the process.
     pub verifier: Arc<Verifier>,
+    /// Who has been cut off, shared by all configurations of the process.
+    pub revocations: Arc<RevocationList>,
 }
 
 /// The `kid` of a key that no issuer was known to have; `None` for a token that names none.
@@ -66,8 +70,8 @@ pub struct Verdict<'g> {
     pub cache: Option<CacheResult>,
     /// The issuer that the credential names, if it is one of ours.
     pub issuer: Option<Arc<Issuer>>,
-    /// Who asked, if that was established, permitted or not.
-    pub principal: Option<Principal>,
+    /// Who asked, if that was verified: admitted or not, permitted or not.
+    pub authentic: Option<Arc<Authentic>>,
     /// The key that was looked for and not found; fetching the issuer's keys anew may help.
     pub key_wanted: Option<WantedKey>,
     /// The answer.
@@ -76,13 +80,13 @@ pub struct Verdict<'g> {
 
 impl Gate {
     /// Decides on one request at the time `now`.
-    pub fn decide(&self, request: &Request<'_>, now: UnixTime) -> Verdict<'_> {
+    pub fn decide(&self, request: &Request<'_>, now: Moment) -> Verdict<'_> {
         let mut verdict = Verdict {
             route: None,
             carrier: None,
             cache: None,
             issuer: None,
-            principal: None,
+            authentic: None,
             key_wanted: None,
             outcome: Err(Slug::Internal.into()),
         };
@@ -93,7 +97,7 @@ impl Gate {
     fn climb<'g>(
         &'g self,
         request: &Request<'_>,
-        now: UnixTime,
+        now: Moment,
         verdict: &mut Verdict<'g>,
     ) -> Result<Permit, Denial> {
         let host = request::host_of(request.authority).ok_or(Slug::HostMissing)?;
@@ -115,7 +119,7 @@ impl Gate {
         &self,
         rule: &Authenticate,
         request: &Request<'_>,
-        now: UnixTime,
+        now: Moment,
         verdict: &mut Verdict<'_>,
     ) -> Result<Permit, Denial> {
         for carrier in &rule.carriers {
@@ -128,8 +132,8 @@ impl Gate {
             })?;
             if let Some(credential) = found {
                 verdict.carrier = Some(*carrier);
-                let principal = self.establish(credential, rule, now, verdict)?;
-                verdict.principal = Some(principal.clone());
+                let list_age_max_ms = rule.when_stale.age_max_ms(request.method);
+                let principal = self.establish(credential, rule, list_age_max_ms, now, verdict)?;
                 return rule.requirement.authorize(principal);
             }
         }
@@ -140,12 +144,13 @@ impl Gate {
         &self,
         credential: Credential<'_>,
         rule: &Authenticate,
-        now: UnixTime,
+        list_age_max_ms: u64,
+        now: Moment,
         verdict: &mut Verdict<'_>,
     ) -> Result<Principal, Denial> {
         let Credential::Bearer(token) = credential;
         let Verification { issuer, cache, result } =
-            self.verifier.verify(token, &self.issuers, &rule.issuers, now);
+            self.verifier.verify(token, &self.issuers, &rule.issuers, now.wall);
         verdict.issuer = issuer;
         verdict.cache = Some(cache);
         let authentic = result.map_err(|refusal| match refusal {
@@ -155,7 +160,8 @@ impl Gate {
                 Slug::TokenKeyUnknown
             }
         })?;
-        Ok(Principal::admit(authentic, now)?)
+        verdict.authentic = Some(authentic.clone());
+        Ok(Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?)
     }
 }
 

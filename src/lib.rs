@@ -25,4 +25,6 @@ pub mod edge;
 pub mod feed;
 pub mod gate;
 pub mod issuer;
+pub mod secret;
+pub mod store;
 pub mod telemetry;

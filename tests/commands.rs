@@ -7,8 +7,9 @@ mod keys;
 mod program;
 mod token;
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use crate::harness::gateway::PROGRAM;
 
@@ -31,6 +32,10 @@ pub(crate) fn run_with(directory: &Path, arguments: &[&str], environment: &[(&st
         .envs(environment.iter().copied())
         .output()
         .expect("the program runs");
+    ran(&output)
+}
+
+fn ran(output: &Output) -> Ran {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ran {
         // A signal has no code.
@@ -40,11 +45,22 @@ pub(crate) fn run_with(directory: &Path, arguments: &[&str], environment: &[(&st
     }
 }
 
+/// The same, with this on standard input.
+pub(crate) fn run_fed(directory: &Path, arguments: &[&str], input: &str) -> Ran {
+    let mut command = program(directory, arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    // A program that does not want it is noticed by what it does.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    ran(&child.wait_with_output().expect("the end"))
+}
+
 /// The program, about to be run, without what this machine's environment would tell it.
 fn program(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.current_dir(directory).args(arguments).stdin(Stdio::null());
     command.env_remove("PORTCULLIS_CONFIG").env_remove("PORTCULLIS_LOG");
+    command.env_remove("PORTCULLIS_ADMIN_TOKEN_FILE").env_remove("USER");
     for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         command.env_remove(name);
     }

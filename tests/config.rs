@@ -5,9 +5,11 @@ mod files;
 mod future;
 mod issuers;
 mod mistakes;
+mod revocation;
 mod routes;
 mod secrets;
 mod shipped;
+mod store;
 mod structure;
 mod values;
 

@@ -6,6 +6,7 @@ mod claims;
 mod credential;
 mod key;
 mod requirement;
+mod revocation;
 mod time;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,10 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use portcullis::config::{Configuration, Sources};
+use portcullis::gate::denial::Slug;
 use portcullis::gate::request::Request;
-use portcullis::gate::time::UnixTime;
+use portcullis::gate::revocation::ListWriter;
+use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::gate::verifier::CacheResult;
 use portcullis::issuer::signing::{KeyKind, KeyPairPem, generate};
 use serde_json::{Value, json};
@@ -30,6 +33,9 @@ use crate::harness::tokens::{AUDIENCE, ISSUER, bearer, pair};
 
 /// The time at which requests arrive unless a test says otherwise.
 const NOW: i64 = 1_800_000_000;
+
+/// When requests arrive on the clock that nobody can set.
+const STEADY: SteadyTime = SteadyTime::from_millis(100_000);
 
 /// The default `clock_skew`.
 const SKEW_S: i64 = 30;
@@ -43,6 +49,8 @@ const ONE_ROUTE: &str = "routes: [{name: orders, match: {path: '/orders/{*rest}'
 struct Gatehouse {
     configuration: Configuration,
     files: TempDir,
+    /// Who may cut off; the list has been in contact at `STEADY`.
+    revocations: ListWriter,
 }
 
 /// What the gate says to one request.
@@ -56,12 +64,20 @@ struct Said {
 impl Gatehouse {
     /// Compiles `issuers`, `routes` and whatever else `text` holds, with these files beside it.
     fn compile(text: &str, files: &[(&str, &str)]) -> Self {
+        let gatehouse = Self::compile_unloaded(text, files);
+        gatehouse.revocations.contact(STEADY);
+        gatehouse
+    }
+
+    /// The same, but the revocation list was never loaded.
+    fn compile_unloaded(text: &str, files: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         for (name, contents) in files {
             std::fs::write(directory.path().join(name), contents).expect("a file");
         }
         let configuration = compile(directory.path().join("gateway.yaml"), text, None);
-        Self { configuration, files: directory }
+        let revocations = configuration.gate.revocations.writer().expect("the first to ask");
+        Self { configuration, files: directory, revocations }
     }
 
     /// One issuer (ES256, from a PEM file) and a route that authenticates, with more fields each.
@@ -71,22 +87,25 @@ impl Gatehouse {
 
     /// The same after a reload with another text.
     fn reload(self, text: &str) -> Self {
-        let Self { configuration, files } = self;
+        let Self { configuration, files, revocations } = self;
         let file = files.path().join("gateway.yaml");
-        Self { configuration: compile(file, text, Some(&configuration)), files }
+        Self { configuration: compile(file, text, Some(&configuration)), files, revocations }
+    }
+
+    fn decide(&self, path: &str, authorization: &[&str], now: i64) -> Said {
+        let now = Moment { wall: UnixTime::from_seconds(now), steady: STEADY };
+        self.decide_at(&Method::GET, path, authorization, now)
     }
 
     /// The one way to ask: everything else here ends up in it.
-    fn decide(&self, path: &str, authorization: &[&str], now: i64) -> Said {
+    fn decide_at(&self, method: &Method, path: &str, authorization: &[&str], now: Moment) -> Said {
         let mut headers = HeaderMap::new();
         for value in authorization {
             let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header value");
             headers.append(AUTHORIZATION, value);
         }
-        let method = Method::GET;
-        let request =
-            Request { method: &method, authority: "api.test", target: path, headers: &headers };
-        let verdict = self.configuration.gate.decide(&request, UnixTime::from_seconds(now));
+        let request = Request { method, authority: "api.test", target: path, headers: &headers };
+        let verdict = self.configuration.gate.decide(&request, now);
         let (slug, subject) = match &verdict.outcome {
             Ok(permit) => (
                 PERMITTED,
@@ -274,8 +293,9 @@ fn every_slug_of_a_token_is_within_reach() {
         ("token_critical", token_with(json!({"crit": ["exp"]}), json!({}))),
     ];
     let named: BTreeMap<_, _> = tokens.iter().map(|(slug, _)| (*slug, ())).collect();
-    for slug in portcullis::gate::denial::Slug::ALL {
-        let is_of_a_token = slug.as_str().starts_with("token_");
+    for slug in Slug::ALL {
+        // That one is about whom it was issued to, not about the token: see `revocation`.
+        let is_of_a_token = slug.as_str().starts_with("token_") && slug != Slug::TokenRevoked;
         assert_eq!(is_of_a_token, named.contains_key(slug.as_str()), "{}", slug.as_str());
     }
     gate.holds(tokens.map(|(slug, token)| (slug, token, slug)));

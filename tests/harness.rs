@@ -2,8 +2,10 @@
 
 pub(crate) mod certificates;
 pub(crate) mod client;
+pub(crate) mod fleet;
 pub(crate) mod gateway;
 pub(crate) mod jwks;
+pub(crate) mod redis;
 pub(crate) mod script;
 pub(crate) mod tokens;
 pub(crate) mod upstream;

@@ -5,6 +5,7 @@ mod counting;
 mod dashboard;
 mod exposition;
 mod log;
+mod revocation;
 
 use std::sync::Arc;
 

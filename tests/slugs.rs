@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::harness::PATIENCE;
 use crate::harness::client::{Answer, Connection, get, request};
+use crate::harness::fleet;
 use crate::harness::gateway::Gateway;
 use crate::harness::jwks::jwk;
 use crate::harness::tokens::{self, AUDIENCE, ISSUER, bearer, forged, pair, signed, signing_key};
@@ -27,7 +28,16 @@ struct Row {
     /// Labels of the metric, members of the log line.
     route: &'static str,
     carrier: &'static str,
+    place: Place,
     sent: Sent,
+}
+
+/// Which gateway of a scene is asked.
+#[derive(Clone, Copy)]
+enum Place {
+    Usual,
+    /// The one that never got to know who was cut off.
+    Ignorant,
 }
 
 enum Sent {
@@ -59,7 +69,8 @@ impl Row {
         sent: Sent,
     ) -> Self {
         let [route, carrier] = labels;
-        Self { slug, status, outcome: "denied", challenge, field: None, route, carrier, sent }
+        let (outcome, field, place) = ("denied", None, Place::Usual);
+        Self { slug, status, outcome, challenge, field, route, carrier, place, sent }
     }
 
     /// A token that is refused with 401.
@@ -165,6 +176,7 @@ fn rows() -> Vec<Row> {
             "token_critical",
             forged(r#"{"alg":"ES256","crit":["b64"]}"#, &json!(tokens::claims()).to_string(), b"a"),
         ),
+        Row::token("token_revoked", good(json!({"sid": REVOKED}))),
         Row::forbidden("scope_missing", Some(INSUFFICIENT_SCOPE), json!({"scope": "orders:read"})),
         Row::forbidden("role_missing", None, json!({"roles": ["guest"]})),
         Row::forbidden("claim_mismatch", None, json!({"tenant": "initech"})),
@@ -172,6 +184,14 @@ fn rows() -> Vec<Row> {
             status: 503,
             challenge: None,
             ..Row::token("keys_unavailable", of_the_unreachable())
+        }
+        .unavailable()
+        .with_field("retry-after", "5"),
+        Row {
+            status: 503,
+            challenge: None,
+            place: Place::Ignorant,
+            ..Row::token("revocation_stale", good(json!({})))
         }
         .unavailable()
         .with_field("retry-after", "5"),
@@ -191,6 +211,9 @@ fn rows() -> Vec<Row> {
     ]
 }
 
+/// The session that is cut off when a scene begins.
+const REVOKED: &str = "a-session-that-was-revoked";
+
 /// A token that the standard key signed under this id.
 fn with_key(id: &str, claims: Value) -> String {
     let mut all = json!({"scope": "orders:read orders:list", "tenant": "acme"});
@@ -204,9 +227,10 @@ fn of_the_unreachable() -> String {
     with_key("one", json!({"iss": "https://unreachable.test"}))
 }
 
-/// A gateway on which every slug can be provoked.
+/// Gateways on which every slug can be provoked.
 struct Scene {
     gateway: Gateway,
+    ignorant: Gateway,
     _upstreams: [Upstream; 2],
 }
 
@@ -221,8 +245,28 @@ impl Scene {
         let jwks = json!({"keys": [jwk(pair(), "one"), jwk(&other, "two")]}).to_string();
         std::fs::write(directory.path().join("jwks.json"), jwks).expect("a file");
         let directory: Arc<TempDir> = Arc::new(directory);
-        let gateway = Gateway::start_in(directory, &configuration(&behind, &silent));
-        Self { gateway, _upstreams: [behind, silent] }
+        let configuration = configuration(&behind, &silent);
+        // Nobody listens there.
+        let store = "store: { redis: { url: 'redis://127.0.0.1:1' } }\n";
+        let ignorant = format!("{store}{configuration}");
+        let mut ignorant = Gateway::spawn_in(directory.clone(), &ignorant);
+        ignorant.wait_until_bound();
+        let gateway = Gateway::start_in(directory, &configuration);
+        let answer = fleet::post(&gateway, &json!({"scope": "session", "session": REVOKED}));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        Self { gateway, ignorant, _upstreams: [behind, silent] }
+    }
+
+    /// The gateway on which a row is provoked.
+    fn gateway_for(&self, row: &Row) -> &Gateway {
+        match row.place {
+            Place::Usual => &self.gateway,
+            Place::Ignorant => &self.ignorant,
+        }
+    }
+
+    fn connect_for(&self, row: &Row) -> Connection {
+        Connection::open(self.gateway_for(row).address())
     }
 
     fn connect(&self) -> Connection {
@@ -230,8 +274,8 @@ impl Scene {
     }
 
     /// The value of each series of `portcullis_decisions_total`.
-    fn decisions(&self) -> BTreeMap<String, f64> {
-        let text = self.gateway.metrics();
+    fn decisions(&self, row: &Row) -> BTreeMap<String, f64> {
+        let text = self.gateway_for(row).metrics();
         let series = text.lines().filter(|line| line.starts_with("portcullis_decisions_total{"));
         series
             .map(|line| {
@@ -307,12 +351,12 @@ fn observed() -> &'static [Observed] {
     OBSERVED.get_or_init(|| {
         let scene = Scene::start();
         let observe = |row: Row| {
-            let before = scene.decisions();
-            let answer = scene.connect().exchange(row.bytes(&[], ""));
+            let before = scene.decisions(&row);
+            let answer = scene.connect_for(&row).exchange(row.bytes(&[], ""));
             let id = answer.json()["request_id"].clone();
             // A request is counted before it is logged.
-            let line = scene.gateway.logged(|line| line["request_id"] == id);
-            let counted = scene.decisions().into_iter().filter_map(|(series, value)| {
+            let line = scene.gateway_for(&row).logged(|line| line["request_id"] == id);
+            let counted = scene.decisions(&row).into_iter().filter_map(|(series, value)| {
                 let change = value - before.get(&series).copied().unwrap_or_default();
                 (change != 0.0).then_some((series, change))
             });
@@ -400,7 +444,7 @@ fn denial_is_counted_once_and_under_its_labels() {
 
 /// Provokes a row with these bytes, then asks for something else on the same connection.
 fn assert_stays_open(scene: &Scene, row: &Row, bytes: String) {
-    let mut connection = scene.connect();
+    let mut connection = scene.connect_for(row);
     assert_eq!(connection.exchange(bytes).slug(), row.slug);
     connection.send(get("/public/next", &[]));
     let next = connection.answer().unwrap_or_else(|| panic!("{}: it was closed", row.slug));
@@ -440,7 +484,7 @@ fn connection_that_ends_with_a_failed_upstream_is_announced_to_end() {
     let scene = Scene::start();
     for row in rows().iter().filter(|row| row.is_about_the_upstream()) {
         for body in ["", "hello"] {
-            let mut connection = scene.connect();
+            let mut connection = scene.connect_for(row);
             let answer = connection.exchange(row.bytes(&[], body));
             assert_eq!(answer.slug(), row.slug);
             connection.send(get("/public/next", &[]));
@@ -455,7 +499,7 @@ fn connection_that_ends_with_a_failed_upstream_is_announced_to_end() {
 fn denial_in_doubt_about_the_framing_closes_the_connection() {
     let scene = Scene::start();
     for row in rows().iter().filter(|row| !row.is_sound()) {
-        let mut connection = scene.connect();
+        let mut connection = scene.connect_for(row);
         connection.send(row.bytes(&[], ""));
         assert_eq!(connection.answer().expect("an answer").slug(), row.slug);
         // What follows is never taken for a request.
@@ -470,7 +514,8 @@ fn denial_of_a_head_request_has_no_body() {
     for row in rows().iter().filter(|row| row.takes_any_body() && row.status != 405) {
         let get = row.bytes(&[("Connection", "close")], "");
         let head = get.replacen("GET ", "HEAD ", 1);
-        let mut stream = TcpStream::connect(scene.gateway.address()).expect("the gateway accepts");
+        let address = scene.gateway_for(row).address();
+        let mut stream = TcpStream::connect(address).expect("the gateway accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.write_all(head.as_bytes()).expect("it is sent");
         let mut answer = String::new();
@@ -490,7 +535,7 @@ const NAVIGATION: [(&str, &str); 2] =
 fn browser_that_navigates_gets_a_small_page() {
     let scene = Scene::start();
     for row in rows().iter().filter(|row| row.is_sound()) {
-        let answer = scene.connect().exchange(row.bytes(&NAVIGATION, ""));
+        let answer = scene.connect_for(row).exchange(row.bytes(&NAVIGATION, ""));
         assert_eq!(answer.status, row.status);
         assert_eq!(answer.field("content-type"), Some("text/html; charset=utf-8"), "{}", row.slug);
         assert!(answer.body.starts_with("<!doctype html>"), "{}", answer.body);
@@ -502,7 +547,7 @@ fn browser_that_navigates_gets_a_small_page() {
 fn page_carries_what_the_problem_details_carry_beside_the_body() {
     let scene = Scene::start();
     for row in rows().iter().filter(|row| row.is_sound()) {
-        let answer = scene.connect().exchange(row.bytes(&NAVIGATION, ""));
+        let answer = scene.connect_for(row).exchange(row.bytes(&NAVIGATION, ""));
         assert_eq!(answer.field("www-authenticate"), row.challenge, "{}", row.slug);
         assert_eq!(answer.field("cache-control"), Some("no-store"), "{}", row.slug);
     }

@@ -59,10 +59,12 @@ class Children:
         return child
 
     def kill(self, child):
-        """Kills outright: nothing here has state to save, and polite draining takes minutes."""
+        """Kills outright: nothing here has state to save, and polite draining takes minutes.
+        Who was killed before stays so."""
         child.kill()
         child.wait()
-        self.running.remove(child)
+        if child in self.running:
+            self.running.remove(child)
 
 
 # Taken before the harness pins itself.
@@ -138,22 +140,31 @@ class CpuClock:
         The scheduler's nanoseconds are exact, but a thread that ended takes its count along;
         the kernel's coarse total keeps it, so the two must agree within their precision.
         """
-        now = _thread_nanoseconds(self.pid)
-        exact = sum(ns - self.threads.get(thread, 0) for thread, ns in now.items()) / 1e3
+        exact = sum(self.elapsed_by_thread_us().values())
         coarse = (_process_ticks(self.pid) - self.ticks) * 1e6 / TICKS_PER_SECOND
         if exact < 0.97 * coarse - 3e6 / TICKS_PER_SECOND:
             raise NotReady("threads ended during the measurement; their CPU time is lost")
         return exact
 
+    def elapsed_by_thread_us(self):
+        """The same by the names of threads, those of one name together."""
+        found = {}
+        for thread, (name, ns) in _thread_nanoseconds(self.pid).items():
+            _, before = self.threads.get(thread, (name, 0))
+            found[name] = found.get(name, 0) + (ns - before) / 1e3
+        return found
+
 
 def _thread_nanoseconds(pid):
+    """Thread id -> (name, nanoseconds on a core)."""
     found = {}
     for thread in os.listdir(f"/proc/{pid}/task"):
+        task = Path(f"/proc/{pid}/task/{thread}")
         try:
-            text = Path(f"/proc/{pid}/task/{thread}/schedstat").read_text()
+            name, text = (task / "comm").read_text(), (task / "schedstat").read_text()
         except FileNotFoundError:  # ended between the listing and the reading
             continue
-        found[thread] = int(text.split()[0])
+        found[thread] = (name.strip(), int(text.split()[0]))
     return found
 
 
@@ -162,6 +173,11 @@ def _process_ticks(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     user, system = fields[11], fields[12]
     return int(user) + int(system)
+
+
+def cpu_since_start_us(pid):
+    """Microseconds of CPU time a process has used in all, those of threads that ended too."""
+    return _process_ticks(pid) * 1e6 / TICKS_PER_SECOND
 
 
 def resident_bytes(pid):

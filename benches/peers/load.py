@@ -14,19 +14,35 @@ class LoadError(Exception):
     """The load generator failed, or its requests did."""
 
 
-def load(bench, port, path, seconds, token=None, single_use=None):
-    """Drives 127.0.0.1:`port` for `seconds` and returns wrk's summary.
+def load(bench, port, path, seconds, single_use=None, **what):
+    """Drives 127.0.0.1:`port` for `seconds` and returns wrk's summary; see `start`."""
+    child = start(bench, port, path, seconds, single_use=single_use, core=bench.load_core, **what)
+    return finish(bench, child, seconds, single_use)
 
-    `token` is sent with each request; `single_use` = (file, first, last) names lines of a file
-    of tokens to be sent once each.
+
+def start(
+    bench, port, path, seconds, token=None, single_use=None, in_turn=None, rate=None, core=None, name="wrk"
+):
+    """Begins to drive 127.0.0.1:`port`, as fast as it answers or at a `rate` per second.
+
+    `token` is sent with each request. `single_use` and `in_turn` = (file, first, last) name lines
+    of a file of tokens to be sent once each, and to be sent again and again.
     """
     words = [bench.tools["wrk"], "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", SCRIPT]
     if token is not None:
         words += ["-H", f"Authorization: Bearer {token}"]
     words.append(f"http://{LOCALHOST}:{port}{path}")
     if single_use is not None:
-        words += ["--", *single_use]
-    child = bench.children.start("wrk", words, core=bench.load_core)
+        words += ["--", "once", *single_use]
+    elif in_turn is not None:
+        words += ["--", "in-turn", *in_turn]
+    elif rate is not None:
+        words += ["--", "paced", rate]
+    return bench.children.start(name, words, core=core)
+
+
+def finish(bench, child, seconds, single_use=None):
+    """Waits for the end of a load of `seconds`; wrk's summary."""
     try:
         child.wait(timeout=seconds + 15)
     except subprocess.TimeoutExpired:

@@ -19,8 +19,8 @@ def two_cores():
     return usable[1], usable[0]
 
 
-def core_busy_us(core):
-    """Microseconds this core has worked since boot, for anyone. Counts in ticks."""
+def core_busy_us(core=""):
+    """Microseconds this core, or all of them, have worked since boot, for anyone. Counts in ticks."""
     for line in Path("/proc/stat").read_text().splitlines():
         if line.startswith(f"cpu{core} "):
             user, nice, system, _idle, _iowait, irq, softirq = map(int, line.split()[1:8])

@@ -24,8 +24,8 @@ def measure(bench, row):
     """CPU time per request of `row`, in a process of its own: no cache outlives a round."""
     running = row.start(bench)
     try:
-        _prove(bench, row, running.port)
-        return _count(bench, row, running)
+        prove(bench, row, running.port)
+        return count(bench, row, running)
     finally:
         bench.children.kill(running.child)
 
@@ -40,7 +40,8 @@ def idle_megabytes(bench):
         bench.children.kill(running.child)
 
 
-def _prove(bench, row, port):
+def prove(bench, row, port):
+    """Sees that the proxy does what its row says."""
     if row.issuer is not None:
         proof.prove_guards(port, row.path, bench.issuers[row.issuer])
         return
@@ -49,7 +50,8 @@ def _prove(bench, row, port):
         proof.prove_strips(port, row.path)
 
 
-def _count(bench, row, running):
+def count(bench, row, running):
+    """Warms the proxy up, drives it, and counts."""
     first_load, main_load = _loads(bench, row)
     clock = CpuClock(running.child.pid)
     warm_up = load(bench, running.port, row.path, WARM_UP_S, **first_load)
@@ -66,7 +68,7 @@ def _count(bench, row, running):
     core = core_busy_us(bench.proxy_core)
     clock = CpuClock(running.child.pid)
     summary = load(bench, running.port, row.path, seconds, **main_load)
-    cpu_us = clock.elapsed_us()
+    cpu_us, threads_us = clock.elapsed_us(), clock.elapsed_by_thread_us()
     core = core_busy_us(bench.proxy_core) - core
     arrived = bench.upstream.requests() - arrived - 1  # the second question counted itself
 
@@ -78,6 +80,7 @@ def _count(bench, row, running):
         "requests_per_second": summary["requests"] * 1e6 / wall_us,
         "cpu_us": cpu_us,
         "wall_us": wall_us,
+        "threads_us": threads_us,
         # How much of its core the proxy used, and how much strangers used: below 0.9 it was
         # waiting for the load; above a few hundredths someone else disturbed its caches.
         "busy": cpu_us / wall_us,
@@ -92,11 +95,15 @@ def _loads(bench, row):
     if row.issuer is None:
         return {}, {}
     if row.single_use:
-        file, last = bench.single_use(row.issuer), tokens_needed(bench.seconds)
+        last = tokens_needed(bench.seconds)
+        file = bench.minted(row.issuer, last)
         return (
             {"single_use": (file, 1, WARM_UP_TOKENS)},
             {"single_use": (file, WARM_UP_TOKENS + 1, last)},
         )
+    if row.in_turn:
+        in_turn = {"in_turn": (bench.minted(row.issuer, row.in_turn), 1, row.in_turn)}
+        return in_turn, in_turn
     token = bench.issuers[row.issuer].token()
     return {"token": token}, {"token": token}
 

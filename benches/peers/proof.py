@@ -47,6 +47,11 @@ def prove_guards(port, path, issuer):
     _expect(port, path, "the good token again", {200}, _bearer(good), IDENTITY)
 
 
+def prove_refuses(port, path, what, token):
+    """A guarded route refuses this token."""
+    _expect(port, path, what, {401}, _bearer(token))
+
+
 def _bearer(token):
     return {"Authorization": f"Bearer {token}"}
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from subprocess import Popen
+from typing import Optional
 
 import envoy_package
 from children import LOCALHOST, free_port, wait_http, wait_listening
@@ -19,6 +20,7 @@ class Running:
 
     child: Popen
     port: int
+    admin: Optional[int] = None  # the gateway's other port
 
 
 def bare_pingora(bench):
@@ -79,8 +81,9 @@ def envoy(bench, issuer=None, cache=False):
     return _started(bench, "envoy", words, port)
 
 
-def portcullis(bench, routes=2):
-    """The gateway with `routes` routes, of which the first two are the measured ones."""
+def portcullis(bench, routes=2, **how):
+    """The gateway with `routes` routes, of which the first two are the measured ones, on the
+    proxies' core unless another is named; see `_portcullis`."""
     rsa, ec = bench.issuers["rsa"], bench.issuers["ec"]
     values = {
         "RSA_ISSUER": rsa.name,
@@ -90,7 +93,7 @@ def portcullis(bench, routes=2):
         "AUDIENCE": AUDIENCE,
         "MORE_ROUTES": "".join(_route(number) for number in range(routes - 2)),
     }
-    return _portcullis(bench, "portcullis.yaml", values, core=bench.proxy_core)
+    return _portcullis(bench, "portcullis.yaml", values, **{"core": bench.proxy_core, **how})
 
 
 def portcullis_idle(bench):
@@ -98,14 +101,15 @@ def portcullis_idle(bench):
     return _portcullis(bench, "portcullis_idle.yaml", {}, core=None)
 
 
-def _portcullis(bench, template, values, core):
+def _portcullis(bench, template, values, core, name="portcullis", more="", timeout=20):
+    """Starts a gateway that has `more` in its configuration; returns once it is ready."""
     program = bench.portcullis()
     port, admin = free_port(), free_port()
     text = filled(template, PORT=port, ADMIN=admin, UPSTREAM=bench.upstream.port, **values)
-    config = _written(bench, "gateway.yaml", text)
-    child = bench.children.start("portcullis", [program, "serve", "--config", config], core=core)
-    wait_http(child, f"http://{LOCALHOST}:{admin}/readyz")
-    return Running(child, port)
+    config = _written(bench, f"{name}.yaml", text + more)
+    child = bench.children.start(name, [program, "serve", "--config", config], core=core)
+    wait_http(child, f"http://{LOCALHOST}:{admin}/readyz", timeout)
+    return Running(child, port, admin)
 
 
 def _route(number):

@@ -41,6 +41,11 @@ def write(run, path):
     path.with_suffix(".json").write_text(json.dumps(run, indent=1) + "\n")
 
 
+def cost(result):
+    """The number that rows are compared by."""
+    return result["cpu_us_per_request"]
+
+
 def measurements(run):
     """One line a row, proxies together, however they were interleaved."""
     lines = [
@@ -61,13 +66,13 @@ def _line(run, row):
     if not rounds:
         return f"| {row.proxy} | {row.work} | not measured | | | | | |"
     costs = [one["cpu_us_per_request"] for one in rounds.values()]
-    ratio = _ratio(run, row.key, "nginx")
+    found = ratio(run, row.key, "nginx")
     cells = [
         row.proxy,
         row.work,
         f"{median(costs):.1f}",
         " ".join(f"{cost:.1f}" for cost in costs),
-        f"{ratio[0]:.2f}" if ratio else "",
+        f"{found[0]:.2f}" if found else "",
         f"{median(one['requests_per_second'] for one in rounds.values()):,.0f}",
         f"{median(one['busy'] for one in rounds.values()):.0%}",
         f"{median(one['strangers'] for one in rounds.values()):.0%}",
@@ -79,14 +84,14 @@ def targets(run):
     """Each target this harness can measure, and whether it is met."""
     lines = ["| work | target | measured | range | |", "| --- | --: | --: | --- | --- |"]
     for target in TARGETS:
-        ratio = _ratio(run, target.measured, target.peer)
+        found = ratio(run, target.measured, target.peer)
         limit = f"≤ {target.limit:.2f} ×"
-        if ratio is None:
+        if found is None:
             lines.append(f"| {target.work} | {limit} | | | not measured |")
             continue
-        middle, low, high = ratio
-        verdict = _verdict(middle <= target.limit)
-        lines.append(f"| {target.work} | {limit} | {middle:.3f} × | {low:.3f}–{high:.3f} | {verdict} |")
+        middle, low, high = found
+        word = verdict(middle <= target.limit)
+        lines.append(f"| {target.work} | {limit} | {middle:.3f} × | {low:.3f}–{high:.3f} | {word} |")
     lines.append(_memory(run))
     return "\n".join(lines)
 
@@ -96,21 +101,22 @@ def _memory(run):
     measured = run["idle_megabytes"]
     if measured is None:
         return f"| {work} | {limit} | | | not measured |"
-    return f"| {work} | {limit} | {measured:.1f} MB | | {_verdict(measured <= MEMORY_LIMIT_MB)} |"
+    return f"| {work} | {limit} | {measured:.1f} MB | | {verdict(measured <= MEMORY_LIMIT_MB)} |"
 
 
-def _verdict(met):
+def verdict(met):
+    """What stands in a table of targets."""
     return "met" if met else "**MISSED**"
 
 
-def _ratio(run, measured, peer):
+def ratio(run, measured, peer, number=cost):
     """(median, lowest, highest) of the ratios of one round each; None without a common round."""
     if measured in run["trouble"] or peer in run["trouble"]:
         return None
     ours, theirs = _rounds(run, measured), _rounds(run, peer)
     ratios = [
-        ours[number]["cpu_us_per_request"] / theirs[number]["cpu_us_per_request"]
-        for number in ours.keys() & theirs.keys()
+        number(ours[round]) / number(theirs[round])
+        for round in ours.keys() & theirs.keys()
     ]
     return (median(ratios), min(ratios), max(ratios)) if ratios else None
 

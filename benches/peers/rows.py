@@ -20,6 +20,7 @@ class Row:
     start: Callable
     issuer: Optional[str] = None  # whose tokens are sent; None: plain requests
     single_use: bool = False  # each request carries a token this process has not seen
+    in_turn: int = 0  # so many different tokens, one after another and again; 0: one token
 
     @property
     def path(self):
@@ -84,7 +85,5 @@ TARGETS = [
 ELSEWHERE = [
     "session cookie vs. the same route public",
     "warm bearer vs. Aralez' cached HS256",
-    "1,000,000 live revocations vs. none",
-    "start to ready with 1,000,000 revocations in Redis",
-    "Redis commands per request",
+    "revocations (`make bench-revocation`)",
 ]

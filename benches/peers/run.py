@@ -6,8 +6,6 @@ on shared machines requests per second say more about the neighbours than about 
 """
 
 import argparse
-import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -20,73 +18,21 @@ import machine
 import proxies
 import report
 import tokens
+from bench import ROOT, Bench, TimeUp, end_in_time, find_tools
 from children import Children, NotReady
 from load import LoadError
-from measure import idle_megabytes, measure, tokens_needed
+from measure import idle_megabytes, measure
 from proof import NotProven
 from rows import ROWS
-from upstream import Upstream
 
-ROOT = Path(__file__).resolve().parents[2]
 FULL = {"rounds": 5, "seconds": 3, "limit": 12 * 60}
 QUICK = {"rounds": 3, "seconds": 1, "limit": 4 * 60}
-NEEDED = {"wrk": "wrk", "nginx": "nginx-light", "openssl": "openssl"}
-
-
-class TimeUp(Exception):
-    """The time limit of the whole run has passed."""
-
-
-class Bench:
-    """What a measurement needs to know: where, with what, against which upstream."""
-
-    def __init__(self, options, tools, directory, children):
-        self.directory = Path(directory)
-        self.children = children
-        self.tools = tools
-        self.seconds = options.seconds
-        self.venv = ROOT / "target" / "bench-venv"
-        self.gateway = options.portcullis
-        self.proxy_core, self.load_core = machine.two_cores()
-        os.sched_setaffinity(0, {self.load_core})
-        self.issuers = {
-            "rsa": tokens.rsa_issuer(self.directory),
-            "ec": tokens.ec_issuer(self.directory),
-            "hs": tokens.shared_secret_issuer(),
-        }
-        self.lists = {}
-        self.upstream = Upstream(self)
-
-    def built(self, name):
-        """A program of this project's release build."""
-        path = ROOT / "target" / "release" / name
-        if not os.access(path, os.X_OK):
-            raise proxies.Absent(f"target/release/{name} is not built")
-        return path
-
-    def portcullis(self):
-        """The gateway to measure."""
-        if self.gateway is not None:
-            return self.gateway
-        return self.built("portcullis")
-
-    def single_use(self, issuer):
-        """A file of tokens that were not sent yet, minted when first asked for."""
-        if issuer not in self.lists:
-            path = self.directory / f"{issuer}.tokens"
-            count = tokens_needed(self.seconds)
-            print(f"bench: minting {count} {self.issuers[issuer].algorithm} tokens", file=sys.stderr)
-            tokens.mint_many(self.portcullis(), self.issuers[issuer], count, path)
-            self.lists[issuer] = path
-        return self.lists[issuer]
 
 
 def main():
     options = _options()
-    tools = _tools()
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGALRM, _time_up)
-    signal.alarm(options.limit)
+    tools = find_tools("haproxy")
+    end_in_time(options.limit)
 
     run = {
         "machine": machine.describe(),
@@ -200,24 +146,6 @@ def _options():
         if getattr(options, name) is None:
             setattr(options, name, value)
     return options
-
-
-def _tools():
-    # Debian keeps daemons in sbin, which an ordinary user's path may lack.
-    path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
-    tools = {name: shutil.which(name, path=path) for name in [*NEEDED, "haproxy"]}
-    missing = [package for name, package in NEEDED.items() if tools[name] is None]
-    if missing:
-        raise SystemExit(f"bench: nothing can be measured without: {' '.join(missing)} (Debian packages)")
-    return tools
-
-
-def _stop(*_):
-    raise SystemExit(143)
-
-
-def _time_up(*_):
-    raise TimeUp
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 //! `portcullis check`: does it compile, and who may do what?
 
-use std::io::{ErrorKind, Write};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
-use super::{ConfigFile, Failure};
+use super::{ConfigFile, Failure, table};
 use crate::config::Configuration;
 use crate::gate::credential::Carrier;
-use crate::gate::policy::{Authenticate, Policy};
+use crate::gate::policy::{Authenticate, Policy, WhenStale};
 use crate::gate::route::{HostPattern, Route, RouteMatch};
+
+const HEADER: [&str; 6] = ["ROUTE", "HOSTS", "METHODS", "PATH", "UPSTREAM", "POLICY"];
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -41,13 +43,11 @@ impl Check {
         } else {
             let public = rows.iter().filter(|row| row.public).count();
             let file = configuration.file.display();
-            format!("{}\n{file}: {} routes, {public} of them public\n", table(&rows), rows.len())
+            let cells = rows.iter().map(Row::cells).collect();
+            let table = table::lay_out(&HEADER, cells);
+            format!("{table}\n{file}: {} routes, {public} of them public\n", rows.len())
         };
-        match std::io::stdout().lock().write_all(text.as_bytes()) {
-            // Whoever reads has seen enough, as in `portcullis check | head`.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(Failure::failed),
-        }
+        table::print(&text)
     }
 }
 
@@ -91,9 +91,9 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> [&str; 6] {
+    fn cells(&self) -> Vec<String> {
         let Self { name, hosts, methods, path, policy, upstream, public: _ } = self;
-        [name, hosts, methods, path, upstream, policy]
+        [name, hosts, methods, path, upstream, policy].map(Clone::clone).into()
     }
 
     fn to_json(&self) -> serde_json::Value {
@@ -106,7 +106,7 @@ impl Row {
 }
 
 fn describe(configuration: &Configuration, rule: &Authenticate) -> String {
-    let Authenticate { carriers, issuers, requirement } = rule;
+    let Authenticate { carriers, issuers, requirement, when_stale } = rule;
     let carriers: Vec<_> = carriers.iter().map(|carrier| Carrier::as_str(*carrier)).collect();
     let issuers: Vec<_> = configuration
         .issuers()
@@ -124,26 +124,25 @@ fn describe(configuration: &Configuration, rule: &Authenticate) -> String {
         let accepted: Vec<_> = rule.accepted.iter().map(ToString::to_string).collect();
         text.push_str(&format!(", claim {} = {}", rule.path, accepted.join(" or ")));
     }
+    let staleness = u64::try_from(configuration.revocation.max_staleness.as_millis());
+    text.push_str(&in_words(*when_stale, staleness.unwrap_or(u64::MAX)));
     text
+}
+
+/// What a route does while the revocation list is too old, unless it denies.
+fn in_words(when_stale: WhenStale, staleness_ms: u64) -> String {
+    let WhenStale { safe_age_max_ms, unsafe_age_max_ms } = when_stale;
+    match (safe_age_max_ms, unsafe_age_max_ms) {
+        (u64::MAX, u64::MAX) => ", passes when revocations are stale".to_owned(),
+        (u64::MAX, _) => ", reads pass when revocations are stale".to_owned(),
+        (age, _) if age > staleness_ms => {
+            let beyond = Duration::from_millis(age - staleness_ms);
+            format!(", passes for {beyond:?} when revocations are stale")
+        }
+        (_, _) => String::new(),
+    }
 }
 
 fn or_any(text: &str) -> String {
     if text.is_empty() { "any".to_owned() } else { text.to_owned() }
-}
-
-fn table(rows: &[Row]) -> String {
-    let header = ["ROUTE", "HOSTS", "METHODS", "PATH", "UPSTREAM", "POLICY"];
-    let mut lines = vec![header];
-    lines.extend(rows.iter().map(Row::cells));
-    let widths: Vec<usize> = (0..header.len())
-        .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for line in lines {
-        let cells: Vec<_> =
-            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
 }

@@ -18,12 +18,17 @@ use crate::admin::{self, Readiness, View};
 use crate::config::{Configuration, Server};
 use crate::edge::drain::Drain;
 use crate::edge::listener::{self, Bound};
+use crate::feed::revocations::RevocationFeed;
+use crate::store;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::families::Families;
 use supervisor::Supervisor;
 
 /// How long the last lines of the access log may take to be written.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the other gateways may take to be told that this one is gone.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     install_logging();
@@ -45,6 +50,11 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let certificates = bound.iter().map(Bound::tls).collect();
 
     let edge = runtime("edge", threads)?;
+    tracing::info!("the store is {}", configuration.store);
+    let store = control.block_on(store::open(&configuration.store)).map_err(Failure::Failed)?;
+    // Nobody else has asked for it: this is the process's first configuration.
+    let writer = configuration.gate.revocations.writer();
+    let writer = writer.ok_or_else(|| Failure::failed("the revocation list has a writer"))?;
     let supervisor = Supervisor::new(
         configuration,
         certificates,
@@ -56,8 +66,15 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
 
     let readiness = Arc::new(Readiness::default());
     let drain = Drain::new();
-    let view = View { configuration: supervisor.view(), families, readiness: readiness.clone() };
     let in_force = supervisor.view();
+    let revocations = RevocationFeed::new(store, writer, in_force.clone(), families.clone());
+    let view = View {
+        configuration: in_force.clone(),
+        families,
+        readiness: readiness.clone(),
+        revocations: revocations.clone(),
+    };
+    control.spawn(revocations.clone().run());
     control.spawn(async move {
         if let Err(error) = admin::serve(admin_listener, view, std::future::pending()).await {
             tracing::error!(%error, "the admin listener failed");
@@ -68,8 +85,12 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
         listener::serve(bound, &supervisor.current(), &drain, threads).map_err(Failure::failed)?;
     }
     control.spawn(supervisor.run(hangup));
-    readiness.ready();
-    tracing::info!("ready");
+    let (loads, becomes_ready) = (revocations.clone(), readiness.clone());
+    control.spawn(async move {
+        loads.loaded().await;
+        becomes_ready.ready();
+        tracing::info!("ready");
+    });
 
     control.block_on(async {
         stop_signal().await?;
@@ -87,6 +108,8 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
                 tracing::warn!(open = drain.open(), "stopped at once");
             }
         }
+        // Else the others would wait for this one to confirm, for a minute.
+        drop(tokio::time::timeout(LEAVE_TIMEOUT, revocations.leave()).await);
         Ok(())
     })?;
     log.flush(LOG_FLUSH_TIMEOUT);

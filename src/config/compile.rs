@@ -2,8 +2,10 @@
 
 mod identity;
 mod issuers;
+mod revocation;
 mod routes;
 mod settings;
+mod store;
 mod upstreams;
 
 use std::collections::{BTreeSet, HashMap};
@@ -12,8 +14,15 @@ use std::time::Duration;
 
 use super::document::{self, Document};
 use super::problem::{FieldPath, Problem, Problems, Severity};
-use super::{Configuration, Secret, Sources, raw, values};
+use super::{Configuration, Sources, raw, values};
 use crate::gate::Gate;
+use crate::gate::revocation::RevocationList;
+use crate::secret::Secret;
+
+/// Where things are kept unless the file says otherwise, and the variable that can say so for an
+/// image.
+const DATA_DIRECTORY_DEFAULT: &str = "data";
+const DATA_DIRECTORY_VARIABLE: &str = "PORTCULLIS_DATA_DIRECTORY";
 
 /// The largest key, secret or certificate file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -34,6 +43,8 @@ pub(super) fn compile(
         files: BTreeSet::from([file.to_owned()]),
         dangerous: Vec::new(),
         previous: sources.previous,
+        data_directory: (sources.environment)(DATA_DIRECTORY_VARIABLE)
+            .unwrap_or_else(|| DATA_DIRECTORY_DEFAULT.to_owned()),
     };
     let configuration = compiler.gateway(gateway);
     let Compiler { document, problems, files, dangerous, .. } = compiler;
@@ -59,6 +70,8 @@ struct Compiler<'a> {
     files: BTreeSet<PathBuf>,
     dangerous: Vec<(String, &'static str)>,
     previous: Option<&'a Configuration>,
+    /// Where things are kept unless the file says otherwise.
+    data_directory: String,
 }
 
 impl Compiler<'_> {
@@ -73,6 +86,9 @@ impl Compiler<'_> {
             trusted_proxies,
             realm,
             data_directory,
+            store,
+            revocation,
+            audit_log,
             token_cache,
             issuers,
             upstreams,
@@ -90,9 +106,15 @@ impl Compiler<'_> {
         let asked_claims = routes::asked_claims(&routes);
         let (issuers, key_feeds) = self.issuers(issuers, identity.as_ref(), &asked_claims);
         let upstreams = self.upstreams(upstreams);
-        let (table, matches) = self.routes(routes, &issuers, &upstreams);
+        let (revocation, when_stale) = self.revocation(revocation);
+        let (table, matches) = self.routes(routes, &issuers, &upstreams, when_stale);
+        let data_directory = match data_directory {
+            Some(path) => self.path(&path),
+            None => self.path(&self.data_directory),
+        };
+        let store = self.store(store, &data_directory);
+        let audit_log = self.audit_log(audit_log);
         let verifier = self.verifier(token_cache, limits.as_ref());
-        let data_directory = self.path(data_directory.as_deref().unwrap_or("data"));
         Some(Configuration {
             file: self.document.file().to_owned(),
             gate: Gate {
@@ -100,6 +122,11 @@ impl Compiler<'_> {
                 issuers: issuers.table(),
                 owned: identity?.owned(),
                 verifier: verifier?,
+                revocations: match self.previous {
+                    // What was revoked stays so, whatever is reloaded.
+                    Some(previous) => previous.gate.revocations.clone(),
+                    None => RevocationList::new(),
+                },
             },
             matches,
             upstreams: upstreams.list,
@@ -111,6 +138,9 @@ impl Compiler<'_> {
             trusted_proxies,
             realm,
             data_directory,
+            store: store?,
+            revocation: revocation?,
+            audit_log: audit_log?,
             key_feeds,
             files: BTreeSet::new(),
             dangerous: Vec::new(),

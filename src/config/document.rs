@@ -20,7 +20,7 @@ const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 const MISTAKES_MAX: usize = 100;
 
 /// Fields whose value is not told to anybody, however wrong it is.
-const SECRETS: [&str; 2] = ["secret", "token"];
+const SECRETS: [&str; 3] = ["password", "secret", "token"];
 
 /// A parsed document.
 #[derive(Debug)]

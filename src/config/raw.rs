@@ -19,6 +19,9 @@ pub(super) struct Gateway {
     pub(super) trusted_proxies: Vec<String>,
     pub(super) realm: Option<String>,
     pub(super) data_directory: Option<String>,
+    pub(super) store: Store,
+    pub(super) revocation: Revocation,
+    pub(super) audit_log: AuditLog,
     pub(super) token_cache: TokenCache,
     pub(super) issuers: Vec<Issuer>,
     pub(super) upstreams: BTreeMap<String, Upstream>,
@@ -57,6 +60,7 @@ pub(super) struct Admin {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Server {
+    pub(super) name: Option<String>,
     pub(super) threads: Option<usize>,
     pub(super) shutdown_grace: Option<String>,
 }
@@ -81,6 +85,62 @@ pub(super) struct AccessLog {
     pub(super) subject: Option<String>,
     pub(super) subject_key_file: Option<String>,
     pub(super) query: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Store {
+    pub(super) embedded: Option<Embedded>,
+    pub(super) redis: Option<Redis>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Embedded {
+    pub(super) path: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Redis {
+    pub(super) url: Option<String>,
+    pub(super) sentinel: Option<Sentinel>,
+    pub(super) cluster: Option<Vec<String>>,
+    pub(super) username: Option<String>,
+    pub(super) password_file: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) tls: RedisTls,
+    pub(super) prefix: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Sentinel {
+    pub(super) master: Option<String>,
+    pub(super) nodes: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RedisTls {
+    pub(super) ca_file: Option<String>,
+    pub(super) certificate_file: Option<String>,
+    pub(super) key_file: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Revocation {
+    pub(super) max_staleness: Option<String>,
+    pub(super) when_stale: Option<Value>,
+    pub(super) max_entries: Option<u64>,
+    pub(super) accept_local: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AuditLog {
+    pub(super) file: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -166,6 +226,7 @@ pub(super) struct Route {
     pub(super) authenticate: Option<Vec<String>>,
     pub(super) issuers: Option<Vec<String>>,
     pub(super) require: Require,
+    pub(super) when_stale: Option<Value>,
     pub(super) forward: Forward,
     pub(super) limits: RouteLimits,
 }

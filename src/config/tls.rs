@@ -22,10 +22,7 @@ pub(super) fn server_config(
     chain_pem: &[u8],
     key_pem: &[u8],
 ) -> Result<Arc<rustls::ServerConfig>, Unusable> {
-    let chain = certificates(chain_pem).map_err(Unusable::Chain)?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| {
-        Unusable::Key(format!("the key file holds no private key in PEM ({error})"))
-    })?;
+    let (chain, key) = identity(chain_pem, key_pem)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -37,6 +34,38 @@ pub(super) fn server_config(
         })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Builds what a client needs to show who it is; whom it trusts is for others to say.
+///
+/// # Errors
+///
+/// What is wrong with the certificate chain or the key.
+pub(super) fn client_config(
+    chain_pem: &[u8],
+    key_pem: &[u8],
+) -> Result<rustls::ClientConfig, Unusable> {
+    let (chain, key) = identity(chain_pem, key_pem)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Unusable::Chain(error.to_string()))?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_client_auth_cert(chain, key)
+        .map_err(|error| {
+            Unusable::Chain(format!("certificate and key do not go together ({error})"))
+        })
+}
+
+fn identity(
+    chain_pem: &[u8],
+    key_pem: &[u8],
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Unusable> {
+    let chain = certificates(chain_pem).map_err(Unusable::Chain)?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| {
+        Unusable::Key(format!("the key file holds no private key in PEM ({error})"))
+    })?;
+    Ok((chain, key))
 }
 
 /// The certificate authorities of a PEM file, each one such that it can be trusted.

@@ -4,16 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
+use pingora::apps::{HttpPersistentSettings, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
-use pingora::proxy::HttpProxy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Reader};
+use super::attended::Attended;
 use super::drain::Drain;
-use super::gatekeeper::Gatekeeper;
 use super::head::{self, Read, Turn};
 use super::published::Current;
 use super::record;
@@ -35,7 +34,7 @@ const REQUESTS_MAX: u32 = 10_000;
 /// What every connection needs.
 #[derive(Clone)]
 pub(super) struct Door {
-    pub(super) proxy: Arc<HttpProxy<Gatekeeper>>,
+    pub(super) app: Arc<Attended>,
     pub(super) current: Current,
     pub(super) drain: Arc<Drain>,
 }
@@ -61,12 +60,13 @@ impl Door {
         };
         if let Ok(Ok(_)) = read {
             let stream = Box::new(Unread::new(preface, stream));
-            self.proxy.process_new(stream, &self.drain.shutdown_watch()).await;
+            self.app.process_new(stream, &self.drain.shutdown_watch()).await;
         }
     }
 
     async fn serve_http1(&self, mut stream: Stream, client: IpAddr) {
         let shutdown = self.drain.shutdown_watch();
+        let seat = self.app.seat();
         let mut settings: Option<HttpPersistentSettings> = None;
         let mut turn = Turn::First;
         let mut current = self.current.reader();
@@ -90,7 +90,7 @@ impl Door {
             }
             // Pingora parses what was read here as if it had read it itself.
             session.set_pipelined_prefix(bytes);
-            let Some(reusable) = self.proxy.process_new_http(session, &shutdown).await else {
+            let Some(reusable) = self.app.serve(session, &shutdown, &seat).await else {
                 return;
             };
             if self.drain.is_begun() {

@@ -1,34 +1,22 @@
 //! Between Pingora and the gate: asks for a verdict, and lets pass only what has a permit.
 
-use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Version, header};
+use http::Version;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::answer::{Answer, Reader};
 use super::client::{Client, Scheme};
-use super::published::{Current, Published};
+use super::context::Context;
+use super::published::Current;
 use super::trace::RequestId;
 use super::{forward, record, response, upstream};
-use crate::clock;
-use crate::feed::jwks::Sought;
-use crate::gate::WantedKey;
-use crate::gate::credential::Carrier;
-use crate::gate::denial::{Denial, Slug};
-use crate::gate::issuer::Issuer;
-use crate::gate::policy::Permit;
-use crate::gate::principal::Principal;
-use crate::gate::request::Request;
-use crate::gate::route::ForwardCredential;
-use crate::gate::verifier::CacheResult;
+use crate::gate::denial::Slug;
 
 /// How long a client may take to accept a piece of the answer.
 const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -48,142 +36,6 @@ pub(super) struct Gatekeeper {
 impl Gatekeeper {
     pub(super) fn new(current: Current) -> Self {
         Self { current }
-    }
-}
-
-/// What is known of one request.
-#[derive(Debug)]
-pub(super) struct Context {
-    pub(super) published: Arc<Published>,
-    pub(super) started: Instant,
-    request_id: Option<RequestId>,
-    pub(super) client: Option<Client>,
-    pub(super) decision_took: Duration,
-    pub(super) route: Option<usize>,
-    pub(super) carrier: Option<Carrier>,
-    pub(super) cache: Option<CacheResult>,
-    pub(super) issuer: Option<Arc<Issuer>>,
-    pub(super) principal: Option<Principal>,
-    pub(super) permit: Option<Permit>,
-    /// Why the request was not permitted, or could not be served although it was.
-    pub(super) denial: Option<Slug>,
-    pub(super) peer: Option<SocketAddr>,
-    pub(super) upstream_took: Option<Duration>,
-    upstream: usize,
-    credential: ForwardCredential,
-    body_bytes_max: Option<u64>,
-    body_bytes: u64,
-    tries: usize,
-    peer_chosen: Option<Instant>,
-}
-
-impl Context {
-    fn new(published: Arc<Published>) -> Self {
-        Self {
-            published,
-            started: Instant::now(),
-            request_id: None,
-            client: None,
-            decision_took: Duration::ZERO,
-            route: None,
-            carrier: None,
-            cache: None,
-            issuer: None,
-            principal: None,
-            permit: None,
-            denial: None,
-            peer: None,
-            upstream_took: None,
-            upstream: 0,
-            credential: ForwardCredential::Strip,
-            body_bytes_max: None,
-            body_bytes: 0,
-            tries: 0,
-            peer_chosen: None,
-        }
-    }
-
-    /// The request's id; empty before the request was looked at, which nothing observes.
-    pub(super) fn request_id(&self) -> &str {
-        self.request_id.as_ref().map_or("", RequestId::as_str)
-    }
-
-    /// Asks the gate; if the answer hangs on a key that may have come since, fetches and asks once
-    /// more.
-    async fn decide(&mut self, request: &RequestHeader) -> Result<Permit, Denial> {
-        // HTTP/1 heads were counted before Pingora saw them.
-        if request.headers.len() > self.published.configuration.limits.head.fields_max {
-            return Err(Slug::HeadersTooLarge.into());
-        }
-        let authority = authority_of(request).ok_or(Slug::HostMissing)?;
-        let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
-        let request = Request {
-            method: &request.method,
-            authority: &authority,
-            target,
-            headers: &request.headers,
-        };
-        let wanted = match self.ask(&request) {
-            (Err(_), Some(wanted)) => wanted,
-            (outcome, _) => return outcome,
-        };
-        let issuer = self.issuer.clone();
-        let published = self.published.clone();
-        let Some(feed) = issuer.as_ref().and_then(|issuer| published.key_feed(issuer)) else {
-            return Err(Slug::TokenKeyUnknown.into());
-        };
-        match feed.seek(&wanted.0).await {
-            Sought::Found => self.ask(&request).0,
-            Sought::Absent => Err(Slug::TokenKeyUnknown.into()),
-            Sought::Unavailable => Err(Slug::KeysUnavailable.into()),
-        }
-    }
-
-    /// One pass through the gate, timed. Also tells the key that was looked for in vain.
-    fn ask(&mut self, request: &Request<'_>) -> (Result<Permit, Denial>, Option<WantedKey>) {
-        let begun = Instant::now();
-        let published = self.published.clone();
-        let verdict = published.configuration.gate.decide(request, clock::now());
-        self.decision_took += begun.elapsed();
-        self.carrier = verdict.carrier;
-        self.cache = verdict.cache;
-        self.issuer = verdict.issuer;
-        self.principal = verdict.principal;
-        if let Some(route) = verdict.route {
-            self.route = Some(route.index);
-            self.upstream = route.upstream;
-            self.credential = route.credential;
-            self.body_bytes_max = route.body_bytes_max;
-        }
-        if let (Some(CacheResult::Miss), Some(issuer)) = (self.cache, &self.issuer) {
-            let result = match &verdict.outcome {
-                Ok(_) => "ok",
-                Err(denial) => denial.slug().as_str(),
-            };
-            let labels = [&*issuer.rules().name, result];
-            published.families.tokens_verified.with_label_values(&labels).inc();
-        }
-        (verdict.outcome, verdict.key_wanted)
-    }
-
-    fn refuse_announced_body(&self, request: &RequestHeader) -> Result<(), Denial> {
-        let Some(max) = self.body_bytes_max else { return Ok(()) };
-        let announced = request
-            .headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok())
-            .and_then(|length| length.parse::<u64>().ok());
-        match announced {
-            Some(length) if length > max => Err(Slug::BodyTooLarge.into()),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    async fn refuse(&mut self, session: &mut Session, denial: &Denial) -> Result<()> {
-        self.denial = Some(denial.slug());
-        let reader = Reader::of(&session.req_header().headers);
-        let realm = &self.published.configuration.realm;
-        Answer::new(denial, reader, self.request_id(), realm).write(session).await
     }
 }
 
@@ -217,15 +69,8 @@ impl ProxyHttp for Gatekeeper {
         context.request_id = Some(RequestId::find(headers));
         to_origin_form(session.req_header_mut())?;
         let request = session.req_header();
-        let outcome = match context.decide(request).await {
-            Ok(permit) => context.refuse_announced_body(request).map(|()| permit),
-            Err(denial) => Err(denial),
-        };
-        match outcome {
-            Ok(permit) => {
-                context.permit = Some(permit);
-                Ok(false)
-            }
+        match context.admit(request).await {
+            Ok(()) => Ok(false),
             Err(denial) => {
                 context.refuse(session, &denial).await?;
                 Ok(true)
@@ -289,12 +134,11 @@ impl ProxyHttp for Gatekeeper {
         _: bool,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        let Some(max) = context.body_bytes_max else { return Ok(()) };
-        context.body_bytes += body.as_ref().map_or(0, |body| body.len() as u64);
-        if context.body_bytes > max {
-            return Err(Error::new_down(BODY_TOO_LARGE));
+        context.bytes_in += length(body.as_ref());
+        match context.body_bytes_max {
+            Some(max) if context.bytes_in > max => Err(Error::new_down(BODY_TOO_LARGE)),
+            Some(_) | None => Ok(()),
         }
-        Ok(())
     }
 
     async fn upstream_response_filter(
@@ -313,7 +157,19 @@ impl ProxyHttp for Gatekeeper {
         if switches {
             session.set_read_timeout(None);
         }
+        context.status = Some(response.status.as_u16());
         response::clean(response, switches)
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        context: &mut Box<Context>,
+    ) -> Result<Option<Duration>> {
+        context.bytes_out += length(body.as_ref());
+        Ok(None)
     }
 
     fn fail_to_connect(
@@ -356,6 +212,8 @@ impl ProxyHttp for Gatekeeper {
         error: Option<&Error>,
         context: &mut Box<Context>,
     ) {
+        // Whatever comes now, the request ended by itself.
+        drop(context.tenure.take());
         record::served(session, error, context);
     }
 
@@ -398,28 +256,12 @@ fn slug_of(error: &Error) -> Option<Slug> {
     }
 }
 
-fn peer_of(session: &Session) -> Option<IpAddr> {
-    session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip())
+fn length(body: Option<&Bytes>) -> u64 {
+    body.map_or(0, |body| body.len() as u64)
 }
 
-/// The authority of a request; `None` unless there is exactly one.
-fn authority_of(request: &RequestHeader) -> Option<Cow<'_, str>> {
-    let mut hosts = request.headers.get_all(header::HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (None, _) => None,
-        (Some(host), None) => Some(host.to_str().ok()?),
-        (Some(_), Some(_)) => return None,
-    };
-    // RFC 9113 §8.3.1: `:authority` and `Host` must not differ.
-    let authority = match request.version {
-        Version::HTTP_2 => request.uri.authority().map(|authority| authority.as_str()),
-        _ => None,
-    };
-    match (authority, host) {
-        (Some(authority), Some(host)) if authority != host => None,
-        (Some(authority), _) => Some(authority.into()),
-        (None, host) => host.map(Into::into),
-    }
+fn peer_of(session: &Session) -> Option<IpAddr> {
+    session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip())
 }
 
 /// `GET http://host/path` becomes `GET /path`: what is matched is what is forwarded. The head was

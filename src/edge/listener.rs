@@ -15,10 +15,12 @@ use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::attended::Attended;
 use super::connection::Door;
 use super::drain::Drain;
 use super::gatekeeper::Gatekeeper;
 use super::published::Current;
+use super::streams::Streams;
 use super::wire::Wire;
 use crate::config::Listener;
 use crate::telemetry::families::Families;
@@ -97,15 +99,19 @@ pub fn serve(
         ..ServerConf::default()
     });
     let mut proxy = http_proxy(&conf, Gatekeeper::new(current.clone()));
-    let limits = current.load().configuration.limits.clone();
+    let configuration = current.load().configuration.clone();
+    let limits = &configuration.limits;
     let mut http2 = default_h2_options();
     http2.max_header_list_size(u32::try_from(limits.head.bytes_max).unwrap_or(u32::MAX));
     proxy.h2_options = Some(http2);
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(limits.keepalive_timeout);
     proxy.server_options = Some(options);
-    let proxy = Arc::new(proxy);
-    let door = Door { proxy, current: current.clone(), drain: drain.clone() };
+    let streams = Streams::new();
+    // All configurations of the process share the list.
+    tokio::spawn(streams.clone().sweep(configuration.gate.revocations.clone()));
+    let app = Arc::new(Attended::new(proxy, streams));
+    let door = Door { app, current: current.clone(), drain: drain.clone() };
     let crowd = Arc::new(Crowd::default());
     for Bound { address: _, listener, tls } in bound {
         let socket = TcpListener::from_std(listener)?;

@@ -1,90 +1,161 @@
 //! What is remembered of a request once it is answered: counters, timers and a line in the log.
 
-use std::time::Instant;
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
 
+use http::{HeaderValue, Method, Uri, header};
 use pingora::Error;
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::gatekeeper::Context;
+use super::context::Context;
 use super::published::{Published, Subjects};
 use crate::clock;
 use crate::config::QueryInLog;
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Outcome, Slug};
+use crate::gate::principal::Lapse;
 use crate::telemetry::access_log::Entry;
 
 /// The status that is logged for a client that left before it was answered, as other proxies do.
 const CLIENT_LEFT: u16 = 499;
 
+/// What is logged of a request as it was asked. Copied without its bytes.
+#[derive(Debug)]
+pub(super) struct Asked {
+    method: Method,
+    host: Option<HeaderValue>,
+    uri: Uri,
+}
+
+impl Asked {
+    /// A permitted request, whose target is a path.
+    pub(super) fn of(request: &RequestHeader) -> Self {
+        Self {
+            method: request.method.clone(),
+            host: request.headers.get(header::HOST).cloned(),
+            uri: request.uri.clone(),
+        }
+    }
+}
+
+/// What the log takes from elsewhere than the context.
+struct Exchange<'a> {
+    method: &'a str,
+    host: Cow<'a, str>,
+    target: &'a [u8],
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
 /// Records a request that Pingora served.
 pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context) {
-    let Context { published, started, .. } = context;
-    let took = started.elapsed();
     let status = match (session.response_written(), error) {
         (Some(response), _) => response.status.as_u16(),
         (None, Some(_)) => CLIENT_LEFT,
         (None, None) => 0,
     };
-    let route = context.route;
+    let took = context.started.elapsed();
+    count(context, status, took);
+    if !context.published.log.is_on() {
+        return;
+    }
+    let request = session.req_header();
+    let exchange = Exchange {
+        method: request.method.as_str(),
+        host: host_of(request.headers.get(header::HOST), &request.uri),
+        target: request.raw_path(),
+        bytes_in: session.body_bytes_read() as u64,
+        bytes_out: session.body_bytes_sent() as u64,
+    };
+    tell(context, status, took, &exchange);
+}
+
+/// Records a request that was given up because its principal lapsed.
+pub(super) fn ended(context: &Context, lapse: Lapse) {
+    // Without an answer, the status is what the request would have been refused with.
+    let status = context.status.unwrap_or(lapse.slug().status());
+    let took = context.started.elapsed();
+    context.published.families.streams_ended.with_label_values(&[lapse.as_str()]).inc();
+    count(context, status, took);
+    if !context.published.log.is_on() {
+        return;
+    }
+    let asked = context.asked.as_ref();
+    let exchange = Exchange {
+        method: asked.map_or("", |asked| asked.method.as_str()),
+        host: asked.map_or("".into(), |asked| host_of(asked.host.as_ref(), &asked.uri)),
+        target: asked
+            .and_then(|asked| asked.uri.path_and_query())
+            .map_or(b"", |target| target.as_str().as_bytes()),
+        bytes_in: context.bytes_in,
+        bytes_out: context.bytes_out,
+    };
+    tell(context, status, took, &exchange);
+}
+
+fn count(context: &Context, status: u16, took: Duration) {
+    let Context { published, route, .. } = context;
     published.handles.decided(
         &published.families,
-        route,
+        *route,
         context.carrier,
         context.cache,
         context.denial,
         context.decision_took,
     );
-    published.handles.answered(route, status, took);
+    published.handles.answered(*route, status, took);
     if let Some(took) = context.upstream_took {
-        published.handles.upstream_answered(route, took);
+        published.handles.upstream_answered(*route, took);
     }
-    if !published.log.is_on() {
-        return;
-    }
-    let request = session.req_header();
-    let principal = context.principal.as_ref();
+}
+
+fn tell(context: &Context, status: u16, took: Duration, exchange: &Exchange<'_>) {
+    let Context { published, route, .. } = context;
+    let Exchange { method, host, target, bytes_in, bytes_out } = exchange;
+    let who = context.authentic.as_ref();
     let hashed;
-    let subject = match (&published.subjects, principal) {
+    let subject = match (&published.subjects, who) {
         (_, None) | (Subjects::Omitted, _) => "",
-        (Subjects::Plain, Some(principal)) => principal.subject().as_str(),
-        (Subjects::Hashed(pseudonyms), Some(principal)) => {
-            hashed = pseudonyms.of(principal.subject().as_str());
+        (Subjects::Plain, Some(who)) => who.subject().as_str(),
+        (Subjects::Hashed(pseudonyms), Some(who)) => {
+            hashed = pseudonyms.of(who.subject().as_str());
             &hashed
         }
     };
-    let target = String::from_utf8_lossy(request.raw_path());
+    let target = String::from_utf8_lossy(target);
     let path = match published.configuration.access_log.query {
         QueryInLog::Shown => &*target,
         QueryInLog::Omitted => target.split('?').next().unwrap_or_default(),
     };
-    let host = request
-        .headers
-        .get(http::header::HOST)
-        .map(|host| String::from_utf8_lossy(host.as_bytes()))
-        .or_else(|| request.uri.authority().map(|authority| authority.as_str().into()))
-        .unwrap_or_default();
     published.log.write(&Entry {
         time: clock::wall(),
         request_id: context.request_id(),
         client: context.client.and_then(|client| client.address),
-        method: request.method.as_str(),
-        host: &host,
+        method,
+        host,
         path,
-        route: published.handles.name(route),
+        route: published.handles.name(*route),
         status,
         outcome: context.denial.map_or(Outcome::Permitted, Slug::outcome).as_str(),
         slug: context.denial.map_or("", Slug::as_str),
         carrier: context.carrier.map_or("none", Carrier::as_str),
         issuer: context.issuer.as_ref().map_or("", |issuer| &issuer.rules().name),
         subject,
-        token_id: principal.and_then(|principal| principal.token_id()).unwrap_or_default(),
+        token_id: who.and_then(|who| who.token_id()).unwrap_or_default(),
         upstream: context.peer,
-        bytes_in: session.body_bytes_read() as u64,
-        bytes_out: session.body_bytes_sent() as u64,
+        bytes_in: *bytes_in,
+        bytes_out: *bytes_out,
         duration_us: micros(took),
         decision_us: micros(context.decision_took),
         upstream_us: context.upstream_took.map(micros),
     });
+}
+
+fn host_of<'a>(host: Option<&'a HeaderValue>, uri: &'a Uri) -> Cow<'a, str> {
+    host.map(|host| String::from_utf8_lossy(host.as_bytes()))
+        .or_else(|| uri.authority().map(|authority| authority.as_str().into()))
+        .unwrap_or_default()
 }
 
 /// Records a head that was refused before Pingora saw it.
@@ -140,6 +211,6 @@ fn shown(head: &[u8]) -> (&str, &str) {
     (method, target.split('?').next().unwrap_or_default())
 }
 
-fn micros(duration: std::time::Duration) -> u64 {
+fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

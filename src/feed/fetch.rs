@@ -4,10 +4,16 @@
 use std::time::Duration;
 
 use reqwest::redirect;
-use reqwest::{Certificate, Client, StatusCode};
+use reqwest::{Certificate, Client, Method, Response};
+use serde_json::Value;
+
+pub use reqwest::StatusCode;
 
 /// The largest document that is read, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 512 * 1024;
+
+/// The largest answer of an API that is read, in bytes: a page of a thousand revocations.
+const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Why a document could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +27,20 @@ pub enum FetchError {
     /// An answer other than 200. Redirects are not followed: keys come from the configured place.
     #[error("the answer was {0}")]
     Status(StatusCode),
-    /// More than [`DOCUMENT_BYTES_MAX`].
-    #[error("the answer is larger than {DOCUMENT_BYTES_MAX} bytes")]
-    Oversized,
+    /// More than is read.
+    #[error("the answer is larger than {0} bytes")]
+    Oversized(usize),
+}
+
+/// What is asked of an API.
+#[derive(Debug)]
+pub struct Question<'q> {
+    /// Where.
+    pub url: &'q str,
+    /// The bearer token that it wants to see.
+    pub token: Option<&'q str>,
+    /// What is posted; a question without it is a `GET`.
+    pub body: Option<&'q Value>,
 }
 
 /// reqwest says little at the top and everything below.
@@ -73,17 +90,42 @@ impl Fetcher {
     ///
     /// Any [`FetchError`] but `Client`.
     pub async fn fetch(&self, url: &str) -> Result<Vec<u8>, FetchError> {
-        let mut response = self.client.get(url).send().await.map_err(FetchError::Transport)?;
+        let response = self.client.get(url).send().await.map_err(FetchError::Transport)?;
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status(response.status()));
         }
-        let mut document = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(FetchError::Transport)? {
-            if document.len() + chunk.len() > DOCUMENT_BYTES_MAX {
-                return Err(FetchError::Oversized);
-            }
-            document.extend_from_slice(&chunk);
-        }
-        Ok(document)
+        read(response, DOCUMENT_BYTES_MAX).await
     }
+
+    /// Asks an API, and returns whatever status and body it answers with.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError::Transport`] and [`FetchError::Oversized`].
+    pub async fn ask(&self, question: Question<'_>) -> Result<(StatusCode, Vec<u8>), FetchError> {
+        let Question { url, token, body } = question;
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        let mut request = self.client.request(method, url);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            let kind = ("content-type", "application/json");
+            request = request.header(kind.0, kind.1).body(body.to_string());
+        }
+        let response = request.send().await.map_err(FetchError::Transport)?;
+        let status = response.status();
+        Ok((status, read(response, ANSWER_BYTES_MAX).await?))
+    }
+}
+
+async fn read(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+    let mut document = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(FetchError::Transport)? {
+        if document.len() + chunk.len() > bytes_max {
+            return Err(FetchError::Oversized(bytes_max));
+        }
+        document.extend_from_slice(&chunk);
+    }
+    Ok(document)
 }

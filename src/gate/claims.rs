@@ -106,6 +106,24 @@ pub fn find<'a>(all: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     all.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(rest)
 }
 
+/// `sid` (OpenID Connect Back-Channel Logout §2.1) and `client_id` (RFC 9068 §2.2), or what
+/// stands in for it, `azp` (OpenID Connect Core §2).
+///
+/// # Errors
+///
+/// [`ClaimError`] if one of them is not a string: what could not be revoked is not accepted.
+pub fn session_and_client(
+    all: &Map<String, Value>,
+) -> Result<(Option<&str>, Option<&str>), ClaimError> {
+    let text = |name: &'static str| match all.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str())),
+        Some(_) => Err(ClaimError(name)),
+    };
+    let (client, authorized) = (text("client_id")?, text("azp")?);
+    Ok((text("sid")?, client.or(authorized)))
+}
+
 /// A `NumericDate`: whole or fractional seconds, within what a clock can show.
 fn date(all: &Map<String, Value>, name: &'static str) -> Result<Option<UnixTime>, ClaimError> {
     const SECONDS_MAX: f64 = 253_402_300_799.0; // 9999-12-31T23:59:59Z

@@ -34,6 +34,8 @@ pub enum Slug {
     TokenClaims,
     /// `crit` asks for an extension (RFC 7515 §4.1.11); none is supported.
     TokenCritical,
+    /// The token, or whom or what it stands for, was cut off.
+    TokenRevoked,
     /// A required scope was not granted.
     ScopeMissing,
     /// None of the accepted roles is held.
@@ -42,6 +44,8 @@ pub enum Slug {
     ClaimMismatch,
     /// The issuer's keys could not be obtained, or are too old to be believed.
     KeysUnavailable,
+    /// The revocation list is too old to say who was cut off.
+    RevocationStale,
     /// No route matches.
     RouteUnknown,
     /// A route matches the path, but not the method.
@@ -116,7 +120,7 @@ const INSUFFICIENT_SCOPE: Challenge = Challenge::Error("insufficient_scope");
 
 impl Slug {
     /// Every slug, in the order of the table.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::CredentialAbsent,
         Self::CredentialMalformed,
         Self::TokenAlgorithm,
@@ -130,10 +134,12 @@ impl Slug {
         Self::TokenLifetime,
         Self::TokenClaims,
         Self::TokenCritical,
+        Self::TokenRevoked,
         Self::ScopeMissing,
         Self::RoleMissing,
         Self::ClaimMismatch,
         Self::KeysUnavailable,
+        Self::RevocationStale,
         Self::RouteUnknown,
         Self::MethodNotAllowed,
         Self::RequestTarget,
@@ -187,6 +193,9 @@ impl Slug {
             Self::TokenCritical => {
                 row("token_critical", 401, INVALID_TOKEN, "The token needs an unknown extension")
             }
+            Self::TokenRevoked => {
+                row("token_revoked", 401, INVALID_TOKEN, "The token has been revoked")
+            }
             Self::ScopeMissing => {
                 row("scope_missing", 403, INSUFFICIENT_SCOPE, "A required scope is missing")
             }
@@ -196,6 +205,9 @@ impl Slug {
             }
             Self::KeysUnavailable => {
                 row("keys_unavailable", 503, None, "The issuer's keys are not available")
+            }
+            Self::RevocationStale => {
+                row("revocation_stale", 503, None, "Whether the token is revoked is not known")
             }
             Self::RouteUnknown => row("route_unknown", 404, None, "There is nothing here"),
             Self::MethodNotAllowed => {

@@ -17,9 +17,10 @@ pub const KEYS_MAX: usize = 100;
 
 /// What a key set says to a token's header.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Match {
-    /// A key that the header names verified the signature.
-    Verified,
+pub enum Match<'k> {
+    /// A key that the header names verified the signature. The key's own id, if it has one: a
+    /// header may leave it out.
+    Verified(Option<&'k str>),
     /// Keys answer to the header, but none verified the signature.
     Signature,
     /// Keys answer to the `kid`, but none serves the algorithm.
@@ -82,7 +83,7 @@ impl KeySet {
         algorithm: Algorithm,
         message: &[u8],
         signature: &[u8],
-    ) -> Match {
+    ) -> Match<'_> {
         let mut outcome = Match::Unknown;
         let named = self.keys.iter().filter(|key| key.answers_to(id));
         let mut tried = 0;
@@ -98,7 +99,7 @@ impl KeySet {
             }
             tried += 1;
             if key.verifies(algorithm, message, signature) {
-                return Match::Verified;
+                return Match::Verified(key.id());
             }
             outcome = Match::Signature;
         }

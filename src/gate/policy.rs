@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use serde_json::Value;
 
 use super::credential::Carrier;
@@ -27,6 +28,25 @@ pub struct Authenticate {
     pub issuers: Vec<IssuerId>,
     /// What the principal must hold.
     pub requirement: Requirement,
+    /// What happens while the revocation list is too old to say who was cut off.
+    pub when_stale: WhenStale,
+}
+
+/// How old the revocation list may be, in milliseconds, for a request to pass. Before the first
+/// snapshot nothing passes: an empty list is not an old one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WhenStale {
+    /// For safe methods (RFC 9110 §9.2.1).
+    pub safe_age_max_ms: u64,
+    /// For the others.
+    pub unsafe_age_max_ms: u64,
+}
+
+impl WhenStale {
+    /// The age that is tolerated for a request with this method.
+    pub fn age_max_ms(self, method: &Method) -> u64 {
+        if method.is_safe() { self.safe_age_max_ms } else { self.unsafe_age_max_ms }
+    }
 }
 
 /// What a principal must hold.

@@ -31,6 +31,37 @@ impl UnixTime {
     }
 }
 
+/// Milliseconds on a clock that nobody can set, since some time in the past that is the same for
+/// the whole process. For ages: a step of the wall clock must not make old news look fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct SteadyTime(u64);
+
+impl SteadyTime {
+    /// The time `milliseconds` after the clock's beginning.
+    pub const fn from_millis(milliseconds: u64) -> Self {
+        Self(milliseconds)
+    }
+
+    /// Milliseconds since the clock's beginning.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Milliseconds from `earlier` to this time; 0 if `earlier` is in fact later.
+    pub const fn millis_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Now, on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Moment {
+    /// What credentials are dated with.
+    pub wall: UnixTime,
+    /// What ages are measured with.
+    pub steady: SteadyTime,
+}
+
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -15,6 +15,7 @@ use super::denial::Slug;
 use super::issuer::{Issuer, IssuerId, Issuers, Untyped};
 use super::keys::{Algorithm, Match};
 use super::principal::Authentic;
+use super::revocation::{Marks, Revocable};
 use super::time::UnixTime;
 use super::token::Token;
 
@@ -171,12 +172,13 @@ impl Verifier {
         let key_generation = issuer.keys().generation();
         let keys = issuer.keys().current().ok_or(Slug::KeysUnavailable)?;
         let key_id = header.key_id.as_deref();
-        match keys.verify(key_id, algorithm, token.signing_input(), token.signature()) {
-            Match::Verified => {}
+        let matched = keys.verify(key_id, algorithm, token.signing_input(), token.signature());
+        let key_id = match matched {
+            Match::Verified(own) => own,
             Match::Signature => return Err(Slug::TokenSignature.into()),
             Match::Algorithm => return Err(Slug::TokenAlgorithm.into()),
             Match::Unknown => return Err(Refusal::KeyUnknown(key_id.map(Into::into))),
-        }
+        };
         require_type(header.token_type.as_deref(), issuer)?;
         if !claims::names_audience(&all, &rules.audiences).map_err(|_| Slug::TokenClaims)? {
             return Err(Slug::TokenAudience.into());
@@ -192,7 +194,17 @@ impl Verifier {
         if claims.expires.since(issued_at) > rules.lifetime_max_s {
             return Err(Slug::TokenLifetime.into());
         }
-        Ok(Arc::new(Authentic::new(issuer, key_generation, claims, &all, now)))
+        let (session_id, client_id) =
+            claims::session_and_client(&all).map_err(|_| Slug::TokenClaims)?;
+        let marks = Marks::of(Revocable {
+            issuer: &rules.issuer,
+            subject: claims.subject.as_str(),
+            token_id: claims.token_id.as_deref(),
+            session_id,
+            client_id,
+            key_id,
+        });
+        Ok(Arc::new(Authentic::new(issuer, key_generation, claims, marks, &all, now)))
     }
 
     /// The counters of the cache; a verifier that takes the place of another goes on with them.

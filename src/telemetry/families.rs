@@ -3,12 +3,14 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::gate::keys::KeyCell;
-use crate::gate::time::UnixTime;
+use crate::gate::principal::Lapse;
+use crate::gate::revocation::{RevocationList, ScopeKind};
+use crate::gate::time::Moment;
 use crate::gate::verifier::Verifier;
 
 /// Decisions take microseconds.
@@ -18,6 +20,17 @@ const DECISION_BUCKETS: [f64; 14] =
 /// Requests take milliseconds.
 const REQUEST_BUCKETS: [f64; 13] =
     [5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// A revocation takes from a fraction of a millisecond to as long as a gateway was cut off.
+const PROPAGATION_BUCKETS: [f64; 14] =
+    [1e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 2.0, 10.0, 60.0];
+
+/// A store takes as long as a network or a disk.
+const STORE_BUCKETS: [f64; 12] =
+    [1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 1.0, 5.0];
+
+/// From which share of the bound on a list counts as nearly full, in percent.
+const NEARLY_FULL_PERCENT: u64 = 80;
 
 /// All families, registered.
 #[derive(Debug)]
@@ -45,6 +58,22 @@ pub struct Families {
     pub reloads: IntCounterVec,
     /// `portcullis_config_generation`.
     pub generation: IntGauge,
+    /// `portcullis_revocations_applied_total`.
+    pub revocations_applied: IntCounterVec,
+    /// `portcullis_revocation_propagation_seconds`.
+    pub revocation_propagation: Histogram,
+    /// `portcullis_revocation_records`.
+    pub revocation_records: IntGauge,
+    /// `portcullis_revocations_pending`.
+    pub revocations_pending: IntGauge,
+    /// `portcullis_revocation_snapshots_total`.
+    pub revocation_snapshots: IntCounterVec,
+    /// `portcullis_store_operations_seconds`.
+    pub store_operations: HistogramVec,
+    /// `portcullis_store_up`.
+    pub store_up: IntGauge,
+    /// `portcullis_streams_ended_total`.
+    pub streams_ended: IntCounterVec,
     /// `portcullis_access_log_dropped_total`.
     pub log_dropped: IntCounter,
     key_set_age: GaugeVec,
@@ -53,6 +82,10 @@ pub struct Families {
     cache_misses: IntCounter,
     cache_evictions: IntCounter,
     cache_entries: Gauge,
+    revocation_entries: IntGauge,
+    revocation_entries_max: IntGauge,
+    revocation_nearly_full: IntGauge,
+    revocation_staleness: Gauge,
 }
 
 impl Families {
@@ -122,6 +155,68 @@ impl Families {
                 "portcullis_config_generation",
                 "Counts the configurations that have been in force.",
             )?,
+            revocations_applied: {
+                let applied = table.counters(
+                    "portcullis_revocations_applied_total",
+                    "Revocations taken into the list, from the log or from a snapshot.",
+                    &["scope"],
+                )?;
+                for kind in ScopeKind::ALL {
+                    applied.with_label_values(&[kind.as_str()]);
+                }
+                applied
+            },
+            revocation_propagation: table.histogram(
+                "portcullis_revocation_propagation_seconds",
+                "Time from writing a revocation to applying it here, by the clocks of both.",
+                &PROPAGATION_BUCKETS,
+            )?,
+            revocation_records: table.gauge(
+                "portcullis_revocation_records",
+                "Records in the store, by which max_entries is counted; spent ones stay for an hour.",
+            )?,
+            revocations_pending: table.gauge(
+                "portcullis_revocations_pending",
+                "Revocations applied here that the store has not taken yet.",
+            )?,
+            revocation_snapshots: table.counters(
+                "portcullis_revocation_snapshots_total",
+                "Times that the whole list was loaded, and why.",
+                &["cause"],
+            )?,
+            store_operations: table.histograms(
+                "portcullis_store_operations_seconds",
+                "Time that the store took.",
+                &STORE_BUCKETS,
+                &["operation", "result"],
+            )?,
+            store_up: table
+                .gauge("portcullis_store_up", "Whether the store answered when last asked.")?,
+            revocation_entries: table
+                .gauge("portcullis_revocation_entries", "Live revocations in memory, about.")?,
+            revocation_entries_max: table.gauge(
+                "portcullis_revocation_entries_max",
+                "How many live revocations there may be.",
+            )?,
+            revocation_nearly_full: table.gauge(
+                "portcullis_revocation_nearly_full",
+                "Whether four fifths of the live revocations that there may be are there.",
+            )?,
+            revocation_staleness: table.float_gauge(
+                "portcullis_revocation_staleness_seconds",
+                "Seconds since the log was last read to its end; -1 if it never was.",
+            )?,
+            streams_ended: {
+                let ended = table.counters(
+                    "portcullis_streams_ended_total",
+                    "Permitted requests given up because their principal lapsed meanwhile.",
+                    &["cause"],
+                )?;
+                for lapse in [Lapse::Revoked, Lapse::Expired] {
+                    ended.with_label_values(&[lapse.as_str()]);
+                }
+                ended
+            },
             log_dropped: table.counter(
                 "portcullis_access_log_dropped_total",
                 "Access log lines dropped because nobody read them fast enough.",
@@ -177,8 +272,10 @@ impl Families {
     pub fn expose<'a>(
         &self,
         verifier: &Verifier,
+        revocations: &RevocationList,
+        entries_max: u64,
         fetched_keys: impl IntoIterator<Item = (&'a str, &'a KeyCell)>,
-        now: UnixTime,
+        now: Moment,
     ) -> prometheus::Result<Vec<u8>> {
         let counters = verifier.counters();
         let advance = |counter: &IntCounter, total: u64| {
@@ -188,11 +285,20 @@ impl Families {
         advance(&self.cache_misses, counters.misses());
         advance(&self.cache_evictions, counters.evictions());
         self.cache_entries.set(verifier.entries() as f64);
+        let entries = revocations.entries();
+        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.revocation_entries.set(gauge(entries));
+        self.revocation_entries_max.set(gauge(entries_max));
+        let records = u64::try_from(self.revocation_records.get()).unwrap_or(0);
+        let fullest = entries.max(records);
+        self.revocation_nearly_full.set(is_nearly_full(fullest, entries_max).into());
+        let age_ms = revocations.age_ms(now.steady);
+        self.revocation_staleness.set(age_ms.map_or(-1.0, |age| age as f64 / 1000.0));
         // The age of keys that nobody fetches any more would stand still, and look young for ever.
         self.key_set_age.reset();
         for (issuer, cell) in fetched_keys {
             if let Some(published_at) = cell.published_at() {
-                let age = now.since(published_at).max(0);
+                let age = now.wall.since(published_at).max(0);
                 self.key_set_age.with_label_values(&[issuer]).set(age as f64);
             }
         }
@@ -200,6 +306,11 @@ impl Families {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
+}
+
+/// Whether it is time to make room, or to allow more.
+pub fn is_nearly_full(entries: u64, entries_max: u64) -> bool {
+    entries.saturating_mul(100) >= entries_max.saturating_mul(NEARLY_FULL_PERCENT)
 }
 
 /// Makes and registers families.
@@ -245,6 +356,11 @@ impl Table<'_> {
         labels: &[&str],
     ) -> prometheus::Result<GaugeVec> {
         self.register(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.register(Histogram::with_opts(opts)?)
     }
 
     fn histograms(

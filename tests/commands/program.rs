@@ -17,7 +17,17 @@ fn help_names_every_command() {
     for help in [["--help"], ["-h"], ["help"]] {
         let ran = here(&help);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{help:?}");
-        for command in ["serve", "check", "keys", "token", "echo", "health"] {
+        for command in [
+            "serve",
+            "check",
+            "keys",
+            "token",
+            "echo",
+            "revoke",
+            "revocations",
+            "gateways",
+            "health",
+        ] {
             let line = format!("\n  {command} ");
             assert!(ran.stdout.contains(&line), "{command} is not in {}", ran.stdout);
         }
@@ -33,6 +43,10 @@ fn every_command_has_a_help_of_its_own() {
         vec!["keys", "generate"],
         vec!["token"],
         vec!["echo"],
+        vec!["revoke"],
+        vec!["revocations"],
+        vec!["revocations", "list"],
+        vec!["gateways"],
         vec!["health"],
     ] {
         let ran = here(&[command.as_slice(), &["--help"]].concat());

@@ -29,11 +29,22 @@ fn naming(file: &str) -> Vec<(String, &'static str)> {
         with_issuer(&format!("algorithms: [{algorithm}], keys: {{ {source}: {file} }}"))
     };
     let url = "jwks_url: https://idp.test/keys";
+    let redis = |tls: &str| with(&format!("store: {{ redis: {{ url: rediss://h, {tls} }} }}"));
     vec![
         (with(&format!("admin: {{ token_file: {file} }}")), "6: error: admin.token_file"),
         (
             with(&format!("access_log: {{ subject: hashed, subject_key_file: {file} }}")),
             "6: error: access_log.subject_key_file",
+        ),
+        (redis(&format!("password_file: {file}")), "6: error: store.redis.password_file"),
+        (redis(&format!("tls: {{ ca_file: {file} }}")), "6: error: store.redis.tls.ca_file"),
+        (
+            redis(&format!("tls: {{ certificate_file: {file}, key_file: idp.pem }}")),
+            "6: error: store.redis.tls.certificate_file",
+        ),
+        (
+            redis(&format!("tls: {{ certificate_file: idp.pem, key_file: {file} }}")),
+            "6: error: store.redis.tls.key_file",
         ),
         (key("public_key_file", "ES256"), "3: error: issuers[0].keys.public_key_file"),
         (key("jwks_file", "ES256"), "3: error: issuers[0].keys.jwks_file"),

@@ -1,5 +1,5 @@
-//! What is planned but not there yet is refused, never ignored: who writes `when_stale: deny` must
-//! not believe that it is in force.
+//! What is planned but not there yet is refused, never ignored: who writes `sessions` must not
+//! believe that they are in force.
 
 use super::*;
 
@@ -20,8 +20,6 @@ fn sections_that_are_not_there_yet_are_refused() {
         (with("login: { base: /auth }"), "login"),
         (with("tokens: { issuer: https://gateway.test }"), "tokens"),
         (with("clients: []"), "clients"),
-        (with("revocation: { max_staleness: 5s }"), "revocation"),
-        (with("store: { embedded: { path: data/portcullis.redb } }"), "store"),
     ]);
 }
 
@@ -33,7 +31,6 @@ fn fields_of_routes_that_are_not_there_yet_are_refused() {
         ))
     };
     unknown_fields(&[
-        (route("when_stale: deny_writes"), "routes[1].when_stale"),
         (route("cors: { origins: [https://app.test] }"), "routes[1].cors"),
         (
             route("forward: { internal_token: { audience: orders } }"),

@@ -34,23 +34,67 @@ fn gateway_yaml_names_the_key_that_is_not_there_yet() {
     assert!(problems[0].contains(" error: issuers[0].keys.public_key_file: "), "{problems:#?}");
 }
 
-#[test]
-fn reference_in_the_readme_compiles_without_a_warning() {
+/// The reference of `gateway.yaml` in the README.
+fn reference() -> String {
     let readme = std::fs::read_to_string(repository().join("README.md")).expect("README.md");
-    let (_, rest) = readme.split_once("```yaml\n").expect("the reference");
+    let (_, rest) = readme.split_once("\n## gateway.yaml\n").expect("its chapter");
+    let (_, rest) = rest.split_once("```yaml\n").expect("the reference");
     let (reference, _) = rest.split_once("```").expect("its end");
+    reference.to_owned()
+}
+
+/// Whatever the reference names, beside the configuration.
+fn reference_directory() -> TempDir {
     let directory = directory();
     for name in ["tls", "secrets"] {
         std::fs::create_dir(directory.path().join(name)).expect("a directory");
     }
     let authority = Authority::new();
     let site = authority.issue("site.test");
-    put(directory.path(), "tls/site.pem", &site.chain);
-    put(directory.path(), "tls/site.key", &site.key);
-    put(directory.path(), "tls/idp-ca.pem", authority.pem());
-    put(directory.path(), "tls/internal-ca.pem", authority.pem());
+    for name in ["site", "us"] {
+        put(directory.path(), &format!("tls/{name}.pem"), &site.chain);
+        put(directory.path(), &format!("tls/{name}.key"), &site.key);
+    }
+    for name in ["idp", "internal", "redis"] {
+        put(directory.path(), &format!("tls/{name}-ca.pem"), authority.pem());
+    }
     put(directory.path(), "secrets/admin.token", "a long random value");
     put(directory.path(), "secrets/log.key", "another long random value");
-    let ran = examine_in(directory.path(), reference, &[]);
+    put(directory.path(), "secrets/redis", "a password");
+    directory
+}
+
+#[test]
+fn reference_in_the_readme_compiles_without_a_warning() {
+    let ran = examine_in(reference_directory().path(), reference(), &[]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+}
+
+/// The reference shows the shared store as remarks: each of its three forms compiles.
+#[test]
+fn redis_of_the_reference_compiles_without_a_warning_in_each_of_its_forms() {
+    let own: Vec<_> = reference()
+        .lines()
+        .filter(|line| !line.starts_with("  embedded: "))
+        .map(|line| line.strip_prefix("  # ").map_or(line.to_owned(), |line| format!("  {line}")))
+        .collect();
+    for form in ["url", "sentinel", "cluster"] {
+        let others = ["url", "sentinel", "cluster"].into_iter().filter(|other| *other != form);
+        let others: Vec<_> = others.map(|other| format!("    {other}: ")).collect();
+        let is_kept = |line: &&String| !others.iter().any(|other| line.starts_with(other));
+        let text: Vec<_> = own.iter().filter(is_kept).map(String::as_str).collect();
+        let text = text.join("\n").replace("redis://", "rediss://");
+        assert!(text.contains(&format!("    {form}: ")), "{text}");
+        let ran = examine_in(reference_directory().path(), text, &[]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{form}");
+    }
+}
+
+#[test]
+fn one_line_that_makes_a_fleet_compiles_without_a_warning() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).expect("README.md");
+    let (_, rest) = readme.split_once("```yaml\n").expect("the line");
+    let (line, _) = rest.split_once("```").expect("its end");
+    assert!(line.contains("redis") && line.lines().count() == 1, "{line}");
+    all_compile([with(line)]);
 }

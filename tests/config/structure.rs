@@ -14,7 +14,7 @@ struct Level {
 const ROUTE: &str = "  - { name: a, match: { path: /a }, upstream: behind, authenticate: [bearer]";
 
 /// Every mapping with named fields.
-const LEVELS: [Level; 18] = [
+const LEVELS: [Level; 24] = [
     Level { path: "", line: 6, text: |field| with(field) },
     Level { path: "listeners[0].", line: 1, text: |field| listener(field) },
     Level {
@@ -34,6 +34,34 @@ const LEVELS: [Level; 18] = [
         path: "access_log.",
         line: 6,
         text: |field| with(&format!("access_log: {{ {field} }}")),
+    },
+    Level { path: "store.", line: 6, text: |field| with(&format!("store: {{ {field} }}")) },
+    Level {
+        path: "store.embedded.",
+        line: 6,
+        text: |field| with(&format!("store: {{ embedded: {{ {field} }} }}")),
+    },
+    Level {
+        path: "store.redis.",
+        line: 6,
+        text: |field| with(&format!("store: {{ redis: {{ url: redis://h, {field} }} }}")),
+    },
+    Level {
+        path: "store.redis.sentinel.",
+        line: 6,
+        text: |field| with(&format!("store: {{ redis: {{ sentinel: {{ {field} }} }} }}")),
+    },
+    Level {
+        path: "store.redis.tls.",
+        line: 6,
+        text: |field| {
+            with(&format!("store: {{ redis: {{ url: rediss://h, tls: {{ {field} }} }} }}"))
+        },
+    },
+    Level {
+        path: "revocation.",
+        line: 6,
+        text: |field| with(&format!("revocation: {{ {field} }}")),
     },
     Level {
         path: "token_cache.",
@@ -120,6 +148,12 @@ fn unknown_field_of_a_match_is_refused() {
 }
 
 #[test]
+fn unknown_field_of_the_audit_log_is_refused() {
+    let problem = "6: error: audit_log.path: there is no field `path` here. Known are: `file`.";
+    each_is_refused([(with("audit_log: { path: audit.jsonl }"), problem)]);
+}
+
+#[test]
 fn unknown_field_of_forward_is_refused() {
     let problem = "6: error: routes[1].forward.headers: there is no field `headers` here. \
                    Known are: `credential`.";
@@ -135,6 +169,9 @@ fn text_instead_of_a_section_is_refused_everywhere() {
         "limits",
         "access_log",
         "trusted_proxies",
+        "store",
+        "revocation",
+        "audit_log",
         "token_cache",
         "issuers",
         "upstreams",
@@ -174,6 +211,19 @@ fn value_of_the_wrong_type_is_refused_everywhere() {
         (with("trusted_proxies: [10]"), "6: error: trusted_proxies[0]: found integer `10`"),
         (with("realm: { a: b }"), "6: error: realm: found map"),
         (with("data_directory: []"), "6: error: data_directory: found sequence"),
+        (with("store: redis"), "6: error: store: found string \"redis\""),
+        (
+            with("store: { redis: 'redis://h' }"),
+            "6: error: store.redis: found string \"redis://h\"",
+        ),
+        (with("store: { embedded: a.redb }"), "6: error: store.embedded: found string \"a.redb\""),
+        (
+            with("store: { redis: { sentinel: { master: m, nodes: redis://h } } }"),
+            "6: error: store.redis.sentinel.nodes: found string",
+        ),
+        (with("revocation: deny"), "6: error: revocation: found string \"deny\""),
+        (with("audit_log: a.jsonl"), "6: error: audit_log: found string \"a.jsonl\""),
+        (with("server: { name: 1 }"), "6: error: server.name: found integer `1`"),
         (with("token_cache: { size: 1 }"), "6: error: token_cache.size: found integer"),
         (with_issuer("algorithms: ES256"), "3: error: issuers[0].algorithms: found string"),
         (with_issuer(&format!("{keys} idp.pem")), "3: error: issuers[0].keys: found string"),

@@ -45,8 +45,11 @@ fn sizes_are_whole_numbers_with_a_unit() {
 
 #[test]
 fn every_duration_is_read_as_one() {
-    let cases: [(&str, Place); 10] = [
+    let cases: [(&str, Place); 11] = [
         ("server.shutdown_grace", |value| with(&format!("server: {{ shutdown_grace: {value} }}"))),
+        ("revocation.max_staleness", |value| {
+            with(&format!("revocation: {{ max_staleness: {value} }}"))
+        }),
         ("limits.header_timeout", |value| with(&format!("limits: {{ header_timeout: {value} }}"))),
         ("limits.keepalive_timeout", |value| {
             with(&format!("limits: {{ keepalive_timeout: {value} }}"))

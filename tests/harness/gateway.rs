@@ -114,12 +114,21 @@ impl Gateway {
     }
 
     pub(crate) fn wait_until_ready(&mut self) {
+        self.wait_for(|line| line.ends_with(" ready"));
+    }
+
+    /// Waits until it listens, which is before it is ready.
+    pub(crate) fn wait_until_bound(&mut self) {
+        self.wait_for(|line| line.contains("admin on "));
+    }
+
+    fn wait_for(&mut self, is_told: fn(&str) -> bool) {
         let lines = eventually("readiness", || {
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("the gateway ended with {status}: {}", self.errors().join("\n"));
             }
             let lines = self.errors();
-            lines.iter().any(|line| line.ends_with(" ready")).then_some(lines)
+            lines.iter().any(|line| is_told(line)).then_some(lines)
         });
         let after = |marker: &str| -> Vec<SocketAddr> {
             let found = lines.iter().filter_map(|line| line.split_once(marker));
@@ -192,7 +201,8 @@ impl Gateway {
 
     /// The metrics, as text.
     pub(crate) fn metrics(&self) -> String {
-        let answer = client::exchange(self.admin, client::get("/metrics", &[]));
+        let answer =
+            client::exchange(self.admin, client::get("/metrics", &[("Host", "localhost")]));
         assert_eq!(answer.status, 200);
         answer.body
     }

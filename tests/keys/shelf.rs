@@ -167,7 +167,8 @@ fn gateway_that_cannot_keep_a_copy_works_without_and_says_so() {
     let issuer = Issuer::start("idp");
     let directory = crate::harness::gateway::directory();
     // A file where the directory should be: not even root can write below it.
-    std::fs::write(directory.path().join("data"), "in the way").expect("a file");
+    std::fs::create_dir(directory.path().join("data")).expect("a directory");
+    std::fs::write(directory.path().join("data/jwks"), "in the way").expect("a file");
     let configuration = configuration(&Upstream::start(), &[issuer.yaml("refresh: 1h")]);
     let gateway = Gateway::start_in(directory, &configuration);
     assert_eq!(ask(&gateway, &issuer.token()), permitted());

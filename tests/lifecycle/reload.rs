@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::client::{self, Connection, get};
+use crate::harness::fleet::{self, Said};
 use crate::harness::gateway::{Gateway, standard};
+use crate::harness::redis::{RedisOptions, RedisServer};
 use crate::harness::tokens::{self, bearer, signed, signing_key, token};
 use crate::harness::upstream::{Behaviour, Upstream};
 use crate::harness::{PATIENCE, eventually};
@@ -253,6 +255,120 @@ fn change_that_needs_a_restart_is_refused_and_named() {
         assert_eq!(gateway.exchange(get("/moved/x", &[])).slug(), "route_unknown");
     }
     assert_eq!(gateway.metric(GENERATION), 1.0);
+}
+
+#[test]
+fn change_of_the_store_needs_a_restart_and_says_so() {
+    let upstream = Upstream::start();
+    let with = |section: &str| format!("{section}\n{}", standard(&upstream));
+    let gateway = Gateway::start(&with("store: { embedded: { path: one.redb } }"));
+    for section in [
+        "store: { embedded: { path: other.redb } }",
+        "store: { redis: { url: 'redis://127.0.0.1:1' } }",
+        "",
+    ] {
+        let told = refused(&gateway, &with(section));
+        let expected = "store cannot change while running. Restart the gateway, or undo the change";
+        assert!(told.contains(expected), "{section}: {told}");
+    }
+    // What was in force is, and what is cut off now is cut off.
+    assert_eq!(fleet::revoke(&gateway, "alice").status, 201);
+    assert_eq!(fleet::ask(&gateway, &fleet::token_of("alice")), Said::Revoked);
+    assert_eq!(gateway.metric(GENERATION), 1.0);
+    reload(&gateway, &with("store: { embedded: { path: ./one.redb } }\nrealm: another"));
+}
+
+#[test]
+fn change_of_the_way_to_redis_needs_a_restart_and_tells_no_password() {
+    let password = "the-password-of-redis";
+    let options = RedisOptions { password: Some(password.to_owned()), ..RedisOptions::default() };
+    let server = RedisServer::start_with(options);
+    let upstream = Upstream::start();
+    let with = |password: &str, rest: &str| {
+        let port = server.port();
+        let url = format!("redis://:{password}@127.0.0.1:{port}{rest}");
+        format!("store: {{ redis: {{ url: '{url} }} }}\n{}", standard(&upstream))
+    };
+    let gateway = Gateway::start(&with(password, "'"));
+    for changed in [
+        with(password, "/1'"),
+        with(password, "', prefix: another"),
+        with("another-password", "'"),
+        with(password, "'")
+            .replace("127.0.0.1:", "localhost:")
+            .replace("'localhost:0'", "'127.0.0.1:0'"),
+    ] {
+        let told = refused(&gateway, &changed);
+        assert!(told.contains("store cannot change while running"), "{told}");
+    }
+    let told = gateway.errors().join("\n");
+    assert!(!told.contains(password) && !told.contains("another-password"), "{told}");
+    // The same in other words.
+    reload(&gateway, &with(password, "/0', prefix: portcullis"));
+}
+
+#[test]
+fn who_is_cut_off_stays_so_whatever_is_reloaded() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let token = token(json!({}));
+    assert_eq!(gateway.get_as("/whoami", &token).status, 200);
+    assert_eq!(fleet::revoke(&gateway, "alice").status, 201);
+    for (from, to) in [
+        ("algorithms: [ES256]", "algorithms: [ES256]\n    clock_skew: 20s"),
+        ("name: test", "name: renamed"),
+        ("server: {", "token_cache: { size: 1MiB }\nserver: {"),
+        ("server: {", "revocation: { max_staleness: 60s, when_stale: allow }\nserver: {"),
+    ] {
+        reload(&gateway, &standard(&upstream).replacen(from, to, 1));
+        assert_eq!(fleet::ask(&gateway, &token), Said::Revoked, "{to}");
+    }
+}
+
+#[test]
+fn changed_answer_to_staleness_holds_for_the_next_request() {
+    let mut server = RedisServer::start();
+    let upstream = Upstream::start();
+    let with = |when_stale: &str| {
+        let store = format!("store: {{ redis: {{ url: '{}' }} }}\n", server.url());
+        let revocation = format!("revocation: {{ max_staleness: 1s, when_stale: {when_stale} }}");
+        format!("{store}{revocation}\n{}", standard(&upstream))
+    };
+    let (deny, allow) = (with("deny"), with("allow"));
+    let gateway = Gateway::start(&deny);
+    server.kill();
+    let token = token(json!({}));
+    eventually("an old list", || (fleet::ask(&gateway, &token) == Said::Unknown).then_some(()));
+    reload(&gateway, &allow);
+    assert_eq!(fleet::ask(&gateway, &token), Said::Accepted);
+    reload(&gateway, &deny);
+    assert_eq!(fleet::ask(&gateway, &token), Said::Unknown);
+}
+
+#[test]
+fn changed_name_is_told_to_the_other_gateways() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&fleet::configuration(&upstream, "before", ""));
+    let name = || fleet::roster(&gateway)?.first().map(|one| one["name"].clone());
+    eventually("the first name", || (name()? == "before").then_some(()));
+    reload(&gateway, &fleet::configuration(&upstream, "after", ""));
+    eventually("the other name", || (name()? == "after").then_some(()));
+    assert_eq!(fleet::roster(&gateway).map(|all| all.len()), Some(1));
+}
+
+#[test]
+fn tokens_that_may_live_longer_than_before_are_warned_of() {
+    let upstream = Upstream::start();
+    let lifetime = |value: &str| {
+        let fields = format!("algorithms: [ES256]\n    max_lifetime: {value}");
+        standard(&upstream).replace("algorithms: [ES256]", &fields)
+    };
+    let gateway = Gateway::start(&lifetime("1h"));
+    let warned = || gateway.errors().iter().any(|line| line.contains("max_lifetime has grown"));
+    reload(&gateway, &lifetime("30m"));
+    assert!(!warned());
+    reload(&gateway, &lifetime("2h"));
+    eventually("a warning", || warned().then_some(()));
 }
 
 #[test]

@@ -135,3 +135,46 @@ fn terminated_while_starting_ends_at_once() {
     gateway.wait();
     assert!(begun.elapsed() < super::SLACK, "it took {:?}", begun.elapsed());
 }
+
+/// A store that another gateway writes could lose what either was told.
+#[test]
+fn file_of_another_gateway_is_refused_and_named() {
+    let upstream = Upstream::start();
+    let first = Gateway::standard(&upstream);
+    let mut second = Gateway::spawn_in(first.shared_directory(), &standard(&upstream));
+    assert_eq!(second.wait().code(), Some(1));
+    let last = eventually("a reason", || second.errors().pop());
+    assert!(last.contains("portcullis.redb"), "{last}");
+    assert_eq!(first.get_as("/orders/7", &token(serde_json::json!({}))).status, 200);
+}
+
+#[test]
+fn file_that_is_no_store_is_refused_and_left_as_it_is() {
+    let upstream = Upstream::start();
+    let directory = directory();
+    std::fs::create_dir(directory.path().join("data")).expect("a directory");
+    let file = directory.path().join("data/portcullis.redb");
+    let text = "something of somebody else's".repeat(1000);
+    std::fs::write(&file, &text).expect("a file");
+    let mut gateway = Gateway::spawn_in(directory, &standard(&upstream));
+    assert_eq!(gateway.wait().code(), Some(1));
+    let last = eventually("a reason", || gateway.errors().pop());
+    assert!(last.contains("portcullis.redb"), "{last}");
+    assert_eq!(std::fs::read_to_string(&file).expect("the file"), text);
+}
+
+#[test]
+fn store_is_told_when_the_gateway_starts_and_never_its_password() {
+    let upstream = Upstream::start();
+    let section = "store: { redis: { url: 'redis://us:hunter2@127.0.0.1:1' } }\n";
+    let configuration = section.to_owned() + &standard(&upstream);
+    let mut gateway = Gateway::spawn_in(directory(), &configuration);
+    gateway.wait_until_bound();
+    eventually("that it is away", || {
+        let lines = gateway.errors();
+        lines.iter().any(|line| line.contains("cannot be followed")).then_some(())
+    });
+    let told = gateway.errors().join("\n");
+    assert!(told.contains("the store is Redis at 127.0.0.1:1"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+}

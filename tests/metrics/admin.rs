@@ -22,7 +22,9 @@ fn guarded() -> Gateway {
 }
 
 fn ask(gateway: &Gateway, path: &str, authorization: Option<&str>) -> Answer {
-    let fields: Vec<_> = authorization.iter().map(|value| ("Authorization", *value)).collect();
+    let host = gateway.admin().to_string();
+    let mut fields = vec![("Host", host.as_str())];
+    fields.extend(authorization.map(|value| ("Authorization", value)));
     exchange(gateway.admin(), get(path, &fields))
 }
 
@@ -91,7 +93,7 @@ fn nothing_else_is_there() {
     for path in ["/", "/metrics/", "/metric", "/debug/pprof", "/public/a", "/orders/7"] {
         assert_eq!(ask(&gateway, path, None).status, 404, "{path}");
     }
-    let answer = exchange(gateway.admin(), request("POST", "/metrics", &[], ""));
+    let answer = exchange(gateway.admin(), request("POST", "/metrics", &[("Host", "[::1]")], ""));
     assert_eq!(answer.status, 405);
 }
 

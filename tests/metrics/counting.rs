@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use portcullis::gate::denial::Slug;
+use portcullis::gate::revocation::ScopeKind;
 use serde_json::json;
 
 use super::Busy;
@@ -13,7 +14,7 @@ use crate::harness::tokens::{bearer, forged, token};
 use crate::harness::upstream::Upstream;
 
 /// What the contract and the reference promise.
-const FAMILIES: [(&str, &str, &[&str]); 22] = [
+const FAMILIES: [(&str, &str, &[&str]); 34] = [
     ("portcullis_decisions_total", "counter", &["route", "carrier", "outcome", "slug"]),
     ("portcullis_decision_seconds", "histogram", &["carrier", "cache"]),
     ("portcullis_tokens_verified_total", "counter", &["issuer", "result"]),
@@ -23,6 +24,18 @@ const FAMILIES: [(&str, &str, &[&str]); 22] = [
     ("portcullis_token_cache_entries", "gauge", &[]),
     ("portcullis_key_set_age_seconds", "gauge", &["issuer"]),
     ("portcullis_key_set_fetches_total", "counter", &["issuer", "result"]),
+    ("portcullis_revocation_entries", "gauge", &[]),
+    ("portcullis_revocation_entries_max", "gauge", &[]),
+    ("portcullis_revocation_nearly_full", "gauge", &[]),
+    ("portcullis_revocation_staleness_seconds", "gauge", &[]),
+    ("portcullis_revocation_propagation_seconds", "histogram", &[]),
+    ("portcullis_revocation_snapshots_total", "counter", &["cause"]),
+    ("portcullis_revocations_applied_total", "counter", &["scope"]),
+    ("portcullis_revocation_records", "gauge", &[]),
+    ("portcullis_revocations_pending", "gauge", &[]),
+    ("portcullis_streams_ended_total", "counter", &["cause"]),
+    ("portcullis_store_operations_seconds", "histogram", &["operation", "result"]),
+    ("portcullis_store_up", "gauge", &[]),
     ("portcullis_requests_total", "counter", &["route", "status_class"]),
     ("portcullis_request_seconds", "histogram", &["route"]),
     ("portcullis_upstream_seconds", "histogram", &["route"]),
@@ -257,6 +270,7 @@ fn labels_take_their_values_from_what_is_enumerated() {
     let slugs = Slug::ALL.iter().map(|slug| slug.as_str());
     let slugs: BTreeSet<_> = slugs.chain(["", "ok"]).collect();
     let results: BTreeSet<_> = slugs.iter().copied().chain(["failed"]).collect();
+    let scopes: BTreeSet<_> = ScopeKind::ALL.iter().map(|kind| kind.as_str()).collect();
     for (series, label, allowed) in [
         ("portcullis_decisions_total", "slug", &slugs),
         ("portcullis_tokens_verified_total", "result", &slugs),
@@ -275,6 +289,19 @@ fn labels_take_their_values_from_what_is_enumerated() {
             &BTreeSet::from(["1xx", "2xx", "3xx", "4xx", "5xx"]),
         ),
         ("portcullis_dangerous_options", "option", &BTreeSet::from(["dangerous_path"])),
+        ("portcullis_revocations_applied_total", "scope", &scopes),
+        (
+            "portcullis_revocation_snapshots_total",
+            "cause",
+            &BTreeSet::from(["start", "trimmed", "went_backwards"]),
+        ),
+        ("portcullis_streams_ended_total", "cause", &BTreeSet::from(["revoked", "expired"])),
+        (
+            "portcullis_store_operations_seconds_count",
+            "operation",
+            &BTreeSet::from(["append", "list", "snapshot", "announce", "roster", "prune"]),
+        ),
+        ("portcullis_store_operations_seconds_count", "result", &results),
     ] {
         let found = exposition.values(series, label);
         assert!(!found.is_empty() && found.is_subset(allowed), "{series} {label}: {found:?}");

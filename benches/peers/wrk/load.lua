@@ -1,9 +1,14 @@
 -- The load generator's side of a round.
 --
--- Without arguments wrk repeats the one request given on its command line.
--- With arguments (FILE FIRST LAST) each request carries the next token of FILE, one token a
--- line, from line FIRST to line LAST (1-based). At the end of the list the thread stops: a
--- token that was sent before would be found in a cache and would measure something else.
+-- Without arguments wrk repeats the one request given on its command line. Otherwise:
+--
+--   once FILE FIRST LAST     each request carries the next token of FILE, one token a line, from
+--                            line FIRST to line LAST (1-based). At the end of the list the thread
+--                            stops: a token that was sent before would be found in a cache and
+--                            would measure something else.
+--   in-turn FILE FIRST LAST  the same, but after the last token comes the first one again.
+--   paced RATE               the one request, RATE times a second whatever the answers take, as
+--                            long as there are connections free.
 
 local threads = {}
 
@@ -26,15 +31,53 @@ local function requests_of(path, first, last)
   return list
 end
 
-function init(args)
-  if args[1] == nil then return end
-  local list = requests_of(args[1], tonumber(args[2]), tonumber(args[3]))
+local function once(list)
   -- Every connection may ask once more after stop() was called; these are for them.
   local spare = 64
-  request = function()
+  return function()
     issued = issued + 1
     if issued >= #list - spare then wrk.thread:stop() end
     return list[issued]
+  end
+end
+
+local function in_turn(list)
+  return function()
+    issued = issued % #list + 1
+    return list[issued]
+  end
+end
+
+-- Milliseconds, from a clock that never jumps; Lua itself has none that is fine enough.
+local function steady_clock()
+  local ffi = require("ffi")
+  ffi.cdef("typedef struct { long s, ns; } moment; int clock_gettime(int, moment *);")
+  local now, CLOCK_MONOTONIC = ffi.new("moment"), 1
+  return function()
+    ffi.C.clock_gettime(CLOCK_MONOTONIC, now)
+    return tonumber(now.s) * 1e3 + tonumber(now.ns) / 1e6
+  end
+end
+
+-- How long the connection that asks is to wait, in whole milliseconds: each gets the next turn of
+-- a timetable that does not wait for answers.
+local function paced(rate)
+  local clock = steady_clock()
+  local turn = clock()
+  return function()
+    turn = turn + 1000 / rate
+    return math.max(0, math.floor(turn - clock()))
+  end
+end
+
+function init(args)
+  local how = args[1]
+  if how == "once" then
+    request = once(requests_of(args[2], tonumber(args[3]), tonumber(args[4])))
+  elseif how == "in-turn" then
+    request = in_turn(requests_of(args[2], tonumber(args[3]), tonumber(args[4])))
+  elseif how == "paced" then
+    delay = paced(tonumber(args[2]))
   end
 end
 

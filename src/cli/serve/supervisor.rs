@@ -139,6 +139,7 @@ impl Supervisor {
             .map_err(|problems| NotReloaded { why: problems.to_string(), files: problems.files })?;
         refuse_what_needs_a_restart(&previous, &configuration)
             .map_err(|why| NotReloaded { why, files: configuration.files.clone() })?;
+        warn_of_longer_lifetimes(&previous, &configuration);
         let configuration = Arc::new(configuration);
         let running = std::mem::take(&mut self.feeds);
         self.feeds = start_feeds(&configuration, running, &self.families, &self.runtime).await;
@@ -167,6 +168,7 @@ fn refuse_what_needs_a_restart(old: &Configuration, new: &Configuration) -> Resu
     let changed = [
         ("listeners", listeners(old) != listeners(new)),
         ("admin.address", old.admin.address != new.admin.address),
+        ("store", !old.store.is_same_as(&new.store)),
         ("server.threads", old.server.threads != new.server.threads),
     ];
     let changed: Vec<_> =
@@ -179,6 +181,21 @@ fn refuse_what_needs_a_restart(old: &Configuration, new: &Configuration) -> Resu
         new.file.display(),
         changed.join(" and ")
     ))
+}
+
+/// A revocation lives as long as what its issuers could have issued when it was made. What may now
+/// live longer could outlive it.
+fn warn_of_longer_lifetimes(old: &Configuration, new: &Configuration) {
+    for issuer in new.issuers().map(|issuer| issuer.rules()) {
+        let before = old.issuers().map(|issuer| issuer.rules());
+        let before = before.filter(|rules| rules.issuer == issuer.issuer);
+        if before.map(|rules| rules.lifetime_max_s).any(|before| before < issuer.lifetime_max_s) {
+            tracing::warn!(
+                issuer = &*issuer.name,
+                "max_lifetime has grown: revocations made before end as if it had not"
+            );
+        }
+    }
 }
 
 /// Feeds for the configuration: those that go on, and new ones, which have fetched once (or

@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::issuers::CompiledIssuers;
+use super::revocation::StaleRules;
 use super::upstreams::CompiledUpstreams;
 use super::{Compiler, one_of};
 use crate::config::problem::FieldPath;
@@ -25,12 +26,21 @@ pub(super) fn asked_claims(routes: &[raw::Route]) -> Vec<Box<str>> {
     asked.into_iter().map(|path| path.as_str().into()).collect()
 }
 
+/// What routes may refer to.
+#[derive(Clone, Copy)]
+struct Known<'k> {
+    issuers: &'k CompiledIssuers,
+    upstreams: &'k CompiledUpstreams,
+    when_stale: StaleRules,
+}
+
 impl Compiler<'_> {
     pub(super) fn routes(
         &mut self,
         raw: Vec<raw::Route>,
         issuers: &CompiledIssuers,
         upstreams: &CompiledUpstreams,
+        when_stale: StaleRules,
     ) -> (Option<RouteTable>, Vec<RouteMatch>) {
         let field = FieldPath::default().key("routes");
         if raw.is_empty() {
@@ -43,7 +53,8 @@ impl Compiler<'_> {
         let names: Vec<_> = raw.iter().map(|raw| raw.name.clone().unwrap_or_default()).collect();
         let (mut matches, mut rules) = (Vec::new(), Vec::new());
         for (index, raw) in raw.into_iter().enumerate() {
-            let (matching, route) = self.route(raw, index, &field.index(index), issuers, upstreams);
+            let known = Known { issuers, upstreams, when_stale };
+            let (matching, route) = self.route(raw, index, &field.index(index), known);
             matches.push(matching);
             rules.push(route);
         }
@@ -79,11 +90,10 @@ impl Compiler<'_> {
         raw: raw::Route,
         index: usize,
         field: &FieldPath,
-        issuers: &CompiledIssuers,
-        upstreams: &CompiledUpstreams,
+        known: Known<'_>,
     ) -> (Option<RouteMatch>, Option<Route>) {
         let matching = self.matching(&raw.matching, &field.key("match"));
-        (matching, self.rule(raw, index, field, issuers, upstreams))
+        (matching, self.rule(raw, index, field, known))
     }
 
     fn rule(
@@ -91,8 +101,7 @@ impl Compiler<'_> {
         raw: raw::Route,
         index: usize,
         field: &FieldPath,
-        issuers: &CompiledIssuers,
-        upstreams: &CompiledUpstreams,
+        known: Known<'_>,
     ) -> Option<Route> {
         let raw::Route {
             name,
@@ -102,16 +111,21 @@ impl Compiler<'_> {
             authenticate,
             issuers: accepted,
             require,
+            when_stale,
             forward,
             limits,
         } = raw;
         let name = self.name(name, &field.key("name"));
         let label = name.as_deref().unwrap_or_default().to_owned();
         let dangerous_path = self.dangerous_path(&matching.dangerous_path, field, &label);
-        let upstream = self.route_upstream(upstream, &field.key("upstream"), upstreams);
+        let upstream = self.route_upstream(upstream, &field.key("upstream"), known.upstreams);
         let policy = match (public.unwrap_or(false), authenticate) {
             (true, None) => {
-                let unused = [("issuers", accepted.is_some()), ("require", !require.is_empty())];
+                let unused = [
+                    ("issuers", accepted.is_some()),
+                    ("require", !require.is_empty()),
+                    ("when_stale", when_stale.is_some()),
+                ];
                 for (key, given) in unused {
                     if given {
                         let fact = format!("`{key}` means nothing on a public route");
@@ -132,7 +146,15 @@ impl Compiler<'_> {
                 "Add `authenticate: [bearer]`, or `public: true` if anybody may use it",
             ),
             (false, Some(carriers)) => {
-                self.authenticate(&carriers, accepted, require, field, issuers)
+                let when_stale =
+                    self.when_stale(when_stale, &field.key("when_stale"), known.when_stale);
+                self.authenticate(&carriers, accepted, require, field, known.issuers).and_then(
+                    |(carriers, issuers, requirement)| {
+                        let when_stale = when_stale?;
+                        let rule = Authenticate { carriers, issuers, requirement, when_stale };
+                        Some(Policy::Authenticate(rule))
+                    },
+                )
             }
         };
         let credentials = [("strip", ForwardCredential::Strip), ("keep", ForwardCredential::Keep)];
@@ -252,7 +274,7 @@ impl Compiler<'_> {
         require: raw::Require,
         field: &FieldPath,
         issuers: &CompiledIssuers,
-    ) -> Option<Policy> {
+    ) -> Option<(Vec<Carrier>, Vec<IssuerId>, Requirement)> {
         let carriers_field = field.key("authenticate");
         let mut parsed = Vec::new();
         for (index, name) in carriers.iter().enumerate() {
@@ -283,11 +305,7 @@ impl Compiler<'_> {
             Some(names) => self.route_issuers(&names, &issuers_field, issuers),
         };
         let requirement = self.requirement(require, &field.key("require"));
-        Some(Policy::Authenticate(Authenticate {
-            carriers: parsed,
-            issuers: issuers?,
-            requirement: requirement?,
-        }))
+        Some((parsed, issuers?, requirement?))
     }
 
     fn route_issuers(

@@ -1,6 +1,7 @@
 //! Listeners, admin, process, limits, logs.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,7 +135,11 @@ impl Compiler<'_> {
 
     pub(super) fn server(&mut self, raw: raw::Server) -> Option<Server> {
         let field = root().key("server");
-        let raw::Server { threads, shutdown_grace } = raw;
+        let raw::Server { name, threads, shutdown_grace } = raw;
+        let name = match name {
+            None => Some(host_name()),
+            some => self.name(some, &field.key("name")),
+        };
         let available = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = threads.unwrap_or(available);
         let grace_field = field.key("shutdown_grace");
@@ -143,7 +148,7 @@ impl Compiler<'_> {
             let fact = format!("{threads} threads cannot be");
             return self.error(&field.key("threads"), &fact, "Write a number from 1 to 1024");
         }
-        Some(Server { threads, shutdown_grace: shutdown_grace? })
+        Some(Server { name: name?, threads, shutdown_grace: shutdown_grace? })
     }
 
     pub(super) fn limits(&mut self, raw: raw::Limits) -> Option<Limits> {
@@ -258,6 +263,18 @@ impl Compiler<'_> {
         })
     }
 
+    /// `Some(None)`: standard output.
+    pub(super) fn audit_log(&mut self, raw: raw::AuditLog) -> Option<Option<PathBuf>> {
+        let Some(file) = raw.file else { return Some(None) };
+        let path = self.path(&file);
+        if file.is_empty() || path.is_dir() {
+            let field = root().key("audit_log").key("file");
+            let fact = format!("`{file}` cannot be the audit log: it is a directory");
+            return self.error(&field, &fact, "Name a file");
+        }
+        Some(Some(path))
+    }
+
     pub(super) fn trusted_proxies(&mut self, raw: Vec<String>) -> Vec<IpNet> {
         let field = root().key("trusted_proxies");
         let mut networks = Vec::new();
@@ -302,4 +319,16 @@ impl Compiler<'_> {
             }
         })
     }
+}
+
+/// What the system calls the machine, as far as that can be a name.
+fn host_name() -> Box<str> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let named: String = text
+        .trim()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        .take(64)
+        .collect();
+    if named.is_empty() { "gateway".into() } else { named.into() }
 }

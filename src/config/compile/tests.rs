@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::super::{Configuration, Problems, Sources};
 use crate::gate::request::Request;
-use crate::gate::time::UnixTime;
+use crate::gate::time::Moment;
 use crate::issuer::signing::{KeyKind, generate};
 
 fn compile(text: &str) -> Result<Configuration, Problems> {
@@ -172,7 +172,7 @@ fn ten_thousand_routes_load_within_seconds_and_each_is_found() {
         let (authority, target) = (format!("h{}.example", number % 100), format!("/r{number}/7"));
         let request =
             Request { method: &method, authority: &authority, target: &target, headers: &headers };
-        let verdict = configuration.gate.decide(&request, UnixTime::default());
+        let verdict = configuration.gate.decide(&request, Moment::default());
         let route = verdict.route.map(|route| &*route.name);
         assert_eq!(route, Some(format!("r{number}").as_str()));
     }
@@ -205,7 +205,7 @@ listeners:
   - address: 127.0.0.1:8443
     tls: { certificates: [{ certificate_file: site.pem, key_file: site.key }] }
 admin: { address: 0.0.0.0:9901, token_file: token }
-server: { threads: 4, shutdown_grace: 30s }
+server: { name: gateway-1, threads: 4, shutdown_grace: 30s }
 limits:
   header_bytes: 32KiB
   header_count: 100
@@ -218,6 +218,15 @@ access_log: { enabled: true, format: json, subject: hashed, subject_key_file: to
 trusted_proxies: [10.0.0.0/8, '::1']
 realm: the realm
 data_directory: data
+store:
+  redis:
+    sentinel: { master: main, nodes: ['rediss://10.0.0.1:26379/3', 'rediss://[::1]'] }
+    username: us
+    password_file: token
+    tls: { ca_file: site.pem, certificate_file: site.pem, key_file: site.key }
+    prefix: here
+revocation: { max_staleness: 5s, when_stale: deny_writes, max_entries: 5000000, accept_local: true }
+audit_log: { file: data/audit.jsonl }
 token_cache: { size: 64MiB }
 issuers:
   - name: fetched
@@ -255,6 +264,7 @@ routes:
     authenticate: [bearer]
     issuers: [fetched, shared]
     require: { scopes: [orders:read], any_role: [admin, clerk], claims: { tenant: [acme, 7, true] } }
+    when_stale: { allow_for: 30s }
     forward: { credential: keep }
     limits: { body: 10MiB }
   - { name: any, match: { path: '/{a}/b' }, upstream: pages, authenticate: [bearer] }
@@ -266,6 +276,28 @@ fn configuration_that_uses_every_field_compiles_without_a_warning() {
     let (directory, text) = whole();
     let configuration = compile_in(directory.path(), &text, None).expect("compiles");
     assert!(configuration.warnings.list.is_empty(), "{}", configuration.warnings);
+}
+
+/// Fields that stand for others, and are tested beside them.
+const INSTEAD: [&str; 6] = ["url", "cluster", "embedded", "password", "secret_file", "token"];
+
+#[test]
+fn every_field_there_is_stands_in_the_whole_configuration() {
+    let lines = include_str!("../raw.rs").lines().map(str::trim);
+    let fields = lines.filter_map(|line| line.strip_prefix("pub(super) ")?.split_once(": "));
+    let fields: Vec<_> = fields.map(|(name, _)| name.replace("matching", "match")).collect();
+    assert!(fields.len() > 60, "{fields:?}");
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let stands = |field: &str| {
+        let places = WHOLE.match_indices(field);
+        places.into_iter().any(|(at, _)| {
+            WHOLE[at + field.len()..].starts_with(':')
+                && !WHOLE[..at].chars().next_back().is_some_and(is_word)
+        })
+    };
+    let missing = fields.iter().filter(|field| !stands(field));
+    let missing: Vec<_> = missing.filter(|field| !INSTEAD.contains(&field.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

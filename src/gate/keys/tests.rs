@@ -106,7 +106,7 @@ fn assert_verifies_exactly(set: &KeySet, algorithm: Algorithm, token: &str, sour
     let token = Token::parse(token, 4096).expect(source);
     let verify = |message: &[u8], signature: &[u8]| set.verify(None, algorithm, message, signature);
     let (message, signature) = (token.signing_input(), token.signature());
-    assert_eq!(verify(message, signature), Match::Verified, "{source}");
+    assert_eq!(verify(message, signature), Match::Verified(None), "{source}");
     for at in 0..message.len() {
         let mut changed = message.to_vec();
         changed[at] ^= 1;
@@ -142,7 +142,7 @@ fn key_serves_its_own_algorithm_only() {
         let set = vector.set();
         for other in ALL {
             let expected =
-                if other == vector.algorithm { Match::Verified } else { Match::Algorithm };
+                if other == vector.algorithm { Match::Verified(None) } else { Match::Algorithm };
             let found = set.verify(None, other, token.signing_input(), token.signature());
             assert_eq!(found, expected, "{} as {other:?}", vector.source);
         }
@@ -311,7 +311,7 @@ fn text_that_is_no_jwks_is_refused() {
 // ---- the key that a token names
 
 /// What `set` says to a token of A.3, whose key is the second of the vectors.
-fn named(set: &KeySet, id: Option<&str>) -> Match {
+fn named<'k>(set: &'k KeySet, id: Option<&str>) -> Match<'k> {
     let vector = &PUBLIC_KEY_VECTORS[1];
     let token = Token::parse(vector.token, 4096).expect(vector.source);
     set.verify(id, vector.algorithm, token.signing_input(), token.signature())
@@ -320,8 +320,8 @@ fn named(set: &KeySet, id: Option<&str>) -> Match {
 #[test]
 fn key_with_an_id_answers_to_it_and_to_no_other() {
     let (set, _) = read(&[p256(json!({"kid": "a"})), fresh(json!({"kid": "b"}))]).expect("a set");
-    assert_eq!(named(&set, Some("a")), Match::Verified);
-    assert_eq!(named(&set, None), Match::Verified, "a token may leave the choice to us");
+    assert_eq!(named(&set, Some("a")), Match::Verified(Some("a")));
+    assert_eq!(named(&set, None), Match::Verified(Some("a")), "a token may leave the choice to us");
     assert_eq!(named(&set, Some("b")), Match::Signature);
     for id in ["A", "", "a ", "ab"] {
         assert_eq!(named(&set, Some(id)), Match::Unknown, "{id:?}");
@@ -331,15 +331,15 @@ fn key_with_an_id_answers_to_it_and_to_no_other() {
 #[test]
 fn key_without_an_id_answers_to_all() {
     let (set, _) = read(&[p256(json!({}))]).expect("a set");
-    assert_eq!(named(&set, Some("any")), Match::Verified);
-    assert_eq!(named(&set, None), Match::Verified);
+    assert_eq!(named(&set, Some("any")), Match::Verified(None));
+    assert_eq!(named(&set, None), Match::Verified(None));
 }
 
 #[test]
 fn keys_that_share_an_id_are_told_apart_by_algorithm() {
     let keys = [rsa(json!({"kid": "a"})), ed25519(json!({"kid": "a"})), p256(json!({"kid": "a"}))];
     let (set, _) = read(&keys).expect("a set");
-    assert_eq!(named(&set, Some("a")), Match::Verified);
+    assert_eq!(named(&set, Some("a")), Match::Verified(Some("a")));
 }
 
 #[test]
@@ -356,7 +356,7 @@ fn token_that_names_no_key_has_so_many_tried_and_no_more() {
         keys.push(p256(json!({})));
         read(&keys).expect("a set").0
     };
-    assert_eq!(named(&set(CANDIDATES_MAX - 1), None), Match::Verified);
+    assert_eq!(named(&set(CANDIDATES_MAX - 1), None), Match::Verified(None));
     assert_eq!(named(&set(CANDIDATES_MAX), None), Match::Signature);
 }
 
@@ -364,7 +364,7 @@ fn token_that_names_no_key_has_so_many_tried_and_no_more() {
 fn keys_of_another_kind_do_not_count_as_tried() {
     let mut keys = vec![rsa(json!({})); CANDIDATES_MAX];
     keys.push(p256(json!({})));
-    assert_eq!(named(&read(&keys).expect("a set").0, None), Match::Verified);
+    assert_eq!(named(&read(&keys).expect("a set").0, None), Match::Verified(None));
 }
 
 // ---- secrets

@@ -1,0 +1,53 @@
+"""One kept-alive connection: as little as a client can do, because it shares the machine with what it
+measures."""
+
+import json
+import socket
+
+from children import LOCALHOST
+
+
+class HttpError(Exception):
+    """An answer that cannot be read, or is not what was asked for."""
+
+
+class Connection:
+    """Requests go out as prepared bytes; answers must say how long they are."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection((LOCALHOST, port), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.answers = self.socket.makefile("rb")
+
+    def ask(self, request):
+        """The status and the body of the answer."""
+        self.send(request)
+        return self.answer()
+
+    def send(self, request):
+        """Sends a request whose answer is yet to be read."""
+        self.socket.sendall(request)
+
+    def answer(self):
+        """The status and the body of the next answer."""
+        status, length = self.answers.readline(), None
+        while (line := self.answers.readline()) not in (b"\r\n", b""):
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        if length is None:
+            raise HttpError(f"the answer {status!r} does not tell its length")
+        return int(status.split()[1]), self.answers.read(length)
+
+
+def get(path, token):
+    """A request with a bearer token."""
+    head = f"GET {path} HTTP/1.1\r\nHost: {LOCALHOST}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    return head.encode()
+
+
+def revoke(**what):
+    """A request to the admin listener."""
+    body = json.dumps(what)
+    head = f"POST /v1/revocations HTTP/1.1\r\nHost: {LOCALHOST}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()

@@ -1,0 +1,35 @@
+//! `GET /v1/gateways`: who follows the revocation log, and how far they are.
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use super::View;
+use super::problem::Problem;
+use crate::store::KnownGateway;
+
+/// Lists the gateways.
+pub(super) async fn list(State(view): State<View>) -> Result<Json<Value>, Problem> {
+    let roster = view
+        .revocations
+        .roster()
+        .await
+        .map_err(|error| Problem::StoreUnavailable(error.to_string()))?;
+    let gateways: Vec<_> =
+        roster.gateways.iter().map(|known| describe(known, roster.head)).collect();
+    Ok(Json(json!({ "position": roster.head, "gateways": gateways })))
+}
+
+/// A gateway, for people and programs.
+pub(super) fn describe(known: &KnownGateway, head: u64) -> Value {
+    let state = &known.state;
+    json!({
+        "id": state.instance,
+        "name": state.name,
+        "version": state.version,
+        "position": state.applied,
+        "lag": head.saturating_sub(state.applied),
+        "follows": known.follows,
+        "silent_ms": known.silent_ms,
+    })
+}

@@ -1,0 +1,84 @@
+//! What the admin API answers when it cannot do what it was asked: problem details (RFC 9457).
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::gate::denial::RETRY_AFTER_S;
+
+/// Why an operation was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// The request makes no sense; what would.
+    BadRequest(String),
+    /// There is no room in the revocation list.
+    ListFull,
+    /// The store cannot be reached, or is at fault.
+    StoreUnavailable(String),
+    /// The change was made, and could not be written to the audit log.
+    Unaudited {
+        /// Whether the change will survive this process.
+        durable: bool,
+        /// Why it could not.
+        why: String,
+    },
+}
+
+impl Problem {
+    /// The word for it.
+    pub(super) fn slug(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "bad_request",
+            Self::ListFull => "revocation_list_full",
+            Self::StoreUnavailable(_) => "store_unavailable",
+            Self::Unaudited { .. } => "audit_log",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::ListFull => StatusCode::INSUFFICIENT_STORAGE,
+            Self::StoreUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unaudited { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::BadRequest(detail) => detail.clone(),
+            Self::ListFull => {
+                "there are as many live revocations as revocation.max_entries allows; \
+                               revoke the subject instead of single tokens, or raise it"
+                    .to_owned()
+            }
+            Self::StoreUnavailable(why) => format!("the store cannot be reached: {why}"),
+            Self::Unaudited { why, .. } => {
+                format!("the change was made, but the audit log cannot be written: {why}")
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        // What was not written down will not survive; nobody should have to guess.
+        let body = json!({
+            "type": format!("urn:portcullis:problem:{}", self.slug()),
+            "title": status.canonical_reason().unwrap_or_default(),
+            "status": status.as_u16(),
+            "slug": self.slug(),
+            "detail": self.detail(),
+            "durable": matches!(self, Self::Unaudited { durable: true, .. }),
+        });
+        let kind = (header::CONTENT_TYPE, "application/problem+json");
+        let mut response = (status, [kind], Json(body).into_response().into_body()).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let seconds = HeaderValue::from(RETRY_AFTER_S);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+}

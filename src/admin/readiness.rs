@@ -1,0 +1,33 @@
+//! Whether requests should be sent here.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use axum::http::StatusCode;
+
+/// Whether requests should be sent here. A flag of our own: what is not known to be ready is not.
+#[derive(Debug, Default)]
+pub struct Readiness(AtomicU8);
+
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const STOPPING: u8 = 2;
+
+impl Readiness {
+    /// From now on, unless it is stopping.
+    pub fn ready(&self) {
+        let _ = self.0.compare_exchange(STARTING, READY, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Never again.
+    pub fn stopping(&self) {
+        self.0.store(STOPPING, Ordering::Release);
+    }
+
+    pub(super) fn answer(&self) -> (StatusCode, &'static str) {
+        match self.0.load(Ordering::Acquire) {
+            READY => (StatusCode::OK, "ready\n"),
+            STOPPING => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What an operator asks to have cut off → a record that can be written down.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::admin::problem::Problem;
+use crate::clock;
+use crate::config::Configuration;
+use crate::gate::denial::Slug;
+use crate::gate::issuer::{Issuer, IssuerRules};
+use crate::gate::revocation::{Entry, Scope};
+use crate::gate::time::UnixTime;
+use crate::gate::verifier::Refusal;
+use crate::store::record::Record;
+
+/// How far ahead a cut-off may lie, in seconds: until then nobody in the scope can log in.
+const CUT_OFF_AHEAD_MAX_S: i64 = 24 * 3600;
+
+const ID_BYTES_MAX: usize = 1024;
+const REASON_BYTES_MAX: usize = 512;
+const ACTOR_BYTES_MAX: usize = 128;
+
+/// Who asks, if they do not say.
+const ACTOR_DEFAULT: &str = "admin";
+
+/// The body of `POST /v1/revocations`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin) struct Draft {
+    scope: ScopeName,
+    token: Option<String>,
+    jti: Option<String>,
+    session: Option<String>,
+    subject: Option<String>,
+    client: Option<String>,
+    key: Option<String>,
+    /// `iss`, or the name of the issuer in the configuration.
+    issuer: Option<String>,
+    /// A time: seconds since 1970, or RFC 3339.
+    before: Option<Value>,
+    reason: Option<String>,
+    actor: Option<String>,
+    wait_ms: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ScopeName {
+    Token,
+    Session,
+    Subject,
+    Client,
+    Key,
+    Issuer,
+    Everything,
+}
+
+fn bad<T>(detail: impl Into<String>) -> Result<T, Problem> {
+    Err(Problem::BadRequest(detail.into()))
+}
+
+impl Draft {
+    /// The record, and how long to wait for the gateways if at all.
+    pub(super) fn compile(
+        self,
+        configuration: &Configuration,
+        now: UnixTime,
+    ) -> Result<(Record, Option<Duration>), Problem> {
+        let before = self.before.as_ref().map(|before| cut_off(before, now)).transpose()?;
+        let wait = self.wait_ms.map(Duration::from_millis);
+        let reason = bounded(self.reason.clone().unwrap_or_default(), "reason", REASON_BYTES_MAX)?;
+        let actor = match &self.actor {
+            Some(actor) => bounded(actor.clone(), "actor", ACTOR_BYTES_MAX)?,
+            None => ACTOR_DEFAULT.into(),
+        };
+        let (scope, token_dies) = self.scope(configuration, now)?;
+        if before.is_some() && matches!(scope, Scope::Token { .. } | Scope::Session(_)) {
+            return bad(
+                "`before` means nothing for one token or session: it is cut off whenever it \
+                        was issued",
+            );
+        }
+        let rules = reached(configuration, &scope);
+        let entry = Entry::compile(scope, before, token_dies, rules, now);
+        if entry.is_spent(now) {
+            return bad("nothing that was issued until then can still be accepted");
+        }
+        let written_us = clock::micros();
+        Ok((Record { entry, written_us, actor, reason, mark: fastrand::u64(..) }, wait))
+    }
+
+    /// Whom it is about, and when the token that is meant dies, if that is known.
+    fn scope(
+        self,
+        configuration: &Configuration,
+        now: UnixTime,
+    ) -> Result<(Scope, Option<UnixTime>), Problem> {
+        let Self { scope, token, jti, session, subject, client, key, issuer, .. } = self;
+        let given = [
+            ("token", token.is_some(), matches!(scope, ScopeName::Token)),
+            ("jti", jti.is_some(), matches!(scope, ScopeName::Token)),
+            ("session", session.is_some(), matches!(scope, ScopeName::Session)),
+            ("subject", subject.is_some(), matches!(scope, ScopeName::Subject)),
+            ("client", client.is_some(), matches!(scope, ScopeName::Client)),
+            ("key", key.is_some(), matches!(scope, ScopeName::Key)),
+            (
+                "issuer",
+                issuer.is_some(),
+                matches!(
+                    scope,
+                    ScopeName::Token | ScopeName::Subject | ScopeName::Key | ScopeName::Issuer
+                ),
+            ),
+        ];
+        if let Some((name, ..)) = given.iter().find(|(_, given, fits)| *given && !*fits) {
+            return bad(format!("`{name}` does not belong to this scope"));
+        }
+        let issuer = issuer.map(|issuer| known_issuer(configuration, &issuer)).transpose()?;
+        let issuer_iss = || issuer.map(|issuer| issuer.rules().issuer.clone());
+        let id = |value: Option<String>, name: &str| match value {
+            Some(value) => bounded(value, name, ID_BYTES_MAX).and_then(|value| {
+                if value.is_empty() { bad(format!("`{name}` is empty")) } else { Ok(value) }
+            }),
+            None => bad(format!("`{name}` is missing")),
+        };
+        let scope = match scope {
+            ScopeName::Token => match (token, jti) {
+                (Some(token), None) if issuer.is_none() => {
+                    let (scope, dies) = verified(configuration, &token, now)?;
+                    return Ok((scope, Some(dies)));
+                }
+                (Some(_), _) => return bad("`token` says all there is to say; leave the rest out"),
+                (None, jti) => {
+                    let Some(issuer) = issuer_iss() else {
+                        return bad("`issuer` is missing: ids of tokens are the issuer's own");
+                    };
+                    Scope::Token { issuer, id: id(jti, "jti")? }
+                }
+            },
+            ScopeName::Session => Scope::Session(id(session, "session")?),
+            ScopeName::Subject => {
+                Scope::Subject { issuer: issuer_iss(), subject: id(subject, "subject")? }
+            }
+            ScopeName::Client => Scope::Client(id(client, "client")?),
+            ScopeName::Key => Scope::Key { issuer: issuer_iss(), id: id(key, "key")? },
+            ScopeName::Issuer => match issuer_iss() {
+                Some(issuer) => Scope::Issuer(issuer),
+                None => return bad("`issuer` is missing"),
+            },
+            ScopeName::Everything => Scope::Everything,
+        };
+        Ok((scope, None))
+    }
+}
+
+fn cut_off(before: &Value, now: UnixTime) -> Result<UnixTime, Problem> {
+    const FORMS: &str = "is not a time; write 2026-01-31T12:00:00Z or seconds since 1970";
+    let time = match (before.as_i64(), before.as_str()) {
+        (Some(seconds), _) if seconds < 0 => return bad("`before` is before 1970"),
+        (Some(seconds), _) => UnixTime::from_seconds(seconds),
+        (None, Some(text)) => {
+            match humantime::parse_rfc3339(text).ok().and_then(clock::unix_time) {
+                Some(time) => time,
+                None => return bad(format!("`before`: `{text}` {FORMS}")),
+            }
+        }
+        (None, None) => return bad(format!("`before` {FORMS}")),
+    };
+    if time.since(now) > CUT_OFF_AHEAD_MAX_S {
+        return bad("`before` is more than a day ahead");
+    }
+    Ok(time)
+}
+
+fn bounded(text: String, name: &str, bytes_max: usize) -> Result<Box<str>, Problem> {
+    if text.len() > bytes_max {
+        return bad(format!("`{name}` is longer than {bytes_max} bytes"));
+    }
+    Ok(text.into())
+}
+
+/// An issuer of the configuration, by its name or its `iss`. One that is not known could not be
+/// told how long its tokens live, and is probably misspelt.
+fn known_issuer<'c>(configuration: &'c Configuration, named: &str) -> Result<&'c Issuer, Problem> {
+    let find = |is_meant: fn(&IssuerRules) -> &str| {
+        configuration.issuers().find(|issuer| is_meant(issuer.rules()) == named)
+    };
+    match (find(|rules| &rules.issuer), find(|rules| &rules.name)) {
+        (Some(issuer), Some(other)) if issuer.id() != other.id() => {
+            bad(format!("`{named}` is the `iss` of one issuer and the name of another"))
+        }
+        (Some(issuer), _) | (None, Some(issuer)) => Ok(issuer),
+        (None, None) => {
+            let known: Vec<_> =
+                configuration.issuers().map(|issuer| &*issuer.rules().name).collect();
+            bad(format!("there is no issuer `{named}`; known are: {}", known.join(", ")))
+        }
+    }
+}
+
+/// The rules of the issuers whose tokens a scope can hit.
+fn reached<'c>(
+    configuration: &'c Configuration,
+    scope: &Scope,
+) -> impl Iterator<Item = &'c IssuerRules> + use<'c> {
+    let only = match scope {
+        Scope::Token { issuer, .. } | Scope::Issuer(issuer) => Some(issuer.clone()),
+        Scope::Subject { issuer, .. } | Scope::Key { issuer, .. } => issuer.clone(),
+        Scope::Session(_) | Scope::Client(_) | Scope::Everything => None,
+    };
+    configuration
+        .issuers()
+        .map(|issuer| issuer.rules())
+        .filter(move |rules| only.as_ref().is_none_or(|only| *only == rules.issuer))
+}
+
+/// The scope of a whole token, by its verified claims: never by its text, which others could write
+/// in another way.
+fn verified(
+    configuration: &Configuration,
+    token: &str,
+    now: UnixTime,
+) -> Result<(Scope, UnixTime), Problem> {
+    let gate = &configuration.gate;
+    let all: Vec<_> = gate.issuers.iter().map(|issuer| issuer.id()).collect();
+    let verification = gate.verifier.verify(token.trim(), &gate.issuers, &all, now);
+    let authentic = match verification.result {
+        Ok(authentic) => authentic,
+        Err(refusal) => {
+            let slug = match refusal {
+                Refusal::Slug(slug) => slug,
+                Refusal::KeyUnknown(_) => Slug::TokenKeyUnknown,
+            };
+            if matches!(slug, Slug::KeysUnavailable | Slug::TokenKeyUnknown) {
+                return bad(format!(
+                    "the token cannot be verified here: {}; revoke it by `jti` and `issuer`",
+                    slug.as_str()
+                ));
+            }
+            return bad(format!("the token is not acceptable anyway: {}", slug.as_str()));
+        }
+    };
+    if authentic.end() <= now {
+        return bad("the token has expired, and is not accepted any more");
+    }
+    let issuer = verification.issuer.map(|issuer| issuer.rules().issuer.clone());
+    match (issuer, authentic.token_id()) {
+        (Some(issuer), Some(id)) => Ok((Scope::Token { issuer, id: id.into() }, authentic.end())),
+        (_, _) => bad("the token has no `jti` by which it could be told apart; revoke its subject"),
+    }
+}

@@ -1,0 +1,162 @@
+//! How commands talk to a running gateway.
+
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use http::Uri;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::{ConfigFile, Failure, serve};
+use crate::config::Configuration;
+use crate::feed::fetch::{Fetcher, Question, StatusCode};
+use crate::secret::Secret;
+
+/// Where the gateway is, as the arguments say.
+#[derive(Debug, Args)]
+pub(super) struct AdminListener {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The admin listener, such as http://127.0.0.1:9901, if not the configuration's.
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
+    /// A file with the admin token, if not the configuration's.
+    #[arg(long, value_name = "FILE", env = "PORTCULLIS_ADMIN_TOKEN_FILE")]
+    admin_token_file: Option<PathBuf>,
+}
+
+/// A gateway that can be asked.
+pub(super) struct AdminApi {
+    base: String,
+    token: Option<Secret>,
+    fetcher: Fetcher,
+    runtime: Runtime,
+}
+
+impl AdminListener {
+    /// A client that gives up after `timeout`.
+    pub(super) fn find(self, timeout: Duration) -> Result<AdminApi, Failure> {
+        let Self { file, admin, admin_token_file } = self;
+        let given = admin_token_file.map(|file| {
+            let bytes = std::fs::read(&file)
+                .map_err(|error| Failure::BadInput(format!("{}: {error}", file.display())))?;
+            Ok(Secret::new(bytes.trim_ascii().to_vec()))
+        });
+        let given = given.transpose()?;
+        let (base, token) = match admin {
+            Some(url) if is_url(&url) => (url.trim_end_matches('/').to_owned(), given),
+            Some(url) => {
+                let why = format!("`{url}` is not a URL: write http://127.0.0.1:9901");
+                return Err(Failure::BadInput(why));
+            }
+            None => {
+                let configuration = Configuration::load(&file.config, None)
+                    .map_err(|problems| Failure::BadInput(problems.to_string()))?;
+                let mut address = configuration.admin.address;
+                // Nobody can connect to "any address".
+                match address.ip() {
+                    IpAddr::V4(ip) if ip.is_unspecified() => {
+                        address.set_ip(Ipv4Addr::LOCALHOST.into());
+                    }
+                    IpAddr::V6(ip) if ip.is_unspecified() => {
+                        address.set_ip(Ipv6Addr::LOCALHOST.into());
+                    }
+                    IpAddr::V4(_) | IpAddr::V6(_) => {}
+                }
+                (format!("http://{address}"), given.or(configuration.admin.token))
+            }
+        };
+        serve::install_crypto_provider();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Failure::failed)?;
+        // Some clients look for a runtime when they are made.
+        let fetcher = {
+            let _guard = runtime.enter();
+            Fetcher::new(timeout, None).map_err(Failure::failed)?
+        };
+        Ok(AdminApi { base, token, fetcher, runtime })
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    text.parse::<Uri>()
+        .is_ok_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some())
+}
+
+impl AdminApi {
+    /// Asks, and returns whatever is answered; posts if there is a body.
+    pub(super) fn ask(
+        &self,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Vec<u8>), impl Display + use<>> {
+        let url = format!("{}{path}", self.base);
+        let token = self.token.as_ref().map(|token| String::from_utf8_lossy(token.expose()));
+        let question = Question { url: &url, token: token.as_deref(), body };
+        self.runtime.block_on(self.fetcher.ask(question))
+    }
+
+    /// Asks for something that is answered with JSON in which `member` stands; anything but success
+    /// is a failure.
+    pub(super) fn ask_for_json(
+        &self,
+        path: &str,
+        body: Option<&Value>,
+        member: &str,
+    ) -> Result<Value, Failure> {
+        let (status, bytes) = self.ask(path, body).map_err(|error| {
+            Failure::Failed(format!("no gateway answers at {}: {error}", self.base))
+        })?;
+        let parsed = serde_json::from_slice::<Value>(&bytes).ok();
+        if status.is_success() {
+            return parsed.filter(|value| value.get(member).is_some()).ok_or_else(|| {
+                Failure::Failed(format!("what answers at {} is not a gateway", self.base))
+            });
+        }
+        let detail = parsed.as_ref().and_then(|value| value["detail"].as_str());
+        let text = String::from_utf8_lossy(&bytes);
+        let why = match detail.unwrap_or_else(|| text.trim()) {
+            "" => format!("the answer was {status}"),
+            why => why.to_owned(),
+        };
+        if status == StatusCode::BAD_REQUEST {
+            return Err(Failure::BadInput(format!("portcullis: {why}")));
+        }
+        Err(Failure::Failed(why))
+    }
+}
+
+/// A value of the answer as text; `-` if there is none. Names come from tokens and from other
+/// gateways: what would move the cursor of a terminal is spelt out.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.chars().map(visible).collect(),
+        other => other.to_string(),
+    }
+}
+
+fn visible(character: char) -> String {
+    // The last two ranges turn the direction of what is written.
+    let moves = character.is_control()
+        || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if moves { character.escape_default().to_string() } else { character.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_shown_moves_the_cursor() {
+        let shown = shown(&json!("Zo\u{eb} \"x\"\n\u{1b}[2J\u{9b}\u{202e}"));
+        assert_eq!(shown, "Zo\u{eb} \"x\"\\n\\u{1b}[2J\\u{9b}\\u{202e}");
+    }
+}

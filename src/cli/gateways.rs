@@ -1,0 +1,43 @@
+//! `portcullis gateways`: who follows the revocation log, and how far they are.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::admin::{AdminListener, shown};
+use super::{Failure, table};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(super) struct Gateways {
+    #[command(flatten)]
+    admin: AdminListener,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Gateways {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let answer = self.admin.find(TIMEOUT)?.ask_for_json("/v1/gateways", None, "gateways")?;
+        if self.json {
+            return table::print(&format!("{answer}\n"));
+        }
+        let empty = Vec::new();
+        let gateways = answer["gateways"].as_array().unwrap_or(&empty);
+        let rows = gateways.iter().map(row).collect();
+        let header = ["ID", "NAME", "VERSION", "POSITION", "LAG", "SILENT"];
+        table::print(&table::lay_out(&header, rows))
+    }
+}
+
+fn row(gateway: &Value) -> Vec<String> {
+    let silent_ms = gateway["silent_ms"].as_u64().unwrap_or(0);
+    let silent = format!("{:.1}s", silent_ms as f64 / 1000.0);
+    let mut cells: Vec<_> =
+        ["id", "name", "version", "position", "lag"].map(|name| shown(&gateway[name])).into();
+    cells.push(silent);
+    cells
+}

@@ -1,0 +1,69 @@
+//! Whether every gateway has applied a revocation.
+
+use std::time::{Duration, Instant};
+
+use super::RevocationFeed;
+use crate::store::record::Record;
+use crate::store::{KnownGateway, StoreError};
+
+/// The pause between two looks, at first and after a while.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+const LOOK_SELDOM: Duration = Duration::from_millis(50);
+
+/// How long a while is.
+const SOON: Duration = Duration::from_millis(100);
+
+/// Who has applied a revocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmation {
+    /// How many gateways have.
+    pub confirmed: usize,
+    /// How many there are.
+    pub gateways: usize,
+    /// Those that have not.
+    pub missing: Vec<KnownGateway>,
+    /// How long it took, or was waited.
+    pub elapsed: Duration,
+}
+
+impl RevocationFeed {
+    /// Waits until every gateway has applied `record`, which is in the log at `sequence`, but no
+    /// longer than `wait` from `begun` on.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be reached by then: nobody knows who has applied it.
+    pub async fn confirm(
+        &self,
+        record: &Record,
+        sequence: u64,
+        begun: Instant,
+        wait: Duration,
+    ) -> Result<Confirmation, StoreError> {
+        loop {
+            let looked = self.roster_since(Instant::now()).await;
+            // Asked of the record itself: a log that lost it has another one at its place.
+            let is_there = self.recent().has_read(record);
+            let elapsed = begun.elapsed();
+            let is_last = elapsed >= wait;
+            match looked {
+                Ok(roster) => {
+                    let gateways = roster.gateways.len();
+                    let is_behind = |known: &KnownGateway| {
+                        let is_here = known.state.instance == self.instance;
+                        known.state.applied < sequence || !known.follows || (is_here && !is_there)
+                    };
+                    let missing: Vec<_> = roster.gateways.into_iter().filter(is_behind).collect();
+                    if is_last || (missing.is_empty() && is_there && gateways > 0) {
+                        let confirmed = gateways - missing.len();
+                        return Ok(Confirmation { confirmed, gateways, missing, elapsed });
+                    }
+                }
+                Err(error) if is_last => return Err(error),
+                Err(_) => {}
+            }
+            let pause = if elapsed < SOON { LOOK_EVERY } else { LOOK_SELDOM };
+            tokio::time::sleep(pause.min(wait.saturating_sub(elapsed))).await;
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Tells the other gateways how far this one is, and asks how far they are.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::RevocationFeed;
+use crate::clock;
+use crate::gate::policy::Policy;
+use crate::gate::time::SteadyTime;
+use crate::store::{GATEWAY_FORGOTTEN_AFTER_MS, GatewayState, Position, Roster, StoreError};
+
+/// How often a gateway tells the others that it is there.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The pause between two tellings, however many revocations arrive.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How long after it has stopped serving from memory a silent gateway is still counted, and for how
+/// long at most, in milliseconds.
+const COUNTED_BEYOND_MS: u64 = 5_000;
+const COUNTED_MAX_MS: u64 = 3_600_000;
+
+impl RevocationFeed {
+    /// When it gets further, and every second.
+    pub(super) async fn announce(&self) {
+        let mut applied = self.applied.subscribe();
+        let mut looked = Instant::now();
+        loop {
+            let reached = *applied.borrow_and_update();
+            // That the store is away is told by whoever follows the log.
+            if let Some(reached) = reached
+                && self.tell(reached).await.is_ok()
+                && looked.elapsed() >= EVERY
+            {
+                // Who the others are must be known before the store can forget them.
+                looked = Instant::now();
+                drop(self.remind().await);
+            }
+            tokio::time::sleep(PAUSE).await;
+            drop(tokio::time::timeout(EVERY, applied.changed()).await);
+        }
+    }
+
+    /// Tells the other gateways that this one is there and how far it is.
+    pub(super) async fn tell(&self, reached: Position) -> Result<(), StoreError> {
+        let _one_at_a_time = self.announcing.lock().await;
+        if self.is_leaving.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let state = GatewayState {
+            instance: self.instance.clone(),
+            name: self.configuration.load().server.name.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            applied: reached.sequence,
+            mark: reached.mark,
+            counted_for_ms: self.counted_for_ms(),
+        };
+        let asked_at = clock::steady();
+        self.timed("announce", self.fleet.announce(&state)).await?;
+        self.announced.store(asked_at.as_millis(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Sees to it that the others count this gateway, and those that it knows of.
+    pub(super) async fn count_in(&self, reached: Position) -> Result<(), StoreError> {
+        let told = match self.tell(reached).await {
+            Ok(()) => self.remind().await,
+            refused => refused,
+        };
+        match told {
+            // Nobody can write a revocation down either; what is there can be read.
+            Err(StoreError::Refused(why)) => {
+                tracing::warn!(%why, "the store takes no writes");
+                Ok(())
+            }
+            told => told,
+        }
+    }
+
+    /// Reminds the store of the gateways that it has forgotten: one that starts now would not know
+    /// of them.
+    async fn remind(&self) -> Result<(), StoreError> {
+        let roster = self.timed("roster", self.fleet.roster()).await?;
+        self.families.revocation_records.set(i64::try_from(roster.records).unwrap_or(i64::MAX));
+        let listed = roster.gateways.len();
+        let complete = self.known.complete(roster, clock::steady());
+        if complete.gateways.len() > listed {
+            for known in complete.gateways.iter().filter(|known| !known.follows) {
+                self.timed("remind", self.fleet.remind(known)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the others cannot have forgotten this gateway yet.
+    pub(super) fn is_counted(&self) -> bool {
+        // The steady clock begins with a minute, so that 0 is long ago.
+        let announced = SteadyTime::from_millis(self.announced.load(Ordering::Acquire));
+        clock::steady().millis_since(announced) < GATEWAY_FORGOTTEN_AFTER_MS / 2
+    }
+
+    /// For how long somebody may be served without contact, and a little more.
+    fn counted_for_ms(&self) -> u64 {
+        let configuration = self.configuration.load();
+        let routes = configuration.gate.routes.routes().iter();
+        let longest = routes.map(|route| match &route.policy {
+            Policy::Public => 0,
+            Policy::Authenticate(rule) => {
+                rule.when_stale.safe_age_max_ms.max(rule.when_stale.unsafe_age_max_ms)
+            }
+        });
+        longest.max().unwrap_or(0).saturating_add(COUNTED_BEYOND_MS).min(COUNTED_MAX_MS)
+    }
+
+    /// Tells the other gateways that this one is gone.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be reached: it is then counted for a while.
+    pub async fn leave(&self) -> Result<(), StoreError> {
+        // Else it would be back with the next revocation.
+        self.is_leaving.store(true, Ordering::Release);
+        let undelivered = self.pending.len();
+        if undelivered > 0 {
+            tracing::error!(undelivered, "revocations that the store never took end here");
+        }
+        let _told_before = self.announcing.lock().await;
+        self.fleet.leave(&self.instance).await
+    }
+
+    /// The gateways that follow the log, with those that the store has forgotten and that may
+    /// still be serving.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be reached.
+    pub async fn roster(&self) -> Result<Roster, StoreError> {
+        let roster = self.timed("roster", self.fleet.roster()).await?;
+        Ok(self.known.complete(roster, clock::steady()))
+    }
+
+    /// The same as it was at `since` or later. Whoever waits for gateways looks together with the
+    /// others that wait.
+    pub(super) async fn roster_since(&self, since: Instant) -> Result<Roster, StoreError> {
+        let mut looked = self.looked.lock().await;
+        if let Some((began, roster)) = &*looked
+            && *began >= since
+        {
+            return Ok(roster.clone());
+        }
+        let began = Instant::now();
+        let roster = self.roster().await?;
+        *looked = Some((began, roster.clone()));
+        Ok(roster)
+    }
+}

@@ -1,0 +1,66 @@
+//! Brings to the log what is in force here and is not there: what was taken while the store was
+//! away, and what the log has lost.
+
+use std::time::Duration;
+
+use super::RevocationFeed;
+use super::backoff::Backoff;
+use crate::clock;
+use crate::store::record::Record;
+
+/// Gateways that find the same loss begin within this time of one another: what one has written
+/// down again, the others find.
+const SPREAD: Duration = Duration::from_millis(500);
+
+impl RevocationFeed {
+    /// Hands over what was taken while the store was away.
+    pub(super) async fn deliver(&self) {
+        let mut backoff = Backoff::default();
+        loop {
+            let record = self.pending.first().await;
+            match self.append_durably(&remarked(&record)).await {
+                Ok(position) => {
+                    self.pending.delivered(&record);
+                    self.families.revocations_pending.set(self.pending.len());
+                    tracing::info!(%position, "delivered a revocation that was taken locally");
+                    backoff.reset();
+                }
+                Err(_) => tokio::time::sleep(backoff.next()).await,
+            }
+        }
+    }
+
+    /// Writes down again what the log has had and no longer has.
+    pub(super) async fn restore(&self) {
+        let mut backoff = Backoff::default();
+        loop {
+            self.lost.notified().await;
+            tokio::time::sleep(SPREAD.mul_f64(fastrand::f64())).await;
+            loop {
+                let missing = self.recent().missing(clock::now());
+                if missing.is_empty() {
+                    break;
+                }
+                tracing::warn!(count = missing.len(), "writing lost revocations down again");
+                for record in missing {
+                    if !self.recent().is_missing(&record) {
+                        continue;
+                    }
+                    match self.append_durably(&remarked(&record)).await {
+                        Ok(_) => backoff.reset(),
+                        Err(error) => {
+                            tracing::warn!(%error, "a lost revocation cannot be written down");
+                            tokio::time::sleep(backoff.next()).await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The record with a mark of its own. An earlier attempt may be in a log that was lost, or come from
+/// another gateway; its place must not be taken for the place of this one.
+fn remarked(record: &Record) -> Record {
+    Record { mark: fastrand::u64(..), ..record.clone() }
+}

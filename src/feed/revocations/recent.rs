@@ -1,0 +1,243 @@
+//! The last records that this gateway wrote or read, in case the log forgets them.
+//!
+//! Redis acknowledges a write before its replicas have it, so that a fail-over can lose what was
+//! acknowledged a moment ago. Whoever knows of it writes it down again.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::gate::revocation::Entry;
+use crate::gate::time::{SteadyTime, UnixTime};
+use crate::store::record::Record;
+
+/// How many are remembered: what a log can lose is seconds old.
+const RECENT_MAX: usize = 10_000;
+
+/// What makes two records the same: not the mark, which a record gets anew when it is written again.
+type Identity = (u64, Entry);
+
+/// The last records.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    order: VecDeque<Identity>,
+    /// Those that were acknowledged and not yet read, in the order in which they were.
+    awaited: Vec<Identity>,
+    records: HashMap<Identity, (Record, Presence)>,
+}
+
+/// Whether the log has a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// It was read there.
+    Found,
+    /// It was acknowledged at this time, and a read that begins later must find it.
+    Awaited(SteadyTime),
+    /// It is being looked for.
+    Sought,
+    /// It was looked for in vain.
+    Missing,
+}
+
+fn identity(record: &Record) -> Identity {
+    (record.written_us, record.entry.clone())
+}
+
+impl Recent {
+    /// Remembers what the log acknowledged.
+    pub(super) fn wrote(&mut self, record: Record, acknowledged_at: SteadyTime) {
+        let identity = identity(&record);
+        self.push(record, Presence::Awaited(acknowledged_at));
+        self.awaited.push(identity);
+    }
+
+    /// Remembers what was read.
+    pub(super) fn read(&mut self, record: Record) {
+        self.push(record, Presence::Found);
+    }
+
+    fn push(&mut self, record: Record, presence: Presence) {
+        let identity = identity(&record);
+        let known = self.records.get_mut(&identity);
+        if let Some((known, was)) = known {
+            // What was read stays so, although the acknowledgement comes later.
+            if *was != Presence::Found {
+                *was = presence;
+                *known = record;
+            }
+            return;
+        }
+        self.records.insert(identity.clone(), (record, presence));
+        self.order.push_back(identity);
+        if self.order.len() > RECENT_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.records.remove(&oldest);
+        }
+        // Where the log can be written and not be read, nothing else takes them off.
+        if self.awaited.len() > RECENT_MAX {
+            self.awaited.drain(..RECENT_MAX / 2);
+        }
+    }
+
+    /// A snapshot is about to be taken: whatever was acknowledged must be in it.
+    pub(super) fn begin_search(&mut self) {
+        for (_, presence) in self.records.values_mut() {
+            *presence = Presence::Sought;
+        }
+    }
+
+    /// The snapshot was taken. How many records were not in it.
+    pub(super) fn end_search(&mut self) -> usize {
+        let mut missing = 0;
+        for (_, presence) in self.records.values_mut() {
+            if *presence == Presence::Sought {
+                *presence = Presence::Missing;
+                missing += 1;
+            }
+        }
+        missing
+    }
+
+    pub(super) fn found(&mut self, record: &Record) {
+        if !self.records.is_empty()
+            && let Some((known, presence)) = self.records.get_mut(&identity(record))
+        {
+            *presence = Presence::Found;
+            known.mark = record.mark;
+        }
+    }
+
+    /// Whether this very record was read, and not one that was written in its place.
+    pub(super) fn has_read(&self, record: &Record) -> bool {
+        let known = self.records.get(&identity(record));
+        known.is_some_and(|(known, presence)| {
+            *presence == Presence::Found && known.mark == record.mark
+        })
+    }
+
+    pub(super) fn is_missing(&self, record: &Record) -> bool {
+        let known = self.records.get(&identity(record));
+        known.is_some_and(|(_, presence)| *presence == Presence::Missing)
+    }
+
+    /// The log was read to its end by a read that began at `asked_at`: what had been acknowledged
+    /// by then and was not read is missing. How many records that is, of those that were not known
+    /// to be.
+    pub(super) fn was_read_to_the_end(&mut self, asked_at: SteadyTime) -> usize {
+        let mut missing = 0;
+        let Self { awaited, records, .. } = self;
+        awaited.retain(|identity| match records.get_mut(identity) {
+            Some((_, presence @ Presence::Awaited(_))) => {
+                let is_overdue = matches!(presence, Presence::Awaited(at) if *at < asked_at);
+                if is_overdue {
+                    *presence = Presence::Missing;
+                    missing += 1;
+                }
+                !is_overdue
+            }
+            None | Some((_, Presence::Found | Presence::Sought | Presence::Missing)) => false,
+        });
+        missing
+    }
+
+    /// What is missing and not spent, in the order in which it came.
+    pub(super) fn missing(&self, now: UnixTime) -> Vec<Record> {
+        let all = self.order.iter().filter_map(|identity| self.records.get(identity));
+        all.filter(|(record, presence)| {
+            *presence == Presence::Missing && !record.entry.is_spent(now)
+        })
+        .map(|(record, _)| record.clone())
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::revocation::Scope;
+
+    fn record(written_us: u64, expires: i64) -> Record {
+        let entry = Entry {
+            scope: Scope::Everything,
+            cut_off: UnixTime::default(),
+            expires: UnixTime::from_seconds(expires),
+        };
+        let mark = fastrand::u64(..);
+        Record { entry, written_us, actor: "a".into(), reason: "r".into(), mark }
+    }
+
+    fn at(milliseconds: u64) -> SteadyTime {
+        SteadyTime::from_millis(milliseconds)
+    }
+
+    fn missing(recent: &Recent) -> Vec<u64> {
+        let missing = recent.missing(UnixTime::from_seconds(10));
+        missing.iter().map(|record| record.written_us).collect()
+    }
+
+    #[test]
+    fn what_a_search_does_not_find_is_missing_unless_it_is_spent() {
+        let mut recent = Recent::default();
+        for number in 0..4 {
+            recent.read(record(number, if number == 3 { 5 } else { 100 }));
+        }
+        assert!(missing(&recent).is_empty(), "nothing was searched for");
+        recent.begin_search();
+        recent.found(&record(1, 100));
+        assert!(missing(&recent).is_empty(), "the search goes on");
+        assert_eq!(recent.end_search(), 3);
+        assert_eq!(missing(&recent), [0, 2]);
+    }
+
+    #[test]
+    fn acknowledged_record_is_missing_once_a_later_read_did_not_find_it() {
+        let mut recent = Recent::default();
+        recent.wrote(record(1, 100), at(50));
+        recent.wrote(record(2, 100), at(60));
+        assert_eq!(recent.was_read_to_the_end(at(50)), 0, "the read may have been too early");
+        recent.read(record(2, 100));
+        assert_eq!(recent.was_read_to_the_end(at(51)), 1);
+        assert_eq!(recent.was_read_to_the_end(at(52)), 0, "that is told once");
+        assert_eq!(missing(&recent), [1]);
+        let again = record(1, 100);
+        recent.wrote(again.clone(), at(60));
+        assert!(missing(&recent).is_empty() && !recent.has_read(&again));
+        recent.read(again.clone());
+        assert_eq!(recent.was_read_to_the_end(at(99)), 0);
+    }
+
+    #[test]
+    fn record_that_is_read_before_it_is_acknowledged_is_not_awaited() {
+        let mut recent = Recent::default();
+        recent.read(record(1, 100));
+        recent.wrote(record(1, 100), at(50));
+        assert_eq!(recent.was_read_to_the_end(at(99)), 0);
+    }
+
+    #[test]
+    fn record_that_was_written_again_is_not_the_one_that_was_acknowledged() {
+        let mut recent = Recent::default();
+        let (first, again) = (record(1, 100), record(1, 100));
+        recent.wrote(first.clone(), at(50));
+        recent.read(first.clone());
+        assert!(recent.has_read(&first) && !recent.has_read(&again));
+        recent.begin_search();
+        recent.end_search();
+        recent.wrote(again.clone(), at(60));
+        recent.read(again.clone());
+        assert!(!recent.has_read(&first));
+    }
+
+    #[test]
+    fn only_the_last_are_remembered() {
+        let mut recent = Recent::default();
+        for number in 0..RECENT_MAX as u64 + 1 {
+            recent.read(record(number, 100));
+            recent.read(record(number, 100));
+        }
+        recent.begin_search();
+        recent.end_search();
+        let missing = missing(&recent);
+        assert_eq!((missing.len(), missing[0]), (RECENT_MAX, 1));
+        assert_eq!(recent.records.len(), RECENT_MAX);
+    }
+}

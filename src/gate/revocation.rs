@@ -1,0 +1,207 @@
+//! Who has been cut off. The list is in memory and exact: no false positives, no evictions.
+//!
+//! ```text
+//! revoked(c)  ⇔  some live entry's scope matches c, and c was issued at or before its cut-off
+//! ```
+
+mod list;
+mod marks;
+
+use std::fmt;
+
+use super::issuer::IssuerRules;
+use super::time::UnixTime;
+
+pub(super) use list::NO_GENERATION;
+pub use list::{ListWriter, RevocationList};
+pub use marks::Marks;
+pub(super) use marks::Revocable;
+
+/// Whether a credential is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Revocation {
+    /// No entry matches.
+    Clear,
+    /// An entry matches.
+    Revoked,
+    /// No entry is known to match, but the list is too old to say.
+    Unknown,
+}
+
+/// Whom an entry is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// One token, by `iss` and `jti`. Never by its text: ECDSA signatures are malleable.
+    Token {
+        /// `iss`.
+        issuer: Box<str>,
+        /// `jti`.
+        id: Box<str>,
+    },
+    /// One login, by `sid`.
+    Session(Box<str>),
+    /// A person, by `sub`.
+    Subject {
+        /// `iss`; whoever issued it, if not named.
+        issuer: Option<Box<str>>,
+        /// `sub`.
+        subject: Box<str>,
+    },
+    /// A client, by `client_id` (or `azp`).
+    Client(Box<str>),
+    /// A key, by its id.
+    Key {
+        /// `iss`; whoever's key it is, if not named.
+        issuer: Option<Box<str>>,
+        /// `kid`.
+        id: Box<str>,
+    },
+    /// Whatever this `iss` issued.
+    Issuer(Box<str>),
+    /// Whatever anybody issued.
+    Everything,
+}
+
+/// The kinds of scopes, for metrics and for skipping those that nobody used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScopeKind {
+    /// [`Scope::Token`].
+    Token,
+    /// [`Scope::Session`].
+    Session,
+    /// [`Scope::Subject`].
+    Subject,
+    /// [`Scope::Client`].
+    Client,
+    /// [`Scope::Key`].
+    Key,
+    /// [`Scope::Issuer`].
+    Issuer,
+    /// [`Scope::Everything`].
+    Everything,
+}
+
+impl ScopeKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Token,
+        Self::Session,
+        Self::Subject,
+        Self::Client,
+        Self::Key,
+        Self::Issuer,
+        Self::Everything,
+    ];
+
+    /// The word for it in metrics, in the API and in the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Session => "session",
+            Self::Subject => "subject",
+            Self::Client => "client",
+            Self::Key => "key",
+            Self::Issuer => "issuer",
+            Self::Everything => "everything",
+        }
+    }
+}
+
+impl Scope {
+    /// Which kind it is.
+    pub fn kind(&self) -> ScopeKind {
+        match self {
+            Self::Token { .. } => ScopeKind::Token,
+            Self::Session(_) => ScopeKind::Session,
+            Self::Subject { .. } => ScopeKind::Subject,
+            Self::Client(_) => ScopeKind::Client,
+            Self::Key { .. } => ScopeKind::Key,
+            Self::Issuer(_) => ScopeKind::Issuer,
+            Self::Everything => ScopeKind::Everything,
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token { issuer, id } => write!(f, "token {id} of {issuer}"),
+            Self::Session(id) => write!(f, "session {id}"),
+            Self::Subject { issuer: Some(issuer), subject } => {
+                write!(f, "subject {subject} of {issuer}")
+            }
+            Self::Subject { issuer: None, subject } => write!(f, "subject {subject}"),
+            Self::Client(id) => write!(f, "client {id}"),
+            Self::Key { issuer: Some(issuer), id } => write!(f, "key {id} of {issuer}"),
+            Self::Key { issuer: None, id } => write!(f, "key {id}"),
+            Self::Issuer(issuer) => write!(f, "issuer {issuer}"),
+            Self::Everything => f.write_str("everything"),
+        }
+    }
+}
+
+/// How long a session that was cut off is remembered, in seconds: its issuer may go on issuing
+/// tokens for it, which then end with it.
+pub const SESSION_S: i64 = 30 * 24 * 3600;
+
+/// One revocation, as the list takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// Whom it is about.
+    pub scope: Scope,
+    /// What was issued at or before this second is cut off; [`UnixTime::NEVER`]: whatever the time.
+    pub cut_off: UnixTime,
+    /// From when on nothing that it could hit can still be accepted; [`UnixTime::NEVER`]: it stays.
+    pub expires: UnixTime,
+}
+
+impl Entry {
+    /// The entry that cuts `scope` off, made at `now`.
+    ///
+    /// `before` is the cut-off of scopes that have one: by default `now`, and for a key none at
+    /// all, since whoever stole it can go on signing. Tokens and sessions have none, whatever is
+    /// asked for. `token_dies` is when the token that is meant expires, if that is known. `rules`
+    /// are those of the issuers that the scope can hit: the entry lives as long as anything that
+    /// they could have issued until the cut-off.
+    pub fn compile<'r>(
+        scope: Scope,
+        before: Option<UnixTime>,
+        token_dies: Option<UnixTime>,
+        rules: impl IntoIterator<Item = &'r IssuerRules>,
+        now: UnixTime,
+    ) -> Self {
+        let reach = |from: UnixTime| {
+            let longest = rules.into_iter().map(|rules| {
+                // A token may claim to be issued `clock_skew` ahead, and is accepted that long
+                // after its end.
+                rules.lifetime_max_s.saturating_add(2 * rules.clock_skew_s)
+            });
+            from.plus(longest.max().unwrap_or(0))
+        };
+        let (cut_off, expires) = match (scope.kind(), before) {
+            (ScopeKind::Token, _) => (UnixTime::NEVER, token_dies.unwrap_or_else(|| reach(now))),
+            (ScopeKind::Session, _) => (UnixTime::NEVER, reach(now.plus(SESSION_S))),
+            (ScopeKind::Key, None) => (UnixTime::NEVER, UnixTime::NEVER),
+            (
+                ScopeKind::Subject
+                | ScopeKind::Client
+                | ScopeKind::Key
+                | ScopeKind::Issuer
+                | ScopeKind::Everything,
+                before,
+            ) => {
+                let cut_off = before.unwrap_or(now);
+                (cut_off, reach(cut_off))
+            }
+        };
+        Self { scope, cut_off, expires }
+    }
+
+    /// Whether nothing that it could hit can still be accepted.
+    pub fn is_spent(&self, now: UnixTime) -> bool {
+        self.expires <= now
+    }
+}
+
+#[cfg(test)]
+mod tests;

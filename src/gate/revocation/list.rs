@@ -1,0 +1,183 @@
+//! The list in memory: any number of readers, one writer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ahash::RandomState;
+use moka::sync::Cache;
+
+use super::marks::ScopeId;
+use super::{Entry, Marks, Revocation};
+use crate::gate::time::{Moment, SteadyTime, UnixTime};
+
+/// How far apart clocks may be, in seconds, before an entry is dropped too early. Generous: an
+/// entry that stays longer costs a little memory, and nothing else.
+const CLOCK_MARGIN_S: i64 = 300;
+
+/// From here on an entry simply stays.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// What is kept of an entry.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    cut_off: UnixTime,
+    expires: UnixTime,
+    /// How long it stays in memory; `None`: for ever.
+    stays: Option<Duration>,
+}
+
+/// Who has been cut off, as far as this gateway knows, and how old that knowledge is.
+///
+/// There is no bound on its size: an eviction would bring a revoked credential back to life. What
+/// is bounded is the writing, by whoever appends to the log.
+#[derive(Debug)]
+pub struct RevocationList {
+    cuts: Cache<ScopeId, Cut, RandomState>,
+    /// The kinds of scopes that were ever revoked.
+    kinds: AtomicU8,
+    generation: AtomicU64,
+    /// When the log was last known to be read to its end, in steady milliseconds.
+    contact: AtomicU64,
+    has_writer: AtomicBool,
+}
+
+/// [`RevocationList::contact`] before the first snapshot.
+const NO_CONTACT: u64 = u64::MAX;
+
+/// A generation that the list never has: what was never found clear.
+pub(in crate::gate) const NO_GENERATION: u64 = u64::MAX;
+
+/// Writes the list. There is one for each list, so that entries are merged in one place.
+#[derive(Debug)]
+pub struct ListWriter {
+    list: Arc<RevocationList>,
+}
+
+impl RevocationList {
+    /// A list of which nothing is known yet.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            cuts: Cache::builder().expire_after(UntilSpent).build_with_hasher(RandomState::new()),
+            kinds: AtomicU8::new(0),
+            generation: AtomicU64::new(0),
+            contact: AtomicU64::new(NO_CONTACT),
+            has_writer: AtomicBool::new(false),
+        })
+    }
+
+    /// The list's writer; `None` for whoever asks second.
+    pub fn writer(self: &Arc<Self>) -> Option<ListWriter> {
+        let first = !self.has_writer.swap(true, Ordering::AcqRel);
+        first.then(|| ListWriter { list: self.clone() })
+    }
+
+    /// Asks whether a credential is cut off.
+    ///
+    /// `clear_at` is what the last answer for this credential left: while the list is still of that
+    /// generation, nothing has to be looked up. `age_max` is how old the list may be, in
+    /// milliseconds; before the first snapshot it is too old for everybody.
+    pub fn find(
+        &self,
+        marks: &Marks,
+        issued_at: UnixTime,
+        clear_at: &AtomicU64,
+        age_max_ms: u64,
+        now: Moment,
+    ) -> Revocation {
+        // Read before the list is: an entry that comes in between makes the next answer anew.
+        let generation = self.generation.load(Ordering::Acquire);
+        if clear_at.load(Ordering::Relaxed) != generation {
+            let kinds = self.kinds.load(Ordering::Acquire);
+            let hits = |id: ScopeId| {
+                kinds & id.kind_bit() != 0
+                    // Asking whether it is there costs a third of taking it out, and usually it
+                    // is not.
+                    && self.cuts.contains_key(&id)
+                    && self.cuts.get(&id).is_some_and(|cut| issued_at <= cut.cut_off)
+            };
+            if marks.iter().any(hits) {
+                return Revocation::Revoked;
+            }
+            clear_at.store(generation, Ordering::Relaxed);
+        }
+        match self.age_ms(now.steady) {
+            Some(age) if age <= age_max_ms => Revocation::Clear,
+            Some(_) | None => Revocation::Unknown,
+        }
+    }
+
+    /// How old the list is, in milliseconds; `None` before the first snapshot.
+    pub fn age_ms(&self, now: SteadyTime) -> Option<u64> {
+        match self.contact.load(Ordering::Acquire) {
+            NO_CONTACT => None,
+            contact => Some(now.millis_since(SteadyTime::from_millis(contact))),
+        }
+    }
+
+    /// Counts the entries that were applied.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// How many entries are live. Not for the hot path: it settles what is pending first.
+    pub fn entries(&self) -> u64 {
+        self.cuts.run_pending_tasks();
+        self.cuts.entry_count()
+    }
+}
+
+impl ListWriter {
+    /// The list that it writes.
+    pub fn list(&self) -> &Arc<RevocationList> {
+        &self.list
+    }
+
+    /// Takes an entry in. What was applied before and cuts off more, or for longer, stays so. One
+    /// that is long spent has nobody left to cut off.
+    pub fn apply(&self, entry: &Entry, now: UnixTime) {
+        let id = ScopeId::of(&entry.scope);
+        let known = self.list.cuts.get(&id);
+        let cut_off = known.map_or(entry.cut_off, |known| known.cut_off.max(entry.cut_off));
+        let expires = known.map_or(entry.expires, |known| known.expires.max(entry.expires));
+        let seconds = expires.plus(CLOCK_MARGIN_S).since(now);
+        if seconds <= 0 {
+            return;
+        }
+        let stays = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        // The cache counts in spans that end some day; this process will not see that one.
+        let stays = (stays < FOR_EVER).then_some(stays);
+        self.list.cuts.insert(id, Cut { cut_off, expires, stays });
+        self.list.kinds.fetch_or(id.kind_bit(), Ordering::Release);
+        // Last: whoever sees the new generation also finds the entry.
+        self.list.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Notes that everything written until `at` has been applied.
+    pub fn contact(&self, at: SteadyTime) {
+        self.list.contact.store(at.as_millis(), Ordering::Release);
+    }
+
+    /// Drops what is spent and counts what is left.
+    pub fn prune(&self) -> u64 {
+        self.list.entries()
+    }
+}
+
+struct UntilSpent;
+
+impl moka::Expiry<ScopeId, Cut> for UntilSpent {
+    fn expire_after_create(&self, _: &ScopeId, cut: &Cut, _: Instant) -> Option<Duration> {
+        cut.stays
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &ScopeId,
+        cut: &Cut,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        cut.stays
+    }
+}

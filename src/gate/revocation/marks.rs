@@ -1,0 +1,93 @@
+//! By what a credential can be cut off, in the form in which the list is asked.
+
+use aws_lc_rs::digest;
+
+use super::{Scope, ScopeKind};
+
+/// The first 128 bits of a scope's SHA-256, of which three tell its kind. Two scopes that an
+/// attacker could make meet would take 2^62 tries to find, and cut only him off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ScopeId(u128);
+
+/// How many bits of a [`ScopeId`] hold the kind.
+const KIND_BITS: u32 = 3;
+
+impl ScopeId {
+    /// The id of `scope`.
+    pub(super) fn of(scope: &Scope) -> Self {
+        let texts: [Option<&str>; 2] = match scope {
+            Scope::Token { issuer, id } => [Some(issuer), Some(id)],
+            Scope::Session(id) | Scope::Client(id) => [None, Some(id)],
+            Scope::Subject { issuer, subject: id } | Scope::Key { issuer, id } => {
+                [issuer.as_deref(), Some(id)]
+            }
+            Scope::Issuer(issuer) => [Some(issuer), None],
+            Scope::Everything => [None, None],
+        };
+        Self::digest(scope.kind(), texts)
+    }
+
+    fn digest(kind: ScopeKind, texts: [Option<&str>; 2]) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for text in texts {
+            // The length keeps the parts apart: `ab` + `c` is not `a` + `bc`.
+            let length = text.map_or(u64::MAX, |text| text.len() as u64);
+            context.update(&length.to_be_bytes());
+            context.update(text.unwrap_or_default().as_bytes());
+        }
+        let full = context.finish();
+        let bits =
+            full.as_ref().iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte));
+        Self(bits << KIND_BITS | kind as u128)
+    }
+
+    /// The bit of its kind in a set of kinds.
+    pub(super) fn kind_bit(self) -> u8 {
+        1 << (self.0 & ((1 << KIND_BITS) - 1))
+    }
+}
+
+/// All the scopes that hit one credential. Made once, when it is verified.
+#[derive(Debug)]
+pub struct Marks(Box<[ScopeId]>);
+
+/// What of a credential can be revoked.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::gate) struct Revocable<'a> {
+    pub(in crate::gate) issuer: &'a str,
+    pub(in crate::gate) subject: &'a str,
+    pub(in crate::gate) token_id: Option<&'a str>,
+    pub(in crate::gate) session_id: Option<&'a str>,
+    pub(in crate::gate) client_id: Option<&'a str>,
+    /// The id of the key that made the signature, not the one that the header names.
+    pub(in crate::gate) key_id: Option<&'a str>,
+}
+
+impl Marks {
+    pub(in crate::gate) fn of(revocable: Revocable<'_>) -> Self {
+        let Revocable { issuer, subject, token_id, session_id, client_id, key_id } = revocable;
+        let id = ScopeId::digest;
+        let mut all = Vec::with_capacity(9);
+        all.extend(token_id.map(|token| id(ScopeKind::Token, [Some(issuer), Some(token)])));
+        all.extend(session_id.map(|session| id(ScopeKind::Session, [None, Some(session)])));
+        all.push(id(ScopeKind::Subject, [Some(issuer), Some(subject)]));
+        all.push(id(ScopeKind::Subject, [None, Some(subject)]));
+        all.extend(client_id.map(|client| id(ScopeKind::Client, [None, Some(client)])));
+        if let Some(key) = key_id {
+            all.push(id(ScopeKind::Key, [Some(issuer), Some(key)]));
+            all.push(id(ScopeKind::Key, [None, Some(key)]));
+        }
+        all.push(id(ScopeKind::Issuer, [Some(issuer), None]));
+        all.push(id(ScopeKind::Everything, [None, None]));
+        Self(all.into())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = ScopeId> {
+        self.0.iter().copied()
+    }
+
+    /// Roughly what they occupy beside themselves, in bytes.
+    pub(in crate::gate) fn weight(&self) -> usize {
+        size_of_val(&*self.0)
+    }
+}

@@ -1,0 +1,261 @@
+use std::sync::atomic::AtomicU64;
+
+use super::list::NO_GENERATION;
+use super::marks::Revocable;
+use super::*;
+use crate::gate::time::{Moment, SteadyTime};
+
+const ISSUER: &str = "https://issuer.test";
+const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
+
+fn moment(steady_ms: u64) -> Moment {
+    Moment { wall: NOW, steady: SteadyTime::from_millis(steady_ms) }
+}
+
+/// A credential with everything that can be revoked.
+const CREDENTIAL: Revocable<'_> = Revocable {
+    issuer: ISSUER,
+    subject: "alice",
+    token_id: Some("t1"),
+    session_id: Some("s1"),
+    client_id: Some("c1"),
+    key_id: Some("k1"),
+};
+
+fn entry(scope: Scope, cut_off: i64) -> Entry {
+    Entry { scope, cut_off: UnixTime::from_seconds(cut_off), expires: NOW.plus(600) }
+}
+
+/// What the list says, at once and asked again, about a credential issued at `issued_at`.
+fn find(list: &RevocationList, revocable: Revocable<'_>, issued_at: i64) -> Revocation {
+    let marks = Marks::of(revocable);
+    let clear_at = AtomicU64::new(NO_GENERATION);
+    let ask = || list.find(&marks, UnixTime::from_seconds(issued_at), &clear_at, 0, moment(0));
+    let first = ask();
+    assert_eq!(ask(), first, "asking changes nothing");
+    first
+}
+
+fn fresh() -> ListWriter {
+    let writer = RevocationList::new().writer().expect("the first to ask");
+    writer.contact(SteadyTime::default());
+    writer
+}
+
+fn scopes() -> Vec<(Scope, Scope)> {
+    let text = |text: &str| -> Box<str> { text.into() };
+    let issuer = || text(ISSUER);
+    vec![
+        (
+            Scope::Token { issuer: issuer(), id: text("t1") },
+            Scope::Token { issuer: text("https://other.test"), id: text("t1") },
+        ),
+        (Scope::Session(text("s1")), Scope::Session(text("c1"))),
+        (
+            Scope::Subject { issuer: Some(issuer()), subject: text("alice") },
+            Scope::Subject { issuer: Some(text("https://other.test")), subject: text("alice") },
+        ),
+        (
+            Scope::Subject { issuer: None, subject: text("alice") },
+            Scope::Subject { issuer: None, subject: text("alic") },
+        ),
+        (Scope::Client(text("c1")), Scope::Client(text("s1"))),
+        (
+            Scope::Key { issuer: Some(issuer()), id: text("k1") },
+            Scope::Key { issuer: Some(issuer()), id: text("k2") },
+        ),
+        (Scope::Key { issuer: None, id: text("k1") }, Scope::Key { issuer: None, id: text("K1") }),
+        (Scope::Issuer(issuer()), Scope::Issuer(text("https://issuer.test/"))),
+    ]
+}
+
+#[test]
+fn each_scope_cuts_off_what_it_names_and_nothing_else() {
+    for (matching, other) in scopes() {
+        let writer = fresh();
+        writer.apply(&entry(other.clone(), NOW.as_seconds()), NOW);
+        assert_eq!(find(writer.list(), CREDENTIAL, 0), Revocation::Clear, "{other}");
+        writer.apply(&entry(matching.clone(), NOW.as_seconds()), NOW);
+        assert_eq!(find(writer.list(), CREDENTIAL, 0), Revocation::Revoked, "{matching}");
+    }
+    let writer = fresh();
+    writer.apply(&entry(Scope::Everything, NOW.as_seconds()), NOW);
+    assert_eq!(find(writer.list(), CREDENTIAL, 0), Revocation::Revoked);
+}
+
+#[test]
+fn parts_of_a_scope_do_not_run_into_each_other() {
+    let writer = fresh();
+    let token = |issuer: &str, id: &str| Scope::Token { issuer: issuer.into(), id: id.into() };
+    writer.apply(&entry(token("https://issuer.testt", "1"), NOW.as_seconds()), NOW);
+    writer.apply(&entry(token("", "https://issuer.testt1"), NOW.as_seconds()), NOW);
+    assert_eq!(find(writer.list(), CREDENTIAL, 0), Revocation::Clear);
+}
+
+#[test]
+fn credential_issued_in_the_second_of_the_cut_off_is_cut_off_and_the_next_is_not() {
+    let writer = fresh();
+    writer.apply(&entry(Scope::Everything, 1000), NOW);
+    assert_eq!(find(writer.list(), CREDENTIAL, 999), Revocation::Revoked);
+    assert_eq!(find(writer.list(), CREDENTIAL, 1000), Revocation::Revoked);
+    assert_eq!(find(writer.list(), CREDENTIAL, 1001), Revocation::Clear);
+}
+
+#[test]
+fn later_entry_of_a_scope_never_takes_back_what_an_earlier_one_cut_off() {
+    let writer = fresh();
+    writer.apply(&entry(Scope::Everything, 1000), NOW);
+    writer.apply(&entry(Scope::Everything, 500), NOW);
+    assert_eq!(find(writer.list(), CREDENTIAL, 1000), Revocation::Revoked);
+    writer.apply(&entry(Scope::Everything, 2000), NOW);
+    assert_eq!(find(writer.list(), CREDENTIAL, 2000), Revocation::Revoked);
+}
+
+#[test]
+fn credential_that_was_found_clear_is_looked_up_again_after_a_revocation() {
+    let writer = fresh();
+    let marks = Marks::of(CREDENTIAL);
+    let clear_at = AtomicU64::new(NO_GENERATION);
+    let ask = || writer.list().find(&marks, NOW, &clear_at, 0, moment(0));
+    assert_eq!(ask(), Revocation::Clear);
+    writer.apply(&entry(Scope::Session("other".into()), i64::MAX), NOW);
+    assert_eq!(ask(), Revocation::Clear);
+    writer.apply(&entry(Scope::Session("s1".into()), i64::MAX), NOW);
+    assert_eq!(ask(), Revocation::Revoked);
+}
+
+#[test]
+fn list_that_is_too_old_says_so_and_still_knows_whom_it_knew() {
+    let writer = fresh();
+    let marks = Marks::of(CREDENTIAL);
+    let ask = |age_max_ms, at_ms| {
+        let clear_at = AtomicU64::new(NO_GENERATION);
+        writer.list().find(&marks, NOW, &clear_at, age_max_ms, moment(at_ms))
+    };
+    assert_eq!(ask(5000, 5000), Revocation::Clear);
+    assert_eq!(ask(5000, 5001), Revocation::Unknown);
+    assert_eq!(ask(u64::MAX, u64::MAX), Revocation::Clear);
+    writer.apply(&entry(Scope::Everything, i64::MAX), NOW);
+    assert_eq!(ask(5000, 5001), Revocation::Revoked);
+}
+
+#[test]
+fn list_that_was_never_loaded_says_nothing_to_anybody() {
+    let list = RevocationList::new();
+    assert_eq!(list.age_ms(SteadyTime::default()), None);
+    let marks = Marks::of(CREDENTIAL);
+    let clear_at = AtomicU64::new(NO_GENERATION);
+    assert_eq!(list.find(&marks, NOW, &clear_at, u64::MAX, moment(0)), Revocation::Unknown);
+}
+
+#[test]
+fn there_is_one_writer() {
+    let list = RevocationList::new();
+    let writer = list.writer();
+    assert!(writer.is_some());
+    assert!(list.writer().is_none());
+}
+
+#[test]
+fn nothing_is_evicted_and_nothing_else_is_cut_off() {
+    const ENTRIES: u64 = 20_000;
+    let writer = fresh();
+    let token = |n: u64| Scope::Token { issuer: ISSUER.into(), id: n.to_string().into() };
+    for n in 0..ENTRIES {
+        writer.apply(&entry(token(n), i64::MAX), NOW);
+    }
+    assert_eq!(writer.prune(), ENTRIES);
+    let standing = |n: u64| {
+        let id = n.to_string();
+        find(writer.list(), Revocable { token_id: Some(&id), ..CREDENTIAL }, 0)
+    };
+    assert!((0..ENTRIES).all(|n| standing(n) == Revocation::Revoked));
+    assert!((ENTRIES..2 * ENTRIES).all(|n| standing(n) == Revocation::Clear));
+}
+
+#[test]
+fn entry_that_is_long_spent_takes_no_room() {
+    let writer = fresh();
+    let spent = Entry { expires: NOW.plus(-100_000), ..entry(Scope::Everything, i64::MAX) };
+    writer.apply(&spent, NOW);
+    assert_eq!(writer.prune(), 0);
+    let never = Entry { expires: UnixTime::NEVER, ..entry(Scope::Everything, i64::MAX) };
+    let far = Entry {
+        expires: UnixTime::from_seconds(i64::MAX - 1),
+        ..entry(Scope::Session("s1".into()), i64::MAX)
+    };
+    writer.apply(&never, NOW);
+    writer.apply(&far, NOW);
+    assert_eq!(writer.prune(), 2);
+}
+
+mod compiling {
+    use super::*;
+    use crate::gate::forward::{IdentityTemplate, OwnedName};
+    use crate::gate::issuer::{IssuerRules, Untyped};
+
+    fn identity() -> IdentityTemplate {
+        let name = || OwnedName::new("x-name").expect("a name");
+        IdentityTemplate {
+            subject: name(),
+            issuer: name(),
+            scopes: name(),
+            roles: name(),
+            session: name(),
+            claims: Vec::new(),
+        }
+    }
+
+    fn rules(lifetime_max_s: i64, clock_skew_s: i64) -> IssuerRules {
+        IssuerRules {
+            name: "test".into(),
+            issuer: ISSUER.into(),
+            audiences: Vec::new(),
+            algorithms: Vec::new(),
+            clock_skew_s,
+            lifetime_max_s,
+            token_types: Vec::new(),
+            untyped: Untyped::Refused,
+            required_claims: Vec::new(),
+            roles_pointer: "/roles".into(),
+            asked_claims: Vec::new(),
+            identity: std::sync::Arc::new(identity()),
+        }
+    }
+
+    fn compile(scope: Scope, before: Option<i64>) -> (UnixTime, UnixTime) {
+        let all = [rules(3600, 30), rules(60, 500)];
+        let before = before.map(UnixTime::from_seconds);
+        let Entry { cut_off, expires, .. } = Entry::compile(scope, before, None, &all, NOW);
+        (cut_off, expires)
+    }
+
+    #[test]
+    fn entry_lives_as_long_as_the_longest_token_that_it_can_hit() {
+        let subject = || Scope::Subject { issuer: None, subject: "a".into() };
+        assert_eq!(compile(subject(), None), (NOW, NOW.plus(3660)));
+        let earlier = NOW.plus(-600);
+        let expected = (earlier, earlier.plus(3660));
+        assert_eq!(compile(subject(), Some(earlier.as_seconds())), expected);
+        assert_eq!(compile(Scope::Everything, None), (NOW, NOW.plus(3660)));
+    }
+
+    #[test]
+    fn tokens_and_sessions_are_cut_off_whenever_they_were_issued() {
+        let token = Scope::Token { issuer: ISSUER.into(), id: "1".into() };
+        assert_eq!(compile(token.clone(), Some(5)), (UnixTime::NEVER, NOW.plus(3660)));
+        let ends = NOW.plus(SESSION_S + 3660);
+        assert_eq!(compile(Scope::Session("s".into()), None), (UnixTime::NEVER, ends));
+        let dies = NOW.plus(77);
+        let entry = Entry::compile(token, None, Some(dies), &[rules(3600, 30)], NOW);
+        assert_eq!((entry.cut_off, entry.expires), (UnixTime::NEVER, dies));
+    }
+
+    /// Whoever stole it can go on signing, with any `iat`.
+    #[test]
+    fn key_is_cut_off_for_good_unless_a_time_is_given() {
+        let key = || Scope::Key { issuer: None, id: "k".into() };
+        assert_eq!(compile(key(), None), (UnixTime::NEVER, UnixTime::NEVER));
+        assert_eq!(compile(key(), Some(5)).0, UnixTime::from_seconds(5));
+    }
+}

@@ -1,0 +1,241 @@
+//! The file: opened once, locked, and opened anew after the disk has failed.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError, TableError};
+
+use super::log::{META, ReadLog, WriteLog};
+use crate::store::StoreError;
+use crate::store::record::Unreadable;
+
+/// What of the file is kept in memory. redb would take a gibibyte; the lists are elsewhere.
+const CACHE_BYTES: usize = 32 << 20;
+
+/// The format of the tables. A file of a later one is refused.
+const FORMAT: u64 = 1;
+
+/// Where the format is in [`META`].
+const FORMAT_NAME: &str = "format";
+
+/// An open file.
+#[derive(Debug)]
+pub(super) struct File {
+    path: PathBuf,
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open(Database),
+    /// After an error of the disk redb does nothing more until the file is opened anew.
+    Failed,
+    Closed,
+}
+
+/// Why something could not be done in the file.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// The file is at fault, or what it is on.
+    #[error("{0}")]
+    File(redb::Error),
+    /// A record cannot be read.
+    #[error("{0}")]
+    Record(Unreadable),
+}
+
+impl<E: Into<redb::Error>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::File(error.into())
+    }
+}
+
+impl From<Unreadable> for Fault {
+    fn from(error: Unreadable) -> Self {
+        Self::Record(error)
+    }
+}
+
+impl File {
+    /// Opens the file, or makes it, with the directories above.
+    pub(super) fn open(path: &Path) -> Result<Self, String> {
+        let directory = match path.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => directory,
+            Some(_) | None => Path::new("."),
+        };
+        std::fs::create_dir_all(directory).map_err(|error| not_opened(path, &error))?;
+        // The owner's only: whoever could write there could let in whom others have cut off.
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(path).map_err(|error| not_opened(path, &error))?;
+        let database = builder().create_file(file).map_err(|error| refused(path, &error))?;
+        begin(path, &database)?;
+        // The name of the file is to be as durable as what is in it.
+        let named = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
+        named.map_err(|error| not_opened(path, &error))?;
+        Ok(Self { path: path.to_owned(), state: RwLock::new(State::Open(database)) })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Closes the file, once nothing is done in it any more.
+    pub(super) fn close(&self) {
+        self.enter(State::Closed);
+    }
+
+    /// Reads in a transaction of its own.
+    pub(super) fn read<T>(
+        &self,
+        job: impl FnOnce(&ReadLog) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        self.with(|database| job(&ReadLog::open(&database.begin_read()?)?))
+    }
+
+    /// Does a job in the file.
+    pub(super) fn with<T>(
+        &self,
+        job: impl FnOnce(&Database) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        self.recover()?;
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let outcome = match &*state {
+            State::Open(database) => job(database),
+            State::Failed | State::Closed => return Err(self.unavailable("it is closed")),
+        };
+        drop(state);
+        outcome.map_err(|fault| match fault {
+            Fault::File(error) => {
+                self.enter(State::Failed);
+                self.unavailable(&error.to_string())
+            }
+            Fault::Record(error) => StoreError::Unreadable(format!("{}: {error}", self.name())),
+        })
+    }
+
+    /// Opens the file anew if the disk has failed, which may have passed.
+    fn recover(&self) -> Result<(), StoreError> {
+        let is_failed = |state: &State| matches!(state, State::Failed);
+        if !is_failed(&self.state.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
+        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if is_failed(&state) {
+            // What is not there any more is not made anew: that would hide its loss.
+            let reopened = builder().open(&self.path).map_err(|error| refused(&self.path, &error));
+            let database = reopened.map_err(StoreError::Unavailable)?;
+            begin(&self.path, &database).map_err(StoreError::Unavailable)?;
+            *state = State::Open(database);
+        }
+        Ok(())
+    }
+
+    fn enter(&self, next: State) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*state, State::Closed) {
+            *state = next;
+        }
+    }
+
+    fn unavailable(&self, why: &str) -> StoreError {
+        StoreError::Unavailable(format!("{}: {why}", self.name()))
+    }
+
+    fn name(&self) -> std::path::Display<'_> {
+        self.path.display()
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+/// Makes the tables in an empty file, and sees that those of another are ours.
+fn begin(path: &Path, database: &Database) -> Result<(), String> {
+    let path = path.display();
+    match format(database).map_err(|error| format!("{path} cannot be read: {error}"))? {
+        Format::Known => Ok(()),
+        Format::Empty => {
+            make_tables(database).map_err(|error| format!("{path} cannot be written: {error}"))
+        }
+        Format::Newer(format) => Err(format!(
+            "{path} was written by a later version of Portcullis (its format is {format}, this \
+             one knows {FORMAT}); it was left as it is: use that version, or name another file \
+             (store.embedded.path)"
+        )),
+        Format::Foreign => Err(format!(
+            "{path} is the database of another program; it was left as it is: name another file \
+             (store.embedded.path)"
+        )),
+    }
+}
+
+/// Whose tables a file holds.
+enum Format {
+    Empty,
+    Known,
+    Newer(u64),
+    Foreign,
+}
+
+fn format(database: &Database) -> Result<Format, Fault> {
+    let transaction = database.begin_read()?;
+    if transaction.list_tables()?.next().is_none() {
+        return Ok(Format::Empty);
+    }
+    let meta = match transaction.open_table(META) {
+        Ok(meta) => meta,
+        Err(TableError::Storage(error)) => return Err(error.into()),
+        Err(_) => return Ok(Format::Foreign),
+    };
+    Ok(match meta.get(FORMAT_NAME)?.map(|format| format.value()) {
+        None => Format::Foreign,
+        Some(format) if format > FORMAT => Format::Newer(format),
+        Some(_) => Format::Known,
+    })
+}
+
+fn make_tables(database: &Database) -> Result<(), Fault> {
+    let transaction = database.begin_write()?;
+    drop(WriteLog::open(&transaction)?);
+    transaction.open_table(META)?.insert(FORMAT_NAME, FORMAT)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn not_opened(path: &Path, error: &std::io::Error) -> String {
+    format!(
+        "{} cannot be opened: {error}: give the gateway a directory that it may write, or name \
+         another file (store.embedded.path)",
+        path.display()
+    )
+}
+
+/// Why redb does not take a file, and what to do.
+fn refused(path: &Path, error: &DatabaseError) -> String {
+    let name = path.display();
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => format!(
+            "{name} is in use by another gateway: give each its own file (store.embedded.path), \
+             or let them share a Redis (store.redis)"
+        ),
+        DatabaseError::Storage(StorageError::Io(error)) if !is_about_content(error) => {
+            not_opened(path, error)
+        }
+        error => format!(
+            "{name} is not a store of Portcullis, or it is damaged ({error}); it was left as it \
+             is: move it away, or name another file (store.embedded.path)"
+        ),
+    }
+}
+
+/// Whether the disk did what it was asked, and the file is not what it should be.
+fn is_about_content(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
+}

@@ -1,0 +1,223 @@
+//! The log in its tables, inside one transaction.
+
+use std::ops::Bound;
+
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
+    WriteTransaction,
+};
+
+use super::file::Fault;
+use crate::gate::time::UnixTime;
+use crate::store::record::{Read, Record};
+use crate::store::{AppendBounds, Listing, Loss, PRUNE_MARGIN_S, Position, TAIL_RECORDS_MAX, Tail};
+
+/// How many records a piece of a snapshot has.
+const SNAPSHOT_PIECE: usize = 2000;
+
+/// How many records go in one transaction at most.
+pub(super) const PRUNED_AT_ONCE_MAX: u64 = 10_000;
+
+/// Numbers about the file, by name.
+pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+
+/// How many records were ever appended: kept apart from them, so that pruning the last one does
+/// not begin the count anew.
+const SEQUENCE: &str = "revocations_sequence";
+
+/// By sequence, which begins at 1: the record as JSON.
+const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("revocations");
+
+/// When a record expires, and its sequence.
+const BY_EXPIRY: TableDefinition<(i64, u64), ()> = TableDefinition::new("revocations_by_expiry");
+
+/// The log, being written.
+pub(super) struct WriteLog<'t> {
+    records: Table<'t, u64, &'static [u8]>,
+    by_expiry: Table<'t, (i64, u64), ()>,
+    meta: Table<'t, &'static str, u64>,
+    is_changed: bool,
+}
+
+impl<'t> WriteLog<'t> {
+    /// The log; its tables are made if they are not there.
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            records: transaction.open_table(RECORDS)?,
+            by_expiry: transaction.open_table(BY_EXPIRY)?,
+            meta: transaction.open_table(META)?,
+            is_changed: false,
+        })
+    }
+
+    /// Whether anything was written.
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// Appends a record; its sequence, or `None` if the log is full.
+    pub(super) fn append(
+        &mut self,
+        json: &str,
+        expires: UnixTime,
+        bounds: AppendBounds,
+    ) -> Result<Option<u64>, Fault> {
+        let AppendBounds { entries_max, now } = bounds;
+        if self.records.len()? >= entries_max {
+            self.prune(now, PRUNED_AT_ONCE_MAX)?;
+        }
+        if self.records.len()? >= entries_max {
+            return Ok(None);
+        }
+        let last = self.meta.get(SEQUENCE)?.map_or(0, |sequence| sequence.value());
+        let sequence = last + 1;
+        self.records.insert(sequence, json.as_bytes())?;
+        self.by_expiry.insert((expires.as_seconds(), sequence), ())?;
+        self.meta.insert(SEQUENCE, sequence)?;
+        self.is_changed = true;
+        Ok(Some(sequence))
+    }
+
+    /// Drops records that have been spent for a while, those that expired first before others; how
+    /// many.
+    pub(super) fn prune(&mut self, now: UnixTime, at_most: u64) -> Result<u64, Fault> {
+        let Self { records, by_expiry, meta: _, is_changed } = self;
+        let last = (now.plus(-PRUNE_MARGIN_S).as_seconds(), u64::MAX);
+        let mut pruned = 0;
+        let mut spent = by_expiry.extract_from_if(..=last, |_, ()| true)?;
+        while pruned < at_most
+            && let Some(entry) = spent.next()
+        {
+            let (_, sequence) = entry?.0.value();
+            records.remove(sequence)?;
+            *is_changed = true;
+            pruned += 1;
+        }
+        Ok(pruned)
+    }
+}
+
+/// The log as it was when the transaction began.
+pub(super) struct ReadLog {
+    records: ReadOnlyTable<u64, &'static [u8]>,
+    by_expiry: ReadOnlyTable<(i64, u64), ()>,
+    meta: ReadOnlyTable<&'static str, u64>,
+}
+
+impl ReadLog {
+    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            records: transaction.open_table(RECORDS)?,
+            by_expiry: transaction.open_table(BY_EXPIRY)?,
+            meta: transaction.open_table(META)?,
+        })
+    }
+
+    /// How many records were ever appended.
+    pub(super) fn head(&self) -> Result<u64, Fault> {
+        Ok(self.meta.get(SEQUENCE)?.map_or(0, |sequence| sequence.value()))
+    }
+
+    /// How many records there are, those included that are about to be pruned: they count against
+    /// the bound.
+    pub(super) fn kept(&self) -> Result<u64, Fault> {
+        Ok(self.records.len()?)
+    }
+
+    /// What comes after a position; `None` if that is the end.
+    pub(super) fn after(&self, position: Position) -> Result<Option<Tail>, Fault> {
+        let head = self.head()?;
+        let is_another = match (position.mark, self.mark(position.sequence)?) {
+            (Some(read), Some(here)) => read != here,
+            (None, _) | (_, None) => false,
+        };
+        if position.sequence > head || is_another {
+            return Ok(Some(Tail::Lost(Loss::WentBackwards)));
+        }
+        if position.sequence == head {
+            return Ok(None);
+        }
+        let mut records = Vec::new();
+        let mut read = position.sequence;
+        let mut rest = self.records.range::<u64>((Bound::Excluded(read), Bound::Included(head)))?;
+        for entry in rest.by_ref().take(count(TAIL_RECORDS_MAX)) {
+            let (sequence, json) = entry?;
+            match revocation(json.value()) {
+                Ok(record) => records.extend(record),
+                // What came before it is told first.
+                Err(_) if read != position.sequence => {
+                    return Ok(Some(Tail::Records(records, self.position(read)?)));
+                }
+                Err(error) => return Err(error),
+            }
+            read = sequence.value();
+        }
+        if rest.next().is_none() {
+            // The last ones may have been pruned. They are spent, so nobody misses them.
+            read = head;
+        }
+        Ok(Some(Tail::Records(records, self.position(read)?)))
+    }
+
+    /// Gives every record, in pieces, until they are no longer `wanted`; the position of the last.
+    pub(super) fn snapshot(
+        &self,
+        mut wanted: impl FnMut(Vec<Record>) -> bool,
+    ) -> Result<Position, Fault> {
+        let mut piece = Vec::new();
+        for entry in self.records.iter()? {
+            piece.extend(revocation(entry?.1.value())?);
+            if piece.len() == SNAPSHOT_PIECE && !wanted(std::mem::take(&mut piece)) {
+                break;
+            }
+        }
+        if !piece.is_empty() {
+            wanted(piece);
+        }
+        self.position(self.head()?)
+    }
+
+    /// Some of the records that are not spent, in the order of their expiry.
+    pub(super) fn list(&self, offset: u64, limit: u64, now: UnixTime) -> Result<Listing, Fault> {
+        let last_spent = (now.as_seconds(), u64::MAX);
+        // Of the spent there are few: they are pruned.
+        let mut total = self.by_expiry.len()?;
+        for spent in self.by_expiry.range(..=last_spent)? {
+            spent?;
+            total -= 1;
+        }
+        let live = (Bound::Excluded(last_spent), Bound::Unbounded);
+        let page = self.by_expiry.range(live)?.skip(count(offset)).take(count(limit));
+        let mut records = Vec::new();
+        for entry in page {
+            let (_, sequence) = entry?.0.value();
+            if let Some(json) = self.records.get(sequence)? {
+                records.extend(revocation(json.value())?);
+            }
+        }
+        Ok(Listing { records, total })
+    }
+
+    fn position(&self, sequence: u64) -> Result<Position, Fault> {
+        Ok(Position { sequence, mark: self.mark(sequence)? })
+    }
+
+    /// The mark of a record, if it is still there.
+    fn mark(&self, sequence: u64) -> Result<Option<u64>, Fault> {
+        match self.records.get(sequence)? {
+            Some(json) => Ok(revocation(json.value())?.map(|record| record.mark)),
+            None => Ok(None),
+        }
+    }
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn revocation(json: &[u8]) -> Result<Option<Record>, Fault> {
+    match Record::decode(json)? {
+        Read::Revocation(record) => Ok(Some(record)),
+        Read::Other => Ok(None),
+    }
+}

@@ -1,0 +1,67 @@
+//! Who follows the log, in process.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::gate::time::SteadyTime;
+use crate::store::{GatewayState, KnownGateway};
+
+/// What gateways told last, and when; by instance.
+#[derive(Debug, Default)]
+pub(super) struct Members(Mutex<BTreeMap<String, (GatewayState, SteadyTime)>>);
+
+impl Members {
+    pub(super) fn announce(&self, state: &GatewayState, now: SteadyTime) {
+        self.lock().insert(state.instance.clone(), (state.clone(), now));
+    }
+
+    pub(super) fn leave(&self, instance: &str) {
+        self.lock().remove(instance);
+    }
+
+    /// Those that are not forgotten, by name.
+    pub(super) fn list(&self, now: SteadyTime) -> Vec<KnownGateway> {
+        let mut members = self.lock();
+        members.retain(|_, (state, told)| now.millis_since(*told) <= state.forgotten_after_ms());
+        let known = |(state, told): &(GatewayState, SteadyTime)| KnownGateway {
+            state: state.clone(),
+            silent_ms: now.millis_since(*told),
+            // There is one log, and it never goes backwards.
+            follows: true,
+        };
+        let mut list: Vec<_> = members.values().map(known).collect();
+        list.sort_by(|one, other| one.state.name.cmp(&other.state.name));
+        list
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (GatewayState, SteadyTime)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::GATEWAY_FORGOTTEN_AFTER_MS;
+
+    #[test]
+    fn silent_gateway_is_forgotten_after_a_minute_and_not_before() {
+        let members = Members::default();
+        let state = GatewayState {
+            instance: "1".into(),
+            name: "a".into(),
+            version: "0".into(),
+            applied: 7,
+            mark: None,
+            counted_for_ms: 0,
+        };
+        let after = |milliseconds| SteadyTime::from_millis(1_000 + milliseconds);
+        members.announce(&state, after(0));
+        let silent_ms = GATEWAY_FORGOTTEN_AFTER_MS;
+        assert_eq!(
+            members.list(after(silent_ms)),
+            [KnownGateway { state, silent_ms, follows: true }]
+        );
+        assert_eq!(members.list(after(silent_ms + 1)), []);
+    }
+}

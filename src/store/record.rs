@@ -1,0 +1,203 @@
+//! A revocation as it is written down: the entry, and who made it, when and why.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::gate::revocation::{Entry, Scope, ScopeKind};
+use crate::gate::time::UnixTime;
+
+/// One revocation in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What it does.
+    pub entry: Entry,
+    /// When it was written, in microseconds since 1970.
+    pub written_us: u64,
+    /// Who made it.
+    pub actor: Box<str>,
+    /// Why.
+    pub reason: Box<str>,
+    /// A random number that tells records apart which are alike in everything else. A log in which
+    /// a position holds another mark than it did is another log.
+    pub mark: u64,
+}
+
+/// What a written record turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// A revocation.
+    Revocation(Record),
+    /// Something that a newer gateway wrote and that revokes nothing.
+    Other,
+}
+
+/// Something that says it is a revocation and cannot be read as one. Whoever it cuts off is not
+/// known, so nothing after it can be decided.
+#[derive(Debug, thiserror::Error)]
+#[error("a record of the revocation log cannot be read: {0}")]
+pub struct Unreadable(String);
+
+/// The form in which records are written. New fields may come; what they mean may not change.
+#[derive(Debug, Serialize, Deserialize)]
+struct Written<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    scope: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    issuer: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    id: Option<Cow<'a, str>>,
+    /// Absent: whatever the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cut_off: Option<i64>,
+    /// Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<i64>,
+    #[serde(default)]
+    written_us: u64,
+    #[serde(borrow, default)]
+    actor: Cow<'a, str>,
+    #[serde(borrow, default)]
+    reason: Cow<'a, str>,
+    #[serde(default)]
+    mark: u64,
+}
+
+const REVOCATION: &str = "revocation";
+
+impl Record {
+    /// The record as one line of JSON.
+    pub fn encode(&self) -> String {
+        let Self { entry: Entry { scope, cut_off, expires }, written_us, actor, reason, mark } =
+            self;
+        let (issuer, id): (Option<&str>, Option<&str>) = match scope {
+            Scope::Token { issuer, id } => (Some(issuer), Some(id)),
+            Scope::Session(id) | Scope::Client(id) => (None, Some(id)),
+            Scope::Subject { issuer, subject: id } | Scope::Key { issuer, id } => {
+                (issuer.as_deref(), Some(id))
+            }
+            Scope::Issuer(issuer) => (Some(issuer), None),
+            Scope::Everything => (None, None),
+        };
+        let date = |time: UnixTime| (time != UnixTime::NEVER).then(|| time.as_seconds());
+        let written = Written {
+            kind: REVOCATION.into(),
+            scope: scope.kind().as_str().into(),
+            issuer: issuer.map(Into::into),
+            id: id.map(Into::into),
+            cut_off: date(*cut_off),
+            expires: date(*expires),
+            written_us: *written_us,
+            actor: (&**actor).into(),
+            reason: (&**reason).into(),
+            mark: *mark,
+        };
+        // Texts and numbers can always be written.
+        serde_json::to_string(&written).unwrap_or_default()
+    }
+
+    /// Reads what [`Record::encode`], of this version or another, wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`].
+    pub fn decode(bytes: &[u8]) -> Result<Read, Unreadable> {
+        let written: Written<'_> =
+            serde_json::from_slice(bytes).map_err(|error| Unreadable(error.to_string()))?;
+        if written.kind != REVOCATION {
+            return Ok(Read::Other);
+        }
+        let Written { kind: _, scope, issuer, id, cut_off, expires, written_us, .. } = written;
+        let lacks = |what: &str| Unreadable(format!("a revocation by {scope} lacks its {what}"));
+        let issuer: Option<Box<str>> = issuer.map(|text| text.into_owned().into());
+        let id: Option<Box<str>> = id.map(|text| text.into_owned().into());
+        let kind = ScopeKind::ALL.into_iter().find(|kind| kind.as_str() == scope);
+        let kind = kind.ok_or_else(|| Unreadable(format!("the scope `{scope}` is not known")))?;
+        let scope = match kind {
+            ScopeKind::Token => Scope::Token {
+                issuer: issuer.ok_or_else(|| lacks("issuer"))?,
+                id: id.ok_or_else(|| lacks("id"))?,
+            },
+            ScopeKind::Session => Scope::Session(id.ok_or_else(|| lacks("id"))?),
+            ScopeKind::Subject => {
+                Scope::Subject { issuer, subject: id.ok_or_else(|| lacks("id"))? }
+            }
+            ScopeKind::Client => Scope::Client(id.ok_or_else(|| lacks("id"))?),
+            ScopeKind::Key => Scope::Key { issuer, id: id.ok_or_else(|| lacks("id"))? },
+            ScopeKind::Issuer => Scope::Issuer(issuer.ok_or_else(|| lacks("issuer"))?),
+            ScopeKind::Everything => Scope::Everything,
+        };
+        let date = |seconds: Option<i64>| seconds.map_or(UnixTime::NEVER, UnixTime::from_seconds);
+        Ok(Read::Revocation(Self {
+            entry: Entry { scope, cut_off: date(cut_off), expires: date(expires) },
+            written_us,
+            actor: written.actor.into_owned().into(),
+            reason: written.reason.into_owned().into(),
+            mark: written.mark,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scope() -> impl Strategy<Value = Scope> {
+        let text = || any::<String>().prop_map(Into::<Box<str>>::into);
+        let perhaps = || proptest::option::of(any::<String>().prop_map(Into::<Box<str>>::into));
+        prop_oneof![
+            (text(), text()).prop_map(|(issuer, id)| Scope::Token { issuer, id }),
+            text().prop_map(Scope::Session),
+            (perhaps(), text()).prop_map(|(issuer, subject)| Scope::Subject { issuer, subject }),
+            text().prop_map(Scope::Client),
+            (perhaps(), text()).prop_map(|(issuer, id)| Scope::Key { issuer, id }),
+            text().prop_map(Scope::Issuer),
+            Just(Scope::Everything),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn record_is_read_as_it_was_written(
+            scope in scope(),
+            cut_off in any::<i64>(),
+            expires in any::<i64>(),
+            written_us in any::<u64>(),
+            mark in any::<u64>(),
+            actor in any::<String>(),
+            reason in any::<String>(),
+        ) {
+            let time = UnixTime::from_seconds;
+            let entry = Entry { scope, cut_off: time(cut_off), expires: time(expires) };
+            let (actor, reason) = (actor.into(), reason.into());
+            let record = Record { entry, written_us, actor, reason, mark };
+            let read = Record::decode(record.encode().as_bytes()).expect("it reads");
+            prop_assert_eq!(read, Read::Revocation(record));
+        }
+
+        #[test]
+        fn noise_is_an_error_and_not_a_panic(bytes in any::<Vec<u8>>()) {
+            let _ = Record::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn unknown_kind_is_passed_over_and_unknown_scope_is_not() {
+        assert_eq!(Record::decode(br#"{"kind":"invalidate","x":1}"#).expect("reads"), Read::Other);
+        for text in [
+            r#"{"kind":"revocation","scope":"planet","id":"earth"}"#,
+            r#"{"kind":"revocation","scope":"token","id":"1"}"#,
+            r#"{"kind":"revocation","scope":"subject"}"#,
+            r#"{"kind":"revocation"}"#,
+            r#"{"scope":"everything"}"#,
+            "{}",
+            "",
+        ] {
+            assert!(Record::decode(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

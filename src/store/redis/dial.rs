@@ -1,0 +1,193 @@
+//! One connection to one server: TLS, login, timeouts, and whether a master answers there.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ErrorKind, IntoConnectionInfo,
+    RedisConnectionInfo, RedisError, TlsCertificates, Value,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::fault;
+use crate::store::settings::{RedisAddress, RedisSettings, RedisTls};
+
+/// How long a server may take to answer a command that does not block.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long it may take until a connection can be used.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What connections call themselves, as `CLIENT LIST` shows it.
+const CLIENT_NAME: &str = "portcullis";
+
+/// How to reach servers.
+pub(super) struct Dial {
+    login: RedisConnectionInfo,
+    database: i64,
+    /// An address with all that TLS needs, for want of a name for that; host and port are nobody's.
+    tls: Option<ConnectionAddr>,
+}
+
+/// Whom we expect at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The server that the settings name, whatever it is.
+    Server,
+    /// A master.
+    Master,
+    /// A node of a cluster, to be asked where a master is.
+    Node,
+    /// A sentinel.
+    Sentinel,
+}
+
+impl Dial {
+    pub(super) fn new(settings: &RedisSettings) -> Result<Self, String> {
+        let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
+        if let Some(password) = &settings.login.password {
+            let password = std::str::from_utf8(password.expose())
+                .map_err(|_| "the password for Redis is not UTF-8".to_owned())?;
+            login = login.set_password(password);
+            if let Some(username) = &settings.login.username {
+                login = login.set_username(username);
+            }
+        }
+        let tls = settings.tls.as_ref().map(trust).transpose()?;
+        Ok(Self { login, database: settings.database, tls })
+    }
+
+    /// Connects, logs in, and sees to it that who answers is who is wanted.
+    pub(super) async fn connect(
+        &self,
+        address: &RedisAddress,
+        wanted: Wanted,
+    ) -> Result<MultiplexedConnection, String> {
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, async {
+            let connection = match (self.open(address, &self.login, wanted).await, wanted) {
+                // Sentinels often have no password although their servers have one.
+                (Err(error), Wanted::Sentinel) if is_login_refused(&error) => {
+                    let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
+                    self.open(address, &nobody, wanted).await
+                }
+                (opened, _) => opened,
+            };
+            let mut connection = connection.map_err(|error| fault::cause(&error))?;
+            introduce(&mut connection, wanted).await?;
+            Ok(connection)
+        });
+        match connecting.await {
+            Ok(connected) => connected,
+            Err(_) => Err("no connection in time".to_owned()),
+        }
+    }
+
+    async fn open(
+        &self,
+        address: &RedisAddress,
+        login: &RedisConnectionInfo,
+        wanted: Wanted,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let RedisAddress { host, port } = address;
+        let mut place = match &self.tls {
+            Some(tls) => tls.clone(),
+            None => ConnectionAddr::Tcp(String::new(), 0),
+        };
+        if let ConnectionAddr::Tcp(name, number)
+        | ConnectionAddr::TcpTls { host: name, port: number, .. } = &mut place
+        {
+            *name = host.to_string();
+            *number = *port;
+        }
+        let database = match wanted {
+            Wanted::Server | Wanted::Master => self.database,
+            Wanted::Node | Wanted::Sentinel => 0,
+        };
+        let how = place
+            .into_connection_info()?
+            .set_redis_settings(login.clone().set_db(database))
+            .set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(ANSWER_TIMEOUT));
+        Client::open(how)?.get_multiplexed_async_connection_with_config(&config).await
+    }
+}
+
+fn is_login_refused(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::AuthenticationFailed
+}
+
+/// Tells our name and, where it matters, asks for the server's role. `HELLO` and not `ROLE`: every
+/// user may say it.
+async fn introduce(connection: &mut MultiplexedConnection, wanted: Wanted) -> Result<(), String> {
+    let mut greeting = redis::pipe();
+    greeting.cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME);
+    greeting.cmd("HELLO");
+    let answers = connection.send_packed_commands(&greeting, 0, 2).await;
+    let answers = answers.map_err(|error| fault::cause(&error))?;
+    match (wanted, answers.into_iter().nth(1)) {
+        // What a server refuses here does not matter; what it refuses later will be said then.
+        (Wanted::Server | Wanted::Node, _) => Ok(()),
+        (Wanted::Sentinel, Some(Value::ServerError(error))) if error.code() == "NOAUTH" => {
+            Err("the user name or the password is refused, or missing".to_owned())
+        }
+        (Wanted::Sentinel, _) => Ok(()),
+        (Wanted::Master, Some(Value::ServerError(error))) => Err(fault::cause(&error.into())),
+        (Wanted::Master, Some(Value::Array(told))) if is_master(&told) => Ok(()),
+        (Wanted::Master, _) => Err("it is not a master".to_owned()),
+    }
+}
+
+/// Whether the answer to `HELLO`, names and values in turn, is that of a master.
+fn is_master(told: &[Value]) -> bool {
+    let is = |value: &Value, text: &str| match value {
+        Value::BulkString(bytes) => bytes == text.as_bytes(),
+        Value::SimpleString(string) => string == text,
+        _ => false,
+    };
+    told.chunks_exact(2).any(|pair| is(&pair[0], "role") && is(&pair[1], "master"))
+}
+
+/// Reads what is needed for TLS, once.
+fn trust(tls: &RedisTls) -> Result<ConnectionAddr, String> {
+    let RedisTls { ca_pem, identity } = tls;
+    if let Some(pem) = ca_pem
+        && CertificateDer::pem_slice_iter(pem).flatten().next().is_none()
+    {
+        return Err("the file of authorities for Redis holds no certificate in PEM".to_owned());
+    }
+    if let Some((chain, key)) = identity {
+        fit_together(chain, key.expose())
+            .map_err(|error| format!("our certificate for Redis cannot be used: {error}"))?;
+    }
+    let client_tls = identity.as_ref().map(|(chain, key)| ClientTlsConfig {
+        client_cert: chain.clone(),
+        client_key: key.expose().to_vec(),
+    });
+    let certificates = TlsCertificates { client_tls, root_cert: ca_pem.clone() };
+    let nowhere =
+        ConnectionAddr::TcpTls { host: String::new(), port: 0, insecure: false, tls_params: None };
+    // The crate reads PEM only while it builds a client.
+    let client = Client::build_with_tls(nowhere, certificates)
+        .map_err(|error| format!("TLS for Redis: {error}"))?;
+    Ok(client.get_connection_info().addr().clone())
+}
+
+/// Whether the chain and the key are such that a connection will be able to use them.
+fn fit_together(chain: &[u8], key: &[u8]) -> Result<(), String> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("the chain is not PEM ({error})"))?;
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|error| format!("the key is not PEM ({error})"))?;
+    rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_client_auth_cert(chain, key)
+        .map_err(|error| format!("certificate and key do not go together ({error})"))?;
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What went wrong at a server, in words for an operator. Never a password.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use crate::store::StoreError;
+use crate::store::settings::RedisAddress;
+
+/// The error for a command that failed at a server.
+pub(super) fn at(address: &RedisAddress, what: &str, error: &RedisError) -> StoreError {
+    let text = format!("Redis at {address}: {what}: {}", cause(error));
+    match error.code() {
+        // Another program's keys, or another program on ours: waiting does not help.
+        Some("WRONGTYPE") => StoreError::Unreadable(text),
+        // What else is written, by anybody, is refused just as well.
+        Some("OOM" | "NOREPLICAS" | "MISCONF") => StoreError::Refused(text),
+        Some(_) | None => StoreError::Unavailable(text),
+    }
+}
+
+/// The error for an answer that is none.
+pub(super) fn nonsense(what: &str) -> StoreError {
+    StoreError::Unreadable(format!("Redis gave an answer that cannot be understood: {what}"))
+}
+
+/// Why a command failed, as a clause.
+pub(super) fn cause(error: &RedisError) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => "the user name or the password is refused".to_owned(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => {
+            "it is a replica, which takes no writes".to_owned()
+        }
+        ErrorKind::Server(_) | ErrorKind::Extension => {
+            let code = error.code().unwrap_or("an error");
+            error.detail().map_or(code.to_owned(), |detail| format!("{code} {detail}"))
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Whether the command was not done, or may be done once more, and another connection may do it:
+/// the one that was used had been closed, or its server is no longer the one to ask.
+pub(super) fn may_be_elsewhere(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::Io => error.is_connection_dropped(),
+        ErrorKind::Server(kind) => matches!(
+            kind,
+            ServerErrorKind::ReadOnly
+                | ServerErrorKind::Moved
+                | ServerErrorKind::Ask
+                | ServerErrorKind::ClusterDown
+                | ServerErrorKind::MasterDown
+        ),
+        _ => false,
+    }
+}

@@ -1,0 +1,99 @@
+//! Who follows the log.
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::reply::Held;
+use super::script::{ANNOUNCE, LEAVE, REMIND, ROSTER};
+use super::{Redis, fault};
+use crate::store::{
+    Fleet, GATEWAY_FORGOTTEN_AFTER_MS, GatewayState, KnownGateway, Position, Roster, StoreError,
+};
+
+/// What is written down of a gateway.
+#[derive(Deserialize)]
+struct Told {
+    /// When it told, by the server's clock, in milliseconds since 1970.
+    told_ms: u64,
+    #[serde(default)]
+    gateway: Option<GatewayState>,
+    /// The instance of a gateway that has taken its leave.
+    #[serde(default)]
+    left: Option<String>,
+}
+
+#[async_trait]
+impl Fleet for Redis {
+    async fn announce(&self, state: &GatewayState) -> Result<(), StoreError> {
+        // Every gateway comes by here once a second.
+        self.master.look_again().await;
+        let text = serde_json::to_string(state)
+            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        let mut telling = ANNOUNCE.key(&self.keys.gateways);
+        telling.arg(&state.instance).arg(text);
+        let telling = &telling;
+        self.link
+            .ask(&self.master, "announcing", move |mut connection| async move {
+                telling.invoke_async::<()>(&mut connection).await
+            })
+            .await
+    }
+
+    async fn remind(&self, forgotten: &KnownGateway) -> Result<(), StoreError> {
+        let KnownGateway { state, silent_ms, follows: _ } = forgotten;
+        let text = serde_json::to_string(state)
+            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        let mut reminding = REMIND.key(&self.keys.gateways);
+        reminding.arg(&state.instance).arg(text).arg(silent_ms);
+        let reminding = &reminding;
+        self.link
+            .ask(&self.master, "reminding of a gateway", move |mut connection| async move {
+                reminding.invoke_async::<()>(&mut connection).await
+            })
+            .await
+    }
+
+    async fn leave(&self, instance: &str) -> Result<(), StoreError> {
+        let mut leaving = LEAVE.key(&self.keys.gateways);
+        leaving.arg(instance).arg(serde_json::Value::from(instance).to_string());
+        let leaving = &leaving;
+        self.link
+            .ask(&self.master, "leaving", move |mut connection| async move {
+                leaving.invoke_async::<()>(&mut connection).await
+            })
+            .await
+    }
+
+    async fn roster(&self) -> Result<Roster, StoreError> {
+        let mut asking = ROSTER.key(&self.keys.log);
+        asking.key(&self.keys.gateways).key(&self.keys.live).arg(GATEWAY_FORGOTTEN_AFTER_MS);
+        let asking = &asking;
+        let (now_ms, head, records, told): (u64, u64, u64, Vec<Option<Vec<u8>>>) = self
+            .link
+            .ask(&self.master, "reading the roster", move |mut connection| async move {
+                asking.invoke_async(&mut connection).await
+            })
+            .await?;
+        let mut gateways = Vec::with_capacity(told.len() / 2);
+        let mut left = Vec::new();
+        let mut told = told.into_iter();
+        while let (Some(Some(text)), Some(record)) = (told.next(), told.next()) {
+            let told = serde_json::from_slice(&text);
+            let Told { told_ms, gateway, left: gone } = told.map_err(|error| {
+                fault::nonsense(&format!("{} holds {error}", self.keys.gateways))
+            })?;
+            left.extend(gone);
+            let Some(gateway) = gateway else { continue };
+            let silent_ms = now_ms.saturating_sub(told_ms);
+            let position = Position { sequence: gateway.applied, mark: gateway.mark };
+            let follows = Held::from_record(record.as_deref())?.confirms(position);
+            gateways.push(KnownGateway { state: gateway, silent_ms, follows });
+        }
+        gateways.sort_by(|one, other| {
+            let order =
+                |known: &KnownGateway| (known.state.name.clone(), known.state.instance.clone());
+            order(one).cmp(&order(other))
+        });
+        Ok(Roster { head, records, gateways, left })
+    }
+}

@@ -1,0 +1,116 @@
+//! The connection for commands: shared by all who ask, and made anew when it fails.
+
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use redis::RedisResult;
+use redis::aio::MultiplexedConnection;
+
+use super::fault;
+use super::master::{Live, Master};
+use crate::store::StoreError;
+
+/// A connection to the master, or the lack of one.
+#[derive(Default)]
+pub(super) struct Link {
+    live: Mutex<Option<Live>>,
+    /// Held by the one who connects; how that went last time, if badly.
+    connecting: tokio::sync::Mutex<Option<Failure>>,
+}
+
+struct Failure {
+    at: Instant,
+    error: StoreError,
+}
+
+impl Link {
+    /// The answer to a question. `question` must be such that asking it twice does no harm: it is,
+    /// if the connection turns out to have been closed or the server not to be the master any more.
+    pub(super) async fn ask<T, A>(
+        &self,
+        master: &Master,
+        what: &str,
+        question: impl Fn(MultiplexedConnection) -> A + Send + Sync,
+    ) -> Result<T, StoreError>
+    where
+        A: Future<Output = RedisResult<T>> + Send,
+    {
+        let first = self.connected(master).await?;
+        match question(first.connection.clone()).await {
+            Ok(answer) => return self.accept(master, &first, what, answer),
+            Err(error) => {
+                self.discard(&first);
+                if !fault::may_be_elsewhere(&error) {
+                    return Err(fault::at(&first.address, what, &error));
+                }
+            }
+        }
+        let second = self.connected(master).await?;
+        match question(second.connection.clone()).await {
+            Ok(answer) => self.accept(master, &second, what, answer),
+            Err(error) => {
+                self.discard(&second);
+                Err(fault::at(&second.address, what, &error))
+            }
+        }
+    }
+
+    /// An answer counts only if it came from the master.
+    fn accept<T>(
+        &self,
+        master: &Master,
+        live: &Live,
+        what: &str,
+        answer: T,
+    ) -> Result<T, StoreError> {
+        if master.is_reigning(live) {
+            return Ok(answer);
+        }
+        self.discard(live);
+        Err(live.deposed(what))
+    }
+
+    async fn connected(&self, master: &Master) -> Result<Live, StoreError> {
+        if let Some(live) = self.current(master) {
+            return Ok(live);
+        }
+        let asked = Instant::now();
+        let mut last = self.connecting.lock().await;
+        if let Some(live) = self.current(master) {
+            return Ok(live);
+        }
+        // Who waited while another tried has had its answer; otherwise they would queue up, each
+        // for a timeout more than the one before.
+        if let Some(Failure { at, error }) = &*last
+            && *at >= asked
+        {
+            return Err(error.clone());
+        }
+        match master.connect().await {
+            Ok(live) => {
+                *self.live() = Some(live.clone());
+                Ok(live)
+            }
+            Err(error) => {
+                *last = Some(Failure { at: Instant::now(), error: error.clone() });
+                Err(error)
+            }
+        }
+    }
+
+    fn current(&self, master: &Master) -> Option<Live> {
+        self.live().clone().filter(|live| master.is_reigning(live))
+    }
+
+    fn discard(&self, broken: &Live) {
+        let mut live = self.live();
+        if live.as_ref().is_some_and(|live| live.number == broken.number) {
+            *live = None;
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, Option<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

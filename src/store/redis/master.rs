@@ -1,0 +1,130 @@
+//! Which server is the master, found out without help of the crate, and found out again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+
+use super::cluster::Cluster;
+use super::dial::{Dial, Wanted};
+use super::sentinels::Sentinels;
+use crate::store::StoreError;
+use crate::store::settings::{RedisAddress, RedisServers, RedisSettings};
+
+/// How often sentinels are asked again.
+const SENTINELS_ASKED_EVERY: Duration = Duration::from_millis(900);
+
+/// How often a cluster is asked again. Its nodes send away who asks the wrong one, so this is only
+/// for a master that nobody reaches.
+const CLUSTER_ASKED_EVERY: Duration = Duration::from_secs(4);
+
+/// The master.
+pub(super) struct Master {
+    dial: Arc<Dial>,
+    guides: Guides,
+    known: Mutex<Known>,
+    connections: AtomicU64,
+}
+
+/// Who knows where the master is.
+enum Guides {
+    /// We do.
+    Nobody(RedisAddress),
+    Sentinels(Sentinels),
+    Cluster(Cluster),
+}
+
+#[derive(Default)]
+struct Known {
+    address: Option<RedisAddress>,
+    /// Grows when the master is another one than before.
+    reign: u64,
+    asked: Option<Instant>,
+}
+
+/// A connection to the master.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) address: RedisAddress,
+    /// Different for each connection.
+    pub(super) number: u64,
+    reign: u64,
+}
+
+impl Master {
+    /// `key`: one of ours, all of which are in one slot.
+    pub(super) fn new(settings: &RedisSettings, key: &str) -> Result<Self, String> {
+        let guides = match &settings.servers {
+            RedisServers::Single(address) => Guides::Nobody(address.clone()),
+            RedisServers::Sentinel { master, nodes } => {
+                Guides::Sentinels(Sentinels::new(master, nodes))
+            }
+            RedisServers::Cluster(nodes) => Guides::Cluster(Cluster::new(key, nodes)),
+        };
+        let dial = Arc::new(Dial::new(settings)?);
+        Ok(Self { dial, guides, known: Mutex::default(), connections: AtomicU64::new(0) })
+    }
+
+    /// Finds the master and connects to it.
+    pub(super) async fn connect(&self) -> Result<Live, StoreError> {
+        let (address, reign) = self.find().await.map_err(StoreError::Unavailable)?;
+        let wanted = match &self.guides {
+            Guides::Nobody(_) => Wanted::Server,
+            Guides::Sentinels(_) | Guides::Cluster(_) => Wanted::Master,
+        };
+        let connected = self.dial.connect(&address, wanted).await;
+        let connection = connected
+            .map_err(|cause| StoreError::Unavailable(format!("Redis at {address}: {cause}")))?;
+        let number = self.connections.fetch_add(1, Ordering::Relaxed);
+        Ok(Live { connection, address, number, reign })
+    }
+
+    /// Asks again where the master is, if that was not done lately. One that was deposed while
+    /// nobody could reach it does not know that it was; it would be followed for ever.
+    pub(super) async fn look_again(&self) {
+        let every = match &self.guides {
+            Guides::Nobody(_) => return,
+            Guides::Sentinels(_) => SENTINELS_ASKED_EVERY,
+            Guides::Cluster(_) => CLUSTER_ASKED_EVERY,
+        };
+        if self.known().asked.is_none_or(|asked| asked.elapsed() >= every) {
+            // If nobody answers, the master that we have is the best that is known.
+            let _ = self.find().await;
+        }
+    }
+
+    /// Whether this is still a connection to the master, as far as is known.
+    pub(super) fn is_reigning(&self, live: &Live) -> bool {
+        self.known().reign == live.reign
+    }
+
+    async fn find(&self) -> Result<(RedisAddress, u64), String> {
+        let address = match &self.guides {
+            Guides::Nobody(address) => Ok(address.clone()),
+            Guides::Sentinels(sentinels) => sentinels.master(&self.dial).await,
+            Guides::Cluster(cluster) => cluster.master(&self.dial).await,
+        };
+        let mut known = self.known();
+        known.asked = Some(Instant::now());
+        let address = address?;
+        if known.address.as_ref() != Some(&address) {
+            known.reign += 1;
+            known.address = Some(address.clone());
+        }
+        Ok((address, known.reign))
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    /// The error for an answer that came from a server which is no longer the master.
+    pub(super) fn deposed(&self, what: &str) -> StoreError {
+        let Self { address, .. } = self;
+        StoreError::Unavailable(format!("Redis at {address}: {what}: another server is the master"))
+    }
+}

@@ -1,0 +1,170 @@
+//! Follows the log, on a connection of its own because reading it blocks.
+
+use std::time::Duration;
+
+use redis::Value;
+
+use super::fault;
+use super::master::{Live, Master};
+use super::reply::{Entry, Held, entries_in, entries_read};
+use super::script::PLACE;
+use crate::store::record::{Read, Record};
+use crate::store::{Loss, Position, StoreError, TAIL_RECORDS_MAX, Tail};
+
+/// How long after the time that it was to block a server may take to answer.
+const BLOCK_MARGIN: Duration = Duration::from_secs(1);
+
+/// A connection, and how far the log was read on it.
+pub(super) struct Reader {
+    live: Live,
+    at: Position,
+}
+
+impl Reader {
+    /// Connects, and looks whether the log goes on from the position.
+    pub(super) async fn open(
+        master: &Master,
+        log: &str,
+        at: Position,
+    ) -> Result<Result<Self, Loss>, StoreError> {
+        let mut live = master.connect().await?;
+        let (head, held) = look_up(&mut live, log, at).await?;
+        Ok(match held.loss(at, head) {
+            Some(loss) => Err(loss),
+            None => Ok(Self { live, at }),
+        })
+    }
+
+    /// Whether it may go on from this position.
+    pub(super) fn is_at(&self, position: Position, master: &Master) -> bool {
+        self.at == position && master.is_reigning(&self.live)
+    }
+
+    /// Waits for what comes next. After an error, or when the log is lost, it is of no more use.
+    pub(super) async fn read(
+        &mut self,
+        master: &Master,
+        log: &str,
+        patience: Duration,
+    ) -> Result<Tail, StoreError> {
+        let (read, held) = self.ask(log, patience).await?;
+        if !held.confirms(self.at) {
+            let (head, held) = look_up(&mut self.live, log, self.at).await?;
+            if let Some(loss) = held.loss(self.at, head) {
+                return Ok(Tail::Lost(loss));
+            }
+        }
+        // Nothing that a deposed master says is news, nor is its silence.
+        if !master.is_reigning(&self.live) {
+            return Err(self.live.deposed("reading the log"));
+        }
+        Ok(match follow(self.at, read)? {
+            Ok((records, position)) => {
+                self.at = position;
+                Tail::Records(records, position)
+            }
+            Err(loss) => Tail::Lost(loss),
+        })
+    }
+
+    /// Waits for entries and, in the same breath, asks what is at the position from which they go
+    /// on. It is asked last: a log that was emptied and filled again while we waited is noticed
+    /// before anything is believed.
+    async fn ask(
+        &mut self,
+        log: &str,
+        patience: Duration,
+    ) -> Result<(Vec<Entry>, Held), StoreError> {
+        let id = format!("{}-0", self.at.sequence);
+        // 0 would be for ever.
+        let block_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
+        let mut asking = redis::pipe();
+        asking.cmd("XREAD").arg("BLOCK").arg(block_ms).arg("COUNT").arg(TAIL_RECORDS_MAX);
+        asking.arg("STREAMS").arg(log).arg(&id);
+        asking.cmd("XRANGE").arg(log).arg(&id).arg(&id);
+        self.live.connection.set_response_timeout(patience.saturating_add(BLOCK_MARGIN));
+        let answers = asking.query_async::<(Value, Value)>(&mut self.live.connection).await;
+        let (read, here) =
+            answers.map_err(|error| fault::at(&self.live.address, "reading the log", &error))?;
+        let here = entries_in(here)?.into_iter().next();
+        Ok((entries_read(read)?, Held::from_record(here.as_ref().map(|entry| &*entry.record))?))
+    }
+}
+
+/// How many records were ever appended, and what is at the position.
+pub(super) async fn look_up(
+    live: &mut Live,
+    log: &str,
+    position: Position,
+) -> Result<(u64, Held), StoreError> {
+    let mut asking = PLACE.key(log);
+    asking.arg(position.sequence);
+    let told = asking.invoke_async::<(u64, Option<Vec<u8>>)>(&mut live.connection).await;
+    let (head, record) =
+        told.map_err(|error| fault::at(&live.address, "looking up a position", &error))?;
+    Ok((head, Held::from_record(record.as_deref())?))
+}
+
+/// What the entries after a position say. If there is one that cannot be read, what came before it
+/// is told first.
+fn follow(
+    from: Position,
+    entries: Vec<Entry>,
+) -> Result<Result<(Vec<Record>, Position), Loss>, StoreError> {
+    let mut at = from;
+    let mut records = Vec::with_capacity(entries.len());
+    for Entry { sequence, record } in entries {
+        let next = at.sequence.saturating_add(1);
+        if sequence != Some(next) {
+            return Ok(Err(Loss::Trimmed));
+        }
+        let mark = match Record::decode(&record) {
+            Ok(Read::Revocation(record)) => {
+                let mark = record.mark;
+                records.push(record);
+                Some(mark)
+            }
+            Ok(Read::Other) => None,
+            Err(_) if at != from => return Ok(Ok((records, at))),
+            Err(error) => return Err(StoreError::Unreadable(format!("{error} (number {next})"))),
+        };
+        at = Position { sequence: next, mark };
+    }
+    Ok(Ok((records, at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(sequence: u64, record: &str) -> Entry {
+        Entry { sequence: Some(sequence), record: record.into() }
+    }
+
+    const EVERYTHING: &str = r#"{"kind":"revocation","scope":"everything","mark":9}"#;
+    const FROM: Position = Position { sequence: 4, mark: Some(1) };
+
+    #[test]
+    fn what_a_newer_gateway_wrote_is_passed_over() {
+        let entries = vec![entry(5, EVERYTHING), entry(6, r#"{"kind":"invalidate"}"#)];
+        let (records, at) = follow(FROM, entries).expect("it reads").expect("it goes on");
+        assert_eq!((records.len(), at), (1, Position { sequence: 6, mark: None }));
+    }
+
+    #[test]
+    fn gap_is_a_loss() {
+        let entries = || vec![entry(5, EVERYTHING), entry(7, EVERYTHING)];
+        assert_eq!(follow(FROM, entries()).expect("it reads"), Err(Loss::Trimmed));
+        let foreign = vec![Entry { sequence: None, record: EVERYTHING.into() }];
+        assert_eq!(follow(FROM, foreign).expect("it reads"), Err(Loss::Trimmed));
+    }
+
+    #[test]
+    fn what_came_before_an_unreadable_record_is_told_first() {
+        let entries = vec![entry(5, EVERYTHING), entry(6, r#"{"kind":"revocation"}"#)];
+        let (records, at) = follow(FROM, entries).expect("it reads").expect("it goes on");
+        assert_eq!((records.len(), at), (1, Position { sequence: 5, mark: Some(9) }));
+        let error = follow(at, vec![entry(6, "{}")]).expect_err("it does not read");
+        assert!(matches!(error, StoreError::Unreadable(_)), "{error}");
+    }
+}

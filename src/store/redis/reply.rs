@@ -1,0 +1,138 @@
+//! Reads what the server answers about the log.
+
+use redis::Value;
+
+use super::fault;
+use crate::store::record::{Read, Record};
+use crate::store::{Loss, Position, StoreError};
+
+/// An entry of the log, not yet decoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// `None` for an id that is not of our making.
+    pub(super) sequence: Option<u64>,
+    pub(super) record: Vec<u8>,
+}
+
+/// What the log holds at a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// No entry.
+    Nothing,
+    /// One with this mark; `None` if it is not a revocation.
+    Entry(Option<u64>),
+}
+
+impl Held {
+    /// What the record at a position is.
+    pub(super) fn from_record(record: Option<&[u8]>) -> Result<Self, StoreError> {
+        let Some(record) = record else { return Ok(Self::Nothing) };
+        Ok(Self::Entry(match Record::decode(record)? {
+            Read::Revocation(record) => Some(record.mark),
+            Read::Other => None,
+        }))
+    }
+
+    /// Whether the log is certainly the one in which the position was.
+    pub(super) fn confirms(self, position: Position) -> bool {
+        match self {
+            Self::Entry(mark) => position.mark.is_none() || position.mark == mark,
+            Self::Nothing => position.sequence == 0,
+        }
+    }
+
+    /// How the position was lost in a log in which `head` records were ever appended and which
+    /// holds this there.
+    pub(super) fn loss(self, position: Position, head: u64) -> Option<Loss> {
+        if head < position.sequence {
+            return Some(Loss::WentBackwards);
+        }
+        match (position.mark, self) {
+            (None, Self::Nothing | Self::Entry(_)) => None,
+            (Some(_), Self::Nothing) => Some(Loss::Trimmed),
+            (Some(_), Self::Entry(_)) => (!self.confirms(position)).then_some(Loss::WentBackwards),
+        }
+    }
+}
+
+/// The entries in an answer to `XREAD` of one stream; none if nothing came.
+pub(super) fn entries_read(answer: Value) -> Result<Vec<Entry>, StoreError> {
+    let streams = match answer {
+        Value::Nil => return Ok(Vec::new()),
+        other => array(other)?,
+    };
+    match streams.into_iter().next().map(array).transpose()? {
+        None => Ok(Vec::new()),
+        Some(stream) => match <[Value; 2]>::try_from(stream) {
+            Ok([_, entries]) => entries_in(entries),
+            Err(_) => Err(fault::nonsense("a stream")),
+        },
+    }
+}
+
+/// The entries in an answer to `XRANGE`.
+pub(super) fn entries_in(answer: Value) -> Result<Vec<Entry>, StoreError> {
+    array(answer)?.into_iter().map(entry).collect()
+}
+
+fn entry(value: Value) -> Result<Entry, StoreError> {
+    let Ok([Value::BulkString(id), fields]) = <[Value; 2]>::try_from(array(value)?) else {
+        return Err(fault::nonsense("an entry of a stream"));
+    };
+    let mut fields = array(fields)?.into_iter();
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        if let (Value::BulkString(name), Value::BulkString(record)) = (name, value)
+            && name == b"record"
+        {
+            return Ok(Entry { sequence: sequence(&id), record });
+        }
+    }
+    Err(fault::nonsense("an entry of the log without a record"))
+}
+
+/// The sequence number in the id of an entry, `<sequence>-0`.
+fn sequence(id: &[u8]) -> Option<u64> {
+    std::str::from_utf8(id).ok()?.strip_suffix("-0")?.parse().ok()
+}
+
+fn array(value: Value) -> Result<Vec<Value>, StoreError> {
+    match value {
+        Value::Array(values) => Ok(values),
+        _ => Err(fault::nonsense("something that is not a list")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn position_is_lost_as_the_log_tells() {
+        let at = |sequence, mark| Position { sequence, mark };
+        let (went, trimmed) = (Some(Loss::WentBackwards), Some(Loss::Trimmed));
+        for (position, head, held, loss) in [
+            (at(0, None), 0, Held::Nothing, None),
+            (at(0, None), 9, Held::Nothing, None),
+            (at(5, Some(7)), 5, Held::Entry(Some(7)), None),
+            (at(5, Some(7)), 9, Held::Entry(Some(7)), None),
+            (at(5, Some(7)), 4, Held::Nothing, went),
+            (at(5, Some(7)), 9, Held::Entry(Some(8)), went),
+            (at(5, Some(7)), 9, Held::Entry(None), went),
+            (at(5, Some(7)), 9, Held::Nothing, trimmed),
+            (at(5, Some(7)), 5, Held::Nothing, trimmed),
+            (at(5, None), 4, Held::Nothing, went),
+            (at(5, None), 5, Held::Nothing, None),
+            (at(5, None), 5, Held::Entry(Some(7)), None),
+        ] {
+            assert_eq!(held.loss(position, head), loss, "{position:?} {head} {held:?}");
+        }
+    }
+
+    #[test]
+    fn foreign_ids_are_not_sequence_numbers() {
+        assert_eq!(sequence(b"17-0"), Some(17));
+        for id in ["17-1", "17", "-0", "x-0", "1700000000000-12"] {
+            assert_eq!(sequence(id.as_bytes()), None, "{id}");
+        }
+    }
+}

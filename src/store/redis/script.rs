@@ -1,0 +1,184 @@
+//! What the server does in one step, in Lua.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+/// The functions that scripts share: how many records were ever appended, which is in the stream's
+/// last id and outlives the entries; the time at or before which a record that is dropped must have
+/// ended, by the clock that is behind: a gateway whose clock is wrong must not drop what is live for
+/// the others; and the record at a place, false if there is none.
+macro_rules! with_log {
+    ($script:literal) => {
+        concat!(
+            r"
+local function head(log)
+  if redis.call('EXISTS', log) == 0 then
+    return 0
+  end
+  local info = redis.call('XINFO', 'STREAM', log)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then
+      return tonumber(string.match(info[i + 1], '^%d+'))
+    end
+  end
+  error('XINFO STREAM does not tell the last id')
+end
+
+local function spent_at(now, margin)
+  return string.format('%.0f', math.min(tonumber(now), tonumber(redis.call('TIME')[1])) - margin)
+end
+
+local function record_at(log, sequence)
+  local id = string.format('%.0f-0', sequence)
+  local found = redis.call('XRANGE', log, id, id)
+  if found[1] then
+    local fields = found[1][2]
+    for i = 1, #fields, 2 do
+      if fields[i] == 'record' then
+        return fields[i + 1]
+      end
+    end
+  end
+  return false
+end
+",
+            $script
+        )
+    };
+}
+
+/// Appends a record to the log and puts it into the snapshot.
+///
+/// Keys: the log, the snapshot. Arguments: the record, its expiry, how many live records there may
+/// be, the time, how long after its end a record is kept. Returns its sequence number, or -1 if the
+/// snapshot is full.
+pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(with_log!(
+        r"
+local spent = redis.call('ZCOUNT', KEYS[2], '-inf', spent_at(ARGV[4], ARGV[5]))
+if spent > 0 then
+  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, math.min(spent, 16) - 1)
+end
+if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[3]) then
+  return -1
+end
+local sequence = head(KEYS[1]) + 1
+local id = string.format('%.0f-0', sequence)
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', '100000', id, 'record', ARGV[1])
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+return sequence
+"
+    ))
+});
+
+/// What the log holds at a place.
+///
+/// Key: the log. Argument: a sequence number, or nothing for the last. Returns how many records
+/// were ever appended, and the record at the place, if it is there.
+pub(super) static PLACE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(with_log!(
+        r"
+local last = head(KEYS[1])
+return {last, record_at(KEYS[1], tonumber(ARGV[1]) or last)}
+"
+    ))
+});
+
+/// Takes some of the spent records out of the snapshot. Not all at once: a script that takes long
+/// stops the server for everybody.
+///
+/// Key: the snapshot. Arguments: the time, how long after its end a record is kept, how many to
+/// take out at most. Returns how many it were.
+pub(super) static PRUNE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(with_log!(
+        r"
+local spent = redis.call('ZCOUNT', KEYS[1], '-inf', spent_at(ARGV[1], ARGV[2]))
+spent = math.min(spent, tonumber(ARGV[3]))
+if spent > 0 then
+  redis.call('ZREMRANGEBYRANK', KEYS[1], 0, spent - 1)
+end
+return spent
+"
+    ))
+});
+
+/// Writes down what a gateway tells, and when by the server's clock: those of the gateways may be
+/// apart.
+///
+/// Key: the fleet. Arguments: the gateway's instance, its state in JSON.
+pub(super) static ANNOUNCE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r#"
+local time = redis.call('TIME')
+local told = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('HSET', KEYS[1], ARGV[1], '{"told_ms":' .. told .. ',"gateway":' .. ARGV[2] .. '}')
+return 1
+"#,
+    )
+});
+
+/// Puts a gateway back that is not on the roster.
+///
+/// Key: the fleet. Arguments: the gateway's instance, its state in JSON, for how long it has been
+/// silent, in milliseconds.
+pub(super) static REMIND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r#"
+if redis.call('HEXISTS', KEYS[1], 'left:' .. ARGV[1]) == 1 then
+  return 0
+end
+local time = redis.call('TIME')
+local told = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[3])
+return redis.call('HSETNX', KEYS[1], ARGV[1], '{"told_ms":' .. told .. ',"gateway":' .. ARGV[2] .. '}')
+"#,
+    )
+});
+
+/// Takes a gateway off the roster, and notes that it went of its own accord.
+///
+/// Key: the fleet. Arguments: the gateway's instance, the same in JSON.
+pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r#"
+local time = redis.call('TIME')
+local told = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[1], 'left:' .. ARGV[1], '{"told_ms":' .. told .. ',"left":' .. ARGV[2] .. '}')
+return 1
+"#,
+    )
+});
+
+/// Who follows the log. Forgets who has been silent for too long.
+///
+/// Keys: the log, the fleet, the snapshot. Argument: how long that is at least, in milliseconds. Returns the server's time
+/// in milliseconds, how many records were ever appended and are kept, and for each gateway what it told, then
+/// the record where it says it is.
+pub(super) static ROSTER: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(with_log!(
+        r"
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local known = redis.call('HGETALL', KEYS[2])
+local told = {}
+for i = 1, #known, 2 do
+  local read, gateway = pcall(cjson.decode, known[i + 1])
+  local since = read and type(gateway) == 'table' and tonumber(gateway['told_ms'])
+  local counted = tonumber(ARGV[1])
+  if since and type(gateway['gateway']) == 'table' then
+    counted = math.max(counted, tonumber(gateway['gateway']['counted_for_ms']) or 0)
+  end
+  if since and now - since > counted then
+    redis.call('HDEL', KEYS[2], known[i])
+  else
+    local state = since and gateway['gateway']
+    local applied = type(state) == 'table' and tonumber(state['applied']) or false
+    told[#told + 1] = known[i + 1]
+    told[#told + 1] = applied and record_at(KEYS[1], applied)
+  end
+end
+return {now, head(KEYS[1]), redis.call('ZCARD', KEYS[3]), told}
+"
+    ))
+});

@@ -1,0 +1,67 @@
+//! The audit log: one JSON line for each change that an operator makes, or tries to make.
+//!
+//! Written before the answer is given, line by line: changes are few, and none may be missing.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::access_log::rfc3339;
+
+/// What is written of one change.
+#[derive(Debug, Serialize)]
+pub struct Change<'a> {
+    /// What was done.
+    pub audit: &'a str,
+    /// When.
+    #[serde(serialize_with = "rfc3339")]
+    pub time: SystemTime,
+    /// By whom, as they say.
+    pub actor: &'a str,
+    /// From where.
+    pub client: IpAddr,
+    /// To whom or what.
+    pub target: &'a str,
+    /// Why, as they say.
+    pub reason: &'a str,
+    /// What came of it: `ok`, or the slug of the refusal.
+    pub result: &'a str,
+    /// The position in the revocation log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
+    /// Whether it will survive this process.
+    pub durable: bool,
+}
+
+impl Change<'_> {
+    /// The line that is written of it.
+    pub fn line(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self).expect("a change is texts and numbers");
+        line.push(b'\n');
+        line
+    }
+}
+
+/// Writes a line to `file`, or to standard output if there is none; blocking. The file is opened
+/// each time, so that it can be moved away.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn write(file: Option<&Path>, line: &[u8]) -> std::io::Result<()> {
+    let Some(file) = file else {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(line)?;
+        return stdout.flush();
+    };
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).open(file)?.write_all(line)
+}

@@ -1,0 +1,10 @@
+//! Who is cut off stays out, and what was begun for him ends.
+
+mod api;
+mod audit;
+mod command;
+mod embedded;
+mod faults;
+mod fleet;
+mod outage;
+mod streams;

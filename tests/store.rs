@@ -1,0 +1,85 @@
+//! What outlives a gateway, driven through the seam that the gateway uses.
+
+mod embedded;
+mod model;
+mod redis;
+
+use std::time::Duration;
+
+use portcullis::clock;
+use portcullis::gate::revocation::{Entry, Scope};
+use portcullis::gate::time::UnixTime;
+use portcullis::store::record::Record;
+use portcullis::store::{AppendBounds, Loss, Position, RevocationLog, StoreError, Tail};
+
+/// How long a tail waits where something is sure to come, or where it is to be seen that it waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a tail waits where nothing is to come.
+const IMPATIENCE: Duration = Duration::from_millis(20);
+
+/// A record about a session, which expires in an hour.
+fn record(session: &str) -> Record {
+    record_until(session, clock::now().plus(3600))
+}
+
+/// The same, with another time of expiry.
+fn record_until(session: &str, expires: UnixTime) -> Record {
+    Record {
+        entry: Entry { scope: Scope::Session(session.into()), cut_off: clock::now(), expires },
+        written_us: clock::micros(),
+        actor: "tests".into(),
+        reason: "because \"quotes\", ümläute and\nlines".into(),
+        mark: fastrand::u64(..),
+    }
+}
+
+/// Room enough.
+fn bounds() -> AppendBounds {
+    AppendBounds { entries_max: 1000, now: clock::now() }
+}
+
+/// Appends records about these sessions.
+async fn append(log: &dyn RevocationLog, sessions: &[&str]) -> Vec<Record> {
+    let mut appended = Vec::new();
+    for session in sessions {
+        let record = record(session);
+        log.append(&record, bounds()).await.expect("it is appended");
+        appended.push(record);
+    }
+    appended
+}
+
+/// All live records, and where the log goes on.
+async fn snapshot(log: &dyn RevocationLog) -> Result<(Vec<Record>, Position), StoreError> {
+    let mut taken = Vec::new();
+    let position = log.snapshot(&mut |records| taken.extend(records)).await?;
+    Ok((taken, position))
+}
+
+/// What comes next, and the position after it.
+async fn read(log: &dyn RevocationLog, from: Position) -> (Vec<Record>, Position) {
+    match log.tail(from, PATIENCE).await.expect("it answers") {
+        Tail::Records(records, position) => (records, position),
+        Tail::Lost(loss) => panic!("the log was lost: {loss:?}"),
+    }
+}
+
+/// How the position was lost.
+async fn loss(log: &dyn RevocationLog, from: Position) -> Loss {
+    match log.tail(from, IMPATIENCE).await.expect("it answers") {
+        Tail::Records(records, position) => panic!("it goes on: {records:?} to {position}"),
+        Tail::Lost(loss) => loss,
+    }
+}
+
+/// The sessions that records are about.
+fn sessions(records: &[Record]) -> Vec<&str> {
+    records
+        .iter()
+        .map(|record| match &record.entry.scope {
+            Scope::Session(session) => &**session,
+            other => panic!("another scope: {other}"),
+        })
+        .collect()
+}

@@ -1,0 +1,147 @@
+//! Passwords, users, and TLS.
+
+use portcullis::secret::Secret;
+use portcullis::store::redis::Redis;
+use portcullis::store::settings::{RedisLogin, RedisSettings, RedisTls};
+use portcullis::store::{Fleet, GatewayState, Position, RevocationLog, StoreError};
+
+use super::{open, open_with};
+use crate::harness::certificates::{Authority, Certificate};
+use crate::harness::redis::{RedisOptions, RedisServer, ServerTls};
+use crate::store::{append, bounds, read, snapshot};
+
+fn login(username: Option<&str>, password: &str) -> RedisLogin {
+    let password = Some(Secret::new(password.as_bytes().to_vec()));
+    RedisLogin { username: username.map(Into::into), password }
+}
+
+/// What a store with these settings says that it cannot do.
+async fn refusal(settings: &RedisSettings) -> String {
+    match snapshot(&open_with(settings)).await.expect_err("it is refused") {
+        StoreError::Unavailable(text) => text,
+        StoreError::Refused(_) => panic!("refused"),
+        StoreError::Unreadable(text) => panic!("it was not even read: {text}"),
+    }
+}
+
+#[tokio::test]
+async fn password_opens_and_a_wrong_one_is_refused_without_being_told() {
+    let options = RedisOptions { password: Some("s3cret".to_owned()), ..RedisOptions::default() };
+    let server = RedisServer::start_with(options);
+    append(&open(&server), &["a"]).await;
+    let wrong = RedisSettings { login: login(None, "wr0ng"), ..server.settings() };
+    let text = refusal(&wrong).await;
+    assert!(text.contains("refused") && !text.contains("wr0ng"), "{text}");
+    assert!(!format!("{:?}", open_with(&wrong)).contains("wr0ng"));
+    let none = RedisSettings { login: RedisLogin::default(), ..server.settings() };
+    let text = refusal(&none).await;
+    assert!(text.contains("NOAUTH"), "{text}");
+}
+
+#[tokio::test]
+async fn user_with_the_rights_that_are_documented_can_do_everything() {
+    let rules = "on >s3cret ~portcullis:* +@read +@write +@connection +@scripting +time";
+    let user = Some(("gateway".to_owned(), rules.to_owned()));
+    let server = RedisServer::start_with(RedisOptions { user, ..RedisOptions::default() });
+    let login = login(Some("gateway"), "s3cret");
+    let log = open_with(&RedisSettings { login, ..server.settings() });
+    let appended = append(&log, &["a"]).await;
+    assert_eq!(read(&log, Position::default()).await.0, appended);
+    snapshot(&log).await.expect("a snapshot");
+    log.list(0, 1, bounds().now).await.expect("a list");
+    log.prune(bounds().now).await.expect("it prunes");
+    let state = GatewayState {
+        instance: "1".to_owned(),
+        name: "one".to_owned(),
+        version: "0".to_owned(),
+        applied: 1,
+        mark: None,
+        counted_for_ms: 0,
+    };
+    log.announce(&state).await.expect("it announces");
+    log.roster().await.expect("a roster");
+    log.leave("1").await.expect("it leaves");
+}
+
+#[tokio::test]
+async fn right_that_is_missing_is_named() {
+    let rules = "on >s3cret ~portcullis:* +@read +@connection";
+    let user = Some(("gateway".to_owned(), rules.to_owned()));
+    let server = RedisServer::start_with(RedisOptions { user, ..RedisOptions::default() });
+    let login = login(Some("gateway"), "s3cret");
+    let text = refusal(&RedisSettings { login, ..server.settings() }).await;
+    assert!(text.contains("NOPERM") && text.contains("evalsha"), "{text}");
+}
+
+#[tokio::test]
+async fn tls_is_spoken_with_servers_of_our_authority_only() {
+    let (ours, other) = (Authority::new(), Authority::new());
+    let tls = Some(ServerTls::new(&ours));
+    let server = RedisServer::start_with(RedisOptions { tls, ..RedisOptions::default() });
+    append(&open(&server), &["a"]).await;
+    let trusting = |authority: &Authority| {
+        let ca_pem = Some(authority.pem().into_bytes());
+        RedisSettings { tls: Some(RedisTls { ca_pem, identity: None }), ..server.settings() }
+    };
+    snapshot(&open_with(&trusting(&ours))).await.expect("a snapshot");
+    let text = refusal(&trusting(&other)).await;
+    assert!(text.contains("certificate"), "{text}");
+    // The system's authorities do not know it either.
+    let system = RedisSettings { tls: Some(RedisTls::default()), ..server.settings() };
+    let text = refusal(&system).await;
+    assert!(text.contains("certificate"), "{text}");
+    refusal(&RedisSettings { tls: None, ..server.settings() }).await;
+}
+
+#[tokio::test]
+async fn certificate_for_another_host_is_refused() {
+    let authority = Authority::new();
+    let certificate = authority.issue("elsewhere.test");
+    let tls = Some(ServerTls { certificate, ..ServerTls::new(&authority) });
+    let server = RedisServer::start_with(RedisOptions { tls, ..RedisOptions::default() });
+    let text = refusal(&server.settings()).await;
+    assert!(text.contains("certificate"), "{text}");
+}
+
+#[tokio::test]
+async fn server_that_asks_for_a_certificate_gets_ours() {
+    let authority = Authority::new();
+    let client = Some(authority.issue("gateway.test"));
+    let tls = Some(ServerTls { client, ..ServerTls::new(&authority) });
+    let server = RedisServer::start_with(RedisOptions { tls, ..RedisOptions::default() });
+    append(&open(&server), &["a"]).await;
+    let ca_pem = Some(authority.pem().into_bytes());
+    let nobody = RedisTls { ca_pem, identity: None };
+    refusal(&RedisSettings { tls: Some(nobody), ..server.settings() }).await;
+}
+
+#[test]
+fn files_that_cannot_work_are_refused_at_once() {
+    let authority = Authority::new();
+    let Certificate { chain, key } = authority.issue("gateway.test");
+    let another = authority.issue("gateway.test").key;
+    let ca = authority.pem();
+    let open = |ca: &str, identity: Option<(&str, &str)>| {
+        let identity = identity
+            .map(|(chain, key)| (chain.as_bytes().to_vec(), Secret::new(key.as_bytes().to_vec())));
+        let tls = RedisTls { ca_pem: Some(ca.as_bytes().to_vec()), identity };
+        Redis::open(&RedisSettings { tls: Some(tls), ..nowhere() }).map(drop)
+    };
+    assert_eq!(open(&ca, Some((&chain, &key))), Ok(()));
+    open("no certificate", None).expect_err("nobody could be trusted");
+    open(&ca, Some((&chain, "no key"))).expect_err("there is no key");
+    open(&ca, Some((&chain, &another))).expect_err("it is another's key");
+    open(&ca, Some(("", &key))).expect_err("there is no certificate");
+}
+
+/// Settings that nobody connects with.
+fn nowhere() -> RedisSettings {
+    use portcullis::store::settings::{RedisAddress, RedisServers};
+    RedisSettings {
+        servers: RedisServers::Single(RedisAddress { host: "nowhere.test".into(), port: 1 }),
+        login: RedisLogin::default(),
+        database: 0,
+        tls: None,
+        prefix: "portcullis".into(),
+    }
+}
