@@ -15,7 +15,12 @@ class Connection:
     """Requests go out as prepared bytes; answers must say how long they are."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection((LOCALHOST, port), timeout=30)
+        self.port = port
+        self.sent = b""
+        self._connect()
+
+    def _connect(self):
+        self.socket = socket.create_connection((LOCALHOST, self.port), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.answers = self.socket.makefile("rb")
 
@@ -26,11 +31,21 @@ class Connection:
 
     def send(self, request):
         """Sends a request whose answer is yet to be read."""
+        self.sent = request
         self.socket.sendall(request)
 
     def answer(self):
-        """The status and the body of the next answer."""
-        status, length = self.answers.readline(), None
+        """The status and the body of the next answer. The gateway closes a connection after many
+        requests, and ends a request in flight whose token is revoked; it is then asked once more."""
+        try:
+            status = self.answers.readline()
+        except ConnectionResetError:
+            status = b""
+        if not status:
+            self._connect()
+            self.socket.sendall(self.sent)
+            status = self.answers.readline()
+        length = None
         while (line := self.answers.readline()) not in (b"\r\n", b""):
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
