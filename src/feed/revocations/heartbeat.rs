@@ -70,7 +70,7 @@ impl RevocationFeed {
         match told {
             // Nobody can write a revocation down either; what is there can be read.
             Err(StoreError::Refused(why)) => {
-                tracing::warn!(%why, "the store takes no writes");
+                tracing::debug!(%why, "the store takes no writes");
                 Ok(())
             }
             told => told,

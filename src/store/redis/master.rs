@@ -8,7 +8,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::cluster::Cluster;
 use super::dial::{Dial, Wanted};
-use super::sentinels::Sentinels;
+use super::sentinels::{Named, Sentinels};
 use crate::store::StoreError;
 use crate::store::settings::{RedisAddress, RedisServers, RedisSettings};
 
@@ -101,14 +101,21 @@ impl Master {
     }
 
     async fn find(&self) -> Result<(RedisAddress, u64), String> {
-        let address = match &self.guides {
-            Guides::Nobody(address) => Ok(address.clone()),
+        let sure = |address| Named { address, by_majority: true };
+        let named = match &self.guides {
+            Guides::Nobody(address) => Ok(sure(address.clone())),
             Guides::Sentinels(sentinels) => sentinels.master(&self.dial).await,
-            Guides::Cluster(cluster) => cluster.master(&self.dial).await,
+            Guides::Cluster(cluster) => cluster.master(&self.dial).await.map(sure),
         };
         let mut known = self.known();
         known.asked = Some(Instant::now());
-        let address = address?;
+        let Named { address, by_majority } = named?;
+        // No master is made without a majority: fewer sentinels than that can tell of one where none
+        // is known, but if they name another it is an old one.
+        let address = match &known.address {
+            Some(current) if !by_majority => current.clone(),
+            Some(_) | None => address,
+        };
         if known.address.as_ref() != Some(&address) {
             known.reign += 1;
             known.address = Some(address.clone());

@@ -15,6 +15,13 @@ pub(super) struct Sentinels {
     nodes: Vec<Arc<Node>>,
 }
 
+/// The server that sentinels name.
+pub(super) struct Named {
+    pub(super) address: RedisAddress,
+    /// Whether most of all sentinels do, and not only most of those who answer.
+    pub(super) by_majority: bool,
+}
+
 impl Sentinels {
     pub(super) fn new(name: &str, addresses: &[RedisAddress]) -> Self {
         let nodes = addresses.iter().map(|address| Arc::new(Node::sentinel(address))).collect();
@@ -23,7 +30,7 @@ impl Sentinels {
 
     /// The server that most of those who answer name. All are asked: one that is cut off from the
     /// others goes on naming a master that they have deposed.
-    pub(super) async fn master(&self, dial: &Arc<Dial>) -> Result<RedisAddress, String> {
+    pub(super) async fn master(&self, dial: &Arc<Dial>) -> Result<Named, String> {
         let mut asked = JoinSet::new();
         for node in &self.nodes {
             let (node, dial) = (node.clone(), dial.clone());
@@ -51,7 +58,7 @@ impl Sentinels {
                         }
                     };
                     if count * 2 > self.nodes.len() {
-                        return Ok(named);
+                        return Ok(Named { address: named, by_majority: true });
                     }
                 }
                 Ok((node, None)) => {
@@ -63,7 +70,7 @@ impl Sentinels {
         // The first of those with the most votes.
         let named = votes.into_iter().rev().max_by_key(|(_, count)| *count);
         faults.sort();
-        named.map(|(address, _)| address).ok_or_else(|| {
+        named.map(|(address, _)| Named { address, by_majority: false }).ok_or_else(|| {
             format!("no sentinel names the master `{}` ({})", self.name, faults.join("; "))
         })
     }
