@@ -182,13 +182,14 @@ impl RevocationFeed {
         let mut position = None;
         let mut has_loaded = false;
         let mut is_up = true;
-        let mut clocks_apart_s = clocks_apart_s();
+        let mut apart_s = clocks_apart_s();
         loop {
-            let apart_s = clocks_apart_s_now(&mut clocks_apart_s);
+            let apart_now_s = clocks_apart_s();
+            let has_stepped = apart_now_s.abs_diff(apart_s) > CLOCK_STEP_MAX_S;
             let step = match position {
                 None => self.load("start").await.map(Step::Loaded),
                 // What is spent and how long an entry stays was told by another clock.
-                Some(_) if apart_s > CLOCK_STEP_MAX_S => self.load("clock").await.map(Step::Loaded),
+                Some(_) if has_stepped => self.load("clock").await.map(Step::Loaded),
                 Some(at) => self.read(at, has_loaded).await,
             };
             match step {
@@ -197,6 +198,8 @@ impl RevocationFeed {
                         tracing::info!("the revocation log is followed again");
                     }
                     is_up = true;
+                    // Only now: a load that failed is tried again.
+                    apart_s = apart_now_s;
                     let (Step::Read(next) | Step::Loaded(next)) = step;
                     position = Some(next);
                     match step {
@@ -314,7 +317,8 @@ impl RevocationFeed {
         loop {
             // Not all gateways at once.
             tokio::time::sleep(PRUNE_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
-            let entries = self.writer().prune();
+            let records = u64::try_from(self.families.revocation_records.get()).unwrap_or(0);
+            let entries = self.writer().prune().max(records);
             let entries_max = self.configuration.load().revocation.entries_max;
             let nearly_full = is_nearly_full(entries, entries_max);
             if nearly_full && !was_nearly_full {
@@ -356,12 +360,6 @@ impl RevocationFeed {
 fn clocks_apart_s() -> i64 {
     let steady_s = clock::steady().as_millis() / 1000;
     clock::now().plus(-i64::try_from(steady_s).unwrap_or(0)).as_seconds()
-}
-
-/// By how much that has changed, in seconds; from now on it is measured from here.
-fn clocks_apart_s_now(before: &mut i64) -> u64 {
-    let now = clocks_apart_s();
-    std::mem::replace(before, now).abs_diff(now)
 }
 
 /// Tells a store that is at fault from one that says no.

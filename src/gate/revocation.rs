@@ -63,7 +63,8 @@ pub enum Scope {
 }
 
 /// The kinds of scopes, for metrics and for skipping those that nobody used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ScopeKind {
     /// [`Scope::Token`].
     Token,

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::config::Configuration;
 use crate::gate::denial::Slug;
 use crate::gate::issuer::{Issuer, IssuerRules};
-use crate::gate::revocation::{Entry, Scope};
+use crate::gate::revocation::{Entry, Scope, ScopeKind};
 use crate::gate::time::UnixTime;
 use crate::gate::verifier::Refusal;
 use crate::store::record::Record;
@@ -29,7 +29,7 @@ const ACTOR_DEFAULT: &str = "admin";
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::admin) struct Draft {
-    scope: ScopeName,
+    scope: ScopeKind,
     token: Option<String>,
     jti: Option<String>,
     session: Option<String>,
@@ -43,18 +43,6 @@ pub(in crate::admin) struct Draft {
     reason: Option<String>,
     actor: Option<String>,
     wait_ms: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ScopeName {
-    Token,
-    Session,
-    Subject,
-    Client,
-    Key,
-    Issuer,
-    Everything,
 }
 
 fn bad<T>(detail: impl Into<String>) -> Result<T, Problem> {
@@ -77,10 +65,7 @@ impl Draft {
         };
         let (scope, token_dies) = self.scope(configuration, now)?;
         if before.is_some() && matches!(scope, Scope::Token { .. } | Scope::Session(_)) {
-            return bad(
-                "`before` means nothing for one token or session: it is cut off whenever it \
-                        was issued",
-            );
+            return bad("`before` means nothing for one token or session: it is cut off anyway");
         }
         let rules = reached(configuration, &scope);
         let entry = Entry::compile(scope, before, token_dies, rules, now);
@@ -99,18 +84,18 @@ impl Draft {
     ) -> Result<(Scope, Option<UnixTime>), Problem> {
         let Self { scope, token, jti, session, subject, client, key, issuer, .. } = self;
         let given = [
-            ("token", token.is_some(), matches!(scope, ScopeName::Token)),
-            ("jti", jti.is_some(), matches!(scope, ScopeName::Token)),
-            ("session", session.is_some(), matches!(scope, ScopeName::Session)),
-            ("subject", subject.is_some(), matches!(scope, ScopeName::Subject)),
-            ("client", client.is_some(), matches!(scope, ScopeName::Client)),
-            ("key", key.is_some(), matches!(scope, ScopeName::Key)),
+            ("token", token.is_some(), matches!(scope, ScopeKind::Token)),
+            ("jti", jti.is_some(), matches!(scope, ScopeKind::Token)),
+            ("session", session.is_some(), matches!(scope, ScopeKind::Session)),
+            ("subject", subject.is_some(), matches!(scope, ScopeKind::Subject)),
+            ("client", client.is_some(), matches!(scope, ScopeKind::Client)),
+            ("key", key.is_some(), matches!(scope, ScopeKind::Key)),
             (
                 "issuer",
                 issuer.is_some(),
                 matches!(
                     scope,
-                    ScopeName::Token | ScopeName::Subject | ScopeName::Key | ScopeName::Issuer
+                    ScopeKind::Token | ScopeKind::Subject | ScopeKind::Key | ScopeKind::Issuer
                 ),
             ),
         ];
@@ -126,7 +111,7 @@ impl Draft {
             None => bad(format!("`{name}` is missing")),
         };
         let scope = match scope {
-            ScopeName::Token => match (token, jti) {
+            ScopeKind::Token => match (token, jti) {
                 (Some(token), None) if issuer.is_none() => {
                     let (scope, dies) = verified(configuration, &token, now)?;
                     return Ok((scope, Some(dies)));
@@ -139,17 +124,17 @@ impl Draft {
                     Scope::Token { issuer, id: id(jti, "jti")? }
                 }
             },
-            ScopeName::Session => Scope::Session(id(session, "session")?),
-            ScopeName::Subject => {
+            ScopeKind::Session => Scope::Session(id(session, "session")?),
+            ScopeKind::Subject => {
                 Scope::Subject { issuer: issuer_iss(), subject: id(subject, "subject")? }
             }
-            ScopeName::Client => Scope::Client(id(client, "client")?),
-            ScopeName::Key => Scope::Key { issuer: issuer_iss(), id: id(key, "key")? },
-            ScopeName::Issuer => match issuer_iss() {
+            ScopeKind::Client => Scope::Client(id(client, "client")?),
+            ScopeKind::Key => Scope::Key { issuer: issuer_iss(), id: id(key, "key")? },
+            ScopeKind::Issuer => match issuer_iss() {
                 Some(issuer) => Scope::Issuer(issuer),
                 None => return bad("`issuer` is missing"),
             },
-            ScopeName::Everything => Scope::Everything,
+            ScopeKind::Everything => Scope::Everything,
         };
         Ok((scope, None))
     }

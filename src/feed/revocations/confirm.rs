@@ -41,7 +41,12 @@ impl RevocationFeed {
         wait: Duration,
     ) -> Result<Confirmation, StoreError> {
         loop {
-            let looked = self.roster_since(Instant::now()).await;
+            // Others may be waiting for a store that does not answer; nobody waits longer than asked.
+            let patience = wait.saturating_sub(begun.elapsed()).max(LOOK_SELDOM);
+            let looking = tokio::time::timeout(patience, self.roster_since(Instant::now()));
+            let looked = looking.await.unwrap_or_else(|_| {
+                Err(StoreError::Unavailable("the store does not answer in time".to_owned()))
+            });
             // Asked of the record itself: a log that lost it has another one at its place.
             let is_there = self.recent().has_read(record);
             let elapsed = begun.elapsed();
