@@ -4,17 +4,19 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method, header};
 use portcullis::clock;
 use portcullis::config::{Configuration, Sources};
-use portcullis::gate::request::Request;
+use portcullis::gate::request::{Request, Scheme};
 use portcullis::gate::revocation::{Entry, ListWriter, Scope};
+use portcullis::gate::session::{Session, SessionRecord, SessionSecret, StoredSession};
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// As many tokens as are minted before a measurement begins.
 const BATCH: usize = 512;
@@ -28,8 +30,8 @@ struct Bench {
 }
 
 impl Bench {
-    /// One issuer with a key of this kind, `routes` public routes and one that takes its tokens,
-    /// and this much memory for tokens.
+    /// One issuer with a key of this kind, `routes` public routes, one that takes its tokens and one
+    /// that takes sessions, and this much memory for tokens.
     fn new(kind: KeyKind, algorithm: &str, routes: usize, token_cache: &str) -> Self {
         let pair = generate(kind).expect("a key pair");
         let directory = tempfile::tempdir().expect("a directory");
@@ -44,11 +46,17 @@ issuers:
     audiences: [orders-api]
     algorithms: [{algorithm}]
     keys: {{ public_key_file: issuer.pem }}
+login: {{ handoff: {{ upstream: behind, path: /verify, subject: /id }} }}
 routes:
   - name: orders
     match: {{ path: '/orders/{{*rest}}' }}
     upstream: behind
     authenticate: [bearer]
+    require: {{ scopes: [orders:read], any_role: [clerk] }}
+  - name: web
+    match: {{ path: '/web/{{*rest}}' }}
+    upstream: behind
+    authenticate: [session]
     require: {{ scopes: [orders:read], any_role: [clerk] }}
 "
         );
@@ -91,10 +99,44 @@ routes:
         headers
     }
 
+    /// The headers of a browser that is logged in, with a session that is in memory from now on.
+    fn headers_with_session(&self) -> HeaderMap {
+        let secret = SessionSecret::from_random(std::array::from_fn(|_| fastrand::u8(..)));
+        let (id, created) = (secret.id(), self.moment.wall);
+        let record = SessionRecord {
+            subject: "alice".into(),
+            issuer: "gateway".into(),
+            method: "handoff".into(),
+            roles: vec!["clerk".into()],
+            scopes: vec!["orders:read".into(), "orders:write".into()],
+            claims: Map::new(),
+            created,
+            ends: created.plus(12 * 3600),
+            idle_s: 30 * 60,
+            family: id.to_string().into(),
+            user_agent: "".into(),
+            address: "192.0.2.1".into(),
+        };
+        let stored = StoredSession { record, last_seen: created };
+        let sessions = &self.configuration.gate.sessions;
+        let session = Session::compile(id, &stored, &sessions.rules, self.moment.steady);
+        sessions.table.publish(Arc::new(session));
+        let mut headers = typical_headers();
+        headers.insert(header::COOKIE, cookies_with(&secret));
+        headers
+    }
+
     /// Decides once; the request must be permitted, or the measurement would be of something else.
     fn permit(&self, target: &str, headers: &HeaderMap) {
         let method = Method::GET;
-        let request = Request { method: &method, authority: "api.test", target, headers };
+        let request = Request {
+            scheme: Scheme::Http,
+            method: &method,
+            authority: "api.test",
+            target,
+            headers,
+            session: None,
+        };
         let verdict = self.configuration.gate.decide(black_box(&request), self.moment);
         assert!(black_box(verdict).outcome.is_ok(), "not permitted");
     }
@@ -104,6 +146,12 @@ fn compile(directory: &Path, text: String) -> Configuration {
     let sources = Sources { environment: &|_| None, previous: None };
     let compiled = Configuration::compile(&directory.join("gateway.yaml"), text, &sources);
     compiled.unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The cookies of a browser, with its session's behind the others.
+fn cookies_with(secret: &SessionSecret) -> HeaderValue {
+    let cookies = format!("theme=dark; consent=1; __Host-session={}", secret.expose());
+    HeaderValue::try_from(cookies).expect("a value")
 }
 
 /// What a browser sends with a request of a script.
@@ -149,6 +197,18 @@ fn token_seen_before(criterion: &mut Criterion) {
         bench.permit("/orders/7", &headers);
         criterion.bench_function(&format!("token seen before, {algorithm}"), |b| {
             b.iter(|| bench.permit("/orders/7", &headers));
+        });
+    }
+}
+
+/// A session that is in memory: one, and many in turn.
+fn session_seen_before(criterion: &mut Criterion) {
+    let bench = Bench::new(KeyKind::P256, "ES256", 10, "64MiB");
+    for count in [1, BATCH] {
+        let batch: Vec<_> = (0..count).map(|_| bench.headers_with_session()).collect();
+        let mut sessions = batch.iter().cycle();
+        criterion.bench_function(&format!("session seen before, {count} in turn"), |b| {
+            b.iter(|| bench.permit("/web/7", sessions.next().expect("a cycle has no end")));
         });
     }
 }
@@ -255,13 +315,32 @@ fn strip(criterion: &mut Criterion) {
     });
 }
 
+/// Keeping the session's cookie from upstreams: paid by every request with cookies, public ones too.
+fn strip_cookie(criterion: &mut Criterion) {
+    let bench = Bench::new(KeyKind::P256, "ES256", 10, "64MiB");
+    let rules = &bench.configuration.gate.sessions.rules.terms().cookie;
+    let secret = SessionSecret::from_random([7; 32]);
+    let theirs = HeaderValue::from_static("theme=dark; consent=1");
+    for (what, cookies, is_stripped) in
+        [("no session", theirs, false), ("a session", cookies_with(&secret), true)]
+    {
+        criterion.bench_function(&format!("strip cookie, {what}"), |b| {
+            b.iter(|| {
+                assert_eq!(rules.strip(black_box(cookies.as_bytes())).is_some(), is_stripped);
+            });
+        });
+    }
+}
+
 criterion_group!(
     decision,
     public_route,
     token_seen_before,
+    session_seen_before,
     new_token_each_time,
     many_routes,
     many_revocations,
-    strip
+    strip,
+    strip_cookie
 );
 criterion_main!(decision);

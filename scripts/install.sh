@@ -18,6 +18,8 @@ test   curl            curl
 test   python3         python3
 test   python3-venv    python3-venv
 test   nghttp          nghttp2-client
+test   chromium        chromium
+test   chromedriver    chromium-driver
 fleet  redis-server    redis-server
 test   redis-server    redis-server
 test   redis-cli       redis-tools

@@ -24,6 +24,7 @@ CHECK=${PORTCULLIS_RUN_CHECK:-}
 # The check must reach this machine's own ports, whatever proxy the environment names.
 export no_proxy=127.0.0.1
 
+DEMO_PASSWORD=
 declare -A CHILDREN=() # name -> process id
 
 # Calls "$1" for each command to try, with: what it shows, the status that it is answered with
@@ -39,6 +40,16 @@ commands() {
         "curl -i -X POST -H \"Authorization: Bearer \$TOKEN\" http://$GATEWAY/orders/7"
     "$1" 'A public page needs no token' 200 '' \
         "curl -i http://$GATEWAY/public/hello"
+    "$1" 'Log in like a browser: it gets a cookie' 200 csrf_token \
+        "curl -i -c data/cookies http://$GATEWAY/auth/login -H 'Content-Type: application/json' -d '{\"username\": \"demo\", \"password\": \"$DEMO_PASSWORD\"}'"
+    "$1" 'With the cookie, the upstream learns the same about the caller, and gets no cookie' 200 demo \
+        "curl -i -b data/cookies http://$GATEWAY/orders/7"
+    "$1" 'Where demo is logged in' - "$(date -u +%Y)" \
+        "$PROGRAM sessions list --subject demo"
+    "$1" 'Log demo out everywhere, now' - 'confirmed on 1 of 1 gateways' \
+        "$PROGRAM sessions end --subject demo --wait 2s"
+    "$1" 'The same cookie' 401 session_revoked \
+        "curl -i -b data/cookies http://$GATEWAY/orders/7"
     "$1" 'Every decision is counted' - 'slug="scope_missing"' \
         "curl -s http://$ADMIN/metrics | grep portcullis_decisions_total"
     "$1" 'Cut alice off, now; what she holds is of no more use' - 'confirmed on 1 of 1 gateways' \
@@ -62,6 +73,14 @@ fleet_commands() {
         "$1" "It is of no more use on ${gateway#*:}" 401 token_revoked \
             "curl -i -H \"Authorization: Bearer \$TOKEN\" http://$gateway/orders/7"
     done
+    "$1" 'Log in on one, with a cookie' 200 csrf_token \
+        "curl -i -c data/cookies http://${FLEET_GATEWAYS[0]}/auth/login -H 'Content-Type: application/json' -d '{\"username\": \"demo\", \"password\": \"$DEMO_PASSWORD\"}'"
+    "$1" 'It is good for the other, too' 200 demo \
+        "curl -i -b data/cookies http://${FLEET_GATEWAYS[1]}/orders/7"
+    "$1" 'Log demo out everywhere' - 'confirmed on 2 of 2 gateways' \
+        "$PROGRAM sessions end --config data/gateway-1.yaml --subject demo --wait 2s"
+    "$1" 'The same cookie' 401 session_revoked \
+        "curl -i -b data/cookies http://${FLEET_GATEWAYS[1]}/orders/7"
     "$1" 'Who follows the log, and how far' - gateway-2 \
         "$PROGRAM gateways --config data/gateway-2.yaml"
     "$1" 'Who is cut off' - user-42 \
@@ -82,6 +101,7 @@ main() {
     say 'building (the first time takes some minutes)'
     cargo build --locked --bin portcullis
     make_keys
+    make_users
 
     local address addresses=("$ECHO")
     if [[ $MODE == single ]]; then
@@ -98,7 +118,7 @@ main() {
         start gateway serve --config gateway.yaml
         wait_ready "$ADMIN"
     else
-        commands=fleet_commands
+        commands=fleet_commands FRONT=${FLEET_GATEWAYS[0]}
         what="Two gateways listen on http://${FLEET_GATEWAYS[0]} and http://${FLEET_GATEWAYS[1]}."
         start_fleet
     fi
@@ -108,7 +128,10 @@ main() {
         say 'the commands do what they say'
         return
     fi
-    printf '\n%s Paste these into another terminal, in this directory:\n' "$what"
+    printf '\n%s\n\nOpen http://%s/orders/7 in a browser and log in as demo, password %s\n' \
+        "$what" "${FRONT:-$GATEWAY}" "$DEMO_PASSWORD"
+    printf 'Log out, here or everywhere: http://%s/auth/sessions\n' "${FRONT:-$GATEWAY}"
+    printf '\nPaste these into another terminal, in this directory:\n'
     "$commands" show
     printf '\nCtrl-C stops it. What it logs follows.\n\n'
     trap 'exit 0' INT
@@ -124,6 +147,23 @@ make_keys() {
     "$PROGRAM" keys generate --algorithm ES256 --private-key "$private" --public-key "$public"
 }
 
+# A user to try the login with. The password is this copy's own.
+make_users() {
+    local users=data/users.yaml password=data/demo-password
+    if [[ ! -s $users || ! -s $password ]]; then
+        rm -f "$users" "$password"
+        (umask 077 && head -c 9 /dev/urandom | base64 | tr '+/' '-_' >"$password")
+        {
+            echo 'demo:'
+            echo "  password: \"$("$PROGRAM" password hash <"$password")\""
+            echo '  roles: [clerk]'
+            echo '  scopes: [orders:read]'
+            echo '  claims: { email: demo@dev.example }'
+        } >"$users"
+    fi
+    DEMO_PASSWORD=$(<"$password")
+}
+
 # A Redis that keeps nothing, and gateways that differ from gateway.yaml in where they listen and
 # what they share.
 start_fleet() {
@@ -132,7 +172,7 @@ start_fleet() {
     for n in 1 2; do
         config=data/gateway-$n.yaml
         sed -e "s/$GATEWAY/${FLEET_GATEWAYS[n - 1]}/" -e "s/$ADMIN/${FLEET_ADMINS[n - 1]}/" \
-            -e 's#data/dev-public#dev-public#' gateway.yaml >"$config"
+            -e 's#data/dev-public#dev-public#' -e 's#data/users#users#' gateway.yaml >"$config"
         {
             echo "server: { name: gateway-$n }"
             echo "store: { redis: { url: \"redis://$FLEET_REDIS\" } }"

@@ -1,11 +1,14 @@
 //! What operators and machines ask: is it alive, is it ready, how is it doing; and what operators
-//! change: who is cut off.
+//! change: who is cut off, and who stays logged in.
 
 mod gateways;
 mod guard;
+mod order;
 mod problem;
 mod readiness;
 mod revocations;
+mod sessions;
+mod words;
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
@@ -17,11 +20,12 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 
 use crate::clock;
 use crate::config::Configuration;
 use crate::feed::revocations::RevocationFeed;
+use crate::feed::sessions::SessionFeed;
 use crate::telemetry::families::Families;
 pub use readiness::Readiness;
 
@@ -39,6 +43,8 @@ pub struct View {
     pub readiness: Arc<Readiness>,
     /// Who is cut off.
     pub revocations: Arc<RevocationFeed>,
+    /// Who is logged in.
+    pub sessions: Arc<SessionFeed>,
 }
 
 /// Serves the admin listener until `stop` resolves.
@@ -60,6 +66,8 @@ pub async fn serve(
     let guarded = Router::new()
         .route("/metrics", get(metrics))
         .route("/v1/revocations", get(revocations::list).post(revocations::create))
+        .route("/v1/sessions", get(sessions::list).delete(sessions::end_all))
+        .route("/v1/sessions/{id}", delete(sessions::end_one))
         .route("/v1/gateways", get(gateways::list))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route_layer(middleware::from_fn_with_state(view.clone(), guard::require_token));
@@ -74,6 +82,7 @@ async fn metrics(State(view): State<View>) -> Response {
     let exposed = view.families.expose(
         &configuration.gate.verifier,
         &configuration.gate.revocations,
+        &configuration.gate.sessions.table,
         configuration.revocation.entries_max,
         feeds,
         clock::moment(),

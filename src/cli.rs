@@ -1,14 +1,17 @@
 //! The command line: one file for each command.
 
 mod admin;
+mod change;
 mod check;
 mod echo;
 mod gateways;
 mod health;
 mod keys;
+mod password;
 mod revocations;
 mod revoke;
 mod serve;
+mod sessions;
 mod table;
 mod token;
 
@@ -43,6 +46,12 @@ enum Command {
     /// Look at who is cut off.
     #[command(subcommand)]
     Revocations(revocations::Revocations),
+    /// Look at who is logged in, and end it.
+    #[command(subcommand)]
+    Sessions(sessions::Sessions),
+    /// Make password hashes.
+    #[command(subcommand)]
+    Password(password::Password),
     /// List the gateways that follow the revocation log, and how far they are.
     Gateways(gateways::Gateways),
     /// Ask a running gateway whether it is ready.
@@ -81,6 +90,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Echo(echo) => echo.run(),
         Command::Revoke(revoke) => revoke.run(),
         Command::Revocations(revocations) => revocations.run(),
+        Command::Sessions(sessions) => sessions.run(),
+        Command::Password(password) => password.run(),
         Command::Gateways(gateways) => gateways.run(),
         Command::Health(health) => health.run(),
     };

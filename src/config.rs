@@ -5,13 +5,14 @@
 
 mod compile;
 mod document;
+pub mod login;
 mod problem;
 mod raw;
 mod tls;
 pub mod upstream;
 mod values;
 
-pub use values::{duration, without_password};
+pub use values::{duration, size, without_password};
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -23,11 +24,13 @@ use crate::gate::Gate;
 use crate::gate::framing::HeadLimits;
 use crate::gate::issuer::Issuer;
 use crate::gate::keys::{Algorithm, KeyCell};
+use crate::gate::revocation::Scope;
 use crate::gate::route::RouteMatch;
 use crate::secret::Secret;
 use crate::store::settings::StoreSettings;
 use ipnet::IpNet;
 
+pub use login::Login;
 pub use problem::{FieldPath, Problem, Problems, Severity};
 pub use upstream::{Upstream, UpstreamSettings};
 
@@ -62,6 +65,8 @@ pub struct Configuration {
     pub store: StoreSettings,
     /// How the revocation log is followed and written.
     pub revocation: Revocation,
+    /// How people log in, if they can.
+    pub login: Option<Arc<Login>>,
     /// The file to which changes by operators are written; standard output if there is none.
     pub audit_log: Option<PathBuf>,
     /// Issuers whose keys are fetched.
@@ -244,6 +249,21 @@ impl Configuration {
     /// Everything that is wrong with it.
     pub fn compile(file: &Path, text: String, sources: &Sources<'_>) -> Result<Self, Problems> {
         compile::compile(file, text, sources)
+    }
+
+    /// How long after a moment anything that `scope` can hit can still be accepted, if it was
+    /// issued until then; in seconds, one for each issuer and for the sessions.
+    pub fn reaches_s(&self, scope: &Scope) -> Vec<i64> {
+        let only = match scope {
+            Scope::Token { issuer, .. } | Scope::Issuer(issuer) => Some(issuer),
+            Scope::Subject { issuer, .. } | Scope::Key { issuer, .. } => issuer.as_ref(),
+            Scope::Session(_) | Scope::Client(_) | Scope::Everything => None,
+        };
+        let is_hit = |issuer: &str| only.is_none_or(|only| **only == *issuer);
+        let rules = self.issuers().map(|issuer| issuer.rules());
+        let tokens = rules.filter(|rules| is_hit(&rules.issuer)).map(|rules| rules.reach_s());
+        let login = self.login.iter().filter(|login| is_hit(&login.issuer));
+        tokens.chain(login.map(|_| self.gate.sessions.rules.terms().reach_s())).collect()
     }
 
     /// The issuers of the gate.

@@ -18,6 +18,7 @@ mod forward;
 mod gatekeeper;
 mod head;
 pub mod listener;
+mod own;
 pub mod published;
 mod record;
 mod response;

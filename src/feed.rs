@@ -1,8 +1,9 @@
 //! KEEP CURRENT. Background writers, one for each in-memory cell that can change.
 
-pub mod fetch;
+mod backoff;
 pub mod jwks;
 pub mod last_good;
 pub mod resolver;
 pub mod revocations;
+pub mod sessions;
 pub mod watch;

@@ -21,6 +21,7 @@ pub mod principal;
 pub mod request;
 pub mod revocation;
 pub mod route;
+pub mod session;
 pub mod time;
 pub mod token;
 pub mod verifier;
@@ -35,8 +36,9 @@ use path::CanonicalPath;
 use policy::{Authenticate, Permit, Policy};
 use principal::{Authentic, Principal};
 use request::Request;
-use revocation::RevocationList;
+use revocation::{RevocationList, Scope};
 use route::{Route, RouteTable};
+use session::{Held, Session, SessionId, SessionSecret, Sessions};
 use time::Moment;
 use verifier::{CacheResult, Refusal, Verification, Verifier};
 
@@ -53,11 +55,26 @@ pub struct Gate {
     pub verifier: Arc<Verifier>,
     /// Who has been cut off, shared by all configurations of the process.
     pub revocations: Arc<RevocationList>,
+    /// Who is logged in, as far as it is in memory.
+    pub sessions: Sessions,
+    /// The path below which the gateway answers itself; no route gets what is there.
+    pub own_base: Option<Box<str>>,
+    /// Who may ask there for what is his own.
+    pub own_rule: Authenticate,
 }
 
 /// The `kid` of a key that no issuer was known to have; `None` for a token that names none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedKey(pub Option<Box<str>>);
+
+/// A session that the gate cannot judge by what is in memory.
+#[derive(Clone, Debug)]
+pub struct WantedSession {
+    /// Which.
+    pub id: SessionId,
+    /// As it was some time ago, which is good enough if nobody can be asked.
+    pub aged: Option<Arc<Session>>,
+}
 
 /// The answer to one request, and what was learned on the way to it.
 #[derive(Debug)]
@@ -74,24 +91,55 @@ pub struct Verdict<'g> {
     pub authentic: Option<Arc<Authentic>>,
     /// The key that was looked for and not found; fetching the issuer's keys anew may help.
     pub key_wanted: Option<WantedKey>,
+    /// The session that has to be read from the store before there is an answer.
+    pub session_wanted: Option<WantedSession>,
+    /// The session by which the request was decided.
+    pub session: Option<Arc<Session>>,
+    /// Whether the request is to the gateway itself.
+    pub is_own: bool,
     /// The answer.
     pub outcome: Result<Permit, Denial>,
 }
 
-impl Gate {
-    /// Decides on one request at the time `now`.
-    pub fn decide(&self, request: &Request<'_>, now: Moment) -> Verdict<'_> {
-        let mut verdict = Verdict {
+impl Verdict<'_> {
+    /// A verdict that has to be earned.
+    fn unearned() -> Self {
+        Self {
             route: None,
             carrier: None,
             cache: None,
             issuer: None,
             authentic: None,
             key_wanted: None,
+            session_wanted: None,
+            session: None,
+            is_own: false,
             outcome: Err(Slug::Internal.into()),
-        };
+        }
+    }
+}
+
+impl Gate {
+    /// Decides on one request at the time `now`.
+    pub fn decide(&self, request: &Request<'_>, now: Moment) -> Verdict<'_> {
+        let mut verdict = Verdict::unearned();
         verdict.outcome = self.climb(request, now, &mut verdict);
         verdict
+    }
+
+    /// Decides whether a request to the gateway itself comes from somebody who is logged in.
+    pub fn decide_own(&self, request: &Request<'_>, now: Moment) -> Verdict<'_> {
+        let mut verdict = Verdict { is_own: true, ..Verdict::unearned() };
+        verdict.outcome = self.authenticate(&self.own_rule, request, now, &mut verdict);
+        verdict
+    }
+
+    /// Why a session that the store does not have is refused.
+    pub fn absent(&self, id: SessionId) -> Slug {
+        match self.revocations.names(&Scope::Session(id.to_string().into())) {
+            true => Slug::SessionRevoked,
+            false => Slug::SessionUnknown,
+        }
     }
 
     fn climb<'g>(
@@ -102,6 +150,12 @@ impl Gate {
     ) -> Result<Permit, Denial> {
         let host = request::host_of(request.authority).ok_or(Slug::HostMissing)?;
         let path = CanonicalPath::parse(request.target).map_err(|_| Slug::RequestTarget)?;
+        if let Some(base) = &self.own_base
+            && is_below(&path, base)?
+        {
+            verdict.is_own = true;
+            return Err(Slug::RouteUnknown.into());
+        }
         let route = self.routes.find(&host, &path, request.method)?;
         verdict.route = Some(route);
         // On public routes too: an upstream could take the other one for the credential.
@@ -123,32 +177,95 @@ impl Gate {
         verdict: &mut Verdict<'_>,
     ) -> Result<Permit, Denial> {
         for carrier in &rule.carriers {
-            let found = match carrier {
-                Carrier::Bearer => credential::find_bearer(request.headers),
-            };
-            let found = found.map_err(|_| {
-                verdict.carrier = Some(*carrier);
-                Slug::CredentialMalformed
-            })?;
+            let found =
+                self.find(*carrier, request).inspect_err(|_| verdict.carrier = Some(*carrier))?;
             if let Some(credential) = found {
                 verdict.carrier = Some(*carrier);
                 let list_age_max_ms = rule.when_stale.age_max_ms(request.method);
-                let principal = self.establish(credential, rule, list_age_max_ms, now, verdict)?;
+                let principal = match credential {
+                    Credential::Bearer(token) => {
+                        let authentic = self.verify(token, rule, now, verdict)?;
+                        Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?
+                    }
+                    Credential::Session(secret) => {
+                        let session = self.recall(&secret, request, now, verdict)?;
+                        let authentic = session.authentic().clone();
+                        let principal =
+                            Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?;
+                        let origins = &self.sessions.rules.terms().origins;
+                        if !origins.permit(request, &secret) {
+                            return Err(Slug::Csrf.into());
+                        }
+                        principal
+                    }
+                };
                 return rule.requirement.authorize(principal);
             }
         }
         Err(Slug::CredentialAbsent.into())
     }
 
-    fn establish(
+    fn find<'r>(
         &self,
-        credential: Credential<'_>,
-        rule: &Authenticate,
-        list_age_max_ms: u64,
+        carrier: Carrier,
+        request: &Request<'r>,
+    ) -> Result<Option<Credential<'r>>, Slug> {
+        let found = match carrier {
+            Carrier::Bearer => credential::find_bearer(request.headers)
+                .map(|token| token.map(Credential::Bearer))
+                .ok(),
+            Carrier::Session => {
+                let cookie = &self.sessions.rules.terms().cookie;
+                cookie.find(request.headers).map(|secret| secret.map(Credential::Session)).ok()
+            }
+        };
+        found.ok_or(Slug::CredentialMalformed)
+    }
+
+    /// The session of a secret, if memory tells.
+    fn recall(
+        &self,
+        secret: &SessionSecret,
+        request: &Request<'_>,
         now: Moment,
         verdict: &mut Verdict<'_>,
-    ) -> Result<Principal, Denial> {
-        let Credential::Bearer(token) = credential;
+    ) -> Result<Arc<Session>, Denial> {
+        let id = secret.id();
+        if let Some(read) = request.session.filter(|read| read.id() == id) {
+            verdict.cache = Some(CacheResult::Miss);
+            verdict.session = Some(read.clone());
+            verdict.authentic = Some(read.authentic().clone());
+            return match now.wall >= read.idle_ends() {
+                true => Err(Slug::SessionExpired.into()),
+                false => Ok(read.clone()),
+            };
+        }
+        let aged = match self.sessions.table.find(&id, &self.sessions.rules, now) {
+            // One that has rested for too long here may have been used elsewhere.
+            Held::Current(session) if now.wall < session.idle_ends() => {
+                verdict.cache = Some(CacheResult::Hit);
+                verdict.authentic = Some(session.authentic().clone());
+                verdict.session = Some(session.clone());
+                return Ok(session);
+            }
+            Held::Aged(session) if now.wall < session.idle_ends() => Some(session),
+            Held::Changed(session) if session.authentic().is_revoked(&self.revocations, now) => {
+                verdict.authentic = Some(session.authentic().clone());
+                return Err(Slug::SessionRevoked.into());
+            }
+            Held::Current(_) | Held::Aged(_) | Held::Changed(_) | Held::Absent => None,
+        };
+        verdict.session_wanted = Some(WantedSession { id, aged });
+        Err(Slug::StoreUnavailable.into())
+    }
+
+    fn verify(
+        &self,
+        token: &str,
+        rule: &Authenticate,
+        now: Moment,
+        verdict: &mut Verdict<'_>,
+    ) -> Result<Arc<Authentic>, Denial> {
         let Verification { issuer, cache, result } =
             self.verifier.verify(token, &self.issuers, &rule.issuers, now.wall);
         verdict.issuer = issuer;
@@ -161,8 +278,35 @@ impl Gate {
             }
         })?;
         verdict.authentic = Some(authentic.clone());
-        Ok(Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?)
+        Ok(authentic)
     }
+}
+
+/// Whether a path is `base`, or below it; an error if only some would say so.
+fn is_below(path: &CanonicalPath<'_>, base: &str) -> Result<bool, Slug> {
+    let is = |path: &str| {
+        path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let (sent, decoded) = (path.as_str(), path.decoded());
+    if decoded.is_none() && path.ambiguities().is_empty() {
+        return Ok(is(sent));
+    }
+    // Whatever the route would allow: it does not decide what is ours.
+    if is_loosely_below(sent, base) || decoded.is_some_and(|path| is_loosely_below(path, base)) {
+        let is_clear = is(sent) && path.ambiguities().is_empty() && decoded.is_none_or(is);
+        return if is_clear { Ok(true) } else { Err(Slug::RequestTarget) };
+    }
+    Ok(false)
+}
+
+/// The same to a server that merges slashes and cuts path parameters off.
+fn is_loosely_below(path: &str, base: &str) -> bool {
+    let segments = |path| {
+        let whole = str::split(path, '/').map(|segment| segment.split(';').next());
+        whole.flatten().filter(|segment: &&str| !segment.is_empty())
+    };
+    let mut found = segments(path);
+    segments(base).all(|segment| found.next() == Some(segment))
 }
 
 #[cfg(test)]

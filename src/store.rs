@@ -1,12 +1,16 @@
-//! REMEMBER. What must outlive a gateway: for now the revocation log, and which gateways follow it.
+//! REMEMBER. What must outlive a gateway: the revocation log and which gateways follow it, who is
+//! logged in, and how often somebody tried to.
 //!
 //! Two implementations, chosen by the configuration: a file beside the gateway, and Redis. A store
 //! is a set of seams, one for each thing that it remembers, so that a new thing is a new trait and
 //! not a change to the others.
 
+pub mod attempts;
+mod digest;
 pub mod embedded;
 pub mod record;
 pub mod redis;
+pub mod session;
 pub mod settings;
 
 use std::fmt;
@@ -16,7 +20,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::gate::time::UnixTime;
+use attempts::AttemptLedger;
 use record::Record;
+use session::SessionStore;
 use settings::StoreSettings;
 
 /// An opened store.
@@ -26,6 +32,24 @@ pub struct Store {
     pub revocations: Arc<dyn RevocationLog>,
     /// Who follows the log.
     pub fleet: Arc<dyn Fleet>,
+    /// Who is logged in.
+    pub sessions: Arc<dyn SessionStore>,
+    /// How often somebody tried to.
+    pub attempts: Arc<dyn AttemptLedger>,
+}
+
+impl Store {
+    fn of<S>(store: Arc<S>) -> Self
+    where
+        S: RevocationLog + Fleet + SessionStore + AttemptLedger + 'static,
+    {
+        Self {
+            revocations: store.clone(),
+            fleet: store.clone(),
+            sessions: store.clone(),
+            attempts: store,
+        }
+    }
 }
 
 /// Why a store did not do as it was asked.
@@ -228,11 +252,11 @@ pub async fn open(settings: &StoreSettings) -> Result<Store, String> {
             let path = path.clone();
             let opened = tokio::task::spawn_blocking(move || embedded::Embedded::open(&path));
             let store = Arc::new(opened.await.map_err(|error| error.to_string())??);
-            Ok(Store { revocations: store.clone(), fleet: store })
+            Ok(Store::of(store))
         }
         StoreSettings::Redis(redis) => {
             let store = Arc::new(redis::Redis::open(redis)?);
-            Ok(Store { revocations: store.clone(), fleet: store })
+            Ok(Store::of(store))
         }
     }
 }

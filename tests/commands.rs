@@ -4,7 +4,9 @@ mod check;
 mod echo;
 mod health;
 mod keys;
+mod password;
 mod program;
+mod sessions;
 mod token;
 
 use std::io::Write;

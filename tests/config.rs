@@ -4,13 +4,16 @@ mod documents;
 mod files;
 mod future;
 mod issuers;
+mod login;
 mod mistakes;
 mod revocation;
 mod routes;
 mod secrets;
+mod sessions;
 mod shipped;
 mod store;
 mod structure;
+mod users;
 mod values;
 
 use std::path::Path;
@@ -31,6 +34,10 @@ issuers: [{ name: idp, issuer: 'https://idp.test', audiences: [a], algorithms: [
 routes:
   - { name: open, match: { path: /open }, upstream: behind, public: true }
 ";
+
+/// A hash that is accepted. Nobody knows of what.
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA\
+                    $iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8";
 
 /// [`BASE`], and more.
 fn with(more: &str) -> String {
@@ -61,6 +68,7 @@ fn directory() -> TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     put(directory.path(), "idp.pem", &tokens::pair().public);
     put(directory.path(), "rsa.pem", rsa);
+    put(directory.path(), "users.yaml", format!("alice: {{ password: '{HASH}' }}"));
     directory
 }
 

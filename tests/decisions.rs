@@ -7,21 +7,24 @@ mod credential;
 mod key;
 mod requirement;
 mod revocation;
+mod session;
 mod time;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use portcullis::config::{Configuration, Sources};
+use portcullis::gate::Verdict;
 use portcullis::gate::denial::Slug;
-use portcullis::gate::request::Request;
+use portcullis::gate::request::{Request, Scheme};
 use portcullis::gate::revocation::ListWriter;
+use portcullis::gate::session::Session;
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::gate::verifier::CacheResult;
 use portcullis::issuer::signing::{KeyKind, KeyPairPem, generate};
@@ -51,6 +54,18 @@ struct Gatehouse {
     files: TempDir,
     /// Who may cut off; the list has been in contact at `STEADY`.
     revocations: ListWriter,
+}
+
+/// A request, as far as it matters to the gate.
+#[derive(Clone)]
+struct Asked<'a> {
+    scheme: Scheme,
+    method: Method,
+    target: &'a str,
+    fields: Vec<(HeaderName, String)>,
+    /// The session that was read from the store for it.
+    read: Option<Arc<Session>>,
+    now: Moment,
 }
 
 /// What the gate says to one request.
@@ -97,23 +112,27 @@ impl Gatehouse {
         self.decide_at(&Method::GET, path, authorization, now)
     }
 
-    /// The one way to ask: everything else here ends up in it.
     fn decide_at(&self, method: &Method, path: &str, authorization: &[&str], now: Moment) -> Said {
-        let mut headers = HeaderMap::new();
-        for value in authorization {
-            let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header value");
-            headers.append(AUTHORIZATION, value);
-        }
-        let request = Request { method, authority: "api.test", target: path, headers: &headers };
-        let verdict = self.configuration.gate.decide(&request, now);
-        let (slug, subject) = match &verdict.outcome {
-            Ok(permit) => (
-                PERMITTED,
-                permit.principal().map(|principal| principal.subject().as_str().to_owned()),
-            ),
-            Err(denial) => (denial.slug().as_str(), None),
-        };
-        Said { slug, cache: verdict.cache, subject }
+        let fields = authorization.iter().map(|value| (AUTHORIZATION, (*value).to_owned()));
+        let mut asked = Asked::get(path);
+        asked.method = method.clone();
+        asked.fields = fields.collect();
+        asked.now = now;
+        let verdict = self.verdict(&asked);
+        let subject = verdict.outcome.as_ref().ok().and_then(|permit| {
+            permit.principal().map(|principal| principal.subject().as_str().to_owned())
+        });
+        Said { slug: slug_of(&verdict), cache: verdict.cache, subject }
+    }
+
+    /// The one way to ask: everything else here ends up in it.
+    fn verdict(&self, asked: &Asked<'_>) -> Verdict<'_> {
+        asked.put(|request| self.configuration.gate.decide(request, asked.now))
+    }
+
+    /// The same for the gateway's own endpoints.
+    fn own_verdict(&self, asked: &Asked<'_>) -> Verdict<'_> {
+        asked.put(|request| self.configuration.gate.decide_own(request, asked.now))
     }
 
     /// What a token gets at `NOW` on the route that authenticates.
@@ -142,6 +161,36 @@ impl Gatehouse {
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
+}
+
+impl<'a> Asked<'a> {
+    /// A `GET` at `NOW`, without a credential.
+    fn get(target: &'a str) -> Self {
+        let now = Moment { wall: UnixTime::from_seconds(NOW), steady: STEADY };
+        let (method, fields) = (Method::GET, Vec::new());
+        Self { scheme: Scheme::Https, method, target, fields, read: None, now }
+    }
+
+    fn put<V>(&self, question: impl FnOnce(&Request<'_>) -> V) -> V {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.fields {
+            let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header value");
+            headers.append(name.clone(), value);
+        }
+        question(&Request {
+            scheme: self.scheme,
+            method: &self.method,
+            authority: "api.test",
+            target: self.target,
+            headers: &headers,
+            session: self.read.as_ref(),
+        })
+    }
+}
+
+/// [`PERMITTED`], or why not.
+fn slug_of(verdict: &Verdict<'_>) -> &'static str {
+    verdict.outcome.as_ref().map_or_else(|denial| denial.slug().as_str(), |_| PERMITTED)
 }
 
 fn compile(file: PathBuf, text: &str, previous: Option<&Configuration>) -> Configuration {

@@ -4,11 +4,15 @@ pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod fleet;
 pub(crate) mod gateway;
+pub(crate) mod identity;
 pub(crate) mod jwks;
+pub(crate) mod login;
+pub(crate) mod people;
 pub(crate) mod redis;
 pub(crate) mod script;
 pub(crate) mod tokens;
 pub(crate) mod upstream;
+pub(crate) mod webdriver;
 
 use std::time::{Duration, Instant};
 

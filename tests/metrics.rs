@@ -6,15 +6,15 @@ mod dashboard;
 mod exposition;
 mod log;
 mod revocation;
-
-use std::sync::Arc;
+mod sessions;
 
 use serde_json::json;
 
 use crate::harness::client::get;
 use crate::harness::eventually;
-use crate::harness::gateway::{self, Gateway};
+use crate::harness::gateway::Gateway;
 use crate::harness::jwks::{Jwks, Serves, jwk};
+use crate::harness::people::{self, Browser, HOME};
 use crate::harness::tokens::{self, AUDIENCE, bearer, pair, signed, signing_key, token};
 use crate::harness::upstream::Upstream;
 use exposition::Exposition;
@@ -43,8 +43,7 @@ impl Busy {
     fn start() -> Self {
         let upstream = Upstream::start();
         let jwks = Jwks::start(Serves::Keys(vec![jwk(pair(), "one")]));
-        let directory: Arc<_> = gateway::directory();
-        let gateway = Gateway::start_in(directory, &configuration(&upstream, &jwks));
+        let gateway = Gateway::start_in(people::directory(), &configuration(&upstream, &jwks));
         let busy = Self { gateway, _upstream: upstream, _jwks: jwks };
         busy.work();
         busy
@@ -72,7 +71,11 @@ impl Busy {
         for request in &requests {
             gateway.exchange(request);
         }
-        gateway.settle(requests.len());
+        let browser = Browser::log_in(gateway, "alice");
+        assert!(browser.is_in(gateway));
+        let stranger = format!("__Host-session={}", "A".repeat(43));
+        gateway.exchange(get(HOME, &[("Cookie", &stranger)]));
+        gateway.settle(requests.len() + 3);
         gateway.signal("HUP");
         eventually("the reload", || {
             (gateway.metric("portcullis_config_generation") >= 2.0).then_some(())
@@ -114,6 +117,8 @@ routes:
     upstream: behind
     authenticate: [bearer]
     require: {{ scopes: [orders:read] }}
+  - {{ name: home, match: {{ path: {HOME} }}, upstream: behind, authenticate: [session] }}
+login: {{ password_file: users.yaml }}
 ",
         issuer = tokens::ISSUER,
         url = jwks.url(),

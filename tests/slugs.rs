@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use portcullis::gate::denial::Slug;
+use portcullis::gate::session::SessionSecret;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::harness::PATIENCE;
-use crate::harness::client::{Answer, Connection, get, request};
+use crate::harness::client::{self, Answer, Connection, get, request};
 use crate::harness::fleet;
 use crate::harness::gateway::Gateway;
 use crate::harness::jwks::jwk;
-use crate::harness::tokens::{self, AUDIENCE, ISSUER, bearer, forged, pair, signed, signing_key};
+use crate::harness::people::{self, Browser, HOME};
+use crate::harness::tokens::{self, AUDIENCE, ISSUER, bearer, pair, signed, signing_key};
 use crate::harness::upstream::{Behaviour, Upstream};
+use crate::harness::{PATIENCE, eventually};
 
 /// One slug: how it is provoked, and what is said.
 struct Row {
@@ -23,7 +24,7 @@ struct Row {
     status: u16,
     outcome: &'static str,
     challenge: Option<&'static str>,
-    /// `Allow` or `Retry-After`.
+    /// `Allow` or `Retry-After`; [`SOME_SECONDS`] stands for a number that depends on the time.
     field: Option<(&'static str, &'static str)>,
     /// Labels of the metric, members of the log line.
     route: &'static str,
@@ -38,6 +39,16 @@ enum Place {
     Usual,
     /// The one that never got to know who was cut off.
     Ignorant,
+    /// The one on which sessions end and budgets are used up before one knows.
+    Hasty,
+}
+
+/// What browsers hold when a scene begins.
+#[derive(Default)]
+struct Cookies {
+    alive: String,
+    expired: String,
+    revoked: String,
 }
 
 enum Sent {
@@ -45,7 +56,7 @@ enum Sent {
     Sound {
         method: &'static str,
         path: &'static str,
-        authorization: Option<String>,
+        fields: Vec<(&'static str, String)>,
         /// What the slug is about, if it is about the body.
         body: String,
     },
@@ -53,7 +64,12 @@ enum Sent {
     Unsound(String),
 }
 
+const SOME_SECONDS: &str = "some seconds";
+
 const REALM: &str = "Bearer realm=\"portcullis\"";
+/// What stands for a route where the gateway answers itself.
+const OWN: &str = "gateway:own";
+
 const INVALID_REQUEST: &str = "Bearer realm=\"portcullis\", error=\"invalid_request\"";
 const INVALID_TOKEN: &str = "Bearer realm=\"portcullis\", error=\"invalid_token\"";
 const INSUFFICIENT_SCOPE: &str =
@@ -71,6 +87,20 @@ impl Row {
         let [route, carrier] = labels;
         let (outcome, field, place) = ("denied", None, Place::Usual);
         Self { slug, status, outcome, challenge, field, route, carrier, place, sent }
+    }
+
+    /// A session that is refused with 401.
+    fn session(slug: &'static str, challenge: &'static str, cookie: &str) -> Self {
+        let fields = vec![("Cookie", cookie.to_owned())];
+        Self::new(slug, 401, Some(challenge), ["home", "session"], Sent::with(fields, HOME))
+    }
+
+    /// An attempt to log in that is refused.
+    fn login(slug: &'static str, status: u16, challenge: Option<&'static str>, name: &str) -> Self {
+        let body = json!({ "username": name, "password": "wrong" }).to_string();
+        let fields = vec![("Content-Type", "application/json".to_owned())];
+        let sent = Sent::Sound { method: "POST", path: "/auth/login", fields, body };
+        Self::new(slug, status, challenge, [OWN, "none"], sent)
     }
 
     /// A token that is refused with 401.
@@ -94,6 +124,10 @@ impl Row {
         Self { outcome: "unavailable", ..self }
     }
 
+    fn on(self, place: Place) -> Self {
+        Self { place, ..self }
+    }
+
     fn with_field(self, name: &'static str, value: &'static str) -> Self {
         Self { field: Some((name, value)), ..self }
     }
@@ -102,9 +136,9 @@ impl Row {
     fn bytes(&self, more: &[(&str, &str)], body: &str) -> String {
         match &self.sent {
             Sent::Unsound(bytes) => bytes.clone(),
-            Sent::Sound { method, path, authorization, body: own } => {
+            Sent::Sound { method, path, fields: own_fields, body: own } => {
                 let mut fields = more.to_vec();
-                fields.extend(authorization.as_ref().map(|value| ("Authorization", &**value)));
+                fields.extend(own_fields.iter().map(|(name, value)| (*name, value.as_str())));
                 request(method, path, &fields, if own.is_empty() { body } else { own })
             }
         }
@@ -123,16 +157,30 @@ impl Row {
     fn takes_any_body(&self) -> bool {
         matches!(&self.sent, Sent::Sound { body, .. } if body.is_empty())
     }
+
+    fn is_get(&self) -> bool {
+        matches!(&self.sent, Sent::Sound { method, .. } if *method == "GET")
+    }
+
+    /// Whether a browser that navigates is sent to the login page instead.
+    fn is_sent_to_login(&self) -> bool {
+        self.is_get() && self.slug.starts_with("session_")
+    }
 }
 
 impl Sent {
     fn get(path: &'static str, authorization: Option<String>) -> Self {
-        Self::Sound { method: "GET", path, authorization, body: String::new() }
+        let fields = authorization.map(|value| ("Authorization", value));
+        Self::with(fields.into_iter().collect(), path)
+    }
+
+    fn with(fields: Vec<(&'static str, String)>, path: &'static str) -> Self {
+        Self::Sound { method: "GET", path, fields, body: String::new() }
     }
 }
 
 /// The table. A slug that is not in it fails [`every_slug_but_internal_is_provoked`].
-fn rows() -> Vec<Row> {
+fn rows(cookies: &Cookies) -> Vec<Row> {
     let now = tokens::now();
     let good = |claims: Value| with_key("one", claims);
     let orders =
@@ -141,12 +189,28 @@ fn rows() -> Vec<Row> {
     let delete = Sent::Sound {
         method: "DELETE",
         path: "/orders/7",
-        authorization: None,
+        fields: Vec::new(),
         body: String::new(),
     };
     // The route takes 50 bytes.
     let upload =
-        Sent::Sound { method: "POST", path: "/uploads", authorization: None, body: "a".repeat(51) };
+        Sent::Sound { method: "POST", path: "/uploads", fields: Vec::new(), body: "a".repeat(51) };
+    let forged = Sent::Sound {
+        method: "POST",
+        path: HOME,
+        fields: vec![
+            ("Cookie", cookies.alive.clone()),
+            ("Sec-Fetch-Site", "cross-site".to_owned()),
+        ],
+        body: String::new(),
+    };
+    let another_try = Sent::with(
+        vec![("Cookie", unknown_cookie()), ("X-Forwarded-For", CURIOUS.to_owned())],
+        HOME,
+    );
+    let bad_chunk = "POST /auth/login HTTP/1.1\r\nHost: gateway.test\r\n\
+         Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n"
+        .to_owned();
     let too_many = format!("GET /public/a HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(101));
     let both = "POST /public/a HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 5\r\n\
                 Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
@@ -161,7 +225,7 @@ fn rows() -> Vec<Row> {
         ),
         Row::token(
             "token_algorithm",
-            forged(r#"{"alg":"none"}"#, &json!(tokens::claims()).to_string(), b""),
+            tokens::forged(r#"{"alg":"none"}"#, &json!(tokens::claims()).to_string(), b""),
         ),
         Row::token("token_signature", with_key("two", json!({}))),
         Row::token("token_key_unknown", with_key("three", json!({}))),
@@ -174,12 +238,27 @@ fn rows() -> Vec<Row> {
         Row::token("token_claims", good(json!({"sub": null}))),
         Row::token(
             "token_critical",
-            forged(r#"{"alg":"ES256","crit":["b64"]}"#, &json!(tokens::claims()).to_string(), b"a"),
+            tokens::forged(
+                r#"{"alg":"ES256","crit":["b64"]}"#,
+                &json!(tokens::claims()).to_string(),
+                b"a",
+            ),
         ),
         Row::token("token_revoked", good(json!({"sid": REVOKED}))),
+        Row::session("session_unknown", REALM, &unknown_cookie()),
+        Row::session("session_expired", REALM, &cookies.expired).on(Place::Hasty),
+        Row::session("session_revoked", INVALID_TOKEN, &cookies.revoked),
+        Row::login("login_failed", 401, Some(REALM), "alice"),
         Row::forbidden("scope_missing", Some(INSUFFICIENT_SCOPE), json!({"scope": "orders:read"})),
         Row::forbidden("role_missing", None, json!({"roles": ["guest"]})),
         Row::forbidden("claim_mismatch", None, json!({"tenant": "initech"})),
+        Row::new("csrf", 403, None, ["home", "session"], forged),
+        Row::login("rate_limited", 429, None, "bob")
+            .on(Place::Hasty)
+            .with_field("retry-after", SOME_SECONDS),
+        Row::new("verification_budget", 429, None, ["home", "session"], another_try)
+            .on(Place::Hasty)
+            .with_field("retry-after", SOME_SECONDS),
         Row {
             status: 503,
             challenge: None,
@@ -195,6 +274,14 @@ fn rows() -> Vec<Row> {
         }
         .unavailable()
         .with_field("retry-after", "5"),
+        Row {
+            status: 503,
+            challenge: None,
+            ..Row::session("store_unavailable", REALM, &unknown_cookie())
+        }
+        .on(Place::Ignorant)
+        .unavailable()
+        .with_field("retry-after", "5"),
         Row::new("route_unknown", 404, None, ["", "none"], no_one("/nowhere")),
         Row::new("method_not_allowed", 405, None, ["", "none"], delete)
             .with_field("allow", "GET, HEAD, POST"),
@@ -202,6 +289,7 @@ fn rows() -> Vec<Row> {
         Row::unsound("request_framing", 400, both),
         Row::unsound("request_timeout", 408, "GET /public/a HTTP/1.1\r\nHost: gateway"),
         Row::unsound("host_missing", 400, "GET /public/a HTTP/1.1\r\n\r\n"),
+        Row::new("request_body", 400, None, [OWN, "none"], Sent::Unsound(bad_chunk)),
         Row::new("body_too_large", 413, None, ["uploads", "none"], upload),
         Row::unsound("headers_too_large", 431, &too_many),
         Row::new("upstream_unavailable", 502, None, ["closed", "none"], no_one("/closed"))
@@ -213,6 +301,15 @@ fn rows() -> Vec<Row> {
 
 /// The session that is cut off when a scene begins.
 const REVOKED: &str = "a-session-that-was-revoked";
+
+/// From where the many cookies come that are none.
+const CURIOUS: &str = "192.0.2.66";
+
+/// A cookie that was never given out.
+fn unknown_cookie() -> String {
+    let bits = std::array::from_fn(|_| fastrand::u8(..));
+    format!("__Host-session={}", SessionSecret::from_random(bits).expose())
+}
 
 /// A token that the standard key signed under this id.
 fn with_key(id: &str, claims: Value) -> String {
@@ -231,6 +328,8 @@ fn of_the_unreachable() -> String {
 struct Scene {
     gateway: Gateway,
     ignorant: Gateway,
+    hasty: Gateway,
+    cookies: Cookies,
     _upstreams: [Upstream; 2],
 }
 
@@ -238,23 +337,59 @@ impl Scene {
     fn start() -> Self {
         let behind = Upstream::start();
         let silent = Upstream::start_with(Behaviour::Silent);
-        let directory = tempfile::tempdir().expect("a directory");
         let other =
             portcullis::issuer::signing::generate(portcullis::issuer::signing::KeyKind::P256)
                 .expect("a key pair");
         let jwks = json!({"keys": [jwk(pair(), "one"), jwk(&other, "two")]}).to_string();
-        std::fs::write(directory.path().join("jwks.json"), jwks).expect("a file");
-        let directory: Arc<TempDir> = Arc::new(directory);
-        let configuration = configuration(&behind, &silent);
+        let directory = || {
+            let directory = people::directory();
+            std::fs::write(directory.path().join("jwks.json"), &jwks).expect("a file");
+            directory
+        };
+        let patient = configuration(&behind, &silent, "1000000/1s");
         // Nobody listens there.
         let store = "store: { redis: { url: 'redis://127.0.0.1:1' } }\n";
-        let ignorant = format!("{store}{configuration}");
-        let mut ignorant = Gateway::spawn_in(directory.clone(), &ignorant);
+        let mut ignorant = Gateway::spawn_in(directory(), &format!("{store}{patient}"));
         ignorant.wait_until_bound();
-        let gateway = Gateway::start_in(directory, &configuration);
+        let gateway = Gateway::start_in(directory(), &patient);
         let answer = fleet::post(&gateway, &json!({"scope": "session", "session": REVOKED}));
         assert_eq!(answer.status, 201, "{answer:?}");
-        Self { gateway, ignorant, _upstreams: [behind, silent] }
+        let revoked = Browser::log_in(&gateway, "alice");
+        let end = format!("/v1/sessions/{}", revoked.id);
+        let end = request("DELETE", &end, &[("Host", "localhost")], "");
+        assert_eq!(client::exchange(gateway.admin(), end).status, 200);
+        let hasty = "sessions: { idle_timeout: 1s }\ntrusted_proxies: [127.0.0.1]\n";
+        let hasty = format!("{hasty}{}", configuration(&behind, &silent, "1/1d"));
+        let hasty = Gateway::start_in(directory(), &hasty);
+        let cookies = Cookies {
+            alive: Browser::log_in(&gateway, "alice").cookie,
+            expired: Browser::log_in(&hasty, "alice").cookie,
+            revoked: revoked.cookie,
+        };
+        let scene = Self { gateway, ignorant, hasty, cookies, _upstreams: [behind, silent] };
+        scene.use_up();
+        scene
+    }
+
+    /// Waits for the end of a session, and uses up what there is of budgets.
+    fn use_up(&self) {
+        let home = |fields: &[(&str, &str)]| self.hasty.exchange(get(HOME, fields));
+        eventually("a session that has expired", || {
+            let answer = home(&[("Cookie", &self.cookies.expired)]);
+            (answer.status == 401).then_some(())
+        });
+        let wrong = Row::login("login_failed", 401, None, "bob").bytes(&[], "");
+        assert_eq!(self.hasty.exchange(wrong).slug(), "login_failed");
+        let mut connection = Connection::open(self.hasty.address());
+        eventually("the end of a budget", || {
+            let fields = [("Cookie", &*unknown_cookie()), ("X-Forwarded-For", CURIOUS)];
+            (connection.exchange(get(HOME, &fields)).status == 429).then_some(())
+        });
+    }
+
+    /// Every row, to be provoked here.
+    fn rows(&self) -> Vec<Row> {
+        rows(&self.cookies)
     }
 
     /// The gateway on which a row is provoked.
@@ -262,6 +397,7 @@ impl Scene {
         match row.place {
             Place::Usual => &self.gateway,
             Place::Ignorant => &self.ignorant,
+            Place::Hasty => &self.hasty,
         }
     }
 
@@ -286,7 +422,8 @@ impl Scene {
     }
 }
 
-fn configuration(behind: &Upstream, silent: &Upstream) -> String {
+/// `attempts` is the budget of an account that somebody tries to log in to.
+fn configuration(behind: &Upstream, silent: &Upstream, attempts: &str) -> String {
     let issuer = |name: &str, issuer: &str, keys: &str| {
         format!(
             "  - {{name: {name}, issuer: '{issuer}', audiences: [{AUDIENCE}], algorithms: [ES256], \
@@ -299,6 +436,9 @@ listeners: [{{ address: '127.0.0.1:0' }}]
 admin: {{ address: '127.0.0.1:0' }}
 server: {{ threads: 2 }}
 limits: {{ header_timeout: 1s }}
+login:
+  password_file: users.yaml
+  attempts: {{ per_account: {attempts}, per_address: 1000000/1s }}
 issuers:
 {test}{unreachable}
 upstreams:
@@ -314,6 +454,7 @@ routes:
     upstream: behind
     public: true
     limits: {{ body: 50B }}
+  - {{ name: home, match: {{ path: {HOME} }}, upstream: behind, authenticate: [session] }}
   - {{ name: whoami, match: {{ path: /whoami }}, upstream: behind, authenticate: [bearer] }}
   - name: orders
     match: {{ path: '/orders/{{*rest}}', methods: [GET, POST] }}
@@ -362,13 +503,14 @@ fn observed() -> &'static [Observed] {
             });
             Observed { counted: counted.collect(), row, answer, line }
         };
-        rows().into_iter().map(observe).collect()
+        scene.rows().into_iter().map(observe).collect()
     })
 }
 
 #[test]
 fn every_slug_but_internal_is_provoked() {
-    let provoked: BTreeSet<_> = rows().iter().map(|row| row.slug).chain(["internal"]).collect();
+    let rows = rows(&Cookies::default());
+    let provoked: BTreeSet<_> = rows.iter().map(|row| row.slug).chain(["internal"]).collect();
     let all: BTreeSet<_> = Slug::ALL.iter().map(|slug| slug.as_str()).collect();
     assert_eq!(provoked, all);
 }
@@ -399,7 +541,13 @@ fn denial_carries_its_challenge_and_is_not_stored() {
         assert_eq!(answer.field("cache-control"), Some("no-store"), "{}", row.slug);
         for name in ["allow", "retry-after"] {
             let expected = row.field.filter(|(field, _)| *field == name).map(|(_, value)| value);
-            assert_eq!(answer.field(name), expected, "{}: {name}", row.slug);
+            let told = answer.field(name);
+            let is_some = |told: &str| told.parse::<u32>().is_ok_and(|seconds| seconds > 0);
+            let told = match expected {
+                Some(SOME_SECONDS) => told.filter(|told| is_some(told)).map(|_| SOME_SECONDS),
+                Some(_) | None => told,
+            };
+            assert_eq!(told, expected, "{}: {name} in {answer:?}", row.slug);
         }
     }
 }
@@ -454,7 +602,7 @@ fn assert_stays_open(scene: &Scene, row: &Row, bytes: String) {
 #[test]
 fn denial_keeps_the_connection_open() {
     let scene = Scene::start();
-    for row in rows().iter().filter(|row| row.is_sound() && !row.is_about_the_upstream()) {
+    for row in scene.rows().iter().filter(|row| row.is_sound() && !row.is_about_the_upstream()) {
         assert_stays_open(&scene, row, row.bytes(&[], ""));
     }
 }
@@ -462,7 +610,9 @@ fn denial_keeps_the_connection_open() {
 #[test]
 fn denial_of_a_request_with_a_small_body_keeps_the_connection_open() {
     let scene = Scene::start();
-    for row in rows().iter().filter(|row| row.takes_any_body() && !row.is_about_the_upstream()) {
+    for row in
+        scene.rows().iter().filter(|row| row.takes_any_body() && !row.is_about_the_upstream())
+    {
         // A body that looks like a request: read as one, it would be answered in place of the next.
         assert_stays_open(&scene, row, row.bytes(&[], &get("/nowhere", &[])));
     }
@@ -471,7 +621,9 @@ fn denial_of_a_request_with_a_small_body_keeps_the_connection_open() {
 #[test]
 fn denial_of_a_request_with_a_small_chunked_body_keeps_the_connection_open() {
     let scene = Scene::start();
-    for row in rows().iter().filter(|row| row.takes_any_body() && !row.is_about_the_upstream()) {
+    for row in
+        scene.rows().iter().filter(|row| row.takes_any_body() && !row.is_about_the_upstream())
+    {
         let head = row.bytes(&[("Transfer-Encoding", "chunked")], "");
         assert_stays_open(&scene, row, head + "5\r\nhello\r\n0\r\n\r\n");
     }
@@ -482,7 +634,7 @@ fn denial_of_a_request_with_a_small_chunked_body_keeps_the_connection_open() {
 #[test]
 fn connection_that_ends_with_a_failed_upstream_is_announced_to_end() {
     let scene = Scene::start();
-    for row in rows().iter().filter(|row| row.is_about_the_upstream()) {
+    for row in scene.rows().iter().filter(|row| row.is_about_the_upstream()) {
         for body in ["", "hello"] {
             let mut connection = scene.connect_for(row);
             let answer = connection.exchange(row.bytes(&[], body));
@@ -498,7 +650,7 @@ fn connection_that_ends_with_a_failed_upstream_is_announced_to_end() {
 #[test]
 fn denial_in_doubt_about_the_framing_closes_the_connection() {
     let scene = Scene::start();
-    for row in rows().iter().filter(|row| !row.is_sound()) {
+    for row in scene.rows().iter().filter(|row| !row.is_sound()) {
         let mut connection = scene.connect_for(row);
         connection.send(row.bytes(&[], ""));
         assert_eq!(connection.answer().expect("an answer").slug(), row.slug);
@@ -511,7 +663,7 @@ fn denial_in_doubt_about_the_framing_closes_the_connection() {
 #[test]
 fn denial_of_a_head_request_has_no_body() {
     let scene = Scene::start();
-    for row in rows().iter().filter(|row| row.takes_any_body() && row.status != 405) {
+    for row in scene.rows().iter().filter(|row| row.takes_any_body() && row.is_get()) {
         let get = row.bytes(&[("Connection", "close")], "");
         let head = get.replacen("GET ", "HEAD ", 1);
         let address = scene.gateway_for(row).address();
@@ -534,7 +686,7 @@ const NAVIGATION: [(&str, &str); 2] =
 #[test]
 fn browser_that_navigates_gets_a_small_page() {
     let scene = Scene::start();
-    for row in rows().iter().filter(|row| row.is_sound()) {
+    for row in scene.rows().iter().filter(|row| row.is_sound() && !row.is_sent_to_login()) {
         let answer = scene.connect_for(row).exchange(row.bytes(&NAVIGATION, ""));
         assert_eq!(answer.status, row.status);
         assert_eq!(answer.field("content-type"), Some("text/html; charset=utf-8"), "{}", row.slug);
@@ -546,10 +698,30 @@ fn browser_that_navigates_gets_a_small_page() {
 #[test]
 fn page_carries_what_the_problem_details_carry_beside_the_body() {
     let scene = Scene::start();
-    for row in rows().iter().filter(|row| row.is_sound()) {
+    for row in scene.rows().iter().filter(|row| row.is_sound() && !row.is_sent_to_login()) {
         let answer = scene.connect_for(row).exchange(row.bytes(&NAVIGATION, ""));
         assert_eq!(answer.field("www-authenticate"), row.challenge, "{}", row.slug);
         assert_eq!(answer.field("cache-control"), Some("no-store"), "{}", row.slug);
+    }
+}
+
+/// What it lacks is a login; the slug stands in the log all the same.
+#[test]
+fn browser_without_a_session_that_counts_is_sent_to_log_in() {
+    let scene = Scene::start();
+    let rows = scene.rows();
+    let rows: Vec<_> = rows.iter().filter(|row| row.is_sent_to_login()).collect();
+    assert_eq!(rows.len(), 3);
+    for row in rows {
+        let answer = scene.connect_for(row).exchange(row.bytes(&NAVIGATION, ""));
+        assert_eq!((answer.status, answer.body.as_str()), (302, ""), "{answer:?}");
+        assert_eq!(answer.field("location"), Some("/auth/login?return_to=/home"), "{answer:?}");
+        assert_eq!(answer.field("cache-control"), Some("no-store"), "{answer:?}");
+        // Another browser may have the cookie that is good; this one keeps what it has.
+        assert_eq!(answer.field("set-cookie"), None, "{answer:?}");
+        let line =
+            scene.gateway_for(row).logged(|line| line["status"] == 302 && line["slug"] == row.slug);
+        assert_eq!((&line["outcome"], &line["route"]), (&json!("denied"), &json!("home")));
     }
 }
 

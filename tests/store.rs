@@ -1,8 +1,10 @@
 //! What outlives a gateway, driven through the seam that the gateway uses.
 
+mod attempts;
 mod embedded;
 mod model;
 mod redis;
+mod sessions;
 
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 mod authentication;
 mod authorization;
+mod browser;
 mod commands;
 mod config;
 mod decisions;
@@ -10,8 +11,10 @@ mod framing;
 mod harness;
 mod keys;
 mod lifecycle;
+mod login;
 mod metrics;
 mod revocation;
+mod sessions;
 mod slugs;
 mod store;
 mod tidy;

@@ -12,6 +12,8 @@ use crate::gate::denial::RETRY_AFTER_S;
 pub(super) enum Problem {
     /// The request makes no sense; what would.
     BadRequest(String),
+    /// There is no such session.
+    SessionUnknown,
     /// There is no room in the revocation list.
     ListFull,
     /// The store cannot be reached, or is at fault.
@@ -30,6 +32,7 @@ impl Problem {
     pub(super) fn slug(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "bad_request",
+            Self::SessionUnknown => "session_unknown",
             Self::ListFull => "revocation_list_full",
             Self::StoreUnavailable(_) => "store_unavailable",
             Self::Unaudited { .. } => "audit_log",
@@ -39,6 +42,7 @@ impl Problem {
     fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::SessionUnknown => StatusCode::NOT_FOUND,
             Self::ListFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::StoreUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unaudited { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -48,6 +52,9 @@ impl Problem {
     fn detail(&self) -> String {
         match self {
             Self::BadRequest(detail) => detail.clone(),
+            Self::SessionUnknown => "there is no session with this id, or not any more; \
+                                     the value of a cookie is not the id of its session"
+                .to_owned(),
             Self::ListFull => {
                 "there are as many live revocations as revocation.max_entries allows; \
                                revoke the subject instead of single tokens, or raise it"

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::{ConfigFile, Failure, serve};
 use crate::config::Configuration;
-use crate::feed::fetch::{Fetcher, Question, StatusCode};
+use crate::fetch::{Fetcher, Method, Question, StatusCode};
 use crate::secret::Secret;
 
 /// Where the gateway is, as the arguments say.
@@ -89,27 +89,42 @@ fn is_url(text: &str) -> bool {
 }
 
 impl AdminApi {
-    /// Asks, and returns whatever is answered; posts if there is a body.
+    /// Asks, and returns whatever is answered.
     pub(super) fn ask(
         &self,
+        method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> Result<(StatusCode, Vec<u8>), impl Display + use<>> {
         let url = format!("{}{path}", self.base);
         let token = self.token.as_ref().map(|token| String::from_utf8_lossy(token.expose()));
-        let question = Question { url: &url, token: token.as_deref(), body };
+        let question = Question { method, url: &url, token: token.as_deref(), body };
         self.runtime.block_on(self.fetcher.ask(question))
     }
 
-    /// Asks for something that is answered with JSON in which `member` stands; anything but success
-    /// is a failure.
-    pub(super) fn ask_for_json(
+    /// Fetches something that is JSON in which `member` stands; anything but success is a failure.
+    pub(super) fn fetch(&self, path: &str, member: &str) -> Result<Value, Failure> {
+        self.ask_for_json(Method::GET, path, None, member)
+    }
+
+    /// Posts something, and is answered like [`fetch`](Self::fetch).
+    pub(super) fn post(&self, path: &str, body: &Value, member: &str) -> Result<Value, Failure> {
+        self.ask_for_json(Method::POST, path, Some(body), member)
+    }
+
+    /// Deletes something, and is answered like [`fetch`](Self::fetch).
+    pub(super) fn delete(&self, path: &str, member: &str) -> Result<Value, Failure> {
+        self.ask_for_json(Method::DELETE, path, None, member)
+    }
+
+    fn ask_for_json(
         &self,
+        method: Method,
         path: &str,
         body: Option<&Value>,
         member: &str,
     ) -> Result<Value, Failure> {
-        let (status, bytes) = self.ask(path, body).map_err(|error| {
+        let (status, bytes) = self.ask(method, path, body).map_err(|error| {
             Failure::Failed(format!("no gateway answers at {}: {error}", self.base))
         })?;
         let parsed = serde_json::from_slice::<Value>(&bytes).ok();
@@ -129,6 +144,26 @@ impl AdminApi {
         }
         Err(Failure::Failed(why))
     }
+}
+
+/// A path with a query of these fields (RFC 3986 §3.4).
+pub(super) fn with_query(path: &str, fields: &[(&str, Value)]) -> String {
+    let mut text = path.to_owned();
+    for (number, (name, value)) in fields.iter().enumerate() {
+        text.push(if number == 0 { '?' } else { '&' });
+        text.push_str(name);
+        text.push('=');
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        for byte in value.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    text.push(char::from(byte));
+                }
+                other => text.push_str(&format!("%{other:02X}")),
+            }
+        }
+    }
+    text
 }
 
 /// A value of the answer as text; `-` if there is none. Names come from tokens and from other
@@ -153,6 +188,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn nothing_in_a_query_is_taken_for_its_syntax() {
+        let fields = [("subject", json!("Zo\u{eb} & +1=?/#%")), ("wait_ms", json!(20))];
+        let path = with_query("/v1/sessions", &fields);
+        assert_eq!(path, "/v1/sessions?subject=Zo%C3%AB%20%26%20%2B1%3D%3F%2F%23%25&wait_ms=20");
+        assert_eq!(with_query("/v1/sessions", &[]), "/v1/sessions");
+    }
 
     #[test]
     fn nothing_that_is_shown_moves_the_cursor() {

@@ -21,7 +21,7 @@ pub(super) struct Gateways {
 
 impl Gateways {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let answer = self.admin.find(TIMEOUT)?.ask_for_json("/v1/gateways", None, "gateways")?;
+        let answer = self.admin.find(TIMEOUT)?.fetch("/v1/gateways", "gateways")?;
         if self.json {
             return table::print(&format!("{answer}\n"));
         }

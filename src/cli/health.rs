@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Failure;
 use super::admin::AdminListener;
-use crate::feed::fetch::StatusCode;
+use crate::fetch::{Method, StatusCode};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -20,7 +20,7 @@ impl Health {
     pub(super) fn run(self) -> Result<(), Failure> {
         let admin = self.admin.find(TIMEOUT)?;
         let failed = |error| Failure::Failed(format!("not ready: {error}"));
-        match admin.ask("/readyz", None).map_err(failed)? {
+        match admin.ask(Method::GET, "/readyz", None).map_err(failed)? {
             (StatusCode::OK, _) => Ok(()),
             (status, _) => Err(Failure::Failed(format!("not ready: the answer was {status}"))),
         }

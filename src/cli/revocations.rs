@@ -35,7 +35,7 @@ impl Revocations {
     pub(super) fn run(self) -> Result<(), Failure> {
         let Self::List(List { admin, offset, limit, json }) = self;
         let path = format!("/v1/revocations?offset={offset}&limit={limit}");
-        let answer = admin.find(TIMEOUT)?.ask_for_json(&path, None, "revocations")?;
+        let answer = admin.find(TIMEOUT)?.fetch(&path, "revocations")?;
         if json {
             return table::print(&format!("{answer}\n"));
         }

@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -18,8 +19,11 @@ use crate::admin::{self, Readiness, View};
 use crate::config::{Configuration, Server};
 use crate::edge::drain::Drain;
 use crate::edge::listener::{self, Bound};
+use crate::edge::published::Services;
 use crate::feed::revocations::RevocationFeed;
-use crate::store;
+use crate::feed::sessions::SessionFeed;
+use crate::login::Endpoints;
+use crate::store::{self, Store};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::families::Families;
 use supervisor::Supervisor;
@@ -55,26 +59,43 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     // Nobody else has asked for it: this is the process's first configuration.
     let writer = configuration.gate.revocations.writer();
     let writer = writer.ok_or_else(|| Failure::failed("the revocation list has a writer"))?;
-    let supervisor = Supervisor::new(
-        configuration,
-        certificates,
+    let in_force = Arc::new(ArcSwap::from_pointee(configuration));
+    let Store { sessions, attempts, .. } = store.clone();
+    let sessions = SessionFeed::new(sessions, in_force.clone(), families.clone());
+    let revocations = RevocationFeed::new(store, writer, in_force.clone(), families.clone());
+    let endpoints = Endpoints::new(
+        in_force.clone(),
+        sessions.clone(),
+        revocations.clone(),
+        attempts,
         families.clone(),
-        log.clone(),
+    );
+    let services = Services {
+        families: families.clone(),
+        log: log.clone(),
+        sessions: sessions.clone(),
+        endpoints,
+    };
+    let supervisor = Supervisor::new(
+        in_force.clone(),
+        certificates,
+        services,
+        revocations.clone(),
         control.handle(),
     );
     let supervisor = control.block_on(supervisor);
 
     let readiness = Arc::new(Readiness::default());
     let drain = Drain::new();
-    let in_force = supervisor.view();
-    let revocations = RevocationFeed::new(store, writer, in_force.clone(), families.clone());
     let view = View {
         configuration: in_force.clone(),
         families,
         readiness: readiness.clone(),
         revocations: revocations.clone(),
+        sessions: sessions.clone(),
     };
     control.spawn(revocations.clone().run());
+    control.spawn(sessions.clone().run());
     control.spawn(async move {
         if let Err(error) = admin::serve(admin_listener, view, std::future::pending()).await {
             tracing::error!(%error, "the admin listener failed");
@@ -108,6 +129,8 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
                 tracing::warn!(open = drain.open(), "stopped at once");
             }
         }
+        // Else a session might seem to have rested for longer than it has.
+        drop(tokio::time::timeout(LEAVE_TIMEOUT, sessions.flush()).await);
         // Else the others would wait for this one to confirm, for a minute.
         drop(tokio::time::timeout(LEAVE_TIMEOUT, revocations.leave()).await);
         Ok(())

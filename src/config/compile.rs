@@ -2,11 +2,14 @@
 
 mod identity;
 mod issuers;
+mod login;
 mod revocation;
 mod routes;
+mod sessions;
 mod settings;
 mod store;
 mod upstreams;
+mod users;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -16,8 +19,11 @@ use super::document::{self, Document};
 use super::problem::{FieldPath, Problem, Problems, Severity};
 use super::{Configuration, Sources, raw, values};
 use crate::gate::Gate;
+use crate::gate::credential::Carrier;
+use crate::gate::policy::{Authenticate, Requirement};
 use crate::gate::revocation::RevocationList;
 use crate::secret::Secret;
+use routes::Known;
 
 /// Where things are kept unless the file says otherwise, and the variable that can say so for an
 /// image.
@@ -88,6 +94,8 @@ impl Compiler<'_> {
             data_directory,
             store,
             revocation,
+            sessions,
+            login,
             audit_log,
             token_cache,
             issuers,
@@ -107,7 +115,15 @@ impl Compiler<'_> {
         let (issuers, key_feeds) = self.issuers(issuers, identity.as_ref(), &asked_claims);
         let upstreams = self.upstreams(upstreams);
         let (revocation, when_stale) = self.revocation(revocation);
-        let (table, matches) = self.routes(routes, &issuers, &upstreams, when_stale);
+        let sessions = self.sessions(sessions, identity.as_ref(), &asked_claims);
+        let login = self.login(login, &upstreams);
+        let known = Known {
+            issuers: &issuers,
+            upstreams: &upstreams,
+            when_stale,
+            login: login.as_ref().map(|login| login.as_deref()),
+        };
+        let (table, matches) = self.routes(routes, known);
         let data_directory = match data_directory {
             Some(path) => self.path(&path),
             None => self.path(&self.data_directory),
@@ -121,6 +137,14 @@ impl Compiler<'_> {
                 routes: table?,
                 issuers: issuers.table(),
                 owned: identity?.owned(),
+                sessions: sessions?,
+                own_rule: Authenticate {
+                    carriers: vec![Carrier::Session],
+                    issuers: Vec::new(),
+                    requirement: Requirement::default(),
+                    when_stale: when_stale.default,
+                },
+                own_base: login.as_ref()?.as_ref().map(|login| login.base.clone()),
                 verifier: verifier?,
                 revocations: match self.previous {
                     // What was revoked stays so, whatever is reloaded.
@@ -140,6 +164,7 @@ impl Compiler<'_> {
             data_directory,
             store: store?,
             revocation: revocation?,
+            login: login?,
             audit_log: audit_log?,
             key_feeds,
             files: BTreeSet::new(),

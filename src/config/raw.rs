@@ -21,6 +21,8 @@ pub(super) struct Gateway {
     pub(super) data_directory: Option<String>,
     pub(super) store: Store,
     pub(super) revocation: Revocation,
+    pub(super) sessions: Sessions,
+    pub(super) login: Option<Login>,
     pub(super) audit_log: AuditLog,
     pub(super) token_cache: TokenCache,
     pub(super) issuers: Vec<Issuer>,
@@ -135,6 +137,68 @@ pub(super) struct Revocation {
     pub(super) when_stale: Option<Value>,
     pub(super) max_entries: Option<u64>,
     pub(super) accept_local: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Sessions {
+    pub(super) cookie: Cookie,
+    pub(super) idle_timeout: Option<String>,
+    pub(super) absolute_timeout: Option<String>,
+    pub(super) recheck: Option<String>,
+    pub(super) allowed_origins: Vec<String>,
+    pub(super) cache_size: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cookie {
+    pub(super) name: Option<String>,
+    pub(super) domain: Option<String>,
+    pub(super) same_site: Option<String>,
+    pub(super) dangerous_insecure: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Login {
+    pub(super) base: Option<String>,
+    pub(super) issuer: Option<String>,
+    pub(super) password_file: Option<String>,
+    pub(super) handoff: Option<HandOff>,
+    pub(super) return_to: Vec<String>,
+    pub(super) attempts: Attempts,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HandOff {
+    pub(super) upstream: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) roles: Option<String>,
+    pub(super) scopes: Option<String>,
+    pub(super) claims: BTreeMap<String, String>,
+    pub(super) timeout: Option<String>,
+    pub(super) on_failure: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Attempts {
+    pub(super) per_account: Option<String>,
+    pub(super) per_address: Option<String>,
+}
+
+/// One user of a password file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct User {
+    pub(super) password: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) roles: Vec<String>,
+    pub(super) scopes: Vec<String>,
+    pub(super) claims: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]

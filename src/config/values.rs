@@ -20,7 +20,7 @@ pub fn duration(text: &str) -> Option<Duration> {
 }
 
 /// Reads `512B`, `64KiB`, `10MiB` or `1GiB`, in bytes. `None` if it is anything else, or zero.
-pub(super) fn size(text: &str) -> Option<u64> {
+pub fn size(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let bytes: u64 = match unit {
         "B" => 1,

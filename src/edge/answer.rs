@@ -1,11 +1,14 @@
 //! A denial as an HTTP response: problem details (RFC 9457), or a small page for a browser.
 
+use std::fmt::Write;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use crate::gate::denial::{Denial, Detail};
+use crate::login::RETURN_TO_BYTES_MAX;
 
 /// A request body up to this size is read and thrown away, so that the connection can stay open.
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
@@ -68,6 +71,33 @@ impl Answer {
             Detail::RetryAfter(seconds) => add(header::RETRY_AFTER, &seconds.to_string()),
         }
         Self { status: slug.status(), fields, body: body.into() }
+    }
+
+    /// Sends a browser to log in, and to come back to `target` afterwards.
+    pub(super) fn to_login(base: &str, target: &[u8]) -> Self {
+        let mut location = format!("{base}/login");
+        // A longer one would not be accepted.
+        if target.len() <= RETURN_TO_BYTES_MAX {
+            location.push_str("?return_to=");
+        }
+        for byte in target.iter().filter(|_| target.len() <= RETURN_TO_BYTES_MAX) {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                    location.push(char::from(*byte));
+                }
+                // Writing to a String does not fail.
+                other => drop(write!(location, "%{other:02X}")),
+            }
+        }
+        let fields = [
+            (header::LOCATION, location.as_str()),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::CONTENT_LENGTH, "0"),
+        ];
+        let fields = fields
+            .into_iter()
+            .filter_map(|(name, text)| HeaderValue::from_str(text).ok().map(|value| (name, value)));
+        Self { status: 302, fields: fields.collect(), body: Bytes::new() }
     }
 
     /// Writes it on a session. The connection stays open if what is left of the request's body is

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use ipnet::IpNet;
 
+use crate::gate::request::Scheme;
+
 /// How many hops of `X-Forwarded-For` are looked at.
 const HOPS_MAX: usize = 32;
 
@@ -30,23 +32,20 @@ pub(super) enum Peer {
     Untrusted,
 }
 
-/// How a request came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
-    Http,
-    Https,
-}
-
-impl Scheme {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
+impl Client {
+    /// How the request came to the first of us: a trusted proxy says how it came to it.
+    pub(super) fn scheme_told(&self, headers: &HeaderMap) -> Scheme {
+        let told = match self.peer_is {
+            Peer::Trusted => headers.get("x-forwarded-proto").map(|proto| proto.as_bytes()),
+            Peer::Untrusted => None,
+        };
+        match told {
+            Some(b"https") => Scheme::Https,
+            Some(b"http") => Scheme::Http,
+            Some(_) | None => self.scheme,
         }
     }
-}
 
-impl Client {
     /// The client behind `peer`.
     pub(super) fn find(
         peer: Option<IpAddr>,

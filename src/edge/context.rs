@@ -17,17 +17,52 @@ use super::record::{self, Asked};
 use super::streams::Tenure;
 use super::trace::RequestId;
 use crate::clock;
-use crate::feed::jwks::Sought;
-use crate::gate::WantedKey;
+use crate::feed::{jwks, sessions};
 use crate::gate::credential::Carrier;
-use crate::gate::denial::{Denial, Slug};
+use crate::gate::denial::{Denial, Detail, Slug};
 use crate::gate::issuer::Issuer;
-use crate::gate::policy::Permit;
-use crate::gate::principal::Authentic;
-use crate::gate::request::Request;
+use crate::gate::policy::{Permit, Policy};
+use crate::gate::principal::{Authentic, Lapse};
+use crate::gate::request::{Request, Scheme};
 use crate::gate::route::ForwardCredential;
+use crate::gate::session::Session as LoginSession;
 use crate::gate::time::Moment;
 use crate::gate::verifier::CacheResult;
+use crate::gate::{Verdict, WantedKey, WantedSession};
+
+/// What becomes of a browser that is refused for want of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stranger {
+    /// It is told so.
+    Refused,
+    /// It is sent to the login page, and comes back.
+    SentToLogin,
+}
+
+/// Who answers a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnsweredBy {
+    /// An upstream: there is a permit.
+    Upstream,
+    /// The gateway itself.
+    Us,
+}
+
+/// Whose rule is asked.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// The route's.
+    Route,
+    /// That of the gateway's own endpoints.
+    Own,
+}
+
+/// What the gate lacked to decide.
+enum Lacking {
+    Nothing,
+    Key(WantedKey),
+    Session(WantedSession),
+}
 
 /// What is known of one request.
 #[derive(Debug)]
@@ -43,6 +78,12 @@ pub(super) struct Context {
     pub(super) issuer: Option<Arc<Issuer>>,
     pub(super) authentic: Option<Arc<Authentic>>,
     pub(super) permit: Option<Permit>,
+    /// The session by which the request was decided.
+    pub(super) session: Option<Arc<LoginSession>>,
+    /// What becomes of a browser that is refused for want of a session.
+    pub(super) stranger: Stranger,
+    /// Whether it is to the gateway itself.
+    is_own: bool,
     /// The slot from which the request is given up when its principal lapses.
     pub(super) tenure: Option<Tenure>,
     /// What is logged of the request if it is given up.
@@ -76,6 +117,9 @@ impl Context {
             issuer: None,
             authentic: None,
             permit: None,
+            session: None,
+            stranger: Stranger::Refused,
+            is_own: false,
             tenure: None,
             asked: None,
             status: None,
@@ -98,21 +142,33 @@ impl Context {
     }
 
     /// Decides on a request. Whoever is permitted as a principal is so for as long as he is one.
-    pub(super) async fn admit(&mut self, request: &RequestHeader) -> Result<(), Denial> {
-        let permit = self.decide(request).await?;
+    pub(super) async fn admit(&mut self, request: &RequestHeader) -> Result<AnsweredBy, Denial> {
+        let decided = self.decide(request, Rule::Route).await;
+        if self.is_own {
+            return Ok(AnsweredBy::Us);
+        }
+        let permit = decided?;
         self.refuse_announced_body(request)?;
         if let Some(principal) = permit.principal() {
             // A request that nobody could end is not served.
             self.tenure = Some(Tenure::begin(principal).ok_or(Slug::Internal)?);
             self.asked = self.published.log.is_on().then(|| Asked::of(request));
         }
+        if let Some(session) = &self.session {
+            self.published.sessions.touch(session, clock::now());
+        }
         self.permit = Some(permit);
-        Ok(())
+        Ok(AnsweredBy::Upstream)
     }
 
-    /// Asks the gate; if the answer hangs on a key that may have come since, fetches and asks once
-    /// more.
-    async fn decide(&mut self, request: &RequestHeader) -> Result<Permit, Denial> {
+    /// Decides whether a request to the gateway itself comes from somebody who is logged in.
+    pub(super) async fn admit_own(&mut self, request: &RequestHeader) -> Result<(), Denial> {
+        self.decide(request, Rule::Own).await.map(drop)
+    }
+
+    /// Asks the gate; if the answer hangs on a key that may have come since, or on a session that
+    /// is not in memory, fetches it and asks once more.
+    async fn decide(&mut self, request: &RequestHeader, rule: Rule) -> Result<Permit, Denial> {
         // HTTP/1 heads were counted before Pingora saw them.
         if request.headers.len() > self.published.configuration.limits.head.fields_max {
             return Err(Slug::HeadersTooLarge.into());
@@ -120,53 +176,127 @@ impl Context {
         let authority = authority_of(request).ok_or(Slug::HostMissing)?;
         let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
         let request = Request {
+            scheme: self.client.map_or(Scheme::Http, |client| client.scheme_told(&request.headers)),
             method: &request.method,
             authority: &authority,
             target,
             headers: &request.headers,
+            session: None,
         };
-        let wanted = match self.ask(&request) {
-            (Err(_), Some(wanted)) => wanted,
-            (outcome, _) => return outcome,
-        };
+        match self.ask(&request, rule) {
+            (outcome @ Ok(_), _) | (outcome @ Err(_), Lacking::Nothing) => outcome,
+            (Err(_), Lacking::Key(wanted)) => self.decide_with_key(&request, rule, &wanted).await,
+            (Err(_), Lacking::Session(wanted)) => {
+                self.decide_with_session(&request, rule, &wanted).await
+            }
+        }
+    }
+
+    async fn decide_with_session(
+        &mut self,
+        request: &Request<'_>,
+        rule: Rule,
+        wanted: &WantedSession,
+    ) -> Result<Permit, Denial> {
+        use sessions::Sought;
+        let published = self.published.clone();
+        let client = self.client.and_then(|client| client.address);
+        published.families.session_misses.inc();
+        match published.sessions.seek(wanted, client).await {
+            Sought::Found(session) => {
+                let outcome = self.ask(&Request { session: Some(&session), ..*request }, rule).0;
+                if let Err(denial) = &outcome
+                    && denial.slug() == Slug::SessionExpired
+                {
+                    published.sessions.spend(client);
+                }
+                outcome
+            }
+            Sought::Absent => Err(published.configuration.gate.absent(wanted.id).into()),
+            Sought::Unavailable => Err(Slug::StoreUnavailable.into()),
+            Sought::Refused(seconds) => {
+                Err(Denial::with(Slug::VerificationBudget, Detail::RetryAfter(seconds)))
+            }
+        }
+    }
+
+    async fn decide_with_key(
+        &mut self,
+        request: &Request<'_>,
+        rule: Rule,
+        wanted: &WantedKey,
+    ) -> Result<Permit, Denial> {
+        use jwks::Sought;
         let issuer = self.issuer.clone();
         let published = self.published.clone();
         let Some(feed) = issuer.as_ref().and_then(|issuer| published.key_feed(issuer)) else {
             return Err(Slug::TokenKeyUnknown.into());
         };
         match feed.seek(&wanted.0).await {
-            Sought::Found => self.ask(&request).0,
+            Sought::Found => self.ask(request, rule).0,
             Sought::Absent => Err(Slug::TokenKeyUnknown.into()),
             Sought::Unavailable => Err(Slug::KeysUnavailable.into()),
         }
     }
 
-    /// One pass through the gate, timed. Also tells the key that was looked for in vain.
-    fn ask(&mut self, request: &Request<'_>) -> (Result<Permit, Denial>, Option<WantedKey>) {
+    /// One pass through the gate, timed. Also tells what it lacked.
+    fn ask(&mut self, request: &Request<'_>, rule: Rule) -> (Result<Permit, Denial>, Lacking) {
         let begun = Instant::now();
         let now = Moment { wall: clock::now(), steady: clock::steady_at(begun) };
         let published = self.published.clone();
-        let verdict = published.configuration.gate.decide(request, now);
+        let gate = &published.configuration.gate;
+        let verdict = match rule {
+            Rule::Route => gate.decide(request, now),
+            Rule::Own => gate.decide_own(request, now),
+        };
         self.decision_took += begun.elapsed();
-        self.carrier = verdict.carrier;
-        self.cache = verdict.cache;
-        self.issuer = verdict.issuer;
-        self.authentic = verdict.authentic;
-        if let Some(route) = verdict.route {
+        let Verdict {
+            route,
+            carrier,
+            cache,
+            issuer,
+            authentic,
+            key_wanted,
+            session_wanted,
+            session,
+            is_own,
+            outcome,
+        } = verdict;
+        self.carrier = carrier;
+        self.cache = cache;
+        self.issuer = issuer;
+        self.authentic = authentic;
+        self.session = session;
+        self.is_own = is_own;
+        if let Some(route) = route {
             self.route = Some(route.index);
             self.upstream = route.upstream;
             self.credential = route.credential;
             self.body_bytes_max = route.body_bytes_max;
+            self.stranger = match &route.policy {
+                Policy::Authenticate(rule) if rule.carriers.contains(&Carrier::Session) => {
+                    Stranger::SentToLogin
+                }
+                Policy::Authenticate(_) | Policy::Public => Stranger::Refused,
+            };
         }
         if let (Some(CacheResult::Miss), Some(issuer)) = (self.cache, &self.issuer) {
-            let result = match &verdict.outcome {
+            let result = match &outcome {
                 Ok(_) => "ok",
                 Err(denial) => denial.slug().as_str(),
             };
             let labels = [&*issuer.rules().name, result];
             published.families.tokens_verified.with_label_values(&labels).inc();
         }
-        (verdict.outcome, verdict.key_wanted)
+        if let (Some(Carrier::Session), Some(CacheResult::Hit)) = (carrier, cache) {
+            published.families.session_hits.inc();
+        }
+        let lacking = match (key_wanted, session_wanted) {
+            (Some(key), _) => Lacking::Key(key),
+            (None, Some(session)) => Lacking::Session(session),
+            (None, None) => Lacking::Nothing,
+        };
+        (outcome, lacking)
     }
 
     fn refuse_announced_body(&self, request: &RequestHeader) -> Result<(), Denial> {
@@ -185,10 +315,26 @@ impl Context {
     /// Answers with a denial.
     pub(super) async fn refuse(&mut self, session: &mut Session, denial: &Denial) -> Result<()> {
         self.denial = Some(denial.slug());
-        self.status = Some(denial.slug().status());
-        let reader = Reader::of(&session.req_header().headers);
-        let realm = &self.published.configuration.realm;
-        Answer::new(denial, reader, self.request_id(), realm).write(session).await
+        let request = session.req_header();
+        let reader = Reader::of(&request.headers);
+        let answer = match (&self.published.configuration.login, self.stranger, reader) {
+            (Some(login), Stranger::SentToLogin, Reader::Person)
+                if request.method.is_safe() && denial.slug().is_want_of_login() =>
+            {
+                Answer::to_login(&login.base, request.raw_path())
+            }
+            (Some(_) | None, Stranger::SentToLogin | Stranger::Refused, _) => {
+                let realm = &self.published.configuration.realm;
+                Answer::new(denial, reader, self.request_id(), realm)
+            }
+        };
+        self.status = Some(answer.status);
+        answer.write(session).await
+    }
+
+    /// What a request whose principal has lapsed would now be refused with.
+    pub(super) fn slug_of(&self, lapse: Lapse) -> Slug {
+        lapse.slug(self.carrier.unwrap_or(Carrier::Bearer))
     }
 }
 
@@ -197,13 +343,14 @@ impl Drop for Context {
     fn drop(&mut self) {
         // Without a lapse it is the whole program that ends.
         let Some(lapse) = self.tenure.take().and_then(Tenure::end) else { return };
-        self.denial.get_or_insert(lapse.slug());
+        let slug = self.slug_of(lapse);
+        self.denial.get_or_insert(slug);
         record::ended(self, lapse);
     }
 }
 
 /// The authority of a request; `None` unless there is exactly one.
-fn authority_of(request: &RequestHeader) -> Option<Cow<'_, str>> {
+pub(super) fn authority_of(request: &RequestHeader) -> Option<Cow<'_, str>> {
     let mut hosts = request.headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (None, _) => None,

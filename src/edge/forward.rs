@@ -16,6 +16,7 @@ use super::trace::{self, Origin, RequestId};
 use crate::gate::forward::OwnedNames;
 use crate::gate::policy::Permit;
 use crate::gate::route::ForwardCredential;
+use crate::gate::session::CookieRules;
 
 const X_FORWARDED: &str = "x-forwarded-";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -38,13 +39,20 @@ pub(super) fn apply(
     credential: ForwardCredential,
     client: &Client,
     request_id: &RequestId,
+    cookie: &CookieRules,
 ) -> pingora::Result<()> {
     let came_with = strip(request, owned, client.peer_is);
     match credential {
         ForwardCredential::Keep => {}
-        ForwardCredential::Strip => drop(request.remove_header(&header::AUTHORIZATION)),
+        ForwardCredential::Strip => {
+            request.remove_header(&header::AUTHORIZATION);
+        }
     }
     join_cookies(request)?;
+    match credential {
+        ForwardCredential::Keep => {}
+        ForwardCredential::Strip => strip_cookie(request, cookie)?,
+    }
     set_forwarded(request, client, came_with)?;
     set_trace(request, request_id)?;
     if let Some(principal) = permit.principal() {
@@ -214,6 +222,19 @@ fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
     }
     let whole = crumbs.join(b"; ".as_slice());
     request.insert_header("Cookie", whole.as_slice())
+}
+
+/// The session's secret stays here; what else is in the field goes on.
+fn strip_cookie(request: &mut RequestHeader, cookie: &CookieRules) -> pingora::Result<()> {
+    let Some(field) = request.headers.get(header::COOKIE) else { return Ok(()) };
+    match cookie.strip(field.as_bytes()) {
+        None => Ok(()),
+        Some(rest) if rest.is_empty() => {
+            request.remove_header(&header::COOKIE);
+            Ok(())
+        }
+        Some(rest) => request.insert_header("Cookie", rest.as_slice()),
+    }
 }
 
 fn set_trace(request: &mut RequestHeader, request_id: &RequestId) -> pingora::Result<()> {

@@ -11,12 +11,13 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::client::{Client, Scheme};
-use super::context::Context;
+use super::client::Client;
+use super::context::{AnsweredBy, Context};
 use super::published::Current;
 use super::trace::RequestId;
-use super::{forward, record, response, upstream};
+use super::{forward, own, record, response, upstream};
 use crate::gate::denial::Slug;
+use crate::gate::request::Scheme;
 
 /// How long a client may take to accept a piece of the answer.
 const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -70,7 +71,11 @@ impl ProxyHttp for Gatekeeper {
         to_origin_form(session.req_header_mut())?;
         let request = session.req_header();
         match context.admit(request).await {
-            Ok(()) => Ok(false),
+            Ok(AnsweredBy::Upstream) => Ok(false),
+            Ok(AnsweredBy::Us) => {
+                own::answer(session, context).await?;
+                Ok(true)
+            }
             Err(denial) => {
                 context.refuse(session, &denial).await?;
                 Ok(true)
@@ -124,6 +129,7 @@ impl ProxyHttp for Gatekeeper {
             context.credential,
             client,
             request_id,
+            &context.published.configuration.gate.sessions.rules.terms().cookie,
         )
     }
 
@@ -158,7 +164,9 @@ impl ProxyHttp for Gatekeeper {
             session.set_read_timeout(None);
         }
         context.status = Some(response.status.as_u16());
-        response::clean(response, switches)
+        response::clean(response, switches)?;
+        let cookie = &context.published.configuration.gate.sessions.rules.terms().cookie;
+        response::keep_session(response, cookie, context.session.is_some())
     }
 
     fn response_body_filter(

@@ -10,7 +10,9 @@ use pingora::upstreams::peer::HttpPeer;
 use super::upstream;
 use crate::config::{Configuration, LogFormat, SubjectInLog};
 use crate::feed::jwks::JwksFeed;
+use crate::feed::sessions::SessionFeed;
 use crate::gate::issuer::Issuer;
+use crate::login::Endpoints;
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::families::Families;
 use crate::telemetry::pseudonym::Pseudonyms;
@@ -27,6 +29,21 @@ pub struct Published {
     /// In the order of the configuration's upstreams.
     pub(super) peers: Vec<HttpPeer>,
     key_feeds: Vec<Arc<JwksFeed>>,
+    pub(super) sessions: Arc<SessionFeed>,
+    pub(super) endpoints: Arc<Endpoints>,
+}
+
+/// What requests need that outlives configurations.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// Counters.
+    pub families: Arc<Families>,
+    /// Where requests are told of.
+    pub log: AccessLog,
+    /// Who is logged in.
+    pub sessions: Arc<SessionFeed>,
+    /// What the gateway answers itself.
+    pub endpoints: Arc<Endpoints>,
 }
 
 /// How subjects appear in the access log.
@@ -41,10 +58,10 @@ impl Published {
     /// Resolves what requests need from `configuration`.
     pub fn new(
         configuration: Arc<Configuration>,
-        families: Arc<Families>,
-        log: &AccessLog,
+        services: &Services,
         key_feeds: Vec<Arc<JwksFeed>>,
     ) -> Self {
+        let Services { families, log, sessions, endpoints } = services.clone();
         let line = match configuration.access_log.format {
             LogFormat::Off => None,
             LogFormat::Json => Some(Line::Json),
@@ -69,6 +86,8 @@ impl Published {
             configuration,
             families,
             key_feeds,
+            sessions,
+            endpoints,
         }
     }
 

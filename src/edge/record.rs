@@ -74,7 +74,7 @@ pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context
 /// Records a request that was given up because its principal lapsed.
 pub(super) fn ended(context: &Context, lapse: Lapse) {
     // Without an answer, the status is what the request would have been refused with.
-    let status = context.status.unwrap_or(lapse.slug().status());
+    let status = context.status.unwrap_or(context.slug_of(lapse).status());
     let took = context.started.elapsed();
     context.published.families.streams_ended.with_label_values(&[lapse.as_str()]).inc();
     count(context, status, took);
@@ -140,7 +140,10 @@ fn tell(context: &Context, status: u16, took: Duration, exchange: &Exchange<'_>)
         outcome: context.denial.map_or(Outcome::Permitted, Slug::outcome).as_str(),
         slug: context.denial.map_or("", Slug::as_str),
         carrier: context.carrier.map_or("none", Carrier::as_str),
-        issuer: context.issuer.as_ref().map_or("", |issuer| &issuer.rules().name),
+        issuer: match &context.issuer {
+            Some(issuer) => &issuer.rules().name,
+            None => who.and_then(|who| who.session_issuer()).unwrap_or_default(),
+        },
         subject,
         token_id: who.and_then(|who| who.token_id()).unwrap_or_default(),
         upstream: context.peer,

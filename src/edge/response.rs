@@ -4,6 +4,8 @@ use http::{HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::{ErrorType, OrErr, Result};
 
+use crate::gate::session::CookieRules;
+
 /// Fields that are about one connection (RFC 9110 §7.6.1); Pingora writes `Connection` itself.
 const HOP_BY_HOP: [&str; 3] = ["keep-alive", "proxy-connection", "te"];
 
@@ -41,6 +43,32 @@ pub(super) fn clean(response: &mut ResponseHeader, switches: bool) -> Result<()>
         let length = HeaderValue::from_bytes(length.trim_ascii())
             .or_err(ErrorType::InvalidHTTPHeader, "an odd Content-Length")?;
         response.insert_header(header::CONTENT_LENGTH, length)?;
+    }
+    Ok(())
+}
+
+/// Keeps an upstream from setting or taking the session cookie, and others from keeping what was
+/// meant for a session alone: without a word about caching, a browser shows it again after a logout.
+///
+/// # Errors
+///
+/// If a field cannot be written, which fails the request.
+pub(super) fn keep_session(
+    response: &mut ResponseHeader,
+    cookie: &CookieRules,
+    is_for_session: bool,
+) -> Result<()> {
+    let is_ours = |field: &HeaderValue| cookie.is_set_by(field.as_bytes());
+    if response.headers.get_all(header::SET_COOKIE).iter().any(is_ours) {
+        let others = response.headers.get_all(header::SET_COOKIE).iter();
+        let others: Vec<_> = others.filter(|field| !is_ours(field)).cloned().collect();
+        response.remove_header(&header::SET_COOKIE);
+        for other in others {
+            response.append_header(header::SET_COOKIE, other)?;
+        }
+    }
+    if is_for_session && !response.headers.contains_key(header::CACHE_CONTROL) {
+        response.insert_header("Cache-Control", HeaderValue::from_static("no-store"))?;
     }
     Ok(())
 }

@@ -13,10 +13,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::fetch::{FetchError, Fetcher};
 use super::last_good::Shelf;
 use crate::clock;
 use crate::config::{KeyFeed, without_password};
+use crate::fetch::{FetchError, Fetcher};
 use crate::gate::keys::{JwksError, KeySet};
 use crate::gate::time::UnixTime;
 use crate::telemetry::families::Families;

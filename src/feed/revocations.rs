@@ -7,7 +7,6 @@
 //! Every read of the log, empty or not, is contact. Without contact the list grows old, and the
 //! gate answers for it; nothing that was applied is ever taken back.
 
-mod backoff;
 mod confirm;
 mod heartbeat;
 mod mend;
@@ -23,6 +22,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
+use super::backoff::Backoff;
 use crate::clock;
 use crate::config::{Configuration, WhenUnreachable};
 use crate::gate::revocation::ListWriter;
@@ -32,7 +32,6 @@ use crate::store::{
     StoreError, TAIL_RECORDS_MAX, Tail,
 };
 use crate::telemetry::families::{Families, is_nearly_full};
-use backoff::Backoff;
 pub use confirm::Confirmation;
 use pending::Pending;
 use recent::Recent;
@@ -346,12 +345,8 @@ impl RevocationFeed {
         let begun = Instant::now();
         let done = work.await;
         let is_up = done.as_ref().err().is_none_or(|error| !error.is_fault());
-        let result = if done.is_ok() { "ok" } else { "failed" };
         self.families.store_up.set(i64::from(is_up));
-        self.families
-            .store_operations
-            .with_label_values(&[operation, result])
-            .observe(begun.elapsed().as_secs_f64());
+        self.families.store_answered(operation, done.is_ok(), begun.elapsed());
         done
     }
 }

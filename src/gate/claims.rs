@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::session::SessionRecord;
 use super::time::UnixTime;
 
 /// Where roles are read from unless the issuer says otherwise (JSON pointer, RFC 6901).
@@ -17,6 +18,11 @@ pub struct ClaimError(pub &'static str);
 pub struct Subject(Box<str>);
 
 impl Subject {
+    /// The subject that a login established.
+    pub(super) fn of_session(subject: &str) -> Self {
+        Self(subject.into())
+    }
+
     /// The subject as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -73,17 +79,33 @@ impl Claims {
             token_id,
             scopes: scopes(all)?,
             roles: roles(all, roles_pointer)?,
-            asked: asked
-                .iter()
-                .filter_map(|path| Some((path.clone(), find(all, path)?.clone())))
-                .collect(),
+            asked: keep(all, asked),
         })
+    }
+
+    /// The claims of a session that ends at `ends`.
+    pub(super) fn of_session(record: &SessionRecord, ends: UnixTime, asked: &[Box<str>]) -> Self {
+        Self {
+            subject: Subject::of_session(&record.subject),
+            expires: ends,
+            not_before: None,
+            issued_at: Some(record.created),
+            token_id: None,
+            scopes: record.scopes.clone(),
+            roles: record.roles.clone(),
+            asked: keep(&record.claims, asked),
+        }
     }
 
     /// The claim at a path that was asked for.
     pub fn asked(&self, path: &str) -> Option<&Value> {
         self.asked.iter().find(|(asked, _)| **asked == *path).map(|(_, value)| value)
     }
+}
+
+/// The claims at the paths in `asked`.
+fn keep(all: &Map<String, Value>, asked: &[Box<str>]) -> Vec<(Box<str>, Value)> {
+    asked.iter().filter_map(|path| Some((path.clone(), find(all, path)?.clone()))).collect()
 }
 
 /// Whether `aud` names one of `accepted` (RFC 7519 §4.1.3: a string or an array of strings).

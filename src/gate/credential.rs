@@ -3,11 +3,15 @@
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
+use super::session::SessionSecret;
+
 /// Where a credential travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Carrier {
     /// `Authorization: Bearer …` (RFC 6750 §2.1).
     Bearer,
+    /// The session cookie.
+    Session,
 }
 
 impl Carrier {
@@ -15,21 +19,24 @@ impl Carrier {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bearer => "bearer",
+            Self::Session => "session",
         }
     }
 }
 
 /// What a client presents, unverified.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
     /// A token in the `Authorization` header.
     Bearer(&'a str),
+    /// The secret of a session.
+    Session(SessionSecret),
 }
 
 impl std::fmt::Debug for Credential<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bearer(_) => f.write_str("Bearer([redacted])"),
+            Self::Session(_) => f.write_str("Session([redacted])"),
         }
     }
 }
@@ -53,7 +60,7 @@ pub enum Malformed {
 /// # Errors
 ///
 /// [`Malformed`] if there is an `Authorization` header that does not carry exactly one token.
-pub fn find_bearer(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Malformed> {
+pub fn find_bearer(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -69,7 +76,7 @@ pub fn find_bearer(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Malfor
     // Every byte is looked at, with no branch: tokens are long, and nearly all are good.
     let is_good = token.iter().fold(true, |good, byte| good & TOKEN68[usize::from(*byte)]);
     match std::str::from_utf8(token) {
-        Ok(token) if is_good && !token.is_empty() => Ok(Some(Credential::Bearer(token))),
+        Ok(token) if is_good && !token.is_empty() => Ok(Some(token)),
         Ok(_) | Err(_) => Err(Malformed::Token),
     }
 }
@@ -108,7 +115,7 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).expect("a header value"));
         }
-        find_bearer(&headers).map(|found| found.map(|Credential::Bearer(token)| token.to_owned()))
+        find_bearer(&headers).map(|found| found.map(str::to_owned))
     }
 
     #[test]

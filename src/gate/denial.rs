@@ -36,16 +36,32 @@ pub enum Slug {
     TokenCritical,
     /// The token, or whom or what it stands for, was cut off.
     TokenRevoked,
+    /// There is no such session: it ended some time ago, or never was.
+    SessionUnknown,
+    /// The session has rested, or lived, for too long.
+    SessionExpired,
+    /// The session, or whom it stands for, was cut off, by a logout for example.
+    SessionRevoked,
+    /// The name and the password do not go together.
+    LoginFailed,
     /// A required scope was not granted.
     ScopeMissing,
     /// None of the accepted roles is held.
     RoleMissing,
     /// A claim does not have one of the accepted values.
     ClaimMismatch,
+    /// The request carries the session cookie, and another site may have caused it.
+    Csrf,
+    /// Too much was tried in too short a time.
+    RateLimited,
+    /// A client has presented too many sessions that there are not.
+    VerificationBudget,
     /// The issuer's keys could not be obtained, or are too old to be believed.
     KeysUnavailable,
     /// The revocation list is too old to say who was cut off.
     RevocationStale,
+    /// The store, or an identity service, cannot be asked.
+    StoreUnavailable,
     /// No route matches.
     RouteUnknown,
     /// A route matches the path, but not the method.
@@ -58,6 +74,8 @@ pub enum Slug {
     RequestTimeout,
     /// Not exactly one valid `Host` (RFC 9112 §3.2).
     HostMissing,
+    /// The body of a request to the gateway itself cannot be read, or lacks something.
+    RequestBody,
     /// The body is larger than the route allows.
     BodyTooLarge,
     /// The header is larger, or has more fields, than the gateway allows.
@@ -120,7 +138,7 @@ const INSUFFICIENT_SCOPE: Challenge = Challenge::Error("insufficient_scope");
 
 impl Slug {
     /// Every slug, in the order of the table.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 39] = [
         Self::CredentialAbsent,
         Self::CredentialMalformed,
         Self::TokenAlgorithm,
@@ -135,17 +153,26 @@ impl Slug {
         Self::TokenClaims,
         Self::TokenCritical,
         Self::TokenRevoked,
+        Self::SessionUnknown,
+        Self::SessionExpired,
+        Self::SessionRevoked,
+        Self::LoginFailed,
         Self::ScopeMissing,
         Self::RoleMissing,
         Self::ClaimMismatch,
+        Self::Csrf,
+        Self::RateLimited,
+        Self::VerificationBudget,
         Self::KeysUnavailable,
         Self::RevocationStale,
+        Self::StoreUnavailable,
         Self::RouteUnknown,
         Self::MethodNotAllowed,
         Self::RequestTarget,
         Self::RequestFraming,
         Self::RequestTimeout,
         Self::HostMissing,
+        Self::RequestBody,
         Self::BodyTooLarge,
         Self::HeadersTooLarge,
         Self::UpstreamUnavailable,
@@ -196,6 +223,18 @@ impl Slug {
             Self::TokenRevoked => {
                 row("token_revoked", 401, INVALID_TOKEN, "The token has been revoked")
             }
+            Self::SessionUnknown => {
+                row("session_unknown", 401, Challenge::Realm, "There is no such session")
+            }
+            Self::SessionExpired => {
+                row("session_expired", 401, Challenge::Realm, "The session has expired")
+            }
+            Self::SessionRevoked => {
+                row("session_revoked", 401, INVALID_TOKEN, "The session has been ended")
+            }
+            Self::LoginFailed => {
+                row("login_failed", 401, Challenge::Realm, "The name or the password is wrong")
+            }
             Self::ScopeMissing => {
                 row("scope_missing", 403, INSUFFICIENT_SCOPE, "A required scope is missing")
             }
@@ -203,11 +242,19 @@ impl Slug {
             Self::ClaimMismatch => {
                 row("claim_mismatch", 403, None, "A claim does not have an accepted value")
             }
+            Self::Csrf => row("csrf", 403, None, "The request may come from another site"),
+            Self::RateLimited => row("rate_limited", 429, None, "Too many attempts"),
+            Self::VerificationBudget => {
+                row("verification_budget", 429, None, "Too many credentials that are none")
+            }
             Self::KeysUnavailable => {
                 row("keys_unavailable", 503, None, "The issuer's keys are not available")
             }
             Self::RevocationStale => {
                 row("revocation_stale", 503, None, "Whether the token is revoked is not known")
+            }
+            Self::StoreUnavailable => {
+                row("store_unavailable", 503, None, "What has to be asked does not answer")
             }
             Self::RouteUnknown => row("route_unknown", 404, None, "There is nothing here"),
             Self::MethodNotAllowed => {
@@ -225,6 +272,7 @@ impl Slug {
             Self::HostMissing => {
                 row("host_missing", 400, None, "The request does not name one valid host")
             }
+            Self::RequestBody => row("request_body", 400, None, "The body cannot be read"),
             Self::BodyTooLarge => row("body_too_large", 413, None, "The body is too large"),
             Self::HeadersTooLarge => row("headers_too_large", 431, None, "The header is too large"),
             Self::UpstreamUnavailable => {
@@ -250,6 +298,17 @@ impl Slug {
     /// One sentence for people (`title` of RFC 9457 §3.1.3).
     pub const fn title(self) -> &'static str {
         self.row().title
+    }
+
+    /// Whether it says no more than that nobody is logged in.
+    pub const fn is_want_of_login(self) -> bool {
+        matches!(
+            self,
+            Self::CredentialAbsent
+                | Self::SessionUnknown
+                | Self::SessionExpired
+                | Self::SessionRevoked
+        )
     }
 
     /// The challenge that goes with it.

@@ -54,9 +54,16 @@ impl IdentityTemplate {
         OwnedNames::new(fixed.into_iter().chain(claims.iter().map(|(_, name)| name)))
     }
 
-    /// Builds the header values for an identity, once.
-    pub fn render(&self, iss: &str, claims: &Claims, all: &Map<String, Value>) -> Identity {
-        let mut headers = Vec::with_capacity(4 + self.claims.len());
+    /// Builds the header values for an identity, once. `session` is the id of the session, if it
+    /// is one's.
+    pub fn render(
+        &self,
+        iss: &str,
+        claims: &Claims,
+        all: &Map<String, Value>,
+        session: Option<&str>,
+    ) -> Identity {
+        let mut headers = Vec::with_capacity(5 + self.claims.len());
         let mut put = |name: &OwnedName, text: String| {
             // `encode` leaves visible ASCII and separators only, so the value is always valid.
             if let Ok(value) = HeaderValue::try_from(text) {
@@ -70,6 +77,9 @@ impl IdentityTemplate {
         }
         if !claims.roles.is_empty() {
             put(&self.roles, join(&claims.roles, ','));
+        }
+        if let Some(session) = session {
+            put(&self.session, encode(session, Within::Value));
         }
         for (path, name) in &self.claims {
             if let Some(text) = claims::find(all, path).and_then(text_of) {

@@ -35,6 +35,15 @@ pub struct IssuerRules {
     pub identity: Arc<IdentityTemplate>,
 }
 
+impl IssuerRules {
+    /// How long after a moment something can still be accepted that was issued until then, in
+    /// seconds: a token may claim to be issued `clock_skew` ahead, and is accepted that long after
+    /// its end.
+    pub fn reach_s(&self) -> i64 {
+        self.lifetime_max_s.saturating_add(2 * self.clock_skew_s)
+    }
+}
+
 /// What a token without `typ` gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untyped {

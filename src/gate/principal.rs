@@ -9,25 +9,36 @@ use std::sync::atomic::AtomicU64;
 use serde_json::{Map, Value};
 
 use super::claims::{Claims, Subject};
+use super::credential::Carrier;
 use super::denial::Slug;
 use super::forward::Identity;
 use super::issuer::{Issuer, IssuerId};
-use super::revocation::{Marks, NO_GENERATION, Revocation, RevocationList};
+use super::revocation::{Marks, NO_GENERATION, Revocable, Revocation, RevocationList};
+use super::session::{SessionId, SessionRecord, SessionTerms};
 use super::time::{Moment, UnixTime};
+
+/// How far the clocks of gateways may be apart, in seconds.
+pub(super) const GATEWAYS_APART_S: i64 = 300;
 
 /// A credential whose signature, type, issuer, audience and lifetime hold. Built by the verifier
 /// only; says nothing about now.
 #[derive(Debug)]
 pub struct Authentic {
-    issuer: IssuerId,
-    key_generation: u64,
-    clock_skew_s: i64,
-    verified_at: UnixTime,
+    source: Source,
     claims: Claims,
     identity: Identity,
     marks: Marks,
     /// The generation of the revocation list at which it was last found clear.
     clear_at: AtomicU64,
+}
+
+/// What vouches for an [`Authentic`].
+#[derive(Debug)]
+enum Source {
+    /// A signature.
+    Token { issuer: IssuerId, key_generation: u64, clock_skew_s: i64, verified_at: UnixTime },
+    /// The store, with what stands for an issuer.
+    Session { issuer: Box<str> },
 }
 
 impl Authentic {
@@ -41,30 +52,106 @@ impl Authentic {
     ) -> Self {
         let rules = issuer.rules();
         Self {
-            issuer: issuer.id(),
-            key_generation,
-            clock_skew_s: rules.clock_skew_s,
-            verified_at,
-            identity: rules.identity.render(&rules.issuer, &claims, all),
+            source: Source::Token {
+                issuer: issuer.id(),
+                key_generation,
+                clock_skew_s: rules.clock_skew_s,
+                verified_at,
+            },
+            identity: rules.identity.render(&rules.issuer, &claims, all, None),
             claims,
             marks,
             clear_at: AtomicU64::new(NO_GENERATION),
         }
     }
 
-    /// Who issued it.
-    pub fn issuer(&self) -> IssuerId {
-        self.issuer
+    /// What a login established, in a session that ends at `ends`.
+    pub(super) fn of_session(
+        id: SessionId,
+        record: &SessionRecord,
+        ends: UnixTime,
+        terms: &SessionTerms,
+    ) -> Self {
+        let id = id.to_string();
+        let claims = Claims::of_session(record, ends, &terms.asked_claims);
+        let marks = Marks::of(Revocable {
+            issuer: &record.issuer,
+            subject: &record.subject,
+            token_id: None,
+            session_id: Some(&id),
+            client_id: None,
+            key_id: None,
+        });
+        Self {
+            source: Source::Session { issuer: record.issuer.clone() },
+            identity: terms.identity.render(&record.issuer, &claims, &record.claims, Some(&id)),
+            claims,
+            marks,
+            clear_at: AtomicU64::new(NO_GENERATION),
+        }
     }
 
-    /// The generation of the issuer's keys that verified it.
-    pub(super) fn key_generation(&self) -> u64 {
-        self.key_generation
+    /// The headers that tell the upstream who it is.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
-    /// From when on it cannot be admitted: `exp` plus the clock skew.
+    /// What carried it.
+    pub fn carrier(&self) -> Carrier {
+        match self.source {
+            Source::Token { .. } => Carrier::Bearer,
+            Source::Session { .. } => Carrier::Session,
+        }
+    }
+
+    /// What vouches for a session's subject; for a token it is its issuer.
+    pub fn session_issuer(&self) -> Option<&str> {
+        match &self.source {
+            Source::Token { .. } => None,
+            Source::Session { issuer } => Some(issuer),
+        }
+    }
+
+    /// Whether this issuer issued it, and these keys of it verified it.
+    pub(super) fn is_by(&self, by: IssuerId, generation: u64) -> bool {
+        match self.source {
+            Source::Token { issuer, key_generation, .. } => {
+                issuer == by && key_generation == generation
+            }
+            Source::Session { .. } => false,
+        }
+    }
+
+    /// The issuer of a token.
+    pub(super) fn issuer(&self) -> Option<IssuerId> {
+        match self.source {
+            Source::Token { issuer, .. } => Some(issuer),
+            Source::Session { .. } => None,
+        }
+    }
+
+    /// How far the issuer's clock may be from ours, in seconds.
+    fn clock_skew_s(&self) -> i64 {
+        match self.source {
+            Source::Token { clock_skew_s, .. } => clock_skew_s,
+            Source::Session { .. } => 0,
+        }
+    }
+
+    /// From when on it cannot be admitted: a token's `exp` plus the clock skew, a session's end.
     pub fn end(&self) -> UnixTime {
-        self.claims.expires.plus(self.clock_skew_s)
+        match self.source {
+            Source::Token { clock_skew_s, .. } => self.claims.expires.plus(clock_skew_s),
+            Source::Session { .. } => self.claims.expires,
+        }
+    }
+
+    /// Whether it would be cut off, were it presented now, by a list of any age.
+    pub fn is_revoked(&self, list: &RevocationList, now: Moment) -> bool {
+        match self.revocation(list, u64::MAX, now) {
+            Revocation::Revoked => true,
+            Revocation::Clear | Revocation::Unknown => false,
+        }
     }
 
     /// Who it is about.
@@ -86,7 +173,11 @@ impl Authentic {
 
     /// Seconds from its verification to the last moment at which it can be admitted.
     pub(super) fn seconds_left_when_verified(&self) -> u64 {
-        u64::try_from(self.end().since(self.verified_at)).unwrap_or(0)
+        let since = match self.source {
+            Source::Token { verified_at, .. } => verified_at,
+            Source::Session { .. } => self.end(),
+        };
+        u64::try_from(self.end().since(since)).unwrap_or(0)
     }
 
     /// Roughly what it occupies, in bytes.
@@ -96,8 +187,20 @@ impl Authentic {
         size_of::<Self>()
             + texts
             + self.identity.weight()
-            + 64 * self.claims.asked.len()
+            + self.claims.asked.iter().map(|(_, value)| 64 + weight_of(value)).sum::<usize>()
             + self.marks.weight()
+    }
+}
+
+/// Roughly what a value occupies beside itself, in bytes.
+fn weight_of(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| 32 + weight_of(item)).sum(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| 96 + name.len() + weight_of(value)).sum()
+        }
     }
 }
 
@@ -119,11 +222,13 @@ impl Lapse {
         }
     }
 
-    /// What a request would now be refused with.
-    pub const fn slug(self) -> Slug {
-        match self {
-            Self::Expired => Slug::TokenExpired,
-            Self::Revoked => Slug::TokenRevoked,
+    /// What a request with such a credential would now be refused with.
+    pub const fn slug(self, carrier: Carrier) -> Slug {
+        match (self, carrier) {
+            (Self::Expired, Carrier::Bearer) => Slug::TokenExpired,
+            (Self::Expired, Carrier::Session) => Slug::SessionExpired,
+            (Self::Revoked, Carrier::Bearer) => Slug::TokenRevoked,
+            (Self::Revoked, Carrier::Session) => Slug::SessionRevoked,
         }
     }
 }
@@ -141,26 +246,30 @@ impl Principal {
     /// [`Slug::TokenExpired`] from `exp` plus the clock skew on (RFC 7519 §4.1.4),
     /// [`Slug::TokenNotYetValid`] while `nbf` or `iat` lie further ahead than the skew,
     /// [`Slug::TokenRevoked`] if it is cut off, and [`Slug::RevocationStale`] if the list is too
-    /// old to say.
+    /// old to say. For sessions [`Slug::SessionExpired`] and [`Slug::SessionRevoked`].
     pub fn admit(
         authentic: Arc<Authentic>,
         list: &RevocationList,
         list_age_max_ms: u64,
         now: Moment,
     ) -> Result<Self, Slug> {
-        let skew_s = authentic.clock_skew_s;
+        let skew_s = authentic.clock_skew_s();
         let claims = &authentic.claims;
+        let carrier = authentic.carrier();
         if now.wall >= authentic.end() {
-            return Err(Slug::TokenExpired);
+            return Err(Lapse::Expired.slug(carrier));
         }
         let latest = now.wall.plus(skew_s);
-        let ahead = |date: Option<UnixTime>| date.is_some_and(|date| date > latest);
+        // What was issued ahead of our time by ourselves is news of our clock, not of the session.
+        let ahead = |date: Option<UnixTime>| {
+            carrier == Carrier::Bearer && date.is_some_and(|date| date > latest)
+        };
         if ahead(claims.not_before) || ahead(claims.issued_at) {
             return Err(Slug::TokenNotYetValid);
         }
         match authentic.revocation(list, list_age_max_ms, now) {
             Revocation::Clear => Ok(Self(authentic)),
-            Revocation::Revoked => Err(Slug::TokenRevoked),
+            Revocation::Revoked => Err(Lapse::Revoked.slug(carrier)),
             Revocation::Unknown => Err(Slug::RevocationStale),
         }
     }
@@ -175,6 +284,11 @@ impl Principal {
             Revocation::Revoked => Some(Lapse::Revoked),
             Revocation::Clear | Revocation::Unknown => None,
         }
+    }
+
+    /// What its credential came in.
+    pub fn carrier(&self) -> Carrier {
+        self.0.carrier()
     }
 
     /// Who it is.
@@ -199,6 +313,6 @@ impl Principal {
 
     /// The headers that tell the upstream who it is.
     pub fn identity(&self) -> &Identity {
-        &self.0.identity
+        self.0.identity()
     }
 }

@@ -1,10 +1,35 @@
 //! A request as the gate sees it: borrowed, and nothing more than a decision needs.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method};
+
+use super::session::Session;
+
+/// How a request came to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// In clear.
+    Http,
+    /// Over TLS, ours or a trusted proxy's.
+    Https,
+}
+
+impl Scheme {
+    /// The scheme of its URL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
 
 /// A borrowed request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
+    /// How it came.
+    pub scheme: Scheme,
     /// The method.
     pub method: &'a Method,
     /// The host, as sent: `Host`, or `:authority`.
@@ -13,6 +38,8 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// The header fields.
     pub headers: &'a HeaderMap,
+    /// The session that its cookie names, if that had to be read from the store.
+    pub session: Option<&'a Arc<Session>>,
 }
 
 /// The host of an authority: without port, in lower case. `None` if it is not a plain host

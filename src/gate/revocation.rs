@@ -9,7 +9,6 @@ mod marks;
 
 use std::fmt;
 
-use super::issuer::IssuerRules;
 use super::time::UnixTime;
 
 pub(super) use list::NO_GENERATION;
@@ -161,27 +160,22 @@ impl Entry {
     ///
     /// `before` is the cut-off of scopes that have one: by default `now`, and for a key none at
     /// all, since whoever stole it can go on signing. Tokens and sessions have none, whatever is
-    /// asked for. `token_dies` is when the token that is meant expires, if that is known. `rules`
-    /// are those of the issuers that the scope can hit: the entry lives as long as anything that
-    /// they could have issued until the cut-off.
-    pub fn compile<'r>(
+    /// asked for. `dies` is when the token or session that is meant ends, if that is known.
+    /// `reaches_s` says how long after the cut-off anything can still be accepted that those whom
+    /// the scope can hit issued until then, in seconds: the entry lives as long.
+    pub fn compile(
         scope: Scope,
         before: Option<UnixTime>,
-        token_dies: Option<UnixTime>,
-        rules: impl IntoIterator<Item = &'r IssuerRules>,
+        dies: Option<UnixTime>,
+        reaches_s: impl IntoIterator<Item = i64>,
         now: UnixTime,
     ) -> Self {
-        let reach = |from: UnixTime| {
-            let longest = rules.into_iter().map(|rules| {
-                // A token may claim to be issued `clock_skew` ahead, and is accepted that long
-                // after its end.
-                rules.lifetime_max_s.saturating_add(2 * rules.clock_skew_s)
-            });
-            from.plus(longest.max().unwrap_or(0))
-        };
+        let reach = |from: UnixTime| from.plus(reaches_s.into_iter().max().unwrap_or(0));
         let (cut_off, expires) = match (scope.kind(), before) {
-            (ScopeKind::Token, _) => (UnixTime::NEVER, token_dies.unwrap_or_else(|| reach(now))),
-            (ScopeKind::Session, _) => (UnixTime::NEVER, reach(now.plus(SESSION_S))),
+            (ScopeKind::Token, _) => (UnixTime::NEVER, dies.unwrap_or_else(|| reach(now))),
+            (ScopeKind::Session, _) => {
+                (UnixTime::NEVER, dies.unwrap_or_else(|| reach(now.plus(SESSION_S))))
+            }
             (ScopeKind::Key, None) => (UnixTime::NEVER, UnixTime::NEVER),
             (
                 ScopeKind::Subject

@@ -123,8 +123,8 @@ impl Verifier {
         now: UnixTime,
     ) -> Verification {
         if let Some(authentic) = self.cache.get(text)
-            && let Some(issuer) = issuers.with_id(authentic.issuer())
-            && issuer.keys().generation() == authentic.key_generation()
+            && let Some(issuer) = authentic.issuer().and_then(|id| issuers.with_id(id))
+            && authentic.is_by(issuer.id(), issuer.keys().generation())
         {
             self.counters.hits.fetch_add(1, Ordering::Relaxed);
             let result = accept(issuer, permitted, now).map(|()| authentic);

@@ -1,9 +1,12 @@
 //! The store in a file beside the gateway, for one gateway: durable before it is acknowledged, and
 //! the log delivered in process.
 
+mod attempts;
 mod file;
 mod log;
 mod roster;
+mod sessions;
+mod tables;
 mod writer;
 
 use std::path::Path;
@@ -11,23 +14,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot, watch};
+use redb::ReadTransaction;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 
+use super::attempts::{Account, Attempt, AttemptLedger};
+use super::digest::SubjectDigest;
 use super::record::Record;
+use super::session::{SessionStore, Told};
 use super::{
     AppendBounds, AppendError, Fleet, GatewayState, KnownGateway, Listing, Position, RevocationLog,
     Roster, StoreError, Tail,
 };
 use crate::clock;
+use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
 use file::{Fault, File};
 use log::ReadLog;
 use roster::Members;
-use writer::{Append, Order, Prune, Writer};
+use sessions::{Pruned, ReadSessions};
+use tables::Tables;
+use writer::Writer;
 
 /// How many pieces of a snapshot may wait to be taken.
 const PIECES_WAITING_MAX: usize = 2;
+
+/// How often those who listen for changes are told that there were none.
+const CONTACT_EVERY: Duration = Duration::from_millis(500);
 
 /// The store in a file. The file is locked, and closed when this is dropped; dropping waits for
 /// the write in progress.
@@ -58,21 +71,35 @@ impl Embedded {
     /// Reads in one transaction, away from the runtime's threads: a disk may take its time.
     async fn read<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&ReadLog) -> Result<T, Fault> + Send + 'static,
+        job: impl FnOnce(&ReadTransaction) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let file = self.file.clone();
         let reading = tokio::task::spawn_blocking(move || file.read(job));
         reading.await.unwrap_or_else(|error| Err(self.broken_off(&error)))
     }
 
-    /// Has the writer do something.
-    async fn order<T>(
+    async fn read_log<T: Send + 'static>(
         &self,
-        order: impl FnOnce(oneshot::Sender<T>) -> Order,
+        job: impl FnOnce(&ReadLog) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        self.writer.take(order(answer)).await.map_err(|_| self.stopped())?;
-        answered.await.map_err(|_| self.stopped())
+        self.read(|transaction| job(&ReadLog::open(transaction)?)).await
+    }
+
+    async fn read_sessions<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&ReadSessions) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.read(|transaction| job(&ReadSessions::open(transaction)?)).await
+    }
+
+    /// Has the writer do something; it is on disk when this returns.
+    async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (order, answered) = writer::order(job);
+        self.writer.take(order).await.map_err(|_| self.stopped())?;
+        answered.await.unwrap_or_else(|_| Err(self.stopped()))
     }
 
     fn stopped(&self) -> StoreError {
@@ -97,7 +124,9 @@ impl Drop for Embedded {
 impl RevocationLog for Embedded {
     async fn append(&self, record: &Record, bounds: AppendBounds) -> Result<Position, AppendError> {
         let (json, mark, expires) = (record.encode(), record.mark, record.entry.expires);
-        self.order(|answer| Order::Append(Append { json, mark, expires, bounds, answer })).await?
+        let appending = self.write(move |tables| tables.log.append(&json, expires, bounds));
+        let sequence = appending.await?.ok_or(AppendError::Full)?;
+        Ok(Position { sequence, mark: Some(mark) })
     }
 
     async fn snapshot(
@@ -107,7 +136,10 @@ impl RevocationLog for Embedded {
         let (pieces, mut arrived) = mpsc::channel(PIECES_WAITING_MAX);
         let file = self.file.clone();
         let reading = tokio::task::spawn_blocking(move || {
-            file.read(|log| log.snapshot(|piece| pieces.blocking_send(piece).is_ok()))
+            file.read(|transaction| {
+                let log = ReadLog::open(transaction)?;
+                log.snapshot(|piece| pieces.blocking_send(piece).is_ok())
+            })
         });
         while let Some(piece) = arrived.recv().await {
             take(piece);
@@ -119,26 +151,30 @@ impl RevocationLog for Embedded {
         let mut bell = self.bell.clone();
         // Before reading: what is appended from here on is either read or heard.
         bell.borrow_and_update();
-        if let Some(tail) = self.read(move |log| log.after(position)).await? {
+        if let Some(tail) = self.read_log(move |log| log.after(position)).await? {
             return Ok(tail);
         }
         let nothing = Tail::Records(Vec::new(), position);
         match tokio::time::timeout(patience, bell.changed()).await {
-            Ok(Ok(())) => Ok(self.read(move |log| log.after(position)).await?.unwrap_or(nothing)),
+            Ok(Ok(())) => {
+                Ok(self.read_log(move |log| log.after(position)).await?.unwrap_or(nothing))
+            }
             Ok(Err(_)) => Err(self.stopped()),
             Err(_) => Ok(nothing),
         }
     }
 
     async fn list(&self, offset: u64, limit: u64, now: UnixTime) -> Result<Listing, StoreError> {
-        self.read(move |log| log.list(offset, limit, now)).await
+        self.read_log(move |log| log.list(offset, limit, now)).await
     }
 
     async fn prune(&self, now: UnixTime) -> Result<u64, StoreError> {
         let mut pruned = 0;
         // Piece by piece, so that appends are not kept waiting.
         loop {
-            let piece = self.order(|answer| Order::Prune(Prune { now, answer })).await??;
+            let pruning =
+                move |tables: &mut Tables<'_>| tables.log.prune(now, log::PRUNED_AT_ONCE_MAX);
+            let piece = self.write(pruning).await?;
             pruned += piece;
             if piece < log::PRUNED_AT_ONCE_MAX {
                 return Ok(pruned);
@@ -165,9 +201,90 @@ impl Fleet for Embedded {
     }
 
     async fn roster(&self) -> Result<Roster, StoreError> {
-        let (head, records) = self.read(|log| Ok((log.head()?, log.kept()?))).await?;
+        let (head, records) = self.read_log(|log| Ok((log.head()?, log.kept()?))).await?;
         // The only gateway there is does not ask about itself once it has left.
         let gateways = self.members.list(clock::steady());
         Ok(Roster { head, records, gateways, left: Vec::new() })
+    }
+}
+
+#[async_trait]
+impl SessionStore for Embedded {
+    async fn create(
+        &self,
+        id: SessionId,
+        session: &StoredSession,
+        _: UnixTime,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let session = session.clone();
+        self.write(move |tables| tables.sessions.create(id, &session)).await
+    }
+
+    async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError> {
+        self.read_sessions(move |sessions| sessions.find(id)).await
+    }
+
+    async fn touch(&self, seen: &[(SessionId, UnixTime)]) -> Result<(), StoreError> {
+        let seen = seen.to_vec();
+        self.write(move |tables| tables.sessions.touch(&seen)).await
+    }
+
+    async fn delete(&self, id: SessionId) -> Result<bool, StoreError> {
+        self.write(move |tables| tables.sessions.delete(id)).await
+    }
+
+    async fn of_subject(
+        &self,
+        issuer: &str,
+        subject: &str,
+        now: UnixTime,
+    ) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
+        let subject = SubjectDigest::of(issuer, subject);
+        self.read_sessions(move |sessions| sessions.of_subject(&subject, now)).await
+    }
+
+    async fn prune(&self, now: UnixTime) -> Result<u64, StoreError> {
+        let mut pruned = 0;
+        // Piece by piece, so that logins are not kept waiting.
+        loop {
+            let looking = move |tables: &mut Tables<'_>| {
+                tables.sessions.prune(now, sessions::LOOKED_AT_ONCE_MAX)
+            };
+            let Pruned { looked_at, dropped } = self.write(looking).await?;
+            pruned += dropped;
+            if looked_at < sessions::LOOKED_AT_ONCE_MAX {
+                break;
+            }
+        }
+        loop {
+            let forgetting = move |tables: &mut Tables<'_>| {
+                tables.attempts.prune(now, attempts::FORGOTTEN_AT_ONCE_MAX)
+            };
+            if self.write(forgetting).await? < attempts::FORGOTTEN_AT_ONCE_MAX {
+                return Ok(pruned);
+            }
+        }
+    }
+
+    async fn listen(&self, hear: &mut (dyn FnMut(Told) + Send)) -> StoreError {
+        // The file is locked: all changes come through this process, which knows of them.
+        hear(Told::Begun);
+        loop {
+            hear(Told::Contact(0));
+            tokio::time::sleep(CONTACT_EVERY).await;
+        }
+    }
+}
+
+#[async_trait]
+impl AttemptLedger for Embedded {
+    async fn attempt(&self, accounts: &[Account], now: UnixTime) -> Result<Attempt, StoreError> {
+        let accounts = accounts.to_vec();
+        self.write(move |tables| tables.attempts.attempt(&accounts, now)).await
+    }
+
+    async fn absolve(&self, forgotten: &[Account], returned: &[Account]) -> Result<(), StoreError> {
+        let (forgotten, returned) = (forgotten.to_vec(), returned.to_vec());
+        self.write(move |tables| tables.attempts.absolve(&forgotten, &returned)).await
     }
 }

@@ -35,8 +35,19 @@ pub enum Read {
 /// Something that says it is a revocation and cannot be read as one. Whoever it cuts off is not
 /// known, so nothing after it can be decided.
 #[derive(Debug, thiserror::Error)]
-#[error("a record of the revocation log cannot be read: {0}")]
+#[error("{0}")]
 pub struct Unreadable(String);
+
+impl Unreadable {
+    fn record(why: &str) -> Self {
+        Self(format!("a record of the revocation log cannot be read: {why}"))
+    }
+
+    /// A session that cannot be read.
+    pub(super) fn session(why: &str) -> Self {
+        Self(format!("a session cannot be read: {why}"))
+    }
+}
 
 /// The form in which records are written. New fields may come; what they mean may not change.
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,17 +115,19 @@ impl Record {
     ///
     /// [`Unreadable`].
     pub fn decode(bytes: &[u8]) -> Result<Read, Unreadable> {
-        let written: Written<'_> =
-            serde_json::from_slice(bytes).map_err(|error| Unreadable(error.to_string()))?;
+        let written: Written<'_> = serde_json::from_slice(bytes)
+            .map_err(|error| Unreadable::record(&error.to_string()))?;
         if written.kind != REVOCATION {
             return Ok(Read::Other);
         }
         let Written { kind: _, scope, issuer, id, cut_off, expires, written_us, .. } = written;
-        let lacks = |what: &str| Unreadable(format!("a revocation by {scope} lacks its {what}"));
+        let lacks =
+            |what: &str| Unreadable::record(&format!("a revocation by {scope} lacks its {what}"));
         let issuer: Option<Box<str>> = issuer.map(|text| text.into_owned().into());
         let id: Option<Box<str>> = id.map(|text| text.into_owned().into());
         let kind = ScopeKind::ALL.into_iter().find(|kind| kind.as_str() == scope);
-        let kind = kind.ok_or_else(|| Unreadable(format!("the scope `{scope}` is not known")))?;
+        let kind =
+            kind.ok_or_else(|| Unreadable::record(&format!("the scope `{scope}` is not known")))?;
         let scope = match kind {
             ScopeKind::Token => Scope::Token {
                 issuer: issuer.ok_or_else(|| lacks("issuer"))?,

@@ -1,20 +1,34 @@
 //! The store in Redis 6.2 or later, or Valkey, for any number of gateways.
 //!
-//! | key                             | type       | holds                                         |
-//! |---------------------------------|------------|-----------------------------------------------|
-//! | `<prefix>:{revocations}:log`      | stream     | the log; entry `<sequence>-0`, field `record` |
-//! | `<prefix>:{revocations}:live`     | sorted set | the snapshot: records, scored by their expiry |
-//! | `<prefix>:{revocations}:gateways` | hash       | the fleet: instance → what it told, and when  |
+//! | key, after `<prefix>:{revocations}:` | type       | holds                                         |
+//! |--------------------------------------|------------|-----------------------------------------------|
+//! | `log`                                | stream     | the log; entry `<sequence>-0`, field `record` |
+//! | `live`                               | sorted set | the snapshot: records, scored by their expiry |
+//! | `gateways`                           | hash       | the fleet: instance → what it told, and when  |
+//! | `session:<id>`                       | string     | a session's record; written once              |
+//! | `sessions`                           | sorted set | ids, scored by when they were last used       |
+//! | `due`                                | sorted set | `<id><subject>`, by when to look for its end  |
+//! | `subject:<subject>`                  | sorted set | the ids of a subject, scored by their login   |
+//! | `attempts:<account>`                 | hash       | how many attempts, and when the last was      |
 //!
-//! The keys share a hash tag, so that one script may touch them all in a cluster, too. An ACL user
-//! needs `+@read +@write +@connection +@scripting +time` on them; in a cluster also `+cluster|info
-//! +cluster|keyslot +cluster|slots`; at the sentinels `+sentinel|get-master-addr-by-name`.
+//! Times in scores are seconds since 1970. `<subject>` is a digest of issuer and subject. A session
+//! is what its record says and nothing else: without one the id may stand in any of the sets, and
+//! means nothing. What is below `session:` is what gateways are told of when it changes; whoever
+//! only uses a session changes nothing there.
+//!
+//! The keys share a hash tag, so that one script may touch them all in a cluster, too; scripts name
+//! the keys that they know of beforehand, and make the others of these names. An ACL user
+//! needs `+@read +@write +@connection +@scripting +time` on them, where `+@connection` gives
+//! `+client|tracking`; in a cluster also `+cluster|info +cluster|keyslot +cluster|slots`; at the
+//! sentinels `+sentinel|get-master-addr-by-name`.
 
+mod attempts;
 mod cluster;
 mod dial;
 mod fault;
 mod fleet;
 mod link;
+mod listener;
 mod log;
 mod master;
 mod node;
@@ -22,17 +36,20 @@ mod reader;
 mod reply;
 mod script;
 mod sentinels;
+mod sessions;
 mod snapshot;
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use super::digest::SubjectDigest;
 use super::settings::{RedisServers, RedisSettings};
+use crate::gate::session::SessionId;
 use link::Link;
 use master::Master;
 use reader::Reader;
 
-/// The revocation log and the fleet, in Redis.
+/// The store in Redis.
 pub struct Redis {
     keys: Keys,
     master: Master,
@@ -48,6 +65,14 @@ struct Keys {
     log: String,
     live: String,
     gateways: String,
+    /// What the key of a session's record begins with.
+    session: String,
+    sessions: String,
+    due: String,
+    /// What the key of a subject begins with.
+    subject: String,
+    /// What the key of an account begins with.
+    attempts: String,
 }
 
 impl Redis {
@@ -77,7 +102,24 @@ impl Redis {
 impl Keys {
     fn below(prefix: &str) -> Self {
         let key = |name: &str| format!("{prefix}:{{revocations}}:{name}");
-        Self { log: key("log"), live: key("live"), gateways: key("gateways") }
+        Self {
+            log: key("log"),
+            live: key("live"),
+            gateways: key("gateways"),
+            session: key("session:"),
+            sessions: key("sessions"),
+            due: key("due"),
+            subject: key("subject:"),
+            attempts: key("attempts:"),
+        }
+    }
+
+    fn record_of(&self, id: SessionId) -> String {
+        format!("{}{id}", self.session)
+    }
+
+    fn sessions_of(&self, subject: &SubjectDigest) -> String {
+        format!("{}{subject}", self.subject)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Every metric family, in one table. Label values come from enums or from the configuration,
 //! never from a request.
 
+use std::time::Duration;
+
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
@@ -10,6 +12,7 @@ use prometheus::{
 use crate::gate::keys::KeyCell;
 use crate::gate::principal::Lapse;
 use crate::gate::revocation::{RevocationList, ScopeKind};
+use crate::gate::session::SessionTable;
 use crate::gate::time::Moment;
 use crate::gate::verifier::Verifier;
 
@@ -72,6 +75,16 @@ pub struct Families {
     pub store_operations: HistogramVec,
     /// `portcullis_store_up`.
     pub store_up: IntGauge,
+    /// `portcullis_session_cache_hits_total`.
+    pub session_hits: IntCounter,
+    /// `portcullis_session_cache_misses_total`.
+    pub session_misses: IntCounter,
+    /// `portcullis_sessions_created_total`.
+    pub sessions_created: IntCounterVec,
+    /// `portcullis_sessions_ended_total`.
+    pub sessions_ended: IntCounterVec,
+    /// `portcullis_logins_total`.
+    pub logins: IntCounterVec,
     /// `portcullis_streams_ended_total`.
     pub streams_ended: IntCounterVec,
     /// `portcullis_access_log_dropped_total`.
@@ -82,6 +95,7 @@ pub struct Families {
     cache_misses: IntCounter,
     cache_evictions: IntCounter,
     cache_entries: Gauge,
+    session_entries: IntGauge,
     revocation_entries: IntGauge,
     revocation_entries_max: IntGauge,
     revocation_nearly_full: IntGauge,
@@ -89,6 +103,13 @@ pub struct Families {
 }
 
 impl Families {
+    /// Counts an answer of the store, or the lack of one.
+    pub fn store_answered(&self, operation: &str, is_ok: bool, took: Duration) {
+        let result = if is_ok { "ok" } else { "failed" };
+        let seconds = self.store_operations.with_label_values(&[operation, result]);
+        seconds.observe(took.as_secs_f64());
+    }
+
     /// Registers every family.
     ///
     /// # Errors
@@ -192,6 +213,37 @@ impl Families {
             )?,
             store_up: table
                 .gauge("portcullis_store_up", "Whether the store answered when last asked.")?,
+            session_hits: table.counter(
+                "portcullis_session_cache_hits_total",
+                "Sessions found in memory.",
+            )?,
+            session_misses: table.counter(
+                "portcullis_session_cache_misses_total",
+                "Sessions that had to be read from the store.",
+            )?,
+            session_entries: table
+                .gauge("portcullis_session_cache_entries", "Sessions in memory, about.")?,
+            sessions_created: table.counters(
+                "portcullis_sessions_created_total",
+                "Sessions begun here, by the way to log in.",
+                &["method"],
+            )?,
+            sessions_ended: {
+                let ended = table.counters(
+                    "portcullis_sessions_ended_total",
+                    "Sessions ended here before their time.",
+                    &["cause"],
+                )?;
+                for cause in SessionEnd::ALL {
+                    ended.with_label_values(&[cause.as_str()]);
+                }
+                ended
+            },
+            logins: table.counters(
+                "portcullis_logins_total",
+                "Attempts to log in.",
+                &["method", "result"],
+            )?,
             revocation_entries: table
                 .gauge("portcullis_revocation_entries", "Live revocations in memory, about.")?,
             revocation_entries_max: table.gauge(
@@ -273,10 +325,12 @@ impl Families {
         &self,
         verifier: &Verifier,
         revocations: &RevocationList,
+        sessions: &SessionTable,
         entries_max: u64,
         fetched_keys: impl IntoIterator<Item = (&'a str, &'a KeyCell)>,
         now: Moment,
     ) -> prometheus::Result<Vec<u8>> {
+        self.session_entries.set(i64::try_from(sessions.entries()).unwrap_or(i64::MAX));
         let counters = verifier.counters();
         let advance = |counter: &IntCounter, total: u64| {
             counter.inc_by(total.saturating_sub(counter.get()));
@@ -305,6 +359,51 @@ impl Families {
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+}
+
+/// Why a session ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionEnd {
+    /// Its user logged out.
+    Logout,
+    /// He logged out everywhere; counted once, however many sessions he had.
+    LogoutEverywhere,
+    /// He ended it from another one.
+    Device,
+    /// He logged in again.
+    Replaced,
+    /// He had too many.
+    Displaced,
+    /// An operator ended it.
+    Operator,
+    /// His entry in the password file changed; counted once for each user.
+    UserChanged,
+}
+
+impl SessionEnd {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::Logout,
+        Self::LogoutEverywhere,
+        Self::Device,
+        Self::Replaced,
+        Self::Displaced,
+        Self::Operator,
+        Self::UserChanged,
+    ];
+
+    /// The label value in metrics, and the reason in the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::LogoutEverywhere => "logout_everywhere",
+            Self::Device => "device",
+            Self::Replaced => "replaced",
+            Self::Displaced => "displaced",
+            Self::Operator => "operator",
+            Self::UserChanged => "user_changed",
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Metric handles of one configuration, resolved when it is published: a request then costs a few
 //! atomic additions and no look-up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter};
@@ -16,11 +17,15 @@ const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// The label of requests for which no route was found.
 const NO_ROUTE: &str = "";
 
+/// The label of requests to the gateway itself; no route can have this name.
+const OWN_ROUTE: &str = "gateway:own";
+
 /// The handles of one route.
 #[derive(Debug)]
 struct RouteHandles {
     permitted_public: IntCounter,
     permitted_bearer: IntCounter,
+    permitted_session: IntCounter,
     statuses: [IntCounter; 5],
     seconds: Histogram,
     upstream_seconds: Histogram,
@@ -30,11 +35,13 @@ struct RouteHandles {
 #[derive(Debug)]
 pub struct Handles {
     routes: Vec<RouteHandles>,
-    names: Vec<std::sync::Arc<str>>,
+    names: Vec<Arc<str>>,
     none: RouteHandles,
     decision_public: Histogram,
     decision_bearer_hit: Histogram,
     decision_bearer_miss: Histogram,
+    decision_session_hit: Histogram,
+    decision_session_miss: Histogram,
 }
 
 impl Handles {
@@ -42,17 +49,23 @@ impl Handles {
     pub fn resolve(families: &Families, routes: &[Route]) -> Self {
         let decision =
             |carrier, cache| families.decision_seconds.with_label_values(&[carrier, cache]);
+        let names: Vec<Arc<str>> =
+            routes.iter().map(|route| route.name.clone()).chain([OWN_ROUTE.into()]).collect();
         Self {
-            routes: routes
-                .iter()
-                .map(|route| RouteHandles::resolve(families, &route.name))
-                .collect(),
-            names: routes.iter().map(|route| route.name.clone()).collect(),
+            routes: names.iter().map(|name| RouteHandles::resolve(families, name)).collect(),
+            names,
             none: RouteHandles::resolve(families, NO_ROUTE),
             decision_public: decision("none", "none"),
             decision_bearer_hit: decision("bearer", "hit"),
             decision_bearer_miss: decision("bearer", "miss"),
+            decision_session_hit: decision("session", "hit"),
+            decision_session_miss: decision("session", "miss"),
         }
+    }
+
+    /// What stands for a route where the gateway answers itself.
+    pub fn own(&self) -> usize {
+        self.names.len() - 1
     }
 
     /// The name of the route at `index`, as a label.
@@ -73,12 +86,15 @@ impl Handles {
         let timer = match (carrier, cache) {
             (Some(Carrier::Bearer), Some(CacheResult::Hit)) => &self.decision_bearer_hit,
             (Some(Carrier::Bearer), Some(CacheResult::Miss) | None) => &self.decision_bearer_miss,
+            (Some(Carrier::Session), Some(CacheResult::Hit)) => &self.decision_session_hit,
+            (Some(Carrier::Session), Some(CacheResult::Miss) | None) => &self.decision_session_miss,
             (None, _) => &self.decision_public,
         };
         timer.observe(took.as_secs_f64());
         match (denial, carrier) {
             (None, None) => self.of(route).permitted_public.inc(),
             (None, Some(Carrier::Bearer)) => self.of(route).permitted_bearer.inc(),
+            (None, Some(Carrier::Session)) => self.of(route).permitted_session.inc(),
             (Some(slug), carrier) => {
                 let carrier = carrier.map_or("none", Carrier::as_str);
                 let labels = [self.name(route), carrier, slug.outcome().as_str(), slug.as_str()];
@@ -114,6 +130,7 @@ impl RouteHandles {
         Self {
             permitted_public: permitted("none"),
             permitted_bearer: permitted("bearer"),
+            permitted_session: permitted("session"),
             statuses: STATUS_CLASSES
                 .map(|class| families.requests.with_label_values(&[route, class])),
             seconds: families.request_seconds.with_label_values(&[route]),

@@ -37,6 +37,7 @@ fn naming(file: &str) -> Vec<(String, &'static str)> {
             "6: error: access_log.subject_key_file",
         ),
         (redis(&format!("password_file: {file}")), "6: error: store.redis.password_file"),
+        (with(&format!("login: {{ password_file: {file} }}")), "6: error: login.password_file"),
         (redis(&format!("tls: {{ ca_file: {file} }}")), "6: error: store.redis.tls.ca_file"),
         (
             redis(&format!("tls: {{ certificate_file: {file}, key_file: idp.pem }}")),

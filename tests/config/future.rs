@@ -1,5 +1,5 @@
-//! What is planned but not there yet is refused, never ignored: who writes `sessions` must not
-//! believe that they are in force.
+//! What is planned but not there yet is refused, never ignored: who writes `cors` must not
+//! believe that it is in force.
 
 use super::*;
 
@@ -16,10 +16,33 @@ fn unknown_fields(cases: &[(String, &str)]) {
 #[test]
 fn sections_that_are_not_there_yet_are_refused() {
     unknown_fields(&[
-        (with("sessions: { idle_timeout: 30m }"), "sessions"),
-        (with("login: { base: /auth }"), "login"),
         (with("tokens: { issuer: https://gateway.test }"), "tokens"),
         (with("clients: []"), "clients"),
+        (with("openid: { issuer: https://idp.test }"), "openid"),
+    ]);
+}
+
+#[test]
+fn sections_that_have_come_are_no_longer_refused() {
+    all_compile([
+        with("sessions: { idle_timeout: 30m }"),
+        with("login: { base: /auth, password_file: users.yaml }"),
+    ]);
+}
+
+#[test]
+fn ways_to_log_in_that_are_not_there_yet_are_refused() {
+    let login = |more: &str| with(&format!("login: {{ password_file: users.yaml, {more} }}"));
+    unknown_fields(&[
+        (login("openid: { issuer: https://idp.test, client_id: a }"), "login.openid"),
+        (login("providers: []"), "login.providers"),
+        (login("deliver: tokens"), "login.deliver"),
+        (login("attempts: { per_network: 10/1m }"), "login.attempts.per_network"),
+    ]);
+    unknown_fields(&[
+        (with("sessions: { store: redis }"), "sessions.store"),
+        (with("sessions: { cookie: { path: / } }"), "sessions.cookie.path"),
+        (with("sessions: { cookie: { secure: false } }"), "sessions.cookie.secure"),
     ]);
 }
 
@@ -71,9 +94,10 @@ fn carriers_and_balances_that_are_not_there_yet_are_refused() {
     each_is_refused([
         (
             with(
-                "  - { name: a, match: { path: /a }, upstream: behind, authenticate: [bearer, session] }",
+                "  - { name: a, match: { path: /a }, upstream: behind, authenticate: [bearer, mtls] }",
             ),
-            "6: error: routes[1].authenticate[1]: `session` is not known. Write one of: bearer.",
+            "6: error: routes[1].authenticate[1]: `mtls` is not known. \
+             Write one of: bearer, session.",
         ),
         (
             with_upstream("peers: ['127.0.0.1:1'], balance: consistent_hash"),

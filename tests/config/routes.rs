@@ -92,7 +92,7 @@ fn route_that_takes_no_credential_or_one_twice_is_refused() {
         (
             route("match: { path: /a }, authenticate: []"),
             "6: error: routes[1].authenticate: no credential could ever be accepted. \
-             Write [bearer].",
+             Write [bearer] or [session].",
         ),
         (
             route("match: { path: /a }, authenticate: [bearer, bearer]"),

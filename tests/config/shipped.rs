@@ -20,18 +20,20 @@ fn gateway_yaml_compiles_without_a_warning_once_its_key_is_there() {
     let directory = directory();
     std::fs::create_dir(directory.path().join("data")).expect("a directory");
     put(directory.path(), "data/dev-public.pem", &key().public);
+    put(directory.path(), "data/users.yaml", format!("demo: {{ password: '{HASH}' }}"));
     let text = std::fs::read(repository().join("gateway.yaml")).expect("gateway.yaml");
     let ran = examine_in(directory.path(), text, &[]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
-    assert!(ran.stdout.ends_with("gateway.yaml: 3 routes, 1 of them public\n"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("gateway.yaml: 4 routes, 1 of them public\n"), "{}", ran.stdout);
 }
 
 #[test]
-fn gateway_yaml_names_the_key_that_is_not_there_yet() {
+fn gateway_yaml_names_the_files_that_are_not_there_yet() {
     let text = std::fs::read(repository().join("gateway.yaml")).expect("gateway.yaml");
     let problems = problems(text);
-    assert_eq!(problems.len(), 1, "{problems:#?}");
+    assert_eq!(problems.len(), 2, "{problems:#?}");
     assert!(problems[0].contains(" error: issuers[0].keys.public_key_file: "), "{problems:#?}");
+    assert!(problems[1].contains(" error: login.password_file: "), "{problems:#?}");
 }
 
 /// The reference of `gateway.yaml` in the README.
@@ -73,11 +75,16 @@ fn reference_in_the_readme_compiles_without_a_warning() {
 /// The reference shows the shared store as remarks: each of its three forms compiles.
 #[test]
 fn redis_of_the_reference_compiles_without_a_warning_in_each_of_its_forms() {
-    let own: Vec<_> = reference()
-        .lines()
-        .filter(|line| !line.starts_with("  embedded: "))
-        .map(|line| line.strip_prefix("  # ").map_or(line.to_owned(), |line| format!("  {line}")))
-        .collect();
+    let mut is_store = false;
+    let uncomment = |line: &str| {
+        // Other sections have remarks of their own.
+        is_store = if line.starts_with(' ') { is_store } else { line.starts_with("store:") };
+        let remark = line.strip_prefix("  # ").filter(|_| is_store);
+        remark.map_or(line.to_owned(), |line| format!("  {line}"))
+    };
+    let text = reference();
+    let lines = text.lines().filter(|line| !line.starts_with("  embedded: "));
+    let own: Vec<_> = lines.map(uncomment).collect();
     for form in ["url", "sentinel", "cluster"] {
         let others = ["url", "sentinel", "cluster"].into_iter().filter(|other| *other != form);
         let others: Vec<_> = others.map(|other| format!("    {other}: ")).collect();

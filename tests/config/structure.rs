@@ -14,7 +14,7 @@ struct Level {
 const ROUTE: &str = "  - { name: a, match: { path: /a }, upstream: behind, authenticate: [bearer]";
 
 /// Every mapping with named fields.
-const LEVELS: [Level; 24] = [
+const LEVELS: [Level; 29] = [
     Level { path: "", line: 6, text: |field| with(field) },
     Level { path: "listeners[0].", line: 1, text: |field| listener(field) },
     Level {
@@ -62,6 +62,29 @@ const LEVELS: [Level; 24] = [
         path: "revocation.",
         line: 6,
         text: |field| with(&format!("revocation: {{ {field} }}")),
+    },
+    Level { path: "sessions.", line: 6, text: |field| with(&format!("sessions: {{ {field} }}")) },
+    Level {
+        path: "sessions.cookie.",
+        line: 6,
+        text: |field| with(&format!("sessions: {{ cookie: {{ {field} }} }}")),
+    },
+    Level {
+        path: "login.",
+        line: 6,
+        text: |field| with(&format!("login: {{ password_file: users.yaml, {field} }}")),
+    },
+    Level {
+        path: "login.handoff.",
+        line: 6,
+        text: |field| with(&format!("login: {{ handoff: {{ {field} }} }}")),
+    },
+    Level {
+        path: "login.attempts.",
+        line: 6,
+        text: |field| {
+            with(&format!("login: {{ password_file: users.yaml, attempts: {{ {field} }} }}"))
+        },
     },
     Level {
         path: "token_cache.",
@@ -171,6 +194,8 @@ fn text_instead_of_a_section_is_refused_everywhere() {
         "trusted_proxies",
         "store",
         "revocation",
+        "sessions",
+        "login",
         "audit_log",
         "token_cache",
         "issuers",
@@ -222,6 +247,34 @@ fn value_of_the_wrong_type_is_refused_everywhere() {
             "6: error: store.redis.sentinel.nodes: found string",
         ),
         (with("revocation: deny"), "6: error: revocation: found string \"deny\""),
+        (with("sessions: 30m"), "6: error: sessions: found string \"30m\""),
+        (with("sessions: { cookie: sid }"), "6: error: sessions.cookie: found string \"sid\""),
+        (
+            with("sessions: { idle_timeout: 30 }"),
+            "6: error: sessions.idle_timeout: found integer `30`",
+        ),
+        (
+            with("sessions: { allowed_origins: https://app.test }"),
+            "6: error: sessions.allowed_origins: found string \"https://app.test\"",
+        ),
+        (
+            with("sessions: { cookie: { dangerous_insecure: perhaps } }"),
+            "6: error: sessions.cookie.dangerous_insecure: found string \"perhaps\"",
+        ),
+        (with("login: users.yaml"), "6: error: login: found string \"users.yaml\""),
+        (with("login: { handoff: behind }"), "6: error: login.handoff: found string \"behind\""),
+        (
+            with("login: { handoff: { claims: [email] } }"),
+            "6: error: login.handoff.claims: found sequence",
+        ),
+        (
+            with("login: { password_file: users.yaml, attempts: 10/15m }"),
+            "6: error: login.attempts: found string \"10/15m\"",
+        ),
+        (
+            with("login: { password_file: users.yaml, attempts: { per_account: 10 } }"),
+            "6: error: login.attempts.per_account: found integer `10`",
+        ),
         (with("audit_log: a.jsonl"), "6: error: audit_log: found string \"a.jsonl\""),
         (with("server: { name: 1 }"), "6: error: server.name: found integer `1`"),
         (with("token_cache: { size: 1 }"), "6: error: token_cache.size: found integer"),

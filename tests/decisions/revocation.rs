@@ -9,7 +9,7 @@ use super::{Gatehouse, NOW, PERMITTED, STEADY, bearer, good, token, token_with};
 use crate::harness::tokens::ISSUER;
 
 impl Gatehouse {
-    fn revoke(&self, scope: Scope, cut_off: i64) {
+    pub(super) fn revoke(&self, scope: Scope, cut_off: i64) {
         let now = UnixTime::from_seconds(NOW);
         let cut_off = UnixTime::from_seconds(cut_off);
         self.revocations.apply(&Entry { scope, cut_off, expires: now.plus(86_400) }, now);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use portcullis::gate::denial::Slug;
 use portcullis::gate::revocation::ScopeKind;
+use portcullis::telemetry::families::SessionEnd;
 use serde_json::json;
 
 use super::Busy;
@@ -14,7 +15,7 @@ use crate::harness::tokens::{bearer, forged, token};
 use crate::harness::upstream::Upstream;
 
 /// What the contract and the reference promise.
-const FAMILIES: [(&str, &str, &[&str]); 34] = [
+const FAMILIES: [(&str, &str, &[&str]); 40] = [
     ("portcullis_decisions_total", "counter", &["route", "carrier", "outcome", "slug"]),
     ("portcullis_decision_seconds", "histogram", &["carrier", "cache"]),
     ("portcullis_tokens_verified_total", "counter", &["issuer", "result"]),
@@ -33,6 +34,12 @@ const FAMILIES: [(&str, &str, &[&str]); 34] = [
     ("portcullis_revocations_applied_total", "counter", &["scope"]),
     ("portcullis_revocation_records", "gauge", &[]),
     ("portcullis_revocations_pending", "gauge", &[]),
+    ("portcullis_session_cache_hits_total", "counter", &[]),
+    ("portcullis_session_cache_misses_total", "counter", &[]),
+    ("portcullis_session_cache_entries", "gauge", &[]),
+    ("portcullis_sessions_created_total", "counter", &["method"]),
+    ("portcullis_sessions_ended_total", "counter", &["cause"]),
+    ("portcullis_logins_total", "counter", &["method", "result"]),
     ("portcullis_streams_ended_total", "counter", &["cause"]),
     ("portcullis_store_operations_seconds", "histogram", &["operation", "result"]),
     ("portcullis_store_up", "gauge", &[]),
@@ -238,6 +245,7 @@ fn no_label_value_comes_from_a_request() {
         get("/orders/7", &[("Authorization", &bearer(&token(json!({ "aud": mark }))))]),
         get("/orders/7", &[("Authorization", &bearer(&token(json!({ "sub": mark }))))]),
         get("/public/a", &[("X-Request-Id", mark), ("User-Agent", mark), (mark, mark)]),
+        get("/public/a", &[("Cookie", &format!("__Host-session={mark}; {mark}={mark}"))]),
         format!("{mark} {mark} {mark}\r\n\r\n"),
     ];
     for request in &marked {
@@ -259,7 +267,8 @@ fn request_without_a_route_counts_under_an_empty_name() {
     let exposition = gateway.exposition();
     let labels = [("route", ""), ("slug", "route_unknown")];
     assert_eq!(exposition.sum("portcullis_decisions_total", &labels), 3.0);
-    let expected = BTreeSet::from(["", "public", "orders", "whoami"]);
+    // What the gateway answers itself has a name of its own.
+    let expected = BTreeSet::from(["", "public", "orders", "whoami", "gateway:own"]);
     assert_eq!(exposition.values("portcullis_decisions_total", "route"), expected);
 }
 
@@ -271,12 +280,22 @@ fn labels_take_their_values_from_what_is_enumerated() {
     let slugs: BTreeSet<_> = slugs.chain(["", "ok"]).collect();
     let results: BTreeSet<_> = slugs.iter().copied().chain(["failed"]).collect();
     let scopes: BTreeSet<_> = ScopeKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let ends: BTreeSet<_> = SessionEnd::ALL.iter().map(|cause| cause.as_str()).collect();
+    let methods = BTreeSet::from(["password", "handoff"]);
     for (series, label, allowed) in [
         ("portcullis_decisions_total", "slug", &slugs),
         ("portcullis_tokens_verified_total", "result", &slugs),
         ("portcullis_key_set_fetches_total", "result", &results),
         ("portcullis_config_reloads_total", "result", &results),
-        ("portcullis_decisions_total", "carrier", &BTreeSet::from(["bearer", "none"])),
+        ("portcullis_decisions_total", "carrier", &BTreeSet::from(["bearer", "session", "none"])),
+        ("portcullis_sessions_created_total", "method", &methods),
+        ("portcullis_sessions_ended_total", "cause", &ends),
+        ("portcullis_logins_total", "method", &methods),
+        (
+            "portcullis_logins_total",
+            "result",
+            &BTreeSet::from(["ok", "refused", "limited", "malformed", "unavailable"]),
+        ),
         (
             "portcullis_decisions_total",
             "outcome",
@@ -299,7 +318,20 @@ fn labels_take_their_values_from_what_is_enumerated() {
         (
             "portcullis_store_operations_seconds_count",
             "operation",
-            &BTreeSet::from(["append", "list", "snapshot", "announce", "roster", "prune"]),
+            &BTreeSet::from([
+                "append",
+                "list",
+                "snapshot",
+                "announce",
+                "roster",
+                "prune",
+                "create_session",
+                "find_session",
+                "list_sessions",
+                "touch_sessions",
+                "delete_session",
+                "prune_sessions",
+            ]),
         ),
         ("portcullis_store_operations_seconds_count", "result", &results),
     ] {

@@ -4,6 +4,7 @@ mod drafts;
 mod guard;
 mod lists;
 mod scopes;
+mod sessions;
 mod tokens;
 
 use std::sync::{Arc, OnceLock};

@@ -5,25 +5,21 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::admin::order::Order;
 use crate::admin::problem::Problem;
+use crate::admin::words::{self, bad, id, known_issuer};
 use crate::clock;
 use crate::config::Configuration;
 use crate::gate::denial::Slug;
-use crate::gate::issuer::{Issuer, IssuerRules};
 use crate::gate::revocation::{Entry, Scope, ScopeKind};
 use crate::gate::time::UnixTime;
 use crate::gate::verifier::Refusal;
-use crate::store::record::Record;
 
 /// How far ahead a cut-off may lie, in seconds: until then nobody in the scope can log in.
 const CUT_OFF_AHEAD_MAX_S: i64 = 24 * 3600;
 
-const ID_BYTES_MAX: usize = 1024;
-const REASON_BYTES_MAX: usize = 512;
-const ACTOR_BYTES_MAX: usize = 128;
-
-/// Who asks, if they do not say.
-const ACTOR_DEFAULT: &str = "admin";
+/// The word for it in the audit log.
+const AUDIT: &str = "revoke";
 
 /// The body of `POST /v1/revocations`.
 #[derive(Debug, Deserialize)]
@@ -45,35 +41,27 @@ pub(in crate::admin) struct Draft {
     wait_ms: Option<u64>,
 }
 
-fn bad<T>(detail: impl Into<String>) -> Result<T, Problem> {
-    Err(Problem::BadRequest(detail.into()))
-}
-
 impl Draft {
-    /// The record, and how long to wait for the gateways if at all.
+    /// What is to be done.
     pub(super) fn compile(
         self,
         configuration: &Configuration,
         now: UnixTime,
-    ) -> Result<(Record, Option<Duration>), Problem> {
+    ) -> Result<Order, Problem> {
         let before = self.before.as_ref().map(|before| cut_off(before, now)).transpose()?;
         let wait = self.wait_ms.map(Duration::from_millis);
-        let reason = bounded(self.reason.clone().unwrap_or_default(), "reason", REASON_BYTES_MAX)?;
-        let actor = match &self.actor {
-            Some(actor) => bounded(actor.clone(), "actor", ACTOR_BYTES_MAX)?,
-            None => ACTOR_DEFAULT.into(),
-        };
+        let reason = words::reason(self.reason.clone())?;
+        let actor = words::actor(self.actor.clone())?;
         let (scope, token_dies) = self.scope(configuration, now)?;
         if before.is_some() && matches!(scope, Scope::Token { .. } | Scope::Session(_)) {
             return bad("`before` means nothing for one token or session: it is cut off anyway");
         }
-        let rules = reached(configuration, &scope);
-        let entry = Entry::compile(scope, before, token_dies, rules, now);
+        let reaches_s = configuration.reaches_s(&scope);
+        let entry = Entry::compile(scope, before, token_dies, reaches_s, now);
         if entry.is_spent(now) {
             return bad("nothing that was issued until then can still be accepted");
         }
-        let written_us = clock::micros();
-        Ok((Record { entry, written_us, actor, reason, mark: fastrand::u64(..) }, wait))
+        Ok(Order::new(AUDIT, entry, actor, reason, wait))
     }
 
     /// Whom it is about, and when the token that is meant dies, if that is known.
@@ -103,13 +91,7 @@ impl Draft {
             return bad(format!("`{name}` does not belong to this scope"));
         }
         let issuer = issuer.map(|issuer| known_issuer(configuration, &issuer)).transpose()?;
-        let issuer_iss = || issuer.map(|issuer| issuer.rules().issuer.clone());
-        let id = |value: Option<String>, name: &str| match value {
-            Some(value) => bounded(value, name, ID_BYTES_MAX).and_then(|value| {
-                if value.is_empty() { bad(format!("`{name}` is empty")) } else { Ok(value) }
-            }),
-            None => bad(format!("`{name}` is missing")),
-        };
+        let issuer_iss = || issuer.clone();
         let scope = match scope {
             ScopeKind::Token => match (token, jti) {
                 (Some(token), None) if issuer.is_none() => {
@@ -157,48 +139,6 @@ fn cut_off(before: &Value, now: UnixTime) -> Result<UnixTime, Problem> {
         return bad("`before` is more than a day ahead");
     }
     Ok(time)
-}
-
-fn bounded(text: String, name: &str, bytes_max: usize) -> Result<Box<str>, Problem> {
-    if text.len() > bytes_max {
-        return bad(format!("`{name}` is longer than {bytes_max} bytes"));
-    }
-    Ok(text.into())
-}
-
-/// An issuer of the configuration, by its name or its `iss`. One that is not known could not be
-/// told how long its tokens live, and is probably misspelt.
-fn known_issuer<'c>(configuration: &'c Configuration, named: &str) -> Result<&'c Issuer, Problem> {
-    let find = |is_meant: fn(&IssuerRules) -> &str| {
-        configuration.issuers().find(|issuer| is_meant(issuer.rules()) == named)
-    };
-    match (find(|rules| &rules.issuer), find(|rules| &rules.name)) {
-        (Some(issuer), Some(other)) if issuer.id() != other.id() => {
-            bad(format!("`{named}` is the `iss` of one issuer and the name of another"))
-        }
-        (Some(issuer), _) | (None, Some(issuer)) => Ok(issuer),
-        (None, None) => {
-            let known: Vec<_> =
-                configuration.issuers().map(|issuer| &*issuer.rules().name).collect();
-            bad(format!("there is no issuer `{named}`; known are: {}", known.join(", ")))
-        }
-    }
-}
-
-/// The rules of the issuers whose tokens a scope can hit.
-fn reached<'c>(
-    configuration: &'c Configuration,
-    scope: &Scope,
-) -> impl Iterator<Item = &'c IssuerRules> + use<'c> {
-    let only = match scope {
-        Scope::Token { issuer, .. } | Scope::Issuer(issuer) => Some(issuer.clone()),
-        Scope::Subject { issuer, .. } | Scope::Key { issuer, .. } => issuer.clone(),
-        Scope::Session(_) | Scope::Client(_) | Scope::Everything => None,
-    };
-    configuration
-        .issuers()
-        .map(|issuer| issuer.rules())
-        .filter(move |rules| only.as_ref().is_none_or(|only| *only == rules.issuer))
 }
 
 /// The scope of a whole token, by its verified claims: never by its text, which others could write

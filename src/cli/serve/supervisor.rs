@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
@@ -14,22 +15,28 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::cli::check::Row;
+use crate::clock;
 use crate::config::Configuration;
 use crate::edge::listener::TlsCell;
-use crate::edge::published::{Current, Published};
+use crate::edge::published::{Current, Published, Services};
 use crate::feed::jwks::JwksFeed;
 use crate::feed::last_good::Shelf;
 use crate::feed::resolver;
+use crate::feed::revocations::RevocationFeed;
 use crate::feed::watch::{self, Fingerprint};
-use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::families::Families;
+use crate::login;
+use crate::store::record::Record;
+use crate::telemetry::families::{Families, SessionEnd};
+
+/// The pause between attempts to write a revocation down that nobody but the gateway asked for.
+const APPEND_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Supervisor {
     view: Arc<ArcSwap<Configuration>>,
     current: Current,
     certificates: Vec<TlsCell>,
-    families: Arc<Families>,
-    log: AccessLog,
+    services: Services,
+    revocations: Arc<RevocationFeed>,
     runtime: Handle,
     feeds: Vec<RunningFeed>,
     resolver: JoinHandle<()>,
@@ -56,37 +63,32 @@ impl Drop for RunningFeed {
 impl Supervisor {
     /// Puts the first configuration in force.
     pub(super) async fn new(
-        configuration: Configuration,
+        view: Arc<ArcSwap<Configuration>>,
         certificates: Vec<TlsCell>,
-        families: Arc<Families>,
-        log: AccessLog,
+        services: Services,
+        revocations: Arc<RevocationFeed>,
         runtime: &Handle,
     ) -> Self {
-        let configuration = Arc::new(configuration);
-        let feeds = start_feeds(&configuration, Vec::new(), &families, runtime).await;
+        let configuration = view.load_full();
+        let families = &services.families;
+        let feeds = start_feeds(&configuration, Vec::new(), families, runtime).await;
         let resolver = start_resolver(&configuration, runtime).await;
-        announce(&configuration, &families);
+        announce(&configuration, families);
         let published = Published::new(
-            configuration.clone(),
-            families.clone(),
-            &log,
+            configuration,
+            &services,
             feeds.iter().map(|running| running.feed.clone()).collect(),
         );
         Self {
-            view: Arc::new(ArcSwap::new(configuration)),
+            view,
             current: Current::new(published),
             certificates,
-            families,
-            log,
+            services,
+            revocations,
             runtime: runtime.clone(),
             feeds,
             resolver,
         }
-    }
-
-    /// The configuration in force, for those who only read it.
-    pub(super) fn view(&self) -> Arc<ArcSwap<Configuration>> {
-        self.view.clone()
     }
 
     /// What requests are served with.
@@ -107,12 +109,15 @@ impl Supervisor {
             known = Fingerprint::of(&files);
             let current: BTreeSet<PathBuf> = match self.reload().await {
                 Ok(()) => {
-                    self.families.reloads.with_label_values(&["ok"]).inc();
-                    tracing::info!(generation = self.families.generation.get(), "reloaded");
+                    self.services.families.reloads.with_label_values(&["ok"]).inc();
+                    tracing::info!(
+                        generation = self.services.families.generation.get(),
+                        "reloaded"
+                    );
                     self.view.load().files.clone()
                 }
                 Err(NotReloaded { why, files }) => {
-                    self.families.reloads.with_label_values(&["failed"]).inc();
+                    self.services.families.reloads.with_label_values(&["failed"]).inc();
                     tracing::error!("not reloaded, the old configuration stays in force:\n{why}");
                     // What it lacks may appear; what is in force may be mended.
                     files.union(&self.view.load().files).cloned().collect()
@@ -142,21 +147,59 @@ impl Supervisor {
         warn_of_longer_lifetimes(&previous, &configuration);
         let configuration = Arc::new(configuration);
         let running = std::mem::take(&mut self.feeds);
-        self.feeds = start_feeds(&configuration, running, &self.families, &self.runtime).await;
+        self.feeds =
+            start_feeds(&configuration, running, &self.services.families, &self.runtime).await;
         self.resolver.abort();
         self.resolver = start_resolver(&configuration, &self.runtime).await;
         for (cell, listener) in self.certificates.iter().zip(&configuration.listeners) {
             cell.publish(listener.tls.clone());
         }
-        announce(&configuration, &self.families);
+        announce(&configuration, &self.services.families);
         self.current.publish(Published::new(
             configuration.clone(),
-            self.families.clone(),
-            &self.log,
+            &self.services,
             self.feeds.iter().map(|running| running.feed.clone()).collect(),
         ));
-        self.view.store(configuration);
+        self.view.store(configuration.clone());
+        self.end_sessions_of_changed_users(&previous, &configuration);
         Ok(())
+    }
+}
+
+impl Supervisor {
+    /// What somebody was when he logged in he may no longer be: he has to log in again.
+    fn end_sessions_of_changed_users(&self, old: &Configuration, new: &Configuration) {
+        for record in login::revocation::of_changed_users(old, new) {
+            let ended = self.services.families.sessions_ended.clone();
+            let revocations = self.revocations.clone();
+            // The store may be away, and the change is known now and never again.
+            self.runtime.spawn(async move {
+                let target = record.entry.scope.to_string();
+                append_some_day(&revocations, record).await;
+                ended.with_label_values(&[SessionEnd::UserChanged.as_str()]).inc();
+                tracing::info!(target, "the password file changed: sessions are ended");
+            });
+        }
+    }
+}
+
+/// Appends a record, however often that has to be tried. Each time it cuts off what was issued until
+/// then.
+async fn append_some_day(revocations: &RevocationFeed, first: Record) {
+    let begun = clock::now();
+    loop {
+        let late_s = clock::now().since(begun).max(0);
+        let mut record = first.clone();
+        record.entry.cut_off = first.entry.cut_off.plus(late_s);
+        record.entry.expires = first.entry.expires.plus(late_s);
+        match revocations.append(record).await {
+            Ok(_) => return,
+            Err(error) => {
+                let target = first.entry.scope.to_string();
+                tracing::error!(%error, target, "sessions of a changed user are not ended yet");
+                tokio::time::sleep(APPEND_AGAIN_AFTER).await;
+            }
+        }
     }
 }
 
@@ -169,6 +212,7 @@ fn refuse_what_needs_a_restart(old: &Configuration, new: &Configuration) -> Resu
         ("listeners", listeners(old) != listeners(new)),
         ("admin.address", old.admin.address != new.admin.address),
         ("store", !old.store.is_same_as(&new.store)),
+        ("sessions.cache_size", !Arc::ptr_eq(&old.gate.sessions.table, &new.gate.sessions.table)),
         ("server.threads", old.server.threads != new.server.threads),
     ];
     let changed: Vec<_> =
@@ -195,6 +239,12 @@ fn warn_of_longer_lifetimes(old: &Configuration, new: &Configuration) {
                 "max_lifetime has grown: revocations made before end as if it had not"
             );
         }
+    }
+    let lifetime_s = |of: &Configuration| of.gate.sessions.rules.terms().lifetime_max_s;
+    if lifetime_s(old) < lifetime_s(new) {
+        tracing::warn!(
+            "sessions.absolute_timeout has grown: revocations made before end as if it had not"
+        );
     }
 }
 

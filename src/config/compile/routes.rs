@@ -10,7 +10,7 @@ use super::revocation::StaleRules;
 use super::upstreams::CompiledUpstreams;
 use super::{Compiler, one_of};
 use crate::config::problem::FieldPath;
-use crate::config::raw;
+use crate::config::{Login, raw};
 use crate::gate::credential::Carrier;
 use crate::gate::issuer::IssuerId;
 use crate::gate::path::{Ambiguities, Ambiguity};
@@ -28,19 +28,19 @@ pub(super) fn asked_claims(routes: &[raw::Route]) -> Vec<Box<str>> {
 
 /// What routes may refer to.
 #[derive(Clone, Copy)]
-struct Known<'k> {
-    issuers: &'k CompiledIssuers,
-    upstreams: &'k CompiledUpstreams,
-    when_stale: StaleRules,
+pub(super) struct Known<'k> {
+    pub(super) issuers: &'k CompiledIssuers,
+    pub(super) upstreams: &'k CompiledUpstreams,
+    pub(super) when_stale: StaleRules,
+    /// How people log in: `None` if that was reported, `Some(None)` if they cannot.
+    pub(super) login: Option<Option<&'k Login>>,
 }
 
 impl Compiler<'_> {
     pub(super) fn routes(
         &mut self,
         raw: Vec<raw::Route>,
-        issuers: &CompiledIssuers,
-        upstreams: &CompiledUpstreams,
-        when_stale: StaleRules,
+        known: Known<'_>,
     ) -> (Option<RouteTable>, Vec<RouteMatch>) {
         let field = FieldPath::default().key("routes");
         if raw.is_empty() {
@@ -53,15 +53,14 @@ impl Compiler<'_> {
         let names: Vec<_> = raw.iter().map(|raw| raw.name.clone().unwrap_or_default()).collect();
         let (mut matches, mut rules) = (Vec::new(), Vec::new());
         for (index, raw) in raw.into_iter().enumerate() {
-            let known = Known { issuers, upstreams, when_stale };
             let (matching, route) = self.route(raw, index, &field.index(index), known);
             matches.push(matching);
             rules.push(route);
         }
         // Also when a route is incomplete: what is wrong with the others is told as well.
-        let known =
+        let complete =
             matches.iter().enumerate().filter_map(|(at, found)| Some((at, found.as_ref()?)));
-        for (index, error) in RouteTable::refusals(known) {
+        for (index, error) in RouteTable::refusals(complete) {
             let field = field.index(index).key("match");
             match error {
                 AddError::Pattern(fact) => {
@@ -93,6 +92,13 @@ impl Compiler<'_> {
         known: Known<'_>,
     ) -> (Option<RouteMatch>, Option<Route>) {
         let matching = self.matching(&raw.matching, &field.key("match"));
+        if let (Some(RouteMatch { path, .. }), Some(Some(login))) = (&matching, known.login)
+            && login.is_own(path)
+        {
+            let fact = "the gateway answers here itself, so no request would come this way";
+            let remedy = "Choose another path, or another `login.base`";
+            self.error::<()>(&field.key("match").key("path"), fact, remedy);
+        }
         (matching, self.rule(raw, index, field, known))
     }
 
@@ -148,7 +154,7 @@ impl Compiler<'_> {
             (false, Some(carriers)) => {
                 let when_stale =
                     self.when_stale(when_stale, &field.key("when_stale"), known.when_stale);
-                self.authenticate(&carriers, accepted, require, field, known.issuers).and_then(
+                self.authenticate(&carriers, accepted, require, field, known).and_then(
                     |(carriers, issuers, requirement)| {
                         let when_stale = when_stale?;
                         let rule = Authenticate { carriers, issuers, requirement, when_stale };
@@ -273,29 +279,40 @@ impl Compiler<'_> {
         accepted: Option<Vec<String>>,
         require: raw::Require,
         field: &FieldPath,
-        issuers: &CompiledIssuers,
+        known: Known<'_>,
     ) -> Option<(Vec<Carrier>, Vec<IssuerId>, Requirement)> {
         let carriers_field = field.key("authenticate");
         let mut parsed = Vec::new();
         for (index, name) in carriers.iter().enumerate() {
             let field = carriers_field.index(index);
-            let known =
-                self.choice(Some(name), &field, &[("bearer", Carrier::Bearer)], Carrier::Bearer);
-            match known {
+            let choices = [Carrier::Bearer, Carrier::Session].map(|c| (c.as_str(), c));
+            match self.choice(Some(name), &field, &choices, Carrier::Bearer) {
                 Some(carrier) if parsed.contains(&carrier) => {
                     self.error::<()>(&field, &format!("`{name}` is listed twice"), "Remove one");
+                }
+                Some(Carrier::Session) if matches!(known.login, Some(None)) => {
+                    let fact = "nobody can log in, so there are no sessions";
+                    self.error::<()>(&field, fact, "Add `login`, or remove this");
                 }
                 Some(carrier) => parsed.push(carrier),
                 None => {}
             }
         }
         if carriers.is_empty() {
-            let remedy = "Write [bearer]";
+            let remedy = "Write [bearer] or [session]";
             let fact = "no credential could ever be accepted";
             self.empty::<()>(&carriers_field, fact, remedy);
         }
         let issuers_field = field.key("issuers");
+        let takes_bearers =
+            carriers.is_empty() || carriers.iter().any(|name| name != Carrier::Session.as_str());
+        let issuers = known.issuers;
         let issuers = match accepted {
+            Some(_) if !takes_bearers => {
+                let fact = "`issuers` means nothing where no bearer token is accepted";
+                self.error(&issuers_field, fact, "Remove it, or accept `bearer`")
+            }
+            None if !takes_bearers => Some(Vec::new()),
             None if issuers.is_empty() => {
                 let wanted = [FieldPath::default().key("issuers"), issuers_field];
                 let fact = "bearer tokens need an issuer, and there is none";

@@ -1,3 +1,4 @@
+mod sessions;
 mod slips;
 
 use std::path::Path;
@@ -8,7 +9,7 @@ use rcgen::CertifiedKey;
 use tempfile::TempDir;
 
 use super::super::{Configuration, Problems, Sources};
-use crate::gate::request::Request;
+use crate::gate::request::{Request, Scheme};
 use crate::gate::time::Moment;
 use crate::issuer::signing::{KeyKind, generate};
 
@@ -170,8 +171,14 @@ fn ten_thousand_routes_load_within_seconds_and_each_is_found() {
     let (method, headers) = (http::Method::GET, http::HeaderMap::new());
     for number in 0..10_000 {
         let (authority, target) = (format!("h{}.example", number % 100), format!("/r{number}/7"));
-        let request =
-            Request { method: &method, authority: &authority, target: &target, headers: &headers };
+        let request = Request {
+            scheme: Scheme::Http,
+            method: &method,
+            authority: &authority,
+            target: &target,
+            headers: &headers,
+            session: None,
+        };
         let verdict = configuration.gate.decide(&request, Moment::default());
         let route = verdict.route.map(|route| &*route.name);
         assert_eq!(route, Some(format!("r{number}").as_str()));
@@ -196,8 +203,34 @@ fn whole() -> (TempDir, String) {
         "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
     );
     put("token", "a long random value");
+    put("users.yaml", USERS);
     (directory, WHOLE.to_owned())
 }
+
+/// Users who use every field.
+const USERS: &str = "\
+alice:
+  password: $argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8
+  subject: u-17
+  roles: [admin]
+  scopes: [orders:read]
+  claims: { email: alice@api.test, /org/id: 7 }
+";
+
+/// The other way to log in, with every field of its own.
+const HAND_OFF: &str = "\
+handoff:
+    upstream: pages
+    path: /verify
+    subject: /user/id
+    roles: /user/roles
+    scopes: /user/scopes
+    claims: { email: /user/email }
+    timeout: 3s
+    on_failure: pass_through";
+
+/// The way to log in of the whole configuration.
+const PASSWORD_FILE: &str = "password_file: users.yaml";
 
 const WHOLE: &str = "\
 listeners:
@@ -226,6 +259,19 @@ store:
     tls: { ca_file: site.pem, certificate_file: site.pem, key_file: site.key }
     prefix: here
 revocation: { max_staleness: 5s, when_stale: deny_writes, max_entries: 5000000, accept_local: true }
+sessions:
+  cookie: { name: sid, domain: api.test, same_site: strict, dangerous_insecure: true }
+  idle_timeout: 30m
+  absolute_timeout: 12h
+  recheck: 5s
+  allowed_origins: [https://app.test, 'http://localhost:3000']
+  cache_size: 256MiB
+login:
+  base: /auth
+  issuer: https://api.test
+  password_file: users.yaml
+  return_to: [https://app.test, https://other.test/callback]
+  attempts: { per_account: 10/15m, per_address: 100/15m }
 audit_log: { file: data/audit.jsonl }
 token_cache: { size: 64MiB }
 issuers:
@@ -261,7 +307,7 @@ routes:
   - name: orders
     match: { hosts: [api.test, '*.api.test'], path: '/orders/{*rest}', methods: [GET, POST], dangerous_path: [semicolon] }
     upstream: orders
-    authenticate: [bearer]
+    authenticate: [bearer, session]
     issuers: [fetched, shared]
     require: { scopes: [orders:read], any_role: [admin, clerk], claims: { tenant: [acme, 7, true] } }
     when_stale: { allow_for: 30s }
@@ -278,25 +324,50 @@ fn configuration_that_uses_every_field_compiles_without_a_warning() {
     assert!(configuration.warnings.list.is_empty(), "{}", configuration.warnings);
 }
 
+#[test]
+fn configuration_that_hands_logins_off_compiles_without_a_warning() {
+    let (directory, text) = whole();
+    let text = text.replace(PASSWORD_FILE, HAND_OFF);
+    let configuration = compile_in(directory.path(), &text, None).expect("compiles");
+    assert!(configuration.warnings.list.is_empty(), "{}", configuration.warnings);
+}
+
 /// Fields that stand for others, and are tested beside them.
-const INSTEAD: [&str; 6] = ["url", "cluster", "embedded", "password", "secret_file", "token"];
+const INSTEAD: [&str; 7] =
+    ["url", "cluster", "embedded", "password", "secret_file", "token", "handoff"];
 
 #[test]
 fn every_field_there_is_stands_in_the_whole_configuration() {
-    let lines = include_str!("../raw.rs").lines().map(str::trim);
-    let fields = lines.filter_map(|line| line.strip_prefix("pub(super) ")?.split_once(": "));
-    let fields: Vec<_> = fields.map(|(name, _)| name.replace("matching", "match")).collect();
-    assert!(fields.len() > 60, "{fields:?}");
+    // The mapping that is declared, and where its fields have to stand.
+    let mut place = WHOLE;
+    let mut fields = Vec::new();
+    for line in include_str!("../raw.rs").lines().map(str::trim) {
+        let Some(declared) = line.strip_prefix("pub(super) ") else { continue };
+        if let Some(name) = declared.strip_prefix("struct ") {
+            place = match name.trim_end_matches(" {") {
+                "User" => USERS,
+                "HandOff" => HAND_OFF,
+                _ => WHOLE,
+            };
+        } else if let Some((name, _)) = declared.split_once(": ") {
+            fields.push((name.replace("matching", "match"), place));
+        }
+    }
+    assert!(fields.len() > 80, "{fields:?}");
+    for place in [WHOLE, USERS, HAND_OFF] {
+        assert!(fields.iter().any(|(_, told)| *told == place), "nothing stands in {place}");
+    }
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let stands = |field: &str| {
-        let places = WHOLE.match_indices(field);
+    let stands = |field: &str, text: &str| {
+        let places = text.match_indices(field);
         places.into_iter().any(|(at, _)| {
-            WHOLE[at + field.len()..].starts_with(':')
-                && !WHOLE[..at].chars().next_back().is_some_and(is_word)
+            text[at + field.len()..].starts_with(':')
+                && !text[..at].chars().next_back().is_some_and(is_word)
         })
     };
-    let missing = fields.iter().filter(|field| !stands(field));
-    let missing: Vec<_> = missing.filter(|field| !INSTEAD.contains(&field.as_str())).collect();
+    let missing = fields.iter().filter(|(field, place)| !stands(field, place));
+    let missing = missing.map(|(field, _)| field.as_str());
+    let missing: Vec<_> = missing.filter(|field| !INSTEAD.contains(field)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
@@ -309,7 +380,8 @@ fn every_file_that_was_read_is_known() {
         .iter()
         .map(|file| file.strip_prefix(directory.path()).expect("inside").display().to_string())
         .collect();
-    let expected = ["gateway.yaml", "idp.pem", "set.json", "site.key", "site.pem", "token"];
+    let expected =
+        ["gateway.yaml", "idp.pem", "set.json", "site.key", "site.pem", "token", "users.yaml"];
     assert_eq!(names, expected);
 }
 
@@ -317,7 +389,9 @@ fn every_file_that_was_read_is_known() {
 fn dangerous_options_are_named_with_their_place() {
     let (directory, text) = whole();
     let configuration = compile_in(directory.path(), &text, None).expect("compiles");
-    assert_eq!(configuration.dangerous, [("route orders".to_owned(), "dangerous_path")]);
+    let expected = [("sessions.cookie", "dangerous_insecure"), ("route orders", "dangerous_path")];
+    let expected = expected.map(|(place, option)| (place.to_owned(), option));
+    assert_eq!(configuration.dangerous, expected);
 }
 
 /// Compiles the whole configuration, then with a change on top of that.

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::RevocationFeed;
-use super::backoff::Backoff;
 use crate::clock;
+use crate::feed::backoff::Backoff;
 use crate::store::record::Record;
 
 /// Gateways that find the same loss begin within this time of one another: what one has written

@@ -8,7 +8,7 @@ use ahash::RandomState;
 use moka::sync::Cache;
 
 use super::marks::ScopeId;
-use super::{Entry, Marks, Revocation};
+use super::{Entry, Marks, Revocation, Scope};
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
 /// How far apart clocks may be, in seconds, before an entry is dropped too early. Generous: an
@@ -105,6 +105,11 @@ impl RevocationList {
             Some(age) if age <= age_max_ms => Revocation::Clear,
             Some(_) | None => Revocation::Unknown,
         }
+    }
+
+    /// Whether an entry names this very scope, whatever its cut-off.
+    pub fn names(&self, scope: &Scope) -> bool {
+        self.cuts.contains_key(&ScopeId::of(scope))
     }
 
     /// How old the list is, in milliseconds; `None` before the first snapshot.

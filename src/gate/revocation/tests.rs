@@ -224,9 +224,9 @@ mod compiling {
     }
 
     fn compile(scope: Scope, before: Option<i64>) -> (UnixTime, UnixTime) {
-        let all = [rules(3600, 30), rules(60, 500)];
+        let all = [rules(3600, 30).reach_s(), rules(60, 500).reach_s()];
         let before = before.map(UnixTime::from_seconds);
-        let Entry { cut_off, expires, .. } = Entry::compile(scope, before, None, &all, NOW);
+        let Entry { cut_off, expires, .. } = Entry::compile(scope, before, None, all, NOW);
         (cut_off, expires)
     }
 
@@ -247,7 +247,7 @@ mod compiling {
         let ends = NOW.plus(SESSION_S + 3660);
         assert_eq!(compile(Scope::Session("s".into()), None), (UnixTime::NEVER, ends));
         let dies = NOW.plus(77);
-        let entry = Entry::compile(token, None, Some(dies), &[rules(3600, 30)], NOW);
+        let entry = Entry::compile(token, None, Some(dies), [rules(3600, 30).reach_s()], NOW);
         assert_eq!((entry.cut_off, entry.expires), (UnixTime::NEVER, dies));
     }
 

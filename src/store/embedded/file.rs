@@ -6,16 +6,20 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError, TableError};
+use redb::{
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, TableError,
+};
 
-use super::log::{META, ReadLog, WriteLog};
+use super::log::META;
+use super::tables::{Tables, are_complete};
 use crate::store::StoreError;
 use crate::store::record::Unreadable;
 
 /// What of the file is kept in memory. redb would take a gibibyte; the lists are elsewhere.
 const CACHE_BYTES: usize = 32 << 20;
 
-/// The format of the tables. A file of a later one is refused.
+/// The format of the tables. A file of a later one is refused. New tables may come without a new
+/// format: who does not know them leaves them alone, and who lacks them makes them.
 const FORMAT: u64 = 1;
 
 /// Where the format is in [`META`].
@@ -91,9 +95,9 @@ impl File {
     /// Reads in a transaction of its own.
     pub(super) fn read<T>(
         &self,
-        job: impl FnOnce(&ReadLog) -> Result<T, Fault>,
+        job: impl FnOnce(&ReadTransaction) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        self.with(|database| job(&ReadLog::open(&database.begin_read()?)?))
+        self.with(|database| job(&database.begin_read()?))
     }
 
     /// Does a job in the file.
@@ -156,12 +160,12 @@ fn builder() -> Builder {
     builder
 }
 
-/// Makes the tables in an empty file, and sees that those of another are ours.
+/// Makes the tables that are not there, and sees that those of another file are ours.
 fn begin(path: &Path, database: &Database) -> Result<(), String> {
     let path = path.display();
     match format(database).map_err(|error| format!("{path} cannot be read: {error}"))? {
         Format::Known => Ok(()),
-        Format::Empty => {
+        Format::Empty | Format::Earlier => {
             make_tables(database).map_err(|error| format!("{path} cannot be written: {error}"))
         }
         Format::Newer(format) => Err(format!(
@@ -180,6 +184,8 @@ fn begin(path: &Path, database: &Database) -> Result<(), String> {
 enum Format {
     Empty,
     Known,
+    /// Ours, without some of the tables.
+    Earlier,
     Newer(u64),
     Foreign,
 }
@@ -197,13 +203,14 @@ fn format(database: &Database) -> Result<Format, Fault> {
     Ok(match meta.get(FORMAT_NAME)?.map(|format| format.value()) {
         None => Format::Foreign,
         Some(format) if format > FORMAT => Format::Newer(format),
-        Some(_) => Format::Known,
+        Some(_) if are_complete(&transaction)? => Format::Known,
+        Some(_) => Format::Earlier,
     })
 }
 
 fn make_tables(database: &Database) -> Result<(), Fault> {
     let transaction = database.begin_write()?;
-    drop(WriteLog::open(&transaction)?);
+    drop(Tables::open(&transaction)?);
     transaction.open_table(META)?.insert(FORMAT_NAME, FORMAT)?;
     transaction.commit()?;
     Ok(())

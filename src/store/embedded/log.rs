@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
-    WriteTransaction,
+    TableHandle, WriteTransaction,
 };
 
 use super::file::Fault;
@@ -31,12 +31,18 @@ const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("revocations")
 /// When a record expires, and its sequence.
 const BY_EXPIRY: TableDefinition<(i64, u64), ()> = TableDefinition::new("revocations_by_expiry");
 
+/// The names of the tables.
+pub(super) fn names() -> [&'static str; 3] {
+    [META.name(), RECORDS.name(), BY_EXPIRY.name()]
+}
+
 /// The log, being written.
 pub(super) struct WriteLog<'t> {
     records: Table<'t, u64, &'static [u8]>,
     by_expiry: Table<'t, (i64, u64), ()>,
     meta: Table<'t, &'static str, u64>,
     is_changed: bool,
+    has_grown: bool,
 }
 
 impl<'t> WriteLog<'t> {
@@ -47,12 +53,18 @@ impl<'t> WriteLog<'t> {
             by_expiry: transaction.open_table(BY_EXPIRY)?,
             meta: transaction.open_table(META)?,
             is_changed: false,
+            has_grown: false,
         })
     }
 
     /// Whether anything was written.
     pub(super) fn is_changed(&self) -> bool {
         self.is_changed
+    }
+
+    /// Whether a record was appended.
+    pub(super) fn has_grown(&self) -> bool {
+        self.has_grown
     }
 
     /// Appends a record; its sequence, or `None` if the log is full.
@@ -75,13 +87,14 @@ impl<'t> WriteLog<'t> {
         self.by_expiry.insert((expires.as_seconds(), sequence), ())?;
         self.meta.insert(SEQUENCE, sequence)?;
         self.is_changed = true;
+        self.has_grown = true;
         Ok(Some(sequence))
     }
 
     /// Drops records that have been spent for a while, those that expired first before others; how
     /// many.
     pub(super) fn prune(&mut self, now: UnixTime, at_most: u64) -> Result<u64, Fault> {
-        let Self { records, by_expiry, meta: _, is_changed } = self;
+        let Self { records, by_expiry, meta: _, is_changed, has_grown: _ } = self;
         let last = (now.plus(-PRUNE_MARGIN_S).as_seconds(), u64::MAX);
         let mut pruned = 0;
         let mut spent = by_expiry.extract_from_if(..=last, |_, ()| true)?;

@@ -9,46 +9,69 @@ use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::file::{Fault, File};
-use super::log::{PRUNED_AT_ONCE_MAX, WriteLog};
-use crate::gate::time::UnixTime;
-use crate::store::{AppendBounds, AppendError, Position, StoreError};
+use super::tables::Tables;
+use crate::store::StoreError;
 
 /// How many orders may wait, and how many share a transaction.
 const ORDERS_MAX: usize = 256;
 
-/// Something to be written.
-#[derive(Debug)]
-pub(super) enum Order {
-    Append(Append),
-    Prune(Prune),
+/// Something to be written, for somebody who waits for it.
+pub(super) trait Order: Send {
+    /// Does it, in a transaction that others share.
+    fn write(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault>;
+
+    /// Tells what came of it: it is on disk, or the transaction failed.
+    fn answer(self: Box<Self>, committed: Result<(), &StoreError>);
 }
 
-/// A record is to be appended.
-#[derive(Debug)]
-pub(super) struct Append {
-    pub(super) json: String,
-    pub(super) mark: u64,
-    pub(super) expires: UnixTime,
-    pub(super) bounds: AppendBounds,
-    pub(super) answer: oneshot::Sender<Result<Position, AppendError>>,
+/// An order to do `job`, and where its outcome will be told.
+pub(super) fn order<T, J>(job: J) -> (Box<dyn Order>, oneshot::Receiver<Result<T, StoreError>>)
+where
+    T: Send + 'static,
+    J: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+{
+    let (answer, answered) = oneshot::channel();
+    (Box::new(Job { job: Some(job), outcome: None, answer }), answered)
 }
 
-/// At most [`PRUNED_AT_ONCE_MAX`] records are to go; the answer is how many went.
-#[derive(Debug)]
-pub(super) struct Prune {
-    pub(super) now: UnixTime,
-    pub(super) answer: oneshot::Sender<Result<u64, StoreError>>,
+struct Job<J, T> {
+    job: Option<J>,
+    outcome: Option<T>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, J> Order for Job<J, T>
+where
+    T: Send,
+    J: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send,
+{
+    fn write(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault> {
+        if let Some(job) = self.job.take() {
+            self.outcome = Some(job(tables)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), &StoreError>) {
+        let Self { job: _, outcome, answer } = *self;
+        // Whoever does not wait any more needs no answer: what was ordered is done.
+        match (committed, outcome) {
+            (Ok(()), Some(outcome)) => drop(answer.send(Ok(outcome))),
+            (Ok(()), None) => {}
+            (Err(error), _) => drop(answer.send(Err(error.clone()))),
+        }
+    }
 }
 
 /// The thread.
 #[derive(Debug)]
 pub(super) struct Writer {
-    orders: Option<mpsc::Sender<Order>>,
+    orders: Option<mpsc::Sender<Box<dyn Order>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    /// Starts the thread; it rings after every append.
+    /// Starts the thread; it rings after every append to the log.
     pub(super) fn start(file: Arc<File>, ring: watch::Sender<()>) -> std::io::Result<Self> {
         let (orders, waiting) = mpsc::channel(ORDERS_MAX);
         let thread = std::thread::Builder::new()
@@ -58,7 +81,10 @@ impl Writer {
     }
 
     /// Takes an order, once there is room for it.
-    pub(super) async fn take(&self, order: Order) -> Result<(), SendError<Order>> {
+    pub(super) async fn take(
+        &self,
+        order: Box<dyn Order>,
+    ) -> Result<(), SendError<Box<dyn Order>>> {
         match &self.orders {
             Some(orders) => orders.send(order).await,
             None => Err(SendError(order)),
@@ -75,93 +101,47 @@ impl Writer {
     }
 }
 
-fn run(file: &File, mut orders: mpsc::Receiver<Order>, ring: &watch::Sender<()>) {
+fn run(file: &File, mut orders: mpsc::Receiver<Box<dyn Order>>, ring: &watch::Sender<()>) {
     while let Some(first) = orders.blocking_recv() {
-        let mut batch = Batch::default();
-        batch.add(first);
+        let mut batch = vec![first];
         while batch.len() < ORDERS_MAX
             && let Ok(next) = orders.try_recv()
         {
-            batch.add(next);
+            batch.push(next);
         }
-        match file.with(|database| batch.commit(database)) {
-            Ok(outcome) => {
-                if outcome.appended.iter().any(Result::is_ok) {
-                    ring.send_replace(());
-                }
-                batch.answer(outcome);
-            }
-            Err(error) => batch.refuse(&error),
+        let committed = file.with(|database| commit(&mut batch, database));
+        if let Ok(Log::Grown) = committed {
+            ring.send_replace(());
+        }
+        for order in batch {
+            order.answer(committed.as_ref().map(|_| ()));
         }
     }
 }
 
-/// What shares a transaction.
-#[derive(Default)]
-struct Batch {
-    prunes: Vec<Prune>,
-    appends: Vec<Append>,
+/// What a transaction did to the log.
+enum Log {
+    Grown,
+    Same,
 }
 
-/// What became of a batch, in its order.
-struct Outcome {
-    pruned: Vec<u64>,
-    appended: Vec<Result<Position, AppendError>>,
-}
-
-impl Batch {
-    fn add(&mut self, order: Order) {
-        match order {
-            Order::Append(append) => self.appends.push(append),
-            Order::Prune(prune) => self.prunes.push(prune),
-        }
+/// Does what was ordered. When this returns, it is on disk.
+fn commit(batch: &mut [Box<dyn Order>], database: &Database) -> Result<Log, Fault> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    let mut tables = Tables::open(&transaction)?;
+    for order in batch {
+        order.write(&mut tables)?;
     }
-
-    fn len(&self) -> usize {
-        self.prunes.len() + self.appends.len()
+    let is_changed = tables.is_changed();
+    let log = if tables.log.has_grown() { Log::Grown } else { Log::Same };
+    drop(tables);
+    if is_changed {
+        transaction.commit()?;
+    } else {
+        // A full log that is written to all the same must not keep the disk busy, nor must those
+        // who try to log in too often.
+        transaction.abort()?;
     }
-
-    /// Does what was ordered. When this returns, it is on disk.
-    fn commit(&self, database: &Database) -> Result<Outcome, Fault> {
-        let mut transaction = database.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
-        let mut log = WriteLog::open(&transaction)?;
-        let prune = |prune: &Prune| log.prune(prune.now, PRUNED_AT_ONCE_MAX);
-        let pruned = self.prunes.iter().map(prune).collect::<Result<_, _>>()?;
-        let append = |Append { json, mark, expires, bounds, answer: _ }: &Append| {
-            let sequence = log.append(json, *expires, *bounds)?;
-            let position = |sequence| Position { sequence, mark: Some(*mark) };
-            Ok(sequence.map(position).ok_or(AppendError::Full))
-        };
-        let appended = self.appends.iter().map(append).collect::<Result<_, Fault>>()?;
-        let is_changed = log.is_changed();
-        drop(log);
-        if is_changed {
-            transaction.commit()?;
-        } else {
-            // A full log that is written to all the same must not keep the disk busy.
-            transaction.abort()?;
-        }
-        Ok(Outcome { pruned, appended })
-    }
-
-    // Whoever does not wait any more needs no answer: what was ordered is done.
-
-    fn answer(self, Outcome { pruned, appended }: Outcome) {
-        for (prune, count) in self.prunes.into_iter().zip(pruned) {
-            let _ = prune.answer.send(Ok(count));
-        }
-        for (append, outcome) in self.appends.into_iter().zip(appended) {
-            let _ = append.answer.send(outcome);
-        }
-    }
-
-    fn refuse(self, error: &StoreError) {
-        for prune in self.prunes {
-            let _ = prune.answer.send(Err(error.clone()));
-        }
-        for append in self.appends {
-            let _ = append.answer.send(Err(error.clone().into()));
-        }
-    }
+    Ok(log)
 }

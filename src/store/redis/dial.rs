@@ -6,10 +6,11 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ErrorKind, IntoConnectionInfo,
-    RedisConnectionInfo, RedisError, TlsCertificates, Value,
+    ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, TlsCertificates, Value,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::fault;
 use crate::store::settings::{RedisAddress, RedisSettings, RedisTls};
@@ -44,6 +45,17 @@ pub(super) enum Wanted {
     Sentinel,
 }
 
+/// Where to put what a server says unasked. It is not waited for.
+pub(super) type Pushes = UnboundedSender<PushInfo>;
+
+/// Why there is no connection, in words.
+pub(super) enum Unreached {
+    /// The server cannot say anything unasked.
+    Mute(String),
+    /// Something else is wrong.
+    Fault(String),
+}
+
 impl Dial {
     pub(super) fn new(settings: &RedisSettings) -> Result<Self, String> {
         let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
@@ -65,23 +77,42 @@ impl Dial {
         address: &RedisAddress,
         wanted: Wanted,
     ) -> Result<MultiplexedConnection, String> {
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, async {
-            let connection = match (self.open(address, &self.login, wanted).await, wanted) {
+        in_time(async {
+            let connection = match (self.open(address, &self.login, wanted, None).await, wanted) {
                 // Sentinels often have no password although their servers have one.
                 (Err(error), Wanted::Sentinel) if is_login_refused(&error) => {
                     let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
-                    self.open(address, &nobody, wanted).await
+                    self.open(address, &nobody, wanted, None).await
                 }
                 (opened, _) => opened,
             };
             let mut connection = connection.map_err(|error| fault::cause(&error))?;
             introduce(&mut connection, wanted).await?;
             Ok(connection)
-        });
-        match connecting.await {
-            Ok(connected) => connected,
-            Err(_) => Err("no connection in time".to_owned()),
-        }
+        })
+        .await
+        .unwrap_or_else(Err)
+    }
+
+    /// The same, with a connection on which the server can say something unasked (RESP3).
+    pub(super) async fn connect_for_pushes(
+        &self,
+        address: &RedisAddress,
+        wanted: Wanted,
+        pushes: Pushes,
+    ) -> Result<MultiplexedConnection, Unreached> {
+        let login = self.login.clone().set_protocol(ProtocolVersion::RESP3);
+        in_time(async {
+            let opened = self.open(address, &login, wanted, Some(pushes)).await;
+            let mut connection = opened.map_err(|error| match is_resp3_refused(&error) {
+                true => Unreached::Mute(fault::cause(&error)),
+                false => Unreached::Fault(fault::cause(&error)),
+            })?;
+            introduce(&mut connection, wanted).await.map_err(Unreached::Fault)?;
+            Ok(connection)
+        })
+        .await
+        .unwrap_or_else(|late| Err(Unreached::Fault(late)))
     }
 
     async fn open(
@@ -89,6 +120,7 @@ impl Dial {
         address: &RedisAddress,
         login: &RedisConnectionInfo,
         wanted: Wanted,
+        pushes: Option<Pushes>,
     ) -> Result<MultiplexedConnection, RedisError> {
         let RedisAddress { host, port } = address;
         let mut place = match &self.tls {
@@ -109,11 +141,25 @@ impl Dial {
             .into_connection_info()?
             .set_redis_settings(login.clone().set_db(database))
             .set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let config = AsyncConnectionConfig::new()
+        let mut config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(ANSWER_TIMEOUT));
+        if let Some(pushes) = pushes {
+            config = config.set_push_sender(pushes);
+        }
         Client::open(how)?.get_multiplexed_async_connection_with_config(&config).await
     }
+}
+
+/// What comes of connecting, unless it takes too long.
+async fn in_time<T>(connecting: impl Future<Output = T>) -> Result<T, String> {
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+    connected.map_err(|_| "no connection in time".to_owned())
+}
+
+/// Whether the server, or what is before it, does not know `HELLO 3`.
+fn is_resp3_refused(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::RESP3NotSupported || error.code() == Some("NOPROTO")
 }
 
 fn is_login_refused(error: &RedisError) -> bool {
@@ -136,19 +182,29 @@ async fn introduce(connection: &mut MultiplexedConnection, wanted: Wanted) -> Re
         }
         (Wanted::Sentinel, _) => Ok(()),
         (Wanted::Master, Some(Value::ServerError(error))) => Err(fault::cause(&error.into())),
-        (Wanted::Master, Some(Value::Array(told))) if is_master(&told) => Ok(()),
+        (Wanted::Master, Some(Value::Array(told)))
+            if told.chunks_exact(2).any(|pair| is_mastery(&pair[0], &pair[1])) =>
+        {
+            Ok(())
+        }
+        // The same in RESP3.
+        (Wanted::Master, Some(Value::Map(told)))
+            if told.iter().any(|(name, value)| is_mastery(name, value)) =>
+        {
+            Ok(())
+        }
         (Wanted::Master, _) => Err("it is not a master".to_owned()),
     }
 }
 
-/// Whether the answer to `HELLO`, names and values in turn, is that of a master.
-fn is_master(told: &[Value]) -> bool {
+/// Whether this, of the answer to `HELLO`, says that a master gave it.
+fn is_mastery(name: &Value, value: &Value) -> bool {
     let is = |value: &Value, text: &str| match value {
         Value::BulkString(bytes) => bytes == text.as_bytes(),
         Value::SimpleString(string) => string == text,
         _ => false,
     };
-    told.chunks_exact(2).any(|pair| is(&pair[0], "role") && is(&pair[1], "master"))
+    is(name, "role") && is(value, "master")
 }
 
 /// Reads what is needed for TLS, once.

@@ -8,7 +8,7 @@ use crate::store::settings::RedisAddress;
 /// The error for a command that failed at a server.
 pub(super) fn at(address: &RedisAddress, what: &str, error: &RedisError) -> StoreError {
     let text = format!("Redis at {address}: {what}: {}", cause(error));
-    match error.code() {
+    match first(error).code() {
         // Another program's keys, or another program on ours: waiting does not help.
         Some("WRONGTYPE") => StoreError::Unreadable(text),
         // What else is written, by anybody, is refused just as well.
@@ -27,6 +27,7 @@ pub(super) fn cause(error: &RedisError) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
     }
+    let error = &first(error);
     match error.kind() {
         ErrorKind::AuthenticationFailed => "the user name or the password is refused".to_owned(),
         ErrorKind::Server(ServerErrorKind::ReadOnly) => {
@@ -37,6 +38,14 @@ pub(super) fn cause(error: &RedisError) -> String {
             error.detail().map_or(code.to_owned(), |detail| format!("{code} {detail}"))
         }
         _ => error.to_string(),
+    }
+}
+
+/// The first error of several commands that were sent together, which has a code; they have none.
+fn first(error: &RedisError) -> RedisError {
+    match error.clone().into_server_errors().as_deref() {
+        Some([(_, first), ..]) => first.clone().into(),
+        Some([]) | None => error.clone(),
     }
 }
 

@@ -109,7 +109,7 @@ impl RevocationLog for Redis {
     }
 }
 
-/// A time as the score of a record.
-fn score(time: UnixTime) -> String {
+/// A time as a score in a sorted set.
+pub(super) fn score(time: UnixTime) -> String {
     if time == UnixTime::NEVER { "+inf".to_owned() } else { time.as_seconds().to_string() }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 
 use super::cluster::Cluster;
-use super::dial::{Dial, Wanted};
+use super::dial::{Dial, Pushes, Unreached, Wanted};
 use super::sentinels::{Named, Sentinels};
 use crate::store::StoreError;
 use crate::store::settings::{RedisAddress, RedisServers, RedisSettings};
@@ -69,14 +69,33 @@ impl Master {
 
     /// Finds the master and connects to it.
     pub(super) async fn connect(&self) -> Result<Live, StoreError> {
+        self.reach(None).await
+    }
+
+    /// The same, with a connection on which it can say something unasked.
+    pub(super) async fn connect_for_pushes(&self, pushes: Pushes) -> Result<Live, StoreError> {
+        self.reach(Some(pushes)).await
+    }
+
+    async fn reach(&self, pushes: Option<Pushes>) -> Result<Live, StoreError> {
         let (address, reign) = self.find().await.map_err(StoreError::Unavailable)?;
         let wanted = match &self.guides {
             Guides::Nobody(_) => Wanted::Server,
             Guides::Sentinels(_) | Guides::Cluster(_) => Wanted::Master,
         };
-        let connected = self.dial.connect(&address, wanted).await;
-        let connection = connected
-            .map_err(|cause| StoreError::Unavailable(format!("Redis at {address}: {cause}")))?;
+        let connected = match pushes {
+            None => self.dial.connect(&address, wanted).await.map_err(Unreached::Fault),
+            Some(pushes) => self.dial.connect_for_pushes(&address, wanted, pushes).await,
+        };
+        let connection = connected.map_err(|unreached| match unreached {
+            Unreached::Fault(cause) => {
+                StoreError::Unavailable(format!("Redis at {address}: {cause}"))
+            }
+            Unreached::Mute(cause) => StoreError::Refused(format!(
+                "Redis at {address}: it does not tell when sessions change ({cause}): RESP3 is \
+                 needed, which Redis 6.2 speaks, and what is between it and us must let through"
+            )),
+        })?;
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         Ok(Live { connection, address, number, reign })
     }

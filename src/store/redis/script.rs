@@ -4,10 +4,21 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-/// The functions that scripts share: how many records were ever appended, which is in the stream's
-/// last id and outlives the entries; the time at or before which a record that is dropped must have
-/// ended, by the clock that is behind: a gateway whose clock is wrong must not drop what is live for
-/// the others; and the record at a place, false if there is none.
+/// The time at or before which what is dropped must have ended, by the clock that is behind: a
+/// gateway whose clock is wrong must not drop what is live for the others.
+macro_rules! spent_at {
+    () => {
+        r"
+local function spent_at(now, margin)
+  return string.format('%.0f', math.min(tonumber(now), tonumber(redis.call('TIME')[1])) - margin)
+end
+"
+    };
+}
+
+/// The functions that scripts about the log share: how many records were ever appended, which is in
+/// the stream's last id and outlives the entries; [`spent_at`]; and the record at a place, false if
+/// there is none.
 macro_rules! with_log {
     ($script:literal) => {
         concat!(
@@ -25,10 +36,6 @@ local function head(log)
   error('XINFO STREAM does not tell the last id')
 end
 
-local function spent_at(now, margin)
-  return string.format('%.0f', math.min(tonumber(now), tonumber(redis.call('TIME')[1])) - margin)
-end
-
 local function record_at(log, sequence)
   local id = string.format('%.0f-0', sequence)
   local found = redis.call('XRANGE', log, id, id)
@@ -43,10 +50,14 @@ local function record_at(log, sequence)
   return false
 end
 ",
+            spent_at!(),
             $script
         )
     };
 }
+
+pub(super) mod attempts;
+pub(super) mod sessions;
 
 /// Appends a record to the log and puts it into the snapshot.
 ///

@@ -1,13 +1,17 @@
 //! Passwords, users, and TLS.
 
+use portcullis::gate::session::SessionId;
 use portcullis::secret::Secret;
+use portcullis::store::attempts::{Account, AttemptLedger, Budget};
 use portcullis::store::redis::Redis;
+use portcullis::store::session::{SessionStore, Told};
 use portcullis::store::settings::{RedisLogin, RedisSettings, RedisTls};
 use portcullis::store::{Fleet, GatewayState, Position, RevocationLog, StoreError};
 
 use super::{open, open_with};
 use crate::harness::certificates::{Authority, Certificate};
 use crate::harness::redis::{RedisOptions, RedisServer, ServerTls};
+use crate::store::sessions::{ISSUER, session};
 use crate::store::{append, bounds, read, snapshot};
 
 fn login(username: Option<&str>, password: &str) -> RedisLogin {
@@ -49,7 +53,7 @@ async fn user_with_the_rights_that_are_documented_can_do_everything() {
     assert_eq!(read(&log, Position::default()).await.0, appended);
     snapshot(&log).await.expect("a snapshot");
     log.list(0, 1, bounds().now).await.expect("a list");
-    log.prune(bounds().now).await.expect("it prunes");
+    RevocationLog::prune(&log, bounds().now).await.expect("it prunes");
     let state = GatewayState {
         instance: "1".to_owned(),
         name: "one".to_owned(),
@@ -61,6 +65,24 @@ async fn user_with_the_rights_that_are_documented_can_do_everything() {
     log.announce(&state).await.expect("it announces");
     log.roster().await.expect("a roster");
     log.leave("1").await.expect("it leaves");
+    let now = bounds().now;
+    let (id, session) = (SessionId::from_bytes([7; 32]), session("ada", now));
+    assert_eq!(log.create(id, &session, now).await, Ok(Vec::new()));
+    log.touch(&[(id, now)]).await.expect("it is noted");
+    assert_eq!(log.find(id).await, Ok(Some(session)));
+    log.of_subject(ISSUER, "ada", now).await.expect("a list");
+    SessionStore::prune(&log, now).await.expect("it prunes");
+    assert_eq!(log.delete(id).await, Ok(true));
+    let budget = Budget { attempts_max: 1, span_s: 1 };
+    let account = [Account { key: "a".to_owned(), budget }];
+    log.attempt(&account, now).await.expect("it is counted");
+    log.absolve(&account, &account).await.expect("it is forgotten");
+    let heard = std::sync::Mutex::new(Vec::new());
+    let mut hear = |told| heard.lock().expect("no panic").push(told);
+    let listening = tokio::time::timeout(std::time::Duration::from_secs(1), log.listen(&mut hear));
+    listening.await.expect_err("it goes on");
+    let heard = heard.into_inner().expect("no panic");
+    assert!(matches!(heard[..], [Told::Begun, Told::Contact(_), ..]), "{heard:?}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// The pauses between attempts at something that fails.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(in crate::feed) struct Backoff {
     pause: Duration,
 }
 
@@ -20,14 +20,14 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The next pause: between half and all of twice the last one.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(in crate::feed) fn next(&mut self) -> Duration {
         let pause = self.pause.mul_f64(0.5 + fastrand::f64() / 2.0);
         self.pause = (self.pause * 2).min(LONGEST);
         pause
     }
 
     /// After a success.
-    pub(super) fn reset(&mut self) {
+    pub(in crate::feed) fn reset(&mut self) {
         self.pause = FIRST;
     }
 }

@@ -1,0 +1,243 @@
+//! What an operator wants cut off: written to the revocation log, then to the audit log, and
+//! confirmed by the gateways if they are to be waited for.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::View;
+use super::gateways;
+use super::problem::Problem;
+use crate::clock;
+use crate::feed::revocations::{Confirmation, Taken};
+use crate::gate::revocation::{Entry, Scope};
+use crate::gate::time::UnixTime;
+use crate::store::record::Record;
+use crate::store::{AppendError, StoreError};
+use crate::telemetry::audit::{self, Change};
+
+/// The longest that a request may wait for the gateways to confirm.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How long a line may take to get into the audit log.
+const AUDIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many lines may be on their way to the audit log.
+static AUDIT_PLACES: Semaphore = Semaphore::const_new(4);
+
+/// Something to be done, in words that were understood.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    /// The word for it in the audit log.
+    audit: &'static str,
+    /// The revocation that does it.
+    record: Record,
+    /// How long to wait for the gateways, if at all.
+    wait: Option<Duration>,
+}
+
+impl Order {
+    /// An order that was given now.
+    pub(super) fn new(
+        audit: &'static str,
+        entry: Entry,
+        actor: Box<str>,
+        reason: Box<str>,
+        wait: Option<Duration>,
+    ) -> Self {
+        let mark = fastrand::u64(..);
+        let record = Record { entry, written_us: clock::micros(), actor, reason, mark };
+        Self { audit, record, wait }
+    }
+
+    /// The same order for another entry.
+    pub(super) fn with_entry(&self, entry: Entry) -> Self {
+        let Self { audit, record, wait } = self.clone();
+        Self { audit, record: Record { entry, mark: fastrand::u64(..), ..record }, wait }
+    }
+
+    /// What was issued at or before this time is cut off.
+    pub(super) fn cut_off(&self) -> UnixTime {
+        self.record.entry.cut_off
+    }
+
+    /// Appends it to the log.
+    pub(super) async fn append(&self, view: &View) -> Result<Taken, Problem> {
+        view.revocations.append(self.record.clone()).await.map_err(|error| match error {
+            AppendError::Full => Problem::ListFull,
+            AppendError::Store(error) => failed(error),
+        })
+    }
+
+    /// Writes to the audit log what came of it, and tells it on.
+    pub(super) async fn told(
+        &self,
+        view: &View,
+        client: SocketAddr,
+        taken: Result<Taken, Problem>,
+    ) -> Result<Taken, Problem> {
+        let audited = self.audit(view, client, taken.as_ref()).await;
+        let taken = taken?;
+        audited.map_err(|error| {
+            tracing::error!(%error, "the audit log cannot be written");
+            let durable = matches!(taken, Taken::Durable(_));
+            Problem::Unaudited { durable, why: error.to_string() }
+        })?;
+        Ok(taken)
+    }
+
+    async fn audit(
+        &self,
+        view: &View,
+        client: SocketAddr,
+        taken: Result<&Taken, &Problem>,
+    ) -> std::io::Result<()> {
+        let (result, position) = match taken {
+            Ok(Taken::Durable(position)) => ("ok", Some(*position)),
+            Ok(Taken::Locally) => ("ok", None),
+            Err(problem) => (problem.slug(), None),
+        };
+        let change = Change {
+            audit: self.audit,
+            time: clock::wall(),
+            actor: &self.record.actor,
+            client: client.ip().to_canonical(),
+            target: &self.record.entry.scope.to_string(),
+            reason: &self.record.reason,
+            result,
+            position,
+            durable: position.is_some(),
+        };
+        let line = change.line();
+        let file = view.configuration.load().audit_log.clone();
+        // Away from the threads that follow the log: nobody may be reading standard output. And
+        // never many at once, however long nobody does.
+        let writing = async {
+            let place = AUDIT_PLACES.acquire().await.map_err(std::io::Error::other)?;
+            let writing = tokio::task::spawn_blocking(move || {
+                let _held_while_it_takes = place;
+                audit::write(file.as_deref(), &line)
+            });
+            writing.await.map_err(std::io::Error::other)?
+        };
+        match tokio::time::timeout(AUDIT_TIMEOUT, writing).await {
+            Ok(written) => written,
+            Err(_) => Err(std::io::Error::other("nobody takes the line")),
+        }
+    }
+
+    /// The answer: what was done, and `more`; `status` if it is durable. Waits for the gateways if
+    /// that was asked for.
+    pub(super) async fn answer(
+        &self,
+        view: &View,
+        taken: Taken,
+        begun: Instant,
+        status: StatusCode,
+        more: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Response {
+        let mut answer = describe(&self.record);
+        for (name, value) in more {
+            answer[name] = value;
+        }
+        let status = match taken {
+            Taken::Locally => {
+                answer["durable"] = json!(false);
+                StatusCode::ACCEPTED
+            }
+            Taken::Durable(position) => {
+                answer["durable"] = json!(true);
+                answer["position"] = json!(position);
+                if let Some(wait) = self.wait {
+                    let wait = wait.min(WAIT_MAX);
+                    match view.revocations.confirm(&self.record, position, begun, wait).await {
+                        Ok(confirmation) => tell(&mut answer, &confirmation, position),
+                        Err(error) => answer["unconfirmed"] = json!(error.to_string()),
+                    }
+                }
+                status
+            }
+        };
+        answer["elapsed_ms"] = json!(millis(begun.elapsed()));
+        (status, Json(answer)).into_response()
+    }
+}
+
+/// Does it in a task of its own: whoever asked may leave before it is done, and it must not stay
+/// half done.
+pub(super) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let broken_off =
+        |error: tokio::task::JoinError| Err(Problem::StoreUnavailable(error.to_string()));
+    tokio::spawn(work).await.unwrap_or_else(broken_off)
+}
+
+/// What is told of a store that does not do what it should.
+pub(super) fn failed(error: StoreError) -> Problem {
+    let (StoreError::Unavailable(why) | StoreError::Refused(why) | StoreError::Unreadable(why)) =
+        error;
+    Problem::StoreUnavailable(why)
+}
+
+fn tell(answer: &mut Value, confirmation: &Confirmation, position: u64) {
+    let Confirmation { confirmed, gateways, missing, elapsed: _ } = confirmation;
+    answer["confirmed"] = json!(confirmed);
+    answer["gateways"] = json!(gateways);
+    if !missing.is_empty() {
+        let missing: Vec<_> =
+            missing.iter().map(|known| gateways::describe(known, position)).collect();
+        answer["missing"] = json!(missing);
+    }
+}
+
+/// A revocation, for people and programs.
+pub(super) fn describe(record: &Record) -> Value {
+    let Record { entry: Entry { scope, cut_off, expires }, written_us, actor, reason, mark: _ } =
+        record;
+    let mut value = json!({
+        "scope": scope.kind().as_str(),
+        "written_at": date(UnixTime::from_seconds((written_us / 1_000_000) as i64)),
+        "actor": actor,
+        "reason": reason,
+    });
+    match scope {
+        Scope::Token { issuer, id } => {
+            value["issuer"] = json!(issuer);
+            value["jti"] = json!(id);
+        }
+        Scope::Session(id) => value["session"] = json!(id),
+        Scope::Subject { issuer, subject } => {
+            value["subject"] = json!(subject);
+            value["issuer"] = json!(issuer);
+        }
+        Scope::Client(id) => value["client"] = json!(id),
+        Scope::Key { issuer, id } => {
+            value["key"] = json!(id);
+            value["issuer"] = json!(issuer);
+        }
+        Scope::Issuer(issuer) => value["issuer"] = json!(issuer),
+        Scope::Everything => {}
+    }
+    value["issued_until"] = date(*cut_off);
+    value["expires_at"] = date(*expires);
+    value
+}
+
+/// RFC 3339; `null` for never.
+pub(super) fn date(time: UnixTime) -> Value {
+    match clock::system_time(time) {
+        Some(time) => json!(humantime::format_rfc3339_seconds(time).to_string()),
+        None => Value::Null,
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 10_000.0).round() / 10.0
+}

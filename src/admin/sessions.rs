@@ -1,0 +1,278 @@
+//! `/v1/sessions`: who is logged in, and his end.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::View;
+use super::order::{self, Order, date};
+use super::problem::Problem;
+use super::words::{self, bad, known_issuer};
+use crate::clock;
+use crate::config::{Configuration, WhenUnreachable};
+use crate::feed::revocations::Taken;
+use crate::gate::revocation::{Entry, Scope};
+use crate::gate::session::{Session, SessionId, SessionRecord, StoredSession};
+use crate::telemetry::families::SessionEnd;
+
+/// Whose sessions are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Whose {
+    subject: Option<String>,
+    issuer: Option<String>,
+}
+
+/// How one session is to be ended.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndOne {
+    reason: Option<String>,
+    actor: Option<String>,
+    wait_ms: Option<u64>,
+}
+
+/// How all sessions of somebody are to be ended.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndAll {
+    subject: Option<String>,
+    issuer: Option<String>,
+    reason: Option<String>,
+    actor: Option<String>,
+    wait_ms: Option<u64>,
+}
+
+/// Somebody who may have sessions.
+#[derive(Clone, Debug)]
+struct Person {
+    issuer: Box<str>,
+    subject: Box<str>,
+}
+
+/// A session that can be used.
+#[derive(Debug)]
+struct Live {
+    session: Session,
+    record: SessionRecord,
+}
+
+/// Lists the sessions of a subject, the latest login first.
+pub(super) async fn list(
+    State(view): State<View>,
+    query: Result<Query<Whose>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Whose { subject, issuer } = understood(query)?;
+    let person = Person::compile(subject, issuer, &view.configuration.load())?;
+    let sessions: Vec<_> = live(&view, &person).await?.iter().map(describe).collect();
+    let Person { issuer, subject } = person;
+    Ok(Json(json!({ "subject": subject, "issuer": issuer, "sessions": sessions })))
+}
+
+/// Ends one session.
+pub(super) async fn end_one(
+    State(view): State<View>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    id: Result<Path<String>, PathRejection>,
+    query: Result<Query<EndOne>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let begun = Instant::now();
+    let id = match id.ok().and_then(|Path(id)| SessionId::parse(&id)) {
+        Some(id) => id,
+        None => return bad("this is not the id of a session, which has 43 characters"),
+    };
+    let EndOne { reason, actor, wait_ms } = understood(query)?;
+    let scope = Scope::Session(id.to_string().into());
+    let order = order("end_session", scope, (reason, actor, wait_ms), &view)?;
+    let ending = forget_one(view.clone(), client, id, order.clone());
+    let (taken, record) = order::to_the_end(ending).await?;
+    let more = record.map(|record| {
+        let SessionRecord { subject, issuer, .. } = record;
+        [("subject", json!(subject)), ("issuer", json!(issuer))]
+    });
+    Ok(order.answer(&view, taken, begun, StatusCode::OK, more.into_iter().flatten()).await)
+}
+
+/// Cuts a session off, and deletes it. Whose it was, if that could be found out.
+async fn forget_one(
+    view: View,
+    client: SocketAddr,
+    id: SessionId,
+    order: Order,
+) -> Result<(Taken, Option<SessionRecord>), Problem> {
+    let (taken, record) = match view.sessions.stored(id).await {
+        Ok(None) => return Err(Problem::SessionUnknown),
+        Ok(Some(stored)) => (order.append(&view).await, Some(stored.record)),
+        // To cut off what does not exist does no harm.
+        Err(_) if accepts_locally(&view) => (order.append(&view).await, None),
+        Err(error) => (Err(order::failed(error)), None),
+    };
+    if taken.is_ok() {
+        delete(&view, &[id]).await;
+        count(&view, 1);
+    }
+    Ok((order.told(&view, client, taken).await?, record))
+}
+
+/// Ends all sessions of a subject.
+pub(super) async fn end_all(
+    State(view): State<View>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    query: Result<Query<EndAll>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let begun = Instant::now();
+    let EndAll { subject, issuer, reason, actor, wait_ms } = understood(query)?;
+    let configuration = view.configuration.load_full();
+    let person = Person::compile(subject, issuer, &configuration)?;
+    // Nobody else begins sessions, and his tokens were not asked about.
+    if configuration.login.as_ref().is_some_and(|login| login.issuer != person.issuer) {
+        let Person { issuer, .. } = person;
+        return bad(format!("`{issuer}` begins no sessions; revoke the subject instead"));
+    }
+    let Person { issuer, subject } = person.clone();
+    let scope = Scope::Subject { issuer: Some(issuer), subject };
+    let order = order("end_sessions", scope, (reason, actor, wait_ms), &view)?;
+    let ending = forget_all(view.clone(), client, person, order.clone());
+    let (taken, ended) = order::to_the_end(ending).await?;
+    Ok(order.answer(&view, taken, begun, StatusCode::OK, [("ended", json!(ended))]).await)
+}
+
+/// Cuts somebody's sessions off, and deletes them. How many there were, if that could be found out.
+async fn forget_all(
+    view: View,
+    client: SocketAddr,
+    person: Person,
+    order: Order,
+) -> Result<(Taken, Option<usize>), Problem> {
+    // Before the cut-off, after which there are none.
+    let (taken, found) = match live(&view, &person).await {
+        Ok(found) => (cut_all_off(&view, &order, &found).await, Some(found)),
+        Err(_) if accepts_locally(&view) => (order.append(&view).await, None),
+        Err(problem) => (Err(problem), None),
+    };
+    let ended = found.map(|found| found.iter().map(|live| live.session.id()).collect::<Vec<_>>());
+    if let (Ok(_), Some(ended)) = (&taken, &ended) {
+        delete(&view, ended).await;
+        count(&view, ended.len());
+    }
+    let taken = order.told(&view, client, taken).await?;
+    Ok((taken, ended.map(|ended| ended.len())))
+}
+
+/// Cuts off what the order says, and first what was begun by a gateway whose clock is ahead: it would
+/// be taken for a new login.
+async fn cut_all_off(view: &View, order: &Order, found: &[Live]) -> Result<Taken, Problem> {
+    for Live { session, record } in found {
+        if record.created > order.cut_off() {
+            let now = clock::now();
+            let dies = view.configuration.load().gate.sessions.rules.terms().forgotten_at(now);
+            let scope = Scope::Session(session.id().to_string().into());
+            let entry = Entry::compile(scope, None, Some(dies), [], now);
+            order.with_entry(entry).append(view).await?;
+        }
+    }
+    order.append(view).await
+}
+
+/// Deletes sessions that are cut off already, as far as the store does it.
+async fn delete(view: &View, ids: &[SessionId]) {
+    for id in ids {
+        if let Err(error) = view.sessions.end(*id).await {
+            tracing::warn!(%error, "a session that was ended stays in the store until it expires");
+            return;
+        }
+    }
+}
+
+fn count(view: &View, ended: usize) {
+    let cause = SessionEnd::Operator.as_str();
+    let ended = u64::try_from(ended).unwrap_or(u64::MAX);
+    view.families.sessions_ended.with_label_values(&[cause]).inc_by(ended);
+}
+
+/// Whether a change is to be made that cannot be written down.
+fn accepts_locally(view: &View) -> bool {
+    match view.configuration.load().revocation.unreachable {
+        WhenUnreachable::AcceptLocally => true,
+        WhenUnreachable::Refuse => false,
+    }
+}
+
+/// The sessions of somebody that can be used.
+async fn live(view: &View, person: &Person) -> Result<Vec<Live>, Problem> {
+    let Person { issuer, subject } = person;
+    let stored = view.sessions.of_subject(issuer, subject).await.map_err(order::failed)?;
+    let configuration = view.configuration.load();
+    let (gate, now) = (&configuration.gate, clock::moment());
+    let compiled = stored.into_iter().map(|(id, stored)| {
+        let session = Session::compile(id, &stored, &gate.sessions.rules, now.steady);
+        let StoredSession { record, .. } = stored;
+        Live { session, record }
+    });
+    let is_usable = |Live { session, .. }: &Live| {
+        session.authentic().end().min(session.idle_ends()) > now.wall
+            && !session.authentic().is_revoked(&gate.revocations, now)
+    };
+    Ok(compiled.filter(is_usable).collect())
+}
+
+/// A session, for people and programs.
+fn describe(Live { session, record }: &Live) -> Value {
+    let ends = session.authentic().end();
+    json!({
+        "id": session.id().to_string(),
+        "method": record.method,
+        "created_at": date(record.created),
+        "last_seen_at": date(session.last_seen()),
+        "expires_at": date(ends),
+        "idle_expires_at": date(session.idle_ends().min(ends)),
+        "roles": record.roles,
+        "scopes": record.scopes,
+        "family": record.family,
+        "user_agent": record.user_agent,
+        "address": record.address,
+    })
+}
+
+fn understood<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+    let Query(asked) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    Ok(asked)
+}
+
+impl Person {
+    /// `issuer` is the one of the login unless it is named.
+    fn compile(
+        subject: Option<String>,
+        issuer: Option<String>,
+        configuration: &Configuration,
+    ) -> Result<Self, Problem> {
+        let Some(login) = &configuration.login else {
+            return bad("nobody can log in: the configuration has no `login`");
+        };
+        let subject = words::id(subject, "subject")?;
+        let issuer = match issuer {
+            Some(named) => known_issuer(configuration, &named)?,
+            None => login.issuer.clone(),
+        };
+        Ok(Self { issuer, subject })
+    }
+}
+
+fn order(
+    audit: &'static str,
+    scope: Scope,
+    (reason, actor, wait_ms): (Option<String>, Option<String>, Option<u64>),
+    view: &View,
+) -> Result<Order, Problem> {
+    let (reason, actor) = (words::reason(reason)?, words::actor(actor)?);
+    let reaches_s = view.configuration.load().reaches_s(&scope);
+    let entry = Entry::compile(scope, None, None, reaches_s, clock::now());
+    Ok(Order::new(audit, entry, actor, reason, wait_ms.map(Duration::from_millis)))
+}

@@ -1,0 +1,69 @@
+//! What operators write, within bounds: whom they mean, who they are, and why.
+
+use super::problem::Problem;
+use crate::config::Configuration;
+use crate::gate::issuer::IssuerRules;
+
+const ID_BYTES_MAX: usize = 1024;
+const REASON_BYTES_MAX: usize = 512;
+const ACTOR_BYTES_MAX: usize = 128;
+
+/// Who asks, if they do not say.
+const ACTOR_DEFAULT: &str = "admin";
+
+/// The refusal of what makes no sense.
+pub(super) fn bad<T>(detail: impl Into<String>) -> Result<T, Problem> {
+    Err(Problem::BadRequest(detail.into()))
+}
+
+/// Why something is done.
+pub(super) fn reason(text: Option<String>) -> Result<Box<str>, Problem> {
+    bounded(text.unwrap_or_default(), "reason", REASON_BYTES_MAX)
+}
+
+/// Who does it.
+pub(super) fn actor(text: Option<String>) -> Result<Box<str>, Problem> {
+    bounded(text.unwrap_or_else(|| ACTOR_DEFAULT.to_owned()), "actor", ACTOR_BYTES_MAX)
+}
+
+/// Whom or what it is about: the value of the field `name`, which must be there.
+pub(super) fn id(text: Option<String>, name: &str) -> Result<Box<str>, Problem> {
+    match text {
+        Some(text) if text.is_empty() => bad(format!("`{name}` is empty")),
+        Some(text) => bounded(text, name, ID_BYTES_MAX),
+        None => bad(format!("`{name}` is missing")),
+    }
+}
+
+fn bounded(text: String, name: &str, bytes_max: usize) -> Result<Box<str>, Problem> {
+    if text.len() > bytes_max {
+        return bad(format!("`{name}` is longer than {bytes_max} bytes"));
+    }
+    Ok(text.into())
+}
+
+/// An issuer of the configuration, by its name or its `iss`. One that is not known could not be
+/// told how long its tokens live, and is probably misspelt.
+pub(super) fn known_issuer(
+    configuration: &Configuration,
+    named: &str,
+) -> Result<Box<str>, Problem> {
+    let find = |is_meant: fn(&IssuerRules) -> &str| {
+        configuration.issuers().find(|issuer| is_meant(issuer.rules()) == named)
+    };
+    match (find(|rules| &rules.issuer), find(|rules| &rules.name)) {
+        (Some(issuer), Some(other)) if issuer.id() != other.id() => {
+            bad(format!("`{named}` is the `iss` of one issuer and the name of another"))
+        }
+        (Some(issuer), _) | (None, Some(issuer)) => Ok(issuer.rules().issuer.clone()),
+        (None, None) => {
+            let login = configuration.login.iter().map(|login| &login.issuer);
+            if let Some(own) = login.clone().find(|own| ***own == *named) {
+                return Ok(own.clone());
+            }
+            let known = configuration.issuers().map(|issuer| &*issuer.rules().name);
+            let known: Vec<_> = known.chain(login.map(|own| &**own)).collect();
+            bad(format!("there is no issuer `{named}`; known are: {}", known.join(", ")))
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `portcullis password`: hashes for the file of `login.password_file`.
+
+use std::io::{BufRead, IsTerminal, Read};
+use std::ops::RangeInclusive;
+
+use argon2::password_hash::rand_core::OsRng;
+use argon2::password_hash::{PasswordHasher, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+use clap::{Args, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, table};
+use crate::config;
+use crate::config::login::{HASH_LANES, HASH_MEMORY_KIB, HASH_PASSES};
+use crate::secret::Secret;
+
+/// The longest password, in bytes.
+const PASSWORD_BYTES_MAX: usize = 1024;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Password {
+    /// Hash a password (argon2id): one that is typed twice, or one line of standard input.
+    Hash(Hash),
+}
+
+// The defaults are OWASP's.
+#[derive(Debug, Args)]
+pub(super) struct Hash {
+    /// How much memory each login takes, 7MiB to 1GiB.
+    #[arg(long, value_name = "SIZE", default_value = "19MiB")]
+    memory: String,
+    /// How many passes it makes over it, 1 to 100.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    passes: u32,
+    /// How many lanes it has, 1 to 16.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    lanes: u32,
+}
+
+impl Password {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Hash(hash) => hash.run(),
+        }
+    }
+}
+
+impl Hash {
+    fn run(self) -> Result<(), Failure> {
+        // Nobody types a password for nothing.
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params()?);
+        let password = if std::io::stdin().is_terminal() { typed()? } else { read()? };
+        let salt = SaltString::generate(&mut OsRng);
+        let hash = argon2.hash_password(password.expose(), &salt).map_err(Failure::failed)?;
+        table::print(&format!("{hash}\n"))
+    }
+
+    fn params(&self) -> Result<Params, Failure> {
+        let Self { memory, passes, lanes } = self;
+        let Some(bytes) = config::size(memory) else {
+            return bad(format!("`{memory}` is not a size: write 19MiB, 64MiB …"));
+        };
+        let memory_kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
+        within(memory_kib, &HASH_MEMORY_KIB, "--memory is", " KiB")?;
+        within(*passes, &HASH_PASSES, "--passes is", "")?;
+        within(*lanes, &HASH_LANES, "--lanes is", "")?;
+        Params::new(memory_kib, *passes, *lanes, None).map_err(Failure::failed)
+    }
+}
+
+/// A hash beyond these bounds would not be accepted in a password file.
+fn within(value: u32, bounds: &RangeInclusive<u32>, what: &str, unit: &str) -> Result<(), Failure> {
+    if bounds.contains(&value) {
+        return Ok(());
+    }
+    bad(format!("{what} from {} to {}{unit}", bounds.start(), bounds.end()))
+}
+
+fn bad<T>(why: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::BadInput(format!("portcullis: {}", why.into())))
+}
+
+/// Asks for a password on the terminal, which does not show it.
+fn typed() -> Result<Secret, Failure> {
+    // Ctrl-C would end us before the terminal shows again what is typed. Once somebody listens for
+    // it, it is an error like any other.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?;
+    let _guard = runtime.enter();
+    let _listening = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    let ask = |prompt| {
+        let text = rpassword::prompt_password(prompt).map_err(Failure::failed)?;
+        Ok(Secret::new(text.into_bytes()))
+    };
+    let password = acceptable(ask("Password: ")?)?;
+    let again: Secret = ask("Again: ")?;
+    if password.expose() != again.expose() {
+        return bad("these are two passwords");
+    }
+    Ok(password)
+}
+
+/// Reads a password from standard input: its first line.
+fn read() -> Result<Secret, Failure> {
+    // Room for all that is read: what grows leaves copies behind.
+    let bytes_max = PASSWORD_BYTES_MAX + 2;
+    let mut line = Vec::with_capacity(bytes_max);
+    let mut input = std::io::stdin().lock().take(bytes_max as u64);
+    input.read_until(b'\n', &mut line).map_err(Failure::failed)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    acceptable(Secret::new(line))
+}
+
+fn acceptable(password: Secret) -> Result<Secret, Failure> {
+    let bytes = password.expose();
+    if bytes.is_empty() {
+        return bad("the password is empty");
+    }
+    if bytes.len() > PASSWORD_BYTES_MAX {
+        return bad(format!("the password is longer than {PASSWORD_BYTES_MAX} bytes"));
+    }
+    // Nobody could log in with it.
+    if std::str::from_utf8(bytes).is_err() {
+        return bad("the password is not UTF-8");
+    }
+    Ok(password)
+}

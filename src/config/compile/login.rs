@@ -1,0 +1,219 @@
+//! `login` → how people log in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::sessions::is_origin;
+use super::upstreams::CompiledUpstreams;
+use super::{Compiler, one_of};
+use crate::config::login::{HandOff, Login, LoginMethod, OnFailure};
+use crate::config::problem::FieldPath;
+use crate::config::{raw, values};
+use crate::gate::path::CanonicalPath;
+use crate::store::attempts::Budget;
+
+const BASE_DEFAULT: &str = "/auth";
+const ISSUER_DEFAULT: &str = "gateway";
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(3);
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+const PER_ACCOUNT_DEFAULT: Budget = Budget { attempts_max: 10, span_s: 15 * 60 };
+const PER_ADDRESS_DEFAULT: Budget = Budget { attempts_max: 100, span_s: 15 * 60 };
+const SPAN_MAX_S: u64 = 24 * 3600;
+
+impl Compiler<'_> {
+    /// `None` if something was reported, `Some(None)` if nobody can log in.
+    pub(super) fn login(
+        &mut self,
+        raw: Option<raw::Login>,
+        upstreams: &CompiledUpstreams,
+    ) -> Option<Option<Arc<Login>>> {
+        let field = FieldPath::default().key("login");
+        let Some(raw) = raw else {
+            return if self.is_reported(&field) { None } else { Some(None) };
+        };
+        let raw::Login { base, issuer, password_file, handoff, return_to, attempts } = raw;
+        let base = self.base(base, &field.key("base"));
+        let issuer = issuer.unwrap_or_else(|| ISSUER_DEFAULT.to_owned());
+        if issuer.is_empty() || issuer.len() > 255 {
+            let fact = "this cannot stand for an issuer";
+            self.error::<()>(&field.key("issuer"), fact, "Write a name or a URL");
+        }
+        let (password_field, handoff_field) = (field.key("password_file"), field.key("handoff"));
+        let method = match (password_file, handoff) {
+            (Some(file), None) => self.users(&file, &password_field).map(LoginMethod::PasswordFile),
+            (None, Some(raw)) => {
+                self.hand_off(raw, &handoff_field, upstreams).map(LoginMethod::HandOff)
+            }
+            (Some(_), Some(_)) => self.error(
+                &handoff_field,
+                "there are two ways to log in",
+                "Keep `password_file` or `handoff`",
+            ),
+            (None, None) => self.lacking(
+                &field,
+                &[password_field, handoff_field],
+                "there is no way to log in",
+                "Add `password_file: users.yaml`, or `handoff`",
+            ),
+        };
+        let return_to = self.return_to(return_to, &field.key("return_to"));
+        let field = field.key("attempts");
+        let raw::Attempts { per_account, per_address } = attempts;
+        let per_account = self.budget(per_account, &field.key("per_account"), PER_ACCOUNT_DEFAULT);
+        let per_address = self.budget(per_address, &field.key("per_address"), PER_ADDRESS_DEFAULT);
+        Some(Some(Arc::new(Login {
+            base: base?,
+            issuer: issuer.into(),
+            method: method?,
+            return_to,
+            per_account: per_account?,
+            per_address: per_address?,
+        })))
+    }
+
+    fn base(&mut self, base: Option<String>, field: &FieldPath) -> Option<Box<str>> {
+        let base = base.unwrap_or_else(|| BASE_DEFAULT.to_owned());
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~/".contains(&byte);
+        let good = base.len() > 1
+            && base.starts_with('/')
+            && !base.ends_with('/')
+            && !base.contains("//")
+            && base.bytes().all(is_plain);
+        if good {
+            return Some(base.into());
+        }
+        let fact = format!("`{base}` cannot be the path of the gateway's own pages");
+        self.error(field, &fact, "Write a path such as /auth, without a slash at its end")
+    }
+
+    fn hand_off(
+        &mut self,
+        raw: raw::HandOff,
+        field: &FieldPath,
+        upstreams: &CompiledUpstreams,
+    ) -> Option<HandOff> {
+        let raw::HandOff { upstream, path, subject, roles, scopes, claims, timeout, on_failure } =
+            raw;
+        let upstream = self.hand_off_upstream(upstream, &field.key("upstream"), upstreams);
+        let path_field = field.key("path");
+        let path = self.required(path, &path_field, "Write a path such as /verify");
+        let path = path.and_then(|path| match CanonicalPath::parse(&path) {
+            Ok(_) => Some(path.into()),
+            Err(error) => self.error(&path_field, &error.to_string(), "Write a path as it is sent"),
+        });
+        let subject_field = field.key("subject");
+        let subject = self.required(subject, &subject_field, "Write where it is, such as /user/id");
+        let subject = subject.and_then(|pointer| self.pointer(pointer, &subject_field));
+        let roles = self.perhaps_pointer(roles, &field.key("roles"));
+        let scopes = self.perhaps_pointer(scopes, &field.key("scopes"));
+        let claims_field = field.key("claims");
+        let claims: Vec<_> = claims
+            .into_iter()
+            .map(|(name, pointer)| {
+                let field = claims_field.key(&name);
+                self.pointer(pointer, &field).map(|pointer| (name.into(), pointer))
+            })
+            .collect();
+        let timeout_field = field.key("timeout");
+        let timeout = match self.duration(timeout, &timeout_field, TIMEOUT_DEFAULT) {
+            Some(long) if long > TIMEOUT_MAX => {
+                self.error(&timeout_field, "this is more than a minute", "Write 60s or less")
+            }
+            other => other,
+        };
+        let choices = [("own", OnFailure::Own), ("pass_through", OnFailure::PassThrough)];
+        let on_failure_field = field.key("on_failure");
+        let on_failure =
+            self.choice(on_failure.as_deref(), &on_failure_field, &choices, OnFailure::Own);
+        Some(HandOff {
+            upstream: upstream?,
+            path: path?,
+            subject: subject?,
+            roles: roles?,
+            scopes: scopes?,
+            claims: claims.into_iter().collect::<Option<_>>()?,
+            timeout: timeout?,
+            on_failure: on_failure?,
+        })
+    }
+
+    fn hand_off_upstream(
+        &mut self,
+        name: Option<String>,
+        field: &FieldPath,
+        upstreams: &CompiledUpstreams,
+    ) -> Option<Arc<crate::config::Upstream>> {
+        let remedy = one_of(upstreams.names());
+        let name = self.required(name, field, &remedy)?;
+        match upstreams.named(&name) {
+            // A broken one was reported.
+            Some(position) => upstreams.list.get(position?).cloned(),
+            None => self.error(field, &format!("there is no upstream `{name}`"), &remedy),
+        }
+    }
+
+    fn perhaps_pointer(
+        &mut self,
+        pointer: Option<String>,
+        field: &FieldPath,
+    ) -> Option<Option<Box<str>>> {
+        match pointer {
+            None => Some(None),
+            Some(pointer) => self.pointer(pointer, field).map(Some),
+        }
+    }
+
+    fn pointer(&mut self, pointer: String, field: &FieldPath) -> Option<Box<str>> {
+        if pointer.starts_with('/') {
+            return Some(pointer.into());
+        }
+        let fact = format!("`{pointer}` is not a JSON pointer");
+        self.error(field, &fact, "Write where it is in the answer, such as /user/id")
+    }
+
+    /// Origins, and whole URLs: nothing that could be read in two ways.
+    fn return_to(&mut self, listed: Vec<String>, field: &FieldPath) -> Vec<Box<str>> {
+        let mut accepted = Vec::new();
+        for (index, text) in listed.into_iter().enumerate() {
+            let origin_end = text.find("://").and_then(|at| {
+                Some(at + 3 + text.get(at + 3..)?.find('/').unwrap_or(text.len() - at - 3))
+            });
+            let good = origin_end.is_some_and(|end| {
+                let (origin, path) = text.split_at(end);
+                is_origin(origin) && (path.is_empty() || CanonicalPath::parse(path).is_ok())
+            });
+            if good {
+                accepted.push(text.into());
+                continue;
+            }
+            let fact = format!("`{text}` is neither an origin nor a URL");
+            let remedy = "Write https://app.example for all of its pages, or the whole URL of one";
+            self.error::<()>(&field.index(index), &fact, remedy);
+        }
+        accepted
+    }
+
+    fn budget(
+        &mut self,
+        text: Option<String>,
+        field: &FieldPath,
+        default: Budget,
+    ) -> Option<Budget> {
+        let Some(text) = text else { return Some(default) };
+        let parsed = text.split_once('/').and_then(|(attempts, span)| {
+            let attempts_max: u32 = attempts.trim().parse().ok()?;
+            let span_s = values::duration(span.trim())?.as_secs();
+            let sensible =
+                (1..=1_000_000).contains(&attempts_max) && (1..=SPAN_MAX_S).contains(&span_s);
+            sensible.then_some(Budget { attempts_max, span_s: u32::try_from(span_s).ok()? })
+        });
+        match parsed {
+            Some(budget) => Some(budget),
+            None => self.error(
+                field,
+                &format!("`{text}` is not a number of attempts in a time"),
+                "Write attempts and time, up to a day: 10/15m",
+            ),
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Keeps the sessions in memory current, and writes what becomes of them.
+//!
+//! ```text
+//! cookie of a session that is not in memory ─seek→ one read, whoever asks meanwhile ─publish→ table
+//! changed in the store, and told so ─forget→ table
+//! ```
+//!
+//! Who is logged out is told by the revocation log; what is told here is what others do to the
+//! store by hand, and what the store does itself.
+
+mod budget;
+mod loads;
+mod seen;
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use super::backoff::Backoff;
+use crate::clock;
+use crate::config::Configuration;
+use crate::gate::WantedSession;
+use crate::gate::session::{Session, SessionId, SessionRecord, SessionTable, StoredSession};
+use crate::gate::time::{SteadyTime, UnixTime};
+use crate::store::StoreError;
+use crate::store::session::{SessionStore, Told};
+use crate::telemetry::families::Families;
+use budget::Budget;
+use loads::{Loaded, Loads};
+use seen::Seen;
+
+/// After a failure nobody waits for the store on behalf of a session that is known, for this long.
+const SPARE_MS: u64 = 500;
+
+/// How long a request waits for the store on behalf of a session that is known.
+const KNOWN_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How often what was used is written down.
+const WRITE_EVERY: Duration = Duration::from_millis(500);
+
+/// How often sessions that have long ended are dropped.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a store that cannot tell of changes is left alone.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+
+/// The feed of the sessions in memory.
+#[derive(Debug)]
+pub struct SessionFeed {
+    store: Arc<dyn SessionStore>,
+    table: Arc<SessionTable>,
+    configuration: Arc<ArcSwap<Configuration>>,
+    families: Arc<Families>,
+    loads: Loads,
+    budget: Budget,
+    seen: Seen,
+    /// When the store last failed, in steady milliseconds.
+    failed: AtomicU64,
+}
+
+/// What came of looking for a session.
+#[derive(Clone, Debug)]
+pub enum Sought {
+    /// This is it.
+    Found(Arc<Session>),
+    /// There is no such session.
+    Absent,
+    /// Nobody can say.
+    Unavailable,
+    /// This client has asked for too many that there are not; when to ask again, in seconds.
+    Refused(u32),
+}
+
+impl SessionFeed {
+    /// A feed from `store` into the table of the configuration in force.
+    pub fn new(
+        store: Arc<dyn SessionStore>,
+        configuration: Arc<ArcSwap<Configuration>>,
+        families: Arc<Families>,
+    ) -> Arc<Self> {
+        let table = configuration.load().gate.sessions.table.clone();
+        Arc::new(Self {
+            store,
+            table,
+            configuration,
+            families,
+            loads: Loads::new(),
+            budget: Budget::new(),
+            seen: Seen::default(),
+            failed: AtomicU64::new(0),
+        })
+    }
+
+    /// Keeps the table current, for ever.
+    pub async fn run(self: Arc<Self>) {
+        tokio::join!(self.listen(), self.write_seen(), self.prune());
+    }
+
+    /// Reads a session that the gate cannot judge, once for all who ask at the same time.
+    pub async fn seek(self: &Arc<Self>, wanted: &WantedSession, client: Option<IpAddr>) -> Sought {
+        let WantedSession { id, aged } = wanted;
+        // Known, and only too old to be sure: the revocation list says whether that will do.
+        let known = || match aged {
+            Some(session) if !session.is_changed() => Sought::Found(session.clone()),
+            Some(_) | None => Sought::Unavailable,
+        };
+        if aged.is_some() && self.has_just_failed() {
+            return known();
+        }
+        if self.loads.is_known_absent(id).await {
+            return Sought::Absent;
+        }
+        if aged.is_none()
+            && let Some(seconds) = self.budget.spent(client)
+        {
+            return Sought::Refused(seconds);
+        }
+        let (feed, id) = (self.clone(), *id);
+        let reading = async move { feed.loads.load(id, feed.load(id)).await };
+        let read = match aged {
+            None => Some(reading.await),
+            // It is read to its end, though nobody waits so long: by a slow store, too, a session is
+            // believed for a while only.
+            Some(_) => {
+                let read = tokio::time::timeout(KNOWN_PATIENCE, tokio::spawn(reading)).await;
+                read.ok().and_then(Result::ok)
+            }
+        };
+        match read {
+            Some(Ok(Loaded::Found(session))) => Sought::Found(session),
+            Some(Ok(Loaded::Absent)) => {
+                self.spend(client);
+                Sought::Absent
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a session cannot be read");
+                known()
+            }
+            None => {
+                self.failed();
+                known()
+            }
+        }
+    }
+
+    /// Counts a read of the store that led to nothing.
+    pub fn spend(&self, client: Option<IpAddr>) {
+        self.budget.spend(client);
+    }
+
+    /// One read of the store, into the table.
+    async fn load(&self, id: SessionId) -> Result<Loaded, StoreError> {
+        // A change that is told while we read is later than what we read, or what we read.
+        let begun = self.loads.begin(id);
+        loop {
+            let as_of = clock::steady();
+            let found = self.timed("find_session", self.store.find(id)).await;
+            if let Err(StoreError::Unavailable(_)) = &found {
+                self.failed();
+            }
+            let Some(stored) = found? else {
+                self.table.changed(&id);
+                return Ok(Loaded::Absent);
+            };
+            let session = self.compile(id, &stored, as_of);
+            if begun.publish(|| self.table.publish(session.clone())) {
+                return Ok(Loaded::Found(session));
+            }
+        }
+    }
+
+    fn compile(&self, id: SessionId, stored: &StoredSession, as_of: SteadyTime) -> Arc<Session> {
+        let rules = self.configuration.load().gate.sessions.rules.clone();
+        let session = Session::compile(id, stored, &rules, as_of);
+        // What this gateway has not written down yet.
+        if let Some(seen) = self.seen.of(id) {
+            session.was_seen(seen);
+        }
+        Arc::new(session)
+    }
+
+    /// Writes a new session down. Returns the sessions that had to make room for it.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be written; the session may be there all the same, and nobody knows its
+    /// secret.
+    pub async fn begin(
+        &self,
+        id: SessionId,
+        record: SessionRecord,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let last_seen = record.created;
+        let stored = StoredSession { record, last_seen };
+        let as_of = clock::steady();
+        let creating = self.store.create(id, &stored, clock::now());
+        // Somebody may delete it before we have it.
+        let begun = self.loads.begin(id);
+        let displaced = self.timed("create_session", creating).await?;
+        begun.publish(|| self.table.publish(self.compile(id, &stored, as_of)));
+        for id in &displaced {
+            self.changed(*id);
+        }
+        Ok(displaced)
+    }
+
+    /// Deletes a session; whether it was there. Those who have it in memory, and the requests that
+    /// are being served, are told by the revocation log.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be written.
+    pub async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
+        let was_there = self.timed("delete_session", self.store.delete(id)).await?;
+        self.changed(id);
+        Ok(was_there)
+    }
+
+    /// A session as it is stored.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub async fn stored(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError> {
+        self.timed("find_session", self.store.find(id)).await
+    }
+
+    /// The sessions of a subject that can still be used, the latest login first.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub async fn of_subject(
+        &self,
+        issuer: &str,
+        subject: &str,
+    ) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
+        let listing = self.store.of_subject(issuer, subject, clock::now());
+        self.timed("list_sessions", listing).await
+    }
+
+    /// Notes that a session is used, which will be written down some time.
+    pub fn touch(&self, session: &Session, now: UnixTime) {
+        if session.touch(now) {
+            self.seen.note(session.id(), now);
+        }
+    }
+
+    fn changed(&self, id: SessionId) {
+        // In this order: what is being read must not be taken for what is.
+        self.loads.spoil(id);
+        self.table.changed(&id);
+    }
+
+    async fn listen(&self) {
+        let mut backoff = Backoff::default();
+        loop {
+            let mut hear = |told: Told| match told {
+                Told::Begun => {
+                    tracing::debug!("changes of sessions are told");
+                    self.loads.spoil_all();
+                    self.table.told_from(clock::steady());
+                }
+                Told::Contact(ago_ms) => {
+                    let asked = clock::steady().as_millis().saturating_sub(ago_ms);
+                    self.table.told_until(SteadyTime::from_millis(asked));
+                    backoff.reset();
+                }
+                Told::Changed(id) => self.changed(id),
+                Told::Anything => {
+                    self.loads.spoil_all();
+                    // What was read before may be anything by now.
+                    self.table.told_from(clock::steady());
+                }
+            };
+            let error = self.store.listen(&mut hear).await;
+            match error {
+                StoreError::Refused(why) => {
+                    tracing::warn!(
+                        why,
+                        "the store does not tell when sessions are deleted by hand"
+                    );
+                    tokio::time::sleep(REFUSED_PAUSE).await;
+                }
+                StoreError::Unavailable(why) | StoreError::Unreadable(why) => {
+                    tracing::debug!(why, "changes of sessions are not told");
+                    tokio::time::sleep(backoff.next()).await;
+                }
+            }
+        }
+    }
+
+    async fn write_seen(&self) {
+        loop {
+            tokio::time::sleep(WRITE_EVERY).await;
+            // Until nothing is left, or the store does not do it.
+            loop {
+                let some = self.seen.some();
+                if some.is_empty() {
+                    break;
+                }
+                if self.timed("touch_sessions", self.store.touch(&some)).await.is_err() {
+                    break;
+                }
+                self.seen.written(&some);
+            }
+        }
+    }
+
+    /// Writes down what was used lately; for the end of the program.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be written.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        loop {
+            let some = self.seen.some();
+            if some.is_empty() {
+                return Ok(());
+            }
+            self.store.touch(&some).await?;
+            self.seen.written(&some);
+        }
+    }
+
+    async fn prune(&self) {
+        loop {
+            // Not all gateways at once.
+            tokio::time::sleep(PRUNE_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+            // Tried again in a minute.
+            drop(self.timed("prune_sessions", self.store.prune(clock::now())).await);
+        }
+    }
+
+    fn failed(&self) {
+        self.failed.store(clock::steady().as_millis(), Ordering::Relaxed);
+    }
+
+    fn has_just_failed(&self) -> bool {
+        let failed = SteadyTime::from_millis(self.failed.load(Ordering::Relaxed));
+        clock::steady().millis_since(failed) < SPARE_MS
+    }
+
+    async fn timed<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let done = work.await;
+        self.families.store_answered(operation, done.is_ok(), begun.elapsed());
+        done
+    }
+}

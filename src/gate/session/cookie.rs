@@ -1,0 +1,135 @@
+//! The session cookie: found, set, taken back, and kept from upstreams (RFC 6265bis).
+
+use http::HeaderMap;
+use http::header::COOKIE;
+
+use super::id::SessionSecret;
+
+/// The cookie that carries a session's secret, compiled from `sessions.cookie`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieRules {
+    /// Its name. With `__Host-` nobody but this very host can set it.
+    pub name: Box<str>,
+    /// The domain whose hosts all get it; only the host that set it, if there is none.
+    pub domain: Option<Box<str>>,
+    /// When a browser sends it with requests from other sites.
+    pub same_site: SameSite,
+    /// Over what it travels.
+    pub set_by: SetBy,
+}
+
+/// When a browser sends a cookie with requests that other sites cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Never.
+    Strict,
+    /// With navigations.
+    Lax,
+    /// Always; our own defence against forged requests is then all there is.
+    None,
+}
+
+/// Over what a cookie travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetBy {
+    /// HTTPS (and this machine).
+    Secure,
+    /// Anything: `dangerous_insecure`.
+    Anything,
+}
+
+/// There is something by the cookie's name, and it cannot be told what is meant: two of them (a
+/// sibling domain can plant one), or a value that we never gave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session cookie is repeated or malformed")]
+pub struct Ambiguous;
+
+impl CookieRules {
+    /// Finds the cookie in a request's headers; HTTP/2 may bring several `Cookie` fields.
+    ///
+    /// # Errors
+    ///
+    /// [`Ambiguous`].
+    pub fn find(&self, headers: &HeaderMap) -> Result<Option<SessionSecret>, Ambiguous> {
+        let mut found = None;
+        for field in headers.get_all(COOKIE) {
+            for pair in pairs(field.as_bytes()) {
+                if !self.is_meant(pair) {
+                    continue;
+                }
+                if found.is_some() {
+                    return Err(Ambiguous);
+                }
+                // `name` alone, without `=`, cannot be a value of ours either.
+                let value = pair.get(self.name.len() + 1..).unwrap_or_default();
+                found = Some(SessionSecret::parse(value).ok_or(Ambiguous)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The `Set-Cookie` that gives a browser its session. It ends with the browser's own, or when
+    /// the server says so.
+    pub fn set(&self, secret: &SessionSecret) -> String {
+        self.cookie(&secret.expose(), "")
+    }
+
+    /// The `Set-Cookie` that takes it back.
+    pub fn clear(&self) -> String {
+        self.cookie("", "; Max-Age=0")
+    }
+
+    fn cookie(&self, value: &str, more: &str) -> String {
+        let Self { name, domain, same_site, set_by } = self;
+        let same_site = match same_site {
+            SameSite::Strict => "Strict",
+            SameSite::Lax => "Lax",
+            SameSite::None => "None",
+        };
+        let secure = match set_by {
+            SetBy::Secure => "; Secure",
+            SetBy::Anything => "",
+        };
+        let domain = domain.as_ref().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+        format!("{name}={value}; Path=/{domain}{secure}; HttpOnly; SameSite={same_site}{more}")
+    }
+
+    /// A `Cookie` field without ours: `None` if it is not in there, nothing if it was all there
+    /// was.
+    pub fn strip(&self, field: &[u8]) -> Option<Vec<u8>> {
+        if !pairs(field).any(|pair| self.is_meant(pair)) {
+            return None;
+        }
+        let mut kept = Vec::with_capacity(field.len());
+        for pair in pairs(field).filter(|pair| !self.is_meant(pair)) {
+            if !kept.is_empty() {
+                kept.extend_from_slice(b"; ");
+            }
+            kept.extend_from_slice(pair);
+        }
+        Some(kept)
+    }
+
+    /// Whether a `Set-Cookie` field would set, or take away, ours.
+    pub fn is_set_by(&self, field: &[u8]) -> bool {
+        pairs(field).next().is_some_and(|pair| self.is_meant(pair))
+    }
+
+    /// Servers disagree about white space around names; what could be read as ours is.
+    fn is_meant(&self, pair: &[u8]) -> bool {
+        let end = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+        pair[..end].trim_ascii() == self.name.as_bytes()
+    }
+}
+
+/// The pairs of a field, without the white space around them.
+fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    // Found by words, not by bytes: what others keep in cookies can be long.
+    let ends = memchr::memchr_iter(b';', field).chain([field.len()]);
+    let mut begin = 0;
+    ends.map(move |end| {
+        let pair = &field[begin..end];
+        begin = end + 1;
+        pair.trim_ascii()
+    })
+}

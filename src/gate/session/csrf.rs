@@ -1,0 +1,120 @@
+//! Whether a request that carries the session cookie was meant by whom it belongs to, or caused by
+//! another site's page.
+//!
+//! Browsers say where a request comes from: `Sec-Fetch-Site` (Fetch Metadata §2.3), else `Origin`
+//! (RFC 6454 §7). A client that says neither shows the session's CSRF token, which no other site
+//! can read.
+
+use aws_lc_rs::{constant_time, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{ORIGIN, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::id::SessionSecret;
+use crate::gate::request::{Request, Scheme};
+
+/// Where the CSRF token travels.
+const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What is signed, so that the session's secret is not used for anything else in the same way.
+const LABEL: &[u8] = b"portcullis csrf token 1";
+
+/// Other sites whose pages may send requests with the cookie, each `https://host` or
+/// `https://host:port`, in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins(pub Vec<Box<str>>);
+
+/// Where a request comes from, by its own headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From here, or from a site that may, or from its user's own hand.
+    Permitted,
+    /// From somewhere else, or it cannot be told.
+    Foreign,
+    /// It does not say: not a browser, or a very old one.
+    Unsaid,
+}
+
+impl Origins {
+    /// Where a request comes from.
+    pub fn origin(&self, request: &Request<'_>) -> Origin {
+        let headers = request.headers;
+        let (site, origin) = (only(headers, SEC_FETCH_SITE), only(headers, ORIGIN));
+        let permits = |is: bool| if is { Origin::Permitted } else { Origin::Foreign };
+        match (site, origin) {
+            (Said::Twice, _) | (_, Said::Twice) => Origin::Foreign,
+            (Said::Once(site), origin) => match (site.as_bytes(), origin) {
+                (b"same-origin" | b"none", _) => Origin::Permitted,
+                (_, Said::Once(origin)) => permits(self.lists(origin)),
+                (_, Said::Nothing | Said::Twice) => Origin::Foreign,
+            },
+            (Said::Nothing, Said::Once(origin)) => {
+                permits(is_own(origin, request) || self.lists(origin))
+            }
+            (Said::Nothing, Said::Nothing) => Origin::Unsaid,
+        }
+    }
+
+    /// Whether a request with a session cookie may do what it asks for. Reading is never refused.
+    pub(in crate::gate) fn permit(&self, request: &Request<'_>, secret: &SessionSecret) -> bool {
+        if request.method.is_safe() && !request.headers.contains_key(UPGRADE) {
+            return true;
+        }
+        match self.origin(request) {
+            Origin::Permitted => true,
+            Origin::Foreign => false,
+            Origin::Unsaid => match only(request.headers, CSRF_TOKEN) {
+                Said::Once(token) => secret.is_csrf_token(token.as_bytes()),
+                Said::Nothing | Said::Twice => false,
+            },
+        }
+    }
+
+    fn lists(&self, origin: &HeaderValue) -> bool {
+        self.0.iter().any(|listed| listed.as_bytes() == origin.as_bytes())
+    }
+}
+
+impl SessionSecret {
+    /// The CSRF token of the session: who does not have the secret cannot make it.
+    pub fn csrf_token(&self) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.bits());
+        URL_SAFE_NO_PAD.encode(hmac::sign(&key, LABEL))
+    }
+
+    fn is_csrf_token(&self, text: &[u8]) -> bool {
+        constant_time::verify_slices_are_equal(self.csrf_token().as_bytes(), text).is_ok()
+    }
+}
+
+enum Said<'h> {
+    Nothing,
+    Once(&'h HeaderValue),
+    Twice,
+}
+
+fn only(headers: &HeaderMap, name: HeaderName) -> Said<'_> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Said::Nothing,
+        (Some(value), None) => Said::Once(value),
+        (Some(_), Some(_)) => Said::Twice,
+    }
+}
+
+/// Whether an origin is that of the page's own server: scheme, host and port as the request has
+/// them. A default port may stand in `Host`; it never stands in `Origin`.
+fn is_own(origin: &HeaderValue, request: &Request<'_>) -> bool {
+    let (prefix, port): (&[u8], &str) = match request.scheme {
+        Scheme::Http => (b"http://", ":80"),
+        Scheme::Https => (b"https://", ":443"),
+    };
+    let authority = request.authority.strip_suffix(port).unwrap_or(request.authority);
+    origin
+        .as_bytes()
+        .strip_prefix(prefix)
+        .is_some_and(|origin| origin.eq_ignore_ascii_case(authority.as_bytes()))
+}

@@ -1,0 +1,141 @@
+//! The sessions in memory. What is not here is read from the store, once, by the feed that keeps
+//! this table current.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ahash::RandomState;
+use moka::sync::Cache;
+
+use super::{Session, SessionId, SessionRules};
+use crate::gate::time::{Moment, SteadyTime};
+
+/// What is known of a session here.
+#[derive(Clone, Debug)]
+pub enum Held {
+    /// It, and nothing has changed it since.
+    Current(Arc<Session>),
+    /// It, as it was some time ago; it has to be read again.
+    Aged(Arc<Session>),
+    /// It, as it was before it changed or ended.
+    Changed(Arc<Session>),
+    /// Nothing.
+    Absent,
+}
+
+/// The sessions that were used lately. Bounded: what is evicted is read again.
+#[derive(Debug)]
+pub struct SessionTable {
+    sessions: Cache<SessionId, Arc<Session>, RandomState>,
+    /// Since when every change in the store is told to us, in steady milliseconds.
+    told_since: AtomicU64,
+    /// Until when that is sure.
+    told_until: AtomicU64,
+    bytes_max: u64,
+}
+
+/// What an entry of the table occupies beside the session, in bytes, as measured.
+const ENTRY_BYTES: usize = 640;
+
+/// Nothing was ever told.
+const NEVER: u64 = u64::MAX;
+
+impl SessionTable {
+    /// A table that holds about `bytes_max` worth of sessions.
+    pub fn new(bytes_max: u64) -> Arc<Self> {
+        let sessions = Cache::builder()
+            .max_capacity(bytes_max)
+            .weigher(|_, session: &Arc<Session>| {
+                u32::try_from(ENTRY_BYTES + session.weight()).unwrap_or(u32::MAX)
+            })
+            .expire_after(UntilEnd)
+            .build_with_hasher(RandomState::new());
+        let (told_since, told_until) = (AtomicU64::new(NEVER), AtomicU64::new(0));
+        Arc::new(Self { sessions, told_since, told_until, bytes_max })
+    }
+
+    /// Whether it was made with this bound.
+    pub fn has_bound(&self, bytes_max: u64) -> bool {
+        self.bytes_max == bytes_max
+    }
+
+    /// What is known of a session. Whether it may still rest is another question.
+    pub fn find(&self, id: &SessionId, rules: &SessionRules, now: Moment) -> Held {
+        match self.sessions.get(id) {
+            Some(session) if session.rules != rules.id => Held::Absent,
+            Some(session) if session.is_changed() => Held::Changed(session),
+            Some(session) if self.is_current(&session, rules, now) => Held::Current(session),
+            Some(session) => Held::Aged(session),
+            None => Held::Absent,
+        }
+    }
+
+    /// Since the session was read, or since we were last sure to be told of any change, not too
+    /// much time has passed.
+    fn is_current(&self, session: &Session, rules: &SessionRules, now: Moment) -> bool {
+        let read = session.as_of.as_millis();
+        let told_since = self.told_since.load(Ordering::Acquire);
+        let sure = match told_since {
+            NEVER => read,
+            // What changed before may have been missed.
+            told_since if read <= told_since => return false,
+            _ => read.max(self.told_until.load(Ordering::Acquire)),
+        };
+        now.steady.millis_since(SteadyTime::from_millis(sure)) <= rules.terms.recheck_ms
+    }
+
+    /// Takes a session in (the feed, the only writer).
+    pub fn publish(&self, session: Arc<Session>) {
+        self.sessions.insert(session.id, session);
+    }
+
+    /// Notes that a session has changed, or ended: what is here says only who it was, so that a
+    /// refusal can tell why.
+    pub fn changed(&self, id: &SessionId) {
+        if let Some(session) = self.sessions.get(id) {
+            session.has_changed();
+        }
+    }
+
+    /// From `at` on every change in the store is told; what changed before may have been missed.
+    pub fn told_from(&self, at: SteadyTime) {
+        self.told_until.store(0, Ordering::Release);
+        self.told_since.store(at.as_millis(), Ordering::Release);
+    }
+
+    /// Everything that changed until `at` has been told.
+    pub fn told_until(&self, at: SteadyTime) {
+        self.told_until.store(at.as_millis(), Ordering::Release);
+    }
+
+    /// About how many sessions are held. Not for the hot path.
+    pub fn entries(&self) -> u64 {
+        self.sessions.run_pending_tasks();
+        self.sessions.entry_count()
+    }
+}
+
+struct UntilEnd;
+
+impl moka::Expiry<SessionId, Arc<Session>> for UntilEnd {
+    fn expire_after_create(
+        &self,
+        _: &SessionId,
+        session: &Arc<Session>,
+        _: Instant,
+    ) -> Option<Duration> {
+        let rest_s = session.authentic.end().since(session.last_seen());
+        Some(Duration::from_secs(u64::try_from(rest_s).unwrap_or(0).max(1)))
+    }
+
+    fn expire_after_update(
+        &self,
+        id: &SessionId,
+        session: &Arc<Session>,
+        at: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(id, session, at)
+    }
+}

@@ -1,0 +1,90 @@
+//! Answers in their few shapes, and the header fields that they share.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header};
+use serde_json::{Value, json};
+
+use super::{Answer, Asker, Reply};
+use crate::config::Login;
+use crate::gate::denial::Slug;
+use crate::gate::session::{CookieRules, SessionSecret};
+
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+/// A field whose value is ours, or was compiled to what a header can hold.
+pub(super) fn field(name: HeaderName, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    HeaderValue::from_str(value).ok().map(|value| (name, value))
+}
+
+/// What every answer says: it is for nobody else, and it is what it says it is.
+fn common() -> Vec<(HeaderName, HeaderValue)> {
+    vec![
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ]
+}
+
+/// An answer with a body of this type.
+pub(super) fn with_body(status: u16, kind: HeaderValue, body: impl Into<Bytes>) -> Answer {
+    let mut fields = common();
+    fields.push((header::CONTENT_TYPE, kind));
+    Answer { status, fields, body: body.into(), denial: None }
+}
+
+/// 200, with JSON.
+pub(super) fn found(value: &Value) -> Answer {
+    with_body(200, HeaderValue::from_static("application/json"), value.to_string())
+}
+
+/// 204.
+pub(super) fn done() -> Answer {
+    Answer { status: 204, fields: common(), body: Bytes::new(), denial: None }
+}
+
+/// 303: look there.
+pub(super) fn see(place: &str) -> Answer {
+    let mut answer = Answer { status: 303, ..done() };
+    answer.fields.extend(field(header::LOCATION, place));
+    answer
+}
+
+/// Problem details (RFC 9457) that say more than the table does.
+pub(super) fn problem(slug: Slug, detail: &str, request_id: &str) -> Reply {
+    let body = json!({
+        "type": format!("urn:portcullis:denial:{}", slug.as_str()),
+        "title": slug.title(),
+        "status": slug.status(),
+        "slug": slug.as_str(),
+        "detail": detail,
+        "request_id": request_id,
+    });
+    let kind = HeaderValue::from_static("application/problem+json");
+    let answer = with_body(slug.status(), kind, body.to_string());
+    Reply::Answer(Answer { denial: Some(slug), ..answer })
+}
+
+/// The answer to somebody who is logged out now: his cookie is taken back, and what his browser
+/// keeps of our pages.
+pub(super) fn logged_out(asker: Asker, cookie: &CookieRules, login: &Login) -> Answer {
+    let mut answer = match asker {
+        Asker::Program => done(),
+        Asker::Person => see(&format!("{}/login", login.base)),
+    };
+    clear_cookie(&mut answer, cookie);
+    answer.fields.push((CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\"")));
+    answer
+}
+
+/// Gives the browser its session.
+pub(super) fn set_cookie(answer: &mut Answer, cookie: &CookieRules, secret: &SessionSecret) {
+    let set = field(header::SET_COOKIE, &cookie.set(secret));
+    answer.fields.extend(set.map(|(name, mut value)| {
+        value.set_sensitive(true);
+        (name, value)
+    }));
+}
+
+/// Takes it back.
+pub(super) fn clear_cookie(answer: &mut Answer, cookie: &CookieRules) {
+    answer.fields.extend(field(header::SET_COOKIE, &cookie.clear()));
+}

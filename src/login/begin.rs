@@ -1,0 +1,206 @@
+//! Who somebody is → his session: a new secret each time, in the place of the session that the
+//! browser had.
+
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use http::header;
+use zeroize::Zeroizing;
+
+use super::{Here, revocation};
+use crate::clock;
+use crate::config::Login;
+use crate::config::login::LoggedIn;
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::session::{Session, SessionId, SessionRecord, SessionSecret, StoredSession};
+use crate::gate::time::UnixTime;
+use crate::store::StoreError;
+use crate::telemetry::families::SessionEnd;
+
+/// How much of `User-Agent` is kept, in bytes.
+const USER_AGENT_BYTES_MAX: usize = 256;
+
+/// How long a login waits for the second to end in which its subject was cut off.
+const SECOND_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A session that has begun.
+pub(super) struct Begun {
+    pub(super) secret: SessionSecret,
+    pub(super) id: SessionId,
+    pub(super) record: SessionRecord,
+}
+
+/// Begins a session.
+///
+/// # Errors
+///
+/// [`Slug::StoreUnavailable`], [`Slug::SessionRevoked`] for somebody who may not log in for now,
+/// and [`Slug::Internal`] if there is no randomness.
+pub(super) async fn begin(
+    here: &Here<'_>,
+    name: &str,
+    identity: LoggedIn,
+) -> Result<Begun, Denial> {
+    let replaced = replaced(here).await?;
+    let family = replaced.as_ref().and_then(|replaced| replaced.family_of(&identity, here));
+    let mut bits = Zeroizing::new([0; 32]);
+    SystemRandom::new().fill(&mut *bits).map_err(|_| Slug::Internal)?;
+    let secret = SessionSecret::from_random(*bits);
+    let id = secret.id();
+    let family = family.unwrap_or_else(|| id.to_string().into());
+    let draft = Draft { here, identity, family };
+    let record = draft.record_that_holds(id).await.ok_or(Slug::SessionRevoked)?;
+    let endpoints = here.endpoints;
+    // Now that it is said when it begins: whoever changes after this is cut off with it.
+    if !is_still_known(here, name) {
+        return Err(Slug::LoginFailed.into());
+    }
+    let displaced = endpoints.sessions.begin(id, record.clone()).await.map_err(unavailable)?;
+    let method = here.login.method.as_str();
+    endpoints.families.sessions_created.with_label_values(&[method]).inc();
+    for old in displaced {
+        // It is gone from the store; gateways that have it in memory find that out soon, too.
+        let why = SessionEnd::Displaced;
+        let record = revocation::of_session(old, &record.subject, why, here.configuration);
+        if let Err(error) = endpoints.revocations.append(record).await {
+            tracing::warn!(%error, "a session that had to make room is not revoked");
+        }
+        endpoints.count_end(why);
+    }
+    if let Some(Replaced { id: old, record: was }) = replaced {
+        let ended =
+            endpoints.cut_off_session(old, &was.subject, SessionEnd::Replaced, here.configuration);
+        if let Err(denial) = ended.await {
+            // Nobody was told of the new one; it would only be in the way.
+            drop(endpoints.sessions.end(id).await);
+            return Err(denial);
+        }
+    }
+    Ok(Begun { secret, id, record })
+}
+
+/// Whether the configuration in force says of a name what that of the request says. A login takes
+/// its time, and what the request came with may be out of date.
+fn is_still_known(here: &Here<'_>, name: &str) -> bool {
+    let in_force = here.endpoints.in_force.load();
+    let user = |login: &Login| login.method.users().map(|users| users.0.get(name).cloned());
+    in_force.login.as_ref().map(|login| user(login)) == Some(user(here.login))
+}
+
+/// The session that the browser has. Whoever planted it, or knows it, must not be logged in with
+/// the user.
+struct Replaced {
+    id: SessionId,
+    record: SessionRecord,
+}
+
+impl Replaced {
+    /// Its family, if it was the same user's.
+    fn family_of(&self, identity: &LoggedIn, here: &Here<'_>) -> Option<Box<str>> {
+        let Self { record, .. } = self;
+        let is_same = record.subject == identity.subject && record.issuer == here.login.issuer;
+        is_same.then(|| record.family.clone())
+    }
+}
+
+async fn replaced(here: &Here<'_>) -> Result<Option<Replaced>, Denial> {
+    let Here { endpoints, configuration, asked, .. } = here;
+    let cookie = &configuration.gate.sessions.rules.terms().cookie;
+    // What cannot be read is nobody's session, and the new cookie takes its place.
+    let Some(secret) = cookie.find(asked.request.headers).ok().flatten() else { return Ok(None) };
+    let id = secret.id();
+    let stored = endpoints.sessions.stored(id).await.map_err(unavailable)?;
+    Ok(stored.map(|StoredSession { record, .. }| Replaced { id, record }))
+}
+
+/// A session that is about to begin.
+struct Draft<'a> {
+    here: &'a Here<'a>,
+    identity: LoggedIn,
+    family: Box<str>,
+}
+
+impl Draft<'_> {
+    /// The record of a session that is not cut off as soon as it begins. Cut-offs count in seconds:
+    /// who logs out everywhere and in again waits for the second to end. `None` if that does not
+    /// help.
+    async fn record_that_holds(&self, id: SessionId) -> Option<SessionRecord> {
+        let gate = &self.here.configuration.gate;
+        let begun = Instant::now();
+        loop {
+            let record = self.record(clock::now());
+            let stored = StoredSession { last_seen: record.created, record };
+            let session = Session::compile(id, &stored, &gate.sessions.rules, clock::steady());
+            if !session.authentic().is_revoked(&gate.revocations, clock::moment()) {
+                return Some(stored.record);
+            }
+            let pause = until_next_second();
+            if begun.elapsed() + pause > SECOND_PATIENCE {
+                return None;
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn record(&self, now: UnixTime) -> SessionRecord {
+        let Self { here: Here { configuration, login, asked, .. }, identity, family } = self;
+        let LoggedIn { subject, roles, scopes, claims } = identity.clone();
+        let terms = configuration.gate.sessions.rules.terms();
+        let address = asked.client.map(|client| client.to_canonical().to_string());
+        SessionRecord {
+            subject,
+            issuer: login.issuer.clone(),
+            method: login.method.as_str().into(),
+            roles,
+            scopes,
+            claims,
+            created: now,
+            ends: now.plus(terms.lifetime_max_s),
+            idle_s: terms.idle_max_s,
+            family: family.clone(),
+            user_agent: user_agent(asked.request.headers),
+            address: address.unwrap_or_default().into(),
+        }
+    }
+}
+
+fn until_next_second() -> Duration {
+    // And a little more: timers may be early where the clock is corrected.
+    Duration::from_micros(1_000_000 - clock::micros() % 1_000_000 + 1_000)
+}
+
+fn user_agent(headers: &http::HeaderMap) -> Box<str> {
+    let bytes = headers.get(header::USER_AGENT).map(|value| value.as_bytes()).unwrap_or_default();
+    let mut text: String =
+        String::from_utf8_lossy(bytes).chars().filter(|letter| !letter.is_control()).collect();
+    text.truncate(text.floor_char_boundary(USER_AGENT_BYTES_MAX));
+    text.into()
+}
+
+/// What cannot be asked or written now may be some other time.
+pub(super) fn unavailable(error: StoreError) -> Denial {
+    tracing::warn!(%error, "the store does not serve a login");
+    Slug::StoreUnavailable.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_agent_is_cut_between_characters_and_holds_no_controls() {
+        let of = |text: &[u8]| {
+            let value = http::HeaderValue::from_bytes(text).expect("a value");
+            user_agent(&http::HeaderMap::from_iter([(header::USER_AGENT, value)])).to_string()
+        };
+        assert_eq!(of("a\tb\u{85}c".as_bytes()), "abc");
+        assert_eq!(of("\u{e9}".repeat(128).as_bytes()).len(), USER_AGENT_BYTES_MAX);
+        assert_eq!(of(format!("a{}", "\u{e9}".repeat(128)).as_bytes()).len(), 255);
+        assert_eq!(of(b"a\xffb"), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn next_second_is_at_most_one_away() {
+        assert!(until_next_second() <= Duration::from_millis(1001));
+    }
+}

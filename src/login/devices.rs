@@ -1,0 +1,43 @@
+//! `GET sessions` for a person: where he is logged in, and two buttons to change that.
+
+use std::fmt::Write;
+
+use super::own::instant;
+use super::page::{Document, escape};
+use super::{Answer, Caller, Here};
+use crate::gate::session::{SessionId, StoredSession};
+
+/// The page as an answer.
+pub(super) fn answer<'s>(
+    here: &Here<'_>,
+    caller: &Caller,
+    sessions: impl Iterator<Item = &'s (SessionId, StoredSession)>,
+) -> Answer {
+    let base = escape(&here.login.base);
+    let subject = escape(caller.session.authentic().subject().as_str());
+    let mut rows = String::new();
+    for (id, StoredSession { record, last_seen }) in sessions {
+        let last_seen = match *id == caller.session.id() {
+            true => "now, here".to_owned(),
+            false => instant(*last_seen),
+        };
+        let (created, address) = (instant(record.created), escape(&record.address));
+        let user_agent = escape(&record.user_agent);
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            rows,
+            "<tr><td>{created}</td><td>{last_seen}</td><td>{address}</td><td>{user_agent}</td></tr>"
+        );
+    }
+    let body = format!(
+        "<h1>Your sessions</h1>\n<p>You are logged in as <strong>{subject}</strong>.</p>\n\
+         <div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Since</th>\
+         <th scope=\"col\">Last used</th><th scope=\"col\">From</th>\
+         <th scope=\"col\">With</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n\
+         <form method=\"post\" action=\"{base}/logout\">\n\
+         <p><button type=\"submit\">Log out</button></p>\n</form>\n\
+         <form method=\"post\" action=\"{base}/logout-everywhere\">\n\
+         <p><button type=\"submit\" class=\"second\">Log out everywhere</button></p>\n</form>\n"
+    );
+    Document { title: "Your sessions", body: &body }.answer(200)
+}

@@ -1,0 +1,229 @@
+//! `POST login`: read, count, find out who it is, begin a session.
+
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use serde_json::json;
+
+use super::attempts::Counted;
+use super::begin::{Begun, begin};
+use super::method::{Finding, Sender, Told, Words};
+use super::page::Page;
+use super::return_to::ReturnTo;
+use super::sent::{Manner, Sent, Unreadable};
+use super::{Answer, Asker, Here, Reply, answers, own};
+use crate::gate::denial::{Denial, Detail, Outcome, Slug};
+use crate::gate::session::Origin;
+
+/// What came of an attempt to log in, for the metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LoginResult {
+    Ok,
+    Refused,
+    Limited,
+    Malformed,
+    Unavailable,
+}
+
+impl LoginResult {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Limited => "limited",
+            Self::Malformed => "malformed",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// Why there is no session.
+enum Refusal {
+    Denial(Denial),
+    Told(Told),
+}
+
+impl Refusal {
+    fn result(&self) -> LoginResult {
+        let slug = match self {
+            Self::Denial(denial) => denial.slug(),
+            Self::Told(_) => Slug::LoginFailed,
+        };
+        match slug.outcome() {
+            Outcome::Unavailable => LoginResult::Unavailable,
+            Outcome::Denied if slug == Slug::RateLimited => LoginResult::Limited,
+            Outcome::Denied | Outcome::Permitted => LoginResult::Refused,
+        }
+    }
+}
+
+impl<T: Into<Denial>> From<T> for Refusal {
+    fn from(denial: T) -> Self {
+        Self::Denial(denial.into())
+    }
+}
+
+/// Answers `POST login`.
+pub(super) async fn answer(here: &Here<'_>, body: Bytes) -> Reply {
+    let count = |result: LoginResult| {
+        let labels = [here.login.method.as_str(), result.as_str()];
+        here.endpoints.families.logins.with_label_values(&labels).inc();
+    };
+    let sent = match Sent::parse(here.asked.request.headers, body, here.login) {
+        Ok(sent) => sent,
+        Err(unreadable) => {
+            count(LoginResult::Malformed);
+            return tell_unreadable(here, unreadable);
+        }
+    };
+    match enter(here, &sent).await {
+        Ok(begun) => {
+            count(LoginResult::Ok);
+            Reply::Answer(welcome(here, &begun, sent))
+        }
+        Err(refusal) => {
+            count(refusal.result());
+            tell(here, refusal, &sent)
+        }
+    }
+}
+
+async fn enter(here: &Here<'_>, sent: &Sent) -> Result<Begun, Refusal> {
+    let Here { endpoints, configuration, login, asked } = here;
+    // Another site's page must not log its visitors in as somebody whom it chose.
+    match configuration.gate.sessions.rules.terms().origins.origin(asked.request) {
+        Origin::Permitted | Origin::Unsaid => {}
+        Origin::Foreign => return Err(Slug::Csrf.into()),
+    }
+    let credentials = &sent.credentials;
+    let ledger = &*endpoints.attempts;
+    let counted = Counted::count(ledger, login, &credentials.name, asked.client).await?;
+    let request_id = HeaderValue::from_str(asked.request_id).ok();
+    let sender = Sender { client: asked.client, request_id: request_id.as_ref() };
+    match endpoints.methods.verify(&login.method, credentials, sender).await {
+        Finding::LoggedIn(identity) => {
+            counted.succeeded().await;
+            Ok(begin(here, &credentials.name, identity).await?)
+        }
+        Finding::Refused(Words::Own) => Err(Slug::LoginFailed.into()),
+        Finding::Refused(Words::Told(told)) => Err(Refusal::Told(told)),
+        Finding::Limited(seconds) => {
+            Err(Denial::with(Slug::RateLimited, Detail::RetryAfter(seconds)).into())
+        }
+        // It may be how the service refuses, and would then be a guess for nothing.
+        Finding::Unintelligible(slug) => Err(slug.into()),
+        Finding::Undecided(slug) => {
+            counted.returned().await;
+            Err(slug.into())
+        }
+    }
+}
+
+fn welcome(here: &Here<'_>, begun: &Begun, sent: Sent) -> Answer {
+    let Begun { secret, id, record } = begun;
+    let Sent { manner, return_to, .. } = sent;
+    let return_to = return_to.unwrap_or_default();
+    let mut answer = match manner {
+        Manner::Form => answers::see(return_to.as_str()),
+        Manner::Json => answers::found(&json!({
+            "subject": record.subject,
+            "session": {
+                "id": id.to_string(),
+                "created_at": own::date(record.created),
+                "expires_at": own::date(record.ends),
+                "idle_expires_at": own::date(record.created.plus(record.idle_s)),
+            },
+            "csrf_token": secret.csrf_token(),
+            "return_to": return_to.as_str(),
+        })),
+    };
+    let cookie = &here.configuration.gate.sessions.rules.terms().cookie;
+    answers::set_cookie(&mut answer, cookie, secret);
+    answer
+}
+
+fn tell_unreadable(here: &Here<'_>, unreadable: Unreadable) -> Reply {
+    let Unreadable { manner, detail } = unreadable;
+    let slug = Slug::RequestBody;
+    match (manner, here.asked.asker) {
+        (Some(Manner::Form), Asker::Person) => {
+            let return_to = ReturnTo::default();
+            let page = Page { message: Some(detail), name: "", return_to: &return_to };
+            let mut answer = page.answer(slug.status(), here.login);
+            answer.denial = Some(slug);
+            Reply::Answer(answer)
+        }
+        (Some(Manner::Form | Manner::Json) | None, Asker::Person | Asker::Program) => {
+            answers::problem(slug, detail, here.asked.request_id)
+        }
+    }
+}
+
+fn tell(here: &Here<'_>, refusal: Refusal, sent: &Sent) -> Reply {
+    let denial = match (refusal, sent.manner) {
+        (Refusal::Told(told), _) => return Reply::Answer(pass_on(here, told)),
+        (Refusal::Denial(denial), Manner::Json) => return Reply::Denial(denial),
+        (Refusal::Denial(denial), Manner::Form) => denial,
+    };
+    let message = message(&denial);
+    let return_to = sent.return_to.clone().unwrap_or_default();
+    let name = &sent.credentials.name;
+    let page = Page { message: Some(&message), name, return_to: &return_to };
+    let slug = denial.slug();
+    let mut answer = page.answer(slug.status(), here.login);
+    let challenge = denial.challenge(&here.configuration.realm);
+    answer.fields.extend(
+        challenge.and_then(|challenge| answers::field(header::WWW_AUTHENTICATE, &challenge)),
+    );
+    match denial.detail() {
+        Detail::RetryAfter(seconds) => {
+            answer.fields.push((header::RETRY_AFTER, HeaderValue::from(*seconds)));
+        }
+        Detail::None | Detail::Scopes(_) | Detail::Allow(_) => {}
+    }
+    answer.denial = Some(slug);
+    Reply::Answer(answer)
+}
+
+/// What an identity service says, but for its header: cookies and challenges are ours.
+fn pass_on(here: &Here<'_>, told: Told) -> Answer {
+    let Told { status, kind, body } = told;
+    let mut answer = answers::with_body(status, kind, body);
+    let slug = Slug::LoginFailed;
+    answer.denial = Some(slug);
+    // On our own origin it must not do anything.
+    let policy = HeaderValue::from_static("default-src 'none'; sandbox");
+    answer.fields.push((header::CONTENT_SECURITY_POLICY, policy));
+    if status == slug.status() {
+        let challenge = Denial::new(slug).challenge(&here.configuration.realm);
+        answer.fields.extend(
+            challenge.and_then(|challenge| answers::field(header::WWW_AUTHENTICATE, &challenge)),
+        );
+    }
+    answer
+}
+
+/// What a person reads.
+fn message(denial: &Denial) -> String {
+    let slug = denial.slug();
+    if slug.outcome() == Outcome::Unavailable {
+        return "You cannot be logged in at the moment. Please try again in a while.".to_owned();
+    }
+    if slug == Slug::SessionRevoked {
+        return "Nobody can log in to this account at the moment.".to_owned();
+    }
+    match denial.detail() {
+        Detail::RetryAfter(seconds) => {
+            format!("{}. Please try again in {}.", slug.title(), span(*seconds))
+        }
+        Detail::None | Detail::Scopes(_) | Detail::Allow(_) => format!("{}.", slug.title()),
+    }
+}
+
+fn span(seconds: u32) -> String {
+    match seconds {
+        0 | 1 => "a second".to_owned(),
+        2..=90 => format!("{seconds} seconds"),
+        91..=5400 => format!("{} minutes", seconds.div_ceil(60)),
+        5401.. => format!("{} hours", seconds.div_ceil(3600)),
+    }
+}

@@ -1,0 +1,245 @@
+//! The hand-off: an identity service is asked, and its word is taken if it can be understood.
+//!
+//! | its answer | what it means |
+//! | --- | --- |
+//! | 2xx with what is expected | logged in |
+//! | 429 | too many attempts |
+//! | other 4xx | refused |
+//! | anything else, or none in time | nobody knows |
+
+mod identity;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use super::method::{Finding, Sender, Told, Words};
+use super::sent::Credentials;
+use crate::config::login::{HandOff, OnFailure};
+use crate::config::upstream::{Upstream, UpstreamTls};
+use crate::fetch::{FetchError, Fetcher, Posted};
+use crate::gate::denial::{RETRY_AFTER_S, Slug};
+use identity::MalformedAnswer;
+
+/// The largest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// How many questions may be open at once.
+const OPEN_MAX: usize = 256;
+
+/// The longest that a service can have somebody wait, in seconds.
+const RETRY_AFTER_MAX_S: u32 = 24 * 3600;
+
+/// The longest request id that is passed on, in bytes.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Stands for a peer in URLs; where to connect to is known without it.
+const HOST: &str = "identity.invalid";
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Clients of identity services: the one that was used last, which reloads seldom change.
+#[derive(Debug)]
+pub(super) struct Clients {
+    kept: Mutex<Option<Kept>>,
+    places: Semaphore,
+}
+
+#[derive(Debug)]
+struct Kept {
+    upstream: Arc<Upstream>,
+    timeout: Duration,
+    fetcher: Fetcher,
+}
+
+/// Why nobody knows.
+#[derive(Debug, thiserror::Error)]
+enum Undecided {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("the answer is {0}")]
+    Status(u16),
+    #[error(transparent)]
+    Malformed(#[from] MalformedAnswer),
+    #[error("the certificate's name is an address that is none of the upstream's")]
+    Address,
+    #[error("too many questions are open")]
+    Busy,
+}
+
+impl Undecided {
+    fn slug(&self) -> Slug {
+        match self {
+            Self::Fetch(error) if error.is_timeout() => Slug::UpstreamTimeout,
+            Self::Fetch(_) | Self::Status(_) | Self::Malformed(_) | Self::Address => {
+                Slug::UpstreamUnavailable
+            }
+            Self::Busy => Slug::StoreUnavailable,
+        }
+    }
+}
+
+impl Clients {
+    pub(super) fn new() -> Self {
+        Self { kept: Mutex::default(), places: Semaphore::new(OPEN_MAX) }
+    }
+
+    /// Asks the service whose credentials these are.
+    pub(super) async fn ask(
+        &self,
+        service: &HandOff,
+        credentials: &Credentials,
+        sender: Sender<'_>,
+    ) -> Finding {
+        match self.find(service, credentials, sender).await {
+            Ok(finding) => finding,
+            Err(undecided) => {
+                let upstream = &*service.upstream.settings().name;
+                tracing::warn!(upstream, why = %undecided, "the identity service does not help");
+                match undecided {
+                    Undecided::Malformed(_) => Finding::Unintelligible(undecided.slug()),
+                    Undecided::Fetch(_)
+                    | Undecided::Status(_)
+                    | Undecided::Address
+                    | Undecided::Busy => Finding::Undecided(undecided.slug()),
+                }
+            }
+        }
+    }
+
+    async fn find(
+        &self,
+        service: &HandOff,
+        credentials: &Credentials,
+        sender: Sender<'_>,
+    ) -> Result<Finding, Undecided> {
+        let _place = self.places.try_acquire().map_err(|_| Undecided::Busy)?;
+        let fetcher = self.client(service)?;
+        let url = url(service).ok_or(Undecided::Address)?;
+        let posted = fetcher.post(&url, fields(service, sender), body(credentials)).await?;
+        let status = posted.status().as_u16();
+        match status {
+            200..=299 => {
+                let answer = posted.body(ANSWER_BYTES_MAX).await?;
+                Ok(Finding::LoggedIn(identity::parse(&answer, service)?))
+            }
+            429 => Ok(Finding::Limited(retry_after(&posted))),
+            400..=499 => Ok(Finding::Refused(match service.on_failure {
+                OnFailure::Own => Words::Own,
+                OnFailure::PassThrough => words(posted).await,
+            })),
+            other => Err(Undecided::Status(other)),
+        }
+    }
+
+    /// Making one reads all certificate authorities, so the last one is kept. It asks the upstream
+    /// for an address each time.
+    fn client(&self, service: &HandOff) -> Result<Fetcher, FetchError> {
+        let HandOff { upstream, timeout, .. } = service;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = &*kept
+            && Arc::ptr_eq(&kept.upstream, upstream)
+            && kept.timeout == *timeout
+        {
+            return Ok(kept.fetcher.clone());
+        }
+        let tls = upstream.settings().tls.as_ref();
+        let ca = tls.and_then(|tls| tls.ca.as_deref());
+        let next = {
+            let upstream = upstream.clone();
+            Arc::new(move || upstream.next())
+        };
+        let fetcher = Fetcher::directed(*timeout, ca, next)?;
+        let (upstream, timeout) = (upstream.clone(), *timeout);
+        *kept = Some(Kept { upstream, timeout, fetcher: fetcher.clone() });
+        Ok(fetcher)
+    }
+}
+
+/// Where the service is. A certificate for an address is asked for by connecting to just that one.
+fn url(service: &HandOff) -> Option<String> {
+    let HandOff { upstream, path, .. } = service;
+    let Some(UpstreamTls { server_name, .. }) = &upstream.settings().tls else {
+        return Some(format!("http://{HOST}{path}"));
+    };
+    match server_name.parse::<IpAddr>() {
+        Err(_) => Some(format!("https://{server_name}{path}")),
+        Ok(address) => {
+            let addresses = upstream.addresses();
+            let peer = addresses.iter().find(|peer| peer.ip() == address)?;
+            Some(format!("https://{peer}{path}"))
+        }
+    }
+}
+
+fn fields(service: &HandOff, sender: Sender<'_>) -> HeaderMap {
+    let settings = service.upstream.settings();
+    let host = match &settings.tls {
+        Some(tls) => Some(&*tls.server_name),
+        None => settings.peers.first().map(|peer| &**peer),
+    };
+    let host = host.and_then(|host| HeaderValue::from_str(host).ok());
+    let client = sender.client.map(|client| client.to_canonical().to_string());
+    let client = client.and_then(|client| HeaderValue::from_str(&client).ok());
+    let id = sender.request_id.filter(|id| id.len() <= REQUEST_ID_BYTES_MAX).cloned();
+    let json = HeaderValue::from_static("application/json");
+    let all = [
+        (header::HOST, host),
+        (header::CONTENT_TYPE, Some(json.clone())),
+        (header::ACCEPT, Some(json)),
+        (FORWARDED_FOR, client),
+        (REQUEST_ID, id),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// The credentials as JSON, in memory that is wiped.
+fn body(credentials: &Credentials) -> Bytes {
+    #[derive(Serialize)]
+    struct Asked<'a> {
+        username: &'a str,
+        password: &'a str,
+    }
+    let Credentials { name, password } = credentials;
+    // Bodies are read as UTF-8.
+    let asked = Asked {
+        username: name,
+        password: std::str::from_utf8(password.expose()).unwrap_or_default(),
+    };
+    // Never grows, so that no copy stays behind: an escape has six bytes.
+    let room = 64 + 6 * (name.len() + password.expose().len());
+    let mut json = Zeroizing::new(Vec::with_capacity(room));
+    // Texts can always be written.
+    drop(serde_json::to_writer(&mut *json, &asked));
+    Bytes::from_owner(json)
+}
+
+/// What the service says; our own words, if that is too much or does not arrive.
+async fn words(posted: Posted) -> Words {
+    let status = posted.status().as_u16();
+    let kind = posted.field(&header::CONTENT_TYPE).cloned();
+    let kind = kind.unwrap_or_else(|| HeaderValue::from_static("application/octet-stream"));
+    match posted.body(ANSWER_BYTES_MAX).await {
+        Ok(body) => Words::Told(Told { status, kind, body: body.into() }),
+        Err(error) => {
+            tracing::warn!(%error, "what the identity service says cannot be passed on");
+            Words::Own
+        }
+    }
+}
+
+fn retry_after(posted: &Posted) -> u32 {
+    let seconds = posted.field(&header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let seconds = seconds.and_then(|text| text.trim().parse::<u32>().ok());
+    seconds.unwrap_or(RETRY_AFTER_S).clamp(1, RETRY_AFTER_MAX_S)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! The end of sessions, as their user wishes: logging out here, everywhere, and elsewhere.
+//!
+//! First the revocation log, which every gateway follows; only when that is written is somebody
+//! told that he is logged out. The store is tidied up afterwards.
+
+use super::begin::unavailable;
+use super::own::who;
+use super::{Answer, Caller, Here, answers, revocation};
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::session::{Origin, SessionId};
+use crate::telemetry::families::SessionEnd;
+
+/// `POST logout`. Who is logged out already is told the same.
+pub(super) async fn logout(here: &Here<'_>, caller: Option<&Caller>) -> Result<Answer, Denial> {
+    let Here { endpoints, configuration, asked, .. } = here;
+    // Without the cookie, which other sites cannot always send, the gate had nothing to look at.
+    match configuration.gate.sessions.rules.terms().origins.origin(asked.request) {
+        Origin::Permitted | Origin::Unsaid => {}
+        Origin::Foreign => return Err(Slug::Csrf.into()),
+    }
+    if let Some(caller) = caller {
+        let (_, subject) = who(caller)?;
+        let id = caller.session.id();
+        endpoints.cut_off_session(id, subject, SessionEnd::Logout, configuration).await?;
+    }
+    Ok(gone(here))
+}
+
+/// `POST logout-everywhere`: one revocation, however many sessions there are.
+pub(super) async fn logout_everywhere(here: &Here<'_>, caller: &Caller) -> Result<Answer, Denial> {
+    let Here { endpoints, configuration, .. } = here;
+    let (issuer, subject) = who(caller)?;
+    let why = SessionEnd::LogoutEverywhere;
+    let listed = endpoints.sessions.of_subject(issuer, subject).await.map_err(unavailable)?;
+    let record = revocation::of_subject(issuer, subject, why, configuration);
+    let cut_off = record.entry.cut_off;
+    endpoints.cut_off(record).await?;
+    endpoints.count_end(why);
+    for (id, stored) in &listed {
+        // Begun by a gateway whose clock is ahead, it would be taken for a new login.
+        if stored.record.created > cut_off {
+            endpoints.cut_off(revocation::of_session(*id, subject, why, configuration)).await?;
+        }
+        if let Err(error) = endpoints.sessions.end(*id).await {
+            tracing::warn!(%error, "a session that was cut off is not deleted");
+        }
+    }
+    Ok(gone(here))
+}
+
+/// `DELETE sessions/{id}`: one's own only. Whether others have such a session is not told.
+pub(super) async fn end(here: &Here<'_>, caller: &Caller, id: SessionId) -> Result<Answer, Denial> {
+    let Here { endpoints, configuration, .. } = here;
+    let (issuer, subject) = who(caller)?;
+    let stored = endpoints.sessions.stored(id).await.map_err(unavailable)?;
+    let own = stored
+        .filter(|stored| *stored.record.issuer == *issuer && *stored.record.subject == *subject);
+    if own.is_none() {
+        return Err(Slug::RouteUnknown.into());
+    }
+    endpoints.cut_off_session(id, subject, SessionEnd::Device, configuration).await?;
+    let mut answer = answers::done();
+    if id == caller.session.id() {
+        let cookie = &configuration.gate.sessions.rules.terms().cookie;
+        answers::clear_cookie(&mut answer, cookie);
+    }
+    Ok(answer)
+}
+
+fn gone(here: &Here<'_>) -> Answer {
+    let cookie = &here.configuration.gate.sessions.rules.terms().cookie;
+    answers::logged_out(here.asked.asker, cookie, here.login)
+}

@@ -1,0 +1,83 @@
+//! The seam between the ways to log in and what comes of it: whichever it is, it finds out who
+//! somebody is, or not, and knows nothing of sessions.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::handoff::Clients;
+use super::password::Hashing;
+use super::sent::Credentials;
+use crate::config::login::{LoggedIn, LoginMethod};
+use crate::gate::denial::Slug;
+
+/// What the ways to log in need beside their configuration, shared by all configurations.
+#[derive(Debug)]
+pub(super) struct Methods {
+    hashing: Hashing,
+    clients: Clients,
+}
+
+/// What came of credentials.
+#[derive(Debug)]
+pub(super) enum Finding {
+    /// They are somebody's.
+    LoggedIn(LoggedIn),
+    /// They are nobody's.
+    Refused(Words),
+    /// Nobody looked at them: there were too many. When to come again, in seconds.
+    Limited(u32),
+    /// Nobody could say.
+    Undecided(Slug),
+    /// Somebody said something that is no answer.
+    Unintelligible(Slug),
+}
+
+/// The words in which somebody is refused.
+#[derive(Debug)]
+pub(super) enum Words {
+    /// Ours.
+    Own,
+    /// Those of an identity service.
+    Told(Told),
+}
+
+/// What an identity service says when it refuses.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// The status, 4xx.
+    pub(super) status: u16,
+    /// `Content-Type`.
+    pub(super) kind: HeaderValue,
+    /// The body.
+    pub(super) body: Bytes,
+}
+
+/// Who sends credentials.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sender<'a> {
+    /// The client's address.
+    pub(super) client: Option<IpAddr>,
+    /// The id of the request.
+    pub(super) request_id: Option<&'a HeaderValue>,
+}
+
+impl Methods {
+    pub(super) fn new() -> Self {
+        Self { hashing: Hashing::new(), clients: Clients::new() }
+    }
+
+    /// Finds out whose credentials these are.
+    pub(super) async fn verify(
+        &self,
+        method: &LoginMethod,
+        credentials: &Credentials,
+        sender: Sender<'_>,
+    ) -> Finding {
+        match method {
+            LoginMethod::PasswordFile(users) => self.hashing.verify(users, credentials).await,
+            LoginMethod::HandOff(service) => self.clients.ask(service, credentials, sender).await,
+        }
+    }
+}

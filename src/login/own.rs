@@ -1,0 +1,95 @@
+//! What somebody may know of his own sessions: `GET session` and `GET sessions`.
+
+use serde_json::{Value, json};
+
+use super::begin::unavailable;
+use super::{Answer, Asker, Caller, Here, answers, devices};
+use crate::clock;
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::session::{Session, SessionId, StoredSession};
+use crate::gate::time::UnixTime;
+
+/// `GET session`: who am I.
+pub(super) async fn session(here: &Here<'_>, caller: &Caller) -> Result<Answer, Denial> {
+    let Here { endpoints, configuration, .. } = here;
+    let id = caller.session.id();
+    let stored = endpoints.sessions.stored(id).await.map_err(unavailable)?;
+    // It has ended since the gate looked.
+    let stored = stored.ok_or_else(|| configuration.gate.absent(id))?;
+    let mut described = describe(here, id, &stored);
+    described["last_seen_at"] = date(caller.session.last_seen());
+    described["idle_expires_at"] = date(caller.session.idle_ends());
+    described["family"] = json!(stored.record.family);
+    let record = &stored.record;
+    Ok(answers::found(&json!({
+        "subject": record.subject,
+        "issuer": record.issuer,
+        "method": record.method,
+        "roles": record.roles,
+        "scopes": record.scopes,
+        "claims": record.claims,
+        "session": described,
+        "csrf_token": caller.secret.csrf_token(),
+    })))
+}
+
+/// `GET sessions`: where else am I logged in. For a person it is a page.
+pub(super) async fn sessions(here: &Here<'_>, caller: &Caller) -> Result<Answer, Denial> {
+    let (issuer, subject) = who(caller)?;
+    let listing = here.endpoints.sessions.of_subject(issuer, subject).await;
+    let listed = listing.map_err(unavailable)?;
+    let live = listed.iter().filter(|(id, stored)| is_live(here, *id, stored));
+    if here.asked.asker == Asker::Person {
+        return Ok(devices::answer(here, caller, live));
+    }
+    let described = live.map(|(id, stored)| {
+        let mut described = describe(here, *id, stored);
+        described["current"] = json!(*id == caller.session.id());
+        described["user_agent"] = json!(stored.record.user_agent);
+        described["address"] = json!(stored.record.address);
+        described["method"] = json!(stored.record.method);
+        described
+    });
+    Ok(answers::found(&json!({ "sessions": described.collect::<Vec<_>>() })))
+}
+
+/// Whose sessions a caller may see and end: the issuer, and the subject.
+pub(super) fn who(caller: &Caller) -> Result<(&str, &str), Denial> {
+    let authentic = caller.session.authentic();
+    let issuer = authentic.session_issuer().ok_or(Slug::Internal)?;
+    Ok((issuer, authentic.subject().as_str()))
+}
+
+/// Whether it could be used: it has not ended, and was not cut off.
+fn is_live(here: &Here<'_>, id: SessionId, stored: &StoredSession) -> bool {
+    let gate = &here.configuration.gate;
+    let now = clock::moment();
+    let session = Session::compile(id, stored, &gate.sessions.rules, now.steady);
+    now.wall < session.authentic().end()
+        && now.wall < session.idle_ends()
+        && !session.authentic().is_revoked(&gate.revocations, now)
+}
+
+/// By the rules in force: those that became stricter since hold for it, too.
+fn describe(here: &Here<'_>, id: SessionId, stored: &StoredSession) -> Value {
+    let rules = &here.configuration.gate.sessions.rules;
+    let session = Session::compile(id, stored, rules, clock::steady());
+    json!({
+        "id": id.to_string(),
+        "created_at": date(stored.record.created),
+        "last_seen_at": date(session.last_seen()),
+        "expires_at": date(session.authentic().end()),
+        "idle_expires_at": date(session.idle_ends()),
+    })
+}
+
+/// RFC 3339; `null` for a time that no clock shows.
+pub(super) fn date(time: UnixTime) -> Value {
+    clock::system_time(time).map_or(Value::Null, |_| json!(instant(time)))
+}
+
+/// RFC 3339; a dash for a time that no clock shows.
+pub(super) fn instant(time: UnixTime) -> String {
+    let time = clock::system_time(time).map(humantime::format_rfc3339_seconds);
+    time.map_or("-".to_owned(), |time| time.to_string())
+}

@@ -1,0 +1,225 @@
+//! The gateway's pages, the login page first: plain, accessible, without scripts, and with nothing
+//! from elsewhere.
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, header};
+
+use super::return_to::ReturnTo;
+use super::sent::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
+use super::{Answer, answers};
+use crate::config::Login;
+
+/// The whole style. Its digest is in the policy, so that no other can be smuggled in.
+const STYLE: &str = "\
+:root{color-scheme:light dark}\
+*{box-sizing:border-box}\
+body{font:1rem/1.5 system-ui,sans-serif;margin:0;padding:1rem;background:#f5f5f5;color:#1a1a1a}\
+main{max-width:min(44rem,max-content);min-width:min(22rem,100%);margin:10vh auto 0;padding:1.5rem;background:#fff;border-radius:.5rem}\
+h1{font-size:1.5rem;margin:0 0 1rem}\
+label{display:block;font-weight:600;margin-bottom:.25rem}\
+p{margin:0 0 1rem;overflow-wrap:anywhere}\
+input,button{font:inherit;width:100%;padding:.6rem;border-radius:.25rem;border:1px solid #767676}\
+input{background:#fff;color:#1a1a1a}\
+button{background:#0b57d0;border-color:#0b57d0;color:#fff;font-weight:600}\
+button.second{background:none;color:inherit;border-color:currentColor}\
+input:focus-visible,button:focus-visible{outline:3px solid #0b57d0;outline-offset:2px}\
+.wide{overflow-x:auto;margin:0 0 1rem}\
+table{border-collapse:collapse}\
+caption{text-align:left;padding-bottom:.5rem}\
+th,td{text-align:left;vertical-align:top;padding:.4rem .8rem .4rem 0;\
+border-bottom:1px solid #767676}\
+.problem{padding:.6rem;border-left:4px solid #b3261e;background:#fceeee;color:#8c1d18}\
+@media(prefers-color-scheme:dark){\
+body{background:#121212;color:#ececec}main{background:#1e1e1e}\
+input{background:#121212;color:#ececec;border-color:#8e8e8e}\
+button{background:#a8c7fa;border-color:#a8c7fa;color:#062e6f}button.second{background:none;color:inherit}\
+input:focus-visible,button:focus-visible{outline-color:#a8c7fa}\
+.problem{background:#3b1513;border-color:#f2b8b5;color:#f9dedc}}";
+
+/// What the page shows.
+pub(super) struct Page<'a> {
+    /// What went wrong, if something did.
+    pub(super) message: Option<&'a str>,
+    /// The name that was typed.
+    pub(super) name: &'a str,
+    /// Where to go after the login.
+    pub(super) return_to: &'a ReturnTo,
+}
+
+impl Page<'_> {
+    /// The page as an answer.
+    pub(super) fn answer(&self, status: u16, login: &Login) -> Answer {
+        let title = if self.message.is_some() { "Error: Log in" } else { "Log in" };
+        Document { title, body: &self.body(login) }.answer(status)
+    }
+
+    fn body(&self, login: &Login) -> String {
+        let Self { message, name, return_to } = self;
+        let base = escape(&login.base);
+        let (name, return_to) = (escape(name), escape(return_to.as_str()));
+        // What is said first is what went wrong; otherwise one can begin to type.
+        let (problem, first, described) = match message {
+            Some(message) => (
+                format!(
+                    "<p class=\"problem\" id=\"problem\" role=\"alert\">{}</p>\n",
+                    escape(message)
+                ),
+                "",
+                " aria-describedby=\"problem\"",
+            ),
+            None => (String::new(), " autofocus", ""),
+        };
+        format!(
+            "<h1>Log in</h1>\n{problem}<form method=\"post\" action=\"{base}/login\">\n\
+             <p><label for=\"username\">User name</label>\n\
+             <input id=\"username\" name=\"username\" type=\"text\" value=\"{name}\" \
+             autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" \
+             maxlength=\"{NAME_BYTES_MAX}\" required{described}{first}></p>\n\
+             <p><label for=\"password\">Password</label>\n\
+             <input id=\"password\" name=\"password\" type=\"password\" \
+             autocomplete=\"current-password\" maxlength=\"{PASSWORD_BYTES_MAX}\" \
+             required{described}></p>\n\
+             <input type=\"hidden\" name=\"return_to\" value=\"{return_to}\">\n\
+             <p><button type=\"submit\">Log in</button></p>\n\
+             </form>\n"
+        )
+    }
+}
+
+/// A whole page.
+pub(super) struct Document<'a> {
+    pub(super) title: &'a str,
+    /// What it shows, in HTML.
+    pub(super) body: &'a str,
+}
+
+impl Document<'_> {
+    /// The page as an answer.
+    pub(super) fn answer(&self, status: u16) -> Answer {
+        let Self { title, body } = self;
+        let html = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
+             {body}</main>\n</body>\n</html>\n"
+        );
+        let kind = HeaderValue::from_static("text/html; charset=utf-8");
+        let mut answer = answers::with_body(status, kind, html);
+        let policy = answers::field(header::CONTENT_SECURITY_POLICY, &POLICY);
+        answer.fields.extend(policy);
+        answer.fields.extend([
+            (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+            // Without a referrer the form would come from `Origin: null`.
+            (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+        ]);
+        answer
+    }
+}
+
+/// What the pages may do. Nothing about `form-action`: browsers apply it to where the answer leads in
+/// the end, too, and nobody knows where the page that was asked for sends people on to.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = digest::digest(&digest::SHA256, STYLE.as_bytes());
+    let style = STANDARD.encode(hash);
+    format!(
+        "default-src 'none'; style-src 'sha256-{style}'; frame-ancestors 'none'; base-uri 'none'"
+    )
+});
+
+/// Text that means nothing in HTML, between tags and in quoted attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            // No document may hold it.
+            '\0' => escaped.push('\u{fffd}'),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::login::{LoginMethod, Users};
+    use crate::store::attempts::Budget;
+
+    fn login() -> Login {
+        let budget = Budget { attempts_max: 10, span_s: 900 };
+        Login {
+            base: "/auth".into(),
+            issuer: "gateway".into(),
+            method: LoginMethod::PasswordFile(Users::default()),
+            return_to: vec!["https://app.example".into(), "https://one.example/a".into()],
+            per_account: budget,
+            per_address: budget,
+        }
+    }
+
+    fn field(answer: &Answer, name: &str) -> String {
+        let found = answer.fields.iter().find(|(field, _)| field == name);
+        found.map(|(_, value)| value.to_str().expect("text").to_owned()).unwrap_or_default()
+    }
+
+    fn text(page: &Page<'_>) -> String {
+        String::from_utf8(page.answer(200, &login()).body.to_vec()).expect("text")
+    }
+
+    #[test]
+    fn whatever_was_typed_means_nothing_in_the_page() {
+        let name = "\"><script>alert('1')</script>&amp;\0";
+        let return_to = ReturnTo::parse("/a?b=\"><script>&c='", &login()).expect("accepted");
+        let page = Page { message: Some("<b>no</b>"), name, return_to: &return_to };
+        let text = text(&page);
+        assert!(!text.contains("<script") && !text.contains("<b>") && !text.contains('\0'));
+        assert!(text.contains(
+            "value=\"&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;amp;\u{fffd}\""
+        ));
+        assert!(text.contains("value=\"/a?b=&quot;&gt;&lt;script&gt;&amp;c=&#39;\""));
+    }
+
+    #[test]
+    fn focus_is_on_the_name_unless_there_is_something_to_say() {
+        let return_to = ReturnTo::default();
+        let plain = text(&Page { message: None, name: "", return_to: &return_to });
+        assert!(plain.contains(" autofocus") && !plain.contains("role=\"alert\""));
+        let failed = text(&Page { message: Some("No"), name: "a", return_to: &return_to });
+        assert!(!failed.contains(" autofocus"));
+        assert!(failed.contains("id=\"problem\" role=\"alert\">No<"));
+    }
+
+    #[test]
+    fn policy_names_the_style_that_is_there() {
+        let return_to = ReturnTo::default();
+        let answer = Page { message: None, name: "", return_to: &return_to }.answer(200, &login());
+        let policy = field(&answer, "content-security-policy");
+        let text = String::from_utf8(answer.body.to_vec()).expect("text");
+        let style = text.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next());
+        let hash = digest::digest(&digest::SHA256, style.expect("a style").as_bytes());
+        assert!(policy.contains(&format!("style-src 'sha256-{}';", STANDARD.encode(hash))));
+        assert!(policy.starts_with("default-src 'none';") && !policy.contains("script"));
+        assert_eq!(field(&answer, "cache-control"), "no-store");
+        assert_eq!(field(&answer, "x-frame-options"), "DENY");
+        assert_eq!(field(&answer, "x-content-type-options"), "nosniff");
+        assert_eq!(field(&answer, "referrer-policy"), "same-origin");
+    }
+
+    #[test]
+    fn page_has_nothing_active_and_nothing_from_elsewhere() {
+        let return_to = ReturnTo::default();
+        let text = text(&Page { message: None, name: "", return_to: &return_to });
+        for banned in ["<script", " on", "src=", "href=", "url(", "@import", "style=\"", "//"] {
+            assert!(!text.contains(banned), "{banned}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The end of sessions, as the revocation log has it.
+
+use crate::clock;
+use crate::config::Configuration;
+use crate::config::login::Users;
+use crate::gate::revocation::{Entry, Scope};
+use crate::gate::session::SessionId;
+use crate::store::record::Record;
+use crate::telemetry::families::SessionEnd;
+
+/// How much of a subject is noted as who it was, in bytes.
+const ACTOR_BYTES_MAX: usize = 128;
+
+/// Who made what nobody asked for.
+const GATEWAY: &str = "gateway";
+
+/// One session ends.
+pub(super) fn of_session(
+    id: SessionId,
+    subject: &str,
+    why: SessionEnd,
+    configuration: &Configuration,
+) -> Record {
+    let scope = Scope::Session(id.to_string().into());
+    let now = clock::now();
+    // Ours live shorter than those of others, and end more often than anything else is cut off.
+    let dies = configuration.gate.sessions.rules.terms().forgotten_at(now);
+    let entry = Entry::compile(scope, None, Some(dies), [], now);
+    record_of(entry, &actor(subject), why)
+}
+
+/// All sessions of a subject end that have begun until now.
+pub(super) fn of_subject(
+    issuer: &str,
+    subject: &str,
+    why: SessionEnd,
+    configuration: &Configuration,
+) -> Record {
+    let scope = Scope::Subject { issuer: Some(issuer.into()), subject: subject.into() };
+    record(scope, &actor(subject), why, &[configuration])
+}
+
+/// The sessions of those end of whom the password file says something else now, or nothing.
+pub fn of_changed_users(old: &Configuration, new: &Configuration) -> Vec<Record> {
+    let Some(before) = &old.login else { return Vec::new() };
+    let Some(users) = before.method.users() else { return Vec::new() };
+    let nobody = Users::default();
+    let later = new.login.as_ref().and_then(|login| login.method.users()).unwrap_or(&nobody);
+    let changed = users.changed_in(later).into_iter();
+    let scopes =
+        changed.map(|subject| Scope::Subject { issuer: Some(before.issuer.clone()), subject });
+    // What was begun under either can be accepted by gateways that have not read the other yet.
+    let records = scopes.map(|scope| record(scope, GATEWAY, SessionEnd::UserChanged, &[old, new]));
+    records.collect()
+}
+
+fn record(scope: Scope, actor: &str, why: SessionEnd, configurations: &[&Configuration]) -> Record {
+    let reaches_s = configurations.iter().flat_map(|configuration| {
+        // In any case as long as a session: who vouched for it may have been renamed since.
+        let session = configuration.gate.sessions.rules.terms().reach_s();
+        configuration.reaches_s(&scope).into_iter().chain([session])
+    });
+    let reaches_s: Vec<_> = reaches_s.collect();
+    record_of(Entry::compile(scope, None, None, reaches_s, clock::now()), actor, why)
+}
+
+fn record_of(entry: Entry, actor: &str, why: SessionEnd) -> Record {
+    Record {
+        entry,
+        written_us: clock::micros(),
+        actor: actor.into(),
+        reason: why.as_str().into(),
+        mark: fastrand::u64(..),
+    }
+}
+
+/// Told apart from operators, whatever somebody calls himself.
+fn actor(subject: &str) -> String {
+    let end = subject.floor_char_boundary(ACTOR_BYTES_MAX);
+    format!("subject {}", &subject[..end])
+}

@@ -1,0 +1,186 @@
+//! The body of `POST login` → credentials, and where to go with them.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use serde_json::Value;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::form;
+use super::return_to::ReturnTo;
+use crate::config::Login;
+use crate::gate::json;
+use crate::secret::Secret;
+
+/// The longest name, in bytes.
+pub(super) const NAME_BYTES_MAX: usize = 256;
+
+/// The longest password, in bytes.
+pub(super) const PASSWORD_BYTES_MAX: usize = 1024;
+
+/// How a login is asked for, and so how it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// By a program, in JSON.
+    Json,
+    /// By a browser, with the page's form.
+    Form,
+}
+
+/// What somebody typed.
+pub(super) struct Credentials {
+    /// The name, as it was typed.
+    pub(super) name: Box<str>,
+    /// The password.
+    pub(super) password: Secret,
+}
+
+/// A login that was asked for.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// In which manner.
+    pub(super) manner: Manner,
+    /// Who wants to.
+    pub(super) credentials: Credentials,
+    /// Where to go then, if it was said.
+    pub(super) return_to: Option<ReturnTo>,
+}
+
+/// A body that is not a login, and why, for whoever sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    /// In which manner it was asked for, if that can be told.
+    pub(super) manner: Option<Manner>,
+    /// What is wrong.
+    pub(super) detail: &'static str,
+}
+
+impl Sent {
+    /// Reads a body, and wipes it.
+    pub(super) fn parse(
+        headers: &HeaderMap,
+        body: Bytes,
+        login: &Login,
+    ) -> Result<Self, Unreadable> {
+        let manner = Manner::of(headers);
+        let read = match manner {
+            Some(Manner::Json) => Fields::of_json(&body).map(|fields| (Manner::Json, fields)),
+            Some(Manner::Form) => Fields::of_form(&body).map(|fields| (Manner::Form, fields)),
+            None => Err("Send application/json or application/x-www-form-urlencoded"),
+        };
+        if let Ok(mut bytes) = body.try_into_mut() {
+            bytes.as_mut().zeroize();
+        }
+        let sent = read.and_then(|(manner, fields)| fields.sent(manner, login));
+        sent.map_err(|detail| Unreadable { manner, detail })
+    }
+}
+
+impl Manner {
+    /// By `Content-Type`, whatever its parameters.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
+        let kind = kinds.next().filter(|_| kinds.next().is_none())?.to_str().ok()?;
+        let kind = kind.split(';').next().unwrap_or_default().trim_ascii();
+        if kind.eq_ignore_ascii_case("application/json") {
+            return Some(Self::Json);
+        }
+        kind.eq_ignore_ascii_case("application/x-www-form-urlencoded").then_some(Self::Form)
+    }
+}
+
+/// The fields of a body, each at most once.
+#[derive(Default)]
+struct Fields {
+    username: Option<String>,
+    password: Option<Zeroizing<String>>,
+    return_to: Option<String>,
+    deliver: Option<String>,
+}
+
+impl Fields {
+    fn of_json(body: &[u8]) -> Result<Self, &'static str> {
+        let mut members = json::parse_object(body)
+            .map_err(|_| "The body is not a JSON object without repetitions")?;
+        let mut fields = Self::default();
+        // First: from here on it is wiped.
+        if let Some(password) = members.remove("password") {
+            fields.take("password", text(password)?)?;
+        }
+        for (name, value) in members {
+            fields.take(&name, text(value)?)?;
+        }
+        Ok(fields)
+    }
+
+    fn of_form(body: &[u8]) -> Result<Self, &'static str> {
+        let pairs = form::parse(body).map_err(|_| "The body is not a well-formed form")?;
+        let mut fields = Self::default();
+        for (name, value) in pairs {
+            fields.take(&name, value)?;
+        }
+        Ok(fields)
+    }
+
+    fn take(&mut self, name: &str, mut value: Zeroizing<String>) -> Result<(), &'static str> {
+        let previous = match name {
+            "password" => self.password.replace(value).is_some(),
+            "username" => self.username.replace(std::mem::take(&mut *value)).is_some(),
+            "return_to" => self.return_to.replace(std::mem::take(&mut *value)).is_some(),
+            "deliver" => self.deliver.replace(std::mem::take(&mut *value)).is_some(),
+            _ => return Err("Only username, password, return_to and deliver are known"),
+        };
+        if previous { Err("A field is repeated") } else { Ok(()) }
+    }
+
+    fn sent(self, manner: Manner, login: &Login) -> Result<Sent, &'static str> {
+        let Self { username, password, return_to, deliver } = self;
+        match deliver.as_deref() {
+            None | Some("session") => {}
+            Some("tokens") => return Err("Tokens are not delivered here; `deliver` is `session`"),
+            Some(_) => return Err("`deliver` is `session`"),
+        }
+        let name = username.filter(|name| !name.is_empty()).ok_or("`username` is missing")?;
+        // An empty one is a login without a password to some directories (RFC 4513 §5.1.2).
+        let password = password.filter(|password| !password.is_empty());
+        let mut password = password.ok_or("`password` is missing")?;
+        if name.len() > NAME_BYTES_MAX {
+            return Err("`username` is longer than 256 bytes");
+        }
+        if password.len() > PASSWORD_BYTES_MAX {
+            return Err("`password` is longer than 1024 bytes");
+        }
+        let return_to = match return_to {
+            None => None,
+            Some(text) => {
+                let accepted = ReturnTo::parse(&text, login);
+                Some(
+                    accepted
+                        .ok_or("`return_to` is not a place to which this gateway sends anybody")?,
+                )
+            }
+        };
+        let password = Secret::new(std::mem::take(&mut *password).into_bytes());
+        Ok(Sent { manner, credentials: Credentials { name: name.into(), password }, return_to })
+    }
+}
+
+fn text(value: Value) -> Result<Zeroizing<String>, &'static str> {
+    match value {
+        Value::String(text) => Ok(Zeroizing::new(text)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Err("A member is not a string")
+        }
+    }
+}
+
+/// Not even the name: people type passwords there.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

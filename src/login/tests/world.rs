@@ -1,0 +1,281 @@
+//! A gateway's endpoints with a store of their own, for tests.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use argon2::password_hash::{PasswordHasher, Salt};
+use argon2::{Algorithm, Argon2, Params, Version};
+use async_trait::async_trait;
+use http::{HeaderMap, Method};
+use tempfile::TempDir;
+
+use super::super::*;
+use crate::clock;
+use crate::config::Sources;
+use crate::gate::request::Scheme;
+use crate::gate::time::UnixTime;
+use crate::store::settings::StoreSettings;
+use crate::store::{
+    self, AppendBounds, AppendError, Listing, Position, RevocationLog, Store, StoreError, Tail,
+};
+
+/// The password of every user.
+pub(super) const PASSWORD: &str = "correct horse";
+
+pub(super) struct World {
+    pub(super) directory: TempDir,
+    pub(super) in_force: Arc<ArcSwap<Configuration>>,
+    pub(super) sessions: Arc<SessionFeed>,
+    pub(super) revocations: Arc<RevocationFeed>,
+    pub(super) families: Arc<Families>,
+    pub(super) endpoints: Arc<Endpoints>,
+    /// Whether the log refuses to be written.
+    pub(super) is_broken: Arc<AtomicBool>,
+}
+
+pub(super) fn hash() -> String {
+    let params = Params::new(7 * 1024, 1, 1, None).expect("parameters");
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let salt = Salt::from_b64("c29tZXNhbHQ").expect("a salt");
+    argon2.hash_password(PASSWORD.as_bytes(), salt).expect("hashes").to_string()
+}
+
+pub(super) fn compile(
+    directory: &TempDir,
+    login: &str,
+    previous: Option<&Configuration>,
+) -> Configuration {
+    let text = format!(
+        "listeners: [{{address: '127.0.0.1:0'}}]\n\
+         upstreams: {{identity: {{peers: ['127.0.0.1:1']}}}}\n\
+         routes: [{{name: all, match: {{path: '/{{*rest}}'}}, upstream: identity, public: true}}]\n\
+         login: {{return_to: ['https://app.example'], {login}}}\n"
+    );
+    let sources = Sources { environment: &|_| None, previous };
+    let file = directory.path().join("gateway.yaml");
+    Configuration::compile(&file, text, &sources).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        Self::with("password_file: users.yaml").await
+    }
+
+    pub(super) async fn with(login: &str) -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let directory = TempDir::new().expect("a directory");
+        let users = format!(
+            "alice: {{password: '{0}', subject: a1, roles: [clerk], claims: {{email: a@b.c}}}}\n\
+             bob: {{password: '{0}'}}\n",
+            hash()
+        );
+        std::fs::write(directory.path().join("users.yaml"), users).expect("written");
+        let configuration = compile(&directory, login, None);
+        let families = Arc::new(Families::new().expect("a table"));
+        let path = directory.path().join("store.redb");
+        let opened = store::open(&StoreSettings::Embedded { path }).await.expect("opens");
+        let is_broken = Arc::new(AtomicBool::new(false));
+        let log = Breakable { log: opened.revocations.clone(), is_broken: is_broken.clone() };
+        let opened = Store { revocations: Arc::new(log), ..opened };
+        let writer = configuration.gate.revocations.writer().expect("the first");
+        let in_force = Arc::new(ArcSwap::from_pointee(configuration));
+        let (sessions, attempts) = (opened.sessions.clone(), opened.attempts.clone());
+        let sessions = SessionFeed::new(sessions, in_force.clone(), families.clone());
+        let revocations = RevocationFeed::new(opened, writer, in_force.clone(), families.clone());
+        let endpoints = Endpoints::new(
+            in_force.clone(),
+            sessions.clone(),
+            revocations.clone(),
+            attempts,
+            families.clone(),
+        );
+        Self { directory, in_force, sessions, revocations, families, endpoints, is_broken }
+    }
+
+    /// Asks, with these header fields, as a program unless they say `accept`.
+    pub(super) async fn ask(&self, what: &Ask<'_>) -> Told {
+        let Ask { endpoint, target, fields, body, cookie } = what;
+        let configuration = self.in_force.load_full();
+        let cookies = &configuration.gate.sessions.rules.terms().cookie;
+        let mut headers: HeaderMap = fields
+            .iter()
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
+            .collect::<HeaderMap<HeaderValue>>();
+        if let Some(cookie) = cookie {
+            let value = format!("{}={cookie}", cookies.name);
+            headers.insert("cookie", value.parse().expect("a value"));
+        }
+        let request = Request {
+            scheme: Scheme::Https,
+            method: &Method::POST,
+            authority: "gateway.example",
+            target,
+            headers: &headers,
+            session: None,
+        };
+        let asker = match headers.contains_key("accept") {
+            true => Asker::Person,
+            false => Asker::Program,
+        };
+        let secret = cookies.find(&headers).ok().flatten();
+        let caller = match secret.filter(|_| *endpoint != Endpoint::Login) {
+            None => None,
+            Some(secret) => {
+                self.session(secret.id()).await.map(|session| Caller { session, secret })
+            }
+        };
+        let client = "192.0.2.7".parse().ok();
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let asked = Asked { request: &request, body, request_id: "test", client, asker, caller };
+        let login = configuration.login.as_ref().expect("one can log in");
+        let reply = self.endpoints.answer(endpoint, asked, &configuration, login).await;
+        Told::of(reply, &cookies.name)
+    }
+
+    async fn session(&self, id: SessionId) -> Option<Arc<Session>> {
+        let stored = self.sessions.stored(id).await.expect("read")?;
+        let rules = self.in_force.load().gate.sessions.rules.clone();
+        Some(Arc::new(Session::compile(id, &stored, &rules, clock::steady())))
+    }
+
+    /// Logs in, and returns the value of the cookie.
+    pub(super) async fn log_in(&self, name: &str) -> String {
+        let told = self.ask(&Ask::login(name, PASSWORD)).await;
+        assert_eq!((told.status, told.slug), (200, None), "{}", told.body);
+        told.cookie.expect("a cookie")
+    }
+
+    pub(super) fn is_revoked(&self, id: SessionId) -> bool {
+        let scope = crate::gate::revocation::Scope::Session(id.to_string().into());
+        self.in_force.load().gate.revocations.names(&scope)
+    }
+
+    pub(super) fn break_log(&self, broken: bool) {
+        self.is_broken.store(broken, Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Ask<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) target: &'a str,
+    pub(super) fields: Vec<(&'a str, &'a str)>,
+    pub(super) body: String,
+    pub(super) cookie: Option<String>,
+}
+
+impl<'a> Ask<'a> {
+    pub(super) fn of(endpoint: Endpoint, cookie: Option<&str>) -> Self {
+        let cookie = cookie.map(str::to_owned);
+        Self { endpoint, target: "/auth/x", fields: Vec::new(), body: String::new(), cookie }
+    }
+
+    pub(super) fn login(name: &str, password: &str) -> Self {
+        let body = serde_json::json!({ "username": name, "password": password }).to_string();
+        let fields = vec![("content-type", "application/json"), ("user-agent", "test/1")];
+        Self { body, fields, ..Self::of(Endpoint::Login, None) }
+    }
+
+    pub(super) fn form(body: &str) -> Self {
+        let fields = vec![
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("accept", "text/html"),
+            ("origin", "https://gateway.example"),
+        ];
+        Self { body: body.to_owned(), fields, ..Self::of(Endpoint::Login, None) }
+    }
+}
+
+/// An answer, or a denial, in what tests ask for.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) status: u16,
+    pub(super) slug: Option<&'static str>,
+    pub(super) retry_after: Option<u32>,
+    fields: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: String,
+    /// The value of the cookie that is set, if one is; empty if it is taken back.
+    pub(super) cookie: Option<String>,
+}
+
+impl Told {
+    fn of(reply: Reply, cookie: &str) -> Self {
+        let mut told = match reply {
+            Reply::Answer(Answer { status, fields, body, denial }) => Self {
+                status,
+                slug: denial.map(Slug::as_str),
+                retry_after: None,
+                fields,
+                body: String::from_utf8(body.to_vec()).expect("text"),
+                cookie: None,
+            },
+            Reply::Denial(denial) => Self {
+                status: denial.slug().status(),
+                slug: Some(denial.slug().as_str()),
+                retry_after: match denial.detail() {
+                    crate::gate::denial::Detail::RetryAfter(seconds) => Some(*seconds),
+                    _ => None,
+                },
+                fields: Vec::new(),
+                body: String::new(),
+                cookie: None,
+            },
+        };
+        told.retry_after =
+            told.retry_after.or(told.field("retry-after").and_then(|text| text.parse().ok()));
+        let set = told.field("set-cookie");
+        let value = set.as_deref().and_then(|set| set.strip_prefix(cookie)?.strip_prefix('='));
+        told.cookie = value.and_then(|value| Some(value.split(';').next()?.to_owned()));
+        told
+    }
+
+    pub(super) fn field(&self, name: &str) -> Option<String> {
+        let found = self.fields.iter().find(|(field, _)| field == name);
+        found.map(|(_, value)| value.to_str().expect("text").to_owned())
+    }
+
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+}
+
+pub(super) fn id_of(cookie: &str) -> SessionId {
+    SessionSecret::parse(cookie.as_bytes()).expect("a secret").id()
+}
+
+/// A log that does not take anything while it is told not to.
+#[derive(Debug)]
+struct Breakable {
+    log: Arc<dyn RevocationLog>,
+    is_broken: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl RevocationLog for Breakable {
+    async fn append(&self, record: &Record, bounds: AppendBounds) -> Result<Position, AppendError> {
+        if self.is_broken.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("on purpose".to_owned()).into());
+        }
+        self.log.append(record, bounds).await
+    }
+
+    async fn snapshot(
+        &self,
+        take: &mut (dyn FnMut(Vec<Record>) + Send),
+    ) -> Result<Position, StoreError> {
+        self.log.snapshot(take).await
+    }
+
+    async fn tail(&self, position: Position, patience: Duration) -> Result<Tail, StoreError> {
+        self.log.tail(position, patience).await
+    }
+
+    async fn list(&self, offset: u64, limit: u64, now: UnixTime) -> Result<Listing, StoreError> {
+        self.log.list(offset, limit, now).await
+    }
+
+    async fn prune(&self, now: UnixTime) -> Result<u64, StoreError> {
+        self.log.prune(now).await
+    }
+}

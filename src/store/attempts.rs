@@ -1,0 +1,71 @@
+//! How often somebody has tried to log in, counted for all gateways together.
+//!
+//! Attempts are counted before they are looked at, so that many at once are as many. After each one
+//! the next has to wait, twice as long as before: a budget of ten in 15 minutes gives the first two
+//! at once and has the tenth wait for 225 s. When it is used up, its whole span has to pass.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::gate::time::UnixTime;
+
+/// How many attempts in which time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// How many.
+    pub attempts_max: u32,
+    /// In how many seconds.
+    pub span_s: u32,
+}
+
+impl Budget {
+    /// How long after the last of `made` attempts the next one may be made, in seconds.
+    pub fn delay_s(self, made: u32) -> u32 {
+        let Self { attempts_max, span_s } = self;
+        match attempts_max.saturating_sub(made) {
+            0 => span_s,
+            left => span_s.checked_shr(left.saturating_add(1)).unwrap_or(0),
+        }
+    }
+}
+
+/// What an attempt is counted against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// A digest of a user's name, or of a client's address; in base64url.
+    pub key: String,
+    /// Its budget.
+    pub budget: Budget,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It was counted, and may be made.
+    Counted,
+    /// It may not be made, was not counted, and could be in so many seconds.
+    Early(u32),
+}
+
+/// The ledger of attempts.
+#[async_trait]
+pub trait AttemptLedger: std::fmt::Debug + Send + Sync {
+    /// Counts an attempt against all of `accounts`, or against none of them if one has to wait.
+    async fn attempt(&self, accounts: &[Account], now: UnixTime) -> Result<Attempt, StoreError>;
+
+    /// Forgets all attempts that were counted against `forgotten`, and one of each of `returned`:
+    /// the last one succeeded, or could not be made after all.
+    async fn absolve(&self, forgotten: &[Account], returned: &[Account]) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Budget;
+
+    #[test]
+    fn delay_doubles_up_to_the_span() {
+        let budget = Budget { attempts_max: 10, span_s: 900 };
+        let delays: Vec<_> = (0..=11).map(|made| budget.delay_s(made)).collect();
+        assert_eq!(delays, [0, 0, 1, 3, 7, 14, 28, 56, 112, 225, 900, 900]);
+    }
+}

@@ -1,0 +1,54 @@
+//! By what a subject's sessions are found: a digest, because issuers and subjects are texts of any
+//! length, which others have written.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// The SHA-256 of an issuer and a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SubjectDigest([u8; 32]);
+
+impl SubjectDigest {
+    /// The digest of a subject of an issuer.
+    pub(super) fn of(issuer: &str, subject: &str) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for text in [issuer, subject] {
+            // The length keeps the parts apart: `ab` + `c` is not `a` + `bc`.
+            context.update(&(text.len() as u64).to_be_bytes());
+            context.update(text.as_bytes());
+        }
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(context.finish().as_ref());
+        Self(bytes)
+    }
+
+    /// The digest as bytes.
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// In base64url: 43 characters.
+impl fmt::Display for SubjectDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SubjectDigest;
+
+    #[test]
+    fn issuer_and_subject_are_kept_apart() {
+        let digest = SubjectDigest::of("ab", "c");
+        assert_eq!(digest, SubjectDigest::of("ab", "c"));
+        for (issuer, subject) in [("a", "bc"), ("abc", ""), ("", "abc"), ("c", "ab")] {
+            assert_ne!(digest, SubjectDigest::of(issuer, subject), "{issuer} {subject}");
+        }
+        assert_eq!(digest.to_string().len(), 43);
+    }
+}

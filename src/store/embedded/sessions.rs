@@ -1,0 +1,263 @@
+//! The sessions in their tables, inside one transaction.
+
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableHandle,
+    WriteTransaction,
+};
+
+use super::file::Fault;
+use crate::gate::session::{SessionId, StoredSession};
+use crate::gate::time::UnixTime;
+use crate::store::digest::SubjectDigest;
+use crate::store::session::{
+    SESSION_MARGIN_S, SESSIONS_PER_SUBJECT_MAX, decode, encode, rests_until,
+};
+
+/// How many sessions are looked at in one transaction at most, when those are dropped that ended.
+pub(super) const LOOKED_AT_ONCE_MAX: usize = 2000;
+
+/// How long a record is left alone that cannot be read, in seconds; then it is looked at again.
+const UNREADABLE_FOR_S: i64 = 86_400;
+
+/// By id: the record as JSON. Written once.
+const RECORDS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("sessions");
+
+/// By id: when it was last used, when it is looked at next whether it has ended, when the login
+/// was, and the subject. What must be known of a session whose record cannot be read.
+const STATES: TableDefinition<&[u8; 32], (i64, i64, i64, &[u8; 32])> =
+    TableDefinition::new("sessions_state");
+
+/// The subject, when the login was, and the id.
+const BY_SUBJECT: TableDefinition<(&[u8; 32], i64, &[u8; 32]), ()> =
+    TableDefinition::new("sessions_by_subject");
+
+/// When a session is looked at whether it has ended, and its id. It may have been used since, and
+/// is then looked at again: whoever uses one writes nothing here.
+const BY_DUE: TableDefinition<(i64, &[u8; 32]), ()> = TableDefinition::new("sessions_by_due");
+
+/// The names of the tables.
+pub(super) fn names() -> [&'static str; 4] {
+    [RECORDS.name(), STATES.name(), BY_SUBJECT.name(), BY_DUE.name()]
+}
+
+/// The sessions, being written.
+pub(super) struct WriteSessions<'t> {
+    records: Table<'t, &'static [u8; 32], &'static [u8]>,
+    states: Table<'t, &'static [u8; 32], (i64, i64, i64, &'static [u8; 32])>,
+    by_subject: Table<'t, (&'static [u8; 32], i64, &'static [u8; 32]), ()>,
+    by_due: Table<'t, (i64, &'static [u8; 32]), ()>,
+    is_changed: bool,
+}
+
+/// What is known of a session beside its record.
+#[derive(Clone, Copy)]
+struct State {
+    last_seen: i64,
+    due: i64,
+    created: i64,
+    subject: [u8; 32],
+}
+
+/// What came of looking for sessions that ended.
+pub(super) struct Pruned {
+    /// How many were looked at.
+    pub(super) looked_at: usize,
+    /// How many were dropped.
+    pub(super) dropped: u64,
+}
+
+impl<'t> WriteSessions<'t> {
+    /// The sessions; their tables are made if they are not there.
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            records: transaction.open_table(RECORDS)?,
+            states: transaction.open_table(STATES)?,
+            by_subject: transaction.open_table(BY_SUBJECT)?,
+            by_due: transaction.open_table(BY_DUE)?,
+            is_changed: false,
+        })
+    }
+
+    /// Whether anything was written.
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// Writes a session down, unless it is there; the subject's sessions that had to make room.
+    pub(super) fn create(
+        &mut self,
+        id: SessionId,
+        session: &StoredSession,
+    ) -> Result<Vec<SessionId>, Fault> {
+        if self.records.get(id.as_bytes())?.is_some() {
+            return Ok(Vec::new());
+        }
+        let StoredSession { record, last_seen } = session;
+        let state = State {
+            last_seen: last_seen.as_seconds(),
+            due: rests_until(session).as_seconds(),
+            created: record.created.as_seconds(),
+            subject: *SubjectDigest::of(&record.issuer, &record.subject).as_bytes(),
+        };
+        self.records.insert(id.as_bytes(), encode(record).as_bytes())?;
+        self.by_subject.insert((&state.subject, state.created, id.as_bytes()), ())?;
+        self.by_due.insert((state.due, id.as_bytes()), ())?;
+        self.put(id, state)?;
+        self.displace(id, &state.subject)
+    }
+
+    /// Drops the oldest sessions of a subject that has too many; never `newest`, whatever the
+    /// clock of another says.
+    fn displace(&mut self, newest: SessionId, subject: &[u8; 32]) -> Result<Vec<SessionId>, Fault> {
+        let ids = ids_of(&self.by_subject, subject)?;
+        let excess = ids.len().saturating_sub(SESSIONS_PER_SUBJECT_MAX);
+        let oldest = ids.into_iter().filter(|id| *id != newest).take(excess);
+        let displaced: Vec<SessionId> = oldest.collect();
+        for id in &displaced {
+            self.delete(*id)?;
+        }
+        Ok(displaced)
+    }
+
+    /// Notes when sessions were last used.
+    pub(super) fn touch(&mut self, seen: &[(SessionId, UnixTime)]) -> Result<(), Fault> {
+        for (id, seen) in seen {
+            let seen = seen.as_seconds();
+            if let Some(state) = self.state(*id)?
+                && seen > state.last_seen
+            {
+                self.put(*id, State { last_seen: seen, ..state })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes a session; whether it was there. Whether its record can be read does not matter.
+    pub(super) fn delete(&mut self, id: SessionId) -> Result<bool, Fault> {
+        let was_there = self.records.remove(id.as_bytes())?.is_some();
+        let state = self.state(id)?;
+        if let Some(State { due, created, subject, last_seen: _ }) = state {
+            self.by_due.remove((due, id.as_bytes()))?;
+            self.by_subject.remove((&subject, created, id.as_bytes()))?;
+            self.states.remove(id.as_bytes())?;
+        }
+        self.is_changed |= was_there || state.is_some();
+        Ok(was_there)
+    }
+
+    /// Looks at those whose time has come, and drops those that ended a while ago.
+    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<Pruned, Fault> {
+        let last = now.plus(-SESSION_MARGIN_S);
+        let mut looked_at = Vec::new();
+        for entry in self.by_due.range(..=(last.as_seconds(), &[u8::MAX; 32]))?.take(at_most) {
+            let entry = entry?.0;
+            let (due, id) = entry.value();
+            looked_at.push((due, SessionId::from_bytes(*id)));
+        }
+        let mut dropped = 0;
+        for (due, id) in &looked_at {
+            self.by_due.remove((*due, id.as_bytes()))?;
+            self.is_changed = true;
+            match self.next_look(*id, last)? {
+                Some((state, next)) => {
+                    self.by_due.insert((next.as_seconds(), id.as_bytes()), ())?;
+                    self.put(*id, State { due: next.as_seconds(), ..state })?;
+                }
+                None => dropped += u64::from(self.delete(*id)?),
+            }
+        }
+        Ok(Pruned { looked_at: looked_at.len(), dropped })
+    }
+
+    /// When a session is to be looked at again; `None` if it ended by `last`.
+    fn next_look(&self, id: SessionId, last: UnixTime) -> Result<Option<(State, UnixTime)>, Fault> {
+        let (Some(state), Some(json)) = (self.state(id)?, self.records.get(id.as_bytes())?) else {
+            return Ok(None);
+        };
+        let next = match decode(json.value()) {
+            Ok(record) => {
+                let last_seen = UnixTime::from_seconds(state.last_seen);
+                rests_until(&StoredSession { record, last_seen })
+            }
+            // Of a later version: it is for others to say when it ends.
+            Err(_) => last.plus(UNREADABLE_FOR_S),
+        };
+        Ok((next > last).then_some((state, next)))
+    }
+
+    fn state(&self, id: SessionId) -> Result<Option<State>, Fault> {
+        Ok(self.states.get(id.as_bytes())?.map(|state| State::read(state.value())))
+    }
+
+    fn put(&mut self, id: SessionId, state: State) -> Result<(), Fault> {
+        let State { last_seen, due, created, subject } = state;
+        self.states.insert(id.as_bytes(), (last_seen, due, created, &subject))?;
+        self.is_changed = true;
+        Ok(())
+    }
+}
+
+impl State {
+    fn read((last_seen, due, created, subject): (i64, i64, i64, &[u8; 32])) -> Self {
+        Self { last_seen, due, created, subject: *subject }
+    }
+}
+
+/// The sessions as they were when the transaction began.
+pub(super) struct ReadSessions {
+    records: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
+    states: ReadOnlyTable<&'static [u8; 32], (i64, i64, i64, &'static [u8; 32])>,
+    by_subject: ReadOnlyTable<(&'static [u8; 32], i64, &'static [u8; 32]), ()>,
+}
+
+impl ReadSessions {
+    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            records: transaction.open_table(RECORDS)?,
+            states: transaction.open_table(STATES)?,
+            by_subject: transaction.open_table(BY_SUBJECT)?,
+        })
+    }
+
+    /// A session, unless there is none.
+    pub(super) fn find(&self, id: SessionId) -> Result<Option<StoredSession>, Fault> {
+        let Some(json) = self.records.get(id.as_bytes())? else { return Ok(None) };
+        let record = decode(json.value())?;
+        let state = self.states.get(id.as_bytes())?.map(|state| State::read(state.value()));
+        let last_seen =
+            state.map_or(record.created, |state| UnixTime::from_seconds(state.last_seen));
+        Ok(Some(StoredSession { record, last_seen }))
+    }
+
+    /// The sessions of a subject that can be used, the latest login first.
+    pub(super) fn of_subject(
+        &self,
+        subject: &SubjectDigest,
+        now: UnixTime,
+    ) -> Result<Vec<(SessionId, StoredSession)>, Fault> {
+        let mut sessions = Vec::new();
+        for id in ids_of(&self.by_subject, subject.as_bytes())?.into_iter().rev() {
+            match self.find(id) {
+                Ok(Some(session)) if now < rests_until(&session) => sessions.push((id, session)),
+                // One of a later version says nothing about the others.
+                Ok(_) | Err(Fault::Record(_)) => {}
+                Err(error @ Fault::File(_)) => return Err(error),
+            }
+        }
+        Ok(sessions)
+    }
+}
+
+/// The ids of a subject's sessions, the earliest login first.
+fn ids_of(
+    by_subject: &impl ReadableTable<(&'static [u8; 32], i64, &'static [u8; 32]), ()>,
+    subject: &[u8; 32],
+) -> Result<Vec<SessionId>, Fault> {
+    let first = (subject, i64::MIN, &[u8::MIN; 32]);
+    let last = (subject, i64::MAX, &[u8::MAX; 32]);
+    let mut ids = Vec::new();
+    for entry in by_subject.range(first..=last)? {
+        ids.push(SessionId::from_bytes(*entry?.0.value().2));
+    }
+    Ok(ids)
+}

@@ -1,0 +1,42 @@
+//! All the tables, inside one transaction that writes.
+
+use std::collections::BTreeSet;
+
+use redb::{ReadTransaction, TableHandle, WriteTransaction};
+
+use super::attempts::{self, WriteAttempts};
+use super::file::Fault;
+use super::log::{self, WriteLog};
+use super::sessions::{self, WriteSessions};
+
+/// The tables, being written.
+pub(super) struct Tables<'t> {
+    pub(super) log: WriteLog<'t>,
+    pub(super) sessions: WriteSessions<'t>,
+    pub(super) attempts: WriteAttempts<'t>,
+}
+
+impl<'t> Tables<'t> {
+    /// The tables; those are made that are not there.
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            log: WriteLog::open(transaction)?,
+            sessions: WriteSessions::open(transaction)?,
+            attempts: WriteAttempts::open(transaction)?,
+        })
+    }
+
+    /// Whether anything was written.
+    pub(super) fn is_changed(&self) -> bool {
+        let Self { log, sessions, attempts } = self;
+        log.is_changed() || sessions.is_changed() || attempts.is_changed()
+    }
+}
+
+/// Whether all tables are there. Some are not if an earlier version wrote the file.
+pub(super) fn are_complete(transaction: &ReadTransaction) -> Result<bool, Fault> {
+    let there: BTreeSet<String> =
+        transaction.list_tables()?.map(|table| table.name().to_owned()).collect();
+    let names = log::names().into_iter().chain(sessions::names()).chain(attempts::names());
+    Ok(names.into_iter().all(|name| there.contains(name)))
+}

@@ -1,0 +1,49 @@
+//! How often somebody tried to log in.
+
+use async_trait::async_trait;
+
+use super::Redis;
+use super::script::attempts::{ABSOLVE, ATTEMPT};
+use crate::gate::time::UnixTime;
+use crate::store::StoreError;
+use crate::store::attempts::{Account, Attempt, AttemptLedger};
+
+#[async_trait]
+impl AttemptLedger for Redis {
+    /// By the server's clock, which is the same for all gateways.
+    async fn attempt(&self, accounts: &[Account], _: UnixTime) -> Result<Attempt, StoreError> {
+        let mut counting = ATTEMPT.prepare_invoke();
+        for Account { key, budget } in accounts {
+            counting.key(self.account(key)).arg(budget.attempts_max).arg(budget.span_s);
+        }
+        let counting = &counting;
+        // Asked twice, it counts twice, which only makes others wait longer.
+        let wait_s: u32 = self
+            .link
+            .ask(&self.master, "counting an attempt", move |mut connection| async move {
+                counting.invoke_async(&mut connection).await
+            })
+            .await?;
+        Ok(if wait_s == 0 { Attempt::Counted } else { Attempt::Early(wait_s) })
+    }
+
+    async fn absolve(&self, forgotten: &[Account], returned: &[Account]) -> Result<(), StoreError> {
+        let mut absolving = ABSOLVE.arg(forgotten.len());
+        for Account { key, budget: _ } in forgotten.iter().chain(returned) {
+            absolving.key(self.account(key));
+        }
+        let absolving = &absolving;
+        // Asked twice, it returns two attempts for one: once for each connection that breaks.
+        self.link
+            .ask(&self.master, "absolving", move |mut connection| async move {
+                absolving.invoke_async::<()>(&mut connection).await
+            })
+            .await
+    }
+}
+
+impl Redis {
+    fn account(&self, key: &str) -> String {
+        format!("{}{key}", self.keys.attempts)
+    }
+}

@@ -1,0 +1,167 @@
+//! Listens for changes of sessions, on a connection of its own on which the server pushes them
+//! (client-side caching, RESP3).
+//!
+//! The server pushes what it changed before it answers what it was asked after that, and the answer
+//! comes after what was pushed: with it, everything has been told that happened before the question.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::mpsc;
+
+use super::master::{Live, Master};
+use super::{Keys, fault};
+use crate::gate::session::SessionId;
+use crate::store::StoreError;
+use crate::store::session::Told;
+use crate::store::settings::RedisAddress;
+
+/// How often the server is asked whether it is still there.
+const ASKED_EVERY: Duration = Duration::from_millis(500);
+
+/// Tells of changes until that fails.
+pub(super) async fn listen(
+    master: &Master,
+    keys: &Keys,
+    hear: &mut (dyn FnMut(Told) + Send),
+) -> Result<Infallible, StoreError> {
+    let (sender, pushes) = mpsc::unbounded_channel();
+    let live = master.connect_for_pushes(sender).await?;
+    track(&live, &keys.session).await?;
+    hear(Told::Begun);
+    let (address, session) = (&live.address, &*keys.session);
+    let mut listener = Listener { address, session, pushes, hear };
+    // Not `PING`: a node of a cluster that has given our slot away says so when it is asked about a
+    // key, and otherwise has nothing to tell for ever.
+    let mut question = redis::cmd("EXISTS");
+    question.arg(&keys.sessions);
+    loop {
+        let asked = Instant::now();
+        let mut connection = live.connection.clone();
+        let answered = listener.until(question.query_async::<u64>(&mut connection)).await?;
+        answered.map_err(|error| fault::at(&live.address, "listening for changes", &error))?;
+        if !master.is_reigning(&live) {
+            return Err(live.deposed("listening for changes"));
+        }
+        let ago_ms = asked.elapsed().as_micros().div_ceil(1000);
+        (listener.hear)(Told::Contact(u64::try_from(ago_ms).unwrap_or(u64::MAX)));
+        listener.until(tokio::time::sleep(ASKED_EVERY)).await?;
+    }
+}
+
+/// Has the server push the names of keys that change.
+async fn track(live: &Live, session: &str) -> Result<(), StoreError> {
+    let mut asking = redis::cmd("CLIENT");
+    asking.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(session);
+    let answer = asking.query_async::<()>(&mut live.connection.clone()).await;
+    answer.map_err(|error| match error.code() {
+        Some("NOPERM" | "ERR") => StoreError::Refused(format!(
+            "Redis at {}: it does not tell when sessions change ({}): CLIENT TRACKING is needed, \
+             which an ACL user may with +client|tracking",
+            live.address,
+            fault::cause(&error)
+        )),
+        Some(_) | None => fault::at(&live.address, "asking to be told of changes", &error),
+    })
+}
+
+/// What is pushed, and whom to tell.
+struct Listener<'l> {
+    address: &'l RedisAddress,
+    /// What the key of a record begins with.
+    session: &'l str,
+    pushes: mpsc::UnboundedReceiver<PushInfo>,
+    hear: &'l mut (dyn FnMut(Told) + Send),
+}
+
+impl Listener<'_> {
+    /// Tells what is pushed until `done`, and all that came before that.
+    async fn until<T>(&mut self, done: impl Future<Output = T>) -> Result<T, StoreError> {
+        let mut done = pin!(done);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                push = self.pushes.recv() => self.tell(push)?,
+                outcome = &mut done => break outcome,
+            }
+        };
+        while let Ok(push) = self.pushes.try_recv() {
+            self.tell(Some(push))?;
+        }
+        Ok(outcome)
+    }
+
+    fn tell(&mut self, push: Option<PushInfo>) -> Result<(), StoreError> {
+        match push {
+            Some(PushInfo { kind: PushKind::Invalidate, data }) => {
+                for told in changes(&data, self.session) {
+                    (self.hear)(told);
+                }
+                Ok(())
+            }
+            None | Some(PushInfo { kind: PushKind::Disconnection, .. }) => {
+                let address = self.address;
+                let text = format!("Redis at {address}: listening for changes: it hung up");
+                Err(StoreError::Unavailable(text))
+            }
+            // Nothing else was asked for.
+            Some(_) => {
+                (self.hear)(Told::Anything);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What the contents of an invalidation say: the keys that changed, or nothing, if all may have.
+fn changes(data: &[Value], session: &str) -> Vec<Told> {
+    let [Value::Array(keys)] = data else { return vec![Told::Anything] };
+    let change = |key: &Value| {
+        let Value::BulkString(key) = key else { return Some(Told::Anything) };
+        let id = std::str::from_utf8(key).ok()?.strip_prefix(session)?;
+        // What is not the key of a session is none of ours.
+        SessionId::parse(id).map(Told::Changed)
+    };
+    keys.iter().filter_map(change).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_pushed_before_an_answer_is_told_before_it() {
+        let (sender, pushes) = mpsc::unbounded_channel();
+        let address = RedisAddress { host: "nowhere.test".into(), port: 1 };
+        let mut heard = Vec::new();
+        let mut hear = |told| heard.push(told);
+        let mut listener =
+            Listener { address: &address, session: "p:session:", pushes, hear: &mut hear };
+        // Between the look at what was pushed and the look at the answer, both come.
+        let answer = async {
+            for _ in 0..300 {
+                let push = PushInfo { kind: PushKind::Invalidate, data: vec![Value::Nil] };
+                sender.send(push).expect("it is listened to");
+            }
+            7
+        };
+        assert_eq!(listener.until(answer).await, Ok(7));
+        assert_eq!(heard, vec![Told::Anything; 300]);
+    }
+
+    #[test]
+    fn invalidation_names_sessions_or_means_anything() {
+        let id = SessionId::from_bytes([7; 32]);
+        let key = |text: String| Value::BulkString(text.into_bytes());
+        let keys = |keys: Vec<Value>| changes(&[Value::Array(keys)], "p:session:");
+        let ours = key(format!("p:session:{id}"));
+        assert_eq!(keys(vec![ours.clone(), ours]), [Told::Changed(id), Told::Changed(id)]);
+        assert_eq!(keys(vec![key(format!("p:session:{id}x")), key("q".into())]), []);
+        assert_eq!(keys(vec![Value::Int(1)]), [Told::Anything]);
+        for odd in [vec![], vec![Value::Nil], vec![Value::Array(vec![]), Value::Nil]] {
+            assert_eq!(changes(&odd, "p:session:"), [Told::Anything], "{odd:?}");
+        }
+    }
+}

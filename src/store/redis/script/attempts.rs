@@ -1,0 +1,72 @@
+//! What the server does about attempts in one step.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+/// Counts an attempt against all accounts, or against none if one has to wait. How long that is, is
+/// [`Budget::delay_s`](crate::store::attempts::Budget::delay_s) once more.
+///
+/// By the server's clock. If that was set back, the last attempt counts as made just now, and from
+/// now on: otherwise it would be waited for until the clock is where it was.
+///
+/// Keys: the accounts. Arguments: for each, how many attempts in how many seconds. Returns 0, or in
+/// how many seconds it may be tried again.
+pub(crate) static ATTEMPT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_text = string.format('%.0f', now)
+local wait = 0
+local counts = {}
+for i, key in ipairs(KEYS) do
+  local attempts_max, span = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local held = redis.call('HMGET', key, 'made', 'last_ms')
+  local made, last = tonumber(held[1]) or 0, tonumber(held[2])
+  if last and last > now then
+    last = now
+    redis.call('HSET', key, 'last_ms', now_text)
+    redis.call('EXPIRE', key, span)
+  end
+  if not last or now - last >= span * 1000 then
+    made = 0
+  else
+    local left = math.max(attempts_max - made, 0)
+    local delay = span
+    if left > 0 then
+      delay = math.floor(span / 2 ^ (left + 1))
+    end
+    wait = math.max(wait, last + delay * 1000 - now)
+  end
+  counts[i] = made + 1
+end
+if wait > 0 then
+  return math.ceil(wait / 1000)
+end
+for i, key in ipairs(KEYS) do
+  redis.call('HSET', key, 'made', string.format('%.0f', counts[i]), 'last_ms', now_text)
+  redis.call('EXPIRE', key, ARGV[2 * i])
+end
+return 0
+",
+    )
+});
+
+/// Forgets all attempts against some accounts, and one of each of others.
+///
+/// Keys: those of which all are forgotten, then the others. Argument: how many the first are.
+pub(crate) static ABSOLVE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+for i, key in ipairs(KEYS) do
+  if i <= tonumber(ARGV[1]) or (tonumber(redis.call('HGET', key, 'made')) or 0) < 2 then
+    redis.call('DEL', key)
+  else
+    redis.call('HINCRBY', key, 'made', -1)
+  end
+end
+return 1
+",
+    )
+});

@@ -1,0 +1,164 @@
+//! What the server does about sessions in one step.
+//!
+//! A member of the set of what is due is an id and its subject's digest, 43 characters each: the
+//! subject cannot be told from an id whose record is gone.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+/// Takes an id out of all sets; whether it was among the sessions.
+macro_rules! forget {
+    () => {
+        r"
+local function forget(sessions, due, of_subject, id, subject)
+  redis.call('ZREM', of_subject, id)
+  redis.call('ZREM', due, id .. subject)
+  return redis.call('ZREM', sessions, id)
+end
+"
+    };
+}
+
+/// Writes a session down, unless it is there, and makes room for it: those of its subject that are
+/// gone are forgotten, and if there are still too many, the oldest deleted. Never the new one,
+/// whatever the clock of another gateway says. Done twice, it is done once; where another record is,
+/// nothing is done.
+///
+/// Keys: the record, the sessions, what is due, the sessions of the subject. Arguments: the id, the
+/// record, when it expires, the time of the login, when it was last used, when it is due, the
+/// digest of the subject, how many sessions a subject may have, what the keys of records begin
+/// with. Returns the ids that were deleted.
+pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        forget!(),
+        r"
+local record, sessions, due, of_subject = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local id, expires, subject = ARGV[1], tonumber(ARGV[3]), ARGV[7]
+local there = redis.call('GET', record)
+if there and there ~= ARGV[2] then
+  return {}
+end
+if not there then
+  redis.call('SET', record, ARGV[2], 'EXAT', ARGV[3])
+end
+redis.call('ZADD', sessions, 'GT', ARGV[5], id)
+redis.call('ZADD', due, 'NX', ARGV[6], id .. subject)
+redis.call('ZADD', of_subject, ARGV[4], id)
+local left = redis.call('TTL', of_subject)
+if left < 0 or redis.call('TIME')[1] + left < expires then
+  redis.call('EXPIREAT', of_subject, ARGV[3])
+end
+
+local displaced = {}
+local excess = redis.call('ZCARD', of_subject) - tonumber(ARGV[8])
+if excess > 0 then
+  local there = {}
+  -- Never many more than there may be.
+  for _, member in ipairs(redis.call('ZRANGE', of_subject, 0, 999)) do
+    if redis.call('EXISTS', ARGV[9] .. member) == 1 then
+      there[#there + 1] = member
+    else
+      forget(sessions, due, of_subject, member, subject)
+      excess = excess - 1
+    end
+  end
+  for _, member in ipairs(there) do
+    if excess > 0 and member ~= id then
+      redis.call('DEL', ARGV[9] .. member)
+      forget(sessions, due, of_subject, member, subject)
+      displaced[#displaced + 1] = member
+      excess = excess - 1
+    end
+  end
+end
+return displaced
+"
+    ))
+});
+
+/// Deletes a session. Of one whose subject is not known, what is left in the sets is found later.
+///
+/// Keys: the record, the sessions, what is due, the sessions of the subject. Arguments: the id, the
+/// digest of the subject. Returns whether it was there.
+pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        forget!(),
+        r"
+forget(KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2])
+return redis.call('DEL', KEYS[1])
+"
+    ))
+});
+
+/// The sessions of a subject. Forgets those that are gone.
+///
+/// Keys: the sessions of the subject, the sessions, what is due. Arguments: the digest of the
+/// subject, what the keys of records begin with. Returns id, record, and when it was last used, for
+/// each, the latest login first.
+pub(crate) static OF_SUBJECT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        forget!(),
+        r"
+local found = {}
+-- Never many more than there may be.
+for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, 999)) do
+  local record = redis.call('GET', ARGV[2] .. id)
+  if record then
+    found[#found + 1] = {id, record, redis.call('ZSCORE', KEYS[2], id)}
+  else
+    forget(KEYS[2], KEYS[3], KEYS[1], id, ARGV[1])
+  end
+end
+return found
+"
+    ))
+});
+
+/// Looks at some of the sessions that are due, and drops those that ended a while ago. The others
+/// were used since, and are looked at when they would end now. One of a later version is left
+/// alone for a day. Not all at once: a script that takes long stops the server for everybody.
+///
+/// Keys: what is due, the sessions. Arguments: the time, how long after its end a session is kept,
+/// how many to look at, what the keys of records and of subjects begin with, the version of
+/// records that is known. Returns how many were looked at, and how many of them were dropped.
+pub(crate) static PRUNE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        forget!(),
+        spent_at!(),
+        r"
+local due, sessions = KEYS[1], KEYS[2]
+local spent = tonumber(spent_at(ARGV[1], ARGV[2]))
+
+local function rests_until(id, record)
+  local read, session = pcall(cjson.decode, record)
+  local version = read and type(session) == 'table' and tonumber(session['version'])
+  if not version or version > tonumber(ARGV[6]) then
+    return spent + 86400
+  end
+  local last_seen = redis.call('ZSCORE', sessions, id) or session['created']
+  local idle_ends = (tonumber(last_seen) or 0) + (tonumber(session['idle_s']) or 0)
+  return math.min(idle_ends, tonumber(session['ends']) or 0)
+end
+
+local members = redis.call(
+  'ZRANGEBYSCORE', due, '-inf', string.format('%.0f', spent), 'LIMIT', 0, ARGV[3])
+local dropped = 0
+for _, member in ipairs(members) do
+  local id, subject = string.sub(member, 1, 43), string.sub(member, 44)
+  local key = ARGV[4] .. id
+  local record = redis.call('GET', key)
+  local next_look = record and rests_until(id, record)
+  if next_look and next_look > spent then
+    redis.call('ZADD', due, string.format('%.0f', next_look), member)
+  else
+    -- Its time may have come before ours. One that was deleted is in the sessions no more.
+    local was_there = forget(sessions, due, ARGV[5] .. subject, id, subject)
+    redis.call('DEL', key)
+    dropped = dropped + was_there
+  end
+end
+return {#members, dropped}
+"
+    ))
+});

@@ -1,0 +1,171 @@
+//! Who is logged in.
+
+use async_trait::async_trait;
+
+use super::log::score;
+use super::script::sessions::{CREATE, DELETE, OF_SUBJECT, PRUNE};
+use super::{Redis, listener};
+use crate::gate::session::{SessionId, SessionRecord, StoredSession};
+use crate::gate::time::UnixTime;
+use crate::store::StoreError;
+use crate::store::digest::SubjectDigest;
+use crate::store::session::{
+    SESSION_MARGIN_S, SESSIONS_PER_SUBJECT_MAX, SessionStore, Told, VERSION, decode, encode,
+    rests_until,
+};
+
+/// How many sessions are looked at in one step, when those are dropped that ended.
+const LOOKED_AT_ONCE: u64 = 250;
+
+/// How many uses are written down in one step.
+const TOUCHED_AT_ONCE: usize = 1000;
+
+/// The last second of the year 9999: Redis counts milliseconds, and not as far as we count seconds.
+const EXPIRY_MAX_S: i64 = 253_402_300_799;
+
+#[async_trait]
+impl SessionStore for Redis {
+    async fn create(
+        &self,
+        id: SessionId,
+        session: &StoredSession,
+        _: UnixTime,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let StoredSession { record, last_seen } = session;
+        let subject = SubjectDigest::of(&record.issuer, &record.subject);
+        let expires = record.ends.plus(SESSION_MARGIN_S).as_seconds().clamp(1, EXPIRY_MAX_S);
+        let mut creating = CREATE.key(self.keys.record_of(id));
+        creating.key(&self.keys.sessions).key(&self.keys.due).key(self.keys.sessions_of(&subject));
+        creating.arg(id.to_string()).arg(encode(record)).arg(expires);
+        creating.arg(score(record.created)).arg(score(*last_seen));
+        creating.arg(score(rests_until(session))).arg(subject.to_string());
+        creating.arg(SESSIONS_PER_SUBJECT_MAX).arg(&self.keys.session);
+        let creating = &creating;
+        let displaced: Vec<String> = self
+            .link
+            .ask(&self.master, "writing a session down", move |mut connection| async move {
+                creating.invoke_async(&mut connection).await
+            })
+            .await?;
+        Ok(displaced.iter().filter_map(|id| SessionId::parse(id)).collect())
+    }
+
+    async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError> {
+        let mut asking = redis::pipe();
+        asking.cmd("GET").arg(self.keys.record_of(id));
+        asking.cmd("ZSCORE").arg(&self.keys.sessions).arg(id.to_string());
+        let asking = &asking;
+        let (record, last_seen): (Option<Vec<u8>>, Option<f64>) = self
+            .link
+            .ask(&self.master, "reading a session", move |mut connection| async move {
+                asking.query_async(&mut connection).await
+            })
+            .await?;
+        let Some(record) = record else { return Ok(None) };
+        Ok(Some(stored(decode(&record)?, last_seen)))
+    }
+
+    async fn touch(&self, seen: &[(SessionId, UnixTime)]) -> Result<(), StoreError> {
+        for some in seen.chunks(TOUCHED_AT_ONCE) {
+            let mut noting = redis::cmd("ZADD");
+            // Only those that are there, and none is made younger.
+            noting.arg(&self.keys.sessions).arg("XX").arg("GT");
+            for (id, seen) in some {
+                noting.arg(score(*seen)).arg(id.to_string());
+            }
+            let noting = &noting;
+            self.link
+                .ask(&self.master, "noting that sessions are used", move |mut connection| {
+                    async move { noting.query_async::<()>(&mut connection).await }
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, id: SessionId) -> Result<bool, StoreError> {
+        let record = self.keys.record_of(id);
+        let asking = &record;
+        let known: Option<Vec<u8>> = self
+            .link
+            .ask(&self.master, "reading a session", move |mut connection| async move {
+                redis::cmd("GET").arg(asking).query_async(&mut connection).await
+            })
+            .await?;
+        let Some(known) = known else { return Ok(false) };
+        // One that cannot be read is deleted all the same, its subject being nobody's.
+        let subject = match decode(&known) {
+            Ok(SessionRecord { issuer, subject, .. }) => SubjectDigest::of(&issuer, &subject),
+            Err(_) => SubjectDigest::of("", ""),
+        };
+        let mut deleting = DELETE.key(&record);
+        deleting.key(&self.keys.sessions).key(&self.keys.due).key(self.keys.sessions_of(&subject));
+        deleting.arg(id.to_string()).arg(subject.to_string());
+        let deleting = &deleting;
+        self.link
+            .ask(&self.master, "deleting a session", move |mut connection| async move {
+                deleting.invoke_async(&mut connection).await
+            })
+            .await
+    }
+
+    async fn of_subject(
+        &self,
+        issuer: &str,
+        subject: &str,
+        now: UnixTime,
+    ) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
+        let subject = SubjectDigest::of(issuer, subject);
+        let mut asking = OF_SUBJECT.key(self.keys.sessions_of(&subject));
+        asking.key(&self.keys.sessions).key(&self.keys.due);
+        asking.arg(subject.to_string()).arg(&self.keys.session);
+        let asking = &asking;
+        let found: Vec<(String, Vec<u8>, Option<f64>)> = self
+            .link
+            .ask(&self.master, "listing sessions", move |mut connection| async move {
+                asking.invoke_async(&mut connection).await
+            })
+            .await?;
+        let usable = |(id, record, last_seen): (String, Vec<u8>, Option<f64>)| {
+            // One of a later version says nothing about the others.
+            let session = stored(decode(&record).ok()?, last_seen);
+            (now < rests_until(&session)).then_some((SessionId::parse(&id)?, session))
+        };
+        Ok(found.into_iter().filter_map(usable).collect())
+    }
+
+    async fn prune(&self, now: UnixTime) -> Result<u64, StoreError> {
+        let mut pruning = PRUNE.key(&self.keys.due);
+        pruning.key(&self.keys.sessions);
+        pruning.arg(score(now)).arg(SESSION_MARGIN_S).arg(LOOKED_AT_ONCE);
+        pruning.arg(&self.keys.session).arg(&self.keys.subject).arg(VERSION);
+        let pruning = &pruning;
+        let mut pruned = 0;
+        loop {
+            let (looked_at, dropped): (u64, u64) = self
+                .link
+                .ask(&self.master, "dropping sessions", move |mut connection| async move {
+                    pruning.invoke_async(&mut connection).await
+                })
+                .await?;
+            pruned += dropped;
+            if looked_at < LOOKED_AT_ONCE {
+                return Ok(pruned);
+            }
+        }
+    }
+
+    async fn listen(&self, hear: &mut (dyn FnMut(Told) + Send)) -> StoreError {
+        match listener::listen(&self.master, &self.keys, hear).await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
+    }
+}
+
+/// A session that was last used then; at its login, if that is not known.
+fn stored(record: SessionRecord, last_seen: Option<f64>) -> StoredSession {
+    let last_seen =
+        last_seen.map_or(record.created, |seconds| UnixTime::from_seconds(seconds as i64));
+    StoredSession { record, last_seen }
+}

@@ -1,0 +1,178 @@
+//! Sessions as they are written down, and the seam behind which they are kept.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::StoreError;
+use super::record::Unreadable;
+use crate::gate::session::{SessionId, SessionRecord, StoredSession};
+use crate::gate::time::UnixTime;
+
+/// How many sessions one subject may have. A new one beyond that takes the place of the oldest.
+pub const SESSIONS_PER_SUBJECT_MAX: usize = 100;
+
+/// How long after it could last be used a session is kept all the same, in seconds: the clocks of
+/// gateways may be apart, and one that could not write may still know that it was used.
+pub(crate) const SESSION_MARGIN_S: i64 = 3600;
+
+/// From when on a session cannot be used, unless it is used before.
+pub(super) fn rests_until(session: &StoredSession) -> UnixTime {
+    let StoredSession { record, last_seen } = session;
+    record.ends.min(last_seen.plus(record.idle_s))
+}
+
+/// What a store tells of changes that others make in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// From now on everything is told.
+    Begun,
+    /// Everything up to a moment ago has been told: up to when the store was asked, which was at
+    /// most this long ago, in milliseconds.
+    Contact(u64),
+    /// This session has changed, or is gone.
+    Changed(SessionId),
+    /// Something was lost: any session may have changed.
+    Anything,
+}
+
+/// The sessions.
+#[async_trait]
+pub trait SessionStore: std::fmt::Debug + Send + Sync {
+    /// Writes a new session down, and returns once that is durable, as far as the store can be.
+    /// Returns the subject's oldest sessions that had to make room, which are then gone.
+    async fn create(
+        &self,
+        id: SessionId,
+        session: &StoredSession,
+        now: UnixTime,
+    ) -> Result<Vec<SessionId>, StoreError>;
+
+    /// A session, unless there is none.
+    async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError>;
+
+    /// Notes when sessions were last used. Those that are not there any more are passed over, and
+    /// none is ever made younger.
+    async fn touch(&self, seen: &[(SessionId, UnixTime)]) -> Result<(), StoreError>;
+
+    /// Deletes a session; whether it was there.
+    async fn delete(&self, id: SessionId) -> Result<bool, StoreError>;
+
+    /// The sessions of a subject that can still be used, the latest login first.
+    async fn of_subject(
+        &self,
+        issuer: &str,
+        subject: &str,
+        now: UnixTime,
+    ) -> Result<Vec<(SessionId, StoredSession)>, StoreError>;
+
+    /// Drops sessions that have long ended; how many.
+    async fn prune(&self, now: UnixTime) -> Result<u64, StoreError>;
+
+    /// Listens for changes that are not in the revocation log, somebody's `DEL` for example, until
+    /// that fails. Where the store cannot tell, it fails at once with [`StoreError::Refused`].
+    async fn listen(&self, hear: &mut (dyn FnMut(Told) + Send)) -> StoreError;
+}
+
+/// The version of the encoding below. New fields may come without a new version; a version that is
+/// not known is not read, and what holds it is left alone.
+pub(super) const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    version: u32,
+    #[serde(default)]
+    subject: Box<str>,
+    #[serde(default)]
+    issuer: Box<str>,
+    #[serde(default)]
+    method: Box<str>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<Box<str>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    scopes: Vec<Box<str>>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    claims: Map<String, Value>,
+    #[serde(default)]
+    created: i64,
+    #[serde(default)]
+    ends: i64,
+    #[serde(default)]
+    idle_s: i64,
+    #[serde(default)]
+    family: Box<str>,
+    #[serde(default)]
+    user_agent: Box<str>,
+    #[serde(default)]
+    address: Box<str>,
+}
+
+/// The record as one line of JSON.
+pub fn encode(record: &SessionRecord) -> String {
+    let SessionRecord {
+        subject,
+        issuer,
+        method,
+        roles,
+        scopes,
+        claims,
+        created,
+        ends,
+        idle_s,
+        family,
+        user_agent,
+        address,
+    } = record.clone();
+    let written = Written {
+        version: VERSION,
+        subject,
+        issuer,
+        method,
+        roles,
+        scopes,
+        claims,
+        created: created.as_seconds(),
+        ends: ends.as_seconds(),
+        idle_s,
+        family,
+        user_agent,
+        address,
+    };
+    // Texts and numbers can always be written.
+    serde_json::to_string(&written).unwrap_or_default()
+}
+
+/// Reads what [`encode`], of this version or another, wrote.
+///
+/// # Errors
+///
+/// [`Unreadable`]: it is not a session, or one of a later version.
+pub fn decode(bytes: &[u8]) -> Result<SessionRecord, Unreadable> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let unreadable = |error: serde_json::Error| Unreadable::session(&error.to_string());
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
+    if version > VERSION {
+        return Err(Unreadable::session(&format!("it has the later version {version}")));
+    }
+    let written: Written = serde_json::from_slice(bytes).map_err(unreadable)?;
+    if written.subject.is_empty() || written.issuer.is_empty() {
+        return Err(Unreadable::session("it is nobody's"));
+    }
+    Ok(SessionRecord {
+        subject: written.subject,
+        issuer: written.issuer,
+        method: written.method,
+        roles: written.roles,
+        scopes: written.scopes,
+        claims: written.claims,
+        created: UnixTime::from_seconds(written.created),
+        ends: UnixTime::from_seconds(written.ends),
+        idle_s: written.idle_s,
+        family: written.family,
+        user_agent: written.user_agent,
+        address: written.address,
+    })
+}

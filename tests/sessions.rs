@@ -1,0 +1,227 @@
+//! Cookie sessions: a credential like a token, kept by the store, known from memory, ended by the
+//! server.
+
+mod changes;
+mod credential;
+mod csrf;
+mod ends;
+mod forwarding;
+mod http2;
+mod idle;
+mod memory;
+mod monitor;
+mod outage;
+mod rotation;
+mod streams;
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::harness::client::{Answer, Connection};
+use crate::harness::fleet;
+use crate::harness::gateway::{self, Gateway};
+use crate::harness::login::{self, Login};
+use crate::harness::redis::{RedisOptions, RedisServer};
+use crate::harness::upstream::Upstream;
+
+/// Routes for those who have a session, in all their kinds.
+const ROUTES: &str = "
+  - { name: home, match: { path: '/home/{*rest}' }, upstream: behind, authenticate: [session] }
+  - name: bearer-first
+    match: { path: /bearer-first }
+    upstream: behind
+    authenticate: [bearer, session]
+  - name: session-first
+    match: { path: /session-first }
+    upstream: behind
+    authenticate: [session, bearer]
+  - name: kept
+    match: { path: /kept }
+    upstream: behind
+    authenticate: [session]
+    forward: { credential: keep }
+  - name: admins
+    match: { path: /admins }
+    upstream: behind
+    authenticate: [session]
+    require: { any_role: [admin] }
+  - name: tenants
+    match: { path: /tenants }
+    upstream: behind
+    authenticate: [session]
+    require: { claims: { tenant: [acme] } }
+  - name: writes
+    match: { path: /writes }
+    upstream: behind
+    authenticate: [session]
+    when_stale: deny_writes
+  - name: open
+    match: { path: /open }
+    upstream: behind
+    authenticate: [session]
+    when_stale: allow
+  - name: grace
+    match: { path: /grace }
+    upstream: behind
+    authenticate: [session]
+    when_stale: { allow_for: 2s }
+";
+
+/// The configuration of these tests: people can log in, and these lines go in as they are.
+fn configuration(upstream: &Upstream, lines: &str) -> String {
+    let standard = gateway::standard(upstream);
+    format!("{lines}{}{}{ROUTES}", login::SECTION, standard.trim_end())
+}
+
+/// Gateways on one store, and what is behind them.
+struct Site {
+    upstream: Upstream,
+    lines: String,
+    gateways: Vec<Gateway>,
+}
+
+impl Site {
+    /// One gateway with a file of its own, and these lines in its configuration.
+    fn embedded(lines: &str) -> Self {
+        Self::start(lines, 1)
+    }
+
+    /// So many gateways on a server.
+    fn on(server: &RedisServer, lines: &str, count: usize) -> Self {
+        Self::start(&(fleet::redis(&server.settings()) + lines), count)
+    }
+
+    fn start(lines: &str, count: usize) -> Self {
+        let mut site = Self::empty(lines);
+        for _ in 0..count {
+            site.join();
+        }
+        site
+    }
+
+    fn empty(lines: &str) -> Self {
+        Self { upstream: Upstream::start(), lines: lines.to_owned(), gateways: Vec::new() }
+    }
+
+    /// Starts another gateway.
+    fn join(&mut self) {
+        self.join_in(login::directory());
+    }
+
+    /// The same, in this directory.
+    fn join_in(&mut self, directory: Arc<TempDir>) {
+        let text = configuration(&self.upstream, &self.lines);
+        self.gateways.push(Gateway::start_in(directory, &text));
+    }
+
+    /// The one with this number; the first is 1.
+    fn gateway(&self, number: usize) -> &Gateway {
+        &self.gateways[number - 1]
+    }
+
+    /// Logs somebody in at the first gateway.
+    #[track_caller]
+    fn log_in(&self, name: &str) -> Login {
+        Login::new(self.gateway(1).address(), name)
+    }
+
+    /// What the gateway with this number says to a session on a route that wants one.
+    #[track_caller]
+    fn ask(&self, number: usize, login: &Login) -> (u16, String) {
+        self.ask_for(number, login, "/home/x")
+    }
+
+    /// The same, on another route.
+    #[track_caller]
+    fn ask_for(&self, number: usize, login: &Login, path: &str) -> (u16, String) {
+        told(&login.ask(self.gateway(number).address(), path))
+    }
+
+    /// Asserts that a session is accepted on all gateways.
+    #[track_caller]
+    fn assert_in(&self, login: &Login) {
+        for number in 1..=self.gateways.len() {
+            assert_eq!(self.ask(number, login), accepted(), "at gateway {number}");
+        }
+    }
+
+    /// Kills a gateway and starts another one in its directory, with the same configuration.
+    fn restart(&mut self, number: usize, signal: &str) {
+        let directory = self.gateways[number - 1].shared_directory();
+        let mut old = self.gateways.remove(number - 1);
+        old.signal(signal);
+        old.wait();
+        let text = configuration(&self.upstream, &self.lines);
+        self.gateways.insert(number - 1, Gateway::start_in(directory, &text));
+    }
+
+    /// Puts another configuration in force.
+    fn reload(&self, number: usize, lines: &str) {
+        let gateway = self.gateway(number);
+        let before = gateway.metric("portcullis_config_generation");
+        let text = configuration(&self.upstream, lines);
+        std::fs::write(gateway.file(), text).expect("a file");
+        gateway.signal("HUP");
+        crate::harness::eventually("a reload", || {
+            (gateway.metric("portcullis_config_generation") > before).then_some(())
+        });
+    }
+}
+
+/// Status and slug. An answer that refuses something sets no cookie and takes none.
+#[track_caller]
+fn told(answer: &Answer) -> (u16, String) {
+    if answer.status < 400 {
+        return (answer.status, String::new());
+    }
+    assert!(answer.fields.iter().all(|(name, _)| name != "set-cookie"), "{answer:?}");
+    let (status, slug) = (answer.status, answer.slug());
+    if status == 503 || status == 429 {
+        let pause = answer.field("retry-after").and_then(|text| text.parse::<u64>().ok());
+        assert!(pause > Some(0), "{answer:?}");
+    }
+    (status, slug)
+}
+
+/// What is told to who is let in.
+fn accepted() -> (u16, String) {
+    (200, String::new())
+}
+
+/// What is told to who is refused.
+fn denied(slug: &str) -> (u16, String) {
+    let status = match slug {
+        "credential_malformed" => 400,
+        "csrf" | "role_missing" => 403,
+        "verification_budget" => 429,
+        "revocation_stale" | "store_unavailable" => 503,
+        _ => 401,
+    };
+    (status, slug.to_owned())
+}
+
+/// Waits until a gateway says this to a session.
+#[track_caller]
+fn await_told(site: &Site, number: usize, login: &Login, wanted: &(u16, String)) {
+    let mut last = (0, String::new());
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < crate::harness::PATIENCE {
+        last = site.ask(number, login);
+        if last == *wanted {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    panic!("gateway {number} says {last:?} and not {wanted:?}");
+}
+
+/// A server whose data survives it.
+fn durable_server() -> RedisServer {
+    RedisServer::start_with(RedisOptions { durable: true, ..RedisOptions::default() })
+}
+
+/// Asks on a connection that stays open.
+fn ask_on(connection: &mut Connection, login: &Login) -> (u16, String) {
+    told(&connection.exchange(login.get("/home/x")))
+}

@@ -1,0 +1,185 @@
+//! Logging out: here, everywhere, and on another device, as all gateways see it.
+
+use std::time::{Duration, Instant};
+
+use super::{Site, accepted, ask_on, await_told, denied, told};
+use crate::harness::client::{self, Connection};
+use crate::harness::eventually;
+use crate::harness::login::{self, COOKIE, Login, write_users};
+use crate::harness::redis::RedisServer;
+use serde_json::json;
+
+/// How long the news of a logout may take. The best of a few tries counts: others use the machine.
+const PROMPT: Duration = Duration::from_millis(50);
+
+/// How long it takes until a gateway refuses a session, from now.
+fn until_refused(connection: &mut Connection, login: &Login, slug: &str) -> Duration {
+    let begun = Instant::now();
+    eventually("a refusal", || {
+        let told = ask_on(connection, login);
+        (told != accepted()).then(|| assert_eq!(told, denied(slug)))
+    });
+    begun.elapsed()
+}
+
+#[test]
+fn logout_is_felt_on_every_gateway_within_milliseconds() {
+    let server = RedisServer::start();
+    let site = Site::on(&server, "", 3);
+    let address = site.gateway(1).address();
+    let bystander = site.log_in("alice");
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let alice = site.log_in("alice");
+        site.assert_in(&alice);
+        let mut others: Vec<_> =
+            [2, 3].map(|number| Connection::open(site.gateway(number).address())).into();
+        alice.log_out(address);
+        assert_eq!(site.ask(1, &alice), denied("session_revoked"), "where it was ended, at once");
+        let begun = Instant::now();
+        for other in &mut others {
+            until_refused(other, &alice, "session_revoked");
+        }
+        best = best.min(begun.elapsed());
+        site.assert_in(&bystander);
+    }
+    assert!(best < PROMPT, "{best:?}");
+}
+
+#[test]
+fn logout_takes_the_cookie_back_and_says_the_same_to_who_is_logged_out() {
+    let site = Site::embedded("");
+    let alice = site.log_in("alice");
+    let address = site.gateway(1).address();
+    for _ in 0..2 {
+        let answer = alice.send(address, "POST", "/auth/logout");
+        assert_eq!(answer.status, 204, "{answer:?}");
+        let cleared = answer.field("set-cookie").expect("a cookie");
+        assert!(cleared.starts_with(&format!("{COOKIE}=; Path=/;")), "{cleared}");
+        assert!(cleared.contains("Max-Age=0"), "{cleared}");
+        assert_eq!(site.ask(1, &alice), denied("session_revoked"));
+    }
+}
+
+#[test]
+fn logout_everywhere_ends_all_sessions_of_the_subject_and_nobody_elses() {
+    let server = RedisServer::start();
+    let site = Site::on(&server, "", 2);
+    let address = site.gateway(1).address();
+    let devices: Vec<_> =
+        (0..4).map(|number| Login::new(site.gateway(1 + number % 2).address(), "alice")).collect();
+    let bob = site.log_in("bob");
+    devices.iter().chain([&bob]).for_each(|login| site.assert_in(login));
+    assert_eq!(devices[0].send(address, "POST", "/auth/logout-everywhere").status, 204);
+    // At once, and not undone by the second in which it happened.
+    let again = Login::new(address, "alice");
+    assert_eq!(site.ask(1, &again), accepted());
+    for device in &devices {
+        assert_eq!(site.ask(1, device), denied("session_revoked"));
+        await_told(&site, 2, device, &denied("session_revoked"));
+    }
+    assert_eq!(site.ask(2, &again), accepted());
+    site.assert_in(&bob);
+    // And it lasts.
+    let elsewhere = Login::new(site.gateway(2).address(), "alice");
+    site.assert_in(&elsewhere);
+}
+
+#[test]
+fn session_on_another_device_can_be_ended_and_a_strangers_cannot() {
+    let server = RedisServer::start();
+    let site = Site::on(&server, "", 2);
+    let address = site.gateway(1).address();
+    let (here, there) = (site.log_in("alice"), site.log_in("alice"));
+    let bob = site.log_in("bob");
+    site.assert_in(&there);
+    let end = |id: &str| here.send(address, "DELETE", &format!("/auth/sessions/{id}"));
+    assert_eq!(told(&end(&bob.id)), (404, "route_unknown".to_owned()));
+    assert_eq!(told(&end(&"A".repeat(43))), (404, "route_unknown".to_owned()), "the same");
+    assert_eq!(told(&end("nonsense")), (404, "route_unknown".to_owned()));
+    site.assert_in(&bob);
+    let answer = end(&there.id);
+    assert_eq!((answer.status, answer.field("set-cookie")), (204, None), "{answer:?}");
+    assert_eq!(site.ask(1, &there), denied("session_revoked"));
+    await_told(&site, 2, &there, &denied("session_revoked"));
+    site.assert_in(&here);
+    site.assert_in(&bob);
+    // One's own, and with it the cookie.
+    let answer = end(&here.id);
+    assert_eq!(answer.status, 204);
+    assert!(answer.field("set-cookie").is_some_and(|set| set.contains("Max-Age=0")), "{answer:?}");
+    assert_eq!(site.ask(1, &here), denied("session_revoked"));
+}
+
+#[test]
+fn logout_is_not_forgotten_by_a_gateway_that_starts_later() {
+    let server = RedisServer::start();
+    let mut site = Site::on(&server, "", 1);
+    let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
+    alice.log_out(site.gateway(1).address());
+    site.join();
+    assert_eq!(site.ask(2, &alice), denied("session_revoked"));
+    assert_eq!(site.ask(2, &bob), accepted());
+}
+
+#[test]
+fn logout_needs_the_session_and_not_only_its_id() {
+    let site = Site::embedded("");
+    let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
+    let address = site.gateway(1).address();
+    let by_id = format!("{COOKIE}={}", alice.id);
+    for path in ["/auth/logout", "/auth/logout-everywhere"] {
+        for fields in [
+            vec![("Cookie", &*by_id), ("X-CSRF-Token", &alice.csrf)],
+            // One's own token for another's session.
+            vec![("Cookie", &*alice.cookie), ("X-CSRF-Token", &bob.csrf)],
+            vec![("Cookie", &*alice.cookie)],
+        ] {
+            client::exchange(address, client::request("POST", path, &fields, ""));
+            site.assert_in(&alice);
+        }
+    }
+}
+
+#[test]
+fn change_of_the_password_file_ends_the_sessions_of_that_user_on_all_gateways() {
+    let server = RedisServer::start();
+    let site = Site::on(&server, "", 2);
+    let mut users = login::everybody();
+    let change = |users: &serde_json::Value| {
+        write_users(site.gateway(1).directory(), users);
+        site.gateway(1).signal("HUP");
+    };
+    for (name, changed) in [
+        ("alice", json!({ "subject": "u-17", "roles": [] })),
+        ("bob", json!({ "roles": ["admin"], "password": login::hash("another") })),
+        ("carol", serde_json::Value::Null),
+    ] {
+        let logins = ["alice", "bob", "carol", "dave"].map(|name| {
+            let is_there =
+                !users[name].is_null() && users[name]["password"] == login::common_hash();
+            is_there.then(|| (name, Login::new(site.gateway(2).address(), name)))
+        });
+        let logins: Vec<_> = logins.into_iter().flatten().collect();
+        logins.iter().for_each(|(_, login)| site.assert_in(login));
+        match changed {
+            serde_json::Value::Null => drop(users.as_object_mut().expect("users").remove(name)),
+            changed => users[name] = login::user(changed),
+        }
+        change(&users);
+        let (_, ended) = logins.iter().find(|(one, _)| *one == name).expect("he was there");
+        for number in [1, 2] {
+            await_told(&site, number, ended, &denied("session_revoked"));
+        }
+        for (other, login) in &logins {
+            if *other != name {
+                site.assert_in(login);
+            }
+        }
+    }
+    // Whose roles changed logs in and has the new ones.
+    let alice = site.log_in("alice");
+    site.assert_in(&alice);
+    assert_eq!(site.upstream.last().values("x-auth-roles"), [""; 0]);
+    assert_eq!(login::attempt(site.gateway(1).address(), "carol", &[]).status, 401);
+}
