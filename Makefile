@@ -1,7 +1,7 @@
 # Each target is one script; this file only names them. ARGS goes to the script:
 #   make bench ARGS=--quick        make test ARGS='--test tests lifecycle'
 
-.PHONY: help run run-fleet test lint bench bench-revocation bench-decision build clean
+.PHONY: help run run-fleet test lint bench bench-revocation bench-session bench-decision build clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
@@ -18,11 +18,14 @@ test: ## run every test
 lint: ## check format, lints, documentation and dependencies
 	@scripts/lint.sh
 
-bench: ## measure the gateway beside nginx, HAProxy and Envoy, and its revocations (half an hour)
+bench: ## measure the gateway beside nginx, HAProxy and Envoy, its revocations and sessions (half an hour)
 	@scripts/bench.sh $(ARGS)
 
-bench-revocation: ## measure the second alone: cost, propagation, start with a long list
+bench-revocation: ## measure revocations alone: cost, propagation, start with a long list
 	@scripts/bench.sh revocation $(ARGS)
+
+bench-session: ## measure sessions alone: cost, questions to the store, memory, logging in (five minutes)
+	@scripts/bench.sh sessions $(ARGS)
 
 bench-decision: ## measure one decision inside the process
 	@scripts/install.sh build

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# `make bench`: the gateway beside its peers, then its revocations, on this machine.
-# `make bench-revocation`, or `scripts/bench.sh revocation`: one of the two (the other is `peers`).
-# Arguments go to benches/peers/run.py and benches/revocation/run.py; those that only one of them
-# knows need its name first.
+# `make bench`: the gateway beside its peers, then its revocations and sessions, on this machine.
+# `make bench-revocation`, `make bench-session`, or `scripts/bench.sh PART`: one of peers, revocation
+# and sessions.
+# Arguments go to benches/<part>/run.py; those that not all of them know need a part's name first.
 # What a decision costs inside the process is another question: `make bench-decision`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-PARTS=(peers revocation)
+PARTS=(peers revocation sessions)
 case ${1:-} in
-    peers | revocation)
+    peers | revocation | sessions)
         PARTS=("$1")
         shift
         ;;
 esac
 if [[ ${#PARTS[@]} -gt 1 && " $*" == *' --out'* ]]; then
-    echo 'bench: both parts would write to the same --out: name one, peers or revocation' >&2
+    echo 'bench: all parts would write to the same --out: name one, peers, revocation or sessions' >&2
     exit 2
 fi
 

@@ -53,12 +53,17 @@ def prove(bench, row, port):
 def count(bench, row, running):
     """Warms the proxy up, drives it, and counts."""
     first_load, main_load = _loads(bench, row)
+    return count_load(bench, running, row.path, first_load, main_load)
+
+
+def count_load(bench, running, path, first_load, main_load):
+    """The same with what `load` is to send in the warm-up, and then."""
     clock = CpuClock(running.child.pid)
-    warm_up = load(bench, running.port, row.path, WARM_UP_S, **first_load)
+    warm_up = load(bench, running.port, path, WARM_UP_S, **first_load)
     estimate_us = clock.elapsed_us() / warm_up["requests"]
 
     seconds = bench.seconds
-    if row.single_use:
+    if "single_use" in main_load:
         # Stop before the list does: one core cannot answer more than 1/estimate a second, and
         # a warmed-up process may be somewhat faster than the estimate.
         tokens = tokens_needed(bench.seconds) - WARM_UP_TOKENS
@@ -67,7 +72,7 @@ def count(bench, row, running):
     arrived = bench.upstream.requests()
     core = core_busy_us(bench.proxy_core)
     clock = CpuClock(running.child.pid)
-    summary = load(bench, running.port, row.path, seconds, **main_load)
+    summary = load(bench, running.port, path, seconds, **main_load)
     cpu_us, threads_us = clock.elapsed_us(), clock.elapsed_by_thread_us()
     core = core_busy_us(bench.proxy_core) - core
     arrived = bench.upstream.requests() - arrived - 1  # the second question counted itself

@@ -12,8 +12,8 @@ from children import LOCALHOST
 
 PROBE = {"X-Bench-Probe": "1"}
 SPOOFED = {"X-Auth-Subject": "intruder", "X-Auth-Scopes": "everything"}
-IDENTITY = f"subject={tokens.SUBJECT} scopes={tokens.SCOPE} authorization=\n"
-NOBODY = "subject= scopes= authorization=\n"
+IDENTITY = f"subject={tokens.SUBJECT} scopes={tokens.SCOPE} authorization= cookie=\n"
+NOBODY = "subject= scopes= authorization= cookie=\n"
 
 
 class NotProven(Exception):
@@ -45,6 +45,23 @@ def prove_guards(port, path, issuer):
     elsewhere = issuer.token(aud="other-api")
     _expect(port, path, "a token for another audience", {401, 403}, _bearer(elsewhere))
     _expect(port, path, "the good token again", {200}, _bearer(good), IDENTITY)
+
+
+def prove_session(port, path, cookie, secret):
+    """A guarded route knows the session of a cookie, passes identity on, and the cookie not."""
+    with_theirs = IDENTITY.replace("cookie=", "cookie=theme=dark; tz=UTC")
+    theirs = {"Cookie": f"theme=dark; {cookie}={secret}; tz=UTC"}
+    _expect(port, path, "a session", {200}, {**theirs, **SPOOFED}, with_theirs)
+    _expect(port, path, "no session", {401}, {})
+    nobodys = ("A" if secret[0] != "A" else "B") + secret[1:]
+    _expect(port, path, "a session that there is not", {401}, {"Cookie": f"{cookie}={nobodys}"})
+    ours = {"Cookie": f"{cookie}={secret}"}
+    _expect(port, path, "the session again", {200}, ours, IDENTITY)
+
+
+def prove_strips_cookie(port, path, cookie, secret):
+    """The gateway's public route keeps the session to itself."""
+    _expect(port, path, "the cookie of a session", {200}, {"Cookie": f"{cookie}={secret}"}, NOBODY)
 
 
 def prove_refuses(port, path, what, token):

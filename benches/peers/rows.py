@@ -83,7 +83,7 @@ TARGETS = [
 
 # Rows of the target table that need parts this harness does not start.
 ELSEWHERE = [
-    "session cookie vs. the same route public",
     "warm bearer vs. Aralez' cached HS256",
     "revocations (`make bench-revocation`)",
+    "session cookies (`make bench-session`)",
 ]

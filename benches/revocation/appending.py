@@ -10,7 +10,10 @@ from pathlib import Path
 import gateways
 import load
 from children import LOCALHOST
-from http1 import Connection, HttpError, revoke
+from http1 import Connection, HttpError, post
+from log import REVOCATIONS
+
+NOTE = "From the request to the admin listener until its answer."
 
 REVOKE = Path(__file__).parent / "wrk" / "revoke.lua"
 APPENDS = 2000
@@ -25,7 +28,7 @@ NO_AUDIT_LOG = "audit_log: { file: /dev/null }\n"
 
 def run(bench, options):
     """Latencies one after another, and the embedded store in bulk."""
-    latencies = {"embedded": _one_by_one(bench, _embedded(bench, "appending"))}
+    latencies = {"embedded": _one_by_one(bench, gateways.embedded(bench, "appending"))}
     for name, durable in (("Redis that keeps nothing on disk", False), ("Redis, appendfsync always", True)):
         server = gateways.redis(bench, append_only=durable)
         try:
@@ -35,17 +38,13 @@ def run(bench, options):
     return {"latencies": latencies, "appends": APPENDS, **_in_bulk(bench, options.embedded)}
 
 
-def _embedded(bench, name):
-    return f'store: {{ embedded: {{ path: "{bench.directory}/{name}.redb" }} }}\n'
-
-
 def _one_by_one(bench, store):
     """What a single client waits for, in milliseconds."""
     running = gateways.gateway(bench, store, core=None)
     try:
         connection, took = Connection(running.admin), []
         for number in range(APPENDS):
-            request = revoke(scope="subject", subject=f"nobody-{number}", issuer="rsa")
+            request = post(REVOCATIONS, scope="subject", subject=f"nobody-{number}", issuer="rsa")
             begun = time.monotonic()
             status, body = connection.ask(request)
             took.append((time.monotonic() - begun) * 1e3)
@@ -59,7 +58,7 @@ def _one_by_one(bench, store):
 
 def _in_bulk(bench, entries):
     """Fills a file through the admin listener, then starts gateways with it."""
-    store = _embedded(bench, "bulk") + NO_AUDIT_LOG
+    store = gateways.embedded(bench, "bulk") + NO_AUDIT_LOG
     print(f"bench: appending {entries:,} revocations to the embedded store", file=sys.stderr)
     running = gateways.gateway(bench, store, core=None)
     try:
@@ -85,7 +84,7 @@ def _fill(bench, admin, entries):
     while total["requests"] < entries:
         words = [bench.tools["wrk"], "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", REVOKE]
         # Some that were sent when a slice ended are in the log, too.
-        words += [f"http://{LOCALHOST}:{admin}/v1/revocations", "--", 2 * total["requests"], "rsa"]
+        words += [f"http://{LOCALHOST}:{admin}{REVOCATIONS}", "--", 2 * total["requests"], "rsa"]
         slice = load.finish(bench, bench.children.start("wrk", words), seconds)
         total = {**slice, **{name: total[name] + slice[name] for name in total}}
         left, rate = entries - total["requests"], slice["requests"] / slice["duration_us"] * 1e6

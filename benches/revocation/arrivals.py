@@ -10,9 +10,10 @@ import uuid
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.append(str(Path(__file__).resolve().parents[1] / "peers"))
+sys.path += [str(Path(__file__).resolve().parents[1] / name) for name in ("shared", "peers")]
 
-from log import ANSWERS, Log, Redis, token_record
+from log import ANSWERS, Log, token_record
+from resp import Redis
 
 LIFETIME_S = 3600
 # How many appends may be without an answer before we wait for the oldest.

@@ -2,12 +2,11 @@
 and src/store/record.rs for the records. Whoever follows it cannot tell the difference."""
 
 import random
-import socket
 import time
 from collections import deque
 from dataclasses import dataclass
 
-from children import LOCALHOST
+from resp import Redis, RedisError, encoded
 
 # Whom each filled log cuts off, to see that it is in force.
 REVOKED_SUBJECT = "user-0815"
@@ -21,60 +20,8 @@ STREAM_TAIL = 1000
 PIECE = 1000
 # How many answers an append has.
 ANSWERS = 4
-
-
-class LogError(Exception):
-    """Redis does not answer, or not as it should."""
-
-
-class Redis:
-    """A connection that speaks RESP2, one question after another or many at once."""
-
-    def __init__(self, port):
-        self.socket = socket.create_connection((LOCALHOST, port), timeout=60)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.answers = self.socket.makefile("rb")
-
-    def ask(self, *words):
-        """The answer to one command."""
-        self.send(encoded(*words))
-        return self.answer()
-
-    def send(self, commands):
-        """Sends commands as `encoded` made them; each has an answer to be read."""
-        self.socket.sendall(commands)
-
-    def answer(self):
-        """The next answer: a number, bytes, a list, or None."""
-        line = self.answers.readline()
-        kind, rest = line[:1], line[1:-2]
-        if kind == b"+":
-            return rest
-        if kind == b":":
-            return int(rest)
-        if kind == b"$":
-            return None if rest == b"-1" else self.answers.read(int(rest) + 2)[:-2]
-        if kind == b"*":
-            return None if rest == b"-1" else [self.answer() for _ in range(int(rest))]
-        raise LogError(f"Redis answered {line[:200]!r}")
-
-    def info(self, section):
-        """INFO as a dictionary."""
-        lines = self.ask("INFO", section).decode().splitlines()
-        return dict(line.split(":", 1) for line in lines if ":" in line)
-
-    def commands(self):
-        """Commands that clients have sent, those inside scripts not counted; this one is one."""
-        return int(self.info("stats")["total_commands_processed"])
-
-
-def encoded(*words):
-    """One command as it goes over the wire."""
-    parts = [b"*%d\r\n" % len(words)]
-    for word in words:
-        word = word if isinstance(word, bytes) else str(word).encode()
-        parts.append(b"$%d\r\n%s\r\n" % (len(word), word))
-    return b"".join(parts)
+# Where a gateway's admin listener takes revocations.
+REVOCATIONS = "/v1/revocations"
 
 
 @dataclass(frozen=True)
@@ -119,7 +66,7 @@ class Log:
         for sequence, record in enumerate(tail, start=entries - len(tail) + 1):
             self.redis.ask("XADD", self.stream, f"{sequence}-0", "record", record)
         if self.redis.ask("ZCARD", self.live) != entries or self.head() != entries:
-            raise LogError("the log was not filled as it should be")
+            raise RedisError("the log was not filled as it should be")
 
 
 def token_record(issuer, token_id, expires):

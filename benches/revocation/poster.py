@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.append(str(Path(__file__).resolve().parents[1] / "peers"))
+sys.path += [str(Path(__file__).resolve().parents[1] / name) for name in ("shared", "peers")]
 
-from http1 import Connection, revoke
+from http1 import Connection, post
+from log import REVOCATIONS
 
 CONNECTIONS_EACH = 8
 
@@ -23,9 +24,9 @@ def main():
     answered = []
     begun = time.monotonic() + 0.1
 
-    def post(first, connection):
+    def work(first, connection):
         for number in range(first, count, len(lanes)):
-            request = revoke(scope="subject", subject=f"nobody-{number}", issuer=issuer)
+            request = post(REVOCATIONS, scope="subject", subject=f"nobody-{number}", issuer=issuer)
             due = begun + number / rate
             time.sleep(max(0.0, due - time.monotonic()))
             sent = time.monotonic()
@@ -35,7 +36,7 @@ def main():
             answered.append((status, (now - due) * 1e3, (sent - due) * 1e3))
 
     threads = [
-        threading.Thread(target=post, args=(first, Connection(port))) for first, port in enumerate(lanes)
+        threading.Thread(target=work, args=(first, Connection(port))) for first, port in enumerate(lanes)
     ]
     for thread in threads:
         thread.start()

@@ -19,12 +19,21 @@ from pathlib import Path
 import gateways
 import load
 from children import ALL_CORES
-from http1 import Connection, HttpError, get, revoke
+from http1 import Connection, HttpError, get, post
 from load import LoadError
+from log import REVOCATIONS
 from machine import core_busy_us
 from report import verdict
 from rows import GUARDED_PATH
 from tokens import claims
+
+NOTE = """Everything on whatever core is free. Revocations are taken by all gateways in turn and come
+at their times whether or not earlier ones were answered. *Written → in force* is the gateways' own
+histogram over all revocations, with bounds of buckets, worst gateway. *Seen by a client* is a sample
+of tokens that were in use: from the acknowledgement to the answer with the first refusal on the last
+gateway to refuse. All gateways are asked without a pause, so that it is exact to a poll's round trip,
+which it contains: the truth lies between it and *last admitted*, when the last request that was still
+admitted had been sent. Redis keeps nothing on disk here."""
 
 POSTER = Path(__file__).parent / "poster.py"
 GATEWAYS = 3
@@ -149,7 +158,7 @@ def _warmed(fleet, fresh):
     connections = [Connection(running.port) for running in fleet]
     for token in fresh:
         for connection in connections:
-            _expect(connection.ask(get(GUARDED_PATH, token)), 200)
+            _expect(connection.ask(get(GUARDED_PATH, load.BEARER + token)), 200)
     return [(token, claims(token)["jti"]) for token in fresh]
 
 
@@ -162,8 +171,8 @@ def _sample(fleet, credentials):
     for number, (token, jti) in enumerate(credentials):
         due = begun + number / SAMPLED_PER_SECOND
         time.sleep(max(0.0, due - time.monotonic()))
-        request, asked = get(GUARDED_PATH, token), time.monotonic()
-        _expect(admins[number % len(admins)].ask(revoke(scope="token", jti=jti, issuer="rsa")), 201)
+        request, asked = get(GUARDED_PATH, load.BEARER + token), time.monotonic()
+        _expect(admins[number % len(admins)].ask(post(REVOCATIONS, scope="token", jti=jti, issuer="rsa")), 201)
         acknowledged = time.monotonic()
         seen["acknowledged"].append((acknowledged - asked) * 1e3)
         polls = _poll(connections, request)

@@ -10,10 +10,19 @@ from pathlib import Path
 from statistics import median
 
 import gateways
-from log import FEWEST, REVOKED_SUBJECT, LogError
+from loaded import prove_loaded
+from log import FEWEST, REVOKED_SUBJECT, Log
 from measure import count, prove
 from report import cost, ratio, verdict
+from resp import RedisError
 from rows import Row, Target
+
+NOTE = """CPU time of the gateway per answered request, {rounds} rounds of {seconds} s, interleaved, as
+in the peer benchmark: one worker, pinned to one core; wrk, the upstream, Redis and whoever writes to
+it on another. *edge* is the part of the threads that decide and forward, *control* of those that
+follow the log. Where none arrive, as many are written to another log, so that all else is the same.
+RS256 tokens, all seen before. *busy*: share of its core the gateway used; *others*: share anyone else
+used there."""
 
 ARRIVALS = Path(__file__).parent / "arrivals.py"
 ARRIVALS_PER_SECOND = 1000
@@ -69,7 +78,7 @@ def run(bench, options):
     issuer = bench.issuers["rsa"].name
     try:
         for prefix, entries in ((MANY, options.entries), (FEW, FEWEST)):
-            server.log(prefix).fill(issuer, entries)
+            Log(server.client(), prefix).fill(issuer, entries)
         result = {
             "entries": options.entries,
             "idle_commands_per_second": _commands_when_idle(bench, server),
@@ -88,7 +97,7 @@ def run(bench, options):
 def _commands_when_idle(bench, server):
     running = gateways.gateway(bench, server.store(NONE))
     try:
-        watch = _Watch(server.log(NONE))
+        watch = _Watch(Log(server.client(), NONE))
         time.sleep(IDLE_S)
         return watch.rates()["commands_per_second"]
     finally:
@@ -109,14 +118,14 @@ def _measure_case(bench, server, case, number, result):
 
 
 def _measure(bench, server, case, entries):
-    log, row = server.log(case.follows), case.row
+    log, row = Log(server.client(), case.follows), case.row
     with _arrivals(bench, server, case.arrivals):
         running = gateways.gateway(bench, server.store(case.follows))
         try:
             prove(bench, row, running.port)
             if case.follows != NONE:
                 held = entries if case.follows == MANY else FEWEST
-                gateways.prove_loaded(bench, running, row.path, REVOKED_SUBJECT, held)
+                prove_loaded(bench, running, row.path, REVOKED_SUBJECT, held)
             watch = _Watch(log)
             result = count(bench, row, running)
             rates = watch.rates()
@@ -124,7 +133,7 @@ def _measure(bench, server, case, entries):
             bench.children.kill(running.child)
     arrived = rates["arrivals_per_second"]
     if case.arrivals == case.follows and arrived < 0.9 * ARRIVALS_PER_SECOND:
-        raise LogError(f"only {arrived:.0f} revocations arrived each second")
+        raise RedisError(f"only {arrived:.0f} revocations arrived each second")
     return {**result, **rates}
 
 
@@ -154,7 +163,7 @@ def _arrivals(bench, server, prefix):
     try:
         yield
         if child.poll() is not None:
-            raise LogError("the program that writes revocations has ended")
+            raise RedisError("the program that writes revocations has ended")
     finally:
         bench.children.kill(child)
 

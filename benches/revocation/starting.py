@@ -6,9 +6,13 @@ from statistics import median
 
 import gateways
 from children import cpu_since_start_us, resident_bytes
-from log import REVOKED_SUBJECT
+from loaded import prove_loaded
+from log import REVOKED_SUBJECT, Log
 from report import verdict
 from rows import GUARDED_PATH
+
+NOTE = """From the start of the process until `/readyz` answers 200, asked every 20 ms; memory one second
+later. Nothing is pinned. Medians."""
 
 READY_LIMIT_S = 5
 STARTS = 3
@@ -22,10 +26,10 @@ def run(bench, options):
     """Starts with all entries in Redis and with none, in turn, on whatever core is free."""
     server = gateways.redis(bench)
     try:
-        log = server.log(FULL)
-        before = int(log.redis.info("memory")["used_memory"])
+        log = Log(server.client(), FULL)
+        before = log.redis.used_memory()
         log.fill(bench.issuers["rsa"].name, options.entries)
-        used = int(log.redis.info("memory")["used_memory"]) - before
+        used = log.redis.used_memory() - before
         starts = {FULL: [], EMPTY: []}
         for number in range(1, STARTS + 1):
             for prefix in starts:
@@ -57,7 +61,7 @@ def look_at(bench, running, entries):
         "resident_bytes": resident_bytes(running.child.pid),
     }
     if entries:
-        gateways.prove_loaded(bench, running, GUARDED_PATH, REVOKED_SUBJECT, entries)
+        prove_loaded(bench, running, GUARDED_PATH, REVOKED_SUBJECT, entries)
     return used
 
 

@@ -55,14 +55,13 @@ class Connection:
         return int(status.split()[1]), self.answers.read(length)
 
 
-def get(path, token):
-    """A request with a bearer token."""
-    head = f"GET {path} HTTP/1.1\r\nHost: {LOCALHOST}\r\nAuthorization: Bearer {token}\r\n\r\n"
-    return head.encode()
+def get(path, field):
+    """A request with one more field in its head."""
+    return f"GET {path} HTTP/1.1\r\nHost: {LOCALHOST}\r\n{field}\r\n\r\n".encode()
 
 
-def revoke(**what):
-    """A request to the admin listener."""
+def post(path, **what):
+    """A request with a body in JSON."""
     body = json.dumps(what)
-    head = f"POST /v1/revocations HTTP/1.1\r\nHost: {LOCALHOST}\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: {LOCALHOST}\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()

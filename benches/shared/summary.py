@@ -2,30 +2,11 @@
 
 import json
 
-HEADER = """# Revocation benchmark: {machine[cpu]}
+HEADER = """# {title}: {machine[cpu]}
 
 {machine[cores]} cores, {machine[kernel]}, {machine[date]}; load average before the run {load_average:.2f}.
-Repeat with `make bench-revocation`.
+Repeat with `make {command}`.
 """
-
-NOTES = {
-    "serving": """CPU time of the gateway per answered request, {rounds} rounds of {seconds} s, interleaved, as
-in the peer benchmark: one worker, pinned to one core; wrk, the upstream, Redis and whoever writes to
-it on another. *edge* is the part of the threads that decide and forward, *control* of those that
-follow the log. Where none arrive, as many are written to another log, so that all else is the same.
-RS256 tokens, all seen before. *busy*: share of its core the gateway used; *others*: share anyone else
-used there.""",
-    "starting": """From the start of the process until `/readyz` answers 200, asked every 20 ms; memory one second
-later. Nothing is pinned. Medians.""",
-    "propagation": """Everything on whatever core is free. Revocations are taken by all gateways in turn and come
-at their times whether or not earlier ones were answered. *Written → in force* is the gateways' own
-histogram over all revocations, with bounds of buckets, worst gateway. *Seen by a client* is a sample
-of tokens that were in use: from the acknowledgement to the answer with the first refusal on the last
-gateway to refuse. All gateways are asked without a pause, so that it is exact to a poll's round trip,
-which it contains: the truth lies between it and *last admitted*, when the last request that was still
-admitted had been sent. Redis keeps nothing on disk here.""",
-    "appending": "From the request to the admin listener until its answer.",
-}
 
 
 def write(run, parts, path):
@@ -48,7 +29,7 @@ def markdown(run, parts):
         "the number is for information.",
     ]
     for name, result in run["parts"].items():
-        note = NOTES[name].format(**run["options"])
+        note = parts[name].NOTE.format(**run["options"])
         sections += [f"## {name.capitalize()}", note, parts[name].table(result)]
     if run["notes"]:
         sections += ["## Notes", "\n".join(f"- {note}" for note in run["notes"])]

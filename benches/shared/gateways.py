@@ -1,7 +1,6 @@
-"""Redis, gateways that follow a log in it, and what their metrics say."""
+"""Redis, gateways that share it, and what their metrics say."""
 
 import re
-import time
 import urllib.request
 from dataclasses import dataclass
 from subprocess import Popen
@@ -10,14 +9,14 @@ import proxies
 from children import LOCALHOST, NotReady, free_port, wait_listening
 from http1 import HttpError
 from load import LoadError
-from log import Log, LogError, Redis
-from proof import NotProven, prove_refuses
+from proof import NotProven
+from resp import Redis, RedisError
 from tokens import TokenError
 
 # What can go wrong with a measurement without being a mistake in it.
-FAULTS = (NotProven, NotReady, LoadError, LogError, HttpError, TokenError, proxies.Absent, OSError)
+FAULTS = (NotProven, NotReady, LoadError, RedisError, HttpError, TokenError, proxies.Absent, OSError)
 
-# A start reads the whole list; slower than this is a result, too, but one that ends the waiting.
+# A start may read much; slower than this is a result, too, but one that ends the waiting.
 START_TIMEOUT_S = 90
 SAMPLE = re.compile(r"^([a-zA-Z_:][^ ]*) ([^ ]+)$", re.MULTILINE)
 BOUND = re.compile(r'le="([^"]+)"')
@@ -30,12 +29,12 @@ class Server:
     child: Popen
     port: int
 
-    def log(self, prefix):
-        """The log below a prefix, on a connection of its own."""
-        return Log(Redis(self.port), prefix)
+    def client(self):
+        """A connection to it."""
+        return Redis(self.port)
 
     def store(self, prefix):
-        """What a gateway's configuration says to follow that log."""
+        """What a gateway's configuration says to use what is below `prefix`."""
         return f'store: {{ redis: {{ url: "redis://{LOCALHOST}:{self.port}", prefix: {prefix} }} }}\n'
 
 
@@ -51,19 +50,14 @@ def redis(bench, core=None, append_only=False):
     return Server(child, port)
 
 
-def gateway(bench, store, **how):
-    """Starts a gateway with this store; returns once it is ready."""
-    return proxies.portcullis(bench, more=store, timeout=START_TIMEOUT_S, **how)
+def embedded(bench, name):
+    """What a gateway's configuration says to keep everything in a file of its own."""
+    return f'store: {{ embedded: {{ path: "{bench.directory}/{name}.redb" }} }}\n'
 
 
-def prove_loaded(bench, running, path, subject, entries):
-    """The gateway holds at least `entries`, and refuses the subject they cut off."""
-    held = metrics(running.admin)["portcullis_revocation_entries"]
-    # The gauge is behind by what the list has not counted yet.
-    if held < 0.99 * entries - 1000:
-        raise NotProven(f"the gateway holds {held:.0f} revocations, not {entries}")
-    token = bench.issuers["rsa"].token(sub=subject, iat=int(time.time()) - 600)
-    prove_refuses(running.port, path, "a revoked subject", token)
+def gateway(bench, more, **how):
+    """Starts a gateway that has `more` in its configuration; returns once it is ready."""
+    return proxies.portcullis(bench, more=more, timeout=START_TIMEOUT_S, **how)
 
 
 def metrics(admin):
