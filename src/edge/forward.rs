@@ -13,6 +13,7 @@ use pingora::http::RequestHeader;
 
 use super::client::{Client, Peer};
 use super::trace::{self, Origin, RequestId};
+use crate::gate::credential::Carrier;
 use crate::gate::forward::OwnedNames;
 use crate::gate::policy::Permit;
 use crate::gate::route::ForwardCredential;
@@ -42,16 +43,18 @@ pub(super) fn apply(
     cookie: &CookieRules,
 ) -> pingora::Result<()> {
     let came_with = strip(request, owned, client.peer_is);
-    match credential {
-        ForwardCredential::Keep => {}
-        ForwardCredential::Strip => {
-            request.remove_header(&header::AUTHORIZATION);
-        }
+    let kept = match (credential, permit.principal()) {
+        (ForwardCredential::Strip, _) => Kept::Nothing,
+        // What nobody looked at must not arrive as if somebody had.
+        (ForwardCredential::Keep, Some(principal)) => Kept::Only(principal.carrier()),
+        (ForwardCredential::Keep, None) => Kept::Everything,
+    };
+    if !kept.keeps(Carrier::Bearer) {
+        request.remove_header(&header::AUTHORIZATION);
     }
     join_cookies(request)?;
-    match credential {
-        ForwardCredential::Keep => {}
-        ForwardCredential::Strip => strip_cookie(request, cookie)?,
+    if !kept.keeps(Carrier::Session) {
+        strip_cookie(request, cookie)?;
     }
     set_forwarded(request, client, came_with)?;
     set_trace(request, request_id)?;
@@ -61,6 +64,24 @@ pub(super) fn apply(
         }
     }
     Ok(())
+}
+
+/// Which credentials an upstream gets.
+#[derive(Clone, Copy)]
+enum Kept {
+    Nothing,
+    Only(Carrier),
+    Everything,
+}
+
+impl Kept {
+    fn keeps(self, carrier: Carrier) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Only(kept) => kept == carrier,
+            Self::Everything => true,
+        }
+    }
 }
 
 /// Which of the headers that are not always told a request came with.

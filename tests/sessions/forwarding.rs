@@ -60,6 +60,18 @@ fn route_that_keeps_credentials_forwards_the_cookie() {
     assert_eq!(forwarded(&site, "/kept", &[&whole]), [&*whole]);
 }
 
+/// What the gate did not look at must not arrive as if it had.
+#[test]
+fn route_that_keeps_credentials_forwards_only_the_one_that_opened_it() {
+    let site = Site::embedded("");
+    let alice = site.log_in("alice");
+    let fields = [("Authorization", "Bearer nobody.looked.at-this"), ("Cookie", &*alice.cookie)];
+    assert_eq!(site.gateway(1).exchange(get("/kept", &fields)).status, 200);
+    let last = site.upstream.last();
+    assert_eq!(last.values("authorization"), [""; 0]);
+    assert_eq!(last.values("cookie"), [&*alice.cookie]);
+}
+
 #[test]
 fn named_cookie_is_the_one_that_is_kept_back() {
     let site = Site::embedded("sessions: { cookie: { name: sid } }\n");
