@@ -18,7 +18,8 @@ const STYLE: &str = "\
 :root{color-scheme:light dark}\
 *{box-sizing:border-box}\
 body{font:1rem/1.5 system-ui,sans-serif;margin:0;padding:1rem;background:#f5f5f5;color:#1a1a1a}\
-main{max-width:min(44rem,max-content);min-width:min(22rem,100%);margin:10vh auto 0;padding:1.5rem;background:#fff;border-radius:.5rem}\
+main{max-width:22rem;margin:10vh auto 0;padding:1.5rem;background:#fff;border-radius:.5rem}\
+main:has(table){max-width:44rem}\
 h1{font-size:1.5rem;margin:0 0 1rem}\
 label{display:block;font-weight:600;margin-bottom:.25rem}\
 p{margin:0 0 1rem;overflow-wrap:anywhere}\
