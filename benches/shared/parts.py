@@ -92,7 +92,7 @@ class Benchmark:
             parser.add_argument(f"--{name}", type=int, help=what)
         parser.add_argument("--limit", type=int, help="seconds after which the run ends in any case")
         parser.add_argument("--out", type=Path, help="the Markdown file; the JSON goes beside it")
-        parser.add_argument("--portcullis", type=Path, help="another gateway binary than the release build")
+        parser.add_argument("--portcullis", type=lambda path: Path(path).resolve(), help="another gateway binary than the release build")
         options = parser.parse_args()
         for name, value in (self.quick if options.quick else self.full).items():
             if getattr(options, name) is None:
