@@ -5,3 +5,4 @@ pub mod audit;
 pub mod families;
 pub mod pseudonym;
 pub mod routes;
+pub mod session_end;

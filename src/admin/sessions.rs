@@ -20,7 +20,7 @@ use crate::config::{Configuration, WhenUnreachable};
 use crate::feed::revocations::Taken;
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{Session, SessionId, SessionRecord, StoredSession};
-use crate::telemetry::families::SessionEnd;
+use crate::telemetry::session_end::SessionEnd;
 
 /// Whose sessions are wanted.
 #[derive(Debug, Deserialize)]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cookie of a session that is not in memory ─seek→ one read, whoever asks meanwhile ─publish→ table
-//! changed in the store, and told so ─forget→ table
+//! changed in the store, and told so ─changed→ table
 //! ```
 //!
 //! Who is logged out is told by the revocation log; what is told here is what others do to the

@@ -15,7 +15,7 @@ use crate::gate::denial::{Denial, Slug};
 use crate::gate::session::{Session, SessionId, SessionRecord, SessionSecret, StoredSession};
 use crate::gate::time::UnixTime;
 use crate::store::StoreError;
-use crate::telemetry::families::SessionEnd;
+use crate::telemetry::session_end::SessionEnd;
 
 /// How much of `User-Agent` is kept, in bytes.
 const USER_AGENT_BYTES_MAX: usize = 256;

@@ -8,7 +8,7 @@ use super::own::who;
 use super::{Answer, Caller, Here, answers, revocation};
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::session::{Origin, SessionId};
-use crate::telemetry::families::SessionEnd;
+use crate::telemetry::session_end::SessionEnd;
 
 /// `POST logout`. Who is logged out already is told the same.
 pub(super) async fn logout(here: &Here<'_>, caller: Option<&Caller>) -> Result<Answer, Denial> {

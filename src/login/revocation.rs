@@ -6,7 +6,7 @@ use crate::config::login::Users;
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::SessionId;
 use crate::store::record::Record;
-use crate::telemetry::families::SessionEnd;
+use crate::telemetry::session_end::SessionEnd;
 
 /// How much of a subject is noted as who it was, in bytes.
 const ACTOR_BYTES_MAX: usize = 128;

@@ -9,6 +9,7 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::session_end::SessionEnd;
 use crate::gate::keys::KeyCell;
 use crate::gate::principal::Lapse;
 use crate::gate::revocation::{RevocationList, ScopeKind};
@@ -359,51 +360,6 @@ impl Families {
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
-    }
-}
-
-/// Why a session ended before its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SessionEnd {
-    /// Its user logged out.
-    Logout,
-    /// He logged out everywhere; counted once, however many sessions he had.
-    LogoutEverywhere,
-    /// He ended it from another one.
-    Device,
-    /// He logged in again.
-    Replaced,
-    /// He had too many.
-    Displaced,
-    /// An operator ended it.
-    Operator,
-    /// His entry in the password file changed; counted once for each user.
-    UserChanged,
-}
-
-impl SessionEnd {
-    /// Every reason.
-    pub const ALL: [Self; 7] = [
-        Self::Logout,
-        Self::LogoutEverywhere,
-        Self::Device,
-        Self::Replaced,
-        Self::Displaced,
-        Self::Operator,
-        Self::UserChanged,
-    ];
-
-    /// The label value in metrics, and the reason in the log.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Logout => "logout",
-            Self::LogoutEverywhere => "logout_everywhere",
-            Self::Device => "device",
-            Self::Replaced => "replaced",
-            Self::Displaced => "displaced",
-            Self::Operator => "operator",
-            Self::UserChanged => "user_changed",
-        }
     }
 }
 

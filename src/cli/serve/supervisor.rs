@@ -24,9 +24,11 @@ use crate::feed::last_good::Shelf;
 use crate::feed::resolver;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::watch::{self, Fingerprint};
+use crate::gate::time::UnixTime;
 use crate::login;
 use crate::store::record::Record;
-use crate::telemetry::families::{Families, SessionEnd};
+use crate::telemetry::families::Families;
+use crate::telemetry::session_end::SessionEnd;
 
 /// The pause between attempts to write a revocation down that nobody but the gateway asked for.
 const APPEND_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -169,24 +171,26 @@ impl Supervisor {
 impl Supervisor {
     /// What somebody was when he logged in he may no longer be: he has to log in again.
     fn end_sessions_of_changed_users(&self, old: &Configuration, new: &Configuration) {
-        for record in login::revocation::of_changed_users(old, new) {
-            let ended = self.services.families.sessions_ended.clone();
-            let revocations = self.revocations.clone();
-            // The store may be away, and the change is known now and never again.
-            self.runtime.spawn(async move {
+        let records = login::revocation::of_changed_users(old, new);
+        let ended = self.services.families.sessions_ended.clone();
+        let revocations = self.revocations.clone();
+        let begun = clock::now();
+        // The store may be away, and the change is known now and never again. One after the other:
+        // a whole file may have changed.
+        self.runtime.spawn(async move {
+            for record in records {
                 let target = record.entry.scope.to_string();
-                append_some_day(&revocations, record).await;
+                append_some_day(&revocations, record, begun).await;
                 ended.with_label_values(&[SessionEnd::UserChanged.as_str()]).inc();
                 tracing::info!(target, "the password file changed: sessions are ended");
-            });
-        }
+            }
+        });
     }
 }
 
-/// Appends a record, however often that has to be tried. Each time it cuts off what was issued until
-/// then.
-async fn append_some_day(revocations: &RevocationFeed, first: Record) {
-    let begun = clock::now();
+/// Appends a record that was made at `begun`, however often that has to be tried. Each time it cuts
+/// off what was issued until then.
+async fn append_some_day(revocations: &RevocationFeed, first: Record, begun: UnixTime) {
     loop {
         let late_s = clock::now().since(begun).max(0);
         let mut record = first.clone();
