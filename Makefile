@@ -1,7 +1,7 @@
 # Each target is one script; this file only names them. ARGS goes to the script:
 #   make bench ARGS=--quick        make test ARGS='--test tests lifecycle'
 
-.PHONY: help run run-fleet test lint bench bench-revocation bench-session bench-decision build clean
+.PHONY: help run run-fleet test lint bench bench-revocation bench-session bench-token bench-decision build clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
@@ -18,7 +18,7 @@ test: ## run every test
 lint: ## check format, lints, documentation and dependencies
 	@scripts/lint.sh
 
-bench: ## measure the gateway beside nginx, HAProxy and Envoy, its revocations and sessions (half an hour)
+bench: ## measure the gateway beside nginx, HAProxy and Envoy, its revocations, sessions and tokens (three quarters of an hour)
 	@scripts/bench.sh $(ARGS)
 
 bench-revocation: ## measure revocations alone: cost, propagation, start with a long list
@@ -27,9 +27,12 @@ bench-revocation: ## measure revocations alone: cost, propagation, start with a 
 bench-session: ## measure sessions alone: cost, questions to the store, memory, logging in (five minutes)
 	@scripts/bench.sh sessions $(ARGS)
 
-bench-decision: ## measure one decision inside the process
+bench-token: ## measure the gateway's own tokens alone: cost of telling upstreams, refreshes (fifteen minutes)
+	@scripts/bench.sh tokens $(ARGS)
+
+bench-decision: ## measure one decision inside the process, and signing
 	@scripts/install.sh build
-	cargo bench --locked --bench decision -- $(ARGS)
+	cargo bench --locked --bench decision --bench signing -- $(ARGS)
 
 build: ## build target/release/portcullis
 	@scripts/install.sh build

@@ -13,7 +13,9 @@ use portcullis::clock;
 use portcullis::config::{Configuration, Sources};
 use portcullis::gate::request::{Request, Scheme};
 use portcullis::gate::revocation::{Entry, ListWriter, Scope};
-use portcullis::gate::session::{Session, SessionRecord, SessionSecret, StoredSession};
+use portcullis::gate::session::{
+    Session, SessionKind, SessionRecord, SessionSecret, StoredSession,
+};
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
 use serde_json::{Map, Value, json};
@@ -104,6 +106,8 @@ routes:
         let secret = SessionSecret::from_random(std::array::from_fn(|_| fastrand::u8(..)));
         let (id, created) = (secret.id(), self.moment.wall);
         let record = SessionRecord {
+            kind: SessionKind::Login,
+            label: "".into(),
             subject: "alice".into(),
             issuer: "gateway".into(),
             method: "handoff".into(),

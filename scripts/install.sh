@@ -2,8 +2,8 @@
 # Sees to it that the programs a task needs are there: scripts/install.sh build run test lint bench
 #
 # What is missing is installed from Debian packages (as root, or through a sudo that does not ask);
-# where that may not be done, the command to run is printed. Says nothing when nothing is missing,
-# and needs no network then.
+# where that may not be done, the command to run is printed. What is no program but a library comes
+# from scripts/interop.sh. Says nothing when nothing is missing, and needs no network then.
 set -euo pipefail
 
 CARGO_DENY_VERSION=0.20.2
@@ -17,6 +17,8 @@ run    curl            curl
 test   curl            curl
 test   python3         python3
 test   python3-venv    python3-venv
+test   node            nodejs
+test   npm             npm
 test   nghttp          nghttp2-client
 test   chromium        chromium
 test   chromedriver    chromium-driver
@@ -139,6 +141,7 @@ main() {
         fi
     fi
     [[ " ${tasks[*]} " != *' lint '* ]] || install_cargo_deny
+    [[ " ${tasks[*]} " != *' test '* ]] || scripts/interop.sh
 }
 
 main "$@"

@@ -44,6 +44,12 @@ commands() {
         "curl -i -c data/cookies http://$GATEWAY/auth/login -H 'Content-Type: application/json' -d '{\"username\": \"demo\", \"password\": \"$DEMO_PASSWORD\"}'"
     "$1" 'With the cookie, the upstream learns the same about the caller, and gets no cookie' 200 demo \
         "curl -i -b data/cookies http://$GATEWAY/orders/7"
+    "$1" 'An upstream that wants proof gets a token of ours, whatever the caller came with' 200 x-internal-token \
+        "curl -i -b data/cookies http://$GATEWAY/profile/me"
+    "$1" 'An API key, for those who cannot do OAuth' - pk_ \
+        "KEY=\$($PROGRAM api-keys create --subject importer --scope orders:read --expires 1d); echo \$KEY"
+    "$1" 'It opens the same route' 200 importer \
+        "curl -i -H \"X-Api-Key: \$KEY\" http://$GATEWAY/profile/me"
     "$1" 'Where demo is logged in' - "$(date -u +%Y)" \
         "$PROGRAM sessions list --subject demo"
     "$1" 'Log demo out everywhere, now' - 'confirmed on 1 of 1 gateways' \
@@ -81,11 +87,43 @@ fleet_commands() {
         "$PROGRAM sessions end --config data/gateway-1.yaml --subject demo --wait 2s"
     "$1" 'The same cookie' 401 session_revoked \
         "curl -i -b data/cookies http://${FLEET_GATEWAYS[1]}/orders/7"
+    token_commands "$1"
     "$1" 'Who follows the log, and how far' - gateway-2 \
         "$PROGRAM gateways --config data/gateway-2.yaml"
     "$1" 'Who is cut off' - user-42 \
         "$PROGRAM revocations list --config data/gateway-2.yaml"
 }
+
+# A family of refresh tokens, from login to theft.
+token_commands() {
+    local one=${FLEET_GATEWAYS[0]} other=${FLEET_GATEWAYS[1]} gateway
+    local refresh='-d grant_type=refresh_token -d refresh_token'
+    "$1" 'Log in for tokens: a short one, and one to get the next with' - refresh_token \
+        "curl -s http://$one/auth/login -d username=demo -d 'password=$DEMO_PASSWORD' -d deliver=tokens | tee data/tokens-1.json"
+    "$1" 'Keep the second' - rt_ \
+        "REFRESH=\$($(member refresh_token data/tokens-1.json)); echo \$REFRESH"
+    "$1" 'Exchange it, on the other gateway' - refresh_token \
+        "curl -s http://$other/auth/token $refresh=\$REFRESH | tee data/tokens-2.json"
+    "$1" 'And once more, like a second tab or somebody whose answer got lost: the same successor' - same \
+        "curl -s http://$one/auth/token $refresh=\$REFRESH | grep -qF \"\$($(member refresh_token data/tokens-2.json))\" && echo the same"
+    "$1" 'The new access token' - '' \
+        "ACCESS=\$($(member access_token data/tokens-2.json))"
+    for gateway in "$one" "$other"; do
+        "$1" "It opens ${gateway#*:}" 200 demo \
+            "curl -i -H \"Authorization: Bearer \$ACCESS\" http://$gateway/orders/7"
+    done
+    "$1" 'After ten seconds it is a thief, and all that came of the login ends' 400 invalid_grant \
+        "sleep 11; curl -i http://$one/auth/token $refresh=\$REFRESH"
+    for gateway in "$one" "$other"; do
+        "$1" "The access token on ${gateway#*:}" 401 token_revoked \
+            "curl -i -H \"Authorization: Bearer \$ACCESS\" http://$gateway/orders/7"
+        "$1" "The newest refresh token on ${gateway#*:}" 400 invalid_grant \
+            "curl -i http://$gateway/auth/token $refresh=\$($(member refresh_token data/tokens-2.json))"
+    done
+}
+
+# A command that prints a text member of the JSON in a file.
+member() { printf '%s' "sed -n 's/.*\"$1\":\"\([^\"]*\)\".*/\1/p' $2"; }
 
 main() {
     trap stop EXIT
@@ -140,9 +178,11 @@ main() {
 }
 
 make_keys() {
+    mkdir -p data
+    # With it the gateway encrypts its own signing keys.
+    [[ -s data/kek ]] || (umask 077 && head -c 32 /dev/urandom | base64 >data/kek)
     local private=data/dev-private.pem public=data/dev-public.pem
     [[ -s $private && -s $public ]] && return
-    mkdir -p data
     rm -f "$private" "$public"
     "$PROGRAM" keys generate --algorithm ES256 --private-key "$private" --public-key "$public"
 }
@@ -171,8 +211,10 @@ start_fleet() {
     spawn redis redis-server --bind "${FLEET_REDIS%:*}" --port "${FLEET_REDIS#*:}" --save ''
     for n in 1 2; do
         config=data/gateway-$n.yaml
-        sed -e "s/$GATEWAY/${FLEET_GATEWAYS[n - 1]}/" -e "s/$ADMIN/${FLEET_ADMINS[n - 1]}/" \
-            -e 's#data/dev-public#dev-public#' -e 's#data/users#users#' gateway.yaml >"$config"
+        # What they issue is of one issuer.
+        sed -e "s#issuer: http://$GATEWAY#issuer: http://${FLEET_GATEWAYS[0]}#" \
+            -e "s/$GATEWAY/${FLEET_GATEWAYS[n - 1]}/" -e "s/$ADMIN/${FLEET_ADMINS[n - 1]}/" \
+            -e 's#data/dev-public#dev-public#' -e 's#data/users#users#' -e 's#data/kek#kek#' gateway.yaml >"$config"
         {
             echo "server: { name: gateway-$n }"
             echo "store: { redis: { url: \"redis://$FLEET_REDIS\" } }"

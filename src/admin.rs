@@ -1,8 +1,10 @@
 //! What operators and machines ask: is it alive, is it ready, how is it doing; and what operators
 //! change: who is cut off, and who stays logged in.
 
+mod api_keys;
 mod gateways;
 mod guard;
+mod keys;
 mod order;
 mod problem;
 mod readiness;
@@ -20,12 +22,13 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 
 use crate::clock;
 use crate::config::Configuration;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
+use crate::feed::signing::SigningFeed;
 use crate::telemetry::families::Families;
 pub use readiness::Readiness;
 
@@ -45,6 +48,8 @@ pub struct View {
     pub revocations: Arc<RevocationFeed>,
     /// Who is logged in.
     pub sessions: Arc<SessionFeed>,
+    /// With which keys the gateway signs.
+    pub signing: Arc<SigningFeed>,
 }
 
 /// Serves the admin listener until `stop` resolves.
@@ -68,6 +73,10 @@ pub async fn serve(
         .route("/v1/revocations", get(revocations::list).post(revocations::create))
         .route("/v1/sessions", get(sessions::list).delete(sessions::end_all))
         .route("/v1/sessions/{id}", delete(sessions::end_one))
+        .route("/v1/api-keys", get(api_keys::list).post(api_keys::create))
+        .route("/v1/api-keys/{id}", delete(api_keys::revoke))
+        .route("/v1/keys", get(keys::list))
+        .route("/v1/keys/rotate", post(keys::rotate))
         .route("/v1/gateways", get(gateways::list))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route_layer(middleware::from_fn_with_state(view.clone(), guard::require_token));

@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod admin;
+mod api_keys;
 mod change;
 mod check;
 mod echo;
@@ -34,7 +35,7 @@ enum Command {
     Serve(ConfigFile),
     /// Compile the configuration and list its routes; public ones are marked.
     Check(check::Check),
-    /// Make keys.
+    /// Make keys, and look after the gateway's own.
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Mint a token for development from a key file.
@@ -49,6 +50,9 @@ enum Command {
     /// Look at who is logged in, and end it.
     #[command(subcommand)]
     Sessions(sessions::Sessions),
+    /// Make API keys, look at them, and revoke them.
+    #[command(subcommand)]
+    ApiKeys(api_keys::ApiKeys),
     /// Make password hashes.
     #[command(subcommand)]
     Password(password::Password),
@@ -91,6 +95,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Revoke(revoke) => revoke.run(),
         Command::Revocations(revocations) => revocations.run(),
         Command::Sessions(sessions) => sessions.run(),
+        Command::ApiKeys(api_keys) => api_keys.run(),
         Command::Password(password) => password.run(),
         Command::Gateways(gateways) => gateways.run(),
         Command::Health(health) => health.run(),

@@ -9,6 +9,7 @@ pub mod login;
 mod problem;
 mod raw;
 mod tls;
+pub mod tokens;
 pub mod upstream;
 mod values;
 
@@ -32,6 +33,7 @@ use ipnet::IpNet;
 
 pub use login::Login;
 pub use problem::{FieldPath, Problem, Problems, Severity};
+pub use tokens::{ApiKeys, Tokens};
 pub use upstream::{Upstream, UpstreamSettings};
 
 /// A compiled configuration.
@@ -67,6 +69,10 @@ pub struct Configuration {
     pub revocation: Revocation,
     /// How people log in, if they can.
     pub login: Option<Arc<Login>>,
+    /// What the gateway itself issues, if it does.
+    pub tokens: Option<Arc<Tokens>>,
+    /// API keys, if there are any.
+    pub api_keys: Option<ApiKeys>,
     /// The file to which changes by operators are written; standard output if there is none.
     pub audit_log: Option<PathBuf>,
     /// Issuers whose keys are fetched.
@@ -139,6 +145,8 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// The longest token that is read, in bytes.
     pub token_bytes_max: usize,
+    /// How long what an upstream is told of a caller may be, in bytes.
+    pub identity_bytes_max: usize,
     /// Open connections.
     pub connections_max: usize,
     /// Open connections of one client address.
@@ -262,8 +270,18 @@ impl Configuration {
         let is_hit = |issuer: &str| only.is_none_or(|only| **only == *issuer);
         let rules = self.issuers().map(|issuer| issuer.rules());
         let tokens = rules.filter(|rules| is_hit(&rules.issuer)).map(|rules| rules.reach_s());
-        let login = self.login.iter().filter(|login| is_hit(&login.issuer));
-        tokens.chain(login.map(|_| self.gate.sessions.rules.terms().reach_s())).collect()
+        // A login outlives what was issued for it: its refresh tokens bring more.
+        let begun = self.vouched_for_by().any(is_hit);
+        let begun = begun.then(|| self.gate.sessions.rules.terms().reach_s());
+        tokens.chain(begun).collect()
+    }
+
+    /// What stands for the issuer of what the gateway itself begins: logins, the refresh tokens
+    /// that come of them, and API keys.
+    fn vouched_for_by(&self) -> impl Iterator<Item = &str> {
+        let login = self.login.iter().map(|login| &*login.issuer);
+        let tokens = self.tokens.iter().map(|tokens| &*tokens.issuer);
+        login.chain(tokens).chain(self.api_keys.iter().map(|keys| &*keys.issuer))
     }
 
     /// The issuers of the gate.

@@ -6,4 +6,5 @@ pub mod last_good;
 pub mod resolver;
 pub mod revocations;
 pub mod sessions;
+pub mod signing;
 pub mod watch;

@@ -12,6 +12,7 @@ pub mod credential;
 pub mod denial;
 pub mod forward;
 pub mod framing;
+pub mod internal;
 pub mod issuer;
 pub mod json;
 pub mod keys;
@@ -28,17 +29,19 @@ pub mod verifier;
 
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use credential::{Carrier, Credential};
 use denial::{Denial, Slug};
 use forward::OwnedNames;
 use issuer::{Issuer, Issuers};
 use path::CanonicalPath;
 use policy::{Authenticate, Permit, Policy};
-use principal::{Authentic, Principal};
+use principal::{Authentic, Lapse, Principal};
 use request::Request;
 use revocation::{RevocationList, Scope};
 use route::{Route, RouteTable};
-use session::{Held, Session, SessionId, SessionSecret, Sessions};
+use session::{Held, Session, SessionId, Sessions};
 use time::Moment;
 use verifier::{CacheResult, Refusal, Verification, Verifier};
 
@@ -59,6 +62,10 @@ pub struct Gate {
     pub sessions: Sessions,
     /// The path below which the gateway answers itself; no route gets what is there.
     pub own_base: Option<Box<str>>,
+    /// Other paths at which it does.
+    pub own_paths: Vec<Box<str>>,
+    /// The header that carries API keys, if there are any.
+    pub api_key_header: Option<HeaderName>,
     /// Who may ask there for what is his own.
     pub own_rule: Authenticate,
 }
@@ -72,6 +79,8 @@ pub struct WantedKey(pub Option<Box<str>>);
 pub struct WantedSession {
     /// Which.
     pub id: SessionId,
+    /// What its secret came in.
+    pub carrier: Carrier,
     /// As it was some time ago, which is good enough if nobody can be asked.
     pub aged: Option<Arc<Session>>,
 }
@@ -135,10 +144,10 @@ impl Gate {
     }
 
     /// Why a session that the store does not have is refused.
-    pub fn absent(&self, id: SessionId) -> Slug {
+    pub fn absent(&self, id: SessionId, carrier: Carrier) -> Slug {
         match self.revocations.names(&Scope::Session(id.to_string().into())) {
-            true => Slug::SessionRevoked,
-            false => Slug::SessionUnknown,
+            true => Lapse::Revoked.slug(carrier),
+            false => unknown(carrier),
         }
     }
 
@@ -155,6 +164,12 @@ impl Gate {
         {
             verdict.is_own = true;
             return Err(Slug::RouteUnknown.into());
+        }
+        for own in &self.own_paths {
+            if is_at(&path, own)? {
+                verdict.is_own = true;
+                return Err(Slug::RouteUnknown.into());
+            }
         }
         let route = self.routes.find(&host, &path, request.method)?;
         verdict.route = Some(route);
@@ -188,7 +203,7 @@ impl Gate {
                         Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?
                     }
                     Credential::Session(secret) => {
-                        let session = self.recall(&secret, request, now, verdict)?;
+                        let session = self.recall(secret.id(), *carrier, request, now, verdict)?;
                         let authentic = session.authentic().clone();
                         let principal =
                             Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?;
@@ -198,7 +213,16 @@ impl Gate {
                         }
                         principal
                     }
+                    Credential::ApiKey(key) => {
+                        let session = self.recall(key.id(), *carrier, request, now, verdict)?;
+                        let authentic = session.authentic().clone();
+                        Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?
+                    }
                 };
+                // We can read it, whatever its size; an upstream must not get a part of it.
+                if !verdict.is_own && principal.authentic().is_too_large() {
+                    return Err(Slug::IdentityTooLarge.into());
+                }
                 return rule.requirement.authorize(principal);
             }
         }
@@ -218,30 +242,42 @@ impl Gate {
                 let cookie = &self.sessions.rules.terms().cookie;
                 cookie.find(request.headers).map(|secret| secret.map(Credential::Session)).ok()
             }
+            Carrier::ApiKey => match &self.api_key_header {
+                None => Some(None),
+                Some(name) => credential::find_api_key(request.headers, name)
+                    .map(|key| key.map(Credential::ApiKey))
+                    .ok(),
+            },
         };
         found.ok_or(Slug::CredentialMalformed)
     }
 
-    /// The session of a secret, if memory tells.
+    /// The session of this id, if memory tells.
     fn recall(
         &self,
-        secret: &SessionSecret,
+        id: SessionId,
+        carrier: Carrier,
         request: &Request<'_>,
         now: Moment,
         verdict: &mut Verdict<'_>,
     ) -> Result<Arc<Session>, Denial> {
-        let id = secret.id();
+        let lapsed = |lapse: Lapse| Err(lapse.slug(carrier).into());
         if let Some(read) = request.session.filter(|read| read.id() == id) {
             verdict.cache = Some(CacheResult::Miss);
             verdict.session = Some(read.clone());
             verdict.authentic = Some(read.authentic().clone());
-            return match now.wall >= read.idle_ends() {
-                true => Err(Slug::SessionExpired.into()),
-                false => Ok(read.clone()),
+            // What is of another kind by its record was not presented as what it is.
+            return match (read.authentic().carrier() == carrier, now.wall >= read.idle_ends()) {
+                (false, _) => Err(unknown(carrier).into()),
+                (true, true) => lapsed(Lapse::Expired),
+                (true, false) => Ok(read.clone()),
             };
         }
         let aged = match self.sessions.table.find(&id, &self.sessions.rules, now) {
             // One that has rested for too long here may have been used elsewhere.
+            Held::Current(session) if session.authentic().carrier() != carrier => {
+                return Err(unknown(carrier).into());
+            }
             Held::Current(session) if now.wall < session.idle_ends() => {
                 verdict.cache = Some(CacheResult::Hit);
                 verdict.authentic = Some(session.authentic().clone());
@@ -251,11 +287,11 @@ impl Gate {
             Held::Aged(session) if now.wall < session.idle_ends() => Some(session),
             Held::Changed(session) if session.authentic().is_revoked(&self.revocations, now) => {
                 verdict.authentic = Some(session.authentic().clone());
-                return Err(Slug::SessionRevoked.into());
+                return lapsed(Lapse::Revoked);
             }
             Held::Current(_) | Held::Aged(_) | Held::Changed(_) | Held::Absent => None,
         };
-        verdict.session_wanted = Some(WantedSession { id, aged });
+        verdict.session_wanted = Some(WantedSession { id, carrier, aged });
         Err(Slug::StoreUnavailable.into())
     }
 
@@ -282,31 +318,55 @@ impl Gate {
     }
 }
 
+/// What is said of what nobody knows.
+const fn unknown(carrier: Carrier) -> Slug {
+    match carrier {
+        // Tokens are verified, and nobody has to know them.
+        Carrier::Bearer => Slug::Internal,
+        Carrier::Session => Slug::SessionUnknown,
+        Carrier::ApiKey => Slug::ApiKeyUnknown,
+    }
+}
+
 /// Whether a path is `base`, or below it; an error if only some would say so.
 fn is_below(path: &CanonicalPath<'_>, base: &str) -> Result<bool, Slug> {
     let is = |path: &str| {
         path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
+    let is_loosely = |path: &str| {
+        let mut found = loose_segments(path);
+        loose_segments(base).all(|segment| found.next() == Some(segment))
+    };
+    is_ours(path, is, is_loosely)
+}
+
+/// Whether a path is this very one; an error if only some would say so.
+fn is_at(path: &CanonicalPath<'_>, own: &str) -> Result<bool, Slug> {
+    let is_loosely = |path: &str| loose_segments(path).eq(loose_segments(own));
+    is_ours(path, |path| path == own, is_loosely)
+}
+
+fn is_ours(
+    path: &CanonicalPath<'_>,
+    is: impl Fn(&str) -> bool,
+    is_loosely: impl Fn(&str) -> bool,
+) -> Result<bool, Slug> {
     let (sent, decoded) = (path.as_str(), path.decoded());
     if decoded.is_none() && path.ambiguities().is_empty() {
         return Ok(is(sent));
     }
     // Whatever the route would allow: it does not decide what is ours.
-    if is_loosely_below(sent, base) || decoded.is_some_and(|path| is_loosely_below(path, base)) {
+    if is_loosely(sent) || decoded.is_some_and(&is_loosely) {
         let is_clear = is(sent) && path.ambiguities().is_empty() && decoded.is_none_or(is);
         return if is_clear { Ok(true) } else { Err(Slug::RequestTarget) };
     }
     Ok(false)
 }
 
-/// The same to a server that merges slashes and cuts path parameters off.
-fn is_loosely_below(path: &str, base: &str) -> bool {
-    let segments = |path| {
-        let whole = str::split(path, '/').map(|segment| segment.split(';').next());
-        whole.flatten().filter(|segment: &&str| !segment.is_empty())
-    };
-    let mut found = segments(path);
-    segments(base).all(|segment| found.next() == Some(segment))
+/// What a path is to a server that merges slashes and cuts path parameters off.
+fn loose_segments(path: &str) -> impl Iterator<Item = &str> {
+    let whole = path.split('/').filter_map(|segment| segment.split(';').next());
+    whole.filter(|segment| !segment.is_empty())
 }
 
 #[cfg(test)]

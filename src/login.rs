@@ -1,7 +1,9 @@
-//! LOG IN. The gateway's own endpoints: who somebody is, a session for that, and its end.
+//! LOG IN. The gateway's own endpoints: who somebody is, a session for that, and its end; and the
+//! tokens that may come of it.
 //!
 //! ```text
 //! POST login ─attempts→ method ─LoggedIn→ session ─Set-Cookie→ browser
+//!                                            └─family→ refresh token ─grant→ access token
 //! ```
 //!
 //! Knows nothing of sockets and of Pingora: a request comes in as [`Asked`], an answer goes out as
@@ -10,11 +12,14 @@
 mod answers;
 mod attempts;
 mod begin;
+mod deliver;
 mod devices;
 pub mod endpoint;
 mod enter;
 mod form;
+mod grant;
 mod handoff;
+mod hashing;
 mod leave;
 mod method;
 mod own;
@@ -24,27 +29,39 @@ mod return_to;
 pub mod revocation;
 mod sent;
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::config::{Configuration, Login};
+use crate::feed::jwks::Sought;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
+use crate::feed::signing::SigningFeed;
 use crate::gate::denial::{Denial, Slug};
+use crate::gate::issuer::Issuer;
 use crate::gate::request::Request;
 use crate::gate::session::{Session, SessionId, SessionSecret};
+use crate::store::StoreError;
 use crate::store::attempts::AttemptLedger;
+use crate::store::family::FamilyStore;
 use crate::store::record::Record;
 use crate::telemetry::families::Families;
 use crate::telemetry::session_end::SessionEnd;
-use endpoint::Endpoint;
+use endpoint::{Endpoint, LoginEndpoint};
+pub use grant::RefreshCookie;
+use grant::{Ending, Issuing, Memory, Secrets};
+use hashing::Hashing;
 use method::Methods;
 use page::Page;
 use return_to::ReturnTo;
+use revocation::Actor;
 
 /// The largest body of a request to the gateway itself, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -66,6 +83,15 @@ pub struct Asked<'a> {
     pub asker: Asker,
     /// Who asks, if the endpoint wants to know.
     pub caller: Option<Caller>,
+    /// Who can find out whether an issuer has a key.
+    pub keys: &'a dyn KeySeeker,
+}
+
+/// Finds out whether an issuer has a key that a token names.
+#[async_trait]
+pub trait KeySeeker: std::fmt::Debug + Send + Sync {
+    /// Looks for the key of this id.
+    async fn seek(&self, issuer: &Issuer, key_id: &Option<Box<str>>) -> Sought;
 }
 
 /// Who looks at an answer.
@@ -111,15 +137,36 @@ pub struct Answer {
 /// The endpoints, shared by all configurations of the process.
 #[derive(Debug)]
 pub struct Endpoints {
-    in_force: Arc<ArcSwap<Configuration>>,
-    sessions: Arc<SessionFeed>,
-    revocations: Arc<RevocationFeed>,
-    attempts: Arc<dyn AttemptLedger>,
-    families: Arc<Families>,
+    means: Means,
     methods: Methods,
+    /// The secrets of clients that were found right.
+    secrets: Secrets,
+    /// The logins whose end is being written down.
+    ending: Arc<Ending>,
+    /// What is remembered of exchanges.
+    memory: Memory,
 }
 
-/// One request, and all that is needed to answer it.
+/// What the endpoints read and write.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// The configuration in force.
+    pub in_force: Arc<ArcSwap<Configuration>>,
+    /// Who is logged in.
+    pub sessions: Arc<SessionFeed>,
+    /// Who is cut off.
+    pub revocations: Arc<RevocationFeed>,
+    /// With which keys tokens are signed.
+    pub signing: Arc<SigningFeed>,
+    /// How often somebody tried.
+    pub attempts: Arc<dyn AttemptLedger>,
+    /// Which refresh tokens are good.
+    pub refresh_families: Arc<dyn FamilyStore>,
+    /// Counters.
+    pub families: Arc<Families>,
+}
+
+/// A request about logins, and all that is needed to answer it.
 struct Here<'a> {
     endpoints: &'a Endpoints,
     configuration: &'a Configuration,
@@ -128,21 +175,16 @@ struct Here<'a> {
 }
 
 impl Endpoints {
-    /// The endpoints, with what they write to.
-    pub fn new(
-        in_force: Arc<ArcSwap<Configuration>>,
-        sessions: Arc<SessionFeed>,
-        revocations: Arc<RevocationFeed>,
-        attempts: Arc<dyn AttemptLedger>,
-        families: Arc<Families>,
-    ) -> Arc<Self> {
+    /// The endpoints, with what they read and write.
+    pub fn new(means: Means) -> Arc<Self> {
+        let hashing = Arc::new(Hashing::new());
+        let methods = Methods::new(hashing.clone());
         Arc::new(Self {
-            in_force,
-            sessions,
-            revocations,
-            attempts,
-            families,
-            methods: Methods::new(),
+            means,
+            methods,
+            secrets: Secrets::new(hashing),
+            ending: Arc::default(),
+            memory: Memory::default(),
         })
     }
 
@@ -152,27 +194,41 @@ impl Endpoints {
         endpoint: &Endpoint,
         mut asked: Asked<'_>,
         configuration: &Configuration,
-        login: &Login,
     ) -> Reply {
         let body = std::mem::take(&mut asked.body);
-        let here = Here { endpoints: self, configuration, login, asked: &asked };
-        // The caller was asked for: without one, somebody forgot to.
-        let caller = asked.caller.as_ref().ok_or(Denial::new(Slug::Internal));
-        let answered = match (endpoint, caller) {
-            (Endpoint::LoginPage, _) => Ok(login_page(&here)),
-            (Endpoint::Login, _) => return enter::answer(&here, body).await,
-            (Endpoint::Logout, caller) => leave::logout(&here, caller.ok()).await,
-            (Endpoint::LogoutEverywhere, Ok(caller)) => {
-                leave::logout_everywhere(&here, caller).await
+        match endpoint {
+            Endpoint::Login(endpoint) => {
+                let Some(login) = &configuration.login else {
+                    return Reply::Denial(Slug::RouteUnknown.into());
+                };
+                let here = Here { endpoints: self, configuration, login, asked: &asked };
+                self.answer_login(&here, endpoint, body).await
             }
-            (Endpoint::Session, Ok(caller)) => own::session(&here, caller).await,
-            (Endpoint::Sessions, Ok(caller)) => own::sessions(&here, caller).await,
-            (Endpoint::EndSession(id), Ok(caller)) => leave::end(&here, caller, *id).await,
+            Endpoint::Token(endpoint) => match Issuing::of(self, configuration, &asked) {
+                Some(here) => Reply::Answer(grant::answer(&here, *endpoint, body).await),
+                None => Reply::Denial(Slug::RouteUnknown.into()),
+            },
+        }
+    }
+
+    async fn answer_login(&self, here: &Here<'_>, endpoint: &LoginEndpoint, body: Bytes) -> Reply {
+        // The caller was asked for: without one, somebody forgot to.
+        let caller = here.asked.caller.as_ref().ok_or(Denial::new(Slug::Internal));
+        let answered = match (endpoint, caller) {
+            (LoginEndpoint::LoginPage, _) => Ok(login_page(here)),
+            (LoginEndpoint::Login, _) => return enter::answer(here, body).await,
+            (LoginEndpoint::Logout, caller) => leave::logout(here, caller.ok()).await,
+            (LoginEndpoint::LogoutEverywhere, Ok(caller)) => {
+                leave::logout_everywhere(here, caller).await
+            }
+            (LoginEndpoint::Session, Ok(caller)) => own::session(here, caller).await,
+            (LoginEndpoint::Sessions, Ok(caller)) => own::sessions(here, caller).await,
+            (LoginEndpoint::EndSession(id), Ok(caller)) => leave::end(here, caller, *id).await,
             (
-                Endpoint::LogoutEverywhere
-                | Endpoint::Session
-                | Endpoint::Sessions
-                | Endpoint::EndSession(_),
+                LoginEndpoint::LogoutEverywhere
+                | LoginEndpoint::Session
+                | LoginEndpoint::Sessions
+                | LoginEndpoint::EndSession(_),
                 Err(denial),
             ) => Err(denial),
         };
@@ -183,14 +239,14 @@ impl Endpoints {
     async fn cut_off_session(
         &self,
         id: SessionId,
-        subject: &str,
+        actor: Actor<'_>,
         why: SessionEnd,
         configuration: &Configuration,
     ) -> Result<(), Denial> {
-        self.cut_off(revocation::of_session(id, subject, why, configuration)).await?;
+        self.cut_off(revocation::of_session(id, actor, why, configuration)).await?;
         self.count_end(why);
         // No gateway accepts it any more; what is left of it is dropped when its time has come.
-        if let Err(error) = self.sessions.end(id).await {
+        if let Err(error) = self.means.sessions.end(id).await {
             tracing::warn!(%error, "a session that was cut off is not deleted");
         }
         Ok(())
@@ -198,17 +254,31 @@ impl Endpoints {
 
     /// Writes a revocation down.
     async fn cut_off(&self, record: Record) -> Result<(), Denial> {
-        match self.revocations.append(record).await {
+        match self.means.revocations.append(record).await {
             Ok(_) => Ok(()),
             Err(error) => {
-                tracing::error!(%error, "a session cannot be ended");
+                tracing::error!(%error, "a session or token cannot be ended");
                 Err(Slug::StoreUnavailable.into())
             }
         }
     }
 
     fn count_end(&self, why: SessionEnd) {
-        self.families.sessions_ended.with_label_values(&[why.as_str()]).inc();
+        self.means.families.sessions_ended.with_label_values(&[why.as_str()]).inc();
+    }
+}
+
+impl Means {
+    /// What a store answers, timed.
+    async fn timed<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let done = work.await;
+        self.families.store_answered(operation, done.is_ok(), begun.elapsed());
+        done
     }
 }
 

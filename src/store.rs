@@ -1,5 +1,6 @@
 //! REMEMBER. What must outlive a gateway: the revocation log and which gateways follow it, who is
-//! logged in, and how often somebody tried to.
+//! logged in, which refresh tokens are good, how often somebody tried to log in, and the gateway's
+//! own signing keys.
 //!
 //! Two implementations, chosen by the configuration: a file beside the gateway, and Redis. A store
 //! is a set of seams, one for each thing that it remembers, so that a new thing is a new trait and
@@ -8,6 +9,8 @@
 pub mod attempts;
 mod digest;
 pub mod embedded;
+pub mod family;
+pub mod keyring;
 pub mod record;
 pub mod redis;
 pub mod session;
@@ -21,6 +24,8 @@ use async_trait::async_trait;
 
 use crate::gate::time::UnixTime;
 use attempts::AttemptLedger;
+use family::FamilyStore;
+use keyring::KeyRingStore;
 use record::Record;
 use session::SessionStore;
 use settings::StoreSettings;
@@ -36,18 +41,30 @@ pub struct Store {
     pub sessions: Arc<dyn SessionStore>,
     /// How often somebody tried to.
     pub attempts: Arc<dyn AttemptLedger>,
+    /// Which refresh tokens are good.
+    pub families: Arc<dyn FamilyStore>,
+    /// The gateway's own signing keys.
+    pub keyring: Arc<dyn KeyRingStore>,
 }
 
 impl Store {
     fn of<S>(store: Arc<S>) -> Self
     where
-        S: RevocationLog + Fleet + SessionStore + AttemptLedger + 'static,
+        S: RevocationLog
+            + Fleet
+            + SessionStore
+            + AttemptLedger
+            + FamilyStore
+            + KeyRingStore
+            + 'static,
     {
         Self {
             revocations: store.clone(),
             fleet: store.clone(),
             sessions: store.clone(),
-            attempts: store,
+            attempts: store.clone(),
+            families: store.clone(),
+            keyring: store,
         }
     }
 }

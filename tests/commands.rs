@@ -7,6 +7,7 @@ mod keys;
 mod password;
 mod program;
 mod sessions;
+mod signing_keys;
 mod token;
 
 use std::io::Write;

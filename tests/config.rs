@@ -1,9 +1,12 @@
 //! What `portcullis check` says of configurations, right and wrong.
 
+mod clients;
 mod documents;
 mod files;
 mod future;
+mod internal_tokens;
 mod issuers;
+mod issuing;
 mod login;
 mod mistakes;
 mod revocation;

@@ -4,6 +4,8 @@ mod algorithm;
 mod cache;
 mod claims;
 mod credential;
+mod identity;
+mod issued;
 mod key;
 mod requirement;
 mod revocation;
@@ -343,8 +345,9 @@ fn every_slug_of_a_token_is_within_reach() {
     ];
     let named: BTreeMap<_, _> = tokens.iter().map(|(slug, _)| (*slug, ())).collect();
     for slug in Slug::ALL {
-        // That one is about whom it was issued to, not about the token: see `revocation`.
-        let is_of_a_token = slug.as_str().starts_with("token_") && slug != Slug::TokenRevoked;
+        // These are about whom it was issued to, see `revocation`, and about asking for one.
+        let is_other = matches!(slug, Slug::TokenRevoked | Slug::TokenRequest);
+        let is_of_a_token = slug.as_str().starts_with("token_") && !is_other;
         assert_eq!(is_of_a_token, named.contains_key(slug.as_str()), "{}", slug.as_str());
     }
     gate.holds(tokens.map(|(slug, token)| (slug, token, slug)));

@@ -7,6 +7,7 @@ pub(crate) mod gateway;
 pub(crate) mod identity;
 pub(crate) mod jwks;
 pub(crate) mod login;
+pub(crate) mod oauth;
 pub(crate) mod people;
 pub(crate) mod redis;
 pub(crate) mod script;

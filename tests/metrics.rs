@@ -14,6 +14,7 @@ use crate::harness::client::get;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::jwks::{Jwks, Serves, jwk};
+use crate::harness::oauth::{self, Pair};
 use crate::harness::people::{self, Browser, HOME};
 use crate::harness::tokens::{self, AUDIENCE, bearer, pair, signed, signing_key, token};
 use crate::harness::upstream::Upstream;
@@ -75,7 +76,11 @@ impl Busy {
         assert!(browser.is_in(gateway));
         let stranger = format!("__Host-session={}", "A".repeat(43));
         gateway.exchange(get(HOME, &[("Cookie", &stranger)]));
-        gateway.settle(requests.len() + 3);
+        let pairs = [("username", "alice"), ("password", people::PASSWORD), ("deliver", "tokens")];
+        let granted = Pair::of(&oauth::post(gateway, "/auth/login", &[], &pairs));
+        let pairs = [("grant_type", "refresh_token"), ("refresh_token", &granted.refresh)];
+        Pair::of(&oauth::post(gateway, "/auth/token", &[], &pairs));
+        gateway.settle(requests.len() + 5);
         gateway.signal("HUP");
         eventually("the reload", || {
             (gateway.metric("portcullis_config_generation") >= 2.0).then_some(())
@@ -119,6 +124,7 @@ routes:
     require: {{ scopes: [orders:read] }}
   - {{ name: home, match: {{ path: {HOME} }}, upstream: behind, authenticate: [session] }}
 login: {{ password_file: users.yaml }}
+tokens: {{ issuer: 'https://gateway.test', access: {{ audiences: [{AUDIENCE}] }} }}
 ",
         issuer = tokens::ISSUER,
         url = jwks.url(),

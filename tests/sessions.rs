@@ -9,7 +9,7 @@ mod forwarding;
 mod http2;
 mod idle;
 mod memory;
-mod monitor;
+pub(crate) mod monitor;
 mod outage;
 mod rotation;
 mod streams;

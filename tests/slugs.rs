@@ -6,13 +6,14 @@ use std::net::TcpStream;
 use std::sync::OnceLock;
 
 use portcullis::gate::denial::Slug;
-use portcullis::gate::session::SessionSecret;
+use portcullis::gate::session::{ApiKey, SessionSecret};
 use serde_json::{Value, json};
 
 use crate::harness::client::{self, Answer, Connection, get, request};
 use crate::harness::fleet;
 use crate::harness::gateway::Gateway;
 use crate::harness::jwks::jwk;
+use crate::harness::oauth::{self, Desk, Pair};
 use crate::harness::people::{self, Browser, HOME};
 use crate::harness::tokens::{self, AUDIENCE, ISSUER, bearer, pair, signed, signing_key};
 use crate::harness::upstream::{Behaviour, Upstream};
@@ -43,9 +44,16 @@ enum Place {
     Hasty,
 }
 
-/// What browsers hold when a scene begins.
+/// What clients hold when a scene begins.
 #[derive(Default)]
-struct Cookies {
+struct Held {
+    cookies: Ends,
+    api_keys: Ends,
+}
+
+/// What of a kind is good, has expired, and was revoked.
+#[derive(Default)]
+struct Ends {
     alive: String,
     expired: String,
     revoked: String,
@@ -93,6 +101,12 @@ impl Row {
     fn session(slug: &'static str, challenge: &'static str, cookie: &str) -> Self {
         let fields = vec![("Cookie", cookie.to_owned())];
         Self::new(slug, 401, Some(challenge), ["home", "session"], Sent::with(fields, HOME))
+    }
+
+    /// An API key that is refused with 401.
+    fn api_key(slug: &'static str, challenge: &'static str, key: &str) -> Self {
+        let sent = Sent::with(vec![("X-Api-Key", key.to_owned())], "/imports");
+        Self::new(slug, 401, Some(challenge), ["imports", "api_key"], sent)
     }
 
     /// An attempt to log in that is refused.
@@ -180,7 +194,7 @@ impl Sent {
 }
 
 /// The table. A slug that is not in it fails [`every_slug_but_internal_is_provoked`].
-fn rows(cookies: &Cookies) -> Vec<Row> {
+fn rows(Held { cookies, api_keys }: &Held) -> Vec<Row> {
     let now = tokens::now();
     let good = |claims: Value| with_key("one", claims);
     let orders =
@@ -248,6 +262,9 @@ fn rows(cookies: &Cookies) -> Vec<Row> {
         Row::session("session_unknown", REALM, &unknown_cookie()),
         Row::session("session_expired", REALM, &cookies.expired).on(Place::Hasty),
         Row::session("session_revoked", INVALID_TOKEN, &cookies.revoked),
+        Row::api_key("api_key_unknown", REALM, &unknown_api_key()),
+        Row::api_key("api_key_expired", REALM, &api_keys.expired),
+        Row::api_key("api_key_revoked", INVALID_TOKEN, &api_keys.revoked),
         Row::login("login_failed", 401, Some(REALM), "alice"),
         Row::forbidden("scope_missing", Some(INSUFFICIENT_SCOPE), json!({"scope": "orders:read"})),
         Row::forbidden("role_missing", None, json!({"roles": ["guest"]})),
@@ -292,6 +309,13 @@ fn rows(cookies: &Cookies) -> Vec<Row> {
         Row::new("request_body", 400, None, [OWN, "none"], Sent::Unsound(bad_chunk)),
         Row::new("body_too_large", 413, None, ["uploads", "none"], upload),
         Row::unsound("headers_too_large", 431, &too_many),
+        Row::new(
+            "identity_too_large",
+            431,
+            None,
+            ["whoami", "bearer"],
+            Sent::get("/whoami", Some(bearer(&good(json!({"roles": ["r".repeat(512)]}))))),
+        ),
         Row::new("upstream_unavailable", 502, None, ["closed", "none"], no_one("/closed"))
             .unavailable(),
         Row::new("upstream_timeout", 504, None, ["silent", "none"], no_one("/silent"))
@@ -304,6 +328,22 @@ const REVOKED: &str = "a-session-that-was-revoked";
 
 /// From where the many cookies come that are none.
 const CURIOUS: &str = "192.0.2.66";
+
+/// An API key that was never given out.
+fn unknown_api_key() -> String {
+    ApiKey::from_random(&std::array::from_fn(|_| fastrand::u8(..))).expose().to_owned()
+}
+
+/// An API key that lives for so long, and its id.
+fn api_key(gateway: &Gateway, expires_in: &str) -> (String, String) {
+    let wanted = json!({"subject": "importer", "expires_in": expires_in}).to_string();
+    let fields = [("Host", "localhost"), ("Content-Type", "application/json")];
+    let made = client::exchange(gateway.admin(), request("POST", "/v1/api-keys", &fields, &wanted));
+    assert_eq!(made.status, 201, "{made:?}");
+    let made = made.json();
+    let text = |name: &str| made[name].as_str().expect("a text").to_owned();
+    (text("key"), text("id"))
+}
 
 /// A cookie that was never given out.
 fn unknown_cookie() -> String {
@@ -329,7 +369,7 @@ struct Scene {
     gateway: Gateway,
     ignorant: Gateway,
     hasty: Gateway,
-    cookies: Cookies,
+    held: Held,
     _upstreams: [Upstream; 2],
 }
 
@@ -355,27 +395,40 @@ impl Scene {
         let answer = fleet::post(&gateway, &json!({"scope": "session", "session": REVOKED}));
         assert_eq!(answer.status, 201, "{answer:?}");
         let revoked = Browser::log_in(&gateway, "alice");
-        let end = format!("/v1/sessions/{}", revoked.id);
-        let end = request("DELETE", &end, &[("Host", "localhost")], "");
-        assert_eq!(client::exchange(gateway.admin(), end).status, 200);
+        let (expired_key, _) = api_key(&gateway, "1s");
+        let (revoked_key, id) = api_key(&gateway, "1h");
+        for end in [format!("/v1/sessions/{}", revoked.id), format!("/v1/api-keys/{id}")] {
+            let end = request("DELETE", &end, &[("Host", "localhost")], "");
+            assert_eq!(client::exchange(gateway.admin(), end).status, 200);
+        }
         let hasty = "sessions: { idle_timeout: 1s }\ntrusted_proxies: [127.0.0.1]\n";
         let hasty = format!("{hasty}{}", configuration(&behind, &silent, "1/1d"));
         let hasty = Gateway::start_in(directory(), &hasty);
-        let cookies = Cookies {
+        let cookies = Ends {
             alive: Browser::log_in(&gateway, "alice").cookie,
             expired: Browser::log_in(&hasty, "alice").cookie,
             revoked: revoked.cookie,
         };
-        let scene = Self { gateway, ignorant, hasty, cookies, _upstreams: [behind, silent] };
+        let api_keys =
+            Ends { alive: api_key(&gateway, "1h").0, expired: expired_key, revoked: revoked_key };
+        let held = Held { cookies, api_keys };
+        let scene = Self { gateway, ignorant, hasty, held, _upstreams: [behind, silent] };
         scene.use_up();
         scene
     }
 
     /// Waits for the end of a session, and uses up what there is of budgets.
     fn use_up(&self) {
+        let Held { cookies, api_keys } = &self.held;
+        let alive = [("X-Api-Key", &*api_keys.alive)];
+        assert_eq!(self.gateway.exchange(get("/imports", &alive)).status, 200);
+        eventually("an API key that has expired", || {
+            let fields = [("X-Api-Key", &*api_keys.expired)];
+            (self.gateway.exchange(get("/imports", &fields)).status == 401).then_some(())
+        });
         let home = |fields: &[(&str, &str)]| self.hasty.exchange(get(HOME, fields));
         eventually("a session that has expired", || {
-            let answer = home(&[("Cookie", &self.cookies.expired)]);
+            let answer = home(&[("Cookie", &cookies.expired)]);
             (answer.status == 401).then_some(())
         });
         let wrong = Row::login("login_failed", 401, None, "bob").bytes(&[], "");
@@ -389,7 +442,7 @@ impl Scene {
 
     /// Every row, to be provoked here.
     fn rows(&self) -> Vec<Row> {
-        rows(&self.cookies)
+        rows(&self.held)
     }
 
     /// The gateway on which a row is provoked.
@@ -435,7 +488,8 @@ fn configuration(behind: &Upstream, silent: &Upstream, attempts: &str) -> String
 listeners: [{{ address: '127.0.0.1:0' }}]
 admin: {{ address: '127.0.0.1:0' }}
 server: {{ threads: 2 }}
-limits: {{ header_timeout: 1s }}
+limits: {{ header_timeout: 1s, identity_bytes: 512B }}
+api_keys: {{}}
 login:
   password_file: users.yaml
   attempts: {{ per_account: {attempts}, per_address: 1000000/1s }}
@@ -456,6 +510,7 @@ routes:
     limits: {{ body: 50B }}
   - {{ name: home, match: {{ path: {HOME} }}, upstream: behind, authenticate: [session] }}
   - {{ name: whoami, match: {{ path: /whoami }}, upstream: behind, authenticate: [bearer] }}
+  - {{ name: imports, match: {{ path: /imports }}, upstream: behind, authenticate: [api_key] }}
   - name: orders
     match: {{ path: '/orders/{{*rest}}', methods: [GET, POST] }}
     upstream: behind
@@ -509,8 +564,10 @@ fn observed() -> &'static [Observed] {
 
 #[test]
 fn every_slug_but_internal_is_provoked() {
-    let rows = rows(&Cookies::default());
-    let provoked: BTreeSet<_> = rows.iter().map(|row| row.slug).chain(["internal"]).collect();
+    let rows = rows(&Held::default());
+    let of_tokens = OF_TOKENS.iter().map(|(slug, ..)| *slug);
+    let provoked = rows.iter().map(|row| row.slug).chain(["internal"]).chain(of_tokens);
+    let provoked: BTreeSet<_> = provoked.collect();
     let all: BTreeSet<_> = Slug::ALL.iter().map(|slug| slug.as_str()).collect();
     assert_eq!(provoked, all);
 }
@@ -585,6 +642,58 @@ fn denial_is_counted_once_and_under_its_labels() {
              route=\"{route}\",slug=\"{slug}\"}}"
         );
         assert_eq!(*counted, BTreeMap::from([(series, 1.0)]), "{slug}");
+    }
+}
+
+// ---- tokens
+
+/// What clients are told in the words of RFC 6749 §5.2: slug, status, `error` and challenge.
+const OF_TOKENS: [(&str, u16, &str, Option<&str>); 4] = [
+    ("client_invalid", 401, "invalid_client", Some(BASIC)),
+    ("grant_invalid", 400, "invalid_grant", None),
+    ("refresh_reused", 400, "invalid_grant", None),
+    ("token_request", 400, "unsupported_grant_type", None),
+];
+
+const BASIC: &str = "Basic realm=\"portcullis\", charset=\"UTF-8\"";
+
+/// Provokes one of them.
+fn provoke(desk: &Desk, slug: &str) -> Answer {
+    match slug {
+        "client_invalid" => desk.token(&[("grant_type", "client_credentials")]),
+        "grant_invalid" => desk.refresh("rt_x"),
+        "refresh_reused" => {
+            let first = desk.tokens_of("alice");
+            let second = Pair::of(&desk.refresh(&first.refresh));
+            Pair::of(&desk.refresh(&second.refresh));
+            desk.refresh(&first.refresh)
+        }
+        _ => desk.token(&[("grant_type", "password")]),
+    }
+}
+
+#[test]
+fn refusal_of_a_token_is_told_logged_and_counted_under_its_slug() {
+    let desk = Desk::open();
+    for (slug, status, error, challenge) in OF_TOKENS {
+        let answer = provoke(&desk, slug);
+        oauth::assert_error(&answer, status, error);
+        assert_eq!(answer.field("www-authenticate"), challenge, "{slug}");
+        assert_eq!(answer.json()["slug"], slug, "{answer:?}");
+        let line = desk.gateway.logged(|line| line["slug"] == slug);
+        for (member, expected) in [
+            ("status", json!(status)),
+            ("outcome", json!("denied")),
+            ("route", json!(OWN)),
+            ("carrier", json!("none")),
+        ] {
+            assert_eq!(line[member], expected, "{slug}: {member} in {line}");
+        }
+        let series = format!(
+            "portcullis_decisions_total{{carrier=\"none\",outcome=\"denied\",\
+             route=\"{OWN}\",slug=\"{slug}\"}}"
+        );
+        assert_eq!(desk.gateway.metric(&series), 1.0, "{slug}");
     }
 }
 

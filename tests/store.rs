@@ -1,7 +1,10 @@
 //! What outlives a gateway, driven through the seam that the gateway uses.
 
+mod api_keys;
 mod attempts;
 mod embedded;
+mod families;
+mod keyring;
 mod model;
 mod redis;
 mod sessions;

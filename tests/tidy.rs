@@ -22,7 +22,18 @@ const IMPORTS: [(&str, &[&str]); 13] = [
     ("issuer", &["issuer", "gate"]),
     (
         "feed",
-        &["feed", "gate", "config", "store", "telemetry", "clock", "secret", "fetch", "network"],
+        &[
+            "feed",
+            "gate",
+            "config",
+            "store",
+            "telemetry",
+            "issuer",
+            "clock",
+            "secret",
+            "fetch",
+            "network",
+        ],
     ),
     (
         "login",
@@ -33,6 +44,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
             "feed",
             "store",
             "telemetry",
+            "issuer",
             "clock",
             "secret",
             "fetch",

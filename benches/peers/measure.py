@@ -70,14 +70,19 @@ def count_load(bench, running, path, first_load, main_load):
         seconds = min(seconds, max(1, int(0.85 * tokens * estimate_us / 1e6)))
 
     arrived = bench.upstream.requests()
+    result = counted(bench, running, lambda: load(bench, running.port, path, seconds, **main_load))
+    arrived = bench.upstream.requests() - arrived - 1  # the second question counted itself
+    _check_arrivals(result["requests"], arrived)
+    return result
+
+
+def counted(bench, running, drive):
+    """CPU time per answer while `drive` asks, which returns wrk's summary."""
     core = core_busy_us(bench.proxy_core)
     clock = CpuClock(running.child.pid)
-    summary = load(bench, running.port, path, seconds, **main_load)
+    summary = drive()
     cpu_us, threads_us = clock.elapsed_us(), clock.elapsed_by_thread_us()
     core = core_busy_us(bench.proxy_core) - core
-    arrived = bench.upstream.requests() - arrived - 1  # the second question counted itself
-
-    _check_arrivals(summary["requests"], arrived)
     wall_us = summary["duration_us"]
     return {
         "cpu_us_per_request": cpu_us / summary["requests"],

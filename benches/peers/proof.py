@@ -64,6 +64,16 @@ def prove_strips_cookie(port, path, cookie, secret):
     _expect(port, path, "the cookie of a session", {200}, {"Cookie": f"{cookie}={secret}"}, NOBODY)
 
 
+def prove_refuses_nobody(port, path):
+    """A guarded route refuses who shows nothing."""
+    _expect(port, path, "no credential", {401}, SPOOFED)
+
+
+def seen_upstream(port, path, what, headers):
+    """What the upstream sees of a request that is admitted, with made-up identity headers."""
+    return _expect(port, path, what, {200}, {**headers, **SPOOFED})
+
+
 def prove_refuses(port, path, what, token):
     """A guarded route refuses this token."""
     _expect(port, path, what, {401}, _bearer(token))
@@ -73,7 +83,8 @@ def _bearer(token):
     return {"Authorization": f"Bearer {token}"}
 
 
-def _expect(port, path, what, statuses, headers, seen_upstream=None):
+def _expect(port, path, what, statuses, headers, seen=None):
+    """The body of the answer, which the upstream wrote if the request was admitted."""
     connection = http.client.HTTPConnection(LOCALHOST, port, timeout=5)
     try:
         connection.request("GET", path, headers={**PROBE, **headers})
@@ -85,5 +96,6 @@ def _expect(port, path, what, statuses, headers, seen_upstream=None):
         connection.close()
     if answer.status not in statuses:
         raise NotProven(f"{what} was answered {answer.status}, not {sorted(statuses)}")
-    if seen_upstream is not None and body != seen_upstream:
-        raise NotProven(f"with {what} the upstream saw {body.strip()!r}, not {seen_upstream.strip()!r}")
+    if seen is not None and body != seen:
+        raise NotProven(f"with {what} the upstream saw {body.strip()!r}, not {seen.strip()!r}")
+    return body

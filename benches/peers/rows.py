@@ -86,4 +86,5 @@ ELSEWHERE = [
     "warm bearer vs. Aralez' cached HS256",
     "revocations (`make bench-revocation`)",
     "session cookies (`make bench-session`)",
+    "internal tokens (`make bench-token`)",
 ]

@@ -151,8 +151,16 @@ def _fixed_width(der):
 
 def claims(token):
     """What a token says, unverified."""
-    payload = token.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return _read(token.split(".")[1])
+
+
+def header(token):
+    """What its header says."""
+    return _read(token.split(".")[0])
+
+
+def _read(part):
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
 def _part(value):

@@ -3,6 +3,7 @@ measures."""
 
 import json
 import socket
+import urllib.parse
 
 from children import LOCALHOST
 
@@ -62,6 +63,14 @@ def get(path, field):
 
 def post(path, **what):
     """A request with a body in JSON."""
-    body = json.dumps(what)
-    head = f"POST {path} HTTP/1.1\r\nHost: {LOCALHOST}\r\nContent-Type: application/json\r\n"
+    return _post(path, "application/json", json.dumps(what))
+
+
+def form(path, **what):
+    """A request with a body as a browser's form has it."""
+    return _post(path, "application/x-www-form-urlencoded", urllib.parse.urlencode(what))
+
+
+def _post(path, media, body):
+    head = f"POST {path} HTTP/1.1\r\nHost: {LOCALHOST}\r\nContent-Type: {media}\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()

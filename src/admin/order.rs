@@ -9,7 +9,6 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use super::View;
 use super::gateways;
@@ -24,12 +23,6 @@ use crate::telemetry::audit::{self, Change};
 
 /// The longest that a request may wait for the gateways to confirm.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-
-/// How long a line may take to get into the audit log.
-const AUDIT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How many lines may be on their way to the audit log.
-static AUDIT_PLACES: Semaphore = Semaphore::const_new(4);
 
 /// Something to be done, in words that were understood.
 #[derive(Clone, Debug)]
@@ -114,22 +107,7 @@ impl Order {
             position,
             durable: position.is_some(),
         };
-        let line = change.line();
-        let file = view.configuration.load().audit_log.clone();
-        // Away from the threads that follow the log: nobody may be reading standard output. And
-        // never many at once, however long nobody does.
-        let writing = async {
-            let place = AUDIT_PLACES.acquire().await.map_err(std::io::Error::other)?;
-            let writing = tokio::task::spawn_blocking(move || {
-                let _held_while_it_takes = place;
-                audit::write(file.as_deref(), &line)
-            });
-            writing.await.map_err(std::io::Error::other)?
-        };
-        match tokio::time::timeout(AUDIT_TIMEOUT, writing).await {
-            Ok(written) => written,
-            Err(_) => Err(std::io::Error::other("nobody takes the line")),
-        }
+        audit::append(view.configuration.load().audit_log.clone(), change.line()).await
     }
 
     /// The answer: what was done, and `more`; `status` if it is durable. Waits for the gateways if

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::gate::denial::RETRY_AFTER_S;
+use crate::store::session::API_KEYS_MAX;
 
 /// Why an operation was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +15,16 @@ pub(super) enum Problem {
     BadRequest(String),
     /// There is no such session.
     SessionUnknown,
+    /// There is no such API key.
+    ApiKeyUnknown,
+    /// There are as many API keys as there may be.
+    ApiKeysFull,
     /// There is no room in the revocation list.
     ListFull,
+    /// There are as many signing keys as there may be; what can be done.
+    TooManyKeys(String),
+    /// The signing keys cannot be read or written, and why.
+    KeysUnavailable(String),
     /// The store cannot be reached, or is at fault.
     StoreUnavailable(String),
     /// The change was made, and could not be written to the audit log.
@@ -33,7 +42,11 @@ impl Problem {
         match self {
             Self::BadRequest(_) => "bad_request",
             Self::SessionUnknown => "session_unknown",
+            Self::ApiKeyUnknown => "api_key_unknown",
+            Self::ApiKeysFull => "api_keys_full",
             Self::ListFull => "revocation_list_full",
+            Self::TooManyKeys(_) => "too_many_keys",
+            Self::KeysUnavailable(_) => "keys_unavailable",
             Self::StoreUnavailable(_) => "store_unavailable",
             Self::Unaudited { .. } => "audit_log",
         }
@@ -42,19 +55,28 @@ impl Problem {
     fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::SessionUnknown => StatusCode::NOT_FOUND,
-            Self::ListFull => StatusCode::INSUFFICIENT_STORAGE,
-            Self::StoreUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SessionUnknown | Self::ApiKeyUnknown => StatusCode::NOT_FOUND,
+            Self::ListFull | Self::ApiKeysFull => StatusCode::INSUFFICIENT_STORAGE,
+            Self::TooManyKeys(_) => StatusCode::CONFLICT,
+            Self::StoreUnavailable(_) | Self::KeysUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unaudited { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn detail(&self) -> String {
         match self {
-            Self::BadRequest(detail) => detail.clone(),
+            Self::BadRequest(detail)
+            | Self::TooManyKeys(detail)
+            | Self::KeysUnavailable(detail) => detail.clone(),
             Self::SessionUnknown => "there is no session with this id, or not any more; \
                                      the value of a cookie is not the id of its session"
                 .to_owned(),
+            Self::ApiKeyUnknown => "there is no API key with this id, or not any more; \
+                                    the key itself is not its id"
+                .to_owned(),
+            Self::ApiKeysFull => {
+                format!("there are {API_KEYS_MAX} API keys, and no more may be; revoke some")
+            }
             Self::ListFull => {
                 "there are as many live revocations as revocation.max_entries allows; \
                                revoke the subject instead of single tokens, or raise it"

@@ -212,7 +212,7 @@ async fn live(view: &View, person: &Person) -> Result<Vec<Live>, Problem> {
     let configuration = view.configuration.load();
     let (gate, now) = (&configuration.gate, clock::moment());
     let compiled = stored.into_iter().map(|(id, stored)| {
-        let session = Session::compile(id, &stored, &gate.sessions.rules, now.steady);
+        let session = Session::compile_login(id, &stored, &gate.sessions.rules, now.steady);
         let StoredSession { record, .. } = stored;
         Live { session, record }
     });

@@ -7,6 +7,7 @@ use crate::gate::issuer::IssuerRules;
 const ID_BYTES_MAX: usize = 1024;
 const REASON_BYTES_MAX: usize = 512;
 const ACTOR_BYTES_MAX: usize = 128;
+const LABEL_BYTES_MAX: usize = 128;
 
 /// Who asks, if they do not say.
 const ACTOR_DEFAULT: &str = "admin";
@@ -19,6 +20,11 @@ pub(super) fn bad<T>(detail: impl Into<String>) -> Result<T, Problem> {
 /// Why something is done.
 pub(super) fn reason(text: Option<String>) -> Result<Box<str>, Problem> {
     bounded(text.unwrap_or_default(), "reason", REASON_BYTES_MAX)
+}
+
+/// What something is called.
+pub(super) fn label(text: Option<String>) -> Result<Box<str>, Problem> {
+    bounded(text.unwrap_or_default(), "label", LABEL_BYTES_MAX)
 }
 
 /// Who does it.
@@ -57,7 +63,8 @@ pub(super) fn known_issuer(
         }
         (Some(issuer), _) | (None, Some(issuer)) => Ok(issuer.rules().issuer.clone()),
         (None, None) => {
-            let login = configuration.login.iter().map(|login| &login.issuer);
+            let keys = configuration.api_keys.iter().map(|keys| &keys.issuer);
+            let login = configuration.login.iter().map(|login| &login.issuer).chain(keys);
             if let Some(own) = login.clone().find(|own| ***own == *named) {
                 return Ok(own.clone());
             }

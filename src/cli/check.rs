@@ -77,6 +77,9 @@ impl Row {
             Policy::Public => ("PUBLIC: anybody".to_owned(), true),
             Policy::Authenticate(rule) => (describe(configuration, rule), false),
         };
+        let told = route.internal_token.as_ref().map(|token| &token.terms().audience);
+        let told = told.map(|audience| format!(", internal token for {audience}"));
+        let policy = policy + &told.unwrap_or_default();
         let upstream = configuration.upstreams.get(route.upstream);
         Self {
             name: route.name.to_string(),
@@ -113,7 +116,10 @@ fn describe(configuration: &Configuration, rule: &Authenticate) -> String {
         .filter(|issuer| issuers.contains(&issuer.id()))
         .map(|issuer| &*issuer.rules().name)
         .collect();
-    let mut text = format!("{} from {}", carriers.join(" or "), issuers.join(" or "));
+    let mut text = carriers.join(" or ");
+    if !issuers.is_empty() {
+        text.push_str(&format!(" from {}", issuers.join(" or ")));
+    }
     if !requirement.scopes.is_empty() {
         text.push_str(&format!(", scopes {}", requirement.scopes_text));
     }

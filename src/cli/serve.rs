@@ -22,7 +22,8 @@ use crate::edge::listener::{self, Bound};
 use crate::edge::published::Services;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
-use crate::login::Endpoints;
+use crate::feed::signing::SigningFeed;
+use crate::login::{Endpoints, Means};
 use crate::store::{self, Store};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::families::Families;
@@ -60,20 +61,25 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let writer = configuration.gate.revocations.writer();
     let writer = writer.ok_or_else(|| Failure::failed("the revocation list has a writer"))?;
     let in_force = Arc::new(ArcSwap::from_pointee(configuration));
-    let Store { sessions, attempts, .. } = store.clone();
+    let Store { sessions, attempts, families: refresh_families, keyring, .. } = store.clone();
+    let signing = SigningFeed::new(keyring, in_force.clone(), families.clone());
     let sessions = SessionFeed::new(sessions, in_force.clone(), families.clone());
     let revocations = RevocationFeed::new(store, writer, in_force.clone(), families.clone());
-    let endpoints = Endpoints::new(
-        in_force.clone(),
-        sessions.clone(),
-        revocations.clone(),
+    let endpoints = Endpoints::new(Means {
+        in_force: in_force.clone(),
+        sessions: sessions.clone(),
+        revocations: revocations.clone(),
+        signing: signing.clone(),
         attempts,
-        families.clone(),
-    );
+        refresh_families,
+        families: families.clone(),
+    });
     let services = Services {
         families: families.clone(),
         log: log.clone(),
         sessions: sessions.clone(),
+        signing: signing.clone(),
+        internal_tokens: Arc::default(),
         endpoints,
     };
     let supervisor = Supervisor::new(
@@ -93,9 +99,11 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
         readiness: readiness.clone(),
         revocations: revocations.clone(),
         sessions: sessions.clone(),
+        signing: signing.clone(),
     };
     control.spawn(revocations.clone().run());
     control.spawn(sessions.clone().run());
+    control.spawn(signing.clone().run());
     control.spawn(async move {
         if let Err(error) = admin::serve(admin_listener, view, std::future::pending()).await {
             tracing::error!(%error, "the admin listener failed");
@@ -109,6 +117,8 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let (loads, becomes_ready) = (revocations.clone(), readiness.clone());
     control.spawn(async move {
         loads.loaded().await;
+        // Before, no token of ours could be verified.
+        signing.loaded().await;
         becomes_ready.ready();
         tracing::info!("ready");
     });

@@ -48,6 +48,20 @@ pub(super) struct Mint {
     count: u32,
 }
 
+/// Claims as they are typed: NAME=VALUE, where the value is JSON, or else a string.
+pub(super) fn typed_claims(typed: &[String]) -> Result<Map<String, Value>, Failure> {
+    let mut claims = Map::new();
+    for claim in typed {
+        let parts = claim.split_once('=').filter(|(name, _)| !name.is_empty());
+        let (name, value) = parts.ok_or_else(|| {
+            Failure::BadInput(format!("`{claim}` is not a claim: write NAME=VALUE"))
+        })?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+        claims.insert(name.to_owned(), value);
+    }
+    Ok(claims)
+}
+
 impl Mint {
     pub(super) fn run(self) -> Result<(), Failure> {
         let bytes = std::fs::read(&self.key).map_err(|error| {
@@ -71,15 +85,7 @@ impl Mint {
         })?;
         let issued_at = clock::now();
         let expires = issued_at.plus(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
-        let mut claims = Map::new();
-        for claim in &self.claim {
-            let parts = claim.split_once('=').filter(|(name, _)| !name.is_empty());
-            let (name, value) = parts.ok_or_else(|| {
-                Failure::BadInput(format!("`{claim}` is not a claim: write NAME=VALUE"))
-            })?;
-            let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
-            claims.insert(name.to_owned(), value);
-        }
+        let mut claims = typed_claims(&self.claim)?;
         let audience = match self.audience.as_slice() {
             [one] => json!(one),
             several => json!(several),

@@ -1,29 +1,46 @@
 //! raw → compiled. Each section has a file of its own; this one holds what they share.
 
+mod api_keys;
+mod clients;
 mod identity;
+mod internal;
 mod issuers;
 mod login;
+mod own;
+mod policy;
+mod report;
 mod revocation;
 mod routes;
 mod sessions;
 mod settings;
+mod signing;
 mod store;
+mod tokens;
 mod upstreams;
 mod users;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::document::{self, Document};
+use super::document::Document;
 use super::problem::{FieldPath, Problem, Problems, Severity};
+use super::tokens::{ApiKeys, OWN_ISSUER};
 use super::{Configuration, Sources, raw, values};
 use crate::gate::Gate;
 use crate::gate::credential::Carrier;
+use crate::gate::forward::OwnedNames;
+use crate::gate::internal::InternalToken;
 use crate::gate::policy::{Authenticate, Requirement};
 use crate::gate::revocation::RevocationList;
 use crate::secret::Secret;
+use api_keys::ApiKeyTerms;
+use identity::Told;
+use internal::Around;
+use own::OwnPlaces;
 use routes::Known;
+use sessions::Beside;
 
 /// Where things are kept unless the file says otherwise, and the variable that can say so for an
 /// image.
@@ -49,6 +66,9 @@ pub(super) fn compile(
         files: BTreeSet::from([file.to_owned()]),
         dangerous: Vec::new(),
         previous: sources.previous,
+        environment: sources.environment,
+        included: None,
+        internal_tokens: Vec::new(),
         data_directory: (sources.environment)(DATA_DIRECTORY_VARIABLE)
             .unwrap_or_else(|| DATA_DIRECTORY_DEFAULT.to_owned()),
     };
@@ -76,6 +96,12 @@ struct Compiler<'a> {
     files: BTreeSet<PathBuf>,
     dangerous: Vec<(String, &'static str)>,
     previous: Option<&'a Configuration>,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    /// A file that holds what could stand in this one: as it is named, in which field, and what is
+    /// in it.
+    included: Option<(String, FieldPath, Document)>,
+    /// The internal tokens that were compiled, which routes share.
+    internal_tokens: Vec<Arc<InternalToken>>,
     /// Where things are kept unless the file says otherwise.
     data_directory: String,
 }
@@ -96,6 +122,10 @@ impl Compiler<'_> {
             revocation,
             sessions,
             login,
+            tokens,
+            clients,
+            clients_file,
+            api_keys,
             audit_log,
             token_cache,
             issuers,
@@ -111,32 +141,92 @@ impl Compiler<'_> {
         let access_log = self.access_log(access_log);
         let trusted_proxies = self.trusted_proxies(trusted_proxies);
         let realm = self.realm(realm);
-        let asked_claims = routes::asked_claims(&routes);
-        let (issuers, key_feeds) = self.issuers(issuers, identity.as_ref(), &asked_claims);
-        let upstreams = self.upstreams(upstreams);
-        let (revocation, when_stale) = self.revocation(revocation);
-        let sessions = self.sessions(sessions, identity.as_ref(), &asked_claims);
-        let login = self.login(login, &upstreams);
-        let known = Known {
-            issuers: &issuers,
-            upstreams: &upstreams,
-            when_stale,
-            login: login.as_ref().map(|login| login.as_deref()),
-        };
-        let (table, matches) = self.routes(routes, known);
         let data_directory = match data_directory {
             Some(path) => self.path(&path),
             None => self.path(&self.data_directory),
         };
         let store = self.store(store, &data_directory);
+        let told = Told {
+            identity: identity.as_ref(),
+            asked_claims: &routes::asked_claims(&routes, &upstreams),
+            bytes_max: limits.as_ref().map_or(0, |limits| limits.identity_bytes_max),
+        };
+        let issues = self.token_parts(tokens, store.as_ref());
+        let parts = issues.as_ref().and_then(Option::as_ref);
+        let token_issuer = parts.and_then(|parts| parts.issuer());
+        let api_keys = self.api_keys(api_keys, identity.as_deref());
+        let around = Around {
+            issuer: match &issues {
+                Some(None) => Some(None),
+                Some(Some(_)) | None => token_issuer.map(Some),
+            },
+            identity: identity.as_deref(),
+            api_keys: api_keys.as_ref().and_then(Option::as_ref),
+            bytes_max: told.bytes_max,
+        };
+        let upstreams = self.upstreams(upstreams, around);
+        let login = self.login(login, &upstreams, token_issuer);
+        let as_known = login.as_ref().map(|login| login.as_deref());
+        let clients = self.clients(
+            clients,
+            clients_file,
+            issues.as_ref().map(Option::as_ref),
+            as_known.flatten(),
+        );
+        if let Some(parts) = parts {
+            self.refuse_own_issuer(&issuers, parts);
+        }
+        let (mut issuers, key_feeds) = self.issuers(issuers, told);
+        let own_issuer =
+            self.own_issuer(issues.as_ref().map(Option::as_ref), clients.as_ref(), told);
+        if !matches!(issues, Some(None)) {
+            // Also if it could not be read: routes may name it.
+            issuers.add(OWN_ISSUER, own_issuer.clone());
+        }
+        let (revocation, when_stale) = self.revocation(revocation);
+        let beside = Beside {
+            refresh_s: parts
+                .and_then(|parts| parts.refresh.as_ref())
+                .map_or(0, |refresh| refresh.absolute_s),
+            api_key_lifetime_max_s: around.api_keys.map_or(0, |keys| keys.lifetime_max_s),
+        };
+        let sessions = self.sessions(sessions, told, beside);
+        let own = OwnPlaces::new(
+            as_known.flatten(),
+            parts.and_then(|parts| parts.issuer.as_ref()).map(|issuer| &*issuer.path),
+        );
+        let known = Known {
+            issuers: &issuers,
+            upstreams: &upstreams,
+            when_stale,
+            login: as_known,
+            api_keys: api_keys.as_ref().map(Option::as_ref),
+            around,
+            own: &own,
+        };
+        let (table, matches) = self.routes(routes, known);
         let audit_log = self.audit_log(audit_log);
         let verifier = self.verifier(token_cache, limits.as_ref());
+        let owned = identity
+            .as_ref()
+            .map(|identity| OwnedNames::new(identity.names().chain(self.internal_headers())));
+        let login = login?;
+        let tokens = match issues? {
+            None => None,
+            Some(parts) => Some(self.tokens(parts, clients?, own_issuer?, login.as_deref())?),
+        };
+        let api_keys = api_keys?.map(|ApiKeyTerms { header, lifetime_max_s }| {
+            let by_login = login.as_ref().map(|login| &login.issuer);
+            let issuer = by_login.or(tokens.as_ref().map(|tokens| &tokens.issuer));
+            let issuer = issuer.cloned().unwrap_or_else(|| login::ISSUER_DEFAULT.into());
+            ApiKeys { header, issuer, lifetime_max_s }
+        });
         Some(Configuration {
             file: self.document.file().to_owned(),
             gate: Gate {
                 routes: table?,
                 issuers: issuers.table(),
-                owned: identity?.owned(),
+                owned: owned?,
                 sessions: sessions?,
                 own_rule: Authenticate {
                     carriers: vec![Carrier::Session],
@@ -144,7 +234,9 @@ impl Compiler<'_> {
                     requirement: Requirement::default(),
                     when_stale: when_stale.default,
                 },
-                own_base: login.as_ref()?.as_ref().map(|login| login.base.clone()),
+                own_base: own.base,
+                own_paths: own.paths,
+                api_key_header: api_keys.as_ref().map(|keys| keys.header.clone()),
                 verifier: verifier?,
                 revocations: match self.previous {
                     // What was revoked stays so, whatever is reloaded.
@@ -164,66 +256,15 @@ impl Compiler<'_> {
             data_directory,
             store: store?,
             revocation: revocation?,
-            login: login?,
+            login,
+            tokens,
+            api_keys,
             audit_log: audit_log?,
             key_feeds,
             files: BTreeSet::new(),
             dangerous: Vec::new(),
             warnings: Problems::new(self.document.file(), Vec::new()),
         })
-    }
-
-    fn report(&mut self, severity: Severity, field: &FieldPath, fact: &str, remedy: &str) {
-        let field = self.document.original(field);
-        // What could not even be read was reported then; that it is now missing is no news.
-        if self.document.is_pruned(&field) {
-            return;
-        }
-        let line = self.document.line_of(&field);
-        let problem = document::problem(line, field, fact, remedy);
-        self.problems.push(Problem { severity, ..problem });
-    }
-
-    /// Reports an error. Returns `None`, for the `?` of whoever cannot go on without the value.
-    fn error<T>(&mut self, field: &FieldPath, fact: &str, remedy: &str) -> Option<T> {
-        self.report(Severity::Error, field, fact, remedy);
-        None
-    }
-
-    fn warn(&mut self, field: &FieldPath, fact: &str, remedy: &str) {
-        self.report(Severity::Warning, field, fact, remedy);
-    }
-
-    /// Reports that nothing is there, unless something of what is wanted was there and was
-    /// reported for what it is.
-    fn lacking<T>(
-        &mut self,
-        field: &FieldPath,
-        wanted: &[FieldPath],
-        fact: &str,
-        remedy: &str,
-    ) -> Option<T> {
-        if wanted.iter().any(|wanted| self.is_reported(wanted)) {
-            return None;
-        }
-        self.error(field, fact, remedy)
-    }
-
-    /// Reports that a list is empty, unless it is so because its items were reported.
-    fn empty<T>(&mut self, field: &FieldPath, fact: &str, remedy: &str) -> Option<T> {
-        self.lacking(field, std::slice::from_ref(field), fact, remedy)
-    }
-
-    /// Whether something of this field could not even be read.
-    fn is_reported(&self, field: &FieldPath) -> bool {
-        self.document.is_pruned_below(&self.document.original(field))
-    }
-
-    fn required<T>(&mut self, value: Option<T>, field: &FieldPath, remedy: &str) -> Option<T> {
-        match value {
-            Some(value) => Some(value),
-            None => self.error(field, "the field is missing", remedy),
-        }
     }
 
     fn duration(
@@ -384,6 +425,10 @@ fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
         return Err(std::io::Error::other("it is larger than 1 MiB"));
     }
     Ok(bytes)
+}
+
+fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// `one of: a, b`, for remedies.

@@ -7,11 +7,11 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 
 use self::lines::Lines;
 use super::problem::{FieldPath, Problem, Segment, Severity};
-use super::raw;
 
 /// The largest configuration that is read, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -20,7 +20,7 @@ const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 const MISTAKES_MAX: usize = 100;
 
 /// Fields whose value is not told to anybody, however wrong it is.
-const SECRETS: [&str; 3] = ["password", "secret", "token"];
+const SECRETS: [&str; 5] = ["password", "secret", "token", "secret_hash", "encryption_key"];
 
 /// A parsed document.
 #[derive(Debug)]
@@ -85,14 +85,14 @@ impl Document {
 
     /// Reads the raw types. What cannot be read is reported, taken out, and the rest read again.
     /// `None` if that came to no end: to compile what is left would make mistakes up.
-    pub(super) fn read(&mut self) -> (Option<raw::Gateway>, Vec<Problem>) {
+    pub(super) fn read<T: DeserializeOwned + Default>(&mut self) -> (Option<T>, Vec<Problem>) {
         let mut problems = Vec::new();
         if matches!(self.value, Value::Null) {
-            return (Some(raw::Gateway::default()), problems);
+            return (Some(T::default()), problems);
         }
         while problems.len() < MISTAKES_MAX {
             let error = match serde_path_to_error::deserialize(self.value.clone()) {
-                Ok(gateway) => return (Some(gateway), problems),
+                Ok(raw) => return (Some(raw), problems),
                 Err(error) => error,
             };
             let found = FieldPath(
@@ -333,12 +333,13 @@ fn prune(value: &mut Value, path: &[Segment]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::raw;
 
     fn read(text: &str) -> Vec<(Option<usize>, String, String)> {
         let environment = |name: &str| (name == "SET").then(|| "value".to_owned());
         let (mut document, mut problems) =
             Document::parse(Path::new("g.yaml"), text.to_owned(), &environment).expect("YAML");
-        problems.extend(document.read().1);
+        problems.extend(document.read::<raw::Gateway>().1);
         problems
             .into_iter()
             .map(|problem| (problem.line, problem.field.to_string(), problem.fact))
@@ -396,7 +397,7 @@ mod tests {
         #[test]
         fn arbitrary_text_never_panics(text in "[-a-z:{}\\[\\]\n \"'&*$!|>#0-9]{0,80}") {
             if let Ok((mut document, _)) = Document::parse(Path::new("g"), text, &|_| None) {
-                let _ = document.read();
+                let _ = document.read::<raw::Gateway>();
             }
         }
     }

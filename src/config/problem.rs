@@ -27,6 +27,12 @@ impl FieldPath {
         self.then(Segment::Index(index))
     }
 
+    /// What leads on from `around` to this node, if it is below.
+    pub(super) fn below(&self, around: &Self) -> Option<Self> {
+        let rest = self.0.strip_prefix(around.0.as_slice())?;
+        (!rest.is_empty()).then(|| Self(rest.to_vec()))
+    }
+
     fn then(&self, segment: Segment) -> Self {
         let mut segments = self.0.clone();
         segments.push(segment);

@@ -23,6 +23,10 @@ pub(super) struct Gateway {
     pub(super) revocation: Revocation,
     pub(super) sessions: Sessions,
     pub(super) login: Option<Login>,
+    pub(super) tokens: Option<Tokens>,
+    pub(super) clients: Vec<Client>,
+    pub(super) clients_file: Option<String>,
+    pub(super) api_keys: Option<ApiKeys>,
     pub(super) audit_log: AuditLog,
     pub(super) token_cache: TokenCache,
     pub(super) issuers: Vec<Issuer>,
@@ -75,6 +79,7 @@ pub(super) struct Limits {
     pub(super) header_timeout: Option<String>,
     pub(super) keepalive_timeout: Option<String>,
     pub(super) token_bytes: Option<String>,
+    pub(super) identity_bytes: Option<String>,
     pub(super) connections: Option<usize>,
     pub(super) connections_per_address: Option<usize>,
 }
@@ -190,6 +195,64 @@ pub(super) struct Attempts {
     pub(super) per_address: Option<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tokens {
+    pub(super) issuer: Option<String>,
+    pub(super) signing: Signing,
+    pub(super) access: Access,
+    pub(super) refresh: Refresh,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Signing {
+    pub(super) algorithm: Option<String>,
+    pub(super) rotate_every: Option<String>,
+    pub(super) publish_before: Option<String>,
+    pub(super) key_files: Vec<String>,
+    pub(super) encryption_key_file: Option<String>,
+    pub(super) encryption_key: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Access {
+    pub(super) lifetime: Option<String>,
+    pub(super) audiences: Vec<String>,
+    pub(super) claims: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Refresh {
+    pub(super) idle: Option<String>,
+    pub(super) absolute: Option<String>,
+    pub(super) rotation_grace: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Client {
+    pub(super) id: Option<String>,
+    pub(super) secret_hash: Option<String>,
+    pub(super) public_key_file: Option<String>,
+    pub(super) jwks_file: Option<String>,
+    pub(super) algorithms: Vec<String>,
+    pub(super) public: Option<bool>,
+    pub(super) scopes: Vec<String>,
+    pub(super) audiences: Vec<String>,
+    pub(super) lifetime: Option<String>,
+    pub(super) introspection: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ApiKeys {
+    pub(super) header: Option<String>,
+    pub(super) max_lifetime: Option<String>,
+}
+
 /// One user of a password file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -250,6 +313,13 @@ pub(super) struct Upstream {
     pub(super) tls: Option<UpstreamTls>,
     pub(super) timeouts: Timeouts,
     pub(super) retries: Option<usize>,
+    pub(super) forward: UpstreamForward,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct UpstreamForward {
+    pub(super) internal_token: Option<InternalToken>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -316,6 +386,16 @@ pub(super) struct Require {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Forward {
     pub(super) credential: Option<String>,
+    pub(super) internal_token: Option<InternalToken>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct InternalToken {
+    pub(super) audience: Option<String>,
+    pub(super) header: Option<String>,
+    pub(super) lifetime: Option<String>,
+    pub(super) claims: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// Which of two files is to blame, and for what, as a clause.
 pub(super) enum Unusable {
@@ -66,6 +66,16 @@ fn identity(
         Unusable::Key(format!("the key file holds no private key in PEM ({error})"))
     })?;
     Ok((chain, key))
+}
+
+/// The private key of a PEM file, in PKCS#8.
+///
+/// # Errors
+///
+/// What is wrong with the file, as a clause.
+pub(super) fn private_key(pem: &[u8]) -> Result<PrivatePkcs8KeyDer<'static>, String> {
+    PrivatePkcs8KeyDer::from_pem_slice(pem)
+        .map_err(|error| format!("the file holds no private key in PEM (PKCS#8): {error}"))
 }
 
 /// The certificate authorities of a PEM file, each one such that it can be trusted.

@@ -107,7 +107,12 @@ impl Answer {
         let keep = session.is_body_done() || drain(session).await;
         let mut response = Box::new(ResponseHeader::build(status, Some(fields.len() + 3))?);
         for (name, value) in fields {
-            response.insert_header(name, value)?;
+            // Of all fields that we set, only this one may come more than once.
+            if name == header::SET_COOKIE {
+                response.append_header(name, value)?;
+            } else {
+                response.insert_header(name, value)?;
+            }
         }
         if !keep {
             session.set_keepalive(None);

@@ -12,6 +12,7 @@ use pingora::proxy::Session;
 
 use super::answer::{Answer, Reader};
 use super::client::Client;
+use super::forward::IdentityToken;
 use super::published::Published;
 use super::record::{self, Asked};
 use super::streams::Tenure;
@@ -20,15 +21,18 @@ use crate::clock;
 use crate::feed::{jwks, sessions};
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Denial, Detail, Slug};
+use crate::gate::internal::InternalToken;
 use crate::gate::issuer::Issuer;
 use crate::gate::policy::{Permit, Policy};
-use crate::gate::principal::{Authentic, Lapse};
+use crate::gate::principal::{Authentic, Lapse, Principal};
 use crate::gate::request::{Request, Scheme};
 use crate::gate::route::ForwardCredential;
 use crate::gate::session::Session as LoginSession;
 use crate::gate::time::Moment;
 use crate::gate::verifier::CacheResult;
 use crate::gate::{Verdict, WantedKey, WantedSession};
+use crate::issuer::internal::{InternalTokenError, Minted};
+use crate::login::KeySeeker;
 
 /// What becomes of a browser that is refused for want of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +100,10 @@ pub(super) struct Context {
     pub(super) upstream_took: Option<Duration>,
     pub(super) upstream: usize,
     pub(super) credential: ForwardCredential,
+    /// The token that the route's upstream is to get.
+    internal_token: Option<Arc<InternalToken>>,
+    /// That token, in its header.
+    pub(super) identity_token: Option<IdentityToken>,
     pub(super) body_bytes_max: Option<u64>,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -128,6 +136,8 @@ impl Context {
             upstream_took: None,
             upstream: 0,
             credential: ForwardCredential::Strip,
+            internal_token: None,
+            identity_token: None,
             body_bytes_max: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -150,6 +160,7 @@ impl Context {
         let permit = decided?;
         self.refuse_announced_body(request)?;
         if let Some(principal) = permit.principal() {
+            self.identity_token = self.identity_token_of(principal)?;
             // A request that nobody could end is not served.
             self.tenure = Some(Tenure::begin(principal).ok_or(Slug::Internal)?);
             self.asked = self.published.log.is_on().then(|| Asked::of(request));
@@ -159,6 +170,36 @@ impl Context {
         }
         self.permit = Some(permit);
         Ok(AnsweredBy::Upstream)
+    }
+
+    /// The token that tells the upstream who the principal is, if the route asks for one.
+    fn identity_token_of(&self, principal: &Principal) -> Result<Option<IdentityToken>, Denial> {
+        let Some(wanted) = &self.internal_token else { return Ok(None) };
+        let published = &self.published;
+        let tokens = published.configuration.tokens.as_ref().ok_or(Slug::Internal)?;
+        let now = clock::moment();
+        let signer = published.signing.signer(now.wall).ok_or(Slug::KeysUnavailable)?;
+        let made = published.internal_tokens.value(
+            principal.authentic(),
+            wanted,
+            &tokens.issuer,
+            &signer,
+            now,
+        );
+        match made {
+            Ok((value, minted)) => {
+                if minted == Minted::Now {
+                    let issued = &published.families.tokens_issued;
+                    issued.with_label_values(&["internal", "none"]).inc();
+                }
+                Ok(Some(IdentityToken { wanted: wanted.clone(), value }))
+            }
+            Err(InternalTokenError::TooLarge) => Err(Slug::IdentityTooLarge.into()),
+            Err(InternalTokenError::Signing(error)) => {
+                tracing::error!(%error, "an internal token cannot be signed");
+                Err(Slug::Internal.into())
+            }
+        }
     }
 
     /// Decides whether a request to the gateway itself comes from somebody who is logged in.
@@ -206,13 +247,15 @@ impl Context {
             Sought::Found(session) => {
                 let outcome = self.ask(&Request { session: Some(&session), ..*request }, rule).0;
                 if let Err(denial) = &outcome
-                    && denial.slug() == Slug::SessionExpired
+                    && denial.slug() == Lapse::Expired.slug(wanted.carrier)
                 {
                     published.sessions.spend(client);
                 }
                 outcome
             }
-            Sought::Absent => Err(published.configuration.gate.absent(wanted.id).into()),
+            Sought::Absent => {
+                Err(published.configuration.gate.absent(wanted.id, wanted.carrier).into())
+            }
             Sought::Unavailable => Err(Slug::StoreUnavailable.into()),
             Sought::Refused(seconds) => {
                 Err(Denial::with(Slug::VerificationBudget, Detail::RetryAfter(seconds)))
@@ -229,10 +272,8 @@ impl Context {
         use jwks::Sought;
         let issuer = self.issuer.clone();
         let published = self.published.clone();
-        let Some(feed) = issuer.as_ref().and_then(|issuer| published.key_feed(issuer)) else {
-            return Err(Slug::TokenKeyUnknown.into());
-        };
-        match feed.seek(&wanted.0).await {
+        let Some(issuer) = issuer else { return Err(Slug::TokenKeyUnknown.into()) };
+        match published.seek(&issuer, &wanted.0).await {
             Sought::Found => self.ask(request, rule).0,
             Sought::Absent => Err(Slug::TokenKeyUnknown.into()),
             Sought::Unavailable => Err(Slug::KeysUnavailable.into()),
@@ -272,6 +313,7 @@ impl Context {
             self.route = Some(route.index);
             self.upstream = route.upstream;
             self.credential = route.credential;
+            self.internal_token.clone_from(&route.internal_token);
             self.body_bytes_max = route.body_bytes_max;
             self.stranger = match &route.policy {
                 Policy::Authenticate(rule) if rule.carriers.contains(&Carrier::Session) => {
@@ -288,7 +330,8 @@ impl Context {
             let labels = [&*issuer.rules().name, result];
             published.families.tokens_verified.with_label_values(&labels).inc();
         }
-        if let (Some(Carrier::Session), Some(CacheResult::Hit)) = (carrier, cache) {
+        if let (Some(Carrier::Session | Carrier::ApiKey), Some(CacheResult::Hit)) = (carrier, cache)
+        {
             published.families.session_hits.inc();
         }
         let lacking = match (key_wanted, session_wanted) {

@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::FORWARDED;
@@ -13,8 +14,10 @@ use pingora::http::RequestHeader;
 
 use super::client::{Client, Peer};
 use super::trace::{self, Origin, RequestId};
+use crate::gate::Gate;
 use crate::gate::credential::Carrier;
 use crate::gate::forward::OwnedNames;
+use crate::gate::internal::{InternalToken, TokenHeader};
 use crate::gate::policy::Permit;
 use crate::gate::route::ForwardCredential;
 use crate::gate::session::CookieRules;
@@ -28,42 +31,63 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Headers that tell the same in other words; nothing that we do not rewrite is left standing.
 const ALIASES: [&str; 4] = ["forwarded", "x-real-ip", "x-client-ip", "true-client-ip"];
 
-/// Prepares a request for the upstream.
-///
-/// # Errors
-///
-/// If a header cannot be set, which fails the request.
-pub(super) fn apply(
-    request: &mut RequestHeader,
-    permit: &Permit,
-    owned: &OwnedNames,
-    credential: ForwardCredential,
-    client: &Client,
-    request_id: &RequestId,
-    cookie: &CookieRules,
-) -> pingora::Result<()> {
-    let came_with = strip(request, owned, client.peer_is);
-    let kept = match (credential, permit.principal()) {
-        (ForwardCredential::Strip, _) => Kept::Nothing,
-        // What nobody looked at must not arrive as if somebody had.
-        (ForwardCredential::Keep, Some(principal)) => Kept::Only(principal.carrier()),
-        (ForwardCredential::Keep, None) => Kept::Everything,
-    };
-    if !kept.keeps(Carrier::Bearer) {
-        request.remove_header(&header::AUTHORIZATION);
-    }
-    join_cookies(request)?;
-    if !kept.keeps(Carrier::Session) {
-        strip_cookie(request, cookie)?;
-    }
-    set_forwarded(request, client, came_with)?;
-    set_trace(request, request_id)?;
-    if let Some(principal) = permit.principal() {
-        for (name, value) in principal.identity().headers() {
-            request.insert_header(name.clone(), value.clone())?;
+/// A token that tells the upstream who the caller is.
+#[derive(Debug)]
+pub(super) struct IdentityToken {
+    /// What it was made by.
+    pub(super) wanted: Arc<InternalToken>,
+    /// The value of its header.
+    pub(super) value: HeaderValue,
+}
+
+/// What is said to the upstream of a request.
+pub(super) struct Outgoing<'a> {
+    pub(super) permit: &'a Permit,
+    pub(super) credential: ForwardCredential,
+    pub(super) identity_token: Option<&'a IdentityToken>,
+    pub(super) client: &'a Client,
+    pub(super) request_id: &'a RequestId,
+    pub(super) gate: &'a Gate,
+}
+
+impl Outgoing<'_> {
+    /// Prepares a request for the upstream.
+    ///
+    /// # Errors
+    ///
+    /// If a header cannot be set, which fails the request.
+    pub(super) fn apply(&self, request: &mut RequestHeader) -> pingora::Result<()> {
+        let Self { permit, credential, identity_token, client, request_id, gate } = *self;
+        let kept = match (credential, permit.principal()) {
+            (ForwardCredential::Strip, _) => Kept::Nothing,
+            // What nobody looked at must not arrive as if somebody had.
+            (ForwardCredential::Keep, Some(principal)) => Kept::Only(principal.carrier()),
+            (ForwardCredential::Keep, None) => Kept::Everything,
+        };
+        let api_key = gate.api_key_header.as_ref().map(|name| (name, kept));
+        let came_with = strip(request, &gate.owned, api_key, client.peer_is);
+        if !kept.keeps(Carrier::Bearer) {
+            request.remove_header(&header::AUTHORIZATION);
+        }
+        join_cookies(request)?;
+        if !kept.keeps(Carrier::Session) {
+            strip_cookie(request, &gate.sessions.rules.terms().cookie)?;
+        }
+        set_forwarded(request, client, came_with)?;
+        set_trace(request, request_id)?;
+        if let Some(principal) = permit.principal() {
+            for (name, value) in principal.identity().headers() {
+                request.insert_header(name.clone(), value.clone())?;
+            }
+        }
+        match identity_token {
+            None => Ok(()),
+            Some(IdentityToken { wanted, value }) => match &wanted.terms().header {
+                TokenHeader::Authorization => request.insert_header("Authorization", value.clone()),
+                TokenHeader::Own(name) => request.insert_header(name.bytes(), value.clone()),
+            },
         }
     }
-    Ok(())
 }
 
 /// Which credentials an upstream gets.
@@ -91,13 +115,27 @@ struct CameWith {
     forwarded: bool,
 }
 
-fn strip(request: &mut RequestHeader, owned: &OwnedNames, peer: Peer) -> CameWith {
+fn strip(
+    request: &mut RequestHeader,
+    owned: &OwnedNames,
+    api_key: Option<(&HeaderName, Kept)>,
+    peer: Peer,
+) -> CameWith {
     let mut came_with = CameWith { host: false, forwarded: false };
     let mut unwanted: Vec<HeaderName> = Vec::new();
     for name in request.headers.keys() {
         came_with.host |= name == X_FORWARDED_HOST;
         came_with.forwarded |= name == FORWARDED;
-        if owned.contains(name.as_str()) || is_forwarding(name.as_str(), peer) {
+        // Of one that is kept, the others that are like it were looked at by nobody.
+        let is_api_key = api_key.is_some_and(|(key, kept)| {
+            is_like(name.as_str(), key.as_str())
+                && match kept {
+                    Kept::Nothing | Kept::Only(Carrier::Bearer | Carrier::Session) => true,
+                    Kept::Only(Carrier::ApiKey) => name != key,
+                    Kept::Everything => false,
+                }
+        });
+        if is_api_key || owned.contains(name.as_str()) || is_forwarding(name.as_str(), peer) {
             unwanted.push(name.clone());
         }
     }

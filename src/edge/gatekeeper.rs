@@ -13,9 +13,10 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::client::Client;
 use super::context::{AnsweredBy, Context};
+use super::forward::Outgoing;
 use super::published::Current;
 use super::trace::RequestId;
-use super::{forward, own, record, response, upstream};
+use super::{own, record, response, upstream};
 use crate::gate::denial::Slug;
 use crate::gate::request::Scheme;
 
@@ -122,15 +123,15 @@ impl ProxyHttp for Gatekeeper {
         else {
             return Err(Error::explain(ErrorType::InternalError, "a request without a permit"));
         };
-        forward::apply(
-            request,
+        let outgoing = Outgoing {
             permit,
-            &context.published.configuration.gate.owned,
-            context.credential,
+            credential: context.credential,
+            identity_token: context.identity_token.as_ref(),
             client,
             request_id,
-            &context.published.configuration.gate.sessions.rules.terms().cookie,
-        )
+            gate: &context.published.configuration.gate,
+        };
+        outgoing.apply(request)
     }
 
     async fn request_body_filter(
@@ -165,8 +166,8 @@ impl ProxyHttp for Gatekeeper {
         }
         context.status = Some(response.status.as_u16());
         response::clean(response, switches)?;
-        let cookie = &context.published.configuration.gate.sessions.rules.terms().cookie;
-        response::keep_session(response, cookie, context.session.is_some())
+        let configuration = &context.published.configuration;
+        response::keep_session(response, configuration, context.session.is_some())
     }
 
     fn response_body_filter(

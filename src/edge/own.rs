@@ -38,12 +38,10 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Resu
 async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, Denial> {
     let published = context.published.clone();
     let configuration = &published.configuration;
-    let login = configuration.login.as_ref().ok_or(Slug::RouteUnknown)?;
     let request = session.req_header();
     let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
     let path = target.split('?').next().unwrap_or_default();
-    let below = path.strip_prefix(&*login.base).ok_or(Slug::RouteUnknown)?;
-    let endpoint = Endpoint::find(below, &request.method)?;
+    let endpoint = Endpoint::find(path, &request.method, configuration)?;
     let admitted = match endpoint.wants() {
         Wants::Anybody => None,
         Wants::Caller => {
@@ -89,8 +87,9 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, De
             Reader::Program => Asker::Program,
         },
         caller,
+        keys: &*published,
     };
-    Ok(published.endpoints.answer(&endpoint, asked, configuration, login).await)
+    Ok(published.endpoints.answer(&endpoint, asked, configuration).await)
 }
 
 /// The whole body of a request.

@@ -5,14 +5,17 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
+use async_trait::async_trait;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::upstream;
 use crate::config::{Configuration, LogFormat, SubjectInLog};
-use crate::feed::jwks::JwksFeed;
+use crate::feed::jwks::{JwksFeed, Sought};
 use crate::feed::sessions::SessionFeed;
+use crate::feed::signing::SigningFeed;
 use crate::gate::issuer::Issuer;
-use crate::login::Endpoints;
+use crate::issuer::internal::InternalTokens;
+use crate::login::{Endpoints, KeySeeker};
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::families::Families;
 use crate::telemetry::pseudonym::Pseudonyms;
@@ -30,6 +33,8 @@ pub struct Published {
     pub(super) peers: Vec<HttpPeer>,
     key_feeds: Vec<Arc<JwksFeed>>,
     pub(super) sessions: Arc<SessionFeed>,
+    pub(super) signing: Arc<SigningFeed>,
+    pub(super) internal_tokens: Arc<InternalTokens>,
     pub(super) endpoints: Arc<Endpoints>,
 }
 
@@ -42,6 +47,10 @@ pub struct Services {
     pub log: AccessLog,
     /// Who is logged in.
     pub sessions: Arc<SessionFeed>,
+    /// With which keys the gateway signs.
+    pub signing: Arc<SigningFeed>,
+    /// The tokens that upstreams are sent.
+    pub internal_tokens: Arc<InternalTokens>,
     /// What the gateway answers itself.
     pub endpoints: Arc<Endpoints>,
 }
@@ -61,7 +70,8 @@ impl Published {
         services: &Services,
         key_feeds: Vec<Arc<JwksFeed>>,
     ) -> Self {
-        let Services { families, log, sessions, endpoints } = services.clone();
+        let Services { families, log, sessions, signing, internal_tokens, endpoints } =
+            services.clone();
         let line = match configuration.access_log.format {
             LogFormat::Off => None,
             LogFormat::Json => Some(Line::Json),
@@ -87,14 +97,41 @@ impl Published {
             families,
             key_feeds,
             sessions,
+            signing,
+            internal_tokens,
             endpoints,
         }
     }
 
-    /// The feed of an issuer's keys, if they are fetched.
-    pub(super) fn key_feed(&self, issuer: &Issuer) -> Option<&Arc<JwksFeed>> {
-        self.key_feeds.iter().find(|feed| Arc::ptr_eq(&feed.spec().cell, issuer.keys()))
+    /// Who can find out whether an issuer has a key, unless all are in the configuration.
+    pub(super) fn key_source(&self, issuer: &Issuer) -> Option<KeySource<'_>> {
+        let own = self.configuration.tokens.as_ref();
+        if own.is_some_and(|tokens| tokens.gate_issuer.id() == issuer.id()) {
+            return Some(KeySource::Own(&self.signing));
+        }
+        let mut feeds = self.key_feeds.iter();
+        let feed = feeds.find(|feed| Arc::ptr_eq(&feed.spec().cell, issuer.keys()));
+        feed.map(KeySource::Fetched)
     }
+}
+
+#[async_trait]
+impl KeySeeker for Published {
+    async fn seek(&self, issuer: &Issuer, key_id: &Option<Box<str>>) -> Sought {
+        match self.key_source(issuer) {
+            None => Sought::Absent,
+            Some(KeySource::Fetched(feed)) => feed.seek(key_id).await,
+            Some(KeySource::Own(feed)) => feed.seek(key_id).await,
+        }
+    }
+}
+
+/// Who can find out whether an issuer has a key.
+pub(super) enum KeySource<'p> {
+    /// They are fetched.
+    Fetched(&'p Arc<JwksFeed>),
+    /// They are the gateways' own.
+    Own(&'p Arc<SigningFeed>),
 }
 
 /// The cell that holds what is published: one writer (the supervisor), any number of readers.

@@ -4,7 +4,8 @@ use http::{HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::{ErrorType, OrErr, Result};
 
-use crate::gate::session::CookieRules;
+use crate::config::Configuration;
+use crate::login::RefreshCookie;
 
 /// Fields that are about one connection (RFC 9110 §7.6.1); Pingora writes `Connection` itself.
 const HOP_BY_HOP: [&str; 3] = ["keep-alive", "proxy-connection", "te"];
@@ -47,7 +48,7 @@ pub(super) fn clean(response: &mut ResponseHeader, switches: bool) -> Result<()>
     Ok(())
 }
 
-/// Keeps an upstream from setting or taking the session cookie, and others from keeping what was
+/// Keeps an upstream from setting or taking the cookies of a login, and others from keeping what was
 /// meant for a session alone: without a word about caching, a browser shows it again after a logout.
 ///
 /// # Errors
@@ -55,10 +56,15 @@ pub(super) fn clean(response: &mut ResponseHeader, switches: bool) -> Result<()>
 /// If a field cannot be written, which fails the request.
 pub(super) fn keep_session(
     response: &mut ResponseHeader,
-    cookie: &CookieRules,
+    configuration: &Configuration,
     is_for_session: bool,
 ) -> Result<()> {
-    let is_ours = |field: &HeaderValue| cookie.is_set_by(field.as_bytes());
+    let cookie = &configuration.gate.sessions.rules.terms().cookie;
+    let is_ours = |field: &HeaderValue| {
+        let is_refresh = |field| RefreshCookie::of(configuration).is_set_by(field);
+        let field = field.as_bytes();
+        cookie.is_set_by(field) || configuration.tokens.is_some() && is_refresh(field)
+    };
     if response.headers.get_all(header::SET_COOKIE).iter().any(is_ours) {
         let others = response.headers.get_all(header::SET_COOKIE).iter();
         let others: Vec<_> = others.filter(|field| !is_ours(field)).cloned().collect();

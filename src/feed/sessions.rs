@@ -102,7 +102,7 @@ impl SessionFeed {
 
     /// Reads a session that the gate cannot judge, once for all who ask at the same time.
     pub async fn seek(self: &Arc<Self>, wanted: &WantedSession, client: Option<IpAddr>) -> Sought {
-        let WantedSession { id, aged } = wanted;
+        let WantedSession { id, carrier: _, aged } = wanted;
         // Known, and only too old to be sure: the revocation list says whether that will do.
         let known = || match aged {
             Some(session) if !session.is_changed() => Sought::Found(session.clone()),
@@ -145,6 +145,12 @@ impl SessionFeed {
                 known()
             }
         }
+    }
+
+    /// When a client may have the store read for it again, in seconds, if it has been too often for
+    /// nothing.
+    pub fn refused_for(&self, client: Option<IpAddr>) -> Option<u32> {
+        self.budget.spent(client)
     }
 
     /// Counts a read of the store that led to nothing.
@@ -241,6 +247,15 @@ impl SessionFeed {
     ) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
         let listing = self.store.of_subject(issuer, subject, clock::now());
         self.timed("list_sessions", listing).await
+    }
+
+    /// The API keys that can still be used, the latest first.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub async fn api_keys(&self) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
+        self.timed("list_api_keys", self.store.api_keys(clock::now())).await
     }
 
     /// Notes that a session is used, which will be written down some time.

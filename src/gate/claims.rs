@@ -47,6 +47,10 @@ pub struct Claims {
     pub scopes: Vec<Box<str>>,
     /// The roles, from the issuer's pointer.
     pub roles: Vec<Box<str>>,
+    /// `sid`: the login of which it came.
+    pub session_id: Option<Box<str>>,
+    /// `client_id`, or `azp`.
+    pub client_id: Option<Box<str>>,
     /// The claims that routes ask for, by the path under which they do.
     pub asked: Vec<(Box<str>, Value)>,
 }
@@ -71,6 +75,7 @@ impl Claims {
             Some(Value::String(id)) => Some(id.as_str().into()),
             Some(_) => return Err(ClaimError("jti")),
         };
+        let (session_id, client_id) = session_and_client(all)?;
         Ok(Self {
             subject,
             expires: date(all, "exp")?.ok_or(ClaimError("exp"))?,
@@ -79,12 +84,19 @@ impl Claims {
             token_id,
             scopes: scopes(all)?,
             roles: roles(all, roles_pointer)?,
+            session_id: session_id.map(Into::into),
+            client_id: client_id.map(Into::into),
             asked: keep(all, asked),
         })
     }
 
-    /// The claims of a session that ends at `ends`.
-    pub(super) fn of_session(record: &SessionRecord, ends: UnixTime, asked: &[Box<str>]) -> Self {
+    /// The claims of a session that ends at `ends`, which people know by `id`.
+    pub(super) fn of_session(
+        id: Option<&str>,
+        record: &SessionRecord,
+        ends: UnixTime,
+        asked: &[Box<str>],
+    ) -> Self {
         Self {
             subject: Subject::of_session(&record.subject),
             expires: ends,
@@ -93,6 +105,8 @@ impl Claims {
             token_id: None,
             scopes: record.scopes.clone(),
             roles: record.roles.clone(),
+            session_id: id.map(Into::into),
+            client_id: None,
             asked: keep(&record.claims, asked),
         }
     }
@@ -134,7 +148,7 @@ pub fn find<'a>(all: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
 /// # Errors
 ///
 /// [`ClaimError`] if one of them is not a string: what could not be revoked is not accepted.
-pub fn session_and_client(
+fn session_and_client(
     all: &Map<String, Value>,
 ) -> Result<(Option<&str>, Option<&str>), ClaimError> {
     let text = |name: &'static str| match all.get(name) {
@@ -146,8 +160,21 @@ pub fn session_and_client(
     Ok((text("sid")?, client.or(authorized)))
 }
 
-/// A `NumericDate`: whole or fractional seconds, within what a clock can show.
-fn date(all: &Map<String, Value>, name: &'static str) -> Result<Option<UnixTime>, ClaimError> {
+/// `auth_time` (OpenID Connect Core §2): when the login was of which the token came.
+///
+/// # Errors
+///
+/// [`ClaimError`] if it is not a date.
+pub fn authenticated_at(all: &Map<String, Value>) -> Result<Option<UnixTime>, ClaimError> {
+    date(all, "auth_time")
+}
+
+/// A `NumericDate` (RFC 7519 §2): whole or fractional seconds, within what a clock can show.
+///
+/// # Errors
+///
+/// [`ClaimError`] if it is there and is none.
+pub fn date(all: &Map<String, Value>, name: &'static str) -> Result<Option<UnixTime>, ClaimError> {
     const SECONDS_MAX: f64 = 253_402_300_799.0; // 9999-12-31T23:59:59Z
     let Some(value) = all.get(name) else { return Ok(None) };
     let seconds = value.as_f64().ok_or(ClaimError(name))?;

@@ -1,9 +1,9 @@
 //! Find the one credential of a request. Absent, malformed and present are three things.
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 
-use super::session::SessionSecret;
+use super::session::{ApiKey, SessionSecret};
 
 /// Where a credential travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +12,8 @@ pub enum Carrier {
     Bearer,
     /// The session cookie.
     Session,
+    /// The header for API keys.
+    ApiKey,
 }
 
 impl Carrier {
@@ -20,6 +22,7 @@ impl Carrier {
         match self {
             Self::Bearer => "bearer",
             Self::Session => "session",
+            Self::ApiKey => "api_key",
         }
     }
 }
@@ -30,6 +33,8 @@ pub enum Credential<'a> {
     Bearer(&'a str),
     /// The secret of a session.
     Session(SessionSecret),
+    /// An API key.
+    ApiKey(ApiKey),
 }
 
 impl std::fmt::Debug for Credential<'_> {
@@ -37,6 +42,7 @@ impl std::fmt::Debug for Credential<'_> {
         match self {
             Self::Bearer(_) => f.write_str("Bearer([redacted])"),
             Self::Session(_) => f.write_str("Session([redacted])"),
+            Self::ApiKey(_) => f.write_str("ApiKey([redacted])"),
         }
     }
 }
@@ -53,6 +59,9 @@ pub enum Malformed {
     /// The Bearer scheme, but no token68 after it (RFC 9110 §11.2).
     #[error("no token after Bearer")]
     Token,
+    /// Not exactly one API key, copied whole.
+    #[error("not exactly one API key")]
+    ApiKey,
 }
 
 /// Finds the bearer token of a request.
@@ -79,6 +88,18 @@ pub fn find_bearer(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
         Ok(token) if is_good && !token.is_empty() => Ok(Some(token)),
         Ok(_) | Err(_) => Err(Malformed::Token),
     }
+}
+
+/// Finds the API key of a request.
+///
+/// # Errors
+///
+/// [`Malformed::ApiKey`] if the header is there, but not once with a key.
+pub fn find_api_key(headers: &HeaderMap, name: &HeaderName) -> Result<Option<ApiKey>, Malformed> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = ApiKey::parse(trim_spaces(value.as_bytes())).filter(|_| values.next().is_none());
+    key.map(Some).ok_or(Malformed::ApiKey)
 }
 
 fn trim_spaces(bytes: &[u8]) -> &[u8] {

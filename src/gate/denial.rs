@@ -42,8 +42,23 @@ pub enum Slug {
     SessionExpired,
     /// The session, or whom it stands for, was cut off, by a logout for example.
     SessionRevoked,
+    /// There is no such API key.
+    ApiKeyUnknown,
+    /// The API key has come to its end.
+    ApiKeyExpired,
+    /// The API key, or whom it stands for, was cut off.
+    ApiKeyRevoked,
     /// The name and the password do not go together.
     LoginFailed,
+    /// A client did not show that it is who it says: `invalid_client` (RFC 6749 §5.2).
+    ClientInvalid,
+    /// A refresh token is not good: `invalid_grant` (RFC 6749 §5.2).
+    GrantInvalid,
+    /// A refresh token was used twice: whatever came of that login has ended. `invalid_grant`.
+    RefreshReused,
+    /// A request for a token cannot be granted as it is, by anybody or by this client: any other
+    /// error of RFC 6749 §5.2.
+    TokenRequest,
     /// A required scope was not granted.
     ScopeMissing,
     /// None of the accepted roles is held.
@@ -80,6 +95,8 @@ pub enum Slug {
     BodyTooLarge,
     /// The header is larger, or has more fields, than the gateway allows.
     HeadersTooLarge,
+    /// Who the caller is takes more room than an upstream may be sent.
+    IdentityTooLarge,
     /// No peer of the upstream could be reached, or it broke off.
     UpstreamUnavailable,
     /// The upstream did not answer in time.
@@ -138,7 +155,7 @@ const INSUFFICIENT_SCOPE: Challenge = Challenge::Error("insufficient_scope");
 
 impl Slug {
     /// Every slug, in the order of the table.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 47] = [
         Self::CredentialAbsent,
         Self::CredentialMalformed,
         Self::TokenAlgorithm,
@@ -156,7 +173,14 @@ impl Slug {
         Self::SessionUnknown,
         Self::SessionExpired,
         Self::SessionRevoked,
+        Self::ApiKeyUnknown,
+        Self::ApiKeyExpired,
+        Self::ApiKeyRevoked,
         Self::LoginFailed,
+        Self::ClientInvalid,
+        Self::GrantInvalid,
+        Self::RefreshReused,
+        Self::TokenRequest,
         Self::ScopeMissing,
         Self::RoleMissing,
         Self::ClaimMismatch,
@@ -175,6 +199,7 @@ impl Slug {
         Self::RequestBody,
         Self::BodyTooLarge,
         Self::HeadersTooLarge,
+        Self::IdentityTooLarge,
         Self::UpstreamUnavailable,
         Self::UpstreamTimeout,
         Self::Internal,
@@ -232,8 +257,27 @@ impl Slug {
             Self::SessionRevoked => {
                 row("session_revoked", 401, INVALID_TOKEN, "The session has been ended")
             }
+            Self::ApiKeyUnknown => {
+                row("api_key_unknown", 401, Challenge::Realm, "There is no such API key")
+            }
+            Self::ApiKeyExpired => {
+                row("api_key_expired", 401, Challenge::Realm, "The API key has expired")
+            }
+            Self::ApiKeyRevoked => {
+                row("api_key_revoked", 401, INVALID_TOKEN, "The API key has been revoked")
+            }
             Self::LoginFailed => {
                 row("login_failed", 401, Challenge::Realm, "The name or the password is wrong")
+            }
+            Self::ClientInvalid => {
+                row("client_invalid", 401, Challenge::Realm, "The client is not authenticated")
+            }
+            Self::GrantInvalid => row("grant_invalid", 400, None, "The refresh token is not good"),
+            Self::RefreshReused => {
+                row("refresh_reused", 400, None, "The refresh token was used before")
+            }
+            Self::TokenRequest => {
+                row("token_request", 400, None, "The request for a token cannot be granted")
             }
             Self::ScopeMissing => {
                 row("scope_missing", 403, INSUFFICIENT_SCOPE, "A required scope is missing")
@@ -275,6 +319,9 @@ impl Slug {
             Self::RequestBody => row("request_body", 400, None, "The body cannot be read"),
             Self::BodyTooLarge => row("body_too_large", 413, None, "The body is too large"),
             Self::HeadersTooLarge => row("headers_too_large", 431, None, "The header is too large"),
+            Self::IdentityTooLarge => {
+                row("identity_too_large", 431, None, "Who the caller is takes too much room")
+            }
             Self::UpstreamUnavailable => {
                 row("upstream_unavailable", 502, None, "The upstream cannot be reached")
             }

@@ -39,6 +39,11 @@ impl OwnedName {
         Some(Self(Bytes::copy_from_slice(text.as_bytes())))
     }
 
+    /// The name as a header of that spelling is set with it.
+    pub fn bytes(&self) -> Bytes {
+        self.0.clone()
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         // Header names are ASCII.
@@ -48,20 +53,21 @@ impl OwnedName {
 
 impl IdentityTemplate {
     /// The names that belong to the gateway.
-    pub fn owned(&self) -> OwnedNames {
+    pub fn names(&self) -> impl Iterator<Item = &OwnedName> {
         let Self { subject, issuer, scopes, roles, session, claims } = self;
         let fixed = [subject, issuer, scopes, roles, session];
-        OwnedNames::new(fixed.into_iter().chain(claims.iter().map(|(_, name)| name)))
+        fixed.into_iter().chain(claims.iter().map(|(_, name)| name))
     }
 
     /// Builds the header values for an identity, once. `session` is the id of the session, if it
-    /// is one's.
+    /// is one's. What does not fit into `bytes_max` together is no identity.
     pub fn render(
         &self,
         iss: &str,
         claims: &Claims,
         all: &Map<String, Value>,
         session: Option<&str>,
+        bytes_max: usize,
     ) -> Identity {
         let mut headers = Vec::with_capacity(5 + self.claims.len());
         let mut put = |name: &OwnedName, text: String| {
@@ -86,23 +92,42 @@ impl IdentityTemplate {
                 put(name, text);
             }
         }
-        Identity(headers.into())
+        // As they travel: with colon, space and the end of the line.
+        let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        match bytes > bytes_max {
+            true => Identity::TooLarge,
+            false => Identity::Headers(headers.into()),
+        }
     }
 }
 
 /// The finished headers of one identity.
 #[derive(Debug)]
-pub struct Identity(Box<[(Bytes, HeaderValue)]>);
+pub enum Identity {
+    /// These.
+    Headers(Box<[(Bytes, HeaderValue)]>),
+    /// They would be longer than they may be: nobody with this identity is admitted. A part of it
+    /// would be another identity.
+    TooLarge,
+}
 
 impl Identity {
     /// The headers to set.
     pub fn headers(&self) -> &[(Bytes, HeaderValue)] {
-        &self.0
+        match self {
+            Self::Headers(headers) => headers,
+            Self::TooLarge => &[],
+        }
+    }
+
+    /// Whether it cannot be told to anybody.
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge)
     }
 
     /// Roughly what they occupy, in bytes.
     pub(super) fn weight(&self) -> usize {
-        self.0.iter().map(|(name, value)| 80 + name.len() + value.len()).sum()
+        self.headers().iter().map(|(name, value)| 80 + name.len() + value.len()).sum()
     }
 }
 

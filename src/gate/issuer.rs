@@ -19,6 +19,11 @@ pub struct IssuerRules {
     pub algorithms: Vec<Algorithm>,
     /// How far clocks may be apart, in seconds.
     pub clock_skew_s: i64,
+    /// How far ahead of ours the clock may be that dated a token, in seconds. For others as far as
+    /// clocks may be apart; what a gateway of ours issued is news of our clocks.
+    pub clock_ahead_s: i64,
+    /// From when on a token counts, when somebody is cut off.
+    pub dated_by: DatedBy,
     /// The longest `exp − iat`, in seconds. A token without `iat` counts as issued at time zero.
     pub lifetime_max_s: i64,
     /// Accepted `typ` values in lower case, without `application/` (RFC 7515 §4.1.9).
@@ -33,6 +38,18 @@ pub struct IssuerRules {
     pub asked_claims: Vec<Box<str>>,
     /// The headers that say who the caller is.
     pub identity: Arc<IdentityTemplate>,
+    /// How long these headers may be together, in bytes.
+    pub identity_bytes_max: usize,
+}
+
+/// What dates a token when it is asked whether it is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatedBy {
+    /// `iat`.
+    Issue,
+    /// `auth_time`, or `iat` without one: a token is as old as the login of which it came, however
+    /// late it was issued. So no gateway can bring somebody back who was cut off a moment ago.
+    Login,
 }
 
 impl IssuerRules {
@@ -40,7 +57,7 @@ impl IssuerRules {
     /// seconds: a token may claim to be issued `clock_skew` ahead, and is accepted that long after
     /// its end.
     pub fn reach_s(&self) -> i64 {
-        self.lifetime_max_s.saturating_add(2 * self.clock_skew_s)
+        self.lifetime_max_s.saturating_add(self.clock_skew_s).saturating_add(self.clock_ahead_s)
     }
 }
 

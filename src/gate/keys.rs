@@ -1,6 +1,7 @@
 //! Key sets, and the cell in which an issuer's current set is kept.
 
 mod key;
+mod private;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use super::time::UnixTime;
 
 pub use jsonwebtoken::Algorithm;
 pub use key::{Key, KeyError, RSA_BITS_MIN};
+pub use private::algorithm_of_private;
 
 /// How many keys one set may hold.
 pub const KEYS_MAX: usize = 100;

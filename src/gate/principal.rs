@@ -4,7 +4,7 @@
 //! on every request.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Map, Value};
 
@@ -14,51 +14,68 @@ use super::denial::Slug;
 use super::forward::Identity;
 use super::issuer::{Issuer, IssuerId};
 use super::revocation::{Marks, NO_GENERATION, Revocable, Revocation, RevocationList};
-use super::session::{SessionId, SessionRecord, SessionTerms};
+use super::session::{SessionId, SessionKind, SessionRecord, SessionTerms};
 use super::time::{Moment, UnixTime};
 
 /// How far the clocks of gateways may be apart, in seconds.
-pub(super) const GATEWAYS_APART_S: i64 = 300;
+pub const GATEWAYS_APART_S: i64 = 300;
 
 /// A credential whose signature, type, issuer, audience and lifetime hold. Built by the verifier
 /// only; says nothing about now.
 #[derive(Debug)]
 pub struct Authentic {
+    serial: Serial,
     source: Source,
     claims: Claims,
+    /// From when on it counts, when somebody is cut off.
+    dated: UnixTime,
     identity: Identity,
     marks: Marks,
     /// The generation of the revocation list at which it was last found clear.
     clear_at: AtomicU64,
 }
 
+/// Tells what was ever authentic in this process apart. No two have the same, at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Serial(u64);
+
+impl Serial {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What the verifier found out about a token.
+pub(super) struct Verified<'t> {
+    pub(super) claims: Claims,
+    /// All claims.
+    pub(super) all: &'t Map<String, Value>,
+    pub(super) marks: Marks,
+    pub(super) dated: UnixTime,
+    pub(super) key_generation: u64,
+    pub(super) at: UnixTime,
+}
+
 /// What vouches for an [`Authentic`].
 #[derive(Debug)]
 enum Source {
     /// A signature.
-    Token { issuer: IssuerId, key_generation: u64, clock_skew_s: i64, verified_at: UnixTime },
+    Token { issuer: Arc<Issuer>, key_generation: u64, verified_at: UnixTime },
     /// The store, with what stands for an issuer.
-    Session { issuer: Box<str> },
+    Session { issuer: Box<str>, kind: SessionKind },
 }
 
 impl Authentic {
-    pub(super) fn new(
-        issuer: &Issuer,
-        key_generation: u64,
-        claims: Claims,
-        marks: Marks,
-        all: &Map<String, Value>,
-        verified_at: UnixTime,
-    ) -> Self {
+    pub(super) fn new(issuer: &Arc<Issuer>, verified: Verified<'_>) -> Self {
+        let Verified { claims, all, marks, dated, key_generation, at: verified_at } = verified;
         let rules = issuer.rules();
+        let bytes_max = rules.identity_bytes_max;
         Self {
-            source: Source::Token {
-                issuer: issuer.id(),
-                key_generation,
-                clock_skew_s: rules.clock_skew_s,
-                verified_at,
-            },
-            identity: rules.identity.render(&rules.issuer, &claims, all, None),
+            serial: Serial::next(),
+            dated,
+            source: Source::Token { issuer: issuer.clone(), key_generation, verified_at },
+            identity: rules.identity.render(&rules.issuer, &claims, all, None, bytes_max),
             claims,
             marks,
             clear_at: AtomicU64::new(NO_GENERATION),
@@ -73,7 +90,13 @@ impl Authentic {
         terms: &SessionTerms,
     ) -> Self {
         let id = id.to_string();
-        let claims = Claims::of_session(record, ends, &terms.asked_claims);
+        let bytes_max = terms.identity_bytes_max;
+        // An API key has no session that anybody could end.
+        let session = match record.kind {
+            SessionKind::Login | SessionKind::Tokens => Some(&*id),
+            SessionKind::ApiKey => None,
+        };
+        let claims = Claims::of_session(session, record, ends, &terms.asked_claims);
         let marks = Marks::of(Revocable {
             issuer: &record.issuer,
             subject: &record.subject,
@@ -83,12 +106,25 @@ impl Authentic {
             key_id: None,
         });
         Self {
-            source: Source::Session { issuer: record.issuer.clone() },
-            identity: terms.identity.render(&record.issuer, &claims, &record.claims, Some(&id)),
+            serial: Serial::next(),
+            dated: record.created,
+            source: Source::Session { issuer: record.issuer.clone(), kind: record.kind },
+            identity: terms.identity.render(
+                &record.issuer,
+                &claims,
+                &record.claims,
+                session,
+                bytes_max,
+            ),
             claims,
             marks,
             clear_at: AtomicU64::new(NO_GENERATION),
         }
+    }
+
+    /// Whether it cannot be told to any upstream.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.identity.is_too_large()
     }
 
     /// The headers that tell the upstream who it is.
@@ -100,7 +136,23 @@ impl Authentic {
     pub fn carrier(&self) -> Carrier {
         match self.source {
             Source::Token { .. } => Carrier::Bearer,
-            Source::Session { .. } => Carrier::Session,
+            Source::Session { kind: SessionKind::Login | SessionKind::Tokens, .. } => {
+                Carrier::Session
+            }
+            Source::Session { kind: SessionKind::ApiKey, .. } => Carrier::ApiKey,
+        }
+    }
+
+    /// What tells it apart from all others.
+    pub fn serial(&self) -> Serial {
+        self.serial
+    }
+
+    /// Who vouches for the subject: `iss`, or what is to a session what that is to a token.
+    pub fn issued_by(&self) -> &str {
+        match &self.source {
+            Source::Token { issuer, .. } => &issuer.rules().issuer,
+            Source::Session { issuer, .. } => issuer,
         }
     }
 
@@ -108,15 +160,15 @@ impl Authentic {
     pub fn session_issuer(&self) -> Option<&str> {
         match &self.source {
             Source::Token { .. } => None,
-            Source::Session { issuer } => Some(issuer),
+            Source::Session { issuer, .. } => Some(issuer),
         }
     }
 
     /// Whether this issuer issued it, and these keys of it verified it.
     pub(super) fn is_by(&self, by: IssuerId, generation: u64) -> bool {
-        match self.source {
+        match &self.source {
             Source::Token { issuer, key_generation, .. } => {
-                issuer == by && key_generation == generation
+                issuer.id() == by && *key_generation == generation
             }
             Source::Session { .. } => false,
         }
@@ -124,24 +176,25 @@ impl Authentic {
 
     /// The issuer of a token.
     pub(super) fn issuer(&self) -> Option<IssuerId> {
-        match self.source {
-            Source::Token { issuer, .. } => Some(issuer),
+        match &self.source {
+            Source::Token { issuer, .. } => Some(issuer.id()),
             Source::Session { .. } => None,
         }
     }
 
-    /// How far the issuer's clock may be from ours, in seconds.
-    fn clock_skew_s(&self) -> i64 {
-        match self.source {
-            Source::Token { clock_skew_s, .. } => clock_skew_s,
-            Source::Session { .. } => 0,
+    /// How far ahead of ours the clock may be that dated it, in seconds; `None` if that does not
+    /// matter: what we began ahead of our time is news of our clock, not of the session.
+    fn clock_ahead_s(&self) -> Option<i64> {
+        match &self.source {
+            Source::Token { issuer, .. } => Some(issuer.rules().clock_ahead_s),
+            Source::Session { .. } => None,
         }
     }
 
     /// From when on it cannot be admitted: a token's `exp` plus the clock skew, a session's end.
     pub fn end(&self) -> UnixTime {
-        match self.source {
-            Source::Token { clock_skew_s, .. } => self.claims.expires.plus(clock_skew_s),
+        match &self.source {
+            Source::Token { issuer, .. } => self.claims.expires.plus(issuer.rules().clock_skew_s),
             Source::Session { .. } => self.claims.expires,
         }
     }
@@ -159,6 +212,11 @@ impl Authentic {
         &self.claims.subject
     }
 
+    /// What is kept of what it says.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
     /// `jti`, if the token has one.
     pub fn token_id(&self) -> Option<&str> {
         self.claims.token_id.as_deref()
@@ -166,9 +224,7 @@ impl Authentic {
 
     /// Whether it is cut off, by a list that is at most `age_max_ms` old.
     fn revocation(&self, list: &RevocationList, age_max_ms: u64, now: Moment) -> Revocation {
-        // The verifier refuses tokens without `iat`; anything else without counts as the oldest.
-        let issued_at = self.claims.issued_at.unwrap_or_default();
-        list.find(&self.marks, issued_at, &self.clear_at, age_max_ms, now)
+        list.find(&self.marks, self.dated, &self.clear_at, age_max_ms, now)
     }
 
     /// Seconds from its verification to the last moment at which it can be admitted.
@@ -186,6 +242,8 @@ impl Authentic {
         let texts = lists.into_iter().flatten().map(|text| 16 + text.len()).sum::<usize>();
         size_of::<Self>()
             + texts
+            + self.claims.session_id.as_ref().map_or(0, |id| id.len())
+            + self.claims.client_id.as_ref().map_or(0, |id| id.len())
             + self.identity.weight()
             + self.claims.asked.iter().map(|(_, value)| 64 + weight_of(value)).sum::<usize>()
             + self.marks.weight()
@@ -227,8 +285,10 @@ impl Lapse {
         match (self, carrier) {
             (Self::Expired, Carrier::Bearer) => Slug::TokenExpired,
             (Self::Expired, Carrier::Session) => Slug::SessionExpired,
+            (Self::Expired, Carrier::ApiKey) => Slug::ApiKeyExpired,
             (Self::Revoked, Carrier::Bearer) => Slug::TokenRevoked,
             (Self::Revoked, Carrier::Session) => Slug::SessionRevoked,
+            (Self::Revoked, Carrier::ApiKey) => Slug::ApiKeyRevoked,
         }
     }
 }
@@ -246,23 +306,22 @@ impl Principal {
     /// [`Slug::TokenExpired`] from `exp` plus the clock skew on (RFC 7519 §4.1.4),
     /// [`Slug::TokenNotYetValid`] while `nbf` or `iat` lie further ahead than the skew,
     /// [`Slug::TokenRevoked`] if it is cut off, and [`Slug::RevocationStale`] if the list is too
-    /// old to say. For sessions [`Slug::SessionExpired`] and [`Slug::SessionRevoked`].
+    /// old to say. For sessions [`Slug::SessionExpired`] and [`Slug::SessionRevoked`], for API keys
+    /// the like.
     pub fn admit(
         authentic: Arc<Authentic>,
         list: &RevocationList,
         list_age_max_ms: u64,
         now: Moment,
     ) -> Result<Self, Slug> {
-        let skew_s = authentic.clock_skew_s();
         let claims = &authentic.claims;
         let carrier = authentic.carrier();
         if now.wall >= authentic.end() {
             return Err(Lapse::Expired.slug(carrier));
         }
-        let latest = now.wall.plus(skew_s);
-        // What was issued ahead of our time by ourselves is news of our clock, not of the session.
+        let latest = authentic.clock_ahead_s().map(|ahead_s| now.wall.plus(ahead_s));
         let ahead = |date: Option<UnixTime>| {
-            carrier == Carrier::Bearer && date.is_some_and(|date| date > latest)
+            latest.is_some_and(|latest| date.is_some_and(|date| date > latest))
         };
         if ahead(claims.not_before) || ahead(claims.issued_at) {
             return Err(Slug::TokenNotYetValid);
@@ -284,6 +343,11 @@ impl Principal {
             Revocation::Revoked => Some(Lapse::Revoked),
             Revocation::Clear | Revocation::Unknown => None,
         }
+    }
+
+    /// What is authentic.
+    pub fn authentic(&self) -> &Arc<Authentic> {
+        &self.0
     }
 
     /// What its credential came in.

@@ -13,8 +13,7 @@ use super::time::UnixTime;
 
 pub(super) use list::NO_GENERATION;
 pub use list::{ListWriter, RevocationList};
-pub use marks::Marks;
-pub(super) use marks::Revocable;
+pub use marks::{Marks, Revocable};
 
 /// Whether a credential is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::denial::{Denial, Detail, Slug};
+use super::internal::InternalToken;
 use super::path::{Ambiguities, CanonicalPath};
 use super::policy::Policy;
 
@@ -51,6 +52,8 @@ pub struct Route {
     pub policy: Policy,
     /// What happens to the credential.
     pub credential: ForwardCredential,
+    /// The token that tells the upstream who the caller is, if it wants one.
+    pub internal_token: Option<Arc<InternalToken>>,
     /// The largest body, in bytes.
     pub body_bytes_max: Option<u64>,
     /// Path ambiguities that the upstream is known to handle.

@@ -4,6 +4,7 @@
 //! The browser holds a [`SessionSecret`]; everything else knows the session by its [`SessionId`],
 //! the secret's SHA-256, from which nobody gets back.
 
+mod api_key;
 mod cookie;
 mod csrf;
 mod id;
@@ -18,19 +19,33 @@ use super::forward::IdentityTemplate;
 use super::principal::{Authentic, GATEWAYS_APART_S};
 use super::time::{SteadyTime, UnixTime};
 
-pub use cookie::{Ambiguous, CookieRules, SameSite, SetBy};
+pub use api_key::{ApiKey, PREFIX as API_KEY_PREFIX};
+pub use cookie::{Ambiguous, CookieRules, SameSite, SetBy, cookie_value, sets_cookie};
 pub use csrf::{Origin, Origins};
 pub use id::{SessionId, SessionSecret};
 pub use table::{Held, SessionTable};
 
+/// What a session is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionKind {
+    /// Of a login, whose secret a cookie carries.
+    Login,
+    /// Of a login of which tokens came, which may outlive a cookie, if there is one.
+    Tokens,
+    /// Of an API key: it was made by an operator, does not rest, and lives for as long as the key.
+    ApiKey,
+}
+
 /// What a login established. It does not change: who gets other rights gets another session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionRecord {
+    /// What it is of.
+    pub kind: SessionKind,
     /// Who logged in.
     pub subject: Box<str>,
     /// Who vouches for that: what `iss` is to a token.
     pub issuer: Box<str>,
-    /// How: `password`, `handoff`.
+    /// How: `password`, `handoff`, `api_key`.
     pub method: Box<str>,
     /// The roles.
     pub roles: Vec<Box<str>>,
@@ -50,6 +65,8 @@ pub struct SessionRecord {
     pub user_agent: Box<str>,
     /// The client's address at login.
     pub address: Box<str>,
+    /// What people call it: the name of an API key.
+    pub label: Box<str>,
 }
 
 /// A session as it is kept.
@@ -77,6 +94,11 @@ pub struct SessionTerms {
     pub idle_max_s: i64,
     /// How long it lives at most, in seconds.
     pub lifetime_max_s: i64,
+    /// How long anything that comes of a login lives at most, its refresh tokens included, in
+    /// seconds.
+    pub outlived_s: i64,
+    /// How long an API key lives at most, in seconds.
+    pub api_key_lifetime_max_s: i64,
     /// How old what is known of a session may be before it is read again, in milliseconds.
     pub recheck_ms: u64,
     /// Other sites whose pages may send requests with the cookie.
@@ -85,6 +107,8 @@ pub struct SessionTerms {
     pub asked_claims: Vec<Box<str>>,
     /// The headers that say who the caller is.
     pub identity: Arc<IdentityTemplate>,
+    /// How long these headers may be together, in bytes.
+    pub identity_bytes_max: usize,
 }
 
 impl SessionTerms {
@@ -92,21 +116,27 @@ impl SessionTerms {
     fn builds_as(&self, other: &Self) -> bool {
         self.idle_max_s == other.idle_max_s
             && self.lifetime_max_s == other.lifetime_max_s
+            && self.api_key_lifetime_max_s == other.api_key_lifetime_max_s
+            && self.identity_bytes_max == other.identity_bytes_max
             && self.asked_claims == other.asked_claims
             && self.identity == other.identity
     }
 
-    /// How long after a moment a session can still be accepted that was begun until then, in
-    /// seconds, by gateways whose clocks are apart.
+    /// How long after a moment anything can still be accepted that was begun until then, an API key
+    /// included, in seconds, by gateways whose clocks are apart.
     pub fn reach_s(&self) -> i64 {
-        self.lifetime_max_s.saturating_add(2 * GATEWAYS_APART_S)
+        self.outlived_s.max(self.api_key_lifetime_max_s).saturating_add(2 * GATEWAYS_APART_S)
     }
 
-    /// Until when a session that is there `now` must be remembered as cut off.
+    /// Until when a login that is there `now` must be remembered as cut off. Logins end often, and
+    /// are forgotten sooner than API keys.
     pub fn forgotten_at(&self, now: UnixTime) -> UnixTime {
-        now.plus(self.reach_s())
+        now.plus(self.outlived_s.saturating_add(2 * GATEWAYS_APART_S))
     }
 }
+
+/// How old what is written of a session's last use may become while it is used, in seconds.
+const TOUCH_MAX_S: i64 = 3600;
 
 /// Tells rules apart: what was built by others is built anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,15 +186,48 @@ impl Session {
         rules: &SessionRules,
         as_of: SteadyTime,
     ) -> Self {
-        let StoredSession { record, last_seen } = stored;
-        let SessionTerms { idle_max_s, lifetime_max_s, .. } = rules.terms;
+        let terms = &rules.terms;
+        let record = &stored.record;
         // Rules that became stricter since the login hold for it, too.
+        let (lifetime_max_s, idle_s) = match record.kind {
+            SessionKind::Login | SessionKind::Tokens => {
+                (terms.lifetime_max_s, record.idle_s.min(terms.idle_max_s))
+            }
+            SessionKind::ApiKey => (terms.api_key_lifetime_max_s, record.idle_s),
+        };
+        Self::within(id, stored, rules, as_of, (lifetime_max_s, idle_s))
+    }
+
+    /// The same for all that came of a login: refresh tokens may live on when its cookie does not.
+    pub fn compile_login(
+        id: SessionId,
+        stored: &StoredSession,
+        rules: &SessionRules,
+        as_of: SteadyTime,
+    ) -> Self {
+        match stored.record.kind {
+            SessionKind::Login | SessionKind::ApiKey => Self::compile(id, stored, rules, as_of),
+            SessionKind::Tokens => {
+                let bounds = (rules.terms.outlived_s, stored.record.idle_s);
+                Self::within(id, stored, rules, as_of, bounds)
+            }
+        }
+    }
+
+    fn within(
+        id: SessionId,
+        stored: &StoredSession,
+        rules: &SessionRules,
+        as_of: SteadyTime,
+        (lifetime_max_s, idle_s): (i64, i64),
+    ) -> Self {
+        let StoredSession { record, last_seen } = stored;
         let ends = record.ends.min(record.created.plus(lifetime_max_s));
         Self {
             id,
             rules: rules.id,
             authentic: Arc::new(Authentic::of_session(id, record, ends, &rules.terms)),
-            idle_s: record.idle_s.min(idle_max_s),
+            idle_s,
             last_seen_s: AtomicI64::new(last_seen.as_seconds()),
             as_of,
             is_changed: AtomicBool::new(false),
@@ -197,11 +260,11 @@ impl Session {
     }
 
     /// Notes that it is used at `now`. `true` if that has to be written down, by whoever is told
-    /// so: once in a tenth of the time that it may rest.
+    /// so: once in a tenth of the time that it may rest, and at least once in an hour.
     pub fn touch(&self, now: UnixTime) -> bool {
         let last_s = self.last_seen_s.load(Ordering::Relaxed);
         let now_s = now.as_seconds();
-        let is_due = now_s.saturating_sub(last_s) >= (self.idle_s / 10).max(1);
+        let is_due = now_s.saturating_sub(last_s) >= (self.idle_s / 10).clamp(1, TOUCH_MAX_S);
         is_due
             && self
                 .last_seen_s

@@ -12,9 +12,9 @@ use moka::sync::Cache;
 
 use super::claims::{self, Claims};
 use super::denial::Slug;
-use super::issuer::{Issuer, IssuerId, Issuers, Untyped};
+use super::issuer::{DatedBy, Issuer, IssuerId, Issuers, Untyped};
 use super::keys::{Algorithm, Match};
-use super::principal::Authentic;
+use super::principal::{Authentic, Verified};
 use super::revocation::{Marks, Revocable};
 use super::time::UnixTime;
 use super::token::Token;
@@ -194,17 +194,23 @@ impl Verifier {
         if claims.expires.since(issued_at) > rules.lifetime_max_s {
             return Err(Slug::TokenLifetime.into());
         }
-        let (session_id, client_id) =
-            claims::session_and_client(&all).map_err(|_| Slug::TokenClaims)?;
+        let dated = match rules.dated_by {
+            DatedBy::Issue => issued_at,
+            DatedBy::Login => {
+                let login = claims::authenticated_at(&all).map_err(|_| Slug::TokenClaims)?;
+                login.unwrap_or(issued_at)
+            }
+        };
         let marks = Marks::of(Revocable {
             issuer: &rules.issuer,
             subject: claims.subject.as_str(),
             token_id: claims.token_id.as_deref(),
-            session_id,
-            client_id,
+            session_id: claims.session_id.as_deref(),
+            client_id: claims.client_id.as_deref(),
             key_id,
         });
-        Ok(Arc::new(Authentic::new(issuer, key_generation, claims, marks, &all, now)))
+        let verified = Verified { claims, all: &all, marks, dated, key_generation, at: now };
+        Ok(Arc::new(Authentic::new(issuer, verified)))
     }
 
     /// The counters of the cache; a verifier that takes the place of another goes on with them.

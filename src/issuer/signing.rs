@@ -51,6 +51,25 @@ pub enum KeyKind {
     Ed25519,
 }
 
+/// Makes a private key, in PKCS#8 (DER).
+///
+/// # Errors
+///
+/// [`SigningError::Generate`].
+pub fn generate_pkcs8(kind: KeyKind) -> Result<Zeroizing<Vec<u8>>, SigningError> {
+    let document = match kind {
+        KeyKind::P256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?.to_pkcs8v1()?,
+        KeyKind::P384 => EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING)?.to_pkcs8v1()?,
+        KeyKind::Ed25519 => Ed25519KeyPair::generate()?.to_pkcs8v1()?,
+        KeyKind::Rsa => {
+            let pair = RsaKeyPair::generate(KeySize::Rsa2048)?;
+            let der: Pkcs8V1Der<'_> = pair.as_der()?;
+            return Ok(Zeroizing::new(der.as_ref().to_vec()));
+        }
+    };
+    Ok(Zeroizing::new(document.as_ref().to_vec()))
+}
+
 /// Makes a key pair.
 ///
 /// # Errors

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
 
+use super::grant::RefreshCookie;
 use super::{Answer, Asker, Reply};
-use crate::config::Login;
+use crate::config::{Configuration, Login};
 use crate::gate::denial::Slug;
 use crate::gate::session::{CookieRules, SessionSecret};
 
@@ -34,6 +35,14 @@ pub(super) fn with_body(status: u16, kind: HeaderValue, body: impl Into<Bytes>) 
 /// 200, with JSON.
 pub(super) fn found(value: &Value) -> Answer {
     with_body(200, HeaderValue::from_static("application/json"), value.to_string())
+}
+
+/// JSON that is for whoever asked, and for no cache, old ones included (RFC 6749 §5.1).
+pub(super) fn private(status: u16, value: &Value) -> Answer {
+    let kind = HeaderValue::from_static("application/json");
+    let mut answer = with_body(status, kind, value.to_string());
+    answer.fields.push((header::PRAGMA, HeaderValue::from_static("no-cache")));
+    answer
 }
 
 /// 204.
@@ -65,26 +74,34 @@ pub(super) fn problem(slug: Slug, detail: &str, request_id: &str) -> Reply {
 
 /// The answer to somebody who is logged out now: his cookie is taken back, and what his browser
 /// keeps of our pages.
-pub(super) fn logged_out(asker: Asker, cookie: &CookieRules, login: &Login) -> Answer {
+pub(super) fn logged_out(asker: Asker, configuration: &Configuration, login: &Login) -> Answer {
     let mut answer = match asker {
         Asker::Program => done(),
         Asker::Person => see(&format!("{}/login", login.base)),
     };
-    clear_cookie(&mut answer, cookie);
+    clear_cookies(&mut answer, configuration);
     answer.fields.push((CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\"")));
     answer
 }
 
 /// Gives the browser its session.
 pub(super) fn set_cookie(answer: &mut Answer, cookie: &CookieRules, secret: &SessionSecret) {
-    let set = field(header::SET_COOKIE, &cookie.set(secret));
-    answer.fields.extend(set.map(|(name, mut value)| {
+    add_cookie(answer, &cookie.set(secret));
+}
+
+/// Takes it back, and its refresh token.
+pub(super) fn clear_cookies(answer: &mut Answer, configuration: &Configuration) {
+    let cookie = &configuration.gate.sessions.rules.terms().cookie;
+    add_cookie(answer, &cookie.clear());
+    if configuration.tokens.is_some() {
+        add_cookie(answer, &RefreshCookie::of(configuration).clear());
+    }
+}
+
+/// Sets a cookie, or takes one back.
+pub(super) fn add_cookie(answer: &mut Answer, set: &str) {
+    answer.fields.extend(field(header::SET_COOKIE, set).map(|(name, mut value)| {
         value.set_sensitive(true);
         (name, value)
     }));
-}
-
-/// Takes it back.
-pub(super) fn clear_cookie(answer: &mut Answer, cookie: &CookieRules) {
-    answer.fields.extend(field(header::SET_COOKIE, &cookie.clear()));
 }

@@ -41,7 +41,7 @@ impl<'l> Counted<'l> {
         };
         let now = clock::now();
         let budget = login.per_address;
-        let mut shared = vec![Account { key: address_key(client, budget, now), budget }];
+        let mut shared = vec![of_network("address", client, budget, now)];
         // An identity service may not tell spellings apart, and each would have its own budget.
         let folded = name.trim().to_lowercase();
         if folded != name {
@@ -85,12 +85,19 @@ impl<'l> Counted<'l> {
     }
 }
 
+/// What is counted against where it comes from; `what` keeps apart what is counted.
+///
 /// Those who come from nowhere count as one. Many people can share an address, and it is seldom
 /// quiet for as long as it takes until a ledger forgets: it begins anew in each span of its budget.
-fn address_key(client: Option<IpAddr>, budget: Budget, now: UnixTime) -> String {
+pub(super) fn of_network(
+    what: &str,
+    client: Option<IpAddr>,
+    budget: Budget,
+    now: UnixTime,
+) -> Account {
     let network = client.map(|client| network_of(client).to_string()).unwrap_or_default();
     let span = now.as_seconds() / i64::from(budget.span_s.max(1));
-    key(&["address", &network, &span.to_string()])
+    Account { key: key(&[what, &network, &span.to_string()]), budget }
 }
 
 /// A digest: names of accounts are nobody's business in a store, and of any length.
@@ -210,7 +217,7 @@ mod tests {
     fn addresses_of_one_network_and_parts_are_told_apart() {
         let budget = Budget { attempts_max: 1, span_s: 60 };
         let at = |text: &str, seconds| {
-            address_key(text.parse().ok(), budget, UnixTime::from_seconds(seconds))
+            of_network("address", text.parse().ok(), budget, UnixTime::from_seconds(seconds)).key
         };
         let address = |text: &str| at(text, 0);
         assert_eq!(at("192.0.2.7", 59), address("192.0.2.7"));
@@ -218,5 +225,7 @@ mod tests {
         assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2::9"));
         assert_ne!(address("192.0.2.1"), address("192.0.2.2"));
         assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
+        let (budget, now) = (Budget { attempts_max: 1, span_s: 60 }, UnixTime::from_seconds(0));
+        assert_ne!(of_network("address", None, budget, now), of_network("b", None, budget, now));
     }
 }

@@ -7,12 +7,16 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use http::header;
 use zeroize::Zeroizing;
 
+use super::deliver::{Delivered, Keeps, Plan};
+use super::revocation::Actor;
 use super::{Here, revocation};
 use crate::clock;
 use crate::config::Login;
 use crate::config::login::LoggedIn;
 use crate::gate::denial::{Denial, Slug};
-use crate::gate::session::{Session, SessionId, SessionRecord, SessionSecret, StoredSession};
+use crate::gate::session::{
+    Session, SessionId, SessionKind, SessionRecord, SessionSecret, StoredSession,
+};
 use crate::gate::time::UnixTime;
 use crate::store::StoreError;
 use crate::telemetry::session_end::SessionEnd;
@@ -21,13 +25,21 @@ use crate::telemetry::session_end::SessionEnd;
 const USER_AGENT_BYTES_MAX: usize = 256;
 
 /// How long a login waits for the second to end in which its subject was cut off.
-const SECOND_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const SECOND_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A session that has begun.
 pub(super) struct Begun {
     pub(super) secret: SessionSecret,
     pub(super) id: SessionId,
     pub(super) record: SessionRecord,
+    /// The tokens that come with it, if some are wanted.
+    pub(super) delivered: Option<Delivered>,
+}
+
+/// The tokens that a session is begun with.
+pub(super) struct Tokens<'a> {
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) scopes: Vec<Box<str>>,
 }
 
 /// Begins a session.
@@ -35,54 +47,79 @@ pub(super) struct Begun {
 /// # Errors
 ///
 /// [`Slug::StoreUnavailable`], [`Slug::SessionRevoked`] for somebody who may not log in for now,
-/// and [`Slug::Internal`] if there is no randomness.
+/// and [`Slug::Internal`] if there is no randomness; and what [`Plan::deliver`] says.
 pub(super) async fn begin(
     here: &Here<'_>,
     name: &str,
     identity: LoggedIn,
+    tokens: Option<Tokens<'_>>,
 ) -> Result<Begun, Denial> {
-    let replaced = replaced(here).await?;
+    let plan = tokens.as_ref().map(|tokens| tokens.plan);
+    // Only who gets a cookie takes the place of the one that he has.
+    let replaced = match plan.map(|plan| plan.keeps) {
+        None | Some(Keeps::Cookie) => replaced(here).await?,
+        Some(Keeps::NoCookie) => None,
+    };
+    // A machine's tokens say the same of themselves, and nobody could tell them apart.
+    let tokens_of = here.configuration.tokens.as_ref();
+    if tokens_of.is_some_and(|tokens| tokens.clients.named(&identity.subject).is_some()) {
+        tracing::error!(subject = &*identity.subject, "the subject of a login is a client's id");
+        return Err(Slug::LoginFailed.into());
+    }
     let family = replaced.as_ref().and_then(|replaced| replaced.family_of(&identity, here));
     let mut bits = Zeroizing::new([0; 32]);
     SystemRandom::new().fill(&mut *bits).map_err(|_| Slug::Internal)?;
     let secret = SessionSecret::from_random(*bits);
     let id = secret.id();
     let family = family.unwrap_or_else(|| id.to_string().into());
-    let draft = Draft { here, identity, family };
+    let draft = Draft { here, identity, family, plan };
     let record = draft.record_that_holds(id).await.ok_or(Slug::SessionRevoked)?;
     let endpoints = here.endpoints;
     // Now that it is said when it begins: whoever changes after this is cut off with it.
     if !is_still_known(here, name) {
         return Err(Slug::LoginFailed.into());
     }
-    let displaced = endpoints.sessions.begin(id, record.clone()).await.map_err(unavailable)?;
+    let displaced =
+        endpoints.means.sessions.begin(id, record.clone()).await.map_err(unavailable)?;
     let method = here.login.method.as_str();
-    endpoints.families.sessions_created.with_label_values(&[method]).inc();
+    endpoints.means.families.sessions_created.with_label_values(&[method]).inc();
     for old in displaced {
         // It is gone from the store; gateways that have it in memory find that out soon, too.
         let why = SessionEnd::Displaced;
-        let record = revocation::of_session(old, &record.subject, why, here.configuration);
-        if let Err(error) = endpoints.revocations.append(record).await {
+        let actor = Actor::Subject(&record.subject);
+        let record = revocation::of_session(old, actor, why, here.configuration);
+        if let Err(error) = endpoints.means.revocations.append(record).await {
             tracing::warn!(%error, "a session that had to make room is not revoked");
         }
         endpoints.count_end(why);
     }
+    let delivered = match tokens {
+        None => None,
+        Some(Tokens { plan, scopes }) => match plan.deliver(id, &record, scopes).await {
+            Ok(delivered) => Some(delivered),
+            Err(denial) => {
+                // Nobody was told of it; it would only be in the way.
+                drop(endpoints.means.sessions.end(id).await);
+                return Err(denial);
+            }
+        },
+    };
     if let Some(Replaced { id: old, record: was }) = replaced {
-        let ended =
-            endpoints.cut_off_session(old, &was.subject, SessionEnd::Replaced, here.configuration);
+        let (actor, why) = (Actor::Subject(&was.subject), SessionEnd::Replaced);
+        let ended = endpoints.cut_off_session(old, actor, why, here.configuration);
         if let Err(denial) = ended.await {
             // Nobody was told of the new one; it would only be in the way.
-            drop(endpoints.sessions.end(id).await);
+            drop(endpoints.means.sessions.end(id).await);
             return Err(denial);
         }
     }
-    Ok(Begun { secret, id, record })
+    Ok(Begun { secret, id, record, delivered })
 }
 
 /// Whether the configuration in force says of a name what that of the request says. A login takes
 /// its time, and what the request came with may be out of date.
 fn is_still_known(here: &Here<'_>, name: &str) -> bool {
-    let in_force = here.endpoints.in_force.load();
+    let in_force = here.endpoints.means.in_force.load();
     let user = |login: &Login| login.method.users().map(|users| users.0.get(name).cloned());
     in_force.login.as_ref().map(|login| user(login)) == Some(user(here.login))
 }
@@ -109,7 +146,7 @@ async fn replaced(here: &Here<'_>) -> Result<Option<Replaced>, Denial> {
     // What cannot be read is nobody's session, and the new cookie takes its place.
     let Some(secret) = cookie.find(asked.request.headers).ok().flatten() else { return Ok(None) };
     let id = secret.id();
-    let stored = endpoints.sessions.stored(id).await.map_err(unavailable)?;
+    let stored = endpoints.means.sessions.stored(id).await.map_err(unavailable)?;
     Ok(stored.map(|StoredSession { record, .. }| Replaced { id, record }))
 }
 
@@ -118,6 +155,7 @@ struct Draft<'a> {
     here: &'a Here<'a>,
     identity: LoggedIn,
     family: Box<str>,
+    plan: Option<&'a Plan<'a>>,
 }
 
 impl Draft<'_> {
@@ -143,11 +181,16 @@ impl Draft<'_> {
     }
 
     fn record(&self, now: UnixTime) -> SessionRecord {
-        let Self { here: Here { configuration, login, asked, .. }, identity, family } = self;
+        let Self { here: Here { configuration, login, asked, .. }, identity, family, plan } = self;
         let LoggedIn { subject, roles, scopes, claims } = identity.clone();
         let terms = configuration.gate.sessions.rules.terms();
+        let (kind, (ends, idle_s)) = match plan {
+            None => (SessionKind::Login, (now.plus(terms.lifetime_max_s), terms.idle_max_s)),
+            Some(plan) => (SessionKind::Tokens, plan.bounds(now, terms)),
+        };
         let address = asked.client.map(|client| client.to_canonical().to_string());
         SessionRecord {
+            kind,
             subject,
             issuer: login.issuer.clone(),
             method: login.method.as_str().into(),
@@ -155,16 +198,18 @@ impl Draft<'_> {
             scopes,
             claims,
             created: now,
-            ends: now.plus(terms.lifetime_max_s),
-            idle_s: terms.idle_max_s,
+            ends,
+            idle_s,
             family: family.clone(),
             user_agent: user_agent(asked.request.headers),
             address: address.unwrap_or_default().into(),
+            label: "".into(),
         }
     }
 }
 
-fn until_next_second() -> Duration {
+/// Until then nobody can tell what is new from what was cut off.
+pub(super) fn until_next_second() -> Duration {
     // And a little more: timers may be early where the clock is corrected.
     Duration::from_micros(1_000_000 - clock::micros() % 1_000_000 + 1_000)
 }

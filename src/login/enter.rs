@@ -2,17 +2,19 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::attempts::Counted;
-use super::begin::{Begun, begin};
+use super::begin::{Begun, Tokens, begin};
+use super::deliver::{Delivery, Plan};
 use super::method::{Finding, Sender, Told, Words};
 use super::page::Page;
 use super::return_to::ReturnTo;
 use super::sent::{Manner, Sent, Unreadable};
 use super::{Answer, Asker, Here, Reply, answers, own};
+use crate::clock;
 use crate::gate::denial::{Denial, Detail, Outcome, Slug};
-use crate::gate::session::Origin;
+use crate::gate::session::{Origin, Session, SessionId, SessionRecord, StoredSession};
 
 /// What came of an attempt to log in, for the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,8 @@ impl LoginResult {
 enum Refusal {
     Denial(Denial),
     Told(Told),
+    /// A scope is wanted that he or the client may not have.
+    Scope,
 }
 
 impl Refusal {
@@ -47,6 +51,7 @@ impl Refusal {
         let slug = match self {
             Self::Denial(denial) => denial.slug(),
             Self::Told(_) => Slug::LoginFailed,
+            Self::Scope => Slug::TokenRequest,
         };
         match slug.outcome() {
             Outcome::Unavailable => LoginResult::Unavailable,
@@ -66,9 +71,10 @@ impl<T: Into<Denial>> From<T> for Refusal {
 pub(super) async fn answer(here: &Here<'_>, body: Bytes) -> Reply {
     let count = |result: LoginResult| {
         let labels = [here.login.method.as_str(), result.as_str()];
-        here.endpoints.families.logins.with_label_values(&labels).inc();
+        here.endpoints.means.families.logins.with_label_values(&labels).inc();
     };
-    let sent = match Sent::parse(here.asked.request.headers, body, here.login) {
+    let headers = here.asked.request.headers;
+    let sent = match Sent::parse(headers, body, here.login, here.configuration.tokens.as_deref()) {
         Ok(sent) => sent,
         Err(unreadable) => {
             count(LoginResult::Malformed);
@@ -78,7 +84,7 @@ pub(super) async fn answer(here: &Here<'_>, body: Bytes) -> Reply {
     match enter(here, &sent).await {
         Ok(begun) => {
             count(LoginResult::Ok);
-            Reply::Answer(welcome(here, &begun, sent))
+            Reply::Answer(welcome(here, begun, sent))
         }
         Err(refusal) => {
             count(refusal.result());
@@ -94,15 +100,23 @@ async fn enter(here: &Here<'_>, sent: &Sent) -> Result<Begun, Refusal> {
         Origin::Permitted | Origin::Unsaid => {}
         Origin::Foreign => return Err(Slug::Csrf.into()),
     }
+    let plan = Plan::of(here, &sent.delivery)?;
     let credentials = &sent.credentials;
-    let ledger = &*endpoints.attempts;
+    let ledger = &*endpoints.means.attempts;
     let counted = Counted::count(ledger, login, &credentials.name, asked.client).await?;
     let request_id = HeaderValue::from_str(asked.request_id).ok();
     let sender = Sender { client: asked.client, request_id: request_id.as_ref() };
     match endpoints.methods.verify(&login.method, credentials, sender).await {
         Finding::LoggedIn(identity) => {
             counted.succeeded().await;
-            Ok(begin(here, &credentials.name, identity).await?)
+            let tokens = match &plan {
+                None => None,
+                Some(plan) => {
+                    let scopes = plan.scopes(&identity.scopes).ok_or(Refusal::Scope)?;
+                    Some(Tokens { plan, scopes })
+                }
+            };
+            Ok(begin(here, &credentials.name, identity, tokens).await?)
         }
         Finding::Refused(Words::Own) => Err(Slug::LoginFailed.into()),
         Finding::Refused(Words::Told(told)) => Err(Refusal::Told(told)),
@@ -118,27 +132,43 @@ async fn enter(here: &Here<'_>, sent: &Sent) -> Result<Begun, Refusal> {
     }
 }
 
-fn welcome(here: &Here<'_>, begun: &Begun, sent: Sent) -> Answer {
-    let Begun { secret, id, record } = begun;
-    let Sent { manner, return_to, .. } = sent;
+fn welcome(here: &Here<'_>, begun: Begun, sent: Sent) -> Answer {
+    let Begun { secret, id, record, delivered } = begun;
+    let Sent { manner, return_to, delivery, .. } = sent;
     let return_to = return_to.unwrap_or_default();
-    let mut answer = match manner {
-        Manner::Form => answers::see(return_to.as_str()),
-        Manner::Json => answers::found(&json!({
-            "subject": record.subject,
-            "session": {
-                "id": id.to_string(),
-                "created_at": own::date(record.created),
-                "expires_at": own::date(record.ends),
-                "idle_expires_at": own::date(record.created.plus(record.idle_s)),
-            },
-            "csrf_token": secret.csrf_token(),
-            "return_to": return_to.as_str(),
-        })),
+    let described = || {
+        Map::from_iter([
+            ("subject".to_owned(), json!(record.subject)),
+            ("session".to_owned(), describe(here, id, &record)),
+            ("csrf_token".to_owned(), json!(secret.csrf_token())),
+            ("return_to".to_owned(), json!(return_to.as_str())),
+        ])
+    };
+    let mut answer = match (delivered, &delivery, manner) {
+        // The secret goes with this request: nobody has it.
+        (Some(tokens), Delivery::Tokens(_), _) => return tokens.answer(here, Map::new()),
+        (Some(tokens), Delivery::Both(_) | Delivery::Session, _) => {
+            tokens.answer(here, described())
+        }
+        (None, _, Manner::Form) => answers::see(return_to.as_str()),
+        (None, _, Manner::Json) => answers::found(&Value::Object(described())),
     };
     let cookie = &here.configuration.gate.sessions.rules.terms().cookie;
-    answers::set_cookie(&mut answer, cookie, secret);
+    answers::set_cookie(&mut answer, cookie, &secret);
     answer
+}
+
+/// The session of the cookie; tokens of the same login may live on.
+fn describe(here: &Here<'_>, id: SessionId, record: &SessionRecord) -> Value {
+    let stored = StoredSession { record: record.clone(), last_seen: record.created };
+    let rules = &here.configuration.gate.sessions.rules;
+    let session = Session::compile(id, &stored, rules, clock::steady());
+    json!({
+        "id": id.to_string(),
+        "created_at": own::date(record.created),
+        "expires_at": own::date(session.authentic().end()),
+        "idle_expires_at": own::date(session.idle_ends()),
+    })
 }
 
 fn tell_unreadable(here: &Here<'_>, unreadable: Unreadable) -> Reply {
@@ -161,6 +191,10 @@ fn tell_unreadable(here: &Here<'_>, unreadable: Unreadable) -> Reply {
 fn tell(here: &Here<'_>, refusal: Refusal, sent: &Sent) -> Reply {
     let denial = match (refusal, sent.manner) {
         (Refusal::Told(told), _) => return Reply::Answer(pass_on(here, told)),
+        (Refusal::Scope, _) => {
+            let detail = "`scope` holds one that cannot be had by this user and client";
+            return answers::problem(Slug::TokenRequest, detail, here.asked.request_id);
+        }
         (Refusal::Denial(denial), Manner::Json) => return Reply::Denial(denial),
         (Refusal::Denial(denial), Manner::Form) => denial,
     };

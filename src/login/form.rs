@@ -24,7 +24,8 @@ fn pair(text: &[u8]) -> Result<Pair, Malformed> {
     Ok((std::mem::take(&mut *name), decode(value)?))
 }
 
-fn decode(text: &[u8]) -> Result<Zeroizing<String>, Malformed> {
+/// A name or a value.
+pub(super) fn decode(text: &[u8]) -> Result<Zeroizing<String>, Malformed> {
     // Never grows, so that no copy stays behind.
     let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut at = 0;

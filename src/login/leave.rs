@@ -5,6 +5,7 @@
 
 use super::begin::unavailable;
 use super::own::who;
+use super::revocation::Actor;
 use super::{Answer, Caller, Here, answers, revocation};
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::session::{Origin, SessionId};
@@ -21,7 +22,9 @@ pub(super) async fn logout(here: &Here<'_>, caller: Option<&Caller>) -> Result<A
     if let Some(caller) = caller {
         let (_, subject) = who(caller)?;
         let id = caller.session.id();
-        endpoints.cut_off_session(id, subject, SessionEnd::Logout, configuration).await?;
+        endpoints
+            .cut_off_session(id, Actor::Subject(subject), SessionEnd::Logout, configuration)
+            .await?;
     }
     Ok(gone(here))
 }
@@ -31,7 +34,7 @@ pub(super) async fn logout_everywhere(here: &Here<'_>, caller: &Caller) -> Resul
     let Here { endpoints, configuration, .. } = here;
     let (issuer, subject) = who(caller)?;
     let why = SessionEnd::LogoutEverywhere;
-    let listed = endpoints.sessions.of_subject(issuer, subject).await.map_err(unavailable)?;
+    let listed = endpoints.means.sessions.of_subject(issuer, subject).await.map_err(unavailable)?;
     let record = revocation::of_subject(issuer, subject, why, configuration);
     let cut_off = record.entry.cut_off;
     endpoints.cut_off(record).await?;
@@ -39,9 +42,10 @@ pub(super) async fn logout_everywhere(here: &Here<'_>, caller: &Caller) -> Resul
     for (id, stored) in &listed {
         // Begun by a gateway whose clock is ahead, it would be taken for a new login.
         if stored.record.created > cut_off {
-            endpoints.cut_off(revocation::of_session(*id, subject, why, configuration)).await?;
+            let record = revocation::of_session(*id, Actor::Subject(subject), why, configuration);
+            endpoints.cut_off(record).await?;
         }
-        if let Err(error) = endpoints.sessions.end(*id).await {
+        if let Err(error) = endpoints.means.sessions.end(*id).await {
             tracing::warn!(%error, "a session that was cut off is not deleted");
         }
     }
@@ -52,22 +56,22 @@ pub(super) async fn logout_everywhere(here: &Here<'_>, caller: &Caller) -> Resul
 pub(super) async fn end(here: &Here<'_>, caller: &Caller, id: SessionId) -> Result<Answer, Denial> {
     let Here { endpoints, configuration, .. } = here;
     let (issuer, subject) = who(caller)?;
-    let stored = endpoints.sessions.stored(id).await.map_err(unavailable)?;
+    let stored = endpoints.means.sessions.stored(id).await.map_err(unavailable)?;
     let own = stored
         .filter(|stored| *stored.record.issuer == *issuer && *stored.record.subject == *subject);
     if own.is_none() {
         return Err(Slug::RouteUnknown.into());
     }
-    endpoints.cut_off_session(id, subject, SessionEnd::Device, configuration).await?;
+    endpoints
+        .cut_off_session(id, Actor::Subject(subject), SessionEnd::Device, configuration)
+        .await?;
     let mut answer = answers::done();
     if id == caller.session.id() {
-        let cookie = &configuration.gate.sessions.rules.terms().cookie;
-        answers::clear_cookie(&mut answer, cookie);
+        answers::clear_cookies(&mut answer, configuration);
     }
     Ok(answer)
 }
 
 fn gone(here: &Here<'_>) -> Answer {
-    let cookie = &here.configuration.gate.sessions.rules.terms().cookie;
-    answers::logged_out(here.asked.asker, cookie, here.login)
+    answers::logged_out(here.asked.asker, here.configuration, here.login)
 }

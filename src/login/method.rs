@@ -2,12 +2,14 @@
 //! somebody is, or not, and knows nothing of sessions.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
 
 use super::handoff::Clients;
-use super::password::Hashing;
+use super::hashing::Hashing;
+use super::password;
 use super::sent::Credentials;
 use crate::config::login::{LoggedIn, LoginMethod};
 use crate::gate::denial::Slug;
@@ -15,7 +17,7 @@ use crate::gate::denial::Slug;
 /// What the ways to log in need beside their configuration, shared by all configurations.
 #[derive(Debug)]
 pub(super) struct Methods {
-    hashing: Hashing,
+    hashing: Arc<Hashing>,
     clients: Clients,
 }
 
@@ -64,8 +66,8 @@ pub(super) struct Sender<'a> {
 }
 
 impl Methods {
-    pub(super) fn new() -> Self {
-        Self { hashing: Hashing::new(), clients: Clients::new() }
+    pub(super) fn new(hashing: Arc<Hashing>) -> Self {
+        Self { hashing, clients: Clients::new() }
     }
 
     /// Finds out whose credentials these are.
@@ -76,7 +78,9 @@ impl Methods {
         sender: Sender<'_>,
     ) -> Finding {
         match method {
-            LoginMethod::PasswordFile(users) => self.hashing.verify(users, credentials).await,
+            LoginMethod::PasswordFile(users) => {
+                password::verify(&self.hashing, users, credentials).await
+            }
             LoginMethod::HandOff(service) => self.clients.ask(service, credentials, sender).await,
         }
     }

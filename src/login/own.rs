@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::begin::unavailable;
 use super::{Answer, Asker, Caller, Here, answers, devices};
 use crate::clock;
+use crate::gate::credential::Carrier;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::session::{Session, SessionId, StoredSession};
 use crate::gate::time::UnixTime;
@@ -13,11 +14,13 @@ use crate::gate::time::UnixTime;
 pub(super) async fn session(here: &Here<'_>, caller: &Caller) -> Result<Answer, Denial> {
     let Here { endpoints, configuration, .. } = here;
     let id = caller.session.id();
-    let stored = endpoints.sessions.stored(id).await.map_err(unavailable)?;
+    let stored = endpoints.means.sessions.stored(id).await.map_err(unavailable)?;
     // It has ended since the gate looked.
-    let stored = stored.ok_or_else(|| configuration.gate.absent(id))?;
+    let stored = stored.ok_or_else(|| configuration.gate.absent(id, Carrier::Session))?;
     let mut described = describe(here, id, &stored);
     described["last_seen_at"] = date(caller.session.last_seen());
+    // Of the cookie, that is; tokens of the login may live on.
+    described["expires_at"] = date(caller.session.authentic().end());
     described["idle_expires_at"] = date(caller.session.idle_ends());
     described["family"] = json!(stored.record.family);
     let record = &stored.record;
@@ -36,7 +39,7 @@ pub(super) async fn session(here: &Here<'_>, caller: &Caller) -> Result<Answer, 
 /// `GET sessions`: where else am I logged in. For a person it is a page.
 pub(super) async fn sessions(here: &Here<'_>, caller: &Caller) -> Result<Answer, Denial> {
     let (issuer, subject) = who(caller)?;
-    let listing = here.endpoints.sessions.of_subject(issuer, subject).await;
+    let listing = here.endpoints.means.sessions.of_subject(issuer, subject).await;
     let listed = listing.map_err(unavailable)?;
     let live = listed.iter().filter(|(id, stored)| is_live(here, *id, stored));
     if here.asked.asker == Asker::Person {
@@ -64,7 +67,7 @@ pub(super) fn who(caller: &Caller) -> Result<(&str, &str), Denial> {
 fn is_live(here: &Here<'_>, id: SessionId, stored: &StoredSession) -> bool {
     let gate = &here.configuration.gate;
     let now = clock::moment();
-    let session = Session::compile(id, stored, &gate.sessions.rules, now.steady);
+    let session = Session::compile_login(id, stored, &gate.sessions.rules, now.steady);
     now.wall < session.authentic().end()
         && now.wall < session.idle_ends()
         && !session.authentic().is_revoked(&gate.revocations, now)
@@ -73,7 +76,7 @@ fn is_live(here: &Here<'_>, id: SessionId, stored: &StoredSession) -> bool {
 /// By the rules in force: those that became stricter since hold for it, too.
 fn describe(here: &Here<'_>, id: SessionId, stored: &StoredSession) -> Value {
     let rules = &here.configuration.gate.sessions.rules;
-    let session = Session::compile(id, stored, rules, clock::steady());
+    let session = Session::compile_login(id, stored, rules, clock::steady());
     json!({
         "id": id.to_string(),
         "created_at": date(stored.record.created),

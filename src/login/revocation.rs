@@ -1,32 +1,68 @@
 //! The end of sessions, as the revocation log has it.
 
+use std::fmt;
+
 use crate::clock;
 use crate::config::Configuration;
 use crate::config::login::Users;
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::SessionId;
+use crate::gate::time::UnixTime;
 use crate::store::record::Record;
 use crate::telemetry::session_end::SessionEnd;
 
-/// How much of a subject is noted as who it was, in bytes.
+/// How much of a name is noted as who it was, in bytes.
 const ACTOR_BYTES_MAX: usize = 128;
 
+/// How long a gateway may remember a session that is gone from the store, in seconds: it reads it
+/// again after an hour at most.
+const REMEMBERED_S: i64 = 2 * 3600;
+
 /// Who made what nobody asked for.
-const GATEWAY: &str = "gateway";
+pub(super) const GATEWAY: &str = "gateway";
+
+/// Who ends something.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Actor<'a> {
+    /// Whose it is.
+    Subject(&'a str),
+    /// The client to which tokens of it were given.
+    Client(&'a str),
+    /// Nobody asked for it.
+    Gateway,
+}
 
 /// One session ends.
 pub(super) fn of_session(
     id: SessionId,
-    subject: &str,
+    actor: Actor<'_>,
     why: SessionEnd,
     configuration: &Configuration,
 ) -> Record {
     let scope = Scope::Session(id.to_string().into());
     let now = clock::now();
     // Ours live shorter than those of others, and end more often than anything else is cut off.
-    let dies = configuration.gate.sessions.rules.terms().forgotten_at(now);
+    let dies = match why {
+        // It is gone from the store already, so nothing new can come of it.
+        SessionEnd::Displaced => now.plus(issued_reach_s(configuration)),
+        _ => configuration.gate.sessions.rules.terms().forgotten_at(now),
+    };
     let entry = Entry::compile(scope, None, Some(dies), [], now);
-    record_of(entry, &actor(subject), why)
+    record_of(entry, &actor.to_string(), why)
+}
+
+/// How long what was issued for a login, or is remembered of it, can be accepted when it is gone from
+/// the store; in seconds.
+fn issued_reach_s(configuration: &Configuration) -> i64 {
+    let tokens = configuration.tokens.as_ref();
+    let reach_s = tokens.map_or(0, |tokens| tokens.gate_issuer.rules().reach_s());
+    reach_s.max(REMEMBERED_S)
+}
+
+/// One token ends, which `dies` in any case then.
+pub(super) fn of_token(scope: Scope, dies: UnixTime, actor: Actor<'_>) -> Record {
+    let entry = Entry::compile(scope, None, Some(dies), [], clock::now());
+    record_of(entry, &actor.to_string(), SessionEnd::Client)
 }
 
 /// All sessions of a subject end that have begun until now.
@@ -37,7 +73,7 @@ pub(super) fn of_subject(
     configuration: &Configuration,
 ) -> Record {
     let scope = Scope::Subject { issuer: Some(issuer.into()), subject: subject.into() };
-    record(scope, &actor(subject), why, &[configuration])
+    record(scope, &Actor::Subject(subject).to_string(), why, &[configuration])
 }
 
 /// The sessions of those end of whom the password file says something else now, or nothing.
@@ -75,7 +111,13 @@ fn record_of(entry: Entry, actor: &str, why: SessionEnd) -> Record {
 }
 
 /// Told apart from operators, whatever somebody calls himself.
-fn actor(subject: &str) -> String {
-    let end = subject.floor_char_boundary(ACTOR_BYTES_MAX);
-    format!("subject {}", &subject[..end])
+impl fmt::Display for Actor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = match self {
+            Self::Subject(name) => ("subject", name),
+            Self::Client(name) => ("client", name),
+            Self::Gateway => return f.write_str(GATEWAY),
+        };
+        write!(f, "{kind} {}", &name[..name.floor_char_boundary(ACTOR_BYTES_MAX)])
+    }
 }

@@ -7,9 +7,10 @@ use http::{HeaderMap, header};
 use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::deliver::{Delivery, Wording};
 use super::form;
 use super::return_to::ReturnTo;
-use crate::config::Login;
+use crate::config::{Login, Tokens};
 use crate::gate::json;
 use crate::secret::Secret;
 
@@ -45,6 +46,8 @@ pub(super) struct Sent {
     pub(super) credentials: Credentials,
     /// Where to go then, if it was said.
     pub(super) return_to: Option<ReturnTo>,
+    /// What to deliver.
+    pub(super) delivery: Delivery,
 }
 
 /// A body that is not a login, and why, for whoever sent it.
@@ -62,6 +65,7 @@ impl Sent {
         headers: &HeaderMap,
         body: Bytes,
         login: &Login,
+        tokens: Option<&Tokens>,
     ) -> Result<Self, Unreadable> {
         let manner = Manner::of(headers);
         let read = match manner {
@@ -72,7 +76,7 @@ impl Sent {
         if let Ok(mut bytes) = body.try_into_mut() {
             bytes.as_mut().zeroize();
         }
-        let sent = read.and_then(|(manner, fields)| fields.sent(manner, login));
+        let sent = read.and_then(|(manner, fields)| fields.sent(manner, login, tokens));
         sent.map_err(|detail| Unreadable { manner, detail })
     }
 }
@@ -96,7 +100,7 @@ struct Fields {
     username: Option<String>,
     password: Option<Zeroizing<String>>,
     return_to: Option<String>,
-    deliver: Option<String>,
+    wording: Wording,
 }
 
 impl Fields {
@@ -124,23 +128,31 @@ impl Fields {
     }
 
     fn take(&mut self, name: &str, mut value: Zeroizing<String>) -> Result<(), &'static str> {
+        let Wording { deliver, client_id, scope } = &mut self.wording;
         let previous = match name {
             "password" => self.password.replace(value).is_some(),
             "username" => self.username.replace(std::mem::take(&mut *value)).is_some(),
             "return_to" => self.return_to.replace(std::mem::take(&mut *value)).is_some(),
-            "deliver" => self.deliver.replace(std::mem::take(&mut *value)).is_some(),
-            _ => return Err("Only username, password, return_to and deliver are known"),
+            "deliver" => deliver.replace(std::mem::take(&mut *value)).is_some(),
+            "client_id" => client_id.replace(std::mem::take(&mut *value)).is_some(),
+            "scope" => scope.replace(std::mem::take(&mut *value)).is_some(),
+            _ => {
+                return Err(
+                    "Only username, password, return_to, deliver, client_id and scope are known",
+                );
+            }
         };
         if previous { Err("A field is repeated") } else { Ok(()) }
     }
 
-    fn sent(self, manner: Manner, login: &Login) -> Result<Sent, &'static str> {
-        let Self { username, password, return_to, deliver } = self;
-        match deliver.as_deref() {
-            None | Some("session") => {}
-            Some("tokens") => return Err("Tokens are not delivered here; `deliver` is `session`"),
-            Some(_) => return Err("`deliver` is `session`"),
-        }
+    fn sent(
+        self,
+        manner: Manner,
+        login: &Login,
+        tokens: Option<&Tokens>,
+    ) -> Result<Sent, &'static str> {
+        let Self { username, password, return_to, wording } = self;
+        let delivery = wording.compile(tokens)?;
         let name = username.filter(|name| !name.is_empty()).ok_or("`username` is missing")?;
         // An empty one is a login without a password to some directories (RFC 4513 §5.1.2).
         let password = password.filter(|password| !password.is_empty());
@@ -162,7 +174,8 @@ impl Fields {
             }
         };
         let password = Secret::new(std::mem::take(&mut *password).into_bytes());
-        Ok(Sent { manner, credentials: Credentials { name: name.into(), password }, return_to })
+        let credentials = Credentials { name: name.into(), password };
+        Ok(Sent { manner, credentials, return_to, delivery })
     }
 }
 

@@ -1,4 +1,4 @@
-mod world;
+pub(super) mod world;
 
 use std::time::{Duration, Instant};
 
@@ -153,9 +153,9 @@ async fn nothing_is_told_to_be_ended_that_is_not_written_down() {
     let again = Ask { cookie: Some(cookie.clone()), ..Ask::login("alice", PASSWORD) };
     let ends = [
         again.clone(),
-        Ask::of(Endpoint::Logout, Some(&cookie)),
-        Ask::of(Endpoint::LogoutEverywhere, Some(&cookie)),
-        Ask::of(Endpoint::EndSession(id), Some(&cookie)),
+        Ask::of(LoginEndpoint::Logout, Some(&cookie)),
+        Ask::of(LoginEndpoint::LogoutEverywhere, Some(&cookie)),
+        Ask::of(LoginEndpoint::EndSession(id), Some(&cookie)),
     ];
     for ask in &ends {
         let told = world.ask(ask).await;
@@ -171,7 +171,7 @@ async fn nothing_is_told_to_be_ended_that_is_not_written_down() {
 async fn logout_is_the_same_for_who_is_logged_out_already() {
     let world = World::new().await;
     let cookie = world.log_in("alice").await;
-    let logout = Ask::of(Endpoint::Logout, Some(&cookie));
+    let logout = Ask::of(LoginEndpoint::Logout, Some(&cookie));
     for _ in 0..2 {
         let told = world.ask(&logout).await;
         assert_eq!((told.status, told.cookie.as_deref()), (204, Some("")));
@@ -190,7 +190,7 @@ async fn who_logs_out_everywhere_is_out_and_can_log_in_at_once() {
     let world = World::new().await;
     let (first, second) = (world.log_in("alice").await, world.log_in("alice").await);
     let bob = world.log_in("bob").await;
-    let told = world.ask(&Ask::of(Endpoint::LogoutEverywhere, Some(&first))).await;
+    let told = world.ask(&Ask::of(LoginEndpoint::LogoutEverywhere, Some(&first))).await;
     assert_eq!((told.status, told.cookie.as_deref()), (204, Some("")));
     assert!(world.in_force.load().gate.revocations.names(&scope_of("a1")));
     for cookie in [&first, &second] {
@@ -224,14 +224,14 @@ async fn one_sees_and_ends_ones_own_sessions_only() {
     let world = World::new().await;
     let (here, there) = (world.log_in("alice").await, world.log_in("alice").await);
     let bob = world.log_in("bob").await;
-    let told = world.ask(&Ask::of(Endpoint::Session, Some(&here))).await.json();
+    let told = world.ask(&Ask::of(LoginEndpoint::Session, Some(&here))).await.json();
     assert_eq!((&told["subject"], &told["issuer"]), (&json!("a1"), &json!("gateway")));
     assert_eq!((&told["roles"], &told["claims"]), (&json!(["clerk"]), &json!({"email": "a@b.c"})));
     assert_eq!(told["session"]["family"], id_of(&here).to_string());
     let created = told["session"]["created_at"].as_str().expect("a time");
     assert!(created.len() == 20 && created.ends_with('Z'), "{created}");
     let sessions = async || {
-        let told = world.ask(&Ask::of(Endpoint::Sessions, Some(&here))).await.json();
+        let told = world.ask(&Ask::of(LoginEndpoint::Sessions, Some(&here))).await.json();
         told["sessions"].as_array().expect("a list").clone()
     };
     let listed = sessions().await;
@@ -240,7 +240,7 @@ async fn one_sees_and_ends_ones_own_sessions_only() {
         assert_eq!(session["current"], session["id"] == id_of(&here).to_string());
         assert_eq!(session["user_agent"], "test/1");
     }
-    let end = |cookie: &str| Ask::of(Endpoint::EndSession(id_of(cookie)), Some(&here));
+    let end = |cookie: &str| Ask::of(LoginEndpoint::EndSession(id_of(cookie)), Some(&here));
     let told = world.ask(&end(&bob)).await;
     assert_eq!((told.status, told.slug), (404, Some("route_unknown")));
     assert!(!world.is_revoked(id_of(&bob)));
@@ -279,7 +279,7 @@ async fn page_keeps_a_place_to_go_to_that_is_accepted_and_drops_others() {
         ("/auth/login?return_to=/a&return_to=/b", "/"),
         ("/auth/login?return_to=%zz", "/"),
     ] {
-        let told = world.ask(&Ask { target, ..Ask::of(Endpoint::LoginPage, None) }).await;
+        let told = world.ask(&Ask { target, ..Ask::of(LoginEndpoint::LoginPage, None) }).await;
         let field = format!("name=\"return_to\" value=\"{kept}\"");
         assert!(told.status == 200 && told.body.contains(&field), "{target}: {}", told.body);
     }

@@ -20,6 +20,18 @@ impl SubjectDigest {
             context.update(&(text.len() as u64).to_be_bytes());
             context.update(text.as_bytes());
         }
+        Self::finish(context)
+    }
+
+    /// In the place of a subject: what API keys are listed under, all together. No subject has this
+    /// digest, for it is that of fewer bytes than two lengths are.
+    pub(super) fn of_api_keys() -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(b"api keys");
+        Self::finish(context)
+    }
+
+    fn finish(context: digest::Context) -> Self {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(context.finish().as_ref());
         Self(bytes)
@@ -50,5 +62,13 @@ mod tests {
             assert_ne!(digest, SubjectDigest::of(issuer, subject), "{issuer} {subject}");
         }
         assert_eq!(digest.to_string().len(), 43);
+    }
+
+    #[test]
+    fn api_keys_are_no_subject() {
+        for (issuer, subject) in [("", ""), ("api keys", ""), ("", "api keys"), ("api", " keys")] {
+            let digest = SubjectDigest::of(issuer, subject);
+            assert_ne!(digest, SubjectDigest::of_api_keys(), "{issuer} {subject}");
+        }
     }
 }

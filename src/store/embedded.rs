@@ -2,10 +2,14 @@
 //! the log delivered in process.
 
 mod attempts;
+mod exchanges;
+mod families;
 mod file;
+mod keyring;
 mod log;
 mod roster;
 mod sessions;
+mod spent;
 mod tables;
 mod writer;
 
@@ -20,6 +24,8 @@ use tokio::task::JoinError;
 
 use super::attempts::{Account, Attempt, AttemptLedger};
 use super::digest::SubjectDigest;
+use super::family::{Family, FamilyStore, Rotation, StoredFamily, Successor, TokenDigest};
+use super::keyring::KeyRingStore;
 use super::record::Record;
 use super::session::{SessionStore, Told};
 use super::{
@@ -29,6 +35,8 @@ use super::{
 use crate::clock;
 use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
+use exchanges::{Exchanges, Instant};
+use families::{Exchange, ReadFamilies};
 use file::{Fault, File};
 use log::ReadLog;
 use roster::Members;
@@ -38,6 +46,9 @@ use writer::Writer;
 
 /// How many pieces of a snapshot may wait to be taken.
 const PIECES_WAITING_MAX: usize = 2;
+
+/// How much is dropped in one transaction at most, of what is small.
+const DROPPED_AT_ONCE_MAX: usize = 10_000;
 
 /// How often those who listen for changes are told that there were none.
 const CONTACT_EVERY: Duration = Duration::from_millis(500);
@@ -51,7 +62,11 @@ pub struct Embedded {
     /// Rings after every append.
     bell: watch::Receiver<()>,
     members: Members,
+    exchanges: Arc<Exchanges>,
 }
+
+/// Drops some of what is spent, so much at most; how much.
+type PruneSome = fn(&mut Tables<'_>, UnixTime, usize) -> Result<usize, Fault>;
 
 impl Embedded {
     /// Opens the file, or makes it, with the directories above. Blocking.
@@ -65,7 +80,8 @@ impl Embedded {
         let (ring, bell) = watch::channel(());
         let writer = Writer::start(file.clone(), ring)
             .map_err(|error| format!("{}: no thread to write it: {error}", path.display()))?;
-        Ok(Self { file, writer, bell, members: Members::default() })
+        let (members, exchanges) = (Members::default(), Arc::default());
+        Ok(Self { file, writer, bell, members, exchanges })
     }
 
     /// Reads in one transaction, away from the runtime's threads: a disk may take its time.
@@ -243,6 +259,11 @@ impl SessionStore for Embedded {
         self.read_sessions(move |sessions| sessions.of_subject(&subject, now)).await
     }
 
+    async fn api_keys(&self, now: UnixTime) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
+        let all = SubjectDigest::of_api_keys();
+        self.read_sessions(move |sessions| sessions.of_subject(&all, now)).await
+    }
+
     async fn prune(&self, now: UnixTime) -> Result<u64, StoreError> {
         let mut pruned = 0;
         // Piece by piece, so that logins are not kept waiting.
@@ -256,14 +277,16 @@ impl SessionStore for Embedded {
                 break;
             }
         }
-        loop {
-            let forgetting = move |tables: &mut Tables<'_>| {
-                tables.attempts.prune(now, attempts::FORGOTTEN_AT_ONCE_MAX)
-            };
-            if self.write(forgetting).await? < attempts::FORGOTTEN_AT_ONCE_MAX {
-                return Ok(pruned);
-            }
+        let others: [PruneSome; 3] = [
+            |tables, now, at_most| tables.attempts.prune(now, at_most),
+            |tables, now, at_most| tables.families.prune(now, at_most),
+            |tables, now, at_most| tables.spent.prune(now, at_most),
+        ];
+        for prune in others {
+            let some = move |tables: &mut Tables<'_>| prune(tables, now, DROPPED_AT_ONCE_MAX);
+            while self.write(some).await? == DROPPED_AT_ONCE_MAX {}
         }
+        Ok(pruned)
     }
 
     async fn listen(&self, hear: &mut (dyn FnMut(Told) + Send)) -> StoreError {
@@ -286,5 +309,54 @@ impl AttemptLedger for Embedded {
     async fn absolve(&self, forgotten: &[Account], returned: &[Account]) -> Result<(), StoreError> {
         let (forgotten, returned) = (forgotten.to_vec(), returned.to_vec());
         self.write(move |tables| tables.attempts.absolve(&forgotten, &returned)).await
+    }
+}
+
+#[async_trait]
+impl FamilyStore for Embedded {
+    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<(), StoreError> {
+        let family = family.clone();
+        self.write(move |tables| tables.families.begin(&family, first)).await
+    }
+
+    async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
+        self.read(move |transaction| ReadFamilies::open(transaction)?.find(id)).await
+    }
+
+    async fn rotate(
+        &self,
+        id: SessionId,
+        presented: TokenDigest,
+        successor: &Successor,
+        grace_ms: u64,
+        now: UnixTime,
+    ) -> Result<Rotation, StoreError> {
+        let successor = successor.clone();
+        let exchange = Exchange { family: id, presented, successor, grace_ms, now };
+        let exchanges = self.exchanges.clone();
+        let rotating = self
+            .write(move |tables| families::rotate(tables, &exchange, &exchanges, Instant::now()));
+        Ok(rotating.await??)
+    }
+
+    async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
+        self.write(move |tables| tables.families.end(id)).await
+    }
+
+    async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        let (key, until) = (key.to_owned(), until.max(now));
+        self.write(move |tables| tables.spent.spend(&key, until)).await
+    }
+}
+
+#[async_trait]
+impl KeyRingStore for Embedded {
+    async fn ring(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(keyring::ring).await
+    }
+
+    async fn replace_ring(&self, expected: Option<&[u8]>, ring: &[u8]) -> Result<bool, StoreError> {
+        let (expected, ring) = (expected.map(<[u8]>::to_vec), ring.to_vec());
+        self.write(move |tables| tables.keyring.replace(expected.as_deref(), &ring)).await
     }
 }

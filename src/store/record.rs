@@ -47,6 +47,11 @@ impl Unreadable {
     pub(super) fn session(why: &str) -> Self {
         Self(format!("a session cannot be read: {why}"))
     }
+
+    /// A family of refresh tokens that cannot be read.
+    pub(super) fn family(why: &str) -> Self {
+        Self(format!("a family of refresh tokens cannot be read: {why}"))
+    }
 }
 
 /// The form in which records are written. New fields may come; what they mean may not change.

@@ -10,11 +10,14 @@
 //! | `due`                                | sorted set | `<id><subject>`, by when to look for its end  |
 //! | `subject:<subject>`                  | sorted set | the ids of a subject, scored by their login   |
 //! | `attempts:<account>`                 | hash       | how many attempts, and when the last was      |
+//! | `family:<id>`                        | hash       | a session's refresh tokens                    |
+//! | `spent:<key>`                        | string     | what was used that may be used once           |
+//! | `keyring`                            | string     | the gateway's own signing keys                |
 //!
-//! Times in scores are seconds since 1970. `<subject>` is a digest of issuer and subject. A session
-//! is what its record says and nothing else: without one the id may stand in any of the sets, and
-//! means nothing. What is below `session:` is what gateways are told of when it changes; whoever
-//! only uses a session changes nothing there.
+//! Times in scores are seconds since 1970. `<subject>` is a digest of issuer and subject, and the
+//! same for all API keys. A session is what its record says and nothing else: without one the id may
+//! stand in any of the sets, and means nothing. What is below `session:` is what gateways are told
+//! of when it changes; whoever only uses a session, or exchanges a token, changes nothing there.
 //!
 //! The keys share a hash tag, so that one script may touch them all in a cluster, too; scripts name
 //! the keys that they know of beforehand, and make the others of these names. An ACL user
@@ -25,8 +28,10 @@
 mod attempts;
 mod cluster;
 mod dial;
+mod families;
 mod fault;
 mod fleet;
+mod keyring;
 mod link;
 mod listener;
 mod log;
@@ -73,6 +78,11 @@ struct Keys {
     subject: String,
     /// What the key of an account begins with.
     attempts: String,
+    /// What the key of a family begins with.
+    family: String,
+    /// What the key of something that was used begins with.
+    spent: String,
+    keyring: String,
 }
 
 impl Redis {
@@ -111,11 +121,22 @@ impl Keys {
             due: key("due"),
             subject: key("subject:"),
             attempts: key("attempts:"),
+            family: key("family:"),
+            spent: key("spent:"),
+            keyring: key("keyring"),
         }
     }
 
     fn record_of(&self, id: SessionId) -> String {
         format!("{}{id}", self.session)
+    }
+
+    fn family_of(&self, id: SessionId) -> String {
+        format!("{}{id}", self.family)
+    }
+
+    fn spent_of(&self, key: &str) -> String {
+        format!("{}{key}", self.spent)
     }
 
     fn sessions_of(&self, subject: &SubjectDigest) -> String {

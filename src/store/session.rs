@@ -5,12 +5,36 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::StoreError;
+use super::digest::SubjectDigest;
 use super::record::Unreadable;
-use crate::gate::session::{SessionId, SessionRecord, StoredSession};
+use crate::gate::session::{SessionId, SessionKind, SessionRecord, StoredSession};
 use crate::gate::time::UnixTime;
 
 /// How many sessions one subject may have. A new one beyond that takes the place of the oldest.
 pub const SESSIONS_PER_SUBJECT_MAX: usize = 100;
+
+/// How many API keys there may be. Whoever makes one looks first.
+pub const API_KEYS_MAX: usize = 1000;
+
+/// By what a session is listed: its subject. API keys are all listed together, and apart from the
+/// logins of those for whom they are.
+pub(super) fn listed_under(record: &SessionRecord) -> SubjectDigest {
+    match record.kind {
+        SessionKind::Login | SessionKind::Tokens => {
+            SubjectDigest::of(&record.issuer, &record.subject)
+        }
+        SessionKind::ApiKey => SubjectDigest::of_api_keys(),
+    }
+}
+
+/// How many sessions may be listed together, before a new one takes the place of the oldest; none
+/// does where there is no bound.
+pub(super) fn room_for(record: &SessionRecord) -> Option<usize> {
+    match record.kind {
+        SessionKind::Login | SessionKind::Tokens => Some(SESSIONS_PER_SUBJECT_MAX),
+        SessionKind::ApiKey => None,
+    }
+}
 
 /// How long after it could last be used a session is kept all the same, in seconds: the clocks of
 /// gateways may be apart, and one that could not write may still know that it was used.
@@ -40,7 +64,8 @@ pub enum Told {
 #[async_trait]
 pub trait SessionStore: std::fmt::Debug + Send + Sync {
     /// Writes a new session down, and returns once that is durable, as far as the store can be.
-    /// Returns the subject's oldest sessions that had to make room, which are then gone.
+    /// Returns the subject's oldest sessions that had to make room, which are then gone. API keys
+    /// neither make room nor need any.
     async fn create(
         &self,
         id: SessionId,
@@ -58,7 +83,7 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
     /// Deletes a session; whether it was there.
     async fn delete(&self, id: SessionId) -> Result<bool, StoreError>;
 
-    /// The sessions of a subject that can still be used, the latest login first.
+    /// The sessions of a subject that can still be used, the latest login first; no API keys.
     async fn of_subject(
         &self,
         issuer: &str,
@@ -66,7 +91,11 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
         now: UnixTime,
     ) -> Result<Vec<(SessionId, StoredSession)>, StoreError>;
 
-    /// Drops sessions that have long ended; how many.
+    /// The API keys that can still be used, the latest first.
+    async fn api_keys(&self, now: UnixTime) -> Result<Vec<(SessionId, StoredSession)>, StoreError>;
+
+    /// Drops sessions that have long ended; how many. With them goes what else in the store is
+    /// spent and does not go by itself: attempts, families of refresh tokens, things used once.
     async fn prune(&self, now: UnixTime) -> Result<u64, StoreError>;
 
     /// Listens for changes that are not in the revocation log, somebody's `DEL` for example, until
@@ -81,6 +110,8 @@ pub(super) const VERSION: u32 = 1;
 #[derive(Serialize, Deserialize)]
 struct Written {
     version: u32,
+    #[serde(default, skip_serializing_if = "WrittenKind::is_login")]
+    kind: WrittenKind,
     #[serde(default)]
     subject: Box<str>,
     #[serde(default)]
@@ -105,11 +136,29 @@ struct Written {
     user_agent: Box<str>,
     #[serde(default)]
     address: Box<str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    label: Box<str>,
+}
+
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WrittenKind {
+    #[default]
+    Login,
+    Tokens,
+    ApiKey,
+}
+
+impl WrittenKind {
+    fn is_login(&self) -> bool {
+        matches!(self, Self::Login)
+    }
 }
 
 /// The record as one line of JSON.
 pub fn encode(record: &SessionRecord) -> String {
     let SessionRecord {
+        kind,
         subject,
         issuer,
         method,
@@ -122,9 +171,15 @@ pub fn encode(record: &SessionRecord) -> String {
         family,
         user_agent,
         address,
+        label,
     } = record.clone();
     let written = Written {
         version: VERSION,
+        kind: match kind {
+            SessionKind::Login => WrittenKind::Login,
+            SessionKind::Tokens => WrittenKind::Tokens,
+            SessionKind::ApiKey => WrittenKind::ApiKey,
+        },
         subject,
         issuer,
         method,
@@ -137,6 +192,7 @@ pub fn encode(record: &SessionRecord) -> String {
         family,
         user_agent,
         address,
+        label,
     };
     // Texts and numbers can always be written.
     serde_json::to_string(&written).unwrap_or_default()
@@ -162,6 +218,11 @@ pub fn decode(bytes: &[u8]) -> Result<SessionRecord, Unreadable> {
         return Err(Unreadable::session("it is nobody's"));
     }
     Ok(SessionRecord {
+        kind: match written.kind {
+            WrittenKind::Login => SessionKind::Login,
+            WrittenKind::Tokens => SessionKind::Tokens,
+            WrittenKind::ApiKey => SessionKind::ApiKey,
+        },
         subject: written.subject,
         issuer: written.issuer,
         method: written.method,
@@ -174,5 +235,9 @@ pub fn decode(bytes: &[u8]) -> Result<SessionRecord, Unreadable> {
         family: written.family,
         user_agent: written.user_agent,
         address: written.address,
+        label: written.label,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,19 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use super::access_log::rfc3339;
+
+/// How long a line may take to get into the log.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many lines may be on their way to the log.
+static PLACES: Semaphore = Semaphore::const_new(4);
 
 /// What is written of one change.
 #[derive(Debug, Serialize)]
@@ -44,6 +51,27 @@ impl Change<'_> {
         let mut line = serde_json::to_vec(self).expect("a change is texts and numbers");
         line.push(b'\n');
         line
+    }
+}
+
+/// Writes a line like [`write()`], away from the threads that serve: nobody may be reading standard
+/// output. And never many at once, however long nobody does.
+///
+/// # Errors
+///
+/// If it cannot be written, or not in time.
+pub async fn append(file: Option<PathBuf>, line: Vec<u8>) -> std::io::Result<()> {
+    let writing = async {
+        let place = PLACES.acquire().await.map_err(std::io::Error::other)?;
+        let writing = tokio::task::spawn_blocking(move || {
+            let _held_while_it_takes = place;
+            write(file.as_deref(), &line)
+        });
+        writing.await.map_err(std::io::Error::other)?
+    };
+    match tokio::time::timeout(TIMEOUT, writing).await {
+        Ok(written) => written,
+        Err(_) => Err(std::io::Error::other("nobody takes the line")),
     }
 }
 

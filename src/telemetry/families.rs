@@ -48,6 +48,10 @@ pub struct Families {
     pub tokens_verified: IntCounterVec,
     /// `portcullis_key_set_fetches_total`.
     pub key_set_fetches: IntCounterVec,
+    /// `portcullis_signing_keys`.
+    pub signing_keys: IntGaugeVec,
+    /// `portcullis_signing_key_rotations_total`.
+    pub signing_key_rotations: IntCounterVec,
     /// `portcullis_requests_total`.
     pub requests: IntCounterVec,
     /// `portcullis_request_seconds`.
@@ -86,6 +90,12 @@ pub struct Families {
     pub sessions_ended: IntCounterVec,
     /// `portcullis_logins_total`.
     pub logins: IntCounterVec,
+    /// `portcullis_refreshes_total`.
+    pub refreshes: IntCounterVec,
+    /// `portcullis_tokens_issued_total`.
+    pub tokens_issued: IntCounterVec,
+    /// `portcullis_client_authentications_total`.
+    pub client_authentications: IntCounterVec,
     /// `portcullis_streams_ended_total`.
     pub streams_ended: IntCounterVec,
     /// `portcullis_access_log_dropped_total`.
@@ -144,6 +154,16 @@ impl Families {
                 "portcullis_key_set_fetches_total",
                 "Attempts to fetch an issuer's keys.",
                 &["issuer", "result"],
+            )?,
+            signing_keys: table.gauges(
+                "portcullis_signing_keys",
+                "The gateway's own signing keys that are published, by what they do.",
+                &["state"],
+            )?,
+            signing_key_rotations: table.counters(
+                "portcullis_signing_key_rotations_total",
+                "Signing keys made by this gateway, and why.",
+                &["cause"],
             )?,
             requests: table.counters(
                 "portcullis_requests_total",
@@ -243,6 +263,21 @@ impl Families {
             logins: table.counters(
                 "portcullis_logins_total",
                 "Attempts to log in.",
+                &["method", "result"],
+            )?,
+            refreshes: table.counters(
+                "portcullis_refreshes_total",
+                "Attempts to exchange a refresh token, by what carried it.",
+                &["method", "result"],
+            )?,
+            tokens_issued: table.counters(
+                "portcullis_tokens_issued_total",
+                "Tokens that the gateway issued itself, by what they are and for what.",
+                &["kind", "grant"],
+            )?,
+            client_authentications: table.counters(
+                "portcullis_client_authentications_total",
+                "Attempts of clients to show that they are who they say.",
                 &["method", "result"],
             )?,
             revocation_entries: table

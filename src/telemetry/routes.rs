@@ -26,6 +26,7 @@ struct RouteHandles {
     permitted_public: IntCounter,
     permitted_bearer: IntCounter,
     permitted_session: IntCounter,
+    permitted_api_key: IntCounter,
     statuses: [IntCounter; 5],
     seconds: Histogram,
     upstream_seconds: Histogram,
@@ -42,6 +43,8 @@ pub struct Handles {
     decision_bearer_miss: Histogram,
     decision_session_hit: Histogram,
     decision_session_miss: Histogram,
+    decision_api_key_hit: Histogram,
+    decision_api_key_miss: Histogram,
 }
 
 impl Handles {
@@ -60,6 +63,8 @@ impl Handles {
             decision_bearer_miss: decision("bearer", "miss"),
             decision_session_hit: decision("session", "hit"),
             decision_session_miss: decision("session", "miss"),
+            decision_api_key_hit: decision("api_key", "hit"),
+            decision_api_key_miss: decision("api_key", "miss"),
         }
     }
 
@@ -88,6 +93,8 @@ impl Handles {
             (Some(Carrier::Bearer), Some(CacheResult::Miss) | None) => &self.decision_bearer_miss,
             (Some(Carrier::Session), Some(CacheResult::Hit)) => &self.decision_session_hit,
             (Some(Carrier::Session), Some(CacheResult::Miss) | None) => &self.decision_session_miss,
+            (Some(Carrier::ApiKey), Some(CacheResult::Hit)) => &self.decision_api_key_hit,
+            (Some(Carrier::ApiKey), Some(CacheResult::Miss) | None) => &self.decision_api_key_miss,
             (None, _) => &self.decision_public,
         };
         timer.observe(took.as_secs_f64());
@@ -95,6 +102,7 @@ impl Handles {
             (None, None) => self.of(route).permitted_public.inc(),
             (None, Some(Carrier::Bearer)) => self.of(route).permitted_bearer.inc(),
             (None, Some(Carrier::Session)) => self.of(route).permitted_session.inc(),
+            (None, Some(Carrier::ApiKey)) => self.of(route).permitted_api_key.inc(),
             (Some(slug), carrier) => {
                 let carrier = carrier.map_or("none", Carrier::as_str);
                 let labels = [self.name(route), carrier, slug.outcome().as_str(), slug.as_str()];
@@ -131,6 +139,7 @@ impl RouteHandles {
             permitted_public: permitted("none"),
             permitted_bearer: permitted("bearer"),
             permitted_session: permitted("session"),
+            permitted_api_key: permitted("api_key"),
             statuses: STATUS_CLASSES
                 .map(|class| families.requests.with_label_values(&[route, class])),
             seconds: families.request_seconds.with_label_values(&[route]),

@@ -17,11 +17,15 @@ pub enum SessionEnd {
     Operator,
     /// His entry in the password file changed; counted once for each user.
     UserChanged,
+    /// The client to which its refresh token was given is done with it (RFC 7009).
+    Client,
+    /// A refresh token of it was used twice.
+    RefreshReused,
 }
 
 impl SessionEnd {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Logout,
         Self::LogoutEverywhere,
         Self::Device,
@@ -29,6 +33,8 @@ impl SessionEnd {
         Self::Displaced,
         Self::Operator,
         Self::UserChanged,
+        Self::Client,
+        Self::RefreshReused,
     ];
 
     /// The label value in metrics, and the reason in the log.
@@ -41,6 +47,8 @@ impl SessionEnd {
             Self::Displaced => "displaced",
             Self::Operator => "operator",
             Self::UserChanged => "user_changed",
+            Self::Client => "client",
+            Self::RefreshReused => "refresh_reused",
         }
     }
 }

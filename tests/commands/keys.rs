@@ -82,6 +82,16 @@ fn pair_of_each_algorithm_serves_from_the_token_to_the_gateway() {
 }
 
 #[test]
+fn private_key_is_enough_where_no_public_key_is_wanted() {
+    let directory = directory();
+    let ran = run(directory.path(), &["keys", "generate", "--private-key", "private.pem"]);
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", ""));
+    let files = std::fs::read_dir(directory.path()).expect("a directory");
+    assert_eq!(files.count(), 1);
+    assert!(read(directory.path(), "private.pem").starts_with("-----BEGIN PRIVATE KEY-----\n"));
+}
+
+#[test]
 fn each_pair_is_another() {
     let directory = directory();
     assert_eq!(generate(directory.path(), "ES256", "a.key", "a.pem").code, 0);
@@ -155,11 +165,9 @@ fn algorithm_that_keys_cannot_be_made_for_is_bad_input() {
 }
 
 #[test]
-fn both_files_must_be_named() {
-    for arguments in [["--private-key", "a"], ["--public-key", "a"]] {
-        let directory = directory();
-        let ran = run(directory.path(), &[["keys", "generate"], arguments].concat());
-        assert_eq!(ran.code, 2);
-        assert!(!directory.path().join("a").exists());
-    }
+fn private_key_must_be_named() {
+    let directory = directory();
+    let ran = run(directory.path(), &["keys", "generate", "--public-key", "a"]);
+    assert_eq!(ran.code, 2);
+    assert!(!directory.path().join("a").exists());
 }

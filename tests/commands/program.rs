@@ -41,6 +41,8 @@ fn every_command_has_a_help_of_its_own() {
         vec!["check"],
         vec!["keys"],
         vec!["keys", "generate"],
+        vec!["keys", "list"],
+        vec!["keys", "rotate"],
         vec!["token"],
         vec!["echo"],
         vec!["revoke"],

@@ -404,7 +404,7 @@ fn issuers_mean_nothing_where_only_sessions_are_taken() {
 fn carrier_that_is_not_known_does_not_make_issuers_meaningless() {
     let text = with(&route("authenticate: [Bearer], issuers: [idp]"));
     let told = "6: error: routes[1].authenticate[0]: `Bearer` is not known. \
-                Write one of: bearer, session.";
+                Write one of: bearer, session, api_key.";
     each_is_refused([(text, told)]);
 }
 
@@ -419,7 +419,7 @@ fn configuration_for_sessions_alone_needs_no_issuer() {
     };
     all_compile([without_issuers(&route("authenticate: [session]"))]);
     let told = "5: error: routes[0].authenticate: bearer tokens need an issuer, and there is none. \
-                Add one under `issuers`.";
+                Add one under `issuers`, or `tokens`.";
     each_is_refused(
         ["[bearer]", "[session, bearer]"]
             .map(|carriers| (without_issuers(&route(&format!("authenticate: {carriers}"))), told)),

@@ -45,7 +45,7 @@ fn route_for_no_issuer_at_all_is_refused() {
             replace_line(3, "issuers: []")
                 + &route("match: { path: /a }, authenticate: [bearer]")[BASE.len()..],
             "6: error: routes[1].authenticate: bearer tokens need an issuer, and there is none. \
-             Add one under `issuers`.",
+             Add one under `issuers`, or `tokens`.",
         ),
     ]);
 }
@@ -92,7 +92,7 @@ fn route_that_takes_no_credential_or_one_twice_is_refused() {
         (
             route("match: { path: /a }, authenticate: []"),
             "6: error: routes[1].authenticate: no credential could ever be accepted. \
-             Write [bearer] or [session].",
+             Write [bearer], [session] or [api_key].",
         ),
         (
             route("match: { path: /a }, authenticate: [bearer, bearer]"),

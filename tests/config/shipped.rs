@@ -21,19 +21,22 @@ fn gateway_yaml_compiles_without_a_warning_once_its_key_is_there() {
     std::fs::create_dir(directory.path().join("data")).expect("a directory");
     put(directory.path(), "data/dev-public.pem", &key().public);
     put(directory.path(), "data/users.yaml", format!("demo: {{ password: '{HASH}' }}"));
+    put(directory.path(), "data/kek", "k".repeat(32));
     let text = std::fs::read(repository().join("gateway.yaml")).expect("gateway.yaml");
     let ran = examine_in(directory.path(), text, &[]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
-    assert!(ran.stdout.ends_with("gateway.yaml: 4 routes, 1 of them public\n"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("gateway.yaml: 5 routes, 1 of them public\n"), "{}", ran.stdout);
 }
 
 #[test]
 fn gateway_yaml_names_the_files_that_are_not_there_yet() {
     let text = std::fs::read(repository().join("gateway.yaml")).expect("gateway.yaml");
     let problems = problems(text);
-    assert_eq!(problems.len(), 2, "{problems:#?}");
+    assert_eq!(problems.len(), 3, "{problems:#?}");
     assert!(problems[0].contains(" error: issuers[0].keys.public_key_file: "), "{problems:#?}");
     assert!(problems[1].contains(" error: login.password_file: "), "{problems:#?}");
+    let kek = " error: tokens.signing.encryption_key_file: ";
+    assert!(problems[2].contains(kek), "{problems:#?}");
 }
 
 /// The reference of `gateway.yaml` in the README.
@@ -42,13 +45,17 @@ fn reference() -> String {
     let (_, rest) = readme.split_once("\n## gateway.yaml\n").expect("its chapter");
     let (_, rest) = rest.split_once("```yaml\n").expect("the reference");
     let (reference, _) = rest.split_once("```").expect("its end");
-    reference.to_owned()
+    // A hash in full would be in the way of whoever reads it.
+    let short = "secret_hash: $argon2id$v=19$m=19456,t=2,p=1$…";
+    assert!(reference.contains(short), "{reference}");
+    let hash = format!("secret_hash: '{HASH}'");
+    reference.replace(short, &hash).replace("secret_hash: …", &hash)
 }
 
 /// Whatever the reference names, beside the configuration.
 fn reference_directory() -> TempDir {
     let directory = directory();
-    for name in ["tls", "secrets"] {
+    for name in ["tls", "secrets", "keys"] {
         std::fs::create_dir(directory.path().join(name)).expect("a directory");
     }
     let authority = Authority::new();
@@ -63,6 +70,8 @@ fn reference_directory() -> TempDir {
     put(directory.path(), "secrets/admin.token", "a long random value");
     put(directory.path(), "secrets/log.key", "another long random value");
     put(directory.path(), "secrets/redis", "a password");
+    put(directory.path(), "secrets/kek", "k".repeat(32));
+    put(directory.path(), "keys/reports.pem", &key().public);
     directory
 }
 

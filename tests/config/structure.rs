@@ -14,7 +14,7 @@ struct Level {
 const ROUTE: &str = "  - { name: a, match: { path: /a }, upstream: behind, authenticate: [bearer]";
 
 /// Every mapping with named fields.
-const LEVELS: [Level; 29] = [
+const LEVELS: [Level; 38] = [
     Level { path: "", line: 6, text: |field| with(field) },
     Level { path: "listeners[0].", line: 1, text: |field| listener(field) },
     Level {
@@ -86,6 +86,28 @@ const LEVELS: [Level; 29] = [
             with(&format!("login: {{ password_file: users.yaml, attempts: {{ {field} }} }}"))
         },
     },
+    Level { path: "tokens.", line: 6, text: |field| with(&format!("tokens: {{ {field} }}")) },
+    Level {
+        path: "tokens.signing.",
+        line: 6,
+        text: |field| with(&format!("tokens: {{ signing: {{ {field} }} }}")),
+    },
+    Level {
+        path: "tokens.access.",
+        line: 6,
+        text: |field| with(&format!("tokens: {{ access: {{ {field} }} }}")),
+    },
+    Level {
+        path: "tokens.refresh.",
+        line: 6,
+        text: |field| with(&format!("tokens: {{ refresh: {{ {field} }} }}")),
+    },
+    Level {
+        path: "clients[0].",
+        line: 6,
+        text: |field| with(&format!("clients: [{{ id: a, {field} }}]")),
+    },
+    Level { path: "api_keys.", line: 6, text: |field| with(&format!("api_keys: {{ {field} }}")) },
     Level {
         path: "token_cache.",
         line: 6,
@@ -124,6 +146,11 @@ const LEVELS: [Level; 29] = [
         },
     },
     Level {
+        path: "upstreams.behind.forward.",
+        line: 2,
+        text: |field| with_upstream(&format!("peers: ['127.0.0.1:1'], forward: {{ {field} }}")),
+    },
+    Level {
         path: "upstreams.behind.timeouts.",
         line: 2,
         text: |field| with_upstream(&format!("peers: ['127.0.0.1:1'], timeouts: {{ {field} }}")),
@@ -138,6 +165,16 @@ const LEVELS: [Level; 29] = [
         path: "routes[1].require.",
         line: 6,
         text: |field| with(&format!("{ROUTE}, require: {{ {field} }} }}")),
+    },
+    Level {
+        path: "routes[1].forward.",
+        line: 6,
+        text: |field| with(&format!("{ROUTE}, forward: {{ {field} }} }}")),
+    },
+    Level {
+        path: "routes[1].forward.internal_token.",
+        line: 6,
+        text: |field| with(&format!("{ROUTE}, forward: {{ internal_token: {{ {field} }} }} }}")),
     },
     Level {
         path: "routes[1].limits.",
@@ -179,7 +216,7 @@ fn unknown_field_of_the_audit_log_is_refused() {
 #[test]
 fn unknown_field_of_forward_is_refused() {
     let problem = "6: error: routes[1].forward.headers: there is no field `headers` here. \
-                   Known are: `credential`.";
+                   Known are: `credential` or `internal_token`.";
     each_is_refused([(with(&format!("{ROUTE}, forward: {{ headers: all }} }}")), problem)]);
 }
 
@@ -196,6 +233,9 @@ fn text_instead_of_a_section_is_refused_everywhere() {
         "revocation",
         "sessions",
         "login",
+        "tokens",
+        "clients",
+        "api_keys",
         "audit_log",
         "token_cache",
         "issuers",
@@ -274,6 +314,28 @@ fn value_of_the_wrong_type_is_refused_everywhere() {
         (
             with("login: { password_file: users.yaml, attempts: { per_account: 10 } }"),
             "6: error: login.attempts.per_account: found integer `10`",
+        ),
+        (with("tokens: yes"), "6: error: tokens: found string \"yes\""),
+        (with("tokens: { signing: ES256 }"), "6: error: tokens.signing: found string \"ES256\""),
+        (
+            with("tokens: { signing: { key_files: a.pem } }"),
+            "6: error: tokens.signing.key_files: found string \"a.pem\"",
+        ),
+        (
+            with("tokens: { access: { audiences: a } }"),
+            "6: error: tokens.access.audiences: found string \"a\"",
+        ),
+        (with("tokens: { refresh: 7d }"), "6: error: tokens.refresh: found string \"7d\""),
+        (with("clients: { a: {} }"), "6: error: clients: found map"),
+        (
+            with("clients: [{ id: a, public: perhaps }]"),
+            "6: error: clients[0].public: found string \"perhaps\"",
+        ),
+        (with("clients_file: [a]"), "6: error: clients_file: found sequence"),
+        (with("api_keys: X-Api-Key"), "6: error: api_keys: found string \"X-Api-Key\""),
+        (
+            with(&format!("{ROUTE}, forward: {{ internal_token: orders }} }}")),
+            "6: error: routes[1].forward.internal_token: found string \"orders\"",
         ),
         (with("audit_log: a.jsonl"), "6: error: audit_log: found string \"a.jsonl\""),
         (with("server: { name: 1 }"), "6: error: server.name: found integer `1`"),

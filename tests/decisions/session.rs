@@ -1,5 +1,6 @@
 //! The session carrier: a cookie, what is in memory, and what was read from the store.
 
+mod api_key;
 mod carriers;
 mod csrf;
 mod life;
@@ -13,7 +14,9 @@ use http::{HeaderName, Method};
 use portcullis::gate::Verdict;
 use portcullis::gate::credential::Carrier;
 use portcullis::gate::request::Scheme;
-use portcullis::gate::session::{Session, SessionRecord, SessionSecret, StoredSession};
+use portcullis::gate::session::{
+    Session, SessionKind, SessionRecord, SessionSecret, StoredSession,
+};
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::gate::verifier::CacheResult;
 use serde_json::{Map, Value, json};
@@ -84,6 +87,8 @@ fn stored() -> StoredSession {
 fn record(subject: &str, claims: Map<String, Value>) -> SessionRecord {
     let created = UnixTime::from_seconds(NOW);
     SessionRecord {
+        kind: SessionKind::Login,
+        label: "".into(),
         subject: subject.into(),
         issuer: "gateway".into(),
         method: "password".into(),

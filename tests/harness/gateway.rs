@@ -221,6 +221,18 @@ impl Gateway {
         assert!(status.success(), "kill -s {name}");
     }
 
+    /// Stops all its threads where they are, until it is told to go on (`CONT`).
+    pub(crate) fn stand_still(&self) {
+        self.signal("STOP");
+        // The signal is sent when `kill` returns, and acted upon a little later.
+        let status = format!("/proc/{}/stat", self.child.id());
+        eventually("it stands still", || {
+            let stat = std::fs::read_to_string(&status).ok()?;
+            let (_, rest) = stat.rsplit_once(") ")?;
+            rest.starts_with('T').then_some(())
+        });
+    }
+
     /// Waits until it ends by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         eventually("the end", || self.child.try_wait().expect("a status"))

@@ -15,7 +15,7 @@ use crate::harness::tokens::{bearer, forged, token};
 use crate::harness::upstream::Upstream;
 
 /// What the contract and the reference promise.
-const FAMILIES: [(&str, &str, &[&str]); 40] = [
+const FAMILIES: [(&str, &str, &[&str]); 47] = [
     ("portcullis_decisions_total", "counter", &["route", "carrier", "outcome", "slug"]),
     ("portcullis_decision_seconds", "histogram", &["carrier", "cache"]),
     ("portcullis_tokens_verified_total", "counter", &["issuer", "result"]),
@@ -25,6 +25,8 @@ const FAMILIES: [(&str, &str, &[&str]); 40] = [
     ("portcullis_token_cache_entries", "gauge", &[]),
     ("portcullis_key_set_age_seconds", "gauge", &["issuer"]),
     ("portcullis_key_set_fetches_total", "counter", &["issuer", "result"]),
+    ("portcullis_signing_keys", "gauge", &["state"]),
+    ("portcullis_signing_key_rotations_total", "counter", &["cause"]),
     ("portcullis_revocation_entries", "gauge", &[]),
     ("portcullis_revocation_entries_max", "gauge", &[]),
     ("portcullis_revocation_nearly_full", "gauge", &[]),
@@ -40,6 +42,11 @@ const FAMILIES: [(&str, &str, &[&str]); 40] = [
     ("portcullis_sessions_created_total", "counter", &["method"]),
     ("portcullis_sessions_ended_total", "counter", &["cause"]),
     ("portcullis_logins_total", "counter", &["method", "result"]),
+    ("portcullis_refreshes_total", "counter", &["method", "result"]),
+    ("portcullis_tokens_issued_total", "counter", &["kind", "grant"]),
+    ("portcullis_client_authentications_total", "counter", &["method", "result"]),
+    ("portcullis_signing_keys", "gauge", &["state"]),
+    ("portcullis_signing_key_rotations_total", "counter", &["cause"]),
     ("portcullis_streams_ended_total", "counter", &["cause"]),
     ("portcullis_store_operations_seconds", "histogram", &["operation", "result"]),
     ("portcullis_store_up", "gauge", &[]),
@@ -282,12 +289,31 @@ fn labels_take_their_values_from_what_is_enumerated() {
     let scopes: BTreeSet<_> = ScopeKind::ALL.iter().map(|kind| kind.as_str()).collect();
     let ends: BTreeSet<_> = SessionEnd::ALL.iter().map(|cause| cause.as_str()).collect();
     let methods = BTreeSet::from(["password", "handoff"]);
+    let refreshes = BTreeSet::from([
+        "ok",
+        "replayed",
+        "reuse_detected",
+        "expired",
+        "revoked",
+        "unknown",
+        "wrong_client",
+        "client_refused",
+        "forged",
+        "limited",
+        "malformed",
+        "refused",
+        "unavailable",
+    ]);
     for (series, label, allowed) in [
         ("portcullis_decisions_total", "slug", &slugs),
         ("portcullis_tokens_verified_total", "result", &slugs),
         ("portcullis_key_set_fetches_total", "result", &results),
         ("portcullis_config_reloads_total", "result", &results),
-        ("portcullis_decisions_total", "carrier", &BTreeSet::from(["bearer", "session", "none"])),
+        (
+            "portcullis_decisions_total",
+            "carrier",
+            &BTreeSet::from(["bearer", "session", "api_key", "none"]),
+        ),
         ("portcullis_sessions_created_total", "method", &methods),
         ("portcullis_sessions_ended_total", "cause", &ends),
         ("portcullis_logins_total", "method", &methods),
@@ -331,7 +357,37 @@ fn labels_take_their_values_from_what_is_enumerated() {
                 "touch_sessions",
                 "delete_session",
                 "prune_sessions",
+                "list_api_keys",
+                "read_keys",
+                "replace_keys",
+                "begin_family",
+                "find_family",
+                "rotate_family",
+                "delete_family",
+                "spend_assertion",
             ]),
+        ),
+        ("portcullis_refreshes_total", "method", &BTreeSet::from(["body", "cookie"])),
+        ("portcullis_refreshes_total", "result", &refreshes),
+        (
+            "portcullis_tokens_issued_total",
+            "kind",
+            &BTreeSet::from(["access", "refresh", "internal"]),
+        ),
+        (
+            "portcullis_tokens_issued_total",
+            "grant",
+            &BTreeSet::from(["login", "refresh_token", "client_credentials", "none"]),
+        ),
+        (
+            "portcullis_client_authentications_total",
+            "method",
+            &BTreeSet::from(["basic", "post", "private_key_jwt", "none"]),
+        ),
+        (
+            "portcullis_client_authentications_total",
+            "result",
+            &BTreeSet::from(["ok", "refused", "limited", "malformed", "unavailable"]),
         ),
         ("portcullis_store_operations_seconds_count", "result", &results),
     ] {

@@ -158,7 +158,7 @@ fn snapshot_is_counted_by_its_cause() {
         assert_eq!(gateway.metric(&snapshots("start")), 1.0);
     }
     // Nobody that stands still can read what is cut off before it goes on.
-    second.signal("STOP");
+    second.stand_still();
     for subject in ["bob", "carol", "dave"] {
         revoke(first, subject);
     }

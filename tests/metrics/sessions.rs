@@ -137,7 +137,15 @@ fn decisions_by_session_are_timed_apart() {
     let alice = Browser::log_in(&gateway, "alice");
     assert!(alice.is_in(&gateway));
     gateway.exchange(get(HOME, &[("Cookie", &unknown())]));
-    let exposition = gateway.exposition();
+    // A decision is counted when its request is over, which is after the answer.
+    let exposition = eventually("both to be counted", || {
+        let exposition = gateway.exposition();
+        let timed = |cache| {
+            let labels = [("carrier", "session"), ("cache", cache)];
+            exposition.sum("portcullis_decision_seconds_count", &labels)
+        };
+        (timed("hit") + timed("miss") >= 2.0).then_some(exposition)
+    });
     for (cache, count) in [("hit", 1.0), ("miss", 1.0)] {
         let labels = [("carrier", "session"), ("cache", cache)];
         let timed = exposition.sum("portcullis_decision_seconds_count", &labels);

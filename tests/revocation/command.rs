@@ -267,7 +267,7 @@ fn gateway_that_does_not_confirm_is_named_and_the_command_fails() {
     let (first, second) = (fleet.gateway(1), fleet.gateway(2));
     let confirmed = done(run(first, &["revoke", "--subject", "alice", "--wait", "10s"]));
     assert!(confirmed.contains("\nconfirmed on 2 of 2 gateways in "), "{confirmed}");
-    second.signal("STOP");
+    second.stand_still();
     await_silence(first, "gw-2");
     let begun = std::time::Instant::now();
     let ran = run(first, &["revoke", "--subject", "bob", "--wait", "300ms"]);

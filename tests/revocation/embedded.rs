@@ -49,7 +49,7 @@ fn restart_keeps_revocations_of_every_scope() {
     let key = tokens::signing_key(tokens::pair(), Some(id));
     let signed_by_key = |changes: Value| signed(&key, "at+jwt", changes);
     // Issued after whatever is revoked now; clocks may be apart.
-    let later = || json!({ "sub": "other", "iat": now() + 5 });
+    let later = || json!({ "sub": "other", "iat": now() + 25 });
     let whole = signed_by_key(json!({ "jti": "whole" }));
     let other_pair = generate(KeyKind::P256).expect("a key pair");
     let other_key = tokens::signing_key(&other_pair, Some("other-key"));
@@ -70,7 +70,7 @@ fn restart_keeps_revocations_of_every_scope() {
         (
             json!({ "scope": "subject", "subject": "user-1" }),
             signed_by_key(json!({ "sub": "user-1" })),
-            signed_by_key(json!({ "sub": "user-1", "iat": now() + 5 })),
+            signed_by_key(json!({ "sub": "user-1", "iat": now() + 25 })),
         ),
         (
             json!({ "scope": "subject", "subject": "user-1", "issuer": "test" }),

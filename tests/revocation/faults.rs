@@ -184,7 +184,7 @@ fn log_that_was_lost_and_written_again_is_not_mistaken_for_the_old_one() {
     fleet.join();
     fleet.await_roster(2);
     revoke_on_all(fleet.gateway(1), "user-2", 2);
-    fleet.gateway(1).signal("STOP");
+    fleet.gateway(1).stand_still();
     server.cli(&["flushall"]);
     eventually("what was lost", || (server.cli(&["xlen", LOG]).trim() == "1").then_some(()));
     // What a third gateway, which had heard of the same, has written at the same time.
@@ -208,7 +208,7 @@ fn gateway_that_the_server_forgot_is_not_passed_over_when_all_confirm() {
     let fleet = Fleet::start(&lines(&server, "10s"), 2);
     let token = token_of("user-1");
     assert_eq!(ask(fleet.gateway(2), &token), Said::Accepted);
-    fleet.gateway(2).signal("STOP");
+    fleet.gateway(2).stand_still();
     server.restart(Data::Lost);
     let answer = eventually("an acknowledged revocation", || {
         let answer = revoke_within(fleet.gateway(1), "user-1", 200);
@@ -228,7 +228,7 @@ fn gateway_that_the_server_forgot_is_not_passed_over_by_one_that_has_just_starte
     let mut fleet = Fleet::start(&lines(&server, "10s"), 2);
     let token = token_of("user-1");
     assert_eq!(ask(fleet.gateway(2), &token), Said::Accepted);
-    fleet.gateway(2).signal("STOP");
+    fleet.gateway(2).stand_still();
     server.restart(Data::Lost);
     eventually("a gateway that is back", || {
         server.cli(&["hvals", GATEWAYS]).contains("gw-1").then_some(())
@@ -299,7 +299,7 @@ fn gateway_past_which_the_log_was_trimmed_loads_the_list_anew() {
     let fleet = Fleet::start(&lines(&server, STALE_AFTER), 2);
     let watch = fleet.watch();
     revoke_on_all(fleet.gateway(1), "user-0", 2);
-    fleet.gateway(2).signal("STOP");
+    fleet.gateway(2).stand_still();
     // The first is on its way to the gateway already; the others are in the log only.
     for number in 1..=3 {
         assert_eq!(revoke(fleet.gateway(1), &format!("user-{number}")).status, 201);

@@ -111,7 +111,7 @@ fn stopped_gateway_is_named_and_never_accepts_what_was_revoked_while_it_stood_st
                 (ask(gateway, &token) == Said::Accepted).then_some(())
             });
         }
-        fleet.gateway(2).signal("STOP");
+        fleet.gateway(2).stand_still();
         let answer = revoke_within(fleet.gateway(1), &subject, 200);
         assert_eq!(answer.status, 201, "{answer:?}");
         assert_eq!(missing(&answer), ["gw-2"], "{answer:?}");
@@ -244,7 +244,7 @@ fn gateway_that_the_roster_has_forgotten_accepts_nobody_whose_revocation_all_con
     let mut fleet = Fleet::start(&(redis(&server.settings()) + &stale_after("10m")), 2);
     let token = token_of("user-1");
     assert_eq!(ask(fleet.gateway(2), &token), Said::Accepted);
-    fleet.gateway(2).signal("STOP");
+    fleet.gateway(2).stand_still();
     // As if it had been silent for a minute and a half, which it may be and go on serving.
     for instance in server.cli(&["hkeys", GATEWAYS]).lines() {
         let told = server.cli(&["hget", GATEWAYS, instance]);

@@ -253,12 +253,12 @@ fn gateway_cut_off_alone_is_missing_and_knows_nothing_until_it_is_back() {
     let fleet = Fleet::start(&lines(&server), 2);
     let token = token_of("user-1");
     // Its connections stay, and nothing moves on them.
-    fleet.gateway(2).signal("STOP");
+    fleet.gateway(2).stand_still();
     fleet::await_silence(fleet.gateway(1), "gw-2");
     server.pause();
     fleet.gateway(2).signal("CONT");
     assert_eq!(ask(fleet.gateway(2), &token), Said::Unknown);
-    fleet.gateway(2).signal("STOP");
+    fleet.gateway(2).stand_still();
     server.resume();
     let answer = revoke_within(fleet.gateway(1), "user-1", 500);
     assert_eq!((answer.status, missing(&answer)), (201, vec!["gw-2".to_owned()]), "{answer:?}");

@@ -8,7 +8,7 @@ use crate::harness::eventually;
 use crate::harness::redis::RedisServer;
 
 /// What a server is asked, from now on.
-pub(super) struct Monitor<'s> {
+pub(crate) struct Monitor<'s> {
     server: &'s RedisServer,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
@@ -16,7 +16,7 @@ pub(super) struct Monitor<'s> {
 
 impl<'s> Monitor<'s> {
     /// Begins to listen.
-    pub(super) fn start(server: &'s RedisServer) -> Self {
+    pub(crate) fn start(server: &'s RedisServer) -> Self {
         let mut child = Command::new("redis-cli")
             .args(["-u", &server.url(), "monitor"])
             .stdin(Stdio::null())
@@ -36,7 +36,7 @@ impl<'s> Monitor<'s> {
     }
 
     /// All commands so far.
-    pub(super) fn commands(&self) -> Vec<String> {
+    pub(crate) fn commands(&self) -> Vec<String> {
         let mark = format!("mark-{:x}", fastrand::u64(..));
         self.server.cli(&["echo", &mark]);
         eventually("the mark", || {
@@ -46,7 +46,7 @@ impl<'s> Monitor<'s> {
     }
 
     /// Commands so far of this name, in which `text` occurs.
-    pub(super) fn count(&self, name: &str, text: &str) -> usize {
+    pub(crate) fn count(&self, name: &str, text: &str) -> usize {
         let name = format!("\"{name}\"");
         let is_meant = |line: &&String| {
             line.to_ascii_uppercase().contains(&name.to_ascii_uppercase()) && line.contains(text)
@@ -55,7 +55,7 @@ impl<'s> Monitor<'s> {
     }
 
     /// Commands so far in which `text` occurs.
-    pub(super) fn about(&self, text: &str) -> Vec<String> {
+    pub(crate) fn about(&self, text: &str) -> Vec<String> {
         self.commands().into_iter().filter(|line| line.contains(text)).collect()
     }
 

@@ -8,7 +8,7 @@ mod redis;
 use std::path::{Path, PathBuf};
 
 use portcullis::clock;
-use portcullis::gate::session::{SessionId, SessionRecord, StoredSession};
+use portcullis::gate::session::{SessionId, SessionKind, SessionRecord, StoredSession};
 use portcullis::gate::time::UnixTime;
 use portcullis::store::StoreError;
 use portcullis::store::embedded::Embedded;
@@ -32,7 +32,7 @@ const LIFETIME_S: i64 = 500_000;
 pub(super) const ISSUER: &str = "https://gateway.test";
 
 /// An id, different for each number.
-fn id(number: u64) -> SessionId {
+pub(super) fn id(number: u64) -> SessionId {
     let mut bytes = [0xa5; 32];
     bytes[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     bytes[8..16].copy_from_slice(&number.to_be_bytes());
@@ -44,6 +44,8 @@ pub(super) fn session(subject: &str, created: UnixTime) -> StoredSession {
     let claims =
         json!({"mail": "a@b.test", "deep": {"idle_s": 1, "list": [1, 2.5, null, "ü\"\n"]}});
     let record = SessionRecord {
+        kind: SessionKind::Login,
+        label: "".into(),
         subject: subject.into(),
         issuer: ISSUER.into(),
         method: "password".into(),
@@ -61,34 +63,38 @@ pub(super) fn session(subject: &str, created: UnixTime) -> StoredSession {
 }
 
 /// Writes a session down; nobody has to make room for it.
-async fn create(store: &dyn SessionStore, number: u64, session: &StoredSession) {
+pub(super) async fn create(store: &dyn SessionStore, number: u64, session: &StoredSession) {
     let displaced = store.create(id(number), session, clock::now()).await;
     assert_eq!(displaced, Ok(Vec::new()), "{number}");
 }
 
 /// What is found.
-async fn found(store: &dyn SessionStore, number: u64) -> Option<StoredSession> {
+pub(super) async fn found(store: &dyn SessionStore, number: u64) -> Option<StoredSession> {
     store.find(id(number)).await.expect("it answers")
 }
 
 /// The ids of the sessions of a subject that can be used.
-async fn listed(store: &dyn SessionStore, subject: &str, now: UnixTime) -> Vec<SessionId> {
+pub(super) async fn listed(
+    store: &dyn SessionStore,
+    subject: &str,
+    now: UnixTime,
+) -> Vec<SessionId> {
     let listed = store.of_subject(ISSUER, subject, now).await.expect("it answers");
     listed.into_iter().map(|(id, _)| id).collect()
 }
 
 /// A place for a file.
-fn place() -> (TempDir, PathBuf) {
+pub(super) fn place() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("portcullis.redb");
     (directory, path)
 }
 
-fn in_file(path: &Path) -> Embedded {
+pub(super) fn in_file(path: &Path) -> Embedded {
     Embedded::open(path).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn in_redis(server: &RedisServer) -> Redis {
+pub(super) fn in_redis(server: &RedisServer) -> Redis {
     Redis::open(&server.settings()).expect("settings that can work")
 }
 

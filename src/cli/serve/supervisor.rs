@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::cli::check::Row;
 use crate::clock;
 use crate::config::Configuration;
+use crate::config::tokens::OWN_ISSUER;
 use crate::edge::listener::TlsCell;
 use crate::edge::published::{Current, Published, Services};
 use crate::feed::jwks::JwksFeed;
@@ -148,6 +149,7 @@ impl Supervisor {
             .map_err(|why| NotReloaded { why, files: configuration.files.clone() })?;
         warn_of_longer_lifetimes(&previous, &configuration);
         let configuration = Arc::new(configuration);
+        self.services.signing.prepare(&configuration).await;
         let running = std::mem::take(&mut self.feeds);
         self.feeds =
             start_feeds(&configuration, running, &self.services.families, &self.runtime).await;
@@ -238,16 +240,21 @@ fn warn_of_longer_lifetimes(old: &Configuration, new: &Configuration) {
         let before = old.issuers().map(|issuer| issuer.rules());
         let before = before.filter(|rules| rules.issuer == issuer.issuer);
         if before.map(|rules| rules.lifetime_max_s).any(|before| before < issuer.lifetime_max_s) {
+            let field = match *issuer.name == *OWN_ISSUER && new.tokens.is_some() {
+                true => "the lifetime of access tokens",
+                false => "max_lifetime",
+            };
             tracing::warn!(
                 issuer = &*issuer.name,
-                "max_lifetime has grown: revocations made before end as if it had not"
+                "{field} has grown: revocations made before end as if it had not"
             );
         }
     }
-    let lifetime_s = |of: &Configuration| of.gate.sessions.rules.terms().lifetime_max_s;
-    if lifetime_s(old) < lifetime_s(new) {
+    let reach_s = |of: &Configuration| of.gate.sessions.rules.terms().reach_s();
+    if reach_s(old) < reach_s(new) {
         tracing::warn!(
-            "sessions.absolute_timeout has grown: revocations made before end as if it had not"
+            "sessions.absolute_timeout, tokens.refresh.absolute or api_keys.max_lifetime has \
+             grown: revocations made before end as if it had not"
         );
     }
 }

@@ -43,6 +43,15 @@ const RESERVED: [&str; 30] = [
     "x-request-id",
 ];
 
+/// What upstreams are told of callers, and routes ask of them.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'k> {
+    pub(super) identity: Option<&'k Arc<IdentityTemplate>>,
+    /// Claims by name or JSON pointer.
+    pub(super) asked_claims: &'k [Box<str>],
+    pub(super) bytes_max: usize,
+}
+
 impl Compiler<'_> {
     pub(super) fn identity(&mut self, raw: raw::IdentityHeaders) -> Option<Arc<IdentityTemplate>> {
         let field = FieldPath::default().key("identity_headers");
@@ -89,21 +98,53 @@ impl Compiler<'_> {
         field: &FieldPath,
         taken: &mut Vec<OwnedName>,
     ) -> Option<OwnedName> {
-        let Some(name) = OwnedName::new(text) else {
-            let fact = format!("`{text}` is not a header name");
-            return self.error(field, &fact, "Write a name such as X-Auth-Email");
-        };
-        // Compared as the most lenient server would read them.
-        let spelling = OwnedNames::new([&name]);
-        if RESERVED.iter().any(|reserved| spelling.contains(reserved)) {
-            let fact = format!("`{text}` has a meaning of its own in HTTP or for the gateway");
-            return self.error(field, &fact, "Choose a name such as X-Auth-Email");
-        }
-        if taken.iter().any(|taken| spelling.contains(taken.as_str())) {
+        let name = self.free_header(text, field, "X-Auth-Email")?;
+        if is_among(&name, taken.iter()) {
             let fact = format!("`{text}` already carries another part of the identity");
             return self.error(field, &fact, "Choose a name of its own");
         }
         taken.push(name.clone());
         Some(name)
     }
+
+    /// The name of a header that means nothing to anybody else.
+    pub(super) fn free_header(
+        &mut self,
+        text: &str,
+        field: &FieldPath,
+        example: &str,
+    ) -> Option<OwnedName> {
+        let Some(name) = OwnedName::new(text) else {
+            let fact = format!("`{text}` is not a header name");
+            return self.error(field, &fact, &format!("Write a name such as {example}"));
+        };
+        // Compared as the most lenient server would read them.
+        let spelling = OwnedNames::new([&name]);
+        if RESERVED.iter().any(|reserved| spelling.contains(reserved)) {
+            let fact = format!("`{text}` has a meaning of its own in HTTP or for the gateway");
+            return self.error(field, &fact, &format!("Choose a name such as {example}"));
+        }
+        Some(name)
+    }
+
+    /// The same, of a header that carries no part of the identity either.
+    pub(super) fn header_beside(
+        &mut self,
+        text: &str,
+        field: &FieldPath,
+        example: &str,
+        identity: Option<&IdentityTemplate>,
+    ) -> Option<OwnedName> {
+        let name = self.free_header(text, field, example)?;
+        if identity.is_some_and(|identity| is_among(&name, identity.names())) {
+            let fact = format!("`{text}` already carries a part of the identity");
+            return self.error(field, &fact, "Choose a name of its own");
+        }
+        Some(name)
+    }
+}
+
+fn is_among<'n>(name: &OwnedName, mut taken: impl Iterator<Item = &'n OwnedName>) -> bool {
+    let spelling = OwnedNames::new([name]);
+    taken.any(|taken| spelling.contains(taken.as_str()))
 }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Compiler;
+use super::identity::Told;
+use super::{Compiler, whole_seconds};
 use crate::config::problem::FieldPath;
 use crate::config::{JwksUrl, KeyFeed, raw, without_password};
 use crate::gate::claims::ROLES_POINTER_DEFAULT;
-use crate::gate::forward::IdentityTemplate;
-use crate::gate::issuer::{Issuer, IssuerId, IssuerRules, Issuers, Untyped};
+use crate::gate::issuer::{DatedBy, Issuer, IssuerId, IssuerRules, Issuers, Untyped};
 use crate::gate::keys::{Algorithm, Key, KeyCell, KeySet};
 
 const ALGORITHMS: [(&str, Algorithm); 12] = [
@@ -50,6 +50,12 @@ impl CompiledIssuers {
         self.list.iter().map(|issuer| issuer.id()).collect()
     }
 
+    /// Adds an issuer beside those of the configuration; `None` for one that is broken.
+    pub(super) fn add(&mut self, name: &str, issuer: Option<Arc<Issuer>>) {
+        self.list.extend(issuer.clone());
+        self.by_name.insert(name.to_owned(), issuer);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }
@@ -71,8 +77,7 @@ impl Compiler<'_> {
     pub(super) fn issuers(
         &mut self,
         raw: Vec<raw::Issuer>,
-        identity: Option<&Arc<IdentityTemplate>>,
-        asked_claims: &[Box<str>],
+        told: Told<'_>,
     ) -> (CompiledIssuers, Vec<KeyFeed>) {
         let field = FieldPath::default().key("issuers");
         let at = |index: usize, key| field.index(index).key(key);
@@ -84,7 +89,7 @@ impl Compiler<'_> {
         let mut feeds = Vec::new();
         for (index, raw) in raw.into_iter().enumerate() {
             let name = raw.name.clone();
-            let issuer = self.issuer(raw, &field.index(index), identity, asked_claims, &mut feeds);
+            let issuer = self.issuer(raw, &field.index(index), told, &mut feeds);
             compiled.list.extend(issuer.clone());
             compiled.by_name.extend(name.map(|name| (name, issuer)));
         }
@@ -95,8 +100,7 @@ impl Compiler<'_> {
         &mut self,
         raw: raw::Issuer,
         field: &FieldPath,
-        identity: Option<&Arc<IdentityTemplate>>,
-        asked_claims: &[Box<str>],
+        told: Told<'_>,
         feeds: &mut Vec<KeyFeed>,
     ) -> Option<Arc<Issuer>> {
         let raw::Issuer {
@@ -118,7 +122,7 @@ impl Compiler<'_> {
             let audiences = field.key("audiences");
             self.empty::<()>(&audiences, "no audience is accepted", remedy);
         }
-        let algorithms = self.algorithms(&algorithms, &field.key("algorithms"));
+        let algorithms = self.algorithms(&algorithms, "issuer", &field.key("algorithms"));
         let source = self.keys(keys, algorithms.as_deref(), field);
         let skew_field = field.key("clock_skew");
         let clock_skew = self.duration(clock_skew, &skew_field, Duration::from_secs(30));
@@ -132,13 +136,16 @@ impl Compiler<'_> {
             audiences: audiences.into_iter().map(Into::into).collect(),
             algorithms: algorithms?,
             clock_skew_s: whole_seconds(clock_skew?),
+            clock_ahead_s: whole_seconds(clock_skew?),
+            dated_by: DatedBy::Issue,
             lifetime_max_s: whole_seconds(lifetime_max?),
             token_types,
             untyped,
             required_claims: required_claims.into_iter().map(Into::into).collect(),
             roles_pointer: roles_pointer?,
-            asked_claims: asked_claims.to_vec(),
-            identity: identity?.clone(),
+            asked_claims: told.asked_claims.to_vec(),
+            identity: told.identity?.clone(),
+            identity_bytes_max: told.bytes_max,
         };
         Some(match source? {
             KeySource::Fixed(set) => self.issuer_with_fixed_keys(rules, set),
@@ -185,10 +192,17 @@ impl Compiler<'_> {
         self.previous?.issuers().find(|issuer| issuer.rules() == rules).cloned()
     }
 
-    fn algorithms(&mut self, names: &[String], field: &FieldPath) -> Option<Vec<Algorithm>> {
+    /// The algorithms that `whose` keys may serve.
+    pub(super) fn algorithms(
+        &mut self,
+        names: &[String],
+        whose: &str,
+        field: &FieldPath,
+    ) -> Option<Vec<Algorithm>> {
         if names.is_empty() {
-            let remedy = "List the algorithms that the issuer signs with, such as [RS256]";
-            return self.empty(field, "no algorithm is permitted", remedy);
+            let remedy =
+                format!("List the algorithms that the {whose} signs with, such as [RS256]");
+            return self.empty(field, "no algorithm is permitted", &remedy);
         }
         let mut algorithms = Vec::new();
         for (index, name) in names.iter().enumerate() {
@@ -255,7 +269,7 @@ impl Compiler<'_> {
                 Some(file) => self.authorities(&file, &ca_field).map(|(pem, _)| Some(pem)),
             };
             let url = self.jwks_url(url, &field.key("jwks_url"));
-            self.refuse_unserved(algorithms.unwrap_or_default(), issuer, |a| !is_hmac(a));
+            self.refuse_unserved(algorithms.unwrap_or_default(), "issuer", issuer, |a| !is_hmac(a));
             let (refresh, stale_max, timeout) = (refresh?, stale_max?, timeout?);
             if stale_max < refresh {
                 let remedy = "Make it several times as long as `refresh`";
@@ -279,11 +293,11 @@ impl Compiler<'_> {
             algorithms,
             &field,
         )?;
-        self.refuse_unserved(algorithms?, issuer, |algorithm| set.serves(algorithm));
+        self.refuse_unserved(algorithms?, "issuer", issuer, |algorithm| set.serves(algorithm));
         Some(KeySource::Fixed(set))
     }
 
-    fn fixed_keys(
+    pub(super) fn fixed_keys(
         &mut self,
         jwks_file: Option<&str>,
         public_key_file: Option<&str>,
@@ -324,16 +338,17 @@ impl Compiler<'_> {
         }
     }
 
-    fn refuse_unserved(
+    pub(super) fn refuse_unserved(
         &mut self,
         algorithms: &[Algorithm],
-        issuer: &FieldPath,
+        whose: &str,
+        field: &FieldPath,
         serves: impl Fn(Algorithm) -> bool,
     ) {
         for (index, algorithm) in algorithms.iter().enumerate() {
             if !serves(*algorithm) {
-                let fact = format!("no key of the issuer can serve {algorithm:?}");
-                let field = issuer.key("algorithms").index(index);
+                let fact = format!("no key of the {whose} can serve {algorithm:?}");
+                let field = field.key("algorithms").index(index);
                 self.error::<()>(&field, &fact, "Remove it, or add a key for it");
             }
         }
@@ -346,12 +361,11 @@ impl Compiler<'_> {
             return self.error(field, &not_one, remedy);
         };
         let host = url.host().unwrap_or_default();
-        let loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
         match url.scheme_str() {
             _ if host.is_empty() => self.error(field, &not_one, remedy),
             Some("https") => Some(text.into()),
             // Whoever sits on the way could put in keys of their own.
-            Some("http") if loopback => Some(text.into()),
+            Some("http") if is_loopback(host) => Some(text.into()),
             Some("http") => self.error(field, "keys must not be fetched in the clear", remedy),
             _ => self.error(field, &not_one, remedy),
         }
@@ -381,10 +395,11 @@ fn token_types_of(listed: Option<Vec<String>>) -> (Vec<Box<str>>, Untyped) {
     }
 }
 
-fn is_hmac(algorithm: Algorithm) -> bool {
-    matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
+/// Whether nobody sits on the way to a host.
+pub(super) fn is_loopback(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }
 
-fn whole_seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+pub(super) fn is_hmac(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
 }

@@ -12,12 +12,12 @@ use crate::config::{raw, values};
 use crate::gate::path::CanonicalPath;
 use crate::store::attempts::Budget;
 
-const BASE_DEFAULT: &str = "/auth";
-const ISSUER_DEFAULT: &str = "gateway";
+pub(super) const BASE_DEFAULT: &str = "/auth";
+pub(super) const ISSUER_DEFAULT: &str = "gateway";
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(3);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const PER_ACCOUNT_DEFAULT: Budget = Budget { attempts_max: 10, span_s: 15 * 60 };
-const PER_ADDRESS_DEFAULT: Budget = Budget { attempts_max: 100, span_s: 15 * 60 };
+pub(super) const PER_ADDRESS_DEFAULT: Budget = Budget { attempts_max: 100, span_s: 15 * 60 };
 const SPAN_MAX_S: u64 = 24 * 3600;
 
 impl Compiler<'_> {
@@ -26,6 +26,7 @@ impl Compiler<'_> {
         &mut self,
         raw: Option<raw::Login>,
         upstreams: &CompiledUpstreams,
+        token_issuer: Option<&str>,
     ) -> Option<Option<Arc<Login>>> {
         let field = FieldPath::default().key("login");
         let Some(raw) = raw else {
@@ -33,11 +34,7 @@ impl Compiler<'_> {
         };
         let raw::Login { base, issuer, password_file, handoff, return_to, attempts } = raw;
         let base = self.base(base, &field.key("base"));
-        let issuer = issuer.unwrap_or_else(|| ISSUER_DEFAULT.to_owned());
-        if issuer.is_empty() || issuer.len() > 255 {
-            let fact = "this cannot stand for an issuer";
-            self.error::<()>(&field.key("issuer"), fact, "Write a name or a URL");
-        }
+        let issuer = self.login_issuer(issuer, &field.key("issuer"), token_issuer);
         let (password_field, handoff_field) = (field.key("password_file"), field.key("handoff"));
         let method = match (password_file, handoff) {
             (Some(file), None) => self.users(&file, &password_field).map(LoginMethod::PasswordFile),
@@ -63,12 +60,35 @@ impl Compiler<'_> {
         let per_address = self.budget(per_address, &field.key("per_address"), PER_ADDRESS_DEFAULT);
         Some(Some(Arc::new(Login {
             base: base?,
-            issuer: issuer.into(),
+            issuer: issuer?,
             method: method?,
             return_to,
             per_account: per_account?,
             per_address: per_address?,
         })))
+    }
+
+    /// Who vouches for those who log in. Where tokens are issued for them it is who issues those:
+    /// who is cut off is so by issuer and subject.
+    fn login_issuer(
+        &mut self,
+        issuer: Option<String>,
+        field: &FieldPath,
+        token_issuer: Option<&str>,
+    ) -> Option<Box<str>> {
+        let default = token_issuer.unwrap_or(ISSUER_DEFAULT);
+        let issuer = issuer.unwrap_or_else(|| default.to_owned());
+        if issuer.is_empty() || issuer.len() > 255 {
+            let fact = "this cannot stand for an issuer";
+            return self.error(field, fact, "Write a name or a URL");
+        }
+        match token_issuer {
+            Some(other) if other != issuer => {
+                let fact = "logging out would not reach the tokens, whose issuer is another";
+                self.error(field, fact, &format!("Remove it, or write `{other}`"))
+            }
+            Some(_) | None => Some(issuer.into()),
+        }
     }
 
     fn base(&mut self, base: Option<String>, field: &FieldPath) -> Option<Box<str>> {

@@ -3,26 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
-use serde_json::Value;
 
+use super::api_keys::ApiKeyTerms;
+use super::internal::Around;
 use super::issuers::CompiledIssuers;
+use super::own::OwnPlaces;
+use super::policy::RawPolicy;
 use super::revocation::StaleRules;
 use super::upstreams::CompiledUpstreams;
 use super::{Compiler, one_of};
 use crate::config::problem::FieldPath;
 use crate::config::{Login, raw};
-use crate::gate::credential::Carrier;
-use crate::gate::issuer::IssuerId;
 use crate::gate::path::{Ambiguities, Ambiguity};
-use crate::gate::policy::{Authenticate, ClaimRule, Policy, Requirement};
 use crate::gate::request::host_of;
 use crate::gate::route::{
     AddError, Conflict, ForwardCredential, HostPattern, Route, RouteMatch, RouteTable,
 };
 
-/// The claims that some route asks for, which is what is kept of a token's.
-pub(super) fn asked_claims(routes: &[raw::Route]) -> Vec<Box<str>> {
-    let asked: BTreeSet<_> = routes.iter().flat_map(|route| route.require.claims.keys()).collect();
+/// The claims that some route asks for or tells its upstream, which is what is kept of a token's.
+pub(super) fn asked_claims(
+    routes: &[raw::Route],
+    upstreams: &BTreeMap<String, raw::Upstream>,
+) -> Vec<Box<str>> {
+    let required = routes.iter().flat_map(|route| route.require.claims.keys());
+    let by_route = routes.iter().filter_map(|route| route.forward.internal_token.as_ref());
+    let by_upstream = upstreams.values().filter_map(|one| one.forward.internal_token.as_ref());
+    let told = by_route.chain(by_upstream).flat_map(|token| &token.claims);
+    let asked: BTreeSet<_> = required.chain(told).collect();
     asked.into_iter().map(|path| path.as_str().into()).collect()
 }
 
@@ -34,6 +41,10 @@ pub(super) struct Known<'k> {
     pub(super) when_stale: StaleRules,
     /// How people log in: `None` if that was reported, `Some(None)` if they cannot.
     pub(super) login: Option<Option<&'k Login>>,
+    /// API keys, likewise.
+    pub(super) api_keys: Option<Option<&'k ApiKeyTerms>>,
+    pub(super) around: Around<'k>,
+    pub(super) own: &'k OwnPlaces,
 }
 
 impl Compiler<'_> {
@@ -92,11 +103,9 @@ impl Compiler<'_> {
         known: Known<'_>,
     ) -> (Option<RouteMatch>, Option<Route>) {
         let matching = self.matching(&raw.matching, &field.key("match"));
-        if let (Some(RouteMatch { path, .. }), Some(Some(login))) = (&matching, known.login)
-            && login.is_own(path)
-        {
+        let own = matching.as_ref().and_then(|matching| known.own.remedy_for(&matching.path));
+        if let Some(remedy) = own {
             let fact = "the gateway answers here itself, so no request would come this way";
-            let remedy = "Choose another path, or another `login.base`";
             self.error::<()>(&field.key("match").key("path"), fact, remedy);
         }
         (matching, self.rule(raw, index, field, known))
@@ -125,44 +134,8 @@ impl Compiler<'_> {
         let label = name.as_deref().unwrap_or_default().to_owned();
         let dangerous_path = self.dangerous_path(&matching.dangerous_path, field, &label);
         let upstream = self.route_upstream(upstream, &field.key("upstream"), known.upstreams);
-        let policy = match (public.unwrap_or(false), authenticate) {
-            (true, None) => {
-                let unused = [
-                    ("issuers", accepted.is_some()),
-                    ("require", !require.is_empty()),
-                    ("when_stale", when_stale.is_some()),
-                ];
-                for (key, given) in unused {
-                    if given {
-                        let fact = format!("`{key}` means nothing on a public route");
-                        self.error::<()>(&field.key(key), &fact, "Remove it, or `public`");
-                    }
-                }
-                Some(Policy::Public)
-            }
-            (true, Some(_)) => self.error(
-                &field.key("public"),
-                "a route cannot be public and authenticate",
-                "Keep one of the two",
-            ),
-            (false, None) => self.lacking(
-                field,
-                &[field.key("public"), field.key("authenticate")],
-                "the route has no policy",
-                "Add `authenticate: [bearer]`, or `public: true` if anybody may use it",
-            ),
-            (false, Some(carriers)) => {
-                let when_stale =
-                    self.when_stale(when_stale, &field.key("when_stale"), known.when_stale);
-                self.authenticate(&carriers, accepted, require, field, known).and_then(
-                    |(carriers, issuers, requirement)| {
-                        let when_stale = when_stale?;
-                        let rule = Authenticate { carriers, issuers, requirement, when_stale };
-                        Some(Policy::Authenticate(rule))
-                    },
-                )
-            }
-        };
+        let policy = RawPolicy { public, authenticate, issuers: accepted, require, when_stale };
+        let policy = self.policy(policy, field, known);
         let credentials = [("strip", ForwardCredential::Strip), ("keep", ForwardCredential::Keep)];
         let credential = self.choice(
             forward.credential.as_deref(),
@@ -170,6 +143,17 @@ impl Compiler<'_> {
             &credentials,
             ForwardCredential::Strip,
         );
+        let forward_field = field.key("forward");
+        let internal_token = self.route_internal_token(
+            forward.internal_token,
+            policy.as_ref(),
+            upstream.and_then(|position| known.upstreams.internal_token(position)),
+            &forward_field,
+            known.around,
+        );
+        if let Some(Some(token)) = &internal_token {
+            self.refuse_two_bearers(token, policy.as_ref(), credential, &forward_field);
+        }
         let body_field = field.key("limits").key("body");
         let body_bytes_max = match limits.body {
             None => Some(None),
@@ -181,6 +165,7 @@ impl Compiler<'_> {
             upstream: upstream?,
             policy: policy?,
             credential: credential?,
+            internal_token: internal_token?,
             body_bytes_max: body_bytes_max?,
             dangerous_path,
         })
@@ -272,137 +257,6 @@ impl Compiler<'_> {
         }
         allowed
     }
-
-    fn authenticate(
-        &mut self,
-        carriers: &[String],
-        accepted: Option<Vec<String>>,
-        require: raw::Require,
-        field: &FieldPath,
-        known: Known<'_>,
-    ) -> Option<(Vec<Carrier>, Vec<IssuerId>, Requirement)> {
-        let carriers_field = field.key("authenticate");
-        let mut parsed = Vec::new();
-        for (index, name) in carriers.iter().enumerate() {
-            let field = carriers_field.index(index);
-            let choices = [Carrier::Bearer, Carrier::Session].map(|c| (c.as_str(), c));
-            match self.choice(Some(name), &field, &choices, Carrier::Bearer) {
-                Some(carrier) if parsed.contains(&carrier) => {
-                    self.error::<()>(&field, &format!("`{name}` is listed twice"), "Remove one");
-                }
-                Some(Carrier::Session) if matches!(known.login, Some(None)) => {
-                    let fact = "nobody can log in, so there are no sessions";
-                    self.error::<()>(&field, fact, "Add `login`, or remove this");
-                }
-                Some(carrier) => parsed.push(carrier),
-                None => {}
-            }
-        }
-        if carriers.is_empty() {
-            let remedy = "Write [bearer] or [session]";
-            let fact = "no credential could ever be accepted";
-            self.empty::<()>(&carriers_field, fact, remedy);
-        }
-        let issuers_field = field.key("issuers");
-        let takes_bearers =
-            carriers.is_empty() || carriers.iter().any(|name| name != Carrier::Session.as_str());
-        let issuers = known.issuers;
-        let issuers = match accepted {
-            Some(_) if !takes_bearers => {
-                let fact = "`issuers` means nothing where no bearer token is accepted";
-                self.error(&issuers_field, fact, "Remove it, or accept `bearer`")
-            }
-            None if !takes_bearers => Some(Vec::new()),
-            None if issuers.is_empty() => {
-                let wanted = [FieldPath::default().key("issuers"), issuers_field];
-                let fact = "bearer tokens need an issuer, and there is none";
-                self.lacking(&carriers_field, &wanted, fact, "Add one under `issuers`")
-            }
-            None => Some(issuers.ids()),
-            Some(names) => self.route_issuers(&names, &issuers_field, issuers),
-        };
-        let requirement = self.requirement(require, &field.key("require"));
-        Some((parsed, issuers?, requirement?))
-    }
-
-    fn route_issuers(
-        &mut self,
-        names: &[String],
-        field: &FieldPath,
-        issuers: &CompiledIssuers,
-    ) -> Option<Vec<IssuerId>> {
-        let remedy = one_of(issuers.names());
-        if names.is_empty() {
-            return self.empty(field, "no issuer is accepted", &remedy);
-        }
-        let mut ids = Vec::new();
-        for (index, name) in names.iter().enumerate() {
-            match issuers.named(name) {
-                Some(id) => ids.extend(id),
-                None => {
-                    let fact = format!("there is no issuer `{name}`");
-                    self.error::<()>(&field.index(index), &fact, &remedy);
-                }
-            }
-        }
-        Some(ids)
-    }
-
-    fn requirement(&mut self, raw: raw::Require, field: &FieldPath) -> Option<Requirement> {
-        let raw::Require { scopes, any_role, claims } = raw;
-        for (index, scope) in scopes.iter().enumerate() {
-            // RFC 6749 §3.3: what may stand in a scope, and so in a challenge.
-            let good = !scope.is_empty()
-                && scope.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
-            if !good {
-                let fact = format!("`{scope}` is not a scope");
-                let remedy = "Use visible ASCII without space, `\"` and `\\`";
-                self.error::<()>(&field.key("scopes").index(index), &fact, remedy);
-            }
-        }
-        let claims = self.claim_rules(claims, &field.key("claims"));
-        Some(Requirement {
-            scopes_text: scopes.join(" ").into(),
-            scopes: scopes.into_iter().map(Into::into).collect(),
-            any_role: any_role.into_iter().map(Into::into).collect(),
-            claims: claims?,
-        })
-    }
-
-    fn claim_rules(
-        &mut self,
-        raw: BTreeMap<String, serde_yaml::Value>,
-        field: &FieldPath,
-    ) -> Option<Vec<ClaimRule>> {
-        let mut rules = Vec::new();
-        for (path, accepted) in raw {
-            let field = field.key(&path);
-            let listed = match accepted {
-                serde_yaml::Value::Sequence(items) => items,
-                single => vec![single],
-            };
-            let accepted: Option<Vec<Value>> = listed.iter().map(scalar).collect();
-            match accepted {
-                Some(accepted) if !accepted.is_empty() => {
-                    rules.push(ClaimRule { path: path.into(), accepted });
-                }
-                _ => {
-                    let remedy = "List strings, numbers or truth values";
-                    let fact = "the accepted values cannot be compared with a claim";
-                    self.error::<()>(&field, fact, remedy);
-                    return None;
-                }
-            }
-        }
-        Some(rules)
-    }
-}
-
-impl raw::Require {
-    fn is_empty(&self) -> bool {
-        let Self { scopes, any_role, claims } = self;
-        scopes.is_empty() && any_role.is_empty() && claims.is_empty()
-    }
 }
 
 fn host_pattern(text: &str) -> Option<HostPattern> {
@@ -415,16 +269,4 @@ fn host_pattern(text: &str) -> Option<HostPattern> {
     } else {
         HostPattern::Below(canonical)
     })
-}
-
-fn scalar(value: &serde_yaml::Value) -> Option<Value> {
-    match value {
-        serde_yaml::Value::String(text) => Some(Value::String(text.clone())),
-        serde_yaml::Value::Bool(truth) => Some(Value::Bool(*truth)),
-        serde_yaml::Value::Number(number) => serde_json::to_value(number).ok(),
-        serde_yaml::Value::Null
-        | serde_yaml::Value::Sequence(_)
-        | serde_yaml::Value::Mapping(_)
-        | serde_yaml::Value::Tagged(_) => None,
-    }
 }

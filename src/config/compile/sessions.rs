@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Compiler;
+use super::identity::Told;
+use super::{Compiler, whole_seconds};
 use crate::config::problem::FieldPath;
 use crate::config::raw;
-use crate::gate::forward::IdentityTemplate;
 use crate::gate::request::host_of;
 use crate::gate::revocation::SESSION_S;
 use crate::gate::session::{
@@ -26,12 +26,20 @@ const RECHECK_DEFAULT: Duration = Duration::from_secs(5);
 const RECHECK_MAX: Duration = Duration::from_secs(3600);
 const CACHE_BYTES_DEFAULT: u64 = 256 << 20;
 
+/// How long what is cut off with sessions lives beside them, in seconds; 0 where there is none.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Beside {
+    /// The refresh tokens of a login.
+    pub(super) refresh_s: i64,
+    pub(super) api_key_lifetime_max_s: i64,
+}
+
 impl Compiler<'_> {
     pub(super) fn sessions(
         &mut self,
         raw: raw::Sessions,
-        identity: Option<&Arc<IdentityTemplate>>,
-        asked_claims: &[Box<str>],
+        told: Told<'_>,
+        beside: Beside,
     ) -> Option<Sessions> {
         let field = FieldPath::default().key("sessions");
         let raw::Sessions {
@@ -66,14 +74,18 @@ impl Compiler<'_> {
         };
         let origins = self.origins(&allowed_origins, &field.key("allowed_origins"));
         let bytes_max = self.size(cache_size, &field.key("cache_size"), CACHE_BYTES_DEFAULT);
+        let Beside { refresh_s, api_key_lifetime_max_s } = beside;
         let terms = SessionTerms {
             cookie: cookie?,
             idle_max_s: whole_seconds(idle?),
             lifetime_max_s: whole_seconds(lifetime?),
+            outlived_s: whole_seconds(lifetime?).max(refresh_s),
+            api_key_lifetime_max_s,
             recheck_ms: u64::try_from(recheck?.as_millis()).unwrap_or(u64::MAX),
             origins: Origins(origins),
-            asked_claims: asked_claims.to_vec(),
-            identity: identity?.clone(),
+            asked_claims: told.asked_claims.to_vec(),
+            identity: told.identity?.clone(),
+            identity_bytes_max: told.bytes_max,
         };
         let bytes_max = bytes_max?;
         let previous = self.previous.map(|previous| &previous.gate.sessions);
@@ -207,8 +219,4 @@ pub(super) fn is_origin(text: &str) -> bool {
         && !host.ends_with('.')
         && !host.bytes().any(|byte| byte.is_ascii_uppercase())
         && host_of(host).is_some()
-}
-
-fn whole_seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

@@ -25,6 +25,10 @@ const HEAD_BYTES_MAX: u64 = 256 << 10;
 const FIELDS_DEFAULT: usize = 100;
 /// Pingora reads no more fields than this.
 const FIELDS_MAX: usize = 256;
+/// As much as a server accepts in one header, with its usual settings.
+pub(super) const IDENTITY_BYTES_DEFAULT: u64 = 8 << 10;
+const IDENTITY_BYTES_MIN: usize = 256;
+const IDENTITY_BYTES_MAX: u64 = 64 << 10;
 const CONNECTIONS_DEFAULT: usize = 65_536;
 const THREADS_MAX: usize = 1024;
 
@@ -159,6 +163,7 @@ impl Compiler<'_> {
             header_timeout,
             keepalive_timeout,
             token_bytes,
+            identity_bytes,
             connections,
             connections_per_address,
         } = raw;
@@ -176,6 +181,17 @@ impl Compiler<'_> {
             TOKEN_BYTES_DEFAULT as u64,
             HEAD_BYTES_MAX,
         );
+        let identity_field = field.key("identity_bytes");
+        let identity_bytes_max = self.bounded_size(
+            identity_bytes,
+            &identity_field,
+            IDENTITY_BYTES_DEFAULT,
+            IDENTITY_BYTES_MAX,
+        );
+        if identity_bytes_max.is_some_and(|bytes| bytes < IDENTITY_BYTES_MIN) {
+            let fact = "nobody's identity would fit";
+            self.error::<()>(&identity_field, fact, "Write 256B or more");
+        }
         let connections_max = self.bounded(
             connections,
             &field.key("connections"),
@@ -199,6 +215,7 @@ impl Compiler<'_> {
             header_timeout: header_timeout?,
             keepalive_timeout: keepalive_timeout?,
             token_bytes_max: token_bytes_max?,
+            identity_bytes_max: identity_bytes_max?,
             connections_max: connections_max?,
             connections_per_address_max: connections_per_address_max?,
         })

@@ -1,17 +1,18 @@
 mod sessions;
 mod slips;
+mod tokens;
+mod whole;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rcgen::CertifiedKey;
-use tempfile::TempDir;
-
 use super::super::{Configuration, Problems, Sources};
 use crate::gate::request::{Request, Scheme};
 use crate::gate::time::Moment;
 use crate::issuer::signing::{KeyKind, generate};
+use tempfile::TempDir;
+use whole::{CLIENTS, GIVEN_KEYS, HAND_OFF, KEPT_KEYS, PASSWORD_FILE, USERS, WHOLE, whole};
 
 fn compile(text: &str) -> Result<Configuration, Problems> {
     compile_in(Path::new("/nowhere"), text, None)
@@ -185,138 +186,6 @@ fn ten_thousand_routes_load_within_seconds_and_each_is_found() {
     }
 }
 
-/// A configuration that uses every field there is, and the files that it names.
-fn whole() -> (TempDir, String) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let put = |name: &str, bytes: &str| {
-        std::fs::write(directory.path().join(name), bytes).expect("a file");
-    };
-    let CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(["site.test".to_owned()]).expect("a certificate");
-    put("site.pem", &cert.pem());
-    put("site.key", &signing_key.serialize_pem());
-    put("idp.pem", &generate(KeyKind::P256).expect("a key pair").public);
-    put("other.pem", &generate(KeyKind::P256).expect("a key pair").public);
-    put(
-        "set.json",
-        r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "a",
-        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
-    );
-    put("token", "a long random value");
-    put("users.yaml", USERS);
-    (directory, WHOLE.to_owned())
-}
-
-/// Users who use every field.
-const USERS: &str = "\
-alice:
-  password: $argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8
-  subject: u-17
-  roles: [admin]
-  scopes: [orders:read]
-  claims: { email: alice@api.test, /org/id: 7 }
-";
-
-/// The other way to log in, with every field of its own.
-const HAND_OFF: &str = "\
-handoff:
-    upstream: pages
-    path: /verify
-    subject: /user/id
-    roles: /user/roles
-    scopes: /user/scopes
-    claims: { email: /user/email }
-    timeout: 3s
-    on_failure: pass_through";
-
-/// The way to log in of the whole configuration.
-const PASSWORD_FILE: &str = "password_file: users.yaml";
-
-const WHOLE: &str = "\
-listeners:
-  - address: 127.0.0.1:8080
-  - address: 127.0.0.1:8443
-    tls: { certificates: [{ certificate_file: site.pem, key_file: site.key }] }
-admin: { address: 0.0.0.0:9901, token_file: token }
-server: { name: gateway-1, threads: 4, shutdown_grace: 30s }
-limits:
-  header_bytes: 32KiB
-  header_count: 100
-  header_timeout: 10s
-  keepalive_timeout: 75s
-  token_bytes: 8KiB
-  connections: 65536
-  connections_per_address: 1000
-access_log: { enabled: true, format: json, subject: hashed, subject_key_file: token, query: false }
-trusted_proxies: [10.0.0.0/8, '::1']
-realm: the realm
-data_directory: data
-store:
-  redis:
-    sentinel: { master: main, nodes: ['rediss://10.0.0.1:26379/3', 'rediss://[::1]'] }
-    username: us
-    password_file: token
-    tls: { ca_file: site.pem, certificate_file: site.pem, key_file: site.key }
-    prefix: here
-revocation: { max_staleness: 5s, when_stale: deny_writes, max_entries: 5000000, accept_local: true }
-sessions:
-  cookie: { name: sid, domain: api.test, same_site: strict, dangerous_insecure: true }
-  idle_timeout: 30m
-  absolute_timeout: 12h
-  recheck: 5s
-  allowed_origins: [https://app.test, 'http://localhost:3000']
-  cache_size: 256MiB
-login:
-  base: /auth
-  issuer: https://api.test
-  password_file: users.yaml
-  return_to: [https://app.test, https://other.test/callback]
-  attempts: { per_account: 10/15m, per_address: 100/15m }
-audit_log: { file: data/audit.jsonl }
-token_cache: { size: 64MiB }
-issuers:
-  - name: fetched
-    issuer: https://fetched.test
-    audiences: [a, b]
-    algorithms: [RS256, ES256]
-    keys: { jwks_url: https://fetched.test/keys, refresh: 10m, max_stale: 24h, timeout: 3s, ca_file: site.pem }
-    clock_skew: 30s
-    max_lifetime: 24h
-    token_types: [at+jwt, JWT]
-    required_claims: [jti]
-    roles: /realm_access/roles
-  - { name: set, issuer: https://set.test, audiences: [a], algorithms: [EdDSA], keys: { jwks_file: set.json } }
-  - { name: pem, issuer: https://pem.test, audiences: [a], algorithms: [ES256], keys: { public_key_file: idp.pem } }
-  - { name: shared, issuer: https://shared.test, audiences: [a], algorithms: [HS256, HS512], keys: { secret: '${SET}' } }
-upstreams:
-  orders:
-    peers: [127.0.0.1:9001, 'orders.internal:9002']
-    balance: round_robin
-    tls: { server_name: orders.internal, ca_file: site.pem }
-    timeouts: { connect: 1s, read: 30s, write: 30s, idle: 60s }
-    retries: 1
-  pages: { peers: ['[::1]:9003'] }
-identity_headers:
-  subject: X-Auth-Subject
-  issuer: X-Auth-Issuer
-  scopes: X-Auth-Scopes
-  roles: X-Auth-Roles
-  session: X-Auth-Session
-  claims: { email: X-Auth-Email, /org/id: X-Auth-Org }
-routes:
-  - name: orders
-    match: { hosts: [api.test, '*.api.test'], path: '/orders/{*rest}', methods: [GET, POST], dangerous_path: [semicolon] }
-    upstream: orders
-    authenticate: [bearer, session]
-    issuers: [fetched, shared]
-    require: { scopes: [orders:read], any_role: [admin, clerk], claims: { tenant: [acme, 7, true] } }
-    when_stale: { allow_for: 30s }
-    forward: { credential: keep }
-    limits: { body: 10MiB }
-  - { name: any, match: { path: '/{a}/b' }, upstream: pages, authenticate: [bearer] }
-  - { name: pages, match: { path: / }, upstream: pages, public: true }
-";
-
 #[test]
 fn configuration_that_uses_every_field_compiles_without_a_warning() {
     let (directory, text) = whole();
@@ -332,9 +201,26 @@ fn configuration_that_hands_logins_off_compiles_without_a_warning() {
     assert!(configuration.warnings.list.is_empty(), "{}", configuration.warnings);
 }
 
+#[test]
+fn configuration_whose_signing_keys_are_given_compiles_without_a_warning() {
+    let (directory, text) = whole();
+    let text = text.replace(KEPT_KEYS, GIVEN_KEYS);
+    let configuration = compile_in(directory.path(), &text, None).expect("compiles");
+    assert!(configuration.warnings.list.is_empty(), "{}", configuration.warnings);
+}
+
 /// Fields that stand for others, and are tested beside them.
-const INSTEAD: [&str; 7] =
-    ["url", "cluster", "embedded", "password", "secret_file", "token", "handoff"];
+const INSTEAD: [&str; 9] = [
+    "url",
+    "cluster",
+    "embedded",
+    "password",
+    "secret_file",
+    "token",
+    "handoff",
+    "key_files",
+    "encryption_key",
+];
 
 #[test]
 fn every_field_there_is_stands_in_the_whole_configuration() {
@@ -347,6 +233,7 @@ fn every_field_there_is_stands_in_the_whole_configuration() {
             place = match name.trim_end_matches(" {") {
                 "User" => USERS,
                 "HandOff" => HAND_OFF,
+                "Client" => CLIENTS,
                 _ => WHOLE,
             };
         } else if let Some((name, _)) = declared.split_once(": ") {
@@ -354,7 +241,7 @@ fn every_field_there_is_stands_in_the_whole_configuration() {
         }
     }
     assert!(fields.len() > 80, "{fields:?}");
-    for place in [WHOLE, USERS, HAND_OFF] {
+    for place in [WHOLE, USERS, HAND_OFF, CLIENTS] {
         assert!(fields.iter().any(|(_, told)| *told == place), "nothing stands in {place}");
     }
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -380,8 +267,17 @@ fn every_file_that_was_read_is_known() {
         .iter()
         .map(|file| file.strip_prefix(directory.path()).expect("inside").display().to_string())
         .collect();
-    let expected =
-        ["gateway.yaml", "idp.pem", "set.json", "site.key", "site.pem", "token", "users.yaml"];
+    let expected = [
+        "clients.yaml",
+        "gateway.yaml",
+        "idp.pem",
+        "kek",
+        "set.json",
+        "site.key",
+        "site.pem",
+        "token",
+        "users.yaml",
+    ];
     assert_eq!(names, expected);
 }
 
@@ -420,28 +316,28 @@ fn kept_keys((before, after): &(Configuration, Configuration)) -> Vec<String> {
 #[test]
 fn issuers_that_did_not_change_are_taken_over() {
     let compiled = recompiled("path: /", "path: /elsewhere");
-    assert_eq!(kept_issuers(&compiled), ["fetched", "set", "pem", "shared"]);
+    assert_eq!(kept_issuers(&compiled), ["fetched", "set", "pem", "shared", "gateway"]);
     assert_eq!(kept_keys(&compiled), ["fetched"]);
 }
 
 #[test]
 fn issuer_whose_rules_change_is_another_but_keeps_its_fetched_keys() {
     let compiled = recompiled("required_claims: [jti]", "required_claims: []");
-    assert_eq!(kept_issuers(&compiled), ["set", "pem", "shared"]);
+    assert_eq!(kept_issuers(&compiled), ["set", "pem", "shared", "gateway"]);
     assert_eq!(kept_keys(&compiled), ["fetched"]);
 }
 
 #[test]
 fn issuer_whose_keys_come_from_elsewhere_is_another() {
     let compiled = recompiled("fetched.test/keys", "fetched.test/others");
-    assert_eq!(kept_issuers(&compiled), ["set", "pem", "shared"]);
+    assert_eq!(kept_issuers(&compiled), ["set", "pem", "shared", "gateway"]);
     assert_eq!(kept_keys(&compiled), [""; 0]);
 }
 
 #[test]
 fn issuer_whose_key_changes_is_another() {
     let compiled = recompiled("idp.pem", "other.pem");
-    assert_eq!(kept_issuers(&compiled), ["fetched", "set", "shared"]);
+    assert_eq!(kept_issuers(&compiled), ["fetched", "set", "shared", "gateway"]);
 }
 
 #[test]

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Compiler;
+use super::internal::Around;
 use crate::config::problem::FieldPath;
 use crate::config::upstream::{Upstream, UpstreamSettings, UpstreamTls};
 use crate::config::{raw, tls};
+use crate::gate::internal::InternalToken;
 
 const RETRIES_MAX: usize = 5;
 
@@ -16,12 +18,19 @@ const RETRIES_MAX: usize = 5;
 pub(super) struct CompiledUpstreams {
     positions: HashMap<String, Option<usize>>,
     pub(super) list: Vec<Arc<Upstream>>,
+    /// What each wants to be told by its routes, in the same order.
+    internal_tokens: Vec<Option<Arc<InternalToken>>>,
 }
 
 impl CompiledUpstreams {
     /// `None`: there is none of this name. `Some(None)`: there is, but it is broken.
     pub(super) fn named(&self, name: &str) -> Option<Option<usize>> {
         self.positions.get(name).copied()
+    }
+
+    /// The internal token that the routes of an upstream send unless they say otherwise.
+    pub(super) fn internal_token(&self, position: usize) -> Option<&Arc<InternalToken>> {
+        self.internal_tokens.get(position)?.as_ref()
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
@@ -32,14 +41,29 @@ impl CompiledUpstreams {
 }
 
 impl Compiler<'_> {
-    pub(super) fn upstreams(&mut self, raw: BTreeMap<String, raw::Upstream>) -> CompiledUpstreams {
+    pub(super) fn upstreams(
+        &mut self,
+        raw: BTreeMap<String, raw::Upstream>,
+        around: Around<'_>,
+    ) -> CompiledUpstreams {
         let field = FieldPath::default().key("upstreams");
-        let mut compiled = CompiledUpstreams { positions: HashMap::new(), list: Vec::new() };
-        for (name, raw) in raw {
+        let mut compiled = CompiledUpstreams {
+            positions: HashMap::new(),
+            list: Vec::new(),
+            internal_tokens: Vec::new(),
+        };
+        for (name, mut raw) in raw {
             let field = field.key(&name);
-            let settings = self.upstream(name.clone(), raw, &field);
-            let position = settings.map(|settings| {
+            let raw::UpstreamForward { internal_token } = std::mem::take(&mut raw.forward);
+            let token_field = field.key("forward").key("internal_token");
+            let internal_token = match internal_token {
+                None => Some(None),
+                Some(raw) => self.internal_token(raw, &token_field, around).map(Some),
+            };
+            let settings = self.upstream(name.clone(), raw, &field).zip(internal_token);
+            let position = settings.map(|(settings, internal_token)| {
                 compiled.list.push(self.keep_or_make(settings));
+                compiled.internal_tokens.push(internal_token);
                 compiled.list.len() - 1
             });
             compiled.positions.insert(name, position);
@@ -63,7 +87,7 @@ impl Compiler<'_> {
         raw: raw::Upstream,
         field: &FieldPath,
     ) -> Option<UpstreamSettings> {
-        let raw::Upstream { peers, balance, tls, timeouts, retries } = raw;
+        let raw::Upstream { peers, balance, tls, timeouts, retries, forward: _ } = raw;
         let name = self.name(Some(name), field);
         if peers.is_empty() {
             let remedy = "Add `peers: [127.0.0.1:9001]`";

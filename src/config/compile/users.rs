@@ -114,10 +114,10 @@ fn user(name: &str, raw: raw::User) -> Result<(User, Cost), Mistake> {
 }
 
 /// Memory, passes and lanes.
-type Cost = (u32, u32, u32);
+pub(super) type Cost = (u32, u32, u32);
 
 /// What a hash costs. It is parsed here, once and for all, so that a login cannot stumble over it.
-fn cost_of(phc: &str) -> Result<Cost, String> {
+pub(super) fn cost_of(phc: &str) -> Result<Cost, String> {
     let hash = PasswordHash::new(phc).map_err(|_| "is not a PHC string".to_owned())?;
     if Algorithm::try_from(hash.algorithm).ok() != Some(Algorithm::Argon2id) {
         return Err(format!("is hashed with {}, not with argon2id", hash.algorithm));

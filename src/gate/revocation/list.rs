@@ -8,7 +8,7 @@ use ahash::RandomState;
 use moka::sync::Cache;
 
 use super::marks::ScopeId;
-use super::{Entry, Marks, Revocation, Scope};
+use super::{Entry, Marks, Revocable, Revocation, Scope};
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
 /// How far apart clocks may be, in seconds, before an entry is dropped too early. Generous: an
@@ -105,6 +105,18 @@ impl RevocationList {
             Some(age) if age <= age_max_ms => Revocation::Clear,
             Some(_) | None => Revocation::Unknown,
         }
+    }
+
+    /// Asks the same about something that is not presented itself: that of which a credential is to
+    /// be issued, and which is as old as `dated`.
+    pub fn find_source(
+        &self,
+        source: Revocable<'_>,
+        dated: UnixTime,
+        age_max_ms: u64,
+        now: Moment,
+    ) -> Revocation {
+        self.find(&Marks::of(source), dated, &AtomicU64::new(NO_GENERATION), age_max_ms, now)
     }
 
     /// Whether an entry names this very scope, whatever its cut-off.

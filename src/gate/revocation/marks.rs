@@ -53,14 +53,19 @@ pub struct Marks(Box<[ScopeId]>);
 
 /// What of a credential can be revoked.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::gate) struct Revocable<'a> {
-    pub(in crate::gate) issuer: &'a str,
-    pub(in crate::gate) subject: &'a str,
-    pub(in crate::gate) token_id: Option<&'a str>,
-    pub(in crate::gate) session_id: Option<&'a str>,
-    pub(in crate::gate) client_id: Option<&'a str>,
+pub struct Revocable<'a> {
+    /// `iss`, or what stands for it.
+    pub issuer: &'a str,
+    /// `sub`.
+    pub subject: &'a str,
+    /// `jti`.
+    pub token_id: Option<&'a str>,
+    /// `sid`.
+    pub session_id: Option<&'a str>,
+    /// `client_id`.
+    pub client_id: Option<&'a str>,
     /// The id of the key that made the signature, not the one that the header names.
-    pub(in crate::gate) key_id: Option<&'a str>,
+    pub key_id: Option<&'a str>,
 }
 
 impl Marks {

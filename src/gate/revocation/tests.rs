@@ -192,7 +192,7 @@ fn entry_that_is_long_spent_takes_no_room() {
 mod compiling {
     use super::*;
     use crate::gate::forward::{IdentityTemplate, OwnedName};
-    use crate::gate::issuer::{IssuerRules, Untyped};
+    use crate::gate::issuer::{DatedBy, IssuerRules, Untyped};
 
     fn identity() -> IdentityTemplate {
         let name = || OwnedName::new("x-name").expect("a name");
@@ -208,6 +208,9 @@ mod compiling {
 
     fn rules(lifetime_max_s: i64, clock_skew_s: i64) -> IssuerRules {
         IssuerRules {
+            clock_ahead_s: clock_skew_s,
+            dated_by: DatedBy::Issue,
+            identity_bytes_max: 8192,
             name: "test".into(),
             issuer: ISSUER.into(),
             audiences: Vec::new(),

@@ -11,6 +11,7 @@ fn table(rows: &[(&str, &[&str], &str, &[&str])]) -> Result<RouteTable, Vec<AddE
             .collect();
         let methods = methods.iter().map(|method| method.parse().expect("a method")).collect();
         let route = Route {
+            internal_token: None,
             name: (*name).into(),
             index,
             upstream: 0,

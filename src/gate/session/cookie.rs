@@ -51,21 +51,10 @@ impl CookieRules {
     ///
     /// [`Ambiguous`].
     pub fn find(&self, headers: &HeaderMap) -> Result<Option<SessionSecret>, Ambiguous> {
-        let mut found = None;
-        for field in headers.get_all(COOKIE) {
-            for pair in pairs(field.as_bytes()) {
-                if !self.is_meant(pair) {
-                    continue;
-                }
-                if found.is_some() {
-                    return Err(Ambiguous);
-                }
-                // `name` alone, without `=`, cannot be a value of ours either.
-                let value = pair.get(self.name.len() + 1..).unwrap_or_default();
-                found = Some(SessionSecret::parse(value).ok_or(Ambiguous)?);
-            }
+        match cookie_value(headers, &self.name)? {
+            None => Ok(None),
+            Some(value) => SessionSecret::parse(value).map(Some).ok_or(Ambiguous),
         }
-        Ok(found)
     }
 
     /// The `Set-Cookie` that gives a browser its session. It ends with the browser's own, or when
@@ -112,14 +101,37 @@ impl CookieRules {
 
     /// Whether a `Set-Cookie` field would set, or take away, ours.
     pub fn is_set_by(&self, field: &[u8]) -> bool {
-        pairs(field).next().is_some_and(|pair| self.is_meant(pair))
+        sets_cookie(field, &self.name)
     }
 
-    /// Servers disagree about white space around names; what could be read as ours is.
     fn is_meant(&self, pair: &[u8]) -> bool {
-        let end = memchr::memchr(b'=', pair).unwrap_or(pair.len());
-        pair[..end].trim_ascii() == self.name.as_bytes()
+        is_named(pair, &self.name)
     }
+}
+
+/// The value of the cookie of this name; HTTP/2 may bring several `Cookie` fields.
+///
+/// # Errors
+///
+/// [`Ambiguous`] if there are two.
+pub fn cookie_value<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h [u8]>, Ambiguous> {
+    let fields = headers.get_all(COOKIE).iter();
+    let pairs = fields.flat_map(|field| pairs(field.as_bytes()));
+    let mut found = pairs.filter(|pair| is_named(pair, name));
+    // `name` alone, without `=`, cannot be a value of ours either.
+    let value = found.next().map(|pair| pair.get(name.len() + 1..).unwrap_or_default());
+    if found.next().is_some() { Err(Ambiguous) } else { Ok(value) }
+}
+
+/// Whether a `Set-Cookie` field would set, or take away, the cookie of this name.
+pub fn sets_cookie(field: &[u8], name: &str) -> bool {
+    pairs(field).next().is_some_and(|pair| is_named(pair, name))
+}
+
+/// Servers disagree about white space around names; what could be read as ours is.
+fn is_named(pair: &[u8], name: &str) -> bool {
+    let end = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+    pair[..end].trim_ascii() == name.as_bytes()
 }
 
 /// The pairs of a field, without the white space around them.

@@ -61,7 +61,7 @@ pub struct SessionId([u8; 32]);
 
 impl SessionId {
     /// The id that these bytes are.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 

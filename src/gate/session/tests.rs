@@ -229,6 +229,9 @@ fn session_rules(idle_max_s: i64, lifetime_max_s: i64) -> SessionRules {
     let name = |text: &str| OwnedName::new(text).expect("a name");
     SessionRules::new(
         SessionTerms {
+            outlived_s: 43_200,
+            api_key_lifetime_max_s: 7_776_000,
+            identity_bytes_max: 8192,
             cookie: rules(),
             idle_max_s,
             lifetime_max_s,
@@ -253,6 +256,8 @@ fn stored(created: i64) -> StoredSession {
     let claims = claims.map(|(name, value)| (name.to_owned(), json!(value))).into_iter().collect();
     StoredSession {
         record: SessionRecord {
+            kind: SessionKind::Login,
+            label: "".into(),
             subject: "alice".into(),
             issuer: "gateway".into(),
             method: "password".into(),

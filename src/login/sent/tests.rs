@@ -21,7 +21,7 @@ fn parse(kind: &str, body: &str) -> Result<Sent, &'static str> {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(kind).expect("a value"));
     let body = Bytes::copy_from_slice(body.as_bytes());
-    Sent::parse(&headers, body, &login).map_err(|unreadable| unreadable.detail)
+    Sent::parse(&headers, body, &login, None).map_err(|unreadable| unreadable.detail)
 }
 
 fn read(kind: &str, body: &str) -> (String, Vec<u8>, Option<String>) {

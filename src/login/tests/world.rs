@@ -15,6 +15,8 @@ use crate::clock;
 use crate::config::Sources;
 use crate::gate::request::Scheme;
 use crate::gate::time::UnixTime;
+use crate::login::endpoint::TokenEndpoint;
+use crate::store::family::{Family, Rotation, StoredFamily, Successor, TokenDigest};
 use crate::store::settings::StoreSettings;
 use crate::store::{
     self, AppendBounds, AppendError, Listing, Position, RevocationLog, Store, StoreError, Tail,
@@ -23,15 +25,19 @@ use crate::store::{
 /// The password of every user.
 pub(super) const PASSWORD: &str = "correct horse";
 
-pub(super) struct World {
+pub(in crate::login) struct World {
     pub(super) directory: TempDir,
     pub(super) in_force: Arc<ArcSwap<Configuration>>,
-    pub(super) sessions: Arc<SessionFeed>,
+    pub(in crate::login) sessions: Arc<SessionFeed>,
     pub(super) revocations: Arc<RevocationFeed>,
-    pub(super) families: Arc<Families>,
+    pub(in crate::login) families: Arc<Families>,
     pub(super) endpoints: Arc<Endpoints>,
+    /// Which gives out tokens.
+    pub(in crate::login) refresh_families: Arc<dyn FamilyStore>,
     /// Whether the log refuses to be written.
     pub(super) is_broken: Arc<AtomicBool>,
+    /// Whether no family can begin.
+    pub(in crate::login) is_barren: Arc<AtomicBool>,
 }
 
 pub(super) fn hash() -> String {
@@ -46,15 +52,30 @@ pub(super) fn compile(
     login: &str,
     previous: Option<&Configuration>,
 ) -> Configuration {
+    compile_with(directory, login, "", previous)
+}
+
+fn compile_with(
+    directory: &TempDir,
+    login: &str,
+    sections: &str,
+    previous: Option<&Configuration>,
+) -> Configuration {
     let text = format!(
         "listeners: [{{address: '127.0.0.1:0'}}]\n\
          upstreams: {{identity: {{peers: ['127.0.0.1:1']}}}}\n\
          routes: [{{name: all, match: {{path: '/{{*rest}}'}}, upstream: identity, public: true}}]\n\
-         login: {{return_to: ['https://app.example'], {login}}}\n"
+         login: {{return_to: ['https://app.example'], {login}}}\n{sections}"
     );
     let sources = Sources { environment: &|_| None, previous };
     let file = directory.path().join("gateway.yaml");
     Configuration::compile(&file, text, &sources).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Whether the signing keys, and who is cut off, are read.
+pub(in crate::login) enum Keys {
+    Read,
+    Unread,
 }
 
 impl World {
@@ -63,6 +84,16 @@ impl World {
     }
 
     pub(super) async fn with(login: &str) -> Self {
+        Self::with_sections(login, "", Keys::Unread).await
+    }
+
+    /// One that issues tokens.
+    pub(in crate::login) async fn with_tokens(keys: Keys) -> Self {
+        let sections = "tokens: {issuer: 'https://gateway.example', access: {audiences: [api]}}\n";
+        Self::with_sections("password_file: users.yaml", sections, keys).await
+    }
+
+    async fn with_sections(login: &str, sections: &str, keys: Keys) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let directory = TempDir::new().expect("a directory");
         let users = format!(
@@ -71,7 +102,7 @@ impl World {
             hash()
         );
         std::fs::write(directory.path().join("users.yaml"), users).expect("written");
-        let configuration = compile(&directory, login, None);
+        let configuration = compile_with(&directory, login, sections, None);
         let families = Arc::new(Families::new().expect("a table"));
         let path = directory.path().join("store.redb");
         let opened = store::open(&StoreSettings::Embedded { path }).await.expect("opens");
@@ -82,19 +113,45 @@ impl World {
         let in_force = Arc::new(ArcSwap::from_pointee(configuration));
         let (sessions, attempts) = (opened.sessions.clone(), opened.attempts.clone());
         let sessions = SessionFeed::new(sessions, in_force.clone(), families.clone());
+        let (refresh_families, keyring) = (opened.families.clone(), opened.keyring.clone());
+        let is_barren = Arc::new(AtomicBool::new(false));
+        let refresh_families: Arc<dyn FamilyStore> =
+            Arc::new(Barren { families: refresh_families, is_barren: is_barren.clone() });
         let revocations = RevocationFeed::new(opened, writer, in_force.clone(), families.clone());
-        let endpoints = Endpoints::new(
-            in_force.clone(),
-            sessions.clone(),
-            revocations.clone(),
+        let signing = SigningFeed::new(keyring, in_force.clone(), families.clone());
+        match keys {
+            Keys::Unread => {}
+            Keys::Read => {
+                tokio::spawn(signing.clone().run());
+                tokio::spawn(revocations.clone().run());
+                signing.loaded().await;
+                revocations.loaded().await;
+            }
+        }
+        let endpoints = Endpoints::new(Means {
+            in_force: in_force.clone(),
+            sessions: sessions.clone(),
+            revocations: revocations.clone(),
+            signing,
             attempts,
-            families.clone(),
-        );
-        Self { directory, in_force, sessions, revocations, families, endpoints, is_broken }
+            refresh_families: refresh_families.clone(),
+            families: families.clone(),
+        });
+        Self {
+            directory,
+            in_force,
+            sessions,
+            revocations,
+            families,
+            endpoints,
+            refresh_families,
+            is_broken,
+            is_barren,
+        }
     }
 
     /// Asks, with these header fields, as a program unless they say `accept`.
-    pub(super) async fn ask(&self, what: &Ask<'_>) -> Told {
+    pub(in crate::login) async fn ask(&self, what: &Ask<'_>) -> Told {
         let Ask { endpoint, target, fields, body, cookie } = what;
         let configuration = self.in_force.load_full();
         let cookies = &configuration.gate.sessions.rules.terms().cookie;
@@ -119,7 +176,8 @@ impl World {
             false => Asker::Program,
         };
         let secret = cookies.find(&headers).ok().flatten();
-        let caller = match secret.filter(|_| *endpoint != Endpoint::Login) {
+        let login = Endpoint::Login(LoginEndpoint::Login);
+        let caller = match secret.filter(|_| *endpoint != login) {
             None => None,
             Some(secret) => {
                 self.session(secret.id()).await.map(|session| Caller { session, secret })
@@ -127,9 +185,10 @@ impl World {
         };
         let client = "192.0.2.7".parse().ok();
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let asked = Asked { request: &request, body, request_id: "test", client, asker, caller };
-        let login = configuration.login.as_ref().expect("one can log in");
-        let reply = self.endpoints.answer(endpoint, asked, &configuration, login).await;
+        let request = &request;
+        let keys = &NoKeys;
+        let asked = Asked { request, body, request_id: "test", client, asker, caller, keys };
+        let reply = self.endpoints.answer(endpoint, asked, &configuration).await;
         Told::of(reply, &cookies.name)
     }
 
@@ -146,18 +205,29 @@ impl World {
         told.cookie.expect("a cookie")
     }
 
-    pub(super) fn is_revoked(&self, id: SessionId) -> bool {
+    pub(in crate::login) fn is_revoked(&self, id: SessionId) -> bool {
         let scope = crate::gate::revocation::Scope::Session(id.to_string().into());
         self.in_force.load().gate.revocations.names(&scope)
     }
 
-    pub(super) fn break_log(&self, broken: bool) {
+    pub(in crate::login) fn break_log(&self, broken: bool) {
         self.is_broken.store(broken, Ordering::Relaxed);
     }
 }
 
+/// Nobody who knows of any key.
+#[derive(Debug)]
+struct NoKeys;
+
+#[async_trait]
+impl KeySeeker for NoKeys {
+    async fn seek(&self, _: &Issuer, _: &Option<Box<str>>) -> Sought {
+        Sought::Absent
+    }
+}
+
 #[derive(Clone)]
-pub(super) struct Ask<'a> {
+pub(in crate::login) struct Ask<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) target: &'a str,
     pub(super) fields: Vec<(&'a str, &'a str)>,
@@ -166,7 +236,8 @@ pub(super) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    pub(super) fn of(endpoint: Endpoint, cookie: Option<&str>) -> Self {
+    pub(super) fn of(endpoint: LoginEndpoint, cookie: Option<&str>) -> Self {
+        let endpoint = Endpoint::Login(endpoint);
         let cookie = cookie.map(str::to_owned);
         Self { endpoint, target: "/auth/x", fields: Vec::new(), body: String::new(), cookie }
     }
@@ -174,7 +245,21 @@ impl<'a> Ask<'a> {
     pub(super) fn login(name: &str, password: &str) -> Self {
         let body = serde_json::json!({ "username": name, "password": password }).to_string();
         let fields = vec![("content-type", "application/json"), ("user-agent", "test/1")];
-        Self { body, fields, ..Self::of(Endpoint::Login, None) }
+        Self { body, fields, ..Self::of(LoginEndpoint::Login, None) }
+    }
+
+    /// A login whose tokens go to a program.
+    pub(in crate::login) fn for_tokens(name: &str, deliver: &str) -> Self {
+        let body = format!("username={name}&password={}&deliver={deliver}", "correct+horse");
+        let fields = vec![("content-type", "application/x-www-form-urlencoded")];
+        Self { body, fields, ..Self::of(LoginEndpoint::Login, None) }
+    }
+
+    /// A request about tokens.
+    pub(in crate::login) fn token(endpoint: TokenEndpoint, body: String) -> Self {
+        let fields = vec![("content-type", "application/x-www-form-urlencoded")];
+        let endpoint = Endpoint::Token(endpoint);
+        Self { body, fields, endpoint, ..Self::of(LoginEndpoint::Login, None) }
     }
 
     pub(super) fn form(body: &str) -> Self {
@@ -183,18 +268,18 @@ impl<'a> Ask<'a> {
             ("accept", "text/html"),
             ("origin", "https://gateway.example"),
         ];
-        Self { body: body.to_owned(), fields, ..Self::of(Endpoint::Login, None) }
+        Self { body: body.to_owned(), fields, ..Self::of(LoginEndpoint::Login, None) }
     }
 }
 
 /// An answer, or a denial, in what tests ask for.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) status: u16,
-    pub(super) slug: Option<&'static str>,
+pub(in crate::login) struct Told {
+    pub(in crate::login) status: u16,
+    pub(in crate::login) slug: Option<&'static str>,
     pub(super) retry_after: Option<u32>,
     fields: Vec<(HeaderName, HeaderValue)>,
-    pub(super) body: String,
+    pub(in crate::login) body: String,
     /// The value of the cookie that is set, if one is; empty if it is taken back.
     pub(super) cookie: Option<String>,
 }
@@ -235,13 +320,53 @@ impl Told {
         found.map(|(_, value)| value.to_str().expect("text").to_owned())
     }
 
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(in crate::login) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).expect("JSON")
     }
 }
 
 pub(super) fn id_of(cookie: &str) -> SessionId {
     SessionSecret::parse(cookie.as_bytes()).expect("a secret").id()
+}
+
+/// Families of which none begins while there is told to be none.
+#[derive(Debug)]
+struct Barren {
+    families: Arc<dyn FamilyStore>,
+    is_barren: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl FamilyStore for Barren {
+    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<(), StoreError> {
+        if self.is_barren.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("on purpose".to_owned()));
+        }
+        self.families.begin(family, first).await
+    }
+
+    async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
+        self.families.find(id).await
+    }
+
+    async fn rotate(
+        &self,
+        id: SessionId,
+        presented: TokenDigest,
+        successor: &Successor,
+        grace_ms: u64,
+        now: UnixTime,
+    ) -> Result<Rotation, StoreError> {
+        self.families.rotate(id, presented, successor, grace_ms, now).await
+    }
+
+    async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
+        self.families.end(id).await
+    }
+
+    async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        self.families.spend(key, until, now).await
+    }
 }
 
 /// A log that does not take anything while it is told not to.

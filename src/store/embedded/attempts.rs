@@ -6,9 +6,6 @@ use super::file::Fault;
 use crate::gate::time::UnixTime;
 use crate::store::attempts::{Account, Attempt};
 
-/// How many accounts are forgotten in one transaction at most.
-pub(super) const FORGOTTEN_AT_ONCE_MAX: usize = 10_000;
-
 /// By account: how many attempts were made, when the last one was, and when they are forgotten.
 const MADE: TableDefinition<&str, (u32, i64, i64)> = TableDefinition::new("attempts");
 

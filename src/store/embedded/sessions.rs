@@ -10,7 +10,7 @@ use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
 use crate::store::digest::SubjectDigest;
 use crate::store::session::{
-    SESSION_MARGIN_S, SESSIONS_PER_SUBJECT_MAX, decode, encode, rests_until,
+    SESSION_MARGIN_S, decode, encode, listed_under, rests_until, room_for,
 };
 
 /// How many sessions are looked at in one transaction at most, when those are dropped that ended.
@@ -23,7 +23,7 @@ const UNREADABLE_FOR_S: i64 = 86_400;
 const RECORDS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("sessions");
 
 /// By id: when it was last used, when it is looked at next whether it has ended, when the login
-/// was, and the subject. What must be known of a session whose record cannot be read.
+/// was, and the subject that it is listed under. What must be known of a session whose record cannot be read.
 const STATES: TableDefinition<&[u8; 32], (i64, i64, i64, &[u8; 32])> =
     TableDefinition::new("sessions_state");
 
@@ -97,26 +97,39 @@ impl<'t> WriteSessions<'t> {
             last_seen: last_seen.as_seconds(),
             due: rests_until(session).as_seconds(),
             created: record.created.as_seconds(),
-            subject: *SubjectDigest::of(&record.issuer, &record.subject).as_bytes(),
+            subject: *listed_under(record).as_bytes(),
         };
         self.records.insert(id.as_bytes(), encode(record).as_bytes())?;
         self.by_subject.insert((&state.subject, state.created, id.as_bytes()), ())?;
         self.by_due.insert((state.due, id.as_bytes()), ())?;
         self.put(id, state)?;
-        self.displace(id, &state.subject)
+        match room_for(record) {
+            Some(sessions_max) => self.displace(id, &state.subject, sessions_max),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Drops the oldest sessions of a subject that has too many; never `newest`, whatever the
     /// clock of another says.
-    fn displace(&mut self, newest: SessionId, subject: &[u8; 32]) -> Result<Vec<SessionId>, Fault> {
+    fn displace(
+        &mut self,
+        newest: SessionId,
+        subject: &[u8; 32],
+        sessions_max: usize,
+    ) -> Result<Vec<SessionId>, Fault> {
         let ids = ids_of(&self.by_subject, subject)?;
-        let excess = ids.len().saturating_sub(SESSIONS_PER_SUBJECT_MAX);
+        let excess = ids.len().saturating_sub(sessions_max);
         let oldest = ids.into_iter().filter(|id| *id != newest).take(excess);
         let displaced: Vec<SessionId> = oldest.collect();
         for id in &displaced {
             self.delete(*id)?;
         }
         Ok(displaced)
+    }
+
+    /// Whether a session is there.
+    pub(super) fn holds(&self, id: SessionId) -> Result<bool, Fault> {
+        Ok(self.records.get(id.as_bytes())?.is_some())
     }
 
     /// Notes when sessions were last used.

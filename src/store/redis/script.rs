@@ -57,6 +57,8 @@ end
 }
 
 pub(super) mod attempts;
+pub(super) mod families;
+pub(super) mod keyring;
 pub(super) mod sessions;
 
 /// Appends a record to the log and puts it into the snapshot.

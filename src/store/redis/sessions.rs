@@ -10,8 +10,8 @@ use crate::gate::time::UnixTime;
 use crate::store::StoreError;
 use crate::store::digest::SubjectDigest;
 use crate::store::session::{
-    SESSION_MARGIN_S, SESSIONS_PER_SUBJECT_MAX, SessionStore, Told, VERSION, decode, encode,
-    rests_until,
+    SESSION_MARGIN_S, SessionStore, Told, VERSION, decode, encode, listed_under, rests_until,
+    room_for,
 };
 
 /// How many sessions are looked at in one step, when those are dropped that ended.
@@ -21,7 +21,7 @@ const LOOKED_AT_ONCE: u64 = 250;
 const TOUCHED_AT_ONCE: usize = 1000;
 
 /// The last second of the year 9999: Redis counts milliseconds, and not as far as we count seconds.
-const EXPIRY_MAX_S: i64 = 253_402_300_799;
+pub(super) const EXPIRY_MAX_S: i64 = 253_402_300_799;
 
 #[async_trait]
 impl SessionStore for Redis {
@@ -32,14 +32,16 @@ impl SessionStore for Redis {
         _: UnixTime,
     ) -> Result<Vec<SessionId>, StoreError> {
         let StoredSession { record, last_seen } = session;
-        let subject = SubjectDigest::of(&record.issuer, &record.subject);
+        let subject = listed_under(record);
         let expires = record.ends.plus(SESSION_MARGIN_S).as_seconds().clamp(1, EXPIRY_MAX_S);
         let mut creating = CREATE.key(self.keys.record_of(id));
         creating.key(&self.keys.sessions).key(&self.keys.due).key(self.keys.sessions_of(&subject));
         creating.arg(id.to_string()).arg(encode(record)).arg(expires);
         creating.arg(score(record.created)).arg(score(*last_seen));
         creating.arg(score(rests_until(session))).arg(subject.to_string());
-        creating.arg(SESSIONS_PER_SUBJECT_MAX).arg(&self.keys.session);
+        // No number is no bound.
+        let sessions_max = room_for(record).map(|sessions_max| sessions_max.to_string());
+        creating.arg(sessions_max.unwrap_or_default()).arg(&self.keys.session);
         let creating = &creating;
         let displaced: Vec<String> = self
             .link
@@ -95,7 +97,7 @@ impl SessionStore for Redis {
         let Some(known) = known else { return Ok(false) };
         // One that cannot be read is deleted all the same, its subject being nobody's.
         let subject = match decode(&known) {
-            Ok(SessionRecord { issuer, subject, .. }) => SubjectDigest::of(&issuer, &subject),
+            Ok(record) => listed_under(&record),
             Err(_) => SubjectDigest::of("", ""),
         };
         let mut deleting = DELETE.key(&record);
@@ -115,23 +117,11 @@ impl SessionStore for Redis {
         subject: &str,
         now: UnixTime,
     ) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
-        let subject = SubjectDigest::of(issuer, subject);
-        let mut asking = OF_SUBJECT.key(self.keys.sessions_of(&subject));
-        asking.key(&self.keys.sessions).key(&self.keys.due);
-        asking.arg(subject.to_string()).arg(&self.keys.session);
-        let asking = &asking;
-        let found: Vec<(String, Vec<u8>, Option<f64>)> = self
-            .link
-            .ask(&self.master, "listing sessions", move |mut connection| async move {
-                asking.invoke_async(&mut connection).await
-            })
-            .await?;
-        let usable = |(id, record, last_seen): (String, Vec<u8>, Option<f64>)| {
-            // One of a later version says nothing about the others.
-            let session = stored(decode(&record).ok()?, last_seen);
-            (now < rests_until(&session)).then_some((SessionId::parse(&id)?, session))
-        };
-        Ok(found.into_iter().filter_map(usable).collect())
+        self.listed(&SubjectDigest::of(issuer, subject), now).await
+    }
+
+    async fn api_keys(&self, now: UnixTime) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
+        self.listed(&SubjectDigest::of_api_keys(), now).await
     }
 
     async fn prune(&self, now: UnixTime) -> Result<u64, StoreError> {
@@ -160,6 +150,32 @@ impl SessionStore for Redis {
             Ok(never) => match never {},
             Err(error) => error,
         }
+    }
+}
+
+impl Redis {
+    /// The sessions that are listed under a subject and can be used.
+    async fn listed(
+        &self,
+        subject: &SubjectDigest,
+        now: UnixTime,
+    ) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
+        let mut asking = OF_SUBJECT.key(self.keys.sessions_of(subject));
+        asking.key(&self.keys.sessions).key(&self.keys.due);
+        asking.arg(subject.to_string()).arg(&self.keys.session);
+        let asking = &asking;
+        let found: Vec<(String, Vec<u8>, Option<f64>)> = self
+            .link
+            .ask(&self.master, "listing sessions", move |mut connection| async move {
+                asking.invoke_async(&mut connection).await
+            })
+            .await?;
+        let usable = |(id, record, last_seen): (String, Vec<u8>, Option<f64>)| {
+            // One of a later version says nothing about the others.
+            let session = stored(decode(&record).ok()?, last_seen);
+            (now < rests_until(&session)).then_some((SessionId::parse(&id)?, session))
+        };
+        Ok(found.into_iter().filter_map(usable).collect())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sessions that were ended from outside, and what is said of those that the store does not have.
 
+use portcullis::gate::credential::Carrier;
 use portcullis::gate::denial::Slug;
 use portcullis::gate::revocation::Scope;
 
@@ -119,7 +120,8 @@ fn session_that_was_logged_out_is_told_so_from_memory() {
 #[test]
 fn session_that_the_store_does_not_have_is_unknown_unless_the_log_names_it() {
     let gate = gatehouse();
-    let absent = |secret: SessionSecret| gate.configuration.gate.absent(secret.id());
+    let absent =
+        |secret: SessionSecret| gate.configuration.gate.absent(secret.id(), Carrier::Session);
     assert_eq!(absent(own()), Slug::SessionUnknown);
     gate.revoke(of_session(&own()), i64::MAX);
     assert_eq!(absent(own()), Slug::SessionRevoked);

@@ -1,8 +1,11 @@
 //! Passwords, users, and TLS.
 
 use portcullis::gate::session::SessionId;
+use portcullis::gate::time::UnixTime;
 use portcullis::secret::Secret;
 use portcullis::store::attempts::{Account, AttemptLedger, Budget};
+use portcullis::store::family::{Family, FamilyStore, Rotation, Successor, TokenDigest};
+use portcullis::store::keyring::KeyRingStore;
 use portcullis::store::redis::Redis;
 use portcullis::store::session::{SessionStore, Told};
 use portcullis::store::settings::{RedisLogin, RedisSettings, RedisTls};
@@ -69,9 +72,13 @@ async fn user_with_the_rights_that_are_documented_can_do_everything() {
     let (id, session) = (SessionId::from_bytes([7; 32]), session("ada", now));
     assert_eq!(log.create(id, &session, now).await, Ok(Vec::new()));
     log.touch(&[(id, now)]).await.expect("it is noted");
-    assert_eq!(log.find(id).await, Ok(Some(session)));
+    assert_eq!(SessionStore::find(&log, id).await, Ok(Some(session)));
     log.of_subject(ISSUER, "ada", now).await.expect("a list");
+    log.api_keys(now).await.expect("a list");
     SessionStore::prune(&log, now).await.expect("it prunes");
+    exchange_a_token(&log, id, now).await;
+    assert_eq!(log.replace_ring(None, b"one").await, Ok(true));
+    assert_eq!(log.ring().await, Ok(Some(b"one".to_vec())));
     assert_eq!(log.delete(id).await, Ok(true));
     let budget = Budget { attempts_max: 1, span_s: 1 };
     let account = [Account { key: "a".to_owned(), budget }];
@@ -83,6 +90,31 @@ async fn user_with_the_rights_that_are_documented_can_do_everything() {
     listening.await.expect_err("it goes on");
     let heard = heard.into_inner().expect("no panic");
     assert!(matches!(heard[..], [Told::Begun, Told::Contact(_), ..]), "{heard:?}");
+}
+
+/// Does with a family all that can be done.
+async fn exchange_a_token(store: &Redis, session: SessionId, now: UnixTime) {
+    let family = Family {
+        session,
+        client: "batch".into(),
+        scopes: Vec::new(),
+        created: now,
+        ends: now.plus(60),
+        idle_s: 60,
+        key: [1; 32],
+    };
+    let [first, second, third] = [1, 2, 3].map(|byte| TokenDigest { place: 0, digest: [byte; 32] });
+    store.begin(&family, first).await.expect("it begins");
+    let successor = Successor { digest: second, sealed: vec![0] };
+    for (presented, outcome) in [(first, Rotation::Rotated), (third, Rotation::Reused)] {
+        let rotated = store.rotate(session, presented, &successor, 9, now).await;
+        assert_eq!(rotated, Ok(outcome));
+    }
+    assert!(FamilyStore::find(store, session).await.expect("it answers").is_some());
+    assert_eq!(store.end(session).await, Ok(true));
+    for is_first in [true, false] {
+        assert_eq!(store.spend("one", now.plus(60), now).await, Ok(is_first));
+    }
 }
 
 #[tokio::test]

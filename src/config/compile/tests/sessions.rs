@@ -63,7 +63,7 @@ fn everything_about_sessions_arrives_where_it_is_used() {
     let origins: Vec<_> = terms.origins.0.iter().map(|origin| &**origin).collect();
     assert_eq!(origins, ["https://app.test", "http://localhost:3000"]);
     let asked: Vec<_> = terms.asked_claims.iter().map(|claim| &**claim).collect();
-    assert_eq!(asked, ["tenant"]);
+    assert_eq!(asked, ["/org/unit", "email", "tenant"]);
     let login = configuration.login.as_ref().expect("people can log in");
     assert_eq!(configuration.gate.own_base.as_deref(), Some("/auth"));
     assert_eq!((&*login.base, &*login.issuer), ("/auth", "https://api.test"));

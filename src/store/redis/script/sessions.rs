@@ -22,13 +22,13 @@ end
 
 /// Writes a session down, unless it is there, and makes room for it: those of its subject that are
 /// gone are forgotten, and if there are still too many, the oldest deleted. Never the new one,
-/// whatever the clock of another gateway says. Done twice, it is done once; where another record is,
+/// whatever the clock of another gateway says. Where there is no bound, nobody makes room. Done twice, it is done once; where another record is,
 /// nothing is done.
 ///
 /// Keys: the record, the sessions, what is due, the sessions of the subject. Arguments: the id, the
 /// record, when it expires, the time of the login, when it was last used, when it is due, the
-/// digest of the subject, how many sessions a subject may have, what the keys of records begin
-/// with. Returns the ids that were deleted.
+/// digest of the subject, how many sessions it may have (a number, or nothing), what the keys of
+/// records begin with. Returns the ids that were deleted.
 pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),
@@ -51,7 +51,8 @@ if left < 0 or redis.call('TIME')[1] + left < expires then
 end
 
 local displaced = {}
-local excess = redis.call('ZCARD', of_subject) - tonumber(ARGV[8])
+local sessions_max = tonumber(ARGV[8])
+local excess = sessions_max and redis.call('ZCARD', of_subject) - sessions_max or 0
 if excess > 0 then
   local there = {}
   -- Never many more than there may be.
@@ -101,8 +102,8 @@ pub(crate) static OF_SUBJECT: LazyLock<Script> = LazyLock::new(|| {
         forget!(),
         r"
 local found = {}
--- Never many more than there may be.
-for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, 999)) do
+-- Twice the API keys that there may be: two who look at the same time can make one too many.
+for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, 1999)) do
   local record = redis.call('GET', ARGV[2] .. id)
   if record then
     found[#found + 1] = {id, record, redis.call('ZSCORE', KEYS[2], id)}

@@ -18,14 +18,16 @@ PASSWORD = "correct horse battery staple"
 # Enough that nobody has so many sessions that older ones have to make room.
 USERS = 100
 PATH = "/web/1"
-# The route continues the list with which the configuration ends. Attempts are counted as ever, but
-# nobody runs out of them: it is one client that logs in all the time.
-CONFIGURATION = """\
+# The route continues the list with which the configuration ends.
+ROUTE = """\
   - name: web
     match: { path: "/web/{*rest}" }
     upstream: bench
     authenticate: [session]
     require: { scopes: [orders:read], any_role: [clerk] }
+"""
+# Attempts are counted as ever, but nobody runs out of them: it is one client that logs in all the time.
+LOGINS = """\
 login:
   password_file: users.yaml
   attempts: { per_account: 1000000/1s, per_address: 1000000/1s }
@@ -39,18 +41,24 @@ def name(number):
     return f"user-{number % USERS}"
 
 
+def hashed(bench, password, *cost):
+    """The hash of a password, at the default cost or this one."""
+    words = [bench.portcullis(), "password", "hash", *cost]
+    done = subprocess.run(words, input=password + "\n", capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        raise NotProven(f"`portcullis password hash` failed: {done.stderr[-300:]}")
+    return done.stdout.strip()
+
+
 def write_users(bench, *cost):
     """Writes the password file; everybody has the same password, hashed at the default cost or
     this one."""
-    words = [bench.portcullis(), "password", "hash", *cost]
-    done = subprocess.run(words, input=PASSWORD + "\n", capture_output=True, text=True, timeout=60)
-    if done.returncode != 0:
-        raise NotProven(f"`portcullis password hash` failed: {done.stderr[-300:]}")
+    password = hashed(bench, PASSWORD, *cost)
     # The first is who the tokens are about.
     subjects = [SUBJECT] + [f"{SUBJECT}-{number}" for number in range(1, USERS)]
     users = {
         name(number): {
-            "password": done.stdout.strip(),
+            "password": password,
             "subject": subject,
             "roles": [ROLE],
             "scopes": [SCOPE],
@@ -64,12 +72,12 @@ def write_users(bench, *cost):
 
 def gateway(bench, store, **how):
     """A gateway where the users can log in."""
-    return gateways.gateway(bench, CONFIGURATION + store, **how)
+    return gateways.gateway(bench, ROUTE + LOGINS + store, **how)
 
 
-def login(number):
+def login(number, **more):
     """The request of a user who logs in."""
-    return post(LOGIN, username=name(number), password=PASSWORD)
+    return post(LOGIN, username=name(number), password=PASSWORD, **more)
 
 
 def log_in(port, number=0):

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# The libraries in Python and JavaScript that the tests hold the gateway against, as pinned in
+# tests/interop. They go to target/interop; needs the network only when the pins have changed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+PINS=tests/interop
+INTO=$PWD/target/interop
+
+say() { printf 'interop: %s\n' "$*" >&2; }
+
+install_python() {
+    # Without wheels there would be compilers to install.
+    python3 -m venv --clear "$INTO/venv" && "$INTO/venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+        --only-binary :all: --requirement "$PINS/requirements.txt"
+}
+
+install_javascript() {
+    cp "$PINS"/package{,-lock}.json "$INTO/" && npm ci --prefix "$INTO" --ignore-scripts --no-audit --no-fund --no-update-notifier \
+        --loglevel=error >/dev/null
+}
+
+main() {
+    local wanted
+    # A virtual environment holds its own path, and belongs to one Python.
+    wanted=$(echo "$INTO" && python3 --version && cat "$PINS"/{requirements.txt,package{,-lock}.json})
+    mkdir -p "$INTO"
+    exec 9>"$INTO/lock"
+    flock 9
+    [[ ! -f $INTO/installed || $(<"$INTO/installed") != "$wanted" ]] || return 0
+
+    say 'installing PyJWT, Authlib, jose and openid-client (once)'
+    rm -f "$INTO/installed"
+    if ! { install_python && install_javascript; } </dev/null; then
+        say 'they cannot be installed: see above. The tests need PyPI and npm for that, once;'
+        say 'then run make test again.'
+        exit 1
+    fi
+    printf '%s\n' "$wanted" >"$INTO/installed"
+}
+
+main

@@ -1,0 +1,283 @@
+//! `/v1/api-keys`: keys for those who cannot do OAuth. Each is shown once, when it is made.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::View;
+use super::order::{self, Order, date};
+use super::problem::Problem;
+use super::words::{self, bad};
+use crate::clock;
+use crate::config;
+use crate::config::tokens::ApiKeys;
+use crate::feed::revocations::Taken;
+use crate::gate::revocation::{Entry, Scope};
+use crate::gate::session::{ApiKey, Session, SessionId, SessionKind, SessionRecord, StoredSession};
+use crate::issuer::random;
+use crate::store::session::API_KEYS_MAX;
+use crate::telemetry::audit::{self, Change};
+use crate::telemetry::session_end::SessionEnd;
+
+/// What sessions of API keys are said to be begun by.
+const METHOD: &str = "api_key";
+
+/// How many scopes, roles and claims one key may have, each.
+const ITEMS_MAX: usize = 100;
+
+/// What a key is to be good for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    subject: Option<String>,
+    label: Option<String>,
+    #[serde(default)]
+    scopes: Vec<String>,
+    #[serde(default)]
+    roles: Vec<String>,
+    #[serde(default)]
+    claims: Map<String, Value>,
+    expires_in: Option<String>,
+    reason: Option<String>,
+    actor: Option<String>,
+}
+
+/// Whose keys are wanted; everybody's, if it is not said.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Whose {
+    subject: Option<String>,
+}
+
+/// How a key is to be revoked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Revoke {
+    reason: Option<String>,
+    actor: Option<String>,
+    wait_ms: Option<u64>,
+}
+
+/// Makes a key. The answer is the only place where it is ever shown.
+pub(super) async fn create(
+    State(view): State<View>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    wanted: Result<Json<Wanted>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let Json(wanted) = wanted.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    let (reason, actor) =
+        (words::reason(wanted.reason.clone())?, words::actor(wanted.actor.clone())?);
+    let record = record(wanted, &view)?;
+    let bits = random::bits().map_err(|error| Problem::StoreUnavailable(error.to_string()))?;
+    let key = ApiKey::from_random(&bits);
+    let id = key.id();
+    let making = make(view, client, id, record.clone(), (actor, reason));
+    order::to_the_end(making).await?;
+    let mut answer = describe(id, &StoredSession { last_seen: record.created, record });
+    answer["key"] = json!(key.expose());
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// Writes a key down, and that into the audit log. Of one that could not be audited nobody is told.
+async fn make(
+    view: View,
+    client: SocketAddr,
+    id: SessionId,
+    record: SessionRecord,
+    (actor, reason): (Box<str>, Box<str>),
+) -> Result<(), Problem> {
+    let target = format!("API key {id} of {}", record.subject);
+    let made = write_down(&view, id, record).await;
+    let change = Change {
+        audit: "create_api_key",
+        time: clock::wall(),
+        actor: &actor,
+        client: client.ip().to_canonical(),
+        target: &target,
+        reason: &reason,
+        result: made.as_ref().map_or_else(Problem::slug, |()| "ok"),
+        position: None,
+        durable: made.is_ok(),
+    };
+    let file = view.configuration.load().audit_log.clone();
+    let audited = audit::append(file, change.line()).await;
+    made?;
+    if let Err(error) = audited {
+        tracing::error!(%error, "the audit log cannot be written");
+        drop(view.sessions.end(id).await);
+        return Err(Problem::Unaudited { durable: false, why: error.to_string() });
+    }
+    Ok(())
+}
+
+async fn write_down(view: &View, id: SessionId, record: SessionRecord) -> Result<(), Problem> {
+    if view.sessions.api_keys().await.map_err(order::failed)?.len() >= API_KEYS_MAX {
+        return Err(Problem::ApiKeysFull);
+    }
+    view.sessions.begin(id, record).await.map_err(order::failed)?;
+    view.families.sessions_created.with_label_values(&[METHOD]).inc();
+    Ok(())
+}
+
+/// Lists the keys, the latest first. None is shown: they are not known any more.
+pub(super) async fn list(
+    State(view): State<View>,
+    query: Result<Query<Whose>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Whose { subject } = understood(query)?;
+    settings(&view)?;
+    let stored = view.sessions.api_keys().await.map_err(order::failed)?;
+    let configuration = view.configuration.load();
+    let (gate, now) = (&configuration.gate, clock::moment());
+    let is_wanted = |(id, stored): &(SessionId, StoredSession)| {
+        let session = Session::compile(*id, stored, &gate.sessions.rules, now.steady);
+        subject.as_ref().is_none_or(|subject| **subject == *stored.record.subject)
+            && session.authentic().end() > now.wall
+            && !session.authentic().is_revoked(&gate.revocations, now)
+    };
+    let keys: Vec<_> =
+        stored.iter().filter(|key| is_wanted(key)).map(|(id, key)| describe(*id, key)).collect();
+    Ok(Json(json!({ "api_keys": keys })))
+}
+
+/// Revokes a key.
+pub(super) async fn revoke(
+    State(view): State<View>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    id: Result<Path<String>, PathRejection>,
+    query: Result<Query<Revoke>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let begun = Instant::now();
+    let Some(id) = id.ok().and_then(|Path(id)| SessionId::parse(&id)) else {
+        return bad("this is not the id of an API key, which has 43 characters");
+    };
+    let Revoke { reason, actor, wait_ms } = understood(query)?;
+    let (reason, actor) = (words::reason(reason)?, words::actor(actor)?);
+    let now = clock::now();
+    let dies = now.plus(view.configuration.load().gate.sessions.rules.terms().reach_s());
+    let scope = Scope::Session(id.to_string().into());
+    let entry = Entry::compile(scope, None, Some(dies), [], now);
+    let wait = wait_ms.map(Duration::from_millis);
+    let order = Order::new("revoke_api_key", entry, actor, reason, wait);
+    let (taken, subject) =
+        order::to_the_end(cut_off(view.clone(), client, id, order.clone())).await?;
+    let more = [("api_key", json!(id.to_string())), ("subject", json!(subject))];
+    Ok(order.answer(&view, taken, begun, StatusCode::OK, more).await)
+}
+
+/// Cuts a key off, and deletes it. Whose it was.
+async fn cut_off(
+    view: View,
+    client: SocketAddr,
+    id: SessionId,
+    order: Order,
+) -> Result<(Taken, Box<str>), Problem> {
+    let (taken, subject) = match view.sessions.stored(id).await {
+        Ok(stored) => {
+            let record = stored.map(|stored| stored.record);
+            let Some(record) = record.filter(|record| record.kind == SessionKind::ApiKey) else {
+                return Err(Problem::ApiKeyUnknown);
+            };
+            (end(&view, id, &order).await, record.subject)
+        }
+        Err(error) => (Err(order::failed(error)), "".into()),
+    };
+    Ok((order.told(&view, client, taken).await?, subject))
+}
+
+/// Cut off, no gateway takes it any more; deleted, it stays away when the list has forgotten it.
+async fn end(view: &View, id: SessionId, order: &Order) -> Result<Taken, Problem> {
+    let taken = order.append(view).await?;
+    let operator = SessionEnd::Operator.as_str();
+    view.families.sessions_ended.with_label_values(&[operator]).inc();
+    view.sessions.end(id).await.map_err(order::failed)?;
+    Ok(taken)
+}
+
+/// What a key is, by the words in which it is wanted.
+fn record(wanted: Wanted, view: &View) -> Result<SessionRecord, Problem> {
+    let Wanted { subject, label, scopes, roles, claims, expires_in, reason: _, actor: _ } = wanted;
+    let ApiKeys { issuer, lifetime_max_s, .. } = settings(view)?;
+    let lifetime_s = match expires_in {
+        None => lifetime_max_s,
+        Some(text) => {
+            let Some(lifetime) = config::duration(&text) else {
+                return bad(format!("`{text}` is not a duration: write 90d, 12h …"));
+            };
+            i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX)
+        }
+    };
+    if !(1..=lifetime_max_s).contains(&lifetime_s) {
+        return bad(format!(
+            "a key may live from 1s to {}, which is `api_keys.max_lifetime`",
+            humantime::format_duration(Duration::from_secs(lifetime_max_s.unsigned_abs()))
+        ));
+    }
+    if scopes.len().max(roles.len()).max(claims.len()) > ITEMS_MAX {
+        return bad(format!("a key may have {ITEMS_MAX} scopes, roles and claims, each"));
+    }
+    let is_scope = |scope: &String| {
+        // RFC 6749 §3.3.
+        !scope.is_empty()
+            && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+    };
+    if let Some(scope) = scopes.iter().find(|scope| !is_scope(scope)) {
+        return bad(format!("`{scope}` is not a scope"));
+    }
+    let words = |list: Vec<String>, name: &str| -> Result<Vec<Box<str>>, Problem> {
+        list.into_iter().map(|word| words::id(Some(word), name)).collect()
+    };
+    let created = clock::now();
+    Ok(SessionRecord {
+        kind: SessionKind::ApiKey,
+        subject: words::id(subject, "subject")?,
+        issuer,
+        method: METHOD.into(),
+        roles: words(roles, "roles")?,
+        scopes: words(scopes, "scopes")?,
+        claims,
+        created,
+        ends: created.plus(lifetime_s),
+        // It does not rest.
+        idle_s: lifetime_s,
+        family: "".into(),
+        user_agent: "".into(),
+        address: "".into(),
+        label: words::label(label)?,
+    })
+}
+
+/// What API keys must be like, if there are to be any.
+fn settings(view: &View) -> Result<ApiKeys, Problem> {
+    let settings = view.configuration.load().api_keys.clone();
+    settings.map_or_else(|| bad("the configuration has no `api_keys`"), Ok)
+}
+
+/// A key, for people and programs.
+fn describe(id: SessionId, StoredSession { record, last_seen }: &StoredSession) -> Value {
+    // What was never used was last seen when it was made.
+    let used = (*last_seen > record.created).then(|| date(*last_seen));
+    json!({
+        "id": id.to_string(),
+        "subject": record.subject,
+        "label": record.label,
+        "scopes": record.scopes,
+        "roles": record.roles,
+        "claims": record.claims,
+        "created_at": date(record.created),
+        "last_used_at": used,
+        "expires_at": date(record.ends),
+    })
+}
+
+fn understood<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+    let Query(asked) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    Ok(asked)
+}

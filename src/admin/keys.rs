@@ -1,0 +1,109 @@
+//! `/v1/keys`: the gateway's own signing keys, and another one. Never a private key.
+
+use std::net::SocketAddr;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{ConnectInfo, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::View;
+use super::order::{self, date};
+use super::problem::Problem;
+use super::words;
+use crate::clock;
+use crate::feed::signing::{ListedKey, NewKey, Refused};
+use crate::issuer::ring::BeginsTo;
+use crate::telemetry::audit::{self, Change};
+
+/// How another key is wanted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Wanted {
+    now: bool,
+    reason: Option<String>,
+    actor: Option<String>,
+}
+
+/// Who wants it, and why.
+struct Words {
+    actor: Box<str>,
+    reason: Box<str>,
+}
+
+/// Lists the signing keys, those that sign later last.
+pub(super) async fn list(State(view): State<View>) -> Result<Json<Value>, Problem> {
+    let keys = view.signing.list().await.map_err(refused)?;
+    let keys: Vec<_> = keys.iter().map(describe).collect();
+    Ok(Json(json!({ "keys": keys })))
+}
+
+/// Makes another signing key.
+pub(super) async fn rotate(
+    State(view): State<View>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    wanted: Result<Json<Wanted>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let Json(wanted) = wanted.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    let Wanted { now, reason, actor } = wanted;
+    let words = Words { actor: words::actor(actor)?, reason: words::reason(reason)? };
+    let begins = if now { BeginsTo::SignNow } else { BeginsTo::SignAfterPublication };
+    let NewKey { id, signs_from } = order::to_the_end(make(view, client, begins, words)).await?;
+    let answer = json!({ "id": id, "signs_from": date(signs_from) });
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// Makes it, and writes to the audit log what came of that.
+async fn make(
+    view: View,
+    client: SocketAddr,
+    begins: BeginsTo,
+    Words { actor, reason }: Words,
+) -> Result<NewKey, Problem> {
+    let made = view.signing.rotate(begins).await.map_err(refused);
+    let target = made.as_ref().map_or("signing keys".to_owned(), |new| format!("key {}", new.id));
+    let change = Change {
+        audit: "rotate_keys",
+        time: clock::wall(),
+        actor: &actor,
+        client: client.ip().to_canonical(),
+        target: &target,
+        reason: &reason,
+        result: made.as_ref().map_or_else(Problem::slug, |_| "ok"),
+        position: None,
+        durable: made.is_ok(),
+    };
+    let file = view.configuration.load().audit_log.clone();
+    let audited = audit::append(file, change.line()).await;
+    let new = made?;
+    audited.map_err(|error| {
+        tracing::error!(%error, "the audit log cannot be written");
+        Problem::Unaudited { durable: true, why: error.to_string() }
+    })?;
+    Ok(new)
+}
+
+fn refused(refused: Refused) -> Problem {
+    let why = refused.to_string();
+    match refused {
+        Refused::NoTokens | Refused::Given => Problem::BadRequest(why),
+        Refused::TooMany => Problem::TooManyKeys(why),
+        Refused::Unavailable(why) => Problem::KeysUnavailable(why),
+    }
+}
+
+/// A key, for people and programs.
+fn describe(key: &ListedKey) -> Value {
+    let ListedKey { id, algorithm, state, created, signs_from, retires_at } = key;
+    json!({
+        "id": id,
+        "algorithm": algorithm,
+        "state": state.as_str(),
+        "created_at": created.map(date),
+        "signs_from": signs_from.map(date),
+        "retires_at": retires_at.map(date),
+    })
+}

@@ -1,0 +1,70 @@
+//! `portcullis keys generate`.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use crate::issuer::signing::{self, KeyKind};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Generate {
+    /// What the key is for.
+    #[arg(long, value_enum, default_value_t = Algorithm::Es256)]
+    algorithm: Algorithm,
+    /// Where the private key goes (PKCS#8 in PEM, readable by the owner only); for
+    /// `tokens.signing.key_files` it is all that is needed.
+    #[arg(long, value_name = "FILE")]
+    private_key: PathBuf,
+    /// Where the public key goes (PEM), if it is wanted.
+    #[arg(long, value_name = "FILE")]
+    public_key: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Algorithm {
+    #[value(name = "ES256")]
+    Es256,
+    #[value(name = "ES384")]
+    Es384,
+    #[value(name = "RS256")]
+    Rs256,
+    #[value(name = "EdDSA")]
+    EdDsa,
+}
+
+impl Generate {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let kind = match self.algorithm {
+            Algorithm::Es256 => KeyKind::P256,
+            Algorithm::Es384 => KeyKind::P384,
+            Algorithm::Rs256 => KeyKind::Rsa,
+            Algorithm::EdDsa => KeyKind::Ed25519,
+        };
+        let pair = signing::generate(kind).map_err(Failure::failed)?;
+        write_new(&self.private_key, pair.private.as_bytes(), 0o600)?;
+        let Some(public_key) = &self.public_key else { return Ok(()) };
+        let public = write_new(public_key, pair.public.as_bytes(), 0o644);
+        if public.is_err() {
+            // Half a pair is of no use, and would be in the way of the next try.
+            let _ = std::fs::remove_file(&self.private_key);
+        }
+        public
+    }
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    let write = || {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(mode).open(path)?;
+        file.write_all(bytes)
+    };
+    write().map_err(|error: std::io::Error| {
+        Failure::Failed(format!("cannot write {}: {error}", path.display()))
+    })
+}

@@ -1,0 +1,48 @@
+//! `api_keys` → in which header they come, and how long they live.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::{Compiler, whole_seconds};
+use crate::config::problem::FieldPath;
+use crate::config::raw;
+use crate::gate::forward::IdentityTemplate;
+
+const HEADER_DEFAULT: &str = "X-Api-Key";
+const LIFETIME_DEFAULT: Duration = Duration::from_hours(90 * 24);
+const LIFETIME_MIN: Duration = Duration::from_hours(24);
+/// A year, and time to take the next one.
+const LIFETIME_MAX: Duration = Duration::from_hours(400 * 24);
+
+/// What API keys must be like.
+#[derive(Debug)]
+pub(super) struct ApiKeyTerms {
+    pub(super) header: HeaderName,
+    pub(super) lifetime_max_s: i64,
+}
+
+impl Compiler<'_> {
+    /// `None` if something was reported, `Some(None)` if there are no API keys.
+    pub(super) fn api_keys(
+        &mut self,
+        raw: Option<raw::ApiKeys>,
+        identity: Option<&IdentityTemplate>,
+    ) -> Option<Option<ApiKeyTerms>> {
+        let field = FieldPath::default().key("api_keys");
+        let Some(raw::ApiKeys { header, max_lifetime }) = raw else {
+            return if self.is_reported(&field) { None } else { Some(None) };
+        };
+        let header = header.unwrap_or_else(|| HEADER_DEFAULT.to_owned());
+        let header_field = field.key("header");
+        let header = self.header_beside(&header, &header_field, HEADER_DEFAULT, identity);
+        let lifetime_field = field.key("max_lifetime");
+        let lifetime_max = self.duration(max_lifetime, &lifetime_field, LIFETIME_DEFAULT)?;
+        if !(LIFETIME_MIN..=LIFETIME_MAX).contains(&lifetime_max) {
+            let fact = "API keys cannot live so long, or so short";
+            return self.error(&lifetime_field, fact, "Write 1d to 400d");
+        }
+        let header = HeaderName::from_bytes(header?.as_str().as_bytes()).ok()?;
+        Some(Some(ApiKeyTerms { header, lifetime_max_s: whole_seconds(lifetime_max) }))
+    }
+}

@@ -1,0 +1,223 @@
+//! `forward.internal_token`, of a route or of an upstream → what such a token must be like.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::api_keys::ApiKeyTerms;
+use super::{Compiler, whole_seconds};
+use crate::config::problem::FieldPath;
+use crate::config::raw;
+use crate::gate::credential::Carrier;
+use crate::gate::forward::{IdentityTemplate, OwnedName, OwnedNames};
+use crate::gate::internal::{InternalToken, InternalTokenTerms, TokenHeader};
+use crate::gate::policy::Policy;
+use crate::gate::route::ForwardCredential;
+
+const HEADER_EXAMPLE: &str = "X-Internal-Token";
+const LIFETIME_DEFAULT: Duration = Duration::from_secs(60);
+/// A token is made anew when a quarter of its life is left, and dates are whole seconds.
+const LIFETIME_MIN: Duration = Duration::from_secs(4);
+const LIFETIME_MAX: Duration = Duration::from_hours(1);
+
+/// What every token says of itself, or the gateway says in it of the caller: no claim of a login
+/// may pass for that.
+const RESERVED_CLAIMS: [&str; 17] = [
+    "act",
+    "aud",
+    "auth_time",
+    "azp",
+    "client_id",
+    "cnf",
+    "exp",
+    "iat",
+    "idp",
+    "iss",
+    "jti",
+    "nbf",
+    "roles",
+    "scope",
+    "scp",
+    "sid",
+    "sub",
+];
+
+/// What internal tokens have to go together with.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'k> {
+    /// Whose tokens they are; `None` if that was reported, `Some(None)` if there are none.
+    pub(super) issuer: Option<Option<&'k str>>,
+    pub(super) identity: Option<&'k IdentityTemplate>,
+    pub(super) api_keys: Option<&'k ApiKeyTerms>,
+    pub(super) bytes_max: usize,
+}
+
+impl Compiler<'_> {
+    pub(super) fn internal_token(
+        &mut self,
+        raw: raw::InternalToken,
+        field: &FieldPath,
+        around: Around<'_>,
+    ) -> Option<Arc<InternalToken>> {
+        let raw::InternalToken { audience, header, lifetime, claims } = raw;
+        if matches!(around.issuer, Some(None)) {
+            let fact = "the gateway issues no tokens";
+            let remedy = "Add `tokens: { issuer: https://gateway.example, … }`, or remove this";
+            self.error::<()>(field, fact, remedy);
+        }
+        let audience_field = field.key("audience");
+        let remedy = "Write the name by which the upstream knows itself";
+        let audience = self.required(audience, &audience_field, remedy).and_then(|audience| {
+            let is_good = !audience.is_empty() && audience.bytes().all(|b| b.is_ascii_graphic());
+            if is_good {
+                return Some(audience.into());
+            }
+            let fact = format!("`{}` cannot be an audience", audience.escape_debug());
+            self.error(&audience_field, &fact, "Use visible ASCII, without spaces")
+        });
+        let header = self.token_header(header, &field.key("header"), around);
+        let lifetime_field = field.key("lifetime");
+        let lifetime = match self.duration(lifetime, &lifetime_field, LIFETIME_DEFAULT) {
+            Some(odd) if !(LIFETIME_MIN..=LIFETIME_MAX).contains(&odd) => {
+                let fact = "an internal token cannot live so long, or so short";
+                self.error(&lifetime_field, fact, "Write 4s to 1h")
+            }
+            other => other,
+        };
+        let claims = self.told_claims(claims, &field.key("claims"));
+        let terms = InternalTokenTerms {
+            audience: audience?,
+            header: header?,
+            lifetime_s: whole_seconds(lifetime?),
+            claims: claims?,
+            bytes_max: around.bytes_max,
+        };
+        Some(self.keep_or_make_internal_token(terms, around.issuer??))
+    }
+
+    /// Routes share what does not differ, and so do configurations: what was made by it stays.
+    fn keep_or_make_internal_token(
+        &mut self,
+        terms: InternalTokenTerms,
+        issuer: &str,
+    ) -> Arc<InternalToken> {
+        let previous = self.previous.filter(|previous| {
+            previous.tokens.as_ref().is_some_and(|tokens| *tokens.issuer == *issuer)
+        });
+        let routes = previous.into_iter().flat_map(|previous| previous.gate.routes.routes());
+        let before = routes.filter_map(|route| route.internal_token.as_ref());
+        let alike = self.internal_tokens.iter().chain(before).find(|token| *token.terms() == terms);
+        let token = alike.cloned().unwrap_or_else(|| Arc::new(InternalToken::new(terms)));
+        if !self.internal_tokens.iter().any(|known| known.id() == token.id()) {
+            self.internal_tokens.push(token.clone());
+        }
+        token
+    }
+
+    fn token_header(
+        &mut self,
+        header: Option<String>,
+        field: &FieldPath,
+        around: Around<'_>,
+    ) -> Option<TokenHeader> {
+        let Some(header) = header else { return Some(TokenHeader::Authorization) };
+        if header.eq_ignore_ascii_case(http::header::AUTHORIZATION.as_str()) {
+            return Some(TokenHeader::Authorization);
+        }
+        let name = self.header_beside(&header, field, HEADER_EXAMPLE, around.identity)?;
+        let keys = around.api_keys.map(|keys| &keys.header);
+        if keys.is_some_and(|keys| is_like(&name, keys)) {
+            let fact = format!("`{header}` carries API keys");
+            return self.error(field, &fact, "Choose a name of its own");
+        }
+        Some(TokenHeader::Own(name))
+    }
+
+    /// The claims that go into a token, by name or JSON pointer.
+    fn told_claims(&mut self, paths: Vec<String>, field: &FieldPath) -> Option<Vec<Box<str>>> {
+        let name_of = |path: &str| {
+            let last = path.rsplit('/').next().unwrap_or(path);
+            last.replace("~1", "/").replace("~0", "~")
+        };
+        let named: Vec<_> = paths.iter().map(|path| name_of(path)).collect();
+        self.claim_names(&named, field)?;
+        Some(paths.into_iter().map(Into::into).collect())
+    }
+
+    /// Reports names that claims of a login cannot have in a token.
+    pub(super) fn claim_names(&mut self, names: &[String], field: &FieldPath) -> Option<()> {
+        let mut is_good = true;
+        for (index, name) in names.iter().enumerate() {
+            let field = field.index(index);
+            let (fact, remedy) = if name.is_empty() {
+                ("this is not the name of a claim".to_owned(), "Write a name such as email")
+            } else if RESERVED_CLAIMS.contains(&name.as_str()) {
+                (format!("`{name}` is for the gateway to say"), "Remove it")
+            } else if names[..index].contains(name) {
+                (format!("there already is a claim `{name}`"), "Remove one")
+            } else {
+                continue;
+            };
+            is_good = false;
+            self.error::<()>(&field, &fact, remedy);
+        }
+        is_good.then_some(())
+    }
+
+    /// `Some(None)`: the upstream gets none.
+    pub(super) fn route_internal_token(
+        &mut self,
+        raw: Option<raw::InternalToken>,
+        policy: Option<&Policy>,
+        of_upstream: Option<&Arc<InternalToken>>,
+        forward: &FieldPath,
+        around: Around<'_>,
+    ) -> Option<Option<Arc<InternalToken>>> {
+        let field = forward.key("internal_token");
+        match (raw, policy) {
+            (Some(_), Some(Policy::Public)) => {
+                let fact = "on a public route there is nobody of whom the upstream could be told";
+                self.error(&field, fact, "Remove it, or `public`")
+            }
+            (Some(raw), Some(Policy::Authenticate(_)) | None) => {
+                self.internal_token(raw, &field, around).map(Some)
+            }
+            (None, Some(Policy::Public)) => Some(None),
+            (None, Some(Policy::Authenticate(_)) | None) => Some(of_upstream.cloned()),
+        }
+    }
+
+    /// There is one `Authorization`, and either the client's token or ours is in it.
+    pub(super) fn refuse_two_bearers(
+        &mut self,
+        token: &InternalToken,
+        policy: Option<&Policy>,
+        credential: Option<ForwardCredential>,
+        forward: &FieldPath,
+    ) {
+        let takes_bearers = match policy {
+            Some(Policy::Authenticate(rule)) => rule.carriers.contains(&Carrier::Bearer),
+            Some(Policy::Public) | None => false,
+        };
+        let is_kept = credential == Some(ForwardCredential::Keep);
+        if token.terms().header == TokenHeader::Authorization && takes_bearers && is_kept {
+            let fact = "the internal token takes the place of the one that is to be kept";
+            let remedy = "Remove it, or give the internal token a `header` of its own";
+            self.error::<()>(&forward.key("credential"), fact, remedy);
+        }
+    }
+
+    /// The headers of the internal tokens of this configuration, which no client may send.
+    pub(super) fn internal_headers(&self) -> impl Iterator<Item = &OwnedName> {
+        self.internal_tokens.iter().filter_map(|token| match &token.terms().header {
+            TokenHeader::Authorization => None,
+            TokenHeader::Own(name) => Some(name),
+        })
+    }
+}
+
+/// Whether some server takes both for the same name.
+fn is_like(name: &OwnedName, other: &HeaderName) -> bool {
+    OwnedNames::new([name]).contains(other.as_str())
+}

@@ -1,0 +1,43 @@
+//! Where the gateway answers itself, so that no route gets what is there.
+
+use super::login::BASE_DEFAULT;
+use crate::config::Login;
+
+/// RFC 8414 §3.
+const METADATA_PATH: &str = "/.well-known/oauth-authorization-server";
+const JWKS_PATH: &str = "/.well-known/jwks.json";
+
+/// Where the gateway answers itself.
+#[derive(Debug, Default)]
+pub(super) struct OwnPlaces {
+    /// The path below which it does.
+    pub(super) base: Option<Box<str>>,
+    /// Others at which it does.
+    pub(super) paths: Vec<Box<str>>,
+}
+
+impl OwnPlaces {
+    /// Those of a gateway where people log in by `login`, and that issues tokens as an issuer with
+    /// `issuer_path`, if it does.
+    pub(super) fn new(login: Option<&Login>, issuer_path: Option<&str>) -> Self {
+        let base = login.map(|login| login.base.clone());
+        let Some(issuer_path) = issuer_path else { return Self { base, paths: Vec::new() } };
+        let mut paths = vec![JWKS_PATH.into(), METADATA_PATH.into()];
+        if !issuer_path.is_empty() {
+            // RFC 8414 §3.1: between the host and the path of the issuer.
+            paths.push(format!("{METADATA_PATH}{issuer_path}").into());
+        }
+        Self { base: Some(base.unwrap_or_else(|| BASE_DEFAULT.into())), paths }
+    }
+
+    /// What to do about a route at `path`, if it is one of ours.
+    pub(super) fn remedy_for(&self, path: &str) -> Option<&'static str> {
+        let is_below = |base: &str| {
+            path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if self.base.as_deref().is_some_and(is_below) {
+            return Some("Choose another path, or another `login.base`");
+        }
+        self.paths.iter().any(|own| **own == *path).then_some("Choose another path")
+    }
+}

@@ -1,0 +1,226 @@
+//! A route's policy: `public`, or whom it lets in.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::issuers::CompiledIssuers;
+use super::routes::Known;
+use super::{Compiler, one_of};
+use crate::config::problem::FieldPath;
+use crate::config::raw;
+use crate::gate::credential::Carrier;
+use crate::gate::issuer::IssuerId;
+use crate::gate::policy::{Authenticate, ClaimRule, Policy, Requirement};
+
+/// What a route says of who may use it.
+pub(super) struct RawPolicy {
+    pub(super) public: Option<bool>,
+    pub(super) authenticate: Option<Vec<String>>,
+    pub(super) issuers: Option<Vec<String>>,
+    pub(super) require: raw::Require,
+    pub(super) when_stale: Option<serde_yaml::Value>,
+}
+
+impl Compiler<'_> {
+    pub(super) fn policy(
+        &mut self,
+        raw: RawPolicy,
+        field: &FieldPath,
+        known: Known<'_>,
+    ) -> Option<Policy> {
+        let RawPolicy { public, authenticate, issuers: accepted, require, when_stale } = raw;
+        match (public.unwrap_or(false), authenticate) {
+            (true, None) => {
+                let unused = [
+                    ("issuers", accepted.is_some()),
+                    ("require", !require.is_empty()),
+                    ("when_stale", when_stale.is_some()),
+                ];
+                for (key, given) in unused {
+                    if given {
+                        let fact = format!("`{key}` means nothing on a public route");
+                        self.error::<()>(&field.key(key), &fact, "Remove it, or `public`");
+                    }
+                }
+                Some(Policy::Public)
+            }
+            (true, Some(_)) => self.error(
+                &field.key("public"),
+                "a route cannot be public and authenticate",
+                "Keep one of the two",
+            ),
+            (false, None) => self.lacking(
+                field,
+                &[field.key("public"), field.key("authenticate")],
+                "the route has no policy",
+                "Add `authenticate: [bearer]`, or `public: true` if anybody may use it",
+            ),
+            (false, Some(carriers)) => {
+                let when_stale =
+                    self.when_stale(when_stale, &field.key("when_stale"), known.when_stale);
+                self.authenticate(&carriers, accepted, require, field, known).and_then(
+                    |(carriers, issuers, requirement)| {
+                        let when_stale = when_stale?;
+                        let rule = Authenticate { carriers, issuers, requirement, when_stale };
+                        Some(Policy::Authenticate(rule))
+                    },
+                )
+            }
+        }
+    }
+
+    fn authenticate(
+        &mut self,
+        carriers: &[String],
+        accepted: Option<Vec<String>>,
+        require: raw::Require,
+        field: &FieldPath,
+        known: Known<'_>,
+    ) -> Option<(Vec<Carrier>, Vec<IssuerId>, Requirement)> {
+        let carriers_field = field.key("authenticate");
+        let mut parsed = Vec::new();
+        for (index, name) in carriers.iter().enumerate() {
+            let field = carriers_field.index(index);
+            let choices =
+                [Carrier::Bearer, Carrier::Session, Carrier::ApiKey].map(|c| (c.as_str(), c));
+            match self.choice(Some(name), &field, &choices, Carrier::Bearer) {
+                Some(carrier) if parsed.contains(&carrier) => {
+                    self.error::<()>(&field, &format!("`{name}` is listed twice"), "Remove one");
+                }
+                Some(Carrier::Session) if matches!(known.login, Some(None)) => {
+                    let fact = "nobody can log in, so there are no sessions";
+                    self.error::<()>(&field, fact, "Add `login`, or remove this");
+                }
+                Some(Carrier::ApiKey) if matches!(known.api_keys, Some(None)) => {
+                    let fact = "there are no API keys";
+                    self.error::<()>(&field, fact, "Add `api_keys: {}`, or remove this");
+                }
+                Some(carrier) => parsed.push(carrier),
+                None => {}
+            }
+        }
+        if carriers.is_empty() {
+            let remedy = "Write [bearer], [session] or [api_key]";
+            let fact = "no credential could ever be accepted";
+            self.empty::<()>(&carriers_field, fact, remedy);
+        }
+        let issuers_field = field.key("issuers");
+        // Whatever else was written there may have been meant for them.
+        let others = [Carrier::Session, Carrier::ApiKey].map(Carrier::as_str);
+        let takes_bearers =
+            carriers.is_empty() || carriers.iter().any(|name| !others.contains(&name.as_str()));
+        let issuers = known.issuers;
+        let issuers = match accepted {
+            Some(_) if !takes_bearers => {
+                let fact = "`issuers` means nothing where no bearer token is accepted";
+                self.error(&issuers_field, fact, "Remove it, or accept `bearer`")
+            }
+            None if !takes_bearers => Some(Vec::new()),
+            None if issuers.is_empty() => {
+                let wanted = [FieldPath::default().key("issuers"), issuers_field];
+                let fact = "bearer tokens need an issuer, and there is none";
+                self.lacking(&carriers_field, &wanted, fact, "Add one under `issuers`, or `tokens`")
+            }
+            None => Some(issuers.ids()),
+            Some(names) => self.route_issuers(&names, &issuers_field, issuers),
+        };
+        let requirement = self.requirement(require, &field.key("require"));
+        Some((parsed, issuers?, requirement?))
+    }
+
+    fn route_issuers(
+        &mut self,
+        names: &[String],
+        field: &FieldPath,
+        issuers: &CompiledIssuers,
+    ) -> Option<Vec<IssuerId>> {
+        let remedy = one_of(issuers.names());
+        if names.is_empty() {
+            return self.empty(field, "no issuer is accepted", &remedy);
+        }
+        let mut ids = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            match issuers.named(name) {
+                Some(id) => ids.extend(id),
+                None => {
+                    let fact = format!("there is no issuer `{name}`");
+                    self.error::<()>(&field.index(index), &fact, &remedy);
+                }
+            }
+        }
+        Some(ids)
+    }
+
+    fn requirement(&mut self, raw: raw::Require, field: &FieldPath) -> Option<Requirement> {
+        let raw::Require { scopes, any_role, claims } = raw;
+        for (index, scope) in scopes.iter().enumerate() {
+            self.scope(scope, &field.key("scopes").index(index));
+        }
+        let claims = self.claim_rules(claims, &field.key("claims"));
+        Some(Requirement {
+            scopes_text: scopes.join(" ").into(),
+            scopes: scopes.into_iter().map(Into::into).collect(),
+            any_role: any_role.into_iter().map(Into::into).collect(),
+            claims: claims?,
+        })
+    }
+
+    /// RFC 6749 §3.3: what may stand in a scope, and so in a challenge.
+    pub(super) fn scope(&mut self, scope: &str, field: &FieldPath) {
+        let good = !scope.is_empty()
+            && scope.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+        if !good {
+            let fact = format!("`{scope}` is not a scope");
+            let remedy = "Use visible ASCII without space, `\"` and `\\`";
+            self.error::<()>(field, &fact, remedy);
+        }
+    }
+
+    fn claim_rules(
+        &mut self,
+        raw: BTreeMap<String, serde_yaml::Value>,
+        field: &FieldPath,
+    ) -> Option<Vec<ClaimRule>> {
+        let mut rules = Vec::new();
+        for (path, accepted) in raw {
+            let field = field.key(&path);
+            let listed = match accepted {
+                serde_yaml::Value::Sequence(items) => items,
+                single => vec![single],
+            };
+            let accepted: Option<Vec<Value>> = listed.iter().map(scalar).collect();
+            match accepted {
+                Some(accepted) if !accepted.is_empty() => {
+                    rules.push(ClaimRule { path: path.into(), accepted });
+                }
+                _ => {
+                    let remedy = "List strings, numbers or truth values";
+                    let fact = "the accepted values cannot be compared with a claim";
+                    self.error::<()>(&field, fact, remedy);
+                    return None;
+                }
+            }
+        }
+        Some(rules)
+    }
+}
+
+impl raw::Require {
+    fn is_empty(&self) -> bool {
+        let Self { scopes, any_role, claims } = self;
+        scopes.is_empty() && any_role.is_empty() && claims.is_empty()
+    }
+}
+
+fn scalar(value: &serde_yaml::Value) -> Option<Value> {
+    match value {
+        serde_yaml::Value::String(text) => Some(Value::String(text.clone())),
+        serde_yaml::Value::Bool(truth) => Some(Value::Bool(*truth)),
+        serde_yaml::Value::Number(number) => serde_json::to_value(number).ok(),
+        serde_yaml::Value::Null
+        | serde_yaml::Value::Sequence(_)
+        | serde_yaml::Value::Mapping(_)
+        | serde_yaml::Value::Tagged(_) => None,
+    }
+}

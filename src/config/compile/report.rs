@@ -1,0 +1,95 @@
+//! How a section says what is wrong with it.
+
+use super::Compiler;
+use crate::config::document::{self, Document};
+use crate::config::problem::{FieldPath, Problem, Severity};
+
+impl Compiler<'_> {
+    pub(super) fn report(
+        &mut self,
+        severity: Severity,
+        field: &FieldPath,
+        fact: &str,
+        remedy: &str,
+    ) {
+        let (document, field) = self.place_of(field);
+        // What could not even be read was reported then; that it is now missing is no news.
+        if document.is_pruned(&field) {
+            return;
+        }
+        let line = document.line_of(&field);
+        let problem = Problem { severity, ..document::problem(line, field, fact, remedy) };
+        match &self.included {
+            Some((file, place, included)) if std::ptr::eq(document, included) => {
+                let (file, place) = (file.clone(), place.clone());
+                self.retell(&file, &place, problem);
+            }
+            Some(_) | None => self.problems.push(problem),
+        }
+    }
+
+    /// In which document a field stands, and where there.
+    fn place_of(&self, field: &FieldPath) -> (&Document, FieldPath) {
+        let included = self.included.as_ref().and_then(|(_, place, document)| {
+            field.below(place).map(|field| (document, document.original(&field)))
+        });
+        included.unwrap_or_else(|| (&self.document, self.document.original(field)))
+    }
+
+    /// Reports what is wrong with a file at the field that names it.
+    pub(super) fn retell(&mut self, file: &str, place: &FieldPath, problem: Problem) {
+        let Problem { severity, line, field, fact, remedy } = problem;
+        let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
+        let separator = if field == FieldPath::default() { "" } else { ": " };
+        let fact = format!("`{file}`{line}: {field}{separator}{fact}");
+        self.report(severity, place, &fact, &remedy);
+    }
+
+    /// Reports an error. Returns `None`, for the `?` of whoever cannot go on without the value.
+    pub(super) fn error<T>(&mut self, field: &FieldPath, fact: &str, remedy: &str) -> Option<T> {
+        self.report(Severity::Error, field, fact, remedy);
+        None
+    }
+
+    pub(super) fn warn(&mut self, field: &FieldPath, fact: &str, remedy: &str) {
+        self.report(Severity::Warning, field, fact, remedy);
+    }
+
+    /// Reports that nothing is there, unless something of what is wanted was there and was
+    /// reported for what it is.
+    pub(super) fn lacking<T>(
+        &mut self,
+        field: &FieldPath,
+        wanted: &[FieldPath],
+        fact: &str,
+        remedy: &str,
+    ) -> Option<T> {
+        if wanted.iter().any(|wanted| self.is_reported(wanted)) {
+            return None;
+        }
+        self.error(field, fact, remedy)
+    }
+
+    /// Reports that a list is empty, unless it is so because its items were reported.
+    pub(super) fn empty<T>(&mut self, field: &FieldPath, fact: &str, remedy: &str) -> Option<T> {
+        self.lacking(field, std::slice::from_ref(field), fact, remedy)
+    }
+
+    /// Whether something of this field could not even be read.
+    pub(super) fn is_reported(&self, field: &FieldPath) -> bool {
+        let (document, field) = self.place_of(field);
+        document.is_pruned_below(&field)
+    }
+
+    pub(super) fn required<T>(
+        &mut self,
+        value: Option<T>,
+        field: &FieldPath,
+        remedy: &str,
+    ) -> Option<T> {
+        match value {
+            Some(value) => Some(value),
+            None => self.error(field, "the field is missing", remedy),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! `tokens` → what the gateway itself issues, and the gateway as one of the issuers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::identity::Told;
+use super::issuers::is_loopback;
+use super::sessions::is_origin;
+use super::{Compiler, whole_seconds};
+use crate::config::login::Login;
+use crate::config::problem::FieldPath;
+use crate::config::tokens::{Access, Clients, OWN_ISSUER, Refresh, Signing, Tokens};
+use crate::config::{raw, without_password};
+use crate::gate::claims::ROLES_POINTER_DEFAULT;
+use crate::gate::issuer::{DatedBy, Issuer, IssuerRules, Untyped};
+use crate::gate::keys::{Algorithm, KeyCell};
+use crate::gate::principal::GATEWAYS_APART_S;
+use crate::gate::revocation::SESSION_S;
+use crate::store::settings::StoreSettings;
+
+const ACCESS_DEFAULT: Duration = Duration::from_mins(15);
+pub(super) const ACCESS_MAX: Duration = Duration::from_hours(24);
+const IDLE_DEFAULT: Duration = Duration::from_hours(7 * 24);
+const ABSOLUTE_DEFAULT: Duration = Duration::from_hours(30 * 24);
+const GRACE_DEFAULT: Duration = Duration::from_secs(10);
+const GRACE_MAX: Duration = Duration::from_secs(60);
+const CLOCK_SKEW_S: i64 = 30;
+const ISSUER_BYTES_MAX: usize = 255;
+
+/// What `tokens` says, as far as it could be read.
+pub(super) struct TokenParts {
+    pub(super) issuer: Option<IssuerUrl>,
+    pub(super) signing: Option<Signing>,
+    pub(super) access: Option<Access>,
+    pub(super) refresh: Option<Refresh>,
+}
+
+/// `iss`, taken apart.
+pub(super) struct IssuerUrl {
+    pub(super) text: Box<str>,
+    origin: Box<str>,
+    /// Without a slash at its end, so often empty.
+    pub(super) path: Box<str>,
+}
+
+impl TokenParts {
+    pub(super) fn issuer(&self) -> Option<&str> {
+        self.issuer.as_ref().map(|issuer| &*issuer.text)
+    }
+}
+
+impl Compiler<'_> {
+    /// `None` if it could not be read, `Some(None)` if nothing is issued.
+    pub(super) fn token_parts(
+        &mut self,
+        raw: Option<raw::Tokens>,
+        store: Option<&StoreSettings>,
+    ) -> Option<Option<TokenParts>> {
+        let field = FieldPath::default().key("tokens");
+        let Some(raw::Tokens { issuer, signing, access, refresh }) = raw else {
+            return if self.is_reported(&field) { None } else { Some(None) };
+        };
+        Some(Some(TokenParts {
+            issuer: self.token_issuer(issuer, &field.key("issuer")),
+            signing: self.signing(signing, store, &field.key("signing")),
+            access: self.access(access, &field.key("access")),
+            refresh: self.refresh(refresh, &field.key("refresh")),
+        }))
+    }
+
+    /// RFC 8414 §2: a URL without query and fragment. It is compared byte for byte, so nothing is
+    /// accepted that could be written in another way.
+    fn token_issuer(&mut self, text: Option<String>, field: &FieldPath) -> Option<IssuerUrl> {
+        let remedy = "Write https://host or https://host/path, in lower case and without default \
+                      port; http:// is for loopback addresses only";
+        let text = self.required(text, field, remedy)?;
+        let after_scheme = text.find("://").map_or(0, |at| at + "://".len());
+        let origin_end = text[after_scheme..].find('/').map_or(text.len(), |at| after_scheme + at);
+        let (origin, path) = text.split_at(origin_end);
+        if let Some(without) = text.strip_suffix('/')
+            && is_origin(origin)
+        {
+            let fact = "it ends with a slash, and issuers are compared byte for byte";
+            return self.error(field, fact, &format!("Write `{without}`"));
+        }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let is_segment =
+            |text: &str| !matches!(text, "" | "." | "..") && text.bytes().all(is_plain);
+        let is_path = path.is_empty() || path.split('/').skip(1).all(is_segment);
+        if !is_origin(origin) || !is_path || text.len() > ISSUER_BYTES_MAX {
+            let fact = format!("`{}` cannot be an issuer", without_password(&text));
+            return self.error(field, &fact, remedy);
+        }
+        let host = origin.parse::<http::Uri>().ok();
+        let host = host.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        if origin.starts_with("http://") && !is_loopback(host) {
+            let fact = "keys would be fetched there in the clear, and could be anybody's";
+            return self.error(field, fact, remedy);
+        }
+        Some(IssuerUrl { origin: origin.into(), path: path.into(), text: text.into() })
+    }
+
+    fn access(&mut self, raw: raw::Access, field: &FieldPath) -> Option<Access> {
+        let raw::Access { lifetime, audiences, claims } = raw;
+        let lifetime = self.access_lifetime(lifetime, &field.key("lifetime"), ACCESS_DEFAULT);
+        let audiences = self.own_audiences(audiences, &field.key("audiences"));
+        let claims_field = field.key("claims");
+        for (index, name) in claims.iter().enumerate().filter(|(_, name)| name.starts_with('/')) {
+            let fact = format!("`{name}` is a place, not the name of a claim");
+            self.error::<()>(&claims_field.index(index), &fact, "Write a name such as email");
+        }
+        self.claim_names(&claims, &claims_field)?;
+        Some(Access {
+            lifetime_s: whole_seconds(lifetime?),
+            audiences: audiences?,
+            claims: claims.into_iter().map(Into::into).collect(),
+        })
+    }
+
+    pub(super) fn access_lifetime(
+        &mut self,
+        text: Option<String>,
+        field: &FieldPath,
+        default: Duration,
+    ) -> Option<Duration> {
+        match self.seconds(text, field, default) {
+            Some(long) if long > ACCESS_MAX => {
+                self.error(field, "this is more than a day", "Write 24h or less")
+            }
+            other => other,
+        }
+    }
+
+    fn own_audiences(
+        &mut self,
+        audiences: Vec<String>,
+        field: &FieldPath,
+    ) -> Option<Vec<Box<str>>> {
+        if audiences.is_empty() {
+            let remedy = "List the services that access tokens are for";
+            return self.empty(field, "the tokens would be for nobody", remedy);
+        }
+        if let Some(index) = audiences.iter().position(String::is_empty) {
+            let fact = "this is not an audience";
+            return self.error(&field.index(index), fact, "Write the name of a service");
+        }
+        Some(audiences.into_iter().map(Into::into).collect())
+    }
+
+    fn refresh(&mut self, raw: raw::Refresh, field: &FieldPath) -> Option<Refresh> {
+        let raw::Refresh { idle, absolute, rotation_grace } = raw;
+        let (idle_field, absolute_field) = (field.key("idle"), field.key("absolute"));
+        let idle = self.seconds(idle, &idle_field, IDLE_DEFAULT);
+        let absolute = self.seconds(absolute, &absolute_field, ABSOLUTE_DEFAULT);
+        // A login that was ended is remembered for this long.
+        if absolute.is_some_and(|absolute| whole_seconds(absolute) > SESSION_S) {
+            self.error::<()>(&absolute_field, "this is more than 30 days", "Write 30d or less");
+        }
+        if let (Some(idle), Some(absolute)) = (idle, absolute)
+            && idle > absolute
+        {
+            let fact = "refresh tokens would end before they may rest for so long";
+            self.error::<()>(&idle_field, fact, "Write no more than `absolute`");
+        }
+        let grace_field = field.key("rotation_grace");
+        let grace = match rotation_grace.as_deref() {
+            // Everywhere else a duration of nothing makes no sense.
+            Some("0s") => Some(Duration::ZERO),
+            _ => self.duration(rotation_grace, &grace_field, GRACE_DEFAULT),
+        };
+        if grace.is_some_and(|grace| grace > GRACE_MAX) {
+            let fact = "who steals a token could use it for as long";
+            self.error::<()>(&grace_field, fact, "Write 60s or less");
+        }
+        Some(Refresh {
+            idle_s: whole_seconds(idle?),
+            absolute_s: whole_seconds(absolute?),
+            grace_ms: u64::try_from(grace?.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Reports entries of `issuers` that the gateway could be taken for.
+    pub(super) fn refuse_own_issuer(&mut self, raw: &[raw::Issuer], parts: &TokenParts) {
+        let field = FieldPath::default().key("issuers");
+        for (index, raw) in raw.iter().enumerate() {
+            let field = field.index(index);
+            if raw.name.as_deref() == Some(OWN_ISSUER) {
+                let fact = format!("`{OWN_ISSUER}` is the issuer of the gateway's own tokens");
+                self.error::<()>(&field.key("name"), &fact, "Choose another name");
+            }
+            if raw.issuer.is_some() && raw.issuer.as_deref() == parts.issuer() {
+                let fact = "the gateway itself is this issuer";
+                let remedy = "Remove the entry: its own tokens are accepted without";
+                self.error::<()>(&field.key("issuer"), fact, remedy);
+            }
+        }
+    }
+
+    /// The gateway as one of the issuers. `None` if it is none, or something was reported.
+    pub(super) fn own_issuer(
+        &self,
+        tokens: Option<Option<&TokenParts>>,
+        clients: Option<&Clients>,
+        told: Told<'_>,
+    ) -> Option<Arc<Issuer>> {
+        let rules = own_rules(tokens??, clients, told)?;
+        let before = self.previous.and_then(|previous| previous.tokens.as_ref());
+        let before = before.map(|tokens| &tokens.gate_issuer);
+        Some(match before {
+            Some(before) if *before.rules() == rules => before.clone(),
+            // Whatever else changes, its keys are the same.
+            Some(before) => Arc::new(Issuer::new(rules, before.keys().clone())),
+            None => Arc::new(Issuer::new(rules, Arc::new(KeyCell::empty()))),
+        })
+    }
+
+    /// Everything together, once it is known for whom tokens are made.
+    pub(super) fn tokens(
+        &mut self,
+        parts: TokenParts,
+        clients: Clients,
+        gate_issuer: Arc<Issuer>,
+        login: Option<&Login>,
+    ) -> Option<Arc<Tokens>> {
+        let TokenParts { issuer, signing, access, refresh } = parts;
+        let IssuerUrl { text: issuer, origin, path: _ } = issuer?;
+        let internal = self.internal_tokens.iter().map(|token| token.terms().lifetime_s);
+        let longest_s = internal.max().unwrap_or(0).max(gate_issuer.rules().lifetime_max_s);
+        Some(Arc::new(Tokens {
+            issuer,
+            origin,
+            gate_issuer,
+            signing: signing?,
+            access: access?,
+            refresh: refresh?,
+            clients,
+            per_address: login.map_or(super::login::PER_ADDRESS_DEFAULT, |login| login.per_address),
+            signed_lifetime_max_s: longest_s,
+        }))
+    }
+}
+
+/// What the gateway's own tokens must be like at its own gate. `None` if what they depend on was
+/// reported.
+fn own_rules(parts: &TokenParts, clients: Option<&Clients>, told: Told<'_>) -> Option<IssuerRules> {
+    let access = parts.access.as_ref()?;
+    let of_clients = clients?.0.values().map(|client| client.lifetime_s);
+    Some(IssuerRules {
+        name: OWN_ISSUER.into(),
+        issuer: parts.issuer()?.into(),
+        audiences: access.audiences.clone(),
+        algorithms: vec![Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256],
+        clock_skew_s: CLOCK_SKEW_S,
+        clock_ahead_s: GATEWAYS_APART_S,
+        dated_by: DatedBy::Login,
+        lifetime_max_s: of_clients.max().unwrap_or(0).max(access.lifetime_s),
+        // RFC 9068 §2.1.
+        token_types: vec!["at+jwt".into()],
+        untyped: Untyped::Refused,
+        required_claims: vec!["jti".into(), "client_id".into()],
+        roles_pointer: ROLES_POINTER_DEFAULT.into(),
+        asked_claims: told.asked_claims.to_vec(),
+        identity: told.identity?.clone(),
+        identity_bytes_max: told.bytes_max,
+    })
+}

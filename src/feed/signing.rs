@@ -1,0 +1,378 @@
+//! Keeps the gateway's own signing keys current: which signs, which are published, which is next.
+//!
+//! ```text
+//! ring in the store ─read, once a second→ upkeep ─compare and replace→ ring in the store
+//!                                            └─publish→ who signs; the JWKS; the gate's keys
+//! token with a key that is not known ─seek→ one read, whoever asks meanwhile ─publish→
+//! ```
+//!
+//! Every gateway looks after the ring; whoever is first has done it. What was read is in memory: a
+//! store that is away stops neither signing nor verifying.
+
+mod keep;
+mod publication;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use moka::sync::Cache;
+use tokio::sync::{Mutex, MutexGuard, Notify, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::backoff::Backoff;
+use super::jwks::Sought;
+use crate::clock;
+use crate::config::Configuration;
+use crate::config::tokens::{SigningKeys, Tokens};
+use crate::gate::time::UnixTime;
+use crate::issuer::published::{SigningCell, SigningSet};
+use crate::issuer::ring::{BeginsTo, Cause, Full, KEYS_MAX};
+use crate::issuer::signer::Signer;
+use crate::secret::Secret;
+use crate::store::keyring::KeyRingStore;
+use crate::telemetry::families::Families;
+use keep::{Known, Trouble, Wanted};
+pub use publication::{KeyState, ListedKey};
+use publication::{Published, Source};
+
+/// How often the ring is read.
+const READ_EVERY: Duration = Duration::from_secs(1);
+
+/// The pause while nothing is published yet, because the revocations are still being loaded.
+const UNPUBLISHED_PAUSE: Duration = Duration::from_millis(50);
+
+/// How far reads for keys that are not known are apart, however many ask.
+const READS_APART: Duration = Duration::from_millis(200);
+
+/// After a failure nobody waits for the store, for this long.
+const SPARED_FOR: Duration = Duration::from_millis(500);
+
+/// How long a reload waits for the ring.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The length of a key's id, a thumbprint, in characters.
+const ID_CHARS: usize = 43;
+
+/// How long an id that was not found is taken for unknown: nobody can make a key of that id.
+const ABSENT_FOR: Duration = Duration::from_secs(10);
+
+/// How many of them are remembered.
+const ABSENT_MAX: u64 = 10_000;
+
+/// The feed of the signing keys.
+#[derive(Debug)]
+pub struct SigningFeed {
+    store: Arc<dyn KeyRingStore>,
+    in_force: Arc<ArcSwap<Configuration>>,
+    families: Arc<Families>,
+    cell: SigningCell,
+    /// Held while the store is asked: there is one question at a time.
+    kept: Mutex<Kept>,
+    absent: Cache<Box<str>, ()>,
+    has_keys: watch::Sender<bool>,
+    /// A key was found to be revoked: the next read is due.
+    is_due: Notify,
+}
+
+/// What is known of the keys.
+#[derive(Debug, Default)]
+struct Kept {
+    ring: Option<Known>,
+    given: Option<(Arc<Tokens>, Vec<Arc<Signer>>)>,
+    published: Option<Published>,
+    last: Option<Attempt>,
+    /// What is wrong, and was told.
+    told: Option<Trouble>,
+}
+
+/// The last question to the store.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    began: Instant,
+    ended: Instant,
+    succeeded: bool,
+}
+
+/// What is done with the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Errand {
+    /// It is read.
+    Look,
+    /// It is looked after, too.
+    Upkeep,
+    /// It gets another key, which begins to sign then.
+    Rotate(BeginsTo),
+}
+
+/// A key that was just made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// `kid`.
+    pub id: Box<str>,
+    /// From when on it signs.
+    pub signs_from: UnixTime,
+}
+
+/// Why there is nothing to list, or no new key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The gateway issues nothing.
+    #[error("the gateway issues nothing: the configuration has no `tokens`")]
+    NoTokens,
+    /// The keys are the configuration's.
+    #[error("the signing keys are given by tokens.signing.key_files; change these")]
+    Given,
+    /// There are too many.
+    #[error(
+        "there are {KEYS_MAX} signing keys, and no more may be: \
+         the oldest is dropped when the last token that it signed is dead"
+    )]
+    TooMany,
+    /// The ring cannot be read or written.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl SigningFeed {
+    /// A feed from `store`.
+    pub fn new(
+        store: Arc<dyn KeyRingStore>,
+        in_force: Arc<ArcSwap<Configuration>>,
+        families: Arc<Families>,
+    ) -> Arc<Self> {
+        for cause in Cause::ALL {
+            families.signing_key_rotations.with_label_values(&[cause.as_str()]);
+        }
+        for state in KeyState::PUBLISHED {
+            families.signing_keys.with_label_values(&[state.as_str()]);
+        }
+        Arc::new(Self {
+            store,
+            in_force,
+            families,
+            cell: SigningCell::default(),
+            kept: Mutex::default(),
+            absent: Cache::builder().max_capacity(ABSENT_MAX).time_to_live(ABSENT_FOR).build(),
+            has_keys: watch::Sender::new(false),
+            is_due: Notify::new(),
+        })
+    }
+
+    /// Keeps the keys current, for ever.
+    pub async fn run(self: Arc<Self>) {
+        let mut backoff = Backoff::default();
+        loop {
+            let configuration = self.in_force.load_full();
+            let done = self.run_errand(self.kept.lock().await, &configuration, Errand::Upkeep);
+            let pause = match done.await {
+                Err(trouble) if trouble.is_unread() => backoff.next(),
+                Ok(_) | Err(_) if !*self.has_keys.borrow() => UNPUBLISHED_PAUSE,
+                Ok(_) | Err(_) => {
+                    backoff.reset();
+                    READ_EVERY
+                }
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.is_due.notified() => {}
+            }
+        }
+    }
+
+    /// Returns once there are keys, or none are wanted.
+    pub async fn loaded(&self) {
+        let mut has_keys = self.has_keys.subscribe();
+        if self.in_force.load().tokens.is_some() {
+            // The sender is ours.
+            let _ = has_keys.wait_for(|has_keys| *has_keys).await;
+        }
+    }
+
+    /// Makes ready for a configuration before it is in force, so that its gate knows the keys from
+    /// the beginning, and no token outlives the key that signed it. Not for ever: what could not be
+    /// done now will be done when it is in force.
+    pub async fn prepare(&self, configuration: &Configuration) {
+        let preparing =
+            async { self.run_errand(self.kept.lock().await, configuration, Errand::Upkeep).await };
+        if tokio::time::timeout(PREPARE_TIMEOUT, preparing).await.is_err() {
+            tracing::warn!("the signing keys are not ready for the configuration yet");
+        }
+    }
+
+    /// The key that signs now; none as long as the keys could not be read, or while there is none
+    /// but what was revoked a moment ago.
+    pub fn signer(&self, now: UnixTime) -> Option<Arc<Signer>> {
+        let set = self.cell.current()?;
+        let configuration = self.in_force.load();
+        // Read before the list is: an entry that comes in between makes the next answer anew.
+        let generation = configuration.gate.revocations.generation();
+        if set.is_clear_at(generation) {
+            return set.signer(now).cloned();
+        }
+        let tokens = configuration.tokens.as_ref()?;
+        let revoked = publication::revoked(&configuration, tokens, set.ids());
+        if revoked.is_empty() {
+            set.was_clear_at(generation);
+            return set.signer(now).cloned();
+        }
+        self.is_due.notify_one();
+        set.signer_but(&revoked, now).cloned()
+    }
+
+    /// The keys as they are now.
+    pub fn current(&self) -> Option<Arc<SigningSet>> {
+        self.cell.current()
+    }
+
+    /// Looks for a key of which this gateway does not know: another may have made it.
+    pub async fn seek(&self, key_id: &Option<Box<str>>) -> Sought {
+        let asked = Instant::now();
+        let configuration = self.in_force.load_full();
+        let Some(tokens) = &configuration.tokens else { return Sought::Absent };
+        let is_impossible = |id: &str| id.len() != ID_CHARS || self.absent.contains_key(id);
+        if key_id.as_deref().is_some_and(is_impossible) {
+            return Sought::Absent;
+        }
+        let is_read = self.read_since(asked, &configuration).await;
+        if tokens.gate_issuer.keys().knows(key_id.as_deref()) {
+            return Sought::Found;
+        }
+        if !is_read {
+            return Sought::Unavailable;
+        }
+        if let Some(id) = key_id {
+            self.absent.insert(id.clone(), ());
+        }
+        Sought::Absent
+    }
+
+    /// Reads the ring, if that was not done since. Whether it was read.
+    async fn read_since(&self, asked: Instant, configuration: &Configuration) -> bool {
+        let kept = self.kept.lock().await;
+        if let Some(Attempt { began, ended, succeeded }) = kept.last {
+            let is_spared = !succeeded && ended.elapsed() < SPARED_FOR;
+            if began >= asked || is_spared {
+                return succeeded;
+            }
+            sleep_until(began + READS_APART).await;
+        }
+        self.run_errand(kept, configuration, Errand::Look).await.is_ok()
+    }
+
+    /// Makes another key.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]. If it is [`Refused::Unavailable`], there may be a new key all the same.
+    pub async fn rotate(&self, begins: BeginsTo) -> Result<NewKey, Refused> {
+        let configuration = self.in_force.load_full();
+        match configuration.tokens.as_ref().map(|tokens| &tokens.signing.keys) {
+            None => return Err(Refused::NoTokens),
+            Some(SigningKeys::Given(_)) => return Err(Refused::Given),
+            Some(SigningKeys::Kept(_)) => {}
+        }
+        let kept = self.kept.lock().await;
+        match self.run_errand(kept, &configuration, Errand::Rotate(begins)).await {
+            Ok(Some(new)) => Ok(new),
+            // Not without `tokens`, and not if they are given.
+            Ok(None) => Err(Refused::NoTokens),
+            Err(Trouble::Full(Full)) => Err(Refused::TooMany),
+            Err(trouble) => Err(Refused::Unavailable(trouble.to_string())),
+        }
+    }
+
+    /// The keys, those that sign later last; as this gateway knows them, if the store is away.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::NoTokens`], [`Refused::Unavailable`] if they were never read.
+    pub async fn list(&self) -> Result<Vec<ListedKey>, Refused> {
+        let configuration = self.in_force.load_full();
+        let Some(tokens) = &configuration.tokens else { return Err(Refused::NoTokens) };
+        self.read_since(Instant::now(), &configuration).await;
+        let kept = self.kept.lock().await;
+        let Some(source) = kept.source(tokens) else {
+            let why = kept.told.as_ref().map(ToString::to_string);
+            return Err(Refused::Unavailable(why.unwrap_or_default()));
+        };
+        let revoked = publication::revoked(&configuration, tokens, source.ids());
+        Ok(source.list(&revoked, clock::now()))
+    }
+
+    /// Does something with the keys of a configuration, and publishes what came of it.
+    async fn run_errand(
+        &self,
+        mut kept: MutexGuard<'_, Kept>,
+        configuration: &Configuration,
+        errand: Errand,
+    ) -> Result<Option<NewKey>, Trouble> {
+        let Some(tokens) = &configuration.tokens else {
+            *kept = Kept::default();
+            self.cell.clear();
+            return Ok(None);
+        };
+        let done = match &tokens.signing.keys {
+            SigningKeys::Given(files) => kept.take_given(tokens, files),
+            SigningKeys::Kept(secret) => {
+                let began = Instant::now();
+                let done = match Wanted::by(configuration, tokens, secret.as_ref()) {
+                    Ok(wanted) => self.keep(&mut kept, &wanted, errand).await,
+                    Err(trouble) => Err(trouble),
+                };
+                let succeeded = !done.as_ref().is_err_and(Trouble::is_unread);
+                kept.last = Some(Attempt { began, ended: Instant::now(), succeeded });
+                done
+            }
+        };
+        self.publish(&mut kept, configuration, tokens);
+        kept.tell(done.as_ref().err(), *self.has_keys.borrow());
+        done
+    }
+}
+
+impl Kept {
+    /// Where the keys of a configuration come from, as far as they are there.
+    fn source(&self, tokens: &Tokens) -> Option<Source<'_>> {
+        match (&tokens.signing.keys, &self.ring, &self.given) {
+            (SigningKeys::Kept(_), Some(known), _) => {
+                let ring = known.ring();
+                (!ring.keys().is_empty()).then_some(Source::Ring(ring))
+            }
+            (SigningKeys::Given(_), _, Some((of, signers))) if std::ptr::eq(&**of, tokens) => {
+                Some(Source::Given(signers))
+            }
+            (SigningKeys::Kept(_), None, _) | (SigningKeys::Given(_), _, _) => None,
+        }
+    }
+
+    /// Reads the keys of the configuration.
+    fn take_given(
+        &mut self,
+        tokens: &Arc<Tokens>,
+        files: &[Secret],
+    ) -> Result<Option<NewKey>, Trouble> {
+        if !self.given.as_ref().is_some_and(|(of, _)| Arc::ptr_eq(of, tokens)) {
+            let signers = files.iter().map(|file| Signer::from_pem(file.expose()).map(Arc::new));
+            self.given = Some((tokens.clone(), signers.collect::<Result<_, _>>()?));
+        }
+        Ok(None)
+    }
+
+    /// Tells what is wrong, and when it no longer is; once.
+    fn tell(&mut self, trouble: Option<&Trouble>, has_keys: bool) {
+        match (trouble, &self.told) {
+            (Some(trouble), Some(told)) if trouble.is_like(told) => {}
+            (Some(trouble), _) if has_keys => {
+                tracing::warn!(%trouble, "the signing keys are not kept current");
+            }
+            (Some(trouble), _) => tracing::error!(%trouble, "there are no signing keys"),
+            (None, Some(_)) => tracing::info!("the signing keys are kept current again"),
+            (None, None) => {}
+        }
+        self.told = trouble.cloned();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Internal tokens: one short-lived signed identity for every upstream, whatever the caller brought.
+//!
+//! Made once for a principal and an audience, and used until a quarter of its life is left: signing
+//! costs nothing in the steady state. Whoever asks has a permit, so nobody who is cut off gets one.
+
+use std::sync::Arc;
+
+use ahash::RandomState;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
+use moka::sync::Cache;
+use serde_json::{Map, Value, json};
+
+use super::signer::{Signer, TokenType};
+use super::signing::SigningError;
+use crate::gate::internal::{InternalToken, InternalTokenId, InternalTokenTerms, TokenHeader};
+use crate::gate::principal::{Authentic, Serial};
+use crate::gate::time::{Moment, SteadyTime, UnixTime};
+
+/// How much the remembered tokens may take, in bytes: about 100,000 of them.
+const BYTES_MAX: u64 = 128 << 20;
+
+/// What an entry takes beside the token, in bytes.
+const ENTRY_BYTES: usize = 200;
+
+/// Why there is no internal token.
+#[derive(Debug, thiserror::Error)]
+pub enum InternalTokenError {
+    /// It would be longer than it may be.
+    #[error("the internal token is too long")]
+    TooLarge,
+    /// It cannot be signed.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+}
+
+/// The internal tokens of one process.
+#[derive(Debug)]
+pub struct InternalTokens {
+    made: Cache<(Serial, InternalTokenId), Arc<Made>, RandomState>,
+}
+
+/// A token that was made, or why not.
+#[derive(Debug)]
+struct Made {
+    /// `None`: it would be too long.
+    value: Option<HeaderValue>,
+    /// Which key signed it. Another key that signs now makes another.
+    key: Box<str>,
+    begun: SteadyTime,
+    /// How long after that it is used, in milliseconds.
+    used_for_ms: u64,
+    /// The same on the clock by which upstreams judge it.
+    used_until: UnixTime,
+}
+
+/// Whether a token had to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Minted {
+    /// It was remembered.
+    Before,
+    /// It was made for this request.
+    Now,
+}
+
+impl Default for InternalTokens {
+    fn default() -> Self {
+        let weigh = |_: &(Serial, InternalTokenId), made: &Arc<Made>| {
+            let length = made.value.as_ref().map_or(0, HeaderValue::len);
+            u32::try_from(ENTRY_BYTES + length).unwrap_or(u32::MAX)
+        };
+        let cache = Cache::builder().max_capacity(BYTES_MAX).weigher(weigh);
+        Self { made: cache.build_with_hasher(RandomState::new()) }
+    }
+}
+
+impl InternalTokens {
+    /// The value of the header that tells an upstream who `authentic` is, signed by `signer` in
+    /// the name of `issuer`.
+    ///
+    /// # Errors
+    ///
+    /// [`InternalTokenError`].
+    pub fn value(
+        &self,
+        authentic: &Authentic,
+        wanted: &InternalToken,
+        issuer: &str,
+        signer: &Signer,
+        now: Moment,
+    ) -> Result<(HeaderValue, Minted), InternalTokenError> {
+        let key = (authentic.serial(), wanted.id());
+        if let Some(made) = self.made.get(&key)
+            && made.is_usable(signer, now)
+        {
+            let value = made.value.clone().ok_or(InternalTokenError::TooLarge)?;
+            return Ok((value, Minted::Before));
+        }
+        let made = Arc::new(make(authentic, wanted.terms(), issuer, signer, now)?);
+        self.made.insert(key, made.clone());
+        let value = made.value.clone().ok_or(InternalTokenError::TooLarge)?;
+        Ok((value, Minted::Now))
+    }
+}
+
+impl Made {
+    fn is_usable(&self, signer: &Signer, now: Moment) -> bool {
+        // On both clocks: neither a step of the one nor a stop of the other keeps an old one alive.
+        *self.key == *signer.id()
+            && now.steady.millis_since(self.begun) < self.used_for_ms
+            && now.wall < self.used_until
+    }
+}
+
+fn make(
+    authentic: &Authentic,
+    terms: &InternalTokenTerms,
+    issuer: &str,
+    signer: &Signer,
+    now: Moment,
+) -> Result<Made, InternalTokenError> {
+    let expires = now.wall.plus(terms.lifetime_s).min(authentic.end());
+    let claims = claims_of(authentic, terms, issuer, now.wall, expires)?;
+    let token = signer.sign(TokenType::Internal, claims.to_string().as_bytes())?;
+    let value = match terms.header {
+        TokenHeader::Authorization => HeaderValue::try_from(format!("Bearer {token}")),
+        TokenHeader::Own(_) => HeaderValue::try_from(&token),
+    };
+    // A token is made of letters, digits, `-`, `_` and dots, so that it always is a value.
+    let mut value = value.ok().filter(|_| token.len() <= terms.bytes_max);
+    if let Some(value) = &mut value {
+        value.set_sensitive(true);
+    }
+    let life_s = expires.since(now.wall).max(0);
+    let used_for_ms = u64::try_from(life_s).unwrap_or(0).saturating_mul(750);
+    Ok(Made {
+        value,
+        key: signer.id().into(),
+        begun: now.steady,
+        used_for_ms,
+        used_until: now.wall.plus(life_s - life_s / 4),
+    })
+}
+
+/// What the token says. The same for whatever the caller brought: `idp` is who vouches for `sub`.
+fn claims_of(
+    authentic: &Authentic,
+    terms: &InternalTokenTerms,
+    issuer: &str,
+    now: UnixTime,
+    expires: UnixTime,
+) -> Result<Value, SigningError> {
+    let claims = authentic.claims();
+    let mut all = Map::new();
+    for path in &terms.claims {
+        if let Some(value) = claims.asked(path) {
+            all.insert(name_of(path), value.clone());
+        }
+    }
+    let mut id = [0; 16];
+    SystemRandom::new().fill(&mut id)?;
+    // After those that were chosen, none of which can take the place of these.
+    let mut set = |name: &str, value: Value| all.insert(name.to_owned(), value);
+    set("iss", json!(issuer));
+    set("aud", json!(terms.audience));
+    set("sub", json!(claims.subject.as_str()));
+    set("idp", json!(authentic.issued_by()));
+    set("iat", json!(now.as_seconds()));
+    set("exp", json!(expires.as_seconds()));
+    set("jti", json!(URL_SAFE_NO_PAD.encode(id)));
+    if !claims.scopes.is_empty() {
+        set("scope", json!(claims.scopes.join(" ")));
+    }
+    if !claims.roles.is_empty() {
+        set("roles", json!(claims.roles));
+    }
+    for (name, value) in [("sid", &claims.session_id), ("client_id", &claims.client_id)] {
+        if let Some(value) = value {
+            set(name, json!(value));
+        }
+    }
+    Ok(Value::Object(all))
+}
+
+/// The name of a claim that is found by a name or a JSON pointer: the last of its parts.
+fn name_of(path: &str) -> String {
+    let last = path.rsplit('/').next().unwrap_or(path);
+    last.replace("~1", "/").replace("~0", "~")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,346 @@
+//! The keys that the gateways sign with, one after the other, as they share them.
+//!
+//! ```text
+//! created ─is published→ signs_from ─signs→ signs_from of the next ─is published→ dropped
+//! ```
+//!
+//! Pure: what time it is, what is revoked and what the random source gave are arguments.
+
+mod document;
+
+use std::fmt;
+use std::sync::Arc;
+
+use jsonwebtoken::Algorithm;
+use zeroize::Zeroizing;
+
+use super::published::Dated;
+use super::signer::Signer;
+use super::signing::{KeyKind, SigningError, generate_pkcs8};
+use crate::gate::time::UnixTime;
+
+pub use document::{Form, Others, Unreadable};
+
+/// How many keys a ring may hold.
+pub const KEYS_MAX: usize = 16;
+
+/// How many of them a change of the algorithm may add up to: gateways of different configurations
+/// would take turns.
+const KEYS_OF_CHANGES_MAX: usize = KEYS_MAX / 2;
+
+/// How far the clocks of two gateways may be apart, in seconds.
+pub const CLOCKS_APART_S: i64 = 300;
+
+/// The keys, by when they begin to sign: the newest last.
+#[derive(Clone, Debug, Default)]
+pub struct Ring {
+    keys: Vec<RingKey>,
+}
+
+/// A key of the ring.
+#[derive(Clone)]
+pub struct RingKey {
+    signer: Arc<Signer>,
+    pkcs8: Arc<Zeroizing<Vec<u8>>>,
+    created: UnixTime,
+    signs_from: UnixTime,
+    reach_s: i64,
+}
+
+/// A key pair that was just made.
+pub struct FreshKey {
+    signer: Arc<Signer>,
+    pkcs8: Arc<Zeroizing<Vec<u8>>>,
+}
+
+/// How keys follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// That of new keys.
+    pub algorithm: Algorithm,
+    /// How long after its last signature something that a key signed can be alive, in seconds.
+    pub reach_s: i64,
+    /// How long a new key is published before it signs, in seconds.
+    pub publish_before_s: i64,
+    /// How long a key signs until another takes its place, in seconds; for ever, if it is not said.
+    pub rotate_every_s: Option<i64>,
+}
+
+/// When a new key begins to sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BeginsTo {
+    /// Once it has been published for as long as the terms say.
+    SignAfterPublication,
+    /// At once.
+    SignNow,
+}
+
+/// Why there is a new key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// There was none.
+    First,
+    /// The last one has signed for long enough.
+    Schedule,
+    /// The configuration names another algorithm.
+    Algorithm,
+    /// No key was left that may sign.
+    Revoked,
+    /// Somebody asked for it.
+    Operator,
+}
+
+/// There are [`KEYS_MAX`] keys already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there are {KEYS_MAX} signing keys already: one must be dropped first")]
+pub struct Full;
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 5] =
+        [Self::First, Self::Schedule, Self::Algorithm, Self::Revoked, Self::Operator];
+
+    /// The label value in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Schedule => "schedule",
+            Self::Algorithm => "algorithm",
+            Self::Revoked => "revoked",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// When the key begins to sign that is made for this reason, unless an operator says.
+    pub const fn begins_to(self) -> BeginsTo {
+        match self {
+            // Nobody waits for another one.
+            Self::First | Self::Revoked => BeginsTo::SignNow,
+            Self::Schedule | Self::Algorithm | Self::Operator => BeginsTo::SignAfterPublication,
+        }
+    }
+}
+
+impl FreshKey {
+    /// Makes one; blocking, for RSA.
+    ///
+    /// # Errors
+    ///
+    /// [`SigningError`] if the algorithm is none that signs, or the random source failed.
+    pub fn generate(algorithm: Algorithm) -> Result<Self, SigningError> {
+        let kind = match algorithm {
+            Algorithm::ES256 => KeyKind::P256,
+            Algorithm::EdDSA => KeyKind::Ed25519,
+            Algorithm::RS256 => KeyKind::Rsa,
+            _ => return Err(SigningError::Unusable),
+        };
+        let pkcs8 = generate_pkcs8(kind)?;
+        let signer = Arc::new(Signer::from_pkcs8(&pkcs8)?);
+        Ok(Self { signer, pkcs8: Arc::new(pkcs8) })
+    }
+
+    /// `kid`.
+    pub fn id(&self) -> &str {
+        self.signer.id()
+    }
+
+    fn dated(&self, now: UnixTime, signs_from: UnixTime, reach_s: i64) -> RingKey {
+        let Self { signer, pkcs8 } = self;
+        let (signer, pkcs8) = (signer.clone(), pkcs8.clone());
+        RingKey { signer, pkcs8, created: now, signs_from, reach_s }
+    }
+}
+
+impl RingKey {
+    /// `kid`.
+    pub fn id(&self) -> &str {
+        self.signer.id()
+    }
+
+    /// What signs with it.
+    pub fn signer(&self) -> &Arc<Signer> {
+        &self.signer
+    }
+
+    /// When it was made.
+    pub fn created(&self) -> UnixTime {
+        self.created
+    }
+
+    /// From when on it signs.
+    pub fn signs_from(&self) -> UnixTime {
+        self.signs_from
+    }
+
+    /// How long after its last signature something that it signed can be alive, in seconds.
+    pub fn reach_s(&self) -> i64 {
+        self.reach_s
+    }
+}
+
+impl Ring {
+    /// The keys, by when they begin to sign.
+    pub fn keys(&self) -> &[RingKey] {
+        &self.keys
+    }
+
+    /// The key of this id.
+    pub fn key(&self, id: &str) -> Option<&RingKey> {
+        self.keys.iter().find(|key| key.id() == id)
+    }
+
+    /// The place of the key whose turn it is: the one that began last. While none has begun, by a
+    /// clock that is behind, the first.
+    pub fn turn(&self, now: UnixTime) -> Option<usize> {
+        let begun = self.keys.iter().rposition(|key| key.signs_from <= now);
+        begun.or((!self.keys.is_empty()).then_some(0))
+    }
+
+    /// The keys that sign, now or later. If the one whose turn it is is revoked, the next takes its
+    /// place; those whose turn is over never sign again.
+    pub fn signers(&self, revoked: &[Box<str>], now: UnixTime) -> Vec<Dated> {
+        let from_now_on = self.keys.iter().skip(self.turn(now).unwrap_or(0));
+        let left = from_now_on.filter(|key| !is_among(revoked, key));
+        left.map(|key| Dated { signer: key.signer.clone(), signs_from: key.signs_from }).collect()
+    }
+
+    /// From when on nothing can be alive that the key at this place signed; not known of the last.
+    pub fn retires_at(&self, place: usize) -> Option<UnixTime> {
+        let (key, next) = (self.keys.get(place)?, self.keys.get(place + 1)?);
+        // A clock that was behind began the next one, and one that is ahead drops this one; what a
+        // clock that was ahead dated is alive for longer by one that is behind.
+        Some(next.signs_from.plus(key.reach_s).plus(2 * CLOCKS_APART_S))
+    }
+
+    /// Whether there is no room for another key.
+    pub fn is_full(&self) -> bool {
+        self.keys.len() >= KEYS_MAX
+    }
+
+    /// Whether a key is due, and why.
+    pub fn due(&self, terms: &Terms, revoked: &[Box<str>], now: UnixTime) -> Option<Cause> {
+        if self.keys.is_empty() {
+            return Some(Cause::First);
+        }
+        if self.signers(revoked, now).is_empty() {
+            return Some(Cause::Revoked);
+        }
+        let newest = self.keys.iter().rev().find(|key| !is_among(revoked, key))?;
+        let has_begun = newest.signs_from <= now;
+        if newest.signer.algorithm() != terms.algorithm
+            && has_begun
+            && self.keys.len() < KEYS_OF_CHANGES_MAX
+        {
+            return Some(Cause::Algorithm);
+        }
+        let signed_enough = newest.signs_from.plus(terms.rotate_every_s?);
+        (signed_enough.plus(-terms.publish_before_s) <= now).then_some(Cause::Schedule)
+    }
+
+    /// Adds a key; the first one, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`].
+    pub fn rotate(
+        &mut self,
+        fresh: &FreshKey,
+        begins: BeginsTo,
+        terms: &Terms,
+        now: UnixTime,
+    ) -> Result<(), Full> {
+        if self.is_full() {
+            return Err(Full);
+        }
+        // After the one whose turn it is, though a faster clock began it.
+        let turn = self.turn(now).and_then(|place| self.keys.get(place));
+        let earliest = turn.map_or(now, |key| key.signs_from.max(now));
+        let signs_from = match begins {
+            BeginsTo::SignAfterPublication => earliest.plus(terms.publish_before_s),
+            BeginsTo::SignNow => earliest,
+        };
+        self.insert(fresh.dated(now, signs_from, terms.reach_s));
+        Ok(())
+    }
+
+    fn insert(&mut self, key: RingKey) {
+        let place = self.keys.partition_point(|known| known.signs_from <= key.signs_from);
+        self.keys.insert(place, key);
+    }
+
+    /// Puts back what was lost since `known` was read: a fail-over may lack the last writes, and a
+    /// server may have lost its data. A key that is to sign is never dropped but for being revoked.
+    pub fn recover(&mut self, known: &Self, revoked: &[Box<str>], now: UnixTime) {
+        let all_is_lost = known.keys.iter().all(|key| self.key(key.id()).is_none());
+        let turn = known.turn(now).unwrap_or(0);
+        for (place, key) in known.keys.iter().enumerate() {
+            let is_wanted = all_is_lost || place >= turn;
+            if is_wanted && !is_among(revoked, key) && self.key(key.id()).is_none() {
+                self.insert(key.clone());
+            }
+        }
+    }
+
+    /// What each key must do before keys are added or dropped: reach as far as the terms say, since
+    /// it may have signed by them.
+    pub fn raise_reach(&mut self, reach_s: i64) {
+        for key in &mut self.keys {
+            key.reach_s = key.reach_s.max(reach_s);
+        }
+    }
+
+    /// Drops what is revoked. The key that is next takes the place of the one whose turn it is.
+    pub fn expel(&mut self, revoked: &[Box<str>], now: UnixTime) {
+        if let Some(turn) = self.turn(now)
+            && is_among(revoked, &self.keys[turn])
+        {
+            let ours = self.keys[turn].signs_from.max(now);
+            let next = self.keys.iter_mut().skip(turn).find(|key| !is_among(revoked, key));
+            if let Some(next) = next {
+                next.signs_from = next.signs_from.min(ours);
+            }
+        }
+        self.keys.retain(|key| !is_among(revoked, key));
+    }
+
+    /// Drops the keys of which nothing can be alive any more; never one that signs, now or later.
+    pub fn prune(&mut self, now: UnixTime) {
+        let turn = self.turn(now).unwrap_or(0);
+        let is_dead = |place: &usize| self.retires_at(*place).is_some_and(|time| time <= now);
+        let dead: Vec<_> = (0..turn).filter(is_dead).collect();
+        for place in dead.into_iter().rev() {
+            self.keys.remove(place);
+        }
+    }
+
+    /// Whether both hold the same keys, to the same terms.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let facts = |key: &RingKey| (key.id().to_owned(), key.created, key.signs_from, key.reach_s);
+        self.keys.iter().map(facts).eq(other.keys.iter().map(facts))
+    }
+}
+
+fn is_among(ids: &[Box<str>], key: &RingKey) -> bool {
+    ids.iter().any(|id| **id == *key.id())
+}
+
+impl fmt::Debug for RingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { signer, pkcs8: _, created, signs_from, reach_s } = self;
+        f.debug_struct("RingKey")
+            .field("signer", signer)
+            .field("created", created)
+            .field("signs_from", signs_from)
+            .field("reach_s", reach_s)
+            .finish()
+    }
+}
+
+impl fmt::Debug for FreshKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FreshKey").field("signer", &self.signer).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! The ring as it is kept in a store: JSON with a version, sealed as a whole if there is a key for
+//! that.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{Ring, RingKey};
+use crate::gate::time::UnixTime;
+use crate::issuer::seal::Seal;
+use crate::issuer::signer::Signer;
+use crate::issuer::signing::SigningError;
+
+/// The version that is written, and the only one that is read.
+const VERSION: u64 = 1;
+
+/// What a seal is for, and what it vouches for.
+const PURPOSE: &[u8] = b"portcullis signing keys";
+
+/// What a key takes beside its base64 at most, in bytes.
+const MEMBERS_BYTES: usize = 200;
+
+/// Whether what was read was sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Anybody could read it.
+    Open,
+    /// Nobody without the key.
+    Sealed,
+}
+
+/// Whether others than gateways could write where the document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// They might: only what is sealed is ours.
+    MayWrite,
+    /// They could not: an open document is from before there was an encryption key.
+    MayNotWrite,
+}
+
+/// Why a document cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Not a ring.
+    #[error("the signing keys in the store are damaged")]
+    Damaged,
+    /// A ring of this version.
+    #[error("the signing keys in the store are of version {0}, which this gateway is too old for")]
+    Version(u64),
+    /// It is not sealed, where somebody else could have put it.
+    #[error(
+        "the signing keys in the store are not sealed, though there is an encryption key: \
+         somebody else may have put them there"
+    )]
+    Open,
+    /// It is sealed.
+    #[error(
+        "the signing keys in the store are sealed, and there is no encryption key to open them"
+    )]
+    NoKey,
+    /// It is sealed, and does not open.
+    #[error("the signing keys in the store are sealed with another encryption key, or damaged")]
+    OtherKey,
+    /// One of its keys is none.
+    #[error("a signing key in the store cannot be used")]
+    Key,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u64,
+}
+
+/// What is written: the one or the other.
+#[derive(Serialize, Deserialize)]
+struct Document<'a> {
+    version: u64,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    keys: Option<Vec<Key<'a>>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    sealed: Option<&'a str>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Key<'a> {
+    algorithm: &'a str,
+    /// In base64, borrowed: a copy would have to be wiped.
+    pkcs8: &'a str,
+    created: i64,
+    signs_from: i64,
+    reach_s: i64,
+}
+
+impl Ring {
+    /// What seals and opens documents, made of a secret of at least 32 random bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`SigningError::Generate`] if the cryptographic library fails.
+    pub fn seal(secret: &[u8]) -> Result<Seal, SigningError> {
+        Ok(Seal::new(secret, PURPOSE)?)
+    }
+
+    /// Reads a document. What it holds that is not known to this version is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`], which says nothing of what it holds.
+    pub fn decode(
+        bytes: &[u8],
+        seal: Option<&Seal>,
+        others: Others,
+    ) -> Result<(Self, Form), Unreadable> {
+        match (parse(bytes)?, seal) {
+            (Document { keys: Some(_), sealed: None, .. }, Some(_))
+                if others == Others::MayWrite =>
+            {
+                Err(Unreadable::Open)
+            }
+            (Document { keys: Some(keys), sealed: None, .. }, _) => {
+                Ok((Self::compile(keys)?, Form::Open))
+            }
+            (Document { sealed: Some(_), .. }, None) => Err(Unreadable::NoKey),
+            (Document { sealed: Some(sealed), keys: None, .. }, Some(seal)) => {
+                let sealed = STANDARD.decode(sealed).map_err(|_| Unreadable::Damaged)?;
+                let open = seal.open(&sealed, PURPOSE).map_err(|_| Unreadable::OtherKey)?;
+                let keys = parse(&open)?.keys.ok_or(Unreadable::Damaged)?;
+                Ok((Self::compile(keys)?, Form::Sealed))
+            }
+            (Document { .. }, _) => Err(Unreadable::Damaged),
+        }
+    }
+
+    fn compile(keys: Vec<Key<'_>>) -> Result<Self, Unreadable> {
+        let mut ring = Self::default();
+        for Key { algorithm, pkcs8, created, signs_from, reach_s } in keys {
+            let pkcs8 = STANDARD.decode(pkcs8).map(Zeroizing::new).map_err(|_| Unreadable::Key)?;
+            let signer = Signer::from_pkcs8(&pkcs8).map_err(|_| Unreadable::Key)?;
+            if name(&signer) != algorithm {
+                return Err(Unreadable::Key);
+            }
+            ring.insert(RingKey {
+                signer: Arc::new(signer),
+                pkcs8: Arc::new(pkcs8),
+                created: UnixTime::from_seconds(created),
+                signs_from: UnixTime::from_seconds(signs_from),
+                reach_s,
+            });
+        }
+        Ok(ring)
+    }
+
+    /// The document, sealed if there is something to seal it with.
+    ///
+    /// # Errors
+    ///
+    /// [`SigningError::Generate`] if the cryptographic library fails.
+    pub fn encode(&self, seal: Option<&Seal>) -> Result<Zeroizing<Vec<u8>>, SigningError> {
+        let texts: Vec<_> =
+            self.keys.iter().map(|key| Zeroizing::new(STANDARD.encode(&**key.pkcs8))).collect();
+        let keys = self.keys.iter().zip(&texts).map(|(key, text)| Key {
+            algorithm: name(&key.signer),
+            pkcs8: text,
+            created: key.created.as_seconds(),
+            signs_from: key.signs_from.as_seconds(),
+            reach_s: key.reach_s,
+        });
+        let keys = keys.collect();
+        // All at once: what a vector leaves behind when it grows is not wiped.
+        let bytes_max: usize = texts.iter().map(|text| text.len() + MEMBERS_BYTES).sum();
+        let open = write(&Document { version: VERSION, keys: Some(keys), sealed: None }, bytes_max);
+        let Some(seal) = seal else { return Ok(open) };
+        let sealed = STANDARD.encode(seal.seal(&open, PURPOSE)?);
+        Ok(write(&Document { version: VERSION, keys: None, sealed: Some(&sealed) }, sealed.len()))
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Document<'_>, Unreadable> {
+    // Errors of the parser quote what they do not understand.
+    let parsed: Result<Version, _> = serde_json::from_slice(bytes);
+    match parsed.map_err(|_| Unreadable::Damaged)? {
+        Version { version: VERSION } => {}
+        Version { version } => return Err(Unreadable::Version(version)),
+    }
+    serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged)
+}
+
+fn write(document: &Document<'_>, bytes_max: usize) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(bytes_max + MEMBERS_BYTES));
+    serde_json::to_writer(&mut *bytes, document).expect("texts and numbers are JSON");
+    bytes
+}
+
+fn name(signer: &Signer) -> &'static str {
+    match signer.algorithm() {
+        jsonwebtoken::Algorithm::ES256 => "ES256",
+        jsonwebtoken::Algorithm::EdDSA => "EdDSA",
+        jsonwebtoken::Algorithm::RS256 => "RS256",
+        // None that signs.
+        _ => "",
+    }
+}

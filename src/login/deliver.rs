@@ -1,0 +1,207 @@
+//! What somebody gets who logs in: a session's cookie, tokens, or both.
+
+use serde_json::{Map, Value, json};
+
+use super::begin::unavailable;
+use super::grant::{
+    self, Access, AccessDraft, GrantKind, Issuing, LoginDraft, RefreshCookie, access_token,
+};
+use super::{Answer, Here, answers};
+use crate::config::Tokens;
+use crate::config::tokens::{Client, FIRST_PARTY_CLIENT};
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::session::{SessionId, SessionRecord, SessionTerms};
+use crate::gate::time::UnixTime;
+use crate::issuer::refresh::{RefreshToken, family_key};
+use crate::store::family::Family;
+
+/// What is to be delivered, as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// A cookie.
+    Session,
+    /// Tokens, and no cookie.
+    Tokens(Wish),
+    /// All of it.
+    Both(Wish),
+}
+
+/// The tokens that are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wish {
+    client: Box<str>,
+    /// All that may be had, if it is not said which.
+    scopes: Option<Vec<Box<str>>>,
+}
+
+/// What a login asks for, as it stands in its body.
+#[derive(Debug, Default)]
+pub(super) struct Wording {
+    pub(super) deliver: Option<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) scope: Option<String>,
+}
+
+/// The longest scope, in bytes.
+const SCOPE_BYTES_MAX: usize = 4 * 1024;
+
+impl Wording {
+    /// What is to be delivered, if it can be; in words, if not.
+    pub(super) fn compile(self, tokens: Option<&Tokens>) -> Result<Delivery, &'static str> {
+        let Self { deliver, client_id, scope } = self;
+        let deliver: fn(Wish) -> Delivery = match deliver.as_deref() {
+            None | Some("session") => {
+                if client_id.is_some() || scope.is_some() {
+                    return Err("`client_id` and `scope` are about tokens; say what to `deliver`");
+                }
+                return Ok(Delivery::Session);
+            }
+            Some("tokens") => Delivery::Tokens,
+            Some("both") => Delivery::Both,
+            Some(_) => return Err("`deliver` is `session`, `tokens` or `both`"),
+        };
+        let tokens = tokens.ok_or("Tokens are not issued here; `deliver` is `session`")?;
+        let client = client_id.as_deref().unwrap_or(FIRST_PARTY_CLIENT);
+        let client = tokens.clients.named(client);
+        let client = client.filter(|client| client.authentication.is_public());
+        let client = client.ok_or("`client_id` is not a client that may log people in")?;
+        let scopes = match scope {
+            None => None,
+            Some(scope) if scope.len() > SCOPE_BYTES_MAX => return Err("`scope` is too long"),
+            Some(scope) => {
+                Some(scope.split(' ').filter(|scope| !scope.is_empty()).map(Into::into).collect())
+            }
+        };
+        Ok(deliver(Wish { client: client.id.clone(), scopes }))
+    }
+}
+
+/// Tokens that are about to be made for a login.
+pub(super) struct Plan<'a> {
+    issuing: Issuing<'a>,
+    client: &'a Client,
+    wish: &'a Wish,
+    pub(super) keeps: Keeps,
+}
+
+/// Whether the login has a cookie, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    Cookie,
+    NoCookie,
+}
+
+/// Tokens that a login gave.
+pub(super) struct Delivered {
+    access: Access,
+    refresh: RefreshToken,
+}
+
+impl<'a> Plan<'a> {
+    /// What it takes to deliver tokens; `None` if none are wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Slug::KeysUnavailable`] while nothing can be signed.
+    pub(super) fn of(here: &Here<'a>, delivery: &'a Delivery) -> Result<Option<Self>, Denial> {
+        let (wish, keeps) = match delivery {
+            Delivery::Session => return Ok(None),
+            Delivery::Tokens(wish) => (wish, Keeps::NoCookie),
+            Delivery::Both(wish) => (wish, Keeps::Cookie),
+        };
+        let Here { endpoints, configuration, asked, .. } = *here;
+        let issuing = Issuing::of(endpoints, configuration, asked).ok_or(Slug::Internal)?;
+        let client = issuing.tokens.clients.named(&wish.client).ok_or(Slug::Internal)?;
+        issuing.endpoints.means.signing.signer(crate::clock::now()).ok_or(Slug::KeysUnavailable)?;
+        Ok(Some(Self { issuing, client, wish, keeps }))
+    }
+
+    /// The scopes of the tokens of somebody who has these: the client's of them, if it may not have
+    /// all, and of those the ones that are wanted. `None` if more is wanted.
+    pub(super) fn scopes(&self, held: &[Box<str>]) -> Option<Vec<Box<str>>> {
+        let Self { client, wish, .. } = self;
+        let is_for_client = |scope| client.scopes.is_empty() || client.scopes.contains(scope);
+        let permitted = held.iter().filter(|scope| is_for_client(*scope));
+        let permitted: Vec<Box<str>> = permitted.cloned().collect();
+        match &wish.scopes {
+            None => Some(permitted),
+            Some(wanted) => {
+                let wanted: Vec<&str> = wanted.iter().map(|scope| &**scope).collect();
+                grant::among(&permitted, &wanted)
+            }
+        }
+    }
+
+    /// When the session of such a login ends, and how long it may rest, in seconds: the later of
+    /// its tokens and its cookie.
+    pub(super) fn bounds(&self, created: UnixTime, terms: &SessionTerms) -> (UnixTime, i64) {
+        let refresh = &self.issuing.tokens.refresh;
+        let (lifetime_s, idle_s) = match self.keeps {
+            Keeps::NoCookie => (refresh.absolute_s, refresh.idle_s),
+            Keeps::Cookie => {
+                (refresh.absolute_s.max(terms.lifetime_max_s), refresh.idle_s.max(terms.idle_max_s))
+            }
+        };
+        (created.plus(lifetime_s), idle_s)
+    }
+
+    /// Makes the tokens of a session that is in the store.
+    ///
+    /// # Errors
+    ///
+    /// [`Slug::StoreUnavailable`] if the family cannot be written, and what
+    /// [`access_token`] says.
+    pub(super) async fn deliver(
+        &self,
+        id: SessionId,
+        record: &SessionRecord,
+        scopes: Vec<Box<str>>,
+    ) -> Result<Delivered, Denial> {
+        let Self { issuing, client, .. } = self;
+        let refresh = &issuing.tokens.refresh;
+        let family = Family {
+            session: id,
+            client: client.id.clone(),
+            scopes,
+            created: record.created,
+            ends: record.created.plus(refresh.absolute_s),
+            idle_s: refresh.idle_s,
+            key: family_key().map_err(|_| Slug::Internal)?,
+        };
+        let login = LoginDraft { session: id, record, ends: family.ends };
+        let draft = AccessDraft {
+            client,
+            audiences: &client.audiences,
+            scopes: &family.scopes,
+            login: Some(login),
+        };
+        let access = access_token(issuing, draft, GrantKind::Login, record.created)?;
+        let tag_key = grant::tag_key(issuing.tokens, &family.key);
+        let first = RefreshToken::generate(id, 0, &tag_key).map_err(|_| Slug::Internal)?;
+        let means = &issuing.endpoints.means;
+        let begun = means.refresh_families.begin(&family, grant::known_by(issuing.tokens, &first));
+        means.timed("begin_family", begun).await.map_err(unavailable)?;
+        issuing.count_issued("refresh", GrantKind::Login);
+        Ok(Delivered { access, refresh: first })
+    }
+}
+
+impl Delivered {
+    /// The answer (RFC 6749 §5.1), with `more`. A browser keeps the refresh token where no script
+    /// can read it.
+    pub(super) fn answer(self, here: &Here<'_>, more: Map<String, Value>) -> Answer {
+        let Self { access, refresh } = self;
+        let mut members = grant::describe(&access);
+        members.extend(more);
+        let is_by_browser = grant::is_by_browser(here.asked.request.headers);
+        if !is_by_browser {
+            members.insert("refresh_token".to_owned(), json!(*refresh.expose()));
+        }
+        let mut answer = answers::private(200, &Value::Object(members));
+        if let (true, Some(tokens)) = (is_by_browser, &here.configuration.tokens) {
+            let cookie = RefreshCookie::of(here.configuration);
+            answers::add_cookie(&mut answer, &cookie.set(&refresh, tokens.refresh.idle_s));
+        }
+        answer
+    }
+}

@@ -1,0 +1,144 @@
+//! `POST introspect`: what a token is good for, told to those who may ask (RFC 7662). Of a token
+//! that is not good now, nothing is told.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::client::{Unnamed, authenticate};
+use super::parameters::{Parameter, Parameters};
+use super::refresh::find_family;
+use super::refusal::{Error, Refusal};
+use super::standing::{self, Standing};
+use super::verified::{self, Verified};
+use super::{Issuing, refresh};
+use crate::clock;
+use crate::config::tokens::Introspection;
+use crate::gate::claims::Claims;
+use crate::gate::denial::{Denial, Outcome, Slug};
+use crate::gate::principal::Principal;
+use crate::gate::session::{ApiKey, Session, SessionKind};
+use crate::gate::time::UnixTime;
+use crate::gate::token::Token;
+use crate::issuer::refresh::RefreshToken;
+use crate::login::begin::unavailable;
+use crate::login::{Answer, answers};
+use crate::store::family::StoredFamily;
+
+/// What is told of a token.
+type Told = Map<String, Value>;
+
+pub(super) async fn answer(here: &Issuing<'_>, body: Bytes) -> Result<Answer, Refusal> {
+    let parameters = Parameters::parse(here.asked.request.headers, body)?;
+    let client = authenticate(here, &parameters, Unnamed::Refused).await?;
+    match client.introspection {
+        Introspection::Permitted if !client.authentication.is_public() => {}
+        Introspection::Permitted | Introspection::Refused => {
+            let words = "The client may not ask about tokens";
+            return Err(Refusal::request(Error::UnauthorizedClient, words));
+        }
+    }
+    let text = parameters.required(Parameter::Token, "`token` is missing")?;
+    let told = match (RefreshToken::parse(text), ApiKey::parse(text.as_bytes())) {
+        (Some(token), _) => of_refresh(here, &token).await?,
+        (None, Some(key)) => of_api_key(here, &key).await?,
+        (None, None) => of_access(here, text).await?,
+    };
+    let mut members = Map::from_iter([("active".to_owned(), json!(told.is_some()))]);
+    members.extend(told.unwrap_or_default());
+    Ok(answers::private(200, &Value::Object(members)))
+}
+
+async fn of_access(here: &Issuing<'_>, text: &str) -> Result<Option<Told>, Denial> {
+    let Some(Verified { issuer, authentic }) = verified::verify(here, text).await? else {
+        return Ok(None);
+    };
+    let list = &here.configuration.gate.revocations;
+    let admitted = Principal::admit(authentic, list, here.list_age_max_ms(), clock::moment());
+    let Some(principal) = if_current(admitted)? else { return Ok(None) };
+    let mut told = of_claims(principal.authentic().claims());
+    say(&mut told, "iss", json!(issuer.rules().issuer));
+    say(&mut told, "token_type", json!("Bearer"));
+    // What was verified a moment ago; what nobody else asks for is not kept.
+    let all = Token::parse(text, text.len()).ok().and_then(|token| token.claims().ok());
+    if let Some(audience) = all.and_then(|mut all| all.remove("aud")) {
+        say(&mut told, "aud", audience);
+    }
+    Ok(Some(told))
+}
+
+async fn of_api_key(here: &Issuing<'_>, key: &ApiKey) -> Result<Option<Told>, Denial> {
+    let gate = &here.configuration.gate;
+    let stored = here.endpoints.means.sessions.stored(key.id()).await.map_err(unavailable)?;
+    let stored = stored.filter(|stored| stored.record.kind == SessionKind::ApiKey);
+    let (Some(stored), Some(_)) = (stored, &gate.api_key_header) else { return Ok(None) };
+    let now = clock::moment();
+    let session = Session::compile(key.id(), &stored, &gate.sessions.rules, now.steady);
+    let authentic = session.authentic().clone();
+    let admitted = Principal::admit(authentic, &gate.revocations, here.list_age_max_ms(), now);
+    let Some(principal) = if_current(admitted)? else { return Ok(None) };
+    let mut told = of_claims(principal.authentic().claims());
+    // A session's id is nobody's business here: there is no session.
+    told.remove("sid");
+    say(&mut told, "iss", json!(stored.record.issuer));
+    say(&mut told, "token_type", json!("api_key"));
+    Ok(Some(told))
+}
+
+async fn of_refresh(here: &Issuing<'_>, token: &RefreshToken) -> Result<Option<Told>, Denial> {
+    let (stored, record) = find_family(here, token).await?;
+    let is_current = |stored: &StoredFamily| stored.current.digest == token.digest();
+    let stored = stored.filter(|stored| !stored.is_dead && is_current(stored));
+    let (Some(stored), Some(record)) = (stored, record) else { return Ok(None) };
+    let ends = refresh::ends_by_rules(&stored, here.tokens);
+    let family = &stored.family;
+    let standing = standing::of_login(here, family.session, &record, &family.client)?;
+    if standing == Standing::CutOff || clock::now() >= ends {
+        return Ok(None);
+    }
+    let mut told = Told::new();
+    say(&mut told, "iss", json!(here.tokens.issuer));
+    say(&mut told, "sub", json!(record.subject));
+    say(&mut told, "client_id", json!(family.client));
+    say(&mut told, "sid", json!(family.session.to_string()));
+    say(&mut told, "token_type", json!("refresh_token"));
+    say(&mut told, "iat", json!(family.created.as_seconds()));
+    say(&mut told, "exp", json!(ends.as_seconds()));
+    if !family.scopes.is_empty() {
+        say(&mut told, "scope", json!(family.scopes.join(" ")));
+    }
+    Ok(Some(told))
+}
+
+/// A principal, unless its credential is not good now.
+fn if_current(admitted: Result<Principal, Slug>) -> Result<Option<Principal>, Denial> {
+    match admitted {
+        Ok(principal) => Ok(Some(principal)),
+        Err(slug) if slug.outcome() == Outcome::Unavailable => Err(slug.into()),
+        Err(_) => Ok(None),
+    }
+}
+
+fn of_claims(claims: &Claims) -> Told {
+    let Claims { subject, expires, not_before, issued_at, token_id, scopes, .. } = claims;
+    let mut told = Told::new();
+    say(&mut told, "sub", json!(subject.as_str()));
+    say(&mut told, "exp", json!(expires.as_seconds()));
+    let dates = [("nbf", not_before), ("iat", issued_at)];
+    for (name, date) in dates.map(|(name, date)| (name, date.map(UnixTime::as_seconds))) {
+        say(&mut told, name, json!(date));
+    }
+    say(&mut told, "jti", json!(token_id));
+    say(&mut told, "sid", json!(claims.session_id));
+    say(&mut told, "client_id", json!(claims.client_id));
+    if !scopes.is_empty() {
+        say(&mut told, "scope", json!(scopes.join(" ")));
+    }
+    told
+}
+
+/// What is not known is not told.
+fn say(told: &mut Told, name: &str, value: Value) {
+    if !value.is_null() {
+        told.insert(name.to_owned(), value);
+    }
+}

@@ -1,0 +1,45 @@
+//! `DELETE token`: a browser logs out whose login gave it tokens. Its refresh token is in a cookie that
+//! comes here and nowhere else.
+
+use super::refresh::find_family;
+use super::refusal::Refusal;
+use super::{Issuing, RefreshCookie};
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::revocation::Scope;
+use crate::gate::session::Origin;
+use crate::issuer::refresh::RefreshToken;
+use crate::login::revocation::Actor;
+use crate::login::{Answer, answers};
+use crate::telemetry::session_end::SessionEnd;
+
+/// Ends the login, and takes the cookie back. Who is logged out already is told the same.
+pub(super) async fn answer(here: &Issuing<'_>) -> Result<Answer, Refusal> {
+    match here.configuration.gate.sessions.rules.terms().origins.origin(here.asked.request) {
+        Origin::Permitted | Origin::Unsaid => {}
+        Origin::Foreign => return Err(Denial::from(Slug::Csrf).into()),
+    }
+    let cookie = RefreshCookie::of(here.configuration);
+    // What cannot be read is nobody's.
+    let found = cookie.find(here.asked.request.headers).ok().flatten();
+    let text = found.and_then(|value| std::str::from_utf8(value).ok());
+    if let Some(token) = text.and_then(RefreshToken::parse) {
+        end(here, &token).await?;
+    }
+    let mut answer = answers::done();
+    answers::add_cookie(&mut answer, &cookie.clear());
+    Ok(answer)
+}
+
+async fn end(here: &Issuing<'_>, token: &RefreshToken) -> Result<(), Denial> {
+    let Issuing { endpoints, configuration, .. } = here;
+    let id = token.family();
+    let (family, session) = find_family(here, token).await?;
+    if family.is_none() {
+        return Ok(());
+    }
+    if configuration.gate.revocations.names(&Scope::Session(id.to_string().into())) {
+        return Ok(());
+    }
+    let subject = session.map(|record| record.subject).unwrap_or_default();
+    endpoints.cut_off_session(id, Actor::Subject(&subject), SessionEnd::Logout, configuration).await
+}

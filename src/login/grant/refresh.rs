@@ -1,0 +1,389 @@
+//! A refresh token → the next one, and an access token (RFC 6749 §6, RFC 9700 §4.14).
+//!
+//! Each is good once. Who has lost the answer and asks again within a moment gets the same one; who
+//! comes later with a token that was used ends the login, for there are two of them then.
+
+use std::sync::Arc;
+
+use http::header;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::client::{Unnamed, authenticate};
+use super::issue::{self, Access, AccessDraft, LoginDraft};
+use super::parameters::{Parameter, Parameters};
+use super::refusal::{Error, Refusal};
+use super::standing::{self, Standing};
+use super::{GrantKind, Issuing, RefreshCookie, reuse};
+use crate::clock;
+use crate::config::Tokens;
+use crate::config::tokens::Client;
+use crate::gate::denial::{Denial, Detail, Slug};
+use crate::gate::session::{Origin, SessionRecord};
+use crate::gate::time::UnixTime;
+use crate::issuer::refresh::{self, RefreshToken};
+use crate::login::begin::unavailable;
+use crate::login::{Answer, answers};
+use crate::secret::Secret;
+use crate::store::family::{Family, Rotation, StoredFamily, Successor, TokenDigest};
+
+/// What carried a refresh token, for the metric and for the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carrier {
+    Body,
+    Cookie,
+}
+
+impl Carrier {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Cookie => "cookie",
+        }
+    }
+}
+
+/// What came of an exchange, for the metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Ok,
+    Replayed,
+    ReuseDetected,
+    Expired,
+    Revoked,
+    Unknown,
+    WrongClient,
+    ClientRefused,
+    Forged,
+    Limited,
+    Malformed,
+    /// More was wanted than there is, or than fits.
+    Refused,
+    Unavailable,
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Replayed => "replayed",
+            Self::ReuseDetected => "reuse_detected",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Unknown => "unknown",
+            Self::WrongClient => "wrong_client",
+            Self::ClientRefused => "client_refused",
+            Self::Forged => "forged",
+            Self::Limited => "limited",
+            Self::Malformed => "malformed",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// Why nothing was exchanged.
+struct Failure {
+    outcome: Outcome,
+    refusal: Refusal,
+}
+
+impl Failure {
+    /// A token that is not good.
+    fn of(outcome: Outcome, words: &'static str) -> Self {
+        let slug = match outcome {
+            Outcome::ReuseDetected => Slug::RefreshReused,
+            _ => Slug::GrantInvalid,
+        };
+        Self { outcome, refusal: Refusal::grant(slug, words) }
+    }
+
+    /// Whether the token was looked at, and will not be good any more.
+    fn is_final(&self) -> bool {
+        match self.outcome {
+            Outcome::ReuseDetected | Outcome::Expired | Outcome::Revoked | Outcome::Unknown => {
+                !self.refusal.is_outage()
+            }
+            Outcome::Ok
+            | Outcome::Replayed
+            | Outcome::WrongClient
+            | Outcome::ClientRefused
+            | Outcome::Forged
+            | Outcome::Limited
+            | Outcome::Malformed
+            | Outcome::Refused
+            | Outcome::Unavailable => false,
+        }
+    }
+}
+
+impl<T: Into<Refusal>> From<T> for Failure {
+    fn from(refusal: T) -> Self {
+        let refusal = refusal.into();
+        let outcome = match refusal.slug() {
+            _ if refusal.is_outage() => Outcome::Unavailable,
+            Slug::RateLimited | Slug::VerificationBudget => Outcome::Limited,
+            Slug::ClientInvalid => Outcome::ClientRefused,
+            Slug::Csrf => Outcome::Forged,
+            _ => Outcome::Refused,
+        };
+        Self { outcome, refusal }
+    }
+}
+
+/// What an exchange gives.
+struct Exchanged {
+    outcome: Outcome,
+    access: Access,
+    successor: Arc<RefreshToken>,
+}
+
+/// A refresh token as it was presented.
+struct Presented {
+    carrier: Carrier,
+    token: Option<RefreshToken>,
+}
+
+/// Answers `grant_type=refresh_token`.
+pub(super) async fn answer(here: &Issuing<'_>, parameters: &Parameters) -> Answer {
+    let cookie = RefreshCookie::of(here.configuration);
+    let (carrier, exchanged) = match find(here, parameters, &cookie) {
+        Ok(Presented { carrier, token }) => {
+            (carrier, exchange(here, parameters, carrier, token).await)
+        }
+        Err((carrier, words)) => {
+            let refusal = Refusal::request(Error::InvalidRequest, words);
+            (carrier, Err(Failure { outcome: Outcome::Malformed, refusal }))
+        }
+    };
+    let outcome = exchanged.as_ref().map_or_else(|failure| failure.outcome, |done| done.outcome);
+    let families = &here.endpoints.means.families;
+    families.refreshes.with_label_values(&[carrier.as_str(), outcome.as_str()]).inc();
+    let set = match (&exchanged, carrier) {
+        (Ok(Exchanged { successor, .. }), Carrier::Cookie) => {
+            Some(cookie.set(successor, here.tokens.refresh.idle_s))
+        }
+        // Never for want of an answer: what could not be decided may be good.
+        (Err(failure), Carrier::Cookie) if failure.is_final() => Some(cookie.clear()),
+        (Ok(_) | Err(_), Carrier::Cookie | Carrier::Body) => None,
+    };
+    let mut answer = match exchanged {
+        Ok(Exchanged { access, successor, .. }) => {
+            let mut members = issue::describe(&access);
+            if carrier == Carrier::Body {
+                members.insert("refresh_token".to_owned(), json!(*successor.expose()));
+            }
+            answers::private(200, &Value::Object(members))
+        }
+        Err(Failure { refusal, .. }) => refusal.answer(&here.configuration.realm),
+    };
+    if let Some(set) = set {
+        answers::add_cookie(&mut answer, &set);
+    }
+    answer
+}
+
+/// The refresh token of a request: in its body, else in its cookie.
+fn find(
+    here: &Issuing<'_>,
+    parameters: &Parameters,
+    cookie: &RefreshCookie,
+) -> Result<Presented, (Carrier, &'static str)> {
+    let in_body = parameters.value(Parameter::RefreshToken);
+    let in_cookie = cookie.find(here.asked.request.headers);
+    match (in_body, in_cookie) {
+        (None, Ok(None)) => Err((Carrier::Body, "`refresh_token` is missing")),
+        (Some(_), Ok(Some(_)) | Err(_)) => Err((Carrier::Body, "There are two refresh tokens")),
+        (None, Err(_)) => Err((Carrier::Cookie, "The refresh cookie is repeated")),
+        (Some(text), Ok(None)) => {
+            Ok(Presented { carrier: Carrier::Body, token: RefreshToken::parse(text) })
+        }
+        (None, Ok(Some(bytes))) => {
+            let text = std::str::from_utf8(bytes).ok();
+            let token = text.and_then(RefreshToken::parse);
+            Ok(Presented { carrier: Carrier::Cookie, token })
+        }
+    }
+}
+
+async fn exchange(
+    here: &Issuing<'_>,
+    parameters: &Parameters,
+    carrier: Carrier,
+    token: Option<RefreshToken>,
+) -> Result<Exchanged, Failure> {
+    if carrier == Carrier::Cookie {
+        // A browser sends it whoever's page asks; no other site's may.
+        match here.configuration.gate.sessions.rules.terms().origins.origin(here.asked.request) {
+            Origin::Permitted | Origin::Unsaid => {}
+            Origin::Foreign => return Err(Denial::from(Slug::Csrf).into()),
+        }
+    }
+    let token = token.ok_or_else(|| Failure::of(Outcome::Malformed, "This is no refresh token"))?;
+    let client = authenticate(here, parameters, Unnamed::FirstParty).await?;
+    let now = clock::now();
+    // Before anything is used up for nothing.
+    here.endpoints.means.signing.signer(now).ok_or(Denial::from(Slug::KeysUnavailable))?;
+    let found = Found::of(here, &token, client).await?;
+    let Found { stored: StoredFamily { family, .. }, record } = &found;
+    let scopes = issue::scopes(&family.scopes, parameters)?;
+    let audiences = issue::audiences(client, parameters)?;
+    match standing::of_login(here, family.session, record, &client.id)? {
+        Standing::Good => {}
+        Standing::CutOff => return Err(Failure::of(Outcome::Revoked, "The login was ended")),
+    }
+    if now >= ends_by_rules(&found.stored, here.tokens) {
+        return Err(Failure::of(Outcome::Expired, "The refresh token has expired"));
+    }
+    let login = LoginDraft { session: family.session, record, ends: family.ends };
+    let draft = AccessDraft { client, audiences: &audiences, scopes: &scopes, login: Some(login) };
+    let access = issue::access_token(here, draft, GrantKind::RefreshToken, now)?;
+    let (outcome, successor) = rotate(here, &token, family, now).await?;
+    if outcome == Outcome::Ok {
+        here.count_issued("refresh", GrantKind::RefreshToken);
+    }
+    Ok(Exchanged { outcome, access, successor })
+}
+
+/// What the store knows of a token that a family of ours made for this client.
+struct Found {
+    stored: StoredFamily,
+    record: SessionRecord,
+}
+
+impl Found {
+    async fn of(
+        here: &Issuing<'_>,
+        token: &RefreshToken,
+        client: &Client,
+    ) -> Result<Self, Failure> {
+        let unknown = || Failure::of(Outcome::Unknown, "The refresh token is not known");
+        let (stored, session) = find_family(here, token).await?;
+        let stored = stored.ok_or_else(unknown)?;
+        if stored.family.client != client.id {
+            reuse::tell_wrong_client(here, &stored.family, client).await;
+            return Err(Failure::of(
+                Outcome::WrongClient,
+                "The refresh token was given to another client",
+            ));
+        }
+        if stored.is_dead {
+            return Err(reused(here, &stored.family).await);
+        }
+        let record = session.ok_or_else(|| {
+            // What ended it may have been forgotten since.
+            Failure::of(Outcome::Revoked, "The login was ended")
+        })?;
+        Ok(Self { stored, record })
+    }
+}
+
+/// When a family ends by the rules in force: those that became stricter since hold for it, too.
+pub(super) fn ends_by_rules(stored: &StoredFamily, tokens: &Tokens) -> UnixTime {
+    let StoredFamily { family, used, .. } = stored;
+    let rested = used.plus(family.idle_s.min(tokens.refresh.idle_s));
+    family.ends.min(family.created.plus(tokens.refresh.absolute_s)).min(rested)
+}
+
+/// The family that made a token, and the session that it belongs to.
+///
+/// # Errors
+///
+/// [`Slug::VerificationBudget`] for somebody who has sent too many that none made: whoever makes
+/// tokens up must not keep the store busy. [`Slug::StoreUnavailable`].
+pub(super) async fn find_family(
+    here: &Issuing<'_>,
+    token: &RefreshToken,
+) -> Result<(Option<StoredFamily>, Option<SessionRecord>), Denial> {
+    let (means, id) = (&here.endpoints.means, token.family());
+    if let Some(seconds) = means.sessions.refused_for(here.asked.client) {
+        return Err(Denial::with(Slug::VerificationBudget, Detail::RetryAfter(seconds)));
+    }
+    let family = means.timed("find_family", means.refresh_families.find(id));
+    let found = tokio::try_join!(family, means.sessions.stored(id)).map_err(unavailable)?;
+    let (family, session) = (found.0, found.1.map(|session| session.record));
+    let family = family.filter(|stored| token.is_of(&tag_key(here.tokens, &stored.family.key)));
+    if family.is_none() {
+        means.sessions.spend(here.asked.client);
+    }
+    Ok((family, session))
+}
+
+/// With what the tags of a family with this key are made.
+pub(in crate::login) fn tag_key(tokens: &Tokens, family: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    refresh::tag_key(family, tokens.signing.keys.sealed_with().map(Secret::expose))
+}
+
+/// By what the store knows a token.
+pub(in crate::login) fn known_by(tokens: &Tokens, token: &RefreshToken) -> TokenDigest {
+    let place = match tokens.signing.keys.sealed_with() {
+        Some(_) => token.place(),
+        // Of what comes after the current token the tag is all the proof there is, and who reads
+        // the store could make it.
+        None => 0,
+    };
+    TokenDigest { place, digest: token.digest() }
+}
+
+async fn rotate(
+    here: &Issuing<'_>,
+    token: &RefreshToken,
+    family: &Family,
+    now: UnixTime,
+) -> Result<(Outcome, Arc<RefreshToken>), Failure> {
+    let no_randomness = |_| Failure::from(Denial::from(Slug::Internal));
+    let memory = &here.endpoints.memory;
+    let next = match memory.unanswered(token).await {
+        Some(next) => next,
+        None => {
+            let next = RefreshToken::generate(
+                family.session,
+                token.place().saturating_add(1),
+                &tag_key(here.tokens, &family.key),
+            );
+            Arc::new(next.map_err(no_randomness)?)
+        }
+    };
+    let sealed = token.seal(&next).map_err(no_randomness)?;
+    let successor = Successor { digest: known_by(here.tokens, &next), sealed };
+    let means = &here.endpoints.means;
+    let presented = known_by(here.tokens, token);
+    let grace_ms = here.tokens.refresh.grace_ms;
+    let rotating =
+        means.refresh_families.rotate(family.session, presented, &successor, grace_ms, now);
+    let rotated = means.timed("rotate_family", rotating).await;
+    match &rotated {
+        Ok(_) => memory.forget(token).await,
+        Err(_) => memory.remember(token, next.clone()).await,
+    }
+    match rotated {
+        Ok(Rotation::Rotated) => Ok((Outcome::Ok, next)),
+        Ok(Rotation::Replayed(sealed)) => match token.open(&sealed) {
+            Ok(next) => Ok((Outcome::Replayed, Arc::new(next))),
+            Err(_) => {
+                tracing::error!(session = %family.session, "a refresh token's successor is spoilt");
+                Err(Denial::from(Slug::StoreUnavailable).into())
+            }
+        },
+        Ok(Rotation::Reused) => Err(reused(here, family).await),
+        Ok(Rotation::Expired) => {
+            Err(Failure::of(Outcome::Expired, "The refresh token has expired"))
+        }
+        Ok(Rotation::Absent) => Err(Failure::of(Outcome::Revoked, "The login was ended")),
+        Err(error) => Err(unavailable(error).into()),
+    }
+}
+
+/// Ends a login of which a token was used twice. Only when that is written down is it told.
+async fn reused(here: &Issuing<'_>, family: &Family) -> Failure {
+    match reuse::end(here, family).await {
+        Ok(()) => Failure::of(Outcome::ReuseDetected, "The refresh token was used before"),
+        Err(denial) => Failure { outcome: Outcome::ReuseDetected, refusal: Refusal::from(denial) },
+    }
+}
+
+/// Whether a request says that a browser sent it: where scripts could read its answer, no refresh
+/// token may stand in it.
+pub(in crate::login) fn is_by_browser(headers: &http::HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
+}

@@ -1,0 +1,229 @@
+//! A refresh token that was used twice: two hold it, and one of them has stolen it. All that came of
+//! the login ends.
+//!
+//! The family is dead in the store from that moment on. Its access tokens and its session end by the
+//! revocation log; if that cannot be written, it is tried again, and by whoever comes next.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Issuing;
+use crate::clock;
+use crate::config::Configuration;
+use crate::config::tokens::Client;
+use crate::feed::revocations::Taken;
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::revocation::Scope;
+use crate::gate::session::SessionId;
+use crate::login::Means;
+use crate::login::revocation::{self, Actor};
+use crate::store::family::Family;
+use crate::telemetry::audit::{self, Change};
+use crate::telemetry::session_end::SessionEnd;
+
+/// How many ends may be waiting to be written down.
+const WAITING_MAX: usize = 1000;
+
+/// How often one is tried again, the first pause, and the longest: for a day, after which no access
+/// token is alive any more.
+const TRIES_MAX: u32 = 3000;
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How long one that is written down by somebody else is waited for, and how often it is asked.
+const OTHERS_PATIENCE: Duration = Duration::from_millis(500);
+const OTHERS_PAUSE: Duration = Duration::from_millis(10);
+
+/// The logins whose end is being written down.
+#[derive(Debug, Default)]
+pub(in crate::login) struct Ending(Mutex<HashSet<SessionId>>);
+
+/// That one of them is.
+struct Place {
+    ending: Arc<Ending>,
+    id: SessionId,
+}
+
+impl Ending {
+    fn ids(&self) -> MutexGuard<'_, HashSet<SessionId>> {
+        // A set is whole after each change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a login, unless it has one or there is none left.
+    fn place(self: &Arc<Self>, id: SessionId) -> Option<Place> {
+        let mut ids = self.ids();
+        let is_new = ids.len() < WAITING_MAX && ids.insert(id);
+        is_new.then(|| Place { ending: self.clone(), id })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.ending.ids().remove(&self.id);
+    }
+}
+
+/// Ends a login of which a refresh token was used twice.
+///
+/// # Errors
+///
+/// [`Slug::StoreUnavailable`] if that could not be written down; it is tried again.
+pub(super) async fn end(here: &Issuing<'_>, family: &Family) -> Result<(), Denial> {
+    let id = family.session;
+    let Some(place) = place(here, id).await? else { return Ok(()) };
+    let client = here.asked.client;
+    tracing::warn!(session = %id, client = &*family.client, "a refresh token was used twice");
+    let configuration = here.endpoints.means.in_force.load_full();
+    let ended = write_down(&here.endpoints.means, &configuration, id, client).await;
+    if ended.is_err() {
+        let means = here.endpoints.means.clone();
+        tokio::spawn(go_on(means, place, client));
+    }
+    ended
+}
+
+/// The place from which a login is ended; `None` if it has ended. Whoever is second waits a moment
+/// for the first.
+async fn place(here: &Issuing<'_>, id: SessionId) -> Result<Option<Place>, Denial> {
+    let scope = Scope::Session(id.to_string().into());
+    let begun = Instant::now();
+    loop {
+        if here.configuration.gate.revocations.names(&scope) {
+            return Ok(None);
+        }
+        if let Some(place) = here.endpoints.ending.place(id) {
+            return Ok(Some(place));
+        }
+        if begun.elapsed() > OTHERS_PATIENCE {
+            // Somebody is at it in vain, and so would we be.
+            return Err(Slug::StoreUnavailable.into());
+        }
+        tokio::time::sleep(OTHERS_PAUSE).await;
+    }
+}
+
+async fn go_on(means: Means, place: Place, client: Option<IpAddr>) {
+    let mut pause = PAUSE_FIRST;
+    for _ in 0..TRIES_MAX {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+        let configuration = means.in_force.load_full();
+        if let Ok(taken) = append(&means, &configuration, place.id).await {
+            forget(&means, place.id).await;
+            tell(&configuration, "refresh_reused", place.id, client, Ok(taken)).await;
+            return;
+        }
+    }
+    tracing::error!(session = %place.id, "a login whose refresh token was stolen is not cut off");
+}
+
+async fn write_down(
+    means: &Means,
+    configuration: &Configuration,
+    id: SessionId,
+    client: Option<IpAddr>,
+) -> Result<(), Denial> {
+    let appended = append(means, configuration, id).await;
+    // In any case: a list that is full must not keep the cookie alive.
+    forget(means, id).await;
+    let told = appended.as_ref().map(|taken| *taken).map_err(|denial| denial.slug());
+    tell(configuration, "refresh_reused", id, client, told).await;
+    appended.map(drop)
+}
+
+async fn append(
+    means: &Means,
+    configuration: &Configuration,
+    id: SessionId,
+) -> Result<Taken, Denial> {
+    let why = SessionEnd::RefreshReused;
+    let record = revocation::of_session(id, Actor::Gateway, why, configuration);
+    means.revocations.append(record).await.map_err(|error| {
+        tracing::error!(%error, session = %id, "a login whose refresh token was stolen goes on");
+        Slug::StoreUnavailable.into()
+    })
+}
+
+/// No gateway accepts it any more; what is left of it is dropped when its time has come.
+async fn forget(means: &Means, id: SessionId) {
+    match means.sessions.end(id).await {
+        Ok(true) => {
+            let why = SessionEnd::RefreshReused.as_str();
+            means.families.sessions_ended.with_label_values(&[why]).inc();
+        }
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "a session that was cut off is not deleted"),
+    }
+}
+
+/// Writes down that a client presented the refresh token of another. The token may be a copy, and
+/// its owner has done nothing wrong.
+pub(super) async fn tell_wrong_client(here: &Issuing<'_>, family: &Family, client: &Client) {
+    // Once in a while: who has a token must not be able to fill the audit log.
+    if !here.endpoints.memory.is_new_mistake(family.session, &client.id).await {
+        return;
+    }
+    tracing::warn!(
+        session = %family.session,
+        client = &*client.id,
+        "a client presented the refresh token of another"
+    );
+    let told = Err(Slug::GrantInvalid);
+    tell(here.configuration, "refresh_by_wrong_client", family.session, here.asked.client, told)
+        .await;
+}
+
+/// Writes a line to the audit log. That it cannot be written changes nothing of what was decided.
+async fn tell(
+    configuration: &Configuration,
+    what: &'static str,
+    id: SessionId,
+    client: Option<IpAddr>,
+    taken: Result<Taken, Slug>,
+) {
+    let position = match taken {
+        Ok(Taken::Durable(position)) => Some(position),
+        Ok(Taken::Locally) | Err(_) => None,
+    };
+    let change = Change {
+        audit: what,
+        time: clock::wall(),
+        actor: revocation::GATEWAY,
+        client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical(),
+        target: &Scope::Session(id.to_string().into()).to_string(),
+        reason: "a refresh token was presented that is not good any more, or not the client's",
+        result: taken.map_or_else(Slug::as_str, |_| "ok"),
+        position,
+        durable: position.is_some(),
+    };
+    let line = change.line();
+    if let Err(error) = audit::append(configuration.audit_log.clone(), line).await {
+        tracing::error!(%error, "the audit log cannot be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_ended_by_one_at_a_time_and_not_too_many_are() {
+        let ending = Arc::new(Ending::default());
+        let id = |number: usize| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
+            SessionId::from_bytes(bytes)
+        };
+        let first = ending.place(id(0)).expect("a place");
+        assert!(ending.place(id(0)).is_none(), "somebody is at it");
+        let others: Vec<_> = (1..WAITING_MAX).map(|n| ending.place(id(n)).expect("one")).collect();
+        assert!(ending.place(id(WAITING_MAX)).is_none(), "there is none left");
+        drop(first);
+        assert!(ending.place(id(WAITING_MAX)).is_some());
+        drop(others);
+        assert!(ending.ids().is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+//! `POST revoke`: a client is done with a token (RFC 7009). What is not known was revoked already,
+//! for all that a client needs to know.
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::Issuing;
+use super::client::{Unnamed, authenticate};
+use super::parameters::{Parameter, Parameters};
+use super::refresh::find_family;
+use super::refusal::{Error, Refusal};
+use super::verified::{self, Verified};
+use crate::clock;
+use crate::config::tokens::Client;
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::revocation::Scope;
+use crate::issuer::refresh::RefreshToken;
+use crate::login::revocation::{self, Actor};
+use crate::login::{Answer, answers};
+use crate::telemetry::session_end::SessionEnd;
+
+pub(super) async fn answer(here: &Issuing<'_>, body: Bytes) -> Result<Answer, Refusal> {
+    let parameters = Parameters::parse(here.asked.request.headers, body)?;
+    let client = authenticate(here, &parameters, Unnamed::FirstParty).await?;
+    let text = parameters.required(Parameter::Token, "`token` is missing")?;
+    match RefreshToken::parse(text) {
+        Some(token) => revoke_refresh(here, client, &token).await?,
+        None => revoke_access(here, client, text).await?,
+    }
+    Ok(answers::private(200, &Value::Object(Map::new())))
+}
+
+/// The whole login ends (§2.1): who has one token of it may have others.
+async fn revoke_refresh(
+    here: &Issuing<'_>,
+    client: &Client,
+    token: &RefreshToken,
+) -> Result<(), Refusal> {
+    let id = token.family();
+    let (family, _) = find_family(here, token).await?;
+    let Some(family) = family else { return Ok(()) };
+    if family.family.client != client.id {
+        return Err(not_its_own());
+    }
+    let Issuing { endpoints, configuration, .. } = here;
+    if !configuration.gate.revocations.names(&Scope::Session(id.to_string().into())) {
+        let actor = Actor::Client(&client.id);
+        endpoints.cut_off_session(id, actor, SessionEnd::Client, configuration).await?;
+    }
+    let means = &endpoints.means;
+    if let Err(error) = means.timed("delete_family", means.refresh_families.end(id)).await {
+        tracing::warn!(%error, "a family that was cut off is not deleted");
+    }
+    Ok(())
+}
+
+/// One access token ends.
+async fn revoke_access(here: &Issuing<'_>, client: &Client, text: &str) -> Result<(), Refusal> {
+    let Some(Verified { issuer, authentic }) = verified::verify(here, text).await? else {
+        return Ok(());
+    };
+    // Those of others are not ours to revoke.
+    if issuer.id() != here.tokens.gate_issuer.id() || authentic.end() <= clock::now() {
+        return Ok(());
+    }
+    if authentic.claims().client_id.as_deref() != Some(&*client.id) {
+        return Err(not_its_own());
+    }
+    // Ours have one, all of them.
+    let id = authentic.token_id().ok_or(Denial::from(Slug::Internal))?;
+    let scope = Scope::Token { issuer: issuer.rules().issuer.clone(), id: id.into() };
+    if !here.configuration.gate.revocations.names(&scope) {
+        let record = revocation::of_token(scope, authentic.end(), Actor::Client(&client.id));
+        here.endpoints.cut_off(record).await?;
+    }
+    Ok(())
+}
+
+fn not_its_own() -> Refusal {
+    Refusal::request(Error::UnauthorizedClient, "The token was given to another client")
+}

@@ -1,0 +1,93 @@
+//! Whether that of which a token is to be issued is cut off.
+
+use std::time::Instant;
+
+use super::Issuing;
+use crate::clock;
+use crate::config::tokens::Client;
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::revocation::{Revocable, Revocation};
+use crate::gate::session::{SessionId, SessionRecord};
+use crate::gate::time::UnixTime;
+use crate::login::begin::{SECOND_PATIENCE, until_next_second};
+
+/// How a login stands, of which tokens were issued to a client.
+///
+/// # Errors
+///
+/// [`Slug::RevocationStale`] if the list is too old to say.
+pub(super) fn of_login(
+    here: &Issuing<'_>,
+    session: SessionId,
+    record: &SessionRecord,
+    client: &str,
+) -> Result<Standing, Denial> {
+    let session = session.to_string();
+    let source = Revocable {
+        issuer: &record.issuer,
+        subject: &record.subject,
+        token_id: None,
+        session_id: Some(&session),
+        client_id: Some(client),
+        key_id: None,
+    };
+    // Who vouches for the login may go by another name than who issues the tokens.
+    let names = [source, Revocable { issuer: &here.tokens.issuer, ..source }];
+    for source in names {
+        if ask(here, source, record.created)? == Standing::CutOff {
+            return Ok(Standing::CutOff);
+        }
+    }
+    Ok(Standing::Good)
+}
+
+/// How something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is not cut off.
+    Good,
+    /// It is.
+    CutOff,
+}
+
+/// The time at which a token can be issued about a client that is not cut off at once. Cut-offs
+/// count in seconds: one that was cut off a moment ago gets its next token in the next second.
+/// `None` if that does not help.
+///
+/// # Errors
+///
+/// [`Slug::RevocationStale`] if the list is too old to say.
+pub(super) async fn of_client(
+    here: &Issuing<'_>,
+    client: &Client,
+) -> Result<Option<UnixTime>, Denial> {
+    let source = Revocable {
+        issuer: &here.tokens.issuer,
+        subject: &client.id,
+        token_id: None,
+        session_id: None,
+        client_id: Some(&client.id),
+        key_id: None,
+    };
+    let begun = Instant::now();
+    loop {
+        let now = clock::now();
+        if ask(here, source, now)? == Standing::Good {
+            return Ok(Some(now));
+        }
+        let pause = until_next_second();
+        if begun.elapsed() + pause > SECOND_PATIENCE {
+            return Ok(None);
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn ask(here: &Issuing<'_>, source: Revocable<'_>, dated: UnixTime) -> Result<Standing, Denial> {
+    let list = &here.configuration.gate.revocations;
+    match list.find_source(source, dated, here.list_age_max_ms(), clock::moment()) {
+        Revocation::Clear => Ok(Standing::Good),
+        Revocation::Revoked => Ok(Standing::CutOff),
+        Revocation::Unknown => Err(Slug::RevocationStale.into()),
+    }
+}

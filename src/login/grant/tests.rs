@@ -1,0 +1,132 @@
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use crate::gate::session::SessionId;
+use crate::issuer::refresh::TEXT_BYTES;
+use crate::login::endpoint::TokenEndpoint;
+use crate::login::tests::world::{Ask, Keys, Told, World};
+
+/// An access token and a refresh token.
+#[derive(Debug)]
+struct Pair {
+    access: String,
+    refresh: String,
+}
+
+impl Pair {
+    #[track_caller]
+    fn of(told: &Told) -> Self {
+        assert_eq!((told.status, told.slug), (200, None), "{}", told.body);
+        let body = told.json();
+        let text = |name: &str| body[name].as_str().expect("a text").to_owned();
+        Self { access: text("access_token"), refresh: text("refresh_token") }
+    }
+
+    fn session(&self) -> SessionId {
+        let part = self.access.split('.').nth(1).expect("three parts");
+        let claims = URL_SAFE_NO_PAD.decode(part).expect("base64url");
+        let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+        SessionId::parse(claims["sid"].as_str().expect("a sid")).expect("an id")
+    }
+}
+
+async fn log_in(world: &World) -> Pair {
+    Pair::of(&world.ask(&Ask::for_tokens("alice", "tokens")).await)
+}
+
+async fn refresh(world: &World, token: &str) -> Told {
+    let body = format!("grant_type=refresh_token&refresh_token={token}");
+    world.ask(&Ask::token(TokenEndpoint::Token, body)).await
+}
+
+/// A login of which a token is used twice in the end.
+async fn stolen(world: &World) -> (Pair, Pair) {
+    let first = log_in(world).await;
+    let second = Pair::of(&refresh(world, &first.refresh).await);
+    let third = Pair::of(&refresh(world, &second.refresh).await);
+    (first, third)
+}
+
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The family is dead at once, whatever becomes of the log; and the login is cut off when the log
+/// can be written, though nobody asks again.
+#[tokio::test]
+async fn stolen_login_is_cut_off_as_soon_as_that_can_be_written_down() {
+    let world = World::with_tokens(Keys::Read).await;
+    let (first, third) = stolen(&world).await;
+    let id = first.session();
+    world.break_log(true);
+    for token in [&first.refresh, &third.refresh, &first.refresh] {
+        let told = refresh(&world, token).await;
+        assert_eq!((told.status, told.slug), (503, Some("store_unavailable")), "{}", told.body);
+        assert_eq!(told.json()["error"], "temporarily_unavailable");
+    }
+    assert!(!world.is_revoked(id), "the log could not be written");
+    let family = world.refresh_families.find(id).await.expect("read").expect("it is there");
+    assert!(family.is_dead);
+    world.break_log(false);
+    eventually("the cut-off", async || world.is_revoked(id)).await;
+    eventually("the end", async || world.sessions.stored(id).await.expect("read").is_none()).await;
+    let told = refresh(&world, &third.refresh).await;
+    assert_eq!((told.status, told.slug), (400, Some("refresh_reused")));
+    let ended = world.families.sessions_ended.with_label_values(&["refresh_reused"]);
+    assert_eq!(ended.get(), 1, "once");
+}
+
+#[tokio::test]
+async fn login_whose_family_cannot_begin_leaves_no_session() {
+    let world = World::with_tokens(Keys::Read).await;
+    world.is_barren.store(true, Ordering::Relaxed);
+    for deliver in ["tokens", "both"] {
+        let told = world.ask(&Ask::for_tokens("alice", deliver)).await;
+        assert_eq!((told.status, told.slug), (503, Some("store_unavailable")), "{deliver}");
+        let listed = world.sessions.of_subject("https://gateway.example", "a1").await;
+        assert_eq!(listed.expect("listed"), [], "{deliver}");
+    }
+    world.is_barren.store(false, Ordering::Relaxed);
+    log_in(&world).await;
+}
+
+/// Before anything is used up.
+#[tokio::test]
+async fn without_a_signing_key_nothing_begins_and_nothing_is_exchanged() {
+    let world = World::with_tokens(Keys::Unread).await;
+    let told = world.ask(&Ask::for_tokens("alice", "tokens")).await;
+    assert_eq!((told.status, told.slug), (503, Some("keys_unavailable")), "{}", told.body);
+    let token = "rt_".to_owned() + &"A".repeat(TEXT_BYTES - 3);
+    let told = refresh(&world, &token).await;
+    assert_eq!((told.status, told.slug), (503, Some("keys_unavailable")), "{}", told.body);
+    assert_eq!(told.json()["error"], "temporarily_unavailable");
+    for endpoint in [TokenEndpoint::Keys, TokenEndpoint::Metadata] {
+        let told = world.ask(&Ask::token(endpoint, String::new())).await;
+        let is_known = endpoint == TokenEndpoint::Metadata;
+        assert_eq!(told.status, if is_known { 200 } else { 503 });
+    }
+    let listed = world.sessions.of_subject("https://gateway.example", "a1").await;
+    assert_eq!(listed.expect("listed"), []);
+}
+
+#[tokio::test]
+async fn revocation_by_a_client_that_cannot_be_written_down_is_not_told_to_be() {
+    let world = World::with_tokens(Keys::Read).await;
+    let pair = log_in(&world).await;
+    world.break_log(true);
+    for token in [&pair.refresh, &pair.access] {
+        let ask = Ask::token(TokenEndpoint::Revoke, format!("token={token}"));
+        let told = world.ask(&ask).await;
+        assert_eq!((told.status, told.slug), (503, Some("store_unavailable")), "{}", told.body);
+    }
+    world.break_log(false);
+    Pair::of(&refresh(&world, &pair.refresh).await);
+}

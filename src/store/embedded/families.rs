@@ -1,0 +1,264 @@
+//! Families of refresh tokens in their tables, inside one transaction.
+
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableHandle,
+    WriteTransaction,
+};
+
+use super::exchanges::{Exchanges, Instant};
+use super::file::Fault;
+use super::sessions::WriteSessions;
+use super::tables::Tables;
+use crate::gate::session::SessionId;
+use crate::gate::time::UnixTime;
+use crate::store::family::{
+    FAMILY_MARGIN_S, Family, Rotation, StoredFamily, Successor, TokenDigest, decode, encode,
+    rests_until,
+};
+use crate::store::record::Unreadable;
+
+/// By id: the record as JSON. Written once.
+const RECORDS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("families");
+
+/// The digest of the one good token, its place, when a token was last used, from when on the family
+/// is of no use, and whether it is dead.
+type Facts<'a> = (&'a [u8; 32], u64, i64, i64, bool);
+
+/// By id: what is known of the family beside its record.
+const STATES: TableDefinition<&[u8; 32], Facts<'_>> = TableDefinition::new("families_state");
+
+/// The digest of the token that was exchanged last, when by the wall clock, in milliseconds, and for
+/// what.
+type Last<'a> = (&'a [u8; 32], u64, &'a [u8]);
+
+/// By id: the last exchange. Not before the first one, nor of a dead family.
+const LAST: TableDefinition<&[u8; 32], Last<'_>> = TableDefinition::new("families_last_exchange");
+
+/// From when on a family is of no use, and its id.
+const BY_DUE: TableDefinition<(i64, &[u8; 32]), ()> = TableDefinition::new("families_by_due");
+
+/// The names of the tables.
+pub(super) fn names() -> [&'static str; 4] {
+    [RECORDS.name(), STATES.name(), LAST.name(), BY_DUE.name()]
+}
+
+/// An exchange that is asked for.
+#[derive(Clone)]
+pub(super) struct Exchange {
+    pub(super) family: SessionId,
+    pub(super) presented: TokenDigest,
+    pub(super) successor: Successor,
+    pub(super) grace_ms: u64,
+    pub(super) now: UnixTime,
+}
+
+/// The families, being written.
+pub(super) struct WriteFamilies<'t> {
+    records: Table<'t, &'static [u8; 32], &'static [u8]>,
+    states: Table<'t, &'static [u8; 32], Facts<'static>>,
+    last: Table<'t, &'static [u8; 32], Last<'static>>,
+    by_due: Table<'t, (i64, &'static [u8; 32]), ()>,
+    is_changed: bool,
+}
+
+/// What is known of a family beside its record.
+#[derive(Clone, Copy)]
+struct State {
+    current: TokenDigest,
+    used: i64,
+    due: i64,
+    is_dead: bool,
+}
+
+/// Exchanges a token. What cannot be read is no fault of the transaction, which others share.
+pub(super) fn rotate(
+    tables: &mut Tables<'_>,
+    exchange: &Exchange,
+    exchanges: &Exchanges,
+    at: Instant,
+) -> Result<Result<Rotation, Unreadable>, Fault> {
+    let Tables { sessions, families, .. } = tables;
+    if !sessions.holds(exchange.family)? {
+        return Ok(Ok(Rotation::Absent));
+    }
+    families.rotate(exchange, sessions, exchanges, at)
+}
+
+impl<'t> WriteFamilies<'t> {
+    /// The families; their tables are made if they are not there.
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            records: transaction.open_table(RECORDS)?,
+            states: transaction.open_table(STATES)?,
+            last: transaction.open_table(LAST)?,
+            by_due: transaction.open_table(BY_DUE)?,
+            is_changed: false,
+        })
+    }
+
+    /// Whether anything was written.
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// Writes a family down, unless it is there.
+    pub(super) fn begin(&mut self, family: &Family, first: TokenDigest) -> Result<(), Fault> {
+        let id = family.session;
+        if self.records.get(id.as_bytes())?.is_some() {
+            return Ok(());
+        }
+        self.records.insert(id.as_bytes(), encode(family).as_bytes())?;
+        let due = rests_until(family, family.created).as_seconds();
+        let used = family.created.as_seconds();
+        self.put(id, State { current: first, used, due, is_dead: false })
+    }
+
+    /// [`FamilyStore::rotate`](crate::store::family::FamilyStore::rotate), where the session is
+    /// there.
+    fn rotate(
+        &mut self,
+        exchange: &Exchange,
+        sessions: &mut WriteSessions<'_>,
+        exchanges: &Exchanges,
+        at: Instant,
+    ) -> Result<Result<Rotation, Unreadable>, Fault> {
+        let Exchange { family: id, presented, successor, grace_ms: _, now } = exchange;
+        let Some(record) = self.records.get(id.as_bytes())? else {
+            return Ok(Ok(Rotation::Absent));
+        };
+        let family = match decode(*id, record.value()) {
+            Ok(family) => family,
+            Err(error) => return Ok(Err(error)),
+        };
+        drop(record);
+        let Some(state) = self.state(*id)? else { return Ok(Ok(Rotation::Absent)) };
+        if state.is_dead {
+            return Ok(Ok(Rotation::Reused));
+        }
+        let used = UnixTime::from_seconds(state.used);
+        if *now >= rests_until(&family, used) {
+            return Ok(Ok(Rotation::Expired));
+        }
+        // One that comes after the current was given out, and the file is an older copy.
+        if *presented == state.current || presented.place > state.current.place {
+            let used = used.max(*now);
+            let due = rests_until(&family, used).as_seconds();
+            let current = successor.digest;
+            self.put(*id, State { current, used: used.as_seconds(), due, ..state })?;
+            let last = (&presented.digest, at.wall_ms, &*successor.sealed);
+            self.last.insert(id.as_bytes(), last)?;
+            sessions.touch(&[(*id, *now)])?;
+            exchanges.note(*id, current, at.steady);
+            return Ok(Ok(Rotation::Rotated));
+        }
+        if let Some(rotation) = self.repeated(exchange, state.current, exchanges, at)? {
+            return Ok(Ok(rotation));
+        }
+        self.put(*id, State { is_dead: true, ..state })?;
+        self.last.remove(id.as_bytes())?;
+        Ok(Ok(Rotation::Reused))
+    }
+
+    /// What comes of an exchange of the token before the current, if that is still to be had.
+    fn repeated(
+        &self,
+        exchange: &Exchange,
+        current: TokenDigest,
+        exchanges: &Exchanges,
+        at: Instant,
+    ) -> Result<Option<Rotation>, Fault> {
+        let Exchange { family: id, presented, successor, grace_ms, now: _ } = exchange;
+        let Some(last) = self.last.get(id.as_bytes())? else { return Ok(None) };
+        let (previous, rotated_ms, sealed) = last.value();
+        if *previous != presented.digest {
+            return Ok(None);
+        }
+        if successor.digest == current {
+            return Ok(Some(Rotation::Rotated));
+        }
+        // By the wall clock only where this process does not know: as much if it was set back.
+        let ago_ms = exchanges
+            .age_ms(*id, current, at.steady)
+            .unwrap_or_else(|| at.wall_ms.abs_diff(rotated_ms));
+        Ok((ago_ms < *grace_ms).then(|| Rotation::Replayed(sealed.to_vec())))
+    }
+
+    /// Deletes a family; whether it was there.
+    pub(super) fn end(&mut self, id: SessionId) -> Result<bool, Fault> {
+        let was_there = self.records.remove(id.as_bytes())?.is_some();
+        let state = self.state(id)?;
+        if let Some(State { due, .. }) = state {
+            self.by_due.remove((due, id.as_bytes()))?;
+            self.states.remove(id.as_bytes())?;
+            self.last.remove(id.as_bytes())?;
+        }
+        self.is_changed |= was_there || state.is_some();
+        Ok(was_there)
+    }
+
+    /// Drops families that could last be used a while ago, whether they can be read or not; how
+    /// many.
+    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<usize, Fault> {
+        let last = now.plus(-FAMILY_MARGIN_S).as_seconds();
+        let mut spent = Vec::new();
+        for entry in self.by_due.range(..=(last, &[u8::MAX; 32]))?.take(at_most) {
+            spent.push(SessionId::from_bytes(*entry?.0.value().1));
+        }
+        for id in &spent {
+            self.end(*id)?;
+        }
+        Ok(spent.len())
+    }
+
+    fn state(&self, id: SessionId) -> Result<Option<State>, Fault> {
+        Ok(self.states.get(id.as_bytes())?.map(|state| State::read(state.value())))
+    }
+
+    fn put(&mut self, id: SessionId, state: State) -> Result<(), Fault> {
+        let State { current, used, due, is_dead } = state;
+        let TokenDigest { place, digest } = current;
+        let before = self.states.insert(id.as_bytes(), (&digest, place, used, due, is_dead))?;
+        let before = before.map(|before| State::read(before.value()).due);
+        if before != Some(due) {
+            if let Some(before) = before {
+                self.by_due.remove((before, id.as_bytes()))?;
+            }
+            self.by_due.insert((due, id.as_bytes()), ())?;
+        }
+        self.is_changed = true;
+        Ok(())
+    }
+}
+
+impl State {
+    fn read((digest, place, used, due, is_dead): Facts<'_>) -> Self {
+        Self { current: TokenDigest { place, digest: *digest }, used, due, is_dead }
+    }
+}
+
+/// The families as they were when the transaction began.
+pub(super) struct ReadFamilies {
+    records: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
+    states: ReadOnlyTable<&'static [u8; 32], Facts<'static>>,
+}
+
+impl ReadFamilies {
+    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            records: transaction.open_table(RECORDS)?,
+            states: transaction.open_table(STATES)?,
+        })
+    }
+
+    /// A family, unless there is none.
+    pub(super) fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, Fault> {
+        let Some(record) = self.records.get(id.as_bytes())? else { return Ok(None) };
+        let family = decode(id, record.value())?;
+        let Some(state) = self.states.get(id.as_bytes())? else { return Ok(None) };
+        let State { current, used, due: _, is_dead } = State::read(state.value());
+        Ok(Some(StoredFamily { family, current, used: UnixTime::from_seconds(used), is_dead }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! What was used that may be used once, in its tables, inside one transaction.
+
+use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
+
+use super::file::Fault;
+use crate::gate::time::UnixTime;
+use crate::store::family::FAMILY_MARGIN_S;
+
+/// By key: until when it must be remembered.
+const SPENT: TableDefinition<&str, i64> = TableDefinition::new("spent");
+
+/// Until when something must be remembered, and its key.
+const BY_EXPIRY: TableDefinition<(i64, &str), ()> = TableDefinition::new("spent_by_expiry");
+
+/// The names of the tables.
+pub(super) fn names() -> [&'static str; 2] {
+    [SPENT.name(), BY_EXPIRY.name()]
+}
+
+/// What was used, being written.
+pub(super) struct WriteSpent<'t> {
+    spent: Table<'t, &'static str, i64>,
+    by_expiry: Table<'t, (i64, &'static str), ()>,
+    is_changed: bool,
+}
+
+impl<'t> WriteSpent<'t> {
+    /// What was used; the tables are made if they are not there.
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            spent: transaction.open_table(SPENT)?,
+            by_expiry: transaction.open_table(BY_EXPIRY)?,
+            is_changed: false,
+        })
+    }
+
+    /// Whether anything was written.
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// Notes that something is used; whether it was not before.
+    pub(super) fn spend(&mut self, key: &str, until: UnixTime) -> Result<bool, Fault> {
+        if self.spent.get(key)?.is_some() {
+            return Ok(false);
+        }
+        let until = until.as_seconds();
+        self.spent.insert(key, until)?;
+        self.by_expiry.insert((until, key), ())?;
+        self.is_changed = true;
+        Ok(true)
+    }
+
+    /// Forgets what need not be remembered any more; how much.
+    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<usize, Fault> {
+        let last = now.plus(-FAMILY_MARGIN_S).as_seconds();
+        let mut forgotten = Vec::new();
+        // The next second's begins with the empty key.
+        for entry in self.by_expiry.range(..(last.saturating_add(1), ""))?.take(at_most) {
+            let entry = entry?.0;
+            let (until, key) = entry.value();
+            forgotten.push((until, key.to_owned()));
+        }
+        for (until, key) in &forgotten {
+            self.by_expiry.remove((*until, key.as_str()))?;
+            self.spent.remove(key.as_str())?;
+            self.is_changed = true;
+        }
+        Ok(forgotten.len())
+    }
+}

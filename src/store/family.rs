@@ -1,0 +1,243 @@
+//! Families of refresh tokens: each token is used once and leads to the next, and all that came of
+//! one login end together.
+//!
+//! A family belongs to a session and has its id. Only digests of tokens are kept. What a token led
+//! to is kept sealed with a key that is made of that token, so that who has lost the answer gets
+//! the same one again, and who reads the store gets nothing.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use super::record::Unreadable;
+use crate::gate::session::SessionId;
+use crate::gate::time::UnixTime;
+
+/// How long after it could last be used a family is kept all the same, in seconds: the clocks of
+/// gateways may be apart.
+pub(crate) const FAMILY_MARGIN_S: i64 = 3600;
+
+/// By what a store knows a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TokenDigest {
+    /// Which one of its family it is, the first being 0. Its family vouches for that.
+    pub place: u64,
+    /// Its SHA-256.
+    pub digest: [u8; 32],
+}
+
+impl TokenDigest {
+    /// Reads one as [`Display`](fmt::Display) writes it.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (place, digest) = text.split_once('.')?;
+        let digest = URL_SAFE_NO_PAD.decode(digest).ok()?.try_into().ok()?;
+        Some(Self { place: place.parse().ok()?, digest })
+    }
+}
+
+/// The place, a dot, and the digest in base64url.
+impl fmt::Display for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, digest } = self;
+        write!(f, "{place}.{}", URL_SAFE_NO_PAD.encode(digest))
+    }
+}
+
+/// What a family is; it does not change.
+#[derive(Clone, PartialEq)]
+pub struct Family {
+    /// The session that it belongs to.
+    pub session: SessionId,
+    /// The client to which its tokens were given.
+    pub client: Box<str>,
+    /// What its tokens may be used for.
+    pub scopes: Vec<Box<str>>,
+    /// When it began.
+    pub created: UnixTime,
+    /// When it ends, however often it is used.
+    pub ends: UnixTime,
+    /// How long it may rest, in seconds.
+    pub idle_s: i64,
+    /// By what a token of this family is told from one that somebody made up.
+    pub key: [u8; 32],
+}
+
+/// From when on a family that was last used then is of no use any more, unless it is used before.
+pub(super) fn rests_until(family: &Family, used: UnixTime) -> UnixTime {
+    family.ends.min(used.plus(family.idle_s))
+}
+
+/// A family as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredFamily {
+    /// What it is.
+    pub family: Family,
+    /// The one token of it that is good.
+    pub current: TokenDigest,
+    /// When a token of it was last used.
+    pub used: UnixTime,
+    /// Whether a token of it was used twice.
+    pub is_dead: bool,
+}
+
+/// What a token is to be exchanged for, made at random for this one exchange: who asks for the same
+/// one again has lost the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Successor {
+    /// Its digest.
+    pub digest: TokenDigest,
+    /// Itself, sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// What came of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// The token was good. What it was exchanged for now is.
+    Rotated,
+    /// The token was exchanged a moment ago, for this.
+    Replayed(Vec<u8>),
+    /// The token was exchanged before, or the family is dead because another was: nothing of it is
+    /// good any more.
+    Reused,
+    /// The family has rested, or lived, for too long.
+    Expired,
+    /// There is no such family, or its session is gone.
+    Absent,
+}
+
+/// The families. What is spent is dropped where sessions are
+/// ([`SessionStore::prune`](super::session::SessionStore::prune)).
+#[async_trait]
+pub trait FamilyStore: fmt::Debug + Send + Sync {
+    /// Writes a new family down, whose first token this is, and returns once that is durable, as
+    /// far as the store can be. Where there is one of this id already, nothing is done: ids are
+    /// made anew for each login, so that it is this one, and the answer was lost.
+    ///
+    /// It is forgotten an hour after it could last be used, or later.
+    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<(), StoreError>;
+
+    /// A family, unless there is none.
+    async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError>;
+
+    /// Exchanges a token of a family, in one step, whatever others do at the same time. The first
+    /// of these that holds:
+    ///
+    /// - No family, or no session of this id in the store: [`Rotation::Absent`].
+    /// - A family that cannot be read: [`StoreError::Unreadable`], and nothing changes.
+    /// - A dead family: [`Rotation::Reused`].
+    /// - One that has ended, or rested for too long since it was last used, by `now` and, where the
+    ///   store has a clock of its own, by that one, too: [`Rotation::Expired`].
+    /// - `presented` is the current token, or comes after it: the store has lost an exchange, in a
+    ///   fail-over for example, and its holder must not pay for that. `successor` takes its place, the moment is noted by a
+    ///   clock that is the store's (a step of a gateway's does not move it), the family and its
+    ///   session count as used at `now`, and never as used less lately than they did;
+    ///   [`Rotation::Rotated`].
+    /// - `presented` is the one before the current, and that one is `successor`: this very exchange
+    ///   was asked for before, and is [`Rotation::Rotated`] once more. Nothing changes.
+    /// - `presented` is the one before the current, and was exchanged less than `grace_ms` ago
+    ///   (never, if that is 0): [`Rotation::Replayed`], and nothing changes.
+    /// - Anything else: the family is dead from now on, and [`Rotation::Reused`].
+    async fn rotate(
+        &self,
+        id: SessionId,
+        presented: TokenDigest,
+        successor: &Successor,
+        grace_ms: u64,
+        now: UnixTime,
+    ) -> Result<Rotation, StoreError>;
+
+    /// Deletes a family; whether it was there. Whether it can be read does not matter.
+    async fn end(&self, id: SessionId) -> Result<bool, StoreError>;
+
+    /// Notes that something was used that may be used once: `false` if it was before. It is
+    /// remembered until an hour after `until` at least, by the clock that is behind. `key` is a
+    /// digest, in base64url.
+    async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError>;
+}
+
+/// The version of the encoding below. New fields may come without a new version; a version that is
+/// not known is not read.
+pub(super) const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    version: u32,
+    #[serde(default)]
+    client: Box<str>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    scopes: Vec<Box<str>>,
+    #[serde(default)]
+    created: i64,
+    #[serde(default)]
+    ends: i64,
+    #[serde(default)]
+    idle_s: i64,
+    key: [u8; 32],
+}
+
+/// What a family is as one line of JSON; its id is where it is kept.
+pub fn encode(family: &Family) -> String {
+    let Family { session: _, client, scopes, created, ends, idle_s, key } = family.clone();
+    let written = Written {
+        version: VERSION,
+        client,
+        scopes,
+        created: created.as_seconds(),
+        ends: ends.as_seconds(),
+        idle_s,
+        key,
+    };
+    // Texts and numbers can always be written.
+    serde_json::to_string(&written).unwrap_or_default()
+}
+
+/// Reads what [`encode`], of this version or another, wrote of the family of this id.
+///
+/// # Errors
+///
+/// [`Unreadable`]: it is not a family, or one of a later version.
+pub fn decode(session: SessionId, bytes: &[u8]) -> Result<Family, Unreadable> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let unreadable = |error: serde_json::Error| Unreadable::family(&error.to_string());
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
+    if version > VERSION {
+        return Err(Unreadable::family(&format!("it has the later version {version}")));
+    }
+    let Written { version: _, client, scopes, created, ends, idle_s, key } =
+        serde_json::from_slice(bytes).map_err(unreadable)?;
+    Ok(Family {
+        session,
+        client,
+        scopes,
+        created: UnixTime::from_seconds(created),
+        ends: UnixTime::from_seconds(ends),
+        idle_s,
+        key,
+    })
+}
+
+/// Without the key.
+impl fmt::Debug for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { session, client, scopes, created, ends, idle_s, key: _ } = self;
+        f.debug_struct("Family")
+            .field("session", session)
+            .field("client", client)
+            .field("scopes", scopes)
+            .field("created", created)
+            .field("ends", ends)
+            .field("idle_s", idle_s)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

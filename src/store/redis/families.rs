@@ -1,0 +1,121 @@
+//! Families of refresh tokens, and what may be used once.
+
+use async_trait::async_trait;
+
+use super::script::families::{BEGIN, ROTATE, SPEND};
+use super::sessions::EXPIRY_MAX_S;
+use super::{Redis, fault};
+use crate::gate::session::SessionId;
+use crate::gate::time::UnixTime;
+use crate::store::StoreError;
+use crate::store::family::{
+    FAMILY_MARGIN_S, Family, FamilyStore, Rotation, StoredFamily, Successor, TokenDigest, VERSION,
+    decode, encode,
+};
+
+#[async_trait]
+impl FamilyStore for Redis {
+    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<(), StoreError> {
+        let Family { session, created, ends, idle_s, .. } = family;
+        let mut beginning = BEGIN.key(self.keys.family_of(*session));
+        beginning.arg(encode(family)).arg(first.to_string()).arg(created.as_seconds());
+        beginning.arg(ends.as_seconds()).arg(*idle_s).arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
+        let beginning = &beginning;
+        self.link
+            .ask(&self.master, "writing a family down", move |mut connection| async move {
+                beginning.invoke_async::<()>(&mut connection).await
+            })
+            .await
+    }
+
+    async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
+        let key = self.keys.family_of(id);
+        let asking = &key;
+        let [record, current, used, dead]: [Option<Vec<u8>>; 4] = self
+            .link
+            .ask(&self.master, "reading a family", move |mut connection| async move {
+                let mut reading = redis::cmd("HMGET");
+                reading.arg(asking).arg("record").arg("current").arg("used").arg("dead");
+                reading.query_async(&mut connection).await
+            })
+            .await?;
+        if record.is_none() && current.is_none() {
+            return Ok(None);
+        }
+        let family = decode(id, &record.unwrap_or_default())?;
+        let current = text(current.as_deref()).and_then(TokenDigest::parse);
+        let used = text(used.as_deref()).and_then(|used| used.parse().ok());
+        match (current, used.map(UnixTime::from_seconds)) {
+            (Some(current), Some(used)) => {
+                Ok(Some(StoredFamily { family, current, used, is_dead: dead.is_some() }))
+            }
+            (None, _) | (_, None) => Err(unreadable()),
+        }
+    }
+
+    async fn rotate(
+        &self,
+        id: SessionId,
+        presented: TokenDigest,
+        successor: &Successor,
+        grace_ms: u64,
+        now: UnixTime,
+    ) -> Result<Rotation, StoreError> {
+        let Successor { digest, sealed } = successor;
+        let mut rotating = ROTATE.key(self.keys.family_of(id));
+        rotating.key(self.keys.record_of(id)).key(&self.keys.sessions);
+        rotating.arg(presented.to_string()).arg(digest.to_string()).arg(sealed);
+        rotating.arg(grace_ms).arg(now.as_seconds()).arg(VERSION).arg(id.to_string());
+        rotating.arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
+        let rotating = &rotating;
+        let (outcome, told): (String, Option<Vec<u8>>) = self
+            .link
+            .ask(&self.master, "exchanging a token", move |mut connection| async move {
+                rotating.invoke_async(&mut connection).await
+            })
+            .await?;
+        match (outcome.as_str(), told) {
+            ("rotated", _) => Ok(Rotation::Rotated),
+            ("replayed", Some(sealed)) => Ok(Rotation::Replayed(sealed)),
+            ("reused", _) => Ok(Rotation::Reused),
+            ("expired", _) => Ok(Rotation::Expired),
+            ("absent", _) => Ok(Rotation::Absent),
+            ("unreadable", record) => {
+                decode(id, &record.unwrap_or_default())?;
+                Err(unreadable())
+            }
+            (_, _) => Err(fault::nonsense("what came of an exchange")),
+        }
+    }
+
+    async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
+        let key = self.keys.family_of(id);
+        let asking = &key;
+        self.link
+            .ask(&self.master, "deleting a family", move |mut connection| async move {
+                redis::cmd("DEL").arg(asking).query_async(&mut connection).await
+            })
+            .await
+    }
+
+    async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        let mut spending = SPEND.key(self.keys.spent_of(key));
+        spending.arg(fastrand::u64(..)).arg(until.as_seconds()).arg(now.as_seconds());
+        spending.arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
+        let spending = &spending;
+        self.link
+            .ask(&self.master, "noting that it was used", move |mut connection| async move {
+                spending.invoke_async(&mut connection).await
+            })
+            .await
+    }
+}
+
+fn text(field: Option<&[u8]>) -> Option<&str> {
+    field.and_then(|bytes| std::str::from_utf8(bytes).ok())
+}
+
+/// The error for a family whose record can be read, and of whose tokens nothing is known.
+fn unreadable() -> StoreError {
+    fault::nonsense("a family of refresh tokens without its tokens")
+}

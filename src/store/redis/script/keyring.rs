@@ -1,0 +1,26 @@
+//! What the server does about the signing keys in one step.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+/// Replaces the document, if it is as expected. Asked twice, it says the same twice.
+///
+/// Key: the document. Arguments: the new one; the one that is expected, unless there is none.
+/// Returns whether it is the new one now.
+pub(crate) static REPLACE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local ring, expected = ARGV[1], ARGV[2] or false
+local held = redis.call('GET', KEYS[1])
+if held == ring then
+  return 1
+end
+if held ~= expected then
+  return 0
+end
+redis.call('SET', KEYS[1], ring)
+return 1
+",
+    )
+});

@@ -1,0 +1,67 @@
+//! How sessions are written, and where they are listed.
+
+use super::*;
+
+fn record(kind: SessionKind) -> SessionRecord {
+    SessionRecord {
+        kind,
+        subject: "ada".into(),
+        issuer: "https://gateway.test".into(),
+        method: "password".into(),
+        roles: vec!["admin".into()],
+        scopes: vec!["read".into()],
+        claims: Map::new(),
+        created: UnixTime::from_seconds(7),
+        ends: UnixTime::from_seconds(9),
+        idle_s: 2,
+        family: "f".into(),
+        user_agent: "ü".into(),
+        address: "192.0.2.7".into(),
+        label: "nightly \"job\"".into(),
+    }
+}
+
+#[test]
+fn record_of_each_kind_is_read_as_it_was_written() {
+    for kind in [SessionKind::Login, SessionKind::Tokens, SessionKind::ApiKey] {
+        let record = record(kind);
+        assert_eq!(decode(encode(&record).as_bytes()).expect("it reads"), record);
+    }
+}
+
+/// What the version before API keys wrote, and what it can still read.
+#[test]
+fn record_without_a_kind_is_of_a_login() {
+    let text = r#"{"version":1,"subject":"ada","issuer":"i","method":"password","created":7,"ends":9,"idle_s":2,"family":"f","user_agent":"","address":""}"#;
+    let read = decode(text.as_bytes()).expect("it reads");
+    assert_eq!((read.kind, &*read.label), (SessionKind::Login, ""));
+    assert_eq!(encode(&read), text);
+}
+
+#[test]
+fn unknown_fields_are_passed_over_and_unknown_kinds_are_not() {
+    let text = r#"{"version":1,"subject":"ada","issuer":"i","device":{"kind":"x"}}"#;
+    assert_eq!(&*decode(text.as_bytes()).expect("it reads").subject, "ada");
+    let api_key = encode(&record(SessionKind::ApiKey));
+    assert!(api_key.contains(r#""kind":"api_key""#), "{api_key}");
+    for text in [
+        api_key.replace("api_key", "robot"),
+        api_key.replace(r#""version":1"#, r#""version":2"#),
+        api_key.replace(r#""subject":"ada""#, r#""subject":"""#),
+    ] {
+        assert!(decode(text.as_bytes()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn api_keys_are_listed_together_and_apart_from_logins() {
+    let of = |kind, subject: &str| {
+        listed_under(&SessionRecord { subject: subject.into(), ..record(kind) })
+    };
+    let (ada, bob) = (of(SessionKind::Login, "ada"), of(SessionKind::Login, "bob"));
+    assert_ne!(ada, bob);
+    assert_eq!(of(SessionKind::ApiKey, "ada"), of(SessionKind::ApiKey, "bob"));
+    assert!(![ada, bob].contains(&of(SessionKind::ApiKey, "ada")));
+    assert_eq!(room_for(&record(SessionKind::Login)), Some(SESSIONS_PER_SUBJECT_MAX));
+    assert_eq!(room_for(&record(SessionKind::ApiKey)), None);
+}

@@ -1,0 +1,289 @@
+//! One refresh token, many who exchange it at once, and what its reuse ends, on all gateways.
+
+use std::collections::BTreeSet;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::ground::{
+    Granted, Ground, HOME, accepted, api_key, ask, ask_with_key, assert_invalid_grant, audit,
+    await_told, denied, form, log_in, refresh, refreshes, refreshing, tokens, told,
+};
+use crate::harness::client::{self, Answer, Connection};
+use crate::harness::login::Login;
+use crate::harness::redis::RedisServer;
+use crate::harness::tokens::bearer;
+use crate::harness::{eventually, fleet};
+
+/// How many exchange one token at once.
+const CROWD: usize = 100;
+
+/// Exchanges one token so many times at the same time, in turn at all gateways.
+fn crowd(ground: &Ground, token: &str) -> Vec<Answer> {
+    let barrier = Barrier::new(CROWD);
+    let gateways = ground.all().len();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..CROWD)
+            .map(|number| {
+                let (barrier, address) = (&barrier, ground.at(1 + number % gateways));
+                scope.spawn(move || {
+                    let mut connection = Connection::open(address);
+                    barrier.wait();
+                    connection.exchange(refreshing(token))
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("an answer")).collect()
+    })
+}
+
+/// The sessions that a subject has.
+fn sessions(ground: &Ground, subject: &str) -> Vec<Value> {
+    let path = format!("/v1/sessions?subject={subject}");
+    let listing = eventually("the sessions", || fleet::admin(ground.gateway(1), &path));
+    listing["sessions"].as_array().expect("a list").clone()
+}
+
+/// Whoever exchanges the same token at the same time gets the same one for it, each with an access
+/// token of his own, which all gateways take. And nothing else has come of it.
+fn crowd_gets_one_successor(ground: &Ground) {
+    let first = Granted::log_in(ground.at(1), "alice");
+    let all: Vec<Granted> = crowd(ground, &first.refresh).iter().map(Granted::read).collect();
+    let successors: BTreeSet<_> = all.iter().map(|granted| &granted.refresh).collect();
+    assert_eq!(successors.len(), 1, "{successors:?}");
+    let ids: BTreeSet<_> = all.iter().map(|granted| granted.claims()["jti"].to_string()).collect();
+    assert_eq!(ids.len(), CROWD, "each access token is another one");
+    let families: BTreeSet<_> = all.iter().map(Granted::session).collect();
+    assert_eq!(families, BTreeSet::from([first.session()]));
+    for (number, granted) in all.iter().enumerate() {
+        let address = ground.at(1 + (number + 1) % ground.all().len());
+        assert_eq!(ask(address, HOME, &granted.access), accepted());
+    }
+    assert_eq!(sessions(ground, "u-17").len(), 1);
+    // The family goes on, wherever its next token is exchanged.
+    let mut last = all.into_iter().next().expect("one of them");
+    for number in 1..=ground.all().len() {
+        last = last.next(ground.at(number));
+    }
+    assert_eq!(ask(ground.at(1), HOME, &last.access), accepted());
+}
+
+#[test]
+fn hundred_refreshes_of_one_token_over_three_gateways_get_one_successor() {
+    let server = RedisServer::start();
+    let ground = Ground::on(&server, "", 3);
+    crowd_gets_one_successor(&ground);
+    let families = server.cli(&["--scan", "--pattern", "*famil*"]);
+    assert_eq!(families.lines().count(), 1, "{families}");
+}
+
+#[test]
+fn hundred_refreshes_of_one_token_of_an_embedded_store_get_one_successor() {
+    crowd_gets_one_successor(&Ground::embedded(""));
+}
+
+/// A token that is used again after the grace ends everything that came of its login, everywhere,
+/// and nothing else; which is counted, and told to the auditors.
+fn late_reuse_ends_the_login(ground: &Ground) {
+    let count = ground.all().len();
+    let answer = log_in(ground.at(1), "alice", json!({ "deliver": "both" }), &[]);
+    let first = Granted::read(&answer);
+    let cookie = answer.field("set-cookie").expect("a cookie").split(';').next().expect("a pair");
+    let bystander = Granted::log_in(ground.at(1), "alice");
+    let (key, _) = api_key(ground.gateway(1), json!({ "subject": "u-17" }));
+    let second = first.next(ground.at(count));
+    let third = second.next(ground.at(1));
+    let at_home = |number: usize| {
+        let request = client::get(HOME, &[("Cookie", cookie)]);
+        told(&client::exchange(ground.at(number), request))
+    };
+    for number in 1..=count {
+        for granted in [&first, &second, &third] {
+            assert_eq!(ask(ground.at(number), HOME, &granted.access), accepted());
+        }
+        assert_eq!(at_home(number), accepted());
+    }
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_millis(1100) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // The one before the current, past its grace.
+    let thief = refresh(ground.at(count), &second.refresh);
+    assert_invalid_grant(&thief);
+
+    for number in 1..=count {
+        for granted in [&first, &second, &third] {
+            let revoked = denied(401, "token_revoked");
+            await_told(ground.at(number), HOME, &granted.access, &revoked);
+            assert_invalid_grant(&refresh(ground.at(number), &granted.refresh));
+        }
+        let (status, slug) = at_home(number);
+        assert_eq!(status, 401);
+        assert!(["session_revoked", "session_unknown"].contains(&&*slug), "{slug}");
+        // Nothing that came of another login.
+        assert_eq!(ask(ground.at(number), HOME, &bystander.access), accepted());
+        assert_eq!(ask_with_key(ground.at(number), HOME, &key), accepted());
+    }
+    let bystander = bystander.next(ground.at(count));
+    assert_eq!(ask(ground.at(1), HOME, &bystander.access), accepted());
+    assert_eq!(sessions(ground, "u-17").len(), 1);
+
+    let told = eventually("a line of the audit log", || {
+        audit(ground.gateway(count)).into_iter().find(|line| line["audit"] == "refresh_reused")
+    });
+    let text = told.to_string();
+    assert!(text.contains(&first.session()) || text.contains("u-17"), "{told}");
+    assert_eq!((&told["result"], &told["durable"]), (&"ok".into(), &true.into()), "{told}");
+    for secret in [&first, &second, &third] {
+        assert!(!text.contains(&secret.refresh) && !text.contains(&secret.access), "{told}");
+    }
+    assert!(refreshes(ground.gateway(count), "reuse_detected") >= 1.0);
+    ground.gateway(count).logged(|line| line["slug"] == "refresh_reused" && line["status"] == 400);
+}
+
+#[test]
+fn late_reuse_ends_the_login_on_three_gateways() {
+    let server = RedisServer::start();
+    late_reuse_ends_the_login(&Ground::on(&server, &tokens("1s"), 3));
+}
+
+#[test]
+fn late_reuse_ends_the_login_of_an_embedded_store() {
+    late_reuse_ends_the_login(&Ground::embedded(&tokens("1s")));
+}
+
+/// RFC 9700 §4.14.2: nobody can say who of the two is the thief.
+#[test]
+fn second_branch_ends_the_login_even_within_the_grace() {
+    let server = RedisServer::start();
+    for ground in [Ground::on(&server, "", 2), Ground::embedded("")] {
+        let last = ground.all().len();
+        let first = Granted::log_in(ground.at(1), "alice");
+        let second = first.next(ground.at(last));
+        // The grace is for the last one.
+        assert_eq!(Granted::read(&refresh(ground.at(1), &first.refresh)).refresh, second.refresh);
+        let third = second.next(ground.at(1));
+        assert_eq!(
+            Granted::read(&refresh(ground.at(last), &second.refresh)).refresh,
+            third.refresh
+        );
+        assert_invalid_grant(&refresh(ground.at(last), &first.refresh));
+        for number in 1..=last {
+            let revoked = denied(401, "token_revoked");
+            await_told(ground.at(number), HOME, &third.access, &revoked);
+            assert_invalid_grant(&refresh(ground.at(number), &third.refresh));
+        }
+    }
+}
+
+#[test]
+fn reuse_of_a_dead_family_is_refused_alike_each_time() {
+    let server = RedisServer::start();
+    let ground = Ground::on(&server, "", 2);
+    let first = Granted::log_in(ground.at(1), "alice");
+    let third = first.next(ground.at(1)).next(ground.at(2));
+    let answers = crowd(&ground, &first.refresh);
+    answers.iter().for_each(assert_invalid_grant);
+    crowd(&ground, &third.refresh).iter().for_each(assert_invalid_grant);
+    // One entry of each gateway that found out before it was told, not one for each attempt.
+    let cuts = super::ground::revocations(ground.gateway(1));
+    let about = |cut: &&Value| cut.to_string().contains(&third.session());
+    assert!((1..=2).contains(&cuts.iter().filter(about).count()), "{cuts:?}");
+}
+
+/// Two tabs that wake up at the same time are one browser, with one cookie.
+#[test]
+fn two_tabs_of_a_browser_end_up_with_the_same_cookie() {
+    let server = RedisServer::start();
+    let ground = Ground::on(&server, "", 2);
+    let origin = ("Origin", "http://gateway.test");
+    let answer = log_in(ground.at(1), "alice", json!({ "deliver": "tokens" }), &[origin]);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.json().get("refresh_token").is_none(), "{answer:?}");
+    let cookie_of = |answer: &Answer| {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(answer.json().get("refresh_token").is_none(), "{answer:?}");
+        let set = answer.field("set-cookie").expect("a cookie").to_owned();
+        for attribute in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/auth/token"] {
+            assert!(set.contains(attribute), "{attribute}: {set}");
+        }
+        assert!(!set.contains("Domain"), "{set}");
+        set.split(';').next().expect("a pair").to_owned()
+    };
+    let mut cookie = cookie_of(&answer);
+    assert!(cookie.starts_with("__Secure-refresh=rt_"), "{cookie}");
+    for _ in 0..3 {
+        let request = |address| {
+            let fields = [origin, ("Cookie", cookie.as_str())];
+            let request = form("/auth/token", &fields, &[("grant_type", "refresh_token")]);
+            client::exchange(address, request)
+        };
+        let tabs = std::thread::scope(|scope| {
+            let (request, ground) = (&request, &ground);
+            let tabs = [1, 2].map(|number| scope.spawn(move || request(ground.at(number))));
+            tabs.into_iter().map(|tab| tab.join().expect("an answer")).collect::<Vec<_>>()
+        });
+        let cookies: BTreeSet<_> = tabs.iter().map(cookie_of).collect();
+        assert_eq!(cookies.len(), 1, "{cookies:?}");
+        for tab in &tabs {
+            let access = tab.json()["access_token"].as_str().expect("a token").to_owned();
+            assert_eq!(ask(ground.at(2), HOME, &access), accepted());
+        }
+        cookie = cookies.into_iter().next().expect("a cookie");
+    }
+}
+
+/// The login of another page must not use the browser's cookie, whatever it is named.
+#[test]
+fn page_of_another_site_does_not_get_a_browser_its_next_token() {
+    let ground = Ground::embedded("");
+    let own = [("Origin", "http://gateway.test")];
+    let answer = log_in(ground.at(1), "alice", json!({ "deliver": "tokens" }), &own);
+    let set = answer.field("set-cookie").expect("a cookie");
+    let cookie = set.split(';').next().expect("a pair").to_owned();
+    for foreign in [
+        ("Origin", "https://evil.test"),
+        ("Origin", "null"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+    ] {
+        let fields = [foreign, ("Cookie", cookie.as_str())];
+        let request = form("/auth/token", &fields, &[("grant_type", "refresh_token")]);
+        let answer = client::exchange(ground.at(1), request);
+        assert_eq!(answer.status, 403, "{foreign:?}: {answer:?}");
+        assert!(answer.field("set-cookie").is_none(), "{answer:?}");
+    }
+    let fields = [own[0], ("Cookie", cookie.as_str())];
+    let request = form("/auth/token", &fields, &[("grant_type", "refresh_token")]);
+    let answer = client::exchange(ground.at(1), request);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    // What was refused was not an exchange: the first token was the current one still.
+    assert_ne!(answer.field("set-cookie").expect("a cookie").split(';').next(), Some(&*cookie));
+}
+
+/// A session that is ended takes its tokens with it, and the other way round.
+#[test]
+fn login_that_is_delivered_both_ways_is_one_login() {
+    let server = RedisServer::start();
+    let ground = Ground::on(&server, "", 2);
+    let answer = log_in(ground.at(1), "alice", json!({ "deliver": "both" }), &[]);
+    let granted = Granted::read(&answer);
+    assert_eq!(sessions(&ground, "u-17").len(), 1);
+    let set = answer.field("set-cookie").expect("a cookie");
+    let cookie = set.split(';').next().expect("a pair");
+    let session =
+        client::exchange(ground.at(2), client::get("/auth/session", &[("Cookie", cookie)]));
+    assert_eq!(session.status, 200, "{session:?}");
+    assert!(session.body.contains(&granted.session()), "{session:?}");
+    let csrf = session.json()["csrf_token"].as_str().expect("a token").to_owned();
+    let alice = Login { cookie: cookie.to_owned(), id: granted.session(), csrf };
+    alice.log_out(ground.at(2));
+    for number in [1, 2] {
+        let revoked = denied(401, "token_revoked");
+        await_told(ground.at(number), HOME, &granted.access, &revoked);
+        assert_invalid_grant(&refresh(ground.at(number), &granted.refresh));
+    }
+    let request = client::get(HOME, &[("Authorization", &bearer(&granted.access))]);
+    assert_eq!(client::exchange(ground.at(1), request).slug(), "token_revoked");
+}

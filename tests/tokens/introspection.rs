@@ -1,0 +1,163 @@
+//! Resource servers that ask what a token is good for (RFC 7662).
+
+use serde_json::{Value, json};
+
+use crate::harness::client::{self, Answer};
+use crate::harness::eventually;
+use crate::harness::fleet;
+use crate::harness::oauth::{
+    self, Desk, ISSUER, LONG, Pair, SECRET, assert_error, basic, claims_of,
+};
+use crate::harness::tokens::{self, token};
+
+fn ask(desk: &Desk, token: &str) -> Answer {
+    let authorization = basic("watcher", SECRET);
+    desk.post("/auth/introspect", &[("Authorization", &authorization)], &[("token", token)])
+}
+
+#[track_caller]
+fn told(desk: &Desk, token: &str) -> Value {
+    let answer = ask(desk, token);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.field("cache-control"), Some("no-store"));
+    answer.json()
+}
+
+fn inactive() -> Value {
+    json!({ "active": false })
+}
+
+#[test]
+fn access_token_is_described_as_it_is() {
+    let desk = Desk::open();
+    let pair = desk.tokens_of("alice");
+    let claims = claims_of(&pair.access);
+    let expected = json!({
+        "active": true, "iss": ISSUER, "sub": "u-17", "aud": "orders-api", "scope": "orders:read",
+        "client_id": "first-party", "token_type": "Bearer", "sid": pair.session(),
+        "iat": claims["iat"], "exp": claims["exp"], "jti": claims["jti"],
+    });
+    assert_eq!(told(&desk, &pair.access), expected);
+    let grant = [("grant_type", "client_credentials")];
+    let machine = desk.token_as("batch", &grant).json()["access_token"].clone();
+    let machine = told(&desk, machine.as_str().expect("a token"));
+    assert_eq!(machine["aud"], json!(["orders-api", "billing"]));
+    assert_eq!((&machine["sub"], &machine["sid"]), (&json!("batch"), &Value::Null));
+    // Of every issuer that is accepted here.
+    let begins = tokens::now() - 60;
+    let foreign = told(&desk, &token(json!({ "nbf": begins })));
+    assert_eq!((&foreign["active"], &foreign["iss"]), (&json!(true), &json!(tokens::ISSUER)));
+    assert_eq!(foreign["nbf"], begins);
+}
+
+#[test]
+fn refresh_token_is_active_while_it_is_the_current_one() {
+    let desk = Desk::open();
+    let first = desk.tokens_of("alice");
+    let described = told(&desk, &first.refresh);
+    for (name, value) in [
+        ("active", json!(true)),
+        ("iss", json!(ISSUER)),
+        ("sub", json!("u-17")),
+        ("client_id", json!("first-party")),
+        ("scope", json!("orders:read")),
+        ("sid", json!(first.session())),
+        ("token_type", json!("refresh_token")),
+    ] {
+        assert_eq!(described[name], value, "{name}");
+    }
+    let lives = described["exp"].as_i64().expect("exp") - described["iat"].as_i64().expect("iat");
+    assert_eq!(lives, 3600, "unless it is used");
+    let next = Pair::of(&desk.refresh(&first.refresh));
+    assert_eq!(told(&desk, &first.refresh), inactive());
+    assert_eq!(told(&desk, &next.refresh)["active"], true);
+    // That it was asked about has not used it up, nor ended anything.
+    let third = Pair::of(&desk.refresh(&next.refresh));
+    desk.refresh(&first.refresh);
+    assert_eq!(told(&desk, &third.refresh), inactive());
+    assert_eq!(told(&desk, &third.access), inactive());
+}
+
+#[test]
+fn api_key_is_described_and_a_session_is_nobodys_business() {
+    let desk = Desk::open_with(LONG, "api_keys: { header: X-Api-Key, max_lifetime: 90d }\n");
+    let body = json!({ "subject": "importer", "scopes": ["orders:read"] }).to_string();
+    let fields = [("Host", "localhost"), ("Content-Type", "application/json")];
+    let request = client::request("POST", "/v1/api-keys", &fields, &body);
+    let made = client::exchange(desk.gateway.admin(), request);
+    assert_eq!(made.status, 201, "{made:?}");
+    let key = made.json()["key"].as_str().expect("a key").to_owned();
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    let described = told(&desk, &key);
+    assert_eq!((&described["active"], &described["sub"]), (&json!(true), &json!("importer")));
+    assert_eq!(described["scope"], "orders:read");
+    assert_eq!(described["token_type"], "api_key");
+    assert!(described["sid"].is_null(), "{described}");
+    let answer = desk.log_in("alice", &[], json!({}));
+    let cookie = answer.field("set-cookie").expect("a cookie");
+    let secret = cookie.split(['=', ';']).nth(1).expect("a value");
+    assert_eq!(told(&desk, secret), inactive());
+    let path = format!("/v1/api-keys/{id}");
+    let request = client::request("DELETE", &path, &[("Host", "localhost")], "");
+    assert_eq!(client::exchange(desk.gateway.admin(), request).status, 200);
+    assert_eq!(told(&desk, &key), inactive());
+}
+
+#[test]
+fn of_what_is_not_good_nothing_is_told() {
+    let desk = Desk::open();
+    let pair = desk.tokens_of("alice");
+    for other in [
+        "x",
+        "rt_",
+        "a.b.c",
+        &token(json!({ "exp": tokens::now() - 60, "iat": tokens::now() - 120 })),
+        &token(json!({ "aud": "other" })),
+        &token(json!({ "iss": "https://other.test" })),
+        &"a".repeat(10_000),
+    ] {
+        assert_eq!(told(&desk, other), inactive(), "{other}");
+    }
+    let draft = json!({ "scope": "session", "session": pair.session() });
+    assert_eq!(fleet::post(&desk.gateway, &draft).status, 201);
+    assert_eq!(told(&desk, &pair.access), inactive());
+    assert_eq!(told(&desk, &pair.refresh), inactive());
+}
+
+#[test]
+fn only_clients_that_may_are_told() {
+    let desk = Desk::open();
+    let pair = desk.tokens_of("alice");
+    let pairs = [("token", &*pair.access)];
+    assert_error(&desk.post("/auth/introspect", &[], &pairs), 401, "invalid_client");
+    let named = [pairs[0], ("client_id", "mobile")];
+    assert_error(&desk.post("/auth/introspect", &[], &named), 400, "unauthorized_client");
+    let authorization = basic("batch", SECRET);
+    let fields = [("Authorization", &*authorization)];
+    let answer = desk.post("/auth/introspect", &fields, &pairs);
+    assert_error(&answer, 400, "unauthorized_client");
+    let authorization = basic("watcher", "wrong");
+    let fields = [("Authorization", &*authorization)];
+    assert_error(&desk.post("/auth/introspect", &fields, &pairs), 401, "invalid_client");
+}
+
+/// What nobody can look up now may be good.
+#[test]
+fn key_that_cannot_be_had_is_an_outage_and_not_a_bad_token() {
+    let upstream = crate::harness::upstream::Upstream::start();
+    let text = oauth::configuration(&upstream, LONG, "");
+    let unreachable = "issuers:
+  - name: unreachable
+    issuer: https://unreachable.test
+    audiences: [orders-api]
+    algorithms: [ES256]
+    keys: { jwks_url: 'http://127.0.0.1:1/jwks.json' }
+";
+    let text = text.replacen("issuers:\n", unreachable, 1);
+    let desk = Desk::of(upstream, &text);
+    let foreign = token(json!({ "iss": "https://unreachable.test" }));
+    assert_error(&ask(&desk, &foreign), 503, "temporarily_unavailable");
+    eventually("the log", || {
+        desk.gateway.log().iter().find(|line| line["slug"] == "keys_unavailable").cloned()
+    });
+}
