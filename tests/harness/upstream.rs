@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::script::SWITCHING_TAKES;
+
 /// What the upstream does with a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Behaviour {
@@ -148,6 +150,7 @@ impl Upstream {
 fn repeat(mut stream: TcpStream, unread: Vec<u8>) {
     let head =
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    std::thread::sleep(SWITCHING_TAKES);
     let mut waiting = [head.as_bytes(), unread.as_slice()].concat();
     let mut buffer = [0; 16 * 1024];
     while stream.write_all(&waiting).is_ok() {

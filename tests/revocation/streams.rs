@@ -55,8 +55,7 @@ impl Stage {
         self.0.0.lock().expect("the stage").served.push(path.to_owned());
         match path.rsplit('/').next().unwrap_or_default() {
             "socket" => {
-                line.send("HTTP/1.1 101 Switching Protocols\r\n");
-                line.send("Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+                line.switch();
                 while let Some(message) = line.read_until("!") {
                     line.send(format!("<{message}>"));
                 }

@@ -19,8 +19,7 @@ fn endless() -> SocketAddr {
         while let Some(head) = line.read_head() {
             match head.split(' ').nth(1).unwrap_or_default() {
                 "/home/socket" => {
-                    line.send("HTTP/1.1 101 Switching Protocols\r\n");
-                    line.send("Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+                    line.switch();
                     while let Some(message) = line.read_until("!") {
                         line.send(format!("<{message}>"));
                     }

@@ -146,9 +146,7 @@ fn websocket_passes_bytes_both_ways_after_its_permit() {
         if !head.to_ascii_lowercase().contains("upgrade: websocket") {
             return;
         }
-        line.send(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-        );
+        line.switch();
         while let Some(message) = line.read_until("!") {
             line.send(format!("<{message}>"));
         }
