@@ -255,6 +255,32 @@ fn logging_out_takes_the_refresh_cookie_back() {
     assert_error(&refresh(&desk, &refresh_token, &[BROWSER]), 400, "invalid_grant");
 }
 
+/// `DELETE token`: the script that asks for it cannot read the cookie.
+#[test]
+fn browser_without_a_session_logs_out_by_its_refresh_cookie() {
+    let desk = Desk::open();
+    let leave = |cookie: &str, by: (&str, &str)| {
+        let fields = [("Cookie", cookie), by];
+        desk.gateway.exchange(client::request("DELETE", "/auth/token", &fields, ""))
+    };
+    let answer = desk.log_in("alice", &[BROWSER], json!({ "deliver": "tokens" }));
+    let cookie = refresh_cookie(&answer);
+    let access = answer.json()["access_token"].as_str().expect("a token").to_owned();
+    let foreign = leave(&cookie, ("Sec-Fetch-Site", "cross-site"));
+    assert_error(&foreign, 403, "access_denied");
+    assert!(cookies(&foreign).is_empty(), "{foreign:?}");
+    assert_eq!(desk.said(&access).0, 200, "another site's page logs nobody out");
+    // Twice: who is logged out already is told the same.
+    for _ in 0..2 {
+        let answer = leave(&cookie, BROWSER);
+        assert_eq!(answer.status, 204, "{answer:?}");
+        assert!(refresh_cookie(&answer).ends_with('='), "{answer:?}");
+    }
+    assert_eq!(desk.said(&access), (401, "token_revoked".to_owned()));
+    assert_error(&refresh(&desk, &cookie, &[BROWSER]), 400, "invalid_grant");
+    assert_eq!(leave("__Secure-refresh=x", BROWSER).status, 204);
+}
+
 #[test]
 fn cookie_goes_over_anything_where_that_is_permitted() {
     let sessions = "sessions: { cookie: { dangerous_insecure: true } }\n";
