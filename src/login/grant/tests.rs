@@ -84,6 +84,26 @@ async fn stolen_login_is_cut_off_as_soon_as_that_can_be_written_down() {
     assert_eq!(ended.get(), 1, "once");
 }
 
+/// However late: it is not asked for as a replay, of which the grace may be over.
+#[tokio::test]
+async fn exchange_whose_answer_was_lost_is_repeated() {
+    let world = World::with_tokens(Keys::Read).await;
+    let first = log_in(&world).await;
+    world.is_mute.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        let told = refresh(&world, &first.refresh).await;
+        assert_eq!((told.status, told.slug), (503, Some("store_unavailable")), "{}", told.body);
+    }
+    world.is_mute.store(false, Ordering::Relaxed);
+    let told = refresh(&world, &first.refresh).await;
+    assert_eq!(told.status, 200, "{}", told.body);
+    let counted =
+        |result: &str| world.families.refreshes.with_label_values(&["body", result]).get();
+    assert_eq!((counted("ok"), counted("replayed")), (1, 0));
+    let next = told.json()["refresh_token"].as_str().expect("a token").to_owned();
+    assert_eq!(refresh(&world, &next).await.status, 200);
+}
+
 #[tokio::test]
 async fn login_whose_family_cannot_begin_leaves_no_session() {
     let world = World::with_tokens(Keys::Read).await;

@@ -38,6 +38,7 @@ pub(in crate::login) struct World {
     pub(super) is_broken: Arc<AtomicBool>,
     /// Whether no family can begin.
     pub(in crate::login) is_barren: Arc<AtomicBool>,
+    pub(in crate::login) is_mute: Arc<AtomicBool>,
 }
 
 pub(super) fn hash() -> String {
@@ -115,8 +116,12 @@ impl World {
         let sessions = SessionFeed::new(sessions, in_force.clone(), families.clone());
         let (refresh_families, keyring) = (opened.families.clone(), opened.keyring.clone());
         let is_barren = Arc::new(AtomicBool::new(false));
-        let refresh_families: Arc<dyn FamilyStore> =
-            Arc::new(Barren { families: refresh_families, is_barren: is_barren.clone() });
+        let is_mute = Arc::new(AtomicBool::new(false));
+        let refresh_families: Arc<dyn FamilyStore> = Arc::new(Barren {
+            families: refresh_families,
+            is_barren: is_barren.clone(),
+            is_mute: is_mute.clone(),
+        });
         let revocations = RevocationFeed::new(opened, writer, in_force.clone(), families.clone());
         let signing = SigningFeed::new(keyring, in_force.clone(), families.clone());
         match keys {
@@ -147,6 +152,7 @@ impl World {
             refresh_families,
             is_broken,
             is_barren,
+            is_mute,
         }
     }
 
@@ -334,6 +340,8 @@ pub(super) fn id_of(cookie: &str) -> SessionId {
 struct Barren {
     families: Arc<dyn FamilyStore>,
     is_barren: Arc<AtomicBool>,
+    /// Whether it does not tell what it has exchanged.
+    is_mute: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -357,7 +365,11 @@ impl FamilyStore for Barren {
         grace_ms: u64,
         now: UnixTime,
     ) -> Result<Rotation, StoreError> {
-        self.families.rotate(id, presented, successor, grace_ms, now).await
+        let rotated = self.families.rotate(id, presented, successor, grace_ms, now).await;
+        match self.is_mute.load(Ordering::Relaxed) {
+            true => Err(StoreError::Unavailable("on purpose".to_owned())),
+            false => rotated,
+        }
     }
 
     async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
