@@ -15,6 +15,7 @@ mod lifecycle;
 mod login;
 mod metrics;
 mod revocation;
+mod security;
 mod sessions;
 mod signing;
 mod slugs;

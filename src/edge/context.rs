@@ -96,6 +96,8 @@ pub(super) struct Context {
     pub(super) status: Option<u16>,
     /// Why the request was not permitted, or could not be served although it was.
     pub(super) denial: Option<Slug>,
+    /// What exactly was wrong then, for the log.
+    pub(super) reason: Cow<'static, str>,
     pub(super) peer: Option<SocketAddr>,
     pub(super) upstream_took: Option<Duration>,
     pub(super) upstream: usize,
@@ -132,6 +134,7 @@ impl Context {
             asked: None,
             status: None,
             denial: None,
+            reason: Cow::Borrowed(""),
             peer: None,
             upstream_took: None,
             upstream: 0,
@@ -358,6 +361,7 @@ impl Context {
     /// Answers with a denial.
     pub(super) async fn refuse(&mut self, session: &mut Session, denial: &Denial) -> Result<()> {
         self.denial = Some(denial.slug());
+        self.reason = denial.reason().to_owned().into();
         let request = session.req_header();
         let reader = Reader::of(&request.headers);
         let answer = match (&self.published.configuration.login, self.stranger, reader) {

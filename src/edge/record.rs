@@ -139,6 +139,7 @@ fn tell(context: &Context, status: u16, took: Duration, exchange: &Exchange<'_>)
         status,
         outcome: context.denial.map_or(Outcome::Permitted, Slug::outcome).as_str(),
         slug: context.denial.map_or("", Slug::as_str),
+        reason: &context.reason,
         carrier: context.carrier.map_or("none", Carrier::as_str),
         issuer: match &context.issuer {
             Some(issuer) => &issuer.rules().name,
@@ -188,6 +189,7 @@ pub(super) fn refused(
         status: slug.status(),
         outcome: slug.outcome().as_str(),
         slug: slug.as_str(),
+        reason: "",
         carrier: "none",
         issuer: "",
         subject: "",

@@ -3,6 +3,7 @@
 //! Every way to say no has one slug. The slug stands in the body, the access log, the metric and
 //! the trace; its status and its challenge are decided here and nowhere else.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The reason for a refusal.
@@ -387,7 +388,11 @@ pub enum Detail {
 pub struct Denial {
     slug: Slug,
     detail: Detail,
+    reason: Option<Cow<'static, str>>,
 }
+
+/// The longest reason that is kept, in bytes: it may quote what a client sent.
+pub const REASON_BYTES_MAX: usize = 256;
 
 /// When to ask again after "could not decide", in seconds.
 pub const RETRY_AFTER_S: u32 = 5;
@@ -399,12 +404,25 @@ impl Denial {
             503 => Detail::RetryAfter(RETRY_AFTER_S),
             _ => Detail::None,
         };
-        Self { slug, detail }
+        Self { slug, detail, reason: None }
     }
 
     /// A refusal that tells the client something more.
     pub const fn with(slug: Slug, detail: Detail) -> Self {
-        Self { slug, detail }
+        Self { slug, detail, reason: None }
+    }
+
+    /// The same refusal with what exactly was wrong, for the access log: which claim, which route,
+    /// which bound. Never a credential. What is longer than [`REASON_BYTES_MAX`] is cut.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
+        let mut reason = reason.into();
+        if reason.len() > REASON_BYTES_MAX {
+            let end = reason.floor_char_boundary(REASON_BYTES_MAX);
+            reason.to_mut().truncate(end);
+        }
+        self.reason = Some(reason);
+        self
     }
 
     /// The reason.
@@ -415,6 +433,11 @@ impl Denial {
     /// What to tell beside it.
     pub const fn detail(&self) -> &Detail {
         &self.detail
+    }
+
+    /// What exactly was wrong, for the access log; empty if the slug says it all.
+    pub fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or_default()
     }
 
     /// The value of `WWW-Authenticate`, if the slug calls for one.
@@ -475,5 +498,14 @@ mod tests {
             denial.challenge("shop").as_deref(),
             Some(r#"Bearer realm="shop", error="insufficient_scope", scope="a b""#)
         );
+    }
+
+    #[test]
+    fn reason_is_kept_up_to_the_limit_and_cut_beyond() {
+        let kept = |text: String| Denial::new(Slug::TokenClaims).because(text).reason().len();
+        assert_eq!(kept("a".repeat(REASON_BYTES_MAX)), REASON_BYTES_MAX);
+        assert_eq!(kept("a".repeat(REASON_BYTES_MAX + 1)), REASON_BYTES_MAX);
+        assert_eq!(kept(format!("a{}", "\u{e9}".repeat(REASON_BYTES_MAX))), REASON_BYTES_MAX - 1);
+        assert_eq!(Denial::new(Slug::TokenClaims).reason(), "");
     }
 }

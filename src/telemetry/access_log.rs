@@ -42,6 +42,9 @@ pub struct Entry<'a> {
     /// Why it was not permitted, or not answered by the upstream.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub slug: &'a str,
+    /// What exactly was wrong, where the slug does not say it all.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub reason: &'a str,
     /// What carried the credential.
     pub carrier: &'a str,
     /// Who issued it.
@@ -183,7 +186,8 @@ impl Sink {
 
 impl Entry<'_> {
     fn for_people(&self, out: &mut impl Write) -> std::io::Result<()> {
-        let Self { time, client, method, host, path, route, status, slug, subject, .. } = self;
+        let Self { time, client, method, host, path, route, status, slug, subject, reason, .. } =
+            self;
         write!(out, "{} {status} ", humantime::format_rfc3339_millis(*time))?;
         match client {
             Some(client) => write!(out, "{client}")?,
@@ -194,6 +198,9 @@ impl Entry<'_> {
             if !value.is_empty() {
                 write!(out, " {name}={}", value.escape_debug())?;
             }
+        }
+        if !reason.is_empty() {
+            write!(out, " reason={reason:?}")?;
         }
         write!(out, " {}us", self.duration_us)
     }

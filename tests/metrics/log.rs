@@ -70,6 +70,7 @@ fn line_has_no_other_members() {
         "status",
         "outcome",
         "slug",
+        "reason",
         "carrier",
         "issuer",
         "subject",
