@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# The libraries in Python and JavaScript that the tests hold the gateway against, as pinned in
-# tests/interop. They go to target/interop; needs the network only when the pins have changed.
+# What others wrote and the tests hold the gateway against: libraries in Python and JavaScript, as pinned
+# in tests/interop, and the conformance cases for HTTP/2. They go to target/interop; needs the network only
+# when the pins have changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PINS=tests/interop
 INTO=$PWD/target/interop
+HTTPWG_CLI_VERSION=0.2.5
 
 say() { printf 'interop: %s\n' "$*" >&2; }
 
@@ -20,19 +22,24 @@ install_javascript() {
         --loglevel=error >/dev/null
 }
 
+# Compiles for a minute.
+install_conformance() {
+    cargo install --quiet --locked httpwg-cli --version "$HTTPWG_CLI_VERSION" --root "$INTO/httpwg"
+}
+
 main() {
     local wanted
     # A virtual environment holds its own path, and belongs to one Python.
-    wanted=$(echo "$INTO" && python3 --version && cat "$PINS"/{requirements.txt,package{,-lock}.json})
+    wanted=$(echo "$INTO" "$HTTPWG_CLI_VERSION" && python3 --version && cat "$PINS"/{requirements.txt,package{,-lock}.json})
     mkdir -p "$INTO"
     exec 9>"$INTO/lock"
     flock 9
     [[ ! -f $INTO/installed || $(<"$INTO/installed") != "$wanted" ]] || return 0
 
-    say 'installing PyJWT, Authlib, jose and openid-client (once)'
+    say 'installing PyJWT, Authlib, jose, openid-client and httpwg-cli (once)'
     rm -f "$INTO/installed"
-    if ! { install_python && install_javascript; } </dev/null; then
-        say 'they cannot be installed: see above. The tests need PyPI and npm for that, once;'
+    if ! { install_python && install_javascript && install_conformance; } </dev/null; then
+        say 'they cannot be installed: see above. The tests need PyPI, npm and crates.io for that, once;'
         say 'then run make test again.'
         exit 1
     fi

@@ -2,10 +2,12 @@
 
 mod certificates;
 mod client;
+mod conformance;
 mod frames;
 mod handshakes;
 mod http1;
 mod http2;
+mod malformed;
 mod stop;
 
 use std::sync::Arc;

@@ -18,6 +18,7 @@ use super::published::Current;
 use super::trace::RequestId;
 use super::{own, record, response, upstream};
 use crate::gate::denial::Slug;
+use crate::gate::framing::http2;
 use crate::gate::request::Scheme;
 
 /// How long a client may take to accept a piece of the answer.
@@ -69,6 +70,9 @@ impl ProxyHttp for Gatekeeper {
         let headers = &session.req_header().headers;
         context.client = Some(Client::find(peer, scheme, headers, trusted));
         context.request_id = Some(RequestId::find(headers));
+        if session.req_header().version == Version::HTTP_2 && refuse_malformed(session, context) {
+            return Ok(true);
+        }
         to_origin_form(session.req_header_mut())?;
         let request = session.req_header();
         match context.admit(request).await {
@@ -271,6 +275,15 @@ fn length(body: Option<&Bytes>) -> u64 {
 
 fn peer_of(session: &Session) -> Option<IpAddr> {
     session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip())
+}
+
+/// Resets the stream of a malformed HTTP/2 request (RFC 9113 §8.1.1); tells whether it was one.
+fn refuse_malformed(session: &mut Session, context: &mut Context) -> bool {
+    let Some(field) = http2::padded_field(&session.req_header().headers) else { return false };
+    context.denial = Some(Slug::RequestFraming);
+    context.reason = format!("the value of `{field}` starts or ends with white space").into();
+    session.as_downstream_mut().shutdown_with_reason(h2::Reason::PROTOCOL_ERROR);
+    true
 }
 
 /// `GET http://host/path` becomes `GET /path`: what is matched is what is forwarded. The head was

@@ -53,7 +53,8 @@ pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context
     let status = match (session.response_written(), error) {
         (Some(response), _) => response.status.as_u16(),
         (None, Some(_)) => CLIENT_LEFT,
-        (None, None) => 0,
+        // A stream that was reset has no status; the log tells that of the refusal.
+        (None, None) => context.denial.map_or(0, Slug::status),
     };
     let took = context.started.elapsed();
     count(context, status, took);

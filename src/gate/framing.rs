@@ -5,6 +5,8 @@
 //! space before a colon, a repeated or odd `Content-Length`, a `Transfer-Encoding` that is not
 //! exactly `chunked`, both of them together: refused.
 
+pub mod http2;
+
 use super::denial::Slug;
 
 /// Bounds on a request head.

@@ -7,21 +7,21 @@ use super::client::{Http2, Tls, VERSIONS, connect, settings};
 use super::{NAME, Site};
 use crate::harness::eventually;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 
 const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
 
 /// What becomes of a request.
 #[derive(Debug)]
-enum Fate {
+pub(super) enum Fate {
     /// It is answered, with this body.
     Answered(String),
     /// Its stream, or its connection, is ended.
@@ -29,10 +29,10 @@ enum Fate {
 }
 
 /// An HTTP/2 connection without a library.
-struct Wire(Tls);
+pub(super) struct Wire(Tls);
 
 impl Wire {
-    fn open(site: &Site) -> Self {
+    pub(super) fn open(site: &Site) -> Self {
         let mut wire = Self::mute(site);
         wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec());
         wire.send(frame(SETTINGS, 0, 0, &[]));
@@ -45,13 +45,13 @@ impl Wire {
         Self(connect(site.gateway.address(), settings).expect("a handshake"))
     }
 
-    fn send(&mut self, bytes: Vec<u8>) {
+    pub(super) fn send(&mut self, bytes: Vec<u8>) {
         // A gateway that hung up is noticed when its answer is read.
         let _ = self.0.write_all(&bytes);
     }
 
     /// Reads one frame: kind, flags, payload. `None` if the connection ends.
-    fn frame(&mut self) -> Option<(u8, u8, Vec<u8>)> {
+    pub(super) fn frame(&mut self) -> Option<(u8, u8, Vec<u8>)> {
         let mut head = [0; 9];
         self.read(&mut head)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
@@ -101,7 +101,7 @@ impl Wire {
     }
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a length").to_be_bytes();
     let mut bytes = vec![length[1], length[2], length[3], kind, flags];
     bytes.extend_from_slice(&stream.to_be_bytes());
@@ -110,7 +110,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A header block of literal fields, without indexing (RFC 7541 §6.2.2).
-fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in fields {
         bytes.push(0);
@@ -134,11 +134,11 @@ fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-const PSEUDO: [(&str, &str); 4] =
+pub(super) const PSEUDO: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "https"), (":path", "/public/x"), (":authority", NAME)];
 
 /// The usual fields, with these in their place or added.
-fn with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+pub(super) fn with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut fields = PSEUDO.to_vec();
     for change in changes {
         match fields.iter_mut().find(|(name, _)| name == &change.0 && name.starts_with(':')) {
@@ -150,7 +150,7 @@ fn with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 }
 
 /// Sends one request, and returns what becomes of it.
-fn fate_of(site: &Site, fields: &[(&str, &str)], body: Option<&str>) -> Fate {
+pub(super) fn fate_of(site: &Site, fields: &[(&str, &str)], body: Option<&str>) -> Fate {
     let mut wire = Wire::open(site);
     let flags = if body.is_some() { END_HEADERS } else { END_HEADERS | END_STREAM };
     wire.send(frame(HEADERS, flags, 1, &block(fields)));
