@@ -14,6 +14,7 @@ mod client;
 mod connection;
 mod context;
 pub mod drain;
+mod failure;
 mod forward;
 mod gatekeeper;
 mod head;

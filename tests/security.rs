@@ -1,2 +1,17 @@
 //! What a hostile client, an ordinary account that is greedy, or a broken peer may not do: one file for each
 //! kind of attack. Each test asserts the last value that is accepted and the first that is refused.
+
+mod answers;
+mod departures;
+mod failures;
+
+use std::net::SocketAddr;
+
+/// Changes a configuration so that its upstream is at another address.
+fn in_front_of(upstream: SocketAddr) -> impl FnOnce(String) -> String {
+    move |text| {
+        let begin = text.find("peers: ['").expect("a peer") + "peers: ['".len();
+        let end = begin + text[begin..].find('\'').expect("its end");
+        format!("{}{upstream}{}", &text[..begin], &text[end..])
+    }
+}

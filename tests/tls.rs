@@ -1,7 +1,7 @@
 //! Clients behind TLS, over HTTP/1.1 and HTTP/2.
 
 mod certificates;
-mod client;
+pub(crate) mod client;
 mod conformance;
 mod frames;
 mod handshakes;
@@ -19,17 +19,17 @@ use crate::harness::gateway::{self, Gateway};
 use crate::harness::upstream::{Behaviour, Upstream};
 
 /// The name of the gateway in its certificates.
-const NAME: &str = "gateway.test";
+pub(crate) const NAME: &str = "gateway.test";
 
 /// A gateway behind TLS, and the upstream behind it.
-struct Site {
-    authority: Authority,
-    upstream: Upstream,
-    gateway: Gateway,
+pub(crate) struct Site {
+    pub(crate) authority: Authority,
+    pub(crate) upstream: Upstream,
+    pub(crate) gateway: Gateway,
 }
 
 impl Site {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self::open_with("")
     }
 
@@ -39,7 +39,7 @@ impl Site {
     }
 
     /// With a configuration that is changed before it is used.
-    fn open_changed(change: impl FnOnce(String) -> String) -> Self {
+    pub(crate) fn open_changed(change: impl FnOnce(String) -> String) -> Self {
         let authority = Authority::new();
         let upstream = Upstream::start_with(Behaviour::Mirror);
         let directory = gateway::directory();

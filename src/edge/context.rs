@@ -358,10 +358,15 @@ impl Context {
         }
     }
 
-    /// Answers with a denial.
-    pub(super) async fn refuse(&mut self, session: &mut Session, denial: &Denial) -> Result<()> {
+    /// Remembers why a request was not permitted, or could not be served.
+    pub(super) fn denied(&mut self, denial: &Denial) {
         self.denial = Some(denial.slug());
         self.reason = denial.reason().to_owned().into();
+    }
+
+    /// Answers with a denial.
+    pub(super) async fn refuse(&mut self, session: &mut Session, denial: &Denial) -> Result<()> {
+        self.denied(denial);
         let request = session.req_header();
         let reader = Reader::of(&request.headers);
         let answer = match (&self.published.configuration.login, self.stranger, reader) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Version;
+use http::{Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -16,7 +16,7 @@ use super::context::{AnsweredBy, Context};
 use super::forward::Outgoing;
 use super::published::Current;
 use super::trace::RequestId;
-use super::{own, record, response, upstream};
+use super::{failure, own, record, response, upstream};
 use crate::gate::denial::Slug;
 use crate::gate::framing::http2;
 use crate::gate::request::Scheme;
@@ -26,9 +26,6 @@ const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a client may take to send a piece of the body.
 const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Names a denial on its way through Pingora's error type.
-const BODY_TOO_LARGE: ErrorType = ErrorType::Custom("body_too_large");
 
 /// The application that Pingora calls.
 #[derive(Debug)]
@@ -73,16 +70,20 @@ impl ProxyHttp for Gatekeeper {
         if session.req_header().version == Version::HTTP_2 && refuse_malformed(session, context) {
             return Ok(true);
         }
+        if session.req_header().version == Version::HTTP_10 {
+            // RFC 9110 §15.2: not to clients that do not know interim answers.
+            session.set_ignore_info_resp(true);
+        }
         to_origin_form(session.req_header_mut())?;
         let request = session.req_header();
         match context.admit(request).await {
             Ok(AnsweredBy::Upstream) => Ok(false),
             Ok(AnsweredBy::Us) => {
-                own::answer(session, context).await?;
+                own::answer(session, context).await.map_err(Error::into_down)?;
                 Ok(true)
             }
             Err(denial) => {
-                context.refuse(session, &denial).await?;
+                context.refuse(session, &denial).await.map_err(Error::into_down)?;
                 Ok(true)
             }
         }
@@ -102,7 +103,7 @@ impl ProxyHttp for Gatekeeper {
             Some((upstream.next()?, context.published.peers.get(context.upstream)?))
         });
         let Some((address, template)) = found else {
-            return Err(Error::new_up(ErrorType::ConnectNoRoute));
+            return Err(Error::new_up(failure::NO_ADDRESS));
         };
         context.tries += 1;
         context.peer = Some(address);
@@ -127,13 +128,14 @@ impl ProxyHttp for Gatekeeper {
         else {
             return Err(Error::explain(ErrorType::InternalError, "a request without a permit"));
         };
+        let gate = &context.published.configuration.gate;
         let outgoing = Outgoing {
             permit,
             credential: context.credential,
             identity_token: context.identity_token.as_ref(),
             client,
             request_id,
-            gate: &context.published.configuration.gate,
+            gate,
         };
         outgoing.apply(request)
     }
@@ -147,7 +149,7 @@ impl ProxyHttp for Gatekeeper {
     ) -> Result<()> {
         context.bytes_in += length(body.as_ref());
         match context.body_bytes_max {
-            Some(max) if context.bytes_in > max => Err(Error::new_down(BODY_TOO_LARGE)),
+            Some(max) if context.bytes_in > max => Err(Error::new_down(failure::BODY_TOO_LARGE)),
             Some(_) | None => Ok(()),
         }
     }
@@ -163,15 +165,31 @@ impl ProxyHttp for Gatekeeper {
         }
         let switches = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
         if switches && !session.is_upgrade_req() {
-            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+            let why = "a 101 that nobody asked for";
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, why).into_up());
         }
         if switches {
             session.set_read_timeout(None);
         }
         context.status = Some(response.status.as_u16());
-        response::clean(response, switches)?;
+        response::clean(response, &session.req_header().method, switches)?;
         let configuration = &context.published.configuration;
         response::keep_session(response, configuration, context.session.is_some())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _: &mut Box<Context>,
+    ) -> Result<()> {
+        // RFC 9112 §6.1: HTTP/1.0 knows no chunks. There the end of the connection is that of the answer.
+        if session.req_header().version == Version::HTTP_10
+            && response.remove_header(&header::TRANSFER_ENCODING).is_some()
+        {
+            session.set_keepalive(None);
+        }
+        Ok(())
     }
 
     fn response_body_filter(
@@ -194,8 +212,12 @@ impl ProxyHttp for Gatekeeper {
     ) -> Box<Error> {
         let upstream = context.published.configuration.upstreams.get(context.upstream);
         let retries = upstream.map_or(0, |upstream| upstream.settings().retries);
+        let is_last = context.tries > retries;
+        if !is_last {
+            tell(&error, context);
+        }
         // Nothing was sent yet: any method may be tried elsewhere.
-        error.set_retry(context.tries <= retries);
+        error.set_retry(!is_last);
         error
     }
 
@@ -206,17 +228,20 @@ impl ProxyHttp for Gatekeeper {
         context: &mut Box<Context>,
     ) -> FailToProxy {
         let nobody_waits = FailToProxy { error_code: 0, can_reuse_downstream: false };
-        let Some(slug) = slug_of(error) else { return nobody_waits };
-        context.denial = Some(slug);
+        let Some(denial) = failure::read(error) else { return nobody_waits };
         tracing::debug!(request_id = context.request_id(), %error, "cannot proxy");
+        if *error.esource() == ErrorSource::Upstream {
+            tell(error, context);
+        }
         if session.response_written().is_some() {
+            context.denied(&denial);
             return nobody_waits;
         }
         // Pingora closes the connection after a failed request; the answer says so.
         session.set_keepalive(None);
         // A client that cannot be answered has left.
-        drop(context.refuse(session, &slug.into()).await);
-        FailToProxy { error_code: slug.status(), can_reuse_downstream: false }
+        drop(context.refuse(session, &denial).await);
+        FailToProxy { error_code: denial.slug().status(), can_reuse_downstream: false }
     }
 
     async fn logging(
@@ -246,27 +271,11 @@ impl ProxyHttp for Gatekeeper {
     }
 }
 
-/// What an error of Pingora's comes to. `None`: the client left, and nobody waits for an answer.
-fn slug_of(error: &Error) -> Option<Slug> {
-    use ErrorType::{
-        ConnectTimedout, ConnectionClosed, InvalidHTTPHeader, ReadError, ReadTimedout,
-        TLSHandshakeTimedout, WriteError, WriteTimedout,
-    };
-    match (error.esource(), error.etype()) {
-        (_, kind) if *kind == BODY_TOO_LARGE => Some(Slug::BodyTooLarge),
-        (
-            ErrorSource::Upstream,
-            ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout,
-        ) => Some(Slug::UpstreamTimeout),
-        (ErrorSource::Upstream, _) => Some(Slug::UpstreamUnavailable),
-        (ErrorSource::Downstream, WriteError | ReadError | ConnectionClosed | WriteTimedout) => {
-            None
-        }
-        (ErrorSource::Downstream, ReadTimedout) => Some(Slug::RequestTimeout),
-        // A chunk that is none, or a `Connection` header that names what it may not.
-        (ErrorSource::Downstream, InvalidHTTPHeader | _) => Some(Slug::RequestFraming),
-        (ErrorSource::Internal | ErrorSource::Unset, _) => Some(Slug::Internal),
-    }
+/// Tells the log of the failure of a request's upstream.
+fn tell(error: &Error, context: &Context) {
+    let upstream = context.published.configuration.upstreams.get(context.upstream);
+    let name = upstream.map_or("", |upstream| &upstream.settings().name);
+    failure::tell(error, context.request_id(), name, context.peer);
 }
 
 fn length(body: Option<&Bytes>) -> u64 {

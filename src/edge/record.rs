@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Method, Uri, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use pingora::Error;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::context::Context;
+use super::failure;
 use super::published::{Published, Subjects};
 use crate::clock;
 use crate::config::QueryInLog;
@@ -17,7 +18,7 @@ use crate::gate::denial::{Outcome, Slug};
 use crate::gate::principal::Lapse;
 use crate::telemetry::access_log::Entry;
 
-/// The status that is logged for a client that left before it was answered, as other proxies do.
+/// The status that is logged for a client that left before it had its answer, as other proxies do.
 const CLIENT_LEFT: u16 = 499;
 
 /// What is logged of a request as it was asked. Copied without its bytes.
@@ -50,7 +51,12 @@ struct Exchange<'a> {
 
 /// Records a request that Pingora served.
 pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context) {
+    let left = error.is_some_and(failure::is_departure);
     let status = match (session.response_written(), error) {
+        // However much of an answer it got; but a connection that was switched has no other end.
+        (Some(response), _) if left && response.status != StatusCode::SWITCHING_PROTOCOLS => {
+            CLIENT_LEFT
+        }
         (Some(response), _) => response.status.as_u16(),
         (None, Some(_)) => CLIENT_LEFT,
         // A stream that was reset has no status; the log tells that of the refusal.

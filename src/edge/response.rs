@@ -1,6 +1,6 @@
 //! What a client is told of an upstream's answer: nothing that concerned our connection to it.
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use pingora::http::ResponseHeader;
 use pingora::{ErrorType, OrErr, Result};
 
@@ -10,12 +10,13 @@ use crate::login::RefreshCookie;
 /// Fields that are about one connection (RFC 9110 §7.6.1); Pingora writes `Connection` itself.
 const HOP_BY_HOP: [&str; 3] = ["keep-alive", "proxy-connection", "te"];
 
-/// Removes hop-by-hop fields, those that `Connection` names included.
+/// Removes hop-by-hop fields, those that `Connection` names included, and what tells the framing of content
+/// that there is not.
 ///
 /// # Errors
 ///
 /// If a field cannot be written, which fails the request.
-pub(super) fn clean(response: &mut ResponseHeader, switches: bool) -> Result<()> {
+pub(super) fn clean(response: &mut ResponseHeader, method: &Method, switches: bool) -> Result<()> {
     let named: Vec<HeaderName> = response
         .headers
         .get_all(header::CONNECTION)
@@ -33,6 +34,15 @@ pub(super) fn clean(response: &mut ResponseHeader, switches: bool) -> Result<()>
     }
     for name in HOP_BY_HOP {
         response.remove_header(name);
+    }
+    let (is_interim, status) = (response.status.is_informational(), response.status.as_u16());
+    // RFC 9112 §6.1. Nothing follows, and who believes the field waits for the last chunk.
+    if is_interim || matches!(status, 204 | 304) || *method == Method::HEAD {
+        response.remove_header(&header::TRANSFER_ENCODING);
+    }
+    // RFC 9110 §8.6; elsewhere it says how long the content would be.
+    if is_interim || status == 204 {
+        response.remove_header(&header::CONTENT_LENGTH);
     }
     // Equal repetitions mean one length (RFC 9110 §8.6); unequal ones Pingora refuses.
     let mut lengths = response.headers.get_all(header::CONTENT_LENGTH).iter();

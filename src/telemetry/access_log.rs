@@ -35,7 +35,7 @@ pub struct Entry<'a> {
     pub path: &'a str,
     /// The route's name, empty if none matched.
     pub route: &'a str,
-    /// The status of the answer; 499 if the client left before there was one.
+    /// The status of the answer; 499 if the client left before it had all of it.
     pub status: u16,
     /// `permitted`, `denied` or `unavailable`.
     pub outcome: &'a str,

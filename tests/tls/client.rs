@@ -16,11 +16,11 @@ use crate::harness::certificates::Authority;
 use crate::harness::client::{Answer, get};
 
 /// The versions of TLS that a modern client offers.
-pub(super) const VERSIONS: [&SupportedProtocolVersion; 2] =
+pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] =
     [&rustls::version::TLS12, &rustls::version::TLS13];
 
 /// A client's settings: whom it trusts, and what it offers.
-pub(super) fn settings(
+pub(crate) fn settings(
     authority: &Authority,
     versions: &[&'static SupportedProtocolVersion],
     protocols: &[&str],
@@ -40,16 +40,16 @@ pub(super) fn settings(
 }
 
 /// A TLS connection, and what travels on it.
-pub(super) type Tls = rustls::StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Tls = rustls::StreamOwned<ClientConnection, TcpStream>;
 
 /// Connects and shakes hands.
-pub(super) fn connect(address: SocketAddr, settings: Arc<ClientConfig>) -> std::io::Result<Tls> {
+pub(crate) fn connect(address: SocketAddr, settings: Arc<ClientConfig>) -> std::io::Result<Tls> {
     let tcp = TcpStream::connect(address)?;
     shake(tcp, settings)
 }
 
 /// Shakes hands on a connection.
-pub(super) fn shake(mut tcp: TcpStream, settings: Arc<ClientConfig>) -> std::io::Result<Tls> {
+pub(crate) fn shake(mut tcp: TcpStream, settings: Arc<ClientConfig>) -> std::io::Result<Tls> {
     tcp.set_read_timeout(Some(PATIENCE))?;
     tcp.set_nodelay(true)?;
     let name = ServerName::try_from(NAME).expect("a name");
@@ -61,7 +61,7 @@ pub(super) fn shake(mut tcp: TcpStream, settings: Arc<ClientConfig>) -> std::io:
 }
 
 /// Sends one HTTP/1.1 request after which the connection ends, and reads its answer.
-pub(super) fn exchange1(stream: &mut Tls, request: &str) -> Answer {
+pub(crate) fn exchange1(stream: &mut Tls, request: &str) -> Answer {
     stream.write_all(request.as_bytes()).expect("a request");
     let mut bytes = Vec::new();
     // Ended in order or not: what came is what counts.
@@ -79,13 +79,13 @@ pub(super) fn exchange1(stream: &mut Tls, request: &str) -> Answer {
 }
 
 /// A `GET` after which the connection ends.
-pub(super) fn get_once(path: &str, fields: &[(&str, &str)]) -> String {
+pub(crate) fn get_once(path: &str, fields: &[(&str, &str)]) -> String {
     let fields = [fields, &[("Connection", "close")]].concat();
     get(path, &fields)
 }
 
 /// An HTTP/2 connection.
-pub(super) struct Http2 {
+pub(crate) struct Http2 {
     runtime: Runtime,
     sender: h2::client::SendRequest<Bytes>,
     /// Ends with the connection.
@@ -93,16 +93,16 @@ pub(super) struct Http2 {
 }
 
 impl Http2 {
-    pub(super) fn connect(address: SocketAddr, authority: &Authority) -> Self {
+    pub(crate) fn connect(address: SocketAddr, authority: &Authority) -> Self {
         Self::connect_with(address, settings(authority, &VERSIONS, &["h2"]))
     }
 
-    pub(super) fn connect_with(address: SocketAddr, settings: Arc<ClientConfig>) -> Self {
+    pub(crate) fn connect_with(address: SocketAddr, settings: Arc<ClientConfig>) -> Self {
         Self::over(TcpStream::connect(address).expect("the gateway accepts"), settings)
     }
 
     /// Shakes hands on a connection.
-    pub(super) fn over(tcp: TcpStream, settings: Arc<ClientConfig>) -> Self {
+    pub(crate) fn over(tcp: TcpStream, settings: Arc<ClientConfig>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -123,17 +123,17 @@ impl Http2 {
     }
 
     /// Sends a request without a body.
-    pub(super) fn exchange(&self, request: Request<()>) -> Answer {
+    pub(crate) fn exchange(&self, request: Request<()>) -> Answer {
         self.try_exchange(request, None, None).expect("an answer")
     }
 
     /// Gets a path.
-    pub(super) fn get(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) fn get(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.exchange(request("GET", path, fields))
     }
 
     /// Sends a request with a body and trailers.
-    pub(super) fn try_exchange(
+    pub(crate) fn try_exchange(
         &self,
         request: Request<()>,
         body: Option<Vec<u8>>,
@@ -146,13 +146,13 @@ impl Http2 {
     }
 
     /// Sends requests without waiting for one another, and returns their answers in order.
-    pub(super) fn exchange_all(&self, requests: Vec<Request<()>>) -> Vec<Answer> {
+    pub(crate) fn exchange_all(&self, requests: Vec<Request<()>>) -> Vec<Answer> {
         let waiting = self.start_all(requests);
         waiting.into_iter().map(|answer| answer()).collect()
     }
 
     /// Sends requests; each of what it returns waits for the answer to one.
-    pub(super) fn start_all(
+    pub(crate) fn start_all(
         &self,
         requests: Vec<Request<()>>,
     ) -> Vec<impl FnOnce() -> Answer + use<>> {
@@ -169,8 +169,38 @@ impl Http2 {
             .collect()
     }
 
+    /// Sends a request, reads the head of its answer and resets the stream within its body. Returns the
+    /// status.
+    pub(crate) fn leave_within_answer(&self, request: Request<()>) -> u16 {
+        let sender = self.sender.clone();
+        self.runtime.block_on(async {
+            let mut sender = sender.ready().await.expect("a connection");
+            let (answer, mut stream) = sender.send_request(request, true).expect("a stream");
+            let answer = tokio::time::timeout(PATIENCE, answer).await.expect("an answer in time");
+            let status = answer.expect("an answer").status().as_u16();
+            stream.send_reset(h2::Reason::CANCEL);
+            status
+        })
+    }
+
+    /// Sends a request and reads the head of its answer, whose body stays unread for as long as the
+    /// connection lives. Returns the status.
+    pub(crate) fn hold_answer(&self, request: Request<()>) -> u16 {
+        let sender = self.sender.clone();
+        let (tell, told) = std::sync::mpsc::channel();
+        self.runtime.spawn(async move {
+            let mut sender = sender.ready().await.expect("a connection");
+            let (answer, _stream) = sender.send_request(request, true).expect("a stream");
+            let answer = answer.await.expect("an answer");
+            let _ = tell.send(answer.status().as_u16());
+            std::future::pending::<()>().await;
+            drop(answer);
+        });
+        told.recv_timeout(PATIENCE).expect("an answer in time")
+    }
+
     /// Opens a stream and resets it at once.
-    pub(super) fn open_and_reset(&self, request: Request<()>) -> Result<(), h2::Error> {
+    pub(crate) fn open_and_reset(&self, request: Request<()>) -> Result<(), h2::Error> {
         let sender = self.sender.clone();
         self.runtime.block_on(async {
             let mut sender = sender.ready().await?;
@@ -182,7 +212,7 @@ impl Http2 {
     }
 
     /// Waits until the gateway has ended the connection. Returns whether it has.
-    pub(super) fn is_ended_within(&mut self, within: std::time::Duration) -> bool {
+    pub(crate) fn is_ended_within(&mut self, within: std::time::Duration) -> bool {
         let ended = &mut self.connection;
         self.runtime.block_on(async { tokio::time::timeout(within, ended).await.is_ok() })
     }
@@ -220,7 +250,7 @@ async fn exchange2(
 }
 
 /// A request to the gateway.
-pub(super) fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Request<()> {
+pub(crate) fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Request<()> {
     let mut request = Request::builder()
         .method(method)
         .version(http::Version::HTTP_2)

@@ -1,0 +1,110 @@
+//! What an error of Pingora's comes to: a slug, what exactly was wrong, or a client that left.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+
+use pingora::{BError, Error, ErrorSource, ErrorType};
+
+use crate::clock;
+use crate::gate::denial::{Denial, Slug};
+
+/// Names a denial on its way through Pingora's error type.
+pub(super) const BODY_TOO_LARGE: ErrorType = ErrorType::Custom("body_too_large");
+
+/// Names an upstream of whose peers no name could be resolved.
+pub(super) const NO_ADDRESS: ErrorType = ErrorType::Custom("no_address");
+
+/// How many failures of upstreams a second are told in the log; the access log tells them all.
+const LINES_PER_SECOND_MAX: u32 = 10;
+
+/// What a request that failed is refused with. `None`: the client left, and nobody waits for an answer.
+pub(super) fn read(error: &Error) -> Option<Denial> {
+    use ErrorType::{ConnectTimedout, ReadTimedout, TLSHandshakeTimedout, WriteTimedout};
+    if is_departure(error) {
+        return None;
+    }
+    let slug = match (error.esource(), error.etype()) {
+        (_, kind) if *kind == BODY_TOO_LARGE => Slug::BodyTooLarge,
+        (
+            ErrorSource::Upstream,
+            ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout,
+        ) => Slug::UpstreamTimeout,
+        (ErrorSource::Upstream, _) => Slug::UpstreamUnavailable,
+        (ErrorSource::Downstream, ReadTimedout) => Slug::RequestTimeout,
+        // A chunk that is none, or a `Connection` header that names what it may not.
+        (ErrorSource::Downstream, _) => Slug::RequestFraming,
+        (ErrorSource::Internal | ErrorSource::Unset, _) => Slug::Internal,
+    };
+    Some(match error.esource() {
+        ErrorSource::Upstream => Denial::new(slug).because(reason(error)),
+        ErrorSource::Downstream | ErrorSource::Internal | ErrorSource::Unset => slug.into(),
+    })
+}
+
+/// Whether the client left: it closed its connection, reset its stream, or takes nothing any more.
+pub(super) fn is_departure(error: &Error) -> bool {
+    use ErrorType::{ConnectionClosed, H2Error, ReadError, WriteError, WriteTimedout};
+    let left = [&WriteError, &ReadError, &ConnectionClosed, &WriteTimedout, &H2Error];
+    *error.esource() == ErrorSource::Downstream && left.contains(&error.etype())
+}
+
+/// What went wrong with an upstream. Nothing of what it answered is repeated: it may be meant for the client
+/// alone.
+fn reason(error: &Error) -> Cow<'static, str> {
+    use ErrorType::{
+        ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, InvalidHTTPHeader,
+        ReadTimedout, TLSHandshakeFailure, TLSHandshakeTimedout, WriteTimedout,
+    };
+    let error = innermost(error);
+    let said = error.context.as_ref().map_or("", |context| context.as_str());
+    let cause = error.cause.as_ref().map(ToString::to_string);
+    match (error.etype(), cause) {
+        (kind, _) if *kind == NO_ADDRESS => "no address: no name of its peers is resolved".into(),
+        (ConnectRefused, _) => "connection refused".into(),
+        (ConnectNoRoute, _) => "no route to its address".into(),
+        (ConnectTimedout, _) => "no connection within timeouts.connect".into(),
+        (TLSHandshakeTimedout, _) => "no TLS handshake within timeouts.connect".into(),
+        (ReadTimedout, _) => "nothing was sent for as long as timeouts.read".into(),
+        (WriteTimedout, _) => "nothing was taken for as long as timeouts.write".into(),
+        // What Pingora says ends with the words of the TLS library; the cause is our own address.
+        (TLSHandshakeFailure, _) => {
+            let words = said.rsplit_once("cause: ").map_or(said, |(_, words)| words);
+            format!("no TLS handshake: {words}").into()
+        }
+        (ConnectionClosed, _) => "the connection was closed before the answer was complete".into(),
+        // What Pingora says where there is a cause holds the head itself.
+        (InvalidHTTPHeader, Some(cause)) => format!(
+            "the head of the answer cannot be read: {cause} (up to 256 fields and 1 MiB are)"
+        )
+        .into(),
+        (InvalidHTTPHeader, None) => format!("the answer is malformed: {said}").into(),
+        (kind, Some(cause)) => format!("{}: {cause}", kind.as_str()).into(),
+        (kind, None) => format!("{}: {said}", kind.as_str()).into(),
+    }
+}
+
+/// Pingora wraps an error in others that say where it was met.
+fn innermost(error: &Error) -> &Error {
+    let mut error = error;
+    while let Some(cause) = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<BError>()) {
+        error = cause;
+    }
+    error
+}
+
+/// Tells the log of an upstream that failed.
+pub(super) fn tell(error: &Error, request_id: &str, upstream: &str, peer: Option<SocketAddr>) {
+    static SECOND: AtomicI64 = AtomicI64::new(0);
+    static LINES: AtomicU32 = AtomicU32::new(0);
+    let now = clock::now().as_seconds();
+    if SECOND.swap(now, Ordering::Relaxed) != now {
+        LINES.store(0, Ordering::Relaxed);
+    }
+    if LINES.fetch_add(1, Ordering::Relaxed) >= LINES_PER_SECOND_MAX {
+        return;
+    }
+    let reason = reason(error);
+    let peer = peer.map(tracing::field::display);
+    tracing::info!(request_id, upstream, peer, %reason, "an upstream failed");
+}
