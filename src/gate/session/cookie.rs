@@ -125,7 +125,14 @@ pub fn cookie_value<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h
 
 /// Whether a `Set-Cookie` field would set, or take away, the cookie of this name.
 pub fn sets_cookie(field: &[u8], name: &str) -> bool {
-    pairs(field).next().is_some_and(|pair| is_named(pair, name))
+    pairs(field).next().is_some_and(|pair| is_named(sent_as(pair), name))
+}
+
+/// What a browser sends of the pair that it was given: of a cookie whose name is empty the value alone,
+/// which whoever receives it takes for a name and a value (RFC 6265bis §5.6 and §5.8.3).
+fn sent_as(pair: &[u8]) -> &[u8] {
+    let is_name = |byte: &u8| *byte != b'=' && !byte.is_ascii_whitespace();
+    &pair[pair.iter().position(is_name).unwrap_or(pair.len())..]
 }
 
 /// Servers disagree about white space around names; what could be read as ours is.
