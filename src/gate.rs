@@ -10,6 +10,7 @@
 pub mod claims;
 pub mod credential;
 pub mod denial;
+pub mod fields;
 pub mod forward;
 pub mod framing;
 pub mod internal;

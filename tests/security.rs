@@ -5,6 +5,8 @@ mod answers;
 mod cookies;
 mod departures;
 mod failures;
+mod fields;
+mod methods;
 
 use std::net::SocketAddr;
 

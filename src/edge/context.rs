@@ -21,6 +21,7 @@ use crate::clock;
 use crate::feed::{jwks, sessions};
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Denial, Detail, Slug};
+use crate::gate::fields;
 use crate::gate::internal::InternalToken;
 use crate::gate::issuer::Issuer;
 use crate::gate::policy::{Permit, Policy};
@@ -217,6 +218,7 @@ impl Context {
         if request.headers.len() > self.published.configuration.limits.head.fields_max {
             return Err(Slug::HeadersTooLarge.into());
         }
+        fields::read(&request.headers)?;
         let authority = authority_of(request).ok_or(Slug::HostMissing)?;
         let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
         let request = Request {
@@ -367,6 +369,10 @@ impl Context {
     /// Answers with a denial.
     pub(super) async fn refuse(&mut self, session: &mut Session, denial: &Denial) -> Result<()> {
         self.denied(denial);
+        // Where a request ends that can be read in two ways, somebody before us may see another way.
+        if denial.slug() == Slug::RequestFraming {
+            session.set_keepalive(None);
+        }
         let request = session.req_header();
         let reader = Reader::of(&request.headers);
         let answer = match (&self.published.configuration.login, self.stranger, reader) {

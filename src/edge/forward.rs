@@ -16,6 +16,7 @@ use super::client::{Client, Peer};
 use super::trace::{self, Origin, RequestId};
 use crate::gate::Gate;
 use crate::gate::credential::Carrier;
+use crate::gate::fields::{self, MethodOverride, is_like, starts_like};
 use crate::gate::forward::OwnedNames;
 use crate::gate::internal::{InternalToken, TokenHeader};
 use crate::gate::policy::Permit;
@@ -26,6 +27,8 @@ const X_FORWARDED: &str = "x-forwarded-";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Headers that tell the same in other words; nothing that we do not rewrite is left standing.
@@ -45,6 +48,7 @@ pub(super) struct Outgoing<'a> {
     pub(super) permit: &'a Permit,
     pub(super) credential: ForwardCredential,
     pub(super) identity_token: Option<&'a IdentityToken>,
+    pub(super) method_override: MethodOverride,
     pub(super) client: &'a Client,
     pub(super) request_id: &'a RequestId,
     pub(super) gate: &'a Gate,
@@ -57,7 +61,8 @@ impl Outgoing<'_> {
     ///
     /// If a header cannot be set, which fails the request.
     pub(super) fn apply(&self, request: &mut RequestHeader) -> pingora::Result<()> {
-        let Self { permit, credential, identity_token, client, request_id, gate } = *self;
+        let Self { permit, credential, identity_token, method_override, client, request_id, gate } =
+            *self;
         let kept = match (credential, permit.principal()) {
             (ForwardCredential::Strip, _) => Kept::Nothing,
             // What nobody looked at must not arrive as if somebody had.
@@ -65,9 +70,14 @@ impl Outgoing<'_> {
             (ForwardCredential::Keep, None) => Kept::Everything,
         };
         let api_key = gate.api_key_header.as_ref().map(|name| (name, kept));
-        let came_with = strip(request, &gate.owned, api_key, client.peer_is);
+        let unwanted =
+            Unwanted { owned: &gate.owned, api_key, peer: client.peer_is, method_override };
+        let came_with = strip(request, unwanted);
         if !kept.keeps(Carrier::Bearer) {
             request.remove_header(&header::AUTHORIZATION);
+        }
+        if came_with.length {
+            set_canonical_length(request)?;
         }
         join_cookies(request)?;
         if !kept.keeps(Carrier::Session) {
@@ -113,19 +123,25 @@ impl Kept {
 struct CameWith {
     host: bool,
     forwarded: bool,
+    length: bool,
 }
 
-fn strip(
-    request: &mut RequestHeader,
-    owned: &OwnedNames,
-    api_key: Option<(&HeaderName, Kept)>,
+/// What stays behind.
+struct Unwanted<'a> {
+    owned: &'a OwnedNames,
+    api_key: Option<(&'a HeaderName, Kept)>,
     peer: Peer,
-) -> CameWith {
-    let mut came_with = CameWith { host: false, forwarded: false };
+    method_override: MethodOverride,
+}
+
+fn strip(request: &mut RequestHeader, unwanted: Unwanted<'_>) -> CameWith {
+    let Unwanted { owned, api_key, peer, method_override } = unwanted;
+    let mut came_with = CameWith { host: false, forwarded: false, length: false };
     let mut unwanted: Vec<HeaderName> = Vec::new();
     for name in request.headers.keys() {
         came_with.host |= name == X_FORWARDED_HOST;
         came_with.forwarded |= name == FORWARDED;
+        came_with.length |= name == header::CONTENT_LENGTH;
         // Of one that is kept, the others that are like it were looked at by nobody.
         let is_api_key = api_key.is_some_and(|(key, kept)| {
             is_like(name.as_str(), key.as_str())
@@ -135,7 +151,14 @@ fn strip(
                     Kept::Everything => false,
                 }
         });
-        if is_api_key || owned.contains(name.as_str()) || is_forwarding(name.as_str(), peer) {
+        if is_api_key
+            || owned.contains(name.as_str())
+            || is_forwarding(name.as_str(), peer)
+            || fields::is_rewrite(name.as_str())
+            || (method_override == MethodOverride::Stripped
+                && fields::is_method_override(name.as_str()))
+            || is_misused(name, request)
+        {
             unwanted.push(name.clone());
         }
     }
@@ -145,23 +168,51 @@ fn strip(
     came_with
 }
 
-/// From a trusted proxy the three headers that we write ourselves are read first; their other
-/// spellings, and everything from anybody else, are noise.
+/// From a trusted proxy the three headers that we write ourselves are read first, and two that only it
+/// knows are passed on; their other spellings, and everything from anybody else, are noise.
 fn is_forwarding(name: &str, peer: Peer) -> bool {
-    let kept = peer == Peer::Trusted
-        && [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST].iter().any(|kept| kept == name);
+    const KEPT: [HeaderName; 5] = [
+        X_FORWARDED_FOR,
+        X_FORWARDED_PROTO,
+        X_FORWARDED_HOST,
+        X_FORWARDED_PORT,
+        X_FORWARDED_PREFIX,
+    ];
+    let kept = peer == Peer::Trusted && KEPT.iter().any(|kept| kept == name);
     !kept && (starts_like(name, X_FORWARDED) || ALIASES.iter().any(|alias| is_like(name, alias)))
 }
 
-fn is_like(name: &str, other: &str) -> bool {
-    name.len() == other.len() && starts_like(name, other)
+/// Whether a port or prefix is told twice, or is none: a proxy that says nothing of them lets pass what
+/// its client says.
+fn is_misused(name: &HeaderName, request: &RequestHeader) -> bool {
+    let is_right: fn(&[u8]) -> bool = if name == X_FORWARDED_PORT {
+        |port| {
+            let port = std::str::from_utf8(port).ok();
+            let is_number = |port: &&str| port.bytes().all(|byte| byte.is_ascii_digit());
+            port.filter(is_number).and_then(|port| port.parse::<u16>().ok()).is_some_and(|p| p > 0)
+        }
+    } else if name == X_FORWARDED_PREFIX {
+        // A path, and no other host.
+        |prefix| {
+            let is_path = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(byte);
+            prefix.starts_with(b"/") && !prefix.starts_with(b"//") && prefix.iter().all(is_path)
+        }
+    } else {
+        return false;
+    };
+    let mut values = request.headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => !is_right(value.as_bytes()),
+        (None, _) | (Some(_), Some(_)) => true,
+    }
 }
 
-/// Header names compare without regard to what separates their words: `x_forwarded_for` is
-/// `x-forwarded-for` to a CGI or WSGI server.
-fn starts_like(name: &str, prefix: &str) -> bool {
-    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
-    name.len() >= prefix.len() && name.bytes().zip(prefix.bytes()).all(|(a, b)| fold(a) == fold(b))
+/// One length, in one spelling.
+fn set_canonical_length(request: &mut RequestHeader) -> pingora::Result<()> {
+    match fields::canonical_length(&request.headers).map(<[u8]>::to_vec) {
+        Some(length) => request.insert_header("Content-Length", length.as_slice()),
+        None => Ok(()),
+    }
 }
 
 /// `X-Forwarded-For` and `-Proto` are always told. `X-Forwarded-Host` and `Forwarded` say nothing
@@ -328,7 +379,9 @@ mod tests {
         for name in ["x-forward", "forwarded-x", "x-forwardedfor", "via"] {
             assert!(!is_forwarding(name, Peer::Untrusted), "{name}");
         }
-        assert!(!is_forwarding("x-forwarded-for", Peer::Trusted));
+        for name in ["x-forwarded-for", "x-forwarded-port", "x-forwarded-prefix"] {
+            assert!(!is_forwarding(name, Peer::Trusted), "{name}");
+        }
         assert!(is_forwarding("x_forwarded_for", Peer::Trusted));
         assert!(is_forwarding("x-forwarded-user", Peer::Trusted));
     }

@@ -133,6 +133,7 @@ impl ProxyHttp for Gatekeeper {
             permit,
             credential: context.credential,
             identity_token: context.identity_token.as_ref(),
+            method_override: gate.routes.method_override(context.route, &request.method),
             client,
             request_id,
             gate,

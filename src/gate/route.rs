@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::denial::{Denial, Detail, Slug};
+use super::fields::MethodOverride;
 use super::internal::InternalToken;
 use super::path::{Ambiguities, CanonicalPath};
 use super::policy::Policy;
@@ -85,6 +86,8 @@ pub struct RouteTable {
     below: HashMap<String, PathTree, ahash::RandomState>,
     any: PathTree,
     routes: Vec<Route>,
+    /// By route: whether it or another of one of its paths names methods.
+    names_methods: Vec<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -133,8 +136,12 @@ impl RouteTable {
             errors.extend(refused.map(|error| (index, error)));
         }
         let trees = table.exact.values_mut().chain(table.below.values_mut());
+        table.names_methods = vec![false; table.routes.len()];
         for tree in trees.chain([&mut table.any]) {
             tree.add_roots();
+            for index in tree.routes_beside_methods() {
+                table.names_methods[index] = true;
+            }
         }
         if errors.is_empty() { Ok(table) } else { Err(errors) }
     }
@@ -215,6 +222,17 @@ impl RouteTable {
         route
     }
 
+    /// What becomes of fields that ask for another method, on the way to the route of this index. What
+    /// they ask for was decided upon where routes are told apart by method, and where a read is: only
+    /// a write is asked for its origin (CSRF) and for a list that is not too old (`deny_writes`).
+    pub fn method_override(&self, route: Option<usize>, method: &Method) -> MethodOverride {
+        let names_methods = route.and_then(|index| self.names_methods.get(index));
+        match names_methods {
+            Some(false) if !method.is_safe() => MethodOverride::Kept,
+            Some(_) | None => MethodOverride::Stripped,
+        }
+    }
+
     /// An exact host goes before a suffix, a longer suffix before a shorter one, any host last;
     /// a host that knows nothing of the path leaves it to the next.
     fn leaf(&self, host: &str, path: &str) -> Option<&Leaf> {
@@ -275,6 +293,13 @@ impl PathTree {
         }
     }
 
+    /// The routes of the paths of which some route names methods.
+    fn routes_beside_methods(&self) -> impl Iterator<Item = usize> {
+        let leaves = self.leaves.iter().filter(|leaf| !leaf.by_method.is_empty());
+        leaves
+            .flat_map(|leaf| leaf.by_method.iter().map(|(_, index)| *index).chain(leaf.any_method))
+    }
+
     fn find(&self, path: &str) -> Option<&Leaf> {
         let leaf = |router: &matchit::Router<usize>| {
             router.at(path).ok().and_then(|found| self.leaves.get(*found.value))
@@ -289,11 +314,10 @@ impl PathTree {
 impl Leaf {
     fn add(&mut self, methods: &[Method], index: usize) -> Result<(), Conflict> {
         let conflict = |earlier| Conflict { earlier, later: index };
-        if methods.is_empty() {
-            return match self.any_method.replace(index) {
-                None => Ok(()),
-                Some(earlier) => Err(conflict(earlier)),
-            };
+        if methods.is_empty()
+            && let Some(earlier) = self.any_method.replace(index)
+        {
+            return Err(conflict(earlier));
         }
         for method in methods {
             if let Some((_, earlier)) = self.by_method.iter().find(|(known, _)| known == method) {
@@ -312,7 +336,7 @@ impl Leaf {
         };
         named(method)
             .or_else(|| (method == Method::HEAD).then(|| named(&Method::GET)).flatten())
-            .or(self.any_method)
+            .or(self.any_method.filter(|_| is_forwarded(method)))
             .ok_or_else(|| Denial::with(Slug::MethodNotAllowed, Detail::Allow(self.allow.clone())))
     }
 
@@ -322,10 +346,30 @@ impl Leaf {
         if allowed.contains(&"GET") {
             allowed.push("HEAD");
         }
+        if self.any_method.is_some() {
+            allowed.extend(COMMON_METHODS);
+        }
         allowed.sort_unstable();
         allowed.dedup();
         allowed
     }
+}
+
+/// What is told of a path that takes any method: those that everybody knows.
+const COMMON_METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
+/// Whether a request with this method is forwarded where a route takes any. The answer to `TRACE`
+/// repeats the request with all that the gateway wrote into it (RFC 9110 §9.3.8), `TRACK` is
+/// Microsoft's word for it, and `CONNECT` asks for a tunnel. Methods are case-sensitive (§9.1), and
+/// there are frameworks that read `delete` as `DELETE`, for which there may be another route.
+pub fn is_forwarded(method: &Method) -> bool {
+    let is_upper_case = !method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
+    is_upper_case && !is_never_forwarded(method)
+}
+
+/// Whether no route can take this method, in upper or lower case.
+pub fn is_never_forwarded(method: &Method) -> bool {
+    ["TRACE", "TRACK", "CONNECT"].iter().any(|never| never.eq_ignore_ascii_case(method.as_str()))
 }
 
 /// The pattern with its parameters numbered, so that `/a/{x}` and `/a/{y}` are the same.

@@ -219,6 +219,19 @@ fn what_cannot_be_a_method_is_refused_with_a_remedy_that_is_one() {
 }
 
 #[test]
+fn methods_that_are_never_forwarded_are_refused() {
+    for method in ["TRACE", "TRACK", "CONNECT", "trace", "Track"] {
+        let problem = format!(
+            "6: error: routes[1].match.methods[1]: `{method}` is never forwarded, whatever a route \
+             says. Remove it."
+        );
+        let text = matching(&format!("path: /a, methods: [GET, {method}]"));
+        each_is_refused([(text, problem.as_str())]);
+    }
+    all_compile([matching("path: /a, methods: [GET, TRACES]")]);
+}
+
+#[test]
 fn methods_of_ones_own_are_known() {
     all_compile([matching("path: /a, methods: [PURGE, M-SEARCH]")]);
 }

@@ -199,7 +199,6 @@ fn reads_are_the_methods_that_are_safe_and_everything_else_is_a_write() {
         (Method::GET, PERMITTED),
         (Method::HEAD, PERMITTED),
         (Method::OPTIONS, PERMITTED),
-        (Method::TRACE, PERMITTED),
         (Method::POST, "revocation_stale"),
         (Method::PUT, "revocation_stale"),
         (Method::PATCH, "revocation_stale"),

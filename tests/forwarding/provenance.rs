@@ -79,6 +79,33 @@ fn trusted_word_on_forwarding_is_continued() {
     assert_eq!(received.values("forwarded"), ["for=203.0.113.9;proto=https;host=\"shop.test\""]);
 }
 
+/// Only it knows at which port and below which path it is reached; `Host` may say neither.
+#[test]
+fn trusted_word_on_port_and_prefix_is_passed_on() {
+    let scene = trusting();
+    for (port, prefix) in [("8443", "/shop"), ("1", "/"), ("65535", "/a/b-c_d.e~f/")] {
+        let fields = [("X-Forwarded-Port", port), ("X-Forwarded-Prefix", prefix)];
+        let received = scene.forward(get("/public/a", &fields));
+        assert_eq!(received.values("x-forwarded-port"), [port]);
+        assert_eq!(received.values("x-forwarded-prefix"), [prefix]);
+    }
+    for port in ["", "0", "65536", "+80", "80, 443", "http", "-1"] {
+        let received = scene.forward(get("/public/a", &[("X-Forwarded-Port", port)]));
+        assert_eq!(received.values("x-forwarded-port"), [""; 0], "{port}");
+    }
+    for prefix in ["", "shop", "//evil.test", "/a, /b", "/a?b", r"/a\b", "/a%2fb", "https://a.test"]
+    {
+        let received = scene.forward(get("/public/a", &[("X-Forwarded-Prefix", prefix)]));
+        assert_eq!(received.values("x-forwarded-prefix"), [""; 0], "{prefix}");
+    }
+    for (name, value) in [("X-Forwarded-Port", "80"), ("X-Forwarded-Prefix", "/a")] {
+        let received = scene.forward(get("/public/a", &[(name, value), (name, value)]));
+        assert_eq!(received.values(name), [""; 0], "{name}");
+        let received = Scene::start().forward(get("/public/a", &[(name, value)]));
+        assert_eq!(received.values(name), [""; 0], "{name}");
+    }
+}
+
 #[test]
 fn trusted_proxy_that_says_nothing_is_the_client_itself() {
     let received = trusting().forward(get("/public/a", &[]));
@@ -114,7 +141,7 @@ fn client_is_the_last_hop_that_no_trusted_proxy_vouches_for() {
 fn trusted_word_in_other_spellings_and_other_headers_is_still_dropped() {
     let scene = trusting();
     for (name, value) in CLAIMED {
-        let ours = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"].contains(&name);
+        let ours = !["X-Forwarded-User", "Forwarded"].contains(&name) && name.starts_with("X-F");
         let spellings = spellings(name);
         // The real name, in whatever case, is read.
         let others = spellings.iter().filter(|other| !(ours && other.eq_ignore_ascii_case(name)));

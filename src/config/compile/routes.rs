@@ -18,6 +18,7 @@ use crate::gate::path::{Ambiguities, Ambiguity};
 use crate::gate::request::host_of;
 use crate::gate::route::{
     AddError, Conflict, ForwardCredential, HostPattern, Route, RouteMatch, RouteTable,
+    is_forwarded, is_never_forwarded,
 };
 
 /// The claims that some route asks for or tells its upstream, which is what is kept of a token's.
@@ -216,8 +217,10 @@ impl Compiler<'_> {
                 Ok(method) if parsed.contains(&method) => {
                     self.error::<()>(&field, &format!("`{method}` is listed twice"), "Remove one");
                 }
-                Ok(known) if !method.bytes().any(|byte| byte.is_ascii_lowercase()) => {
-                    parsed.push(known);
+                Ok(known) if is_forwarded(&known) => parsed.push(known),
+                Ok(known) if is_never_forwarded(&known) => {
+                    let fact = format!("`{known}` is never forwarded, whatever a route says");
+                    self.error::<()>(&field, &fact, "Remove it");
                 }
                 Ok(_) | Err(_) => {
                     // Methods are case-sensitive (RFC 9110 §9.1): `get` would never match.
