@@ -3,8 +3,9 @@
 //! A gateway and an upstream that disagree on where a request ends are a smuggling hole, so only
 //! one reading is let through: RFC 9112 without any of its leniencies. Bare LF, folded lines,
 //! space before a colon, a repeated or odd `Content-Length`, a `Transfer-Encoding` that is not
-//! exactly `chunked`, both of them together: refused.
+//! exactly `chunked`, both of them together: refused. [`chunked`] reads such a body.
 
+pub mod chunked;
 pub mod http2;
 
 use super::denial::Slug;
@@ -186,8 +187,8 @@ fn has_control(value: &[u8]) -> bool {
 }
 
 /// RFC 9110 §5.6.2.
-fn is_token(byte: u8) -> bool {
-    TOKEN[usize::from(byte)]
+const fn is_token(byte: u8) -> bool {
+    TOKEN[byte as usize]
 }
 
 const TOKEN: [bool; 256] = {
