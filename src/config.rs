@@ -143,6 +143,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a connection may idle between requests.
     pub keepalive_timeout: Duration,
+    /// How fast the body of a request has to arrive.
+    pub body_pace: BodyPace,
     /// The longest token that is read, in bytes.
     pub token_bytes_max: usize,
     /// How long what an upstream is told of a caller may be, in bytes.
@@ -151,6 +153,18 @@ pub struct Limits {
     pub connections_max: usize,
     /// Open connections of one client address.
     pub connections_per_address_max: Option<usize>,
+}
+
+/// How fast the body of a request has to arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyPace {
+    /// How long the client may keep the gateway waiting, in a stretch or in all that the rate does
+    /// not make up for.
+    pub timeout: Duration,
+    /// What must arrive in each second that the client is waited for, in bytes; 0 for no such rule.
+    pub rate: u64,
+    /// When the whole body must be there, from the end of the head.
+    pub deadline: Duration,
 }
 
 /// The access log.

@@ -18,3 +18,6 @@ fn in_front_of(upstream: SocketAddr) -> impl FnOnce(String) -> String {
         format!("{}{upstream}{}", &text[..begin], &text[end..])
     }
 }
+mod chunks;
+mod pipelining;
+mod slow_bodies;

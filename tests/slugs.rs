@@ -27,6 +27,8 @@ struct Row {
     challenge: Option<&'static str>,
     /// `Allow` or `Retry-After`; [`SOME_SECONDS`] stands for a number that depends on the time.
     field: Option<(&'static str, &'static str)>,
+    /// What the login says of the body.
+    detail: Option<&'static str>,
     /// Labels of the metric, members of the log line.
     route: &'static str,
     carrier: &'static str,
@@ -93,8 +95,8 @@ impl Row {
         sent: Sent,
     ) -> Self {
         let [route, carrier] = labels;
-        let (outcome, field, place) = ("denied", None, Place::Usual);
-        Self { slug, status, outcome, challenge, field, route, carrier, place, sent }
+        let (outcome, field, detail, place) = ("denied", None, None, Place::Usual);
+        Self { slug, status, outcome, challenge, field, detail, route, carrier, place, sent }
     }
 
     /// A session that is refused with 401.
@@ -144,6 +146,10 @@ impl Row {
 
     fn with_field(self, name: &'static str, value: &'static str) -> Self {
         Self { field: Some((name, value)), ..self }
+    }
+
+    fn with_detail(self, detail: &'static str) -> Self {
+        Self { detail: Some(detail), ..self }
     }
 
     /// The bytes to send, with more header lines and a body if the framing is sound.
@@ -222,9 +228,14 @@ fn rows(Held { cookies, api_keys }: &Held) -> Vec<Row> {
         vec![("Cookie", unknown_cookie()), ("X-Forwarded-For", CURIOUS.to_owned())],
         HOME,
     );
-    let bad_chunk = "POST /auth/login HTTP/1.1\r\nHost: gateway.test\r\n\
-         Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n"
-        .to_owned();
+    let no_object = Sent::Sound {
+        method: "POST",
+        path: "/auth/login",
+        fields: vec![("Content-Type", "application/json".to_owned())],
+        body: "zz".to_owned(),
+    };
+    let coded =
+        "POST /public/a HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n";
     let too_many = format!("GET /public/a HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(101));
     let both = "POST /public/a HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 5\r\n\
                 Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
@@ -304,9 +315,11 @@ fn rows(Held { cookies, api_keys }: &Held) -> Vec<Row> {
             .with_field("allow", "GET, HEAD, POST"),
         Row::new("request_target", 400, None, ["", "none"], no_one("/orders/..%2fadmin")),
         Row::unsound("request_framing", 400, both),
+        Row::unsound("transfer_coding", 501, coded),
         Row::unsound("request_timeout", 408, "GET /public/a HTTP/1.1\r\nHost: gateway"),
         Row::unsound("host_missing", 400, "GET /public/a HTTP/1.1\r\n\r\n"),
-        Row::new("request_body", 400, None, [OWN, "none"], Sent::Unsound(bad_chunk)),
+        Row::new("request_body", 400, None, [OWN, "none"], no_object)
+            .with_detail("The body is not a JSON object without repetitions"),
         Row::new("body_too_large", 413, None, ["uploads", "none"], upload),
         Row::unsound("headers_too_large", 431, &too_many),
         Row::new(
@@ -579,13 +592,16 @@ fn denial_is_told_as_problem_details() {
         assert_eq!(answer.slug(), row.slug);
         let id = answer.json()["request_id"].clone();
         let title = Slug::ALL.iter().find(|slug| slug.as_str() == row.slug).expect("known").title();
-        let expected = json!({
+        let mut expected = json!({
             "type": format!("urn:portcullis:denial:{}", row.slug),
             "title": title,
             "status": row.status,
             "slug": row.slug,
             "request_id": id,
         });
+        if let Some(detail) = row.detail {
+            expected["detail"] = detail.into();
+        }
         assert_eq!(answer.json(), expected, "{}", row.slug);
         assert!(id.as_str().is_some_and(|id| id.len() == 32), "{}: {id}", row.slug);
     }
@@ -795,7 +811,9 @@ const NAVIGATION: [(&str, &str); 2] =
 #[test]
 fn browser_that_navigates_gets_a_small_page() {
     let scene = Scene::start();
-    for row in scene.rows().iter().filter(|row| row.is_sound() && !row.is_sent_to_login()) {
+    // What is wrong with a login in JSON is told in JSON.
+    let is_page = |row: &&Row| row.is_sound() && !row.is_sent_to_login() && row.detail.is_none();
+    for row in scene.rows().iter().filter(is_page) {
         let answer = scene.connect_for(row).exchange(row.bytes(&NAVIGATION, ""));
         assert_eq!(answer.status, row.status);
         assert_eq!(answer.field("content-type"), Some("text/html; charset=utf-8"), "{}", row.slug);

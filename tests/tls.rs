@@ -8,6 +8,7 @@ mod handshakes;
 mod http1;
 mod http2;
 mod malformed;
+mod slow_bodies;
 mod stop;
 
 use std::sync::Arc;

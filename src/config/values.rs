@@ -32,6 +32,14 @@ pub fn size(text: &str) -> Option<u64> {
     number.checked_mul(bytes).filter(|bytes| *bytes > 0)
 }
 
+/// Reads `500B/s` or `8KiB/s`, in bytes a second; `0B/s` is 0. `None` if it is anything else.
+pub(super) fn rate(text: &str) -> Option<u64> {
+    match text.strip_suffix("/s")? {
+        "0B" => Some(0),
+        bytes => size(bytes),
+    }
+}
+
 /// A URL as it may be told: who knows the password of its user information (RFC 3986 §3.2.1) could
 /// use it.
 pub fn without_password(url: &str) -> Cow<'_, str> {
@@ -103,6 +111,16 @@ mod tests {
         assert_eq!(size("1MiB"), Some(1_048_576));
         for text in ["", "64", "64KB", "0B", "1.5MiB", "99999999999GiB"] {
             assert_eq!(size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_are_read_with_their_unit_and_nothing_else_is() {
+        assert_eq!(rate("0B/s"), Some(0));
+        assert_eq!(rate("500B/s"), Some(500));
+        assert_eq!(rate("8KiB/s"), Some(8192));
+        for text in ["", "500", "500B", "500/s", "0/s", "500B/m", "500B /s", "-1B/s"] {
+            assert_eq!(rate(text), None, "{text}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! One client connection, request by request.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use pingora::apps::{HttpPersistentSettings, ServerApp};
@@ -14,6 +15,7 @@ use super::answer::{Answer, Reader};
 use super::attended::Attended;
 use super::drain::Drain;
 use super::head::{self, Read, Turn};
+use super::inbound::{Inbound, Left, Returned};
 use super::published::Current;
 use super::record;
 use super::trace::RequestId;
@@ -64,7 +66,17 @@ impl Door {
         }
     }
 
-    async fn serve_http1(&self, mut stream: Stream, client: IpAddr) {
+    async fn serve_http1(&self, stream: Stream, client: IpAddr) {
+        let returned = Returned::default();
+        self.serve_requests(Box::new(Inbound::new(stream, returned.clone())), client).await;
+        let left = returned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(left) = left {
+            close(left).await;
+        }
+    }
+
+    /// Serves one request after the other, until none can follow.
+    async fn serve_requests(&self, mut inbound: Box<Inbound>, client: IpAddr) {
         let shutdown = self.drain.shutdown_watch();
         let seat = self.app.seat();
         let mut settings: Option<HttpPersistentSettings> = None;
@@ -72,15 +84,17 @@ impl Door {
         let mut current = self.current.reader();
         loop {
             let limits = &current.load().configuration.limits;
-            let bytes = match head::read(&mut stream, limits, turn, &self.drain).await {
-                Read::Head(bytes) => bytes,
+            let (stream, kept) = inbound.between_requests();
+            let (message, bytes) = match head::read(stream, kept, limits, turn, &self.drain).await {
+                Read::Head(message, bytes) => (message, bytes),
                 Read::Closed => return,
                 Read::Refused(slug, bytes) => {
-                    return self.refuse(stream, client, slug, &bytes).await;
+                    return self.refuse(&mut inbound, client, slug, &bytes).await;
                 }
             };
+            let bytes = inbound.begin(message, bytes, limits.body_pace);
             let keepalive_s = limits.keepalive_timeout.as_secs().max(1);
-            let mut session = ServerSession::new_http1(stream);
+            let mut session = ServerSession::new_http1(inbound);
             match settings.take() {
                 Some(settings) => HttpPersistentSettings::apply_to_session(settings, &mut session),
                 None => {
@@ -93,17 +107,21 @@ impl Door {
             let Some(reusable) = self.app.serve(session, &shutdown, &seat).await else {
                 return;
             };
+            let stream;
+            (stream, settings) = reusable.consume();
+            // It is what Pingora was given.
+            let Ok(returned) = stream.into_any().downcast() else { return };
+            inbound = returned;
             if self.drain.is_begun() {
                 return;
             }
-            (stream, settings) = reusable.consume();
             turn = Turn::Next;
         }
     }
 
-    /// Answers a head that must not reach Pingora, and closes the connection: where its request
+    /// Answers a head that must not reach Pingora, and gives the connection up: where its request
     /// ends, and the next begins, nobody can say.
-    async fn refuse(&self, mut stream: Stream, client: IpAddr, slug: Slug, head: &[u8]) {
+    async fn refuse(&self, inbound: &mut Inbound, client: IpAddr, slug: Slug, head: &[u8]) {
         let started = Instant::now();
         let current = self.current.load();
         let request_id = RequestId::make();
@@ -112,23 +130,47 @@ impl Door {
         let answer = Answer::new(&denial, Reader::Program, request_id.as_str(), realm);
         record::refused(&current, client, request_id.as_str(), head, slug, started);
         drop(current);
-        let farewell = async {
-            stream.write_all(&answer.into_last_bytes()).await?;
-            stream.flush().await?;
-            AsyncWriteExt::shutdown(&mut stream).await?;
-            // Closing while the client still sends would reset the connection and with it the
-            // answer that is on its way.
-            let mut left = LINGER_BYTES_MAX;
-            let mut ignored = [0; 4096];
-            while left > 0 {
-                match stream.read(&mut ignored).await? {
-                    0 => break,
-                    bytes => left = left.saturating_sub(bytes),
-                }
-            }
-            std::io::Result::Ok(())
+        inbound.give_up();
+        let bytes = answer.into_last_bytes();
+        let written = async {
+            inbound.write_all(&bytes).await?;
+            inbound.flush().await
         };
         // Either way the connection ends here.
-        drop(timeout(LINGER, farewell).await);
+        drop(timeout(LINGER, written).await);
     }
+}
+
+/// Closes a connection. While the client still sends, that would reset it, and with it the answer
+/// that is on its way (RFC 9112 §9.6): so what it sends is read for a while, if there is anything.
+async fn close(Left { mut io, is_unread }: Left) {
+    let mut ignored = [0; 4096];
+    let farewell = async {
+        // It may be closed already.
+        drop(AsyncWriteExt::shutdown(&mut io).await);
+        let mut left = LINGER_BYTES_MAX;
+        if !is_unread {
+            match at_once(&mut io, &mut ignored).await {
+                None | Some(Ok(0) | Err(_)) => return,
+                Some(Ok(bytes)) => left -= bytes,
+            }
+        }
+        while left > 0 {
+            match io.read(&mut ignored).await {
+                Ok(0) | Err(_) => return,
+                Ok(bytes) => left = left.saturating_sub(bytes),
+            }
+        }
+    };
+    drop(timeout(LINGER, farewell).await);
+}
+
+/// Reads what has arrived; `None` if nothing has.
+async fn at_once(io: &mut Stream, buffer: &mut [u8]) -> Option<std::io::Result<usize>> {
+    let mut read = std::pin::pin!(io.read(buffer));
+    std::future::poll_fn(|context| match read.as_mut().poll(context) {
+        Poll::Ready(read) => Poll::Ready(Some(read)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }

@@ -13,6 +13,7 @@ use pingora::proxy::Session;
 use super::answer::{Answer, Reader};
 use super::client::Client;
 use super::forward::IdentityToken;
+use super::pace::Pace;
 use super::published::Published;
 use super::record::{self, Asked};
 use super::streams::Tenure;
@@ -109,6 +110,8 @@ pub(super) struct Context {
     pub(super) identity_token: Option<IdentityToken>,
     pub(super) body_bytes_max: Option<u64>,
     pub(super) bytes_in: u64,
+    /// How fast the body of an HTTP/2 request has to come.
+    pace: Option<Pace>,
     pub(super) bytes_out: u64,
     pub(super) tries: usize,
     pub(super) peer_chosen: Option<Instant>,
@@ -144,6 +147,7 @@ impl Context {
             identity_token: None,
             body_bytes_max: None,
             bytes_in: 0,
+            pace: None,
             bytes_out: 0,
             tries: 0,
             peer_chosen: None,
@@ -153,6 +157,20 @@ impl Context {
     /// The request's id; empty before the request was looked at, which nothing observes.
     pub(super) fn request_id(&self) -> &str {
         self.request_id.as_ref().map_or("", RequestId::as_str)
+    }
+
+    /// Whether the body of an HTTP/2 request, of which so many bytes came, is too slow. What the
+    /// upstream takes to accept it counts, too; but that is bounded by its own timeout.
+    pub(super) fn is_late(&mut self, bytes: u64) -> bool {
+        let rules = self.published.configuration.limits.body_pace;
+        let now = tokio::time::Instant::now();
+        let started = self.started.into();
+        let pace = self.pace.get_or_insert_with(|| Pace::begin(rules, started));
+        let until = if pace.is_waiting() { pace.wait(now) } else { pace.wait(started) };
+        pace.arrived(usize::try_from(bytes).unwrap_or(usize::MAX), || now);
+        // From now on the rest is waited for.
+        pace.wait(now);
+        until < now
     }
 
     /// Decides on a request. Whoever is permitted as a principal is so for as long as he is one.

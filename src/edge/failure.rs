@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use pingora::{BError, Error, ErrorSource, ErrorType};
 
+use super::inbound::Fault;
 use crate::clock;
 use crate::gate::denial::{Denial, Slug};
 
@@ -21,6 +22,9 @@ const LINES_PER_SECOND_MAX: u32 = 10;
 /// What a request that failed is refused with. `None`: the client left, and nobody waits for an answer.
 pub(super) fn read(error: &Error) -> Option<Denial> {
     use ErrorType::{ConnectTimedout, ReadTimedout, TLSHandshakeTimedout, WriteTimedout};
+    if let Some(fault) = Fault::of(error) {
+        return Some(fault.denial());
+    }
     if is_departure(error) {
         return None;
     }
@@ -46,7 +50,9 @@ pub(super) fn read(error: &Error) -> Option<Denial> {
 pub(super) fn is_departure(error: &Error) -> bool {
     use ErrorType::{ConnectionClosed, H2Error, ReadError, WriteError, WriteTimedout};
     let left = [&WriteError, &ReadError, &ConnectionClosed, &WriteTimedout, &H2Error];
-    *error.esource() == ErrorSource::Downstream && left.contains(&error.etype())
+    *error.esource() == ErrorSource::Downstream
+        && left.contains(&error.etype())
+        && Fault::of(error).is_none()
 }
 
 /// What went wrong with an upstream. Nothing of what it answered is repeated: it may be meant for the client

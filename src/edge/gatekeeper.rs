@@ -14,6 +14,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use super::client::Client;
 use super::context::{AnsweredBy, Context};
 use super::forward::Outgoing;
+use super::inbound::{Fault, Inbound};
 use super::published::Current;
 use super::trace::RequestId;
 use super::{failure, own, record, response, upstream};
@@ -23,9 +24,6 @@ use crate::gate::request::Scheme;
 
 /// How long a client may take to accept a piece of the answer.
 const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long a client may take to send a piece of the body.
-const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The application that Pingora calls.
 #[derive(Debug)]
@@ -57,7 +55,13 @@ impl ProxyHttp for Gatekeeper {
         context: &mut Box<Context>,
     ) -> Result<bool> {
         session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
-        session.set_read_timeout(Some(CLIENT_READ_TIMEOUT));
+        // The connection knows how fast a body has to come.
+        session.set_read_timeout(None);
+        if session.is_upgrade_req() && wants_websocket(session) {
+            // If it is declined, what follows may have been meant for the other protocol: it is
+            // never read as a request.
+            session.set_keepalive(None);
+        }
         let scheme = match session.digest().and_then(|digest| digest.ssl_digest.as_ref()) {
             Some(_) => Scheme::Https,
             None => Scheme::Http,
@@ -109,6 +113,18 @@ impl ProxyHttp for Gatekeeper {
         context.peer = Some(address);
         context.peer_chosen = Some(Instant::now());
         let mut peer = upstream::at(template, address);
+        if owes_body(session) {
+            let body_timeout = configuration.limits.body_pace.timeout;
+            peer.options.read_timeout = match (Inbound::of(session), peer.options.read_timeout) {
+                (Some(inbound), Some(timeout)) => {
+                    inbound.bound_answer(timeout);
+                    None
+                }
+                // Of HTTP/2 nobody knows when the body ends but the stream itself.
+                (None, Some(timeout)) => Some(timeout.max(body_timeout)),
+                (_, None) => None,
+            };
+        }
         if session.is_upgrade_req() {
             // A WebSocket may be silent for as long as it likes; TCP keep-alive finds the dead.
             peer.options.read_timeout = None;
@@ -143,16 +159,24 @@ impl ProxyHttp for Gatekeeper {
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        is_end: bool,
         context: &mut Box<Context>,
     ) -> Result<()> {
         context.bytes_in += length(body.as_ref());
-        match context.body_bytes_max {
-            Some(max) if context.bytes_in > max => Err(Error::new_down(failure::BODY_TOO_LARGE)),
-            Some(_) | None => Ok(()),
+        if context.body_bytes_max.is_some_and(|max| context.bytes_in > max) {
+            return Err(Error::new_down(failure::BODY_TOO_LARGE));
         }
+        // The connection sees to that of HTTP/1.
+        if !is_end && session.is_http2() && context.is_late(length(body.as_ref())) {
+            return Err(Error::because(
+                ErrorType::ReadTimedout,
+                "a body",
+                std::io::Error::other(Fault::Late),
+            ));
+        }
+        Ok(())
     }
 
     async fn upstream_response_filter(
@@ -169,8 +193,8 @@ impl ProxyHttp for Gatekeeper {
             let why = "a 101 that nobody asked for";
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, why).into_up());
         }
-        if switches {
-            session.set_read_timeout(None);
+        if switches && let Some(inbound) = Inbound::of(session) {
+            inbound.switch();
         }
         context.status = Some(response.status.as_u16());
         response::clean(response, &session.req_header().method, switches)?;
@@ -229,9 +253,16 @@ impl ProxyHttp for Gatekeeper {
         context: &mut Box<Context>,
     ) -> FailToProxy {
         let nobody_waits = FailToProxy { error_code: 0, can_reuse_downstream: false };
-        let Some(denial) = failure::read(error) else { return nobody_waits };
+        let denial = match failure::read(error) {
+            None => return nobody_waits,
+            // The upstream had nothing to answer yet.
+            Some(denial) if denial.slug() == Slug::UpstreamTimeout && owes_body(session) => {
+                Fault::Late.denial()
+            }
+            Some(denial) => denial,
+        };
         tracing::debug!(request_id = context.request_id(), %error, "cannot proxy");
-        if *error.esource() == ErrorSource::Upstream {
+        if *error.esource() == ErrorSource::Upstream && denial.slug() != Slug::RequestTimeout {
             tell(error, context);
         }
         if session.response_written().is_some() {
@@ -277,6 +308,21 @@ fn tell(error: &Error, context: &Context) {
     let upstream = context.published.configuration.upstreams.get(context.upstream);
     let name = upstream.map_or("", |upstream| &upstream.settings().name);
     failure::tell(error, context.request_id(), name, context.peer);
+}
+
+/// Whether the client still has to send some of the request's body.
+fn owes_body(session: &mut Session) -> bool {
+    match Inbound::of(session) {
+        Some(inbound) => inbound.owes_body(),
+        None => !session.is_body_done(),
+    }
+}
+
+fn wants_websocket(session: &Session) -> bool {
+    let upgrades = session.req_header().headers.get_all(http::header::UPGRADE).iter();
+    upgrades
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|protocol| protocol.trim_ascii().to_ascii_lowercase().starts_with(b"websocket"))
 }
 
 fn length(body: Option<&Bytes>) -> u64 {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::drain::Drain;
 use crate::config::Limits;
 use crate::gate::denial::Slug;
-use crate::gate::framing::{self, Head};
+use crate::gate::framing::{Head, Message, Scan};
 
 /// The first read asks for this much; most heads fit.
 const READ_BYTES: usize = 4 * 1024;
@@ -22,8 +22,8 @@ const READ_BYTES: usize = 4 * 1024;
 /// What came of reading a head.
 #[derive(Debug)]
 pub(super) enum Read {
-    /// A complete head, and perhaps the beginning of a body.
-    Head(BytesMut),
+    /// A complete head, and perhaps more.
+    Head(Message, BytesMut),
     /// There is no further request.
     Closed,
     /// What came is not a request that could be served; nor can what follows it be.
@@ -37,32 +37,39 @@ pub(super) enum Turn {
     Next,
 }
 
-/// Reads the next head.
-pub(super) async fn read(stream: &mut Stream, limits: &Limits, turn: Turn, drain: &Drain) -> Read {
-    let patience = match turn {
-        Turn::First => limits.header_timeout,
-        Turn::Next => limits.keepalive_timeout,
-    };
-    let mut buffer = BytesMut::with_capacity(READ_BYTES);
-    let first = tokio::select! {
-        biased;
-        first = timeout(patience, stream.read_buf(&mut buffer)) => first,
-        () = drain.begun() => return Read::Closed,
-    };
-    match first {
-        Ok(Ok(bytes)) if bytes > 0 => {}
-        // Closed, broken, or silent for too long: no request was begun, so nobody waits for an
-        // answer.
-        Ok(Ok(_) | Err(_)) | Err(_) => return Read::Closed,
+/// Reads the next head, which begins with `buffer`.
+pub(super) async fn read(
+    stream: &mut Stream,
+    mut buffer: BytesMut,
+    limits: &Limits,
+    turn: Turn,
+    drain: &Drain,
+) -> Read {
+    let mut scan = Scan::default();
+    if !is_begun(&buffer) {
+        let patience = match turn {
+            Turn::First => limits.header_timeout,
+            Turn::Next => limits.keepalive_timeout,
+        };
+        buffer.reserve(READ_BYTES);
+        let first = async {
+            while !is_begun(&buffer) && stream.read_buf(&mut buffer).await? > 0 {}
+            std::io::Result::Ok(())
+        };
+        tokio::select! {
+            biased;
+            // Broken or silent for too long is like closed: nobody waits for an answer.
+            _ = timeout(patience, first) => {}
+            () = drain.begun() => return Read::Closed,
+        };
+        if !is_begun(&buffer) {
+            return Read::Closed;
+        }
     }
-    finish(stream, buffer, limits).await
-}
-
-async fn finish(stream: &mut Stream, mut buffer: BytesMut, limits: &Limits) -> Read {
     let mut deadline = None;
     loop {
-        match framing::read(&buffer, limits.head) {
-            Ok(Head::Complete(_)) => return Read::Head(buffer),
+        match scan.read(&buffer, limits.head) {
+            Ok(Head::Complete(message)) => return Read::Head(message, buffer),
             Ok(Head::Partial) => {}
             Err(slug) => return Read::Refused(slug, buffer),
         }
@@ -74,6 +81,11 @@ async fn finish(stream: &mut Stream, mut buffer: BytesMut, limits: &Limits) -> R
             Err(_) => return Read::Refused(Slug::RequestTimeout, buffer),
         }
     }
+}
+
+/// Whether a request has begun: the empty line that may come first begins none.
+fn is_begun(bytes: &[u8]) -> bool {
+    !matches!(bytes, [] | [b'\r'] | [b'\r', b'\n'])
 }
 
 fn from_now(duration: Duration) -> Instant {

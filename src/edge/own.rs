@@ -9,6 +9,7 @@ use pingora::proxy::Session;
 
 use super::answer::{Answer, Reader};
 use super::context::{Context, Stranger, authority_of};
+use super::inbound::Fault;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::request::{Request, Scheme};
 use crate::login::endpoint::{Endpoint, Wants};
@@ -103,26 +104,24 @@ async fn body_of(session: &mut Session) -> Result<Bytes, Denial> {
     let waits = request.version == Version::HTTP_11 && request.headers.contains_key(header::EXPECT);
     let read = async {
         if waits {
-            session.downstream_session.write_continue_response().await.map_err(drop)?;
+            session.downstream_session.write_continue_response().await?;
         }
         let mut body = BytesMut::new();
-        while let Some(piece) =
-            session.downstream_session.read_request_body().await.map_err(drop)?
-        {
+        while let Some(piece) = session.downstream_session.read_request_body().await? {
             if body.len() + piece.len() > BODY_BYTES_MAX {
                 return Ok(None);
             }
             body.extend_from_slice(&piece);
         }
-        Ok::<_, ()>(Some(body.freeze()))
+        Ok::<_, Box<pingora::Error>>(Some(body.freeze()))
     };
     match tokio::time::timeout(BODY_TIMEOUT, read).await {
         Ok(Ok(Some(body))) => Ok(body),
         Ok(Ok(None)) => Err(Slug::BodyTooLarge.into()),
         // Where the body ends, and a next request would begin, nobody knows.
-        Ok(Err(())) => {
+        Ok(Err(error)) => {
             session.set_keepalive(None);
-            Err(Slug::RequestBody.into())
+            Err(Fault::of(&error).map_or(Slug::RequestBody.into(), Fault::denial))
         }
         Err(_) => {
             session.set_keepalive(None);

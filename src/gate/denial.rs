@@ -86,7 +86,9 @@ pub enum Slug {
     RequestTarget,
     /// The message framing is ambiguous or malformed (RFC 9112 §6).
     RequestFraming,
-    /// The header did not arrive in time.
+    /// The body is coded in a way that is not known here (RFC 9112 §6.1).
+    TransferCoding,
+    /// The header, or the body, did not arrive in time.
     RequestTimeout,
     /// Not exactly one valid `Host` (RFC 9112 §3.2).
     HostMissing,
@@ -156,7 +158,7 @@ const INSUFFICIENT_SCOPE: Challenge = Challenge::Error("insufficient_scope");
 
 impl Slug {
     /// Every slug, in the order of the table.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::CredentialAbsent,
         Self::CredentialMalformed,
         Self::TokenAlgorithm,
@@ -195,6 +197,7 @@ impl Slug {
         Self::MethodNotAllowed,
         Self::RequestTarget,
         Self::RequestFraming,
+        Self::TransferCoding,
         Self::RequestTimeout,
         Self::HostMissing,
         Self::RequestBody,
@@ -311,6 +314,9 @@ impl Slug {
             Self::RequestFraming => {
                 row("request_framing", 400, None, "The request's framing is not acceptable")
             }
+            Self::TransferCoding => {
+                row("transfer_coding", 501, None, "The request's transfer coding is not known")
+            }
             Self::RequestTimeout => {
                 row("request_timeout", 408, None, "The request did not arrive in time")
             }
@@ -366,7 +372,12 @@ impl Slug {
 
     /// Whether this says "no" or "cannot say".
     pub const fn outcome(self) -> Outcome {
-        if self.status() >= 500 { Outcome::Unavailable } else { Outcome::Denied }
+        match self.status() {
+            // Asking again will not help.
+            501 => Outcome::Denied,
+            500.. => Outcome::Unavailable,
+            _ => Outcome::Denied,
+        }
     }
 }
 

@@ -8,6 +8,8 @@
 pub mod chunked;
 pub mod http2;
 
+use std::ops::Range;
+
 use super::denial::Slug;
 
 /// Bounds on a request head.
@@ -22,44 +24,86 @@ pub struct HeadLimits {
 /// What the first bytes of a connection, or the next ones on it, are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
-    /// A complete head of this many bytes.
-    Complete(usize),
+    /// A complete head.
+    Complete(Message),
     /// The beginning of one.
     Partial,
 }
 
-/// Reads a request head.
-///
-/// # Errors
-///
-/// [`Slug::HeadersTooLarge`] beyond the limits, [`Slug::HostMissing`] without exactly one `Host`,
-/// [`Slug::RequestTarget`] for a target with characters that must be encoded, and
-/// [`Slug::RequestFraming`] for everything else.
-pub fn read(bytes: &[u8], limits: HeadLimits) -> Result<Head, Slug> {
-    let mut fields = Fields::default();
-    let mut at = 0;
-    let mut lines = 0;
-    loop {
-        let rest = &bytes[at..];
-        let Some(length) = memchr::memchr(b'\n', rest) else {
-            // A line that never ends is refused as soon as it passes the limit.
-            let over = bytes.len() > limits.bytes_max;
-            return if over { Err(Slug::HeadersTooLarge) } else { Ok(Head::Partial) };
-        };
-        at += length + 1;
-        if at > limits.bytes_max {
-            return Err(Slug::HeadersTooLarge);
+/// What a complete head says about its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The length of the head, in bytes, with the empty line that ends it.
+    pub head_bytes: usize,
+    /// What follows it.
+    pub body: Body,
+    /// Whether the client asks to be told to go on before it sends the body (RFC 9110 §10.1.1).
+    pub waits_to_continue: bool,
+}
+
+/// How a request's body is framed (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// It has this many bytes; none at all without a field that says otherwise.
+    Length(u64),
+    /// It comes in chunks.
+    Chunked,
+}
+
+/// The reading of one head, whose bytes may arrive in any number of pieces. What was read before
+/// is not read again.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// Where the current line begins.
+    line: usize,
+    /// Up to where there is no end of it.
+    searched: usize,
+    lines: usize,
+    /// Whether an empty line came first.
+    follows_empty_line: bool,
+    fields: Fields,
+}
+
+impl Scan {
+    /// Reads on. `bytes` is all of the head that has arrived, and perhaps what follows it; it begins
+    /// with what was given before.
+    ///
+    /// # Errors
+    ///
+    /// [`Slug::HeadersTooLarge`] beyond the limits, [`Slug::HostMissing`] without exactly one
+    /// `Host`, [`Slug::RequestTarget`] for a target with characters that must be encoded,
+    /// [`Slug::TransferCoding`] for a coding beside `chunked`, and [`Slug::RequestFraming`] for
+    /// everything else. Nothing can be read after one.
+    pub fn read(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Head, Slug> {
+        loop {
+            let Some(length) = memchr::memchr(b'\n', &bytes[self.searched..]) else {
+                self.searched = bytes.len();
+                // A line that never ends is refused as soon as it passes the limit.
+                let over = bytes.len() > limits.bytes_max;
+                return if over { Err(Slug::HeadersTooLarge) } else { Ok(Head::Partial) };
+            };
+            let end = self.searched + length;
+            if end >= limits.bytes_max {
+                return Err(Slug::HeadersTooLarge);
+            }
+            // RFC 9112 §2.2 lets a recipient take a lone LF for a line end; two that differ in it
+            // disagree on every line, so none is taken.
+            let line = bytes[self.line..end].strip_suffix(b"\r").ok_or(Slug::RequestFraming)?;
+            let begins_at = std::mem::replace(&mut self.line, end + 1);
+            self.searched = self.line;
+            match (self.lines, line.is_empty()) {
+                // RFC 9112 §2.2: what some clients send behind a body, once.
+                (0, true) if !self.follows_empty_line => {
+                    self.follows_empty_line = true;
+                    continue;
+                }
+                (0, _) => self.fields.request_line(line, begins_at)?,
+                (_, true) => return self.fields.finish(bytes, self.line).map(Head::Complete),
+                (_, false) if self.lines > limits.fields_max => return Err(Slug::HeadersTooLarge),
+                (_, false) => self.fields.take(line, begins_at)?,
+            }
+            self.lines += 1;
         }
-        // RFC 9112 §2.2 lets a recipient take a lone LF for a line end; two that differ in it
-        // disagree on every line, so none is taken.
-        let line = rest[..length].strip_suffix(b"\r").ok_or(Slug::RequestFraming)?;
-        match (lines, line.is_empty()) {
-            (0, _) => fields.request_line(line)?,
-            (_, true) => return fields.finish().map(|()| Head::Complete(at)),
-            (_, false) if lines > limits.fields_max => return Err(Slug::HeadersTooLarge),
-            (_, false) => fields.take(line)?,
-        }
-        lines += 1;
     }
 }
 
@@ -69,21 +113,25 @@ enum Version {
     Http11,
 }
 
-/// What the rules that span several lines need to remember.
-#[derive(Default)]
-struct Fields<'a> {
+/// What the rules that span several lines need to remember. Texts are places in the head.
+#[derive(Debug, Default)]
+struct Fields {
     version: Option<Version>,
     /// The authority of a target in absolute form.
-    authority: Option<&'a [u8]>,
-    host: &'a [u8],
+    authority: Option<Range<usize>>,
+    host: Range<usize>,
     hosts: usize,
     lengths: usize,
+    length: u64,
     codings: usize,
+    /// Whether there is a coding beside `chunked`.
+    has_other_coding: bool,
+    waits_to_continue: bool,
 }
 
-impl<'a> Fields<'a> {
+impl Fields {
     /// `method SP request-target SP HTTP-version` (RFC 9112 §3), single spaces.
-    fn request_line(&mut self, line: &'a [u8]) -> Result<(), Slug> {
+    fn request_line(&mut self, line: &[u8], begins_at: usize) -> Result<(), Slug> {
         let mut parts = line.splitn(3, |byte| *byte == b' ');
         let (Some(method), Some(target), Some(version)) =
             (parts.next(), parts.next(), parts.next())
@@ -109,12 +157,14 @@ impl<'a> Fields<'a> {
             return Err(Slug::RequestTarget);
         }
         if !target.starts_with(b"/") {
-            self.authority = Some(absolute_authority(target).ok_or(Slug::RequestTarget)?);
+            let authority = absolute_authority(target).ok_or(Slug::RequestTarget)?;
+            let target_at = begins_at + method.len() + 1;
+            self.authority = Some(target_at + authority.start..target_at + authority.end);
         }
         Ok(())
     }
 
-    fn take(&mut self, line: &'a [u8]) -> Result<(), Slug> {
+    fn take(&mut self, line: &[u8], begins_at: usize) -> Result<(), Slug> {
         let colon = memchr::memchr(b':', line).ok_or(Slug::RequestFraming)?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
         // Also refuses a folded line (RFC 9112 §5.2) and a space before the colon (§5.1).
@@ -128,7 +178,11 @@ impl<'a> Fields<'a> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 self.hosts += 1;
-                self.host = value.trim_ascii();
+                let host_at = begins_at + line.len() - value.trim_ascii_start().len();
+                self.host = host_at..host_at + value.trim_ascii().len();
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                self.waits_to_continue = value.trim_ascii().eq_ignore_ascii_case(b"100-continue");
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 self.lengths += 1;
@@ -138,11 +192,23 @@ impl<'a> Fields<'a> {
                 {
                     return Err(Slug::RequestFraming);
                 }
+                self.length =
+                    digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 self.codings += 1;
-                if !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                let mut codings = value.split(|byte| *byte == b',').rev().map(<[u8]>::trim_ascii);
+                let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+                // RFC 9112 §6.3: without `chunked` at its end, nobody knows where the body ends.
+                if !codings.next().is_some_and(is_chunked) {
                     return Err(Slug::RequestFraming);
+                }
+                for coding in codings {
+                    let is_coding = !coding.is_empty() && coding.iter().all(|byte| is_token(*byte));
+                    if !is_coding || is_chunked(coding) {
+                        return Err(Slug::RequestFraming);
+                    }
+                    self.has_other_coding = true;
                 }
             }
             _ => {}
@@ -150,7 +216,8 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn finish(&self) -> Result<(), Slug> {
+    /// `head_bytes` is where the head in `bytes` ends.
+    fn finish(&self, bytes: &[u8], head_bytes: usize) -> Result<Message, Slug> {
         // RFC 9112 §6.1 and §6.3.
         if self.lengths + self.codings > 1 {
             return Err(Slug::RequestFraming);
@@ -158,25 +225,34 @@ impl<'a> Fields<'a> {
         if self.codings == 1 && self.version == Some(Version::Http10) {
             return Err(Slug::RequestFraming);
         }
-        if self.hosts != 1 || self.host.contains(&b'@') {
+        let host = &bytes[self.host.clone()];
+        if self.hosts != 1 || host.contains(&b'@') {
             return Err(Slug::HostMissing);
         }
         // RFC 9112 §3.2.2 lets the target win; two that disagree are up to something.
-        if self.authority.is_some_and(|authority| authority != self.host) {
+        if self.authority.clone().is_some_and(|authority| &bytes[authority] != host) {
             return Err(Slug::RequestTarget);
         }
-        Ok(())
+        // RFC 9112 §6.1.
+        if self.has_other_coding {
+            return Err(Slug::TransferCoding);
+        }
+        let body = match self.codings {
+            0 => Body::Length(self.length),
+            _ => Body::Chunked,
+        };
+        Ok(Message { head_bytes, body, waits_to_continue: self.waits_to_continue })
     }
 }
 
-/// The authority of `http://authority/…` or `https://authority/…`.
-fn absolute_authority(target: &[u8]) -> Option<&[u8]> {
-    let rest = ["http://", "https://"].into_iter().find_map(|scheme| {
+/// Where the authority of `http://authority/…` or `https://authority/…` is.
+fn absolute_authority(target: &[u8]) -> Option<Range<usize>> {
+    let (start, rest) = ["http://", "https://"].into_iter().find_map(|scheme| {
         let (start, rest) = target.split_at_checked(scheme.len())?;
-        start.eq_ignore_ascii_case(scheme.as_bytes()).then_some(rest)
+        start.eq_ignore_ascii_case(scheme.as_bytes()).then_some((scheme.len(), rest))
     })?;
-    let end = rest.iter().position(|byte| b"/?#\\".contains(byte)).unwrap_or(rest.len());
-    (end > 0).then(|| &rest[..end])
+    let length = rest.iter().position(|byte| b"/?#\\".contains(byte)).unwrap_or(rest.len());
+    (length > 0).then(|| start..start + length)
 }
 
 /// Without an early way out, so that the compiler can look at many bytes at once.

@@ -45,7 +45,7 @@ fn sizes_are_whole_numbers_with_a_unit() {
 
 #[test]
 fn every_duration_is_read_as_one() {
-    let cases: [(&str, Place); 11] = [
+    let cases: [(&str, Place); 13] = [
         ("server.shutdown_grace", |value| with(&format!("server: {{ shutdown_grace: {value} }}"))),
         ("revocation.max_staleness", |value| {
             with(&format!("revocation: {{ max_staleness: {value} }}"))
@@ -54,6 +54,8 @@ fn every_duration_is_read_as_one() {
         ("limits.keepalive_timeout", |value| {
             with(&format!("limits: {{ keepalive_timeout: {value} }}"))
         }),
+        ("limits.body_timeout", |value| with(&format!("limits: {{ body_timeout: {value} }}"))),
+        ("limits.body_deadline", |value| with(&format!("limits: {{ body_deadline: {value} }}"))),
         ("upstreams.behind.timeouts.connect", |value| {
             peer(&format!("timeouts: {{ connect: {value} }}"))
         }),
@@ -132,6 +134,13 @@ fn numbers_have_their_range() {
     );
     accepts(|value| peer(&format!("retries: {value}")), &["0", "5"]);
     refuses(|value| peer(&format!("retries: {value}")), "upstreams.behind.retries", &["6"]);
+}
+
+#[test]
+fn rates_are_sizes_in_a_second() {
+    let place = |value: &str| with(&format!("limits: {{ body_rate: {value} }}"));
+    accepts(place, &["0B/s", "500B/s", "8KiB/s"]);
+    refuses(place, "limits.body_rate", &["500", "500B", "500/s", "0KiB/s", "fast", "500B/m"]);
 }
 
 #[test]

@@ -401,21 +401,23 @@ fn honest_request_after_a_hostile_one_gets_its_own_answer() {
     let length = SMUGGLED.len();
     let mut hostile: Vec<String> =
         malformed_bodies().into_iter().map(|body| format!("{CHUNKED}{body}")).collect();
+    // What follows a request that ends in order is another one.
+    let behind = get("/public/behind", &[]);
     hostile.extend([
-        format!("{CHUNKED}0\r\n\r\n{SMUGGLED}"),
+        format!("{CHUNKED}0\r\n\r\n{behind}"),
         format!("{CHUNKED}{length:x}\r\n{SMUGGLED}\r\n0\r\n\r\n"),
-        format!("{CHUNKED}0\r\nX: y\r\n\r\n{SMUGGLED}"),
+        format!("{CHUNKED}0\r\nX: y\r\n\r\n{behind}"),
         format!("{CHUNKED}\r\nhello\r\n0\r\n\r\n{SMUGGLED}"),
         format!("{CHUNKED}5;a=\"\n\"\r\nhello\r\n0\r\n\r\n{SMUGGLED}"),
         format!("{CHUNKED}0;\n\r\n{SMUGGLED}"),
-        SMUGGLED.replace("smuggled", "first") + SMUGGLED,
+        SMUGGLED.replace("smuggled", "first") + &behind,
         request("GET", "/public/x", &[], SMUGGLED),
         request("HEAD", "/public/x", &[], SMUGGLED),
-        format!("POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 0\r\n\r\n{SMUGGLED}"),
-        format!("POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 3\r\n\r\nabc{SMUGGLED}"),
+        format!("POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 0\r\n\r\n{behind}"),
+        format!("POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 3\r\n\r\nabc{behind}"),
         format!("POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 900\r\n\r\n{SMUGGLED}"),
         format!("POST /public/x HTTP/1.0\r\nHost: gateway.test\r\nContent-Length: 3\r\n\r\nabc{SMUGGLED}"),
-        format!("POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc{SMUGGLED}"),
+        format!("POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc{behind}"),
         format!("GET /public/x HTTP/1.1\r\nHost: gateway.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n{SMUGGLED}"),
         format!("POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nConnection: close, content-length\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"),
     ]);

@@ -82,11 +82,9 @@ fn transfer_encoding_other_than_chunked_is_refused() {
     let wall = Wall::build();
     for lines in [
         "Transfer-Encoding: gzip",
-        "Transfer-Encoding: gzip, chunked",
         "Transfer-Encoding: chunked, gzip",
         "Transfer-Encoding: identity",
         "Transfer-Encoding: chunked, identity",
-        "Transfer-Encoding: identity, chunked",
         "Transfer-Encoding: xchunked",
         "Transfer-Encoding: chunkedx",
         "Transfer-Encoding: x-chunked",
@@ -250,9 +248,10 @@ fn control_characters_in_values_are_refused_but_for_the_tab() {
 }
 
 #[test]
-fn leading_empty_lines_are_refused() {
+fn leading_empty_lines_are_refused_but_for_one() {
     let wall = Wall::build();
-    wall.cuts_off(format!("\r\n{SMUGGLED}"), 400, FRAMING);
+    wall.forwards(format!("\r\n{}", get("/public/x", &[])));
+    wall.cuts_off(format!("\n{SMUGGLED}"), 400, FRAMING);
     wall.cuts_off(format!("\r\n\r\n{SMUGGLED}"), 400, FRAMING);
     wall.kept_out();
 }

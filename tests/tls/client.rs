@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -145,6 +146,36 @@ impl Http2 {
         })
     }
 
+    /// Sends a request whose body comes in pieces, each after a pause, and perhaps an end.
+    pub(super) fn exchange_slowly(
+        &self,
+        request: Request<()>,
+        pieces: &[(Duration, &'static str)],
+        ends: bool,
+    ) -> Result<Answer, h2::Error> {
+        let sender = self.sender.clone();
+        let exchange = async {
+            let mut sender = sender.ready().await?;
+            let (answer, mut stream) = sender.send_request(request, false)?;
+            let sending = async {
+                for (number, (pause, piece)) in pieces.iter().enumerate() {
+                    tokio::time::sleep(*pause).await;
+                    let is_last = ends && number + 1 == pieces.len();
+                    let _ = stream.send_data(Bytes::from_static(piece.as_bytes()), is_last);
+                }
+                // To drop the stream would end it.
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                answer = read_answer(answer) => answer,
+                () = sending => unreachable!("it is pending"),
+            }
+        };
+        self.runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, exchange).await.expect("an answer in time")
+        })
+    }
+
     /// Sends requests without waiting for one another, and returns their answers in order.
     pub(crate) fn exchange_all(&self, requests: Vec<Request<()>>) -> Vec<Answer> {
         let waiting = self.start_all(requests);
@@ -212,7 +243,7 @@ impl Http2 {
     }
 
     /// Waits until the gateway has ended the connection. Returns whether it has.
-    pub(crate) fn is_ended_within(&mut self, within: std::time::Duration) -> bool {
+    pub(crate) fn is_ended_within(&mut self, within: Duration) -> bool {
         let ended = &mut self.connection;
         self.runtime.block_on(async { tokio::time::timeout(within, ended).await.is_ok() })
     }
@@ -234,6 +265,10 @@ async fn exchange2(
     if let Some(trailers) = trailers {
         let _ = stream.send_trailers(trailers);
     }
+    read_answer(answer).await
+}
+
+async fn read_answer(answer: h2::client::ResponseFuture) -> Result<Answer, h2::Error> {
     let answer = answer.await?;
     let fields = answer.headers().iter().map(|(name, value)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())

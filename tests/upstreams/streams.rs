@@ -164,7 +164,12 @@ fn websocket_passes_bytes_both_ways_after_its_permit() {
             ],
         )
     };
-    assert_eq!(connection.exchange(upgrade("/orders/x")).slug(), "credential_absent");
+    let denied = connection.exchange(upgrade("/orders/x"));
+    assert_eq!(denied.slug(), "credential_absent");
+    // What follows may be meant for the protocol that was not switched to.
+    assert_eq!(denied.field("connection"), Some("close"));
+    assert!(connection.answer().is_none());
+    let mut connection = Connection::open(gateway.address());
     assert_eq!(connection.exchange(upgrade("/public/x")).status, 101);
     for message in ["one!", "two!"] {
         connection.send(message);

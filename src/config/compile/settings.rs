@@ -11,7 +11,8 @@ use super::Compiler;
 use crate::config::problem::FieldPath;
 use crate::config::tls::{self, Unusable};
 use crate::config::{
-    AccessLog, Admin, Limits, Listener, LogFormat, QueryInLog, Server, SubjectInLog, raw,
+    AccessLog, Admin, BodyPace, Limits, Listener, LogFormat, QueryInLog, Server, SubjectInLog, raw,
+    values,
 };
 use crate::gate::framing::HeadLimits;
 use crate::gate::token::TOKEN_BYTES_DEFAULT;
@@ -29,6 +30,11 @@ const FIELDS_MAX: usize = 256;
 pub(super) const IDENTITY_BYTES_DEFAULT: u64 = 8 << 10;
 const IDENTITY_BYTES_MIN: usize = 256;
 const IDENTITY_BYTES_MAX: u64 = 64 << 10;
+/// As long as nginx waits by default (`client_body_timeout`).
+const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+/// As fast as Apache wants it by default (`RequestReadTimeout`, `MinRate`).
+const BODY_RATE_DEFAULT: u64 = 500;
+const BODY_DEADLINE_DEFAULT: Duration = Duration::from_secs(12 * 60 * 60);
 const CONNECTIONS_DEFAULT: usize = 65_536;
 const THREADS_MAX: usize = 1024;
 
@@ -162,6 +168,9 @@ impl Compiler<'_> {
             header_count,
             header_timeout,
             keepalive_timeout,
+            body_timeout,
+            body_rate,
+            body_deadline,
             token_bytes,
             identity_bytes,
             connections,
@@ -210,15 +219,38 @@ impl Compiler<'_> {
             &field.key("keepalive_timeout"),
             Duration::from_secs(75),
         );
+        let body_timeout =
+            self.duration(body_timeout, &field.key("body_timeout"), BODY_TIMEOUT_DEFAULT);
+        let body_deadline =
+            self.duration(body_deadline, &field.key("body_deadline"), BODY_DEADLINE_DEFAULT);
+        let body_rate = self.rate(body_rate, &field.key("body_rate"), BODY_RATE_DEFAULT);
         Some(Limits {
             head: HeadLimits { bytes_max: bytes_max?, fields_max: fields_max? },
             header_timeout: header_timeout?,
             keepalive_timeout: keepalive_timeout?,
+            body_pace: BodyPace {
+                timeout: body_timeout?,
+                rate: body_rate?,
+                deadline: body_deadline?,
+            },
             token_bytes_max: token_bytes_max?,
             identity_bytes_max: identity_bytes_max?,
             connections_max: connections_max?,
             connections_per_address_max: connections_per_address_max?,
         })
+    }
+
+    /// Bytes in a second.
+    fn rate(&mut self, text: Option<String>, field: &FieldPath, default: u64) -> Option<u64> {
+        let Some(text) = text else { return Some(default) };
+        match values::rate(&text) {
+            Some(rate) => Some(rate),
+            None => self.error(
+                field,
+                &format!("`{text}` is not a rate"),
+                "Write a size for each second, such as 500B/s or 8KiB/s, or 0B/s for none",
+            ),
+        }
     }
 
     fn bounded(

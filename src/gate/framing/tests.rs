@@ -2,8 +2,19 @@ use super::*;
 
 const LIMITS: HeadLimits = HeadLimits { bytes_max: 256, fields_max: 8 };
 
+fn read(bytes: &[u8]) -> Result<Head, Slug> {
+    Scan::default().read(bytes, LIMITS)
+}
+
 fn read_text(text: &str) -> Result<Head, Slug> {
-    read(text.as_bytes(), LIMITS)
+    read(text.as_bytes())
+}
+
+fn message(text: &str) -> Message {
+    match read_text(text) {
+        Ok(Head::Complete(message)) => message,
+        other => panic!("{text:?} was read as {other:?}"),
+    }
 }
 
 fn with(fields: &str) -> Result<Head, Slug> {
@@ -13,16 +24,45 @@ fn with(fields: &str) -> Result<Head, Slug> {
 #[test]
 fn complete_head_is_measured_and_its_body_left_alone() {
     let head = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    assert_eq!(read_text(head), Ok(Head::Complete(head.len())));
-    assert_eq!(read_text(&format!("{head}body\n")), Ok(Head::Complete(head.len())));
+    assert_eq!(message(head).head_bytes, head.len());
+    assert_eq!(message(&format!("{head}body\n")).head_bytes, head.len());
+}
+
+#[test]
+fn complete_head_says_what_follows_it() {
+    let body = |fields: &str| message(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).body;
+    assert_eq!(body(""), Body::Length(0));
+    assert_eq!(body("Content-Length: 0\r\n"), Body::Length(0));
+    assert_eq!(body("Content-Length:007\r\n"), Body::Length(7));
+    let most = 9_999_999_999_999_999_999;
+    assert_eq!(body(&format!("content-length: {most}\r\n")), Body::Length(most));
+    assert_eq!(body("Transfer-Encoding: CHUNKED\r\n"), Body::Chunked);
+    let waits = |fields: &str| {
+        message(&format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).waits_to_continue
+    };
+    assert!(!waits(""));
+    assert!(!waits("Expect: something\r\n"));
+    assert!(waits("expect: 100-Continue\r\n"));
+}
+
+#[test]
+fn one_empty_line_is_ignored_before_a_request_and_no_second_one() {
+    let head = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(message(&format!("\r\n{head}")).head_bytes, head.len() + 2);
+    assert_eq!(read_text(&format!("\r\n\r\n{head}")), Err(Slug::RequestFraming));
+    assert_eq!(read_text(&format!("\n{head}")), Err(Slug::RequestFraming));
 }
 
 #[test]
 fn every_beginning_of_a_head_is_partial() {
     let head = "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    let mut scan = Scan::default();
     for end in 0..head.len() {
         assert_eq!(read_text(&head[..end]), Ok(Head::Partial), "{end}");
+        assert_eq!(scan.read(&head.as_bytes()[..end], LIMITS), Ok(Head::Partial), "{end}");
+        assert_eq!(scan.searched, end, "what was read is read again");
     }
+    assert_eq!(scan.read(head.as_bytes(), LIMITS), Ok(Head::Complete(message(head))));
 }
 
 #[test]
@@ -42,7 +82,14 @@ fn one_framing_is_accepted_and_any_doubt_refused() {
         "Content-Length: -1\r\n",
         "Content-Length:\r\n",
         "Content-Length: 18446744073709551616\r\n",
-        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: chunked, gzip\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: gzip, , chunked\r\n",
+        "Transfer-Encoding: gzip, chunked,\r\n",
+        "Transfer-Encoding: gz ip, chunked\r\n",
+        "Transfer-Encoding: gzip, chunked\r\nContent-Length: 1\r\n",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: identity\r\n",
         "Transfer-Encoding: xchunked\r\n",
@@ -59,6 +106,14 @@ fn one_framing_is_accepted_and_any_doubt_refused() {
         "X\u{e9}: a\r\n",
     ] {
         assert_eq!(with(fields), Err(Slug::RequestFraming), "{fields:?}");
+    }
+}
+
+#[test]
+fn coding_beside_chunked_is_not_implemented() {
+    for coding in ["gzip, chunked", "gzip,chunked", "deflate , gzip,\tChunked", "identity, chunked"]
+    {
+        assert_eq!(with(&format!("Transfer-Encoding: {coding}\r\n")), Err(Slug::TransferCoding));
     }
 }
 
@@ -143,13 +198,32 @@ fn limits_are_accepted_and_one_more_refused() {
     assert_eq!(read_text(&head(LIMITS.bytes_max + 1)), Err(Slug::HeadersTooLarge));
     assert!(with(&"X: a\r\n".repeat(LIMITS.fields_max - 1)).is_ok());
     assert_eq!(with(&"X: a\r\n".repeat(LIMITS.fields_max)), Err(Slug::HeadersTooLarge));
-    assert_eq!(read(&[b'x'; 300], LIMITS), Err(Slug::HeadersTooLarge), "a line without end");
+    assert_eq!(read(&[b'x'; 300]), Err(Slug::HeadersTooLarge), "a line without end");
 }
 
 proptest::proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
-        let _ = read(&bytes, LIMITS);
+        let _ = read(&bytes);
+    }
+
+    /// In whatever pieces a head arrives, it is read as if it had come at once.
+    #[test]
+    fn every_split_reads_the_same(
+        lines in proptest::collection::vec(
+            "(GET /[a-z]{0,3} HTTP/1\\.[01]|Host: [a-z@]{1,3}|Content-Length: [0-9]{1,2}|[A-Za-z -]{1,6}:[ -~\t]{0,10}|)\r?\n",
+            0..8,
+        ),
+        splits: Vec<proptest::sample::Index>,
+    ) {
+        let text = lines.concat();
+        let mut ends: Vec<_> = splits.iter().map(|split| split.index(text.len() + 1)).collect();
+        ends.sort_unstable();
+        ends.push(text.len());
+        let mut scan = Scan::default();
+        let mut last = ends.into_iter().map(|end| scan.read(&text.as_bytes()[..end], LIMITS));
+        let last = last.find(|read| *read != Ok(Head::Partial));
+        proptest::prop_assert_eq!(last.unwrap_or(Ok(Head::Partial)), read_text(&text));
     }
 
     /// Where Pingora's own parser finds the end of a head that was let through is where we do.
@@ -158,11 +232,11 @@ proptest::proptest! {
         fields in proptest::collection::vec("[A-Za-z-]{1,6}:[ -~\t]{0,10}\r?\n?", 0..6)
     ) {
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", fields.concat());
-        if let Ok(Head::Complete(length)) = read_text(&text) {
+        if let Ok(Head::Complete(Message { head_bytes, .. })) = read_text(&text) {
             let mut headers = [httparse::EMPTY_HEADER; 64];
             let mut request = httparse::Request::new(&mut headers);
             let parsed = request.parse(text.as_bytes());
-            proptest::prop_assert_eq!(parsed, Ok(httparse::Status::Complete(length)));
+            proptest::prop_assert_eq!(parsed, Ok(httparse::Status::Complete(head_bytes)));
         }
     }
 }

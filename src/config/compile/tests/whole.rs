@@ -66,6 +66,9 @@ limits:
   header_count: 100
   header_timeout: 10s
   keepalive_timeout: 75s
+  body_timeout: 60s
+  body_rate: 500B/s
+  body_deadline: 12h
   token_bytes: 8KiB
   identity_bytes: 8KiB
   connections: 65536

@@ -1,0 +1,117 @@
+//! How fast a request's body has to arrive.
+//!
+//! Time counts only while the gateway waits for the client: what an upstream takes to accept a body
+//! is not the client's fault.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::BodyPace;
+
+/// The pace of one body.
+///
+/// A client may keep the gateway waiting for [`BodyPace::timeout`]. Waiting uses that up, and each
+/// byte earns some of it back: as much as [`BodyPace::rate`] leaves it time for. So neither silence
+/// nor a trickle holds a request open, and a client that is fast may pause.
+#[derive(Debug)]
+pub(super) struct Pace {
+    rules: BodyPace,
+    /// How much longer it may keep us waiting.
+    credit: Duration,
+    waiting_since: Option<Instant>,
+    /// When all of it must be there.
+    ends_at: Instant,
+}
+
+impl Pace {
+    pub(super) fn begin(rules: BodyPace, now: Instant) -> Self {
+        Self { rules, credit: rules.timeout, waiting_since: None, ends_at: now + rules.deadline }
+    }
+
+    /// The client keeps us waiting. Returns until when it may, unless bytes come.
+    pub(super) fn wait(&mut self, now: Instant) -> Instant {
+        let since = *self.waiting_since.get_or_insert(now);
+        self.ends_at.min(since + self.credit)
+    }
+
+    /// Whether the client is waited for.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.waiting_since.is_some()
+    }
+
+    /// So many bytes came; after a wait, `now`.
+    pub(super) fn arrived(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
+        if let Some(since) = self.waiting_since.take() {
+            self.credit = self.credit.saturating_sub(now().saturating_duration_since(since));
+        }
+        let earned = match self.rules.rate {
+            // There is no rate: any byte will do.
+            0 => self.rules.timeout,
+            rate => Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / rate),
+        };
+        self.credit = (self.credit + earned).min(self.rules.timeout);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: BodyPace = BodyPace {
+        timeout: Duration::from_secs(10),
+        rate: 100,
+        deadline: Duration::from_secs(100),
+    };
+
+    /// A body of which `bytes` arrive every `every_s` seconds; returns when it is given up, in
+    /// seconds.
+    fn given_up_after(rules: BodyPace, bytes: usize, every_s: u64) -> Option<u64> {
+        let start = Instant::now();
+        let mut pace = Pace::begin(rules, start);
+        let mut now = start;
+        loop {
+            let until = pace.wait(now);
+            now += Duration::from_secs(every_s);
+            if until < now {
+                return Some((until - start).as_secs());
+            }
+            if now - start > rules.deadline {
+                return None;
+            }
+            pace.arrived(bytes, || now);
+        }
+    }
+
+    #[test]
+    fn silence_is_borne_for_the_timeout() {
+        assert_eq!(given_up_after(RULES, 0, 1000), Some(10));
+    }
+
+    #[test]
+    fn rate_is_accepted_and_less_is_given_up() {
+        // Only the deadline ends a body that comes fast enough.
+        assert_eq!(given_up_after(RULES, 100, 1), Some(100));
+        assert_eq!(given_up_after(RULES, 900, 9), Some(100));
+        // Half the rate uses up the ten seconds in twenty.
+        assert_eq!(given_up_after(RULES, 50, 1), Some(19));
+        // Bytes that came before do not pay for a longer silence.
+        assert_eq!(given_up_after(RULES, 1_000_000, 11), Some(10));
+    }
+
+    #[test]
+    fn without_a_rate_any_byte_will_do() {
+        assert_eq!(given_up_after(BodyPace { rate: 0, ..RULES }, 1, 9), Some(100));
+        assert_eq!(given_up_after(BodyPace { rate: 0, ..RULES }, 1, 11), Some(10));
+    }
+
+    #[test]
+    fn time_that_the_client_is_not_waited_for_does_not_count() {
+        let start = Instant::now();
+        let later = start + Duration::from_secs(50);
+        let mut pace = Pace::begin(RULES, start);
+        pace.arrived(1, || later);
+        assert!(!pace.is_waiting());
+        assert_eq!(pace.wait(later), later + RULES.timeout);
+    }
+}

@@ -1,0 +1,55 @@
+//! Bodies over HTTP/2 that stall or trickle.
+
+use std::time::{Duration, Instant};
+
+use super::Site;
+use super::client::{Http2, request};
+use crate::harness::client::Answer;
+
+const LIMITS: &str = "limits: { body_timeout: 1s, body_rate: 1000B/s }\n";
+
+/// A gateway whose upstream may be silent for a moment only.
+fn site() -> Site {
+    Site::open_changed(|text| {
+        let hasty = text.replace("peers: [", "timeouts: { read: 200ms }, peers: [");
+        assert_ne!(hasty, text);
+        hasty + LIMITS
+    })
+}
+
+fn slowly(site: &Site, pieces: &[(Duration, &'static str)], ends: bool) -> Answer {
+    let client = Http2::connect(site.gateway.address(), &site.authority);
+    client.exchange_slowly(request("POST", "/public/x", &[]), pieces, ends).expect("an answer")
+}
+
+#[track_caller]
+fn assert_late(answer: &Answer) {
+    assert_eq!((answer.status, answer.slug().as_str()), (408, "request_timeout"));
+}
+
+#[test]
+fn stalled_body_is_a_timeout_of_the_request() {
+    let site = site();
+    for pieces in [&[][..], &[(Duration::ZERO, "hello")]] {
+        let begun = Instant::now();
+        assert_late(&slowly(&site, pieces, false));
+        assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+    assert!(site.upstream.received().is_empty(), "the beginning was taken for the whole");
+    let line = site.gateway.logged(|line| line["slug"] == "request_timeout");
+    assert_eq!((&line["status"], &line["outcome"]), (&408.into(), &"denied".into()));
+}
+
+#[test]
+fn pause_within_the_time_is_borne_longer_than_the_upstream_may_be_silent() {
+    let pieces = [(Duration::ZERO, "hello"), (Duration::from_millis(500), "world")];
+    assert_eq!(slowly(&site(), &pieces, true).status, 200);
+}
+
+#[test]
+fn trickle_is_cut_off() {
+    let pieces = [(Duration::from_millis(200), "ten bytes!"); 100];
+    let begun = Instant::now();
+    assert_late(&slowly(&site(), &pieces, true));
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
