@@ -1,11 +1,14 @@
 //! Clients that leave: nobody denied them anything.
 
+use std::io::Write;
 use std::net::SocketAddr;
 
 use super::in_front_of;
 use crate::harness::client::{Connection, get};
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
+use crate::harness::login;
+use crate::harness::oauth;
 use crate::harness::script::script;
 use crate::harness::upstream::{Behaviour, Upstream};
 use crate::tls::Site;
@@ -96,4 +99,43 @@ fn client_that_ends_its_websocket_was_answered() {
     drop(connection);
     let line = gateway.logged(|line| line["path"] == "/public/left");
     assert_eq!((&line["status"], &line["outcome"]), (&101.into(), &"permitted".into()), "{line}");
+}
+
+/// What was decided stands, whether or not anybody hears of it.
+#[test]
+fn client_that_leaves_before_it_is_refused_finds_no_defect() {
+    let upstream = Upstream::start();
+    let text = oauth::configuration(&upstream, oauth::LONG, "");
+    let gateway = Gateway::start_in(oauth::directory(), &text);
+    for _ in 0..20 {
+        let mut stream = Connection::open(gateway.address()).into_stream();
+        stream.write_all(get("/public/a", &[]).as_bytes()).expect("a request");
+        // An answer that nobody reads makes the end of the connection a reset.
+        stream.peek(&mut [0]).expect("an answer");
+        stream.write_all(login::request("alice", "wrong", &[]).as_bytes()).expect("a request");
+    }
+    eventually("the end of the connections", || {
+        (gateway.metric("portcullis_connections_open") == 0.0).then_some(())
+    });
+    gateway.logged(|line| line["path"] == "/auth/login");
+    for line in gateway.log().iter().filter(|line| line["path"] == "/auth/login") {
+        assert_eq!(line["slug"], "login_failed", "{line}");
+    }
+}
+
+#[test]
+fn http2_client_that_resets_its_stream_within_its_body_is_permitted_and_499() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
+    let upstream = script(move |_, mut line| {
+        if line.read_until("hello").is_some() {
+            let _ = tell.lock().expect("the sender").send(());
+        }
+        line.read_to_end();
+    });
+    let site = Site::open_changed(in_front_of(upstream));
+    let client = Http2::connect(site.gateway.address(), &site.authority);
+    let arrived = || told.recv_timeout(crate::harness::PATIENCE).expect("the body arrives");
+    client.leave_within_body(request2("POST", "/public/left", &[]), "hello", arrived);
+    assert_left(&site.gateway, "/public/left");
 }

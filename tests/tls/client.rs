@@ -230,6 +230,24 @@ impl Http2 {
         told.recv_timeout(PATIENCE).expect("an answer in time")
     }
 
+    /// Sends a request and a piece of its body, and resets the stream once that has arrived.
+    pub(crate) fn leave_within_body(
+        &self,
+        request: Request<()>,
+        piece: &'static str,
+        arrived: impl FnOnce(),
+    ) {
+        let sender = self.sender.clone();
+        self.runtime.block_on(async {
+            let mut sender = sender.ready().await.expect("a connection");
+            let (answer, mut stream) = sender.send_request(request, false).expect("a stream");
+            stream.send_data(piece.into(), false).expect("a piece of the body");
+            tokio::task::block_in_place(arrived);
+            stream.send_reset(h2::Reason::CANCEL);
+            drop(answer);
+        });
+    }
+
     /// Opens a stream and resets it at once.
     pub(crate) fn open_and_reset(&self, request: Request<()>) -> Result<(), h2::Error> {
         let sender = self.sender.clone();
