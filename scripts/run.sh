@@ -179,6 +179,8 @@ main() {
 
 make_keys() {
     mkdir -p data
+    # The gateway warns of a data directory that others may look into.
+    chmod 700 data
     # With it the gateway encrypts its own signing keys.
     [[ -s data/kek ]] || (umask 077 && head -c 32 /dev/urandom | base64 >data/kek)
     local private=data/dev-private.pem public=data/dev-public.pem

@@ -10,6 +10,7 @@ mod problem;
 mod readiness;
 mod revocations;
 mod sessions;
+pub mod token;
 mod words;
 
 use std::future::Future;
@@ -29,6 +30,7 @@ use crate::config::Configuration;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
+use crate::secret::Secret;
 use crate::telemetry::families::Families;
 pub use readiness::Readiness;
 
@@ -40,6 +42,8 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 pub struct View {
     /// The configuration in force.
     pub configuration: Arc<ArcSwap<Configuration>>,
+    /// What the admin API asks for; the supervisor replaces it.
+    pub admin_token: Arc<ArcSwap<Secret>>,
     /// The metrics.
     pub families: Arc<Families>,
     /// Whether requests should be sent here.
@@ -68,8 +72,12 @@ pub async fn serve(
     let open = Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(async |State(view): State<View>| view.readiness.answer()));
-    let guarded = Router::new()
+    let no_pages = || middleware::from_fn_with_state(view.clone(), guard::refuse_pages);
+    let metrics = Router::new()
         .route("/metrics", get(metrics))
+        .route_layer(middleware::from_fn_with_state(view.clone(), guard::require_given_token))
+        .route_layer(no_pages());
+    let api = Router::new()
         .route("/v1/revocations", get(revocations::list).post(revocations::create))
         .route("/v1/sessions", get(sessions::list).delete(sessions::end_all))
         .route("/v1/sessions/{id}", delete(sessions::end_one))
@@ -79,8 +87,9 @@ pub async fn serve(
         .route("/v1/keys/rotate", post(keys::rotate))
         .route("/v1/gateways", get(gateways::list))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .route_layer(middleware::from_fn_with_state(view.clone(), guard::require_token));
-    let router = open.merge(guarded).with_state(view);
+        .route_layer(middleware::from_fn_with_state(view.clone(), guard::require_token))
+        .route_layer(no_pages());
+    let router = open.merge(metrics).merge(api).with_state(view);
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).with_graceful_shutdown(stop).await
 }

@@ -100,7 +100,16 @@ pub struct Admin {
     /// The address.
     pub address: SocketAddr,
     /// The bearer token that it asks for.
-    pub token: Option<Secret>,
+    pub token: AdminToken,
+}
+
+/// The token without which nothing below `/v1` is done.
+#[derive(Debug)]
+pub enum AdminToken {
+    /// The configuration gives it. `/metrics` asks for it, too.
+    Given(Secret),
+    /// The gateway makes it at its first start, and keeps it in this file of its data directory.
+    Kept(PathBuf),
 }
 
 /// How the revocation log is followed and written.

@@ -28,6 +28,7 @@ pub mod gate;
 pub mod issuer;
 pub mod login;
 pub mod network;
+pub mod private_files;
 pub mod secret;
 pub mod store;
 pub mod telemetry;

@@ -14,7 +14,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::harness::gateway::PROGRAM;
+use crate::harness::gateway::{Gateway, PROGRAM};
 
 /// What came of a command.
 #[derive(Debug)]
@@ -36,6 +36,18 @@ pub(crate) fn run_with(directory: &Path, arguments: &[&str], environment: &[(&st
         .output()
         .expect("the program runs");
     ran(&output)
+}
+
+/// Runs the program in a directory against a gateway, with these variables in its environment.
+pub(crate) fn operate(
+    gateway: &Gateway,
+    directory: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Ran {
+    let admin = gateway.admin_arguments();
+    let admin: Vec<_> = admin.iter().map(String::as_str).collect();
+    run_with(directory, &[arguments, &admin].concat(), environment)
 }
 
 fn ran(output: &Output) -> Ran {

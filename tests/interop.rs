@@ -155,8 +155,7 @@ fn issuer_at(address: SocketAddr) -> String {
 /// Runs the program beside a gateway's configuration, which must work; what it prints.
 #[track_caller]
 fn run(gateway: &Gateway, arguments: &[&str]) -> String {
-    let admin = format!("http://{}", gateway.admin());
-    let ran = commands::run(gateway.directory(), &[arguments, &["--admin", &admin]].concat());
+    let ran = commands::operate(gateway, gateway.directory(), arguments, &[]);
     assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
     ran.stdout
 }

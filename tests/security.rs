@@ -18,6 +18,8 @@ fn in_front_of(upstream: SocketAddr) -> impl FnOnce(String) -> String {
         format!("{}{upstream}{}", &text[..begin], &text[end..])
     }
 }
+mod admin;
 mod chunks;
+mod files;
 mod pipelining;
 mod slow_bodies;

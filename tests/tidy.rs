@@ -10,14 +10,15 @@ use portcullis::gate::denial::Slug;
 const LINES_MAX: usize = 500;
 
 /// Who may use what of the crate. Imports run one way; whoever is not named is free.
-const IMPORTS: [(&str, &[&str]); 13] = [
+const IMPORTS: [(&str, &[&str]); 14] = [
     ("gate", &["gate"]),
     ("secret", &[]),
     ("network", &[]),
+    ("private_files", &[]),
     ("fetch", &[]),
     ("clock", &["gate"]),
-    ("telemetry", &["telemetry", "gate"]),
-    ("store", &["store", "gate", "secret", "clock"]),
+    ("telemetry", &["telemetry", "gate", "private_files"]),
+    ("store", &["store", "gate", "secret", "clock", "private_files"]),
     ("config", &["config", "gate", "store", "secret"]),
     ("issuer", &["issuer", "gate"]),
     (
@@ -33,6 +34,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
             "secret",
             "fetch",
             "network",
+            "private_files",
         ],
     ),
     (
@@ -79,6 +81,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
             "issuer",
             "clock",
             "secret",
+            "private_files",
         ],
     ),
 ];

@@ -7,7 +7,7 @@ from typing import Optional
 import envoy_package
 from children import LOCALHOST, free_port, wait_http, wait_listening
 from templates import filled
-from tokens import AUDIENCE, SHARED_SECRET
+from tokens import ADMIN_TOKEN, AUDIENCE, SHARED_SECRET
 
 
 class Absent(Exception):
@@ -107,6 +107,7 @@ def _portcullis(bench, template, values, core, name="portcullis", more="", timeo
     port, admin = free_port(), free_port()
     text = filled(template, PORT=port, ADMIN=admin, UPSTREAM=bench.upstream.port, **values)
     config = _written(bench, f"{name}.yaml", text + more)
+    _keep_admin_token(bench.directory / "data")
     child = bench.children.start(name, [program, "serve", "--config", config], core=core)
     wait_http(child, f"http://{LOCALHOST}:{admin}/readyz", timeout)
     return Running(child, port, admin)
@@ -128,6 +129,14 @@ def _started(bench, name, words, port):
     child = bench.children.start(name, words, core=bench.proxy_core)
     wait_listening(child, port)
     return Running(child, port)
+
+
+def _keep_admin_token(data):
+    """All gateways of a bench keep what they keep in one directory; this is found there."""
+    data.mkdir(mode=0o700, exist_ok=True)
+    file = data / "admin.token"
+    file.touch(mode=0o600)
+    file.write_text(ADMIN_TOKEN)
 
 
 def _written(bench, name, text):

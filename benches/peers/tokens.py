@@ -19,6 +19,8 @@ SUBJECT = "user-4711"
 SCOPE = "orders:read"
 ROLE = "clerk"
 LIFETIME_S = 3600
+# The admin token of the gateways: as they make it, 43 characters of base64url.
+ADMIN_TOKEN = "bench-" * 7 + "A"
 SHARED_SECRET = "a-shared-secret-of-32-characters"
 
 

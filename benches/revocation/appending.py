@@ -10,8 +10,9 @@ from pathlib import Path
 import gateways
 import load
 from children import LOCALHOST
-from http1 import Connection, HttpError, post
+from http1 import Connection, HttpError, order
 from log import REVOCATIONS
+from tokens import ADMIN_TOKEN
 
 NOTE = "From the request to the admin listener until its answer."
 
@@ -44,7 +45,7 @@ def _one_by_one(bench, store):
     try:
         connection, took = Connection(running.admin), []
         for number in range(APPENDS):
-            request = post(REVOCATIONS, scope="subject", subject=f"nobody-{number}", issuer="rsa")
+            request = order(REVOCATIONS, scope="subject", subject=f"nobody-{number}", issuer="rsa")
             begun = time.monotonic()
             status, body = connection.ask(request)
             took.append((time.monotonic() - begun) * 1e3)
@@ -84,7 +85,7 @@ def _fill(bench, admin, entries):
     while total["requests"] < entries:
         words = [bench.tools["wrk"], "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", REVOKE]
         # Some that were sent when a slice ended are in the log, too.
-        words += [f"http://{LOCALHOST}:{admin}{REVOCATIONS}", "--", 2 * total["requests"], "rsa"]
+        words += [f"http://{LOCALHOST}:{admin}{REVOCATIONS}", "--", 2 * total["requests"], "rsa", ADMIN_TOKEN]
         slice = load.finish(bench, bench.children.start("wrk", words), seconds)
         total = {**slice, **{name: total[name] + slice[name] for name in total}}
         left, rate = entries - total["requests"], slice["requests"] / slice["duration_us"] * 1e6

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path += [str(Path(__file__).resolve().parents[1] / name) for name in ("shared", "peers")]
 
-from http1 import Connection, post
+from http1 import Connection, order
 from log import REVOCATIONS
 
 CONNECTIONS_EACH = 8
@@ -26,7 +26,7 @@ def main():
 
     def work(first, connection):
         for number in range(first, count, len(lanes)):
-            request = post(REVOCATIONS, scope="subject", subject=f"nobody-{number}", issuer=issuer)
+            request = order(REVOCATIONS, scope="subject", subject=f"nobody-{number}", issuer=issuer)
             due = begun + number / rate
             time.sleep(max(0.0, due - time.monotonic()))
             sent = time.monotonic()

@@ -19,7 +19,7 @@ from pathlib import Path
 import gateways
 import load
 from children import ALL_CORES
-from http1 import Connection, HttpError, get, post
+from http1 import Connection, HttpError, get, order
 from load import LoadError
 from log import REVOCATIONS
 from machine import core_busy_us
@@ -172,7 +172,7 @@ def _sample(fleet, credentials):
         due = begun + number / SAMPLED_PER_SECOND
         time.sleep(max(0.0, due - time.monotonic()))
         request, asked = get(GUARDED_PATH, load.BEARER + token), time.monotonic()
-        _expect(admins[number % len(admins)].ask(post(REVOCATIONS, scope="token", jti=jti, issuer="rsa")), 201)
+        _expect(admins[number % len(admins)].ask(order(REVOCATIONS, scope="token", jti=jti, issuer="rsa")), 201)
         acknowledged = time.monotonic()
         seen["acknowledged"].append((acknowledged - asked) * 1e3)
         polls = _poll(connections, request)

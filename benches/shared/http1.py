@@ -6,6 +6,7 @@ import socket
 import urllib.parse
 
 from children import LOCALHOST
+from tokens import ADMIN_TOKEN
 
 
 class HttpError(Exception):
@@ -64,6 +65,11 @@ def get(path, field):
 def post(path, **what):
     """A request with a body in JSON."""
     return _post(path, "application/json", json.dumps(what))
+
+
+def order(path, **what):
+    """The same for the admin API, with its token."""
+    return _post(path, f"application/json\r\nAuthorization: Bearer {ADMIN_TOKEN}", json.dumps(what))
 
 
 def form(path, **what):

@@ -7,7 +7,7 @@ import json
 import gateways
 import people
 import tokens
-from http1 import Connection, HttpError, form, post
+from http1 import Connection, HttpError, form, order
 from load import BEARER
 from proof import IDENTITY, NotProven, prove_refuses_nobody, seen_upstream
 from rows import GUARDED_PATH
@@ -74,7 +74,7 @@ def make_api_keys(running, count):
     """Makes API keys."""
     connection, keys = Connection(running.admin), []
     for _ in range(count):
-        status, body = connection.ask(post(API_KEYS, subject=SUBJECT, scopes=[SCOPE], roles=[ROLE]))
+        status, body = connection.ask(order(API_KEYS, subject=SUBJECT, scopes=[SCOPE], roles=[ROLE]))
         if status != 201:
             raise HttpError(f"an API key was answered {status}: {body[:200]!r}")
         keys.append(json.loads(body)["key"])

@@ -1,6 +1,6 @@
 //! Who may use the admin listener.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -9,23 +9,31 @@ use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
 use super::View;
+use crate::config::AdminToken;
 
-/// Lets pass who presents the token; without one, whoever is on this machine and not a page in a
-/// browser.
+/// Lets nothing pass that a page in a browser on this machine could have sent, where only this
+/// machine can send anything.
+pub(super) async fn refuse_pages(
+    State(view): State<View>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_loopback = view.configuration.load().admin.address.ip().is_loopback();
+    if is_loopback && is_from_elsewhere(request.headers()) {
+        let why = "on a loopback address the admin listener answers to localhost and to loopback \
+                   addresses only, and to no page in a browser\n";
+        return (StatusCode::MISDIRECTED_REQUEST, why).into_response();
+    }
+    next.run(request).await
+}
+
+/// Lets pass who presents the token.
 pub(super) async fn require_token(
     State(view): State<View>,
     request: Request,
     next: Next,
 ) -> Response {
-    let configuration = view.configuration.load_full();
-    let Some(token) = &configuration.admin.token else {
-        // Without a token the listener is on a loopback address; the compiler saw to that.
-        if is_from_elsewhere(request.headers()) {
-            let why = "without a token, the admin listener answers to this machine's name only\n";
-            return (StatusCode::MISDIRECTED_REQUEST, why).into_response();
-        }
-        return next.run(request).await;
-    };
+    let token = view.admin_token.load_full();
     // Both sides in constant time; a token of another length is refused at once, which tells its
     // length and no more.
     let admitted = presented(request.headers())
@@ -37,6 +45,19 @@ pub(super) async fn require_token(
     (StatusCode::UNAUTHORIZED, challenge, "the admin token is required\n").into_response()
 }
 
+/// Lets pass who presents the token, if the configuration gives one: else only this machine can ask.
+pub(super) async fn require_given_token(
+    State(view): State<View>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let configuration = view.configuration.load_full();
+    match configuration.admin.token {
+        AdminToken::Given(_) => require_token(State(view), request, next).await,
+        AdminToken::Kept(_) => next.run(request).await,
+    }
+}
+
 fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
@@ -46,16 +67,27 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
 /// the name that it asks for is then not one of this machine's, or it says where it comes from.
 fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let host = text("host").unwrap_or_default();
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let is_local = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().is_ok_and(names_this_machine),
+        _ => false,
+    };
+    let is_page = headers.contains_key("origin")
+        || text("sec-fetch-site").is_some_and(|site| site != "none" && site != "same-origin");
+    !is_local || is_page
+}
+
+/// Whether a `Host` is `localhost` or a loopback address, whatever the port: it may be forwarded.
+fn names_this_machine(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let is_local = name.eq_ignore_ascii_case("localhost")
-        || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    let is_page = headers.contains_key("origin")
-        || text("sec-fetch-site").is_some_and(|site| site != "none" && site != "same-origin");
-    !is_local || is_page
+    if let Some(bracketed) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return bracketed.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
+    }
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -73,12 +105,43 @@ mod tests {
 
     #[test]
     fn names_of_this_machine_are_its_addresses_and_localhost() {
-        for host in ["127.0.0.1:9901", "127.0.0.1", "[::1]:9901", "localhost:1", "LOCALHOST"] {
+        for host in [
+            "127.0.0.1:9901",
+            "127.0.0.1",
+            "127.255.255.254",
+            "[::1]:9901",
+            "[::1]",
+            "[::ffff:127.0.0.1]:1",
+            "localhost:1",
+            "LOCALHOST",
+        ] {
             assert!(!is_from_elsewhere(&headers(&[("host", host)])), "{host}");
         }
-        for host in ["evil.example:9901", "localhost.evil.example", "", "127.0.0.1.evil:1"] {
+        for host in [
+            "evil.example:9901",
+            "localhost.evil.example",
+            "",
+            ":9901",
+            "127.0.0.1.evil:1",
+            "126.0.0.1",
+            "128.0.0.1:9901",
+            "10.0.0.1",
+            "0.0.0.0:9901",
+            "::1",
+            "[::2]:9901",
+            "[::]",
+            "[127.0.0.1]",
+            "[::1",
+            "localhost:port",
+            "localhost@evil.example",
+        ] {
             assert!(is_from_elsewhere(&headers(&[("host", host)])), "{host}");
         }
+        let twice = [("host", "localhost"), ("host", "localhost")];
+        assert!(!is_from_elsewhere(&headers(&twice[..1])));
+        let mut both = headers(&twice[..1]);
+        both.append("host", HeaderValue::from_static("localhost"));
+        assert!(is_from_elsewhere(&both));
         assert!(is_from_elsewhere(&HeaderMap::new()));
     }
 

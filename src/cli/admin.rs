@@ -11,9 +11,15 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::{ConfigFile, Failure, serve};
-use crate::config::Configuration;
+use crate::admin::token;
+use crate::config::{AdminToken, Configuration};
 use crate::fetch::{Fetcher, Method, Question, StatusCode};
 use crate::secret::Secret;
+
+/// How a gateway that asks for its token is given it.
+const TOKEN_REMEDY: &str = "Name the gateway's configuration with --config, or a file that holds \
+                            the token with --admin-token-file (the gateway's own is `admin.token` \
+                            in its data directory)";
 
 /// Where the gateway is, as the arguments say.
 #[derive(Debug, Args)]
@@ -39,6 +45,26 @@ pub(super) struct AdminApi {
 impl AdminListener {
     /// A client that gives up after `timeout`.
     pub(super) fn find(self, timeout: Duration) -> Result<AdminApi, Failure> {
+        let (mut api, kept) = self.locate(timeout)?;
+        if let Some(file) = kept {
+            api.token = token::find(&file).map_err(|error| {
+                Failure::Failed(format!(
+                    "cannot read the admin token in {}: {error}. Run this as the gateway's user, \
+                     or name a copy with --admin-token-file",
+                    file.display()
+                ))
+            })?;
+        }
+        Ok(api)
+    }
+
+    /// The same for probes, which are open to those who may not read the gateway's token.
+    pub(super) fn find_probes(self, timeout: Duration) -> Result<AdminApi, Failure> {
+        self.locate(timeout).map(|(api, _)| api)
+    }
+
+    /// Where it is, with the token that is given, or else the file in which the gateway keeps its own.
+    fn locate(self, timeout: Duration) -> Result<(AdminApi, Option<PathBuf>), Failure> {
         let Self { file, admin, admin_token_file } = self;
         let given = admin_token_file.map(|file| {
             let bytes = std::fs::read(&file)
@@ -46,8 +72,8 @@ impl AdminListener {
             Ok(Secret::new(bytes.trim_ascii().to_vec()))
         });
         let given = given.transpose()?;
-        let (base, token) = match admin {
-            Some(url) if is_url(&url) => (url.trim_end_matches('/').to_owned(), given),
+        let (base, token, kept) = match admin {
+            Some(url) if is_url(&url) => (url.trim_end_matches('/').to_owned(), given, None),
             Some(url) => {
                 let why = format!("`{url}` is not a URL: write http://127.0.0.1:9901");
                 return Err(Failure::BadInput(why));
@@ -66,7 +92,13 @@ impl AdminListener {
                     }
                     IpAddr::V4(_) | IpAddr::V6(_) => {}
                 }
-                (format!("http://{address}"), given.or(configuration.admin.token))
+                let base = format!("http://{address}");
+                match (given, configuration.admin.token) {
+                    (Some(given), _) | (None, AdminToken::Given(given)) => {
+                        (base, Some(given), None)
+                    }
+                    (None, AdminToken::Kept(file)) => (base, None, Some(file)),
+                }
             }
         };
         serve::install_crypto_provider();
@@ -79,7 +111,7 @@ impl AdminListener {
             let _guard = runtime.enter();
             Fetcher::new(timeout, None).map_err(Failure::failed)?
         };
-        Ok(AdminApi { base, token, fetcher, runtime })
+        Ok((AdminApi { base, token, fetcher, runtime }, kept))
     }
 }
 
@@ -139,6 +171,9 @@ impl AdminApi {
             "" => format!("the answer was {status}"),
             why => why.to_owned(),
         };
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(Failure::Failed(format!("{why}. {TOKEN_REMEDY}")));
+        }
         if status == StatusCode::BAD_REQUEST {
             return Err(Failure::BadInput(format!("portcullis: {why}")));
         }

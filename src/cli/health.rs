@@ -18,7 +18,7 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let admin = self.admin.find(TIMEOUT)?;
+        let admin = self.admin.find_probes(TIMEOUT)?;
         let failed = |error| Failure::Failed(format!("not ready: {error}"));
         match admin.ask(Method::GET, "/readyz", None).map_err(failed)? {
             (StatusCode::OK, _) => Ok(()),

@@ -3,6 +3,7 @@
 //! Two runtimes: requests have one to themselves, and everything else (admin, feeds, reload)
 //! another, so that probes are answered and keys refreshed however busy the gate is.
 
+mod exposure;
 mod supervisor;
 
 use std::net::TcpListener;
@@ -15,8 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, Failure};
-use crate::admin::{self, Readiness, View};
-use crate::config::{Configuration, Server};
+use crate::admin::{self, Readiness, View, token};
+use crate::config::{AdminToken, Configuration, Server};
 use crate::edge::drain::Drain;
 use crate::edge::listener::{self, Bound};
 use crate::edge::published::Services;
@@ -50,6 +51,11 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let families = Arc::new(Families::new().map_err(Failure::failed)?);
     let log = AccessLog::start(families.log_dropped.clone()).map_err(Failure::failed)?;
 
+    let admin_token = token::prepare(&configuration.admin.token).map_err(Failure::Failed)?;
+    if let AdminToken::Kept(file) = &configuration.admin.token {
+        tracing::info!("the admin API asks for the token in {}", file.display());
+    }
+    let admin_token = Arc::new(ArcSwap::from_pointee(admin_token));
     let bound = bind(&configuration)?;
     let admin_listener = bind_admin(&configuration)?;
     let certificates = bound.iter().map(Bound::tls).collect();
@@ -57,6 +63,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let edge = runtime("edge", threads)?;
     tracing::info!("the store is {}", configuration.store);
     let store = control.block_on(store::open(&configuration.store)).map_err(Failure::Failed)?;
+    exposure::warn(&configuration);
     // Nobody else has asked for it: this is the process's first configuration.
     let writer = configuration.gate.revocations.writer();
     let writer = writer.ok_or_else(|| Failure::failed("the revocation list has a writer"))?;
@@ -84,6 +91,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     };
     let supervisor = Supervisor::new(
         in_force.clone(),
+        admin_token.clone(),
         certificates,
         services,
         revocations.clone(),
@@ -95,6 +103,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let drain = Drain::new();
     let view = View {
         configuration: in_force.clone(),
+        admin_token,
         families,
         readiness: readiness.clone(),
         revocations: revocations.clone(),

@@ -135,7 +135,6 @@ impl Compiler<'_> {
         } = gateway;
         let identity = self.identity(identity_headers);
         let (listeners, taken) = self.listeners(listeners);
-        let admin = self.admin(admin, &taken);
         let server = self.server(server);
         let limits = self.limits(limits);
         let access_log = self.access_log(access_log);
@@ -145,6 +144,7 @@ impl Compiler<'_> {
             Some(path) => self.path(&path),
             None => self.path(&self.data_directory),
         };
+        let admin = self.admin(admin, &taken, &data_directory);
         let store = self.store(store, &data_directory);
         let told = Told {
             identity: identity.as_ref(),

@@ -1,12 +1,12 @@
 //! The last good copy of an issuer's keys on disk, for a cold start while the issuer is away.
 
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::gate::time::UnixTime;
+use crate::private_files;
 
 /// A key set as it was fetched.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,16 +68,16 @@ impl Shelf {
             fetched_at: fetched_at.as_seconds(),
             jwks: String::from_utf8_lossy(jwks).into_owned(),
         };
-        std::fs::create_dir_all(&self.directory)?;
-        let file = self.file(issuer);
-        let beside = file.with_extension("json.new");
+        private_files::create_directory(&self.directory)?;
         // The owner's only: whoever could write there could bring in keys, and the URL may hold a
         // password.
-        let mut options = std::fs::OpenOptions::new();
-        let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        out.write_all(&serde_json::to_vec(&copy)?)?;
-        out.sync_all()?;
-        std::fs::rename(beside, file)
+        private_files::replace(&self.file(issuer), &serde_json::to_vec(&copy)?)
+    }
+
+    /// The directory, and the file for each of these issuers.
+    pub fn places<'i>(&self, issuers: impl IntoIterator<Item = &'i str>) -> Vec<PathBuf> {
+        let files = issuers.into_iter().map(|issuer| self.file(issuer));
+        std::iter::once(self.directory.clone()).chain(files).collect()
     }
 
     /// Issuer names are letters, digits, `-`, `_` and `.`; the prefix keeps `..` a file name.

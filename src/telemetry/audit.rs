@@ -2,10 +2,8 @@
 //!
 //! Written before the answer is given, line by line: changes are few, and none may be missing.
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +11,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::access_log::rfc3339;
+use crate::private_files;
 
 /// How long a line may take to get into the log.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,8 +87,7 @@ pub fn write(file: Option<&Path>, line: &[u8]) -> std::io::Result<()> {
         return stdout.flush();
     };
     if let Some(directory) = file.parent() {
-        std::fs::create_dir_all(directory)?;
+        private_files::create_directory(directory)?;
     }
-    let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600).open(file)?.write_all(line)
+    private_files::options().append(true).create(true).open(file)?.write_all(line)
 }

@@ -80,7 +80,7 @@ fn gateway_that_is_not_there_is_not_healthy() {
     let gateway = Gateway::standard(&Upstream::start());
     let admin = gateway.admin();
     drop(gateway);
-    for ran in [ask(admin), ask_by_configuration(&format!("admin: {{ address: '{admin}' }}"))] {
+    for ran in [ask(&admin), ask_by_configuration(&format!("admin: {{ address: '{admin}' }}"))] {
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
         assert!(ran.stderr.starts_with("portcullis: not ready: "), "{ran:?}");
     }

@@ -127,7 +127,7 @@ fn nothing_secret_is_printed_however_talkative_the_gateway_is() {
     let wrong = format!("{token}x");
     assert_eq!(gateway.get_as("/whoami", &wrong).status, 401);
     let admin = bearer(ADMIN);
-    let metrics = get("/metrics", &[("Authorization", admin.as_str())]);
+    let metrics = get("/metrics", &[("Authorization", admin.as_str()), ("Host", "localhost")]);
     assert_eq!(client::exchange(gateway.admin(), metrics).status, 200);
     gateway.logged(|line| line["status"] == 401);
     gateway.signal("TERM");

@@ -21,9 +21,8 @@ fn start() -> (Upstream, Gateway) {
 
 /// Runs `portcullis sessions` against a gateway.
 fn sessions(gateway: &Gateway, arguments: &[&str]) -> Ran {
-    let admin = format!("http://{}", gateway.admin());
-    let arguments = [&["sessions"], arguments, &["--admin", &admin]].concat();
-    run_with(&std::env::temp_dir(), &arguments, &[("USER", "ops")])
+    let arguments = [&["sessions"], arguments].concat();
+    operate(gateway, &std::env::temp_dir(), &arguments, &[("USER", "ops")])
 }
 
 /// What a command printed that did what it was told.
@@ -139,9 +138,8 @@ fn id_that_begins_with_a_hyphen_is_an_id() {
     assert!(told.starts_with("portcullis: there is no session with this id"), "{told}");
     let told = failed(sessions(&gateway, &["end", "--wait", "1s", &id, "--json"]));
     assert!(told.starts_with("portcullis: there is no session with this id"), "{told}");
-    let admin = format!("http://{}", gateway.admin());
-    let revoke = ["revoke", "--session", &id, "--admin", &admin];
-    let printed = done(run_with(&std::env::temp_dir(), &revoke, &[]));
+    let revoke = ["revoke", "--session", &id];
+    let printed = done(operate(&gateway, &std::env::temp_dir(), &revoke, &[]));
     assert_eq!(printed, format!("revoked session {id} (position 1)\n"));
 }
 

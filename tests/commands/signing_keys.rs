@@ -17,9 +17,8 @@ fn start(lines: &str) -> Gateway {
 
 /// Runs `portcullis keys` against a gateway.
 fn keys(gateway: &Gateway, arguments: &[&str]) -> Ran {
-    let admin = format!("http://{}", gateway.admin());
-    let arguments = [&["keys"], arguments, &["--admin", &admin]].concat();
-    run_with(&std::env::temp_dir(), &arguments, &[("USER", "ops")])
+    let arguments = [&["keys"], arguments].concat();
+    operate(gateway, &std::env::temp_dir(), &arguments, &[("USER", "ops")])
 }
 
 /// What a command printed that did what it was told.

@@ -38,18 +38,39 @@ impl Answer {
 pub(crate) struct Connection {
     stream: TcpStream,
     unread: Vec<u8>,
+    /// What each request shows that is exchanged and shows nothing else.
+    token: Option<String>,
+}
+
+/// Where requests go.
+pub(crate) trait Destination {
+    /// The address.
+    fn address(&self) -> SocketAddr;
+    /// The token that is asked for there.
+    fn token(&self) -> Option<String>;
+}
+
+impl Destination for SocketAddr {
+    fn address(&self) -> SocketAddr {
+        *self
+    }
+
+    fn token(&self) -> Option<String> {
+        None
+    }
 }
 
 impl Connection {
-    pub(crate) fn open(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).expect("the gateway accepts"))
+    pub(crate) fn open(to: impl Destination) -> Self {
+        let stream = TcpStream::connect(to.address()).expect("the gateway accepts");
+        Self { token: to.token(), ..Self::over(stream) }
     }
 
     /// A connection that was opened in a way of its own.
     pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(super::PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
-        Self { stream, unread: Vec::new() }
+        Self { stream, unread: Vec::new(), token: None }
     }
 
     /// The connection itself, for what this client does not do.
@@ -62,9 +83,17 @@ impl Connection {
         let _ = self.stream.write_all(bytes.as_ref());
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request; where a token is asked for, with the token.
+    pub(crate) fn send_request(&mut self, bytes: impl AsRef<[u8]>) {
+        match &self.token {
+            Some(token) => self.send(with_token(bytes.as_ref(), token)),
+            None => self.send(bytes),
+        }
+    }
+
+    /// Sends a request like [`send_request`](Self::send_request) and reads its answer.
     pub(crate) fn exchange(&mut self, bytes: impl AsRef<[u8]>) -> Answer {
-        self.send(bytes);
+        self.send_request(bytes);
         self.answer().expect("an answer")
     }
 
@@ -214,8 +243,20 @@ impl Connection {
 }
 
 /// Sends one request on a connection of its own.
-pub(crate) fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Answer {
-    Connection::open(address).exchange(bytes)
+pub(crate) fn exchange(to: impl Destination, bytes: impl AsRef<[u8]>) -> Answer {
+    Connection::open(to).exchange(bytes)
+}
+
+/// The request, showing this token unless it shows something already.
+fn with_token(request: &[u8], token: &str) -> Vec<u8> {
+    let head = find(request, b"\r\n\r\n").unwrap_or(request.len());
+    let shows = |line: &str| line.to_ascii_lowercase().starts_with("authorization:");
+    if String::from_utf8_lossy(&request[..head]).lines().any(shows) {
+        return request.to_vec();
+    }
+    let line_end = find(request, b"\r\n").expect("a request line") + 2;
+    let field = format!("Authorization: Bearer {token}\r\n");
+    [&request[..line_end], field.as_bytes(), &request[line_end..]].concat()
 }
 
 /// A `GET` with these header lines.

@@ -1,5 +1,6 @@
 //! The real gateway, on free ports, in a directory of its own.
 
+use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::client::{self, Answer};
+use super::client::{self, Answer, Destination};
 use super::upstream::Upstream;
 use super::{eventually, tokens};
 
@@ -24,6 +25,46 @@ pub(crate) struct Gateway {
     stderr: Arc<Mutex<Vec<String>>>,
     addresses: Vec<SocketAddr>,
     admin: SocketAddr,
+}
+
+/// An admin listener, and what it asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct AdminListener {
+    address: SocketAddr,
+    token_file: Option<PathBuf>,
+}
+
+impl AdminListener {
+    /// The listener of a gateway that was started in this directory in a way of its own.
+    pub(crate) fn at(address: SocketAddr, directory: &Path) -> Self {
+        Self { address, token_file: Some(directory.join("data/admin.token")) }
+    }
+
+    /// The listener without the token.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+}
+
+impl Destination for AdminListener {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn token(&self) -> Option<String> {
+        let token = std::fs::read_to_string(self.token_file.as_ref()?).expect("the admin token");
+        Some(token.trim().to_owned())
+    }
+}
+
+impl fmt::Display for AdminListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
 }
 
 /// What tests usually need: one issuer, a public route and two that authenticate.
@@ -148,9 +189,25 @@ impl Gateway {
         &self.addresses
     }
 
-    /// The admin listener.
-    pub(crate) fn admin(&self) -> SocketAddr {
-        self.admin
+    /// The admin listener, with the token that the gateway has made.
+    pub(crate) fn admin(&self) -> AdminListener {
+        AdminListener { address: self.admin, token_file: self.admin_token_file() }
+    }
+
+    /// What tells a command where the admin listener is, and with which token it is asked.
+    pub(crate) fn admin_arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["--admin".to_owned(), format!("http://{}", self.admin)];
+        if let Some(file) = self.admin_token_file() {
+            arguments.extend(["--admin-token-file".to_owned(), file.display().to_string()]);
+        }
+        arguments
+    }
+
+    /// Where the gateway keeps the admin token that it has made.
+    pub(crate) fn admin_token_file(&self) -> Option<PathBuf> {
+        let lines = self.errors();
+        let marker = "the admin API asks for the token in ";
+        lines.iter().find_map(|line| Some(line.split_once(marker)?.1.trim().into()))
     }
 
     /// Sends these bytes on a connection of its own.

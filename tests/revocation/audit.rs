@@ -1,7 +1,7 @@
 //! The audit log: who did what, when and why, and what came of it.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::client::{self, get, request};
 use crate::harness::eventually;
 use crate::harness::fleet::{self, redis};
-use crate::harness::gateway::{Gateway, PROGRAM, directory, standard};
+use crate::harness::gateway::{AdminListener, Gateway, PROGRAM, directory, standard};
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::{ISSUER, bearer, token};
 use crate::harness::upstream::Upstream;
@@ -212,7 +212,8 @@ fn what_makes_no_sense_and_who_may_not_is_no_change() {
     let gateway = Gateway::start(&format!("audit_log: {{ file: audit.jsonl }}\n{text}"));
     let post = |token: &str, body: &str| {
         let authorization = bearer(token);
-        let fields = [("Authorization", &*authorization), ("Content-Type", "application/json")];
+        let json = ("Content-Type", "application/json");
+        let fields = [("Authorization", &*authorization), ("Host", "localhost"), json];
         client::exchange(gateway.admin(), request("POST", "/v1/revocations", &fields, body)).status
     };
     assert_eq!(post("wrong", r#"{"scope":"everything"}"#), 401);
@@ -312,7 +313,7 @@ fn change_of_a_client_that_leaves_at_once_is_logged_if_it_is_made() {
         let draft = format!("{{\"scope\":\"session\",\"session\":\"s-{number}\"}}");
         let fields = [("Host", "localhost"), ("Content-Type", "application/json")];
         let mut connection = client::Connection::open(gateway.admin());
-        connection.send(request("POST", "/v1/revocations", &fields, &draft));
+        connection.send_request(request("POST", "/v1/revocations", &fields, &draft));
         // Some leave before it is read, some while it is written.
         std::thread::sleep(Duration::from_micros(50 * number as u64));
         drop(connection);
@@ -330,7 +331,7 @@ fn change_of_a_client_that_leaves_at_once_is_logged_if_it_is_made() {
 struct Unread {
     child: Child,
     address: SocketAddr,
-    admin: SocketAddr,
+    admin: AdminListener,
 }
 
 impl Unread {
@@ -354,6 +355,7 @@ impl Unread {
         };
         let address = next("listening on ").parse().expect("an address");
         let admin = next("admin on ").parse().expect("an address");
+        let admin = AdminListener::at(admin, directory);
         next(" ready");
         // Nobody must be told that the pipe is gone.
         std::thread::spawn(move || errors.for_each(drop));
@@ -382,8 +384,8 @@ fn standard_output_that_nobody_reads_does_not_stop_the_gate() {
     }
     let body = r#"{"scope":"subject","subject":"alice"}"#;
     let fields = [("Host", "localhost"), ("Content-Type", "application/json")];
-    let mut asking = TcpStream::connect(unread.admin).map(client::Connection::over).expect("it");
-    asking.send(request("POST", "/v1/revocations", &fields, body));
+    let mut asking = client::Connection::open(unread.admin.clone());
+    asking.send_request(request("POST", "/v1/revocations", &fields, body));
     let whoami = |subject: &str| {
         let authorization = bearer(&fleet::token_of(subject));
         let bytes = get("/whoami", &[("Authorization", &authorization)]);
@@ -394,7 +396,7 @@ fn standard_output_that_nobody_reads_does_not_stop_the_gate() {
     while begun.elapsed() < Duration::from_millis(2500) {
         assert_eq!(whoami("bob"), fleet::Said::Accepted, "the list is followed all along");
     }
-    let probe = client::exchange(unread.admin, get("/readyz", &[]));
+    let probe = client::exchange(unread.admin.clone(), get("/readyz", &[]));
     assert_eq!(probe.status, 200);
     // That nobody has taken the line is told.
     let answer = asking.answer().expect("an answer");

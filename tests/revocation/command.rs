@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::commands::{Ran, run_fed, run_with};
+use crate::commands::{Ran, operate, run_fed, run_with};
 use crate::harness::fleet::{self, Fleet, Said, ask, await_silence, redis, token_of};
 use crate::harness::gateway::{Gateway, directory, standard};
 use crate::harness::redis::RedisServer;
@@ -14,9 +14,7 @@ const TOKEN: &str = "an-admin-token-of-some-length";
 
 /// Runs a command against a gateway.
 fn run(gateway: &Gateway, arguments: &[&str]) -> Ran {
-    let admin = format!("http://{}", gateway.admin());
-    let arguments = [arguments, &["--admin", &admin]].concat();
-    run_with(&std::env::temp_dir(), &arguments, &[("USER", "ops")])
+    operate(gateway, &std::env::temp_dir(), arguments, &[("USER", "ops")])
 }
 
 /// What a command printed that did what it was told.
@@ -86,8 +84,9 @@ fn next_request_after_the_command_is_refused() {
 fn token_is_read_from_standard_input() {
     let (_upstream, gateway) = start();
     let (token, other) = (token(json!({"jti": "t-1"})), token(json!({})));
-    let admin = format!("http://{}", gateway.admin());
-    let arguments = ["revoke", "--token", "-", "--admin", &admin];
+    let admin = gateway.admin_arguments();
+    let admin: Vec<_> = admin.iter().map(String::as_str).collect();
+    let arguments = [&["revoke", "--token", "-"], admin.as_slice()].concat();
     let ran = run_fed(&std::env::temp_dir(), &arguments, &format!("{token}\n"));
     assert_eq!(done(ran), "revoked token t-1 (position 1)\n");
     assert_eq!((ask(&gateway, &token), ask(&gateway, &other)), (Said::Revoked, Said::Accepted));
@@ -127,9 +126,8 @@ fn actor_is_the_user_unless_it_is_named() {
     assert_eq!(actor(done(run(&gateway, &everything))), "ops");
     let named = [&everything[..], &["--actor", "alert-17"]].concat();
     assert_eq!(actor(done(run(&gateway, &named))), "alert-17");
-    let admin = format!("http://{}", gateway.admin());
-    let nobody = [&everything[..], &["--admin", &admin]].concat();
-    assert_eq!(actor(done(run_with(&std::env::temp_dir(), &nobody, &[]))), "admin");
+    let nobody = operate(&gateway, &std::env::temp_dir(), &everything, &[]);
+    assert_eq!(actor(done(nobody)), "admin");
 }
 
 #[test]
@@ -327,9 +325,11 @@ fn token_is_read_from_the_file_that_is_named() {
         run(&gateway, &["revoke", "--everything", "--admin-token-file", token_file])
     };
     done(with(&right));
-    assert_eq!(failed(with(&wrong)), "portcullis: the admin token is required\n");
-    let told = failed(run(&gateway, &["revocations", "list"]));
-    assert_eq!(told, "portcullis: the admin token is required\n");
+    let required = "portcullis: the admin token is required. Name the gateway's configuration with \
+                    --config, or a file that holds the token with --admin-token-file (the gateway's \
+                    own is `admin.token` in its data directory)\n";
+    assert_eq!(failed(with(&wrong)), required);
+    assert_eq!(failed(run(&gateway, &["revocations", "list"])), required);
     assert!(!failed(with(&odd)).contains("lines"), "a token is not repeated");
     let told = bad_input(with("/nowhere/token"));
     assert_eq!(told, "/nowhere/token: No such file or directory (os error 2)\n");
@@ -430,11 +430,9 @@ fn whoever_answers_without_being_a_gateway_is_a_failure() {
 #[test]
 fn gateway_is_asked_past_any_proxy() {
     let (_upstream, gateway) = start();
-    let admin = format!("http://{}", gateway.admin());
     let environment = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]
         .map(|name| (name, "http://127.0.0.1:1"));
-    let arguments = ["gateways", "--admin", &admin];
-    done(run_with(&std::env::temp_dir(), &arguments, &environment));
+    done(operate(&gateway, &std::env::temp_dir(), &["gateways"], &environment));
 }
 
 // ---- lists

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::harness::client::{self, get};
 use crate::harness::eventually;
 use crate::harness::fleet::{self, Said, ask, post, revoke, revoke_on_all, said, token_of};
-use crate::harness::gateway::{Gateway, PROGRAM, directory};
+use crate::harness::gateway::{AdminListener, Gateway, PROGRAM, directory};
 use crate::harness::jwks::jwk;
 use crate::harness::tokens::{self, bearer, now, signed, token};
 use crate::harness::upstream::Upstream;
@@ -246,7 +246,7 @@ fn subject_may_be_revoked_again_for_what_was_issued_since() {
 struct Limited {
     child: Child,
     address: SocketAddr,
-    admin: SocketAddr,
+    admin: AdminListener,
     errors: Arc<Mutex<Vec<String>>>,
     _directory: Arc<TempDir>,
 }
@@ -278,7 +278,8 @@ impl Limited {
             let (_, rest) = lines.iter().find_map(|line| line.split_once(marker)).expect(marker);
             rest.split("//").nth(1).expect("an address").trim().parse().expect("an address")
         };
-        let (address, admin) = (after("listening on "), after("admin on "));
+        let address = after("listening on ");
+        let admin = AdminListener::at(after("admin on "), directory.path());
         Self { child, address, admin, errors, _directory: directory }
     }
 
@@ -291,7 +292,7 @@ impl Limited {
 
     fn revoke(&self, subject: &str) -> client::Answer {
         let draft = json!({ "scope": "subject", "subject": subject });
-        client::exchange(self.admin, fleet::revocation(&draft))
+        client::exchange(self.admin.clone(), fleet::revocation(&draft))
     }
 
     fn ask(&self, token: &str) -> Said {

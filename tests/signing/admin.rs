@@ -97,7 +97,8 @@ fn keys_are_for_whoever_holds_the_admin_token() {
     assert_eq!(get(&gateway, "/v1/keys").status, 401);
     assert_eq!(rotate(&gateway, &now()).status, 401);
     let token = ("Authorization", "Bearer an-admin-token-of-some-length");
-    let answer = client::exchange(gateway.admin(), client::get("/v1/keys", &[token]));
+    let answer =
+        client::exchange(gateway.admin(), client::get("/v1/keys", &[token, ("Host", "localhost")]));
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json()["keys"].as_array().expect("keys").len(), 1);
 }

@@ -418,11 +418,7 @@ pub(super) fn revocations(gateway: &Gateway) -> Vec<Value> {
 /// Runs the program against a gateway's admin API, and returns what it printed.
 #[track_caller]
 pub(super) fn command(gateway: &Gateway, arguments: &[&str]) -> String {
-    let admin = format!("http://{}", gateway.admin());
-    let ran = crate::commands::run(
-        gateway.directory(),
-        &[arguments, &["--admin", admin.as_str()]].concat(),
-    );
+    let ran = crate::commands::operate(gateway, gateway.directory(), arguments, &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
     ran.stdout
 }

@@ -10,8 +10,8 @@ function setup(thread)
 end
 
 function init(args)
-  local first, issuer = tonumber(args[1]), args[2]
-  local headers = { ["Content-Type"] = "application/json" }
+  local first, issuer, token = tonumber(args[1]), args[2], args[3]
+  local headers = { ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. token }
   request = function()
     local number = first + issued
     issued = issued + 1

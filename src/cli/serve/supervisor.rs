@@ -14,10 +14,11 @@ use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::admin::token;
 use crate::cli::check::Row;
 use crate::clock;
-use crate::config::Configuration;
 use crate::config::tokens::OWN_ISSUER;
+use crate::config::{Configuration, Problems};
 use crate::edge::listener::TlsCell;
 use crate::edge::published::{Current, Published, Services};
 use crate::feed::jwks::JwksFeed;
@@ -27,6 +28,7 @@ use crate::feed::revocations::RevocationFeed;
 use crate::feed::watch::{self, Fingerprint};
 use crate::gate::time::UnixTime;
 use crate::login;
+use crate::secret::Secret;
 use crate::store::record::Record;
 use crate::telemetry::families::Families;
 use crate::telemetry::session_end::SessionEnd;
@@ -36,6 +38,7 @@ const APPEND_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Supervisor {
     view: Arc<ArcSwap<Configuration>>,
+    admin_token: Arc<ArcSwap<Secret>>,
     current: Current,
     certificates: Vec<TlsCell>,
     services: Services,
@@ -67,6 +70,7 @@ impl Supervisor {
     /// Puts the first configuration in force.
     pub(super) async fn new(
         view: Arc<ArcSwap<Configuration>>,
+        admin_token: Arc<ArcSwap<Secret>>,
         certificates: Vec<TlsCell>,
         services: Services,
         revocations: Arc<RevocationFeed>,
@@ -84,6 +88,7 @@ impl Supervisor {
         );
         Self {
             view,
+            admin_token,
             current: Current::new(published),
             certificates,
             services,
@@ -138,10 +143,12 @@ impl Supervisor {
         let loaded = {
             let previous = previous.clone();
             tokio::task::spawn_blocking(move || {
-                Configuration::load(&previous.file, Some(&previous))
+                let configuration = Configuration::load(&previous.file, Some(&previous))?;
+                let admin_token = token::prepare(&configuration.admin.token);
+                Ok::<_, Problems>((configuration, admin_token))
             })
         };
-        let configuration = loaded
+        let (configuration, admin_token) = loaded
             .await
             .map_err(|error| NotReloaded { why: error.to_string(), files: BTreeSet::new() })?
             .map_err(|problems| NotReloaded { why: problems.to_string(), files: problems.files })?;
@@ -165,6 +172,10 @@ impl Supervisor {
             self.feeds.iter().map(|running| running.feed.clone()).collect(),
         ));
         self.view.store(configuration.clone());
+        match admin_token {
+            Ok(token) => self.admin_token.store(Arc::new(token)),
+            Err(why) => tracing::error!("{why}. The token that was in force stays so"),
+        }
         self.end_sessions_of_changed_users(&previous, &configuration);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Listeners, admin, process, limits, logs.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +11,16 @@ use super::Compiler;
 use crate::config::problem::FieldPath;
 use crate::config::tls::{self, Unusable};
 use crate::config::{
-    AccessLog, Admin, BodyPace, Limits, Listener, LogFormat, QueryInLog, Server, SubjectInLog, raw,
-    values,
+    AccessLog, Admin, AdminToken, BodyPace, Limits, Listener, LogFormat, QueryInLog, Server,
+    SubjectInLog, raw, values,
 };
 use crate::gate::framing::HeadLimits;
 use crate::gate::token::TOKEN_BYTES_DEFAULT;
 use crate::gate::verifier::Verifier;
 
 const ADMIN_ADDRESS_DEFAULT: &str = "127.0.0.1:9901";
+/// Where the admin token is, below the data directory, unless the configuration gives one.
+const ADMIN_TOKEN_FILE: &str = "admin.token";
 const TOKEN_CACHE_BYTES_DEFAULT: u64 = 64 << 20;
 const HEAD_BYTES_DEFAULT: u64 = 32 << 10;
 /// Pingora reads no head beyond 1 MiB, counting what came with it.
@@ -122,7 +124,12 @@ impl Compiler<'_> {
         }
     }
 
-    pub(super) fn admin(&mut self, raw: raw::Admin, taken: &[SocketAddr]) -> Option<Admin> {
+    pub(super) fn admin(
+        &mut self,
+        raw: raw::Admin,
+        taken: &[SocketAddr],
+        data_directory: &Path,
+    ) -> Option<Admin> {
         let field = root().key("admin");
         let raw::Admin { address, token_file, token } = raw;
         let address = address.unwrap_or_else(|| ADMIN_ADDRESS_DEFAULT.to_owned());
@@ -132,14 +139,23 @@ impl Compiler<'_> {
             self.refuse_taken(address, taken, &field.key("address"));
         }
         let (address, token) = (address?, token?);
-        if token.is_none() && !address.ip().is_loopback() {
-            return self.lacking(
-                &field.key("token_file"),
-                &[field.key("token"), field.key("token_file")],
-                "an admin listener that others can reach needs a token",
-                "Add `token_file`, or listen on a loopback address",
-            );
-        }
+        let token = match token {
+            Some(token) => AdminToken::Given(token),
+            None if address.ip().is_loopback() => {
+                let file = data_directory.join(ADMIN_TOKEN_FILE);
+                // Whoever replaces it by a new one should not have to restart the gateway.
+                self.files.insert(file.clone());
+                AdminToken::Kept(file)
+            }
+            None => {
+                return self.lacking(
+                    &field.key("token_file"),
+                    &[field.key("token"), field.key("token_file")],
+                    "an admin listener that others can reach needs a token",
+                    "Add `token_file`, or listen on a loopback address",
+                );
+            }
+        };
         Some(Admin { address, token })
     }
 

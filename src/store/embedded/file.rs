@@ -1,8 +1,6 @@
 //! The file: opened once, locked, and opened anew after the disk has failed.
 
-use std::fs::OpenOptions;
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -12,6 +10,7 @@ use redb::{
 
 use super::log::META;
 use super::tables::{Tables, are_complete};
+use crate::private_files;
 use crate::store::StoreError;
 use crate::store::record::Unreadable;
 
@@ -70,10 +69,10 @@ impl File {
             Some(directory) if !directory.as_os_str().is_empty() => directory,
             Some(_) | None => Path::new("."),
         };
-        std::fs::create_dir_all(directory).map_err(|error| not_opened(path, &error))?;
+        private_files::create_directory(directory).map_err(|error| not_opened(path, &error))?;
         // The owner's only: whoever could write there could let in whom others have cut off.
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut options = private_files::options();
+        let options = options.read(true).write(true).create(true).truncate(false);
         let file = options.open(path).map_err(|error| not_opened(path, &error))?;
         let database = builder().create_file(file).map_err(|error| refused(path, &error))?;
         begin(path, &database)?;

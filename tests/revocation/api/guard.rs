@@ -1,5 +1,5 @@
-//! Who may use the admin API: who holds the token or, without one, whoever is on this machine and
-//! not a page in a browser.
+//! Who may use the admin API: who holds the token and, on a loopback address, is not a page in a
+//! browser.
 
 use super::*;
 use crate::harness::client::{exchange, get, request};
@@ -8,13 +8,21 @@ const TOKEN: &str = "an-admin-token-of-some-length";
 
 const EVERYBODY: &str = r#"{"scope":"everything"}"#;
 
+const LOCAL: (&str, &str) = ("Host", "localhost");
+
 /// Everything that the guard stands before.
 const GUARDED: [&str; 3] = ["/metrics", "/v1/revocations", "/v1/gateways"];
 
 fn with_token() -> Scene {
+    with_token_on("127.0.0.1:0")
+}
+
+/// A gateway whose configuration gives the token, with its admin listener on this address.
+fn with_token_on(address: &str) -> Scene {
     let upstream = Upstream::start();
     let open = "admin: { address: '127.0.0.1:0'";
-    let text = configuration(&upstream).replace(open, &format!("{open}, token: {TOKEN}"));
+    let given = format!("admin: {{ address: '{address}', token: {TOKEN}");
+    let text = configuration(&upstream).replace(open, &given);
     Scene { gateway: Gateway::start_in(directory(), &text), _upstream: upstream }
 }
 
@@ -23,7 +31,7 @@ impl Scene {
     fn statuses(&self, fields: &[(&str, &str)]) -> Vec<u16> {
         let admin = self.gateway.admin();
         let mut statuses: Vec<_> =
-            GUARDED.iter().map(|path| exchange(admin, get(path, fields)).status).collect();
+            GUARDED.iter().map(|path| exchange(admin.clone(), get(path, fields)).status).collect();
         let json = [fields, &[("Content-Type", "application/json")]].concat();
         let draft = request("POST", "/v1/revocations", &json, EVERYBODY);
         statuses.push(exchange(admin, draft).status);
@@ -52,8 +60,8 @@ fn whoever_does_not_present_the_token_is_401_and_changes_nothing() {
         Some(format!("Bearer\t{TOKEN}")),
         Some(format!("Bearer {good}")),
     ] {
-        let fields: Vec<_> =
-            authorization.iter().map(|value| ("Authorization", &**value)).collect();
+        let shown = authorization.iter().map(|value| ("Authorization", &**value));
+        let fields: Vec<_> = shown.chain([LOCAL]).collect();
         assert_eq!(scene.statuses(&fields), [401; 4], "{authorization:?}");
         let answer = exchange(scene.gateway.admin(), get("/v1/revocations", &fields));
         let challenge = answer.field("www-authenticate");
@@ -69,7 +77,7 @@ fn scheme_of_the_token_is_read_in_any_case() {
     for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
         let scene = with_token();
         let authorization = format!("{scheme} {TOKEN}");
-        let fields = [("Authorization", authorization.as_str())];
+        let fields = [("Authorization", authorization.as_str()), LOCAL];
         assert_eq!(scene.statuses(&fields), [200, 200, 200, 201], "{scheme}");
         assert!(!scene.accepts(&mint(json!({"iat": now() - 5}))));
     }
@@ -77,8 +85,8 @@ fn scheme_of_the_token_is_read_in_any_case() {
 
 /// Whoever holds the token says where he comes from, or does not: no page can make a browser send it.
 #[test]
-fn token_opens_whatever_the_host_and_the_origin_are() {
-    let scene = with_token();
+fn token_opens_a_listener_that_others_reach_whatever_the_host_and_the_origin_are() {
+    let scene = with_token_on("0.0.0.0:0");
     let authorization = format!("Bearer {TOKEN}");
     let fields = [
         ("Authorization", authorization.as_str()),
@@ -89,15 +97,29 @@ fn token_opens_whatever_the_host_and_the_origin_are() {
     assert_eq!(scene.statuses(&fields), [200, 200, 200, 201]);
 }
 
+/// Only a browser asks this machine for another name.
+#[test]
+fn token_does_not_lift_what_keeps_pages_off_a_loopback_address() {
+    let scene = with_token();
+    let authorization = format!("Bearer {TOKEN}");
+    let shown = ("Authorization", authorization.as_str());
+    for foreign in [("Host", "admin.example:9901"), ("Origin", "https://console.example")] {
+        let host = if foreign.0 == "Host" { &[][..] } else { &[LOCAL] };
+        let fields = [&[shown, foreign], host].concat();
+        assert_eq!(scene.statuses(&fields), [421; 4], "{foreign:?}");
+    }
+    assert_eq!(scene.statuses(&[shown, LOCAL]), [200, 200, 200, 201]);
+}
+
 #[test]
 fn token_in_the_first_of_two_headers_does_not_hide_in_the_second() {
     let scene = with_token();
     let right = format!("Bearer {TOKEN}");
-    let fields = [("Authorization", "Bearer wrong"), ("Authorization", right.as_str())];
+    let fields = [("Authorization", "Bearer wrong"), ("Authorization", right.as_str()), LOCAL];
     assert_eq!(scene.statuses(&fields), [401; 4]);
 }
 
-// ---- without one
+// ---- with the one that the gateway has made
 
 /// DNS rebinding: the page's own name points here, so the browser asks for that.
 #[test]
@@ -112,6 +134,10 @@ fn request_for_the_name_of_another_machine_is_421() {
         "localhost:9901@evil.example",
         "evil.example:80:80",
         "127.0.0.1:9901.evil.example",
+        "10.0.0.1:9901",
+        "0.0.0.0",
+        "128.0.0.1",
+        "[::2]",
         "",
     ] {
         assert_eq!(scene.statuses(&[("Host", host)]), [421; 4], "{host:?}");
@@ -147,7 +173,9 @@ fn request_of_a_page_in_a_browser_is_421() {
 
 #[test]
 fn request_for_this_machine_by_any_of_its_names_is_answered() {
-    for host in ["localhost", "LocalHost:9901", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:9901"] {
+    for host in
+        ["localhost", "LocalHost:9901", "127.0.0.1", "127.255.255.254:1", "[::1]", "[::1]:9901"]
+    {
         let scene = Scene::start();
         assert_eq!(scene.statuses(&[("Host", host)]), [200, 200, 200, 201], "{host}");
     }
@@ -251,7 +279,8 @@ fn token_that_is_replaced_by_a_reload_opens_nothing_any_more() {
     let changed = text.replace(TOKEN, "another-admin-token");
     std::fs::write(scene.gateway.file(), changed).expect("a file");
     scene.gateway.signal("HUP");
-    let status = |token: &str| scene.statuses(&[("Authorization", &format!("Bearer {token}"))])[1];
+    let status =
+        |token: &str| scene.statuses(&[("Authorization", &format!("Bearer {token}")), LOCAL])[1];
     crate::harness::eventually("the new token", || {
         (status("another-admin-token") == 200).then_some(())
     });

@@ -323,7 +323,8 @@ fn whoever_does_not_present_the_token_learns_and_changes_nothing() {
         ("DELETE", "/v1/sessions?subject=alice".to_owned(), 200),
     ];
     let bearer = format!("Bearer {TOKEN}");
-    for fields in [vec![], vec![("Authorization", "Bearer wrong")]] {
+    let local = ("Host", "localhost");
+    for fields in [vec![local], vec![local, ("Authorization", "Bearer wrong")]] {
         for (method, path, _) in &asked {
             let answer = client::exchange(gateway.admin(), request(method, path, &fields, ""));
             assert_eq!(answer.status, 401, "{method} {path}: {answer:?}");
@@ -331,7 +332,7 @@ fn whoever_does_not_present_the_token_learns_and_changes_nothing() {
     }
     assert!(browser.is_in(&gateway));
     for (method, path, status) in &asked {
-        let fields = [("Authorization", &*bearer)];
+        let fields = [local, ("Authorization", &*bearer)];
         let answer = client::exchange(gateway.admin(), request(method, path, &fields, ""));
         assert_eq!(answer.status, *status, "{method} {path}: {answer:?}");
     }
@@ -459,7 +460,7 @@ fn end_of_a_client_that_leaves_is_made_whole_and_logged() {
     let browser = Browser::log_in(&gateway, "alice");
     let path = format!("/v1/sessions/{}?wait_ms=5000", browser.id);
     let mut connection = client::Connection::open(gateway.admin());
-    connection.send(request("DELETE", &path, &[("Host", "localhost")], ""));
+    connection.send_request(request("DELETE", &path, &[("Host", "localhost")], ""));
     eventually("the end", || (!browser.is_in(&gateway)).then_some(()));
     drop(connection);
     eventually("the line", || (audited(&gateway).len() == 1).then_some(()));
