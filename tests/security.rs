@@ -23,3 +23,4 @@ mod chunks;
 mod files;
 mod pipelining;
 mod slow_bodies;
+mod keys;

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
 use super::last_good::Shelf;
 use crate::clock;
 use crate::config::{KeyFeed, without_password};
 use crate::fetch::{FetchError, Fetcher};
-use crate::gate::keys::{JwksError, KeySet};
+use crate::gate::keys::{JwksError, KeySet, UnusableKey};
 use crate::gate::time::UnixTime;
 use crate::telemetry::families::Families;
 
@@ -53,6 +53,8 @@ enum RefreshError {
     Fetch(#[from] FetchError),
     #[error(transparent)]
     Jwks(#[from] JwksError),
+    #[error("the key set is empty; if it is so a second time, all keys are withdrawn")]
+    Empty,
 }
 
 /// The feed of one issuer's keys.
@@ -64,7 +66,9 @@ pub struct JwksFeed {
     runtime: Handle,
     absent: Cache<Option<Box<str>>, ()>,
     /// Held while fetching: there is one fetch at a time.
-    flight: Mutex<Budget>,
+    flight: Mutex<Flight>,
+    /// The set was empty, and is to be fetched again soon.
+    doubted: Notify,
     /// Counts finished fetches, so that whoever waited for one does not start another.
     landed: AtomicU64,
     last_succeeded: std::sync::atomic::AtomicBool,
@@ -79,7 +83,12 @@ impl JwksFeed {
             families,
             runtime,
             absent: Cache::builder().max_capacity(ABSENT_MAX).time_to_live(ABSENT_FOR).build(),
-            flight: Mutex::new(Budget::full()),
+            flight: Mutex::new(Flight {
+                budget: Budget::full(),
+                empty_since: None,
+                unusable: vec![],
+            }),
+            doubted: Notify::new(),
             landed: AtomicU64::new(0),
             last_succeeded: false.into(),
         })
@@ -108,6 +117,10 @@ impl JwksFeed {
             return;
         }
         match KeySet::from_jwks(copy.jwks.as_bytes(), &source.algorithms) {
+            Ok((set, _)) if set.is_empty() => {
+                let issuer = &*self.spec.issuer;
+                tracing::warn!(issuer, "there is no usable key among those that were fetched last");
+            }
             Ok((set, _)) => {
                 tracing::info!(
                     issuer = &*self.spec.issuer,
@@ -132,7 +145,9 @@ impl JwksFeed {
         let refresh = self.spec.source.refresh;
         let mut pause = RETRY_FIRST;
         loop {
-            let wait = if self.last_succeeded.load(Ordering::Acquire) {
+            // An issuer without a usable key is not left at that for long.
+            let has_keys = self.spec.cell.current().is_some_and(|set| !set.is_empty());
+            let wait = if has_keys && self.last_succeeded.load(Ordering::Acquire) {
                 pause = RETRY_FIRST;
                 refresh
             } else {
@@ -142,7 +157,10 @@ impl JwksFeed {
             };
             // Gateways that were started together should not ask together.
             let jitter = 0.9 + fastrand::f64() * 0.2;
-            tokio::time::sleep(wait.mul_f64(jitter)).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait.mul_f64(jitter)) => {}
+                () = self.doubted.notified() => tokio::time::sleep(RETRY_FIRST).await,
+            }
             self.prime().await;
         }
     }
@@ -170,15 +188,15 @@ impl JwksFeed {
         let seen = self.landed.load(Ordering::Acquire);
         // On a task of its own: a client that leaves must not take the fetch with it.
         let flight = self.runtime.spawn(async move {
-            let mut budget = feed.flight.lock().await;
+            let mut flight = feed.flight.lock().await;
             if feed.landed.load(Ordering::Acquire) != seen {
                 return feed.last_succeeded.load(Ordering::Acquire);
             }
             match errand {
-                Errand::Demanded if !budget.take() => return false,
+                Errand::Demanded if !flight.budget.take() => return false,
                 Errand::Demanded | Errand::Scheduled => {}
             }
-            let succeeded = feed.refresh().await;
+            let succeeded = feed.refresh(&mut flight).await;
             feed.last_succeeded.store(succeeded, Ordering::Release);
             feed.landed.fetch_add(1, Ordering::AcqRel);
             succeeded
@@ -186,9 +204,9 @@ impl JwksFeed {
         flight.await.unwrap_or(false)
     }
 
-    async fn refresh(&self) -> bool {
+    async fn refresh(&self, flight: &mut Flight) -> bool {
         let issuer = &*self.spec.issuer;
-        let (result, succeeded) = match self.fetch().await {
+        let (result, succeeded) = match self.fetch(flight).await {
             Ok(keys) => {
                 tracing::debug!(issuer, keys, "fetched keys");
                 ("ok", true)
@@ -203,20 +221,63 @@ impl JwksFeed {
         succeeded
     }
 
-    async fn fetch(&self) -> Result<usize, RefreshError> {
+    async fn fetch(&self, flight: &mut Flight) -> Result<usize, RefreshError> {
         let source = &self.spec.source;
         let fetcher = Fetcher::new(source.timeout, source.ca_pem.as_deref())?;
         let bytes = fetcher.fetch(&source.url).await?;
         let (set, unusable) = KeySet::from_jwks(&bytes, &source.algorithms)?;
-        for error in unusable {
-            tracing::debug!(issuer = &*self.spec.issuer, %error, "a key is left out");
+        if !set.is_empty() || !unusable.is_empty() {
+            flight.empty_since = None;
+        } else if !flight.is_empty_again() {
+            self.doubted.notify_one();
+            return Err(RefreshError::Empty);
         }
-        let (keys, now) = (set.len(), clock::now());
-        self.spec.cell.publish(set, now, self.stale_from(now));
-        if let Err(error) = self.shelf.keep(&self.spec.issuer, &source.url, &bytes, now) {
-            tracing::warn!(issuer = &*self.spec.issuer, %error, "cannot keep a copy of the keys");
-        }
+        self.tell_of(unusable, flight);
+        let keys = set.len();
+        self.publish(set, &bytes);
         Ok(keys)
+    }
+
+    /// The keys that the set lacks are withdrawn: here, on disk, and for those who ask for them.
+    fn publish(&self, set: KeySet, bytes: &[u8]) {
+        let (issuer, now) = (&*self.spec.issuer, clock::now());
+        let previous = self.spec.cell.current().unwrap_or_default();
+        let withdrawn: Vec<_> =
+            previous.ids().filter(|id| !set.knows(Some(id))).map(Box::<str>::from).collect();
+        if set.is_empty() && !previous.is_empty() {
+            tracing::warn!(issuer, "the issuer has no usable key any more: its tokens are refused");
+        }
+        // First on disk: a gateway that is killed in between must not start with what is withdrawn.
+        if let Err(error) = self.shelf.keep(issuer, &self.spec.source.url, bytes, now) {
+            tracing::warn!(issuer, %error, "cannot keep a copy of the keys");
+            if let Err(error) = self.shelf.remove(issuer) {
+                tracing::warn!(issuer, %error, "nor remove the older copy");
+            }
+        }
+        let is_empty = set.is_empty();
+        self.spec.cell.publish(set, now, self.stale_from(now));
+        // Nobody has to ask for what the issuer has just said.
+        let none = is_empty.then_some(None);
+        for id in withdrawn.into_iter().map(Some).chain(none) {
+            self.absent.insert(id, ());
+        }
+    }
+
+    /// Warns of keys that cannot be used, once for as long as they stay the same.
+    fn tell_of(&self, unusable: Vec<UnusableKey>, flight: &mut Flight) {
+        let issuer = &*self.spec.issuer;
+        let (meant, other): (Vec<_>, Vec<_>) =
+            unusable.into_iter().partition(|key| !key.is_for_another_use());
+        for key in other {
+            tracing::debug!(issuer, %key, "a key is left out");
+        }
+        let meant: Vec<_> = meant.iter().map(ToString::to_string).collect();
+        if meant != flight.unusable {
+            for key in &meant {
+                tracing::warn!(issuer, "a key of the issuer cannot be used: {key}");
+            }
+            flight.unusable = meant;
+        }
     }
 
     fn stale_from(&self, fetched_at: UnixTime) -> UnixTime {
@@ -231,6 +292,25 @@ enum Errand {
     Scheduled,
     /// Because of a token: this uses up the budget.
     Demanded,
+}
+
+/// What is known between two fetches.
+#[derive(Debug)]
+struct Flight {
+    budget: Budget,
+    /// Since when the set is empty, while that is not believed yet.
+    empty_since: Option<Instant>,
+    /// The keys that could not be used last time, as they were told of.
+    unusable: Vec<String>,
+}
+
+impl Flight {
+    /// Whether the set was empty a while ago, too. One answer may be a slip of the issuer; and those
+    /// who can make us fetch at once must not make a slip count twice.
+    fn is_empty_again(&mut self) -> bool {
+        let since = *self.empty_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= RETRY_FIRST
+    }
 }
 
 /// A bucket of fetches on demand.

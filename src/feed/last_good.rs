@@ -74,6 +74,18 @@ impl Shelf {
         private_files::replace(&self.file(issuer), &serde_json::to_vec(&copy)?)
     }
 
+    /// Removes the copy for an issuer.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be removed.
+    pub fn remove(&self, issuer: &str) -> std::io::Result<()> {
+        match std::fs::remove_file(self.file(issuer)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// The directory, and the file for each of these issuers.
     pub fn places<'i>(&self, issuers: impl IntoIterator<Item = &'i str>) -> Vec<PathBuf> {
         let files = issuers.into_iter().map(|issuer| self.file(issuer));

@@ -175,7 +175,7 @@ impl Verifier {
         let matched = keys.verify(key_id, algorithm, token.signing_input(), token.signature());
         let key_id = match matched {
             Match::Verified(own) => own,
-            Match::Signature => return Err(Slug::TokenSignature.into()),
+            Match::Signature | Match::Untried => return Err(Slug::TokenSignature.into()),
             Match::Algorithm => return Err(Slug::TokenAlgorithm.into()),
             Match::Unknown => return Err(Refusal::KeyUnknown(key_id.map(Into::into))),
         };

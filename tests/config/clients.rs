@@ -170,6 +170,22 @@ fn keys_of_a_client_are_public_and_say_what_they_are_for() {
     }
 }
 
+/// A client may withdraw its last key of an algorithm like an issuer.
+#[test]
+fn key_set_of_a_client_without_a_key_for_an_algorithm_is_warned_of() {
+    let directory = directory();
+    let set = serde_json::json!({"keys": [crate::harness::jwks::jwk(tokens::pair(), "a")]});
+    put(directory.path(), "set.json", set.to_string());
+    let text = shown_by("jwks_file: set.json, algorithms: [ES256, RS256]");
+    assert_eq!(
+        warnings_of(&examine_in(directory.path(), text, &[])),
+        [
+            "7: warning: clients[0].algorithms[1]: no key of the client can serve RS256: what is signed \
+             with it is refused. Remove it, or add a key for it."
+        ]
+    );
+}
+
 #[test]
 fn scopes_of_clients_are_words() {
     all_compile([client("scopes: []"), client("scopes: ['orders:read', \"!#[]~\"]")]);

@@ -266,15 +266,28 @@ fn with_set(set: &str) -> Ran {
 }
 
 #[test]
-fn key_set_without_a_usable_key_is_refused() {
-    for set in
-        ["", "{}", "[]", "{\"keys\": []}", "{\"keys\": [{\"kty\": \"oct\", \"k\": \"c2VjcmV0\"}]}"]
-    {
+fn text_that_is_no_key_set_is_refused() {
+    for set in ["", "{}", "[]", "{\"keys\": {}}", "{\"keys\": []"] {
         let problems = problems_of(&with_set(set));
-        assert_eq!(problems.len(), 1, "{set}: {problems:#?}");
+        assert_eq!(problems.len(), 1, "{problems:#?}");
         assert!(problems[0].starts_with("3: error: issuers[0].keys.jwks_file: "), "{problems:#?}");
         assert!(problems[0].ends_with(". Name a JWKS (RFC 7517)."), "{problems:#?}");
     }
+}
+
+const UNSERVED: &str = "3: warning: issuers[0].algorithms[0]: no key of the issuer can serve ES256: what is \
+                        signed with it is refused. Remove it, or add a key for it.";
+
+/// The issuer withdrew its keys. A gateway that is restarted goes on like one that was not.
+#[test]
+fn key_set_without_a_key_for_an_algorithm_is_warned_of() {
+    assert_eq!(warnings_of(&with_set("{\"keys\": []}")), [UNSERVED]);
+    let directory = directory();
+    let other = crate::harness::jwks::jwk(tokens::pair(), "a");
+    put(directory.path(), "set.json", serde_json::json!({"keys": [other]}).to_string());
+    let text = with_issuer("algorithms: [RS256, ES256], keys: { jwks_file: set.json }");
+    let told = UNSERVED.replace("ES256", "RS256");
+    assert_eq!(warnings_of(&examine_in(directory.path(), text, &[])), [told]);
 }
 
 #[test]
@@ -287,21 +300,26 @@ fn secret_in_a_key_set_is_refused_even_where_secrets_are_permitted() {
     let problems = problems_of(&examine_in(directory.path(), text, &[]));
     assert_eq!(
         problems,
-        ["3: error: issuers[0].keys.jwks_file: no usable key among 1; the key is meant for \
-          something else (kty oct is a secret). Name a JWKS (RFC 7517)."]
+        [
+            "3: error: issuers[0].algorithms[0]: no key of the issuer can serve HS256. \
+             Remove it, or add a key for it.",
+            "3: warning: issuers[0].keys.jwks_file: a key of the set is left out: key 1 of the set, \
+             which has no `kid`: the key is meant for something else (kty oct is a secret). \
+             Remove it, or permit its algorithm."
+        ]
     );
 }
 
 #[test]
-fn key_that_is_left_out_of_a_set_is_warned_of() {
+fn key_that_is_left_out_of_a_set_is_warned_of_by_its_id() {
     let usable = crate::harness::jwks::jwk(tokens::pair(), "a");
-    let set = serde_json::json!({"keys": [usable, {"kty": "oct", "k": "c2VjcmV0"}]});
+    let set = serde_json::json!({"keys": [usable, {"kty": "oct", "k": "c2VjcmV0", "kid": "b"}]});
     let warnings = warnings_of(&with_set(&set.to_string()));
     assert_eq!(
         warnings,
         [
-            "3: warning: issuers[0].keys.jwks_file: a key of the set is left out: the key is meant for \
-          something else (kty oct is a secret). Remove it, or permit its algorithm."
+            "3: warning: issuers[0].keys.jwks_file: a key of the set is left out: key `b`: the key is \
+             meant for something else (kty oct is a secret). Remove it, or permit its algorithm."
         ]
     );
 }

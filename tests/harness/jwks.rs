@@ -27,6 +27,8 @@ pub(crate) enum Serves {
     Slow(Duration, Vec<Value>),
     /// Nothing, for this long, and then nothing.
     Hang(Duration),
+    /// The first to one request, and then the second.
+    Once(Box<Serves>, Box<Serves>),
 }
 
 /// What requests and answers travel on.
@@ -99,7 +101,7 @@ impl Jwks {
             }
         }
         self.requests.fetch_add(1, Ordering::SeqCst);
-        let serves = self.serves.lock().expect("the answer").clone();
+        let serves = self.next();
         let set = |keys: Vec<Value>| (200, String::new(), json!({"keys": keys}).to_string());
         let (status, fields, body) = match serves {
             Serves::Keys(keys) => set(keys),
@@ -109,12 +111,22 @@ impl Jwks {
                 set(keys)
             }
             Serves::Hang(pause) => return std::thread::sleep(pause),
+            Serves::Once(..) => unreachable!("it was taken apart"),
         };
         let answer = format!(
             "HTTP/1.1 {status} x\r\n{fields}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         );
         let _ = stream.write_all(answer.as_bytes()).and_then(|()| stream.flush());
+    }
+
+    /// What the next request is answered with.
+    fn next(&self) -> Serves {
+        let mut serves = self.serves.lock().expect("the answer");
+        let next = serves.clone();
+        let Serves::Once(first, then) = next else { return next };
+        *serves = *then;
+        *first
     }
 
     pub(crate) fn url(&self) -> String {
@@ -133,8 +145,7 @@ impl Jwks {
 
 /// The public half of a P-256 pair as a JWK.
 pub(crate) fn jwk(pair: &KeyPairPem, id: &str) -> Value {
-    let base64: String = pair.public.lines().filter(|line| !line.starts_with('-')).collect();
-    let der = STANDARD.decode(base64).expect("PEM");
+    let der = der(pair);
     // SubjectPublicKeyInfo of a P-256 key ends with the uncompressed point.
     let point = &der[der.len() - 64..];
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -142,4 +153,23 @@ pub(crate) fn jwk(pair: &KeyPairPem, id: &str) -> Value {
         "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": id,
         "x": encode(&point[..32]), "y": encode(&point[32..]),
     })
+}
+
+/// The public half of an RSA pair of 2048 bits as a JWK.
+pub(crate) fn rsa_jwk(pair: &KeyPairPem, id: &str) -> Value {
+    let der = der(pair);
+    // SubjectPublicKeyInfo of an RSA key ends with the modulus and the exponent 65537.
+    let (numbers, exponent) = der.split_at(der.len() - 5);
+    assert_eq!(exponent, [2, 3, 1, 0, 1], "another exponent");
+    let modulus = &numbers[numbers.len() - 256..];
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    json!({
+        "kty": "RSA", "use": "sig", "alg": "RS256", "kid": id,
+        "n": encode(modulus), "e": encode(&exponent[2..]),
+    })
+}
+
+fn der(pair: &KeyPairPem) -> Vec<u8> {
+    let base64: String = pair.public.lines().filter(|line| !line.starts_with('-')).collect();
+    STANDARD.decode(base64).expect("PEM")
 }

@@ -69,10 +69,19 @@ pub(crate) fn signed(key: &SigningKey, typ: &str, changes: Value) -> String {
     key.sign(typ, &claims).expect("a token")
 }
 
+/// Bytes as base64url.
+pub(crate) fn encoded(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes of base64url.
+pub(crate) fn unencoded(text: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).expect("base64url")
+}
+
 /// A token of exactly these parts, signed by nobody.
 pub(crate) fn forged(header: &str, payload: &str, signature: &[u8]) -> String {
-    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    format!("{}.{}.{}", encode(header.as_bytes()), encode(payload.as_bytes()), encode(signature))
+    format!("{}.{}.{}", encoded(header.as_bytes()), encoded(payload.as_bytes()), encoded(signature))
 }
 
 /// `Bearer …`, for the `Authorization` header.

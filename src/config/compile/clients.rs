@@ -222,7 +222,7 @@ impl Compiler<'_> {
     ) -> Option<KeySet> {
         let (jwks, pem) = (jwks_file.as_deref(), public_key_file.as_deref());
         let set = self.fixed_keys(jwks, pem, None, None, Some(permitted), field)?;
-        self.refuse_unserved(permitted, "client", field, |algorithm| set.serves(algorithm));
+        self.tell_unserved(permitted, "client", field, &set, jwks.is_some());
         Some(set)
     }
 

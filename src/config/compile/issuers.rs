@@ -293,7 +293,8 @@ impl Compiler<'_> {
             algorithms,
             &field,
         )?;
-        self.refuse_unserved(algorithms?, "issuer", issuer, |algorithm| set.serves(algorithm));
+        let is_published = jwks_file.is_some();
+        self.tell_unserved(algorithms?, "issuer", issuer, &set, is_published);
         Some(KeySource::Fixed(set))
     }
 
@@ -311,8 +312,8 @@ impl Compiler<'_> {
             let bytes = self.read(file, &field)?;
             return match KeySet::from_jwks(&bytes, algorithms?) {
                 Ok((set, unusable)) => {
-                    for error in unusable {
-                        let fact = format!("a key of the set is left out: {error}");
+                    for key in unusable {
+                        let fact = format!("a key of the set is left out: {key}");
                         self.warn(&field, &fact, "Remove it, or permit its algorithm");
                     }
                     Some(set)
@@ -338,7 +339,34 @@ impl Compiler<'_> {
         }
     }
 
-    pub(super) fn refuse_unserved(
+    /// Reports algorithms that no key of `set` can serve. A published set is its issuer's word, which
+    /// may withdraw the last key of an algorithm: the gateway goes on, and starts, without it. Any
+    /// other key and the algorithms stand side by side in the configuration.
+    pub(super) fn tell_unserved(
+        &mut self,
+        algorithms: &[Algorithm],
+        whose: &str,
+        field: &FieldPath,
+        set: &KeySet,
+        is_published: bool,
+    ) {
+        if !is_published {
+            return self.refuse_unserved(algorithms, whose, field, |one| set.serves(one));
+        }
+        // Secrets are never taken from a set.
+        self.refuse_unserved(algorithms, whose, field, |algorithm| !is_hmac(algorithm));
+        for (index, algorithm) in algorithms.iter().enumerate() {
+            if !is_hmac(*algorithm) && !set.serves(*algorithm) {
+                let fact = format!(
+                    "no key of the {whose} can serve {algorithm:?}: what is signed with it is refused"
+                );
+                let field = field.key("algorithms").index(index);
+                self.warn(&field, &fact, "Remove it, or add a key for it");
+            }
+        }
+    }
+
+    fn refuse_unserved(
         &mut self,
         algorithms: &[Algorithm],
         whose: &str,

@@ -165,11 +165,9 @@ impl Key {
         let id = jwk.common.key_id;
         match jwk.algorithm {
             AlgorithmParameters::RSA(rsa) => {
-                let (n, e) = (decode(&rsa.n)?, decode(&rsa.e)?);
-                let bits = n
-                    .iter()
-                    .position(|byte| *byte != 0)
-                    .map_or(0, |zeros| (n.len() - zeros) * 8 - n[zeros].leading_zeros() as usize);
+                let (n, e) = (integer(&rsa.n)?, integer(&rsa.e)?);
+                let bits =
+                    n.first().map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
                 let identity = [n.as_slice(), e.as_slice()].concat();
                 let components = PublicKeyComponents { n, e };
                 Self::rsa(
@@ -181,15 +179,12 @@ impl Key {
                 )
             }
             AlgorithmParameters::EllipticCurve(ec) => {
-                let (x, y) = (decode(&ec.x)?, decode(&ec.y)?);
                 let width = match ec.curve {
                     EllipticCurve::P256 => 32,
                     EllipticCurve::P384 => 48,
                     _ => return Err(KeyError::Rejected),
                 };
-                if x.len() != width || y.len() != width {
-                    return Err(KeyError::Rejected);
-                }
+                let (x, y) = (coordinate(&ec.x, width)?, coordinate(&ec.y, width)?);
                 // SEC 1 §2.3.3: an uncompressed point.
                 Self::ec(id, &[&[4], x.as_slice(), y.as_slice()].concat(), &permitted)
             }
@@ -310,6 +305,23 @@ fn prepare(
 
 fn decode(text: &str) -> Result<Vec<u8>, KeyError> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyError::Rejected)
+}
+
+/// An integer of a JWK without its leading zeros. RFC 7518 §6.3.1.1 forbids them, and notes that some
+/// libraries write one all the same: the sign of Java's `BigInteger`.
+fn integer(text: &str) -> Result<Vec<u8>, KeyError> {
+    let mut bytes = decode(text)?;
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.drain(..zeros);
+    Ok(bytes)
+}
+
+/// A coordinate of a point. RFC 7518 §6.2.1.2 wants as many bytes as the field has; the same
+/// libraries write one more or fewer.
+fn coordinate(text: &str, width: usize) -> Result<Vec<u8>, KeyError> {
+    let bytes = integer(text)?;
+    let missing = width.checked_sub(bytes.len()).ok_or(KeyError::Rejected)?;
+    Ok([vec![0; missing], bytes].concat())
 }
 
 fn fingerprint(material: &[u8]) -> [u8; 32] {

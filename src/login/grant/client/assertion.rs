@@ -86,7 +86,7 @@ fn read<'t>(
     let key_id = header.key_id.as_deref();
     match keys.verify(key_id, algorithm, token.signing_input(), token.signature()) {
         Match::Verified(_) => {}
-        Match::Signature | Match::Algorithm | Match::Unknown => {
+        Match::Signature | Match::Untried | Match::Algorithm | Match::Unknown => {
             return Err("The assertion's signature is not by a key of the client");
         }
     }

@@ -1,0 +1,69 @@
+//! A key of a set that is left out, and why.
+
+use std::fmt;
+
+use super::KeyError;
+
+/// How much of an id is told, and of what is wrong, in characters: a stranger wrote both.
+const TOLD_MAX: usize = 128;
+
+/// A key of a published set that cannot be used.
+#[derive(Debug)]
+pub struct UnusableKey {
+    pub(super) id: Option<Box<str>>,
+    /// Its place in the set, from 0.
+    pub(super) index: usize,
+    pub(super) error: KeyError,
+}
+
+impl UnusableKey {
+    /// Whether it is meant for something else than signatures: many issuers publish keys for
+    /// encryption in the same set.
+    pub fn is_for_another_use(&self) -> bool {
+        matches!(self.error, KeyError::Purpose("use" | "key_ops"))
+    }
+}
+
+/// Which key it is, and why it cannot be used, on one line.
+impl fmt::Display for UnusableKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, index, error } = self;
+        match id {
+            Some(id) => write!(f, "key `{}`: ", told(id))?,
+            None => write!(f, "key {} of the set, which has no `kid`: ", index + 1)?,
+        }
+        f.write_str(&told(&error.to_string()))
+    }
+}
+
+fn told(text: &str) -> String {
+    let visible = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    let mut told: String = text.chars().take(TOLD_MAX).map(visible).collect();
+    if text.chars().nth(TOLD_MAX).is_some() {
+        told.push('…');
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_is_told_by_its_id_or_its_place_on_one_line_of_bounded_length() {
+        let key = |id: Option<&str>| {
+            let id = id.map(Into::into);
+            UnusableKey { id, index: 2, error: KeyError::Weak(1024) }.to_string()
+        };
+        let why = "the RSA key has 1024 bits, at least 2048 are required";
+        assert_eq!(key(Some("k-1")), format!("key `k-1`: {why}"));
+        assert_eq!(key(None), format!("key 3 of the set, which has no `kid`: {why}"));
+        assert_eq!(key(Some("a\nb\u{1b}[m")), format!("key `a\\nb\\u{{1b}}[m`: {why}"));
+        let longest = "x".repeat(TOLD_MAX);
+        assert_eq!(key(Some(&longest)), format!("key `{longest}`: {why}"));
+        assert_eq!(key(Some(&format!("{longest}y"))), format!("key `{longest}…`: {why}"));
+    }
+}
