@@ -21,6 +21,6 @@ fn in_front_of(upstream: SocketAddr) -> impl FnOnce(String) -> String {
 mod admin;
 mod chunks;
 mod files;
+mod keys;
 mod pipelining;
 mod slow_bodies;
-mod keys;

@@ -6,6 +6,7 @@
 mod exposure;
 mod supervisor;
 
+use std::io::IsTerminal;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,7 +171,13 @@ fn install_logging() {
     // Pingora tells at `error` what the access log tells better.
     let filter = EnvFilter::try_from_env("PORTCULLIS_LOG")
         .unwrap_or_else(|_| EnvFilter::new("info,pingora_core=off,pingora_proxy=off,h2=off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // https://no-color.org: set and not empty.
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal() && !is_plain)
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {

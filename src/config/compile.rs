@@ -1,6 +1,7 @@
 //! raw → compiled. Each section has a file of its own; this one holds what they share.
 
 mod api_keys;
+mod cleartext;
 mod clients;
 mod identity;
 mod internal;
@@ -134,7 +135,7 @@ impl Compiler<'_> {
             routes,
         } = gateway;
         let identity = self.identity(identity_headers);
-        let (listeners, taken) = self.listeners(listeners);
+        let (listeners, taken, clear) = self.listeners(listeners);
         let server = self.server(server);
         let limits = self.limits(limits);
         let access_log = self.access_log(access_log);
@@ -173,6 +174,9 @@ impl Compiler<'_> {
             issues.as_ref().map(Option::as_ref),
             as_known.flatten(),
         );
+        if trusted_proxies.is_empty() {
+            self.warn_of_cleartext(&clear, as_known.flatten(), clients.as_ref());
+        }
         if let Some(parts) = parts {
             self.refuse_own_issuer(&issuers, parts);
         }

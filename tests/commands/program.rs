@@ -137,3 +137,46 @@ fn nothing_secret_is_printed_however_talkative_the_gateway_is() {
         assert!(!printed.contains(secret), "{secret} is in\n{printed}");
     }
 }
+
+/// What `serve` logs until it finds that its second port is taken; `through` says how it is started.
+fn log_of_a_start(through: impl FnOnce(&str) -> Command, no_color: Option<&str>) -> String {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = taken.local_addr().expect("an address");
+    let directory = directory();
+    let listeners = format!("listeners: [{{ address: '127.0.0.1:0' }}, {{ address: '{taken}' }}]");
+    let text =
+        standard(&Upstream::start()).replace("listeners: [{ address: '127.0.0.1:0' }]", &listeners);
+    std::fs::write(directory.path().join("gateway.yaml"), text).expect("a file");
+    let mut command = through(&format!("{PROGRAM} serve"));
+    command.current_dir(directory.path()).stdin(Stdio::null()).env_remove("NO_COLOR");
+    command.envs(no_color.map(|value| ("NO_COLOR", value))).env("TERM", "xterm");
+    let output = command.output().expect("it runs");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(text.contains("cannot listen on"), "{text}");
+    text
+}
+
+/// A shell, whose standard error is a pipe.
+fn piped(command: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]);
+    shell
+}
+
+/// A terminal.
+fn on_a_terminal(command: &str) -> Command {
+    let mut script = Command::new("script");
+    script.args(["-qec", command, "/dev/null"]);
+    script
+}
+
+#[test]
+fn log_has_colours_on_a_terminal_only() {
+    let has_colours = |text: String| text.contains("\u{1b}[");
+    assert!(!has_colours(log_of_a_start(piped, None)));
+    assert!(has_colours(log_of_a_start(on_a_terminal, None)));
+    // https://no-color.org
+    assert!(!has_colours(log_of_a_start(on_a_terminal, Some("1"))));
+    assert!(has_colours(log_of_a_start(on_a_terminal, Some(""))));
+}

@@ -1,15 +1,18 @@
-//! Files of the gateway that others could read or change.
+//! Files of the gateway that others could read or change, and secrets that travel in the clear.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::commands::run;
+use crate::harness::certificates::Authority;
+use crate::harness::client::exchange;
 use crate::harness::fleet;
 use crate::harness::gateway::{Gateway, directory, standard};
 use crate::harness::jwks::{Jwks, Serves, jwk};
-use crate::harness::tokens;
 use crate::harness::upstream::Upstream;
+use crate::harness::{people, tokens};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("a file").mode() & 0o777
@@ -94,4 +97,65 @@ fn what_the_gateway_writes_is_its_alone_and_else_is_warned_of() {
         // What was fetched anew has its mode again.
         set_mode(path, right);
     }
+}
+
+// ---- in the clear
+
+/// What is warned of listeners at the start and by `check`, which must agree.
+fn cleartext(listener: &str, more: &str) -> Vec<String> {
+    let directory = people::directory();
+    let site = Authority::new().issue("site.test");
+    std::fs::write(directory.path().join("site.pem"), &site.chain).expect("a file");
+    std::fs::write(directory.path().join("site.key"), &site.key).expect("a file");
+    let text = people::configuration(&Upstream::start(), more);
+    let loopback = "listeners: [{ address: '127.0.0.1:0' }]";
+    let text = text.replace(loopback, &format!("listeners: [{listener}]"));
+    let is_told = |line: &str| line.contains("in the clear");
+    std::fs::write(directory.path().join("gateway.yaml"), &text).expect("a file");
+    let ran = run(directory.path(), &["check"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let checked: Vec<_> =
+        ran.stderr.lines().filter(|line| is_told(line)).map(str::to_owned).collect();
+    // Not every machine has the other family of addresses.
+    if !listener.contains("[::") {
+        let gateway = Gateway::start_in(directory.clone(), &text);
+        let lines = gateway.errors();
+        assert_eq!(lines.iter().filter(|line| is_told(line)).count(), checked.len(), "{lines:?}");
+    }
+    checked
+}
+
+#[test]
+fn login_over_plain_http_that_others_can_reach_is_warned_of() {
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let warnings = cleartext(&format!("{{ address: '{address}' }}"), "");
+        let [warning] = &*warnings else { panic!("{address}: {warnings:?}") };
+        assert!(
+            warning.contains("warning: listeners[0]: passwords and session cookies"),
+            "{warning}"
+        );
+        assert!(warning.contains("`trusted_proxies`"), "{warning}");
+    }
+    let tls = "tls: { certificates: [{ certificate_file: site.pem, key_file: site.key }] }";
+    for (listener, more) in [
+        ("{ address: '127.0.0.1:0' }", ""),
+        ("{ address: '127.9.9.9:0' }", ""),
+        ("{ address: '[::1]:0' }", ""),
+        (&*format!("{{ address: '0.0.0.0:0', {tls} }}"), ""),
+        ("{ address: '0.0.0.0:0' }", "trusted_proxies: [10.0.0.0/8]\n"),
+    ] {
+        assert_eq!(cleartext(listener, more), Vec::<String>::new(), "{listener} {more}");
+    }
+    // Of two, the one.
+    let both = format!("{{ address: '0.0.0.0:0', {tls} }}, {{ address: '0.0.0.0:0' }}");
+    let warnings = cleartext(&both, "");
+    assert!(warnings.len() == 1 && warnings[0].contains("listeners[1]"), "{warnings:?}");
+}
+
+#[test]
+fn gateway_at_which_nobody_logs_in_is_not_warned_of() {
+    let text = standard(&Upstream::start()).replace("127.0.0.1:0' }]", "0.0.0.0:0' }]");
+    let gateway = Gateway::start(&text);
+    assert!(!gateway.errors().iter().any(|line| line.contains("in the clear")));
+    assert_eq!(exchange(gateway.address(), "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").status, 404);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::Compiler;
+use super::cleartext::is_clear;
 use crate::config::problem::FieldPath;
 use crate::config::tls::{self, Unusable};
 use crate::config::{
@@ -45,17 +46,18 @@ fn root() -> FieldPath {
 }
 
 impl Compiler<'_> {
-    /// The listeners, and the addresses that they or broken ones claim.
+    /// The listeners, the addresses that they or broken ones claim, and those listeners that others
+    /// can reach without TLS.
     pub(super) fn listeners(
         &mut self,
         raw: Vec<raw::Listener>,
-    ) -> (Vec<Listener>, Vec<SocketAddr>) {
+    ) -> (Vec<Listener>, Vec<SocketAddr>, Vec<FieldPath>) {
         let field = root().key("listeners");
         if raw.is_empty() {
             let remedy = "Add `- address: 127.0.0.1:8080`";
             self.empty::<()>(&field, "there is no listener", remedy);
         }
-        let (mut listeners, mut taken) = (Vec::new(), Vec::new());
+        let (mut listeners, mut taken, mut clear) = (Vec::new(), Vec::new(), Vec::new());
         for (index, raw::Listener { address, tls }) in raw.into_iter().enumerate() {
             let field = field.index(index);
             let address = self.address(address, &field.key("address"));
@@ -65,9 +67,13 @@ impl Compiler<'_> {
             taken.push(address);
             // A listener whose TLS is broken must not end up without: the error was reported.
             let Some(tls) = secured.map_or(Some(None), |tls| tls.map(Some)) else { continue };
-            listeners.push(Listener { address, tls });
+            let listener = Listener { address, tls };
+            if is_clear(&listener) {
+                clear.push(field);
+            }
+            listeners.push(listener);
         }
-        (listeners, taken)
+        (listeners, taken, clear)
     }
 
     /// Port 0 is never taken: the system chooses another each time.
