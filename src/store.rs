@@ -157,9 +157,21 @@ pub struct Listing {
     pub total: u64,
 }
 
+/// Who can append to a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// This process alone: it knows all that is in there, however long it has not looked.
+    ThisGateway,
+    /// Others as well, unnoticed until the log is read.
+    Gateways,
+}
+
 /// An append-only log of revocations, with a snapshot of what is still live.
 #[async_trait]
 pub trait RevocationLog: fmt::Debug + Send + Sync {
+    /// Who can append to it.
+    fn writers(&self) -> Writers;
+
     /// Appends a record and returns once it is durable, as far as the store can be.
     async fn append(&self, record: &Record, bounds: AppendBounds) -> Result<Position, AppendError>;
 

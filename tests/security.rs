@@ -24,3 +24,4 @@ mod files;
 mod keys;
 mod pipelining;
 mod slow_bodies;
+mod standing_still;

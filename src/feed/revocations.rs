@@ -26,10 +26,11 @@ use super::backoff::Backoff;
 use crate::clock;
 use crate::config::{Configuration, WhenUnreachable};
 use crate::gate::revocation::ListWriter;
+use crate::gate::time::SteadyTime;
 use crate::store::record::Record;
 use crate::store::{
     AppendBounds, AppendError, Fleet, Listing, Loss, Position, RevocationLog, Roster, Store,
-    StoreError, TAIL_RECORDS_MAX, Tail,
+    StoreError, TAIL_RECORDS_MAX, Tail, Writers,
 };
 use crate::telemetry::families::{Families, is_nearly_full};
 pub use confirm::Confirmation;
@@ -242,7 +243,7 @@ impl RevocationFeed {
                 let is_idle = records.is_empty();
                 self.take(records);
                 if next.sequence - position.sequence < TAIL_RECORDS_MAX {
-                    self.writer().contact(asked_at);
+                    self.was_in_contact(asked_at);
                     let lost = self.recent().was_read_to_the_end(asked_at);
                     if lost > 0 {
                         tracing::error!(lost, "the revocation log lost acknowledged writes");
@@ -302,13 +303,22 @@ impl RevocationFeed {
         };
         let position = self.timed("snapshot", self.log.snapshot(&mut take)).await?;
         self.families.revocation_snapshots.with_label_values(&[cause]).inc();
-        self.writer().contact(asked_at);
+        self.was_in_contact(asked_at);
         if self.recent().end_search() > 0 {
             self.lost.notify_one();
         }
         let took_ms = begun.elapsed().as_millis() as u64;
         tracing::info!(cause, loaded, %position, took_ms, "loaded the revocation list");
         Ok(position)
+    }
+
+    /// Notes that everything has been applied that was written until `at`. What nobody else writes
+    /// is applied as it is written: a process that stood still has missed nothing.
+    fn was_in_contact(&self, at: SteadyTime) {
+        match self.log.writers() {
+            Writers::ThisGateway => self.writer().complete(),
+            Writers::Gateways => self.writer().contact(at),
+        }
     }
 
     async fn prune(&self) {

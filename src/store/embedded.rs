@@ -30,7 +30,7 @@ use super::record::Record;
 use super::session::{SessionStore, Told};
 use super::{
     AppendBounds, AppendError, Fleet, GatewayState, KnownGateway, Listing, Position, RevocationLog,
-    Roster, StoreError, Tail,
+    Roster, StoreError, Tail, Writers,
 };
 use crate::clock;
 use crate::gate::session::{SessionId, StoredSession};
@@ -138,6 +138,11 @@ impl Drop for Embedded {
 
 #[async_trait]
 impl RevocationLog for Embedded {
+    fn writers(&self) -> Writers {
+        // The file is locked.
+        Writers::ThisGateway
+    }
+
     async fn append(&self, record: &Record, bounds: AppendBounds) -> Result<Position, AppendError> {
         let (json, mark, expires) = (record.encode(), record.mark, record.entry.expires);
         let appending = self.write(move |tables| tables.log.append(&json, expires, bounds));

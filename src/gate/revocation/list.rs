@@ -45,6 +45,9 @@ pub struct RevocationList {
 /// [`RevocationList::contact`] before the first snapshot.
 const NO_CONTACT: u64 = u64::MAX;
 
+/// [`RevocationList::contact`] of a list that cannot lack anything: it lies ahead of every clock.
+const COMPLETE: u64 = u64::MAX - 1;
+
 /// A generation that the list never has: what was never found clear.
 pub(in crate::gate) const NO_GENERATION: u64 = u64::MAX;
 
@@ -173,6 +176,12 @@ impl ListWriter {
     /// Notes that everything written until `at` has been applied.
     pub fn contact(&self, at: SteadyTime) {
         self.list.contact.store(at.as_millis(), Ordering::Release);
+    }
+
+    /// Notes that everything is applied as it is written, by this process and no other: from now on
+    /// the list does not grow old.
+    pub fn complete(&self) {
+        self.list.contact.store(COMPLETE, Ordering::Release);
     }
 
     /// Drops what is spent and counts what is left.

@@ -140,6 +140,21 @@ fn list_that_is_too_old_says_so_and_still_knows_whom_it_knew() {
 }
 
 #[test]
+fn list_that_cannot_lack_anything_does_not_grow_old() {
+    let writer = fresh();
+    writer.complete();
+    assert_eq!(writer.list().age_ms(SteadyTime::from_millis(u64::MAX - 2)), Some(0));
+    let marks = Marks::of(CREDENTIAL);
+    let ask = || {
+        let clear_at = AtomicU64::new(NO_GENERATION);
+        writer.list().find(&marks, NOW, &clear_at, 0, moment(1 << 40))
+    };
+    assert_eq!(ask(), Revocation::Clear);
+    writer.apply(&entry(Scope::Everything, i64::MAX), NOW);
+    assert_eq!(ask(), Revocation::Revoked);
+}
+
+#[test]
 fn list_that_was_never_loaded_says_nothing_to_anybody() {
     let list = RevocationList::new();
     assert_eq!(list.age_ms(SteadyTime::default()), None);

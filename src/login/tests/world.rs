@@ -20,6 +20,7 @@ use crate::store::family::{Family, Rotation, StoredFamily, Successor, TokenDiges
 use crate::store::settings::StoreSettings;
 use crate::store::{
     self, AppendBounds, AppendError, Listing, Position, RevocationLog, Store, StoreError, Tail,
+    Writers,
 };
 
 /// The password of every user.
@@ -390,6 +391,10 @@ struct Breakable {
 
 #[async_trait]
 impl RevocationLog for Breakable {
+    fn writers(&self) -> Writers {
+        self.log.writers()
+    }
+
     async fn append(&self, record: &Record, bounds: AppendBounds) -> Result<Position, AppendError> {
         if self.is_broken.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable("on purpose".to_owned()).into());

@@ -11,6 +11,7 @@ use crate::gate::time::UnixTime;
 use crate::store::record::{Read, Record};
 use crate::store::{
     AppendBounds, AppendError, Listing, PRUNE_MARGIN_S, Position, RevocationLog, StoreError, Tail,
+    Writers,
 };
 
 /// How many spent records are taken out in one step.
@@ -18,6 +19,10 @@ const PRUNED_AT_ONCE: u64 = 5000;
 
 #[async_trait]
 impl RevocationLog for Redis {
+    fn writers(&self) -> Writers {
+        Writers::Gateways
+    }
+
     async fn append(&self, record: &Record, bounds: AppendBounds) -> Result<Position, AppendError> {
         let AppendBounds { entries_max, now } = bounds;
         let mut appending = APPEND.key(&self.keys.log);
