@@ -25,3 +25,4 @@ mod keys;
 mod pipelining;
 mod slow_bodies;
 mod standing_still;
+mod store_nonsense;

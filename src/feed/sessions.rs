@@ -30,7 +30,7 @@ use crate::store::StoreError;
 use crate::store::session::{SessionStore, Told};
 use crate::telemetry::families::Families;
 use budget::Budget;
-use loads::{Loaded, Loads};
+use loads::{Era, Loaded, Loads};
 use seen::Seen;
 
 /// After a failure nobody waits for the store on behalf of a session that is known, for this long.
@@ -111,7 +111,7 @@ impl SessionFeed {
         if aged.is_some() && self.has_just_failed() {
             return known();
         }
-        if self.loads.is_known_absent(id).await {
+        if self.loads.is_known_absent(id, self.era()).await {
             return Sought::Absent;
         }
         if aged.is_none()
@@ -132,7 +132,7 @@ impl SessionFeed {
         };
         match read {
             Some(Ok(Loaded::Found(session))) => Sought::Found(session),
-            Some(Ok(Loaded::Absent)) => {
+            Some(Ok(Loaded::Absent(_))) => {
                 self.spend(client);
                 Sought::Absent
             }
@@ -164,13 +164,22 @@ impl SessionFeed {
         let begun = self.loads.begin(id);
         loop {
             let as_of = clock::steady();
+            // Before it is asked: what answers may change while it does.
+            let era = self.era();
             let found = self.timed("find_session", self.store.find(id)).await;
-            if let Err(StoreError::Unavailable(_)) = &found {
-                self.failed();
+            match &found {
+                Ok(_) => {}
+                Err(StoreError::Unavailable(_)) => {
+                    self.loads.forget_absent();
+                    self.failed();
+                }
+                Err(StoreError::Refused(_) | StoreError::Unreadable(_)) => {
+                    self.loads.forget_absent();
+                }
             }
             let Some(stored) = found? else {
                 self.table.changed(&id);
-                return Ok(Loaded::Absent);
+                return Ok(Loaded::Absent(era));
             };
             let session = self.compile(id, &stored, as_of);
             if begun.publish(|| self.table.publish(session.clone())) {
@@ -263,6 +272,10 @@ impl SessionFeed {
         if session.touch(now) {
             self.seen.note(session.id(), now);
         }
+    }
+
+    fn era(&self) -> Era {
+        self.loads.era(self.store.era())
     }
 
     fn changed(&self, id: SessionId) {

@@ -245,6 +245,11 @@ impl SessionStore for Embedded {
         self.read_sessions(move |sessions| sessions.find(id)).await
     }
 
+    fn era(&self) -> u64 {
+        // It is the same file for as long as the process lives.
+        0
+    }
+
     async fn touch(&self, seen: &[(SessionId, UnixTime)]) -> Result<(), StoreError> {
         let seen = seen.to_vec();
         self.write(move |tables| tables.sessions.touch(&seen)).await

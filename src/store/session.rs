@@ -73,8 +73,13 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
         now: UnixTime,
     ) -> Result<Vec<SessionId>, StoreError>;
 
-    /// A session, unless there is none.
+    /// A session, unless there certainly is none: an answer that is none is an error.
     async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError>;
+
+    /// Another number each time that what answers may be another than before: a new connection,
+    /// another server, or one that failed or answered wrongly. What was not there before that may
+    /// be there now.
+    fn era(&self) -> u64;
 
     /// Notes when sessions were last used. Those that are not there any more are passed over, and
     /// none is ever made younger.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ use crate::gate::session::{Session, SessionId};
 use crate::store::StoreError;
 
 /// How many sessions are remembered that there are not, and for how long. A secret is never given
-/// out twice, so what is not there will not be; but a store may get back what it had lost.
+/// out twice, so what is not there will not be; but a store may get back what it had lost. So it is
+/// forgotten, too, when anything but that store, as it was, may answer.
 const ABSENT_MAX: u64 = 100_000;
 const ABSENT_FOR: Duration = Duration::from_secs(10);
 
@@ -19,7 +21,17 @@ const ABSENT_FOR: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(super) enum Loaded {
     Found(Arc<Session>),
-    Absent,
+    /// In this era of the store.
+    Absent(Era),
+}
+
+/// A time in which it was the same store that answered, and answered rightly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Era {
+    /// As the store counts.
+    of_store: u64,
+    /// As we do.
+    of_loads: u64,
 }
 
 /// Reads in progress, and sessions that are not there.
@@ -28,6 +40,8 @@ pub(super) struct Loads {
     coalesced: Cache<SessionId, Loaded>,
     /// For each read in progress, how many, and whether something was told of its session.
     begun: Mutex<HashMap<SessionId, Progress>>,
+    /// How often what was not there was forgotten.
+    forgotten: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +59,7 @@ pub(super) struct Begun<'l> {
 impl Loads {
     pub(super) fn new() -> Self {
         let coalesced = Cache::builder().max_capacity(ABSENT_MAX).expire_after(AbsentOnly).build();
-        Self { coalesced, begun: Mutex::default() }
+        Self { coalesced, begun: Mutex::default(), forgotten: AtomicU64::new(0) }
     }
 
     /// What `read` finds, or somebody else's read of the same session that is in progress; or
@@ -58,9 +72,27 @@ impl Loads {
         self.coalesced.try_get_with(id, read).await.map_err(|error| (*error).clone())
     }
 
-    /// Whether it was found a moment ago that there is no such session.
-    pub(super) async fn is_known_absent(&self, id: &SessionId) -> bool {
-        matches!(self.coalesced.get(id).await, Some(Loaded::Absent))
+    /// The era that it is, while the store is in this one of its own.
+    pub(super) fn era(&self, of_store: u64) -> Era {
+        Era { of_store, of_loads: self.forgotten.load(Ordering::Acquire) }
+    }
+
+    /// Whether it was found a moment ago that there is no such session, by the store that is asked
+    /// now.
+    pub(super) async fn is_known_absent(&self, id: &SessionId, now: Era) -> bool {
+        match self.coalesced.get(id).await {
+            Some(Loaded::Absent(era)) if era == now => true,
+            Some(Loaded::Absent(_)) => {
+                self.coalesced.invalidate(id).await;
+                false
+            }
+            Some(Loaded::Found(_)) | None => false,
+        }
+    }
+
+    /// Forgets what was not there: it may be, or may have been all along.
+    pub(super) fn forget_absent(&self) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Begins a read: from now on it is noted if something is told of the session.
@@ -69,15 +101,17 @@ impl Loads {
         Begun { loads: self, id }
     }
 
-    /// Something was told of a session: what is being read may be older.
+    /// Something was told of a session: what is being read may be older, and it may be there again.
     pub(super) fn spoil(&self, id: SessionId) {
-        if let Some(progress) = self.begun().get_mut(&id) {
-            progress.is_spoilt = true;
+        let is_read = self.begun().get_mut(&id).map(|progress| progress.is_spoilt = true).is_some();
+        if is_read || self.coalesced.contains_key(&id) {
+            self.forget_absent();
         }
     }
 
     /// Anything may have happened to any session.
     pub(super) fn spoil_all(&self) {
+        self.forget_absent();
         for progress in self.begun().values_mut() {
             progress.is_spoilt = true;
         }
@@ -121,7 +155,7 @@ impl moka::Expiry<SessionId, Loaded> for AbsentOnly {
     fn expire_after_create(&self, _: &SessionId, loaded: &Loaded, _: Instant) -> Option<Duration> {
         match loaded {
             Loaded::Found(_) => Some(Duration::ZERO),
-            Loaded::Absent => Some(ABSENT_FOR),
+            Loaded::Absent(_) => Some(ABSENT_FOR),
         }
     }
 }

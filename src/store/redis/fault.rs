@@ -17,6 +17,12 @@ pub(super) fn at(address: &RedisAddress, what: &str, error: &RedisError) -> Stor
     }
 }
 
+/// The error for an answer to another question than the one that was asked: nothing on that
+/// connection can be believed.
+pub(super) fn out_of_step() -> RedisError {
+    (ErrorKind::UnexpectedReturnType, "an answer about something else than was asked").into()
+}
+
 /// The error for an answer that is none.
 pub(super) fn nonsense(what: &str) -> StoreError {
     StoreError::Unreadable(format!("Redis gave an answer that cannot be understood: {what}"))

@@ -1,6 +1,7 @@
 //! The connection for commands: shared by all who ask, and made anew when it fails.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -15,6 +16,8 @@ use crate::store::StoreError;
 #[derive(Default)]
 pub(super) struct Link {
     live: Mutex<Option<Live>>,
+    /// How often a connection was made or given up.
+    changes: AtomicU64,
     /// Held by the one who connects; how that went last time, if badly.
     connecting: tokio::sync::Mutex<Option<Failure>>,
 }
@@ -56,6 +59,12 @@ impl Link {
         }
     }
 
+    /// Another number each time that a connection was made or given up, or the master is another
+    /// one.
+    pub(super) fn era(&self, master: &Master) -> u64 {
+        self.changes.load(Ordering::Acquire).wrapping_add(master.reign())
+    }
+
     /// An answer counts only if it came from the master.
     fn accept<T>(
         &self,
@@ -90,6 +99,7 @@ impl Link {
         match master.connect().await {
             Ok(live) => {
                 *self.live() = Some(live.clone());
+                self.changes.fetch_add(1, Ordering::AcqRel);
                 Ok(live)
             }
             Err(error) => {
@@ -107,6 +117,7 @@ impl Link {
         let mut live = self.live();
         if live.as_ref().is_some_and(|live| live.number == broken.number) {
             *live = None;
+            self.changes.fetch_add(1, Ordering::AcqRel);
         }
     }
 

@@ -114,6 +114,11 @@ impl Master {
         }
     }
 
+    /// How often another server became the master, as far as is known.
+    pub(super) fn reign(&self) -> u64 {
+        self.known().reign
+    }
+
     /// Whether this is still a connection to the master, as far as is known.
     pub(super) fn is_reigning(&self, live: &Live) -> bool {
         self.known().reign == live.reign

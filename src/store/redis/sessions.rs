@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::log::score;
-use super::script::sessions::{CREATE, DELETE, OF_SUBJECT, PRUNE};
-use super::{Redis, listener};
+use super::script::sessions::{CREATE, DELETE, FIND, OF_SUBJECT, PRUNE};
+use super::{Redis, fault, listener};
 use crate::gate::session::{SessionId, SessionRecord, StoredSession};
 use crate::gate::time::UnixTime;
 use crate::store::StoreError;
@@ -53,18 +53,28 @@ impl SessionStore for Redis {
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError> {
-        let mut asking = redis::pipe();
-        asking.cmd("GET").arg(self.keys.record_of(id));
-        asking.cmd("ZSCORE").arg(&self.keys.sessions).arg(id.to_string());
-        let asking = &asking;
-        let (record, last_seen): (Option<Vec<u8>>, Option<f64>) = self
+        let name = id.to_string();
+        let mut asking = FIND.key(self.keys.record_of(id));
+        asking.key(&self.keys.sessions).arg(&name);
+        let (asking, name) = (&asking, &*name);
+        let (record, last_seen) = self
             .link
             .ask(&self.master, "reading a session", move |mut connection| async move {
-                asking.query_async(&mut connection).await
+                let (about, record, last_seen): (String, Option<Vec<u8>>, Option<f64>) =
+                    asking.invoke_async(&mut connection).await?;
+                // Answers that have come out of step would make one person another.
+                if about != *name {
+                    return Err(fault::out_of_step());
+                }
+                Ok((record, last_seen))
             })
             .await?;
         let Some(record) = record else { return Ok(None) };
         Ok(Some(stored(decode(&record)?, last_seen)))
+    }
+
+    fn era(&self) -> u64 {
+        self.link.era(&self.master)
     }
 
     async fn touch(&self, seen: &[(SessionId, UnixTime)]) -> Result<(), StoreError> {

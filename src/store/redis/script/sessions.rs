@@ -78,6 +78,19 @@ return displaced
     ))
 });
 
+/// A session, in one answer that says what it is about. Absence has a shape of its own there, so
+/// that `nil`, or the answer to another question, is not taken for it.
+///
+/// Keys: the record, the sessions. Argument: the id. Returns the id, the record, and when it was
+/// last used; nothing for what there is not.
+pub(crate) static FIND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+return {ARGV[1], redis.call('GET', KEYS[1]), redis.call('ZSCORE', KEYS[2], ARGV[1])}
+",
+    )
+});
+
 /// Deletes a session. Of one whose subject is not known, what is left in the sets is found later.
 ///
 /// Keys: the record, the sessions, what is due, the sessions of the subject. Arguments: the id, the
