@@ -7,4 +7,5 @@ pub mod resolver;
 pub mod revocations;
 pub mod sessions;
 pub mod signing;
+pub mod tags;
 pub mod watch;

@@ -42,7 +42,7 @@ use principal::{Authentic, Lapse, Principal};
 use request::Request;
 use revocation::{RevocationList, Scope};
 use route::{Route, RouteTable};
-use session::{Held, Session, SessionId, Sessions};
+use session::{Held, Provenance, Session, SessionId, Sessions, TagKeyCell};
 use time::Moment;
 use verifier::{CacheResult, Refusal, Verification, Verifier};
 
@@ -67,6 +67,8 @@ pub struct Gate {
     pub own_paths: Vec<Box<str>>,
     /// The header that carries API keys, if there are any.
     pub api_key_header: Option<HeaderName>,
+    /// The cookie that carries refresh tokens, if there is one that goes with every request.
+    pub refresh_cookie: Option<&'static str>,
     /// Who may ask there for what is his own.
     pub own_rule: Authenticate,
 }
@@ -84,6 +86,8 @@ pub struct WantedSession {
     pub carrier: Carrier,
     /// As it was some time ago, which is good enough if nobody can be asked.
     pub aged: Option<Arc<Session>>,
+    /// Whether its secret is one of ours.
+    pub provenance: Provenance,
 }
 
 /// The answer to one request, and what was learned on the way to it.
@@ -204,7 +208,9 @@ impl Gate {
                         Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?
                     }
                     Credential::Session(secret) => {
-                        let session = self.recall(secret.id(), *carrier, request, now, verdict)?;
+                        let prove = |tags: &TagKeyCell| secret.provenance(tags);
+                        let shown = (secret.id(), *carrier);
+                        let session = self.recall(shown, prove, request, now, verdict)?;
                         let authentic = session.authentic().clone();
                         let principal =
                             Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?;
@@ -215,7 +221,9 @@ impl Gate {
                         principal
                     }
                     Credential::ApiKey(key) => {
-                        let session = self.recall(key.id(), *carrier, request, now, verdict)?;
+                        let prove = |tags: &TagKeyCell| key.provenance(tags);
+                        let shown = (key.id(), *carrier);
+                        let session = self.recall(shown, prove, request, now, verdict)?;
                         let authentic = session.authentic().clone();
                         Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?
                     }
@@ -253,11 +261,12 @@ impl Gate {
         found.ok_or(Slug::CredentialMalformed)
     }
 
-    /// The session of this id, if memory tells.
+    /// The session of this id, if memory tells. Only if it does not, it is asked whether the secret
+    /// is one of ours.
     fn recall(
         &self,
-        id: SessionId,
-        carrier: Carrier,
+        (id, carrier): (SessionId, Carrier),
+        prove: impl FnOnce(&TagKeyCell) -> Provenance,
         request: &Request<'_>,
         now: Moment,
         verdict: &mut Verdict<'_>,
@@ -292,7 +301,8 @@ impl Gate {
             }
             Held::Current(_) | Held::Aged(_) | Held::Changed(_) | Held::Absent => None,
         };
-        verdict.session_wanted = Some(WantedSession { id, carrier, aged });
+        let provenance = prove(&self.sessions.tags);
+        verdict.session_wanted = Some(WantedSession { id, carrier, aged, provenance });
         Err(Slug::StoreUnavailable.into())
     }
 

@@ -23,6 +23,8 @@ mod chunks;
 mod files;
 mod keys;
 mod pipelining;
+mod refresh_cookie;
 mod slow_bodies;
 mod standing_still;
 mod store_nonsense;
+mod unknown_credentials;

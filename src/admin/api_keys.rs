@@ -76,7 +76,7 @@ pub(super) async fn create(
         (words::reason(wanted.reason.clone())?, words::actor(wanted.actor.clone())?);
     let record = record(wanted, &view)?;
     let bits = random::bits().map_err(|error| Problem::StoreUnavailable(error.to_string()))?;
-    let key = ApiKey::from_random(&bits);
+    let key = ApiKey::generate(bits, &view.configuration.load().gate.sessions.tags);
     let id = key.id();
     let making = make(view, client, id, record.clone(), (actor, reason));
     order::to_the_end(making).await?;

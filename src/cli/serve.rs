@@ -25,6 +25,7 @@ use crate::edge::published::Services;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
+use crate::feed::tags::TagFeed;
 use crate::login::{Endpoints, Means};
 use crate::store::{self, Store};
 use crate::telemetry::access_log::AccessLog;
@@ -70,6 +71,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let writer = writer.ok_or_else(|| Failure::failed("the revocation list has a writer"))?;
     let in_force = Arc::new(ArcSwap::from_pointee(configuration));
     let Store { sessions, attempts, families: refresh_families, keyring, .. } = store.clone();
+    let tags = TagFeed::new(keyring.clone(), in_force.clone(), families.clone());
     let signing = SigningFeed::new(keyring, in_force.clone(), families.clone());
     let sessions = SessionFeed::new(sessions, in_force.clone(), families.clone());
     let revocations = RevocationFeed::new(store, writer, in_force.clone(), families.clone());
@@ -114,6 +116,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     control.spawn(revocations.clone().run());
     control.spawn(sessions.clone().run());
     control.spawn(signing.clone().run());
+    control.spawn(tags.clone().run());
     control.spawn(async move {
         if let Err(error) = admin::serve(admin_listener, view, std::future::pending()).await {
             tracing::error!(%error, "the admin listener failed");
@@ -129,6 +132,8 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
         loads.loaded().await;
         // Before, no token of ours could be verified.
         signing.loaded().await;
+        // Before, everybody's session would count as made up.
+        tags.asked().await;
         becomes_ready.ready();
         tracing::info!("ready");
     });

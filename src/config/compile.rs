@@ -35,6 +35,7 @@ use crate::gate::forward::OwnedNames;
 use crate::gate::internal::InternalToken;
 use crate::gate::policy::{Authenticate, Requirement};
 use crate::gate::revocation::RevocationList;
+use crate::gate::session::{REFRESH_COOKIE, SetBy};
 use crate::secret::Secret;
 use api_keys::ApiKeyTerms;
 use identity::Told;
@@ -225,13 +226,17 @@ impl Compiler<'_> {
             let issuer = issuer.cloned().unwrap_or_else(|| login::ISSUER_DEFAULT.into());
             ApiKeys { header, issuer, lifetime_max_s }
         });
+        let sessions = sessions?;
+        // Over plain HTTP it is for the token endpoint alone.
+        let refresh_cookie =
+            tokens.is_some() && sessions.rules.terms().cookie.set_by == SetBy::Secure;
         Some(Configuration {
             file: self.document.file().to_owned(),
             gate: Gate {
                 routes: table?,
                 issuers: issuers.table(),
                 owned: owned?,
-                sessions: sessions?,
+                sessions,
                 own_rule: Authenticate {
                     carriers: vec![Carrier::Session],
                     issuers: Vec::new(),
@@ -240,6 +245,7 @@ impl Compiler<'_> {
                 },
                 own_base: own.base,
                 own_paths: own.paths,
+                refresh_cookie: refresh_cookie.then_some(REFRESH_COOKIE),
                 api_key_header: api_keys.as_ref().map(|keys| keys.header.clone()),
                 verifier: verifier?,
                 revocations: match self.previous {

@@ -19,6 +19,7 @@ use super::record::{self, Asked};
 use super::streams::Tenure;
 use super::trace::RequestId;
 use crate::clock;
+use crate::feed::sessions::Charge;
 use crate::feed::{jwks, sessions};
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Denial, Detail, Slug};
@@ -59,8 +60,17 @@ pub(super) enum AnsweredBy {
 enum Rule {
     /// The route's.
     Route,
-    /// That of the gateway's own endpoints.
-    Own,
+    /// That of the gateway's own endpoints. What is looked for in vain is charged to somebody.
+    Own(Charge),
+}
+
+impl Rule {
+    fn charge(self) -> Charge {
+        match self {
+            Self::Route => Charge::Client,
+            Self::Own(charge) => charge,
+        }
+    }
 }
 
 /// What the gate lacked to decide.
@@ -225,8 +235,12 @@ impl Context {
     }
 
     /// Decides whether a request to the gateway itself comes from somebody who is logged in.
-    pub(super) async fn admit_own(&mut self, request: &RequestHeader) -> Result<(), Denial> {
-        self.decide(request, Rule::Own).await.map(drop)
+    pub(super) async fn admit_own(
+        &mut self,
+        request: &RequestHeader,
+        charge: Charge,
+    ) -> Result<(), Denial> {
+        self.decide(request, Rule::Own(charge)).await.map(drop)
     }
 
     /// Asks the gate; if the answer hangs on a key that may have come since, or on a session that
@@ -266,13 +280,13 @@ impl Context {
         let published = self.published.clone();
         let client = self.client.and_then(|client| client.address);
         published.families.session_misses.inc();
-        match published.sessions.seek(wanted, client).await {
+        match published.sessions.seek(wanted, client, rule.charge()).await {
             Sought::Found(session) => {
                 let outcome = self.ask(&Request { session: Some(&session), ..*request }, rule).0;
                 if let Err(denial) = &outcome
                     && denial.slug() == Lapse::Expired.slug(wanted.carrier)
                 {
-                    published.sessions.spend(client);
+                    published.sessions.spend(client, rule.charge());
                 }
                 outcome
             }
@@ -311,7 +325,7 @@ impl Context {
         let gate = &published.configuration.gate;
         let verdict = match rule {
             Rule::Route => gate.decide(request, now),
-            Rule::Own => gate.decide_own(request, now),
+            Rule::Own(_) => gate.decide_own(request, now),
         };
         self.decision_took += begun.elapsed();
         let Verdict {

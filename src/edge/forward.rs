@@ -21,7 +21,7 @@ use crate::gate::forward::OwnedNames;
 use crate::gate::internal::{InternalToken, TokenHeader};
 use crate::gate::policy::Permit;
 use crate::gate::route::ForwardCredential;
-use crate::gate::session::CookieRules;
+use crate::gate::session::without_cookie;
 
 const X_FORWARDED: &str = "x-forwarded-";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -81,7 +81,11 @@ impl Outgoing<'_> {
         }
         join_cookies(request)?;
         if !kept.keeps(Carrier::Session) {
-            strip_cookie(request, &gate.sessions.rules.terms().cookie)?;
+            strip_cookie(request, &gate.sessions.rules.terms().cookie.name)?;
+        }
+        // Whatever the route keeps: it is between the browser and us.
+        if let Some(name) = gate.refresh_cookie {
+            strip_cookie(request, name)?;
         }
         set_forwarded(request, client, came_with)?;
         set_trace(request, request_id)?;
@@ -334,10 +338,10 @@ fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
     request.insert_header("Cookie", whole.as_slice())
 }
 
-/// The session's secret stays here; what else is in the field goes on.
-fn strip_cookie(request: &mut RequestHeader, cookie: &CookieRules) -> pingora::Result<()> {
+/// What a cookie of ours holds stays here; what else is in the field goes on.
+fn strip_cookie(request: &mut RequestHeader, name: &str) -> pingora::Result<()> {
     let Some(field) = request.headers.get(header::COOKIE) else { return Ok(()) };
-    match cookie.strip(field.as_bytes()) {
+    match without_cookie(field.as_bytes(), name) {
         None => Ok(()),
         Some(rest) if rest.is_empty() => {
             request.remove_header(&header::COOKIE);

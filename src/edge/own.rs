@@ -10,6 +10,7 @@ use pingora::proxy::Session;
 use super::answer::{Answer, Reader};
 use super::context::{Context, Stranger, authority_of};
 use super::inbound::Fault;
+use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::request::{Request, Scheme};
 use crate::login::endpoint::{Endpoint, Wants};
@@ -49,10 +50,11 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, De
             if endpoint.is_page() {
                 context.stranger = Stranger::SentToLogin;
             }
-            context.admit_own(request).await?;
+            context.admit_own(request, Charge::Client).await?;
             context.session.clone()
         }
-        Wants::CallerIfAny => match context.admit_own(request).await {
+        // That is, for a logout.
+        Wants::CallerIfAny => match context.admit_own(request, Charge::Nobody).await {
             Ok(()) => context.session.clone(),
             Err(denial) if denial.slug().is_want_of_login() => None,
             Err(denial) => return Err(denial),

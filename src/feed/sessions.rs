@@ -24,7 +24,9 @@ use super::backoff::Backoff;
 use crate::clock;
 use crate::config::Configuration;
 use crate::gate::WantedSession;
-use crate::gate::session::{Session, SessionId, SessionRecord, SessionTable, StoredSession};
+use crate::gate::session::{
+    Provenance, Session, SessionId, SessionRecord, SessionTable, StoredSession,
+};
 use crate::gate::time::{SteadyTime, UnixTime};
 use crate::store::StoreError;
 use crate::store::session::{SessionStore, Told};
@@ -60,6 +62,15 @@ pub struct SessionFeed {
     seen: Seen,
     /// When the store last failed, in steady milliseconds.
     failed: AtomicU64,
+}
+
+/// Against whom reads are counted that lead to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// The client's address.
+    Client,
+    /// Nobody: who logs out must not be kept from it by what others behind the same address sent.
+    Nobody,
 }
 
 /// What came of looking for a session.
@@ -101,8 +112,16 @@ impl SessionFeed {
     }
 
     /// Reads a session that the gate cannot judge, once for all who ask at the same time.
-    pub async fn seek(self: &Arc<Self>, wanted: &WantedSession, client: Option<IpAddr>) -> Sought {
-        let WantedSession { id, carrier: _, aged } = wanted;
+    ///
+    /// What is one of ours is read for whoever asks. All else is read within the budget of the
+    /// client, and what is not there is counted, unless it is asked for at no charge.
+    pub async fn seek(
+        self: &Arc<Self>,
+        wanted: &WantedSession,
+        client: Option<IpAddr>,
+        charge: Charge,
+    ) -> Sought {
+        let WantedSession { id, carrier: _, aged, provenance } = wanted;
         // Known, and only too old to be sure: the revocation list says whether that will do.
         let known = || match aged {
             Some(session) if !session.is_changed() => Sought::Found(session.clone()),
@@ -115,7 +134,7 @@ impl SessionFeed {
             return Sought::Absent;
         }
         if aged.is_none()
-            && let Some(seconds) = self.budget.spent(client)
+            && let Some(seconds) = self.refused_for(client, *provenance, charge)
         {
             return Sought::Refused(seconds);
         }
@@ -133,7 +152,7 @@ impl SessionFeed {
         match read {
             Some(Ok(Loaded::Found(session))) => Sought::Found(session),
             Some(Ok(Loaded::Absent(_))) => {
-                self.spend(client);
+                self.spend(client, charge);
                 Sought::Absent
             }
             Some(Err(error)) => {
@@ -148,14 +167,25 @@ impl SessionFeed {
     }
 
     /// When a client may have the store read for it again, in seconds, if it has been too often for
-    /// nothing.
-    pub fn refused_for(&self, client: Option<IpAddr>) -> Option<u32> {
-        self.budget.spent(client)
+    /// nothing and what it shows is nothing of which we know that we made it.
+    pub fn refused_for(
+        &self,
+        client: Option<IpAddr>,
+        provenance: Provenance,
+        charge: Charge,
+    ) -> Option<u32> {
+        match (charge, provenance) {
+            (Charge::Nobody, _) | (_, Provenance::Ours) => None,
+            (Charge::Client, Provenance::Unproven) => self.budget.spent(client),
+        }
     }
 
     /// Counts a read of the store that led to nothing.
-    pub fn spend(&self, client: Option<IpAddr>) {
-        self.budget.spend(client);
+    pub fn spend(&self, client: Option<IpAddr>, charge: Charge) {
+        match charge {
+            Charge::Client => self.budget.spend(client),
+            Charge::Nobody => {}
+        }
     }
 
     /// One read of the store, into the table.

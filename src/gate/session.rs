@@ -9,6 +9,7 @@ mod cookie;
 mod csrf;
 mod id;
 mod table;
+mod tag;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -20,10 +21,14 @@ use super::principal::{Authentic, GATEWAYS_APART_S};
 use super::time::{SteadyTime, UnixTime};
 
 pub use api_key::{ApiKey, PREFIX as API_KEY_PREFIX};
-pub use cookie::{Ambiguous, CookieRules, SameSite, SetBy, cookie_value, sets_cookie};
+pub use cookie::{
+    Ambiguous, CookieRules, REFRESH_COOKIE, SameSite, SetBy, cookie_value, sets_cookie,
+    without_cookie,
+};
 pub use csrf::{Origin, Origins};
 pub use id::{SessionId, SessionSecret};
 pub use table::{Held, SessionTable};
+pub use tag::{Provenance, SecretKind, TAG_KEY_BYTES, TagKey, TagKeyCell};
 
 /// What a session is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +169,8 @@ pub struct Sessions {
     pub rules: Arc<SessionRules>,
     /// Those in memory, shared by all configurations of the process.
     pub table: Arc<SessionTable>,
+    /// What tells secrets of ours from made-up ones, shared likewise.
+    pub tags: Arc<TagKeyCell>,
 }
 
 /// A session in memory.

@@ -2,8 +2,9 @@
 //! which that family knows them for its own.
 //!
 //! The tag keeps a made-up token apart from one that was used before: anybody may know a family's
-//! id, and must not be able to end it. The place keeps one that was used before apart from one that
-//! the store has forgotten it gave out.
+//! id, and must not be able to end it. It needs the family; the secret holds another one, by which
+//! the store's gateways know it for theirs before they ask. The place keeps one that was used before
+//! apart from one that the store has forgotten it gave out.
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::seal::Seal;
-use crate::gate::session::SessionId;
+use crate::gate::session::{Provenance, SecretKind, SessionId, TagKeyCell};
 
 /// With what a refresh token begins, so that people and scanners know one.
 pub const PREFIX: &str = "rt_";
@@ -24,7 +25,8 @@ const FAMILY_BYTES: usize = 32;
 const PLACE_BYTES: usize = 8;
 const SECRET_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
-const TAGGED_BYTES: usize = FAMILY_BYTES + PLACE_BYTES + SECRET_BYTES;
+const PLACED_BYTES: usize = FAMILY_BYTES + PLACE_BYTES;
+const TAGGED_BYTES: usize = PLACED_BYTES + SECRET_BYTES;
 const TOKEN_BYTES: usize = TAGGED_BYTES + TAG_BYTES;
 
 /// How long a refresh token is as text, in bytes.
@@ -37,18 +39,26 @@ const TAG_PURPOSE: &[u8] = b"portcullis refresh tag";
 pub struct RefreshToken(Zeroizing<[u8; TOKEN_BYTES]>);
 
 impl RefreshToken {
-    /// A new token of the family with this id and key, at this place in it.
+    /// A new token of the family with this id and key, at this place in it. Its secret can be
+    /// recognised without the family, if there is a key for that.
     ///
     /// # Errors
     ///
     /// If there is no randomness.
-    pub fn generate(family: SessionId, place: u64, key: &[u8; 32]) -> Result<Self, Unspecified> {
+    pub fn generate(
+        family: SessionId,
+        place: u64,
+        key: &[u8; 32],
+        tags: &TagKeyCell,
+    ) -> Result<Self, Unspecified> {
+        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+        SystemRandom::new().fill(&mut *secret)?;
         let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
-        let (of, rest) = bytes.split_at_mut(FAMILY_BYTES);
-        of.copy_from_slice(family.as_bytes());
-        let (at, rest) = rest.split_at_mut(PLACE_BYTES);
-        at.copy_from_slice(&place.to_be_bytes());
-        SystemRandom::new().fill(&mut rest[..SECRET_BYTES])?;
+        let (placed, rest) = bytes.split_at_mut(PLACED_BYTES);
+        placed[..FAMILY_BYTES].copy_from_slice(family.as_bytes());
+        placed[FAMILY_BYTES..].copy_from_slice(&place.to_be_bytes());
+        let secret = tags.secret(SecretKind::Refresh, placed, secret);
+        rest[..SECRET_BYTES].copy_from_slice(&*secret);
         let tag = hmac::sign(&hmac_key(key), &bytes[..TAGGED_BYTES]);
         bytes[TAGGED_BYTES..].copy_from_slice(&tag.as_ref()[..TAG_BYTES]);
         Ok(Self(bytes))
@@ -85,6 +95,14 @@ impl RefreshToken {
         let mut place = [0; PLACE_BYTES];
         place.copy_from_slice(&self.0[FAMILY_BYTES..FAMILY_BYTES + PLACE_BYTES]);
         u64::from_be_bytes(place)
+    }
+
+    /// Whether a gateway of this store made it, as far as can be told without the family.
+    pub fn provenance(&self, tags: &TagKeyCell) -> Provenance {
+        let (placed, rest) = self.0.split_at(PLACED_BYTES);
+        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+        secret.copy_from_slice(&rest[..SECRET_BYTES]);
+        tags.provenance(SecretKind::Refresh, placed, &secret)
     }
 
     /// Whether the family with this key made it.
@@ -170,7 +188,7 @@ mod tests {
     const FAMILY: SessionId = SessionId::from_bytes([9; 32]);
 
     fn token(key: u8) -> RefreshToken {
-        RefreshToken::generate(FAMILY, 7, &[key; 32]).expect("a token")
+        RefreshToken::generate(FAMILY, 7, &[key; 32], &TagKeyCell::default()).expect("a token")
     }
 
     #[test]
@@ -211,7 +229,8 @@ mod tests {
         assert_eq!(*tag_key(&family, None), family);
         let keys = [&b"one"[..], b"other"].map(|secret| tag_key(&family, Some(secret)));
         assert!(*keys[0] != *keys[1] && *keys[0] != family);
-        let token = RefreshToken::generate(FAMILY, 7, &keys[0]).expect("a token");
+        let tags = TagKeyCell::default();
+        let token = RefreshToken::generate(FAMILY, 7, &keys[0], &tags).expect("a token");
         assert!(token.is_of(&keys[0]) && !token.is_of(&keys[1]) && !token.is_of(&family));
         assert_ne!(*keys[0], *tag_key(&[2; 32], Some(b"one")));
     }

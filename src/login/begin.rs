@@ -69,7 +69,7 @@ pub(super) async fn begin(
     let family = replaced.as_ref().and_then(|replaced| replaced.family_of(&identity, here));
     let mut bits = Zeroizing::new([0; 32]);
     SystemRandom::new().fill(&mut *bits).map_err(|_| Slug::Internal)?;
-    let secret = SessionSecret::from_random(*bits);
+    let secret = SessionSecret::generate(bits, &here.configuration.gate.sessions.tags);
     let id = secret.id();
     let family = family.unwrap_or_else(|| id.to_string().into());
     let draft = Draft { here, identity, family, plan };

@@ -177,7 +177,8 @@ impl<'a> Plan<'a> {
         };
         let access = access_token(issuing, draft, GrantKind::Login, record.created)?;
         let tag_key = grant::tag_key(issuing.tokens, &family.key);
-        let first = RefreshToken::generate(id, 0, &tag_key).map_err(|_| Slug::Internal)?;
+        let tags = &issuing.configuration.gate.sessions.tags;
+        let first = RefreshToken::generate(id, 0, &tag_key, tags).map_err(|_| Slug::Internal)?;
         let means = &issuing.endpoints.means;
         let begun = means.refresh_families.begin(&family, grant::known_by(issuing.tokens, &first));
         means.timed("begin_family", begun).await.map_err(unavailable)?;

@@ -369,4 +369,13 @@ impl KeyRingStore for Embedded {
         let (expected, ring) = (expected.map(<[u8]>::to_vec), ring.to_vec());
         self.write(move |tables| tables.keyring.replace(expected.as_deref(), &ring)).await
     }
+
+    async fn tag_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(keyring::tag_key).await
+    }
+
+    async fn keep_tag_key(&self, key: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let key = key.to_vec();
+        self.write(move |tables| tables.keyring.keep_tag_key(&key)).await
+    }
 }

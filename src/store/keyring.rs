@@ -1,11 +1,12 @@
-//! The gateway's own signing keys, as one document that all gateways share. What is in it, and that
-//! nobody can read it, is for those who write it.
+//! What all gateways sign and recognise things with: their own signing keys, as one document, and the
+//! key of the tags in secrets. What is in them, and that nobody can read it, is for those who write
+//! them.
 
 use async_trait::async_trait;
 
 use super::StoreError;
 
-/// Where the signing keys are kept.
+/// Where the keys are kept.
 #[async_trait]
 pub trait KeyRingStore: std::fmt::Debug + Send + Sync {
     /// The document, if there is one.
@@ -15,4 +16,10 @@ pub trait KeyRingStore: std::fmt::Debug + Send + Sync {
     /// that is durable, as far as the store can be. Whether it is `ring` now: it is, too, if it was
     /// before, and who asks again because the answer was lost is told so.
     async fn replace_ring(&self, expected: Option<&[u8]>, ring: &[u8]) -> Result<bool, StoreError>;
+
+    /// The key of the tags, if there is one.
+    async fn tag_key(&self) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Writes a key of the tags down, unless there is one. Which it is then.
+    async fn keep_tag_key(&self, key: &[u8]) -> Result<Vec<u8>, StoreError>;
 }

@@ -13,6 +13,7 @@
 //! | `family:<id>`                        | hash       | a session's refresh tokens                    |
 //! | `spent:<key>`                        | string     | what was used that may be used once           |
 //! | `keyring`                            | string     | the gateway's own signing keys                |
+//! | `tag_key`                            | string     | what secrets of ours are recognised with      |
 //!
 //! Times in scores are seconds since 1970. `<subject>` is a digest of issuer and subject, and the
 //! same for all API keys. A session is what its record says and nothing else: without one the id may
@@ -83,6 +84,7 @@ struct Keys {
     /// What the key of something that was used begins with.
     spent: String,
     keyring: String,
+    tag_key: String,
 }
 
 impl Redis {
@@ -124,6 +126,7 @@ impl Keys {
             family: key("family:"),
             spent: key("spent:"),
             keyring: key("keyring"),
+            tag_key: key("tag_key"),
         }
     }
 

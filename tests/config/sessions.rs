@@ -128,6 +128,18 @@ fn cookie_has_a_name_that_can_be_one() {
     }
 }
 
+#[test]
+fn name_of_the_refresh_cookie_is_taken() {
+    for name in ["__Host-refresh", "__host-Refresh"] {
+        let problem = format!(
+            "6: error: sessions.cookie.name: `{name}` is the cookie of refresh tokens. \
+             Choose another name."
+        );
+        each_is_refused([(cookie(&format!("name: {name}")), problem.as_str())]);
+    }
+    all_compile([cookie("name: __Host-refreshed")]);
+}
+
 /// Anybody who has another host of the domain could log somebody in as himself.
 #[test]
 fn cookie_that_others_can_plant_is_a_warning() {

@@ -69,7 +69,7 @@ pub(crate) const LONG: &str = "idle: 1h, absolute: 2h, rotation_grace: 60s";
 /// A gateway that issues tokens, and what is behind it.
 pub(crate) struct Desk {
     pub(crate) gateway: Gateway,
-    _upstream: Upstream,
+    upstream: Upstream,
 }
 
 impl Desk {
@@ -91,7 +91,20 @@ impl Desk {
 
     /// The same, in a directory that may hold more files.
     pub(crate) fn of_in(directory: Arc<TempDir>, upstream: Upstream, text: &str) -> Self {
-        Self { gateway: Gateway::start_in(directory, text), _upstream: upstream }
+        Self { gateway: Gateway::start_in(directory, text), upstream }
+    }
+
+    /// What is behind the gateway.
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Kills the gateway and starts it again with this configuration: nothing is in its memory.
+    pub(crate) fn restart(&mut self, text: &str) {
+        let directory = self.gateway.shared_directory();
+        self.gateway.signal("KILL");
+        self.gateway.wait();
+        self.gateway = Gateway::start_in(directory, text);
     }
 
     /// Posts a form to an endpoint below the base.

@@ -3,7 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use portcullis::gate::session::SessionId;
+use portcullis::gate::session::{SessionId, TagKeyCell};
 use portcullis::issuer::refresh::{RefreshToken, family_key};
 use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
 use serde_json::{Value, json};
@@ -32,7 +32,10 @@ fn resigned(key: &SigningKey, typ: &str, claims: &Value) -> String {
 fn made_up(family: &str) -> String {
     let id = SessionId::parse(family).expect("an id");
     let key = family_key().expect("randomness");
-    RefreshToken::generate(id, 7, &key).expect("a token").expose().to_string()
+    RefreshToken::generate(id, 7, &key, &TagKeyCell::default())
+        .expect("a token")
+        .expose()
+        .to_string()
 }
 
 // ---- refresh tokens
@@ -93,8 +96,9 @@ tokens:
             serde_json::from_str(&server.cli(&["hget", &family, "record"])).expect("JSON");
         let key: [u8; 32] = serde_json::from_value(record["key"].clone()).expect("a key");
         let id = SessionId::parse(&alice.session()).expect("an id");
+        let tags = TagKeyCell::default();
         for place in [2, 3, 1000, u64::from(u32::MAX), u64::MAX - 1, u64::MAX, 0, 1] {
-            let made_up = RefreshToken::generate(id, place, &key).expect("a token");
+            let made_up = RefreshToken::generate(id, place, &key, &tags).expect("a token");
             assert_invalid_grant(&refresh(ground.at(1), &made_up.expose()));
         }
         if lines.contains("encryption_key_file") {
@@ -193,7 +197,7 @@ fn login_for_tokens_alone_sets_no_session_cookie() {
     );
     let set: Vec<_> = answer.fields.iter().filter(|(name, _)| name == "set-cookie").collect();
     assert_eq!(set.len(), 1, "{set:?}");
-    assert!(set[0].1.starts_with("__Secure-refresh="), "{set:?}");
+    assert!(set[0].1.starts_with("__Host-refresh="), "{set:?}");
 }
 
 // ---- bearer tokens

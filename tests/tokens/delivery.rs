@@ -22,7 +22,7 @@ fn count(desk: &Desk, method: &str, result: &str) -> f64 {
 #[track_caller]
 fn refresh_cookie(answer: &Answer) -> String {
     let all = cookies(answer);
-    let mut set = all.iter().filter(|set| set.starts_with("__Secure-refresh="));
+    let mut set = all.iter().filter(|set| set.starts_with("__Host-refresh="));
     let one = set.next().unwrap_or_else(|| panic!("no refresh cookie: {answer:?}"));
     assert!(set.next().is_none(), "{answer:?}");
     one.split(';').next().expect("a pair").to_owned()
@@ -169,13 +169,13 @@ fn browser_keeps_its_refresh_token_where_no_script_can_read_it() {
         let set = cookies(&answer);
         assert_eq!(set.len(), 1, "{set:?}");
         let value = set[0].split(['=', ';']).nth(1).expect("a value");
-        let rest = "Path=/auth/token; Secure; HttpOnly; SameSite=Strict; Max-Age=3600";
-        assert_eq!(set[0], format!("__Secure-refresh={value}; {rest}"));
+        let rest = "Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=3600";
+        assert_eq!(set[0], format!("__Host-refresh={value}; {rest}"));
         assert!(value.starts_with("rt_"));
     }
     let answer = desk.log_in("alice", &[BROWSER], json!({ "deliver": "both" }));
     let names: Vec<_> = cookies(&answer).iter().filter_map(|set| set.split('=').next()).collect();
-    assert_eq!(names, ["__Secure-refresh", login::COOKIE]);
+    assert_eq!(names, ["__Host-refresh", login::COOKIE]);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn browser_exchanges_its_cookie() {
     let answer = refresh(&desk, &first, &[BROWSER]);
     assert_error(&answer, 400, "invalid_grant");
     assert_eq!(cookies(&answer).len(), 1);
-    assert!(cookies(&answer)[0].starts_with("__Secure-refresh=; Path=/auth/token"));
+    assert!(cookies(&answer)[0].starts_with("__Host-refresh=; Path=/;"));
     assert!(cookies(&answer)[0].ends_with("Max-Age=0"));
     assert_error(&refresh(&desk, &third, &[BROWSER]), 400, "invalid_grant");
 }
@@ -234,7 +234,7 @@ fn refresh_token_comes_from_one_place() {
     assert_error(&answer, 400, "invalid_request");
     let twice = format!("{cookie}; {cookie}");
     assert_error(&refresh(&desk, &twice, &[]), 400, "invalid_request");
-    assert_error(&refresh(&desk, "__Secure-refresh=x", &[]), 400, "invalid_grant");
+    assert_error(&refresh(&desk, "__Host-refresh=x", &[]), 400, "invalid_grant");
     assert_error(&refresh(&desk, "refresh=x", &[]), 400, "invalid_request");
     assert_eq!(refresh(&desk, &cookie, &[]).status, 200);
 }
@@ -251,7 +251,7 @@ fn logging_out_takes_the_refresh_cookie_back() {
     let answer = desk.gateway.exchange(client::request("POST", "/auth/logout", &fields, ""));
     assert_eq!(answer.status, 204, "{answer:?}");
     let names: Vec<_> = cookies(&answer).iter().map(|set| set.split(';').next()).collect();
-    assert_eq!(names, [Some("__Host-session="), Some("__Secure-refresh=")]);
+    assert_eq!(names, [Some("__Host-session="), Some("__Host-refresh=")]);
     assert_error(&refresh(&desk, &refresh_token, &[BROWSER]), 400, "invalid_grant");
 }
 
@@ -278,7 +278,7 @@ fn browser_without_a_session_logs_out_by_its_refresh_cookie() {
     }
     assert_eq!(desk.said(&access), (401, "token_revoked".to_owned()));
     assert_error(&refresh(&desk, &cookie, &[BROWSER]), 400, "invalid_grant");
-    assert_eq!(leave("__Secure-refresh=x", BROWSER).status, 204);
+    assert_eq!(leave("__Host-refresh=x", BROWSER).status, 204);
 }
 
 #[test]
@@ -296,13 +296,13 @@ fn cookie_goes_over_anything_where_that_is_permitted() {
 #[test]
 fn upstream_cannot_set_the_refresh_cookie() {
     let planted = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nSet-Cookie: a=1\r\n\
-                   Set-Cookie: __Secure-refresh=rt_x; Path=/auth/token; Secure\r\n\
-                   Set-Cookie: __Secure-refreshed=2\r\n\r\n";
+                   Set-Cookie: __Host-refresh=rt_x; Path=/; Secure\r\n\
+                   Set-Cookie: __Host-refreshed=2\r\n\r\n";
     let upstream = Upstream::start_with(Behaviour::Bytes(planted.to_owned()));
     let text = oauth::configuration(&upstream, oauth::LONG, "");
     let desk = Desk::of(upstream, &text);
     let answer = desk.gateway.exchange(client::get("/public/x", &[]));
-    assert_eq!(cookies(&answer), ["a=1", "__Secure-refreshed=2"]);
+    assert_eq!(cookies(&answer), ["a=1", "__Host-refreshed=2"]);
 }
 
 /// A token that this gateway would refuse to read is not issued.

@@ -205,14 +205,14 @@ fn two_tabs_of_a_browser_end_up_with_the_same_cookie() {
         assert_eq!(answer.status, 200, "{answer:?}");
         assert!(answer.json().get("refresh_token").is_none(), "{answer:?}");
         let set = answer.field("set-cookie").expect("a cookie").to_owned();
-        for attribute in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/auth/token"] {
+        for attribute in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/;"] {
             assert!(set.contains(attribute), "{attribute}: {set}");
         }
         assert!(!set.contains("Domain"), "{set}");
         set.split(';').next().expect("a pair").to_owned()
     };
     let mut cookie = cookie_of(&answer);
-    assert!(cookie.starts_with("__Secure-refresh=rt_"), "{cookie}");
+    assert!(cookie.starts_with("__Host-refresh=rt_"), "{cookie}");
     for _ in 0..3 {
         let request = |address| {
             let fields = [origin, ("Cookie", cookie.as_str())];

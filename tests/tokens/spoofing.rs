@@ -156,7 +156,7 @@ fn api_key_in_the_wrong_place_is_none() {
         let value = format!("{scheme} {key}");
         assert_eq!(send(&[("Authorization", &value)]), denied(400, "credential_malformed"));
     }
-    for name in ["__Host-session", "X-Api-Key", "api_key", "__Secure-refresh"] {
+    for name in ["__Host-session", "X-Api-Key", "api_key", "__Host-refresh"] {
         let cookie = format!("{name}={key}");
         assert_eq!(send(&[("Cookie", &cookie)]).0 / 100, 4, "{name}");
     }

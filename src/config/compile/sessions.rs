@@ -10,7 +10,8 @@ use crate::config::raw;
 use crate::gate::request::host_of;
 use crate::gate::revocation::SESSION_S;
 use crate::gate::session::{
-    CookieRules, Origins, SameSite, SessionRules, SessionTable, SessionTerms, Sessions, SetBy,
+    CookieRules, Origins, REFRESH_COOKIE, SameSite, SessionRules, SessionTable, SessionTerms,
+    Sessions, SetBy,
 };
 
 const HOST_PREFIX: &str = "__Host-";
@@ -99,6 +100,7 @@ impl Compiler<'_> {
                 Arc::new(SessionRules::new(terms, before.map(|rules| &**rules)))
             }),
             table: table.cloned().unwrap_or_else(|| SessionTable::new(bytes_max)),
+            tags: previous.map(|previous| previous.tags.clone()).unwrap_or_default(),
         })
     }
 
@@ -152,6 +154,10 @@ impl Compiler<'_> {
         if name.is_empty() || name.len() > 64 || !name.bytes().all(is_token) {
             let fact = format!("`{name}` cannot be the name of a cookie");
             return self.error(field, &fact, "Use letters, digits, `-` and `_`");
+        }
+        if name.eq_ignore_ascii_case(REFRESH_COOKIE) {
+            let fact = format!("`{name}` is the cookie of refresh tokens");
+            return self.error(field, &fact, "Choose another name");
         }
         let begins = |prefix: &str| {
             name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::id::SessionId;
+use super::tag::{Provenance, SecretKind, TagKeyCell};
 
 /// With what an API key begins, so that people and scanners know one.
 pub const PREFIX: &str = "pk_";
@@ -24,6 +25,22 @@ const TEXT_BYTES: usize = PREFIX.len() + SECRET_BYTES + CHECKSUM_BYTES;
 pub struct ApiKey(Zeroizing<[u8; TEXT_BYTES]>);
 
 impl ApiKey {
+    /// The key made of these random bits, recognisable as ours if there is a key for that.
+    pub fn generate(random: Zeroizing<[u8; 32]>, tags: &TagKeyCell) -> Self {
+        Self::from_random(&tags.secret(SecretKind::ApiKey, &[], random))
+    }
+
+    /// Whether a gateway of this store made it.
+    pub(in crate::gate) fn provenance(&self, tags: &TagKeyCell) -> Provenance {
+        let mut bits = Zeroizing::new([0; 32]);
+        let secret = &self.0[PREFIX.len()..PREFIX.len() + SECRET_BYTES];
+        match URL_SAFE_NO_PAD.decode_slice(secret, &mut *bits) {
+            Ok(_) => tags.provenance(SecretKind::ApiKey, &[], &bits),
+            // It was read when it was parsed.
+            Err(_) => Provenance::Unproven,
+        }
+    }
+
     /// The key made of these bits, which must be random.
     pub fn from_random(bits: &[u8; 32]) -> Self {
         let mut text = Zeroizing::new([0; TEXT_BYTES]);

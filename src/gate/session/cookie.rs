@@ -5,6 +5,11 @@ use http::header::COOKIE;
 
 use super::id::SessionSecret;
 
+/// The name of the cookie that carries a refresh token. With `__Host-` nobody but this very host can
+/// set it (RFC 6265bis §4.1.3.2), so that no sibling plants its own; the prefix wants `Path=/`, so it
+/// goes with every request to this host, and is kept from upstreams.
+pub const REFRESH_COOKIE: &str = "__Host-refresh";
+
 /// The cookie that carries a session's secret, compiled from `sessions.cookie`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieRules {
@@ -86,27 +91,29 @@ impl CookieRules {
     /// A `Cookie` field without ours: `None` if it is not in there, nothing if it was all there
     /// was.
     pub fn strip(&self, field: &[u8]) -> Option<Vec<u8>> {
-        if !pairs(field).any(|pair| self.is_meant(pair)) {
-            return None;
-        }
-        let mut kept = Vec::with_capacity(field.len());
-        for pair in pairs(field).filter(|pair| !self.is_meant(pair)) {
-            if !kept.is_empty() {
-                kept.extend_from_slice(b"; ");
-            }
-            kept.extend_from_slice(pair);
-        }
-        Some(kept)
+        without_cookie(field, &self.name)
     }
 
     /// Whether a `Set-Cookie` field would set, or take away, ours.
     pub fn is_set_by(&self, field: &[u8]) -> bool {
         sets_cookie(field, &self.name)
     }
+}
 
-    fn is_meant(&self, pair: &[u8]) -> bool {
-        is_named(pair, &self.name)
+/// A `Cookie` field without the cookie of this name: `None` if it is not in there, nothing if it was
+/// all there was.
+pub fn without_cookie(field: &[u8], name: &str) -> Option<Vec<u8>> {
+    if !pairs(field).any(|pair| is_named(pair, name)) {
+        return None;
     }
+    let mut kept = Vec::with_capacity(field.len());
+    for pair in pairs(field).filter(|pair| !is_named(pair, name)) {
+        if !kept.is_empty() {
+            kept.extend_from_slice(b"; ");
+        }
+        kept.extend_from_slice(pair);
+    }
+    Some(kept)
 }
 
 /// The value of the cookie of this name; HTTP/2 may bring several `Cookie` fields.

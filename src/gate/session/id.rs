@@ -5,15 +5,23 @@ use std::fmt;
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::tag::{Provenance, SecretKind, TagKeyCell};
 
 /// 256 bits in base64url without padding.
 const TEXT_BYTES: usize = 43;
 
-/// What the cookie holds: 256 random bits. Whoever has it is logged in.
+/// What the cookie holds: 256 bits, random to everybody else (see [`TagKey`](super::TagKey)).
+/// Whoever has it is logged in.
 pub struct SessionSecret([u8; 32]);
 
 impl SessionSecret {
+    /// The secret made of these random bits, recognisable as ours if there is a key for that.
+    pub fn generate(random: Zeroizing<[u8; 32]>, tags: &TagKeyCell) -> Self {
+        Self(*tags.secret(SecretKind::Session, &[], random))
+    }
+
     /// The secret made of these bits, which must be random.
     pub fn from_random(bits: [u8; 32]) -> Self {
         Self(bits)
@@ -23,6 +31,11 @@ impl SessionSecret {
     /// last leaves no bits over.
     pub fn parse(text: &[u8]) -> Option<Self> {
         decode(text).map(Self)
+    }
+
+    /// Whether a gateway of this store made it.
+    pub(in crate::gate) fn provenance(&self, tags: &TagKeyCell) -> Provenance {
+        tags.provenance(SecretKind::Session, &[], &self.0)
     }
 
     /// The value of the cookie.

@@ -1,20 +1,23 @@
-//! The cookie in which browsers keep a refresh token: out of reach of scripts, and sent to the token
-//! endpoint only.
+//! The cookie in which browsers keep a refresh token: out of reach of scripts, set by nobody but this
+//! host, and kept from upstreams.
 
 use http::HeaderMap;
 
 use crate::config::Configuration;
-use crate::gate::session::{Ambiguous, SetBy, cookie_value, sets_cookie};
+use crate::gate::session::{Ambiguous, REFRESH_COOKIE, SetBy, cookie_value, sets_cookie};
 use crate::issuer::refresh::RefreshToken;
 
-/// The `__Host-` prefix would want `Path=/`.
-const NAME_SECURE: &str = "__Secure-refresh";
+/// Over plain HTTP browsers take no prefix.
 const NAME_INSECURE: &str = "refresh";
+
+/// The name that it once had, under which hosts beside this one could set it. It is not exchanged.
+const NAME_OLD: &str = "__Secure-refresh";
 
 /// The cookie that carries a refresh token, of this very host and no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshCookie {
-    path: String,
+    /// The path of the token endpoint.
+    endpoint: String,
     set_by: SetBy,
 }
 
@@ -23,12 +26,12 @@ impl RefreshCookie {
     pub fn of(configuration: &Configuration) -> Self {
         let base = configuration.gate.own_base.as_deref().unwrap_or_default();
         let set_by = configuration.gate.sessions.rules.terms().cookie.set_by;
-        Self { path: format!("{base}/token"), set_by }
+        Self { endpoint: format!("{base}/token"), set_by }
     }
 
     fn name(&self) -> &'static str {
         match self.set_by {
-            SetBy::Secure => NAME_SECURE,
+            SetBy::Secure => REFRESH_COOKIE,
             SetBy::Anything => NAME_INSECURE,
         }
     }
@@ -37,28 +40,49 @@ impl RefreshCookie {
     ///
     /// # Errors
     ///
-    /// [`Ambiguous`] if there are two: a sibling domain can plant one.
+    /// [`Ambiguous`] if there are two.
     pub(super) fn find<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h [u8]>, Ambiguous> {
         cookie_value(headers, self.name())
+    }
+
+    /// What a request holds of before the cookie had its name, if that can be told. Anybody beside
+    /// this host may have put it there: it is good for a logout, and nothing else.
+    pub(super) fn find_old<'h>(&self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
+        match self.set_by {
+            SetBy::Secure => cookie_value(headers, NAME_OLD).ok().flatten(),
+            SetBy::Anything => None,
+        }
     }
 
     /// Whether a `Set-Cookie` field would set, or take away, ours.
     pub fn is_set_by(&self, field: &[u8]) -> bool {
         sets_cookie(field, self.name())
+            || self.set_by == SetBy::Secure && sets_cookie(field, NAME_OLD)
     }
 
     /// The `Set-Cookie` that gives a browser a refresh token, for so many seconds.
     pub(in crate::login) fn set(&self, token: &RefreshToken, max_age_s: i64) -> String {
-        self.cookie(&token.expose(), max_age_s)
+        self.cookie(self.name(), self.path(), &token.expose(), max_age_s)
     }
 
     /// The `Set-Cookie` that takes it back.
     pub(in crate::login) fn clear(&self) -> String {
-        self.cookie("", 0)
+        self.cookie(self.name(), self.path(), "", 0)
     }
 
-    fn cookie(&self, value: &str, max_age_s: i64) -> String {
-        let (name, path) = (self.name(), &self.path);
+    /// The `Set-Cookie` that takes back what is there of before the cookie had its name.
+    pub(super) fn clear_old(&self) -> String {
+        self.cookie(NAME_OLD, &self.endpoint, "", 0)
+    }
+
+    fn path(&self) -> &str {
+        match self.set_by {
+            SetBy::Secure => "/",
+            SetBy::Anything => &self.endpoint,
+        }
+    }
+
+    fn cookie(&self, name: &str, path: &str, value: &str, max_age_s: i64) -> String {
         let secure = match self.set_by {
             SetBy::Secure => "; Secure",
             SetBy::Anything => "",
@@ -74,23 +98,26 @@ mod tests {
     use http::header;
 
     use super::*;
-    use crate::gate::session::SessionId;
+    use crate::gate::session::{SessionId, TagKeyCell};
 
     const COOKIE: fn(SetBy) -> RefreshCookie =
-        |set_by| RefreshCookie { path: "/auth/token".to_owned(), set_by };
+        |set_by| RefreshCookie { endpoint: "/auth/token".to_owned(), set_by };
 
     #[test]
-    fn cookie_is_for_the_token_endpoint_of_this_host_alone() {
-        let token =
-            RefreshToken::generate(SessionId::from_bytes([1; 32]), 0, &[2; 32]).expect("one");
+    fn cookie_is_of_this_host_alone() {
+        let (id, tags) = (SessionId::from_bytes([1; 32]), TagKeyCell::default());
+        let token = RefreshToken::generate(id, 0, &[2; 32], &tags).expect("one");
         let value = token.expose();
         assert_eq!(
             COOKIE(SetBy::Secure).set(&token, 60),
             format!(
-                "__Secure-refresh={}; Path=/auth/token; Secure; HttpOnly; SameSite=Strict; \
-                 Max-Age=60",
+                "__Host-refresh={}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=60",
                 value.as_str()
             )
+        );
+        assert_eq!(
+            COOKIE(SetBy::Secure).clear_old(),
+            "__Secure-refresh=; Path=/auth/token; Secure; HttpOnly; SameSite=Strict; Max-Age=0"
         );
         assert_eq!(
             COOKIE(SetBy::Anything).clear(),
@@ -107,9 +134,9 @@ mod tests {
             let cookie = COOKIE(SetBy::Secure);
             cookie.find(&headers).map(|found| found.map(<[u8]>::to_vec))
         };
-        assert_eq!(find(&["a=b; __Secure-refresh=x", "refresh=y"]), Ok(Some(b"x".to_vec())));
-        assert_eq!(find(&["refresh=y"]), Ok(None));
-        assert_eq!(find(&["__Secure-refresh=x; __Secure-refresh=x"]), Err(Ambiguous));
-        assert_eq!(find(&["__Secure-refresh=x", "__Secure-refresh=y"]), Err(Ambiguous));
+        assert_eq!(find(&["a=b; __Host-refresh=x", "refresh=y"]), Ok(Some(b"x".to_vec())));
+        assert_eq!(find(&["refresh=y", "__Secure-refresh=x"]), Ok(None));
+        assert_eq!(find(&["__Host-refresh=x; __Host-refresh=x"]), Err(Ambiguous));
+        assert_eq!(find(&["__Host-refresh=x", "__Host-refresh=y"]), Err(Ambiguous));
     }
 }

@@ -13,6 +13,7 @@ use super::verified::{self, Verified};
 use super::{Issuing, refresh};
 use crate::clock;
 use crate::config::tokens::Introspection;
+use crate::feed::sessions::Charge;
 use crate::gate::claims::Claims;
 use crate::gate::denial::{Denial, Outcome, Slug};
 use crate::gate::principal::Principal;
@@ -85,7 +86,7 @@ async fn of_api_key(here: &Issuing<'_>, key: &ApiKey) -> Result<Option<Told>, De
 }
 
 async fn of_refresh(here: &Issuing<'_>, token: &RefreshToken) -> Result<Option<Told>, Denial> {
-    let (stored, record) = find_family(here, token).await?;
+    let (stored, record) = find_family(here, token, Charge::Client).await?;
     let is_current = |stored: &StoredFamily| stored.current.digest == token.digest();
     let stored = stored.filter(|stored| !stored.is_dead && is_current(stored));
     let (Some(stored), Some(record)) = (stored, record) else { return Ok(None) };

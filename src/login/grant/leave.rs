@@ -4,6 +4,7 @@
 use super::refresh::find_family;
 use super::refusal::Refusal;
 use super::{Issuing, RefreshCookie};
+use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
 use crate::gate::session::Origin;
@@ -19,21 +20,27 @@ pub(super) async fn answer(here: &Issuing<'_>) -> Result<Answer, Refusal> {
         Origin::Foreign => return Err(Denial::from(Slug::Csrf).into()),
     }
     let cookie = RefreshCookie::of(here.configuration);
-    // What cannot be read is nobody's.
-    let found = cookie.find(here.asked.request.headers).ok().flatten();
-    let text = found.and_then(|value| std::str::from_utf8(value).ok());
-    if let Some(token) = text.and_then(RefreshToken::parse) {
-        end(here, &token).await?;
+    let headers = here.asked.request.headers;
+    let old = cookie.find_old(headers);
+    // What cannot be read is nobody's. Whoever still has a cookie of the old name has logged out, too.
+    for value in cookie.find(headers).ok().flatten().into_iter().chain(old) {
+        let text = std::str::from_utf8(value).ok();
+        if let Some(token) = text.and_then(RefreshToken::parse) {
+            end(here, &token).await?;
+        }
     }
     let mut answer = answers::done();
     answers::add_cookie(&mut answer, &cookie.clear());
+    if old.is_some() {
+        answers::add_cookie(&mut answer, &cookie.clear_old());
+    }
     Ok(answer)
 }
 
 async fn end(here: &Issuing<'_>, token: &RefreshToken) -> Result<(), Denial> {
     let Issuing { endpoints, configuration, .. } = here;
     let id = token.family();
-    let (family, session) = find_family(here, token).await?;
+    let (family, session) = find_family(here, token, Charge::Nobody).await?;
     if family.is_none() {
         return Ok(());
     }

@@ -18,6 +18,7 @@ use super::{GrantKind, Issuing, RefreshCookie, reuse};
 use crate::clock;
 use crate::config::Tokens;
 use crate::config::tokens::Client;
+use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::gate::session::{Origin, SessionRecord};
 use crate::gate::time::UnixTime;
@@ -180,6 +181,9 @@ pub(super) async fn answer(here: &Issuing<'_>, parameters: &Parameters) -> Answe
     if let Some(set) = set {
         answers::add_cookie(&mut answer, &set);
     }
+    if carrier == Carrier::Cookie && cookie.find_old(here.asked.request.headers).is_some() {
+        answers::add_cookie(&mut answer, &cookie.clear_old());
+    }
     answer
 }
 
@@ -192,6 +196,9 @@ fn find(
     let in_body = parameters.value(Parameter::RefreshToken);
     let in_cookie = cookie.find(here.asked.request.headers);
     match (in_body, in_cookie) {
+        (None, Ok(None)) if cookie.find_old(here.asked.request.headers).is_some() => {
+            Err((Carrier::Cookie, "The refresh cookie is of an earlier version: log in again"))
+        }
         (None, Ok(None)) => Err((Carrier::Body, "`refresh_token` is missing")),
         (Some(_), Ok(Some(_)) | Err(_)) => Err((Carrier::Body, "There are two refresh tokens")),
         (None, Err(_)) => Err((Carrier::Cookie, "The refresh cookie is repeated")),
@@ -258,7 +265,7 @@ impl Found {
         client: &Client,
     ) -> Result<Self, Failure> {
         let unknown = || Failure::of(Outcome::Unknown, "The refresh token is not known");
-        let (stored, session) = find_family(here, token).await?;
+        let (stored, session) = find_family(here, token, Charge::Client).await?;
         let stored = stored.ok_or_else(unknown)?;
         if stored.family.client != client.id {
             reuse::tell_wrong_client(here, &stored.family, client).await;
@@ -289,14 +296,16 @@ pub(super) fn ends_by_rules(stored: &StoredFamily, tokens: &Tokens) -> UnixTime 
 ///
 /// # Errors
 ///
-/// [`Slug::VerificationBudget`] for somebody who has sent too many that none made: whoever makes
-/// tokens up must not keep the store busy. [`Slug::StoreUnavailable`].
+/// [`Slug::VerificationBudget`] for somebody who has sent too many that none made, if this one is not
+/// ours for sure: whoever makes tokens up must not keep the store busy. [`Slug::StoreUnavailable`].
 pub(super) async fn find_family(
     here: &Issuing<'_>,
     token: &RefreshToken,
+    charge: Charge,
 ) -> Result<(Option<StoredFamily>, Option<SessionRecord>), Denial> {
     let (means, id) = (&here.endpoints.means, token.family());
-    if let Some(seconds) = means.sessions.refused_for(here.asked.client) {
+    let provenance = token.provenance(&here.configuration.gate.sessions.tags);
+    if let Some(seconds) = means.sessions.refused_for(here.asked.client, provenance, charge) {
         return Err(Denial::with(Slug::VerificationBudget, Detail::RetryAfter(seconds)));
     }
     let family = means.timed("find_family", means.refresh_families.find(id));
@@ -304,7 +313,7 @@ pub(super) async fn find_family(
     let (family, session) = (found.0, found.1.map(|session| session.record));
     let family = family.filter(|stored| token.is_of(&tag_key(here.tokens, &stored.family.key)));
     if family.is_none() {
-        means.sessions.spend(here.asked.client);
+        means.sessions.spend(here.asked.client, charge);
     }
     Ok((family, session))
 }
@@ -340,6 +349,7 @@ async fn rotate(
                 family.session,
                 token.place().saturating_add(1),
                 &tag_key(here.tokens, &family.key),
+                &here.configuration.gate.sessions.tags,
             );
             Arc::new(next.map_err(no_randomness)?)
         }

@@ -12,6 +12,7 @@ use super::refusal::{Error, Refusal};
 use super::verified::{self, Verified};
 use crate::clock;
 use crate::config::tokens::Client;
+use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
 use crate::issuer::refresh::RefreshToken;
@@ -37,7 +38,8 @@ async fn revoke_refresh(
     token: &RefreshToken,
 ) -> Result<(), Refusal> {
     let id = token.family();
-    let (family, _) = find_family(here, token).await?;
+    // It is how a client logs out.
+    let (family, _) = find_family(here, token, Charge::Nobody).await?;
     let Some(family) = family else { return Ok(()) };
     if family.family.client != client.id {
         return Err(not_its_own());

@@ -1,4 +1,5 @@
-//! The gateway's own signing keys in their table, inside one transaction.
+//! The gateway's own signing keys, and the key of the tags in secrets, each in its table, inside one
+//! transaction.
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
@@ -7,9 +8,12 @@ use super::file::Fault;
 /// The document, if there is one.
 const RING: TableDefinition<(), &[u8]> = TableDefinition::new("keyring");
 
+/// The key of the tags, if there is one.
+const TAG_KEY: TableDefinition<(), &[u8]> = TableDefinition::new("tag_key");
+
 /// The names of the tables.
-pub(super) fn names() -> [&'static str; 1] {
-    [RING.name()]
+pub(super) fn names() -> [&'static str; 2] {
+    [RING.name(), TAG_KEY.name()]
 }
 
 /// The document as it was when the transaction began.
@@ -17,16 +21,23 @@ pub(super) fn ring(transaction: &ReadTransaction) -> Result<Option<Vec<u8>>, Fau
     Ok(transaction.open_table(RING)?.get(())?.map(|ring| ring.value().to_vec()))
 }
 
-/// The document, being written.
+/// The key of the tags as it was when the transaction began.
+pub(super) fn tag_key(transaction: &ReadTransaction) -> Result<Option<Vec<u8>>, Fault> {
+    Ok(transaction.open_table(TAG_KEY)?.get(())?.map(|key| key.value().to_vec()))
+}
+
+/// The document and the key, being written.
 pub(super) struct WriteKeyRing<'t> {
     ring: Table<'t, (), &'static [u8]>,
+    tag_key: Table<'t, (), &'static [u8]>,
     is_changed: bool,
 }
 
 impl<'t> WriteKeyRing<'t> {
-    /// The document; its table is made if it is not there.
+    /// The document and the key; their tables are made if they are not there.
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
-        Ok(Self { ring: transaction.open_table(RING)?, is_changed: false })
+        let (ring, tag_key) = (transaction.open_table(RING)?, transaction.open_table(TAG_KEY)?);
+        Ok(Self { ring, tag_key, is_changed: false })
     }
 
     /// Whether anything was written.
@@ -47,5 +58,15 @@ impl<'t> WriteKeyRing<'t> {
         self.ring.insert((), ring)?;
         self.is_changed = true;
         Ok(true)
+    }
+
+    /// Writes a key of the tags down, unless there is one; which it is then.
+    pub(super) fn keep_tag_key(&mut self, key: &[u8]) -> Result<Vec<u8>, Fault> {
+        if let Some(held) = self.tag_key.get(())? {
+            return Ok(held.value().to_vec());
+        }
+        self.tag_key.insert((), key)?;
+        self.is_changed = true;
+        Ok(key.to_vec())
     }
 }

@@ -1,9 +1,9 @@
-//! The gateway's own signing keys.
+//! The gateway's own signing keys, and the key of the tags in secrets.
 
 use async_trait::async_trait;
 
 use super::Redis;
-use super::script::keyring::REPLACE;
+use super::script::keyring::{KEEP, REPLACE};
 use crate::store::StoreError;
 use crate::store::keyring::KeyRingStore;
 
@@ -28,6 +28,26 @@ impl KeyRingStore for Redis {
         self.link
             .ask(&self.master, "replacing the signing keys", move |mut connection| async move {
                 replacing.invoke_async(&mut connection).await
+            })
+            .await
+    }
+
+    async fn tag_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = &self.keys.tag_key;
+        self.link
+            .ask(&self.master, "reading the key of the tags", move |mut connection| async move {
+                redis::cmd("GET").arg(key).query_async(&mut connection).await
+            })
+            .await
+    }
+
+    async fn keep_tag_key(&self, key: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let mut keeping = KEEP.key(&self.keys.tag_key);
+        keeping.arg(key);
+        let keeping = &keeping;
+        self.link
+            .ask(&self.master, "writing the key of the tags", move |mut connection| async move {
+                keeping.invoke_async(&mut connection).await
             })
             .await
     }

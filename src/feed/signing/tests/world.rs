@@ -99,6 +99,14 @@ impl KeyRingStore for Shared {
         }
         Ok(is_expected)
     }
+
+    async fn tag_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+
+    async fn keep_tag_key(&self, key: &[u8]) -> Result<Vec<u8>, StoreError> {
+        Ok(key.to_vec())
+    }
 }
 
 /// A gateway on the store.

@@ -1,4 +1,4 @@
-//! What the server does about the signing keys in one step.
+//! What the server does about keys in one step.
 
 use std::sync::LazyLock;
 
@@ -21,6 +21,18 @@ if held ~= expected then
 end
 redis.call('SET', KEYS[1], ring)
 return 1
+",
+    )
+});
+
+/// Writes a document down, unless there is one. Asked twice, it says the same twice.
+///
+/// Key: the document. Argument: what is written. Returns what is there now.
+pub(crate) static KEEP: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+return redis.call('GET', KEYS[1])
 ",
     )
 });

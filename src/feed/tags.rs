@@ -1,0 +1,145 @@
+//! Keeps the key of the tags in memory: what tells a session's secret, an API key or a refresh token
+//! that a gateway of this store made from one that somebody made up.
+//!
+//! What is in the store is random and made once, by whoever is first. Where there is an encryption
+//! key the tags are made with a key of both, so that nothing has to be opened and nothing can fail
+//! to: with another one older secrets are unproven, and looked for within the budget.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use super::backoff::Backoff;
+use crate::config::Configuration;
+use crate::gate::session::{TAG_KEY_BYTES, TagKey, TagKeyCell};
+use crate::issuer::random;
+use crate::secret::Secret;
+use crate::store::StoreError;
+use crate::store::keyring::KeyRingStore;
+use crate::telemetry::families::Families;
+
+/// How often it is looked whether the configuration has another encryption key.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the store is read: it may have lost the key, and got another one.
+const READ_EVERY: Duration = Duration::from_secs(30);
+
+/// What is kept in the store.
+type Kept = Zeroizing<[u8; TAG_KEY_BYTES]>;
+
+/// The feed of the key.
+#[derive(Debug)]
+pub struct TagFeed {
+    store: Arc<dyn KeyRingStore>,
+    in_force: Arc<ArcSwap<Configuration>>,
+    families: Arc<Families>,
+    cell: Arc<TagKeyCell>,
+    /// Whether the store has been asked, and has answered.
+    was_asked: watch::Sender<bool>,
+}
+
+/// What the key in the cell was made of.
+struct Made {
+    kept: Kept,
+    secret: Option<Secret>,
+}
+
+impl TagFeed {
+    /// A feed from `store` into the cell of the configuration in force.
+    pub fn new(
+        store: Arc<dyn KeyRingStore>,
+        in_force: Arc<ArcSwap<Configuration>>,
+        families: Arc<Families>,
+    ) -> Arc<Self> {
+        let cell = in_force.load().gate.sessions.tags.clone();
+        Arc::new(Self { store, in_force, families, cell, was_asked: watch::Sender::new(false) })
+    }
+
+    /// Returns once the store has answered. There may be no key all the same: nobody has to wait
+    /// for what only a budget hangs on.
+    pub async fn asked(&self) {
+        // The sender is ours.
+        let _ = self.was_asked.subscribe().wait_for(|was_asked| *was_asked).await;
+    }
+
+    /// Keeps the key current, for ever.
+    pub async fn run(self: Arc<Self>) {
+        let mut backoff = Backoff::default();
+        let mut made: Option<Made> = None;
+        let mut read: Option<Instant> = None;
+        let mut is_told = false;
+        loop {
+            let mut pause = LOOK_EVERY;
+            if read.is_none_or(|read| read.elapsed() >= READ_EVERY) {
+                match self.read(made.as_ref().map(|made| &made.kept)).await {
+                    Ok(kept) => {
+                        (read, is_told) = (Some(Instant::now()), false);
+                        backoff.reset();
+                        self.publish(&mut made, kept);
+                        self.was_asked.send_replace(true);
+                    }
+                    Err(error) => {
+                        let is_away = matches!(error, StoreError::Unavailable(_));
+                        if !is_told && !is_away {
+                            tracing::warn!(%error, "the key that tells credentials of ours from \
+                                made-up ones cannot be used: all count as made up, within the budget");
+                        }
+                        is_told |= !is_away;
+                        pause = backoff.next();
+                        self.was_asked
+                            .send_if_modified(|was| !is_away && !std::mem::replace(was, true));
+                    }
+                }
+            }
+            if let Some(kept) = made.as_ref().map(|made| made.kept.clone()) {
+                self.publish(&mut made, kept);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The key in the store: that which is there, else ours, else a new one.
+    async fn read(&self, ours: Option<&Kept>) -> Result<Kept, StoreError> {
+        let begun = Instant::now();
+        let kept = self.kept(ours).await;
+        self.families.store_answered("read_tag_key", kept.is_ok(), begun.elapsed());
+        kept
+    }
+
+    async fn kept(&self, ours: Option<&Kept>) -> Result<Kept, StoreError> {
+        let there = match self.store.tag_key().await?.map(Zeroizing::new) {
+            Some(there) => there,
+            None => {
+                let ours = match ours {
+                    Some(ours) => ours.clone(),
+                    None => random::bits().map_err(|_| {
+                        StoreError::Unavailable("there is no randomness".to_owned())
+                    })?,
+                };
+                Zeroizing::new(self.store.keep_tag_key(&*ours).await?)
+            }
+        };
+        let kept = <[u8; TAG_KEY_BYTES]>::try_from(there.as_slice()).map(Zeroizing::new);
+        kept.map_err(|_| {
+            StoreError::Unreadable("the store holds something that is none".to_owned())
+        })
+    }
+
+    /// Publishes the key of what is kept and the configuration in force, if that is another one.
+    fn publish(&self, made: &mut Option<Made>, kept: Kept) {
+        let configuration = self.in_force.load();
+        let tokens = configuration.tokens.as_ref();
+        let secret = tokens.and_then(|tokens| tokens.signing.keys.sealed_with());
+        let is_same = made.as_ref().is_some_and(|made| {
+            *made.kept == *kept
+                && made.secret.as_ref().map(Secret::expose) == secret.map(Secret::expose)
+        });
+        if !is_same {
+            self.cell.publish(TagKey::derive(&kept, secret.map(Secret::expose)));
+            *made = Some(Made { kept, secret: secret.cloned() });
+        }
+    }
+}
