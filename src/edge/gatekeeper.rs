@@ -255,8 +255,12 @@ impl ProxyHttp for Gatekeeper {
         let nobody_waits = FailToProxy { error_code: 0, can_reuse_downstream: false };
         let denial = match failure::read(error) {
             None => return nobody_waits,
-            // The upstream had nothing to answer yet.
-            Some(denial) if denial.slug() == Slug::UpstreamTimeout && owes_body(session) => {
+            // The upstream had nothing to answer yet. That it takes nothing is its own fault.
+            Some(denial)
+                if denial.slug() == Slug::UpstreamTimeout
+                    && *error.etype() == ErrorType::ReadTimedout
+                    && owes_body(session) =>
+            {
                 Fault::Late.denial()
             }
             Some(denial) => denial,

@@ -98,6 +98,19 @@ fn peer_that_does_not_take_the_connection_is_answered_within_the_connect_timeout
 }
 
 #[test]
+fn peer_that_does_not_take_the_connection_is_to_blame_while_a_body_is_on_its_way() {
+    let hole = BlackHole::open();
+    let settings =
+        format!("{}, retries: 0, timeouts: {{ connect: 400ms }}", peers(&[hole.address]));
+    let gateway = gateway(&settings);
+    let mut connection = Connection::open(gateway.address());
+    connection
+        .send("POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 10\r\n\r\nhello");
+    let answer = connection.answer().expect("an answer");
+    assert_eq!((answer.status, answer.slug().as_str()), (504, "upstream_timeout"));
+}
+
+#[test]
 fn every_request_succeeds_with_one_retry_though_one_of_two_peers_is_dead() {
     let upstream = Upstream::start();
     let dead = dead();
