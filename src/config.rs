@@ -154,14 +154,24 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// How fast the body of a request has to arrive.
     pub body_pace: BodyPace,
+    /// How fast a client has to take what it is sent; without an end.
+    pub send_pace: BodyPace,
     /// The longest token that is read, in bytes.
     pub token_bytes_max: usize,
     /// How long what an upstream is told of a caller may be, in bytes.
     pub identity_bytes_max: usize,
-    /// Open connections.
-    pub connections_max: usize,
-    /// Open connections of one client address.
+    /// Open connections; as many as descriptors allow if nothing is said.
+    pub connections_max: Option<usize>,
+    /// Open connections of one client network.
     pub connections_per_address_max: Option<usize>,
+    /// Requests in flight to upstreams; as many as descriptors allow if nothing is said.
+    pub in_flight_max: Option<usize>,
+    /// Requests in flight of one client network; a share of all if nothing is said.
+    pub in_flight_per_client_max: Option<usize>,
+    /// Requests in flight to the gateway itself.
+    pub in_flight_own_max: usize,
+    /// Concurrent streams of one HTTP/2 connection.
+    pub http2_streams_max: u32,
 }
 
 /// How fast the body of a request has to arrive.

@@ -1,12 +1,25 @@
 //! What a hostile client, an ordinary account that is greedy, or a broken peer may not do: one file for each
 //! kind of attack. Each test asserts the last value that is accepted and the first that is refused.
 
+mod admin;
 mod answers;
+mod chunks;
 mod cookies;
 mod departures;
 mod failures;
 mod fields;
+mod files;
+mod keys;
 mod methods;
+mod overload;
+mod pipelining;
+mod refresh_cookie;
+mod slow_bodies;
+mod slow_readers;
+mod standing_still;
+mod store_nonsense;
+mod unknown_credentials;
+mod upgrade;
 
 use std::net::SocketAddr;
 
@@ -18,13 +31,3 @@ fn in_front_of(upstream: SocketAddr) -> impl FnOnce(String) -> String {
         format!("{}{upstream}{}", &text[..begin], &text[end..])
     }
 }
-mod admin;
-mod chunks;
-mod files;
-mod keys;
-mod pipelining;
-mod refresh_cookie;
-mod slow_bodies;
-mod standing_still;
-mod store_nonsense;
-mod unknown_credentials;

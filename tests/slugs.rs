@@ -310,6 +310,9 @@ fn rows(Held { cookies, api_keys }: &Held) -> Vec<Row> {
         .on(Place::Ignorant)
         .unavailable()
         .with_field("retry-after", "5"),
+        Row::new("overloaded", 503, None, ["full", "none"], no_one("/full"))
+            .unavailable()
+            .with_field("retry-after", "5"),
         Row::new("route_unknown", 404, None, ["", "none"], no_one("/nowhere")),
         Row::new("method_not_allowed", 405, None, ["", "none"], delete)
             .with_field("allow", "GET, HEAD, POST"),
@@ -383,6 +386,8 @@ struct Scene {
     ignorant: Gateway,
     hasty: Gateway,
     held: Held,
+    /// A request that the upstream `full` never answers.
+    _filling: Connection,
     _upstreams: [Upstream; 2],
 }
 
@@ -425,7 +430,11 @@ impl Scene {
         let api_keys =
             Ends { alive: api_key(&gateway, "1h").0, expired: expired_key, revoked: revoked_key };
         let held = Held { cookies, api_keys };
-        let scene = Self { gateway, ignorant, hasty, held, _upstreams: [behind, silent] };
+        let mut filling = Connection::open(gateway.address());
+        filling.send(get("/full", &[]));
+        eventually("a full upstream", || (!silent.received().is_empty()).then_some(()));
+        let _upstreams = [behind, silent];
+        let scene = Self { gateway, ignorant, hasty, held, _filling: filling, _upstreams };
         scene.use_up();
         scene
     }
@@ -512,10 +521,12 @@ upstreams:
   behind: {{ peers: ['{behind}'] }}
   silent: {{ peers: ['{silent}'], timeouts: {{ read: 100ms }} }}
   closed: {{ peers: ['127.0.0.1:1'] }}
+  full: {{ peers: ['{silent}'], timeouts: {{ read: 1h }}, limits: {{ in_flight: 1 }} }}
 routes:
   - {{ name: public, match: {{ path: '/public/{{*rest}}' }}, upstream: behind, public: true }}
   - {{ name: closed, match: {{ path: /closed }}, upstream: closed, public: true }}
   - {{ name: silent, match: {{ path: /silent }}, upstream: silent, public: true }}
+  - {{ name: full, match: {{ path: /full }}, upstream: full, public: true }}
   - name: uploads
     match: {{ path: /uploads }}
     upstream: behind

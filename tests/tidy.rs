@@ -66,6 +66,7 @@ const IMPORTS: [(&str, &[&str]); 14] = [
             "issuer",
             "clock",
             "secret",
+            "network",
         ],
     ),
     (

@@ -35,7 +35,7 @@ impl Site {
     }
 
     /// With more sections in its configuration.
-    fn open_with(sections: &str) -> Self {
+    pub(crate) fn open_with(sections: &str) -> Self {
         Self::open_changed(|text| text + sections)
     }
 
@@ -51,7 +51,7 @@ impl Site {
 }
 
 /// The standard configuration, behind TLS.
-fn configuration(upstream: &Upstream) -> String {
+pub(crate) fn configuration(upstream: &Upstream) -> String {
     let tls = "tls: { certificates: [{ certificate_file: site.pem, key_file: site.key }] }";
     let listener = "{ address: '127.0.0.1:0' }";
     let secured = format!("{{ address: '127.0.0.1:0', {tls} }}");
@@ -59,7 +59,7 @@ fn configuration(upstream: &Upstream) -> String {
 }
 
 /// Puts a certificate where the configuration looks for it.
-fn install(directory: &Arc<TempDir>, certificate: &Certificate) {
+pub(crate) fn install(directory: &Arc<TempDir>, certificate: &Certificate) {
     std::fs::write(directory.path().join("site.pem"), &certificate.chain).expect("a file");
     std::fs::write(directory.path().join("site.key"), &certificate.key).expect("a file");
 }

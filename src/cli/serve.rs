@@ -19,7 +19,9 @@ use tracing_subscriber::EnvFilter;
 use super::{ConfigFile, Failure};
 use crate::admin::{self, Readiness, View, token};
 use crate::config::{AdminToken, Configuration, Server};
+use crate::edge::descriptors::Descriptors;
 use crate::edge::drain::Drain;
+use crate::edge::in_flight::InFlight;
 use crate::edge::listener::{self, Bound};
 use crate::edge::published::Services;
 use crate::feed::revocations::RevocationFeed;
@@ -41,6 +43,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
 pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     install_logging();
     install_crypto_provider();
+    let descriptors = Descriptors::raise();
     let control = runtime("control", 1)?;
     // Before anything that takes its time: until there is a handler, a SIGHUP kills.
     let hangup = {
@@ -91,6 +94,8 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
         signing: signing.clone(),
         internal_tokens: Arc::default(),
         endpoints,
+        in_flight: InFlight::new(&families),
+        descriptors,
     };
     let supervisor = Supervisor::new(
         in_force.clone(),

@@ -81,10 +81,16 @@ pub(super) struct Limits {
     pub(super) body_timeout: Option<String>,
     pub(super) body_rate: Option<String>,
     pub(super) body_deadline: Option<String>,
+    pub(super) send_timeout: Option<String>,
+    pub(super) send_rate: Option<String>,
     pub(super) token_bytes: Option<String>,
     pub(super) identity_bytes: Option<String>,
     pub(super) connections: Option<usize>,
     pub(super) connections_per_address: Option<usize>,
+    pub(super) in_flight: Option<usize>,
+    pub(super) in_flight_per_client: Option<usize>,
+    pub(super) in_flight_own: Option<usize>,
+    pub(super) http2_streams: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -316,7 +322,14 @@ pub(super) struct Upstream {
     pub(super) tls: Option<UpstreamTls>,
     pub(super) timeouts: Timeouts,
     pub(super) retries: Option<usize>,
+    pub(super) limits: UpstreamLimits,
     pub(super) forward: UpstreamForward,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct UpstreamLimits {
+    pub(super) in_flight: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

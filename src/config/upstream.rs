@@ -26,6 +26,8 @@ pub struct UpstreamSettings {
     pub idle_timeout: Duration,
     /// How often a request that could not be sent is tried on another peer.
     pub retries: usize,
+    /// How many requests it may have at once; a share of all if nothing is said.
+    pub in_flight_max: Option<usize>,
 }
 
 /// TLS towards an upstream; certificates are always verified.
@@ -43,13 +45,29 @@ pub struct Upstream {
     settings: UpstreamSettings,
     addresses: ArcSwap<Vec<SocketAddr>>,
     turn: AtomicUsize,
+    in_flight: AtomicUsize,
+}
+
+/// A request is at an upstream until this is dropped.
+#[derive(Debug)]
+pub struct AtUpstream(Arc<Upstream>);
+
+impl Drop for AtUpstream {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Upstream {
     /// An upstream whose numeric peers are known at once; names wait for the resolver.
     pub fn new(settings: UpstreamSettings) -> Self {
         let numeric = settings.peers.iter().filter_map(|peer| peer.parse().ok()).collect();
-        Self { settings, addresses: ArcSwap::new(Arc::new(numeric)), turn: AtomicUsize::new(0) }
+        Self {
+            settings,
+            addresses: ArcSwap::new(Arc::new(numeric)),
+            turn: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+        }
     }
 
     /// What the configuration says of it.
@@ -72,6 +90,14 @@ impl Upstream {
     /// The current addresses.
     pub fn addresses(&self) -> Arc<Vec<SocketAddr>> {
         self.addresses.load_full()
+    }
+
+    /// Counts a request, unless the upstream has `max` already.
+    pub fn enter(self: &Arc<Self>, max: usize) -> Option<AtUpstream> {
+        // Given back by the guard, whichever way this goes.
+        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let counted = AtUpstream(self.clone());
+        (before < max).then_some(counted)
     }
 
     /// The next address in turn, if there is any.

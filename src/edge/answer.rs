@@ -104,7 +104,8 @@ impl Answer {
     /// small.
     pub(super) async fn write(self, session: &mut Session) -> pingora::Result<()> {
         let Self { status, fields, body } = self;
-        let keep = session.is_body_done() || drain(session).await;
+        // Each message of HTTP/2 has a stream of its own: what is left of one is in nobody's way.
+        let keep = session.is_http2() || session.is_body_done() || drain(session).await;
         let mut response = Box::new(ResponseHeader::build(status, Some(fields.len() + 3))?);
         for (name, value) in fields {
             // Of all fields that we set, only this one may come more than once.

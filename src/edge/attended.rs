@@ -10,17 +10,24 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
 use super::gatekeeper::Gatekeeper;
+use super::http2;
+use super::published::Current;
 use super::streams::{Seat, Streams};
 
 /// Serves requests, and gives up those whose principal has lapsed.
 pub(super) struct Attended {
     proxy: Arc<HttpProxy<Gatekeeper>>,
     streams: Arc<Streams>,
+    current: Current,
 }
 
 impl Attended {
-    pub(super) fn new(proxy: HttpProxy<Gatekeeper>, streams: Arc<Streams>) -> Self {
-        Self { proxy: Arc::new(proxy), streams }
+    pub(super) fn new(
+        proxy: HttpProxy<Gatekeeper>,
+        streams: Arc<Streams>,
+        current: Current,
+    ) -> Self {
+        Self { proxy: Arc::new(proxy), streams, current }
     }
 
     /// A slot for the requests of an HTTP/1 connection, one after the other.
@@ -52,7 +59,7 @@ impl HttpServerApp for Attended {
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        self.proxy.h2_options()
+        Some(http2::options(&self.current.load().configuration.limits))
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {

@@ -14,10 +14,12 @@ use super::answer::{Answer, Reader};
 use super::client::Client;
 use super::forward::IdentityToken;
 use super::pace::Pace;
+use super::places::Places;
 use super::published::Published;
 use super::record::{self, Asked};
 use super::streams::Tenure;
 use super::trace::RequestId;
+use super::upgrade::Switched;
 use crate::clock;
 use crate::feed::sessions::Charge;
 use crate::feed::{jwks, sessions};
@@ -125,6 +127,10 @@ pub(super) struct Context {
     pub(super) bytes_out: u64,
     pub(super) tries: usize,
     pub(super) peer_chosen: Option<Instant>,
+    /// Whether the upstream has switched protocols, if that was asked for.
+    pub(super) switched: Option<Switched>,
+    /// Its place among the requests that are being served.
+    pub(super) places: Places,
 }
 
 impl Context {
@@ -161,6 +167,8 @@ impl Context {
             bytes_out: 0,
             tries: 0,
             peer_chosen: None,
+            switched: None,
+            places: Places::default(),
         }
     }
 
@@ -191,6 +199,8 @@ impl Context {
         }
         let permit = decided?;
         self.refuse_announced_body(request)?;
+        let client = self.client.and_then(|client| client.address);
+        self.places.enter(&self.published, client)?;
         if let Some(principal) = permit.principal() {
             self.identity_token = self.identity_token_of(principal)?;
             // A request that nobody could end is not served.

@@ -1,6 +1,7 @@
 //! What an error of Pingora's comes to: a slug, what exactly was wrong, or a client that left.
 
 use std::borrow::Cow;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
@@ -34,6 +35,7 @@ pub(super) fn read(error: &Error) -> Option<Denial> {
             ErrorSource::Upstream,
             ConnectTimedout | ReadTimedout | WriteTimedout | TLSHandshakeTimedout,
         ) => Slug::UpstreamTimeout,
+        (ErrorSource::Upstream, _) if is_of_a_deadline(error) => Slug::UpstreamTimeout,
         (ErrorSource::Upstream, _) => Slug::UpstreamUnavailable,
         (ErrorSource::Downstream, ReadTimedout) => Slug::RequestTimeout,
         // A chunk that is none, or a `Connection` header that names what it may not.
@@ -53,6 +55,22 @@ pub(super) fn is_departure(error: &Error) -> bool {
     *error.esource() == ErrorSource::Downstream
         && left.contains(&error.etype())
         && Fault::of(error).is_none()
+}
+
+/// Why a client is taken to have left, where it did not say so itself.
+pub(super) fn reason_of_departure(error: &Error) -> &'static str {
+    let is_late = match error.etype() {
+        ErrorType::WriteTimedout => true,
+        ErrorType::WriteError => is_of_a_deadline(error),
+        _ => false,
+    };
+    if is_late { "the client did not take its answer in time" } else { "" }
+}
+
+/// Whether it is a deadline of one of our connections that an error of Pingora's came of.
+fn is_of_a_deadline(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 /// What went wrong with an upstream. Nothing of what it answered is repeated: it may be meant for the client
@@ -85,6 +103,9 @@ fn reason(error: &Error) -> Cow<'static, str> {
         )
         .into(),
         (InvalidHTTPHeader, None) => format!("the answer is malformed: {said}").into(),
+        (_, Some(_)) if is_of_a_deadline(error) => {
+            "it neither sent nor took anything for as long as its timeouts".into()
+        }
         (kind, Some(cause)) => format!("{}: {cause}", kind.as_str()).into(),
         (kind, None) => format!("{}: {said}", kind.as_str()).into(),
     }

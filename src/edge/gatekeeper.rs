@@ -17,13 +17,10 @@ use super::forward::Outgoing;
 use super::inbound::{Fault, Inbound};
 use super::published::Current;
 use super::trace::RequestId;
-use super::{failure, own, record, response, upstream};
+use super::{body_start, failure, own, record, response, upgrade, upstream};
 use crate::gate::denial::Slug;
 use crate::gate::framing::http2;
 use crate::gate::request::Scheme;
-
-/// How long a client may take to accept a piece of the answer.
-const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The application that Pingora calls.
 #[derive(Debug)]
@@ -54,7 +51,10 @@ impl ProxyHttp for Gatekeeper {
         session: &mut Session,
         context: &mut Box<Context>,
     ) -> Result<bool> {
-        session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
+        // How fast an answer has to be taken the connection knows, but nothing of streams.
+        let send_timeout = context.published.configuration.limits.send_pace.timeout;
+        let of_stream = session.is_http2().then_some(send_timeout);
+        session.set_write_timeout(of_stream);
         // The connection knows how fast a body has to come.
         session.set_read_timeout(None);
         if session.is_upgrade_req() && wants_websocket(session) {
@@ -93,6 +93,23 @@ impl ProxyHttp for Gatekeeper {
         }
     }
 
+    /// Before an upstream is dialled, for the first time.
+    async fn proxy_upstream_filter(
+        &self,
+        session: &mut Session,
+        context: &mut Box<Context>,
+    ) -> Result<bool> {
+        let limits = &context.published.configuration.limits;
+        body_start::arrived(session, limits.body_pace.timeout).await?;
+        match context.places.enter_upstream(&context.published, context.upstream) {
+            Ok(()) => Ok(true),
+            Err(denial) => {
+                context.refuse(session, &denial).await?;
+                Ok(false)
+            }
+        }
+    }
+
     async fn upstream_peer(
         &self,
         session: &mut Session,
@@ -126,16 +143,16 @@ impl ProxyHttp for Gatekeeper {
             };
         }
         if session.is_upgrade_req() {
-            // A WebSocket may be silent for as long as it likes; TCP keep-alive finds the dead.
-            peer.options.read_timeout = None;
-            peer.options.write_timeout = None;
+            // Its connection knows no better than that of other requests when the body is there.
+            peer.options.read_timeout = template.options.read_timeout;
+            context.switched = Some(upgrade::prepare(&mut peer));
         }
         Ok(peer)
     }
 
     async fn upstream_request_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
@@ -154,7 +171,12 @@ impl ProxyHttp for Gatekeeper {
             request_id,
             gate,
         };
-        outgoing.apply(request)
+        outgoing.apply(request)?;
+        if body_start::expects_continue(&request.headers) && !session.as_mut().is_body_empty() {
+            // It was told to go on: its body has begun.
+            request.remove_header(&header::EXPECT);
+        }
+        Ok(())
     }
 
     async fn request_body_filter(
@@ -193,8 +215,13 @@ impl ProxyHttp for Gatekeeper {
             let why = "a 101 that nobody asked for";
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, why).into_up());
         }
-        if switches && let Some(inbound) = Inbound::of(session) {
-            inbound.switch();
+        if switches {
+            if let Some(inbound) = Inbound::of(session) {
+                inbound.switch();
+            }
+            if let Some(switched) = &context.switched {
+                switched.set();
+            }
         }
         context.status = Some(response.status.as_u16());
         response::clean(response, &session.req_header().method, switches)?;
@@ -254,7 +281,10 @@ impl ProxyHttp for Gatekeeper {
     ) -> FailToProxy {
         let nobody_waits = FailToProxy { error_code: 0, can_reuse_downstream: false };
         let denial = match failure::read(error) {
-            None => return nobody_waits,
+            None => {
+                context.reason = failure::reason_of_departure(error).into();
+                return nobody_waits;
+            }
             // The upstream had nothing to answer yet. That it takes nothing is its own fault.
             Some(denial)
                 if denial.slug() == Slug::UpstreamTimeout

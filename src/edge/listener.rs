@@ -10,7 +10,6 @@ use arc_swap::ArcSwapOption;
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::Stream;
-use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +22,7 @@ use super::published::Current;
 use super::streams::Streams;
 use super::wire::Wire;
 use crate::config::Listener;
+use crate::network::network_of;
 use crate::telemetry::families::Families;
 
 /// How long a TLS handshake may take.
@@ -33,9 +33,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// More tries than any upstream is configured for; the gatekeeper counts.
 const TRIES_MAX: usize = 8;
-
-/// How many idle connections to upstreams are kept.
-const UPSTREAM_POOL: usize = 512;
 
 /// A bound socket, not yet accepting.
 #[derive(Debug)]
@@ -92,25 +89,23 @@ pub fn serve(
     drain: &Arc<Drain>,
     threads: usize,
 ) -> std::io::Result<()> {
+    let published = current.load();
     let conf = Arc::new(ServerConf {
         threads,
         max_retries: TRIES_MAX,
-        upstream_keepalive_pool_size: UPSTREAM_POOL,
+        // Pingora multiplies it by the threads.
+        upstream_keepalive_pool_size: (published.bounds.idle_max / threads).max(1),
         ..ServerConf::default()
     });
     let mut proxy = http_proxy(&conf, Gatekeeper::new(current.clone()));
-    let configuration = current.load().configuration.clone();
-    let limits = &configuration.limits;
-    let mut http2 = default_h2_options();
-    http2.max_header_list_size(u32::try_from(limits.head.bytes_max).unwrap_or(u32::MAX));
-    proxy.h2_options = Some(http2);
+    let configuration = &published.configuration;
     let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(limits.keepalive_timeout);
+    options.h2_idle_timeout = Some(configuration.limits.keepalive_timeout);
     proxy.server_options = Some(options);
     let streams = Streams::new();
     // All configurations of the process share the list.
     tokio::spawn(streams.clone().sweep(configuration.gate.revocations.clone()));
-    let app = Arc::new(Attended::new(proxy, streams));
+    let app = Arc::new(Attended::new(proxy, streams, current.clone()));
     let door = Door { app, current: current.clone(), drain: drain.clone() };
     let crowd = Arc::new(Crowd::default());
     for Bound { address: _, listener, tls } in bound {
@@ -139,9 +134,9 @@ async fn accept(socket: TcpListener, tls: TlsCell, door: Door, crowd: Arc<Crowd>
 fn meet(stream: TcpStream, peer: SocketAddr, tls: &TlsCell, door: &Door, crowd: &Arc<Crowd>) {
     let client = peer.ip().to_canonical();
     let published = door.current.load();
-    let limits = &published.configuration.limits;
+    let bounds = published.bounds;
     let Some(place) =
-        crowd.admit(client, limits.connections_max, limits.connections_per_address_max)
+        crowd.admit(network_of(client), bounds.connections_max, bounds.connections_per_address_max)
     else {
         published.families.connections_refused.inc();
         return;
@@ -150,7 +145,7 @@ fn meet(stream: TcpStream, peer: SocketAddr, tls: &TlsCell, door: &Door, crowd: 
     let counted = door.drain.enter();
     // A connection that cannot be configured is about to fail anyway.
     drop(stream.set_nodelay(true));
-    let stream = Wire::new(stream, peer);
+    let stream = Wire::new(stream, peer, &published.configuration.limits);
     let acceptor = tls.0.load_full().map(Acceptor::from_server_config);
     let door = door.clone();
     tokio::spawn(async move {

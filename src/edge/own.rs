@@ -44,6 +44,8 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, De
     let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
     let path = target.split('?').next().unwrap_or_default();
     let endpoint = Endpoint::find(path, &request.method, configuration)?;
+    let client = context.client.and_then(|client| client.address);
+    context.places.enter_own(&published, client)?;
     let admitted = match endpoint.wants() {
         Wants::Anybody => None,
         Wants::Caller => {
@@ -92,7 +94,8 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, De
         caller,
         keys: &*published,
     };
-    Ok(published.endpoints.answer(&endpoint, asked, configuration).await)
+    // Boxed: a request that waits for its body does not hold what answering it takes.
+    Ok(Box::pin(published.endpoints.answer(&endpoint, asked, configuration)).await)
 }
 
 /// The whole body of a request.

@@ -8,6 +8,9 @@ use arc_swap::{ArcSwap, Cache};
 use async_trait::async_trait;
 use pingora::upstreams::peer::HttpPeer;
 
+use super::bounds::Bounds;
+use super::descriptors::Descriptors;
+use super::in_flight::InFlight;
 use super::upstream;
 use crate::config::{Configuration, LogFormat, SubjectInLog};
 use crate::feed::jwks::{JwksFeed, Sought};
@@ -36,6 +39,8 @@ pub struct Published {
     pub(super) signing: Arc<SigningFeed>,
     pub(super) internal_tokens: Arc<InternalTokens>,
     pub(super) endpoints: Arc<Endpoints>,
+    pub(super) in_flight: InFlight,
+    pub(super) bounds: Bounds,
 }
 
 /// What requests need that outlives configurations.
@@ -53,6 +58,10 @@ pub struct Services {
     pub internal_tokens: Arc<InternalTokens>,
     /// What the gateway answers itself.
     pub endpoints: Arc<Endpoints>,
+    /// How much is being served.
+    pub in_flight: InFlight,
+    /// How much could be.
+    pub descriptors: Descriptors,
 }
 
 /// How subjects appear in the access log.
@@ -70,8 +79,18 @@ impl Published {
         services: &Services,
         key_feeds: Vec<Arc<JwksFeed>>,
     ) -> Self {
-        let Services { families, log, sessions, signing, internal_tokens, endpoints } =
-            services.clone();
+        let Services {
+            families,
+            log,
+            sessions,
+            signing,
+            internal_tokens,
+            endpoints,
+            in_flight,
+            descriptors,
+        } = services.clone();
+        let bounds = Bounds::of(&configuration.limits, descriptors);
+        bounds.announce(&configuration.limits, descriptors, &families);
         let line = match configuration.access_log.format {
             LogFormat::Off => None,
             LogFormat::Json => Some(Line::Json),
@@ -100,6 +119,8 @@ impl Published {
             signing,
             internal_tokens,
             endpoints,
+            in_flight,
+            bounds,
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) fn template(settings: &UpstreamSettings) -> HttpPeer {
         write_timeout,
         idle_timeout,
         retries: _,
+        in_flight_max: _,
     } = settings;
     // An address that is replaced for each request; `HttpPeer::new` would resolve a name.
     let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));

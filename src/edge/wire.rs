@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -20,26 +20,35 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::stall::Stall;
+use crate::config::Limits;
+
 /// How much is gathered, in bytes: a head and a small body. Larger writes pass through.
 const GATHER_BYTES: usize = 4 * 1024;
+
+/// How much is read at once, in bytes. Pingora has room for 64 KiB in each of the pieces that may wait
+/// for an upstream; so little fits in all of them together.
+const READ_BYTES_MAX: usize = 8 * 1024;
 
 /// A client's connection.
 #[derive(Debug)]
 pub(super) struct Wire {
     io: BufWriter<TcpStream>,
     gathers: Arc<AtomicBool>,
+    stall: Stall,
     digest: Arc<SocketDigest>,
 }
 
 impl Wire {
     /// A connection that was accepted from `peer`.
-    pub(super) fn new(io: TcpStream, peer: SocketAddr) -> Self {
+    pub(super) fn new(io: TcpStream, peer: SocketAddr, limits: &Limits) -> Self {
         let digest = SocketDigest::from_raw_fd(io.as_raw_fd());
         // A new cell is empty; were it not, it would hold the same address.
         let _ = digest.peer_addr.set(Some(peer.into()));
         Self {
             io: BufWriter::with_capacity(GATHER_BYTES, io),
             gathers: Arc::default(),
+            stall: Stall::new(limits),
             digest: Arc::new(digest),
         }
     }
@@ -64,7 +73,15 @@ impl AsyncRead for Wire {
         {
             return Poll::Ready(Err(error));
         }
-        Pin::new(self.io.get_mut()).poll_read(context, buffer)
+        let io = Pin::new(self.io.get_mut());
+        if buffer.remaining() <= READ_BYTES_MAX {
+            return io.poll_read(context, buffer);
+        }
+        let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(READ_BYTES_MAX));
+        ready!(io.poll_read(context, &mut piece))?;
+        let length = piece.filled().len();
+        buffer.advance(length);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -74,10 +91,12 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if !self.gathers.load(Ordering::Relaxed) {
-            return Pin::new(self.io.get_mut()).poll_write(context, bytes);
-        }
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        let Self { io, gathers, stall, digest: _ } = &mut *self;
+        let written = match gathers.load(Ordering::Relaxed) {
+            true => Pin::new(io).poll_write(context, bytes),
+            false => Pin::new(io.get_mut()).poll_write(context, bytes),
+        };
+        stall.bound(written, |taken| *taken, context)
     }
 
     fn poll_write_vectored(
@@ -85,10 +104,12 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if !self.gathers.load(Ordering::Relaxed) {
-            return Pin::new(self.io.get_mut()).poll_write_vectored(context, slices);
-        }
-        Pin::new(&mut self.io).poll_write_vectored(context, slices)
+        let Self { io, gathers, stall, digest: _ } = &mut *self;
+        let written = match gathers.load(Ordering::Relaxed) {
+            true => Pin::new(io).poll_write_vectored(context, slices),
+            false => Pin::new(io.get_mut()).poll_write_vectored(context, slices),
+        };
+        stall.bound(written, |taken| *taken, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -96,7 +117,10 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
+        let Self { io, stall, .. } = &mut *self;
+        let gathered = io.buffer().len();
+        let flushed = Pin::new(io).poll_flush(context);
+        stall.bound(flushed, |()| gathered, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

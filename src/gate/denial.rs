@@ -78,6 +78,8 @@ pub enum Slug {
     RevocationStale,
     /// The store, or an identity service, cannot be asked.
     StoreUnavailable,
+    /// As much is being served as the gateway, an upstream or the client's share allows.
+    Overloaded,
     /// No route matches.
     RouteUnknown,
     /// A route matches the path, but not the method.
@@ -158,7 +160,7 @@ const INSUFFICIENT_SCOPE: Challenge = Challenge::Error("insufficient_scope");
 
 impl Slug {
     /// Every slug, in the order of the table.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::CredentialAbsent,
         Self::CredentialMalformed,
         Self::TokenAlgorithm,
@@ -193,6 +195,7 @@ impl Slug {
         Self::KeysUnavailable,
         Self::RevocationStale,
         Self::StoreUnavailable,
+        Self::Overloaded,
         Self::RouteUnknown,
         Self::MethodNotAllowed,
         Self::RequestTarget,
@@ -304,6 +307,7 @@ impl Slug {
             Self::StoreUnavailable => {
                 row("store_unavailable", 503, None, "What has to be asked does not answer")
             }
+            Self::Overloaded => row("overloaded", 503, None, "Too much is being served already"),
             Self::RouteUnknown => row("route_unknown", 404, None, "There is nothing here"),
             Self::MethodNotAllowed => {
                 row("method_not_allowed", 405, None, "The method is not allowed here")

@@ -60,6 +60,14 @@ pub struct Families {
     pub upstream_seconds: HistogramVec,
     /// `portcullis_connections_open`.
     pub connections_open: IntGauge,
+    /// `portcullis_connections_max`.
+    pub connections_max: IntGauge,
+    /// `portcullis_requests_in_flight`, of requests to upstreams.
+    pub in_flight: IntGauge,
+    /// `portcullis_requests_in_flight_max`, of requests to upstreams.
+    pub in_flight_max: IntGauge,
+    /// `portcullis_requests_in_flight_own`.
+    pub in_flight_own: IntGauge,
     /// `portcullis_connections_refused_total`.
     pub connections_refused: IntCounter,
     /// `portcullis_config_reloads_total`.
@@ -184,6 +192,22 @@ impl Families {
             )?,
             connections_open: table
                 .gauge("portcullis_connections_open", "Client connections open now.")?,
+            connections_max: table.gauge(
+                "portcullis_connections_max",
+                "Client connections that may be open at once.",
+            )?,
+            in_flight: table.gauge(
+                "portcullis_requests_in_flight",
+                "Requests to upstreams that are being served now.",
+            )?,
+            in_flight_max: table.gauge(
+                "portcullis_requests_in_flight_max",
+                "Requests to upstreams that may be served at once.",
+            )?,
+            in_flight_own: table.gauge(
+                "portcullis_requests_in_flight_own",
+                "Requests to the gateway itself that are being answered now.",
+            )?,
             connections_refused: table.counter(
                 "portcullis_connections_refused_total",
                 "Client connections closed because there were too many.",

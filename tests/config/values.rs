@@ -45,7 +45,7 @@ fn sizes_are_whole_numbers_with_a_unit() {
 
 #[test]
 fn every_duration_is_read_as_one() {
-    let cases: [(&str, Place); 13] = [
+    let cases: [(&str, Place); 14] = [
         ("server.shutdown_grace", |value| with(&format!("server: {{ shutdown_grace: {value} }}"))),
         ("revocation.max_staleness", |value| {
             with(&format!("revocation: {{ max_staleness: {value} }}"))
@@ -55,6 +55,7 @@ fn every_duration_is_read_as_one() {
             with(&format!("limits: {{ keepalive_timeout: {value} }}"))
         }),
         ("limits.body_timeout", |value| with(&format!("limits: {{ body_timeout: {value} }}"))),
+        ("limits.send_timeout", |value| with(&format!("limits: {{ send_timeout: {value} }}"))),
         ("limits.body_deadline", |value| with(&format!("limits: {{ body_deadline: {value} }}"))),
         ("upstreams.behind.timeouts.connect", |value| {
             peer(&format!("timeouts: {{ connect: {value} }}"))
@@ -132,15 +133,29 @@ fn numbers_have_their_range() {
         "limits.connections_per_address",
         &["0"],
     );
+    for field in ["in_flight", "in_flight_per_client", "in_flight_own"] {
+        let place = |value: &str| with(&format!("limits: {{ {field}: {value} }}"));
+        accepts(place, &["1", "1000000"]);
+        refuses(place, &format!("limits.{field}"), &["0"]);
+    }
+    let streams = |value: &str| with(&format!("limits: {{ http2_streams: {value} }}"));
+    accepts(streams, &["1", "1000"]);
+    refuses(streams, "limits.http2_streams", &["0", "1001"]);
+    let at_once = |value: &str| peer(&format!("limits: {{ in_flight: {value} }}"));
+    accepts(at_once, &["1", "1000000"]);
+    refuses(at_once, "upstreams.behind.limits.in_flight", &["0"]);
     accepts(|value| peer(&format!("retries: {value}")), &["0", "5"]);
     refuses(|value| peer(&format!("retries: {value}")), "upstreams.behind.retries", &["6"]);
 }
 
 #[test]
 fn rates_are_sizes_in_a_second() {
-    let place = |value: &str| with(&format!("limits: {{ body_rate: {value} }}"));
-    accepts(place, &["0B/s", "500B/s", "8KiB/s"]);
-    refuses(place, "limits.body_rate", &["500", "500B", "500/s", "0KiB/s", "fast", "500B/m"]);
+    for field in ["body_rate", "send_rate"] {
+        let place = |value: &str| with(&format!("limits: {{ {field}: {value} }}"));
+        accepts(place, &["0B/s", "500B/s", "8KiB/s"]);
+        let wrong = ["500", "500B", "500/s", "0KiB/s", "fast", "500B/m"];
+        refuses(place, &format!("limits.{field}"), &wrong);
+    }
 }
 
 #[test]

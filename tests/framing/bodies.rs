@@ -452,13 +452,14 @@ fn early_answer_of_an_upstream_does_not_shift_the_next_answer() {
     for number in 0..20 {
         let mut connection = Connection::open(gateway.address());
         connection.send(format!(
-            "POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {}\r\n\r\n",
-            SMUGGLED.len()
+            "POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {}\r\n\r\n{}",
+            SMUGGLED.len(),
+            &SMUGGLED[..1]
         ));
         assert_eq!(connection.answer().expect("an answer").body, "POST /public/x HTTP/1.1");
-        // Some leave without their body.
+        // Some leave without the rest of their body.
         if number % 2 == 0 {
-            connection.send(SMUGGLED);
+            connection.send(&SMUGGLED[1..]);
         }
         drop(connection);
         let path = format!("/public/honest-{number}");

@@ -137,12 +137,42 @@ impl Gateway {
         configuration: &str,
         environment: &[(&str, &str)],
     ) -> Self {
+        let mut program = Command::new(PROGRAM);
+        program.envs(environment.iter().copied());
+        Self::spawn_command(directory, configuration, program)
+    }
+
+    /// Starts a gateway that may have no more than so many descriptors open, and waits until it is
+    /// ready.
+    pub(crate) fn start_with_descriptors(
+        directory: Arc<TempDir>,
+        configuration: &str,
+        descriptors: usize,
+    ) -> Self {
+        Self::start_with_soft_descriptors(directory, configuration, descriptors, descriptors)
+    }
+
+    /// The same, with a soft limit that is not the hard one.
+    pub(crate) fn start_with_soft_descriptors(
+        directory: Arc<TempDir>,
+        configuration: &str,
+        soft: usize,
+        hard: usize,
+    ) -> Self {
+        let limits = format!("ulimit -Sn {soft}; ulimit -Hn {hard}; exec \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(limits).arg(PROGRAM);
+        let mut gateway = Self::spawn_command(directory, configuration, shell);
+        gateway.wait_until_ready();
+        gateway
+    }
+
+    fn spawn_command(directory: Arc<TempDir>, configuration: &str, mut program: Command) -> Self {
         let file = directory.path().join("gateway.yaml");
         std::fs::write(&file, configuration).expect("a file");
-        let mut child = Command::new(PROGRAM)
+        let mut child = program
             .args(["serve", "--config"])
             .arg(&file)
-            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -15,7 +15,7 @@ use crate::harness::tokens::{bearer, forged, token};
 use crate::harness::upstream::Upstream;
 
 /// What the contract and the reference promise.
-const FAMILIES: [(&str, &str, &[&str]); 47] = [
+const FAMILIES: [(&str, &str, &[&str]); 51] = [
     ("portcullis_decisions_total", "counter", &["route", "carrier", "outcome", "slug"]),
     ("portcullis_decision_seconds", "histogram", &["carrier", "cache"]),
     ("portcullis_tokens_verified_total", "counter", &["issuer", "result"]),
@@ -54,7 +54,11 @@ const FAMILIES: [(&str, &str, &[&str]); 47] = [
     ("portcullis_request_seconds", "histogram", &["route"]),
     ("portcullis_upstream_seconds", "histogram", &["route"]),
     ("portcullis_connections_open", "gauge", &[]),
+    ("portcullis_connections_max", "gauge", &[]),
     ("portcullis_connections_refused_total", "counter", &[]),
+    ("portcullis_requests_in_flight", "gauge", &[]),
+    ("portcullis_requests_in_flight_max", "gauge", &[]),
+    ("portcullis_requests_in_flight_own", "gauge", &[]),
     ("portcullis_config_reloads_total", "counter", &["result"]),
     ("portcullis_config_generation", "gauge", &[]),
     ("portcullis_dangerous_options", "gauge", &["option"]),

@@ -260,10 +260,49 @@ impl Http2 {
         })
     }
 
+    /// How many streams the gateway allows at once.
+    pub(crate) fn streams_max(&self) -> usize {
+        // The settings arrive before the first answer does.
+        self.get("/", &[]);
+        self.sender.current_max_send_streams()
+    }
+
+    /// Sends the head of a request whose body never comes, or only `first` of it. `None` if the
+    /// gateway allows no more streams for now.
+    pub(crate) fn begin(&self, request: Request<()>, first: &'static [u8]) -> Option<Begun> {
+        let sender = self.sender.clone();
+        self.runtime.block_on(async {
+            let ready = tokio::time::timeout(PATIENCE, sender.ready()).await.ok()?;
+            let (answer, mut stream) = ready.ok()?.send_request(request, false).ok()?;
+            if !first.is_empty() {
+                stream.send_data(Bytes::from_static(first), false).ok()?;
+            }
+            Some(Begun { answer, stream, runtime: self.runtime.handle().clone() })
+        })
+    }
+
     /// Waits until the gateway has ended the connection. Returns whether it has.
     pub(crate) fn is_ended_within(&mut self, within: Duration) -> bool {
         let ended = &mut self.connection;
         self.runtime.block_on(async { tokio::time::timeout(within, ended).await.is_ok() })
+    }
+}
+
+/// A request that was begun.
+pub(crate) struct Begun {
+    answer: h2::client::ResponseFuture,
+    pub(crate) stream: h2::SendStream<Bytes>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Begun {
+    /// The status of the answer, if it comes in time.
+    pub(crate) fn status_within(&mut self, within: std::time::Duration) -> Option<u16> {
+        let answer = &mut self.answer;
+        self.runtime.block_on(async {
+            let answer = tokio::time::timeout(within, answer).await.ok()?;
+            Some(answer.ok()?.status().as_u16())
+        })
     }
 }
 

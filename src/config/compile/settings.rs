@@ -38,7 +38,17 @@ const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 /// As fast as Apache wants it by default (`RequestReadTimeout`, `MinRate`).
 const BODY_RATE_DEFAULT: u64 = 500;
 const BODY_DEADLINE_DEFAULT: Duration = Duration::from_secs(12 * 60 * 60);
-const CONNECTIONS_DEFAULT: usize = 65_536;
+/// As long as nginx waits by default (`send_timeout`).
+const SEND_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+const SEND_RATE_DEFAULT: u64 = 500;
+/// Longer than any process lives.
+const ALWAYS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+const IN_FLIGHT_OWN_DEFAULT: usize = 256;
+/// A browser asks for a page and what belongs to it in fewer.
+const HTTP2_STREAMS_DEFAULT: usize = 32;
+const HTTP2_STREAMS_MAX: usize = 1000;
+/// More than any machine holds.
+const COUNT_MAX: usize = usize::MAX >> 4;
 const THREADS_MAX: usize = 1024;
 
 fn root() -> FieldPath {
@@ -193,10 +203,16 @@ impl Compiler<'_> {
             body_timeout,
             body_rate,
             body_deadline,
+            send_timeout,
+            send_rate,
             token_bytes,
             identity_bytes,
             connections,
             connections_per_address,
+            in_flight,
+            in_flight_per_client,
+            in_flight_own,
+            http2_streams,
         } = raw;
         let bytes_max = self.bounded_size(
             header_bytes,
@@ -223,17 +239,23 @@ impl Compiler<'_> {
             let fact = "nobody's identity would fit";
             self.error::<()>(&identity_field, fact, "Write 256B or more");
         }
-        let connections_max = self.bounded(
-            connections,
-            &field.key("connections"),
-            CONNECTIONS_DEFAULT,
-            usize::MAX >> 4,
+        let mut count = |value, key| self.count(value, &field.key(key));
+        let connections_max = count(connections, "connections");
+        let connections_per_address_max = count(connections_per_address, "connections_per_address");
+        let in_flight_max = count(in_flight, "in_flight");
+        let in_flight_per_client_max = count(in_flight_per_client, "in_flight_per_client");
+        let in_flight_own_max = self.bounded(
+            in_flight_own,
+            &field.key("in_flight_own"),
+            IN_FLIGHT_OWN_DEFAULT,
+            COUNT_MAX,
         );
-        let per_address = field.key("connections_per_address");
-        let connections_per_address_max = match connections_per_address {
-            None => Some(None),
-            some => self.bounded(some, &per_address, 1, usize::MAX >> 4).map(Some),
-        };
+        let http2_streams_max = self.bounded(
+            http2_streams,
+            &field.key("http2_streams"),
+            HTTP2_STREAMS_DEFAULT,
+            HTTP2_STREAMS_MAX,
+        );
         let header_timeout =
             self.duration(header_timeout, &field.key("header_timeout"), Duration::from_secs(10));
         let keepalive_timeout = self.duration(
@@ -245,6 +267,9 @@ impl Compiler<'_> {
             self.duration(body_timeout, &field.key("body_timeout"), BODY_TIMEOUT_DEFAULT);
         let body_deadline =
             self.duration(body_deadline, &field.key("body_deadline"), BODY_DEADLINE_DEFAULT);
+        let send_timeout =
+            self.duration(send_timeout, &field.key("send_timeout"), SEND_TIMEOUT_DEFAULT);
+        let send_rate = self.rate(send_rate, &field.key("send_rate"), SEND_RATE_DEFAULT);
         let body_rate = self.rate(body_rate, &field.key("body_rate"), BODY_RATE_DEFAULT);
         Some(Limits {
             head: HeadLimits { bytes_max: bytes_max?, fields_max: fields_max? },
@@ -255,10 +280,15 @@ impl Compiler<'_> {
                 rate: body_rate?,
                 deadline: body_deadline?,
             },
+            send_pace: BodyPace { timeout: send_timeout?, rate: send_rate?, deadline: ALWAYS },
             token_bytes_max: token_bytes_max?,
             identity_bytes_max: identity_bytes_max?,
             connections_max: connections_max?,
             connections_per_address_max: connections_per_address_max?,
+            in_flight_max: in_flight_max?,
+            in_flight_per_client_max: in_flight_per_client_max?,
+            in_flight_own_max: in_flight_own_max?,
+            http2_streams_max: u32::try_from(http2_streams_max?).ok()?,
         })
     }
 
@@ -272,6 +302,18 @@ impl Compiler<'_> {
                 &format!("`{text}` is not a rate"),
                 "Write a size for each second, such as 500B/s or 8KiB/s, or 0B/s for none",
             ),
+        }
+    }
+
+    /// A number of things that is not limited, or not here, if nothing is said.
+    pub(super) fn count(
+        &mut self,
+        value: Option<usize>,
+        field: &FieldPath,
+    ) -> Option<Option<usize>> {
+        match value {
+            None => Some(None),
+            some => self.bounded(some, field, 1, COUNT_MAX).map(Some),
         }
     }
 

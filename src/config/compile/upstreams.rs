@@ -87,7 +87,8 @@ impl Compiler<'_> {
         raw: raw::Upstream,
         field: &FieldPath,
     ) -> Option<UpstreamSettings> {
-        let raw::Upstream { peers, balance, tls, timeouts, retries, forward: _ } = raw;
+        let raw::Upstream { peers, balance, tls, timeouts, retries, limits, forward: _ } = raw;
+        let raw::UpstreamLimits { in_flight } = limits;
         let name = self.name(Some(name), field);
         if peers.is_empty() {
             let remedy = "Add `peers: [127.0.0.1:9001]`";
@@ -112,6 +113,7 @@ impl Compiler<'_> {
             let remedy = format!("Write a number from 0 to {RETRIES_MAX}");
             self.error::<()>(&field.key("retries"), "that is too often", &remedy);
         }
+        let in_flight_max = self.count(in_flight, &field.key("limits").key("in_flight"));
         let field = field.key("timeouts");
         let raw::Timeouts { connect, read, write, idle } = timeouts;
         let mut timeout =
@@ -129,6 +131,7 @@ impl Compiler<'_> {
             write_timeout: write?,
             idle_timeout: idle?,
             retries,
+            in_flight_max: in_flight_max?,
         })
     }
 

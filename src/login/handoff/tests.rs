@@ -23,6 +23,7 @@ fn service(peers: &[SocketAddr], tls: Option<UpstreamTls>) -> HandOff {
         read_timeout: second,
         write_timeout: second,
         idle_timeout: second,
+        in_flight_max: None,
         retries: 0,
     };
     HandOff {

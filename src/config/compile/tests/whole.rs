@@ -71,8 +71,14 @@ limits:
   body_deadline: 12h
   token_bytes: 8KiB
   identity_bytes: 8KiB
+  send_timeout: 60s
+  send_rate: 500B/s
   connections: 65536
   connections_per_address: 1000
+  in_flight: 10000
+  in_flight_per_client: 2500
+  in_flight_own: 256
+  http2_streams: 32
 access_log: { enabled: true, format: json, subject: hashed, subject_key_file: token, query: false }
 trusted_proxies: [10.0.0.0/8, '::1']
 realm: the realm
@@ -133,6 +139,7 @@ upstreams:
     tls: { server_name: orders.internal, ca_file: site.pem }
     timeouts: { connect: 1s, read: 30s, write: 30s, idle: 60s }
     retries: 1
+    limits: { in_flight: 5000 }
   pages: { peers: ['[::1]:9003'], forward: { internal_token: { audience: pages } } }
 identity_headers:
   subject: X-Auth-Subject

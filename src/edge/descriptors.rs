@@ -1,0 +1,94 @@
+//! How many files and sockets the process may have open (`RLIMIT_NOFILE`), and what they are for.
+//!
+//! Whoever runs out of descriptors can accept nobody and reach nothing, the probes and the store
+//! included. So clients and upstreams get shares that together leave some for everything else.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// How many descriptors the process may have open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptors {
+    max: usize,
+}
+
+/// What of them is for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shares {
+    /// Connections of clients.
+    pub(super) connections: usize,
+    /// Requests in flight: connections to upstreams that are in use.
+    pub(super) in_flight: usize,
+    /// Connections to upstreams that wait for the next request.
+    pub(super) idle: usize,
+}
+
+/// Below this a gateway is warned of: it is what systems give to programs that ask for nothing.
+const FEW: usize = 4096;
+
+/// What the admin listener, the store, logs and key fetches get: an eighth, within these bounds.
+const RESERVE_MIN: usize = 64;
+const RESERVE_MAX: usize = 1024;
+
+impl Descriptors {
+    /// What to do where there are too few.
+    pub(super) const REMEDY: &str =
+        "Raise the hard limit: LimitNOFILE= in systemd, --ulimit nofile= of a container, ulimit -n";
+
+    /// Raises the soft limit to the hard one.
+    pub fn raise() -> Self {
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        let in_force = if raised.is_ok() { maximum } else { current };
+        // `None` is no limit at all.
+        let max = in_force.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
+        let descriptors = Self { max };
+        if max < FEW {
+            let Shares { connections, in_flight, idle: _ } = descriptors.shares();
+            tracing::warn!(
+                "the process may have only {max} descriptors open: enough for {connections} \
+                 connections and {in_flight} requests in flight. {}",
+                Self::REMEDY
+            );
+        }
+        descriptors
+    }
+
+    /// How many there are.
+    pub fn max(self) -> usize {
+        self.max
+    }
+
+    /// An eighth is kept back; half of the rest is for clients, half for upstreams.
+    pub(super) fn shares(self) -> Shares {
+        let reserve = (self.max / 8).clamp(RESERVE_MIN, RESERVE_MAX);
+        let rest = self.max.saturating_sub(reserve);
+        let idle = rest / 8;
+        Shares {
+            connections: (rest / 2).max(1),
+            in_flight: (rest / 2 - idle).max(1),
+            idle: idle.max(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_leave_a_reserve() {
+        for max in [256, 1024, 4096, 65_536, 1 << 20] {
+            let Shares { connections, in_flight, idle } = Descriptors { max }.shares();
+            let left = max - connections - in_flight - idle;
+            assert!(left >= RESERVE_MIN.min(max / 8) && left <= RESERVE_MAX + 8, "{max}: {left}");
+        }
+        let few = Descriptors { max: 1024 }.shares();
+        assert_eq!(few, Shares { connections: 448, in_flight: 336, idle: 112 });
+    }
+
+    #[test]
+    fn somebody_is_served_with_next_to_none() {
+        let none = Descriptors { max: 10 }.shares();
+        assert_eq!(none, Shares { connections: 1, in_flight: 1, idle: 1 });
+    }
+}

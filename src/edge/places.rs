@@ -1,0 +1,64 @@
+//! The place of one request among all that are being served, and among those of its upstream.
+
+use std::net::IpAddr;
+
+use super::in_flight::{Counted, Most, overloaded};
+use super::published::Published;
+use crate::config::upstream::AtUpstream;
+use crate::gate::denial::{Denial, Slug};
+
+/// What a request has taken; given back when it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    counted: Option<Counted>,
+    at_upstream: Option<AtUpstream>,
+}
+
+impl Places {
+    /// Counts a request to an upstream, if there is room for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Slug::Overloaded`], naming the bound; so do the others.
+    pub(super) fn enter(
+        &mut self,
+        published: &Published,
+        client: Option<IpAddr>,
+    ) -> Result<(), Denial> {
+        let Published { bounds, in_flight, .. } = published;
+        let most =
+            Most { of_all: bounds.in_flight_max, of_client: bounds.in_flight_per_client_max };
+        self.counted = Some(in_flight.proxied.enter(client, most)?);
+        Ok(())
+    }
+
+    /// Counts a request to the gateway itself.
+    pub(super) fn enter_own(
+        &mut self,
+        published: &Published,
+        client: Option<IpAddr>,
+    ) -> Result<(), Denial> {
+        let Published { bounds, in_flight, .. } = published;
+        let most = Most { of_all: bounds.own_max, of_client: bounds.own_per_client_max };
+        self.counted = Some(in_flight.own.enter(client, most)?);
+        Ok(())
+    }
+
+    /// Counts a request among those of its upstream.
+    pub(super) fn enter_upstream(
+        &mut self,
+        published: &Published,
+        upstream: usize,
+    ) -> Result<(), Denial> {
+        let upstreams = &published.configuration.upstreams;
+        let upstream = upstreams.get(upstream).ok_or(Slug::Internal)?;
+        let settings = upstream.settings();
+        let max = settings.in_flight_max.unwrap_or(published.bounds.in_flight_per_upstream_max);
+        let refused = || {
+            let name = &settings.name;
+            overloaded(format!("{max} of this upstream (upstreams.{name}.limits.in_flight)"))
+        };
+        self.at_upstream = Some(upstream.enter(max).ok_or_else(refused)?);
+        Ok(())
+    }
+}
