@@ -141,7 +141,7 @@ struct Unwanted<'a> {
 fn strip(request: &mut RequestHeader, unwanted: Unwanted<'_>) -> CameWith {
     let Unwanted { owned, api_key, peer, method_override } = unwanted;
     let mut came_with = CameWith { host: false, forwarded: false, length: false };
-    let mut unwanted: Vec<HeaderName> = Vec::new();
+    let mut stays_behind: Vec<HeaderName> = Vec::new();
     for name in request.headers.keys() {
         came_with.host |= name == X_FORWARDED_HOST;
         came_with.forwarded |= name == FORWARDED;
@@ -161,12 +161,12 @@ fn strip(request: &mut RequestHeader, unwanted: Unwanted<'_>) -> CameWith {
             || fields::is_rewrite(name.as_str())
             || (method_override == MethodOverride::Stripped
                 && fields::is_method_override(name.as_str()))
-            || is_misused(name, request)
+            || (peer == Peer::Trusted && is_misused(name, request))
         {
-            unwanted.push(name.clone());
+            stays_behind.push(name.clone());
         }
     }
-    for name in unwanted {
+    for name in stays_behind {
         request.remove_header(&name);
     }
     came_with
