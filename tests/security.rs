@@ -12,6 +12,7 @@ mod files;
 mod keys;
 mod methods;
 mod overload;
+mod password_hashing;
 mod pipelining;
 mod refresh_cookie;
 mod slow_bodies;

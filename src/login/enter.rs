@@ -125,9 +125,9 @@ async fn enter(here: &Here<'_>, sent: &Sent) -> Result<Begun, Refusal> {
         }
         // It may be how the service refuses, and would then be a guess for nothing.
         Finding::Unintelligible(slug) => Err(slug.into()),
-        Finding::Undecided(slug) => {
+        Finding::Undecided(denial) => {
             counted.returned().await;
-            Err(slug.into())
+            Err(denial.into())
         }
     }
 }

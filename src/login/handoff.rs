@@ -108,7 +108,7 @@ impl Clients {
                     Undecided::Fetch(_)
                     | Undecided::Status(_)
                     | Undecided::Address
-                    | Undecided::Busy => Finding::Undecided(undecided.slug()),
+                    | Undecided::Busy => Finding::Undecided(undecided.slug().into()),
                 }
             }
         }

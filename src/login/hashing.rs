@@ -1,25 +1,32 @@
 //! Passwords and secrets → whether they fit a hash: argon2id, and never so much of it at once that
-//! requests are kept waiting.
+//! requests are kept waiting, nor so much for one account that others are.
+
+mod line;
 
 use std::sync::Arc;
 
 use argon2::password_hash::PasswordHash;
 use argon2::{Argon2, PasswordVerifier};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::gate::denial::Slug;
+use crate::gate::denial::{Denial, Detail, Slug};
 use crate::secret::Secret;
+pub(super) use line::Party;
+use line::{Line, NoPlace, Places};
 
-/// How many may wait for each password that is being hashed.
-const WAITING_PER_PLACE: usize = 32;
+/// How many may hash or wait for each that hashes.
+const PLACES_PER_CORE: usize = 33;
+
+/// The part of all places that one network, and one account, may hold.
+const NETWORK_PART: usize = 2;
+const ACCOUNT_PART: usize = 8;
+
+/// When to come again who holds their part of the places, in seconds.
+const SHARE_RETRY_S: u32 = 1;
 
 /// Hashes passwords, away from the threads that serve requests.
 #[derive(Debug)]
 pub(super) struct Hashing {
-    /// Who hashes, or waits to.
-    line: Arc<Semaphore>,
-    /// Who hashes.
-    places: Arc<Semaphore>,
+    line: Arc<Line>,
 }
 
 /// Whether a password fits a hash.
@@ -35,14 +42,10 @@ impl Hashing {
     /// On about half of the cores.
     pub(super) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::with_places((cores / 2).max(1), WAITING_PER_PLACE)
-    }
-
-    fn with_places(places: usize, waiting_per_place: usize) -> Self {
-        Self {
-            line: Arc::new(Semaphore::new(places * (1 + waiting_per_place))),
-            places: Arc::new(Semaphore::new(places)),
-        }
+        let hashing = (cores / 2).max(1);
+        let all = hashing * PLACES_PER_CORE;
+        let (of_network, of_account) = (all / NETWORK_PART, all / ACCOUNT_PART);
+        Self { line: Line::new(Places { hashing, all, of_network, of_account }) }
     }
 
     /// Whether `password` is the one of which `hash` is the PHC string. Without a hash it takes
@@ -50,16 +53,23 @@ impl Hashing {
     ///
     /// # Errors
     ///
-    /// [`Slug::StoreUnavailable`] if too many wait already, and [`Slug::Internal`].
+    /// [`Slug::RateLimited`] if the party holds its part of the places already,
+    /// [`Slug::Overloaded`] if all are held, and [`Slug::Internal`].
     pub(super) async fn compare(
         &self,
+        party: &Party,
         hash: Option<Secret>,
         password: &Secret,
-    ) -> Result<Match, Slug> {
-        let Some(place) = self.place().await else {
-            tracing::warn!("too many passwords wait to be hashed");
-            return Err(Slug::StoreUnavailable);
-        };
+    ) -> Result<Match, Denial> {
+        let place = self.line.place(party).await.map_err(|no_place| match no_place {
+            NoPlace::ShareHeld => {
+                Denial::with(Slug::RateLimited, Detail::RetryAfter(SHARE_RETRY_S))
+                    .because("too many passwords of one account or network wait to be verified")
+            }
+            NoPlace::Full => {
+                Denial::new(Slug::Overloaded).because("too many passwords wait to be verified")
+            }
+        })?;
         let password = password.clone();
         // The place goes with the work: it is taken until that is done, whoever still waits for it.
         let hashing = tokio::task::spawn_blocking(move || {
@@ -67,13 +77,7 @@ impl Hashing {
             drop(place);
             is_right
         });
-        hashing.await.map_err(|_| Slug::Internal)
-    }
-
-    async fn place(&self) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
-        let in_line = self.line.clone().try_acquire_owned().ok()?;
-        let place = self.places.clone().acquire_owned().await.ok()?;
-        Some((place, in_line))
+        hashing.await.map_err(|_| Slug::Internal.into())
     }
 }
 
@@ -94,27 +98,5 @@ fn is_right(hash: Option<&Secret>, password: &Secret) -> Match {
         Some(Ok(())) => Match::Right,
         // One that cannot be read was refused with the configuration.
         Some(Err(_)) | None => Match::Wrong,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn line_is_bounded() {
-        let hashing = Hashing::with_places(1, 1);
-        let taken = hashing.place().await.expect("a place");
-        let waiting = tokio::spawn({
-            let line = Hashing { line: hashing.line.clone(), places: hashing.places.clone() };
-            async move { line.place().await.is_some() }
-        });
-        while hashing.line.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
-        assert!(hashing.place().await.is_none(), "the line is full");
-        drop(taken);
-        assert!(waiting.await.expect("ends"), "who waited has his turn");
-        assert!(hashing.place().await.is_some(), "and there is room again");
     }
 }

@@ -12,7 +12,7 @@ use super::hashing::Hashing;
 use super::password;
 use super::sent::Credentials;
 use crate::config::login::{LoggedIn, LoginMethod};
-use crate::gate::denial::Slug;
+use crate::gate::denial::{Denial, Slug};
 
 /// What the ways to log in need beside their configuration, shared by all configurations.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub(super) enum Finding {
     Refused(Words),
     /// Nobody looked at them: there were too many. When to come again, in seconds.
     Limited(u32),
-    /// Nobody could say.
-    Undecided(Slug),
+    /// Nobody could say, or nobody looked.
+    Undecided(Denial),
     /// Somebody said something that is no answer.
     Unintelligible(Slug),
 }
@@ -79,7 +79,7 @@ impl Methods {
     ) -> Finding {
         match method {
             LoginMethod::PasswordFile(users) => {
-                password::verify(&self.hashing, users, credentials).await
+                password::verify(&self.hashing, users, credentials, sender.client).await
             }
             LoginMethod::HandOff(service) => self.clients.ask(service, credentials, sender).await,
         }

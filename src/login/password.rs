@@ -1,23 +1,31 @@
 //! The password file: the same work for every name.
 
+use std::net::IpAddr;
+
 use aws_lc_rs::digest;
 
-use super::hashing::{Hashing, Match};
+use super::hashing::{Hashing, Match, Party};
 use super::method::{Finding, Words};
 use super::sent::Credentials;
 use crate::config::login::{User, Users};
 
 /// Finds out whose credentials these are.
-pub(super) async fn verify(hashing: &Hashing, users: &Users, credentials: &Credentials) -> Finding {
+pub(super) async fn verify(
+    hashing: &Hashing,
+    users: &Users,
+    credentials: &Credentials,
+    client: Option<IpAddr>,
+) -> Finding {
     let Credentials { name, password } = credentials;
     let user = users.0.get(name);
     // Looked for in any case: whether there is such a user must not be told by the time.
     let decoy = decoy(users, name);
     let hash = user.or(decoy).map(|user| user.password.clone());
-    match (hashing.compare(hash, password).await, user) {
+    let party = Party::of_user(name, client);
+    match (hashing.compare(&party, hash, password).await, user) {
         (Ok(Match::Right), Some(user)) => Finding::LoggedIn(user.identity.clone()),
         (Ok(Match::Right | Match::Wrong), _) => Finding::Refused(Words::Own),
-        (Err(slug), _) => Finding::Undecided(slug),
+        (Err(denial), _) => Finding::Undecided(denial),
     }
 }
 
@@ -64,7 +72,7 @@ mod tests {
     async fn verify(users: &Users, name: &str, password: &str) -> Option<String> {
         let password = Secret::new(password.as_bytes().to_vec());
         let credentials = Credentials { name: name.into(), password };
-        match super::verify(&Hashing::new(), users, &credentials).await {
+        match super::verify(&Hashing::new(), users, &credentials, None).await {
             Finding::LoggedIn(identity) => Some(identity.subject.into()),
             Finding::Refused(Words::Own) => None,
             other => panic!("{other:?}"),

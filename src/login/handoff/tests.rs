@@ -99,7 +99,8 @@ async fn asked_and_answered(answer: impl Into<Vec<u8>>) -> Finding {
 
 fn slug_of(finding: Finding) -> Slug {
     match finding {
-        Finding::Undecided(slug) | Finding::Unintelligible(slug) => slug,
+        Finding::Undecided(denial) => denial.slug(),
+        Finding::Unintelligible(slug) => slug,
         other => panic!("{other:?}"),
     }
 }

@@ -12,7 +12,7 @@ use super::super::Issuing;
 use crate::clock;
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::login::attempts;
-use crate::login::hashing::{Hashing, Match};
+use crate::login::hashing::{Hashing, Match, Party};
 use crate::secret::Secret;
 use crate::store::attempts::{Account, Attempt, AttemptLedger};
 
@@ -64,7 +64,7 @@ impl Secrets {
 ///
 /// # Errors
 ///
-/// [`Slug::RateLimited`] for somebody who has presented too many wrong ones;
+/// [`Slug::RateLimited`] for somebody who has presented too many wrong ones, or too many at once;
 /// [`Slug::StoreUnavailable`] if that cannot be asked: what cannot be counted is not tried.
 pub(super) async fn is_right(
     here: &Issuing<'_>,
@@ -78,15 +78,16 @@ pub(super) async fn is_right(
         let ledger = &*here.endpoints.means.attempts;
         let named = is_known.then_some(id);
         let counted = count(ledger, here, named).await.map_err(Fault::Denied)?;
-        match secrets.hashing.compare(hash.cloned(), secret).await {
+        let party = Party::of_client(id, here.asked.client);
+        match secrets.hashing.compare(&party, hash.cloned(), secret).await {
             Ok(Match::Right) if is_known => {
                 give_back(ledger, counted).await;
                 Ok(())
             }
             Ok(Match::Right | Match::Wrong) => Err(Fault::Wrong),
-            Err(slug) => {
+            Err(denial) => {
                 give_back(ledger, counted).await;
-                Err(Fault::Denied(slug.into()))
+                Err(Fault::Denied(denial))
             }
         }
     };
