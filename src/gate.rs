@@ -20,6 +20,7 @@ pub mod keys;
 pub mod path;
 pub mod policy;
 pub mod principal;
+pub mod reason;
 pub mod request;
 pub mod revocation;
 pub mod route;
@@ -72,6 +73,16 @@ pub struct Gate {
     /// Who may ask there for what is his own.
     pub own_rule: Authenticate,
 }
+
+/// What the log says of requests that lack the Bearer scheme, but not the field for it.
+const OTHER_SCHEME_REASON: &str = "the Authorization field has no Bearer scheme";
+
+/// What it says of requests that another site may have caused.
+const CSRF_REASON: &str =
+    "neither Sec-Fetch-Site nor Origin is permitted, and X-CSRF-Token is not this session's";
+
+/// What it says of sessions that nobody has used.
+const RESTED_REASON: &str = "the session was not used for idle_timeout";
 
 /// The `kid` of a key that no issuer was known to have; `None` for a token that names none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,7 +191,7 @@ impl Gate {
         verdict.route = Some(route);
         // On public routes too: an upstream could take the other one for the credential.
         if credential::is_repeated(request.headers) {
-            return Err(Slug::CredentialMalformed.into());
+            return Err(credential::Malformed::Repeated.into());
         }
         match &route.policy {
             Policy::Public => Ok(Permit::public()),
@@ -216,7 +227,7 @@ impl Gate {
                             Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?;
                         let origins = &self.sessions.rules.terms().origins;
                         if !origins.permit(request, &secret) {
-                            return Err(Slug::Csrf.into());
+                            return Err(Denial::new(Slug::Csrf).because(CSRF_REASON));
                         }
                         principal
                     }
@@ -235,30 +246,31 @@ impl Gate {
                 return rule.requirement.authorize(principal);
             }
         }
-        Err(Slug::CredentialAbsent.into())
+        let denial = Denial::new(Slug::CredentialAbsent);
+        let is_other = rule.carriers.contains(&Carrier::Bearer)
+            && request.headers.contains_key(http::header::AUTHORIZATION);
+        Err(if is_other { denial.because(OTHER_SCHEME_REASON) } else { denial })
     }
 
     fn find<'r>(
         &self,
         carrier: Carrier,
         request: &Request<'r>,
-    ) -> Result<Option<Credential<'r>>, Slug> {
+    ) -> Result<Option<Credential<'r>>, Denial> {
         let found = match carrier {
-            Carrier::Bearer => credential::find_bearer(request.headers)
-                .map(|token| token.map(Credential::Bearer))
-                .ok(),
+            Carrier::Bearer => credential::find_bearer(request.headers)?.map(Credential::Bearer),
             Carrier::Session => {
                 let cookie = &self.sessions.rules.terms().cookie;
-                cookie.find(request.headers).map(|secret| secret.map(Credential::Session)).ok()
+                cookie.find(request.headers)?.map(Credential::Session)
             }
             Carrier::ApiKey => match &self.api_key_header {
-                None => Some(None),
-                Some(name) => credential::find_api_key(request.headers, name)
-                    .map(|key| key.map(Credential::ApiKey))
-                    .ok(),
+                None => None,
+                Some(name) => {
+                    credential::find_api_key(request.headers, name)?.map(Credential::ApiKey)
+                }
             },
         };
-        found.ok_or(Slug::CredentialMalformed)
+        Ok(found)
     }
 
     /// The session of this id, if memory tells. Only if it does not, it is asked whether the secret
@@ -271,7 +283,13 @@ impl Gate {
         now: Moment,
         verdict: &mut Verdict<'_>,
     ) -> Result<Arc<Session>, Denial> {
-        let lapsed = |lapse: Lapse| Err(lapse.slug(carrier).into());
+        let lapsed = |lapse: Lapse| {
+            let denial = Denial::new(lapse.slug(carrier));
+            Err(match lapse {
+                Lapse::Expired => denial.because(RESTED_REASON),
+                Lapse::Revoked => denial,
+            })
+        };
         if let Some(read) = request.session.filter(|read| read.id() == id) {
             verdict.cache = Some(CacheResult::Miss);
             verdict.session = Some(read.clone());
@@ -318,10 +336,10 @@ impl Gate {
         verdict.issuer = issuer;
         verdict.cache = Some(cache);
         let authentic = result.map_err(|refusal| match refusal {
-            Refusal::Slug(slug) => slug,
-            Refusal::KeyUnknown(key_id) => {
-                verdict.key_wanted = Some(WantedKey(key_id));
-                Slug::TokenKeyUnknown
+            Refusal::Denied(denial) => denial,
+            Refusal::KeyUnknown { id, denial } => {
+                verdict.key_wanted = Some(WantedKey(id));
+                denial
             }
         })?;
         verdict.authentic = Some(authentic.clone());

@@ -110,7 +110,7 @@ fn token_is_read_up_to_its_default_limit() {
     let (fits, exceeds) = (padded(room), padded(room + 8));
     assert!(fits.len() <= TOKEN_BYTES_DEFAULT && exceeds.len() > TOKEN_BYTES_DEFAULT);
     assert_eq!(gateway.get_as("/orders/7", &fits).status, 200);
-    assert_eq!(gateway.get_as("/orders/7", &exceeds).slug(), "credential_malformed");
+    assert_eq!(gateway.get_as("/orders/7", &exceeds).slug(), "token_malformed");
 }
 
 #[test]

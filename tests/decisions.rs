@@ -331,6 +331,7 @@ fn good_token_is_permitted_and_says_who_it_is() {
 fn every_slug_of_a_token_is_within_reach() {
     let gate = with_two_keys();
     let tokens = [
+        ("token_malformed", "null".to_owned()),
         ("token_algorithm", token_with(json!({"alg": "none"}), json!({}))),
         ("token_signature", token_with(json!({"kid": "two"}), json!({}))),
         ("token_key_unknown", token_with(json!({"kid": "three"}), json!({}))),

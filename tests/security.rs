@@ -4,7 +4,9 @@
 mod admin;
 mod answers;
 mod chunks;
+mod claims;
 mod cookies;
+mod credentials;
 mod departures;
 mod failures;
 mod fields;
@@ -21,6 +23,8 @@ mod standing_still;
 mod store_nonsense;
 mod unknown_credentials;
 mod upgrade;
+mod pipelining;
+mod slow_bodies;
 
 use std::net::SocketAddr;
 

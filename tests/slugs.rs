@@ -246,8 +246,9 @@ fn rows(Held { cookies, api_keys }: &Held) -> Vec<Row> {
             400,
             Some(INVALID_REQUEST),
             ["orders", "bearer"],
-            orders(Some("Basic YWxpY2U6c2VjcmV0")),
+            orders(Some("Bearer\ta.b.c")),
         ),
+        Row::token("token_malformed", "null".to_owned()),
         Row::token(
             "token_algorithm",
             tokens::forged(r#"{"alg":"none"}"#, &json!(tokens::claims()).to_string(), b""),
@@ -596,6 +597,19 @@ fn every_slug_but_internal_is_provoked() {
     assert_eq!(provoked, all);
 }
 
+/// The slugs that tell the client more, such as the claim that is at fault.
+const DETAILED: [&str; 9] = [
+    "credential_malformed",
+    "token_malformed",
+    "token_issuer",
+    "token_audience",
+    "token_expired",
+    "token_not_yet_valid",
+    "token_lifetime",
+    "token_claims",
+    "claim_mismatch",
+];
+
 #[test]
 fn denial_is_told_as_problem_details() {
     for Observed { row, answer, .. } in observed() {
@@ -612,6 +626,9 @@ fn denial_is_told_as_problem_details() {
         });
         if let Some(detail) = row.detail {
             expected["detail"] = detail.into();
+        } else if DETAILED.contains(&row.slug) {
+            expected["detail"] = answer.json()["detail"].clone();
+            assert!(expected["detail"].is_string(), "{}: {answer:?}", row.slug);
         }
         assert_eq!(answer.json(), expected, "{}", row.slug);
         assert!(id.as_str().is_some_and(|id| id.len() == 32), "{}: {id}", row.slug);

@@ -298,6 +298,14 @@ pub(super) struct Issuer {
     pub(super) token_types: Option<Vec<String>>,
     pub(super) required_claims: Vec<String>,
     pub(super) roles: Option<String>,
+    pub(super) claims: IssuerClaims,
+}
+
+/// Which claim says what.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct IssuerClaims {
+    pub(super) client: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -177,14 +177,17 @@ async fn drain(session: &mut Session) -> bool {
 
 fn problem(denial: &Denial, request_id: &str) -> String {
     let slug = denial.slug();
-    serde_json::json!({
+    let mut problem = serde_json::json!({
         "type": format!("urn:portcullis:denial:{}", slug.as_str()),
         "title": slug.title(),
         "status": slug.status(),
         "slug": slug.as_str(),
         "request_id": request_id,
-    })
-    .to_string()
+    });
+    if let Some(sentence) = denial.sentence() {
+        problem["detail"] = sentence.into();
+    }
+    problem.to_string()
 }
 
 /// Title and slug are ours; the id is restricted to characters that mean nothing in HTML.

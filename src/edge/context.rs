@@ -273,7 +273,9 @@ impl Context {
         };
         match self.ask(&request, rule) {
             (outcome @ Ok(_), _) | (outcome @ Err(_), Lacking::Nothing) => outcome,
-            (Err(_), Lacking::Key(wanted)) => self.decide_with_key(&request, rule, &wanted).await,
+            (Err(denial), Lacking::Key(wanted)) => {
+                self.decide_with_key(&request, rule, &wanted, denial).await
+            }
             (Err(_), Lacking::Session(wanted)) => {
                 self.decide_with_session(&request, rule, &wanted).await
             }
@@ -315,15 +317,19 @@ impl Context {
         request: &Request<'_>,
         rule: Rule,
         wanted: &WantedKey,
+        absent: Denial,
     ) -> Result<Permit, Denial> {
         use jwks::Sought;
         let issuer = self.issuer.clone();
         let published = self.published.clone();
-        let Some(issuer) = issuer else { return Err(Slug::TokenKeyUnknown.into()) };
+        let Some(issuer) = issuer else { return Err(absent) };
         match published.seek(&issuer, &wanted.0).await {
             Sought::Found => self.ask(request, rule).0,
-            Sought::Absent => Err(Slug::TokenKeyUnknown.into()),
-            Sought::Unavailable => Err(Slug::KeysUnavailable.into()),
+            Sought::Absent => Err(absent),
+            Sought::Unavailable => {
+                let reason = format!("{}, and it cannot be looked up now", absent.reason());
+                Err(Denial::new(Slug::KeysUnavailable).because(reason))
+            }
         }
     }
 

@@ -1,17 +1,67 @@
 //! The claims of a verified token, typed.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use serde_json::{Map, Value};
 
+use super::reason::kind_of;
 use super::session::SessionRecord;
 use super::time::UnixTime;
 
 /// Where roles are read from unless the issuer says otherwise (JSON pointer, RFC 6901).
 pub const ROLES_POINTER_DEFAULT: &str = "/roles";
 
-/// Why a claims set is not acceptable: a claim that is missing or has the wrong type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the claim `{0}` is missing or has the wrong type")]
-pub struct ClaimError(pub &'static str);
+/// Which claims name the client unless the issuer says otherwise: RFC 9068 §2.2, OpenID Connect Core §2,
+/// and what Okta and Entra write.
+pub const CLIENT_CLAIMS_DEFAULT: [&str; 4] = ["client_id", "azp", "cid", "appid"];
+
+/// Why a claims set is not acceptable: a claim, and what is wrong with it. Says nothing of its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimError {
+    name: Cow<'static, str>,
+    fault: Fault,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fault {
+    /// It is not there, or `null`.
+    Missing,
+    /// It is there, and of another type than what is read.
+    Type { found: Cow<'static, str>, read: &'static str },
+}
+
+impl ClaimError {
+    /// The claim `name` is not there.
+    pub fn missing(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), fault: Fault::Missing }
+    }
+
+    fn of_type(
+        name: impl Into<Cow<'static, str>>,
+        found: impl Into<Cow<'static, str>>,
+        read: &'static str,
+    ) -> Self {
+        Self { name: name.into(), fault: Fault::Type { found: found.into(), read } }
+    }
+
+    /// The claim, by name or JSON pointer.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for ClaimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, fault } = self;
+        match fault {
+            Fault::Missing => write!(f, "the claim `{name}` is missing"),
+            Fault::Type { found, read } => write!(f, "the claim `{name}` is {found}; {read} read"),
+        }
+    }
+}
+
+impl std::error::Error for ClaimError {}
 
 /// `sub`: whom the token is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,50 +93,65 @@ pub struct Claims {
     pub issued_at: Option<UnixTime>,
     /// `jti`.
     pub token_id: Option<Box<str>>,
-    /// `scope` or `scp`.
+    /// `scope` or `scp`; none if they cannot be read.
     pub scopes: Vec<Box<str>>,
-    /// The roles, from the issuer's pointer.
+    /// The roles, from the issuer's pointer; none if they cannot be read.
     pub roles: Vec<Box<str>>,
     /// `sid`: the login of which it came.
     pub session_id: Option<Box<str>>,
-    /// `client_id`, or `azp`.
+    /// The client, from the first of the issuer's claims for it that is there.
     pub client_id: Option<Box<str>>,
     /// The claims that routes ask for, by the path under which they do.
     pub asked: Vec<(Box<str>, Value)>,
+    /// Why the scopes cannot be read. Refused only where a route asks for one.
+    scopes_error: Option<Box<ClaimError>>,
+    /// The same of the roles.
+    roles_error: Option<Box<ClaimError>>,
+}
+
+/// Which claims say what, and which are kept beside the registered ones.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimNames<'a> {
+    /// Where the roles are (JSON pointer).
+    pub roles: &'a str,
+    /// Which claims name the client; the first that is there does.
+    pub client: &'a [Box<str>],
+    /// Those that routes ask for, by name or JSON pointer.
+    pub asked: &'a [Box<str>],
 }
 
 impl Claims {
-    /// Types a claims set, and keeps the claims at the paths in `asked`.
+    /// Types a claims set. A claim that is `null` is not there.
     ///
     /// # Errors
     ///
-    /// [`ClaimError`] names the first claim that is missing or has the wrong type.
-    pub fn parse(
-        all: &Map<String, Value>,
-        roles_pointer: &str,
-        asked: &[Box<str>],
-    ) -> Result<Self, ClaimError> {
-        let subject = match all.get("sub") {
+    /// [`ClaimError`] names the first claim that is missing, or has the wrong type and is needed for every
+    /// request: dates, and whatever a revocation could name. What could not be revoked is not accepted.
+    pub fn parse(all: &Map<String, Value>, names: ClaimNames<'_>) -> Result<Self, ClaimError> {
+        let ClaimNames { roles: roles_pointer, client, asked } = names;
+        let subject = match present(all, "sub") {
+            None => return Err(ClaimError::missing("sub")),
             Some(Value::String(subject)) if !subject.is_empty() => Subject(subject.as_str().into()),
-            _ => return Err(ClaimError("sub")),
+            Some(Value::String(_)) => {
+                return Err(ClaimError::of_type("sub", "empty", "a text is"));
+            }
+            Some(other) => return Err(ClaimError::of_type("sub", kind_of(other), "a text is")),
         };
-        let token_id = match all.get("jti") {
-            None => None,
-            Some(Value::String(id)) => Some(id.as_str().into()),
-            Some(_) => return Err(ClaimError("jti")),
-        };
-        let (session_id, client_id) = session_and_client(all)?;
+        let (scopes, scopes_error) = or_none(scopes(all));
+        let (roles, roles_error) = or_none(roles(all, roles_pointer));
         Ok(Self {
             subject,
-            expires: date(all, "exp")?.ok_or(ClaimError("exp"))?,
+            expires: date(all, "exp")?.ok_or_else(|| ClaimError::missing("exp"))?,
             not_before: date(all, "nbf")?,
             issued_at: date(all, "iat")?,
-            token_id,
-            scopes: scopes(all)?,
-            roles: roles(all, roles_pointer)?,
-            session_id: session_id.map(Into::into),
-            client_id: client_id.map(Into::into),
+            token_id: id(all, "jti")?.map(Into::into),
+            scopes,
+            roles,
+            session_id: id(all, "sid")?.map(Into::into),
+            client_id: client_id(all, client)?.map(Into::into),
             asked: keep(all, asked),
+            scopes_error,
+            roles_error,
         })
     }
 
@@ -108,12 +173,32 @@ impl Claims {
             session_id: id.map(Into::into),
             client_id: None,
             asked: keep(&record.claims, asked),
+            scopes_error: None,
+            roles_error: None,
         }
     }
 
     /// The claim at a path that was asked for.
     pub fn asked(&self, path: &str) -> Option<&Value> {
         self.asked.iter().find(|(asked, _)| **asked == *path).map(|(_, value)| value)
+    }
+
+    /// Why the scopes cannot be read, if they cannot.
+    pub fn scopes_error(&self) -> Option<&ClaimError> {
+        self.scopes_error.as_deref()
+    }
+
+    /// Why the roles cannot be read, if they cannot.
+    pub fn roles_error(&self) -> Option<&ClaimError> {
+        self.roles_error.as_deref()
+    }
+}
+
+/// What was read, or nothing and why.
+fn or_none<T: Default>(read: Result<T, ClaimError>) -> (T, Option<Box<ClaimError>>) {
+    match read {
+        Ok(read) => (read, None),
+        Err(error) => (T::default(), Some(Box::new(error))),
     }
 }
 
@@ -122,14 +207,27 @@ fn keep(all: &Map<String, Value>, asked: &[Box<str>]) -> Vec<(Box<str>, Value)> 
     asked.iter().filter_map(|path| Some((path.clone(), find(all, path)?.clone()))).collect()
 }
 
-/// Whether `aud` names one of `accepted` (RFC 7519 §4.1.3: a string or an array of strings).
+/// `iss` (RFC 7519 §4.1.1).
 ///
 /// # Errors
 ///
-/// [`ClaimError`] if `aud` is missing or neither.
-pub fn names_audience(all: &Map<String, Value>, accepted: &[Box<str>]) -> Result<bool, ClaimError> {
-    let named = strings(all.get("aud").ok_or(ClaimError("aud"))?).ok_or(ClaimError("aud"))?;
-    Ok(named.iter().any(|named| accepted.iter().any(|accepted| **accepted == **named)))
+/// [`ClaimError`] if it is missing or not text.
+pub fn issuer(all: &Map<String, Value>) -> Result<&str, ClaimError> {
+    match present(all, "iss") {
+        None => Err(ClaimError::missing("iss")),
+        Some(Value::String(issuer)) => Ok(issuer),
+        Some(other) => Err(ClaimError::of_type("iss", kind_of(other), "a text is")),
+    }
+}
+
+/// The values of `aud` (RFC 7519 §4.1.3: a string or an array of strings).
+///
+/// # Errors
+///
+/// [`ClaimError`] if it is missing or neither.
+pub fn audiences(all: &Map<String, Value>) -> Result<Vec<&str>, ClaimError> {
+    let value = present(all, "aud").ok_or_else(|| ClaimError::missing("aud"))?;
+    strings(value, "aud")
 }
 
 /// The claim at `path`: a member name, or a JSON pointer if it starts with a slash.
@@ -142,22 +240,40 @@ pub fn find<'a>(all: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     all.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(rest)
 }
 
-/// `sid` (OpenID Connect Back-Channel Logout §2.1) and `client_id` (RFC 9068 §2.2), or what
-/// stands in for it, `azp` (OpenID Connect Core §2).
+/// The same, but `null` counts as absent: providers write it for what they do not know.
+pub fn present<'a>(all: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    find(all, path).filter(|value| !value.is_null())
+}
+
+/// A claim by which something is named: `jti`, `sid` (OpenID Connect Back-Channel Logout §2.1), a client. A
+/// whole number names as well as its digits do.
 ///
 /// # Errors
 ///
-/// [`ClaimError`] if one of them is not a string: what could not be revoked is not accepted.
-fn session_and_client(
-    all: &Map<String, Value>,
-) -> Result<(Option<&str>, Option<&str>), ClaimError> {
-    let text = |name: &'static str| match all.get(name) {
+/// [`ClaimError`] if it is neither: nobody could name it in a revocation.
+fn id<'a>(all: &'a Map<String, Value>, path: &str) -> Result<Option<Cow<'a, str>>, ClaimError> {
+    let fault = |found| ClaimError::of_type(path.to_owned(), found, "a text or a whole number is");
+    match present(all, path) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(_) => Err(ClaimError(name)),
-    };
-    let (client, authorized) = (text("client_id")?, text("azp")?);
-    Ok((text("sid")?, client.or(authorized)))
+        Some(Value::String(text)) => Ok(Some(text.as_str().into())),
+        // What is read as a fraction is rounded: two could become one.
+        Some(Value::Number(number)) if !number.is_f64() => Ok(Some(number.to_string().into())),
+        Some(Value::Number(_)) => Err(fault("a number that is not whole, or longer than 64 bits")),
+        Some(other) => Err(fault(kind_of(other))),
+    }
+}
+
+/// The client: the first of `names` that is there.
+fn client_id<'a>(
+    all: &'a Map<String, Value>,
+    names: &[Box<str>],
+) -> Result<Option<Cow<'a, str>>, ClaimError> {
+    for name in names {
+        if let Some(client) = id(all, name)? {
+            return Ok(Some(client));
+        }
+    }
+    Ok(None)
 }
 
 /// `auth_time` (OpenID Connect Core §2): when the login was of which the token came.
@@ -176,10 +292,11 @@ pub fn authenticated_at(all: &Map<String, Value>) -> Result<Option<UnixTime>, Cl
 /// [`ClaimError`] if it is there and is none.
 pub fn date(all: &Map<String, Value>, name: &'static str) -> Result<Option<UnixTime>, ClaimError> {
     const SECONDS_MAX: f64 = 253_402_300_799.0; // 9999-12-31T23:59:59Z
-    let Some(value) = all.get(name) else { return Ok(None) };
-    let seconds = value.as_f64().ok_or(ClaimError(name))?;
+    const READ: &str = "seconds since 1970 are";
+    let Some(value) = present(all, name) else { return Ok(None) };
+    let seconds = value.as_f64().ok_or_else(|| ClaimError::of_type(name, kind_of(value), READ))?;
     if !(0.0..=SECONDS_MAX).contains(&seconds) {
-        return Err(ClaimError(name));
+        return Err(ClaimError::of_type(name, "a number beyond the calendar", READ));
     }
     Ok(Some(UnixTime::from_seconds(seconds as i64)))
 }
@@ -187,14 +304,13 @@ pub fn date(all: &Map<String, Value>, name: &'static str) -> Result<Option<UnixT
 /// `scope` (RFC 8693 §4.2, space-separated) or `scp` (as several providers spell it); either may
 /// be a string or an array.
 fn scopes(all: &Map<String, Value>) -> Result<Vec<Box<str>>, ClaimError> {
-    let (name, value) = match (all.get("scope"), all.get("scp")) {
+    let (name, value) = match (present(all, "scope"), present(all, "scp")) {
         (Some(value), _) => ("scope", value),
         (None, Some(value)) => ("scp", value),
         (None, None) => return Ok(Vec::new()),
     };
-    let listed = strings(value).ok_or(ClaimError(name))?;
-    Ok(listed
-        .iter()
+    Ok(strings(value, name)?
+        .into_iter()
         .flat_map(|text| text.split(' '))
         .filter(|scope| !scope.is_empty())
         .map(Into::into)
@@ -202,99 +318,31 @@ fn scopes(all: &Map<String, Value>) -> Result<Vec<Box<str>>, ClaimError> {
 }
 
 fn roles(all: &Map<String, Value>, pointer: &str) -> Result<Vec<Box<str>>, ClaimError> {
-    match find(all, pointer) {
+    match present(all, pointer) {
         None => Ok(Vec::new()),
-        Some(value) => strings(value).ok_or(ClaimError("roles")),
+        Some(value) => Ok(strings(value, pointer)?.into_iter().map(Into::into).collect()),
     }
 }
 
 /// A string, or an array of strings and nothing else.
-fn strings(value: &Value) -> Option<Vec<Box<str>>> {
+fn strings<'a>(value: &'a Value, name: &str) -> Result<Vec<&'a str>, ClaimError> {
+    const READ: &str = "a text or a list of texts is";
+    let fault = |found: Cow<'static, str>| ClaimError::of_type(name.to_owned(), found, READ);
     match value {
-        Value::String(text) => Some(vec![text.as_str().into()]),
-        Value::Array(items) => items.iter().map(|item| item.as_str().map(Into::into)).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+        Value::String(text) => Ok(vec![text]),
+        Value::Array(items) => {
+            let mut texts = Vec::with_capacity(items.len());
+            for item in items {
+                let other = || fault(format!("a list with {} in it", kind_of(item)).into());
+                texts.push(item.as_str().ok_or_else(other)?);
+            }
+            Ok(texts)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Err(fault(kind_of(value).into()))
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn parse(claims: Value) -> Result<Claims, ClaimError> {
-        let Value::Object(all) = claims else { panic!("an object") };
-        Claims::parse(&all, ROLES_POINTER_DEFAULT, &[])
-    }
-
-    fn texts(items: &[Box<str>]) -> Vec<&str> {
-        items.iter().map(|item| &**item).collect()
-    }
-
-    #[test]
-    fn required_claims_must_be_there_and_have_their_type() {
-        assert!(parse(json!({"sub": "a", "exp": 1})).is_ok());
-        for (claims, missing) in [
-            (json!({"exp": 1}), "sub"),
-            (json!({"sub": "", "exp": 1}), "sub"),
-            (json!({"sub": 7, "exp": 1}), "sub"),
-            (json!({"sub": "a"}), "exp"),
-            (json!({"sub": "a", "exp": "1"}), "exp"),
-            (json!({"sub": "a", "exp": -1}), "exp"),
-            (json!({"sub": "a", "exp": 1e300}), "exp"),
-            (json!({"sub": "a", "exp": null}), "exp"),
-            (json!({"sub": "a", "exp": 1, "nbf": "soon"}), "nbf"),
-            (json!({"sub": "a", "exp": 1, "iat": []}), "iat"),
-            (json!({"sub": "a", "exp": 1, "jti": 7}), "jti"),
-            (json!({"sub": "a", "exp": 1, "scope": 7}), "scope"),
-            (json!({"sub": "a", "exp": 1, "roles": [7]}), "roles"),
-        ] {
-            assert_eq!(
-                parse(claims.clone()).expect_err("refused"),
-                ClaimError(missing),
-                "{claims}"
-            );
-        }
-    }
-
-    #[test]
-    fn scopes_come_from_scope_or_scp_as_string_or_array() {
-        for claim in [
-            json!({"sub": "a", "exp": 1, "scope": "x y"}),
-            json!({"sub": "a", "exp": 1, "scope": ["x", "y"]}),
-            json!({"sub": "a", "exp": 1, "scp": " x  y "}),
-            json!({"sub": "a", "exp": 1, "scp": ["x y"]}),
-            json!({"sub": "a", "exp": 1, "scope": "x y", "scp": "z"}),
-        ] {
-            assert_eq!(texts(&parse(claim).expect("parses").scopes), ["x", "y"]);
-        }
-    }
-
-    #[test]
-    fn roles_come_from_the_pointer() {
-        let Value::Object(all) =
-            json!({"sub": "a", "exp": 1, "realm_access": {"roles": ["r"]}, "a/b": "s"})
-        else {
-            panic!("an object")
-        };
-        let roles = |pointer| Claims::parse(&all, pointer, &[]).expect("parses").roles;
-        assert_eq!(texts(&roles("/realm_access/roles")), ["r"]);
-        assert_eq!(texts(&roles("/a~1b")), ["s"]);
-        assert!(roles("/nowhere/roles").is_empty());
-    }
-
-    #[test]
-    fn audience_is_a_string_or_an_array() {
-        let named = |aud: Value| {
-            let Value::Object(all) = json!({ "aud": aud }) else { panic!("an object") };
-            names_audience(&all, &["api".into()])
-        };
-        assert_eq!(named(json!("api")), Ok(true));
-        assert_eq!(named(json!(["x", "api"])), Ok(true));
-        assert_eq!(named(json!("API")), Ok(false));
-        assert_eq!(named(json!([])), Ok(false));
-        assert_eq!(named(json!(["api", 7])), Err(ClaimError("aud")));
-        assert_eq!(named(json!(null)), Err(ClaimError("aud")));
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 
+use super::denial::{Denial, Slug};
 use super::session::{ApiKey, SessionSecret};
 
 /// Where a credential travels.
@@ -51,24 +52,40 @@ impl std::fmt::Debug for Credential<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// More than one `Authorization` header.
-    #[error("more than one Authorization header")]
+    #[error("more than one Authorization field")]
     Repeated,
-    /// Not the Bearer scheme.
-    #[error("the Authorization scheme is not Bearer")]
-    Scheme,
-    /// The Bearer scheme, but no token68 after it (RFC 9110 §11.2).
-    #[error("no token after Bearer")]
+    /// No scheme can be told (RFC 9110 §11.4).
+    #[error("the Authorization field cannot be read")]
+    Unreadable,
+    /// The Bearer scheme, and nothing after it.
+    #[error("there is no token after Bearer")]
+    NoToken,
+    /// The Bearer scheme, but not one token68 after it (RFC 9110 §11.2).
+    #[error("not one token stands after Bearer")]
     Token,
     /// Not exactly one API key, copied whole.
-    #[error("not exactly one API key")]
+    #[error("the field for API keys is repeated, or does not hold one whole key")]
     ApiKey,
 }
 
-/// Finds the bearer token of a request.
+impl From<Malformed> for Denial {
+    fn from(malformed: Malformed) -> Self {
+        let slug = match malformed {
+            Malformed::Repeated | Malformed::Unreadable | Malformed::ApiKey => {
+                Slug::CredentialMalformed
+            }
+            Malformed::NoToken | Malformed::Token => Slug::TokenMalformed,
+        };
+        Self::new(slug).told_because(malformed.to_string())
+    }
+}
+
+/// Finds the bearer token of a request. A credential of another scheme is not one.
 ///
 /// # Errors
 ///
-/// [`Malformed`] if there is an `Authorization` header that does not carry exactly one token.
+/// [`Malformed`] if there is more than one `Authorization` header, or one that cannot be read, or the
+/// Bearer scheme without exactly one token.
 pub fn find_bearer(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -79,15 +96,39 @@ pub fn find_bearer(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
     let end = memchr::memchr(b' ', value).unwrap_or(value.len());
     let (scheme, rest) = value.split_at(end);
     if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Err(Malformed::Scheme);
+        // An empty field says nothing.
+        return if scheme.iter().all(is_tchar) { Ok(None) } else { Err(Malformed::Unreadable) };
     }
     let token = trim_spaces(rest);
     // Every byte is looked at, with no branch: tokens are long, and nearly all are good.
     let is_good = token.iter().fold(true, |good, byte| good & TOKEN68[usize::from(*byte)]);
     match std::str::from_utf8(token) {
-        Ok(token) if is_good && !token.is_empty() => Ok(Some(token)),
+        Ok("") => Err(Malformed::NoToken),
+        Ok(token) if is_good => Ok(Some(token)),
         Ok(_) | Err(_) => Err(Malformed::Token),
     }
+}
+
+/// Whether a byte may stand in the name of a scheme (RFC 9110 §5.6.2).
+const fn is_tchar(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 /// Finds the API key of a request.
@@ -152,12 +193,23 @@ mod tests {
     }
 
     #[test]
-    fn malformed_is_refused() {
-        for value in ["", "Basic YTpi", "Bearera.b.c", "DPoP a.b.c", "Bearer\ta.b.c", "a.b.c"] {
-            assert_eq!(find(&[value]), Err(Malformed::Scheme), "{value}");
-        }
-        for value in ["Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer \"a\"", "Bearer a;b"]
+    fn other_schemes_are_absent() {
+        for value in
+            ["", "Basic YTpi", "Bearera.b.c", "DPoP a.b.c", "a.b.c", "Negotiate", "Beare x"]
         {
+            assert_eq!(find(&[value]), Ok(None), "{value}");
+        }
+    }
+
+    #[test]
+    fn malformed_is_refused() {
+        for value in ["Bearer\ta.b.c", "\"Bearer\" a", "Bearer,a", "a=b", "B\u{e9}arer a"] {
+            assert_eq!(find(&[value]), Err(Malformed::Unreadable), "{value}");
+        }
+        for value in ["Bearer", "Bearer ", "bearer   "] {
+            assert_eq!(find(&[value]), Err(Malformed::NoToken), "{value}");
+        }
+        for value in ["Bearer a b", "Bearer a,b", "Bearer \"a\"", "Bearer a;b", "Bearer \u{e9}"] {
             assert_eq!(find(&[value]), Err(Malformed::Token), "{value}");
         }
     }

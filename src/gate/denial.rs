@@ -3,16 +3,20 @@
 //! Every way to say no has one slug. The slug stands in the body, the access log, the metric and
 //! the trace; its status and its challenge are decided here and nowhere else.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+mod details;
+
+pub use details::{Denial, Detail, REASON_BYTES_MAX, RETRY_AFTER_S};
 
 /// The reason for a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Slug {
     /// No credential where one is required.
     CredentialAbsent,
-    /// Something that is meant to be a credential but cannot be read as one.
+    /// Two credentials, or a field for one that cannot be read.
     CredentialMalformed,
+    /// What was presented as a token is none that could be verified: not a signed token, cut short,
+    /// or too long.
+    TokenMalformed,
     /// `alg` is not one that the issuer and its key permit (RFC 8725 §3.1).
     TokenAlgorithm,
     /// The signature does not verify.
@@ -163,6 +167,7 @@ impl Slug {
     pub const ALL: [Self; 49] = [
         Self::CredentialAbsent,
         Self::CredentialMalformed,
+        Self::TokenMalformed,
         Self::TokenAlgorithm,
         Self::TokenSignature,
         Self::TokenKeyUnknown,
@@ -220,6 +225,10 @@ impl Slug {
             }
             Self::CredentialMalformed => {
                 row("credential_malformed", 400, INVALID_REQUEST, "The credential cannot be read")
+            }
+            // RFC 6750 §3.1: "expired, revoked, malformed" are one class; clients get another token.
+            Self::TokenMalformed => {
+                row("token_malformed", 401, INVALID_TOKEN, "What was presented is no usable token")
             }
             Self::TokenAlgorithm => {
                 row("token_algorithm", 401, INVALID_TOKEN, "The token's algorithm is not accepted")
@@ -382,99 +391,6 @@ impl Slug {
             500.. => Outcome::Unavailable,
             _ => Outcome::Denied,
         }
-    }
-}
-
-/// What a client must be told beside the slug.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Detail {
-    /// Nothing.
-    None,
-    /// The scopes that the route requires, separated by spaces (RFC 6750 §3, `scope`).
-    Scopes(Arc<str>),
-    /// The methods that the path knows, for `Allow` (RFC 9110 §10.2.1).
-    Allow(Arc<str>),
-    /// When to ask again, in seconds (`Retry-After`, RFC 9110 §10.2.3).
-    RetryAfter(u32),
-}
-
-/// A refusal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denial {
-    slug: Slug,
-    detail: Detail,
-    reason: Option<Cow<'static, str>>,
-}
-
-/// The longest reason that is kept, in bytes: it may quote what a client sent.
-pub const REASON_BYTES_MAX: usize = 256;
-
-/// When to ask again after "could not decide", in seconds.
-pub const RETRY_AFTER_S: u32 = 5;
-
-impl Denial {
-    /// A refusal for the reason `slug`.
-    pub const fn new(slug: Slug) -> Self {
-        let detail = match slug.status() {
-            503 => Detail::RetryAfter(RETRY_AFTER_S),
-            _ => Detail::None,
-        };
-        Self { slug, detail, reason: None }
-    }
-
-    /// A refusal that tells the client something more.
-    pub const fn with(slug: Slug, detail: Detail) -> Self {
-        Self { slug, detail, reason: None }
-    }
-
-    /// The same refusal with what exactly was wrong, for the access log: which claim, which route,
-    /// which bound. Never a credential. What is longer than [`REASON_BYTES_MAX`] is cut.
-    #[must_use]
-    pub fn because(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
-        let mut reason = reason.into();
-        if reason.len() > REASON_BYTES_MAX {
-            let end = reason.floor_char_boundary(REASON_BYTES_MAX);
-            reason.to_mut().truncate(end);
-        }
-        self.reason = Some(reason);
-        self
-    }
-
-    /// The reason.
-    pub const fn slug(&self) -> Slug {
-        self.slug
-    }
-
-    /// What to tell beside it.
-    pub const fn detail(&self) -> &Detail {
-        &self.detail
-    }
-
-    /// What exactly was wrong, for the access log; empty if the slug says it all.
-    pub fn reason(&self) -> &str {
-        self.reason.as_deref().unwrap_or_default()
-    }
-
-    /// The value of `WWW-Authenticate`, if the slug calls for one.
-    pub fn challenge(&self, realm: &str) -> Option<String> {
-        let error = match self.slug.challenge() {
-            Challenge::None => return None,
-            Challenge::Realm => return Some(format!("Bearer realm=\"{realm}\"")),
-            Challenge::Error(error) => error,
-        };
-        let mut value = format!("Bearer realm=\"{realm}\", error=\"{error}\"");
-        if let Detail::Scopes(scopes) = &self.detail {
-            value.push_str(", scope=\"");
-            value.push_str(scopes);
-            value.push('"');
-        }
-        Some(value)
-    }
-}
-
-impl From<Slug> for Denial {
-    fn from(slug: Slug) -> Self {
-        Self::new(slug)
     }
 }
 

@@ -34,6 +34,8 @@ pub struct IssuerRules {
     pub required_claims: Vec<Box<str>>,
     /// Where the roles are (JSON pointer).
     pub roles_pointer: Box<str>,
+    /// Which claims name the client, by name or JSON pointer; the first that is there does.
+    pub client_claims: Vec<Box<str>>,
     /// Claims that routes ask for, by name or JSON pointer.
     pub asked_claims: Vec<Box<str>>,
     /// The headers that say who the caller is.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::Value;
 
+use super::claims::ClaimError;
 use super::credential::Carrier;
 use super::denial::{Denial, Detail, Slug};
 use super::issuer::IssuerId;
 use super::principal::Principal;
+use super::reason::listed;
 
 /// Who may use a route.
 #[derive(Debug)]
@@ -97,20 +99,41 @@ impl Requirement {
     /// The [`Denial`] for the first thing that is missing: scopes, then roles, then claims.
     pub fn authorize(&self, principal: Principal) -> Result<Permit, Denial> {
         let Self { scopes, scopes_text, any_role, claims } = self;
-        if !scopes.iter().all(|scope| principal.scopes().contains(scope)) {
-            return Err(Denial::with(Slug::ScopeMissing, Detail::Scopes(scopes_text.clone())));
+        if let Some(missing) = scopes.iter().find(|scope| !principal.scopes().contains(scope)) {
+            return Err(unreadable(principal.claims().scopes_error()).unwrap_or_else(|| {
+                Denial::with(Slug::ScopeMissing, Detail::Scopes(scopes_text.clone()))
+                    .because(format!("the scope `{missing}` is not granted"))
+            }));
         }
         if !any_role.is_empty() && !any_role.iter().any(|role| principal.roles().contains(role)) {
-            return Err(Slug::RoleMissing.into());
+            return Err(unreadable(principal.claims().roles_error()).unwrap_or_else(|| {
+                let wanted = listed(any_role.iter().map(|role| &**role));
+                let reason = format!("none of the roles is held: {wanted}");
+                Denial::new(Slug::RoleMissing).because(reason)
+            }));
         }
-        if !claims.iter().all(|rule| rule.holds(&principal)) {
-            return Err(Slug::ClaimMismatch.into());
+        if let Some(rule) = claims.iter().find(|rule| !rule.holds(&principal)) {
+            return Err(rule.mismatch(&principal));
         }
         Ok(Permit { principal: Some(principal) })
     }
 }
 
+/// The refusal of a token whose claim is of a type that cannot be read, where a route asks for it.
+fn unreadable(error: Option<&ClaimError>) -> Option<Denial> {
+    error.map(|error| error.clone().into())
+}
+
 impl ClaimRule {
+    fn mismatch(&self, principal: &Principal) -> Denial {
+        let name = &self.path;
+        let reason = match principal.claim(name) {
+            None | Some(Value::Null) => format!("the claim `{name}` is missing"),
+            Some(_) => format!("the claim `{name}` does not have an accepted value"),
+        };
+        Denial::new(Slug::ClaimMismatch).told_because(reason)
+    }
+
     fn holds(&self, principal: &Principal) -> bool {
         match principal.claim(&self.path) {
             None => false,

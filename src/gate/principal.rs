@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 
 use super::claims::{Claims, Subject};
 use super::credential::Carrier;
-use super::denial::Slug;
+use super::denial::{Denial, Slug};
 use super::forward::Identity;
 use super::issuer::{Issuer, IssuerId};
+use super::reason::span;
 use super::revocation::{Marks, NO_GENERATION, Revocable, Revocation, RevocationList};
 use super::session::{SessionId, SessionKind, SessionRecord, SessionTerms};
 use super::time::{Moment, UnixTime};
@@ -199,6 +200,20 @@ impl Authentic {
         }
     }
 
+    /// The refusal of what has come to its end.
+    fn expired(&self, now: UnixTime) -> Denial {
+        let denial = Denial::new(Lapse::Expired.slug(self.carrier()));
+        let ago = span(now.since(self.claims.expires));
+        match &self.source {
+            Source::Token { issuer, .. } => {
+                let skew = span(issuer.rules().clock_skew_s);
+                let reason = format!("the claim `exp` passed {ago} ago, and clock_skew is {skew}");
+                denial.told("the claim `exp` has passed").because(reason)
+            }
+            Source::Session { .. } => denial.because(format!("it came to its end {ago} ago")),
+        }
+    }
+
     /// Whether it would be cut off, were it presented now, by a list of any age.
     pub fn is_revoked(&self, list: &RevocationList, now: Moment) -> bool {
         match self.revocation(list, u64::MAX, now) {
@@ -293,6 +308,14 @@ impl Lapse {
     }
 }
 
+/// The refusal of a token whose claim `name` lies ahead.
+fn not_yet_valid(name: &'static str, by_s: i64, clock_ahead_s: i64) -> Denial {
+    let (by, tolerated) = (span(by_s), span(clock_ahead_s));
+    let reason = format!("the claim `{name}` lies {by} ahead, and {tolerated} are tolerated");
+    let told = format!("the claim `{name}` lies ahead");
+    Denial::new(Slug::TokenNotYetValid).told(told).because(reason)
+}
+
 /// An [`Authentic`] that is current and not revoked.
 #[derive(Clone, Debug)]
 pub struct Principal(Arc<Authentic>);
@@ -313,23 +336,24 @@ impl Principal {
         list: &RevocationList,
         list_age_max_ms: u64,
         now: Moment,
-    ) -> Result<Self, Slug> {
+    ) -> Result<Self, Denial> {
         let claims = &authentic.claims;
         let carrier = authentic.carrier();
         if now.wall >= authentic.end() {
-            return Err(Lapse::Expired.slug(carrier));
+            return Err(authentic.expired(now.wall));
         }
-        let latest = authentic.clock_ahead_s().map(|ahead_s| now.wall.plus(ahead_s));
-        let ahead = |date: Option<UnixTime>| {
-            latest.is_some_and(|latest| date.is_some_and(|date| date > latest))
-        };
-        if ahead(claims.not_before) || ahead(claims.issued_at) {
-            return Err(Slug::TokenNotYetValid);
+        if let Some(ahead_s) = authentic.clock_ahead_s() {
+            let latest = now.wall.plus(ahead_s);
+            for (name, date) in [("nbf", claims.not_before), ("iat", claims.issued_at)] {
+                if let Some(date) = date.filter(|date| *date > latest) {
+                    return Err(not_yet_valid(name, date.since(now.wall), ahead_s));
+                }
+            }
         }
         match authentic.revocation(list, list_age_max_ms, now) {
             Revocation::Clear => Ok(Self(authentic)),
-            Revocation::Revoked => Err(Lapse::Revoked.slug(carrier)),
-            Revocation::Unknown => Err(Slug::RevocationStale),
+            Revocation::Revoked => Err(Lapse::Revoked.slug(carrier).into()),
+            Revocation::Unknown => Err(Slug::RevocationStale.into()),
         }
     }
 
@@ -358,6 +382,11 @@ impl Principal {
     /// Who it is.
     pub fn subject(&self) -> &Subject {
         &self.0.claims.subject
+    }
+
+    /// What is kept of what its credential says.
+    pub fn claims(&self) -> &Claims {
+        &self.0.claims
     }
 
     /// The granted scopes.

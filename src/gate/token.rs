@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::json;
+use super::reason::kind_of;
 
 /// The largest token that is read when the configuration does not say otherwise, in bytes.
 pub const TOKEN_BYTES_DEFAULT: usize = 8 * 1024;
@@ -13,21 +14,43 @@ pub const TOKEN_BYTES_DEFAULT: usize = 8 * 1024;
 /// drags a certificate chain along, none for much more.
 pub const HEADER_BYTES_MAX: usize = 4 * 1024;
 
-/// Why a text is not a compact JWS (RFC 7515 §7.1).
+/// Why a text is not a compact JWS (RFC 7515 §7.1). Quotes nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Longer than the configured bound.
-    #[error("the token is too long")]
-    Oversized,
+    #[error("the token has {bytes} bytes, and {bytes_max} are read (limits.token_bytes)")]
+    Oversized {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        bytes_max: usize,
+    },
+    /// Five parts: a compact JWE (RFC 7516 §7.1).
+    #[error("the token has 5 parts: it is encrypted (JWE), and only signed ones are read")]
+    Encrypted,
     /// Not exactly three parts.
-    #[error("a token has three parts separated by dots")]
-    Parts,
+    #[error("the token has {0} part{s}, and a signed one has 3", s = if *.0 == 1 { "" } else { "s" })]
+    Parts(usize),
     /// A part is not base64url without padding, or has stray bits at its end (RFC 7515 §2).
-    #[error("a part is not base64url")]
-    Encoding,
-    /// The header is too long or not one strict JSON object with a string `alg`.
-    #[error("the header is not a JOSE header")]
+    #[error("the token's {0} is not base64url")]
+    Encoding(&'static str),
+    /// The header is longer than [`HEADER_BYTES_MAX`].
+    #[error("the token's header has {0} bytes, and {HEADER_BYTES_MAX} are read")]
+    HeaderOversized(usize),
+    /// The header is not one strict JSON object.
+    #[error("the token's header is not one strict JSON object")]
     Header,
+    /// The header does not say `alg`.
+    #[error("the token's header has no `alg`")]
+    Algorithm,
+    /// A parameter of the header is not text.
+    #[error("`{name}` in the token's header is {found}; a text is read")]
+    Parameter {
+        /// Which.
+        name: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
 }
 
 /// A parsed compact JWS. Its contents may select a verifier; they never grant anything.
@@ -61,19 +84,23 @@ impl<'a> Token<'a> {
     /// [`Malformed`] if it is longer than `bytes_max` or not a compact JWS.
     pub fn parse(text: &'a str, bytes_max: usize) -> Result<Self, Malformed> {
         if text.len() > bytes_max {
-            return Err(Malformed::Oversized);
+            return Err(Malformed::Oversized { bytes: text.len(), bytes_max });
         }
-        let (signing_input, signature) = text.rsplit_once('.').ok_or(Malformed::Parts)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(Malformed::Parts)?;
+        let parts = || match text.split('.').count() {
+            5 => Malformed::Encrypted,
+            parts => Malformed::Parts(parts),
+        };
+        let (signing_input, signature) = text.rsplit_once('.').ok_or_else(parts)?;
+        let (header, payload) = signing_input.split_once('.').ok_or_else(parts)?;
         if payload.contains('.') {
-            return Err(Malformed::Parts);
+            return Err(parts());
         }
-        let header = decode(header)?;
+        let header = decode(header, "header")?;
         Ok(Self {
             header: JoseHeader::parse(&header)?,
             signing_input,
-            payload: decode(payload)?,
-            signature: decode(signature)?,
+            payload: decode(payload, "payload")?,
+            signature: decode(signature, "signature")?,
         })
     }
 
@@ -105,11 +132,11 @@ impl<'a> Token<'a> {
 impl JoseHeader {
     fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         if bytes.len() > HEADER_BYTES_MAX {
-            return Err(Malformed::Header);
+            return Err(Malformed::HeaderOversized(bytes.len()));
         }
         let mut members = json::parse_object(bytes).map_err(|_| Malformed::Header)?;
         Ok(Self {
-            algorithm: string(&mut members, "alg")?.ok_or(Malformed::Header)?,
+            algorithm: string(&mut members, "alg")?.ok_or(Malformed::Algorithm)?,
             key_id: string(&mut members, "kid")?,
             token_type: string(&mut members, "typ")?,
             critical: members.contains_key("crit"),
@@ -117,18 +144,22 @@ impl JoseHeader {
     }
 }
 
-fn string(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Malformed> {
+/// A parameter that is `null` is not there.
+fn string(
+    members: &mut Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<String>, Malformed> {
     match members.remove(name) {
-        None => Ok(None),
+        None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_),
-        ) => Err(Malformed::Header),
+        Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
+            Err(Malformed::Parameter { name, found: kind_of(&other) })
+        }
     }
 }
 
-fn decode(part: &str) -> Result<Vec<u8>, Malformed> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Malformed::Encoding)
+fn decode(part: &str, name: &'static str) -> Result<Vec<u8>, Malformed> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Malformed::Encoding(name))
 }
 
 #[cfg(test)]

@@ -3,21 +3,25 @@
 //! The cache key is the whole token, never a digest short enough to collide. An entry counts only
 //! while its issuer is part of the configuration and has the keys that verified it.
 
+mod refusal;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ahash::RandomState;
 use moka::sync::Cache;
+use serde_json::Value;
 
-use super::claims::{self, Claims};
-use super::denial::Slug;
+use super::claims::{self, ClaimError, ClaimNames, Claims};
 use super::issuer::{DatedBy, Issuer, IssuerId, Issuers, Untyped};
 use super::keys::{Algorithm, Match};
 use super::principal::{Authentic, Verified};
 use super::revocation::{Marks, Revocable};
 use super::time::UnixTime;
 use super::token::Token;
+
+pub use refusal::Refusal;
 
 /// Whether a token had been seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,21 +30,6 @@ pub enum CacheResult {
     Hit,
     /// Verified, or refused, just now.
     Miss,
-}
-
-/// Why a token is not authentic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// For good.
-    Slug(Slug),
-    /// No key has this id; newer keys might.
-    KeyUnknown(Option<Box<str>>),
-}
-
-impl From<Slug> for Refusal {
-    fn from(slug: Slug) -> Self {
-        Self::Slug(slug)
-    }
 }
 
 /// The answer about one token, and how it was found.
@@ -148,58 +137,60 @@ impl Verifier {
         now: UnixTime,
         named: &mut Option<Arc<Issuer>>,
     ) -> Result<Arc<Authentic>, Refusal> {
-        let token =
-            Token::parse(text, self.token_bytes_max).map_err(|_| Slug::CredentialMalformed)?;
+        let token = Token::parse(text, self.token_bytes_max)?;
         let header = token.header();
-        let algorithm: Algorithm = header.algorithm.parse().map_err(|_| Slug::TokenAlgorithm)?;
+        let unknown = |_| refusal::algorithm_unknown(&header.algorithm);
+        let algorithm: Algorithm = header.algorithm.parse().map_err(unknown)?;
         if header.critical {
-            return Err(Slug::TokenCritical.into());
+            return Err(refusal::critical());
         }
-        let all = token.claims().map_err(|_| Slug::TokenClaims)?;
-        let iss = match all.get("iss") {
-            Some(serde_json::Value::String(iss)) => iss,
-            Some(_) | None => return Err(Slug::TokenClaims.into()),
-        };
-        let issuer = issuers.named(iss).ok_or(Slug::TokenIssuer)?;
+        let all = token.claims().map_err(|error| refusal::payload(&error))?;
+        let iss = claims::issuer(&all)?;
+        let issuer = issuers.named(iss).ok_or_else(|| refusal::issuer_unknown(iss))?;
         *named = Some(issuer.clone());
         accept(issuer, permitted, now)?;
         let rules = issuer.rules();
         if !rules.algorithms.contains(&algorithm) {
-            return Err(Slug::TokenAlgorithm.into());
+            return Err(refusal::algorithm_not_listed(algorithm, rules));
         }
         // The generation is read before the keys: if they change in between, the result is merely
         // verified once more than necessary.
         let key_generation = issuer.keys().generation();
-        let keys = issuer.keys().current().ok_or(Slug::KeysUnavailable)?;
+        let keys = issuer.keys().current().ok_or_else(|| refusal::keys_unavailable(rules))?;
         let key_id = header.key_id.as_deref();
         let matched = keys.verify(key_id, algorithm, token.signing_input(), token.signature());
         let key_id = match matched {
             Match::Verified(own) => own,
-            Match::Signature | Match::Untried => return Err(Slug::TokenSignature.into()),
-            Match::Algorithm => return Err(Slug::TokenAlgorithm.into()),
-            Match::Unknown => return Err(Refusal::KeyUnknown(key_id.map(Into::into))),
+            Match::Signature => return Err(refusal::signature(key_id, rules)),
+            Match::Untried => return Err(refusal::untried(rules)),
+            Match::Algorithm => return Err(refusal::key_serves_not(algorithm, key_id, rules)),
+            Match::Unknown => return Err(refusal::key_unknown(key_id, rules)),
         };
         require_type(header.token_type.as_deref(), issuer)?;
-        if !claims::names_audience(&all, &rules.audiences).map_err(|_| Slug::TokenClaims)? {
-            return Err(Slug::TokenAudience.into());
+        let audiences = claims::audiences(&all)?;
+        let is_ours = |named: &&str| rules.audiences.iter().any(|ours| **ours == **named);
+        if !audiences.iter().any(is_ours) {
+            return Err(refusal::audience(&audiences, rules));
         }
-        if !rules.required_claims.iter().all(|name| all.contains_key(&**name)) {
-            return Err(Slug::TokenClaims.into());
+        let is_missing = |name: &&str| all.get(*name).is_none_or(Value::is_null);
+        if let Some(name) = rules.required_claims.iter().map(|name| &**name).find(is_missing) {
+            return Err(ClaimError::missing(name.to_owned()).into());
         }
-        let claims = Claims::parse(&all, &rules.roles_pointer, &rules.asked_claims)
-            .map_err(|_| Slug::TokenClaims)?;
+        let names = ClaimNames {
+            roles: &rules.roles_pointer,
+            client: &rules.client_claims,
+            asked: &rules.asked_claims,
+        };
+        let claims = Claims::parse(&all, names)?;
         // A token that does not say when it was issued could be older than any cut-off: it counts
         // as issued at time zero.
         let issued_at = claims.issued_at.unwrap_or_default();
         if claims.expires.since(issued_at) > rules.lifetime_max_s {
-            return Err(Slug::TokenLifetime.into());
+            return Err(refusal::lifetime(&claims, rules));
         }
         let dated = match rules.dated_by {
             DatedBy::Issue => issued_at,
-            DatedBy::Login => {
-                let login = claims::authenticated_at(&all).map_err(|_| Slug::TokenClaims)?;
-                login.unwrap_or(issued_at)
-            }
+            DatedBy::Login => claims::authenticated_at(&all)?.unwrap_or(issued_at),
         };
         let marks = Marks::of(Revocable {
             issuer: &rules.issuer,
@@ -227,17 +218,17 @@ impl Verifier {
 /// Whether the route takes this issuer's tokens, and its keys can be believed now.
 fn accept(issuer: &Issuer, permitted: &[IssuerId], now: UnixTime) -> Result<(), Refusal> {
     if !permitted.contains(&issuer.id()) {
-        return Err(Slug::TokenIssuer.into());
+        return Err(refusal::issuer_not_permitted(issuer.rules()));
     }
     if !issuer.keys().is_usable(now) {
-        return Err(Slug::KeysUnavailable.into());
+        return Err(refusal::keys_unavailable(issuer.rules()));
     }
     Ok(())
 }
 
 /// RFC 8725 §3.11: explicit typing. Media types compare without case and without the
 /// `application/` that RFC 7515 §4.1.9 recommends leaving out.
-fn require_type(token_type: Option<&str>, issuer: &Issuer) -> Result<(), Slug> {
+fn require_type(token_type: Option<&str>, issuer: &Issuer) -> Result<(), Refusal> {
     let rules = issuer.rules();
     let accepted = match token_type {
         None => rules.untyped == Untyped::Accepted,
@@ -247,7 +238,7 @@ fn require_type(token_type: Option<&str>, issuer: &Issuer) -> Result<(), Slug> {
             rules.token_types.iter().any(|accepted| **accepted == *named)
         }
     };
-    if accepted { Ok(()) } else { Err(Slug::TokenType) }
+    if accepted { Ok(()) } else { Err(refusal::token_type(token_type, rules)) }
 }
 
 struct UntilExpiry;

@@ -357,3 +357,24 @@ fn roles_are_found_by_a_json_pointer() {
          Write `/realm_access.roles`, or `/realm_access/roles` and the like.",
     )]);
 }
+
+#[test]
+fn claims_that_name_the_client_are_names_or_pointers_each_once() {
+    let text = |names: &str| {
+        with_issuer(&format!(
+            "algorithms: [ES256], keys: {{ public_key_file: idp.pem }}, claims: {{ client: {names} }}"
+        ))
+    };
+    all_compile([text("[azp]"), text("[cid, /act/client_id]"), text("[]")]);
+    each_is_refused([
+        (
+            text("[azp, '']"),
+            "3: error: issuers[0].claims.client[1]: this names no claim. \
+             Write a name such as azp, or a JSON pointer such as /act/client_id.",
+        ),
+        (
+            text("[azp, cid, azp]"),
+            "3: error: issuers[0].claims.client[2]: `azp` is listed twice. Remove one.",
+        ),
+    ]);
+}

@@ -14,7 +14,7 @@ struct Level {
 const ROUTE: &str = "  - { name: a, match: { path: /a }, upstream: behind, authenticate: [bearer]";
 
 /// Every mapping with named fields.
-const LEVELS: [Level; 38] = [
+const LEVELS: [Level; 39] = [
     Level { path: "", line: 6, text: |field| with(field) },
     Level { path: "listeners[0].", line: 1, text: |field| listener(field) },
     Level {
@@ -119,6 +119,15 @@ const LEVELS: [Level; 38] = [
         text: |field| {
             with_issuer(&format!(
                 "algorithms: [ES256], keys: {{ public_key_file: idp.pem }}, {field}"
+            ))
+        },
+    },
+    Level {
+        path: "issuers[0].claims.",
+        line: 3,
+        text: |field| {
+            with_issuer(&format!(
+                "algorithms: [ES256], keys: {{ public_key_file: idp.pem }}, claims: {{ {field} }}"
             ))
         },
     },

@@ -35,7 +35,7 @@ fn header_without_one_algorithm_is_malformed() {
     for header in
         ["{}", r#"{"alg":null}"#, r#"{"alg":256}"#, r#"{"alg":["ES256"]}"#, "[]", "\"ES256\"", ""]
     {
-        assert_eq!(gate.slug(&raw(header, &claims(json!({})))), "credential_malformed", "{header}");
+        assert_eq!(gate.slug(&raw(header, &claims(json!({})))), "token_malformed", "{header}");
     }
 }
 

@@ -13,17 +13,13 @@ fn no_credential_is_absent() {
 }
 
 #[test]
-fn malformed_credential_is_not_taken_for_an_absent_one() {
+fn malformed_token_is_not_taken_for_an_absent_one() {
     let gate = Gatehouse::standard("", "");
     let good = good();
     for value in [
-        "",
         "Bearer",
         "Bearer ",
-        "Basic YTpi",
-        "DPoP a.b.c",
-        &good,
-        &format!("Bearer\t{good}"),
+        "Bearer null",
         &format!("Bearer {good} {good}"),
         &format!("Bearer {good},{good}"),
         &format!("Bearer \"{good}\""),
@@ -31,6 +27,20 @@ fn malformed_credential_is_not_taken_for_an_absent_one() {
         &format!("Bearer token={good}"),
         &format!("Bearer {good}é"),
     ] {
+        let said = gate.decide("/orders/7", &[value], NOW);
+        assert_eq!(said.slug, "token_malformed", "{value}");
+    }
+}
+
+#[test]
+fn credential_of_another_scheme_is_absent_and_one_without_a_scheme_cannot_be_read() {
+    let gate = Gatehouse::standard("", "");
+    let good = good();
+    for value in ["", "Basic YTpi", "DPoP a.b.c", "Bearera.b.c", &good] {
+        let said = gate.decide("/orders/7", &[value], NOW);
+        assert_eq!(said.slug, "credential_absent", "{value}");
+    }
+    for value in [&format!("Bearer\t{good}"), "\"Bearer\" a", "Bearer=a"] {
         let said = gate.decide("/orders/7", &[value], NOW);
         assert_eq!(said.slug, "credential_malformed", "{value}");
     }
@@ -57,7 +67,7 @@ fn what_is_not_a_strict_compact_jws_is_malformed() {
         ("the other alphabet", format!("{input}.{}", "+/".repeat(43))),
         ("stray bits", format!("{}{stray}", &good[..good.len() - 1])),
     ];
-    gate.holds(malformed.map(|(name, token)| (name, token, "credential_malformed")));
+    gate.holds(malformed.map(|(name, token)| (name, token, "token_malformed")));
     gate.holds([("the same, untouched", good.clone(), PERMITTED)]);
 }
 
@@ -87,7 +97,7 @@ fn token_is_read_up_to_its_longest_length_and_no_further() {
         Gatehouse::compile(&text, &[("issuer.pem", &pair().public)])
     };
     assert_eq!(limited(token.len()).slug(&token), PERMITTED);
-    assert_eq!(limited(token.len() - 1).slug(&token), "credential_malformed");
+    assert_eq!(limited(token.len() - 1).slug(&token), "token_malformed");
 }
 
 #[test]

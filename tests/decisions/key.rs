@@ -40,8 +40,8 @@ fn key_id_selects_the_key_and_no_other_is_tried() {
         ("no such key", with(json!("three")), "token_key_unknown"),
         ("ids have case", with(json!("One")), "token_key_unknown"),
         ("an empty id", with(json!("")), "token_key_unknown"),
-        ("an id that is no text", with(json!(1)), "credential_malformed"),
-        ("several ids", with(json!(["one"])), "credential_malformed"),
+        ("an id that is no text", with(json!(1)), "token_malformed"),
+        ("several ids", with(json!(["one"])), "token_malformed"),
     ]);
 }
 
@@ -84,6 +84,6 @@ fn listed_types_are_accepted_and_then_a_token_must_be_typed() {
         ("listed in full", with(json!("service+jwt")), PERMITTED),
         ("the default type", with(json!("JWT")), "token_type"),
         ("absent", with(json!(null)), "token_type"),
-        ("no text", with(json!(7)), "credential_malformed"),
+        ("no text", with(json!(7)), "token_malformed"),
     ]);
 }

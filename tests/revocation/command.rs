@@ -91,7 +91,7 @@ fn token_is_read_from_standard_input() {
     assert_eq!(done(ran), "revoked token t-1 (position 1)\n");
     assert_eq!((ask(&gateway, &token), ask(&gateway, &other)), (Said::Revoked, Said::Accepted));
     let told = bad_input(run_fed(&std::env::temp_dir(), &arguments, ""));
-    assert!(told.contains("credential_malformed"), "{told}");
+    assert!(told.contains("token_malformed"), "{told}");
 }
 
 #[test]
@@ -193,7 +193,8 @@ fn what_the_gateway_does_not_understand_is_bad_input_in_its_words() {
         (["--subject", ""], "portcullis: `subject` is empty\n"),
         (
             ["--token", "nonsense"],
-            "portcullis: the token is not acceptable anyway: credential_malformed\n",
+            "portcullis: the token is not acceptable anyway: token_malformed \
+             (the token has 1 part, and a signed one has 3)\n",
         ),
     ] {
         let arguments = [&["revoke"], &arguments[..]].concat();

@@ -117,7 +117,10 @@ fn mixed_routes_ask_in_their_order_and_only_an_absent_credential_tries_the_next(
         assert_eq!(ask(path, None, malformed), "credential_malformed", "{path}");
     }
     assert_eq!(ask("/bearer-first", bad, cookie), "token_audience");
-    assert_eq!(ask("/bearer-first", Some("Basic YTpi"), cookie), "credential_malformed");
+    assert_eq!(ask("/bearer-first", Some("Bearer null"), cookie), "token_malformed");
+    // Another scheme is not a bearer token.
+    assert_eq!(ask("/bearer-first", Some("Basic YTpi"), cookie), "u-17");
+    assert_eq!(ask("/bearer-first", Some("Basic YTpi"), None), "credential_absent");
     assert_eq!(ask("/bearer-first", good, unknown), "by-token");
     assert_eq!(ask("/bearer-first", good, malformed), "by-token");
     assert_eq!(ask("/session-first", good, unknown), "session_unknown");

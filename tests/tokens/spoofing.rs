@@ -151,10 +151,10 @@ fn api_key_in_the_wrong_place_is_none() {
         assert_eq!(send(&[("X-Api-Key", &joined)]), denied(400, "credential_malformed"));
     }
     let bearer = bearer(&key);
-    assert_eq!(send(&[("Authorization", &bearer)]), denied(400, "credential_malformed"));
+    assert_eq!(send(&[("Authorization", &bearer)]), denied(401, "token_malformed"));
     for scheme in ["ApiKey", "Basic", "Key"] {
         let value = format!("{scheme} {key}");
-        assert_eq!(send(&[("Authorization", &value)]), denied(400, "credential_malformed"));
+        assert_eq!(send(&[("Authorization", &value)]), denied(401, "credential_absent"));
     }
     for name in ["__Host-session", "X-Api-Key", "api_key", "__Host-refresh"] {
         let cookie = format!("{name}={key}");
@@ -419,7 +419,7 @@ fn huge_lists_of_roles_and_scopes_are_refused_and_never_cut() {
                 client::exchange(ground.at(1), get(path, &[("Authorization", &bearer(&text))]));
             // A token too long to be read is refused before.
             let is_refused = told(&answer) == denied(431, "identity_too_large")
-                || told(&answer) == denied(400, "credential_malformed");
+                || told(&answer) == denied(401, "token_malformed");
             assert!(is_refused, "{answer:?}");
         }
     }

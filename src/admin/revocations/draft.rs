@@ -13,7 +13,6 @@ use crate::config::Configuration;
 use crate::gate::denial::Slug;
 use crate::gate::revocation::{Entry, Scope, ScopeKind};
 use crate::gate::time::UnixTime;
-use crate::gate::verifier::Refusal;
 
 /// How far ahead a cut-off may lie, in seconds: until then nobody in the scope can log in.
 const CUT_OFF_AHEAD_MAX_S: i64 = 24 * 3600;
@@ -154,17 +153,16 @@ fn verified(
     let authentic = match verification.result {
         Ok(authentic) => authentic,
         Err(refusal) => {
-            let slug = match refusal {
-                Refusal::Slug(slug) => slug,
-                Refusal::KeyUnknown(_) => Slug::TokenKeyUnknown,
-            };
+            let denial = refusal.denial();
+            let slug = denial.slug();
             if matches!(slug, Slug::KeysUnavailable | Slug::TokenKeyUnknown) {
                 return bad(format!(
                     "the token cannot be verified here: {}; revoke it by `jti` and `issuer`",
                     slug.as_str()
                 ));
             }
-            return bad(format!("the token is not acceptable anyway: {}", slug.as_str()));
+            let (name, reason) = (slug.as_str(), denial.reason());
+            return bad(format!("the token is not acceptable anyway: {name} ({reason})"));
         }
     };
     if authentic.end() <= now {

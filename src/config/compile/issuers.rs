@@ -8,7 +8,7 @@ use super::identity::Told;
 use super::{Compiler, whole_seconds};
 use crate::config::problem::FieldPath;
 use crate::config::{JwksUrl, KeyFeed, raw, without_password};
-use crate::gate::claims::ROLES_POINTER_DEFAULT;
+use crate::gate::claims::{CLIENT_CLAIMS_DEFAULT, ROLES_POINTER_DEFAULT};
 use crate::gate::issuer::{DatedBy, Issuer, IssuerId, IssuerRules, Issuers, Untyped};
 use crate::gate::keys::{Algorithm, Key, KeyCell, KeySet};
 
@@ -114,6 +114,7 @@ impl Compiler<'_> {
             token_types,
             required_claims,
             roles,
+            claims,
         } = raw;
         let name = self.name(name, &field.key("name"));
         let issuer = self.required(issuer, &field.key("issuer"), "Write the `iss` of its tokens");
@@ -130,6 +131,7 @@ impl Compiler<'_> {
         let lifetime_max = self.seconds(max_lifetime, &lifetime_field, Duration::from_hours(24));
         let (token_types, untyped) = token_types_of(token_types);
         let roles_pointer = self.roles_pointer(roles, &field.key("roles"));
+        let client_claims = self.client_claims(claims.client, &field.key("claims").key("client"));
         let rules = IssuerRules {
             name: name?,
             issuer: issuer?.into(),
@@ -143,6 +145,7 @@ impl Compiler<'_> {
             untyped,
             required_claims: required_claims.into_iter().map(Into::into).collect(),
             roles_pointer: roles_pointer?,
+            client_claims: client_claims?,
             asked_claims: told.asked_claims.to_vec(),
             identity: told.identity?.clone(),
             identity_bytes_max: told.bytes_max,
@@ -397,6 +400,27 @@ impl Compiler<'_> {
             Some("http") => self.error(field, "keys must not be fetched in the clear", remedy),
             _ => self.error(field, &not_one, remedy),
         }
+    }
+
+    /// Which claims name the client, by default those of the usual providers. None at all: tokens name none.
+    fn client_claims(
+        &mut self,
+        names: Option<Vec<String>>,
+        field: &FieldPath,
+    ) -> Option<Vec<Box<str>>> {
+        let Some(names) = names else { return Some(CLIENT_CLAIMS_DEFAULT.map(Into::into).into()) };
+        let mut claims: Vec<Box<str>> = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            let field = field.index(index);
+            if name.is_empty() {
+                let remedy = "Write a name such as azp, or a JSON pointer such as /act/client_id";
+                self.error::<()>(&field, "this names no claim", remedy);
+            } else if claims.iter().any(|claim| **claim == **name) {
+                self.error::<()>(&field, &format!("`{name}` is listed twice"), "Remove one");
+            }
+            claims.push(name.as_str().into());
+        }
+        (!self.is_reported(field)).then_some(claims)
     }
 
     fn roles_pointer(&mut self, text: Option<String>, field: &FieldPath) -> Option<Box<str>> {

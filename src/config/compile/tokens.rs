@@ -259,6 +259,8 @@ fn own_rules(parts: &TokenParts, clients: Option<&Clients>, told: Told<'_>) -> O
         untyped: Untyped::Refused,
         required_claims: vec!["jti".into(), "client_id".into()],
         roles_pointer: ROLES_POINTER_DEFAULT.into(),
+        // RFC 9068 §2.2.
+        client_claims: vec!["client_id".into()],
         asked_claims: told.asked_claims.to_vec(),
         identity: told.identity?.clone(),
         identity_bytes_max: told.bytes_max,

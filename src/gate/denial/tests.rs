@@ -41,3 +41,11 @@ fn reason_is_kept_up_to_the_limit_and_cut_beyond() {
     assert_eq!(kept(format!("a{}", "\u{e9}".repeat(REASON_BYTES_MAX))), REASON_BYTES_MAX - 1);
     assert_eq!(Denial::new(Slug::TokenClaims).reason(), "");
 }
+
+#[test]
+fn reason_is_one_line_whatever_stands_in_it() {
+    let denial = Denial::new(Slug::TokenClaims).because("a\nb\u{1b}[2J".to_owned());
+    assert_eq!(denial.reason(), "a\\nb\\u{1b}[2J");
+    let long = Denial::new(Slug::TokenClaims).because("\n".repeat(REASON_BYTES_MAX));
+    assert_eq!(long.reason().len(), REASON_BYTES_MAX, "cut after it was spelt out");
+}

@@ -236,6 +236,7 @@ mod compiling {
             untyped: Untyped::Refused,
             required_claims: Vec::new(),
             roles_pointer: "/roles".into(),
+            client_claims: Vec::new(),
             asked_claims: Vec::new(),
             identity: std::sync::Arc::new(identity()),
         }

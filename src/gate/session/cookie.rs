@@ -4,6 +4,7 @@ use http::HeaderMap;
 use http::header::COOKIE;
 
 use super::id::SessionSecret;
+use crate::gate::denial::{Denial, Slug};
 
 /// The name of the cookie that carries a refresh token. With `__Host-` nobody but this very host can
 /// set it (RFC 6265bis §4.1.3.2), so that no sibling plants its own; the prefix wants `Path=/`, so it
@@ -48,6 +49,12 @@ pub enum SetBy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the session cookie is repeated or malformed")]
 pub struct Ambiguous;
+
+impl From<Ambiguous> for Denial {
+    fn from(ambiguous: Ambiguous) -> Self {
+        Self::new(Slug::CredentialMalformed).because(ambiguous.to_string())
+    }
+}
 
 impl CookieRules {
     /// Finds the cookie in a request's headers; HTTP/2 may bring several `Cookie` fields.

@@ -24,7 +24,10 @@ fn rfc7515_appendix_a1_is_taken_apart() {
 fn length_is_accepted_up_to_the_limit_and_refused_beyond() {
     let text = token(r#"{"alg":"RS256"}"#, "{}");
     assert!(Token::parse(&text, text.len()).is_ok());
-    assert_eq!(Token::parse(&text, text.len() - 1).expect_err("one over"), Malformed::Oversized);
+    assert_eq!(
+        Token::parse(&text, text.len() - 1).expect_err("one over"),
+        Malformed::Oversized { bytes: text.len(), bytes_max: text.len() - 1 }
+    );
 }
 
 #[test]
@@ -36,14 +39,21 @@ fn header_length_is_accepted_up_to_the_limit_and_refused_beyond() {
     let at = token(&header(HEADER_BYTES_MAX), "{}");
     let over = token(&header(HEADER_BYTES_MAX + 1), "{}");
     assert!(Token::parse(&at, usize::MAX).is_ok());
-    assert_eq!(Token::parse(&over, usize::MAX).expect_err("one over"), Malformed::Header);
+    assert_eq!(
+        Token::parse(&over, usize::MAX).expect_err("one over"),
+        Malformed::HeaderOversized(HEADER_BYTES_MAX + 1)
+    );
 }
 
 #[test]
-fn anything_but_three_parts_is_refused() {
-    for text in ["", ".", "a", "a.b", "a.b.c.d", "a.b.c.d.e"] {
-        assert!(Token::parse(text, 100).is_err(), "{text}");
+fn anything_but_three_parts_is_refused_and_counted() {
+    for (text, parts) in [("", 1), ("a", 1), (".", 2), ("a.b", 2), ("a.b.c.d", 4)] {
+        let error = Token::parse(text, 100).expect_err(text);
+        assert_eq!(error, Malformed::Parts(parts), "{text}");
     }
+    assert_eq!(Token::parse("a.b.c.d.e", 100).expect_err("a JWE"), Malformed::Encrypted);
+    assert_eq!(Token::parse("a.b.c.d.e.f", 100).expect_err("six"), Malformed::Parts(6));
+    assert_eq!(Malformed::Parts(1).to_string(), "the token has 1 part, and a signed one has 3");
 }
 
 #[test]
@@ -53,25 +63,33 @@ fn padded_standard_and_loose_base64_is_refused() {
     let (rest, signature) = good.rsplit_once('.').expect("three parts");
     for signature in [format!("{signature}="), "a+b/".to_owned(), "AB".to_owned(), " ".to_owned()] {
         let text = format!("{rest}.{signature}");
-        assert_eq!(Token::parse(&text, 1000).expect_err(&text), Malformed::Encoding);
+        assert_eq!(Token::parse(&text, 1000).expect_err(&text), Malformed::Encoding("signature"));
     }
 }
 
 #[test]
 fn header_that_is_not_one_object_with_a_string_alg_is_refused() {
-    for header in [
-        "",
-        "[]",
-        "{}",
-        r#"{"alg":1}"#,
-        r#"{"alg":null}"#,
-        r#"{"alg":"RS256","alg":"none"}"#,
-        r#"{"alg":"RS256","kid":7}"#,
-        r#"{"alg":"RS256","typ":[]}"#,
+    let of = |name, found| Malformed::Parameter { name, found };
+    for (header, error) in [
+        ("", Malformed::Header),
+        ("[]", Malformed::Header),
+        (r#"{"alg":"RS256","alg":"none"}"#, Malformed::Header),
+        ("{}", Malformed::Algorithm),
+        (r#"{"alg":null}"#, Malformed::Algorithm),
+        (r#"{"alg":1}"#, of("alg", "a number")),
+        (r#"{"alg":"RS256","kid":7}"#, of("kid", "a number")),
+        (r#"{"alg":"RS256","typ":[]}"#, of("typ", "a list")),
     ] {
         let text = token(header, "{}");
-        assert_eq!(Token::parse(&text, 1000).expect_err(header), Malformed::Header);
+        assert_eq!(Token::parse(&text, 1000).expect_err(header), error);
     }
+}
+
+#[test]
+fn parameter_that_is_null_is_absent() {
+    let text = token(r#"{"alg":"RS256","kid":null,"typ":null}"#, "{}");
+    let token = Token::parse(&text, 1000).expect("parses");
+    assert_eq!((&token.header().key_id, &token.header().token_type), (&None, &None));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::tokens::Introspection;
 use crate::feed::sessions::Charge;
 use crate::gate::claims::Claims;
-use crate::gate::denial::{Denial, Outcome, Slug};
+use crate::gate::denial::{Denial, Outcome};
 use crate::gate::principal::Principal;
 use crate::gate::session::{ApiKey, Session, SessionKind};
 use crate::gate::time::UnixTime;
@@ -111,10 +111,10 @@ async fn of_refresh(here: &Issuing<'_>, token: &RefreshToken) -> Result<Option<T
 }
 
 /// A principal, unless its credential is not good now.
-fn if_current(admitted: Result<Principal, Slug>) -> Result<Option<Principal>, Denial> {
+fn if_current(admitted: Result<Principal, Denial>) -> Result<Option<Principal>, Denial> {
     match admitted {
         Ok(principal) => Ok(Some(principal)),
-        Err(slug) if slug.outcome() == Outcome::Unavailable => Err(slug.into()),
+        Err(denial) if denial.slug().outcome() == Outcome::Unavailable => Err(denial),
         Err(_) => Ok(None),
     }
 }

@@ -29,9 +29,9 @@ pub(super) async fn verify(here: &Issuing<'_>, text: &str) -> Result<Option<Veri
         (Some(issuer), Err(refusal)) => (issuer, refusal),
     };
     let wanted = match refusal {
-        Refusal::Slug(Slug::KeysUnavailable) => return Err(Slug::KeysUnavailable.into()),
-        Refusal::Slug(_) => return Ok(None),
-        Refusal::KeyUnknown(wanted) => wanted,
+        Refusal::Denied(denial) if denial.slug() == Slug::KeysUnavailable => return Err(denial),
+        Refusal::Denied(_) => return Ok(None),
+        Refusal::KeyUnknown { id, .. } => id,
     };
     match here.asked.keys.seek(&issuer, &wanted).await {
         Sought::Absent => Ok(None),

@@ -106,11 +106,11 @@ fn token_that_would_not_be_accepted_anyway_is_refused_with_the_reason() {
         (mint(json!({"iss": "https://other.test"})), "not acceptable anyway: token_issuer"),
         (mint(json!({"aud": "billing"})), "not acceptable anyway: token_audience"),
         (unknown_key, "cannot be verified here: token_key_unknown; revoke it by `jti`"),
-        (String::new(), "not acceptable anyway: credential_malformed"),
-        ("nonsense".to_owned(), "not acceptable anyway: credential_malformed"),
+        (String::new(), "not acceptable anyway: token_malformed"),
+        ("nonsense".to_owned(), "not acceptable anyway: token_malformed"),
         (format!("Bearer {good}"), "not acceptable anyway: "),
         (format!("{good}.{good}"), "not acceptable anyway: "),
-        ("x".repeat(20_000), "not acceptable anyway: credential_malformed"),
+        ("x".repeat(20_000), "not acceptable anyway: token_malformed"),
     ] {
         let detail = scene.refuse(&whole(&token));
         assert!(detail.contains(told), "{detail} of {token}");

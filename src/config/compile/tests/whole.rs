@@ -129,6 +129,7 @@ issuers:
     token_types: [at+jwt, JWT]
     required_claims: [jti]
     roles: /realm_access/roles
+    claims: { client: [client_id, azp] }
   - { name: set, issuer: https://set.test, audiences: [a], algorithms: [EdDSA], keys: { jwks_file: set.json } }
   - { name: pem, issuer: https://pem.test, audiences: [a], algorithms: [ES256], keys: { public_key_file: idp.pem } }
   - { name: shared, issuer: https://shared.test, audiences: [a], algorithms: [HS256, HS512], keys: { secret: '${SET}' } }

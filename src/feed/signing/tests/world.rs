@@ -165,6 +165,7 @@ pub(super) fn tokens(signing: Signing, lifetime_s: i64) -> Tokens {
         untyped: Untyped::Refused,
         required_claims: Vec::new(),
         roles_pointer: "/roles".into(),
+        client_claims: Vec::new(),
         asked_claims: Vec::new(),
         identity: Arc::new(identity),
         identity_bytes_max: 8192,

@@ -1,0 +1,124 @@
+//! A refusal: a slug, and what is said beside it to the client and in the log.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::{Challenge, Slug};
+
+/// The longest reason that is kept, in bytes: it may quote what a client sent.
+pub const REASON_BYTES_MAX: usize = 256;
+
+/// When to ask again after "could not decide", in seconds.
+pub const RETRY_AFTER_S: u32 = 5;
+
+/// What a client must be told beside the slug.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Nothing.
+    None,
+    /// The scopes that the route requires, separated by spaces (RFC 6750 §3, `scope`).
+    Scopes(Arc<str>),
+    /// The methods that the path knows, for `Allow` (RFC 9110 §10.2.1).
+    Allow(Arc<str>),
+    /// When to ask again, in seconds (`Retry-After`, RFC 9110 §10.2.3).
+    RetryAfter(u32),
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    slug: Slug,
+    detail: Detail,
+    told: Option<Cow<'static, str>>,
+    reason: Option<Cow<'static, str>>,
+}
+
+impl Denial {
+    /// A refusal for the reason `slug`.
+    pub const fn new(slug: Slug) -> Self {
+        let detail = match slug.status() {
+            503 => Detail::RetryAfter(RETRY_AFTER_S),
+            _ => Detail::None,
+        };
+        Self { slug, detail, told: None, reason: None }
+    }
+
+    /// A refusal that tells the client something more.
+    pub const fn with(slug: Slug, detail: Detail) -> Self {
+        Self { slug, detail, told: None, reason: None }
+    }
+
+    /// The same refusal with what exactly was wrong, for the access log: which claim, which route,
+    /// which bound. Never a credential. What is longer than [`REASON_BYTES_MAX`] is cut, and nothing
+    /// in it ends a line.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
+        let mut reason = reason.into();
+        if reason.contains(char::is_control) {
+            reason = reason.escape_default().to_string().into();
+        }
+        if reason.len() > REASON_BYTES_MAX {
+            let end = reason.floor_char_boundary(REASON_BYTES_MAX);
+            reason.to_mut().truncate(end);
+        }
+        self.reason = Some(reason);
+        self
+    }
+
+    /// The same refusal with a sentence for the client, in the body (`detail`, RFC 9457 §3.1.4): what
+    /// it could do better. Never what it sent.
+    #[must_use]
+    pub fn told(mut self, told: impl Into<Cow<'static, str>>) -> Self {
+        self.told = Some(told.into());
+        self
+    }
+
+    /// The same refusal with a reason that the client may read as well.
+    #[must_use]
+    pub fn told_because(self, reason: impl Into<Cow<'static, str>>) -> Self {
+        let reason = reason.into();
+        self.told(reason.clone()).because(reason)
+    }
+
+    /// The reason.
+    pub const fn slug(&self) -> Slug {
+        self.slug
+    }
+
+    /// What to tell beside it.
+    pub const fn detail(&self) -> &Detail {
+        &self.detail
+    }
+
+    /// What exactly was wrong, for the access log; empty if the slug says it all.
+    pub fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or_default()
+    }
+
+    /// The sentence for the client, if there is one.
+    pub fn sentence(&self) -> Option<&str> {
+        self.told.as_deref()
+    }
+
+    /// The value of `WWW-Authenticate`, if the slug calls for one.
+    pub fn challenge(&self, realm: &str) -> Option<String> {
+        let error = match self.slug.challenge() {
+            Challenge::None => return None,
+            Challenge::Realm => return Some(format!("Bearer realm=\"{realm}\"")),
+            Challenge::Error(error) => error,
+        };
+        let mut value = format!("Bearer realm=\"{realm}\", error=\"{error}\"");
+        if let Detail::Scopes(scopes) = &self.detail {
+            value.push_str(", scope=\"");
+            value.push_str(scopes);
+            value.push('"');
+        }
+        Some(value)
+    }
+}
+
+impl From<Slug> for Denial {
+    fn from(slug: Slug) -> Self {
+        Self::new(slug)
+    }
+}

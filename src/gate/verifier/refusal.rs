@@ -1,0 +1,175 @@
+//! Why a token is not authentic, in words for the log and for the client. Made on the way to a refusal only.
+//!
+//! The client is told which claim was at fault; what came stands in the log.
+
+use crate::gate::claims::{ClaimError, Claims};
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::issuer::IssuerRules;
+use crate::gate::json::JsonError;
+use crate::gate::keys::{Algorithm, CANDIDATES_MAX};
+use crate::gate::reason::{Quoted, listed, span};
+use crate::gate::token::Malformed;
+
+/// Why a token is not authentic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// For good.
+    Denied(Denial),
+    /// No key has this id; newer keys might.
+    KeyUnknown {
+        /// `kid`; `None` for a token that names none.
+        id: Option<Box<str>>,
+        /// What is said if they have not.
+        denial: Denial,
+    },
+}
+
+impl Refusal {
+    /// What is said of it.
+    pub fn denial(&self) -> &Denial {
+        match self {
+            Self::Denied(denial) | Self::KeyUnknown { denial, .. } => denial,
+        }
+    }
+}
+
+impl From<ClaimError> for Denial {
+    fn from(error: ClaimError) -> Self {
+        Self::new(Slug::TokenClaims).told_because(error.to_string())
+    }
+}
+
+impl From<ClaimError> for Refusal {
+    fn from(error: ClaimError) -> Self {
+        Self::Denied(error.into())
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::Denied(Denial::new(Slug::TokenMalformed).told_because(malformed.to_string()))
+    }
+}
+
+fn denied(slug: Slug, reason: String) -> Refusal {
+    Refusal::Denied(Denial::new(slug).because(reason))
+}
+
+pub(super) fn algorithm_unknown(named: &str) -> Refusal {
+    denied(Slug::TokenAlgorithm, format!("the algorithm {} is not known", Quoted(named)))
+}
+
+pub(super) fn algorithm_not_listed(named: Algorithm, rules: &IssuerRules) -> Refusal {
+    let accepted: Vec<_> = rules.algorithms.iter().map(|known| format!("{known:?}")).collect();
+    let accepted = listed(accepted.iter().map(String::as_str));
+    let name = &rules.name;
+    let reason =
+        format!("the algorithm `{named:?}` is not accepted of `{name}`; accepted: {accepted}");
+    denied(Slug::TokenAlgorithm, reason)
+}
+
+pub(super) fn critical() -> Refusal {
+    let reason = "the header has `crit`, and no extension is supported";
+    Refusal::Denied(Denial::new(Slug::TokenCritical).because(reason))
+}
+
+pub(super) fn payload(error: &JsonError) -> Refusal {
+    denied(Slug::TokenClaims, format!("the claims are {error}"))
+}
+
+pub(super) fn issuer_unknown(iss: &str) -> Refusal {
+    issuer(format!("the claim `iss` is {}, and no issuer of that name is configured", Quoted(iss)))
+}
+
+pub(super) fn issuer_not_permitted(rules: &IssuerRules) -> Refusal {
+    issuer(format!("the issuer `{}` is not among those of this route", rules.name))
+}
+
+fn issuer(reason: String) -> Refusal {
+    const TOLD: &str = "the claim `iss` names no issuer that is accepted";
+    Refusal::Denied(Denial::new(Slug::TokenIssuer).told(TOLD).because(reason))
+}
+
+pub(super) fn keys_unavailable(rules: &IssuerRules) -> Refusal {
+    denied(
+        Slug::KeysUnavailable,
+        format!("there are no keys of `{}` that can be believed", rules.name),
+    )
+}
+
+pub(super) fn signature(key_id: Option<&str>, rules: &IssuerRules) -> Refusal {
+    let name = &rules.name;
+    let reason = match key_id {
+        Some(id) => format!("the key {} of `{name}` did not make the signature", Quoted(id)),
+        None => format!("no key of `{name}` made the signature; the token names none"),
+    };
+    denied(Slug::TokenSignature, reason)
+}
+
+pub(super) fn untried(rules: &IssuerRules) -> Refusal {
+    let name = &rules.name;
+    let reason = format!(
+        "the first {CANDIDATES_MAX} keys of `{name}` did not make the signature, and no more are tried; the \
+         token names none"
+    );
+    denied(Slug::TokenSignature, reason)
+}
+
+pub(super) fn key_serves_not(
+    algorithm: Algorithm,
+    key_id: Option<&str>,
+    rules: &IssuerRules,
+) -> Refusal {
+    let name = &rules.name;
+    let reason = match key_id {
+        Some(id) => format!("the key {} of `{name}` does not serve `{algorithm:?}`", Quoted(id)),
+        None => format!("no key of `{name}` serves `{algorithm:?}`"),
+    };
+    denied(Slug::TokenAlgorithm, reason)
+}
+
+pub(super) fn key_unknown(key_id: Option<&str>, rules: &IssuerRules) -> Refusal {
+    let name = &rules.name;
+    let reason = match key_id {
+        Some(id) => format!("`{name}` has no key with the id {}", Quoted(id)),
+        None => format!("`{name}` has no key, and the token names none"),
+    };
+    let denial = Denial::new(Slug::TokenKeyUnknown).because(reason);
+    Refusal::KeyUnknown { id: key_id.map(Into::into), denial }
+}
+
+pub(super) fn token_type(named: Option<&str>, rules: &IssuerRules) -> Refusal {
+    let accepted = listed(rules.token_types.iter().map(|accepted| &**accepted));
+    let reason = match named {
+        Some(named) => format!("the type is {}; accepted: {accepted}", Quoted(named)),
+        None => format!("there is no type (`typ`); accepted: {accepted}"),
+    };
+    denied(Slug::TokenType, reason)
+}
+
+pub(super) fn audience(named: &[&str], rules: &IssuerRules) -> Refusal {
+    const TOLD: &str = "the claim `aud` names none of the audiences that are accepted";
+    let accepted = listed(rules.audiences.iter().map(|accepted| &**accepted));
+    let named = listed(named.iter().copied());
+    let reason = format!("the claim `aud` is {named}; accepted: {accepted}");
+    Refusal::Denied(Denial::new(Slug::TokenAudience).told(TOLD).because(reason))
+}
+
+pub(super) fn lifetime(claims: &Claims, rules: &IssuerRules) -> Refusal {
+    let longest = span(rules.lifetime_max_s);
+    let lives = span(claims.expires.since(claims.issued_at.unwrap_or_default()));
+    let (told, reason) = match claims.issued_at {
+        Some(_) => (
+            "the claim `exp` is too long after `iat`",
+            format!("the token lives for {lives}, and max_lifetime is {longest}"),
+        ),
+        None => (
+            "the claim `iat` is missing",
+            format!(
+                "the claim `iat` is missing, so the token counts as issued in 1970 and lives for {lives}; \
+                 max_lifetime is {longest}"
+            ),
+        ),
+    };
+    Refusal::Denied(Denial::new(Slug::TokenLifetime).told(told).because(reason))
+}
