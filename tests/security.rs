@@ -7,6 +7,7 @@ mod chunks;
 mod claims;
 mod cookies;
 mod credentials;
+mod cut_off;
 mod departures;
 mod failures;
 mod fields;
@@ -23,8 +24,6 @@ mod standing_still;
 mod store_nonsense;
 mod unknown_credentials;
 mod upgrade;
-mod pipelining;
-mod slow_bodies;
 
 use std::net::SocketAddr;
 

@@ -1,6 +1,7 @@
 //! `/v1/revocations`: cutting off, and who is.
 
 mod draft;
+mod reach;
 
 use std::net::SocketAddr;
 use std::time::Instant;

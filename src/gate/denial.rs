@@ -164,7 +164,7 @@ const INSUFFICIENT_SCOPE: Challenge = Challenge::Error("insufficient_scope");
 
 impl Slug {
     /// Every slug, in the order of the table.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::CredentialAbsent,
         Self::CredentialMalformed,
         Self::TokenMalformed,

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::client::{self, Answer, Destination};
+use super::jwks::jwk;
 use super::upstream::Upstream;
 use super::{eventually, tokens};
 
@@ -101,10 +102,19 @@ routes:
     )
 }
 
-/// A directory with the standard issuer's public key in it.
+/// The same configuration, but its key has the id `k-1`.
+pub(crate) fn with_key_id(configuration: &str) -> String {
+    configuration.replace("public_key_file: issuer.pem", "jwks_file: issuer.json")
+}
+
+/// A directory with the standard issuer's public key in it, without an id and as a key set.
 pub(crate) fn directory() -> Arc<TempDir> {
     let directory = tempfile::tempdir().expect("a directory");
-    std::fs::write(directory.path().join("issuer.pem"), &tokens::pair().public).expect("a file");
+    let put = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).expect("a file");
+    };
+    put("issuer.pem", &tokens::pair().public);
+    put("issuer.json", &json!({"keys": [jwk(tokens::pair(), "k-1")]}).to_string());
     Arc::new(directory)
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::client::{Connection, get};
 use crate::harness::eventually;
 use crate::harness::fleet::{self, Fleet, redis, stale_after, token_of};
-use crate::harness::gateway::{self, Gateway, standard};
+use crate::harness::gateway::{self, Gateway, standard, with_key_id};
 use crate::harness::redis::{Data, RedisOptions, RedisServer};
 use crate::harness::tokens::{bearer, now, token};
 use crate::harness::upstream::{Behaviour, Upstream};
@@ -61,7 +61,7 @@ fn revoke(gateway: &Gateway, subject: &str) {
 
 /// The standard gateway with these sections.
 fn start_with(sections: &str) -> Gateway {
-    Gateway::start(&format!("{sections}\n{}", standard(&Upstream::start())))
+    Gateway::start(&format!("{sections}\n{}", with_key_id(&standard(&Upstream::start()))))
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn revocations_are_counted_by_scope_and_each_scope_is_there_from_the_beginning()
         json!({"scope": "session", "session": "s"}),
         json!({"scope": "subject", "subject": "alice"}),
         json!({"scope": "client", "client": "c"}),
-        json!({"scope": "key", "key": "k"}),
+        json!({"scope": "key", "key": "k-1"}),
         json!({"scope": "issuer", "issuer": "test"}),
         json!({"scope": "everything"}),
     ]

@@ -36,9 +36,14 @@ impl Scene {
 
     /// With more sections.
     fn start_with(sections: &str) -> Self {
+        Self::start_in(directory(), sections)
+    }
+
+    /// With key sets of its own.
+    fn start_in(directory: Arc<TempDir>, sections: &str) -> Self {
         let upstream = Upstream::start();
         let text = format!("{sections}\n{}", configuration(&upstream));
-        let gateway = Gateway::start_in(directory(), &text);
+        let gateway = Gateway::start_in(directory, &text);
         Self { gateway, _upstream: upstream }
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::client::{self, get, request};
 use crate::harness::eventually;
 use crate::harness::fleet::{self, redis};
-use crate::harness::gateway::{AdminListener, Gateway, PROGRAM, directory, standard};
+use crate::harness::gateway::{AdminListener, Gateway, PROGRAM, directory, standard, with_key_id};
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::{ISSUER, bearer, token};
 use crate::harness::upstream::Upstream;
@@ -32,7 +32,8 @@ fn lines(file: &std::path::Path) -> Vec<Value> {
 /// A gateway that writes its audit log into this file, and the file.
 fn writing_to(file: &str, sections: &str) -> (Gateway, PathBuf) {
     let upstream = Upstream::start();
-    let text = format!("audit_log: {{ file: {file} }}\n{sections}\n{}", standard(&upstream));
+    let standard = with_key_id(&standard(&upstream));
+    let text = format!("audit_log: {{ file: {file} }}\n{sections}\n{standard}");
     let gateway = Gateway::start(&text);
     let file = gateway.directory().join(file);
     (gateway, file)

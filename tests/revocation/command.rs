@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::commands::{Ran, operate, run_fed, run_with};
 use crate::harness::fleet::{self, Fleet, Said, ask, await_silence, redis, token_of};
-use crate::harness::gateway::{Gateway, directory, standard};
+use crate::harness::gateway::{Gateway, directory, standard, with_key_id};
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::{ISSUER, now, token};
 use crate::harness::upstream::Upstream;
@@ -40,7 +40,7 @@ fn failed(ran: Ran) -> String {
 
 fn start() -> (Upstream, Gateway) {
     let upstream = Upstream::start();
-    let gateway = Gateway::standard(&upstream);
+    let gateway = Gateway::start(&with_key_id(&standard(&upstream)));
     (upstream, gateway)
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::admin::order::Order;
 use crate::admin::problem::Problem;
+use crate::admin::revocations::reach;
 use crate::admin::words::{self, bad, id, known_issuer};
 use crate::clock;
 use crate::config::Configuration;
@@ -54,6 +55,9 @@ impl Draft {
         let (scope, token_dies) = self.scope(configuration, now)?;
         if before.is_some() && matches!(scope, Scope::Token { .. } | Scope::Session(_)) {
             return bad("`before` means nothing for one token or session: it is cut off anyway");
+        }
+        if let Some(why) = reach::nothing_to_hit(&scope, configuration) {
+            return bad(why);
         }
         let reaches_s = configuration.reaches_s(&scope);
         let entry = Entry::compile(scope, before, token_dies, reaches_s, now);

@@ -117,11 +117,17 @@ fn id_has_from_one_to_1024_bytes() {
         );
         assert!(scene.refuse(&set(draft, field, 7)).contains("invalid type: integer `7`"));
     }
+    let ids = ["x".to_owned(), "x".repeat(1024), "\u{0}\n\u{1b}[2J\u{202e}".to_owned()];
     for (draft, field) in with_id() {
-        let scene = Scene::start();
-        for id in ["x".to_owned(), "x".repeat(1024), "\u{0}\n\u{1b}[2J\u{202e}".to_owned()] {
+        // A key has to be there.
+        let directory = directory();
+        let keys: Vec<_> = ids.iter().map(|id| jwk(pair(), id)).collect();
+        let keys = json!({ "keys": keys }).to_string();
+        std::fs::write(directory.path().join("jwks.json"), keys).expect("a file");
+        let scene = Scene::start_in(directory, "");
+        for id in &ids {
             let answer = scene.revoke(set(draft.clone(), field, id.as_str()));
-            assert_eq!(answer[field], id);
+            assert_eq!(answer[field], *id);
         }
     }
 }

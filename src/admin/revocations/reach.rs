@@ -1,0 +1,47 @@
+//! What a revocation could hit. One that is sure to hit nothing is refused: whoever is told "revoked"
+//! looks no further. What is only unlikely, such as a subject that nobody has heard of, is written down.
+
+use crate::config::Configuration;
+use crate::gate::issuer::{Issuer, IssuerRules};
+use crate::gate::reason::listed;
+use crate::gate::revocation::Scope;
+
+/// Why nothing that this gateway accepts, or could come to accept with this configuration, is hit by
+/// `scope`; `None` if something could be.
+pub(super) fn nothing_to_hit(scope: &Scope, configuration: &Configuration) -> Option<String> {
+    let mut issuers = configuration.issuers().map(|issuer| issuer.rules());
+    let why = match scope {
+        Scope::Token { issuer, .. } => {
+            let is_accepted = issuers.any(|rules| rules.issuer == *issuer);
+            (!is_accepted).then(|| format!("`{issuer}` issues no tokens that are accepted here"))
+        }
+        Scope::Client(_) => {
+            let names_clients = |rules: &IssuerRules| !rules.client_claims.is_empty();
+            (!issuers.any(names_clients)).then(|| {
+                "no issuer has claims that name a client (issuers[].claims.client)".to_owned()
+            })
+        }
+        Scope::Key { issuer, id } => no_key(issuer.as_deref(), id, configuration),
+        // Sessions are hit by these as well; who is logged in, or ever was, the gateway need not know.
+        Scope::Session(_) | Scope::Subject { .. } | Scope::Issuer(_) | Scope::Everything => None,
+    };
+    why.map(|why| format!("{why}, so nothing would be cut off"))
+}
+
+/// Why no key set of these issuers has the key `id`, now or after it is fetched again.
+fn no_key(issuer: Option<&str>, id: &str, configuration: &Configuration) -> Option<String> {
+    let is_meant =
+        |candidate: &&&Issuer| issuer.is_none_or(|issuer| *candidate.rules().issuer == *issuer);
+    let issuers = configuration.issuers().map(|issuer| &**issuer);
+    let issuers: Vec<_> = issuers.filter(|issuer| is_meant(&issuer)).collect();
+    let could_fetch = issuers.iter().any(|issuer| !issuer.keys().is_fixed());
+    let sets: Vec<_> = issuers.iter().filter_map(|issuer| issuer.keys().current()).collect();
+    let mut known: Vec<_> = sets.iter().flat_map(|set| set.ids()).collect();
+    if could_fetch || known.contains(&id) {
+        return None;
+    }
+    known.sort_unstable();
+    known.dedup();
+    let known = listed(known);
+    Some(format!("no issuer has, or could fetch, a key with the id `{id}` (known: {known})"))
+}
