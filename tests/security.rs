@@ -2,6 +2,7 @@
 //! kind of attack. Each test asserts the last value that is accepted and the first that is refused.
 
 mod admin;
+mod aliases;
 mod answers;
 mod chunks;
 mod claims;

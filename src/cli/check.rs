@@ -8,8 +8,9 @@ use serde_json::json;
 use super::{ConfigFile, Failure, table};
 use crate::config::Configuration;
 use crate::gate::credential::Carrier;
+use crate::gate::path::Ambiguity;
 use crate::gate::policy::{Authenticate, Policy, WhenStale};
-use crate::gate::route::{HostPattern, Route, RouteMatch};
+use crate::gate::route::{Alias, HostPattern, Route, RouteMatch};
 
 const HEADER: [&str; 6] = ["ROUTE", "HOSTS", "METHODS", "PATH", "UPSTREAM", "POLICY"];
 
@@ -38,8 +39,10 @@ impl Check {
             .map(|(route, matching)| Row::new(&configuration, route, matching))
             .collect();
         let text = if self.json {
+            let aliases = configuration.gate.routes.aliases(&configuration.matches);
+            let aliases: Vec<_> = aliases.iter().map(|alias| in_json(alias, &rows)).collect();
             let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
-            format!("{}\n", json!({ "routes": rows }))
+            format!("{}\n", json!({ "routes": rows, "refused_aliases": aliases }))
         } else {
             let public = rows.iter().filter(|row| row.public).count();
             let file = configuration.file.display();
@@ -106,6 +109,14 @@ impl Row {
             "policy": policy, "upstream": upstream, "public": public,
         })
     }
+}
+
+/// A spelling that is refused, and why.
+fn in_json(alias: &Alias, rows: &[Row]) -> serde_json::Value {
+    let Alias { of, served_by, by, spelling } = alias;
+    let name = |at: &usize| rows.get(*at).map(|row| row.name.as_str());
+    let by: Vec<_> = by.iter().map(Ambiguity::name).collect();
+    json!({ "path": spelling, "of": name(of), "instead_of": name(served_by), "dangerous_path": by })
 }
 
 fn describe(configuration: &Configuration, rule: &Authenticate) -> String {

@@ -1,5 +1,6 @@
 //! raw → compiled. Each section has a file of its own; this one holds what they share.
 
+mod aliases;
 mod api_keys;
 mod cleartext;
 mod clients;

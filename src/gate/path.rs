@@ -4,78 +4,11 @@
 //! that was matched can be forwarded byte for byte. Sources: RFC 3986 §3.3 and §6.2, and the path
 //! confusion advisories of other gateways (`..;`, `%2f`, `%5c`, double encoding, `//`).
 
-use std::fmt;
+mod ambiguity;
+mod fold;
 
-/// Something in a path that servers are known to disagree about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Ambiguity {
-    /// `%2f`: a slash to some, a letter to others.
-    EncodedSlash,
-    /// `;` or `%3b`: some cut path parameters off, some do not.
-    Semicolon,
-    /// `%25`: what comes out of one decoding can be decoded again.
-    EncodedPercent,
-    /// `//`: some merge slashes.
-    EmptySegment,
-}
-
-impl Ambiguity {
-    /// Every ambiguity that a route can opt into.
-    pub const ALL: [Self; 4] =
-        [Self::EncodedSlash, Self::Semicolon, Self::EncodedPercent, Self::EmptySegment];
-
-    /// The name used in `gateway.yaml`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::EncodedSlash => "encoded_slash",
-            Self::Semicolon => "semicolon",
-            Self::EncodedPercent => "encoded_percent",
-            Self::EmptySegment => "empty_segment",
-        }
-    }
-
-    const fn bit(self) -> u8 {
-        match self {
-            Self::EncodedSlash => 1,
-            Self::Semicolon => 2,
-            Self::EncodedPercent => 4,
-            Self::EmptySegment => 8,
-        }
-    }
-}
-
-impl fmt::Display for Ambiguity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A set of [`Ambiguity`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ambiguities(u8);
-
-impl Ambiguities {
-    /// This set with `ambiguity` in it.
-    #[must_use]
-    pub const fn with(self, ambiguity: Ambiguity) -> Self {
-        Self(self.0 | ambiguity.bit())
-    }
-
-    /// Whether everything in this set is also in `allowed`.
-    pub const fn within(self, allowed: Self) -> bool {
-        self.0 & !allowed.0 == 0
-    }
-
-    /// Whether the set is empty.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// What is in the set.
-    pub fn iter(self) -> impl Iterator<Item = Ambiguity> {
-        Ambiguity::ALL.into_iter().filter(move |ambiguity| self.0 & ambiguity.bit() != 0)
-    }
-}
+pub use ambiguity::{Ambiguities, Ambiguity};
+pub use fold::fold;
 
 /// Why a request target is refused outright, whatever a route allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +19,8 @@ pub enum TargetError {
     /// Longer than [`TARGET_BYTES_MAX`].
     #[error("the target is too long")]
     Oversized,
-    /// A character that may not stand in a target: `#`, `\`, a space, a control, not ASCII.
+    /// A character that may not stand in a target: `#`, a space, a control, not ASCII; in the path
+    /// also `\`, `"`, `<`, `>` and the backtick.
     #[error("the target holds a character that must be encoded")]
     Character,
     /// `%` without two hexadecimal digits, or escapes that hide a control character, `\`, or
@@ -107,6 +41,7 @@ pub struct CanonicalPath<'a> {
     path: &'a str,
     decoded: Option<String>,
     ambiguities: Ambiguities,
+    foldings: Ambiguities,
 }
 
 impl<'a> CanonicalPath<'a> {
@@ -123,15 +58,28 @@ impl<'a> CanonicalPath<'a> {
             return Err(TargetError::Form);
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        if path.bytes().chain(query.bytes()).any(is_forbidden) {
+        let seen = path.bytes().fold(0, |seen, byte| seen | CLASSES[usize::from(byte)]);
+        if seen & FORBIDDEN != 0 || !query.bytes().all(is_query) {
             return Err(TargetError::Character);
         }
-        let ambiguities = survey(path.as_bytes())?;
-        let decoded = match path.contains('%') {
-            true => Some(decode(path)?),
-            false => None,
-        };
-        Ok(Self { path, decoded, ambiguities })
+        let (ambiguities, ends_in_dot) = survey(path.as_bytes())?;
+        let mut foldings = Ambiguities::default();
+        if seen & UPPER_CASE != 0 {
+            foldings = foldings.with(Ambiguity::Case);
+        }
+        if path.len() > 1 && path.ends_with('/') {
+            foldings = foldings.with(Ambiguity::TrailingSlash);
+        }
+        if ends_in_dot || seen & DOLLAR != 0 {
+            foldings = foldings.with(Ambiguity::TrailingDot).with(Ambiguity::TrailingSlash);
+        }
+        let mut decoded = None;
+        if seen & ESCAPE != 0 {
+            let text = decode(path)?;
+            foldings = foldings.union(fold::foldings(&text));
+            decoded = Some(text);
+        }
+        Ok(Self { path, decoded, ambiguities, foldings })
     }
 
     /// The path as it was sent and will be forwarded.
@@ -144,21 +92,52 @@ impl<'a> CanonicalPath<'a> {
         self.ambiguities
     }
 
+    /// By which foldings it may change: a path that has none is the same to every upstream.
+    pub fn foldings(&self) -> Ambiguities {
+        self.foldings
+    }
+
     /// The path with its escapes decoded, if it has any: how an upstream that decodes sees it.
     pub fn decoded(&self) -> Option<&str> {
         self.decoded.as_deref()
     }
 }
 
-fn is_forbidden(byte: u8) -> bool {
-    !byte.is_ascii_graphic() || matches!(byte, b'#' | b'\\')
+const FORBIDDEN: u8 = 1;
+const ESCAPE: u8 = 2;
+const UPPER_CASE: u8 = 4;
+const DOLLAR: u8 = 8;
+
+/// What a byte of a path is, so that one pass without branches sees all that is rare.
+const CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'#' | b'\\' | b'"' | b'<' | b'>' | b'`' => FORBIDDEN,
+            b'%' => ESCAPE,
+            b'$' => DOLLAR,
+            b'A'..=b'Z' => UPPER_CASE,
+            graphic if graphic.is_ascii_graphic() => 0,
+            _ => FORBIDDEN,
+        };
+        byte += 1;
+    }
+    table
+};
+
+/// What may stand in a query: also what browsers send there as it is, such as `\` and the backtick.
+/// Every server cuts the query off at the first `?` before it looks into either part.
+fn is_query(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'#'
 }
 
 /// Walks the path once, decoding as it goes: finds dot segments behind every spelling, and
-/// collects the ambiguities.
-fn survey(path: &[u8]) -> Result<Ambiguities, TargetError> {
+/// collects the ambiguities. Also tells whether a segment ends in a dot that is not escaped.
+fn survey(path: &[u8]) -> Result<(Ambiguities, bool), TargetError> {
     let mut found = Ambiguities::default();
     let mut segment = Segment::default();
+    let mut ends_in_dot = path.ends_with(b".");
     let mut i = 1; // past the leading slash
     while i < path.len() {
         let (byte, width) = match path[i] {
@@ -170,6 +149,7 @@ fn survey(path: &[u8]) -> Result<Ambiguities, TargetError> {
                 if segment.is_empty() {
                     found = found.with(Ambiguity::EmptySegment);
                 }
+                ends_in_dot |= path[i - 1] == b'.';
                 segment.end()?;
             }
             (b'/', _) => {
@@ -190,7 +170,7 @@ fn survey(path: &[u8]) -> Result<Ambiguities, TargetError> {
         i += width;
     }
     segment.end()?;
-    Ok(found)
+    Ok((found, ends_in_dot))
 }
 
 fn unescape(path: &[u8], at: usize) -> Result<u8, TargetError> {
@@ -328,7 +308,21 @@ mod tests {
         ] {
             assert_eq!(refused(target), TargetError::Escape, "{target}");
         }
-        for target in ["/a#b", "/a\\b", "/a b", "/a\u{e9}", "/a?b#c", "/a\x01"] {
+        for target in [
+            "/a#b",
+            "/a\\b",
+            "/a\"b",
+            "/a<b",
+            "/a>b",
+            "/a`b",
+            "/a b",
+            "/a\u{e9}",
+            "/a\x01",
+            "/a?b#c",
+            "/a?b c",
+            "/a?b\u{e9}",
+            "/a?b\x7f",
+        ] {
             assert_eq!(refused(target), TargetError::Character, "{target}");
         }
         for target in ["", "*", "a", "http://a/", "?a"] {
@@ -354,6 +348,30 @@ mod tests {
     }
 
     #[test]
+    fn query_holds_what_browsers_send_as_it_is() {
+        let path = CanonicalPath::parse("/a?b=\\`\"<>{|}^'?/../;%").expect("parses");
+        assert_eq!((path.as_str(), path.foldings()), ("/a", Ambiguities::default()));
+    }
+
+    #[test]
+    fn foldings_are_seen_and_plain_paths_have_none() {
+        let foldings = |target: &str| {
+            let path = CanonicalPath::parse(target).expect(target);
+            path.foldings().iter().map(Ambiguity::name).collect::<Vec<_>>()
+        };
+        for plain in ["/", "/a", "/a.b/.c/d-e_f~1", "/a%20b", "/a:b", "/v1/caf%c3%a9?A=B./"] {
+            assert_eq!(foldings(plain), [""; 0], "{plain}");
+        }
+        assert_eq!(foldings("/aB"), ["case"]);
+        assert_eq!(foldings("/a/"), ["trailing_slash"]);
+        assert_eq!(foldings("/%4a"), ["case"]);
+        assert_eq!(foldings("/a%2f"), ["trailing_slash"]);
+        for ending in ["/a.", "/a./b", "/a..", "/a%2e", "/a%20/b", "/a::$data", "/a%3a%3a%24data"] {
+            assert_eq!(foldings(ending), ["trailing_slash", "trailing_dot"], "{ending}");
+        }
+    }
+
+    #[test]
     fn decoding_shows_what_a_decoding_upstream_sees() {
         let path = CanonicalPath::parse("/%61dmin/%C3%A9").expect("parses");
         assert_eq!(path.decoded().expect("has escapes"), "/admin/é");
@@ -376,6 +394,19 @@ mod tests {
         #[test]
         fn arbitrary_text_never_panics(target in ".{0,200}") {
             let _ = CanonicalPath::parse(&target);
+        }
+
+        #[test]
+        fn path_without_foldings_changes_by_none(target in "/[a-dA.$:/%24eE\u{212a} ]{0,24}") {
+            if let Ok(path) = CanonicalPath::parse(&target) {
+                for text in [Some(path.as_str()), path.decoded()].into_iter().flatten() {
+                    for by in Ambiguities::FOLDINGS.subsets() {
+                        if by.within(Ambiguities::FOLDINGS.without(path.foldings())) {
+                            proptest::prop_assert_eq!(&fold(text, by), text);
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -21,6 +21,17 @@ pub enum Policy {
     Authenticate(Authenticate),
 }
 
+impl Policy {
+    /// Whether who passes here would pass by `other`, too, with the same credential.
+    pub fn implies(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Public) => true,
+            (Self::Public, Self::Authenticate(_)) => false,
+            (Self::Authenticate(rule), Self::Authenticate(other)) => rule.implies(other),
+        }
+    }
+}
+
 /// How a principal is established, and what it must hold.
 #[derive(Debug)]
 pub struct Authenticate {
@@ -32,6 +43,20 @@ pub struct Authenticate {
     pub requirement: Requirement,
     /// What happens while the revocation list is too old to say who was cut off.
     pub when_stale: WhenStale,
+}
+
+impl Authenticate {
+    fn implies(&self, other: &Self) -> bool {
+        let Self { carriers, issuers, requirement, when_stale } = self;
+        is_within(carriers, &other.carriers)
+            && is_within(issuers, &other.issuers)
+            && requirement.implies(&other.requirement)
+            && when_stale.implies(other.when_stale)
+    }
+}
+
+fn is_within<T: PartialEq>(some: &[T], others: &[T]) -> bool {
+    some.iter().all(|one| others.contains(one))
 }
 
 /// How old the revocation list may be, in milliseconds, for a request to pass. Before the first
@@ -48,6 +73,11 @@ impl WhenStale {
     /// The age that is tolerated for a request with this method.
     pub fn age_max_ms(self, method: &Method) -> u64 {
         if method.is_safe() { self.safe_age_max_ms } else { self.unsafe_age_max_ms }
+    }
+
+    fn implies(self, other: Self) -> bool {
+        let Self { safe_age_max_ms, unsafe_age_max_ms } = self;
+        safe_age_max_ms <= other.safe_age_max_ms && unsafe_age_max_ms <= other.unsafe_age_max_ms
     }
 }
 
@@ -117,6 +147,14 @@ impl Requirement {
         }
         Ok(Permit { principal: Some(principal) })
     }
+
+    fn implies(&self, other: &Self) -> bool {
+        let Self { scopes, scopes_text: _, any_role, claims } = self;
+        let role = other.any_role.is_empty()
+            || (!any_role.is_empty() && is_within(any_role, &other.any_role));
+        let is_asked = |other: &ClaimRule| claims.iter().any(|rule| rule.implies(other));
+        is_within(&other.scopes, scopes) && role && other.claims.iter().all(is_asked)
+    }
 }
 
 /// The refusal of a token whose claim is of a type that cannot be read, where a route asks for it.
@@ -134,6 +172,11 @@ impl ClaimRule {
         Denial::new(Slug::ClaimMismatch).told_because(reason)
     }
 
+    fn implies(&self, other: &Self) -> bool {
+        let Self { path, accepted } = self;
+        *path == other.path && is_within(accepted, &other.accepted)
+    }
+
     fn holds(&self, principal: &Principal) -> bool {
         match principal.claim(&self.path) {
             None => false,
@@ -142,3 +185,6 @@ impl ClaimRule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

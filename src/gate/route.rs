@@ -1,15 +1,22 @@
 //! Host, path and method → route. The most specific wins, whatever the order in the file.
 
+mod alias;
+mod folded;
+mod tree;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
 
-use super::denial::{Denial, Detail, Slug};
+use super::denial::{Denial, Slug};
 use super::fields::MethodOverride;
 use super::internal::InternalToken;
 use super::path::{Ambiguities, CanonicalPath};
 use super::policy::Policy;
+pub use alias::Alias;
+use tree::{Leaf, PathTree};
+pub use tree::{is_forwarded, is_never_forwarded};
 
 /// Which requests a route is for, as configured.
 #[derive(Clone, Debug)]
@@ -88,34 +95,8 @@ pub struct RouteTable {
     routes: Vec<Route>,
     /// By route: whether it or another of one of its paths names methods.
     names_methods: Vec<bool>,
-}
-
-#[derive(Debug, Default)]
-struct PathTree {
-    /// The patterns that end where the path does.
-    whole: matchit::Router<usize>,
-    /// Those that end in `{*name}`: in one router they could not stand beside `{name}`.
-    rest: matchit::Router<usize>,
-    leaves: Vec<Leaf>,
-    patterns: HashMap<String, usize, ahash::RandomState>,
-}
-
-/// The routes of one path pattern, told apart by method.
-#[derive(Debug, Default)]
-struct Leaf {
-    precision: Box<[Precision]>,
-    by_method: Vec<(Method, usize)>,
-    any_method: Option<usize>,
-    allow: Arc<str>,
-}
-
-/// How precisely a segment of a pattern says what it matches, the most precise first. Of two
-/// patterns for a path the one goes first that is more precise where they first differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Precision {
-    Literal,
-    Segment,
-    Rest,
+    /// By which foldings some pattern changes: then a path that does not may still be an alias.
+    foldings: Ambiguities,
 }
 
 impl RouteTable {
@@ -138,10 +119,11 @@ impl RouteTable {
         let trees = table.exact.values_mut().chain(table.below.values_mut());
         table.names_methods = vec![false; table.routes.len()];
         for tree in trees.chain([&mut table.any]) {
-            tree.add_roots();
+            tree.finish();
             for index in tree.routes_beside_methods() {
                 table.names_methods[index] = true;
             }
+            table.foldings = table.foldings.union(tree.foldings());
         }
         if errors.is_empty() { Ok(table) } else { Err(errors) }
     }
@@ -186,19 +168,21 @@ impl RouteTable {
         &self.routes
     }
 
-    /// Finds the route for a request. `host` is in lower case and without port.
+    /// Finds the route for a request. `host` is in lower case and without port; empty if the
+    /// request names none, which is then for routes on any host.
     ///
     /// # Errors
     ///
     /// [`Slug::RouteUnknown`], [`Slug::MethodNotAllowed`] with the methods that are, or
-    /// [`Slug::RequestTarget`] if the path is ambiguous in a way that the route does not allow, or
-    /// would lead to another route once an upstream has decoded it.
+    /// [`Slug::RequestTarget`] if the path is ambiguous in a way that the route does not allow,
+    /// would lead to another route once an upstream has decoded it, or is an [`Alias`].
     pub fn find(
         &self,
         host: &str,
         path: &CanonicalPath<'_>,
         method: &Method,
     ) -> Result<&Route, Denial> {
+        let refuse = |reason: String| Denial::new(Slug::RequestTarget).because(reason);
         let leaf = self.leaf(host, path.as_str());
         if let Some(decoded) = path.decoded() {
             let same = match (leaf, self.leaf(host, decoded)) {
@@ -207,7 +191,7 @@ impl RouteTable {
                 (Some(_), None) | (None, Some(_)) => false,
             };
             if !same {
-                return Err(Slug::RequestTarget.into());
+                return Err(refuse("the path leads elsewhere once its escapes are decoded".into()));
             }
         }
         let route = match leaf {
@@ -216,10 +200,14 @@ impl RouteTable {
             Some(leaf) => leaf.find(method).map(|index| &self.routes[index]),
         };
         let allowed = route.as_ref().map_or(Ambiguities::default(), |route| route.dangerous_path);
-        if !path.ambiguities().within(allowed) {
-            return Err(Slug::RequestTarget.into());
+        if let Some(ambiguity) = path.ambiguities().without(allowed).iter().next() {
+            return Err(refuse(format!("the route does not allow {ambiguity}")));
         }
-        route
+        let route = route?;
+        match self.alias(host, path, method, route) {
+            None => Ok(route),
+            Some(alias) => Err(refuse(self.explain(&alias, path))),
+        }
     }
 
     /// What becomes of fields that ask for another method, on the way to the route of this index. What
@@ -233,208 +221,29 @@ impl RouteTable {
         }
     }
 
+    fn leaf(&self, host: &str, path: &str) -> Option<&Leaf> {
+        self.first(host, |tree| tree.find(path))
+    }
+
     /// An exact host goes before a suffix, a longer suffix before a shorter one, any host last;
     /// a host that knows nothing of the path leaves it to the next.
-    fn leaf(&self, host: &str, path: &str) -> Option<&Leaf> {
+    fn first<'t, T>(&'t self, host: &str, find: impl Fn(&'t PathTree) -> Option<T>) -> Option<T> {
         if !self.exact.is_empty()
-            && let Some(leaf) = self.exact.get(host).and_then(|tree| tree.find(path))
+            && let Some(found) = self.exact.get(host).and_then(&find)
         {
-            return Some(leaf);
+            return Some(found);
         }
         if !self.below.is_empty() {
             let mut rest = host;
             while let Some((_, parent)) = rest.split_once('.') {
-                if let Some(leaf) = self.below.get(parent).and_then(|tree| tree.find(path)) {
-                    return Some(leaf);
+                if let Some(found) = self.below.get(parent).and_then(&find) {
+                    return Some(found);
                 }
                 rest = parent;
             }
         }
-        self.any.find(path)
+        find(&self.any)
     }
-}
-
-impl PathTree {
-    fn add(&mut self, path: &str, methods: &[Method], index: usize) -> Result<(), AddError> {
-        let pattern = anonymous(path)?;
-        let at = match self.patterns.get(&pattern) {
-            Some(at) => *at,
-            None => {
-                let at = self.leaves.len();
-                let insert = |router: &mut matchit::Router<usize>, pattern: &str| {
-                    router.insert(pattern, at).map_err(|error| AddError::Pattern(error.to_string()))
-                };
-                let precision = precision_of(&pattern);
-                let router = match precision.last() {
-                    Some(Precision::Rest) => &mut self.rest,
-                    Some(Precision::Literal | Precision::Segment) | None => &mut self.whole,
-                };
-                insert(router, &pattern)?;
-                self.leaves.push(Leaf { precision, ..Leaf::default() });
-                self.patterns.insert(pattern, at);
-                at
-            }
-        };
-        self.leaves[at].add(methods, index).map_err(AddError::Conflict)
-    }
-
-    /// `/a/{*rest}` is also for `/a/` and `/a`, unless a route names that: nobody who protects a tree means
-    /// to leave its root to another rule.
-    fn add_roots(&mut self) {
-        for (pattern, at) in &self.patterns {
-            let Some(bare) = pattern.strip_suffix("/{*0}") else { continue };
-            for root in [bare, &format!("{bare}/")] {
-                // Cannot conflict: the only other text that matches exactly this is the pattern
-                // that is looked for first.
-                if !root.is_empty() && !self.patterns.contains_key(root) {
-                    let _ = self.whole.insert(root, *at);
-                }
-            }
-        }
-    }
-
-    /// The routes of the paths of which some route names methods.
-    fn routes_beside_methods(&self) -> impl Iterator<Item = usize> {
-        let leaves = self.leaves.iter().filter(|leaf| !leaf.by_method.is_empty());
-        leaves
-            .flat_map(|leaf| leaf.by_method.iter().map(|(_, index)| *index).chain(leaf.any_method))
-    }
-
-    fn find(&self, path: &str) -> Option<&Leaf> {
-        let leaf = |router: &matchit::Router<usize>| {
-            router.at(path).ok().and_then(|found| self.leaves.get(*found.value))
-        };
-        match (leaf(&self.whole), leaf(&self.rest)) {
-            (Some(whole), Some(rest)) if rest.precision < whole.precision => Some(rest),
-            (whole, rest) => whole.or(rest),
-        }
-    }
-}
-
-impl Leaf {
-    fn add(&mut self, methods: &[Method], index: usize) -> Result<(), Conflict> {
-        let conflict = |earlier| Conflict { earlier, later: index };
-        if methods.is_empty()
-            && let Some(earlier) = self.any_method.replace(index)
-        {
-            return Err(conflict(earlier));
-        }
-        for method in methods {
-            if let Some((_, earlier)) = self.by_method.iter().find(|(known, _)| known == method) {
-                return Err(conflict(*earlier));
-            }
-            self.by_method.push((method.clone(), index));
-        }
-        self.allow = self.allowed().join(", ").into();
-        Ok(())
-    }
-
-    /// `GET` answers `HEAD` too unless another route names it (RFC 9110 §9.3.2).
-    fn find(&self, method: &Method) -> Result<usize, Denial> {
-        let named = |method: &Method| {
-            self.by_method.iter().find(|(known, _)| known == method).map(|(_, index)| *index)
-        };
-        named(method)
-            .or_else(|| (method == Method::HEAD).then(|| named(&Method::GET)).flatten())
-            .or(self.any_method.filter(|_| is_forwarded(method)))
-            .ok_or_else(|| Denial::with(Slug::MethodNotAllowed, Detail::Allow(self.allow.clone())))
-    }
-
-    fn allowed(&self) -> Vec<&str> {
-        let mut allowed: Vec<_> =
-            self.by_method.iter().map(|(method, _)| method.as_str()).collect();
-        if allowed.contains(&"GET") {
-            allowed.push("HEAD");
-        }
-        if self.any_method.is_some() {
-            allowed.extend(COMMON_METHODS);
-        }
-        allowed.sort_unstable();
-        allowed.dedup();
-        allowed
-    }
-}
-
-/// What is told of a path that takes any method: those that everybody knows.
-const COMMON_METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
-
-/// Whether a request with this method is forwarded where a route takes any. The answer to `TRACE`
-/// repeats the request with all that the gateway wrote into it (RFC 9110 §9.3.8), `TRACK` is
-/// Microsoft's word for it, and `CONNECT` asks for a tunnel. Methods are case-sensitive (§9.1), and
-/// there are frameworks that read `delete` as `DELETE`, for which there may be another route.
-pub fn is_forwarded(method: &Method) -> bool {
-    let is_upper_case = !method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
-    is_upper_case && !is_never_forwarded(method)
-}
-
-/// Whether no route can take this method, in upper or lower case.
-pub fn is_never_forwarded(method: &Method) -> bool {
-    ["TRACE", "TRACK", "CONNECT"].iter().any(|never| never.eq_ignore_ascii_case(method.as_str()))
-}
-
-/// The pattern with its parameters numbered, so that `/a/{x}` and `/a/{y}` are the same.
-fn anonymous(path: &str) -> Result<String, AddError> {
-    let refuse = |why: &str| Err(AddError::Pattern(why.to_owned()));
-    if !path.starts_with('/') {
-        return refuse("it must start with a slash");
-    }
-    let mut pattern = String::from("/");
-    let segments: Vec<&str> = path[1..].split('/').collect();
-    let last = segments.len() - 1;
-    let mut parameters = 0;
-    for (position, segment) in segments.into_iter().enumerate() {
-        if position > 0 {
-            pattern.push('/');
-        }
-        let parameter = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        match parameter {
-            Some(name) => {
-                let (star, name) = match name.strip_prefix('*') {
-                    Some(name) => ("*", name),
-                    None => ("", name),
-                };
-                if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                {
-                    return refuse("a parameter is `{name}` or `{*name}`");
-                }
-                if star == "*" && position != last {
-                    return refuse("`{*name}` must be the last segment");
-                }
-                let number = if star == "*" { 0 } else { parameters + 1 };
-                parameters += 1;
-                pattern.push_str(&format!("{{{star}{number}}}"));
-            }
-            None if segment.contains(['{', '}']) => {
-                return refuse("a parameter must be a whole segment");
-            }
-            None if matches!(segment, "." | "..") => {
-                return refuse("a dot segment is never matched");
-            }
-            None if segment.is_empty() && position != last => {
-                return refuse("it holds an empty segment");
-            }
-            None if !segment.bytes().all(is_literal) => {
-                return refuse("it holds a character that never stands in a path unencoded");
-            }
-            None => pattern.push_str(segment),
-        }
-    }
-    Ok(pattern)
-}
-
-/// For each segment of an anonymous pattern.
-fn precision_of(pattern: &str) -> Box<[Precision]> {
-    let segments = pattern.split('/').skip(1).map(|segment| match segment.as_bytes() {
-        [b'{', b'*', ..] => Precision::Rest,
-        [b'{', ..] => Precision::Segment,
-        _ => Precision::Literal,
-    });
-    segments.collect()
-}
-
-/// RFC 3986 §3.3 `pchar`, without escapes and without `;`, which are ambiguous.
-fn is_literal(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte)
 }
 
 #[cfg(test)]

@@ -90,6 +90,29 @@ fn json_tells_the_same() {
 }
 
 #[test]
+fn paths_that_are_refused_as_aliases_are_warned_of_and_listed() {
+    let directory = directory();
+    let text = CONFIGURATION.replace("hosts: [www.test, '*.www.test']", "methods: [GET]");
+    std::fs::write(directory.path().join("gateway.yaml"), &text).expect("a file");
+    let ran = run(directory.path(), &["check", "--json"]);
+    let warning = "gateway.yaml:9: warning: routes[0].match.path: `/Orders/{*rest}` and \
+                   `/orders./{*rest}` are refused: to upstreams that ignore case and dots and spaces \
+                   at the end of a name they are `/orders/{*rest}`, which is route `read`, and this \
+                   route is public. If its upstream tells them apart, write `dangerous_path: [case, \
+                   trailing_dot]` here.\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, warning));
+    let told: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let alias = |path: &str, ambiguity: &str| json!({ "path": path, "of": "read", "instead_of": "pages", "dangerous_path": [ambiguity] });
+    let expected = [alias("/Orders/{*rest}", "case"), alias("/orders./{*rest}", "trailing_dot")];
+    assert_eq!(told["refused_aliases"], json!(expected));
+    let allowed =
+        text.replace("methods: [GET]", "methods: [GET], dangerous_path: [case, trailing_dot]");
+    std::fs::write(directory.path().join("gateway.yaml"), allowed).expect("a file");
+    let ran = run(directory.path(), &["check", "--json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+}
+
+#[test]
 fn json_parses_beside_warnings() {
     let directory = directory();
     let text = format!("{CONFIGURATION}admin: {{ token: hunter2 }}\n");

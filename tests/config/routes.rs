@@ -131,7 +131,7 @@ fn route_name_that_is_taken_or_none_is_refused() {
 fn two(one: &str, other: &str) -> String {
     with(&format!(
         "  - {{ name: one, match: {{ {one} }}, upstream: behind, public: true }}\n  \
-         - {{ name: other, match: {{ {other} }}, upstream: behind, authenticate: [bearer] }}"
+         - {{ name: other, match: {{ {other} }}, upstream: behind, public: true }}"
     ))
 }
 
@@ -307,9 +307,43 @@ fn path_patterns_of_every_kind_are_accepted() {
 #[test]
 fn ambiguity_that_is_none_cannot_be_allowed() {
     let problem = "6: error: routes[1].match.dangerous_path[1]: `dot_segments` is not known. \
-                   Write one of: encoded_slash, semicolon, encoded_percent, empty_segment.";
+                   Write one of: encoded_slash, semicolon, encoded_percent, empty_segment, case, \
+                   trailing_slash, trailing_dot.";
     let text = matching("path: /a, dangerous_path: [semicolon, dot_segments]");
     each_is_refused([(text, problem)]);
+}
+
+#[test]
+fn paths_that_are_refused_beside_a_stricter_route_are_warned_of() {
+    let beside = |one: &str, other: &str| {
+        two(one, other).replace(
+            &format!("{{ {other} }}, upstream: behind, public: true"),
+            &format!("{{ {other} }}, upstream: behind, authenticate: [bearer]"),
+        )
+    };
+    for (one, other, refused, ignored, name) in [
+        ("path: /v", "path: /v/", "/v", "a slash at the end", "trailing_slash"),
+        ("path: /v", "path: /V", "/v", "case", "case"),
+        (
+            "path: '/v/{*rest}'",
+            "path: '/v/{id}'",
+            "/v/{id}/",
+            "a slash at the end",
+            "trailing_slash",
+        ),
+    ] {
+        let ran = examine(&beside(one, other));
+        let path = other.trim_start_matches("path: ").trim_matches('\'');
+        let problem = format!(
+            "gateway.yaml:6: warning: routes[1].match.path: `{refused}` is refused: to upstreams \
+             that ignore {ignored} it is `{path}`, which is route `other`, and this route is public. \
+             If its upstream tells them apart, write `dangerous_path: [{name}]` here.\n"
+        );
+        assert_eq!((ran.code, ran.stderr), (0, problem), "{one} {other}");
+        let allowed = beside(&format!("{one}, dangerous_path: [{name}]"), other);
+        all_compile([allowed]);
+    }
+    all_compile([beside("path: /v", "path: '/v/{*rest}'"), beside("path: /a", "path: /b")]);
 }
 
 #[test]

@@ -93,7 +93,11 @@ impl Compiler<'_> {
         ) else {
             return (None, Vec::new());
         };
-        (RouteTable::compile(matches.iter().cloned().zip(rules)).ok(), matches)
+        let table = RouteTable::compile(matches.iter().cloned().zip(rules)).ok();
+        if let Some(table) = &table {
+            self.warn_of_aliases(table, &matches, &field);
+        }
+        (table, matches)
     }
 
     fn route(

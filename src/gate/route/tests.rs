@@ -1,4 +1,5 @@
 use super::*;
+use crate::gate::denial::Detail;
 
 fn table(rows: &[(&str, &[&str], &str, &[&str])]) -> Result<RouteTable, Vec<AddError>> {
     let rows = rows.iter().enumerate().map(|(index, (name, hosts, path, methods))| {

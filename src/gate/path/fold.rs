@@ -1,0 +1,152 @@
+//! Spellings that some upstreams read as one path: folding makes one text of them.
+//!
+//! Express and IIS ignore case, Express and older Spring a slash at the end, Windows dots and spaces
+//! at the end of a name. Nothing folded is ever forwarded; it is only looked for among the routes.
+
+use std::borrow::Cow;
+
+use super::{Ambiguities, Ambiguity};
+
+/// What Windows takes for the contents of a file or directory itself, after its name.
+const STREAMS: [&str; 3] = ["::$data", "::$index_allocation", ":$i30:$index_allocation"];
+
+/// A path as upstreams read it that are indifferent to what is in `by`, of [`Ambiguities::FOLDINGS`].
+/// Two paths are one to them if they fold to the same text.
+pub fn fold(path: &str, by: Ambiguities) -> Cow<'_, str> {
+    let mut folded = Cow::Borrowed(path);
+    if by.contains(Ambiguity::TrailingDot) && has_endings(path) {
+        folded = without_endings(path).into();
+    }
+    if by.contains(Ambiguity::TrailingSlash) {
+        folded = match folded {
+            Cow::Borrowed(path) => without_trailing_slash(path).into(),
+            Cow::Owned(path) => without_trailing_slash(&path).to_owned().into(),
+        };
+    }
+    if by.contains(Ambiguity::Case) && has_case(&folded) {
+        folded = folded.chars().map(lower).collect::<String>().into();
+    }
+    folded
+}
+
+/// The foldings by which a decoded path may change.
+pub(super) fn foldings(decoded: &str) -> Ambiguities {
+    let mut found = Ambiguities::default();
+    if has_case(decoded) {
+        found = found.with(Ambiguity::Case);
+    }
+    if without_trailing_slash(decoded) != decoded {
+        found = found.with(Ambiguity::TrailingSlash);
+    }
+    if has_endings(decoded) {
+        // What is left may end in a slash.
+        found = found.with(Ambiguity::TrailingDot).with(Ambiguity::TrailingSlash);
+    }
+    found
+}
+
+fn without_trailing_slash(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" if path.starts_with('/') => "/",
+        rest => rest,
+    }
+}
+
+fn has_endings(path: &str) -> bool {
+    path.split('/').any(|segment| without_ending(segment) != segment)
+}
+
+/// A segment that is nothing but dots and spaces is the directory itself.
+fn without_endings(path: &str) -> String {
+    let mut kept = String::with_capacity(path.len());
+    for segment in path.split('/').skip(1) {
+        let name = without_ending(segment);
+        if !name.is_empty() || segment.is_empty() {
+            kept.push('/');
+            kept.push_str(name);
+        }
+    }
+    if kept.is_empty() { "/".to_owned() } else { kept }
+}
+
+fn without_ending(segment: &str) -> &str {
+    let mut name = segment;
+    loop {
+        let bare = name.trim_end_matches(['.', ' ']);
+        let stream = STREAMS.iter().find_map(|stream| {
+            let (rest, end) = bare.split_at_checked(bare.len().checked_sub(stream.len())?)?;
+            end.eq_ignore_ascii_case(stream).then_some(rest)
+        });
+        match stream {
+            Some(rest) => name = rest,
+            None => return bare,
+        }
+    }
+}
+
+fn has_case(path: &str) -> bool {
+    match path.is_ascii() {
+        true => path.bytes().any(|byte| byte.is_ascii_uppercase()),
+        false => path.chars().any(|letter| lower(letter) != letter),
+    }
+}
+
+/// Patterns are ASCII. Of other letters only those matter that some servers take for an ASCII one:
+/// the simple foldings of Unicode (long s, Kelvin sign), and both i's of Turkish, with and without
+/// their dot, which Java's `equalsIgnoreCase` takes for the same.
+fn lower(letter: char) -> char {
+    match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        '\u{130}' | '\u{131}' => 'i',
+        other => other.to_ascii_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CASE: Ambiguities = Ambiguities::FOLDINGS.without(SLASH).without(DOT);
+    const SLASH: Ambiguities = NONE.with(Ambiguity::TrailingSlash);
+    const DOT: Ambiguities = NONE.with(Ambiguity::TrailingDot);
+    const NONE: Ambiguities = Ambiguities::FOLDINGS.without(Ambiguities::FOLDINGS);
+
+    #[test]
+    fn each_folding_changes_what_it_is_for_and_nothing_else() {
+        for (path, by, folded) in [
+            ("/Admin/X", CASE, "/admin/x"),
+            ("/\u{212a}i\u{17f}\u{131}\u{130}", CASE, "/kisii"),
+            ("/\u{c9}", CASE, "/\u{c9}"),
+            ("/Admin/.", NONE, "/Admin/."),
+            ("/a/", SLASH, "/a"),
+            ("/a///", SLASH, "/a"),
+            ("/", SLASH, "/"),
+            ("//", SLASH, "/"),
+            ("/A./", SLASH, "/A."),
+            ("/a.", DOT, "/a"),
+            ("/a. ./b /", DOT, "/a/b/"),
+            ("/a/...", DOT, "/a"),
+            ("/.../ ", DOT, "/"),
+            ("/a//b", DOT, "/a//b"),
+            ("/.a/b.c", DOT, "/.a/b.c"),
+            ("/A::$DATA/b", DOT, "/A/b"),
+            ("/a.::$data. ", DOT, "/a"),
+            ("/a:$I30:$INDEX_ALLOCATION", DOT, "/a"),
+            ("/a:$DATA", DOT, "/a:$DATA"),
+            ("/Admin./", Ambiguities::FOLDINGS, "/admin"),
+        ] {
+            assert_eq!(fold(path, by), folded, "{path}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn folding_twice_changes_nothing(path in "/[aA./ :$]{0,16}") {
+            for by in Ambiguities::FOLDINGS.subsets() {
+                let once = fold(&path, by).into_owned();
+                proptest::prop_assert_eq!(&fold(&once, by), &once);
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Aliases: spellings that some upstreams read as a path of another, stricter route.
+//!
+//! `/Admin` is `/admin` to Express and IIS. Beside a public `/{*rest}` it would be served without
+//! what `/admin` asks for, so it is refused. What an upstream reads is modelled as a table of the
+//! same patterns, folded by what it is indifferent to, in which again the most specific wins. No
+//! upstream is known, so every set of indifferences is tried that changes the path or a pattern.
+
+use std::collections::HashSet;
+
+use http::Method;
+
+use super::super::path::{Ambiguities, CanonicalPath, fold};
+use super::super::policy::Policy;
+use super::{HostPattern, Leaf, Route, RouteMatch, RouteTable};
+
+/// How much of a path is told in a reason, in bytes.
+const SHOWN_BYTES_MAX: usize = 64;
+
+/// How many requests are tried to find the aliases of a table: hosts times routes.
+const PLACES_MAX: usize = 20_000;
+
+/// A spelling of a path that is refused, because it would meet a laxer route than the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The position of the route whose path some upstreams take it for.
+    pub of: usize,
+    /// The position of the route that would serve it.
+    pub served_by: usize,
+    /// What the upstreams are indifferent to that do so.
+    pub by: Ambiguities,
+    /// The spelling, as a path or as a pattern of one.
+    pub spelling: String,
+}
+
+impl RouteTable {
+    /// The stricter route as whose path some upstream may read a path that `route` would serve.
+    pub(super) fn alias(
+        &self,
+        host: &str,
+        path: &CanonicalPath<'_>,
+        method: &Method,
+        route: &Route,
+    ) -> Option<Alias> {
+        let foldings = path.foldings().union(self.foldings).without(route.dangerous_path);
+        if foldings.is_empty() {
+            return None;
+        }
+        for by in foldings.subsets() {
+            for text in [Some(path.as_str()), path.decoded()].into_iter().flatten() {
+                let folded = fold(text, by);
+                let of = self.first(host, |tree| {
+                    let leaves = tree.find_folded(&folded, by)?;
+                    Some(self.stricter(leaves, method, route))
+                });
+                if let Some(of) = of.flatten() {
+                    let spelling = text.to_owned();
+                    return Some(Alias { of, served_by: route.index, by, spelling });
+                }
+            }
+        }
+        None
+    }
+
+    /// Of the routes that one path has, one that asks for more than `route` does. A method that
+    /// none of them takes is refused there, and nothing asks for more than that.
+    fn stricter<'t>(
+        &self,
+        leaves: impl Iterator<Item = &'t Leaf> + Clone,
+        method: &Method,
+        route: &Route,
+    ) -> Option<usize> {
+        let mut is_taken = false;
+        for index in leaves.clone().filter_map(|leaf| leaf.find(method).ok()) {
+            is_taken = true;
+            if index != route.index && !route.policy.implies(&self.routes[index].policy) {
+                return Some(index);
+            }
+        }
+        if is_taken { None } else { leaves.filter_map(Leaf::any).next() }
+    }
+
+    /// Why an alias is refused, for the access log.
+    pub(super) fn explain(&self, alias: &Alias, path: &CanonicalPath<'_>) -> String {
+        let sent = path.as_str();
+        let shown = &sent[..sent.len().min(SHOWN_BYTES_MAX)];
+        let name = &self.routes[alias.of].name;
+        format!("`{shown}` is a path of route `{name}` to upstreams that {}", alias.by.in_words())
+    }
+
+    /// The aliases that there are for the routes of the table, which match these: for each two
+    /// routes one for each thing that upstreams are indifferent to.
+    pub fn aliases(&self, matches: &[RouteMatch]) -> Vec<Alias> {
+        let named: Vec<String> = self.named_hosts().collect();
+        let methods = self.methods(matches);
+        let mut found = Vec::new();
+        for (of, matching) in matches.iter().enumerate() {
+            if matches!(self.routes[of].policy, Policy::Public) {
+                continue;
+            }
+            let hosts: Vec<String> = match &matching.hosts[..] {
+                [] if named.len().saturating_mul(matches.len()) > PLACES_MAX => vec![String::new()],
+                [] => [String::new()].into_iter().chain(named.iter().cloned()).collect(),
+                hosts => hosts.iter().map(example_host).collect(),
+            };
+            let methods = if matching.methods.is_empty() { &methods } else { &matching.methods };
+            for spelling in spellings(&matching.path) {
+                for host in &hosts {
+                    found.extend(methods.iter().filter_map(|method| {
+                        let alias = self.alias_at(host, &spelling, method)?;
+                        (alias.of == of).then_some(alias)
+                    }));
+                }
+            }
+        }
+        let mut seen = HashSet::new();
+        found.retain(|Alias { of, served_by, spelling, by: _ }| {
+            seen.insert((*of, *served_by, spelling.clone()))
+        });
+        found.sort_by_key(|alias| (alias.of, alias.served_by));
+        found
+    }
+
+    /// The alias that a path of this pattern is.
+    fn alias_at(&self, host: &str, pattern: &str, method: &Method) -> Option<Alias> {
+        let example = example_path(pattern);
+        let path = CanonicalPath::parse(&example).ok()?;
+        let route = &self.routes[self.leaf(host, path.as_str())?.find(method).ok()?];
+        let alias = self.alias(host, &path, method, route)?;
+        Some(Alias { spelling: pattern.to_owned(), ..alias })
+    }
+
+    fn named_hosts(&self) -> impl Iterator<Item = String> {
+        let exact = self.exact.keys().cloned();
+        exact.chain(
+            self.below.keys().map(|parent| example_host(&HostPattern::Below(parent.clone()))),
+        )
+    }
+
+    /// The methods that routes name, and one that they may not.
+    fn methods(&self, matches: &[RouteMatch]) -> Vec<Method> {
+        let mut methods = vec![Method::GET];
+        for method in matches.iter().flat_map(|matching| &matching.methods) {
+            if !methods.contains(method) {
+                methods.push(method.clone());
+            }
+        }
+        methods
+    }
+}
+
+fn example_host(host: &HostPattern) -> String {
+    match host {
+        HostPattern::Exact(host) => host.clone(),
+        HostPattern::Below(parent) => format!("x.{parent}"),
+    }
+}
+
+/// A path that the pattern is for.
+fn example_path(pattern: &str) -> String {
+    let segments =
+        pattern.split('/').map(|segment| if is_literal(segment) { segment } else { "0" });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+fn is_literal(segment: &str) -> bool {
+    !segment.starts_with('{')
+}
+
+/// The spellings of a pattern that differ from it in one thing that some upstreams ignore.
+fn spellings(pattern: &str) -> Vec<String> {
+    let segments: Vec<&str> = pattern.split('/').collect();
+    let mut found = Vec::new();
+    let mut put = |at: usize, segment: String| {
+        let mut changed = segments.clone();
+        changed[at] = &segment;
+        found.push(changed.join("/"));
+    };
+    let with_letter = segments.iter().enumerate().filter(|(_, segment)| is_literal(segment));
+    let letter = with_letter.filter_map(|(at, segment)| Some((at, first_letter(segment)?))).next();
+    if let Some((at, letter)) = letter {
+        let (before, rest) = segments[at].split_at(letter);
+        let (letter, after) = rest.split_at(1);
+        let other_case = match letter.to_ascii_uppercase() {
+            upper if upper == letter => letter.to_ascii_lowercase(),
+            upper => upper,
+        };
+        put(at, format!("{before}{other_case}{after}"));
+    }
+    if let Some(at) = segments.iter().rposition(|one| is_literal(one) && !one.is_empty()) {
+        put(at, format!("{}.", segments[at]));
+    }
+    match segments.last() {
+        Some(&"") if pattern.len() > 1 => found.push(pattern[..pattern.len() - 1].to_owned()),
+        Some(last) if !last.is_empty() && !last.starts_with("{*") => {
+            found.push(format!("{pattern}/"))
+        }
+        Some(_) | None => {}
+    }
+    found
+}
+
+fn first_letter(segment: &str) -> Option<usize> {
+    segment.find(|letter: char| letter.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests;
