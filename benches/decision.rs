@@ -136,7 +136,7 @@ routes:
         let request = Request {
             scheme: Scheme::Http,
             method: &method,
-            authority: "api.test",
+            authority: Some("api.test"),
             target,
             headers,
             session: None,

@@ -173,8 +173,12 @@ impl Gate {
         now: Moment,
         verdict: &mut Verdict<'g>,
     ) -> Result<Permit, Denial> {
-        let host = request::host_of(request.authority).ok_or(Slug::HostMissing)?;
-        let path = CanonicalPath::parse(request.target).map_err(|_| Slug::RequestTarget)?;
+        let host = match request.authority {
+            None => "".into(),
+            Some(authority) => request::host_of(authority).ok_or(Slug::HostMissing)?,
+        };
+        let path = CanonicalPath::parse(request.target)
+            .map_err(|error| Denial::new(Slug::RequestTarget).because(error.to_string()))?;
         if let Some(base) = &self.own_base
             && is_below(&path, base)?
         {

@@ -182,7 +182,7 @@ impl<'a> Asked<'a> {
         question(&Request {
             scheme: self.scheme,
             method: &self.method,
-            authority: "api.test",
+            authority: Some("api.test"),
             target: self.target,
             headers: &headers,
             session: self.read.as_ref(),

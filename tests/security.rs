@@ -13,6 +13,7 @@ mod departures;
 mod failures;
 mod fields;
 mod files;
+mod hosts;
 mod keys;
 mod methods;
 mod overload;

@@ -20,6 +20,7 @@ use super::record::{self, Asked};
 use super::streams::Tenure;
 use super::trace::RequestId;
 use super::upgrade::Switched;
+use super::upstream;
 use crate::clock;
 use crate::feed::sessions::Charge;
 use crate::feed::{jwks, sessions};
@@ -261,12 +262,12 @@ impl Context {
             return Err(Slug::HeadersTooLarge.into());
         }
         fields::read(&request.headers)?;
-        let authority = authority_of(request).ok_or(Slug::HostMissing)?;
+        let authority = authority_of(request)?;
         let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
         let request = Request {
             scheme: self.client.map_or(Scheme::Http, |client| client.scheme_told(&request.headers)),
             method: &request.method,
-            authority: &authority,
+            authority: authority.as_deref(),
             target,
             headers: &request.headers,
             session: None,
@@ -395,6 +396,15 @@ impl Context {
         (outcome, lacking)
     }
 
+    /// What the upstream is told as `Host` of a request without one.
+    pub(super) fn upstream_host(&self) -> String {
+        let upstream = self.published.configuration.upstreams.get(self.upstream);
+        match (upstream, self.peer) {
+            (Some(found), Some(address)) => upstream::host(found.settings(), address),
+            (None, _) | (_, None) => String::new(),
+        }
+    }
+
     fn refuse_announced_body(&self, request: &RequestHeader) -> Result<(), Denial> {
         let Some(max) = self.body_bytes_max else { return Ok(()) };
         let announced = request
@@ -455,13 +465,13 @@ impl Drop for Context {
     }
 }
 
-/// The authority of a request; `None` unless there is exactly one.
-pub(super) fn authority_of(request: &RequestHeader) -> Option<Cow<'_, str>> {
+/// The authority of a request; `None` if it has none, which only HTTP/1.0 allows (RFC 9112 §3.2).
+pub(super) fn authority_of(request: &RequestHeader) -> Result<Option<Cow<'_, str>>, Slug> {
     let mut hosts = request.headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (None, _) => None,
-        (Some(host), None) => Some(host.to_str().ok()?),
-        (Some(_), Some(_)) => return None,
+        (Some(host), None) => Some(host.to_str().map_err(|_| Slug::HostMissing)?),
+        (Some(_), Some(_)) => return Err(Slug::HostMissing),
     };
     // RFC 9113 §8.3.1: `:authority` and `Host` must not differ.
     let authority = match request.version {
@@ -469,8 +479,10 @@ pub(super) fn authority_of(request: &RequestHeader) -> Option<Cow<'_, str>> {
         _ => None,
     };
     match (authority, host) {
-        (Some(authority), Some(host)) if authority != host => None,
-        (Some(authority), _) => Some(authority.into()),
-        (None, host) => host.map(Into::into),
+        (Some(authority), Some(host)) if authority != host => Err(Slug::HostMissing),
+        (Some(authority), _) => Ok(Some(authority.into())),
+        (None, Some(host)) => Ok(Some(host.into())),
+        (None, None) if request.version == Version::HTTP_10 => Ok(None),
+        (None, None) => Err(Slug::HostMissing),
     }
 }

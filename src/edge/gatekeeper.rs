@@ -176,6 +176,9 @@ impl ProxyHttp for Gatekeeper {
             // It was told to go on: its body has begun.
             request.remove_header(&header::EXPECT);
         }
+        if !request.headers.contains_key(header::HOST) {
+            request.insert_header(header::HOST, context.upstream_host())?;
+        }
         Ok(())
     }
 

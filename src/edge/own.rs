@@ -72,12 +72,12 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, De
     };
     let body = if endpoint.reads_body() { body_of(session).await? } else { Bytes::new() };
     let request = session.req_header();
-    let authority = authority_of(request).ok_or(Slug::HostMissing)?;
+    let authority = authority_of(request)?.ok_or(Slug::HostMissing)?;
     let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
     let head = Request {
         scheme: context.client.map_or(Scheme::Http, |client| client.scheme_told(&request.headers)),
         method: &request.method,
-        authority: &authority,
+        authority: Some(&authority),
         target,
         headers: &request.headers,
         session: None,

@@ -71,7 +71,7 @@ impl Scan {
     /// # Errors
     ///
     /// [`Slug::HeadersTooLarge`] beyond the limits, [`Slug::HostMissing`] without exactly one
-    /// `Host`, [`Slug::RequestTarget`] for a target with characters that must be encoded,
+    /// `Host` (HTTP/1.0: with more than one), [`Slug::RequestTarget`] for a target with characters that must be encoded,
     /// [`Slug::TransferCoding`] for a coding beside `chunked`, and [`Slug::RequestFraming`] for
     /// everything else. Nothing can be read after one.
     pub fn read(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Head, Slug> {
@@ -226,7 +226,12 @@ impl Fields {
             return Err(Slug::RequestFraming);
         }
         let host = &bytes[self.host.clone()];
-        if self.hosts != 1 || host.contains(&b'@') {
+        // RFC 9112 §3.2: HTTP/1.1 requires it; HTTP/1.0 knows nothing of it.
+        let is_named = match self.version {
+            Some(Version::Http10) => self.hosts <= 1,
+            Some(Version::Http11) | None => self.hosts == 1,
+        };
+        if !is_named || host.contains(&b'@') {
             return Err(Slug::HostMissing);
         }
         // RFC 9112 §3.2.2 lets the target win; two that disagree are up to something.

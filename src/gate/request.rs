@@ -32,8 +32,9 @@ pub struct Request<'a> {
     pub scheme: Scheme,
     /// The method.
     pub method: &'a Method,
-    /// The host, as sent: `Host`, or `:authority`.
-    pub authority: &'a str,
+    /// The host, as sent: `Host`, or `:authority`. `None` if there is none, which only HTTP/1.0
+    /// allows (RFC 9112 §3.2).
+    pub authority: Option<&'a str>,
     /// The target in origin form: path and query.
     pub target: &'a str,
     /// The header fields.
@@ -43,7 +44,7 @@ pub struct Request<'a> {
 }
 
 /// The host of an authority: without port, in lower case. `None` if it is not a plain host
-/// (RFC 9110 §7.2; user information is refused).
+/// (RFC 9110 §7.2; user information is refused, and so are empty labels).
 pub fn host_of(authority: &str) -> Option<std::borrow::Cow<'_, str>> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -56,8 +57,11 @@ pub fn host_of(authority: &str) -> Option<std::borrow::Cow<'_, str>> {
         None => port.is_empty(),
         Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
     };
-    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~[]:".contains(&byte);
-    if host.is_empty() || !port_is_valid || !host.bytes().all(is_host) {
+    let is_host = match host.strip_prefix('[') {
+        Some(address) => address.strip_suffix(']').is_some_and(is_address),
+        None => is_name(host),
+    };
+    if !port_is_valid || !is_host {
         return None;
     }
     // `example.` and `example` are the same host to a resolver, so to us.
@@ -66,6 +70,28 @@ pub fn host_of(authority: &str) -> Option<std::borrow::Cow<'_, str>> {
         return Some(host.to_ascii_lowercase().into());
     }
     Some(host.into())
+}
+
+/// Labels with one dot after each, or between them (RFC 1034 §3.1): what has an empty one is no
+/// host to a resolver, but may be cut down to one by somebody who only strips dots.
+fn is_name(host: &str) -> bool {
+    let mut before = b'.';
+    for byte in host.bytes() {
+        match byte {
+            b'.' if before == b'.' => return false,
+            b'.' | b'-' | b'_' | b'~' => {}
+            other if other.is_ascii_alphanumeric() => {}
+            _ => return false,
+        }
+        before = byte;
+    }
+    !host.is_empty()
+}
+
+/// The characters of an IPv6 address (RFC 3986 §3.2.2).
+fn is_address(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+    !text.is_empty() && text.bytes().all(is_part)
 }
 
 #[cfg(test)]
@@ -78,6 +104,9 @@ mod tests {
             ("a.example", "a.example"),
             ("A.Example:8080", "a.example"),
             ("a.example.", "a.example"),
+            ("A.example.:80", "a.example"),
+            ("a-b_c~d.1", "a-b_c~d.1"),
+            ("[::ffff:127.0.0.1]", "[::ffff:127.0.0.1]"),
             ("127.0.0.1:80", "127.0.0.1"),
             ("[::1]:80", "[::1]"),
             ("[::1]", "[::1]"),
@@ -88,9 +117,11 @@ mod tests {
 
     #[test]
     fn what_is_not_a_plain_host_is_refused() {
-        for authority in
-            ["", ":80", "a:b", "a:123456", "u@a", "a/b", "a b", "a,b", "[::1", "a:80:80", "[::1]x"]
-        {
+        for authority in [
+            "", ":80", "a:b", "a:123456", "u@a", "a/b", "a b", "a,b", "[::1", "a:80:80", "[::1]x",
+            "a..", ".", "..", ".a", "a..b", "a..:80", "a]", "a[b]", "[]", "[a]b", "[x::1]",
+            "[::1].",
+        ] {
             assert_eq!(host_of(authority), None, "{authority}");
         }
     }

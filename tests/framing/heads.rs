@@ -259,9 +259,13 @@ fn leading_empty_lines_are_refused_but_for_one() {
 #[test]
 fn request_without_exactly_one_plain_host_is_refused() {
     let wall = Wall::build();
+    // HTTP/1.0 does not require one.
+    for lines in ["", "X: y\r\n"] {
+        wall.denies(format!("GET /public/x HTTP/1.1\r\n{lines}\r\n"), 400, "host_missing");
+        wall.forwards(format!("GET /public/x HTTP/1.0\r\n{lines}\r\n"));
+    }
+    let reached = wall.upstream.received().len();
     for lines in [
-        "",
-        "X: y\r\n",
         "Host: gateway.test\r\nHost: gateway.test\r\n",
         "Host: gateway.test\r\nHost: other.test\r\n",
         "Host: gateway.test\r\nhost: other.test\r\n",
@@ -283,6 +287,10 @@ fn request_without_exactly_one_plain_host_is_refused() {
         "Host: gateway.test:123456\r\n",
         "Host: [::1\r\n",
         "Host: <b>\r\n",
+        "Host: gateway.test..\r\n",
+        "Host: .gateway.test\r\n",
+        "Host: gateway..test\r\n",
+        "Host: .\r\n",
         "Host: g\u{e4}teway.test\r\n",
     ] {
         for version in ["1.1", "1.0"] {
@@ -290,6 +298,7 @@ fn request_without_exactly_one_plain_host_is_refused() {
             wall.denies(head, 400, "host_missing");
         }
     }
+    assert_eq!(wall.upstream.received().len(), reached);
 }
 
 #[test]

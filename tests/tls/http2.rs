@@ -109,6 +109,23 @@ fn authority_and_host_that_differ_are_refused() {
 }
 
 #[test]
+fn authority_with_an_empty_label_is_refused() {
+    let site = Site::open();
+    let client = site.http2();
+    let exchange = |host: &str| {
+        let request = Request::builder().version(http::Version::HTTP_2);
+        client
+            .exchange(request.uri(format!("https://{host}/public/x")).body(()).expect("a request"))
+    };
+    for host in ["gateway.test", "gateway.test.", "GATEWAY.test.:443"] {
+        assert_eq!(exchange(host).status, 200, "{host}");
+    }
+    for host in ["gateway.test..", ".gateway.test", "gateway..test", ".", "..:443"] {
+        assert_denied(&exchange(host), 400, "host_missing");
+    }
+}
+
+#[test]
 fn repeated_authorization_is_refused() {
     let site = Site::open();
     let client = site.http2();

@@ -175,7 +175,7 @@ fn ten_thousand_routes_load_within_seconds_and_each_is_found() {
         let request = Request {
             scheme: Scheme::Http,
             method: &method,
-            authority: &authority,
+            authority: Some(&authority),
             target: &target,
             headers: &headers,
             session: None,

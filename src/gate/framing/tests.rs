@@ -184,6 +184,10 @@ fn http10_may_not_be_chunked() {
 #[test]
 fn exactly_one_host_is_required() {
     assert_eq!(read_text("GET / HTTP/1.1\r\n\r\n"), Err(Slug::HostMissing));
+    let http10 = "GET / HTTP/1.0\r\n\r\n";
+    assert_eq!(message(http10).head_bytes, http10.len());
+    let twice = "GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n";
+    assert_eq!(read_text(twice), Err(Slug::HostMissing));
     assert_eq!(with("Host: a\r\n"), Err(Slug::HostMissing));
     assert_eq!(read_text("GET / HTTP/1.1\r\nHost: u@a\r\n\r\n"), Err(Slug::HostMissing));
 }

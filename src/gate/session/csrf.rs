@@ -112,7 +112,8 @@ fn is_own(origin: &HeaderValue, request: &Request<'_>) -> bool {
         Scheme::Http => (b"http://", ":80"),
         Scheme::Https => (b"https://", ":443"),
     };
-    let authority = request.authority.strip_suffix(port).unwrap_or(request.authority);
+    let Some(authority) = request.authority else { return false };
+    let authority = authority.strip_suffix(port).unwrap_or(authority);
     origin
         .as_bytes()
         .strip_prefix(prefix)

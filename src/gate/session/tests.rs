@@ -142,7 +142,7 @@ fn permits(method: Method, fields: &[(HeaderName, &str)]) -> bool {
     let request = Request {
         scheme: Scheme::Https,
         method: &method,
-        authority: "shop.example",
+        authority: Some("shop.example"),
         target: "/",
         headers: &headers(fields),
         session: None,

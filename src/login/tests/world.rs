@@ -173,7 +173,7 @@ impl World {
         let request = Request {
             scheme: Scheme::Https,
             method: &Method::POST,
-            authority: "gateway.example",
+            authority: Some("gateway.example"),
             target,
             headers: &headers,
             session: None,
