@@ -19,6 +19,7 @@ mod methods;
 mod overload;
 mod password_hashing;
 mod pipelining;
+mod queries;
 mod refresh_cookie;
 mod slow_bodies;
 mod slow_readers;

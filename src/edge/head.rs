@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::drain::Drain;
 use crate::config::Limits;
 use crate::gate::denial::Slug;
-use crate::gate::framing::{Head, Message, Scan};
+use crate::gate::framing::{self, Head, Message, Scan};
 
 /// The first read asks for this much; most heads fit.
 const READ_BYTES: usize = 4 * 1024;
@@ -71,6 +71,11 @@ pub(super) async fn read(
         match scan.read(&buffer, limits.head) {
             Ok(Head::Complete(message)) => return Read::Head(message, buffer),
             Ok(Head::Partial) => {}
+            Ok(Head::Unescaped(line)) => {
+                buffer = BytesMut::from(&*framing::escape_query(&buffer, line));
+                scan = Scan::default();
+                continue;
+            }
             Err(slug) => return Read::Refused(slug, buffer),
         }
         let deadline = *deadline.get_or_insert_with(|| from_now(limits.header_timeout));

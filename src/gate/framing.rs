@@ -28,6 +28,28 @@ pub enum Head {
     Complete(Message),
     /// The beginning of one.
     Partial,
+    /// One whose query, in the first so many bytes, holds what parsers do not take as it is. It has to
+    /// be read from its beginning again, once [`escape_query`] has escaped that.
+    Unescaped(usize),
+}
+
+/// Escapes `"`, `<` and `>` in the query of a request line, which ends at `end` in `head`, as browsers
+/// do (URL Standard, query percent-encode set): Pingora's parser and many upstreams would refuse
+/// them. A query means the same either way.
+pub fn escape_query(head: &[u8], end: usize) -> Vec<u8> {
+    let (line, rest) = head.split_at(end.min(head.len()));
+    let query = memchr::memchr(b'?', line).unwrap_or(line.len());
+    let mut escaped = line[..query].to_vec();
+    for byte in &line[query..] {
+        match byte {
+            b'"' => escaped.extend_from_slice(b"%22"),
+            b'<' => escaped.extend_from_slice(b"%3C"),
+            b'>' => escaped.extend_from_slice(b"%3E"),
+            other => escaped.push(*other),
+        }
+    }
+    escaped.extend_from_slice(rest);
+    escaped
 }
 
 /// What a complete head says about its message.
@@ -97,7 +119,10 @@ impl Scan {
                     self.follows_empty_line = true;
                     continue;
                 }
-                (0, _) => self.fields.request_line(line, begins_at)?,
+                (0, _) => match self.fields.request_line(line, begins_at)? {
+                    Query::Plain => {}
+                    Query::Unescaped => return Ok(Head::Unescaped(end)),
+                },
                 (_, true) => return self.fields.finish(bytes, self.line).map(Head::Complete),
                 (_, false) if self.lines > limits.fields_max => return Err(Slug::HeadersTooLarge),
                 (_, false) => self.fields.take(line, begins_at)?,
@@ -111,6 +136,13 @@ impl Scan {
 enum Version {
     Http10,
     Http11,
+}
+
+/// Whether parsers take the query of a target as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Query {
+    Plain,
+    Unescaped,
 }
 
 /// What the rules that span several lines need to remember. Texts are places in the head.
@@ -131,7 +163,7 @@ struct Fields {
 
 impl Fields {
     /// `method SP request-target SP HTTP-version` (RFC 9112 §3), single spaces.
-    fn request_line(&mut self, line: &[u8], begins_at: usize) -> Result<(), Slug> {
+    fn request_line(&mut self, line: &[u8], begins_at: usize) -> Result<Query, Slug> {
         let mut parts = line.splitn(3, |byte| *byte == b' ');
         let (Some(method), Some(target), Some(version)) =
             (parts.next(), parts.next(), parts.next())
@@ -147,8 +179,13 @@ impl Fields {
             // A target with a space in it ends up here too.
             _ => return Err(Slug::RequestFraming),
         };
-        // RFC 3986 §2: what may not stand in a URI must be encoded, the fragment is never sent.
-        if !target.iter().all(|byte| byte.is_ascii_graphic() && !b"\"#<>\\`".contains(byte)) {
+        let query = memchr::memchr(b'?', target).unwrap_or(target.len());
+        let (path, query) = target.split_at(query);
+        // RFC 3986 §2: what may not stand in a URI must be encoded, the fragment is never sent. Of
+        // that, browsers and scripts send some in queries as it is, where it misleads nobody.
+        if !path.iter().all(|byte| byte.is_ascii_graphic() && !b"\"#<>\\`".contains(byte))
+            || !query.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#')
+        {
             return Err(Slug::RequestTarget);
         }
         // RFC 9112 §3.2: origin form or absolute form. Authority form belongs to CONNECT, which
@@ -161,7 +198,10 @@ impl Fields {
             let target_at = begins_at + method.len() + 1;
             self.authority = Some(target_at + authority.start..target_at + authority.end);
         }
-        Ok(())
+        match query.iter().any(|byte| b"\"<>".contains(byte)) {
+            true => Ok(Query::Unescaped),
+            false => Ok(Query::Plain),
+        }
     }
 
     fn take(&mut self, line: &[u8], begins_at: usize) -> Result<(), Slug> {

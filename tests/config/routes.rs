@@ -332,7 +332,7 @@ fn paths_that_are_refused_beside_a_stricter_route_are_warned_of() {
             "trailing_slash",
         ),
     ] {
-        let ran = examine(&beside(one, other));
+        let ran = examine(beside(one, other));
         let path = other.trim_start_matches("path: ").trim_matches('\'');
         let problem = format!(
             "gateway.yaml:6: warning: routes[1].match.path: `{refused}` is refused: to upstreams \

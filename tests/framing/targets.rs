@@ -194,9 +194,9 @@ fn fragments_are_refused() {
 }
 
 #[test]
-fn backslashes_are_refused() {
+fn backslashes_in_paths_are_refused() {
     let wall = Wall::build_with(open_but_for_admin);
-    for target in ["/x\\y", "/\\admin/x", "/x?y\\z", "/x\\..\\admin/y", "\\x", "/\\other.test/x"] {
+    for target in ["/x\\y", "/\\admin/x", "/x\\?y", "/x\\..\\admin/y", "\\x", "/\\other.test/x"] {
         wall.denies(line("GET", target), 400, TARGET);
     }
 }
@@ -210,8 +210,10 @@ fn every_visible_character_is_forwarded_as_it_is_or_refused_with_a_slug() {
             let reached = wall.upstream.received().len();
             let answer = wall.connect().exchange(line("GET", &target));
             let arrived = wall.upstream.received()[reached..].to_vec();
+            // As browsers do, in queries; in paths they are refused.
+            let escaped = target.replace('"', "%22").replace('<', "%3C").replace('>', "%3E");
             let verdict = match (answer.status, &arrived[..]) {
-                (200, [one]) => one.line() == format!("GET {target} HTTP/1.1"),
+                (200, [one]) => one.line() == format!("GET {escaped} HTTP/1.1"),
                 (400, []) => answer.body.contains(TARGET),
                 _ => false,
             };

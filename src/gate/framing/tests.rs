@@ -176,6 +176,25 @@ fn targets_are_in_origin_form_or_absolute_and_agree_with_the_host() {
 }
 
 #[test]
+fn query_is_escaped_before_it_is_read_and_the_path_never() {
+    let line = "GET /a?b=<c>\" HTTP/1.1\r\n";
+    let head = format!("{line}Host: a\r\nX: <\r\n\r\n<?>");
+    let length = line.len() - 1;
+    assert_eq!(read_text(&head), Ok(Head::Unescaped(length)));
+    assert_eq!(read_text(line), Ok(Head::Unescaped(length)));
+    let escaped = escape_query(head.as_bytes(), length);
+    let expected = "GET /a?b=%3Cc%3E%22 HTTP/1.1\r\nHost: a\r\nX: <\r\n\r\n<?>";
+    assert_eq!(String::from_utf8_lossy(&escaped), expected);
+    assert_eq!(message(expected).head_bytes, expected.len() - 3);
+    let behind_an_empty_line = format!("\r\n{line}");
+    assert_eq!(read_text(&behind_an_empty_line), Ok(Head::Unescaped(length + 2)));
+    for target in ["/<?a", "/\"", "/>", "/`?a", "/\\", "/a?#", "/a?<#", "http://a\\?b"] {
+        let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(read_text(&text), Err(Slug::RequestTarget), "{target}");
+    }
+}
+
+#[test]
 fn http10_may_not_be_chunked() {
     let text = "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(read_text(text), Err(Slug::RequestFraming));
