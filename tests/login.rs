@@ -30,7 +30,8 @@ const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Attempts that no test uses up, nor waits for.
-const MANY: &str = "attempts: { per_account: 100000/1s, per_address: 100000/1s }";
+const MANY: &str = "attempts: { per_account: 100000/1s, per_address: 100000/1s,
+      successes_per_account: 100000/1s, successes_per_address: 100000/1s }";
 
 /// What a browser says when it navigates within a site.
 const NAVIGATION: [(&str, &str); 4] = [

@@ -30,7 +30,8 @@ ROUTE = """\
 LOGINS = """\
 login:
   password_file: users.yaml
-  attempts: { per_account: 1000000/1s, per_address: 1000000/1s }
+  attempts: { per_account: 1000000/1s, per_address: 1000000/1s,
+    successes_per_account: 1000000/1s, successes_per_address: 1000000/1s }
 """
 # A hash that costs as little as the gateway takes.
 CHEAP = ("--memory", "7MiB", "--passes", "1")

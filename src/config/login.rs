@@ -38,6 +38,10 @@ pub struct Login {
     pub per_account: Budget,
     /// How often one address may try.
     pub per_address: Budget,
+    /// How often one name may log in successfully.
+    pub successes_per_account: Budget,
+    /// How often one address may.
+    pub successes_per_address: Budget,
 }
 
 /// How people log in.

@@ -202,6 +202,8 @@ pub(super) struct HandOff {
 pub(super) struct Attempts {
     pub(super) per_account: Option<String>,
     pub(super) per_address: Option<String>,
+    pub(super) successes_per_account: Option<String>,
+    pub(super) successes_per_address: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -12,7 +12,7 @@ use crate::config::Login;
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::gate::time::UnixTime;
 use crate::network::network_of;
-use crate::store::attempts::{Account, Attempt, AttemptLedger, Budget};
+use crate::store::attempts::{Account, Attempt, AttemptLedger, Budget, Pace};
 
 /// An attempt that was counted.
 pub(super) struct Counted<'l> {
@@ -21,6 +21,8 @@ pub(super) struct Counted<'l> {
     name: Account,
     /// What others share: the network, and all spellings of the name.
     shared: Vec<Account>,
+    /// What only a success uses up: they cost the work of a password and a record, too.
+    successes: Vec<Account>,
 }
 
 impl<'l> Counted<'l> {
@@ -38,6 +40,7 @@ impl<'l> Counted<'l> {
         let account = |name: &str| Account {
             key: key(&["account", login.method.as_str(), name]),
             budget: login.per_account,
+            pace: Pace::Slowing,
         };
         let now = clock::now();
         let budget = login.per_address;
@@ -47,7 +50,15 @@ impl<'l> Counted<'l> {
         if folded != name {
             shared.push(account(&folded));
         }
-        let counted = Self { ledger, name: account(name), shared };
+        // A ledger forgets what is quiet for a while, which a name that logs in is not: these begin
+        // anew in each span, too.
+        let mut of_successes = of_span("success", &folded, login.successes_per_account, now);
+        of_successes.pace = Pace::Even;
+        let mut of_network_successes =
+            of_network("success from", client, login.successes_per_address, now);
+        of_network_successes.pace = Pace::Even;
+        let successes = vec![of_successes, of_network_successes];
+        let counted = Self { ledger, name: account(name), shared, successes };
         let all: Vec<_> = counted.all().cloned().collect();
         match ledger.attempt(&all, now).await {
             Ok(Attempt::Counted) => Ok(counted),
@@ -67,6 +78,11 @@ impl<'l> Counted<'l> {
         self.absolve(std::slice::from_ref(&self.name), &self.shared).await;
     }
 
+    /// It failed, and uses up nothing of what is for successes.
+    pub(super) async fn failed(self) {
+        self.absolve(&[], &self.successes).await;
+    }
+
     /// It could not be decided, and counts as if it had not been made.
     pub(super) async fn returned(self) {
         let all: Vec<_> = self.all().cloned().collect();
@@ -81,7 +97,7 @@ impl<'l> Counted<'l> {
     }
 
     fn all(&self) -> impl Iterator<Item = &Account> {
-        std::iter::once(&self.name).chain(&self.shared)
+        std::iter::once(&self.name).chain(&self.shared).chain(&self.successes)
     }
 }
 
@@ -96,8 +112,14 @@ pub(super) fn of_network(
     now: UnixTime,
 ) -> Account {
     let network = client.map(|client| network_of(client).to_string()).unwrap_or_default();
+    of_span(what, &network, budget, now)
+}
+
+/// What is counted against somebody, and begins anew in each span of its budget.
+fn of_span(what: &str, whom: &str, budget: Budget, now: UnixTime) -> Account {
     let span = now.as_seconds() / i64::from(budget.span_s.max(1));
-    Account { key: key(&[what, &network, &span.to_string()]), budget }
+    let key = key(&[what, whom, &span.to_string()]);
+    Account { key, budget, pace: Pace::Slowing }
 }
 
 /// A digest: names of accounts are nobody's business in a store, and of any length.
@@ -168,6 +190,8 @@ mod tests {
             return_to: Vec::new(),
             per_account: budget,
             per_address: Budget { attempts_max: 100, span_s: 900 },
+            successes_per_account: budget,
+            successes_per_address: budget,
         }
     }
 
@@ -185,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn success_forgets_the_name_and_gives_back_to_the_network() {
         let noted = noted("alice", true).await;
-        let [name, network] = &noted[0].1[..] else { panic!("{noted:?}") };
+        let [name, network, _, _] = &noted[0].1[..] else { panic!("{noted:?}") };
         assert_eq!(noted[1], ("forgotten", vec![name.clone()]));
         assert_eq!(noted[2], ("returned", vec![network.clone()]));
     }
@@ -195,6 +219,17 @@ mod tests {
         let noted = noted("alice", false).await;
         assert_eq!(noted[1].1, Vec::<String>::new());
         assert_eq!(noted[2].1, noted[0].1);
+    }
+
+    #[tokio::test]
+    async fn failure_gives_back_what_is_for_successes() {
+        let ledger = Noted::default();
+        let client = "192.0.2.7".parse().ok();
+        let counted = Counted::count(&ledger, &login(), "alice", client).await.expect("counted");
+        counted.failed().await;
+        let noted = ledger.0.into_inner().expect("not poisoned");
+        assert_eq!(noted[1].1, Vec::<String>::new());
+        assert_eq!(noted[2].1, noted[0].1[2..]);
     }
 
     #[tokio::test]

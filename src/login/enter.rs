@@ -118,13 +118,23 @@ async fn enter(here: &Here<'_>, sent: &Sent) -> Result<Begun, Refusal> {
             };
             Ok(begin(here, &credentials.name, identity, tokens).await?)
         }
-        Finding::Refused(Words::Own) => Err(Slug::LoginFailed.into()),
-        Finding::Refused(Words::Told(told)) => Err(Refusal::Told(told)),
+        Finding::Refused(Words::Own) => {
+            counted.failed().await;
+            Err(Slug::LoginFailed.into())
+        }
+        Finding::Refused(Words::Told(told)) => {
+            counted.failed().await;
+            Err(Refusal::Told(told))
+        }
         Finding::Limited(seconds) => {
+            counted.failed().await;
             Err(Denial::with(Slug::RateLimited, Detail::RetryAfter(seconds)).into())
         }
         // It may be how the service refuses, and would then be a guess for nothing.
-        Finding::Unintelligible(slug) => Err(slug.into()),
+        Finding::Unintelligible(slug) => {
+            counted.failed().await;
+            Err(slug.into())
+        }
         Finding::Undecided(denial) => {
             counted.returned().await;
             Err(denial.into())

@@ -164,6 +164,8 @@ mod tests {
             return_to: vec!["https://app.example".into(), "https://one.example/a".into()],
             per_account: budget,
             per_address: budget,
+            successes_per_account: budget,
+            successes_per_address: budget,
         }
     }
 

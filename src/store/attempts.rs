@@ -29,6 +29,15 @@ impl Budget {
     }
 }
 
+/// How a budget is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Each attempt has the next one wait longer: it may be a guess.
+    Slowing,
+    /// None has to wait until the budget is used up.
+    Even,
+}
+
 /// What an attempt is counted against.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
@@ -36,6 +45,19 @@ pub struct Account {
     pub key: String,
     /// Its budget.
     pub budget: Budget,
+    /// How that is spent.
+    pub pace: Pace,
+}
+
+impl Account {
+    /// How long after the last of `made` attempts the next one may be made, in seconds.
+    pub fn delay_s(&self, made: u32) -> u32 {
+        match self.pace {
+            Pace::Slowing => self.budget.delay_s(made),
+            Pace::Even if made < self.budget.attempts_max => 0,
+            Pace::Even => self.budget.span_s,
+        }
+    }
 }
 
 /// What became of an attempt.

@@ -283,7 +283,7 @@ fn one_returns_to_an_origin_or_to_a_whole_url() {
 
 #[test]
 fn attempts_are_a_number_in_a_time() {
-    for field in ["per_account", "per_address"] {
+    for field in ["per_account", "per_address", "successes_per_account", "successes_per_address"] {
         let place = |value: &str| login(&format!("attempts: {{ {field}: {value} }}"));
         all_compile(
             ["1/1s", "10/15m", "100/1h", "1000000/24h", "10/1d", "10/86400s", "10 / 15m"]

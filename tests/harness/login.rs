@@ -74,7 +74,8 @@ pub(crate) fn directory() -> Arc<TempDir> {
 pub(crate) const SECTION: &str = "
 login:
   password_file: users.yaml
-  attempts: { per_account: 100000/1s, per_address: 100000/1s }
+  attempts: { per_account: 100000/1s, per_address: 100000/1s,
+      successes_per_account: 100000/1s, successes_per_address: 100000/1s }
 ";
 
 /// Asks to be logged in, over JSON.

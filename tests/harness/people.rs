@@ -34,7 +34,8 @@ pub(crate) fn configuration(upstream: &Upstream, lines: &str) -> String {
         "{lines}
 login:
   password_file: users.yaml
-  attempts: {{ per_account: 10000/1s, per_address: 10000/1s }}
+  attempts: {{ per_account: 10000/1s, per_address: 10000/1s,
+    successes_per_account: 10000/1s, successes_per_address: 10000/1s }}
 {}
   - {{ name: home, match: {{ path: {HOME} }}, upstream: behind, authenticate: [session] }}
 ",

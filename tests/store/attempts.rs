@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use portcullis::clock;
 use portcullis::gate::time::UnixTime;
 use portcullis::store::StoreError;
-use portcullis::store::attempts::{Account, Attempt, AttemptLedger, Budget};
+use portcullis::store::attempts::{Account, Attempt, AttemptLedger, Budget, Pace};
 use portcullis::store::embedded::Embedded;
 use portcullis::store::redis::Redis;
 use portcullis::store::session::SessionStore;
@@ -23,7 +23,7 @@ const BUDGET: Budget = Budget { attempts_max: 10, span_s: 900 };
 const ONCE: Budget = Budget { attempts_max: 1, span_s: 3600 };
 
 fn account(key: &str, budget: Budget) -> Account {
-    Account { key: key.to_owned(), budget }
+    Account { key: key.to_owned(), budget, pace: Pace::Slowing }
 }
 
 async fn attempt(ledger: &dyn AttemptLedger, account: &Account, now: UnixTime) -> Attempt {

@@ -18,6 +18,9 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(3);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const PER_ACCOUNT_DEFAULT: Budget = Budget { attempts_max: 10, span_s: 15 * 60 };
 pub(super) const PER_ADDRESS_DEFAULT: Budget = Budget { attempts_max: 100, span_s: 15 * 60 };
+/// Nobody logs in so often, and a network of a thousand people in one morning.
+const SUCCESSES_PER_ACCOUNT_DEFAULT: Budget = Budget { attempts_max: 60, span_s: 15 * 60 };
+const SUCCESSES_PER_ADDRESS_DEFAULT: Budget = Budget { attempts_max: 1000, span_s: 15 * 60 };
 const SPAN_MAX_S: u64 = 24 * 3600;
 
 impl Compiler<'_> {
@@ -55,7 +58,22 @@ impl Compiler<'_> {
         };
         let return_to = self.return_to(return_to, &field.key("return_to"));
         let field = field.key("attempts");
-        let raw::Attempts { per_account, per_address } = attempts;
+        let raw::Attempts {
+            per_account,
+            per_address,
+            successes_per_account,
+            successes_per_address,
+        } = attempts;
+        let successes_per_account = self.budget(
+            successes_per_account,
+            &field.key("successes_per_account"),
+            SUCCESSES_PER_ACCOUNT_DEFAULT,
+        );
+        let successes_per_address = self.budget(
+            successes_per_address,
+            &field.key("successes_per_address"),
+            SUCCESSES_PER_ADDRESS_DEFAULT,
+        );
         let per_account = self.budget(per_account, &field.key("per_account"), PER_ACCOUNT_DEFAULT);
         let per_address = self.budget(per_address, &field.key("per_address"), PER_ADDRESS_DEFAULT);
         Some(Some(Arc::new(Login {
@@ -65,6 +83,8 @@ impl Compiler<'_> {
             return_to,
             per_account: per_account?,
             per_address: per_address?,
+            successes_per_account: successes_per_account?,
+            successes_per_address: successes_per_address?,
         })))
     }
 

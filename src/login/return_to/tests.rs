@@ -18,6 +18,8 @@ fn login() -> Login {
         ],
         per_account: budget,
         per_address: budget,
+        successes_per_account: budget,
+        successes_per_address: budget,
     }
 }
 

@@ -17,6 +17,8 @@ fn parse(kind: &str, body: &str) -> Result<Sent, &'static str> {
         return_to: Vec::new(),
         per_account: budget,
         per_address: budget,
+        successes_per_account: budget,
+        successes_per_address: budget,
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(kind).expect("a value"));

@@ -57,7 +57,7 @@ impl<'t> WriteAttempts<'t> {
         let mut wait_s = 0;
         let mut counted = Vec::with_capacity(accounts.len());
         for account in accounts {
-            let Account { key, budget } = account;
+            let Account { key, budget, pace: _ } = account;
             let span_s = i64::from(budget.span_s);
             let next = |made: u32| Entry { made, last: now, expires: now.saturating_add(span_s) };
             let Some(entry) = self.entry(key)? else {
@@ -72,7 +72,7 @@ impl<'t> WriteAttempts<'t> {
                 self.put(key, next(entry.made))?;
             }
             let made = if now.saturating_sub(last) < span_s { entry.made } else { 0 };
-            let may_be = last.saturating_add(i64::from(budget.delay_s(made)));
+            let may_be = last.saturating_add(i64::from(account.delay_s(made)));
             wait_s = wait_s.max(may_be.saturating_sub(now));
             counted.push((account, next(made.saturating_add(1))));
         }

@@ -6,15 +6,16 @@ use super::Redis;
 use super::script::attempts::{ABSOLVE, ATTEMPT};
 use crate::gate::time::UnixTime;
 use crate::store::StoreError;
-use crate::store::attempts::{Account, Attempt, AttemptLedger};
+use crate::store::attempts::{Account, Attempt, AttemptLedger, Pace};
 
 #[async_trait]
 impl AttemptLedger for Redis {
     /// By the server's clock, which is the same for all gateways.
     async fn attempt(&self, accounts: &[Account], _: UnixTime) -> Result<Attempt, StoreError> {
         let mut counting = ATTEMPT.prepare_invoke();
-        for Account { key, budget } in accounts {
+        for Account { key, budget, pace } in accounts {
             counting.key(self.account(key)).arg(budget.attempts_max).arg(budget.span_s);
+            counting.arg(*pace == Pace::Slowing);
         }
         let counting = &counting;
         // Asked twice, it counts twice, which only makes others wait longer.
@@ -29,7 +30,7 @@ impl AttemptLedger for Redis {
 
     async fn absolve(&self, forgotten: &[Account], returned: &[Account]) -> Result<(), StoreError> {
         let mut absolving = ABSOLVE.arg(forgotten.len());
-        for Account { key, budget: _ } in forgotten.iter().chain(returned) {
+        for Account { key, .. } in forgotten.iter().chain(returned) {
             absolving.key(self.account(key));
         }
         let absolving = &absolving;

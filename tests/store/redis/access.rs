@@ -3,7 +3,7 @@
 use portcullis::gate::session::SessionId;
 use portcullis::gate::time::UnixTime;
 use portcullis::secret::Secret;
-use portcullis::store::attempts::{Account, AttemptLedger, Budget};
+use portcullis::store::attempts::{Account, AttemptLedger, Budget, Pace};
 use portcullis::store::family::{Family, FamilyStore, Rotation, Successor, TokenDigest};
 use portcullis::store::keyring::KeyRingStore;
 use portcullis::store::redis::Redis;
@@ -81,7 +81,7 @@ async fn user_with_the_rights_that_are_documented_can_do_everything() {
     assert_eq!(log.ring().await, Ok(Some(b"one".to_vec())));
     assert_eq!(log.delete(id).await, Ok(true));
     let budget = Budget { attempts_max: 1, span_s: 1 };
-    let account = [Account { key: "a".to_owned(), budget }];
+    let account = [Account { key: "a".to_owned(), budget, pace: Pace::Slowing }];
     log.attempt(&account, now).await.expect("it is counted");
     log.absolve(&account, &account).await.expect("it is forgotten");
     let heard = std::sync::Mutex::new(Vec::new());

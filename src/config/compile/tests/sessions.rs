@@ -69,6 +69,8 @@ fn everything_about_sessions_arrives_where_it_is_used() {
     assert_eq!((&*login.base, &*login.issuer), ("/auth", "https://api.test"));
     assert_eq!((login.per_account.attempts_max, login.per_account.span_s), (10, 900));
     assert_eq!((login.per_address.attempts_max, login.per_address.span_s), (100, 900));
+    let successes = [login.successes_per_account, login.successes_per_address];
+    assert_eq!(successes.map(|budget| (budget.attempts_max, budget.span_s)), [(5, 60), (50, 120)]);
     let alice = &login.method.users().expect("a password file").0["alice"].identity;
     assert_eq!(&*alice.subject, "u-17");
     assert_eq!(alice.claims["/org/id"], 7);

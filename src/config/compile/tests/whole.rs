@@ -103,7 +103,7 @@ login:
   issuer: https://api.test
   password_file: users.yaml
   return_to: [https://app.test, https://other.test/callback]
-  attempts: { per_account: 10/15m, per_address: 100/15m }
+  attempts: { per_account: 10/15m, per_address: 100/15m, successes_per_account: 5/1m, successes_per_address: 50/2m }
 tokens:
   issuer: https://api.test
   signing:

@@ -5,12 +5,13 @@ use std::sync::LazyLock;
 use redis::Script;
 
 /// Counts an attempt against all accounts, or against none if one has to wait. How long that is, is
-/// [`Budget::delay_s`](crate::store::attempts::Budget::delay_s) once more.
+/// [`Account::delay_s`](crate::store::attempts::Account::delay_s) once more.
 ///
 /// By the server's clock. If that was set back, the last attempt counts as made just now, and from
 /// now on: otherwise it would be waited for until the clock is where it was.
 ///
-/// Keys: the accounts. Arguments: for each, how many attempts in how many seconds. Returns 0, or in
+/// Keys: the accounts. Arguments: for each, how many attempts in how many seconds, and whether each has
+/// the next one wait longer. Returns 0, or in
 /// how many seconds it may be tried again.
 pub(crate) static ATTEMPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -21,7 +22,7 @@ local now_text = string.format('%.0f', now)
 local wait = 0
 local counts = {}
 for i, key in ipairs(KEYS) do
-  local attempts_max, span = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local attempts_max, span = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1])
   local held = redis.call('HMGET', key, 'made', 'last_ms')
   local made, last = tonumber(held[1]) or 0, tonumber(held[2])
   if last and last > now then
@@ -34,7 +35,9 @@ for i, key in ipairs(KEYS) do
   else
     local left = math.max(attempts_max - made, 0)
     local delay = span
-    if left > 0 then
+    if left > 0 and ARGV[3 * i] ~= '1' then
+      delay = 0
+    elseif left > 0 then
       delay = math.floor(span / 2 ^ (left + 1))
     end
     wait = math.max(wait, last + delay * 1000 - now)
@@ -46,7 +49,7 @@ if wait > 0 then
 end
 for i, key in ipairs(KEYS) do
   redis.call('HSET', key, 'made', string.format('%.0f', counts[i]), 'last_ms', now_text)
-  redis.call('EXPIRE', key, ARGV[2 * i])
+  redis.call('EXPIRE', key, ARGV[3 * i - 1])
 end
 return 0
 ",
