@@ -298,6 +298,7 @@ impl Configuration {
         let only = match scope {
             Scope::Token { issuer, .. } | Scope::Issuer(issuer) => Some(issuer),
             Scope::Subject { issuer, .. } | Scope::Key { issuer, .. } => issuer.as_ref(),
+            Scope::Grants { issuer, .. } => Some(issuer),
             Scope::Session(_) | Scope::Client(_) | Scope::Everything => None,
         };
         let is_hit = |issuer: &str| only.is_none_or(|only| **only == *issuer);

@@ -61,7 +61,7 @@ use hashing::Hashing;
 use method::Methods;
 use page::Page;
 use return_to::ReturnTo;
-use revocation::Actor;
+use revocation::{Account, Actor};
 
 /// The largest body of a request to the gateway itself, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -239,16 +239,14 @@ impl Endpoints {
     async fn cut_off_session(
         &self,
         id: SessionId,
+        account: Option<&Account>,
         actor: Actor<'_>,
         why: SessionEnd,
         configuration: &Configuration,
     ) -> Result<(), Denial> {
-        self.cut_off(revocation::of_session(id, actor, why, configuration)).await?;
+        self.cut_off(revocation::of_session(id, account, actor, why, configuration)).await?;
         self.count_end(why);
-        // No gateway accepts it any more; what is left of it is dropped when its time has come.
-        if let Err(error) = self.means.sessions.end(id).await {
-            tracing::warn!(%error, "a session that was cut off is not deleted");
-        }
+        self.means.sessions.forget(id);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 //! is a set of seams, one for each thing that it remembers, so that a new thing is a new trait and
 //! not a change to the others.
 
+pub mod account;
 pub mod attempts;
 mod digest;
 pub mod embedded;
@@ -141,11 +142,23 @@ pub const TAIL_RECORDS_MAX: u64 = 1000;
 
 /// What is asked of an append beside the record.
 #[derive(Clone, Copy, Debug)]
-pub struct AppendBounds {
+pub struct AppendBounds<'a> {
     /// How many live records there may be.
     pub entries_max: u64,
     /// The time now, for making room.
     pub now: UnixTime,
+    /// Who vouches for those who log in, if somebody can.
+    pub login_issuer: Option<&'a str>,
+}
+
+/// What was written on somebody's account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charged {
+    /// The record, a cut-off that stands for it and others, both, or nothing, if a cut-off that is
+    /// there does it.
+    pub written: Vec<Record>,
+    /// Where the log stands, with that.
+    pub position: Position,
 }
 
 /// Some of the live records, for people.
@@ -173,7 +186,25 @@ pub trait RevocationLog: fmt::Debug + Send + Sync {
     fn writers(&self) -> Writers;
 
     /// Appends a record and returns once it is durable, as far as the store can be.
-    async fn append(&self, record: &Record, bounds: AppendBounds) -> Result<Position, AppendError>;
+    ///
+    /// In the same step the sessions end that it cuts off and that can be told without looking at
+    /// all there are: the one that is named, or those of a subject up to the cut-off. Their
+    /// families of refresh tokens end with them.
+    async fn append(
+        &self,
+        record: &Record,
+        bounds: AppendBounds<'_>,
+    ) -> Result<Position, AppendError>;
+
+    /// Appends a record that has an [`Owner`](record::Owner), or what stands for it: no account has
+    /// more than [`ENTRIES_PER_SUBJECT_MAX`](account::ENTRIES_PER_SUBJECT_MAX) live records, and
+    /// some room is left for others. Sessions end as by [`append`](Self::append), those of the
+    /// subject that a cut-off hits with them. One without an owner is appended.
+    async fn charge(
+        &self,
+        record: &Record,
+        bounds: AppendBounds<'_>,
+    ) -> Result<Charged, AppendError>;
 
     /// Hands every live record to `take`, piece by piece, and returns the position from which the
     /// log goes on. Records may come twice, now and from the tail.

@@ -1,6 +1,7 @@
 //! What a hostile client, an ordinary account that is greedy, or a broken peer may not do: one file for each
 //! kind of attack. Each test asserts the last value that is accepted and the first that is refused.
 
+mod accounts;
 mod admin;
 mod aliases;
 mod answers;
@@ -11,6 +12,7 @@ mod credentials;
 mod cut_off;
 mod departures;
 mod failures;
+mod families;
 mod fields;
 mod files;
 mod hosts;

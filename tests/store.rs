@@ -1,5 +1,6 @@
 //! What outlives a gateway, driven through the seam that the gateway uses.
 
+mod accounts;
 mod api_keys;
 mod attempts;
 mod embedded;
@@ -35,13 +36,14 @@ fn record_until(session: &str, expires: UnixTime) -> Record {
         written_us: clock::micros(),
         actor: "tests".into(),
         reason: "because \"quotes\", ümläute and\nlines".into(),
+        owner: None,
         mark: fastrand::u64(..),
     }
 }
 
 /// Room enough.
-fn bounds() -> AppendBounds {
-    AppendBounds { entries_max: 1000, now: clock::now() }
+fn bounds() -> AppendBounds<'static> {
+    AppendBounds { entries_max: 1000, now: clock::now(), login_issuer: None }
 }
 
 /// Appends records about these sessions.

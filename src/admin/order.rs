@@ -45,7 +45,8 @@ impl Order {
         wait: Option<Duration>,
     ) -> Self {
         let mark = fastrand::u64(..);
-        let record = Record { entry, written_us: clock::micros(), actor, reason, mark };
+        let written_us = clock::micros();
+        let record = Record { entry, written_us, actor, reason, mark, owner: None };
         Self { audit, record, wait }
     }
 
@@ -177,8 +178,7 @@ fn tell(answer: &mut Value, confirmation: &Confirmation, position: u64) {
 
 /// A revocation, for people and programs.
 pub(super) fn describe(record: &Record) -> Value {
-    let Record { entry: Entry { scope, cut_off, expires }, written_us, actor, reason, mark: _ } =
-        record;
+    let Record { entry: Entry { scope, cut_off, expires }, written_us, actor, reason, .. } = record;
     let mut value = json!({
         "scope": scope.kind().as_str(),
         "written_at": date(UnixTime::from_seconds((written_us / 1_000_000) as i64)),
@@ -202,6 +202,10 @@ pub(super) fn describe(record: &Record) -> Value {
         }
         Scope::Issuer(issuer) => value["issuer"] = json!(issuer),
         Scope::Everything => {}
+        Scope::Grants { issuer, subject } => {
+            value["subject"] = json!(subject);
+            value["issuer"] = json!(issuer);
+        }
     }
     value["issued_until"] = date(*cut_off);
     value["expires_at"] = date(*expires);

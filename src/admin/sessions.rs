@@ -100,7 +100,7 @@ pub(super) async fn end_one(
     Ok(order.answer(&view, taken, begun, StatusCode::OK, more.into_iter().flatten()).await)
 }
 
-/// Cuts a session off, and deletes it. Whose it was, if that could be found out.
+/// Cuts a session off; it is gone from the store in the same step. Whose it was, if that could be found out.
 async fn forget_one(
     view: View,
     client: SocketAddr,
@@ -115,7 +115,7 @@ async fn forget_one(
         Err(error) => (Err(order::failed(error)), None),
     };
     if taken.is_ok() {
-        delete(&view, &[id]).await;
+        view.sessions.forget(id);
         count(&view, 1);
     }
     Ok((order.told(&view, client, taken).await?, record))
@@ -144,7 +144,7 @@ pub(super) async fn end_all(
     Ok(order.answer(&view, taken, begun, StatusCode::OK, [("ended", json!(ended))]).await)
 }
 
-/// Cuts somebody's sessions off, and deletes them. How many there were, if that could be found out.
+/// Cuts somebody's sessions off; they are gone from the store in the same step. How many there were, if that could be found out.
 async fn forget_all(
     view: View,
     client: SocketAddr,
@@ -159,7 +159,7 @@ async fn forget_all(
     };
     let ended = found.map(|found| found.iter().map(|live| live.session.id()).collect::<Vec<_>>());
     if let (Ok(_), Some(ended)) = (&taken, &ended) {
-        delete(&view, ended).await;
+        ended.iter().for_each(|id| view.sessions.forget(*id));
         count(&view, ended.len());
     }
     let taken = order.told(&view, client, taken).await?;
@@ -179,16 +179,6 @@ async fn cut_all_off(view: &View, order: &Order, found: &[Live]) -> Result<Taken
         }
     }
     order.append(view).await
-}
-
-/// Deletes sessions that are cut off already, as far as the store does it.
-async fn delete(view: &View, ids: &[SessionId]) {
-    for id in ids {
-        if let Err(error) = view.sessions.end(*id).await {
-            tracing::warn!(%error, "a session that was ended stays in the store until it expires");
-            return;
-        }
-    }
 }
 
 fn count(view: &View, ended: usize) {

@@ -29,8 +29,8 @@ use crate::gate::revocation::ListWriter;
 use crate::gate::time::SteadyTime;
 use crate::store::record::Record;
 use crate::store::{
-    AppendBounds, AppendError, Fleet, Listing, Loss, Position, RevocationLog, Roster, Store,
-    StoreError, TAIL_RECORDS_MAX, Tail, Writers,
+    AppendBounds, AppendError, Charged, Fleet, Listing, Loss, Position, RevocationLog, Roster,
+    Store, StoreError, TAIL_RECORDS_MAX, Tail, Writers,
 };
 use crate::telemetry::families::{Families, is_nearly_full};
 pub use confirm::Confirmation;
@@ -143,12 +143,15 @@ impl RevocationFeed {
     pub async fn append(&self, record: Record) -> Result<Taken, AppendError> {
         let unreachable = self.configuration.load().revocation.unreachable;
         let appended = self.append_durably(&record).await;
+        let mut record = record;
         let taken = match (appended, unreachable) {
             (Ok(position), _) => Taken::Durable(position.sequence),
             (
                 Err(AppendError::Store(StoreError::Unavailable(why) | StoreError::Refused(why))),
                 WhenUnreachable::AcceptLocally,
             ) => {
+                // Its session is deleted when it is delivered, and can be alive until then.
+                record.entry.expires = record.entry.expires.max(record.forgotten_at());
                 self.pending.push(record.clone()).map_err(|_| StoreError::Unavailable(why))?;
                 self.families.revocations_pending.set(self.pending.len());
                 Taken::Locally
@@ -161,10 +164,26 @@ impl RevocationFeed {
     }
 
     async fn append_durably(&self, record: &Record) -> Result<Position, AppendError> {
-        let entries_max = self.configuration.load().revocation.entries_max;
-        let bounds = AppendBounds { entries_max, now: clock::now() };
-        let position = self.timed("append", self.log.append(record, bounds)).await?;
-        self.recent().wrote(record.clone(), clock::steady());
+        let configuration = self.configuration.load_full();
+        let bounds = AppendBounds {
+            entries_max: configuration.revocation.entries_max,
+            now: clock::now(),
+            login_issuer: configuration.login.as_ref().map(|login| &*login.issuer),
+        };
+        if record.owner.is_none() {
+            let position = self.timed("append", self.log.append(record, bounds)).await?;
+            self.recent().wrote(record.clone(), clock::steady());
+            return Ok(position);
+        }
+        let charging = self.log.charge(record, bounds);
+        let Charged { written, position } = self.timed("append", charging).await?;
+        let mut recent = self.recent();
+        recent.stands_for(record, &written);
+        for record in written {
+            // What it merged hits others, too.
+            self.writer().apply(&record.entry, clock::now());
+            recent.wrote(record, clock::steady());
+        }
         Ok(position)
     }
 

@@ -29,7 +29,7 @@ use crate::gate::session::{
 };
 use crate::gate::time::{SteadyTime, UnixTime};
 use crate::store::StoreError;
-use crate::store::session::{SessionStore, Told};
+use crate::store::session::{Displaced, SessionStore, Told};
 use crate::telemetry::families::Families;
 use budget::Budget;
 use loads::{Era, Loaded, Loads};
@@ -238,7 +238,7 @@ impl SessionFeed {
         &self,
         id: SessionId,
         record: SessionRecord,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    ) -> Result<Vec<Displaced>, StoreError> {
         let last_seen = record.created;
         let stored = StoredSession { record, last_seen };
         let as_of = clock::steady();
@@ -247,10 +247,15 @@ impl SessionFeed {
         let begun = self.loads.begin(id);
         let displaced = self.timed("create_session", creating).await?;
         begun.publish(|| self.table.publish(self.compile(id, &stored, as_of)));
-        for id in &displaced {
+        for Displaced { id, .. } in &displaced {
             self.changed(*id);
         }
         Ok(displaced)
+    }
+
+    /// Forgets a session that the revocation log has ended, and that is gone from the store.
+    pub fn forget(&self, id: SessionId) {
+        self.changed(id);
     }
 
     /// Deletes a session; whether it was there. Those who have it in memory, and the requests that

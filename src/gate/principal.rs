@@ -14,7 +14,7 @@ use super::denial::{Denial, Slug};
 use super::forward::Identity;
 use super::issuer::{Issuer, IssuerId};
 use super::reason::span;
-use super::revocation::{Marks, NO_GENERATION, Revocable, Revocation, RevocationList};
+use super::revocation::{GrantedBy, Marks, NO_GENERATION, Revocable, Revocation, RevocationList};
 use super::session::{SessionId, SessionKind, SessionRecord, SessionTerms};
 use super::time::{Moment, UnixTime};
 
@@ -105,6 +105,10 @@ impl Authentic {
             session_id: Some(&id),
             client_id: None,
             key_id: None,
+            granted_by: match record.kind {
+                SessionKind::Login | SessionKind::Tokens => GrantedBy::Gateway,
+                SessionKind::ApiKey => GrantedBy::Others,
+            },
         });
         Self {
             serial: Serial::next(),
@@ -212,6 +216,11 @@ impl Authentic {
             }
             Source::Session { .. } => denial.because(format!("it came to its end {ago} ago")),
         }
+    }
+
+    /// When that of which it came began: a login, or else itself. Cut-offs are compared with it.
+    pub fn dated(&self) -> UnixTime {
+        self.dated
     }
 
     /// Whether it would be cut off, were it presented now, by a list of any age.

@@ -13,7 +13,7 @@ use super::time::UnixTime;
 
 pub(super) use list::NO_GENERATION;
 pub use list::{ListWriter, RevocationList};
-pub use marks::{Marks, Revocable};
+pub use marks::{GrantedBy, Marks, Revocable};
 
 /// Whether a credential is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +58,14 @@ pub enum Scope {
     Issuer(Box<str>),
     /// Whatever anybody issued.
     Everything,
+    /// What the gateway itself granted to a subject: logins and what came of them, and tokens of a
+    /// client of this name. No API keys: an operator made them.
+    Grants {
+        /// What vouches for the subject.
+        issuer: Box<str>,
+        /// `sub`.
+        subject: Box<str>,
+    },
 }
 
 /// The kinds of scopes, for metrics and for skipping those that nobody used.
@@ -78,11 +86,13 @@ pub enum ScopeKind {
     Issuer,
     /// [`Scope::Everything`].
     Everything,
+    /// [`Scope::Grants`].
+    Grants,
 }
 
 impl ScopeKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Token,
         Self::Session,
         Self::Subject,
@@ -90,6 +100,7 @@ impl ScopeKind {
         Self::Key,
         Self::Issuer,
         Self::Everything,
+        Self::Grants,
     ];
 
     /// The word for it in metrics, in the API and in the log.
@@ -102,6 +113,7 @@ impl ScopeKind {
             Self::Key => "key",
             Self::Issuer => "issuer",
             Self::Everything => "everything",
+            Self::Grants => "grants",
         }
     }
 }
@@ -117,6 +129,7 @@ impl Scope {
             Self::Key { .. } => ScopeKind::Key,
             Self::Issuer(_) => ScopeKind::Issuer,
             Self::Everything => ScopeKind::Everything,
+            Self::Grants { .. } => ScopeKind::Grants,
         }
     }
 }
@@ -135,6 +148,7 @@ impl fmt::Display for Scope {
             Self::Key { issuer: None, id } => write!(f, "key {id}"),
             Self::Issuer(issuer) => write!(f, "issuer {issuer}"),
             Self::Everything => f.write_str("everything"),
+            Self::Grants { issuer, subject } => write!(f, "grants to {subject} of {issuer}"),
         }
     }
 }
@@ -181,7 +195,8 @@ impl Entry {
                 | ScopeKind::Client
                 | ScopeKind::Key
                 | ScopeKind::Issuer
-                | ScopeKind::Everything,
+                | ScopeKind::Everything
+                | ScopeKind::Grants,
                 before,
             ) => {
                 let cut_off = before.unwrap_or(now);

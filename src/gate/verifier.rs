@@ -17,7 +17,7 @@ use super::claims::{self, ClaimError, ClaimNames, Claims};
 use super::issuer::{DatedBy, Issuer, IssuerId, Issuers, Untyped};
 use super::keys::{Algorithm, Match};
 use super::principal::{Authentic, Verified};
-use super::revocation::{Marks, Revocable};
+use super::revocation::{GrantedBy, Marks, Revocable};
 use super::time::UnixTime;
 use super::token::Token;
 
@@ -199,6 +199,10 @@ impl Verifier {
             session_id: claims.session_id.as_deref(),
             client_id: claims.client_id.as_deref(),
             key_id,
+            granted_by: match rules.dated_by {
+                DatedBy::Login => GrantedBy::Gateway,
+                DatedBy::Issue => GrantedBy::Others,
+            },
         });
         let verified = Verified { claims, all: &all, marks, dated, key_generation, at: now };
         Ok(Arc::new(Authentic::new(issuer, verified)))

@@ -8,7 +8,7 @@ use http::header;
 use zeroize::Zeroizing;
 
 use super::deliver::{Delivered, Keeps, Plan};
-use super::revocation::Actor;
+use super::revocation::{Account, Actor};
 use super::{Here, revocation};
 use crate::clock;
 use crate::config::Login;
@@ -19,6 +19,7 @@ use crate::gate::session::{
 };
 use crate::gate::time::UnixTime;
 use crate::store::StoreError;
+use crate::store::session::Displaced;
 use crate::telemetry::session_end::SessionEnd;
 
 /// How much of `User-Agent` is kept, in bytes.
@@ -83,11 +84,12 @@ pub(super) async fn begin(
         endpoints.means.sessions.begin(id, record.clone()).await.map_err(unavailable)?;
     let method = here.login.method.as_str();
     endpoints.means.families.sessions_created.with_label_values(&[method]).inc();
-    for old in displaced {
+    for Displaced { id: old, created } in displaced {
         // It is gone from the store; gateways that have it in memory find that out soon, too.
         let why = SessionEnd::Displaced;
         let actor = Actor::Subject(&record.subject);
-        let record = revocation::of_session(old, actor, why, here.configuration);
+        let account = Account::new(&record.issuer, &record.subject, created);
+        let record = revocation::of_session(old, Some(&account), actor, why, here.configuration);
         if let Err(error) = endpoints.means.revocations.append(record).await {
             tracing::warn!(%error, "a session that had to make room is not revoked");
         }
@@ -106,7 +108,8 @@ pub(super) async fn begin(
     };
     if let Some(Replaced { id: old, record: was }) = replaced {
         let (actor, why) = (Actor::Subject(&was.subject), SessionEnd::Replaced);
-        let ended = endpoints.cut_off_session(old, actor, why, here.configuration);
+        let account = Account::of(&was);
+        let ended = endpoints.cut_off_session(old, Some(&account), actor, why, here.configuration);
         if let Err(denial) = ended.await {
             // Nobody was told of the new one; it would only be in the way.
             drop(endpoints.means.sessions.end(id).await);

@@ -149,8 +149,8 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     ///
-    /// [`Slug::StoreUnavailable`] if the family cannot be written, and what
-    /// [`access_token`] says.
+    /// [`Slug::StoreUnavailable`] if the family cannot be written, [`Slug::SessionRevoked`] if the
+    /// session has ended meanwhile, and what [`access_token`] says.
     pub(super) async fn deliver(
         &self,
         id: SessionId,
@@ -181,7 +181,10 @@ impl<'a> Plan<'a> {
         let first = RefreshToken::generate(id, 0, &tag_key, tags).map_err(|_| Slug::Internal)?;
         let means = &issuing.endpoints.means;
         let begun = means.refresh_families.begin(&family, grant::known_by(issuing.tokens, &first));
-        means.timed("begin_family", begun).await.map_err(unavailable)?;
+        if !means.timed("begin_family", begun).await.map_err(unavailable)? {
+            // Somebody has ended it meanwhile.
+            return Err(Slug::SessionRevoked.into());
+        }
         issuing.count_issued("refresh", GrantKind::Login);
         Ok(Delivered { access, refresh: first })
     }

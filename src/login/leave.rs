@@ -1,11 +1,11 @@
 //! The end of sessions, as their user wishes: logging out here, everywhere, and elsewhere.
 //!
-//! First the revocation log, which every gateway follows; only when that is written is somebody
-//! told that he is logged out. The store is tidied up afterwards.
+//! The revocation log, which every gateway follows, and the sessions with their families, in one step of
+//! the store; only when that is written is somebody told that they are logged out.
 
 use super::begin::unavailable;
 use super::own::who;
-use super::revocation::Actor;
+use super::revocation::{Account, Actor};
 use super::{Answer, Caller, Here, answers, revocation};
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::session::{Origin, SessionId};
@@ -20,10 +20,12 @@ pub(super) async fn logout(here: &Here<'_>, caller: Option<&Caller>) -> Result<A
         Origin::Foreign => return Err(Slug::Csrf.into()),
     }
     if let Some(caller) = caller {
-        let (_, subject) = who(caller)?;
+        let (issuer, subject) = who(caller)?;
         let id = caller.session.id();
+        let account = Account::new(issuer, subject, caller.session.authentic().dated());
+        let actor = Actor::Subject(subject);
         endpoints
-            .cut_off_session(id, Actor::Subject(subject), SessionEnd::Logout, configuration)
+            .cut_off_session(id, Some(&account), actor, SessionEnd::Logout, configuration)
             .await?;
     }
     Ok(gone(here))
@@ -42,12 +44,11 @@ pub(super) async fn logout_everywhere(here: &Here<'_>, caller: &Caller) -> Resul
     for (id, stored) in &listed {
         // Begun by a gateway whose clock is ahead, it would be taken for a new login.
         if stored.record.created > cut_off {
-            let record = revocation::of_session(*id, Actor::Subject(subject), why, configuration);
+            let (account, actor) = (Account::of(&stored.record), Actor::Subject(subject));
+            let record = revocation::of_session(*id, Some(&account), actor, why, configuration);
             endpoints.cut_off(record).await?;
         }
-        if let Err(error) = endpoints.means.sessions.end(*id).await {
-            tracing::warn!(%error, "a session that was cut off is not deleted");
-        }
+        endpoints.means.sessions.forget(*id);
     }
     Ok(gone(here))
 }
@@ -59,12 +60,9 @@ pub(super) async fn end(here: &Here<'_>, caller: &Caller, id: SessionId) -> Resu
     let stored = endpoints.means.sessions.stored(id).await.map_err(unavailable)?;
     let own = stored
         .filter(|stored| *stored.record.issuer == *issuer && *stored.record.subject == *subject);
-    if own.is_none() {
-        return Err(Slug::RouteUnknown.into());
-    }
-    endpoints
-        .cut_off_session(id, Actor::Subject(subject), SessionEnd::Device, configuration)
-        .await?;
+    let Some(stored) = own else { return Err(Slug::RouteUnknown.into()) };
+    let (account, actor) = (Account::of(&stored.record), Actor::Subject(subject));
+    endpoints.cut_off_session(id, Some(&account), actor, SessionEnd::Device, configuration).await?;
     let mut answer = answers::done();
     if id == caller.session.id() {
         answers::clear_cookies(&mut answer, configuration);

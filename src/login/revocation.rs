@@ -6,9 +6,9 @@ use crate::clock;
 use crate::config::Configuration;
 use crate::config::login::Users;
 use crate::gate::revocation::{Entry, Scope};
-use crate::gate::session::SessionId;
+use crate::gate::session::{SessionId, SessionRecord};
 use crate::gate::time::UnixTime;
-use crate::store::record::Record;
+use crate::store::record::{Owner, Record};
 use crate::telemetry::session_end::SessionEnd;
 
 /// How much of a name is noted as who it was, in bytes.
@@ -32,23 +32,49 @@ pub(super) enum Actor<'a> {
     Gateway,
 }
 
-/// One session ends.
+/// On whose account something ends: of what vouches for whom, and when it had begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    issuer: Box<str>,
+    subject: Box<str>,
+    dated: UnixTime,
+}
+
+impl Account {
+    /// The account of somebody, of which something of this time ends.
+    pub(super) fn new(issuer: &str, subject: &str, dated: UnixTime) -> Self {
+        Self { issuer: issuer.into(), subject: subject.into(), dated }
+    }
+
+    /// The account of a login.
+    pub(super) fn of(record: &SessionRecord) -> Self {
+        Self::new(&record.issuer, &record.subject, record.created)
+    }
+
+    fn owner(&self, until: UnixTime) -> Owner {
+        let Self { issuer, subject, dated } = self.clone();
+        Owner { issuer, subject, dated, until }
+    }
+}
+
+/// One session ends. Without an account nobody knows whose it was: it is gone from the store.
 pub(super) fn of_session(
     id: SessionId,
+    account: Option<&Account>,
     actor: Actor<'_>,
     why: SessionEnd,
     configuration: &Configuration,
 ) -> Record {
     let scope = Scope::Session(id.to_string().into());
     let now = clock::now();
-    // Ours live shorter than those of others, and end more often than anything else is cut off.
-    let dies = match why {
-        // It is gone from the store already, so nothing new can come of it.
-        SessionEnd::Displaced => now.plus(issued_reach_s(configuration)),
-        _ => configuration.gate.sessions.rules.terms().forgotten_at(now),
+    // It ends in the store in the same step, with its family, so that nothing new can come of it.
+    let dies = match account {
+        Some(_) => now.plus(issued_reach_s(configuration)),
+        None => configuration.gate.sessions.rules.terms().forgotten_at(now),
     };
     let entry = Entry::compile(scope, None, Some(dies), [], now);
-    record_of(entry, &actor.to_string(), why)
+    let owner = account.map(|account| account.owner(dies));
+    Record { owner, ..record_of(entry, &actor.to_string(), why) }
 }
 
 /// How long what was issued for a login, or is remembered of it, can be accepted when it is gone from
@@ -60,9 +86,18 @@ fn issued_reach_s(configuration: &Configuration) -> i64 {
 }
 
 /// One token ends, which `dies` in any case then.
-pub(super) fn of_token(scope: Scope, dies: UnixTime, actor: Actor<'_>) -> Record {
-    let entry = Entry::compile(scope, None, Some(dies), [], clock::now());
-    record_of(entry, &actor.to_string(), SessionEnd::Client)
+pub(super) fn of_token(
+    scope: Scope,
+    dies: UnixTime,
+    account: &Account,
+    actor: Actor<'_>,
+    configuration: &Configuration,
+) -> Record {
+    let now = clock::now();
+    let entry = Entry::compile(scope, None, Some(dies), [], now);
+    let until = dies.max(now.plus(issued_reach_s(configuration)));
+    let owner = Some(account.owner(until));
+    Record { owner, ..record_of(entry, &actor.to_string(), SessionEnd::Client) }
 }
 
 /// All sessions of a subject end that have begun until now.
@@ -73,7 +108,10 @@ pub(super) fn of_subject(
     configuration: &Configuration,
 ) -> Record {
     let scope = Scope::Subject { issuer: Some(issuer.into()), subject: subject.into() };
-    record(scope, &Actor::Subject(subject).to_string(), why, &[configuration])
+    let record = record(scope, &Actor::Subject(subject).to_string(), why, &[configuration]);
+    let Entry { cut_off, expires, .. } = record.entry;
+    let owner = Account::new(issuer, subject, cut_off).owner(expires);
+    Record { owner: Some(owner), ..record }
 }
 
 /// The sessions of those end of whom the password file says something else now, or nothing.
@@ -106,6 +144,7 @@ fn record_of(entry: Entry, actor: &str, why: SessionEnd) -> Record {
         written_us: clock::micros(),
         actor: actor.into(),
         reason: why.as_str().into(),
+        owner: None,
         mark: fastrand::u64(..),
     }
 }

@@ -7,6 +7,7 @@ mod families;
 mod file;
 mod keyring;
 mod log;
+mod owned;
 mod roster;
 mod sessions;
 mod spent;
@@ -22,15 +23,16 @@ use redb::ReadTransaction;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 
+use super::account::Ending;
 use super::attempts::{Account, Attempt, AttemptLedger};
 use super::digest::SubjectDigest;
 use super::family::{Family, FamilyStore, Rotation, StoredFamily, Successor, TokenDigest};
 use super::keyring::KeyRingStore;
 use super::record::Record;
-use super::session::{SessionStore, Told};
+use super::session::{Displaced, EndedSessions, SessionStore, Told};
 use super::{
-    AppendBounds, AppendError, Fleet, GatewayState, KnownGateway, Listing, Position, RevocationLog,
-    Roster, StoreError, Tail, Writers,
+    AppendBounds, AppendError, Charged, Fleet, GatewayState, KnownGateway, Listing, Position,
+    RevocationLog, Roster, StoreError, Tail, Writers,
 };
 use crate::clock;
 use crate::gate::session::{SessionId, StoredSession};
@@ -40,7 +42,7 @@ use families::{Exchange, ReadFamilies};
 use file::{Fault, File};
 use log::ReadLog;
 use roster::Members;
-use sessions::{Pruned, ReadSessions};
+use sessions::ReadSessions;
 use tables::Tables;
 use writer::Writer;
 
@@ -143,11 +145,49 @@ impl RevocationLog for Embedded {
         Writers::ThisGateway
     }
 
-    async fn append(&self, record: &Record, bounds: AppendBounds) -> Result<Position, AppendError> {
-        let (json, mark, expires) = (record.encode(), record.mark, record.entry.expires);
-        let appending = self.write(move |tables| tables.log.append(&json, expires, bounds));
+    async fn append(
+        &self,
+        record: &Record,
+        bounds: AppendBounds<'_>,
+    ) -> Result<Position, AppendError> {
+        let AppendBounds { entries_max, now, login_issuer } = bounds;
+        let (record, mark) = (record.clone(), record.mark);
+        let ended = EndedSessions::of(&record.entry, login_issuer);
+        let appending = self.write(move |tables| {
+            let sequence = tables.log.append(&record, entries_max, now)?;
+            if sequence.is_some() {
+                tables.end_sessions(&ended)?;
+            }
+            Ok(sequence)
+        });
         let sequence = appending.await?.ok_or(AppendError::Full)?;
         Ok(Position { sequence, mark: Some(mark) })
+    }
+
+    async fn charge(
+        &self,
+        record: &Record,
+        bounds: AppendBounds<'_>,
+    ) -> Result<Charged, AppendError> {
+        let AppendBounds { entries_max, now, login_issuer } = bounds;
+        let Some((owner, ending)) = Ending::of(record) else {
+            let position = self.append(record, bounds).await?;
+            return Ok(Charged { written: vec![record.clone()], position });
+        };
+        let account = SubjectDigest::of(&owner.issuer, &owner.subject);
+        let login_issuer: Option<Box<str>> = login_issuer.map(Into::into);
+        let record = record.clone();
+        let charging = self.write(move |tables| {
+            let charged = tables.log.append_of(&record, &account, ending, entries_max, now)?;
+            let Some((written, sequence)) = charged else { return Ok(None) };
+            for entry in written.iter().chain([&record]).map(|record| &record.entry) {
+                tables.end_sessions(&EndedSessions::of(entry, login_issuer.as_deref()))?;
+            }
+            Ok(Some((written, sequence)))
+        });
+        let (written, sequence) = charging.await?.ok_or(AppendError::Full)?;
+        let mark = written.last().map(|record| record.mark);
+        Ok(Charged { written, position: Position { sequence, mark } })
     }
 
     async fn snapshot(
@@ -236,9 +276,9 @@ impl SessionStore for Embedded {
         id: SessionId,
         session: &StoredSession,
         _: UnixTime,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    ) -> Result<Vec<Displaced>, StoreError> {
         let session = session.clone();
-        self.write(move |tables| tables.sessions.create(id, &session)).await
+        self.write(move |tables| tables.create_session(id, &session)).await
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError> {
@@ -256,7 +296,7 @@ impl SessionStore for Embedded {
     }
 
     async fn delete(&self, id: SessionId) -> Result<bool, StoreError> {
-        self.write(move |tables| tables.sessions.delete(id)).await
+        self.write(move |tables| tables.delete_session(id)).await
     }
 
     async fn of_subject(
@@ -279,9 +319,9 @@ impl SessionStore for Embedded {
         // Piece by piece, so that logins are not kept waiting.
         loop {
             let looking = move |tables: &mut Tables<'_>| {
-                tables.sessions.prune(now, sessions::LOOKED_AT_ONCE_MAX)
+                tables.prune_sessions(now, sessions::LOOKED_AT_ONCE_MAX)
             };
-            let Pruned { looked_at, dropped } = self.write(looking).await?;
+            let (looked_at, dropped) = self.write(looking).await?;
             pruned += dropped;
             if looked_at < sessions::LOOKED_AT_ONCE_MAX {
                 break;
@@ -324,9 +364,9 @@ impl AttemptLedger for Embedded {
 
 #[async_trait]
 impl FamilyStore for Embedded {
-    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<(), StoreError> {
+    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<bool, StoreError> {
         let family = family.clone();
-        self.write(move |tables| tables.families.begin(&family, first)).await
+        self.write(move |tables| tables.begin_family(&family, first)).await
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
@@ -347,10 +387,6 @@ impl FamilyStore for Embedded {
         let rotating = self
             .write(move |tables| families::rotate(tables, &exchange, &exchanges, Instant::now()));
         Ok(rotating.await??)
-    }
-
-    async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
-        self.write(move |tables| tables.families.end(id)).await
     }
 
     async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {

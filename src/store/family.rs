@@ -110,16 +110,18 @@ pub enum Rotation {
     Absent,
 }
 
-/// The families. What is spent is dropped where sessions are
-/// ([`SessionStore::prune`](super::session::SessionStore::prune)).
+/// The families. They end with their sessions, in the same step: whatever deletes one, in
+/// [`SessionStore`](super::session::SessionStore) or by the revocation log, deletes the other. What is
+/// spent is dropped where sessions are ([`SessionStore::prune`](super::session::SessionStore::prune)).
 #[async_trait]
 pub trait FamilyStore: fmt::Debug + Send + Sync {
     /// Writes a new family down, whose first token this is, and returns once that is durable, as
-    /// far as the store can be. Where there is one of this id already, nothing is done: ids are
-    /// made anew for each login, so that it is this one, and the answer was lost.
+    /// far as the store can be; `false` if its session is not there: it was ended meanwhile, and
+    /// nothing would end the family. Where there is one of this id already, nothing is done: ids
+    /// are made anew for each login, so that it is this one, and the answer was lost.
     ///
     /// It is forgotten an hour after it could last be used, or later.
-    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<(), StoreError>;
+    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<bool, StoreError>;
 
     /// A family, unless there is none.
     async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError>;
@@ -150,9 +152,6 @@ pub trait FamilyStore: fmt::Debug + Send + Sync {
         grace_ms: u64,
         now: UnixTime,
     ) -> Result<Rotation, StoreError>;
-
-    /// Deletes a family; whether it was there. Whether it can be read does not matter.
-    async fn end(&self, id: SessionId) -> Result<bool, StoreError>;
 
     /// Notes that something was used that may be used once: `false` if it was before. It is
     /// remembered until an hour after `until` at least, by the clock that is behind. `key` is a

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::revocation::{Entry, Scope, ScopeKind};
+use crate::gate::revocation::{Entry, SESSION_S, Scope, ScopeKind};
 use crate::gate::time::UnixTime;
 
 /// One revocation in the log.
@@ -18,10 +18,31 @@ pub struct Record {
     pub actor: Box<str>,
     /// Why.
     pub reason: Box<str>,
+    /// On whose account it is, if an account and not an operator had it made.
+    pub owner: Option<Owner>,
     /// A random number that tells records apart which are alike in everything else. A log in which
     /// a position holds another mark than it did is another log.
     pub mark: u64,
 }
+
+/// On whose account something ends. There is a bound of what one account may have in the log: what is
+/// beyond it is merged into one entry, [`Scope::Grants`] up to a time at which the subject had begun
+/// what ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// What vouches for the subject.
+    pub issuer: Box<str>,
+    /// Whose login or token ended: a client's, if the token was about the client itself.
+    pub subject: Box<str>,
+    /// When that began: what [`Scope::Grants`] would have to cut off to hit it.
+    pub dated: UnixTime,
+    /// By when nothing is alive any more that began as early: so long an entry must live that
+    /// takes the place of this one.
+    pub until: UnixTime,
+}
+
+/// The reason of an entry that takes the place of others.
+pub const MERGED: &str = "merged";
 
 /// What a written record turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,15 +100,40 @@ struct Written<'a> {
     reason: Cow<'a, str>,
     #[serde(default)]
     mark: u64,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    owner: Option<WrittenOwner<'a>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WrittenOwner<'a> {
+    #[serde(borrow)]
+    issuer: Cow<'a, str>,
+    #[serde(borrow)]
+    subject: Cow<'a, str>,
+    /// Absent: as the cut-off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dated: Option<i64>,
+    /// Absent: as the expiry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
 }
 
 const REVOCATION: &str = "revocation";
 
 impl Record {
+    /// Until when it must be known if the session that it ends is not deleted yet: an entry on
+    /// somebody's account lives only as long as what the session leaves behind.
+    pub fn forgotten_at(&self) -> UnixTime {
+        match (&self.entry.scope, &self.owner) {
+            (Scope::Session(_) | Scope::Grants { .. }, Some(owner)) => owner.until.plus(SESSION_S),
+            (_, _) => self.entry.expires,
+        }
+    }
+
     /// The record as one line of JSON.
     pub fn encode(&self) -> String {
-        let Self { entry: Entry { scope, cut_off, expires }, written_us, actor, reason, mark } =
-            self;
+        let Self { entry: Entry { scope, cut_off, expires }, written_us, .. } = self;
+        let Self { actor, reason, owner, mark, .. } = self;
         let (issuer, id): (Option<&str>, Option<&str>) = match scope {
             Scope::Token { issuer, id } => (Some(issuer), Some(id)),
             Scope::Session(id) | Scope::Client(id) => (None, Some(id)),
@@ -96,6 +142,7 @@ impl Record {
             }
             Scope::Issuer(issuer) => (Some(issuer), None),
             Scope::Everything => (None, None),
+            Scope::Grants { issuer, subject } => (Some(issuer), Some(subject)),
         };
         let date = |time: UnixTime| (time != UnixTime::NEVER).then(|| time.as_seconds());
         let written = Written {
@@ -109,6 +156,12 @@ impl Record {
             actor: (&**actor).into(),
             reason: (&**reason).into(),
             mark: *mark,
+            owner: owner.as_ref().map(|Owner { issuer, subject, dated, until }| WrittenOwner {
+                issuer: (&**issuer).into(),
+                subject: (&**subject).into(),
+                dated: (dated != cut_off).then(|| dated.as_seconds()),
+                until: (until != expires).then(|| until.as_seconds()),
+            }),
         };
         // Texts and numbers can always be written.
         serde_json::to_string(&written).unwrap_or_default()
@@ -146,10 +199,22 @@ impl Record {
             ScopeKind::Key => Scope::Key { issuer, id: id.ok_or_else(|| lacks("id"))? },
             ScopeKind::Issuer => Scope::Issuer(issuer.ok_or_else(|| lacks("issuer"))?),
             ScopeKind::Everything => Scope::Everything,
+            ScopeKind::Grants => Scope::Grants {
+                issuer: issuer.ok_or_else(|| lacks("issuer"))?,
+                subject: id.ok_or_else(|| lacks("id"))?,
+            },
         };
         let date = |seconds: Option<i64>| seconds.map_or(UnixTime::NEVER, UnixTime::from_seconds);
+        let (cut_off, expires) = (date(cut_off), date(expires));
+        let owner = written.owner.map(|WrittenOwner { issuer, subject, dated, until }| Owner {
+            issuer: issuer.into_owned().into(),
+            subject: subject.into_owned().into(),
+            dated: dated.map_or(cut_off, UnixTime::from_seconds),
+            until: until.map_or(expires, UnixTime::from_seconds),
+        });
         Ok(Read::Revocation(Self {
-            entry: Entry { scope, cut_off: date(cut_off), expires: date(expires) },
+            entry: Entry { scope, cut_off, expires },
+            owner,
             written_us,
             actor: written.actor.into_owned().into(),
             reason: written.reason.into_owned().into(),
@@ -175,7 +240,20 @@ mod tests {
             (perhaps(), text()).prop_map(|(issuer, id)| Scope::Key { issuer, id }),
             text().prop_map(Scope::Issuer),
             Just(Scope::Everything),
+            (text(), text()).prop_map(|(issuer, subject)| Scope::Grants { issuer, subject }),
         ]
+    }
+
+    fn owner() -> impl Strategy<Value = Option<Owner>> {
+        let time = || any::<i64>().prop_map(UnixTime::from_seconds);
+        let owner = (any::<String>(), any::<String>(), time(), time());
+        let owner = owner.prop_map(|(issuer, subject, dated, until)| Owner {
+            issuer: issuer.into(),
+            subject: subject.into(),
+            dated,
+            until,
+        });
+        proptest::option::of(owner)
     }
 
     proptest! {
@@ -188,11 +266,12 @@ mod tests {
             mark in any::<u64>(),
             actor in any::<String>(),
             reason in any::<String>(),
+            owner in owner(),
         ) {
             let time = UnixTime::from_seconds;
             let entry = Entry { scope, cut_off: time(cut_off), expires: time(expires) };
             let (actor, reason) = (actor.into(), reason.into());
-            let record = Record { entry, written_us, actor, reason, mark };
+            let record = Record { entry, written_us, actor, reason, owner, mark };
             let read = Record::decode(record.encode().as_bytes()).expect("it reads");
             prop_assert_eq!(read, Read::Revocation(record));
         }

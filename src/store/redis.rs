@@ -9,6 +9,8 @@
 //! | `sessions`                           | sorted set | ids, scored by when they were last used       |
 //! | `due`                                | sorted set | `<id><subject>`, by when to look for its end  |
 //! | `subject:<subject>`                  | sorted set | the ids of a subject, scored by their login   |
+//! | `ends:<subject>`                     | sorted set | its own single records, scored by their time  |
+//! | `cuts:<subject>`                     | hash       | its own cut-offs: `subject`, `grants`         |
 //! | `attempts:<account>`                 | hash       | how many attempts, and when the last was      |
 //! | `family:<id>`                        | hash       | a session's refresh tokens                    |
 //! | `spent:<key>`                        | string     | what was used that may be used once           |
@@ -77,6 +79,9 @@ struct Keys {
     due: String,
     /// What the key of a subject begins with.
     subject: String,
+    /// What the keys begin with of what a subject has in the snapshot.
+    ends: String,
+    cuts: String,
     /// What the key of an account begins with.
     attempts: String,
     /// What the key of a family begins with.
@@ -122,6 +127,8 @@ impl Keys {
             sessions: key("sessions"),
             due: key("due"),
             subject: key("subject:"),
+            ends: key("ends:"),
+            cuts: key("cuts:"),
             attempts: key("attempts:"),
             family: key("family:"),
             spent: key("spent:"),
@@ -140,6 +147,14 @@ impl Keys {
 
     fn spent_of(&self, key: &str) -> String {
         format!("{}{key}", self.spent)
+    }
+
+    fn ends_of(&self, subject: &SubjectDigest) -> String {
+        format!("{}{subject}", self.ends)
+    }
+
+    fn cuts_of(&self, subject: &SubjectDigest) -> String {
+        format!("{}{subject}", self.cuts)
     }
 
     fn sessions_of(&self, subject: &SubjectDigest) -> String {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::StoreError;
 use super::digest::SubjectDigest;
 use super::record::Unreadable;
+use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{SessionId, SessionKind, SessionRecord, StoredSession};
 use crate::gate::time::UnixTime;
 
@@ -46,6 +47,48 @@ pub(super) fn rests_until(session: &StoredSession) -> UnixTime {
     record.ends.min(last_seen.plus(record.idle_s))
 }
 
+/// A session that had to make room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Displaced {
+    /// Which one.
+    pub id: SessionId,
+    /// When it had begun.
+    pub created: UnixTime,
+}
+
+/// The sessions that end with an entry of the revocation log, in the same step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum EndedSessions {
+    /// None that can be told without looking at all there are.
+    None,
+    /// This one.
+    One(SessionId),
+    /// Those of a subject that had begun by then.
+    Until(SubjectDigest, UnixTime),
+}
+
+impl EndedSessions {
+    /// The sessions that `entry` ends. `login_issuer` vouches for those who log in.
+    pub(super) fn of(entry: &Entry, login_issuer: Option<&str>) -> Self {
+        let Entry { scope, cut_off, expires: _ } = entry;
+        let until =
+            |issuer: &str, subject: &str| Self::Until(SubjectDigest::of(issuer, subject), *cut_off);
+        match scope {
+            Scope::Session(id) => SessionId::parse(id).map_or(Self::None, Self::One),
+            Scope::Subject { issuer: Some(issuer), subject }
+            | Scope::Grants { issuer, subject } => until(issuer, subject),
+            Scope::Subject { issuer: None, subject } => {
+                login_issuer.map_or(Self::None, |issuer| until(issuer, subject))
+            }
+            Scope::Token { .. }
+            | Scope::Client(_)
+            | Scope::Key { .. }
+            | Scope::Issuer(_)
+            | Scope::Everything => Self::None,
+        }
+    }
+}
+
 /// What a store tells of changes that others make in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -64,14 +107,14 @@ pub enum Told {
 #[async_trait]
 pub trait SessionStore: std::fmt::Debug + Send + Sync {
     /// Writes a new session down, and returns once that is durable, as far as the store can be.
-    /// Returns the subject's oldest sessions that had to make room, which are then gone. API keys
-    /// neither make room nor need any.
+    /// Returns the subject's oldest sessions that had to make room, which are then gone with their
+    /// families of refresh tokens. API keys neither make room nor need any.
     async fn create(
         &self,
         id: SessionId,
         session: &StoredSession,
         now: UnixTime,
-    ) -> Result<Vec<SessionId>, StoreError>;
+    ) -> Result<Vec<Displaced>, StoreError>;
 
     /// A session, unless there certainly is none: an answer that is none is an error.
     async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError>;
@@ -85,7 +128,7 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
     /// none is ever made younger.
     async fn touch(&self, seen: &[(SessionId, UnixTime)]) -> Result<(), StoreError>;
 
-    /// Deletes a session; whether it was there.
+    /// Deletes a session, and its family of refresh tokens; whether it was there.
     async fn delete(&self, id: SessionId) -> Result<bool, StoreError>;
 
     /// The sessions of a subject that can still be used, the latest login first; no API keys.

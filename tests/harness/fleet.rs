@@ -275,6 +275,12 @@ pub(crate) fn admin(gateway: &Gateway, path: &str) -> Option<Value> {
     (answer.status == 200).then(|| answer.json())
 }
 
+/// Asks the admin API to end something.
+pub(crate) fn delete(gateway: &Gateway, path: &str) -> Answer {
+    let fields = [("Host", "localhost")];
+    client::exchange(gateway.admin(), client::request("DELETE", path, &fields, ""))
+}
+
 /// Waits until nothing has been heard of a gateway for so long that it has certainly not read the
 /// log for more than a second.
 pub(crate) fn await_silence(asked: &Gateway, name: &str) {

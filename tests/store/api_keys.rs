@@ -3,7 +3,7 @@
 use portcullis::clock;
 use portcullis::gate::session::{SessionId, SessionKind, SessionRecord, StoredSession};
 use portcullis::gate::time::UnixTime;
-use portcullis::store::session::{API_KEYS_MAX, SESSIONS_PER_SUBJECT_MAX, SessionStore};
+use portcullis::store::session::{API_KEYS_MAX, Displaced, SESSIONS_PER_SUBJECT_MAX, SessionStore};
 
 use super::sessions::{create, found, id, in_file, in_redis, listed, place, session};
 use crate::harness::redis::RedisServer;
@@ -100,7 +100,7 @@ async fn api_keys_and_logins_never_displace_each_other(store: &dyn SessionStore)
     create(store, 500, &api_key("ada", at(500))).await;
     assert_eq!(keys(store, now).await.len(), SESSIONS_PER_SUBJECT_MAX + 21);
     let displaced = store.create(id(2000), &session("ada", now), now).await;
-    assert_eq!(displaced, Ok(vec![id(1001)]));
+    assert_eq!(displaced, Ok(vec![Displaced { id: id(1001), created: at(1) }]));
     assert_eq!(keys(store, now).await.len(), SESSIONS_PER_SUBJECT_MAX + 21);
     assert_eq!(listed(store, "ada", now).await.len(), SESSIONS_PER_SUBJECT_MAX);
 }

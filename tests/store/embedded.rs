@@ -65,7 +65,7 @@ async fn append_many(log: &Arc<Embedded>, count: u64, expires: UnixTime) -> BTre
         let log = log.clone();
         tokio::spawn(async move {
             let record = record_until(&number.to_string(), expires);
-            let bounds = AppendBounds { entries_max: u64::MAX, now: clock::now() };
+            let bounds = AppendBounds { entries_max: u64::MAX, ..bounds() };
             log.append(&record, bounds).await.expect("it is appended").sequence
         })
     });
@@ -277,7 +277,7 @@ async fn full_log_takes_nothing_until_records_have_been_spent_for_an_hour() {
     let (_directory, path) = place();
     let log = open(&path);
     let now = clock::now();
-    let bounds = |now| AppendBounds { entries_max: 2, now };
+    let bounds = |now| AppendBounds { entries_max: 2, now, login_issuer: None };
     for session in ["one", "two"] {
         log.append(&record_until(session, now), bounds(now)).await.expect("there is room");
     }

@@ -77,7 +77,7 @@ async fn begin(store: &dyn Both, family: &Family) {
     session.record.idle_s = i64::MAX;
     let displaced = store.create(family.session, &session, family.created).await;
     assert_eq!(displaced, Ok(Vec::new()));
-    assert_eq!(store.begin(family, token(0)).await, Ok(()));
+    assert_eq!(store.begin(family, token(0)).await, Ok(true));
 }
 
 /// What is found.
@@ -167,9 +167,9 @@ async fn beginning_twice_is_beginning_once(store: Arc<dyn Both>) {
     let family = family(1, now.plus(-9));
     begin(&*store, &family).await;
     assert_eq!(rotate(&*store, 1, 0, 1, now).await, Rotation::Rotated);
-    assert_eq!(store.begin(&family, token(0)).await, Ok(()));
+    assert_eq!(store.begin(&family, token(0)).await, Ok(true));
     let other = Family { client: "other".into(), ..family.clone() };
-    assert_eq!(store.begin(&other, token(7)).await, Ok(()));
+    assert_eq!(store.begin(&other, token(7)).await, Ok(true));
     assert_eq!(kept(&*store, 1).await, Some(used(&family, 1, now)));
 }
 
@@ -290,7 +290,7 @@ async fn dead_family_stays_dead(store: Arc<dyn Both>) {
     for (from, to) in [(1, 2), (0, 2), (0, 1), (99, 2), (2, 3)] {
         assert_eq!(rotate(&*store, 1, from, to, now).await, Rotation::Reused, "{from}");
     }
-    assert_eq!(store.begin(&family, token(7)).await, Ok(()));
+    assert_eq!(store.begin(&family, token(7)).await, Ok(true));
     assert_eq!(rotate(&*store, 1, 7, 8, now).await, Rotation::Reused);
     let dead = StoredFamily { is_dead: true, ..used(&family, 1, now) };
     assert_eq!(kept(&*store, 1).await, Some(dead));
@@ -347,15 +347,15 @@ async fn without_a_session_there_is_no_family(store: Arc<dyn Both>) {
     let now = clock::now();
     let family = family(1, now);
     assert_eq!(rotate(&*store, 1, 0, 1, now).await, Rotation::Absent, "there is nothing");
-    assert_eq!(store.begin(&family, token(0)).await, Ok(()));
-    assert_eq!(rotate(&*store, 1, 0, 1, now).await, Rotation::Absent, "there is no session");
+    assert_eq!(store.begin(&family, token(0)).await, Ok(false), "there is no session");
+    assert_eq!(kept(&*store, 1).await, None);
     begin(&*store, &family).await;
     assert_eq!(rotate(&*store, 1, 0, 1, now).await, Rotation::Rotated);
     assert_eq!(store.delete(id(1)).await, Ok(true));
     for from in [1, 0, 99] {
         assert_eq!(rotate(&*store, 1, from, 2, now).await, Rotation::Absent, "{from}");
     }
-    assert_eq!(kept(&*store, 1).await, Some(used(&family, 1, now)), "nothing changes");
+    assert_eq!(kept(&*store, 1).await, None, "they end together");
 }
 
 async fn ended_family_is_gone(store: Arc<dyn Both>) {
@@ -363,14 +363,14 @@ async fn ended_family_is_gone(store: Arc<dyn Both>) {
     begin(&*store, &family(1, now)).await;
     begin(&*store, &family(2, now)).await;
     assert_eq!(rotate(&*store, 1, 0, 1, now).await, Rotation::Rotated);
-    assert_eq!(store.end(id(1)).await, Ok(true));
-    assert_eq!(store.end(id(1)).await, Ok(false));
-    assert_eq!(store.end(id(3)).await, Ok(false));
+    assert_eq!(store.delete(id(1)).await, Ok(true));
+    assert_eq!(store.delete(id(1)).await, Ok(false));
+    assert_eq!(store.delete(id(3)).await, Ok(false));
     assert_eq!(kept(&*store, 1).await, None);
     for from in [0, 1] {
         assert_eq!(rotate(&*store, 1, from, 2, now).await, Rotation::Absent);
     }
-    assert!(found(&*store, 1).await.is_some(), "its session is another matter");
+    assert!(found(&*store, 1).await.is_none(), "it ends with its session");
     assert_eq!(rotate(&*store, 2, 0, 1, now).await, Rotation::Rotated);
 }
 

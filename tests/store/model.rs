@@ -340,7 +340,7 @@ impl<S: Subject> Story<S> {
 
     /// Appends records, all at once.
     async fn append(&mut self, drafts: Vec<Draft>) -> Vec<Written> {
-        let bounds = AppendBounds { entries_max: ENTRIES_MAX, now: self.now };
+        let bounds = AppendBounds { entries_max: ENTRIES_MAX, now: self.now, ..bounds() };
         let appending: Vec<_> = drafts
             .into_iter()
             .map(|(scope, lives_s)| {

@@ -13,7 +13,7 @@ use portcullis::gate::time::UnixTime;
 use portcullis::store::StoreError;
 use portcullis::store::embedded::Embedded;
 use portcullis::store::redis::Redis;
-use portcullis::store::session::{SESSIONS_PER_SUBJECT_MAX, SessionStore};
+use portcullis::store::session::{Displaced, SESSIONS_PER_SUBJECT_MAX, SessionStore};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -258,7 +258,7 @@ async fn hundred_and_first_session_displaces_the_first(store: &dyn SessionStore)
         create(store, number, &login(number)).await;
     }
     let displaced = store.create(id(max + 1), &login(max + 1), now).await;
-    assert_eq!(displaced, Ok(vec![id(1)]));
+    assert_eq!(displaced, Ok(vec![Displaced { id: id(1), created: now.plus(1) }]));
     assert_eq!(found(store, 1).await, None);
     let last: Vec<_> = (2..=max + 1).rev().map(id).collect();
     assert_eq!(listed(store, "ada", now).await, last);
@@ -276,7 +276,7 @@ async fn new_session_is_never_displaced_by_itself(store: &dyn SessionStore) {
     }
     // A gateway whose clock is behind.
     let displaced = store.create(id(max + 1), &session("ada", now.plus(-60)), now).await;
-    assert_eq!(displaced, Ok(vec![id(1)]));
+    assert_eq!(displaced, Ok(vec![Displaced { id: id(1), created: now.plus(1) }]));
     assert!(found(store, max + 1).await.is_some());
 }
 

@@ -120,6 +120,12 @@ impl Draft {
                 None => return bad("`issuer` is missing"),
             },
             ScopeKind::Everything => Scope::Everything,
+            ScopeKind::Grants => {
+                return bad(
+                    "`grants` is what the gateway merges the ends of logins into; revoke the \
+                     subject instead",
+                );
+            }
         };
         Ok((scope, None))
     }

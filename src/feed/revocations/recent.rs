@@ -5,9 +5,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::gate::revocation::Entry;
+use crate::gate::revocation::{Entry, Scope};
 use crate::gate::time::{SteadyTime, UnixTime};
-use crate::store::record::Record;
+use crate::store::record::{Owner, Record};
 
 /// How many are remembered: what a log can lose is seconds old.
 const RECENT_MAX: usize = 10_000;
@@ -37,6 +37,23 @@ enum Presence {
     Missing,
 }
 
+/// An issuer and a subject.
+type Whose = (Box<str>, Box<str>);
+
+/// By whose they are: until when what had begun is cut off, and for how long.
+#[derive(Debug, Default)]
+struct Cuts(HashMap<Whose, Vec<(UnixTime, UnixTime)>>);
+
+impl Cuts {
+    /// Whether one of them does what an entry of this owner does that expires then.
+    fn cover(&self, owner: &Owner, expires: UnixTime) -> bool {
+        let whose = (owner.issuer.clone(), owner.subject.clone());
+        let covers =
+            |(cut_off, until): &(UnixTime, UnixTime)| *cut_off >= owner.dated && *until >= expires;
+        self.0.get(&whose).is_some_and(|cuts| cuts.iter().any(covers))
+    }
+}
+
 fn identity(record: &Record) -> Identity {
     (record.written_us, record.entry.clone())
 }
@@ -47,6 +64,16 @@ impl Recent {
         let identity = identity(&record);
         self.push(record, Presence::Awaited(acknowledged_at));
         self.awaited.push(identity);
+    }
+
+    /// Something was written on somebody's account that does what `record` would: that is not
+    /// missing if it is not among what was written.
+    pub(super) fn stands_for(&mut self, record: &Record, written: &[Record]) {
+        if !written.iter().any(|written| identity(written) == identity(record))
+            && let Some((_, presence)) = self.records.get_mut(&identity(record))
+        {
+            *presence = Presence::Found;
+        }
     }
 
     /// Remembers what was read.
@@ -88,13 +115,36 @@ impl Recent {
     /// The snapshot was taken. How many records were not in it.
     pub(super) fn end_search(&mut self) -> usize {
         let mut missing = 0;
-        for (_, presence) in self.records.values_mut() {
+        let cuts = self.cuts();
+        for (record, presence) in self.records.values_mut() {
+            if *presence == Presence::Sought
+                && record
+                    .owner
+                    .as_ref()
+                    .is_some_and(|owner| cuts.cover(owner, record.entry.expires))
+            {
+                // It was merged with others.
+                *presence = Presence::Found;
+            }
             if *presence == Presence::Sought {
                 *presence = Presence::Missing;
                 missing += 1;
             }
         }
         missing
+    }
+
+    /// The cut-offs that were found and stand for other records of their owner.
+    fn cuts(&self) -> Cuts {
+        let mut cuts = Cuts::default();
+        for (Record { entry, owner, .. }, presence) in self.records.values() {
+            let is_cut = matches!(entry.scope, Scope::Grants { .. } | Scope::Subject { .. });
+            if let (Presence::Found, true, Some(owner)) = (presence, is_cut, owner) {
+                let whose = (owner.issuer.clone(), owner.subject.clone());
+                cuts.0.entry(whose).or_default().push((entry.cut_off, entry.expires));
+            }
+        }
+        cuts
     }
 
     pub(super) fn found(&mut self, record: &Record) {
@@ -153,7 +203,6 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::revocation::Scope;
 
     fn record(written_us: u64, expires: i64) -> Record {
         let entry = Entry {
@@ -162,7 +211,7 @@ mod tests {
             expires: UnixTime::from_seconds(expires),
         };
         let mark = fastrand::u64(..);
-        Record { entry, written_us, actor: "a".into(), reason: "r".into(), mark }
+        Record { entry, written_us, actor: "a".into(), reason: "r".into(), mark, owner: None }
     }
 
     fn at(milliseconds: u64) -> SteadyTime {
@@ -225,6 +274,38 @@ mod tests {
         recent.wrote(again.clone(), at(60));
         recent.read(again.clone());
         assert!(!recent.has_read(&first));
+    }
+
+    /// An entry on the account of `a`, about something of this time.
+    fn charged(written_us: u64, scope: Scope, dated: i64, expires: i64) -> Record {
+        let (dated, until) = (UnixTime::from_seconds(dated), UnixTime::from_seconds(expires));
+        let entry = Entry { scope, cut_off: dated, expires: until };
+        let owner = Owner { issuer: "i".into(), subject: "a".into(), dated, until };
+        Record { entry, owner: Some(owner), ..record(written_us, 0) }
+    }
+
+    #[test]
+    fn what_was_merged_is_not_missing() {
+        let session = |number: u64, dated, expires| {
+            charged(number, Scope::Session(number.to_string().into()), dated, expires)
+        };
+        let grants = Scope::Grants { issuer: "i".into(), subject: "a".into() };
+        let cut = charged(9, grants, 5, 100);
+        let mut recent = Recent::default();
+        for record in [session(1, 5, 100), session(2, 6, 100), session(3, 5, 101), cut.clone()] {
+            recent.read(record);
+        }
+        recent.begin_search();
+        recent.found(&cut);
+        assert_eq!(recent.end_search(), 2, "it began later, or is remembered for longer");
+        assert_eq!(missing(&recent), [2, 3]);
+        // Written again, and the store had what stands for it.
+        recent.stands_for(&session(2, 6, 100), &[]);
+        recent.stands_for(&session(3, 5, 101), &[session(3, 5, 101)]);
+        assert_eq!(missing(&recent), [3]);
+        // A cut-off that is lost itself stands for nothing.
+        recent.begin_search();
+        assert_eq!(recent.end_search(), 4);
     }
 
     #[test]

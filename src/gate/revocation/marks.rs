@@ -23,6 +23,7 @@ impl ScopeId {
             }
             Scope::Issuer(issuer) => [Some(issuer), None],
             Scope::Everything => [None, None],
+            Scope::Grants { issuer, subject } => [Some(issuer), Some(subject)],
         };
         Self::digest(scope.kind(), texts)
     }
@@ -66,18 +67,34 @@ pub struct Revocable<'a> {
     pub client_id: Option<&'a str>,
     /// The id of the key that made the signature, not the one that the header names.
     pub key_id: Option<&'a str>,
+    /// Who gave it.
+    pub granted_by: GrantedBy,
+}
+
+/// Who gave a credential to its holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantedBy {
+    /// The gateway itself: by a login, or at the token endpoint.
+    Gateway,
+    /// Another issuer; or an operator, who made an API key.
+    Others,
 }
 
 impl Marks {
     pub(in crate::gate) fn of(revocable: Revocable<'_>) -> Self {
-        let Revocable { issuer, subject, token_id, session_id, client_id, key_id } = revocable;
+        let Revocable { issuer, subject, token_id, session_id, client_id, key_id, granted_by } =
+            revocable;
         let id = ScopeId::digest;
-        let mut all = Vec::with_capacity(9);
+        let mut all = Vec::with_capacity(10);
         all.extend(token_id.map(|token| id(ScopeKind::Token, [Some(issuer), Some(token)])));
         all.extend(session_id.map(|session| id(ScopeKind::Session, [None, Some(session)])));
         all.push(id(ScopeKind::Subject, [Some(issuer), Some(subject)]));
         all.push(id(ScopeKind::Subject, [None, Some(subject)]));
         all.extend(client_id.map(|client| id(ScopeKind::Client, [None, Some(client)])));
+        match granted_by {
+            GrantedBy::Gateway => all.push(id(ScopeKind::Grants, [Some(issuer), Some(subject)])),
+            GrantedBy::Others => {}
+        }
         if let Some(key) = key_id {
             all.push(id(ScopeKind::Key, [Some(issuer), Some(key)]));
             all.push(id(ScopeKind::Key, [None, Some(key)]));

@@ -20,6 +20,7 @@ const CREDENTIAL: Revocable<'_> = Revocable {
     session_id: Some("s1"),
     client_id: Some("c1"),
     key_id: Some("k1"),
+    granted_by: GrantedBy::Gateway,
 };
 
 fn entry(scope: Scope, cut_off: i64) -> Entry {
@@ -54,6 +55,10 @@ fn scopes() -> Vec<(Scope, Scope)> {
         (
             Scope::Subject { issuer: Some(issuer()), subject: text("alice") },
             Scope::Subject { issuer: Some(text("https://other.test")), subject: text("alice") },
+        ),
+        (
+            Scope::Grants { issuer: issuer(), subject: text("alice") },
+            Scope::Grants { issuer: text("https://other.test"), subject: text("alice") },
         ),
         (
             Scope::Subject { issuer: None, subject: text("alice") },

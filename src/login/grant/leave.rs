@@ -9,7 +9,7 @@ use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
 use crate::gate::session::Origin;
 use crate::issuer::refresh::RefreshToken;
-use crate::login::revocation::Actor;
+use crate::login::revocation::{Account, Actor};
 use crate::login::{Answer, answers};
 use crate::telemetry::session_end::SessionEnd;
 
@@ -47,6 +47,8 @@ async fn end(here: &Issuing<'_>, token: &RefreshToken) -> Result<(), Denial> {
     if configuration.gate.revocations.names(&Scope::Session(id.to_string().into())) {
         return Ok(());
     }
+    let account = session.as_ref().map(Account::of);
     let subject = session.map(|record| record.subject).unwrap_or_default();
-    endpoints.cut_off_session(id, Actor::Subject(&subject), SessionEnd::Logout, configuration).await
+    let actor = Actor::Subject(&subject);
+    endpoints.cut_off_session(id, account.as_ref(), actor, SessionEnd::Logout, configuration).await
 }

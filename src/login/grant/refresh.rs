@@ -20,10 +20,12 @@ use crate::config::Tokens;
 use crate::config::tokens::Client;
 use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Detail, Slug};
+use crate::gate::revocation::Scope;
 use crate::gate::session::{Origin, SessionRecord};
 use crate::gate::time::UnixTime;
 use crate::issuer::refresh::{self, RefreshToken};
 use crate::login::begin::unavailable;
+use crate::login::revocation::Account;
 use crate::login::{Answer, answers};
 use crate::secret::Secret;
 use crate::store::family::{Family, Rotation, StoredFamily, Successor, TokenDigest};
@@ -245,7 +247,7 @@ async fn exchange(
     let login = LoginDraft { session: family.session, record, ends: family.ends };
     let draft = AccessDraft { client, audiences: &audiences, scopes: &scopes, login: Some(login) };
     let access = issue::access_token(here, draft, GrantKind::RefreshToken, now)?;
-    let (outcome, successor) = rotate(here, &token, family, now).await?;
+    let (outcome, successor) = rotate(here, &token, &found, now).await?;
     if outcome == Outcome::Ok {
         here.count_issued("refresh", GrantKind::RefreshToken);
     }
@@ -264,9 +266,16 @@ impl Found {
         token: &RefreshToken,
         client: &Client,
     ) -> Result<Self, Failure> {
-        let unknown = || Failure::of(Outcome::Unknown, "The refresh token is not known");
         let (stored, session) = find_family(here, token, Charge::Client).await?;
-        let stored = stored.ok_or_else(unknown)?;
+        let Some(stored) = stored else {
+            // A family ends with its session; the list may still tell this token from one that was
+            // made up.
+            let scope = Scope::Session(token.family().to_string().into());
+            return Err(match here.configuration.gate.revocations.names(&scope) {
+                true => Failure::of(Outcome::Revoked, "The login was ended"),
+                false => Failure::of(Outcome::Unknown, "The refresh token is not known"),
+            });
+        };
         if stored.family.client != client.id {
             reuse::tell_wrong_client(here, &stored.family, client).await;
             return Err(Failure::of(
@@ -275,7 +284,7 @@ impl Found {
             ));
         }
         if stored.is_dead {
-            return Err(reused(here, &stored.family).await);
+            return Err(reused(here, &stored.family, session.as_ref()).await);
         }
         let record = session.ok_or_else(|| {
             // What ended it may have been forgotten since.
@@ -337,7 +346,7 @@ pub(in crate::login) fn known_by(tokens: &Tokens, token: &RefreshToken) -> Token
 async fn rotate(
     here: &Issuing<'_>,
     token: &RefreshToken,
-    family: &Family,
+    Found { stored: StoredFamily { family, .. }, record }: &Found,
     now: UnixTime,
 ) -> Result<(Outcome, Arc<RefreshToken>), Failure> {
     let no_randomness = |_| Failure::from(Denial::from(Slug::Internal));
@@ -375,7 +384,7 @@ async fn rotate(
                 Err(Denial::from(Slug::StoreUnavailable).into())
             }
         },
-        Ok(Rotation::Reused) => Err(reused(here, family).await),
+        Ok(Rotation::Reused) => Err(reused(here, family, Some(record)).await),
         Ok(Rotation::Expired) => {
             Err(Failure::of(Outcome::Expired, "The refresh token has expired"))
         }
@@ -385,8 +394,8 @@ async fn rotate(
 }
 
 /// Ends a login of which a token was used twice. Only when that is written down is it told.
-async fn reused(here: &Issuing<'_>, family: &Family) -> Failure {
-    match reuse::end(here, family).await {
+async fn reused(here: &Issuing<'_>, family: &Family, session: Option<&SessionRecord>) -> Failure {
+    match reuse::end(here, family, session.map(Account::of)).await {
         Ok(()) => Failure::of(Outcome::ReuseDetected, "The refresh token was used before"),
         Err(denial) => Failure { outcome: Outcome::ReuseDetected, refusal: Refusal::from(denial) },
     }

@@ -18,7 +18,8 @@ use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
 use crate::gate::session::SessionId;
 use crate::login::Means;
-use crate::login::revocation::{self, Actor};
+use crate::login::revocation::{self, Account, Actor};
+use crate::store::AppendError;
 use crate::store::family::Family;
 use crate::telemetry::audit::{self, Change};
 use crate::telemetry::session_end::SessionEnd;
@@ -71,18 +72,29 @@ impl Drop for Place {
 /// # Errors
 ///
 /// [`Slug::StoreUnavailable`] if that could not be written down; it is tried again.
-pub(super) async fn end(here: &Issuing<'_>, family: &Family) -> Result<(), Denial> {
+pub(super) async fn end(
+    here: &Issuing<'_>,
+    family: &Family,
+    account: Option<Account>,
+) -> Result<(), Denial> {
     let id = family.session;
     let Some(place) = place(here, id).await? else { return Ok(()) };
     let client = here.asked.client;
     tracing::warn!(session = %id, client = &*family.client, "a refresh token was used twice");
     let configuration = here.endpoints.means.in_force.load_full();
-    let ended = write_down(&here.endpoints.means, &configuration, id, client).await;
+    let end = End { id, account };
+    let ended = write_down(&here.endpoints.means, &configuration, &end, client).await;
     if ended.is_err() {
         let means = here.endpoints.means.clone();
-        tokio::spawn(go_on(means, place, client));
+        tokio::spawn(go_on(means, place, end, client));
     }
     ended
+}
+
+/// The end of a login, and on whose account it is, if that is known.
+struct End {
+    id: SessionId,
+    account: Option<Account>,
 }
 
 /// The place from which a login is ended; `None` if it has ended. Whoever is second waits a moment
@@ -105,14 +117,13 @@ async fn place(here: &Issuing<'_>, id: SessionId) -> Result<Option<Place>, Denia
     }
 }
 
-async fn go_on(means: Means, place: Place, client: Option<IpAddr>) {
+async fn go_on(means: Means, place: Place, end: End, client: Option<IpAddr>) {
     let mut pause = PAUSE_FIRST;
     for _ in 0..TRIES_MAX {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
         let configuration = means.in_force.load_full();
-        if let Ok(taken) = append(&means, &configuration, place.id).await {
-            forget(&means, place.id).await;
+        if let Ok(taken) = append(&means, &configuration, &end).await {
             tell(&configuration, "refresh_reused", place.id, client, Ok(taken)).await;
             return;
         }
@@ -123,38 +134,41 @@ async fn go_on(means: Means, place: Place, client: Option<IpAddr>) {
 async fn write_down(
     means: &Means,
     configuration: &Configuration,
-    id: SessionId,
+    end: &End,
     client: Option<IpAddr>,
 ) -> Result<(), Denial> {
-    let appended = append(means, configuration, id).await;
-    // In any case: a list that is full must not keep the cookie alive.
-    forget(means, id).await;
-    let told = appended.as_ref().map(|taken| *taken).map_err(|denial| denial.slug());
+    let id = end.id;
+    let appended = append(means, configuration, end).await;
+    match appended {
+        // A list that is full must not keep the cookie alive.
+        Err(AppendError::Full) => forget(means, id).await,
+        // The family is dead, and says so to whoever comes next.
+        Err(AppendError::Store(_)) | Ok(_) => {}
+    }
+    let told = appended.map_err(|_| Slug::StoreUnavailable);
     tell(configuration, "refresh_reused", id, client, told).await;
-    appended.map(drop)
+    told.map(drop).map_err(Denial::from)
 }
 
 async fn append(
     means: &Means,
     configuration: &Configuration,
-    id: SessionId,
-) -> Result<Taken, Denial> {
-    let why = SessionEnd::RefreshReused;
-    let record = revocation::of_session(id, Actor::Gateway, why, configuration);
-    means.revocations.append(record).await.map_err(|error| {
+    End { id, account }: &End,
+) -> Result<Taken, AppendError> {
+    let (actor, why) = (Actor::Gateway, SessionEnd::RefreshReused);
+    let record = revocation::of_session(*id, account.as_ref(), actor, why, configuration);
+    let taken = means.revocations.append(record).await.inspect_err(|error| {
         tracing::error!(%error, session = %id, "a login whose refresh token was stolen goes on");
-        Slug::StoreUnavailable.into()
-    })
+    })?;
+    means.sessions.forget(*id);
+    means.families.sessions_ended.with_label_values(&[why.as_str()]).inc();
+    Ok(taken)
 }
 
-/// No gateway accepts it any more; what is left of it is dropped when its time has come.
+/// Takes a session out of the store that is not in the log yet, and its family with it.
 async fn forget(means: &Means, id: SessionId) {
     match means.sessions.end(id).await {
-        Ok(true) => {
-            let why = SessionEnd::RefreshReused.as_str();
-            means.families.sessions_ended.with_label_values(&[why]).inc();
-        }
-        Ok(false) => {}
+        Ok(_) => {}
         Err(error) => tracing::warn!(%error, "a session that was cut off is not deleted"),
     }
 }

@@ -16,7 +16,7 @@ use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
 use crate::issuer::refresh::RefreshToken;
-use crate::login::revocation::{self, Actor};
+use crate::login::revocation::{self, Account, Actor};
 use crate::login::{Answer, answers};
 use crate::telemetry::session_end::SessionEnd;
 
@@ -39,19 +39,17 @@ async fn revoke_refresh(
 ) -> Result<(), Refusal> {
     let id = token.family();
     // It is how a client logs out.
-    let (family, _) = find_family(here, token, Charge::Nobody).await?;
+    let (family, session) = find_family(here, token, Charge::Nobody).await?;
     let Some(family) = family else { return Ok(()) };
     if family.family.client != client.id {
         return Err(not_its_own());
     }
     let Issuing { endpoints, configuration, .. } = here;
     if !configuration.gate.revocations.names(&Scope::Session(id.to_string().into())) {
-        let actor = Actor::Client(&client.id);
-        endpoints.cut_off_session(id, actor, SessionEnd::Client, configuration).await?;
-    }
-    let means = &endpoints.means;
-    if let Err(error) = means.timed("delete_family", means.refresh_families.end(id)).await {
-        tracing::warn!(%error, "a family that was cut off is not deleted");
+        let (account, actor) = (session.as_ref().map(Account::of), Actor::Client(&client.id));
+        endpoints
+            .cut_off_session(id, account.as_ref(), actor, SessionEnd::Client, configuration)
+            .await?;
     }
     Ok(())
 }
@@ -72,7 +70,11 @@ async fn revoke_access(here: &Issuing<'_>, client: &Client, text: &str) -> Resul
     let id = authentic.token_id().ok_or(Denial::from(Slug::Internal))?;
     let scope = Scope::Token { issuer: issuer.rules().issuer.clone(), id: id.into() };
     if !here.configuration.gate.revocations.names(&scope) {
-        let record = revocation::of_token(scope, authentic.end(), Actor::Client(&client.id));
+        // The account of the login, or of the client if the token is about that.
+        let subject = authentic.subject().as_str();
+        let account = Account::new(authentic.issued_by(), subject, authentic.dated());
+        let (dies, actor) = (authentic.end(), Actor::Client(&client.id));
+        let record = revocation::of_token(scope, dies, &account, actor, here.configuration);
         here.endpoints.cut_off(record).await?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use super::Issuing;
 use crate::clock;
 use crate::config::tokens::Client;
 use crate::gate::denial::{Denial, Slug};
-use crate::gate::revocation::{Revocable, Revocation};
+use crate::gate::revocation::{GrantedBy, Revocable, Revocation};
 use crate::gate::session::{SessionId, SessionRecord};
 use crate::gate::time::UnixTime;
 use crate::login::begin::{SECOND_PATIENCE, until_next_second};
@@ -30,6 +30,7 @@ pub(super) fn of_login(
         session_id: Some(&session),
         client_id: Some(client),
         key_id: None,
+        granted_by: GrantedBy::Gateway,
     };
     // Who vouches for the login may go by another name than who issues the tokens.
     let names = [source, Revocable { issuer: &here.tokens.issuer, ..source }];
@@ -68,6 +69,7 @@ pub(super) async fn of_client(
         session_id: None,
         client_id: Some(&client.id),
         key_id: None,
+        granted_by: GrantedBy::Gateway,
     };
     let begun = Instant::now();
     loop {

@@ -79,7 +79,7 @@ async fn stolen_login_is_cut_off_as_soon_as_that_can_be_written_down() {
     eventually("the cut-off", async || world.is_revoked(id)).await;
     eventually("the end", async || world.sessions.stored(id).await.expect("read").is_none()).await;
     let told = refresh(&world, &third.refresh).await;
-    assert_eq!((told.status, told.slug), (400, Some("refresh_reused")));
+    assert_eq!((told.status, told.slug), (400, Some("grant_invalid")), "the family is gone");
     let ended = world.families.sessions_ended.with_label_values(&["refresh_reused"]);
     assert_eq!(ended.get(), 1, "once");
 }

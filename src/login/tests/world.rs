@@ -19,8 +19,8 @@ use crate::login::endpoint::TokenEndpoint;
 use crate::store::family::{Family, Rotation, StoredFamily, Successor, TokenDigest};
 use crate::store::settings::StoreSettings;
 use crate::store::{
-    self, AppendBounds, AppendError, Listing, Position, RevocationLog, Store, StoreError, Tail,
-    Writers,
+    self, AppendBounds, AppendError, Charged, Listing, Position, RevocationLog, Store, StoreError,
+    Tail, Writers,
 };
 
 /// The password of every user.
@@ -347,7 +347,7 @@ struct Barren {
 
 #[async_trait]
 impl FamilyStore for Barren {
-    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<(), StoreError> {
+    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<bool, StoreError> {
         if self.is_barren.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable("on purpose".to_owned()));
         }
@@ -373,10 +373,6 @@ impl FamilyStore for Barren {
         }
     }
 
-    async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
-        self.families.end(id).await
-    }
-
     async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
         self.families.spend(key, until, now).await
     }
@@ -395,11 +391,26 @@ impl RevocationLog for Breakable {
         self.log.writers()
     }
 
-    async fn append(&self, record: &Record, bounds: AppendBounds) -> Result<Position, AppendError> {
+    async fn append(
+        &self,
+        record: &Record,
+        bounds: AppendBounds<'_>,
+    ) -> Result<Position, AppendError> {
         if self.is_broken.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable("on purpose".to_owned()).into());
         }
         self.log.append(record, bounds).await
+    }
+
+    async fn charge(
+        &self,
+        record: &Record,
+        bounds: AppendBounds<'_>,
+    ) -> Result<Charged, AppendError> {
+        if self.is_broken.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("on purpose".to_owned()).into());
+        }
+        self.log.charge(record, bounds).await
     }
 
     async fn snapshot(

@@ -8,9 +8,12 @@ use redb::{
 };
 
 use super::file::Fault;
+use super::owned::{self, Kind, Owned, WriteOwned};
 use crate::gate::time::UnixTime;
+use crate::store::account::{Account, Cut, Ending, Plan, Room, Span};
+use crate::store::digest::SubjectDigest;
 use crate::store::record::{Read, Record};
-use crate::store::{AppendBounds, Listing, Loss, PRUNE_MARGIN_S, Position, TAIL_RECORDS_MAX, Tail};
+use crate::store::{Listing, Loss, PRUNE_MARGIN_S, Position, TAIL_RECORDS_MAX, Tail};
 
 /// How many records a piece of a snapshot has.
 const SNAPSHOT_PIECE: usize = 2000;
@@ -32,8 +35,8 @@ const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("revocations")
 const BY_EXPIRY: TableDefinition<(i64, u64), ()> = TableDefinition::new("revocations_by_expiry");
 
 /// The names of the tables.
-pub(super) fn names() -> [&'static str; 3] {
-    [META.name(), RECORDS.name(), BY_EXPIRY.name()]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    [META.name(), RECORDS.name(), BY_EXPIRY.name()].into_iter().chain(owned::names())
 }
 
 /// The log, being written.
@@ -41,6 +44,7 @@ pub(super) struct WriteLog<'t> {
     records: Table<'t, u64, &'static [u8]>,
     by_expiry: Table<'t, (i64, u64), ()>,
     meta: Table<'t, &'static str, u64>,
+    owned: WriteOwned<'t>,
     is_changed: bool,
     has_grown: bool,
 }
@@ -52,6 +56,7 @@ impl<'t> WriteLog<'t> {
             records: transaction.open_table(RECORDS)?,
             by_expiry: transaction.open_table(BY_EXPIRY)?,
             meta: transaction.open_table(META)?,
+            owned: WriteOwned::open(transaction)?,
             is_changed: false,
             has_grown: false,
         })
@@ -70,31 +75,107 @@ impl<'t> WriteLog<'t> {
     /// Appends a record; its sequence, or `None` if the log is full.
     pub(super) fn append(
         &mut self,
-        json: &str,
-        expires: UnixTime,
-        bounds: AppendBounds,
+        record: &Record,
+        entries_max: u64,
+        now: UnixTime,
     ) -> Result<Option<u64>, Fault> {
-        let AppendBounds { entries_max, now } = bounds;
-        if self.records.len()? >= entries_max {
+        let is_full = self.len_for(entries_max, now)? >= entries_max;
+        if is_full { Ok(None) } else { self.put(record).map(Some) }
+    }
+
+    /// Appends a record of an account, or what stands for it; what was written, with the last
+    /// sequence, or `None` if there is no room.
+    pub(super) fn append_of(
+        &mut self,
+        record: &Record,
+        account: &SubjectDigest,
+        ending: Ending,
+        entries_max: u64,
+        now: UnixTime,
+    ) -> Result<Option<(Vec<Record>, u64)>, Fault> {
+        let room = Room::of(entries_max);
+        let all = self.len_for(room.more, now)?;
+        let subject = account.as_bytes();
+        let singles = self.owned.of(subject, Kind::Single)?;
+        let once = |kind| Ok::<_, Fault>(self.owned.of(subject, kind)?.pop());
+        let (grants, everything) = (once(Kind::Grants)?, once(Kind::Subject)?);
+        let entries: Vec<Span> = singles.iter().map(|held| held.span).collect();
+        let known = [grants, everything].into_iter().flatten().count() + entries.len();
+        let held = Account {
+            entries: &entries,
+            grants: grants.map(|held| held.span),
+            subject: everything.map(|held| held.span),
+            others: all.saturating_sub(known as u64),
+        };
+        let (kind, plan) = match ending {
+            Ending::Single { span, until } => (Cut::Grants, held.add(span, until, room)),
+            Ending::Cut { kind, cut } => (kind, held.cut(kind, cut, room)),
+        };
+        let (cut, adds) = match plan {
+            Plan::Covered => return Ok(Some((Vec::new(), self.last()?))),
+            Plan::Full => return Ok(None),
+            Plan::Add => (None, true),
+            Plan::Merge { cut, folded, drops_grants, adds } => {
+                let replaced = match kind {
+                    Cut::Grants => [grants, None],
+                    Cut::Subject => [everything, grants.filter(|_| drops_grants)],
+                };
+                let folded = singles.into_iter().take(folded);
+                for gone in folded.chain(replaced.into_iter().flatten()) {
+                    self.remove(gone)?;
+                }
+                (Some(cut), adds)
+            }
+        };
+        let mut written = Vec::new();
+        if let (true, Ending::Single { span, .. }) = (adds, ending) {
+            let sequence = self.put(record)?;
+            self.owned.note(subject, Kind::Single, Owned { sequence, span })?;
+            written.push(record.clone());
+        }
+        if let Some(span) = cut {
+            let record = ending.merged(record, kind, span);
+            let sequence = self.put(&record)?;
+            self.owned.note(subject, kind.into(), Owned { sequence, span })?;
+            written.push(record);
+        }
+        Ok(Some((written, self.last()?)))
+    }
+
+    /// How many records there are; those that are spent go first, if there are so many.
+    fn len_for(&mut self, at_most: u64, now: UnixTime) -> Result<u64, Fault> {
+        if self.records.len()? >= at_most {
             self.prune(now, PRUNED_AT_ONCE_MAX)?;
         }
-        if self.records.len()? >= entries_max {
-            return Ok(None);
-        }
-        let last = self.meta.get(SEQUENCE)?.map_or(0, |sequence| sequence.value());
-        let sequence = last + 1;
-        self.records.insert(sequence, json.as_bytes())?;
-        self.by_expiry.insert((expires.as_seconds(), sequence), ())?;
+        Ok(self.records.len()?)
+    }
+
+    fn last(&self) -> Result<u64, Fault> {
+        Ok(self.meta.get(SEQUENCE)?.map_or(0, |sequence| sequence.value()))
+    }
+
+    fn put(&mut self, record: &Record) -> Result<u64, Fault> {
+        let sequence = self.last()? + 1;
+        self.records.insert(sequence, record.encode().as_bytes())?;
+        self.by_expiry.insert((record.entry.expires.as_seconds(), sequence), ())?;
         self.meta.insert(SEQUENCE, sequence)?;
         self.is_changed = true;
         self.has_grown = true;
-        Ok(Some(sequence))
+        Ok(sequence)
+    }
+
+    fn remove(&mut self, Owned { sequence, span }: Owned) -> Result<(), Fault> {
+        self.records.remove(sequence)?;
+        self.by_expiry.remove((span.expires, sequence))?;
+        self.owned.forget(sequence)?;
+        self.is_changed = true;
+        Ok(())
     }
 
     /// Drops records that have been spent for a while, those that expired first before others; how
     /// many.
     pub(super) fn prune(&mut self, now: UnixTime, at_most: u64) -> Result<u64, Fault> {
-        let Self { records, by_expiry, meta: _, is_changed, has_grown: _ } = self;
+        let Self { records, by_expiry, owned, is_changed, meta: _, has_grown: _ } = self;
         let last = (now.plus(-PRUNE_MARGIN_S).as_seconds(), u64::MAX);
         let mut pruned = 0;
         let mut spent = by_expiry.extract_from_if(..=last, |_, ()| true)?;
@@ -103,6 +184,7 @@ impl<'t> WriteLog<'t> {
         {
             let (_, sequence) = entry?.0.value();
             records.remove(sequence)?;
+            owned.forget(sequence)?;
             *is_changed = true;
             pruned += 1;
         }

@@ -10,7 +10,7 @@ use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
 use crate::store::digest::SubjectDigest;
 use crate::store::session::{
-    SESSION_MARGIN_S, decode, encode, listed_under, rests_until, room_for,
+    Displaced, SESSION_MARGIN_S, decode, encode, listed_under, rests_until, room_for,
 };
 
 /// How many sessions are looked at in one transaction at most, when those are dropped that ended.
@@ -62,8 +62,8 @@ struct State {
 pub(super) struct Pruned {
     /// How many were looked at.
     pub(super) looked_at: usize,
-    /// How many were dropped.
-    pub(super) dropped: u64,
+    /// Those that were dropped.
+    pub(super) dropped: Vec<SessionId>,
 }
 
 impl<'t> WriteSessions<'t> {
@@ -88,7 +88,7 @@ impl<'t> WriteSessions<'t> {
         &mut self,
         id: SessionId,
         session: &StoredSession,
-    ) -> Result<Vec<SessionId>, Fault> {
+    ) -> Result<Vec<Displaced>, Fault> {
         if self.records.get(id.as_bytes())?.is_some() {
             return Ok(Vec::new());
         }
@@ -116,15 +116,25 @@ impl<'t> WriteSessions<'t> {
         newest: SessionId,
         subject: &[u8; 32],
         sessions_max: usize,
-    ) -> Result<Vec<SessionId>, Fault> {
-        let ids = ids_of(&self.by_subject, subject)?;
-        let excess = ids.len().saturating_sub(sessions_max);
-        let oldest = ids.into_iter().filter(|id| *id != newest).take(excess);
-        let displaced: Vec<SessionId> = oldest.collect();
-        for id in &displaced {
+    ) -> Result<Vec<Displaced>, Fault> {
+        let logins = logins_of(&self.by_subject, subject, i64::MAX)?;
+        let excess = logins.len().saturating_sub(sessions_max);
+        let oldest = logins.into_iter().filter(|login| login.id != newest).take(excess);
+        let displaced: Vec<Displaced> = oldest.collect();
+        for Displaced { id, .. } in &displaced {
             self.delete(*id)?;
         }
         Ok(displaced)
+    }
+
+    /// The sessions of a subject that had begun by then.
+    pub(super) fn until(
+        &self,
+        subject: &SubjectDigest,
+        cut_off: UnixTime,
+    ) -> Result<Vec<SessionId>, Fault> {
+        let logins = logins_of(&self.by_subject, subject.as_bytes(), cut_off.as_seconds())?;
+        Ok(logins.into_iter().map(|login| login.id).collect())
     }
 
     /// Whether a session is there.
@@ -167,7 +177,7 @@ impl<'t> WriteSessions<'t> {
             let (due, id) = entry.value();
             looked_at.push((due, SessionId::from_bytes(*id)));
         }
-        let mut dropped = 0;
+        let mut dropped = Vec::new();
         for (due, id) in &looked_at {
             self.by_due.remove((*due, id.as_bytes()))?;
             self.is_changed = true;
@@ -176,7 +186,7 @@ impl<'t> WriteSessions<'t> {
                     self.by_due.insert((next.as_seconds(), id.as_bytes()), ())?;
                     self.put(*id, State { due: next.as_seconds(), ..state })?;
                 }
-                None => dropped += u64::from(self.delete(*id)?),
+                None => dropped.extend(self.delete(*id)?.then_some(*id)),
             }
         }
         Ok(Pruned { looked_at: looked_at.len(), dropped })
@@ -249,7 +259,8 @@ impl ReadSessions {
         now: UnixTime,
     ) -> Result<Vec<(SessionId, StoredSession)>, Fault> {
         let mut sessions = Vec::new();
-        for id in ids_of(&self.by_subject, subject.as_bytes())?.into_iter().rev() {
+        let logins = logins_of(&self.by_subject, subject.as_bytes(), i64::MAX)?;
+        for Displaced { id, .. } in logins.into_iter().rev() {
             match self.find(id) {
                 Ok(Some(session)) if now < rests_until(&session) => sessions.push((id, session)),
                 // One of a later version says nothing about the others.
@@ -261,16 +272,20 @@ impl ReadSessions {
     }
 }
 
-/// The ids of a subject's sessions, the earliest login first.
-fn ids_of(
+/// A subject's sessions that had begun by then, the earliest login first.
+fn logins_of(
     by_subject: &impl ReadableTable<(&'static [u8; 32], i64, &'static [u8; 32]), ()>,
     subject: &[u8; 32],
-) -> Result<Vec<SessionId>, Fault> {
+    until: i64,
+) -> Result<Vec<Displaced>, Fault> {
     let first = (subject, i64::MIN, &[u8::MIN; 32]);
-    let last = (subject, i64::MAX, &[u8::MAX; 32]);
-    let mut ids = Vec::new();
+    let last = (subject, until, &[u8::MAX; 32]);
+    let mut logins = Vec::new();
     for entry in by_subject.range(first..=last)? {
-        ids.push(SessionId::from_bytes(*entry?.0.value().2));
+        let entry = entry?.0;
+        let (_, created, id) = entry.value();
+        let created = UnixTime::from_seconds(created);
+        logins.push(Displaced { id: SessionId::from_bytes(*id), created });
     }
-    Ok(ids)
+    Ok(logins)
 }

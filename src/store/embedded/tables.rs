@@ -9,8 +9,12 @@ use super::families::{self, WriteFamilies};
 use super::file::Fault;
 use super::keyring::{self, WriteKeyRing};
 use super::log::{self, WriteLog};
-use super::sessions::{self, WriteSessions};
+use super::sessions::{self, Pruned, WriteSessions};
 use super::spent::{self, WriteSpent};
+use crate::gate::session::{SessionId, StoredSession};
+use crate::gate::time::UnixTime;
+use crate::store::family::{Family, TokenDigest};
+use crate::store::session::{Displaced, EndedSessions};
 
 /// The tables, being written.
 pub(super) struct Tables<'t> {
@@ -47,11 +51,72 @@ impl<'t> Tables<'t> {
     }
 }
 
+/// What concerns sessions and their families, which go together.
+impl Tables<'_> {
+    /// Writes a session down; those that had to make room are gone with their families.
+    pub(super) fn create_session(
+        &mut self,
+        id: SessionId,
+        session: &StoredSession,
+    ) -> Result<Vec<Displaced>, Fault> {
+        let displaced = self.sessions.create(id, session)?;
+        for Displaced { id, .. } in &displaced {
+            self.families.end(*id)?;
+        }
+        Ok(displaced)
+    }
+
+    /// Writes a family down, if its session is there; whether it is.
+    pub(super) fn begin_family(
+        &mut self,
+        family: &Family,
+        first: TokenDigest,
+    ) -> Result<bool, Fault> {
+        let is_there = self.sessions.holds(family.session)?;
+        if is_there {
+            self.families.begin(family, first)?;
+        }
+        Ok(is_there)
+    }
+
+    /// Deletes a session with its family; whether it was there.
+    pub(super) fn delete_session(&mut self, id: SessionId) -> Result<bool, Fault> {
+        self.families.end(id)?;
+        self.sessions.delete(id)
+    }
+
+    /// Deletes the sessions that an entry of the log ends.
+    pub(super) fn end_sessions(&mut self, ended: &EndedSessions) -> Result<(), Fault> {
+        let ids = match ended {
+            EndedSessions::None => Vec::new(),
+            EndedSessions::One(id) => vec![*id],
+            EndedSessions::Until(subject, cut_off) => self.sessions.until(subject, *cut_off)?,
+        };
+        for id in ids {
+            self.delete_session(id)?;
+        }
+        Ok(())
+    }
+
+    /// Drops sessions that ended a while ago; how many were looked at, and dropped.
+    pub(super) fn prune_sessions(
+        &mut self,
+        now: UnixTime,
+        at_most: usize,
+    ) -> Result<(usize, u64), Fault> {
+        let Pruned { looked_at, dropped } = self.sessions.prune(now, at_most)?;
+        for id in &dropped {
+            self.families.end(*id)?;
+        }
+        Ok((looked_at, dropped.len() as u64))
+    }
+}
+
 /// Whether all tables are there. Some are not if an earlier version wrote the file.
 pub(super) fn are_complete(transaction: &ReadTransaction) -> Result<bool, Fault> {
     let there: BTreeSet<String> =
         transaction.list_tables()?.map(|table| table.name().to_owned()).collect();
-    let names = log::names().into_iter().chain(sessions::names()).chain(attempts::names());
+    let names = log::names().chain(sessions::names()).chain(attempts::names());
     let names = names.chain(families::names()).chain(spent::names()).chain(keyring::names());
     Ok(names.into_iter().all(|name| there.contains(name)))
 }

@@ -15,15 +15,16 @@ use crate::store::family::{
 
 #[async_trait]
 impl FamilyStore for Redis {
-    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<(), StoreError> {
+    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<bool, StoreError> {
         let Family { session, created, ends, idle_s, .. } = family;
         let mut beginning = BEGIN.key(self.keys.family_of(*session));
+        beginning.key(self.keys.record_of(*session));
         beginning.arg(encode(family)).arg(first.to_string()).arg(created.as_seconds());
         beginning.arg(ends.as_seconds()).arg(*idle_s).arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
         let beginning = &beginning;
         self.link
             .ask(&self.master, "writing a family down", move |mut connection| async move {
-                beginning.invoke_async::<()>(&mut connection).await
+                beginning.invoke_async(&mut connection).await
             })
             .await
     }
@@ -86,16 +87,6 @@ impl FamilyStore for Redis {
             }
             (_, _) => Err(fault::nonsense("what came of an exchange")),
         }
-    }
-
-    async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
-        let key = self.keys.family_of(id);
-        let asking = &key;
-        self.link
-            .ask(&self.master, "deleting a family", move |mut connection| async move {
-                redis::cmd("DEL").arg(asking).query_async(&mut connection).await
-            })
-            .await
     }
 
     async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {

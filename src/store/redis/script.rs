@@ -20,7 +20,7 @@ end
 /// the stream's last id and outlives the entries; [`spent_at`]; and the record at a place, false if
 /// there is none.
 macro_rules! with_log {
-    ($script:literal) => {
+    ($($script:tt)*) => {
         concat!(
             r"
 local function head(log)
@@ -51,23 +51,62 @@ local function record_at(log, sequence)
 end
 ",
             spent_at!(),
-            $script
+            $($script)*
         )
     };
 }
 
+/// Takes an id out of all sets; whether it was among the sessions.
+macro_rules! forget {
+    () => {
+        r"
+local function forget(sessions, due, of_subject, id, subject)
+  redis.call('ZREM', of_subject, id)
+  redis.call('ZREM', due, id .. subject)
+  return redis.call('ZREM', sessions, id)
+end
+"
+    };
+}
+
+/// Functions that delete a session, and those of a subject that had begun by some time, with their
+/// families: in scripts whose third key and the next are the sessions, what is due and the sessions
+/// of the subject, and whose seventh argument and the next are what the keys of sessions and of
+/// families begin with.
+macro_rules! end_sessions {
+    () => {
+        r"
+local function end_session(id, subject)
+  redis.call('DEL', ARGV[7] .. id, ARGV[8] .. id)
+  forget(KEYS[3], KEYS[4], KEYS[5], id, subject)
+end
+
+local function end_until(subject, cut_off)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', cut_off)) do
+    end_session(id, subject)
+  end
+end
+"
+    };
+}
+
+pub(super) mod account;
 pub(super) mod attempts;
 pub(super) mod families;
 pub(super) mod keyring;
 pub(super) mod sessions;
 
-/// Appends a record to the log and puts it into the snapshot.
+/// Appends a record to the log, puts it into the snapshot, and ends sessions.
 ///
-/// Keys: the log, the snapshot. Arguments: the record, its expiry, how many live records there may
-/// be, the time, how long after its end a record is kept. Returns its sequence number, or -1 if the
-/// snapshot is full.
+/// Keys: the log, the snapshot, the sessions, what is due, the sessions of the subject. Arguments:
+/// the record, its expiry, how many live records there may be, the time, how long after its end a
+/// record is kept; the digest of the subject, what the keys of sessions and of families begin with;
+/// the session that ends, or nothing; the time until which those of the subject end that had begun,
+/// or nothing. Returns its sequence number, or -1 if the snapshot is full.
 pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
+        forget!(),
+        end_sessions!(),
         r"
 local spent = redis.call('ZCOUNT', KEYS[2], '-inf', spent_at(ARGV[4], ARGV[5]))
 if spent > 0 then
@@ -80,6 +119,12 @@ local sequence = head(KEYS[1]) + 1
 local id = string.format('%.0f-0', sequence)
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', '100000', id, 'record', ARGV[1])
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+if ARGV[9] ~= '' then
+  end_session(ARGV[9], ARGV[6])
+end
+if ARGV[10] ~= '' then
+  end_until(ARGV[6], ARGV[10])
+end
 return sequence
 "
     ))
@@ -94,6 +139,18 @@ pub(super) static PLACE: LazyLock<Script> = LazyLock::new(|| {
         r"
 local last = head(KEYS[1])
 return {last, record_at(KEYS[1], tonumber(ARGV[1]) or last)}
+"
+    ))
+});
+
+/// Whether the last record of the log is in the snapshot, which it is unless it is spent.
+///
+/// Keys: the log, the snapshot. Returns the record, and whether it is.
+pub(super) static LAST: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(with_log!(
+        r"
+local record = record_at(KEYS[1], head(KEYS[1]))
+return {record, record and redis.call('ZSCORE', KEYS[2], record) and 1 or 0}
 "
     ))
 });

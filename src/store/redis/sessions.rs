@@ -10,8 +10,8 @@ use crate::gate::time::UnixTime;
 use crate::store::StoreError;
 use crate::store::digest::SubjectDigest;
 use crate::store::session::{
-    SESSION_MARGIN_S, SessionStore, Told, VERSION, decode, encode, listed_under, rests_until,
-    room_for,
+    Displaced, SESSION_MARGIN_S, SessionStore, Told, VERSION, decode, encode, listed_under,
+    rests_until, room_for,
 };
 
 /// How many sessions are looked at in one step, when those are dropped that ended.
@@ -30,7 +30,7 @@ impl SessionStore for Redis {
         id: SessionId,
         session: &StoredSession,
         _: UnixTime,
-    ) -> Result<Vec<SessionId>, StoreError> {
+    ) -> Result<Vec<Displaced>, StoreError> {
         let StoredSession { record, last_seen } = session;
         let subject = listed_under(record);
         let expires = record.ends.plus(SESSION_MARGIN_S).as_seconds().clamp(1, EXPIRY_MAX_S);
@@ -42,14 +42,19 @@ impl SessionStore for Redis {
         // No number is no bound.
         let sessions_max = room_for(record).map(|sessions_max| sessions_max.to_string());
         creating.arg(sessions_max.unwrap_or_default()).arg(&self.keys.session);
+        creating.arg(&self.keys.family);
         let creating = &creating;
-        let displaced: Vec<String> = self
+        let displaced: Vec<(String, f64)> = self
             .link
             .ask(&self.master, "writing a session down", move |mut connection| async move {
                 creating.invoke_async(&mut connection).await
             })
             .await?;
-        Ok(displaced.iter().filter_map(|id| SessionId::parse(id)).collect())
+        let displaced = displaced.into_iter().filter_map(|(id, created)| {
+            let created = UnixTime::from_seconds(created as i64);
+            Some(Displaced { id: SessionId::parse(&id)?, created })
+        });
+        Ok(displaced.collect())
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError> {
@@ -96,22 +101,10 @@ impl SessionStore for Redis {
     }
 
     async fn delete(&self, id: SessionId) -> Result<bool, StoreError> {
-        let record = self.keys.record_of(id);
-        let asking = &record;
-        let known: Option<Vec<u8>> = self
-            .link
-            .ask(&self.master, "reading a session", move |mut connection| async move {
-                redis::cmd("GET").arg(asking).query_async(&mut connection).await
-            })
-            .await?;
-        let Some(known) = known else { return Ok(false) };
-        // One that cannot be read is deleted all the same, its subject being nobody's.
-        let subject = match decode(&known) {
-            Ok(record) => listed_under(&record),
-            Err(_) => SubjectDigest::of("", ""),
-        };
-        let mut deleting = DELETE.key(&record);
+        let subject = self.owner_of(id).await?.unwrap_or_else(SubjectDigest::of_nobody);
+        let mut deleting = DELETE.key(self.keys.record_of(id));
         deleting.key(&self.keys.sessions).key(&self.keys.due).key(self.keys.sessions_of(&subject));
+        deleting.key(self.keys.family_of(id));
         deleting.arg(id.to_string()).arg(subject.to_string());
         let deleting = &deleting;
         self.link
@@ -138,7 +131,7 @@ impl SessionStore for Redis {
         let mut pruning = PRUNE.key(&self.keys.due);
         pruning.key(&self.keys.sessions);
         pruning.arg(score(now)).arg(SESSION_MARGIN_S).arg(LOOKED_AT_ONCE);
-        pruning.arg(&self.keys.session).arg(&self.keys.subject).arg(VERSION);
+        pruning.arg(&self.keys.session).arg(&self.keys.subject).arg(VERSION).arg(&self.keys.family);
         let pruning = &pruning;
         let mut pruned = 0;
         loop {
@@ -164,6 +157,24 @@ impl SessionStore for Redis {
 }
 
 impl Redis {
+    /// What a session is listed under, if it is there; nobody, if it cannot be read: it can be
+    /// deleted all the same.
+    pub(super) async fn owner_of(
+        &self,
+        id: SessionId,
+    ) -> Result<Option<SubjectDigest>, StoreError> {
+        let record = self.keys.record_of(id);
+        let asking = &record;
+        let known: Option<Vec<u8>> = self
+            .link
+            .ask(&self.master, "reading a session", move |mut connection| async move {
+                redis::cmd("GET").arg(asking).query_async(&mut connection).await
+            })
+            .await?;
+        let listed = |known: Vec<u8>| decode(&known).map(|record| listed_under(&record));
+        Ok(known.map(|known| listed(known).unwrap_or_else(|_| SubjectDigest::of_nobody())))
+    }
+
     /// The sessions that are listed under a subject and can be used.
     async fn listed(
         &self,

@@ -10,7 +10,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::fault;
 use super::master::Live;
-use super::script::PLACE;
+use super::script::{LAST, PLACE};
 use crate::clock;
 use crate::store::record::{Read, Record};
 use crate::store::{Position, StoreError};
@@ -62,8 +62,10 @@ pub(super) async fn take_all(
         if page.len() <= PAGE {
             take(decode(fresh)?);
             return match sought {
-                // A server that evicts keys takes what is read seldom, and that is this one.
-                Some(lost) if !lost.entry.is_spent(clock::now()) => {
+                Some(last)
+                    if !last.entry.is_spent(clock::now())
+                        && is_lost(live.connection.clone(), log, set).await.map_err(failed)? =>
+                {
                     Err(StoreError::Unreadable(format!(
                         "Redis at {}: the log goes on, but its snapshot was lost; is \
                              maxmemory-policy noeviction?",
@@ -84,6 +86,25 @@ pub(super) async fn take_all(
         known = page.pop();
         page = next.map_err(failed)?;
     }
+}
+
+/// Whether the snapshot was lost: a server that evicts keys takes what is read seldom, and that is
+/// this one. What is not in it may also have been merged with others while it was read: another
+/// record is the last one then, and that is in it.
+async fn is_lost(
+    mut connection: MultiplexedConnection,
+    log: &str,
+    set: &str,
+) -> redis::RedisResult<bool> {
+    let mut asking = LAST.key(log);
+    asking.key(set);
+    let (last, is_there): (Option<Vec<u8>>, bool) = asking.invoke_async(&mut connection).await?;
+    Ok(match last.as_deref().map(Record::decode) {
+        Some(Ok(Read::Revocation(last))) => !is_there && !last.entry.is_spent(clock::now()),
+        // Of what cannot be read it is not known whom it cuts off.
+        Some(Ok(Read::Other)) | None => false,
+        Some(Err(_)) => !is_there,
+    })
 }
 
 /// A page of the sorted set, from this rank.

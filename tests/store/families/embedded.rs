@@ -81,7 +81,7 @@ async fn acknowledged_exchanges_survive_a_killed_gateway_and_reopening() {
     assert_eq!(rotate(&store, 1, 0, 1, now).await, Rotation::Rotated);
     assert_eq!(rotate(&store, 1, 1, 2, now.plus(5)).await, Rotation::Rotated);
     assert_eq!(rotate(&store, 2, 99, 1, now).await, Rotation::Reused);
-    assert_eq!(store.end(id(3)).await, Ok(true));
+    assert_eq!(store.delete(id(3)).await, Ok(true));
     assert_eq!(store.spend("one", now.plus(60), now).await, Ok(true));
     // What is in the file now is what a gateway that is killed now leaves behind.
     let left = directory.path().join("left.redb");
@@ -146,7 +146,7 @@ async fn family_of_a_later_version_is_left_alone_and_others_are_not_kept_from_th
     for rotating in rotating.collect::<Vec<_>>() {
         rotating.await.expect("no panic");
     }
-    assert_eq!(store.begin(&family(1, now), token(7)).await, Ok(()));
+    assert_eq!(store.begin(&family(1, now), token(7)).await, Ok(true));
     assert_eq!(SessionStore::prune(&*store, now).await, Ok(0));
     drop(store);
     // Whoever knows it finds it as it was: the token that was made up has killed nothing.
@@ -166,7 +166,7 @@ async fn family_of_a_later_version_is_left_alone_and_others_are_not_kept_from_th
         let mut records = transaction.open_table(RECORDS).expect("a table");
         records.insert(id(1).as_bytes(), &later[..]).expect("it is put");
     });
-    assert_eq!(in_file(&path).end(id(1)).await, Ok(true));
+    assert_eq!(in_file(&path).delete(id(1)).await, Ok(true));
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn nothing_is_left_of_families_that_were_ended() {
     }
     assert_eq!(rotate(&store, 2, 99, 1, now).await, Rotation::Reused);
     for number in [1, 2] {
-        assert_eq!(store.end(id(number)).await, Ok(true));
+        assert_eq!(store.delete(id(number)).await, Ok(true));
     }
     drop(store);
     assert!(is_empty(&path));

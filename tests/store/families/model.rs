@@ -31,7 +31,6 @@ enum Event {
     Begin(u64, i64, i64),
     /// A token is presented, within the grace or after it, for a token or the last one again.
     Rotate(u64, Which, bool, bool),
-    End(u64),
     LogOut(u64),
     Find(u64),
     /// Something is used that may be used once.
@@ -59,8 +58,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(number, lifetime, idle)| Event::Begin(number, lifetime, idle)),
         12 => (number(), which, within, again)
             .prop_map(|(number, which, within, again)| Event::Rotate(number, which, within, again)),
-        1 => number().prop_map(Event::End),
-        1 => number().prop_map(Event::LogOut),
+        2 => number().prop_map(Event::LogOut),
         3 => number().prop_map(Event::Find),
         2 => (0..20_u8).prop_map(Event::Spend),
         1 => Just(Event::Prune),
@@ -115,13 +113,9 @@ impl<S: Fn() -> Arc<dyn Both>> Story<S> {
                 let (number, has_session) = self.session(place);
                 self.rotate(number, has_session, which, is_within, is_again).await?;
             }
-            Event::End(place) => {
-                let (number, _) = self.session(place);
-                let was_there = self.families.remove(&number).is_some();
-                prop_assert_eq!(self.opened.end(id(number)).await, Ok(was_there));
-            }
             Event::LogOut(place) => {
                 let (number, had_session) = self.session(place);
+                self.families.remove(&number);
                 prop_assert_eq!(self.opened.delete(id(number)).await, Ok(had_session));
                 self.sessions[place as usize] = Some((number, false));
             }

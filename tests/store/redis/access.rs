@@ -6,6 +6,7 @@ use portcullis::secret::Secret;
 use portcullis::store::attempts::{Account, AttemptLedger, Budget, Pace};
 use portcullis::store::family::{Family, FamilyStore, Rotation, Successor, TokenDigest};
 use portcullis::store::keyring::KeyRingStore;
+use portcullis::store::record::{Owner, Record};
 use portcullis::store::redis::Redis;
 use portcullis::store::session::{SessionStore, Told};
 use portcullis::store::settings::{RedisLogin, RedisSettings, RedisTls};
@@ -15,7 +16,7 @@ use super::{open, open_with};
 use crate::harness::certificates::{Authority, Certificate};
 use crate::harness::redis::{RedisOptions, RedisServer, ServerTls};
 use crate::store::sessions::{ISSUER, session};
-use crate::store::{append, bounds, read, snapshot};
+use crate::store::{append, bounds, read, record, snapshot};
 
 fn login(username: Option<&str>, password: &str) -> RedisLogin {
     let password = Some(Secret::new(password.as_bytes().to_vec()));
@@ -79,7 +80,9 @@ async fn user_with_the_rights_that_are_documented_can_do_everything() {
     exchange_a_token(&log, id, now).await;
     assert_eq!(log.replace_ring(None, b"one").await, Ok(true));
     assert_eq!(log.ring().await, Ok(Some(b"one".to_vec())));
-    assert_eq!(log.delete(id).await, Ok(true));
+    assert_eq!(log.delete(id).await, Ok(false), "it ended with its family");
+    let owner = Owner { issuer: ISSUER.into(), subject: "ada".into(), dated: now, until: now };
+    log.charge(&Record { owner: Some(owner), ..record("a") }, bounds()).await.expect("it is taken");
     let budget = Budget { attempts_max: 1, span_s: 1 };
     let account = [Account { key: "a".to_owned(), budget, pace: Pace::Slowing }];
     log.attempt(&account, now).await.expect("it is counted");
@@ -111,7 +114,7 @@ async fn exchange_a_token(store: &Redis, session: SessionId, now: UnixTime) {
         assert_eq!(rotated, Ok(outcome));
     }
     assert!(FamilyStore::find(store, session).await.expect("it answers").is_some());
-    assert_eq!(store.end(session).await, Ok(true));
+    assert_eq!(store.delete(session).await, Ok(true));
     for is_first in [true, false] {
         assert_eq!(store.spend("one", now.plus(60), now).await, Ok(is_first));
     }

@@ -153,6 +153,7 @@ impl<S: Fn() -> Arc<dyn SessionStore>> Story<S> {
         of_subject.sort();
         let excess = of_subject.len().saturating_sub(SESSIONS_PER_SUBJECT_MAX);
         let oldest: Vec<_> = of_subject.iter().take(excess).map(|(_, id)| *id).collect();
+        let displaced = displaced.map(|all| all.iter().map(|one| one.id).collect::<Vec<_>>());
         prop_assert_eq!(displaced, Ok(oldest.clone()));
         for id in oldest {
             self.sessions.remove(&id);

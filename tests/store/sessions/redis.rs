@@ -264,7 +264,7 @@ async fn everything_is_on_one_node_of_a_cluster() {
         create(&store, number, &session("ada", now.plus(number as i64))).await;
     }
     let displaced = store.create(id(1000), &session("ada", now.plus(1000)), now).await;
-    assert_eq!(displaced, Ok(vec![id(1)]));
+    assert_eq!(displaced, Ok(vec![Displaced { id: id(1), created: now.plus(1) }]));
     assert_eq!(store.delete(id(2)).await, Ok(true));
 }
 

@@ -22,15 +22,19 @@ end
     };
 }
 
-/// Writes a family down, unless it is there.
+/// Writes a family down, unless it is there, or its session is not.
 ///
-/// Key: the family. Arguments: the record, the digest of the first token, when it was made, when
+/// Keys: the family, the record of its session. Arguments: the record, the digest of the first token, when it was made, when
 /// the family ends, how long it may rest, how long after that it is kept, when everything expires.
+/// Returns whether its session is there.
 pub(crate) static BEGIN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         keep!(),
         r"
 local family, used = KEYS[1], ARGV[3]
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  return 0
+end
 if redis.call('EXISTS', family) == 0 then
   redis.call('HSET', family, 'record', ARGV[1], 'current', ARGV[2], 'used', used)
   keep(family, tonumber(used), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7])

@@ -7,28 +7,16 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-/// Takes an id out of all sets; whether it was among the sessions.
-macro_rules! forget {
-    () => {
-        r"
-local function forget(sessions, due, of_subject, id, subject)
-  redis.call('ZREM', of_subject, id)
-  redis.call('ZREM', due, id .. subject)
-  return redis.call('ZREM', sessions, id)
-end
-"
-    };
-}
-
 /// Writes a session down, unless it is there, and makes room for it: those of its subject that are
-/// gone are forgotten, and if there are still too many, the oldest deleted. Never the new one,
+/// gone are forgotten, and if there are still too many, the oldest deleted with their families. Never the new one,
 /// whatever the clock of another gateway says. Where there is no bound, nobody makes room. Done twice, it is done once; where another record is,
 /// nothing is done.
 ///
 /// Keys: the record, the sessions, what is due, the sessions of the subject. Arguments: the id, the
 /// record, when it expires, the time of the login, when it was last used, when it is due, the
 /// digest of the subject, how many sessions it may have (a number, or nothing), what the keys of
-/// records begin with. Returns the ids that were deleted.
+/// records and of families begin with. Returns the ids that were deleted, and the times of their
+/// logins.
 pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),
@@ -66,9 +54,9 @@ if excess > 0 then
   end
   for _, member in ipairs(there) do
     if excess > 0 and member ~= id then
-      redis.call('DEL', ARGV[9] .. member)
+      displaced[#displaced + 1] = {member, redis.call('ZSCORE', of_subject, member)}
+      redis.call('DEL', ARGV[9] .. member, ARGV[10] .. member)
       forget(sessions, due, of_subject, member, subject)
-      displaced[#displaced + 1] = member
       excess = excess - 1
     end
   end
@@ -91,15 +79,17 @@ return {ARGV[1], redis.call('GET', KEYS[1]), redis.call('ZSCORE', KEYS[2], ARGV[
     )
 });
 
-/// Deletes a session. Of one whose subject is not known, what is left in the sets is found later.
+/// Deletes a session, and its family. Of one whose subject is not known, what is left in the sets is
+/// found later.
 ///
-/// Keys: the record, the sessions, what is due, the sessions of the subject. Arguments: the id, the
-/// digest of the subject. Returns whether it was there.
+/// Keys: the record, the sessions, what is due, the sessions of the subject, the family. Arguments:
+/// the id, the digest of the subject. Returns whether it was there.
 pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),
         r"
 forget(KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2])
+redis.call('DEL', KEYS[5])
 return redis.call('DEL', KEYS[1])
 "
     ))
@@ -135,7 +125,7 @@ return found
 ///
 /// Keys: what is due, the sessions. Arguments: the time, how long after its end a session is kept,
 /// how many to look at, what the keys of records and of subjects begin with, the version of
-/// records that is known. Returns how many were looked at, and how many of them were dropped.
+/// records that is known, what the keys of families begin with. Returns how many were looked at, and how many of them were dropped.
 pub(crate) static PRUNE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),
@@ -168,7 +158,7 @@ for _, member in ipairs(members) do
   else
     -- Its time may have come before ours. One that was deleted is in the sessions no more.
     local was_there = forget(sessions, due, ARGV[5] .. subject, id, subject)
-    redis.call('DEL', key)
+    redis.call('DEL', key, ARGV[7] .. id)
     dropped = dropped + was_there
   end
 end

@@ -1,0 +1,94 @@
+//! Which records of the log are on whose account, in their tables, inside one transaction.
+
+use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
+
+use super::file::Fault;
+use crate::store::account::{Cut, Span};
+
+/// A subject's digest, what kind of entry it is, its time, and its sequence.
+type Key<'a> = (&'a [u8; 32], u8, i64, u64);
+
+/// When an entry expires.
+const BY_OWNER: TableDefinition<Key<'_>, i64> = TableDefinition::new("revocations_by_owner");
+
+/// By sequence: the rest of the key.
+const OWNERS: TableDefinition<u64, (&[u8; 32], u8, i64)> =
+    TableDefinition::new("revocations_owners");
+
+/// The names of the tables.
+pub(super) fn names() -> [&'static str; 2] {
+    [BY_OWNER.name(), OWNERS.name()]
+}
+
+/// What kind of entry it is, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Single = 0,
+    Grants = 1,
+    Subject = 2,
+}
+
+impl From<Cut> for Kind {
+    fn from(cut: Cut) -> Self {
+        match cut {
+            Cut::Grants => Self::Grants,
+            Cut::Subject => Self::Subject,
+        }
+    }
+}
+
+/// A record of a subject.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owned {
+    pub(super) sequence: u64,
+    pub(super) span: Span,
+}
+
+/// Who owns what, being written.
+pub(super) struct WriteOwned<'t> {
+    by_owner: Table<'t, Key<'static>, i64>,
+    owners: Table<'t, u64, (&'static [u8; 32], u8, i64)>,
+}
+
+impl<'t> WriteOwned<'t> {
+    /// The tables; they are made if they are not there.
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            by_owner: transaction.open_table(BY_OWNER)?,
+            owners: transaction.open_table(OWNERS)?,
+        })
+    }
+
+    /// The records of a subject of this kind, the earliest first.
+    pub(super) fn of(&self, subject: &[u8; 32], kind: Kind) -> Result<Vec<Owned>, Fault> {
+        let kind = kind as u8;
+        let all = (subject, kind, i64::MIN, u64::MIN)..=(subject, kind, i64::MAX, u64::MAX);
+        let mut owned = Vec::new();
+        for entry in self.by_owner.range(all)? {
+            let (key, expires) = entry?;
+            let (_, _, dated, sequence) = key.value();
+            owned.push(Owned { sequence, span: Span { dated, expires: expires.value() } });
+        }
+        Ok(owned)
+    }
+
+    /// Notes whose record it is.
+    pub(super) fn note(
+        &mut self,
+        subject: &[u8; 32],
+        kind: Kind,
+        Owned { sequence, span: Span { dated, expires } }: Owned,
+    ) -> Result<(), Fault> {
+        self.by_owner.insert((subject, kind as u8, dated, sequence), expires)?;
+        self.owners.insert(sequence, (subject, kind as u8, dated))?;
+        Ok(())
+    }
+
+    /// Forgets a record that goes; it may be nobody's.
+    pub(super) fn forget(&mut self, sequence: u64) -> Result<(), Fault> {
+        let Some(owner) = self.owners.remove(sequence)? else { return Ok(()) };
+        let (subject, kind, dated) = owner.value();
+        self.by_owner.remove((subject, kind, dated, sequence))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! What the server does in one step about records that are on somebody's account. What is decided
+//! here is what [`Account`](crate::store::account) decides.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+/// Appends a record of an account, or what stands for it, and ends sessions.
+///
+/// Keys: the log, the snapshot, the sessions, what is due, the sessions of the subject, its single
+/// entries (by their time), its cut-offs (by their kind).
+///
+/// Arguments: the time, how long after its end a record is kept, for how many records there is room
+/// if this is one more of the subject, and if it is its first; how many it may have; the digest of
+/// the subject, what the keys of sessions and of families begin with; the kind of the cut-off that
+/// is, or could be, written, what stands before its time, between that and its expiry, and after
+/// that; its time, and its expiry; the single record, or nothing; its time, and its expiry; the
+/// session that ends, or nothing; when everything expires.
+///
+/// Returns how many records were ever appended, or -1 if there is no room; whether the single
+/// record was written; whether a cut-off was; its time, and its expiry.
+pub(crate) static CHARGE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(with_log!(
+        forget!(),
+        end_sessions!(),
+        r"
+local log, live, of_subject, ends, cuts = KEYS[1], KEYS[2], KEYS[5], KEYS[6], KEYS[7]
+local more_max, first_max, single_max = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local subject, kind = ARGV[6], ARGV[9]
+local single = ARGV[15] ~= '' and {dated = tonumber(ARGV[16]), expires = tonumber(ARGV[17])}
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+local spent = redis.call('ZCOUNT', live, '-inf', spent_at(ARGV[1], ARGV[2]))
+if spent > 0 then
+  redis.call('ZREMRANGEBYRANK', live, 0, math.min(spent, 16) - 1)
+end
+
+-- What the subject has: the single entries, the earliest first, and the cut-off of each kind.
+local held = {}
+local members = redis.call('ZRANGE', ends, 0, -1, 'WITHSCORES')
+for i = 1, #members, 2 do
+  local expires = redis.call('ZSCORE', live, members[i])
+  if expires then
+    held[#held + 1] =
+      {member = members[i], dated = tonumber(members[i + 1]), expires = tonumber(expires)}
+  else
+    redis.call('ZREM', ends, members[i])
+  end
+end
+local function cut_of(name)
+  local member = redis.call('HGET', cuts, name)
+  local expires = member and redis.call('ZSCORE', live, member)
+  if not expires then
+    return false
+  end
+  local dated = tonumber(cjson.decode(member)['cut_off'])
+  return {member = member, dated = dated, expires = tonumber(expires)}
+end
+local grants, everything = cut_of('grants'), cut_of('subject')
+local function one_if(there)
+  return there and 1 or 0
+end
+local others = redis.call('ZCARD', live) - #held - one_if(grants) - one_if(everything)
+
+local function covers(cut, other)
+  return cut and cut.dated >= other.dated and cut.expires >= other.expires
+end
+local function with(cut, other)
+  if other then
+    cut.dated = math.max(cut.dated, other.dated)
+    cut.expires = math.max(cut.expires, other.expires)
+  end
+end
+
+local cut = {dated = tonumber(ARGV[13]), expires = tonumber(ARGV[14])}
+local adds, merges, folded, replaced = false, false, 0, {}
+local function fold()
+  for _, entry in ipairs(held) do
+    if entry.dated <= cut.dated then
+      folded = folded + 1
+    end
+  end
+  for i = 1, folded do
+    with(cut, held[i])
+  end
+end
+
+if single then
+  if covers(grants, single) or covers(everything, single) then
+    -- Nothing is to be written.
+  else
+    others = others + one_if(everything)
+    local allowed = math.min(math.max(more_max - others, 1), single_max)
+    if #held + 1 + one_if(grants) <= allowed then
+      if #held == 0 and not grants and others >= first_max then
+        return {-1, 0, 0, 0, 0}
+      end
+      adds = true
+    else
+      local order = {}
+      local is_placed = false
+      for _, entry in ipairs(held) do
+        if not is_placed and entry.dated > single.dated then
+          order[#order + 1] = single
+          is_placed = true
+        end
+        order[#order + 1] = entry
+      end
+      if not is_placed then
+        order[#order + 1] = single
+      end
+      cut.dated = order[#order - (allowed - 1)].dated
+      with(cut, grants)
+      adds = single.dated > cut.dated
+      if not adds then
+        with(cut, single)
+      end
+      fold()
+      merges = true
+      replaced = {grants}
+    end
+  end
+else
+  local own = everything
+  if kind == 'grants' then
+    own = grants
+  end
+  local is_covered = covers(own, cut) or kind == 'grants' and covers(everything, cut)
+  if not is_covered then
+    with(cut, own)
+    replaced = {own}
+    if kind == 'subject' and grants and grants.dated <= cut.dated then
+      with(cut, grants)
+      replaced[#replaced + 1] = grants
+    end
+    fold()
+    local takes_a_place = folded > 0
+    for _, old in ipairs({grants, everything}) do
+      takes_a_place = takes_a_place or old and (old == replaced[1] or old == replaced[2])
+    end
+    if not takes_a_place and redis.call('ZCARD', live) >= first_max then
+      return {-1, 0, 0, 0, 0}
+    end
+    merges = true
+  end
+end
+
+if merges then
+  for i = 1, folded do
+    redis.call('ZREM', live, held[i].member)
+    redis.call('ZREM', ends, held[i].member)
+  end
+  for _, old in ipairs({grants, everything}) do
+    if old and (old == replaced[1] or old == replaced[2]) then
+      redis.call('ZREM', live, old.member)
+      redis.call('HDEL', cuts, old == grants and 'grants' or 'subject')
+    end
+  end
+end
+if merges or not single then
+  end_until(subject, text(cut.dated))
+end
+if ARGV[18] ~= '' then
+  end_session(ARGV[18], subject)
+end
+
+local sequence = head(log)
+local function write(record, expires)
+  sequence = sequence + 1
+  redis.call('XADD', log, 'MAXLEN', '~', '100000', text(sequence) .. '-0', 'record', record)
+  redis.call('ZADD', live, text(expires), record)
+end
+local function keep(key, expires)
+  local gone = text(math.min(expires + tonumber(ARGV[2]), tonumber(ARGV[19])))
+  local left = redis.call('TTL', key)
+  if left < 0 or redis.call('TIME')[1] + left < tonumber(gone) then
+    redis.call('EXPIREAT', key, gone)
+  end
+end
+if adds then
+  write(ARGV[15], single.expires)
+  redis.call('ZADD', ends, text(single.dated), ARGV[15])
+  keep(ends, single.expires)
+end
+if merges then
+  local record = ARGV[10] .. text(cut.dated) .. ARGV[11] .. text(cut.expires) .. ARGV[12]
+  write(record, cut.expires)
+  redis.call('HSET', cuts, kind, record)
+  keep(cuts, cut.expires)
+end
+return {sequence, one_if(adds), one_if(merges), cut.dated, cut.expires}
+"
+    ))
+});

@@ -1,0 +1,396 @@
+//! What accounts end: both stores hold the bounds, answer alike, and nothing that ended comes back.
+
+use std::collections::BTreeMap;
+
+use portcullis::store::account::ENTRIES_PER_SUBJECT_MAX;
+use portcullis::store::family::{Family, FamilyStore, TokenDigest};
+use portcullis::store::record::Owner;
+use portcullis::store::session::SessionStore;
+use portcullis::store::{AppendError, Charged};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseResult, TestRunner};
+use tokio::runtime::Runtime;
+
+use super::sessions::{ISSUER, id, in_file, in_redis, place, session};
+use super::*;
+use crate::harness::redis::RedisServer;
+
+/// All that a store is here.
+trait Whole: RevocationLog + SessionStore + FamilyStore {}
+
+impl<S: RevocationLog + SessionStore + FamilyStore> Whole for S {}
+
+/// How long an entry lives, in seconds.
+const LIVES_S: i64 = 7200;
+
+fn owner(subject: &str, dated: UnixTime, until: UnixTime) -> Option<Owner> {
+    Some(Owner { issuer: ISSUER.into(), subject: subject.into(), dated, until })
+}
+
+/// The end of a session of a subject, which began at `created`.
+fn end(number: u64, subject: &str, created: UnixTime, expires: UnixTime) -> Record {
+    let entry = Entry {
+        scope: Scope::Session(id(number).to_string().into()),
+        cut_off: UnixTime::NEVER,
+        expires,
+    };
+    Record { entry, owner: owner(subject, created, expires), ..record("") }
+}
+
+/// A subject logs out everywhere.
+fn everywhere(subject: &str, now: UnixTime, expires: UnixTime) -> Record {
+    let scope = Scope::Subject { issuer: Some(ISSUER.into()), subject: subject.into() };
+    let entry = Entry { scope, cut_off: now, expires };
+    Record { entry, owner: owner(subject, now, expires), ..record("") }
+}
+
+/// A session with a family.
+async fn log_in(store: &dyn Whole, number: u64, subject: &str, created: UnixTime) {
+    let session = session(subject, created);
+    SessionStore::create(store, id(number), &session, created).await.expect("it is written");
+    let family = Family {
+        session: id(number),
+        client: "app".into(),
+        scopes: Vec::new(),
+        created,
+        ends: created.plus(500_000),
+        idle_s: 400_000,
+        key: [7; 32],
+    };
+    let first = TokenDigest { place: 0, digest: [1; 32] };
+    assert_eq!(store.begin(&family, first).await, Ok(true));
+}
+
+/// Whether a session is there, and its family; always both or neither.
+async fn is_there(store: &dyn Whole, number: u64) -> bool {
+    let session = SessionStore::find(store, id(number)).await.expect("it answers").is_some();
+    let family = FamilyStore::find(store, id(number)).await.expect("it answers").is_some();
+    assert_eq!(session, family, "{number}: they end together");
+    session
+}
+
+async fn charge(
+    store: &dyn Whole,
+    record: &Record,
+    entries_max: u64,
+) -> Result<Charged, AppendError> {
+    let bounds = AppendBounds { entries_max, now: clock::now(), login_issuer: Some(ISSUER) };
+    store.charge(record, bounds).await
+}
+
+async fn live(store: &dyn Whole) -> Vec<Entry> {
+    let listing = store.list(0, 10_000, clock::now()).await.expect("it answers");
+    listing.records.into_iter().map(|record| record.entry).collect()
+}
+
+/// Claims that hold for both stores.
+macro_rules! of_both_stores {
+    ($($claim:ident)*) => {
+        mod of_the_file {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                let (_directory, path) = super::place();
+                super::$claim(&super::in_file(&path)).await;
+            })*
+        }
+
+        mod of_redis {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                let server = crate::harness::redis::RedisServer::start();
+                super::$claim(&super::in_redis(&server)).await;
+            })*
+        }
+    };
+}
+
+of_both_stores! {
+    entries_of_a_subject_are_merged_beyond_a_hundred
+    session_ends_with_its_family_whatever_ends_it
+    family_does_not_begin_without_its_session
+    record_that_is_charged_again_after_it_was_merged_writes_nothing
+}
+
+async fn entries_of_a_subject_are_merged_beyond_a_hundred(store: &dyn Whole) {
+    let begin = clock::now().plus(-1000);
+    let max = ENTRIES_PER_SUBJECT_MAX as u64;
+    let expires = clock::now().plus(LIVES_S);
+    let of = |number: u64| end(number, "ada", begin.plus(number as i64), expires);
+    for number in 1..=max {
+        let charged = charge(store, &of(number), 10_000).await.expect("there is room");
+        let written: Vec<_> = charged.written.iter().map(|record| &record.entry).collect();
+        assert_eq!(written, [&of(number).entry]);
+    }
+    // One that is older than what is merged, and one that is not; and one of another subject.
+    for (number, subject, created) in [(500, "ada", 2), (501, "ada", 3), (502, "bob", 1)] {
+        log_in(store, number, subject, begin.plus(created)).await;
+    }
+    let charged = charge(store, &of(max + 1), 10_000).await.expect("there is room");
+    let grants = |cut_off| Entry {
+        scope: Scope::Grants { issuer: ISSUER.into(), subject: "ada".into() },
+        cut_off: begin.plus(cut_off),
+        expires,
+    };
+    assert_eq!(charged.written[1].entry, grants(2));
+    assert_eq!(&*charged.written[1].reason, "merged");
+    assert_eq!(live(store).await.len() as u64, max);
+    assert_eq!(
+        [is_there(store, 500).await, is_there(store, 501).await, is_there(store, 502).await],
+        [false, true, true]
+    );
+    // The next one moves the cut-off by one.
+    let charged = charge(store, &of(max + 2), 10_000).await.expect("there is room");
+    assert_eq!(charged.written[1].entry, grants(3));
+    assert_eq!(live(store).await.len() as u64, max);
+    assert!(!is_there(store, 501).await);
+    // Another's are counted apart.
+    let charged = charge(store, &end(900, "bob", begin, expires), 10_000).await.expect("room");
+    assert_eq!(charged.written.len(), 1);
+}
+
+async fn session_ends_with_its_family_whatever_ends_it(store: &dyn Whole) {
+    let now = clock::now();
+    let expires = now.plus(LIVES_S);
+    let bounds = AppendBounds { login_issuer: Some(ISSUER), ..bounds() };
+    let subject = |issuer: Option<&str>| Scope::Subject {
+        issuer: issuer.map(Into::into),
+        subject: "ada".into(),
+    };
+    let session = Scope::Session(id(1).to_string().into());
+    for (number, scope) in [session, subject(None), subject(Some(ISSUER))].into_iter().enumerate() {
+        // One of now, one that begins later.
+        log_in(store, 1, "ada", now).await;
+        log_in(store, 2, "ada", now.plus(1)).await;
+        log_in(store, 3, "bob", now).await;
+        let entry = Entry { scope, cut_off: now, expires };
+        store.append(&Record { entry, ..record("") }, bounds).await.expect("it is appended");
+        let left = [is_there(store, 1).await, is_there(store, 2).await, is_there(store, 3).await];
+        assert_eq!(left, [false, true, true], "{number}");
+        for number in [2, 3] {
+            assert_eq!(store.delete(id(number)).await, Ok(true));
+            assert!(!is_there(store, number).await);
+        }
+    }
+    let elsewhere =
+        Scope::Subject { issuer: Some("https://other.test".into()), subject: "ada".into() };
+    for scope in [elsewhere, Scope::Client("app".into()), Scope::Session("no id".into())] {
+        log_in(store, 1, "ada", now).await;
+        let entry = Entry { scope, cut_off: now, expires };
+        store.append(&Record { entry, ..record("") }, bounds).await.expect("it is appended");
+        assert!(is_there(store, 1).await);
+    }
+    let charged = charge(store, &end(1, "ada", now, expires), 1000).await.expect("there is room");
+    assert_eq!(charged.written.len(), 1);
+    assert!(!is_there(store, 1).await);
+    log_in(store, 1, "ada", now).await;
+    log_in(store, 2, "ada", now.plus(1)).await;
+    charge(store, &everywhere("ada", now, expires), 1000).await.expect("there is room");
+    assert_eq!([is_there(store, 1).await, is_there(store, 2).await], [false, true]);
+}
+
+async fn family_does_not_begin_without_its_session(store: &dyn Whole) {
+    let now = clock::now();
+    log_in(store, 1, "ada", now).await;
+    assert_eq!(store.delete(id(1)).await, Ok(true));
+    let family = Family {
+        session: id(1),
+        client: "app".into(),
+        scopes: Vec::new(),
+        created: now,
+        ends: now.plus(1000),
+        idle_s: 1000,
+        key: [7; 32],
+    };
+    let first = TokenDigest { place: 0, digest: [1; 32] };
+    assert_eq!(store.begin(&family, first).await, Ok(false));
+    assert!(!is_there(store, 1).await);
+}
+
+async fn record_that_is_charged_again_after_it_was_merged_writes_nothing(store: &dyn Whole) {
+    let (begin, expires) = (clock::now().plus(-1000), clock::now().plus(LIVES_S));
+    let first = end(1, "ada", begin, expires);
+    for number in 1..=ENTRIES_PER_SUBJECT_MAX as u64 + 1 {
+        let record = end(number, "ada", begin.plus(number as i64 - 1), expires);
+        charge(store, &record, 10_000).await.expect("there is room");
+    }
+    let before = live(store).await;
+    // A fail-over has lost its deletion, not its end.
+    log_in(store, 1, "ada", begin).await;
+    let charged = charge(store, &first, 10_000).await.expect("there is room");
+    assert_eq!(charged.written, []);
+    assert_eq!(charged.position.mark, None);
+    assert_eq!(live(store).await, before);
+    assert!(!is_there(store, 1).await);
+}
+
+// ---- both alike
+
+/// One thing that happens, of a subject.
+#[derive(Clone, Debug)]
+enum Event {
+    LogIn(u8),
+    /// One of its sessions ends, by its number; the entry lives so long.
+    End(u8, usize, i64),
+    Everywhere(u8),
+    /// An operator cuts something else off.
+    Operator,
+    /// Seconds pass.
+    Pass(i64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let subject = || 0..3_u8;
+    prop_oneof![
+        6 => subject().prop_map(Event::LogIn),
+        8 => (subject(), 0..20_usize, 1000..9000_i64)
+            .prop_map(|(subject, number, lives_s)| Event::End(subject, number, lives_s)),
+        1 => subject().prop_map(Event::Everywhere),
+        2 => Just(Event::Operator),
+        3 => (1..3_i64).prop_map(Event::Pass),
+    ]
+}
+
+/// A session that began, and whether it was to end.
+#[derive(Clone, Copy)]
+struct Login {
+    number: u64,
+    created: UnixTime,
+    is_ended: bool,
+}
+
+struct Story<'s> {
+    stores: [&'s dyn Whole; 2],
+    entries_max: u64,
+    now: UnixTime,
+    made: u64,
+    logins: BTreeMap<u8, Vec<Login>>,
+}
+
+impl Story<'_> {
+    async fn happen(&mut self, event: Event) -> TestCaseResult {
+        match event {
+            Event::LogIn(subject) => {
+                self.made += 1;
+                // A gateway begins nothing in the second of a cut-off that hits it.
+                self.now = self.now.plus(1);
+                let (number, created) = (self.made, self.now);
+                for store in self.stores {
+                    log_in(store, number, &subject.to_string(), created).await;
+                }
+                let login = Login { number, created, is_ended: false };
+                self.logins.entry(subject).or_default().push(login);
+            }
+            Event::End(subject, number, lives_s) => {
+                let logins = self.logins.entry(subject).or_default();
+                let count = logins.len().max(1);
+                let Some(login) = logins.get_mut(number % count) else { return Ok(()) };
+                let expires = self.now.plus(lives_s);
+                let record = end(login.number, &subject.to_string(), login.created, expires);
+                let is_taken = self.charge(&record).await?;
+                let login =
+                    self.logins.get_mut(&subject).and_then(|all| all.get_mut(number % count));
+                login.expect("it was there").is_ended |= is_taken;
+            }
+            Event::Everywhere(subject) => {
+                let expires = self.now.plus(LIVES_S);
+                let record = everywhere(&subject.to_string(), self.now, expires);
+                if self.charge(&record).await? {
+                    let logins = self.logins.entry(subject).or_default().iter_mut();
+                    logins.for_each(|login| login.is_ended = true);
+                }
+            }
+            Event::Operator => {
+                self.made += 1;
+                let entry = Entry {
+                    scope: Scope::Client(self.made.to_string().into()),
+                    cut_off: self.now,
+                    expires: clock::now().plus(LIVES_S),
+                };
+                let record = Record { entry, ..record("") };
+                let bounds = AppendBounds {
+                    entries_max: self.entries_max,
+                    now: clock::now(),
+                    login_issuer: Some(ISSUER),
+                };
+                let [file, redis] = self.stores;
+                let appended =
+                    [file.append(&record, bounds).await, redis.append(&record, bounds).await];
+                prop_assert_eq!(appended[0].is_ok(), appended[1].is_ok());
+            }
+            Event::Pass(seconds) => self.now = self.now.plus(seconds),
+        }
+        self.compare().await
+    }
+
+    /// Charges both; whether they took it.
+    async fn charge(&self, record: &Record) -> Result<bool, TestCaseError> {
+        let mut outcomes = Vec::new();
+        for store in self.stores {
+            let charged = charge(store, record, self.entries_max).await;
+            outcomes.push(match charged {
+                Ok(Charged { written, .. }) => {
+                    Some(written.into_iter().map(|record| record.entry).collect::<Vec<_>>())
+                }
+                Err(AppendError::Full) => None,
+                Err(AppendError::Store(error)) => panic!("{error}"),
+            });
+        }
+        prop_assert_eq!(&outcomes[0], &outcomes[1]);
+        Ok(outcomes[0].is_some())
+    }
+
+    /// Both hold the same, within the bounds, and what was to end is cut off.
+    async fn compare(&self) -> TestCaseResult {
+        let [file, redis] = self.stores;
+        let mut lists = [live(file).await, live(redis).await];
+        lists.iter_mut().for_each(|list| list.sort_by_key(|entry| format!("{entry:?}")));
+        let [list, other] = lists;
+        prop_assert_eq!(&list, &other);
+        prop_assert!(list.len() as u64 <= self.entries_max);
+        for (subject, logins) in &self.logins {
+            let subject = subject.to_string();
+            let hits = |entry: &Entry, login: &Login| match &entry.scope {
+                Scope::Session(session) => **session == *id(login.number).to_string(),
+                Scope::Grants { subject: whose, .. } | Scope::Subject { subject: whose, .. } => {
+                    **whose == *subject && login.created <= entry.cut_off
+                }
+                _ => false,
+            };
+            for login in logins {
+                let is_hit = list.iter().any(|entry| hits(entry, login));
+                let is_there = is_there(file, login.number).await;
+                prop_assert_eq!(is_there, self::is_there(redis, login.number).await);
+                prop_assert!(is_hit || !login.is_ended, "{:?} lacks {}", list, login.number);
+                prop_assert!(!(is_hit && is_there), "{} is cut off, and there", login.number);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn file_and_redis_merge_alike_and_nothing_that_ended_comes_back() {
+    let runtime = Runtime::new().expect("a runtime");
+    let server = RedisServer::start();
+    let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
+    let strategy = (proptest::collection::vec(event(), 1..60), 1..24_u64);
+    let told = TestRunner::new(config).run(&strategy, |(events, entries_max)| {
+        server.cli(&["FLUSHALL"]);
+        let (_directory, path) = place();
+        runtime.block_on(async {
+            let (file, redis) = (in_file(&path), in_redis(&server));
+            let mut story = Story {
+                stores: [&file, &redis],
+                entries_max,
+                now: clock::now().plus(-500),
+                made: 0,
+                logins: BTreeMap::new(),
+            };
+            for event in events {
+                story.happen(event).await?;
+            }
+            Ok(())
+        })
+    });
+    told.unwrap_or_else(|failure| panic!("{failure}"));
+}
