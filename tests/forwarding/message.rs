@@ -28,7 +28,8 @@ fn path_and_query_arrive_byte_for_byte() {
 }
 
 /// What the gate looked at is what the upstream gets: nothing is cut off, nothing is rewritten. A
-/// target that cannot be passed on like that is refused, under a slug.
+/// target that cannot be passed on like that is refused, under a slug; but for three characters that
+/// clients leave in queries as they are and servers want escaped, where both read the same.
 #[test]
 fn every_visible_character_arrives_as_sent_or_is_refused() {
     let scene = Scene::start();
@@ -39,11 +40,15 @@ fn every_visible_character_arrives_as_sent_or_is_refused() {
                 "path" => format!("/public/a{}b", byte as char),
                 _ => format!("/public/a?b{}c", byte as char),
             };
+            let passed_on = match (place, byte) {
+                ("query", b'"' | b'<' | b'>') => format!("/public/a?b%{byte:02X}c"),
+                _ => target.clone(),
+            };
             let before = scene.upstream.received().len();
             let answer = scene.gateway.exchange(get(&target, &[]));
             let received = scene.upstream.received().into_iter().nth(before);
             let is_as_sent = received.as_ref().map(|received| {
-                answer.status == 200 && received.line() == format!("GET {target} HTTP/1.1")
+                answer.status == 200 && received.line() == format!("GET {passed_on} HTTP/1.1")
             });
             let is_refused = answer.status == 400 && answer.body.contains("\"request_target\"");
             if !is_as_sent.unwrap_or(is_refused) {

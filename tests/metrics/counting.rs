@@ -363,6 +363,7 @@ fn labels_take_their_values_from_what_is_enumerated() {
                 "prune_sessions",
                 "list_api_keys",
                 "read_keys",
+                "read_tag_key",
                 "replace_keys",
                 "begin_family",
                 "find_family",

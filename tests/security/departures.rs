@@ -119,7 +119,9 @@ fn client_that_leaves_before_it_is_refused_finds_no_defect() {
     });
     gateway.logged(|line| line["path"] == "/auth/login");
     for line in gateway.log().iter().filter(|line| line["path"] == "/auth/login") {
-        assert_eq!(line["slug"], "login_failed", "{line}");
+        // Guesses may come faster than a name may be guessed at.
+        let decided = [&line["slug"] == "login_failed", &line["slug"] == "rate_limited"];
+        assert!(decided.contains(&true), "{line}");
     }
 }
 

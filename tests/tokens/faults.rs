@@ -358,6 +358,13 @@ fn store_goes_away(absence: Absence) {
     let carol = [1, 2].map(|number| Granted::log_in(ground.at(number), "carol"));
     let (key, _) = api_key(ground.gateway(1), json!({ "subject": "importer" }));
     assert_eq!(ask_with_key(ground.at(1), HOME, &key), accepted());
+    // The gateway is told of its own writing, too, and reads once more.
+    let hits = || ground.gateway(1).metric("portcullis_session_cache_hits_total");
+    let known = hits() + 3.0;
+    eventually("the key in memory", || {
+        assert_eq!(ask_with_key(ground.at(1), HOME, &key), accepted());
+        (hits() >= known).then_some(())
+    });
     for number in [1, 2] {
         assert_eq!(ask(ground.at(number), HOME, &alice.access), accepted());
     }

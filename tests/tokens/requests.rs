@@ -75,11 +75,14 @@ fn only_a_form_is_read() {
         (&[][..], &body),
         (&[("Content-Type", "text/plain")], &body),
         (&[("Content-Type", "application/json")], &json),
-        (&[FORM, FORM], &body),
     ] {
         for path in ["/auth/token", "/auth/revoke", "/auth/introspect"] {
             assert_error(&raw(&desk, path, kinds, body), 400, "invalid_request");
         }
+    }
+    for path in ["/auth/token", "/auth/revoke", "/auth/introspect"] {
+        let answer = raw(&desk, path, &[FORM, FORM], &body);
+        assert_eq!((answer.status, &*answer.slug()), (400, "request_framing"), "{path}");
     }
     // In the target it is nobody's.
     let target = format!("/auth/token?{body}");

@@ -23,7 +23,11 @@ pub(super) fn nothing_to_hit(scope: &Scope, configuration: &Configuration) -> Op
         }
         Scope::Key { issuer, id } => no_key(issuer.as_deref(), id, configuration),
         // Sessions are hit by these as well; who is logged in, or ever was, the gateway need not know.
-        Scope::Session(_) | Scope::Subject { .. } | Scope::Issuer(_) | Scope::Everything => None,
+        Scope::Session(_)
+        | Scope::Subject { .. }
+        | Scope::Grants { .. }
+        | Scope::Issuer(_)
+        | Scope::Everything => None,
     };
     why.map(|why| format!("{why}, so nothing would be cut off"))
 }
