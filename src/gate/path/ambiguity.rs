@@ -72,7 +72,7 @@ pub struct Ambiguities(u8);
 
 impl Ambiguities {
     /// Those that matter only where another spelling of the path has another route: see
-    /// [`super::fold`].
+    /// [`super::fold()`].
     pub const FOLDINGS: Self =
         Self(0).with(Ambiguity::Case).with(Ambiguity::TrailingSlash).with(Ambiguity::TrailingDot);
 
