@@ -135,14 +135,16 @@ impl ProxyHttp for Gatekeeper {
             peer.options.read_timeout = match (Inbound::of(session), peer.options.read_timeout) {
                 (Some(inbound), Some(timeout)) => {
                     inbound.bound_answer(timeout);
-                    None
+                    // The client is given up earlier. What is left is an upstream that takes no body
+                    // and says nothing; each piece that it takes begins this anew.
+                    Some(timeout + body_timeout)
                 }
                 // Of HTTP/2 nobody knows when the body ends but the stream itself.
                 (None, Some(timeout)) => Some(timeout.max(body_timeout)),
                 (_, None) => None,
             };
         }
-        if session.is_upgrade_req() {
+        if upgrade::is_asked_for(session.req_header()) {
             // Its connection knows no better than that of other requests when the body is there.
             peer.options.read_timeout = template.options.read_timeout;
             context.switched = Some(upgrade::prepare(&mut peer));
@@ -214,7 +216,7 @@ impl ProxyHttp for Gatekeeper {
             context.upstream_took = context.peer_chosen.map(|chosen| chosen.elapsed());
         }
         let switches = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
-        if switches && !session.is_upgrade_req() {
+        if switches && context.switched.is_none() {
             let why = "a 101 that nobody asked for";
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, why).into_up());
         }
@@ -288,9 +290,11 @@ impl ProxyHttp for Gatekeeper {
                 context.reason = failure::reason_of_departure(error).into();
                 return nobody_waits;
             }
-            // The upstream had nothing to answer yet. That it takes nothing is its own fault.
+            // The upstream had nothing to answer yet. That it takes nothing is its own fault; over
+            // HTTP/1 nothing else is left, as the connection itself gives a late client up.
             Some(denial)
-                if denial.slug() == Slug::UpstreamTimeout
+                if session.is_http2()
+                    && denial.slug() == Slug::UpstreamTimeout
                     && *error.etype() == ErrorType::ReadTimedout
                     && owes_body(session) =>
             {

@@ -34,9 +34,8 @@ impl Stall {
     ) -> Poll<io::Result<T>> {
         match &written {
             Poll::Ready(Ok(done)) => {
-                if self.pace.is_waiting() {
-                    self.pace.arrived(taken(done), Instant::now);
-                }
+                // Also what is taken without a wait: it pays for the next one.
+                self.pace.arrived(taken(done), Instant::now);
                 written
             }
             Poll::Ready(Err(_)) => written,
@@ -52,5 +51,48 @@ impl Stall {
             alarm.as_mut().reset(until);
         }
         alarm.as_mut().poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::BodyPace;
+
+    const RULES: BodyPace = BodyPace {
+        timeout: Duration::from_millis(600),
+        rate: 1000,
+        deadline: Duration::from_secs(3600),
+    };
+
+    /// Lets the gateway wait, twenty times for 50 ms. Each time, so many pieces of ten bytes are taken.
+    async fn is_given_up(pieces: usize) -> bool {
+        let mut stall = Stall { pace: Pace::begin(RULES, Instant::now()), alarm: None };
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..20 {
+            let blocked = Poll::<io::Result<usize>>::Pending;
+            if stall.bound(blocked, |taken| *taken, &mut context).is_ready() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let blocked = Poll::<io::Result<usize>>::Pending;
+            if stall.bound(blocked, |taken| *taken, &mut context).is_ready() {
+                return true;
+            }
+            for _ in 0..pieces {
+                let taken = stall.bound(Poll::Ready(Ok(10)), |taken| *taken, &mut context);
+                assert!(taken.is_ready());
+            }
+        }
+        false
+    }
+
+    #[tokio::test]
+    async fn every_byte_that_is_taken_counts_and_not_only_what_ends_a_wait() {
+        assert!(!is_given_up(100).await, "20,000 bytes in some seconds");
+        assert!(is_given_up(1).await, "200 bytes in a second");
     }
 }

@@ -12,7 +12,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::{Version, header};
 use pingora::connectors::L4Connect;
+use pingora::http::RequestHeader;
 use pingora::protocols::l4::ext::set_tcp_keepalive;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
@@ -36,6 +38,15 @@ impl Switched {
     fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
+}
+
+/// Whether a request asks for a WebSocket: the only protocol of whose wish Pingora tells upstreams.
+pub(super) fn is_asked_for(request: &RequestHeader) -> bool {
+    request.version == Version::HTTP_11
+        && request
+            .headers
+            .get(header::UPGRADE)
+            .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Gives `peer` a connection of its own, whose deadlines end when it has switched.

@@ -118,13 +118,16 @@ impl AsyncWrite for Wire {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { io, stall, .. } = &mut *self;
-        let gathered = io.buffer().len();
         let flushed = Pin::new(io).poll_flush(context);
-        stall.bound(flushed, |()| gathered, context)
+        // What was gathered counted when it was written.
+        stall.bound(flushed, |()| 0, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
+        let Self { io, stall, .. } = &mut *self;
+        // What was gathered goes first, and may have to wait.
+        let shut = Pin::new(io).poll_shutdown(context);
+        stall.bound(shut, |()| 0, context)
     }
 }
 
