@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use super::Site;
 use super::client::{Http2, request};
 use crate::harness::client::Answer;
+use crate::harness::script::script;
+use crate::harness::{PATIENCE, eventually};
 
 const LIMITS: &str = "limits: { body_timeout: 1s, body_rate: 1000B/s }\n";
 
@@ -52,4 +54,34 @@ fn trickle_is_cut_off() {
     let begun = Instant::now();
     assert_late(&slowly(&site(), &pieces, true));
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+/// An upload that its upstream does not take holds the window of its stream, not of its connection.
+#[test]
+fn upload_that_no_upstream_takes_leaves_room_for_the_others_of_its_connection() {
+    let address = script(|_, mut line| {
+        let Some(head) = line.read_head() else { return };
+        if head.contains(" /public/deaf") {
+            std::thread::sleep(PATIENCE);
+        } else if line.read_until("\r\n0\r\n\r\n").is_some() {
+            line.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+        }
+    });
+    let site = Site::open_changed(|text| {
+        let upstream = text.split("peers: ['").nth(1).and_then(|rest| rest.split('\'').next());
+        text.replace(upstream.expect("a peer"), &address.to_string())
+    });
+    let client = Http2::connect(site.gateway.address(), &site.authority);
+    // More than sockets and the gateway hold.
+    let large = vec![b'x'; 32 << 20].leak();
+    let _deaf = client.begin(request("POST", "/public/deaf", &[]), large).expect("a stream");
+    eventually("an upload", || {
+        (site.gateway.metric("portcullis_requests_in_flight") == 1.0).then_some(())
+    });
+    // The first of them may come before it is.
+    for _ in 0..20 {
+        let body = Some(vec![b'y'; 300 << 10]);
+        let answer = client.try_exchange(request("POST", "/public/x", &[]), body, None);
+        assert_eq!(answer.expect("an answer").body, "hello");
+    }
 }
