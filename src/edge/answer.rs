@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
+use super::body_start::expects_continue;
 use crate::gate::denial::{Denial, Detail};
 use crate::login::RETURN_TO_BYTES_MAX;
 
@@ -102,10 +103,14 @@ impl Answer {
 
     /// Writes it on a session. The connection stays open if what is left of the request's body is
     /// small.
+    ///
+    /// Over HTTP/2 the answer does not wait for that rest, which is in nobody's way there. It is
+    /// read afterwards: clients that still send while their stream is reset report that as an
+    /// error, and lose the answer (RFC 9113 §8.1 lets a server do so; curl 7.88 is one).
     pub(super) async fn write(self, session: &mut Session) -> pingora::Result<()> {
         let Self { status, fields, body } = self;
-        // Each message of HTTP/2 has a stream of its own: what is left of one is in nobody's way.
-        let keep = session.is_http2() || session.is_body_done() || drain(session).await;
+        let waits_for_rest = !session.is_http2() && !session.is_body_done();
+        let keep = !waits_for_rest || drain(session).await;
         let mut response = Box::new(ResponseHeader::build(status, Some(fields.len() + 3))?);
         for (name, value) in fields {
             // Of all fields that we set, only this one may come more than once.
@@ -122,6 +127,9 @@ impl Answer {
         session.write_response_header(response, head_only).await?;
         if !head_only {
             session.write_response_body(Some(body), true).await?;
+        }
+        if session.is_http2() && !session.is_body_done() {
+            drain(session).await;
         }
         Ok(())
     }
@@ -151,7 +159,7 @@ impl Answer {
 async fn drain(session: &mut Session) -> bool {
     let headers = &session.req_header().headers;
     // The client waits to be told to go on; it will not send what was refused.
-    if headers.contains_key(header::EXPECT) {
+    if expects_continue(headers) {
         return false;
     }
     let announced = headers
