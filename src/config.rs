@@ -153,9 +153,9 @@ pub struct Limits {
     /// How long a connection may idle between requests.
     pub keepalive_timeout: Duration,
     /// How fast the body of a request has to arrive.
-    pub body_pace: BodyPace,
-    /// How fast a client has to take what it is sent; without an end.
-    pub send_pace: BodyPace,
+    pub body_pace: PaceRules,
+    /// How fast a client has to take what it is sent.
+    pub send_pace: PaceRules,
     /// The longest token that is read, in bytes.
     pub token_bytes_max: usize,
     /// How long what an upstream is told of a caller may be, in bytes.
@@ -174,16 +174,17 @@ pub struct Limits {
     pub http2_streams_max: u32,
 }
 
-/// How fast the body of a request has to arrive.
+/// How fast a client has to send a body, or to take what it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyPace {
+pub struct PaceRules {
     /// How long the client may keep the gateway waiting, in a stretch or in all that the rate does
     /// not make up for.
     pub timeout: Duration,
-    /// What must arrive in each second that the client is waited for, in bytes; 0 for no such rule.
+    /// What must be transferred in each second that the client is waited for, in bytes; 0 for no
+    /// such rule.
     pub rate: u64,
-    /// When the whole body must be there, from the end of the head.
-    pub deadline: Duration,
+    /// When all of it must be transferred, from the beginning; `None` for no such rule.
+    pub deadline: Option<Duration>,
 }
 
 /// The access log.

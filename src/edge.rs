@@ -8,6 +8,7 @@
 //! to Pingora only once its framing is beyond doubt. Pingora then calls the gatekeeper, which asks
 //! the gate, and forwards. What is forwarded is given up if its principal lapses meanwhile.
 
+mod alarm;
 mod answer;
 mod attended;
 mod body_start;

@@ -24,10 +24,11 @@ use pingora::protocols::{
 };
 use pingora::proxy::Session;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::pace::Pace;
-use crate::config::BodyPace;
+use crate::config::PaceRules;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::framing::chunked::{Chunked, Progress};
 use crate::gate::framing::{Body, Message};
@@ -103,12 +104,11 @@ pub(super) struct Inbound {
     /// How fast the body has to come; `None` while the client need not send any.
     pace: Option<Pace>,
     /// The pace that begins when the client is told to go on.
-    pace_to_come: Option<BodyPace>,
+    pace_to_come: Option<PaceRules>,
     /// How long the upstream may be silent once it has the body, in milliseconds; 0 for no bound.
     answer_timeout_ms: AtomicU64,
     answer_due: Option<Instant>,
-    /// Fires when a time may have run out, or earlier.
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     /// Whether the connection is the upstream's and the client's to talk over as they like.
     is_tunnel: AtomicBool,
     returned: Returned,
@@ -138,7 +138,7 @@ impl Inbound {
             pace_to_come: None,
             answer_timeout_ms: AtomicU64::new(0),
             answer_due: None,
-            alarm: None,
+            alarm: Alarm::default(),
             is_tunnel: AtomicBool::new(false),
             returned,
         }
@@ -155,7 +155,7 @@ impl Inbound {
         &mut self,
         message: Message,
         mut bytes: BytesMut,
-        pace: BodyPace,
+        pace: PaceRules,
     ) -> BytesMut {
         let Message { head_bytes, body, waits_to_continue } = message;
         self.body = match body {
@@ -256,7 +256,7 @@ impl Inbound {
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(pace) = &mut self.pace else { return Poll::Pending };
         let until = pace.wait(Instant::now());
-        self.poll_alarm(context, until)
+        self.alarm.poll(context, until)
     }
 
     /// Ready when the upstream is late.
@@ -267,23 +267,7 @@ impl Inbound {
         }
         let due = || Instant::now() + Duration::from_millis(timeout_ms);
         let until = *self.answer_due.get_or_insert_with(due);
-        self.poll_alarm(context, until)
-    }
-
-    /// Ready at `until`. It is mostly put off, so the timer is set again when it fires too early,
-    /// and not each time that something came.
-    fn poll_alarm(&mut self, context: &mut Context<'_>, until: Instant) -> Poll<()> {
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        if alarm.deadline() > until {
-            alarm.as_mut().reset(until);
-        }
-        while alarm.as_mut().poll(context).is_ready() {
-            if until <= Instant::now() {
-                return Poll::Ready(());
-            }
-            alarm.as_mut().reset(until);
-        }
-        Poll::Pending
+        self.alarm.poll(context, until)
     }
 
     /// Waits for the client to leave, and keeps what it sends meanwhile.

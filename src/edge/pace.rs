@@ -1,4 +1,4 @@
-//! How fast a request's body has to arrive.
+//! How fast a client has to send a body, and to take an answer.
 //!
 //! Time counts only while the gateway waits for the client: what an upstream takes to accept a body
 //! is not the client's fault.
@@ -7,32 +7,38 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::BodyPace;
+use crate::config::PaceRules;
 
-/// The pace of one body.
+/// The pace of one transfer.
 ///
-/// A client may keep the gateway waiting for [`BodyPace::timeout`]. Waiting uses that up, and each
-/// byte earns some of it back: as much as [`BodyPace::rate`] leaves it time for. So neither silence
+/// A client may keep the gateway waiting for [`PaceRules::timeout`]. Waiting uses that up, and each
+/// byte earns some of it back: as much as [`PaceRules::rate`] leaves it time for. So neither silence
 /// nor a trickle holds a request open, and a client that is fast may pause.
 #[derive(Debug)]
 pub(super) struct Pace {
-    rules: BodyPace,
+    rules: PaceRules,
     /// How much longer it may keep us waiting.
     credit: Duration,
     waiting_since: Option<Instant>,
-    /// When all of it must be there.
-    ends_at: Instant,
+    /// When all of it must be transferred.
+    ends_at: Option<Instant>,
 }
 
 impl Pace {
-    pub(super) fn begin(rules: BodyPace, now: Instant) -> Self {
-        Self { rules, credit: rules.timeout, waiting_since: None, ends_at: now + rules.deadline }
+    pub(super) fn begin(rules: PaceRules, now: Instant) -> Self {
+        Self {
+            rules,
+            credit: rules.timeout,
+            waiting_since: None,
+            ends_at: rules.deadline.map(|deadline| now + deadline),
+        }
     }
 
     /// The client keeps us waiting. Returns until when it may, unless bytes come.
     pub(super) fn wait(&mut self, now: Instant) -> Instant {
         let since = *self.waiting_since.get_or_insert(now);
-        self.ends_at.min(since + self.credit)
+        let until = since + self.credit;
+        self.ends_at.map_or(until, |end| end.min(until))
     }
 
     /// Whether the client is waited for.
@@ -58,15 +64,15 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const RULES: BodyPace = BodyPace {
+    const RULES: PaceRules = PaceRules {
         timeout: Duration::from_secs(10),
         rate: 100,
-        deadline: Duration::from_secs(100),
+        deadline: Some(Duration::from_secs(100)),
     };
 
     /// A body of which `bytes` arrive every `every_s` seconds; returns when it is given up, in
     /// seconds.
-    fn given_up_after(rules: BodyPace, bytes: usize, every_s: u64) -> Option<u64> {
+    fn given_up_after(rules: PaceRules, bytes: usize, every_s: u64) -> Option<u64> {
         let start = Instant::now();
         let mut pace = Pace::begin(rules, start);
         let mut now = start;
@@ -76,7 +82,7 @@ mod tests {
             if until < now {
                 return Some((until - start).as_secs());
             }
-            if now - start > rules.deadline {
+            if rules.deadline.is_some_and(|deadline| now - start > deadline) {
                 return None;
             }
             pace.arrived(bytes, || now);
@@ -101,8 +107,8 @@ mod tests {
 
     #[test]
     fn without_a_rate_any_byte_will_do() {
-        assert_eq!(given_up_after(BodyPace { rate: 0, ..RULES }, 1, 9), Some(100));
-        assert_eq!(given_up_after(BodyPace { rate: 0, ..RULES }, 1, 11), Some(10));
+        assert_eq!(given_up_after(PaceRules { rate: 0, ..RULES }, 1, 9), Some(100));
+        assert_eq!(given_up_after(PaceRules { rate: 0, ..RULES }, 1, 11), Some(10));
     }
 
     #[test]

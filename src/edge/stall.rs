@@ -4,11 +4,11 @@
 //! nothing to say may be silent for as long as it likes.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::pace::Pace;
 use crate::config::Limits;
 
@@ -16,13 +16,13 @@ use crate::config::Limits;
 #[derive(Debug)]
 pub(super) struct Stall {
     pace: Pace,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
 }
 
 impl Stall {
     /// A connection that begins now.
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { pace: Pace::begin(limits.send_pace, Instant::now()), alarm: None }
+        Self { pace: Pace::begin(limits.send_pace, Instant::now()), alarm: Alarm::default() }
     }
 
     /// What becomes of a write: `taken` bytes are gone, or it has to wait, or it waited for too long.
@@ -46,11 +46,7 @@ impl Stall {
     /// Ready when the client is late.
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let until = self.pace.wait(Instant::now());
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        if alarm.deadline() != until {
-            alarm.as_mut().reset(until);
-        }
-        alarm.as_mut().poll(context)
+        self.alarm.poll(context, until)
     }
 }
 
@@ -60,17 +56,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::BodyPace;
+    use crate::config::PaceRules;
 
-    const RULES: BodyPace = BodyPace {
-        timeout: Duration::from_millis(600),
-        rate: 1000,
-        deadline: Duration::from_secs(3600),
-    };
+    const RULES: PaceRules =
+        PaceRules { timeout: Duration::from_millis(600), rate: 1000, deadline: None };
 
     /// Lets the gateway wait, twenty times for 50 ms. Each time, so many pieces of ten bytes are taken.
     async fn is_given_up(pieces: usize) -> bool {
-        let mut stall = Stall { pace: Pace::begin(RULES, Instant::now()), alarm: None };
+        let mut stall = Stall { pace: Pace::begin(RULES, Instant::now()), alarm: Alarm::default() };
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..20 {
             let blocked = Poll::<io::Result<usize>>::Pending;

@@ -23,7 +23,9 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, OrErr, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
+
+use super::alarm::Alarm;
 
 /// Whether an upstream has switched protocols.
 #[derive(Clone, Debug, Default)]
@@ -89,8 +91,8 @@ impl L4Connect for Dialer {
         let io = connected.or_err(ErrorType::ConnectError, "connecting to an upstream")?;
         let connection = Connection {
             io,
-            reading: Deadline { timeout: self.read_timeout, alarm: None },
-            writing: Deadline { timeout: self.write_timeout, alarm: None },
+            reading: Deadline::new(self.read_timeout),
+            writing: Deadline::new(self.write_timeout),
             switched: self.switched.clone(),
         };
         Ok(VirtualSocketStream::new(Box::new(connection)).into())
@@ -110,10 +112,16 @@ struct Connection {
 #[derive(Debug)]
 struct Deadline {
     timeout: Option<Duration>,
-    alarm: Option<Pin<Box<Sleep>>>,
+    /// When the operation that is waited for has to be done.
+    until: Option<Instant>,
+    alarm: Alarm,
 }
 
 impl Deadline {
+    fn new(timeout: Option<Duration>) -> Self {
+        Self { timeout, until: None, alarm: Alarm::default() }
+    }
+
     /// What becomes of an operation: it is done, or has to wait, or has waited for too long.
     fn bound<T>(
         &mut self,
@@ -123,13 +131,11 @@ impl Deadline {
     ) -> Poll<io::Result<T>> {
         let timeout = self.timeout.filter(|_| operation.is_pending() && !switched.is_set());
         let Some(timeout) = timeout else {
-            self.alarm = None;
+            self.until = None;
             return operation;
         };
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + timeout)));
-        alarm.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let until = *self.until.get_or_insert_with(|| Instant::now() + timeout);
+        self.alarm.poll(context, until).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

@@ -12,7 +12,7 @@ use super::cleartext::is_clear;
 use crate::config::problem::FieldPath;
 use crate::config::tls::{self, Unusable};
 use crate::config::{
-    AccessLog, Admin, AdminToken, BodyPace, Limits, Listener, LogFormat, QueryInLog, Server,
+    AccessLog, Admin, AdminToken, Limits, Listener, LogFormat, PaceRules, QueryInLog, Server,
     SubjectInLog, raw, values,
 };
 use crate::gate::framing::HeadLimits;
@@ -41,8 +41,6 @@ const BODY_DEADLINE_DEFAULT: Duration = Duration::from_secs(12 * 60 * 60);
 /// As long as nginx waits by default (`send_timeout`).
 const SEND_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 const SEND_RATE_DEFAULT: u64 = 500;
-/// Longer than any process lives.
-const ALWAYS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const IN_FLIGHT_OWN_DEFAULT: usize = 256;
 /// A browser asks for a page and what belongs to it in fewer.
 const HTTP2_STREAMS_DEFAULT: usize = 32;
@@ -275,12 +273,12 @@ impl Compiler<'_> {
             head: HeadLimits { bytes_max: bytes_max?, fields_max: fields_max? },
             header_timeout: header_timeout?,
             keepalive_timeout: keepalive_timeout?,
-            body_pace: BodyPace {
+            body_pace: PaceRules {
                 timeout: body_timeout?,
                 rate: body_rate?,
-                deadline: body_deadline?,
+                deadline: Some(body_deadline?),
             },
-            send_pace: BodyPace { timeout: send_timeout?, rate: send_rate?, deadline: ALWAYS },
+            send_pace: PaceRules { timeout: send_timeout?, rate: send_rate?, deadline: None },
             token_bytes_max: token_bytes_max?,
             identity_bytes_max: identity_bytes_max?,
             connections_max: connections_max?,
