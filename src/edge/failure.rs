@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pingora::{BError, Error, ErrorSource, ErrorType};
 
@@ -18,7 +18,7 @@ pub(super) const BODY_TOO_LARGE: ErrorType = ErrorType::Custom("body_too_large")
 pub(super) const NO_ADDRESS: ErrorType = ErrorType::Custom("no_address");
 
 /// How many failures of upstreams a second are told in the log; the access log tells them all.
-const LINES_PER_SECOND_MAX: u32 = 10;
+const LINES_PER_SECOND_MAX: u64 = 10;
 
 /// What a request that failed is refused with. `None`: the client left, and nobody waits for an answer.
 pub(super) fn read(error: &Error) -> Option<Denial> {
@@ -120,18 +120,51 @@ fn innermost(error: &Error) -> &Error {
     error
 }
 
+/// Bounds the lines of each second.
+struct LinesPerSecond(AtomicU64);
+
+impl LinesPerSecond {
+    /// No line was told yet.
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Whether there may be one more line in this second. Second and count are one number, so that
+    /// threads which enter a new second at once agree on the count.
+    fn may_tell(&self, second: i64) -> bool {
+        let second = second as u64 & u64::from(u32::MAX);
+        let more = |told: u64| {
+            let is_same = told >> u32::BITS == second;
+            let lines = if is_same { told & u64::from(u32::MAX) } else { 0 };
+            (lines < LINES_PER_SECOND_MAX).then_some(second << u32::BITS | (lines + 1))
+        };
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+}
+
 /// Tells the log of an upstream that failed.
 pub(super) fn tell(error: &Error, request_id: &str, upstream: &str, peer: Option<SocketAddr>) {
-    static SECOND: AtomicI64 = AtomicI64::new(0);
-    static LINES: AtomicU32 = AtomicU32::new(0);
-    let now = clock::now().as_seconds();
-    if SECOND.swap(now, Ordering::Relaxed) != now {
-        LINES.store(0, Ordering::Relaxed);
-    }
-    if LINES.fetch_add(1, Ordering::Relaxed) >= LINES_PER_SECOND_MAX {
+    static LINES: LinesPerSecond = LinesPerSecond::new();
+    if !LINES.may_tell(clock::now().as_seconds()) {
         return;
     }
     let reason = reason(error);
     let peer = peer.map(tracing::field::display);
     tracing::info!(request_id, upstream, peer, %reason, "an upstream failed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_a_second_are_bounded_and_the_next_has_its_own() {
+        let lines = LinesPerSecond::new();
+        let told = |second| (0..100).filter(|_| lines.may_tell(second)).count() as u64;
+        assert_eq!(told(1_800_000_000), LINES_PER_SECOND_MAX);
+        assert_eq!(told(1_800_000_000), 0);
+        assert_eq!(told(1_800_000_001), LINES_PER_SECOND_MAX);
+        // Also when the clock was set back.
+        assert_eq!(told(1_799_999_999), LINES_PER_SECOND_MAX);
+    }
 }
