@@ -46,13 +46,14 @@ pub(super) async fn arrived(session: &mut Session, patience: Duration) -> Result
     Ok(())
 }
 
-/// Whether an upstream would be asked to say "go on" (RFC 9110 §10.1.1), which was said here.
+/// Whether the client asks to be told to go on (RFC 9110 §10.1.1).
 pub(super) fn expects_continue(fields: &HeaderMap) -> bool {
     let expectation = fields.get(header::EXPECT).map(|value| value.as_bytes());
     expectation.is_some_and(|expectation| expectation.eq_ignore_ascii_case(b"100-continue"))
 }
 
-fn waits_to_continue(request: &RequestHeader) -> bool {
+/// Whether the client sends no body before it is told to go on.
+pub(super) fn waits_to_continue(request: &RequestHeader) -> bool {
     request.version == Version::HTTP_11 && expects_continue(&request.headers)
 }
 

@@ -200,8 +200,7 @@ impl Context {
         }
         let permit = decided?;
         self.refuse_announced_body(request)?;
-        let client = self.client.and_then(|client| client.address);
-        self.places.enter(&self.published, client)?;
+        self.take_place()?;
         if let Some(principal) = permit.principal() {
             self.identity_token = self.identity_token_of(principal)?;
             // A request that nobody could end is not served.
@@ -213,6 +212,12 @@ impl Context {
         }
         self.permit = Some(permit);
         Ok(AnsweredBy::Upstream)
+    }
+
+    /// Counts the request among those in flight.
+    fn take_place(&mut self) -> Result<(), Denial> {
+        let client = self.client.and_then(|client| client.address);
+        self.places.enter(&self.published, client)
     }
 
     /// The token that tells the upstream who the principal is, if the route asks for one.
@@ -272,7 +277,13 @@ impl Context {
             headers: &request.headers,
             session: None,
         };
-        match self.ask(&request, rule) {
+        let (outcome, lacking) = self.ask(&request, rule);
+        if let (Rule::Route, Lacking::Key(_) | Lacking::Session(_)) = (rule, &lacking) {
+            // What waits is in flight, before there is a verdict. Requests to the gateway itself are
+            // counted before they are decided on.
+            self.take_place()?;
+        }
+        match (outcome, lacking) {
             (outcome @ Ok(_), _) | (outcome @ Err(_), Lacking::Nothing) => outcome,
             (Err(denial), Lacking::Key(wanted)) => {
                 self.decide_with_key(&request, rule, &wanted, denial).await

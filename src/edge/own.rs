@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Version, header};
+use http::{HeaderValue, header};
 use pingora::Result;
 use pingora::proxy::Session;
 
 use super::answer::{Answer, Reader};
+use super::body_start;
 use super::context::{Context, Stranger, authority_of};
 use super::inbound::Fault;
 use crate::feed::sessions::Charge;
@@ -106,7 +107,7 @@ async fn body_of(session: &mut Session) -> Result<Bytes, Denial> {
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(Slug::BodyTooLarge.into());
     }
-    let waits = request.version == Version::HTTP_11 && request.headers.contains_key(header::EXPECT);
+    let waits = body_start::waits_to_continue(request);
     let read = async {
         if waits {
             session.downstream_session.write_continue_response().await?;

@@ -15,7 +15,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Counts a request to an upstream, if there is room for it.
+    /// Counts a request to an upstream, if there is room for it and it is not counted yet.
     ///
     /// # Errors
     ///
@@ -25,6 +25,9 @@ impl Places {
         published: &Published,
         client: Option<IpAddr>,
     ) -> Result<(), Denial> {
+        if self.counted.is_some() {
+            return Ok(());
+        }
         let Published { bounds, in_flight, .. } = published;
         let most =
             Most { of_all: bounds.in_flight_max, of_client: bounds.in_flight_per_client_max };

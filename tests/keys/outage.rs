@@ -64,6 +64,25 @@ fn requests_that_wait_for_a_hanging_issuer_hold_up_nobody_else() {
 }
 
 #[test]
+fn requests_that_wait_for_a_key_are_in_flight() {
+    let issuer = Issuer::start("idp");
+    let text = configuration(&Upstream::start(), &[issuer.yaml("refresh: 1h, timeout: 4s")]);
+    let gateway = Gateway::start(&format!("{text}limits: {{ in_flight: 3 }}\n"));
+    issuer.jwks.serve(Serves::Hang(Duration::from_secs(30)));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| at_once(&gateway, &vec![issuer.forged("absent"); 3]));
+        eventually("three in flight", || {
+            (gateway.metric("portcullis_requests_in_flight") == 3.0).then_some(())
+        });
+        let refused = client::exchange(gateway.address(), get("/public", &[]));
+        assert_eq!(outcome(&refused), denied(503, "overloaded"));
+        let outcomes = waiting.join().expect("answers");
+        assert_eq!(outcomes, vec![denied(503, "keys_unavailable"); 3]);
+    });
+    eventually("places", || (public(&gateway) == 200).then_some(()));
+}
+
+#[test]
 fn gateway_without_keys_becomes_ready_and_says_that_it_cannot_decide() {
     let issuer = Issuer::silent("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
