@@ -57,7 +57,7 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, De
             context.session.clone()
         }
         // That is, for a logout.
-        Wants::CallerIfAny => match context.admit_own(request, Charge::Nobody).await {
+        Wants::CallerIfAny => match context.admit_own(request, Charge::Logout).await {
             Ok(()) => context.session.clone(),
             Err(denial) if denial.slug().is_want_of_login() => None,
             Err(denial) => return Err(denial),

@@ -59,18 +59,20 @@ pub struct SessionFeed {
     families: Arc<Families>,
     loads: Loads,
     budget: Budget,
+    logout_budget: Budget,
     seen: Seen,
     /// When the store last failed, in steady milliseconds.
     failed: AtomicU64,
 }
 
-/// Against whom reads are counted that lead to nothing.
+/// Against which of a client's budgets reads are counted that lead to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charge {
-    /// The client's address.
+    /// That of its ordinary requests.
     Client,
-    /// Nobody: who logs out must not be kept from it by what others behind the same address sent.
-    Nobody,
+    /// That of its logouts: what others behind the same address send elsewhere must not keep
+    /// anybody from logging out.
+    Logout,
 }
 
 /// What came of looking for a session.
@@ -101,6 +103,7 @@ impl SessionFeed {
             families,
             loads: Loads::new(),
             budget: Budget::new(),
+            logout_budget: Budget::new(),
             seen: Seen::default(),
             failed: AtomicU64::new(0),
         })
@@ -113,8 +116,8 @@ impl SessionFeed {
 
     /// Reads a session that the gate cannot judge, once for all who ask at the same time.
     ///
-    /// What is one of ours is read for whoever asks. All else is read within the budget of the
-    /// client, and what is not there is counted, unless it is asked for at no charge.
+    /// What is one of ours is read for whoever asks. All else is read within a budget of the
+    /// client, and what is not there is counted.
     pub async fn seek(
         self: &Arc<Self>,
         wanted: &WantedSession,
@@ -174,17 +177,21 @@ impl SessionFeed {
         provenance: Provenance,
         charge: Charge,
     ) -> Option<u32> {
-        match (charge, provenance) {
-            (Charge::Nobody, _) | (_, Provenance::Ours) => None,
-            (Charge::Client, Provenance::Unproven) => self.budget.spent(client),
+        match provenance {
+            Provenance::Ours => None,
+            Provenance::Unproven => self.budget_of(charge).spent(client),
         }
     }
 
     /// Counts a read of the store that led to nothing.
     pub fn spend(&self, client: Option<IpAddr>, charge: Charge) {
+        self.budget_of(charge).spend(client);
+    }
+
+    fn budget_of(&self, charge: Charge) -> &Budget {
         match charge {
-            Charge::Client => self.budget.spend(client),
-            Charge::Nobody => {}
+            Charge::Client => &self.budget,
+            Charge::Logout => &self.logout_budget,
         }
     }
 

@@ -127,26 +127,12 @@ fn who_has_a_credential_is_served_when_others_behind_the_same_address_made_some_
     assert_eq!(desk.gateway.get_as("/whoami", &access).slug(), "token_revoked");
     assert_eq!(desk.post("/auth/revoke", &[], &[("token", &ended.refresh)]).status, 200);
     assert_eq!(desk.gateway.get_as("/whoami", &ended.access).slug(), "token_revoked");
-    // Nor by what nobody was given: it is looked for, and does not count.
+    // Nor by what nobody was given: logouts have a budget of their own.
     let made_up = format!("{COOKIE}={}", random_text());
     let fields = [("Cookie", &*made_up), BROWSER];
     let answer = desk.gateway.exchange(request("POST", "/auth/logout", &fields, ""));
     assert_eq!(answer.status, 204, "{answer:?}");
     assert_eq!(delete(&changed(&cookie, 80..90)), 204);
-}
-
-#[test]
-fn logging_out_uses_nothing_up() {
-    let upstream = Upstream::start();
-    let text = configuration(&upstream);
-    let desk = Desk::of(upstream, &text);
-    let mut connection = Connection::open(desk.gateway.address());
-    for _ in 0..ABSENT_MAX + 1 {
-        let cookie = format!("{COOKIE}={}", random_text());
-        let fields = [("Cookie", &*cookie), BROWSER];
-        assert_eq!(connection.exchange(request("POST", "/auth/logout", &fields, "")).status, 204);
-    }
-    spend_the_budget(desk.gateway.address());
 }
 
 /// Gateways on a server, where people have sessions.
@@ -186,6 +172,67 @@ impl Site {
     fn ask(&self, number: usize, cookie: &str) -> (u16, String) {
         told(&self.gateways[number - 1].exchange(get("/pages", &[("Cookie", cookie)])))
     }
+}
+
+/// How often a server was asked this.
+fn asked(server: &RedisServer, name: &str) -> usize {
+    let stats = server.cli(&["info", "commandstats"]);
+    let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:")));
+    let calls = line.and_then(|line| line.split("calls=").nth(1)?.split(',').next()?.parse().ok());
+    calls.unwrap_or(0)
+}
+
+#[test]
+fn made_up_logouts_are_looked_for_within_a_budget_of_their_own() {
+    let server = RedisServer::start();
+    let mut site = Site::on(&server, 1);
+    let [alice, bob] = ["alice", "bob"].map(|name| Login::new(site.address(1), name));
+    // This gateway has neither of them in memory.
+    site.join();
+    let address = site.address(2);
+    let mut connection = Connection::open(address);
+    let mut log_out = || {
+        let cookie = format!("{COOKIE}={}", random_text());
+        let fields = [("Cookie", &*cookie), BROWSER];
+        connection.exchange(request("POST", "/auth/logout", &fields, ""))
+    };
+    for number in 0..ABSENT_MAX {
+        assert_eq!(log_out().status, 204, "number {number}");
+    }
+    let (before, begun) = (asked(&server, "get"), std::time::Instant::now());
+    for _ in 0..200 {
+        let answer = log_out();
+        assert_eq!(told(&answer), denied(429, "verification_budget"));
+        assert_eq!(answer.field("retry-after"), Some("60"));
+    }
+    // What gateways ask by themselves stays far below that.
+    let beats = usize::try_from(begun.elapsed().as_secs()).unwrap_or(usize::MAX) * 8 + 32;
+    let more = asked(&server, "get") - before;
+    assert!(more < beats.min(200), "{more} reads for 200 logouts that are refused");
+    // Whoever has a session logs out, and sessions are looked for as before.
+    alice.log_out(address);
+    assert_eq!(site.ask(1, &alice.cookie), denied(401, "session_revoked"));
+    assert_eq!(site.ask(2, &bob.cookie), accepted());
+    spend_the_budget(address);
+    bob.log_out(address);
+    assert_eq!(site.ask(1, &bob.cookie), denied(401, "session_revoked"));
+}
+
+#[test]
+fn made_up_refresh_tokens_are_ended_within_the_budget_of_logouts() {
+    let upstream = Upstream::start();
+    let text = configuration(&upstream);
+    let desk = Desk::of(upstream, &text);
+    let (pair, other) = (desk.tokens_of("dave"), desk.tokens_of("dave"));
+    let revoke = |token: &str| desk.post("/auth/revoke", &[], &[("token", token)]).status;
+    let made_up =
+        |number: usize| format!("{}{number:010}{}", &pair.refresh[..70], &pair.refresh[80..]);
+    let refused = (0..ABSENT_MAX + 50).map(made_up).map(|token| revoke(&token));
+    let refused: Vec<_> = refused.enumerate().filter(|(_, status)| *status != 200).collect();
+    assert_eq!(refused.first(), Some(&(ABSENT_MAX, 429)), "{refused:?}");
+    assert_eq!(revoke(&other.refresh), 200);
+    assert_eq!(desk.gateway.get_as("/whoami", &other.access).slug(), "token_revoked");
+    assert_eq!(desk.gateway.get_as("/whoami", &pair.access).status, 200);
 }
 
 /// Where a server keeps something.

@@ -40,7 +40,7 @@ pub(super) async fn answer(here: &Issuing<'_>) -> Result<Answer, Refusal> {
 async fn end(here: &Issuing<'_>, token: &RefreshToken) -> Result<(), Denial> {
     let Issuing { endpoints, configuration, .. } = here;
     let id = token.family();
-    let (family, session) = find_family(here, token, Charge::Nobody).await?;
+    let (family, session) = find_family(here, token, Charge::Logout).await?;
     if family.is_none() {
         return Ok(());
     }

@@ -39,7 +39,7 @@ async fn revoke_refresh(
 ) -> Result<(), Refusal> {
     let id = token.family();
     // It is how a client logs out.
-    let (family, session) = find_family(here, token, Charge::Nobody).await?;
+    let (family, session) = find_family(here, token, Charge::Logout).await?;
     let Some(family) = family else { return Ok(()) };
     if family.family.client != client.id {
         return Err(not_its_own());
