@@ -133,7 +133,7 @@ impl SessionFeed {
         if aged.is_some() && self.has_just_failed() {
             return known();
         }
-        if self.loads.is_known_absent(id, self.era()).await {
+        if self.loads.is_known_absent(id, self.era(*id)).await {
             return Sought::Absent;
         }
         if aged.is_none()
@@ -202,17 +202,17 @@ impl SessionFeed {
         loop {
             let as_of = clock::steady();
             // Before it is asked: what answers may change while it does.
-            let era = self.era();
+            let era = self.era(id);
             let found = self.timed("find_session", self.store.find(id)).await;
             match &found {
                 Ok(_) => {}
                 Err(StoreError::Unavailable(_)) => {
-                    self.loads.forget_absent();
+                    self.loads.forget_all_absent();
                     self.failed();
                 }
-                Err(StoreError::Refused(_) | StoreError::Unreadable(_)) => {
-                    self.loads.forget_absent();
-                }
+                Err(StoreError::Refused(_)) => self.loads.forget_all_absent(),
+                // One record is damaged, or of a later version: that says nothing about others.
+                Err(StoreError::Unreadable(_)) => self.loads.forget_absent(id),
             }
             let Some(stored) = found? else {
                 self.table.changed(&id);
@@ -316,8 +316,8 @@ impl SessionFeed {
         }
     }
 
-    fn era(&self) -> Era {
-        self.loads.era(self.store.era())
+    fn era(&self, id: SessionId) -> Era {
+        self.loads.era(id, self.store.era())
     }
 
     fn changed(&self, id: SessionId) {

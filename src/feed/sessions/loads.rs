@@ -17,6 +17,10 @@ use crate::store::StoreError;
 const ABSENT_MAX: u64 = 100_000;
 const ABSENT_FOR: Duration = Duration::from_secs(10);
 
+/// In how many parts what is told of single sessions is kept: whoever logs in and out all the time
+/// has the gateway forget the absence of what is in the same part, which is next to nothing.
+const PARTS: usize = 1024;
+
 /// What a read found.
 #[derive(Clone, Debug)]
 pub(super) enum Loaded {
@@ -32,6 +36,8 @@ pub(super) struct Era {
     of_store: u64,
     /// As we do.
     of_loads: u64,
+    /// As we do for the sessions in the same part.
+    of_part: u64,
 }
 
 /// Reads in progress, and sessions that are not there.
@@ -40,8 +46,10 @@ pub(super) struct Loads {
     coalesced: Cache<SessionId, Loaded>,
     /// For each read in progress, how many, and whether something was told of its session.
     begun: Mutex<HashMap<SessionId, Progress>>,
-    /// How often what was not there was forgotten.
+    /// How often all that was not there was forgotten.
     forgotten: AtomicU64,
+    /// How often that was, for each part of the ids, of which one may be there again.
+    forgotten_parts: Box<[AtomicU64]>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,7 +67,8 @@ pub(super) struct Begun<'l> {
 impl Loads {
     pub(super) fn new() -> Self {
         let coalesced = Cache::builder().max_capacity(ABSENT_MAX).expire_after(AbsentOnly).build();
-        Self { coalesced, begun: Mutex::default(), forgotten: AtomicU64::new(0) }
+        let forgotten_parts = std::iter::repeat_with(AtomicU64::default).take(PARTS).collect();
+        Self { coalesced, begun: Mutex::default(), forgotten: AtomicU64::new(0), forgotten_parts }
     }
 
     /// What `read` finds, or somebody else's read of the same session that is in progress; or
@@ -72,9 +81,19 @@ impl Loads {
         self.coalesced.try_get_with(id, read).await.map_err(|error| (*error).clone())
     }
 
-    /// The era that it is, while the store is in this one of its own.
-    pub(super) fn era(&self, of_store: u64) -> Era {
-        Era { of_store, of_loads: self.forgotten.load(Ordering::Acquire) }
+    /// The era that it is for a session, while the store is in this one of its own.
+    pub(super) fn era(&self, id: SessionId, of_store: u64) -> Era {
+        Era {
+            of_store,
+            of_loads: self.forgotten.load(Ordering::Acquire),
+            of_part: self.part(id).load(Ordering::Acquire),
+        }
+    }
+
+    /// The part of an id. Ids are digests of random secrets, so they are in all parts alike.
+    fn part(&self, id: SessionId) -> &AtomicU64 {
+        let [first, second, ..] = *id.as_bytes();
+        &self.forgotten_parts[usize::from(u16::from_be_bytes([first, second])) % PARTS]
     }
 
     /// Whether it was found a moment ago that there is no such session, by the store that is asked
@@ -90,9 +109,14 @@ impl Loads {
         }
     }
 
-    /// Forgets what was not there: it may be, or may have been all along.
-    pub(super) fn forget_absent(&self) {
+    /// Forgets all that was not there: it may be, or may have been all along.
+    pub(super) fn forget_all_absent(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Forgets that a session was not there.
+    pub(super) fn forget_absent(&self, id: SessionId) {
+        self.part(id).fetch_add(1, Ordering::AcqRel);
     }
 
     /// Begins a read: from now on it is noted if something is told of the session.
@@ -103,15 +127,17 @@ impl Loads {
 
     /// Something was told of a session: what is being read may be older, and it may be there again.
     pub(super) fn spoil(&self, id: SessionId) {
-        let is_read = self.begun().get_mut(&id).map(|progress| progress.is_spoilt = true).is_some();
-        if is_read || self.coalesced.contains_key(&id) {
-            self.forget_absent();
+        // It counts whether or not it is being read: this is cheaper than to look, and only what is
+        // in the same part is read once more.
+        self.forget_absent(id);
+        if let Some(progress) = self.begun().get_mut(&id) {
+            progress.is_spoilt = true;
         }
     }
 
     /// Anything may have happened to any session.
     pub(super) fn spoil_all(&self) {
-        self.forget_absent();
+        self.forget_all_absent();
         for progress in self.begun().values_mut() {
             progress.is_spoilt = true;
         }
@@ -157,5 +183,62 @@ impl moka::Expiry<SessionId, Loaded> for AbsentOnly {
             Loaded::Found(_) => Some(Duration::ZERO),
             Loaded::Absent(_) => Some(ABSENT_FOR),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OF_STORE: u64 = 7;
+
+    fn id(first: u8) -> SessionId {
+        let mut bytes = [0; 32];
+        bytes[1] = first;
+        SessionId::from_bytes(bytes)
+    }
+
+    /// What was found a moment ago not to be there.
+    async fn find_absent(loads: &Loads, id: SessionId) {
+        let era = loads.era(id, OF_STORE);
+        let found = loads.load(id, async { Ok(Loaded::Absent(era)) }).await;
+        assert!(matches!(found, Ok(Loaded::Absent(_))), "{found:?}");
+    }
+
+    async fn is_known_absent(loads: &Loads, id: SessionId) -> bool {
+        loads.is_known_absent(&id, loads.era(id, OF_STORE)).await
+    }
+
+    #[tokio::test]
+    async fn what_is_told_of_a_session_leaves_what_is_known_of_others() {
+        let (loads, one, other) = (Loads::new(), id(1), id(2));
+        for told in [Loads::spoil, Loads::forget_absent] {
+            find_absent(&loads, one).await;
+            find_absent(&loads, other).await;
+            // Somebody else's login is being written down, and changes.
+            let _begun = loads.begin(other);
+            told(&loads, other);
+            assert!(!is_known_absent(&loads, other).await);
+            assert!(is_known_absent(&loads, one).await);
+        }
+        loads.spoil_all();
+        assert!(!is_known_absent(&loads, one).await);
+    }
+
+    #[tokio::test]
+    async fn absence_that_was_read_before_something_was_told_is_not_remembered() {
+        let (loads, id) = (Loads::new(), id(1));
+        let read = async {
+            let _begun = loads.begin(id);
+            let era = loads.era(id, OF_STORE);
+            // After the store has answered, and before that is remembered.
+            loads.spoil(id);
+            Ok(Loaded::Absent(era))
+        };
+        assert!(loads.load(id, read).await.is_ok());
+        assert!(!is_known_absent(&loads, id).await);
+        find_absent(&loads, id).await;
+        assert!(is_known_absent(&loads, id).await);
+        assert!(!loads.is_known_absent(&id, loads.era(id, OF_STORE + 1)).await);
     }
 }
