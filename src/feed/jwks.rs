@@ -5,7 +5,7 @@
 //! failures use up too, and a memory for key ids that were looked for and not found.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -67,11 +67,13 @@ pub struct JwksFeed {
     absent: Cache<Option<Box<str>>, ()>,
     /// Held while fetching: there is one fetch at a time.
     flight: Mutex<Flight>,
-    /// The set was empty, and is to be fetched again soon.
+    /// The set was empty, or the disk refused it, and is to be fetched again soon.
     doubted: Notify,
+    /// Whether the disk refuses to forget an older set, which a restart would bring back.
+    is_copy_stuck: AtomicBool,
     /// Counts finished fetches, so that whoever waited for one does not start another.
     landed: AtomicU64,
-    last_succeeded: std::sync::atomic::AtomicBool,
+    last_succeeded: AtomicBool,
 }
 
 impl JwksFeed {
@@ -89,6 +91,7 @@ impl JwksFeed {
                 unusable: vec![],
             }),
             doubted: Notify::new(),
+            is_copy_stuck: false.into(),
             landed: AtomicU64::new(0),
             last_succeeded: false.into(),
         })
@@ -145,9 +148,12 @@ impl JwksFeed {
         let refresh = self.spec.source.refresh;
         let mut pause = RETRY_FIRST;
         loop {
-            // An issuer without a usable key is not left at that for long.
+            // An issuer without a usable key is not left at that for long, nor is a copy on disk that
+            // should not be there.
             let has_keys = self.spec.cell.current().is_some_and(|set| !set.is_empty());
-            let wait = if has_keys && self.last_succeeded.load(Ordering::Acquire) {
+            let is_settled = self.last_succeeded.load(Ordering::Acquire)
+                && !self.is_copy_stuck.load(Ordering::Acquire);
+            let wait = if has_keys && is_settled {
                 pause = RETRY_FIRST;
                 refresh
             } else {
@@ -248,18 +254,37 @@ impl JwksFeed {
             tracing::warn!(issuer, "the issuer has no usable key any more: its tokens are refused");
         }
         // First on disk: a gateway that is killed in between must not start with what is withdrawn.
-        if let Err(error) = self.shelf.keep(issuer, &self.spec.source.url, bytes, now) {
-            tracing::warn!(issuer, %error, "cannot keep a copy of the keys");
-            if let Err(error) = self.shelf.remove(issuer) {
-                tracing::warn!(issuer, %error, "nor remove the older copy");
-            }
-        }
+        self.keep(bytes, now);
         let is_empty = set.is_empty();
         self.spec.cell.publish(set, now, self.stale_from(now));
         // Nobody has to ask for what the issuer has just said.
         let none = is_empty.then_some(None);
         for id in withdrawn.into_iter().map(Some).chain(none) {
             self.absent.insert(id, ());
+        }
+    }
+
+    /// Replaces the copy on disk, or withdraws it. Where neither can be done it is tried again soon.
+    fn keep(&self, bytes: &[u8], now: UnixTime) {
+        let issuer = &*self.spec.issuer;
+        let kept = self.shelf.keep(issuer, &self.spec.source.url, bytes, now);
+        let settled = kept.or_else(|error| {
+            tracing::warn!(issuer, %error, "cannot keep a copy of the keys");
+            self.shelf.withdraw(issuer)
+        });
+        if let Err(error) = &settled {
+            let file = self.shelf.file(issuer);
+            tracing::error!(
+                issuer,
+                file = %file.display(),
+                %error,
+                "the older copy of the keys can be neither replaced nor removed: a restart while the \
+                 issuer is away would bring back what was withdrawn. Remove the file"
+            );
+        }
+        let was_stuck = self.is_copy_stuck.swap(settled.is_err(), Ordering::AcqRel);
+        if settled.is_err() && !was_stuck {
+            self.doubted.notify_one();
         }
     }
 

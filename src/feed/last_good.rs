@@ -1,6 +1,7 @@
 //! The last good copy of an issuer's keys on disk, for a cold start while the issuer is away.
 
-use std::io::ErrorKind;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -31,22 +32,23 @@ impl Shelf {
         Self { directory: data.join("jwks") }
     }
 
-    /// The copy for an issuer from `url`, if there is one.
+    /// The copy for an issuer from `url`, if there is one. One that this process may not write is
+    /// not believed: it stayed as it was when it was to be withdrawn.
     ///
     /// # Errors
     ///
-    /// If there is a copy that cannot be read, or is damaged.
+    /// If there is a copy that cannot be read or written, or is damaged.
     pub fn find(&self, issuer: &str, url: &str) -> std::io::Result<Option<LastGood>> {
-        let bytes = match std::fs::read(self.file(issuer)) {
-            Ok(bytes) => bytes,
+        let mut bytes = Vec::new();
+        let opened = OpenOptions::new().read(true).write(true).open(self.file(issuer));
+        match opened.and_then(|mut file| file.read_to_end(&mut bytes)) {
+            // Withdrawn.
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
             // A first start, or a data directory that cannot be one: `keep` will tell of that.
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                return Ok(None);
-            }
+            Err(error) if is_nothing(&error) => return Ok(None),
             Err(error) => return Err(error),
-        };
+        }
         let copy: LastGood = serde_json::from_slice(&bytes)?;
         Ok((copy.url == url).then_some(copy))
     }
@@ -74,15 +76,18 @@ impl Shelf {
         private_files::replace(&self.file(issuer), &serde_json::to_vec(&copy)?)
     }
 
-    /// Removes the copy for an issuer.
+    /// Withdraws the copy for an issuer: removes it, or empties it where the directory, but not the
+    /// file, is kept from change.
     ///
     /// # Errors
     ///
-    /// If it cannot be removed.
-    pub fn remove(&self, issuer: &str) -> std::io::Result<()> {
-        match std::fs::remove_file(self.file(issuer)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
+    /// If neither can be done: the copy is as it was.
+    pub fn withdraw(&self, issuer: &str) -> std::io::Result<()> {
+        let file = self.file(issuer);
+        match std::fs::remove_file(&file) {
+            Ok(()) => Ok(()),
+            Err(error) if is_nothing(&error) => Ok(()),
+            Err(_) => OpenOptions::new().write(true).truncate(true).open(&file)?.sync_all(),
         }
     }
 
@@ -92,8 +97,15 @@ impl Shelf {
         std::iter::once(self.directory.clone()).chain(files).collect()
     }
 
+    /// The file for an issuer.
+    ///
     /// Issuer names are letters, digits, `-`, `_` and `.`; the prefix keeps `..` a file name.
-    fn file(&self, issuer: &str) -> PathBuf {
+    pub fn file(&self, issuer: &str) -> PathBuf {
         self.directory.join(format!("keys-{issuer}.json"))
     }
+}
+
+/// Whether it says that there is no copy.
+fn is_nothing(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

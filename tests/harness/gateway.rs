@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -173,6 +174,23 @@ impl Gateway {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(limits).arg(PROGRAM);
         let mut gateway = Self::spawn_command(directory, configuration, shell);
+        gateway.wait_until_ready();
+        gateway
+    }
+
+    /// Starts a gateway that the modes of files bind, and waits until it is ready: where the tests are
+    /// run by root, it lacks root's power to ignore them.
+    pub(crate) fn start_bound_by_modes(directory: Arc<TempDir>, configuration: &str) -> Self {
+        let is_root = std::fs::metadata("/proc/self").expect("a process").uid() == 0;
+        let program = match is_root {
+            false => Command::new(PROGRAM),
+            true => {
+                let mut program = Command::new("setpriv");
+                program.arg("--bounding-set=-dac_override,-dac_read_search").arg(PROGRAM);
+                program
+            }
+        };
+        let mut gateway = Self::spawn_command(directory, configuration, program);
         gateway.wait_until_ready();
         gateway
     }

@@ -1,6 +1,7 @@
 //! The last good copy on disk, for a start while the issuer is away.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -174,4 +175,63 @@ fn gateway_that_cannot_keep_a_copy_works_without_and_says_so() {
     assert_eq!(ask(&gateway, &issuer.token()), permitted());
     let told = |line: &String| line.contains("WARN") && line.contains("idp");
     assert!(gateway.errors().iter().any(told), "{:#?}", gateway.errors());
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("a mode");
+}
+
+/// A gateway that has fetched the issuer's first key, and then a set without it while the disk took no
+/// new file, and refused to remove one: these are the modes of the directory and of the copy.
+fn withdrawing(issuer: &Issuer, timing: &str, file_mode: u32) -> (Gateway, Arc<TempDir>, String) {
+    let configuration = configuration(&Upstream::start(), &[issuer.yaml(timing)]);
+    let directory = crate::harness::gateway::directory();
+    let gateway = Gateway::start_bound_by_modes(directory.clone(), &configuration);
+    let token = issuer.token();
+    assert_eq!(ask(&gateway, &token), permitted());
+    set_mode(&copy(&directory), file_mode);
+    set_mode(&directory.path().join("data/jwks"), 0o500);
+    let second = Pair::new("second");
+    issuer.publish(&[&second]);
+    // An unknown key is asked for.
+    let newer = issuer.token_by(&second);
+    eventually("the second key", || (ask(&gateway, &newer) == permitted()).then_some(()));
+    assert_eq!(ask(&gateway, &token), denied(401, "token_key_unknown"));
+    (gateway, directory, configuration)
+}
+
+#[test]
+fn withdrawn_key_stays_so_after_a_start_though_its_copy_could_not_be_removed() {
+    // The copy can be emptied; it cannot.
+    for file_mode in [0o600, 0o400] {
+        let issuer = Issuer::start("idp");
+        let (gateway, directory, configuration) = withdrawing(&issuer, "refresh: 1h", file_mode);
+        let file = copy(&directory).display().to_string();
+        let is_told = |line: &String| line.contains("ERROR") && line.contains(&file);
+        if file_mode == 0o400 {
+            let told = || gateway.errors().iter().any(is_told).then_some(());
+            eventually("a line that names the copy", told);
+        } else {
+            assert!(std::fs::read(&file).expect("the copy").is_empty());
+        }
+        drop(gateway);
+        issuer.jwks.serve(unavailable());
+        let gateway = Gateway::start_bound_by_modes(directory.clone(), &configuration);
+        let outcome = ask(&gateway, &issuer.token());
+        assert_eq!(outcome, denied(503, "keys_unavailable"), "{file_mode:o}");
+        drop(gateway);
+        set_mode(&directory.path().join("data/jwks"), 0o700);
+    }
+}
+
+#[test]
+fn copy_of_a_withdrawn_key_is_replaced_as_soon_as_the_disk_takes_it() {
+    let issuer = Issuer::start("idp");
+    let (gateway, directory, _) = withdrawing(&issuer, "refresh: 1h", 0o400);
+    let file = copy(&directory);
+    let kept = || std::fs::read_to_string(&file).expect("a copy");
+    assert!(!kept().contains("second"), "{}", kept());
+    set_mode(&directory.path().join("data/jwks"), 0o700);
+    eventually("the new copy", || kept().contains("second").then_some(()));
+    assert_eq!(ask(&gateway, &issuer.token()), denied(401, "token_key_unknown"));
 }
