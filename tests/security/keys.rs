@@ -364,5 +364,8 @@ fn token_that_names_no_key_is_verified_by_any_of_sixteen() {
     let jwks = Jwks::start(Serves::Keys(keys(&others)));
     let gateway = fetching(&jwks, "refresh: 1h");
     assert_eq!(ask(&gateway, &last.sign(None)), (401, "token_signature".to_owned()));
+    let line = gateway.logged(|line| line["slug"] == "token_signature");
+    let reason = line["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("the first 16 keys") && reason.contains("no more are tried"), "{line}");
     assert_eq!(ask(&gateway, &others[15].sign(None)), permitted());
 }
