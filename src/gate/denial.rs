@@ -80,7 +80,7 @@ pub enum Slug {
     KeysUnavailable,
     /// The revocation list is too old to say who was cut off.
     RevocationStale,
-    /// The store, or an identity service, cannot be asked.
+    /// The store cannot be asked.
     StoreUnavailable,
     /// As much is being served as the gateway, an upstream or the client's share allows.
     Overloaded,

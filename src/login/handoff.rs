@@ -24,7 +24,7 @@ use super::sent::Credentials;
 use crate::config::login::{HandOff, OnFailure};
 use crate::config::upstream::{Upstream, UpstreamTls};
 use crate::fetch::{FetchError, Fetcher, Posted};
-use crate::gate::denial::{RETRY_AFTER_S, Slug};
+use crate::gate::denial::{Denial, RETRY_AFTER_S, Slug};
 use identity::MalformedAnswer;
 
 /// The largest answer that is read, in bytes.
@@ -81,7 +81,17 @@ impl Undecided {
             Self::Fetch(_) | Self::Status(_) | Self::Malformed(_) | Self::Address => {
                 Slug::UpstreamUnavailable
             }
-            Self::Busy => Slug::StoreUnavailable,
+            Self::Busy => Slug::Overloaded,
+        }
+    }
+
+    fn denial(&self) -> Denial {
+        let denial = Denial::new(self.slug());
+        match self {
+            Self::Busy => denial.because(format!(
+                "in flight already: {OPEN_MAX} questions to the identity service"
+            )),
+            Self::Fetch(_) | Self::Status(_) | Self::Malformed(_) | Self::Address => denial,
         }
     }
 }
@@ -108,7 +118,7 @@ impl Clients {
                     Undecided::Fetch(_)
                     | Undecided::Status(_)
                     | Undecided::Address
-                    | Undecided::Busy => Finding::Undecided(undecided.slug().into()),
+                    | Undecided::Busy => Finding::Undecided(undecided.denial()),
                 }
             }
         }

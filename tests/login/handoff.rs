@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::harness::certificates::Authority;
+use crate::harness::eventually;
 use crate::harness::identity::{Identity, Says};
 use crate::harness::login::Login;
 use crate::harness::redis::free_port;
@@ -461,4 +462,41 @@ fn no_password_and_no_answer_of_the_service_is_logged() {
     for secret in ["typed-as", "told-by"] {
         assert!(!written.contains(secret), "{secret} is in\n{written}");
     }
+}
+
+/// How many questions to a service may be open at once.
+const OPEN_MAX: usize = 256;
+
+#[test]
+fn login_beyond_those_that_a_service_may_keep_waiting_is_overload() {
+    let identity = Identity::start(Says::Nothing);
+    let upstream = Upstream::start();
+    let lines = format!(
+        "handoff: {{ upstream: identity, path: /verify, subject: /user/id, timeout: 10s }}\n  {MANY}"
+    );
+    // A quarter of it is for one client.
+    let limits = format!("limits: {{ in_flight_own: {} }}\n", OPEN_MAX * 8);
+    let peers = format!("upstreams:\n  identity: {{ peers: ['{}'] }}\n", identity.address());
+    let text = configuration(&upstream, &limits, &lines).replacen("upstreams:\n", &peers, 1);
+    let gateway = Gateway::start_in(gateway::directory(), &text);
+    let _waiting: Vec<_> = (0..OPEN_MAX)
+        .map(|number| {
+            let mut stream = std::net::TcpStream::connect(gateway.address()).expect("connects");
+            let asking = login::request(&format!("user-{number}"), "secret", &[]);
+            std::io::Write::write_all(&mut stream, asking.as_bytes()).expect("is sent");
+            stream
+        })
+        .collect();
+    eventually("all questions", || (identity.received().len() == OPEN_MAX).then_some(()));
+    let answer = guess(gateway.address(), "alice", "secret", &[]);
+    assert_refused(&answer, 503, "overloaded");
+    assert!(answer.field("retry-after").is_some(), "{answer:?}");
+    let line = gateway.logged(|line| line["slug"] == "overloaded");
+    let reason = line["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("256 questions to the identity service"), "{line}");
+    // Once the first of them have been given up there is room.
+    identity.say(alice());
+    eventually("room", || {
+        (guess(gateway.address(), "alice", "secret", &[]).status == 200).then_some(())
+    });
 }
