@@ -96,24 +96,32 @@ struct Site {
     meddler: Meddler,
     honest: Gateway,
     misled: Gateway,
-    _upstream: Upstream,
+    upstream: Upstream,
+}
+
+/// A gateway whose server is at this port.
+fn start(upstream: &Upstream, port: u16) -> Gateway {
+    let store = format!("store: {{ redis: {{ url: 'redis://127.0.0.1:{port}' }} }}\n");
+    let directory = oauth::directory();
+    let key = "a key-encryption key of more than 32 bytes";
+    std::fs::write(directory.path().join("kek"), key).expect("a file");
+    let text = oauth::configuration(upstream, oauth::LONG, &store);
+    let sealed = "\ntokens:\n  signing: { encryption_key_file: kek }";
+    Gateway::start_in(directory, &text.replace("\ntokens:", sealed))
 }
 
 impl Site {
     fn open() -> Self {
         let server = RedisServer::start();
         let (upstream, meddler) = (Upstream::start(), Meddler::start(server.port()));
-        let start = |port: u16| {
-            let store = format!("store: {{ redis: {{ url: 'redis://127.0.0.1:{port}' }} }}\n");
-            let directory = oauth::directory();
-            let key = "a key-encryption key of more than 32 bytes";
-            std::fs::write(directory.path().join("kek"), key).expect("a file");
-            let text = oauth::configuration(&upstream, oauth::LONG, &store);
-            let sealed = "\ntokens:\n  signing: { encryption_key_file: kek }";
-            Gateway::start_in(directory, &text.replace("\ntokens:", sealed))
-        };
-        let (honest, misled) = (start(server.port()), start(meddler.port));
-        Self { server, meddler, honest, misled, _upstream: upstream }
+        let honest = start(&upstream, server.port());
+        let misled = start(&upstream, meddler.port);
+        Self { server, meddler, honest, misled, upstream }
+    }
+
+    /// Another gateway behind the meddler.
+    fn join_misled(&self) -> Gateway {
+        start(&self.upstream, self.meddler.port)
     }
 
     /// Somebody who is logged in, and whom the gateway that is misled does not know yet.
@@ -192,6 +200,66 @@ fn wrong_answer_about_a_refresh_token_ends_nothing() {
         assert_eq!(answer.status, 503, "{answer:?}");
         assert!(site.meddler.is_done());
         Pair::of(&exchange());
+    }
+}
+
+/// Answers to what ends in a list. Of a session that is written down it would be the list of those that it
+/// displaced.
+const NO_LIST: [&[u8]; 6] = [
+    b"$-1\r\n",
+    b"_\r\n",
+    b"*0\r\n",
+    b"+OK\r\n",
+    b"*2\r\n$7\r\ngarbage\r\n*0\r\n",
+    b"*1\r\n*2\r\n$7\r\ngarbage\r\n$1\r\n1\r\n",
+];
+
+#[test]
+fn wrong_answer_to_a_login_is_no_login() {
+    let site = Site::open();
+    for wrong in NO_LIST {
+        let log_in = || login::attempt(site.misled.address(), "alice", &[]);
+        site.meddler.plan("\"u-17\"", wrong);
+        let text = String::from_utf8_lossy(wrong);
+        let answer = log_in();
+        assert_eq!(told(&answer), (503, "store_unavailable".to_owned()), "{text:?}");
+        assert_eq!(answer.field("set-cookie"), None, "{text:?}");
+        assert!(site.meddler.is_done(), "{text:?}");
+        assert_eq!(told(&log_in()), (200, String::new()), "{text:?}");
+    }
+}
+
+#[test]
+fn wrong_answer_about_a_subject_does_not_say_that_there_are_no_sessions() {
+    let site = Site::open();
+    for wrong in NO_LIST {
+        let alice = site.log_in("alice");
+        let list = || alice.ask(site.misled.address(), "/auth/sessions");
+        site.meddler.plan("portcullis:{revocations}:subject:", wrong);
+        let text = String::from_utf8_lossy(wrong);
+        assert_eq!(told(&list()), (503, "store_unavailable".to_owned()), "{text:?}");
+        assert!(site.meddler.is_done(), "{text:?}");
+        let ids = list().json()["sessions"].to_string();
+        assert!(ids.contains(&alice.id), "{ids}");
+    }
+}
+
+/// What a gateway reads when it starts is whom it refuses.
+#[test]
+fn wrong_answer_about_the_snapshot_lets_nobody_back_in() {
+    let site = Site::open();
+    let pair = Pair::of(&oauth::log_in(&site.honest, "alice", &[], json!({ "deliver": "tokens" })));
+    let revoking = json!({ "scope": "subject", "subject": "u-17" }).to_string();
+    let fields = [("Host", "localhost"), ("Content-Type", "application/json")];
+    let asking = client::request("POST", "/v1/revocations", &fields, &revoking);
+    assert_eq!(client::exchange(site.honest.admin(), asking).status, 201);
+    let ask = |gateway: &Gateway| gateway.get_as("/whoami", &pair.access).slug();
+    assert_eq!(ask(&site.honest), "token_revoked");
+    for wrong in [&b"$-1\r\n"[..], b"_\r\n", b"+OK\r\n"] {
+        site.meddler.plan("ZRANGE", wrong);
+        let gateway = site.join_misled();
+        assert!(site.meddler.is_done());
+        assert_eq!(ask(&gateway), "token_revoked");
     }
 }
 

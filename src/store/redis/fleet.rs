@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::reply::Held;
+use super::reply::{Held, List};
 use super::script::{ANNOUNCE, LEAVE, REMIND, ROSTER};
 use super::{Redis, fault};
 use crate::store::{
@@ -68,7 +68,7 @@ impl Fleet for Redis {
         let mut asking = ROSTER.key(&self.keys.log);
         asking.key(&self.keys.gateways).key(&self.keys.live).arg(GATEWAY_FORGOTTEN_AFTER_MS);
         let asking = &asking;
-        let (now_ms, head, records, told): (u64, u64, u64, Vec<Option<Vec<u8>>>) = self
+        let (now_ms, head, records, List(told)): (u64, u64, u64, List<Option<Vec<u8>>>) = self
             .link
             .ask(&self.master, "reading the roster", move |mut connection| async move {
                 asking.invoke_async(&mut connection).await

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::reader::Reader;
+use super::reply::List;
 use super::script::account::CHARGE;
 use super::script::{APPEND, PRUNE};
 use super::sessions::EXPIRY_MAX_S;
@@ -161,7 +162,7 @@ impl RevocationLog for Redis {
         let within = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         asking.arg("LIMIT").arg(within(offset)).arg(within(limit));
         let asking = &asking;
-        let (total, members): (u64, Vec<Vec<u8>>) = self
+        let (total, List(members)): (u64, List<Vec<u8>>) = self
             .link
             .ask(&self.master, "listing records", move |mut connection| async move {
                 asking.query_async(&mut connection).await

@@ -1,10 +1,39 @@
-//! Reads what the server answers about the log.
+//! Reads what the server answers.
 
-use redis::Value;
+use redis::{FromRedisValue, ParsingError, RedisResult, Value};
 
 use super::fault;
 use crate::store::record::{Read, Record};
 use crate::store::{Loss, Position, StoreError};
+
+/// A list, and nothing else. The library takes `nil` for one without items: an answer that is none would
+/// say that there is nobody.
+#[derive(Debug)]
+pub(super) struct List<T>(pub(super) Vec<T>);
+
+impl<T: FromRedisValue> FromRedisValue for List<T> {
+    fn from_redis_value_ref(value: &Value) -> Result<Self, ParsingError> {
+        Self::from_redis_value(value.clone())
+    }
+
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        match value {
+            Value::Array(items) => {
+                items.into_iter().map(T::from_redis_value).collect::<Result<_, _>>().map(Self)
+            }
+            _ => Err("not a list".to_owned().into()),
+        }
+    }
+}
+
+/// The answer of a script that says first what it is about.
+///
+/// # Errors
+///
+/// If that is not `asked`: answers have come out of step.
+pub(super) fn about<T>(asked: &str, (about, answer): (String, T)) -> RedisResult<T> {
+    if about == asked { Ok(answer) } else { Err(fault::out_of_step()) }
+}
 
 /// An entry of the log, not yet decoded.
 #[derive(Debug, PartialEq, Eq)]
@@ -126,6 +155,29 @@ mod tests {
         ] {
             assert_eq!(held.loss(position, head), loss, "{position:?} {head} {held:?}");
         }
+    }
+
+    #[test]
+    fn list_is_one_and_absence_is_none() {
+        let read = |value: Value| {
+            let read = List::<(String, f64)>::from_redis_value_ref(&value);
+            read.ok().map(|List(items)| items)
+        };
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let item = |of: Vec<Value>| Value::Array(vec![Value::Array(of)]);
+        assert_eq!(read(Value::Array(vec![])), Some(vec![]));
+        assert_eq!(read(item(vec![text("a"), text("1")])), Some(vec![("a".to_owned(), 1.0)]));
+        for odd in [Value::Nil, Value::Okay, Value::Int(0), text(""), text("a")] {
+            assert_eq!(read(odd.clone()), None, "{odd:?}");
+            assert_eq!(read(Value::Array(vec![odd.clone()])), None, "{odd:?}");
+            assert_eq!(read(item(vec![odd.clone()])), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn answer_about_something_else_is_none() {
+        assert_eq!(about("a", ("a".to_owned(), 1)).ok(), Some(1));
+        assert_eq!(about("a", ("b".to_owned(), 1)).ok(), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::log::score;
+use super::reply::{self, List};
 use super::script::sessions::{CREATE, DELETE, FIND, OF_SUBJECT, PRUNE};
 use super::{Redis, fault, listener};
 use crate::gate::session::{SessionId, SessionRecord, StoredSession};
@@ -44,17 +45,17 @@ impl SessionStore for Redis {
         creating.arg(sessions_max.unwrap_or_default()).arg(&self.keys.session);
         creating.arg(&self.keys.family);
         let creating = &creating;
-        let displaced: Vec<(String, f64)> = self
+        let displaced: List<(String, f64)> = self
             .link
             .ask(&self.master, "writing a session down", move |mut connection| async move {
-                creating.invoke_async(&mut connection).await
+                reply::about(&id.to_string(), creating.invoke_async(&mut connection).await?)
             })
             .await?;
-        let displaced = displaced.into_iter().filter_map(|(id, created)| {
-            let created = UnixTime::from_seconds(created as i64);
-            Some(Displaced { id: SessionId::parse(&id)?, created })
+        let displaced = displaced.0.into_iter().map(|(id, created)| {
+            let id = SessionId::parse(&id).ok_or_else(|| fault::nonsense("a session's id"))?;
+            Ok(Displaced { id, created: UnixTime::from_seconds(created as i64) })
         });
-        Ok(displaced.collect())
+        displaced.collect()
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError> {
@@ -68,10 +69,7 @@ impl SessionStore for Redis {
                 let (about, record, last_seen): (String, Option<Vec<u8>>, Option<f64>) =
                     asking.invoke_async(&mut connection).await?;
                 // Answers that have come out of step would make one person another.
-                if about != *name {
-                    return Err(fault::out_of_step());
-                }
-                Ok((record, last_seen))
+                reply::about(name, (about, (record, last_seen)))
             })
             .await?;
         let Some(record) = record else { return Ok(None) };
@@ -181,14 +179,15 @@ impl Redis {
         subject: &SubjectDigest,
         now: UnixTime,
     ) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
+        let name = subject.to_string();
         let mut asking = OF_SUBJECT.key(self.keys.sessions_of(subject));
         asking.key(&self.keys.sessions).key(&self.keys.due);
-        asking.arg(subject.to_string()).arg(&self.keys.session);
-        let asking = &asking;
-        let found: Vec<(String, Vec<u8>, Option<f64>)> = self
+        asking.arg(&name).arg(&self.keys.session);
+        let (asking, name) = (&asking, &*name);
+        let found: List<(String, Vec<u8>, Option<f64>)> = self
             .link
             .ask(&self.master, "listing sessions", move |mut connection| async move {
-                asking.invoke_async(&mut connection).await
+                reply::about(name, asking.invoke_async(&mut connection).await?)
             })
             .await?;
         let usable = |(id, record, last_seen): (String, Vec<u8>, Option<f64>)| {
@@ -196,7 +195,7 @@ impl Redis {
             let session = stored(decode(&record).ok()?, last_seen);
             (now < rests_until(&session)).then_some((SessionId::parse(&id)?, session))
         };
-        Ok(found.into_iter().filter_map(usable).collect())
+        Ok(found.0.into_iter().filter_map(usable).collect())
     }
 }
 

@@ -10,6 +10,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::fault;
 use super::master::Live;
+use super::reply::List;
 use super::script::{LAST, PLACE};
 use crate::clock;
 use crate::store::record::{Read, Record};
@@ -115,7 +116,8 @@ async fn members(
 ) -> redis::RedisResult<Vec<Value>> {
     let mut asking = redis::cmd("ZRANGE");
     asking.arg(set).arg(rank).arg(rank + PAGE);
-    asking.query_async(&mut connection).await
+    let List(members) = asking.query_async(&mut connection).await?;
+    Ok(members)
 }
 
 /// The rank of a member, if it is there.

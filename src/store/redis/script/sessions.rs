@@ -15,8 +15,8 @@ use redis::Script;
 /// Keys: the record, the sessions, what is due, the sessions of the subject. Arguments: the id, the
 /// record, when it expires, the time of the login, when it was last used, when it is due, the
 /// digest of the subject, how many sessions it may have (a number, or nothing), what the keys of
-/// records and of families begin with. Returns the ids that were deleted, and the times of their
-/// logins.
+/// records and of families begin with. Returns the id that this is about, and a list of those that were
+/// deleted with the times of their logins.
 pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),
@@ -25,7 +25,7 @@ local record, sessions, due, of_subject = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, expires, subject = ARGV[1], tonumber(ARGV[3]), ARGV[7]
 local there = redis.call('GET', record)
 if there and there ~= ARGV[2] then
-  return {}
+  return {id, {}}
 end
 if not there then
   redis.call('SET', record, ARGV[2], 'EXAT', ARGV[3])
@@ -61,7 +61,7 @@ if excess > 0 then
     end
   end
 end
-return displaced
+return {id, displaced}
 "
     ))
 });
@@ -98,8 +98,8 @@ return redis.call('DEL', KEYS[1])
 /// The sessions of a subject. Forgets those that are gone.
 ///
 /// Keys: the sessions of the subject, the sessions, what is due. Arguments: the digest of the
-/// subject, what the keys of records begin with. Returns id, record, and when it was last used, for
-/// each, the latest login first.
+/// subject, what the keys of records begin with. Returns the digest that this is about, and a list of id,
+/// record, and when it was last used, for each, the latest login first.
 pub(crate) static OF_SUBJECT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),
@@ -114,7 +114,7 @@ for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, 1999)) do
     forget(KEYS[2], KEYS[3], KEYS[1], id, ARGV[1])
   end
 end
-return found
+return {ARGV[1], found}
 "
     ))
 });
