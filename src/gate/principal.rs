@@ -218,6 +218,20 @@ impl Authentic {
         }
     }
 
+    /// The refusal of what is cut off, with what does it. The list is asked once more, which costs
+    /// only those who are refused.
+    fn revoked(&self, list: &RevocationList) -> Denial {
+        let denial = Denial::new(Lapse::Revoked.slug(self.carrier()));
+        let Some((kind, cut_off)) = list.cause(&self.marks, self.dated) else { return denial };
+        let (kind, dated) = (kind.as_str(), self.dated);
+        denial.because(match cut_off {
+            UnixTime::NEVER => format!("a revocation of the scope `{kind}` cuts it off, whatever its time"),
+            cut_off => format!(
+                "a revocation of the scope `{kind}` cuts off what is of {cut_off} or before, and this is of {dated}"
+            ),
+        })
+    }
+
     /// When that of which it came began: a login, or else itself. Cut-offs are compared with it.
     pub fn dated(&self) -> UnixTime {
         self.dated
@@ -347,7 +361,6 @@ impl Principal {
         now: Moment,
     ) -> Result<Self, Denial> {
         let claims = &authentic.claims;
-        let carrier = authentic.carrier();
         if now.wall >= authentic.end() {
             return Err(authentic.expired(now.wall));
         }
@@ -361,7 +374,7 @@ impl Principal {
         }
         match authentic.revocation(list, list_age_max_ms, now) {
             Revocation::Clear => Ok(Self(authentic)),
-            Revocation::Revoked => Err(Lapse::Revoked.slug(carrier).into()),
+            Revocation::Revoked => Err(authentic.revoked(list)),
             Revocation::Unknown => Err(Slug::RevocationStale.into()),
         }
     }

@@ -8,7 +8,7 @@ use ahash::RandomState;
 use moka::sync::Cache;
 
 use super::marks::ScopeId;
-use super::{Entry, Marks, Revocable, Revocation, Scope};
+use super::{Entry, Marks, Revocable, Revocation, Scope, ScopeKind};
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
 /// How far apart clocks may be, in seconds, before an entry is dropped too early. Generous: an
@@ -91,15 +91,7 @@ impl RevocationList {
         // Read before the list is: an entry that comes in between makes the next answer anew.
         let generation = self.generation.load(Ordering::Acquire);
         if clear_at.load(Ordering::Relaxed) != generation {
-            let kinds = self.kinds.load(Ordering::Acquire);
-            let hits = |id: ScopeId| {
-                kinds & id.kind_bit() != 0
-                    // Asking whether it is there costs a third of taking it out, and usually it
-                    // is not.
-                    && self.cuts.contains_key(&id)
-                    && self.cuts.get(&id).is_some_and(|cut| issued_at <= cut.cut_off)
-            };
-            if marks.iter().any(hits) {
+            if self.hits(marks, issued_at).next().is_some() {
                 return Revocation::Revoked;
             }
             clear_at.store(generation, Ordering::Relaxed);
@@ -108,6 +100,24 @@ impl RevocationList {
             Some(age) if age <= age_max_ms => Revocation::Clear,
             Some(_) | None => Revocation::Unknown,
         }
+    }
+
+    /// What cuts a credential off, for the log: the kind of the first entry that does, and its
+    /// cut-off; [`UnixTime::NEVER`]: whatever the time. It may be spent by now.
+    pub fn cause(&self, marks: &Marks, issued_at: UnixTime) -> Option<(ScopeKind, UnixTime)> {
+        self.hits(marks, issued_at).next().map(|(id, cut)| (id.kind(), cut.cut_off))
+    }
+
+    /// The entries that cut a credential off.
+    fn hits(&self, marks: &Marks, issued_at: UnixTime) -> impl Iterator<Item = (ScopeId, Cut)> {
+        let kinds = self.kinds.load(Ordering::Acquire);
+        let hit = move |id: ScopeId| {
+            // Asking whether it is there costs a third of taking it out, and usually it is not.
+            let may_be_there = kinds & id.kind_bit() != 0 && self.cuts.contains_key(&id);
+            let cut = may_be_there.then(|| self.cuts.get(&id)).flatten()?;
+            (issued_at <= cut.cut_off).then_some((id, cut))
+        };
+        marks.iter().filter_map(hit)
     }
 
     /// Asks the same about something that is not presented itself: that of which a credential is to

@@ -42,9 +42,18 @@ impl ScopeId {
         Self(bits << KIND_BITS | kind as u128)
     }
 
+    /// Its kind.
+    pub(super) fn kind(self) -> ScopeKind {
+        ScopeKind::ALL[self.kind_number()]
+    }
+
     /// The bit of its kind in a set of kinds.
     pub(super) fn kind_bit(self) -> u8 {
-        1 << (self.0 & ((1 << KIND_BITS) - 1))
+        1 << self.kind_number()
+    }
+
+    fn kind_number(self) -> usize {
+        (self.0 & ((1 << KIND_BITS) - 1)) as usize
     }
 }
 

@@ -89,6 +89,23 @@ fn each_scope_cuts_off_what_it_names_and_nothing_else() {
 }
 
 #[test]
+fn cause_is_the_kind_and_the_cut_off_of_what_hits() {
+    let everything = (Scope::Everything, Scope::Client("c2".into()));
+    let mut kinds = Vec::new();
+    for (matching, other) in scopes().into_iter().chain([everything]) {
+        let writer = fresh();
+        let cause = || writer.list().cause(&Marks::of(CREDENTIAL), UnixTime::from_seconds(9));
+        writer.apply(&entry(other, 9), NOW);
+        writer.apply(&entry(matching.clone(), 8), NOW);
+        assert_eq!(cause(), None, "{matching}");
+        writer.apply(&entry(matching.clone(), 9), NOW);
+        assert_eq!(cause(), Some((matching.kind(), UnixTime::from_seconds(9))));
+        kinds.push(matching.kind());
+    }
+    assert!(ScopeKind::ALL.iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+}
+
+#[test]
 fn parts_of_a_scope_do_not_run_into_each_other() {
     let writer = fresh();
     let token = |issuer: &str, id: &str| Scope::Token { issuer: issuer.into(), id: id.into() };

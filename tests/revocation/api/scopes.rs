@@ -100,6 +100,29 @@ fn next_request_of_whom_a_scope_hits_is_refused_and_of_nobody_else() {
 }
 
 #[test]
+fn log_says_which_scope_cuts_off_and_from_when() {
+    let before = now();
+    for Case { draft, hits, .. } in cases() {
+        let scene = Scene::start();
+        scene.revoke(draft.clone());
+        assert!(!scene.accepts(&hits[0]), "{draft}");
+        let line = scene.gateway.logged(|line| line["slug"] == "token_revoked");
+        let scope = draft["scope"].as_str().expect("a scope");
+        let reason = line["reason"].as_str().unwrap_or_default();
+        let rest = reason.strip_prefix(&format!("a revocation of the scope `{scope}` cuts "));
+        let rest = rest.unwrap_or_else(|| panic!("{line}"));
+        if ["token", "session", "key"].contains(&scope) {
+            assert_eq!(rest, "it off, whatever its time", "{line}");
+            continue;
+        }
+        let numbers = rest.split(|character: char| !character.is_ascii_digit());
+        let numbers: Vec<i64> = numbers.filter_map(|number| number.parse().ok()).collect();
+        let [cut_off, dated] = numbers[..] else { panic!("{line}") };
+        assert!(before <= cut_off && cut_off <= now() && dated <= cut_off, "{line}");
+    }
+}
+
+#[test]
 fn token_that_was_never_seen_before_is_refused_as_well() {
     let scene = Scene::start();
     scene.revoke(json!({"scope": "subject", "subject": "alice"}));
