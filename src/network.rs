@@ -1,6 +1,10 @@
-//! Whom to count addresses as.
+//! Whom to count addresses as, and their open connections.
+
+mod open_connections;
 
 use std::net::{IpAddr, Ipv6Addr};
+
+pub use open_connections::{OpenConnections, Place};
 
 /// The network that stands for an address where clients are counted: an IPv4 address itself, the
 /// /64 of an IPv6 address, which one customer has to himself.

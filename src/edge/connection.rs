@@ -33,15 +33,15 @@ const HTTP2_PREFACE_BYTES: usize = 24;
 /// connection accumulates and lets load move.
 const REQUESTS_MAX: u32 = 10_000;
 
-/// What every connection needs.
+/// Serves connections.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct Server {
     pub(super) app: Arc<Attended>,
     pub(super) current: Current,
     pub(super) drain: Arc<Drain>,
 }
 
-impl Door {
+impl Server {
     /// Serves a connection until it is closed.
     pub(super) async fn serve(&self, stream: Stream, client: IpAddr) {
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {

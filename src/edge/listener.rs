@@ -1,9 +1,8 @@
 //! Accepts connections, within bounds, and hands them on.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -15,14 +14,14 @@ use pingora::server::configuration::ServerConf;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::attended::Attended;
-use super::connection::Door;
+use super::connection::Server;
 use super::drain::Drain;
 use super::gatekeeper::Gatekeeper;
 use super::published::Current;
 use super::streams::Streams;
 use super::wire::Wire;
 use crate::config::Listener;
-use crate::network::network_of;
+use crate::network::OpenConnections;
 use crate::telemetry::families::Families;
 
 /// How long a TLS handshake may take.
@@ -106,23 +105,28 @@ pub fn serve(
     // All configurations of the process share the list.
     tokio::spawn(streams.clone().sweep(configuration.gate.revocations.clone()));
     let app = Arc::new(Attended::new(proxy, streams, current.clone()));
-    let door = Door { app, current: current.clone(), drain: drain.clone() };
-    let crowd = Arc::new(Crowd::default());
+    let server = Server { app, current: current.clone(), drain: drain.clone() };
+    let connections = Arc::new(OpenConnections::default());
     for Bound { address: _, listener, tls } in bound {
         let socket = TcpListener::from_std(listener)?;
-        tokio::spawn(accept(socket, tls, door.clone(), crowd.clone()));
+        tokio::spawn(accept(socket, tls, server.clone(), connections.clone()));
     }
     Ok(())
 }
 
-async fn accept(socket: TcpListener, tls: TlsCell, door: Door, crowd: Arc<Crowd>) {
+async fn accept(
+    socket: TcpListener,
+    tls: TlsCell,
+    server: Server,
+    connections: Arc<OpenConnections>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
-            () = door.drain.begun() => return,
+            () = server.drain.begun() => return,
         };
         match accepted {
-            Ok((stream, peer)) => meet(stream, peer, &tls, &door, &crowd),
+            Ok((stream, peer)) => accept_one(stream, peer, &tls, &server, &connections),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -131,29 +135,35 @@ async fn accept(socket: TcpListener, tls: TlsCell, door: Door, crowd: Arc<Crowd>
     }
 }
 
-fn meet(stream: TcpStream, peer: SocketAddr, tls: &TlsCell, door: &Door, crowd: &Arc<Crowd>) {
+fn accept_one(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: &TlsCell,
+    server: &Server,
+    connections: &Arc<OpenConnections>,
+) {
     let client = peer.ip().to_canonical();
-    let published = door.current.load();
+    let published = server.current.load();
     let bounds = published.bounds;
     let Some(place) =
-        crowd.admit(network_of(client), bounds.connections_max, bounds.connections_per_address_max)
+        connections.admit(client, bounds.connections_max, bounds.connections_per_address_max)
     else {
         published.families.connections_refused.inc();
         return;
     };
     let families = published.families.clone();
-    let counted = door.drain.enter();
+    let counted = server.drain.enter();
     // A connection that cannot be configured is about to fail anyway.
     drop(stream.set_nodelay(true));
     let stream = Wire::new(stream, peer, &published.configuration.limits);
     let acceptor = tls.0.load_full().map(Acceptor::from_server_config);
-    let door = door.clone();
+    let server = server.clone();
     tokio::spawn(async move {
         families.connections_open.inc();
         // Also when the task panics: one bad connection must not make the gauge lie.
         let gauge = OpenGauge(families);
-        if let Some(stream) = handshake(stream, acceptor, &door.drain).await {
-            door.serve(stream, client).await;
+        if let Some(stream) = handshake(stream, acceptor, &server.drain).await {
+            server.serve(stream, client).await;
         }
         drop((gauge, place, counted));
     });
@@ -189,54 +199,5 @@ struct OpenGauge(Arc<Families>);
 impl Drop for OpenGauge {
     fn drop(&mut self) {
         self.0.connections_open.dec();
-    }
-}
-
-/// Who is connected.
-#[derive(Debug, Default)]
-struct Crowd(Mutex<Heads>);
-
-#[derive(Debug, Default)]
-struct Heads {
-    total: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-/// A place among the connections, given back when dropped.
-struct Place {
-    crowd: Arc<Crowd>,
-    address: IpAddr,
-}
-
-impl Crowd {
-    fn admit(
-        self: &Arc<Self>,
-        address: IpAddr,
-        total_max: usize,
-        per_address_max: Option<usize>,
-    ) -> Option<Place> {
-        let mut heads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_address = heads.by_address.get(&address).copied().unwrap_or(0);
-        let is_crowded =
-            heads.total >= total_max || per_address_max.is_some_and(|max| of_address >= max);
-        if is_crowded {
-            return None;
-        }
-        heads.total += 1;
-        *heads.by_address.entry(address).or_default() += 1;
-        Some(Place { crowd: self.clone(), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut heads = self.crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heads.total -= 1;
-        if let Some(count) = heads.by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                heads.by_address.remove(&self.address);
-            }
-        }
     }
 }
