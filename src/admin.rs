@@ -2,9 +2,11 @@
 //! change: who is cut off, and who stays logged in.
 
 mod api_keys;
+mod body;
 mod gateways;
 mod guard;
 mod keys;
+mod listener;
 mod order;
 mod problem;
 mod readiness;
@@ -13,13 +15,13 @@ mod sessions;
 pub mod token;
 mod words;
 
-use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
+use std::convert::Infallible;
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -32,10 +34,8 @@ use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
 use crate::secret::Secret;
 use crate::telemetry::families::Families;
+use listener::Bounds;
 pub use readiness::Readiness;
-
-/// The largest body that is read, in bytes: a token and what is said about it.
-const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// What the admin listener looks at.
 #[derive(Clone, Debug)]
@@ -56,7 +56,8 @@ pub struct View {
     pub signing: Arc<SigningFeed>,
 }
 
-/// Serves the admin listener until `stop` resolves.
+/// Serves the admin listener, `connections_max` connections at once, for as long as the process
+/// lives: whoever probes it is told that it is stopping.
 ///
 /// # Errors
 ///
@@ -64,8 +65,8 @@ pub struct View {
 pub async fn serve(
     listener: TcpListener,
     view: View,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+    connections_max: usize,
+) -> std::io::Result<Infallible> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     // Probes come from machines that hold no token; what they learn is one word.
@@ -86,12 +87,11 @@ pub async fn serve(
         .route("/v1/keys", get(keys::list))
         .route("/v1/keys/rotate", post(keys::rotate))
         .route("/v1/gateways", get(gateways::list))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .route_layer(middleware::from_fn(body::read_in_time))
         .route_layer(middleware::from_fn_with_state(view.clone(), guard::require_token))
         .route_layer(no_pages());
     let router = open.merge(metrics).merge(api).with_state(view);
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop).await
+    Ok(listener::serve(listener, router, Bounds::of(connections_max)).await)
 }
 
 async fn metrics(State(view): State<View>) -> Response {

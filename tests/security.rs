@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admin;
+mod admin_listener;
 mod aliases;
 mod answers;
 mod chunks;

@@ -82,6 +82,7 @@ const IMPORTS: [(&str, &[&str]); 14] = [
             "issuer",
             "clock",
             "secret",
+            "network",
             "private_files",
         ],
     ),

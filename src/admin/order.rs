@@ -22,7 +22,7 @@ use crate::store::{AppendError, StoreError};
 use crate::telemetry::audit::{self, Change};
 
 /// The longest that a request may wait for the gateways to confirm.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Something to be done, in words that were understood.
 #[derive(Clone, Debug)]

@@ -13,6 +13,8 @@ use crate::store::session::API_KEYS_MAX;
 pub(super) enum Problem {
     /// The request makes no sense; what would.
     BadRequest(String),
+    /// The body did not arrive in time.
+    BodyLate,
     /// There is no such session.
     SessionUnknown,
     /// There is no such API key.
@@ -41,6 +43,7 @@ impl Problem {
     pub(super) fn slug(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "bad_request",
+            Self::BodyLate => "request_timeout",
             Self::SessionUnknown => "session_unknown",
             Self::ApiKeyUnknown => "api_key_unknown",
             Self::ApiKeysFull => "api_keys_full",
@@ -55,6 +58,7 @@ impl Problem {
     fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::BodyLate => StatusCode::REQUEST_TIMEOUT,
             Self::SessionUnknown | Self::ApiKeyUnknown => StatusCode::NOT_FOUND,
             Self::ListFull | Self::ApiKeysFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::TooManyKeys(_) => StatusCode::CONFLICT,
@@ -68,6 +72,7 @@ impl Problem {
             Self::BadRequest(detail)
             | Self::TooManyKeys(detail)
             | Self::KeysUnavailable(detail) => detail.clone(),
+            Self::BodyLate => "the body did not arrive in time".to_owned(),
             Self::SessionUnknown => "there is no session with this id, or not any more; \
                                      the value of a cookie is not the id of its session"
                 .to_owned(),
@@ -107,6 +112,11 @@ impl IntoResponse for Problem {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = HeaderValue::from(RETRY_AFTER_S);
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        if status == StatusCode::REQUEST_TIMEOUT {
+            // The rest of the body may still come: it is no request.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
         }
         response
     }

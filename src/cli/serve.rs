@@ -123,9 +123,8 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     control.spawn(signing.clone().run());
     control.spawn(tags.clone().run());
     control.spawn(async move {
-        if let Err(error) = admin::serve(admin_listener, view, std::future::pending()).await {
-            tracing::error!(%error, "the admin listener failed");
-        }
+        let Err(error) = admin::serve(admin_listener, view, descriptors.admin_connections()).await;
+        tracing::error!(%error, "the admin listener failed");
     });
     {
         let _guard = edge.enter();

@@ -29,6 +29,9 @@ const FEW: usize = 4096;
 const RESERVE_MIN: usize = 64;
 const RESERVE_MAX: usize = 1024;
 
+/// How many of these the admin listener may use: half, and no more than so many.
+const ADMIN_CONNECTIONS_MAX: usize = 64;
+
 impl Descriptors {
     /// What to do where there are too few.
     pub(super) const REMEDY: &str =
@@ -58,10 +61,18 @@ impl Descriptors {
         self.max
     }
 
+    /// How many connections the admin listener may have.
+    pub fn admin_connections(self) -> usize {
+        (self.reserve() / 2).min(ADMIN_CONNECTIONS_MAX)
+    }
+
+    fn reserve(self) -> usize {
+        (self.max / 8).clamp(RESERVE_MIN, RESERVE_MAX)
+    }
+
     /// An eighth is kept back; half of the rest is for clients, half for upstreams.
     pub(super) fn shares(self) -> Shares {
-        let reserve = (self.max / 8).clamp(RESERVE_MIN, RESERVE_MAX);
-        let rest = self.max.saturating_sub(reserve);
+        let rest = self.max.saturating_sub(self.reserve());
         let idle = rest / 8;
         Shares {
             connections: (rest / 2).max(1),
@@ -84,6 +95,12 @@ mod tests {
         }
         let few = Descriptors { max: 1024 }.shares();
         assert_eq!(few, Shares { connections: 448, in_flight: 336, idle: 112 });
+    }
+
+    #[test]
+    fn admin_listener_leaves_half_of_the_reserve() {
+        let admin = |max| Descriptors { max }.admin_connections();
+        assert_eq!([10, 512, 768, 1024, 1 << 20].map(admin), [32, 32, 48, 64, 64]);
     }
 
     #[test]

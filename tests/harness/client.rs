@@ -1,7 +1,7 @@
 //! A client that sends exactly the bytes it is given.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// An answer, parsed as little as possible.
@@ -245,6 +245,20 @@ impl Connection {
 /// Sends one request on a connection of its own.
 pub(crate) fn exchange(to: impl Destination, bytes: impl AsRef<[u8]>) -> Answer {
     Connection::open(to).exchange(bytes)
+}
+
+/// A connection from this address of the machine.
+pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> TcpStream {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind((source, 0).into()).expect("a loopback address");
+        socket.connect(address).await.expect("the gateway accepts")
+    });
+    let stream = stream.into_std().expect("a socket");
+    stream.set_nonblocking(false).expect("a socket");
+    stream
 }
 
 /// The request, showing this token unless it shows something already.

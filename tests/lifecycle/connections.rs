@@ -1,10 +1,9 @@
 //! How long a connection may take, and how many there may be.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::{SLACK, connect, drip};
-use crate::harness::client::{self, Connection, get};
+use crate::harness::client::{self, Connection, connect_from, get};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::upstream::{Behaviour, Upstream};
@@ -175,17 +174,4 @@ fn held(gateway: &Gateway) -> Connection {
     let mut connection = Connection::open(gateway.address());
     assert_eq!(connection.exchange(get("/public/x", &[])).status, 200);
     connection
-}
-
-fn connect_from(source: IpAddr, address: SocketAddr) -> std::net::TcpStream {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let stream = runtime.block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-        socket.bind((source, 0).into()).expect("a loopback address");
-        socket.connect(address).await.expect("the gateway accepts")
-    });
-    let stream = stream.into_std().expect("a socket");
-    stream.set_nonblocking(false).expect("a socket");
-    stream
 }
