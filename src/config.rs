@@ -162,7 +162,7 @@ pub struct Limits {
     pub identity_bytes_max: usize,
     /// Open connections; as many as descriptors allow if nothing is said.
     pub connections_max: Option<usize>,
-    /// Open connections of one client network.
+    /// Open connections of one client network; a share of all if nothing is said.
     pub connections_per_address_max: Option<usize>,
     /// Requests in flight to upstreams; as many as descriptors allow if nothing is said.
     pub in_flight_max: Option<usize>,

@@ -22,8 +22,8 @@ const SHARE_MIN: usize = 32;
 pub(super) struct Bounds {
     /// Open client connections.
     pub(super) connections_max: usize,
-    /// Open connections of one client network.
-    pub(super) connections_per_address_max: Option<usize>,
+    /// Those of one client network.
+    pub(super) connections_per_address_max: usize,
     /// Requests in flight to upstreams: each needs a connection to one.
     pub(super) in_flight_max: usize,
     /// Those of one client network.
@@ -42,12 +42,14 @@ impl Bounds {
     /// What `limits` allow, as far as descriptors do.
     pub(super) fn of(limits: &Limits, descriptors: Descriptors) -> Self {
         let shares = descriptors.shares();
-        let connections = limits.connections_max.unwrap_or(CONNECTIONS_DEFAULT);
+        let connections_max =
+            limits.connections_max.unwrap_or(CONNECTIONS_DEFAULT).min(shares.connections);
+        let per_address = limits.connections_per_address_max;
         let in_flight_max = limits.in_flight_max.unwrap_or(IN_FLIGHT_DEFAULT).min(shares.in_flight);
         let per_client = limits.in_flight_per_client_max;
         Self {
-            connections_max: connections.min(shares.connections),
-            connections_per_address_max: limits.connections_per_address_max,
+            connections_max,
+            connections_per_address_max: per_address.unwrap_or_else(|| share(connections_max, 4)),
             in_flight_max,
             in_flight_per_client_max: per_client.unwrap_or_else(|| share(in_flight_max, 4)),
             in_flight_per_upstream_max: share(in_flight_max, 2),
@@ -65,6 +67,7 @@ impl Bounds {
         tracing::info!(
             descriptors = descriptors.max(),
             connections = self.connections_max,
+            connections_per_address = self.connections_per_address_max,
             in_flight = self.in_flight_max,
             in_flight_per_client = self.in_flight_per_client_max,
             in_flight_own = self.own_max,

@@ -54,8 +54,7 @@ impl Client {
         trusted: &[IpNet],
     ) -> Self {
         let peer = peer.map(|peer| peer.to_canonical());
-        let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
-        if trusted.is_empty() || !peer.is_some_and(is_trusted) {
+        if !peer.is_some_and(|peer| is_trusted(peer, trusted)) {
             return Self { peer, address: peer, peer_is: Peer::Untrusted, scheme };
         }
         // From right to left: each trusted hop vouches for the one before it.
@@ -68,12 +67,17 @@ impl Client {
                 break;
             };
             address = Some(hop);
-            if !is_trusted(hop) {
+            if !is_trusted(hop, trusted) {
                 break;
             }
         }
         Self { peer, address, peer_is: Peer::Trusted, scheme }
     }
+}
+
+/// Whether an address (in its canonical form) is one of the `trusted_proxies`.
+pub(super) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
 }
 
 /// An address as proxies write it: alone, in brackets, or with a port.

@@ -14,6 +14,7 @@ use pingora::server::configuration::ServerConf;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::attended::Attended;
+use super::client::is_trusted;
 use super::connection::Server;
 use super::drain::Drain;
 use super::gatekeeper::Gatekeeper;
@@ -145,9 +146,10 @@ fn accept_one(
     let client = peer.ip().to_canonical();
     let published = server.current.load();
     let bounds = published.bounds;
-    let Some(place) =
-        connections.admit(client, bounds.connections_max, bounds.connections_per_address_max)
-    else {
+    // A proxy is not a client: those behind it may need all.
+    let is_client = !is_trusted(client, &published.configuration.trusted_proxies);
+    let of_client = is_client.then_some(bounds.connections_per_address_max);
+    let Some(place) = connections.admit(client, bounds.connections_max, of_client) else {
         published.families.connections_refused.inc();
         return;
     };

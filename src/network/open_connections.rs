@@ -1,6 +1,7 @@
 //! Counts open connections, in all and by client network, and bounds both.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,27 +21,31 @@ struct Counts {
 #[derive(Debug)]
 pub struct Place {
     connections: Arc<OpenConnections>,
-    network: IpAddr,
+    network: Option<IpAddr>,
 }
 
 impl OpenConnections {
     /// Counts a connection of `client`, unless there are `total_max` in all or `network_max` of its
-    /// network already. A network without a bound is counted all the same.
+    /// network already. Without `network_max` it is not counted among those of its network.
     pub fn admit(
         self: &Arc<Self>,
         client: IpAddr,
         total_max: usize,
         network_max: Option<usize>,
     ) -> Option<Place> {
-        let network = network_of(client);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_network = counts.by_network.get(&network).copied().unwrap_or(0);
-        let is_full = counts.total >= total_max || network_max.is_some_and(|max| of_network >= max);
-        if is_full {
+        if counts.total >= total_max {
             return None;
         }
+        let network = network_max.map(|_| network_of(client));
+        if let (Some(network), Some(max)) = (network, network_max) {
+            let of_network = counts.by_network.entry(network).or_default();
+            if *of_network >= max {
+                return None;
+            }
+            *of_network += 1;
+        }
         counts.total += 1;
-        *counts.by_network.entry(network).or_default() += 1;
         Some(Place { connections: self.clone(), network })
     }
 }
@@ -49,10 +54,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.connections.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.total -= 1;
-        if let Some(count) = counts.by_network.get_mut(&self.network) {
-            *count -= 1;
-            if *count == 0 {
-                counts.by_network.remove(&self.network);
+        let Some(network) = self.network else { return };
+        if let Entry::Occupied(mut of_network) = counts.by_network.entry(network) {
+            *of_network.get_mut() -= 1;
+            if *of_network.get() == 0 {
+                of_network.remove();
             }
         }
     }
@@ -66,21 +72,32 @@ mod tests {
     fn places_are_given_up_to_each_bound_and_given_back() {
         let connections = Arc::new(OpenConnections::default());
         let admit = |client: &str, network_max| {
-            connections.admit(client.parse().expect("an address"), 3, network_max)
+            connections.admit(client.parse().expect("an address"), 4, network_max)
         };
         let first = admit("2001:db8::1", Some(2)).expect("a place");
-        let _second = admit("2001:db8::2", Some(2)).expect("a place");
-        assert!(admit("2001:db8::3", Some(2)).is_none(), "a third of one network");
-        let _third = admit("2001:db8::3", None).expect("a place without a bound on the network");
-        assert!(admit("192.0.2.1", None).is_none(), "a fourth in all");
+        // It does not take the place of its neighbours.
+        let unbounded = admit("2001:db8::2", None).expect("a place");
+        let _second = admit("2001:db8::3", Some(2)).expect("a place");
+        assert!(admit("2001:db8::4", Some(2)).is_none(), "a third of one network");
+        let _third = admit("2001:db8::4", None).expect("a place");
+        for network_max in [None, Some(2)] {
+            assert!(admit("192.0.2.1", network_max).is_none(), "a fifth in all");
+        }
+        drop(unbounded);
+        assert!(admit("2001:db8::4", Some(2)).is_none(), "its network has as many as before");
         drop(first);
-        let _other = admit("192.0.2.1", Some(1)).expect("a place that was given back");
+        let _fourth = admit("2001:db8::4", Some(2)).expect("a place that was given back");
     }
 
     #[test]
     fn nothing_is_kept_of_networks_that_left() {
         let connections = Arc::new(OpenConnections::default());
-        drop(connections.admit(IpAddr::from([192, 0, 2, 1]), 1, Some(1)).expect("a place"));
+        let admit = |last, network_max| {
+            connections.admit(IpAddr::from([192, 0, 2, last]), 2, Some(network_max))
+        };
+        let (one, other) = (admit(1, 1).expect("a place"), admit(2, 1).expect("a place"));
+        assert!(admit(1, 1).is_none() && admit(3, 1).is_none());
+        drop((one, other));
         let counts = connections.0.lock().expect("the counts");
         assert_eq!((counts.total, counts.by_network.len()), (0, 0));
     }

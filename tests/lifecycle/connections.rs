@@ -169,6 +169,46 @@ fn connections_of_one_address_do_not_take_the_places_of_another() {
     });
 }
 
+#[test]
+fn address_has_a_quarter_of_all_connections() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&(standard(&upstream) + "limits: { connections: 160 }\n"));
+    let (one, other) = ([127, 0, 0, 2], [127, 0, 0, 3]);
+    let mut held: Vec<_> = (0..40).map(|_| held_from(one, &gateway).expect("a place")).collect();
+    assert!(held_from(one, &gateway).is_none(), "more than a quarter");
+    assert!(held_from(other, &gateway).is_some(), "another address has no place");
+    assert_eq!(gateway.metric("portcullis_connections_refused_total"), 1.0);
+    held.pop();
+    eventually("a place that was given back", || held_from(one, &gateway));
+    let told = gateway.errors().join("\n");
+    assert!(told.contains("connections=160 connections_per_address=40 "), "{told}");
+}
+
+#[test]
+fn trusted_proxy_may_use_all_connections_whatever_an_address_may() {
+    let upstream = Upstream::start();
+    let proxy = [127, 0, 0, 2];
+    for more in ["", ", connections_per_address: 1"] {
+        let limits = format!("limits: {{ connections: 160{more} }}\n");
+        let text = standard(&upstream) + &limits + "trusted_proxies: [127.0.0.2]\n";
+        let gateway = Gateway::start(&text);
+        let held: Vec<_> = (0..160)
+            .map(|number| held_from(proxy, &gateway).unwrap_or_else(|| panic!("{number}{more}")))
+            .collect();
+        assert!(held_from(proxy, &gateway).is_none(), "more than all");
+        drop(held);
+    }
+}
+
+/// A connection from this address, if it was let in.
+fn held_from(source: [u8; 4], gateway: &Gateway) -> Option<Connection> {
+    let mut connection = Connection::over(connect_from(source.into(), gateway.address()));
+    connection.send(get("/public/x", &[]));
+    let answer = connection.answer()?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    Some(connection)
+}
+
 /// A connection that was let in and served.
 fn held(gateway: &Gateway) -> Connection {
     let mut connection = Connection::open(gateway.address());
