@@ -39,8 +39,8 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// What `limits` allow, as far as descriptors do.
-    pub(super) fn of(limits: &Limits, descriptors: Descriptors) -> Self {
+    /// What `limits` allow to so many upstreams, as far as descriptors do.
+    pub(super) fn of(limits: &Limits, upstreams: usize, descriptors: Descriptors) -> Self {
         let shares = descriptors.shares();
         let connections_max =
             limits.connections_max.unwrap_or(CONNECTIONS_DEFAULT).min(shares.connections);
@@ -52,7 +52,8 @@ impl Bounds {
             connections_per_address_max: per_address.unwrap_or_else(|| share(connections_max, 4)),
             in_flight_max,
             in_flight_per_client_max: per_client.unwrap_or_else(|| share(in_flight_max, 4)),
-            in_flight_per_upstream_max: share(in_flight_max, 2),
+            // One upstream has nobody to share with.
+            in_flight_per_upstream_max: share(in_flight_max, upstreams.clamp(1, 2)),
             idle_max: shares.idle.min(IDLE_MAX),
             own_max: limits.in_flight_own_max,
             own_per_client_max: share(limits.in_flight_own_max, 4),
@@ -106,5 +107,6 @@ mod tests {
         assert_eq!(share(127, 4), SHARE_MIN);
         assert_eq!(share(31, 4), 31);
         assert_eq!(share(1, 2), 1);
+        assert_eq!(share(1000, 1), 1000);
     }
 }

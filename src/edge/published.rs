@@ -89,7 +89,8 @@ impl Published {
             in_flight,
             descriptors,
         } = services.clone();
-        let bounds = Bounds::of(&configuration.limits, descriptors);
+        let upstreams = configuration.upstreams.len();
+        let bounds = Bounds::of(&configuration.limits, upstreams, descriptors);
         bounds.announce(&configuration.limits, descriptors, &families);
         let line = match configuration.access_log.format {
             LogFormat::Off => None,

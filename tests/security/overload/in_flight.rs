@@ -154,6 +154,20 @@ fn every_place_is_given_back_however_a_request_ends() {
 }
 
 #[test]
+fn upstream_has_half_of_all_unless_it_is_the_only_one() {
+    let limits = format!("{TRUSTING}limits: {{ in_flight: 80, in_flight_per_client: 80 }}\n");
+    let (alone, _go_on) = holding(|text| text + &limits);
+    let _held: Vec<_> = (0..80).map(|_| hold(&alone, "192.0.2.1")).collect();
+    assert_refused(&alone, "192.0.2.2", "in flight already: 80 of all clients (limits.in_flight)");
+
+    let another = "upstreams:\n  other: { peers: ['127.0.0.1:1'] }";
+    let (shared, _go_on) = holding(|text| text.replace("upstreams:", another) + &limits);
+    let _held: Vec<_> = (0..40).map(|_| hold(&shared, "192.0.2.1")).collect();
+    let reason = "in flight already: 40 of this upstream (upstreams.behind.limits.in_flight)";
+    assert_refused(&shared, "192.0.2.2", reason);
+}
+
+#[test]
 fn principal_that_lapses_gives_its_place_back() {
     let upstream = Upstream::start_with(Behaviour::Silent);
     let text = standard(&upstream)
