@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod audit;
+pub mod count;
 pub mod families;
 pub mod pseudonym;
 pub mod routes;

@@ -4,14 +4,16 @@
 //! stuck, people can still log out.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
-use prometheus::IntGauge;
 
 use crate::gate::denial::{Denial, Slug};
 use crate::network::network_of;
+use crate::telemetry::count::Count;
 use crate::telemetry::families::Families;
 
 /// Clients are kept apart, so that requests do not wait for one another.
@@ -29,11 +31,49 @@ pub struct InFlight {
 /// Requests of one kind.
 #[derive(Debug)]
 pub(super) struct Kind {
-    all: IntGauge,
+    all: Count,
     all_field: &'static str,
     client_field: &'static str,
-    clients: [Mutex<HashMap<IpAddr, usize, RandomState>>; SHARDS],
+    clients: [Mutex<Clients>; SHARDS],
     state: RandomState,
+}
+
+/// How many requests of whom. A table keeps its room when a client leaves it: nothing is allocated
+/// for one that comes back.
+type Clients = HashMap<Client, usize, BuildHasherDefault<Hashed>>;
+
+/// A client network and its hash, which finds the shard, the entry, and the entry again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Client {
+    hash: u64,
+    network: IpAddr,
+}
+
+impl Hash for Client {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Hands on a hash that was made before.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Whoever hashes anything else gets a poor hash, and no wrong one.
+        for byte in bytes {
+            self.write_u64(self.0.rotate_left(8) ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// How many of a kind there may be.
@@ -47,13 +87,13 @@ pub(super) struct Most {
 #[derive(Debug)]
 pub(super) struct Counted {
     kind: Arc<Kind>,
-    network: Option<IpAddr>,
+    client: Option<Client>,
 }
 
 impl InFlight {
     /// Nothing is being served yet.
     pub fn new(families: &Families) -> Self {
-        let kind = |all: &IntGauge, all_field, client_field| {
+        let kind = |all: &Count, all_field, client_field| {
             Arc::new(Kind {
                 all: all.clone(),
                 all_field,
@@ -84,10 +124,10 @@ impl Kind {
         client: Option<IpAddr>,
         most: Most,
     ) -> Result<Counted, Denial> {
-        let network = client.map(network_of);
-        if let Some(network) = network {
-            let mut clients = self.shard(network);
-            let of_client = clients.entry(network).or_default();
+        let client = client.map(|client| self.client(client));
+        if let Some(client) = client {
+            let mut clients = self.shard(client);
+            let of_client = clients.entry(client).or_default();
             if *of_client >= most.of_client {
                 let Most { of_client, .. } = most;
                 let field = self.client_field;
@@ -96,29 +136,33 @@ impl Kind {
             *of_client += 1;
         }
         // From here on the guard gives back.
-        let counted = Counted { kind: self.clone(), network };
-        self.all.inc();
-        if usize::try_from(self.all.get()).is_ok_and(|all| all > most.of_all) {
+        let counted = Counted { kind: self.clone(), client };
+        if self.all.add_one() >= most.of_all {
             return Err(overloaded(format!("{} of all clients ({})", most.of_all, self.all_field)));
         }
         Ok(counted)
     }
 
-    fn shard(&self, network: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, usize, RandomState>> {
-        let shard = self.state.hash_one(network) % SHARDS as u64;
+    fn client(&self, address: IpAddr) -> Client {
+        let network = network_of(address);
+        Client { hash: self.state.hash_one(network), network }
+    }
+
+    fn shard(&self, client: Client) -> MutexGuard<'_, Clients> {
+        // Bits that tables do not look at: they take the lowest and the highest.
+        let shard = (client.hash >> 32) % SHARDS as u64;
         self.clients[shard as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.kind.all.dec();
-        let Some(network) = self.network else { return };
-        let mut clients = self.kind.shard(network);
-        if let Some(count) = clients.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                clients.remove(&network);
+        self.kind.all.take_one();
+        let Some(client) = self.client else { return };
+        if let Entry::Occupied(mut of_client) = self.kind.shard(client).entry(client) {
+            *of_client.get_mut() -= 1;
+            if *of_client.get() == 0 {
+                of_client.remove();
             }
         }
     }
@@ -155,7 +199,7 @@ mod tests {
         assert_eq!(refused.reason(), "in flight already: 3 of all clients (limits.in_flight)");
         drop(first);
         let _fourth = kind.enter(client("2001:db8::3"), most).expect("room again");
-        assert_eq!(kind.all.get(), 3);
+        assert_eq!(kind.all.number(), 3);
     }
 
     #[test]
@@ -167,7 +211,7 @@ mod tests {
         drop(kind.enter(client, most).expect("room again"));
         let counted = kind.enter(client, most).expect("room again");
         drop((kind.enter(Some(IpAddr::from([192, 0, 2, 2])), most), counted));
-        assert_eq!(kind.all.get(), 0);
+        assert_eq!(kind.all.number(), 0);
         assert!((0..SHARDS).all(|shard| kind.clients[shard].lock().expect("a shard").is_empty()));
     }
 }

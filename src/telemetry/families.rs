@@ -9,6 +9,7 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::count::Count;
 use super::session_end::SessionEnd;
 use crate::gate::keys::KeyCell;
 use crate::gate::principal::Lapse;
@@ -63,11 +64,11 @@ pub struct Families {
     /// `portcullis_connections_max`.
     pub connections_max: IntGauge,
     /// `portcullis_requests_in_flight`, of requests to upstreams.
-    pub in_flight: IntGauge,
+    pub in_flight: Count,
     /// `portcullis_requests_in_flight_max`, of requests to upstreams.
     pub in_flight_max: IntGauge,
     /// `portcullis_requests_in_flight_own`.
-    pub in_flight_own: IntGauge,
+    pub in_flight_own: Count,
     /// `portcullis_connections_refused_total`.
     pub connections_refused: IntCounter,
     /// `portcullis_config_reloads_total`.
@@ -196,7 +197,7 @@ impl Families {
                 "portcullis_connections_max",
                 "Client connections that may be open at once.",
             )?,
-            in_flight: table.gauge(
+            in_flight: table.count(
                 "portcullis_requests_in_flight",
                 "Requests to upstreams that are being served now.",
             )?,
@@ -204,7 +205,7 @@ impl Families {
                 "portcullis_requests_in_flight_max",
                 "Requests to upstreams that may be served at once.",
             )?,
-            in_flight_own: table.gauge(
+            in_flight_own: table.count(
                 "portcullis_requests_in_flight_own",
                 "Requests to the gateway itself that are being answered now.",
             )?,
@@ -453,6 +454,10 @@ impl Table<'_> {
 
     fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
         self.register(IntGauge::new(name, help)?)
+    }
+
+    fn count(&self, name: &str, help: &str) -> prometheus::Result<Count> {
+        self.register(Count::new(name, help)?)
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
