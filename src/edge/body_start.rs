@@ -12,15 +12,12 @@ use pingora::{Error, ErrorType, Result};
 
 use super::inbound::Fault;
 
-/// Returns once the body has begun, or turned out to be empty; at once if none was announced.
+/// Returns once a body that was announced has begun, or turned out to be empty.
 ///
 /// # Errors
 ///
 /// If the client leaves, sends what is no body, or lets `patience` pass.
 pub(super) async fn arrived(session: &mut Session, patience: Duration) -> Result<()> {
-    if session.as_mut().is_body_empty() {
-        return Ok(());
-    }
     // What is read here is kept there, and sent as soon as there is a connection to an upstream.
     session.as_mut().enable_retry_buffering();
     let has_arrived = tokio::select! {

@@ -3,12 +3,10 @@
 //! Called from `upstream_request_filter` and from nowhere earlier: before it Pingora deletes every
 //! header that the client names in `Connection`, and would delete ours.
 
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::FORWARDED;
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
@@ -22,6 +20,7 @@ use crate::gate::internal::{InternalToken, TokenHeader};
 use crate::gate::policy::Permit;
 use crate::gate::route::ForwardCredential;
 use crate::gate::session::without_cookie;
+use crate::network::push_address;
 
 const X_FORWARDED: &str = "x-forwarded-";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -55,12 +54,12 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// Prepares a request for the upstream.
+    /// Prepares a request for the upstream. Returns what it came with.
     ///
     /// # Errors
     ///
     /// If a header cannot be set, which fails the request.
-    pub(super) fn apply(&self, request: &mut RequestHeader) -> pingora::Result<()> {
+    pub(super) fn apply(&self, request: &mut RequestHeader) -> pingora::Result<CameWith> {
         let Self { permit, credential, identity_token, method_override, client, request_id, gate } =
             *self;
         let kept = match (credential, permit.principal()) {
@@ -73,22 +72,24 @@ impl Outgoing<'_> {
         let unwanted =
             Unwanted { owned: &gate.owned, api_key, peer: client.peer_is, method_override };
         let came_with = strip(request, unwanted);
-        if !kept.keeps(Carrier::Bearer) {
+        if came_with.authorization && !kept.keeps(Carrier::Bearer) {
             request.remove_header(&header::AUTHORIZATION);
         }
         if came_with.length {
             set_canonical_length(request)?;
         }
-        join_cookies(request)?;
-        if !kept.keeps(Carrier::Session) {
-            strip_cookie(request, &gate.sessions.rules.terms().cookie.name)?;
-        }
-        // Whatever the route keeps: it is between the browser and us.
-        if let Some(name) = gate.refresh_cookie {
-            strip_cookie(request, name)?;
+        if came_with.cookie {
+            join_cookies(request)?;
+            if !kept.keeps(Carrier::Session) {
+                strip_cookie(request, &gate.sessions.rules.terms().cookie.name)?;
+            }
+            // Whatever the route keeps: it is between the browser and us.
+            if let Some(name) = gate.refresh_cookie {
+                strip_cookie(request, name)?;
+            }
         }
         set_forwarded(request, client, came_with)?;
-        set_trace(request, request_id)?;
+        set_trace(request, request_id, came_with)?;
         if let Some(principal) = permit.principal() {
             for (name, value) in principal.identity().headers() {
                 request.insert_header(name.clone(), value.clone())?;
@@ -100,7 +101,8 @@ impl Outgoing<'_> {
                 TokenHeader::Authorization => request.insert_header("Authorization", value.clone()),
                 TokenHeader::Own(name) => request.insert_header(name.bytes(), value.clone()),
             },
-        }
+        }?;
+        Ok(came_with)
     }
 }
 
@@ -122,12 +124,41 @@ impl Kept {
     }
 }
 
-/// Which of the headers that are not always told a request came with.
-#[derive(Clone, Copy)]
-struct CameWith {
-    host: bool,
+/// Which fields a request came with: what is not there need not be looked up again, which would cost
+/// more than to look at all names once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CameWith {
+    authorization: bool,
+    cookie: bool,
+    pub(super) expect: bool,
     forwarded: bool,
+    forwarded_for: bool,
+    forwarded_host: bool,
+    forwarded_proto: bool,
+    pub(super) host: bool,
     length: bool,
+    request_id: bool,
+    trace: bool,
+}
+
+impl CameWith {
+    fn note(&mut self, name: &str) {
+        let noted = match name {
+            "authorization" => &mut self.authorization,
+            "content-length" => &mut self.length,
+            "cookie" => &mut self.cookie,
+            "expect" => &mut self.expect,
+            "forwarded" => &mut self.forwarded,
+            "host" => &mut self.host,
+            "traceparent" | "tracestate" => &mut self.trace,
+            "x-forwarded-for" => &mut self.forwarded_for,
+            "x-forwarded-host" => &mut self.forwarded_host,
+            "x-forwarded-proto" => &mut self.forwarded_proto,
+            "x-request-id" => &mut self.request_id,
+            _ => return,
+        };
+        *noted = true;
+    }
 }
 
 /// What stays behind.
@@ -140,15 +171,14 @@ struct Unwanted<'a> {
 
 fn strip(request: &mut RequestHeader, unwanted: Unwanted<'_>) -> CameWith {
     let Unwanted { owned, api_key, peer, method_override } = unwanted;
-    let mut came_with = CameWith { host: false, forwarded: false, length: false };
+    let mut came_with = CameWith::default();
     let mut stays_behind: Vec<HeaderName> = Vec::new();
     for name in request.headers.keys() {
-        came_with.host |= name == X_FORWARDED_HOST;
-        came_with.forwarded |= name == FORWARDED;
-        came_with.length |= name == header::CONTENT_LENGTH;
+        let text = name.as_str();
+        came_with.note(text);
         // Of one that is kept, the others that are like it were looked at by nobody.
         let is_api_key = api_key.is_some_and(|(key, kept)| {
-            is_like(name.as_str(), key.as_str())
+            is_like(text, key.as_str())
                 && match kept {
                     Kept::Nothing | Kept::Only(Carrier::Bearer | Carrier::Session) => true,
                     Kept::Only(Carrier::ApiKey) => name != key,
@@ -156,11 +186,10 @@ fn strip(request: &mut RequestHeader, unwanted: Unwanted<'_>) -> CameWith {
                 }
         });
         if is_api_key
-            || owned.contains(name.as_str())
-            || is_forwarding(name.as_str(), peer)
-            || fields::is_rewrite(name.as_str())
-            || (method_override == MethodOverride::Stripped
-                && fields::is_method_override(name.as_str()))
+            || owned.contains(text)
+            || is_forwarding(text, peer)
+            || fields::is_rewrite(text)
+            || (method_override == MethodOverride::Stripped && fields::is_method_override(text))
             || (peer == Peer::Trusted && is_misused(name, request))
         {
             stays_behind.push(name.clone());
@@ -226,7 +255,10 @@ fn set_forwarded(
     client: &Client,
     came_with: CameWith,
 ) -> pingora::Result<()> {
-    let mut hops = join(request, X_FORWARDED_FOR);
+    let mut hops = match came_with.forwarded_for {
+        true => join(request, X_FORWARDED_FOR),
+        false => String::with_capacity(24),
+    };
     if !hops.is_empty() {
         hops.push_str(", ");
     }
@@ -234,14 +266,15 @@ fn set_forwarded(
         Some(peer) => push_address(&mut hops, peer),
         None => hops.push_str("unknown"),
     }
-    let proto = match request.headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+    let told = came_with.forwarded_proto.then(|| request.headers.get(X_FORWARDED_PROTO));
+    let proto = match told.flatten().map(HeaderValue::as_bytes) {
         Some(b"https") => "https",
         Some(b"http") => "http",
         _ => client.scheme.as_str(),
     };
     request.insert_header("X-Forwarded-For", value_of(hops))?;
     request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(proto))?;
-    if !came_with.host && !came_with.forwarded {
+    if !came_with.forwarded_host && !came_with.forwarded {
         return Ok(());
     }
     // Only a trusted proxy's header is still there.
@@ -255,7 +288,7 @@ fn set_forwarded(
         request.insert_header("Forwarded", value_of(forwarded))?;
     }
     match host {
-        Some(host) if came_with.host => request.insert_header("X-Forwarded-Host", host),
+        Some(host) if came_with.forwarded_host => request.insert_header("X-Forwarded-Host", host),
         Some(_) | None => Ok(()),
     }
 }
@@ -285,28 +318,6 @@ fn forwarded(client: Option<IpAddr>, proto: &str, host: Option<&HeaderValue>) ->
         text.push('"');
     }
     text
-}
-
-/// Writes an address. Most are IPv4, for which the standard formatter takes ten times as long.
-fn push_address(text: &mut String, address: IpAddr) {
-    let octets = match address {
-        IpAddr::V4(address) => address.octets(),
-        IpAddr::V6(address) => {
-            // Writing to a String does not fail.
-            let _ = write!(text, "{address}");
-            return;
-        }
-    };
-    for (position, octet) in octets.into_iter().enumerate() {
-        if position > 0 {
-            text.push('.');
-        }
-        for (unit, from) in [(100, 100), (10, 10), (1, 0)] {
-            if octet >= from {
-                text.push(char::from(b'0' + octet / unit % 10));
-            }
-        }
-    }
 }
 
 fn value_of(text: String) -> HeaderValue {
@@ -351,12 +362,18 @@ fn strip_cookie(request: &mut RequestHeader, name: &str) -> pingora::Result<()> 
     }
 }
 
-fn set_trace(request: &mut RequestHeader, request_id: &RequestId) -> pingora::Result<()> {
+fn set_trace(
+    request: &mut RequestHeader,
+    request_id: &RequestId,
+    came_with: CameWith,
+) -> pingora::Result<()> {
     // A client can have its own id deleted by naming it in `Connection`.
-    if request_id.origin == Origin::Gateway || !request.headers.contains_key(trace::REQUEST_ID) {
+    if request_id.origin == Origin::Gateway || !came_with.request_id {
         request.insert_header("X-Request-Id", request_id.value().clone())?;
     }
-    if !trace::is_traced(&request.headers) {
+    if !came_with.trace {
+        request.insert_header("traceparent", trace::make_traceparent())?;
+    } else if !trace::is_traced(&request.headers) {
         request.remove_header(&TRACESTATE);
         request.insert_header("traceparent", trace::make_traceparent())?;
     }
@@ -388,16 +405,6 @@ mod tests {
         }
         assert!(is_forwarding("x_forwarded_for", Peer::Trusted));
         assert!(is_forwarding("x-forwarded-user", Peer::Trusted));
-    }
-
-    #[test]
-    fn addresses_are_written_as_the_standard_formatter_writes_them() {
-        for octets in [[0, 0, 0, 0], [127, 0, 0, 1], [10, 20, 100, 255], [9, 99, 109, 200]] {
-            let address = IpAddr::from(octets);
-            let mut text = String::new();
-            push_address(&mut text, address);
-            assert_eq!(text, address.to_string());
-        }
     }
 
     #[test]

@@ -99,12 +99,15 @@ impl ProxyHttp for Gatekeeper {
         session: &mut Session,
         context: &mut Box<Context>,
     ) -> Result<bool> {
-        let limits = &context.published.configuration.limits;
-        body_start::arrived(session, limits.body_pace.timeout).await?;
+        // What seldom happens is boxed: the rest of this is moved for each request.
+        if !session.as_mut().is_body_empty() {
+            let patience = context.published.configuration.limits.body_pace.timeout;
+            Box::pin(body_start::arrived(session, patience)).await?;
+        }
         match context.places.enter_upstream(&context.published, context.upstream) {
             Ok(()) => Ok(true),
             Err(denial) => {
-                context.refuse(session, &denial).await?;
+                Box::pin(context.refuse(session, &denial)).await?;
                 Ok(false)
             }
         }
@@ -173,12 +176,15 @@ impl ProxyHttp for Gatekeeper {
             request_id,
             gate,
         };
-        outgoing.apply(request)?;
-        if body_start::expects_continue(&request.headers) && !session.as_mut().is_body_empty() {
+        let came_with = outgoing.apply(request)?;
+        if came_with.expect
+            && body_start::expects_continue(&request.headers)
+            && !session.as_mut().is_body_empty()
+        {
             // It was told to go on: its body has begun.
             request.remove_header(&header::EXPECT);
         }
-        if !request.headers.contains_key(header::HOST) {
+        if !came_with.host {
             request.insert_header(header::HOST, context.upstream_host())?;
         }
         Ok(())
