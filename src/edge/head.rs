@@ -51,7 +51,9 @@ pub(super) async fn read(
             Turn::First => limits.header_timeout,
             Turn::Next => limits.keepalive_timeout,
         };
-        buffer.reserve(READ_BYTES);
+        if buffer.is_empty() {
+            buffer = BytesMut::with_capacity(READ_BYTES);
+        }
         let first = async {
             while !is_begun(&buffer) && stream.read_buf(&mut buffer).await? > 0 {}
             std::io::Result::Ok(())

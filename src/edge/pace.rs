@@ -47,7 +47,16 @@ impl Pace {
     }
 
     /// So many bytes came; after a wait, `now`.
+    #[inline]
     pub(super) fn arrived(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
+        // Mostly nobody was waited for, and there is nothing to earn.
+        if self.waiting_since.is_none() && self.credit == self.rules.timeout {
+            return;
+        }
+        self.earn(bytes, now);
+    }
+
+    fn earn(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
         if let Some(since) = self.waiting_since.take() {
             self.credit = self.credit.saturating_sub(now().saturating_duration_since(since));
         }

@@ -46,46 +46,52 @@ pub struct Request<'a> {
 /// The host of an authority: without port, in lower case. `None` if it is not a plain host
 /// (RFC 9110 §7.2; user information is refused, and so are empty labels).
 pub fn host_of(authority: &str) -> Option<std::borrow::Cow<'_, str>> {
-    let (host, port) = match authority.strip_prefix('[') {
+    let (length, has_upper) = match authority.strip_prefix('[') {
         Some(rest) => {
-            let end = rest.find(']')? + 2;
-            authority.split_at(end)
+            let address = &rest[..rest.find(']')?];
+            let has_upper = address.bytes().any(|byte| byte.is_ascii_uppercase());
+            (is_address(address).then_some(address.len() + 2)?, has_upper)
         }
-        None => authority.find(':').map_or((authority, ""), |at| authority.split_at(at)),
+        None => name(authority)?,
     };
-    let port_is_valid = match port.strip_prefix(':') {
-        None => port.is_empty(),
-        Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
+    let (host, port) = authority.split_at(length);
+    let port_is_valid = match port.as_bytes() {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
     };
-    let is_host = match host.strip_prefix('[') {
-        Some(address) => address.strip_suffix(']').is_some_and(is_address),
-        None => is_name(host),
-    };
-    if !port_is_valid || !is_host {
+    if !port_is_valid {
         return None;
     }
     // `example.` and `example` are the same host to a resolver, so to us.
     let host = host.strip_suffix('.').unwrap_or(host);
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Some(host.to_ascii_lowercase().into());
-    }
-    Some(host.into())
+    Some(if has_upper { host.to_ascii_lowercase().into() } else { host.into() })
 }
 
-/// Labels with one dot after each, or between them (RFC 1034 §3.1): what has an empty one is no
-/// host to a resolver, but may be cut down to one by somebody who only strips dots.
-fn is_name(host: &str) -> bool {
-    let mut before = b'.';
-    for byte in host.bytes() {
-        match byte {
-            b'.' if before == b'.' => return false,
-            b'.' | b'-' | b'_' | b'~' => {}
-            other if other.is_ascii_alphanumeric() => {}
-            _ => return false,
-        }
-        before = byte;
+/// How long the name is that an authority begins with, and whether it has upper-case letters.
+///
+/// A name is labels with one dot after each, or between them (RFC 1034 §3.1): what has an empty one
+/// is no host to a resolver, but may be cut down to one by somebody who only strips dots.
+fn name(authority: &str) -> Option<(usize, bool)> {
+    let mut has_upper = false;
+    let mut label_is_empty = true;
+    let mut length = authority.len();
+    for (at, byte) in authority.bytes().enumerate() {
+        label_is_empty = match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => false,
+            b'.' if !label_is_empty => true,
+            b'A'..=b'Z' => {
+                has_upper = true;
+                false
+            }
+            b':' => {
+                length = at;
+                break;
+            }
+            _ => return None,
+        };
     }
-    !host.is_empty()
+    (length > 0).then_some((length, has_upper))
 }
 
 /// The characters of an IPv6 address (RFC 3986 §3.2.2).
