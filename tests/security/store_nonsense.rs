@@ -230,6 +230,20 @@ fn wrong_answer_to_a_login_is_no_login() {
 }
 
 #[test]
+fn wrong_answer_about_a_family_that_begins_does_not_say_that_the_login_has_ended() {
+    let site = Site::open();
+    for wrong in [&b"$-1\r\n"[..], b"_\r\n", b"*0\r\n", b"+OK\r\n"] {
+        let log_in = || oauth::log_in(&site.misled, "alice", &[], json!({ "deliver": "tokens" }));
+        // With what the record of a family begins.
+        site.meddler.plan("{\"version\":1,\"client\":", wrong);
+        let text = String::from_utf8_lossy(wrong);
+        assert_eq!(told(&log_in()), (503, "store_unavailable".to_owned()), "{text:?}");
+        assert!(site.meddler.is_done(), "{text:?}");
+        Pair::of(&log_in());
+    }
+}
+
+#[test]
 fn wrong_answer_about_a_subject_does_not_say_that_there_are_no_sessions() {
     let site = Site::open();
     for wrong in NO_LIST {

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::reply::Flag;
 use super::script::families::{BEGIN, ROTATE, SPEND};
 use super::sessions::EXPIRY_MAX_S;
 use super::{Redis, fault};
@@ -22,11 +23,13 @@ impl FamilyStore for Redis {
         beginning.arg(encode(family)).arg(first.to_string()).arg(created.as_seconds());
         beginning.arg(ends.as_seconds()).arg(*idle_s).arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
         let beginning = &beginning;
-        self.link
+        let Flag(is_session_there) = self
+            .link
             .ask(&self.master, "writing a family down", move |mut connection| async move {
                 beginning.invoke_async(&mut connection).await
             })
-            .await
+            .await?;
+        Ok(is_session_there)
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
@@ -94,11 +97,13 @@ impl FamilyStore for Redis {
         spending.arg(fastrand::u64(..)).arg(until.as_seconds()).arg(now.as_seconds());
         spending.arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
         let spending = &spending;
-        self.link
+        let Flag(is_first) = self
+            .link
             .ask(&self.master, "noting that it was used", move |mut connection| async move {
                 spending.invoke_async(&mut connection).await
             })
-            .await
+            .await?;
+        Ok(is_first)
     }
 }
 

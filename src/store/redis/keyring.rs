@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::Redis;
+use super::reply::Flag;
 use super::script::keyring::{KEEP, REPLACE};
 use crate::store::StoreError;
 use crate::store::keyring::KeyRingStore;
@@ -25,11 +26,13 @@ impl KeyRingStore for Redis {
             replacing.arg(expected);
         }
         let replacing = &replacing;
-        self.link
+        let Flag(is_replaced) = self
+            .link
             .ask(&self.master, "replacing the signing keys", move |mut connection| async move {
                 replacing.invoke_async(&mut connection).await
             })
-            .await
+            .await?;
+        Ok(is_replaced)
     }
 
     async fn tag_key(&self) -> Result<Option<Vec<u8>>, StoreError> {

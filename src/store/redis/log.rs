@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::reader::Reader;
-use super::reply::List;
+use super::reply::{Flag, List};
 use super::script::account::CHARGE;
 use super::script::{APPEND, PRUNE};
 use super::sessions::EXPIRY_MAX_S;
@@ -104,7 +104,7 @@ impl RevocationLog for Redis {
         charging.arg(session).arg(EXPIRY_MAX_S);
         let charging = &charging;
         // A record that is written twice is merged with itself before long.
-        let (sequence, adds, merges, dated, expires): (i64, bool, bool, i64, i64) = self
+        let (sequence, Flag(adds), Flag(merges), dated, expires): (i64, Flag, Flag, i64, i64) = self
             .link
             .ask(
                 &self.master,

@@ -12,16 +12,26 @@ use crate::store::{Loss, Position, StoreError};
 pub(super) struct List<T>(pub(super) Vec<T>);
 
 impl<T: FromRedisValue> FromRedisValue for List<T> {
-    fn from_redis_value_ref(value: &Value) -> Result<Self, ParsingError> {
-        Self::from_redis_value(value.clone())
-    }
-
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         match value {
             Value::Array(items) => {
                 items.into_iter().map(T::from_redis_value).collect::<Result<_, _>>().map(Self)
             }
             _ => Err("not a list".to_owned().into()),
+        }
+    }
+}
+
+/// Whether something is so: 1 or 0, and nothing else. The library takes `nil` for a no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flag(pub(super) bool);
+
+impl FromRedisValue for Flag {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        match value {
+            Value::Int(0) => Ok(Self(false)),
+            Value::Int(1) => Ok(Self(true)),
+            _ => Err("neither 0 nor 1".to_owned().into()),
         }
     }
 }
@@ -171,6 +181,15 @@ mod tests {
             assert_eq!(read(odd.clone()), None, "{odd:?}");
             assert_eq!(read(Value::Array(vec![odd.clone()])), None, "{odd:?}");
             assert_eq!(read(item(vec![odd.clone()])), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn flag_is_one_or_zero() {
+        let read = |value: Value| Flag::from_redis_value(value).ok();
+        assert_eq!([0, 1].map(|bit| read(Value::Int(bit))), [Some(Flag(false)), Some(Flag(true))]);
+        for odd in [Value::Nil, Value::Okay, Value::Int(2), Value::Array(vec![])] {
+            assert_eq!(read(odd.clone()), None, "{odd:?}");
         }
     }
 

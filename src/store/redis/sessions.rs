@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::log::score;
-use super::reply::{self, List};
+use super::reply::{self, Flag, List};
 use super::script::sessions::{CREATE, DELETE, FIND, OF_SUBJECT, PRUNE};
 use super::{Redis, fault, listener};
 use crate::gate::session::{SessionId, SessionRecord, StoredSession};
@@ -105,11 +105,13 @@ impl SessionStore for Redis {
         deleting.key(self.keys.family_of(id));
         deleting.arg(id.to_string()).arg(subject.to_string());
         let deleting = &deleting;
-        self.link
+        let Flag(was_there) = self
+            .link
             .ask(&self.master, "deleting a session", move |mut connection| async move {
                 deleting.invoke_async(&mut connection).await
             })
-            .await
+            .await?;
+        Ok(was_there)
     }
 
     async fn of_subject(

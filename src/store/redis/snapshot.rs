@@ -10,7 +10,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::fault;
 use super::master::Live;
-use super::reply::List;
+use super::reply::{Flag, List};
 use super::script::{LAST, PLACE};
 use crate::clock;
 use crate::store::record::{Read, Record};
@@ -99,7 +99,8 @@ async fn is_lost(
 ) -> redis::RedisResult<bool> {
     let mut asking = LAST.key(log);
     asking.key(set);
-    let (last, is_there): (Option<Vec<u8>>, bool) = asking.invoke_async(&mut connection).await?;
+    let (last, Flag(is_there)): (Option<Vec<u8>>, Flag) =
+        asking.invoke_async(&mut connection).await?;
     Ok(match last.as_deref().map(Record::decode) {
         Some(Ok(Read::Revocation(last))) => !is_there && !last.entry.is_spent(clock::now()),
         // Of what cannot be read it is not known whom it cuts off.
