@@ -4,10 +4,11 @@
 use serde_json::{Value, json};
 
 use crate::harness::client::{self, Answer};
+use crate::harness::eventually;
 use crate::harness::fleet;
 use crate::harness::login::{Login, PASSWORD};
 use crate::harness::oauth::{self, Desk, LONG, Pair, SECRET, basic};
-use crate::harness::redis::RedisServer;
+use crate::harness::redis::{Data, RedisOptions, RedisServer};
 use crate::harness::upstream::Upstream;
 
 /// How many revocations there may be, and how many of them one subject has: the entries of single ends, and
@@ -26,13 +27,18 @@ enum Kept<'s> {
 
 /// A gateway with a short list that issues tokens.
 fn open(kept: &Kept<'_>, entries_max: u64) -> Desk {
+    open_with(kept, &format!("max_entries: {entries_max}"))
+}
+
+/// The same, with this in the section `revocation`.
+fn open_with(kept: &Kept<'_>, revocation: &str) -> Desk {
     let (directory, upstream) = (oauth::directory(), Upstream::start());
     std::fs::write(directory.path().join("kek"), [7; 32]).expect("a file");
     let store = match kept {
         Kept::InFile => String::new(),
         Kept::In(server) => format!("store: {{ redis: {{ url: '{}' }} }}\n", server.url()),
     };
-    let sections = format!("{store}revocation: {{ max_entries: {entries_max} }}\n");
+    let sections = format!("{store}revocation: {{ {revocation} }}\n");
     let text = oauth::configuration(&upstream, LONG, &sections);
     let text = text.replacen("  access:", "  signing: { encryption_key_file: kek }\n  access:", 1);
     Desk::of_in(directory, upstream, &text)
@@ -321,4 +327,36 @@ fn failed_logins_use_up_nothing_of_what_succeeds() {
     }
     assert_eq!(log_in(&desk, "carol", PASSWORD, "session").status, 200);
     assert_limited(&log_in(&desk, "carol", PASSWORD, "session"));
+}
+
+/// A store that was away comes back, and has room for an operator only.
+#[test]
+fn end_for_which_there_is_no_room_keeps_no_other_from_being_delivered() {
+    let durable = RedisOptions { durable: true, ..RedisOptions::default() };
+    let mut server = RedisServer::start_with(durable);
+    // Of 20 the last but one is for the first entry of a subject, and the last for operators.
+    let revocation = "max_entries: 20, accept_local: true, max_staleness: 60s";
+    let desk = open_with(&Kept::In(&server), revocation);
+    let [carol, dave] = ["carol", "dave"].map(|name| Login::new(desk.gateway.address(), name));
+    for number in 0..19 {
+        let answer = fleet::revoke(&desk.gateway, &format!("somebody-{number}"));
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    // They are in memory.
+    for login in [&carol, &dave] {
+        assert_eq!(said(&desk, login), (200, String::new()));
+    }
+    server.kill();
+    for login in [&carol, &dave] {
+        login.log_out(desk.gateway.address());
+        assert_eq!(said(&desk, login), (401, "session_revoked".to_owned()));
+    }
+    let answer = fleet::revoke(&desk.gateway, "mallory");
+    assert_eq!((answer.status, &answer.json()["durable"]), (202, &json!(false)), "{answer:?}");
+    server.restart(Data::Kept);
+    let pending = || desk.gateway.metric("portcullis_revocations_pending");
+    eventually("the operator's", || (pending() == 2.0).then_some(()));
+    assert!(listed(&desk, "subject").iter().any(|entry| entry["subject"] == "mallory"));
+    // What waits is in force here all the same.
+    assert_eq!(said(&desk, &carol), (401, "session_revoked".to_owned()));
 }

@@ -7,6 +7,7 @@ use super::RevocationFeed;
 use crate::clock;
 use crate::feed::backoff::Backoff;
 use crate::store::record::Record;
+use crate::store::{AppendError, StoreError};
 
 /// Gateways that find the same loss begin within this time of one another: what one has written
 /// down again, the others find.
@@ -16,6 +17,7 @@ impl RevocationFeed {
     /// Hands over what was taken while the store was away.
     pub(super) async fn deliver(&self) {
         let mut backoff = Backoff::default();
+        let mut postponed = 0;
         loop {
             let record = self.pending.first().await;
             match self.append_durably(&remarked(&record)).await {
@@ -24,8 +26,22 @@ impl RevocationFeed {
                     self.families.revocations_pending.set(self.pending.len());
                     tracing::info!(%position, "delivered a revocation that was taken locally");
                     backoff.reset();
+                    postponed = 0;
                 }
-                Err(_) => tokio::time::sleep(backoff.next()).await,
+                // There is no room for this one, or only this one cannot be written: the room that is
+                // kept for operators, or for who has an entry, may well be there for the next.
+                Err(AppendError::Full | AppendError::Store(StoreError::Unreadable(_))) => {
+                    self.pending.postpone(&record);
+                    postponed += 1;
+                    // All were tried.
+                    if postponed >= self.pending.len() {
+                        postponed = 0;
+                        tokio::time::sleep(backoff.next()).await;
+                    }
+                }
+                Err(AppendError::Store(StoreError::Unavailable(_) | StoreError::Refused(_))) => {
+                    tokio::time::sleep(backoff.next()).await;
+                }
             }
         }
     }

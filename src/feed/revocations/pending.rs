@@ -49,6 +49,14 @@ impl Pending {
         }
     }
 
+    /// Puts the first one behind the others, if that is still `record`.
+    pub(super) fn postpone(&self, record: &Record) {
+        let mut waiting = self.waiting();
+        if waiting.front() == Some(record) {
+            waiting.rotate_left(1);
+        }
+    }
+
     pub(super) fn len(&self) -> i64 {
         i64::try_from(self.waiting().len()).unwrap_or(i64::MAX)
     }
