@@ -161,6 +161,14 @@ impl RedisServer {
         cli(self.directory.path(), self.port, &self.options, command)
     }
 
+    /// How often it was asked this so far.
+    pub(crate) fn calls(&self, command: &str) -> u64 {
+        let told = self.cli(&["info", "commandstats"]);
+        let line =
+            told.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        line.map_or(0, |line| line.split(',').next().expect("a number").parse().expect("a number"))
+    }
+
     /// How many connections there are on which somebody waits for entries of a stream.
     pub(crate) fn blocked_readers(&self) -> usize {
         let clients = self.cli(&["client", "list"]);

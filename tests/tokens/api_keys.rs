@@ -15,14 +15,6 @@ use crate::harness::redis::{Data, RedisOptions, RedisServer};
 /// machine.
 const PROMPT: Duration = Duration::from_millis(50);
 
-/// How often the server was asked this so far.
-fn calls(server: &RedisServer, command: &str) -> u64 {
-    let told = server.cli(&["info", "commandstats"]);
-    let line =
-        told.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-    line.map_or(0, |line| line.split(',').next().expect("a number").parse().expect("a number"))
-}
-
 fn on_connection(connection: &mut Connection, key: &str) -> (u16, String) {
     told(&connection.exchange(get(HOME, &[("X-Api-Key", key)])))
 }
@@ -86,7 +78,7 @@ fn key_is_read_once_by_each_gateway() {
     }
     let reads = || {
         ["get", "hget", "hgetall", "hmget", "exists", "evalsha", "eval", "zscore"]
-            .map(|command| calls(&server, command))
+            .map(|command| server.calls(command))
             .into_iter()
             .sum::<u64>()
     };
