@@ -3,9 +3,6 @@
 //! Requests to upstreams and requests to the gateway itself are counted apart: when the ones are
 //! stuck, people can still log out.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,8 +13,9 @@ use crate::network::network_of;
 use crate::telemetry::count::Count;
 use crate::telemetry::families::Families;
 
-/// Clients are kept apart, so that requests do not wait for one another.
-const SHARDS: usize = 64;
+/// Clients are kept apart, so that requests do not wait for one another, and that few are looked
+/// through for one.
+const SHARDS: usize = 1024;
 
 /// Both kinds of requests.
 #[derive(Clone, Debug)]
@@ -34,46 +32,24 @@ pub(super) struct Kind {
     all: Count,
     all_field: &'static str,
     client_field: &'static str,
-    clients: [Mutex<Clients>; SHARDS],
+    /// By the hash of their networks. A shard keeps its room when a client leaves it: nothing is
+    /// allocated for one that comes back.
+    clients: Box<[Mutex<Vec<OfClient>>]>,
     state: RandomState,
 }
 
-/// How many requests of whom. A table keeps its room when a client leaves it: nothing is allocated
-/// for one that comes back.
-type Clients = HashMap<Client, usize, BuildHasherDefault<Hashed>>;
-
-/// A client network and its hash, which finds the shard, the entry, and the entry again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Client {
-    hash: u64,
+/// The requests of one client network; one at least.
+#[derive(Debug)]
+struct OfClient {
     network: IpAddr,
+    count: usize,
 }
 
-impl Hash for Client {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-/// Hands on a hash that was made before.
-#[derive(Debug, Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // Whoever hashes anything else gets a poor hash, and no wrong one.
-        for byte in bytes {
-            self.write_u64(self.0.rotate_left(8) ^ u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
+/// Where a client network is counted.
+#[derive(Clone, Copy, Debug)]
+struct Client {
+    network: IpAddr,
+    shard: usize,
 }
 
 /// How many of a kind there may be.
@@ -98,7 +74,7 @@ impl InFlight {
                 all: all.clone(),
                 all_field,
                 client_field,
-                clients: std::array::from_fn(|_| Mutex::default()),
+                clients: (0..SHARDS).map(|_| Mutex::default()).collect(),
                 state: RandomState::new(),
             })
         };
@@ -127,13 +103,14 @@ impl Kind {
         let client = client.map(|client| self.client(client));
         if let Some(client) = client {
             let mut clients = self.shard(client);
-            let of_client = clients.entry(client).or_default();
-            if *of_client >= most.of_client {
-                let Most { of_client, .. } = most;
-                let field = self.client_field;
-                return Err(overloaded(format!("{of_client} of this client ({field})")));
+            match clients.iter_mut().find(|of_client| of_client.network == client.network) {
+                None => clients.push(OfClient { network: client.network, count: 1 }),
+                Some(of_client) if of_client.count >= most.of_client => {
+                    let (count, field) = (of_client.count, self.client_field);
+                    return Err(overloaded(format!("{count} of this client ({field})")));
+                }
+                Some(of_client) => of_client.count += 1,
             }
-            *of_client += 1;
         }
         // From here on the guard gives back.
         let counted = Counted { kind: self.clone(), client };
@@ -145,13 +122,12 @@ impl Kind {
 
     fn client(&self, address: IpAddr) -> Client {
         let network = network_of(address);
-        Client { hash: self.state.hash_one(network), network }
+        let shard = self.state.hash_one(network) % SHARDS as u64;
+        Client { network, shard: shard as usize }
     }
 
-    fn shard(&self, client: Client) -> MutexGuard<'_, Clients> {
-        // Bits that tables do not look at: they take the lowest and the highest.
-        let shard = (client.hash >> 32) % SHARDS as u64;
-        self.clients[shard as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    fn shard(&self, client: Client) -> MutexGuard<'_, Vec<OfClient>> {
+        self.clients[client.shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -159,11 +135,12 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.kind.all.take_one();
         let Some(client) = self.client else { return };
-        if let Entry::Occupied(mut of_client) = self.kind.shard(client).entry(client) {
-            *of_client.get_mut() -= 1;
-            if *of_client.get() == 0 {
-                of_client.remove();
-            }
+        let mut clients = self.kind.shard(client);
+        let found = clients.iter().position(|of_client| of_client.network == client.network);
+        let Some(place) = found else { return };
+        clients[place].count -= 1;
+        if clients[place].count == 0 {
+            clients.swap_remove(place);
         }
     }
 }
@@ -212,6 +189,30 @@ mod tests {
         let counted = kind.enter(client, most).expect("room again");
         drop((kind.enter(Some(IpAddr::from([192, 0, 2, 2])), most), counted));
         assert_eq!(kind.all.number(), 0);
-        assert!((0..SHARDS).all(|shard| kind.clients[shard].lock().expect("a shard").is_empty()));
+        assert!(kind.clients.iter().all(|shard| shard.lock().expect("a shard").is_empty()));
+    }
+
+    #[test]
+    fn each_of_more_clients_than_shards_has_its_own_count() {
+        let kind = proxied();
+        let clients = 4 * SHARDS as u32;
+        let most = Most { of_all: usize::MAX, of_client: 2 };
+        let client = |number: u32| Some(IpAddr::from(number.to_be_bytes()));
+        let enter = |number| kind.enter(client(number), most);
+        let twice =
+            (0..clients).map(|number| [enter(number), enter(number)].map(|one| one.expect("room")));
+        let mut held: Vec<_> = twice.collect();
+        assert!((0..clients).all(|number| enter(number).is_err()));
+        // Every third leaves; its neighbours in the shard stay counted.
+        let mut number = 0;
+        held.retain(|_| {
+            number += 1;
+            number % 3 != 0
+        });
+        assert!((0..clients).all(|number| enter(number).is_ok() == (number % 3 == 2)));
+        assert_eq!(kind.all.number(), 2 * held.len());
+        drop(held);
+        assert_eq!(kind.all.number(), 0);
+        assert!(kind.clients.iter().all(|shard| shard.lock().expect("a shard").is_empty()));
     }
 }

@@ -133,6 +133,16 @@ fn exchange_that_does_not_end_is_given_up() {
 }
 
 #[test]
+fn deadline_of_the_next_head_begins_when_the_answer_is_taken() {
+    let head_timeout = Duration::from_millis(200);
+    let listener = serving(Bounds { head_timeout, ..BOUNDS });
+    let mut client = listener.connect([127, 0, 0, 1]);
+    client.write_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it is open");
+    std::thread::sleep(5 * head_timeout);
+    assert!(read_to_end(&mut client) > LARGE_BYTES, "the answer was cut");
+}
+
+#[test]
 fn each_request_has_the_whole_time() {
     let exchange_timeout = Duration::from_secs(1);
     let listener = serving(Bounds { exchange_timeout, ..BOUNDS });
