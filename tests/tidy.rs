@@ -17,7 +17,7 @@ const IMPORTS: [(&str, &[&str]); 14] = [
     ("private_files", &[]),
     ("fetch", &[]),
     ("clock", &["gate"]),
-    ("telemetry", &["telemetry", "gate", "private_files"]),
+    ("telemetry", &["telemetry", "gate", "network", "private_files"]),
     ("store", &["store", "gate", "secret", "clock", "private_files"]),
     ("config", &["config", "gate", "store", "secret"]),
     ("issuer", &["issuer", "gate"]),
