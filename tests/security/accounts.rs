@@ -9,6 +9,7 @@ use crate::harness::fleet;
 use crate::harness::login::{Login, PASSWORD};
 use crate::harness::oauth::{self, Desk, LONG, Pair, SECRET, basic};
 use crate::harness::redis::{Data, RedisOptions, RedisServer};
+use crate::harness::tokens;
 use crate::harness::upstream::Upstream;
 
 /// How many revocations there may be, and how many of them one subject has: the entries of single ends, and
@@ -201,6 +202,9 @@ fn session_that_began_later_and_an_older_one_outlive_what_is_merged() {
         }
         assert!(total(&desk) <= 9, "{}", total(&desk));
         assert!(!listed(&desk, "grants").is_empty(), "some were merged");
+        // Later than all of them: what is of the same second is merged with them, and ends.
+        let last = tokens::now();
+        eventually("the next second", || (tokens::now() > last).then_some(()));
         let login = Login::new(address, "carol");
         assert_eq!(said(&desk, &login), (200, String::new()));
         for _ in 0..2 {
