@@ -26,6 +26,7 @@ fleet  redis-server    redis-server
 test   redis-server    redis-server
 test   redis-cli       redis-tools
 test   redis-sentinel  redis-sentinel
+test   faketime        faketime
 lint   git             git
 bench  wrk             wrk
 bench  nginx           nginx-light

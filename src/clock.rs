@@ -1,6 +1,7 @@
 //! The only place that asks the system what time it is.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
@@ -33,6 +34,58 @@ pub fn steady_at(instant: Instant) -> SteadyTime {
     });
     let elapsed = instant.saturating_duration_since(*beginning);
     SteadyTime::from_millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// What the store's clock said is ahead of the steady clock, in milliseconds.
+static SHARED_AHEAD_MS: AtomicI64 = AtomicI64::new(NOT_SHARED);
+
+/// No store has told the time.
+const NOT_SHARED: i64 = i64::MIN;
+
+/// How far the wall clock may be from the store's before the gateway is not ready: that far apart
+/// gateways judge tokens differently. In milliseconds.
+pub const APART_MAX_MS: i64 = 300_000;
+
+/// Takes note that it was `store_ms` by the store's clock, in milliseconds since 1970, at `steady`.
+pub fn share(store_ms: u64, steady: SteadyTime) {
+    let millis = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let ahead_ms = millis(store_ms).saturating_sub(millis(steady.as_millis()));
+    SHARED_AHEAD_MS.store(ahead_ms, Ordering::Relaxed);
+}
+
+/// The time by which gateways date what they share: that of their store. Without one, or before it
+/// has told the time, it is ours. It goes on by the steady clock: setting the wall clock changes
+/// nothing.
+pub fn shared() -> UnixTime {
+    match shared_ms() {
+        None => now(),
+        Some(millis) => UnixTime::from_seconds(millis.div_euclid(1000)),
+    }
+}
+
+/// How far the wall clock is ahead of the store's, in milliseconds; `None` if that is not known.
+pub fn ahead_ms() -> Option<i64> {
+    let wall_ms = i64::try_from(micros() / 1000).unwrap_or(i64::MAX);
+    Some(wall_ms.saturating_sub(shared_ms()?))
+}
+
+/// How long the second still lasts by which what is shared is dated.
+pub fn until_next_shared_second() -> Duration {
+    let into_second_us = match shared_ms() {
+        None => micros() % 1_000_000,
+        Some(millis) => u64::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1000,
+    };
+    Duration::from_micros(1_000_000 - into_second_us)
+}
+
+fn shared_ms() -> Option<i64> {
+    match SHARED_AHEAD_MS.load(Ordering::Relaxed) {
+        NOT_SHARED => None,
+        ahead_ms => {
+            let steady_ms = i64::try_from(steady().as_millis()).unwrap_or(i64::MAX);
+            Some(steady_ms.saturating_add(ahead_ms).max(0))
+        }
+    }
 }
 
 /// Now, on both clocks.

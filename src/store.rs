@@ -240,6 +240,9 @@ pub struct GatewayState {
     /// How long it may go on serving from memory once it hears nothing, in milliseconds.
     #[serde(default)]
     pub counted_for_ms: u64,
+    /// How far its clock is ahead of the store's, in milliseconds; `None` if that is not known.
+    #[serde(default)]
+    pub clock_ahead_ms: Option<i64>,
 }
 
 impl GatewayState {
@@ -283,6 +286,9 @@ pub const GATEWAY_FORGOTTEN_AFTER_MS: u64 = 60_000;
 /// The gateways that follow one log.
 #[async_trait]
 pub trait Fleet: fmt::Debug + Send + Sync {
+    /// The time by the store's clock, in milliseconds since 1970; `None` if it has none but ours.
+    async fn time_ms(&self) -> Result<Option<u64>, StoreError>;
+
     /// Tells how far a gateway is.
     async fn announce(&self, state: &GatewayState) -> Result<(), StoreError>;
 

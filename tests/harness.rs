@@ -14,6 +14,7 @@ pub(crate) mod script;
 pub(crate) mod tokens;
 pub(crate) mod upstream;
 pub(crate) mod webdriver;
+pub(crate) mod wrong_clock;
 
 use std::time::{Duration, Instant};
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod clocks;
 mod command;
 mod embedded;
 mod faults;

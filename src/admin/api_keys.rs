@@ -160,7 +160,7 @@ pub(super) async fn revoke(
     };
     let Revoke { reason, actor, wait_ms } = understood(query)?;
     let (reason, actor) = (words::reason(reason)?, words::actor(actor)?);
-    let now = clock::now();
+    let now = clock::shared();
     let dies = now.plus(view.configuration.load().gate.sessions.rules.terms().reach_s());
     let scope = Scope::Session(id.to_string().into());
     let entry = Entry::compile(scope, None, Some(dies), [], now);
@@ -234,7 +234,7 @@ fn record(wanted: Wanted, view: &View) -> Result<SessionRecord, Problem> {
     let words = |list: Vec<String>, name: &str| -> Result<Vec<Box<str>>, Problem> {
         list.into_iter().map(|word| words::id(Some(word), name)).collect()
     };
-    let created = clock::now();
+    let created = clock::shared();
     Ok(SessionRecord {
         kind: SessionKind::ApiKey,
         subject: words::id(subject, "subject")?,

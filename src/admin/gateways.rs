@@ -31,5 +31,6 @@ pub(super) fn describe(known: &KnownGateway, head: u64) -> Value {
         "lag": head.saturating_sub(state.applied),
         "follows": known.follows,
         "silent_ms": known.silent_ms,
+        "clock_ahead_ms": state.clock_ahead_ms,
     })
 }

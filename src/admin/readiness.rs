@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::http::StatusCode;
 
+use crate::clock;
+
 /// Whether requests should be sent here. A flag of our own: what is not known to be ready is not.
 #[derive(Debug, Default)]
 pub struct Readiness(AtomicU8);
@@ -25,6 +27,9 @@ impl Readiness {
 
     pub(super) fn answer(&self) -> (StatusCode, &'static str) {
         match self.0.load(Ordering::Acquire) {
+            READY if clock::ahead_ms().is_some_and(|ms| ms.abs() > clock::APART_MAX_MS) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "clock\n")
+            }
             READY => (StatusCode::OK, "ready\n"),
             STOPPING => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),

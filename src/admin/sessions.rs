@@ -171,7 +171,7 @@ async fn forget_all(
 async fn cut_all_off(view: &View, order: &Order, found: &[Live]) -> Result<Taken, Problem> {
     for Live { session, record } in found {
         if record.created > order.cut_off() {
-            let now = clock::now();
+            let now = clock::shared();
             let dies = view.configuration.load().gate.sessions.rules.terms().forgotten_at(now);
             let scope = Scope::Session(session.id().to_string().into());
             let entry = Entry::compile(scope, None, Some(dies), [], now);
@@ -263,6 +263,6 @@ fn order(
 ) -> Result<Order, Problem> {
     let (reason, actor) = (words::reason(reason)?, words::actor(actor)?);
     let reaches_s = view.configuration.load().reaches_s(&scope);
-    let entry = Entry::compile(scope, None, None, reaches_s, clock::now());
+    let entry = Entry::compile(scope, None, None, reaches_s, clock::shared());
     Ok(Order::new(audit, entry, actor, reason, wait_ms.map(Duration::from_millis)))
 }

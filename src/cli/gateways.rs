@@ -28,7 +28,7 @@ impl Gateways {
         let empty = Vec::new();
         let gateways = answer["gateways"].as_array().unwrap_or(&empty);
         let rows = gateways.iter().map(row).collect();
-        let header = ["ID", "NAME", "VERSION", "POSITION", "LAG", "SILENT"];
+        let header = ["ID", "NAME", "VERSION", "POSITION", "LAG", "SILENT", "CLOCK"];
         table::print(&table::lay_out(&header, rows))
     }
 }
@@ -39,5 +39,9 @@ fn row(gateway: &Value) -> Vec<String> {
     let mut cells: Vec<_> =
         ["id", "name", "version", "position", "lag"].map(|name| shown(&gateway[name])).into();
     cells.push(silent);
+    cells.push(match gateway["clock_ahead_ms"].as_i64() {
+        Some(ahead_ms) => format!("{:+.1}s", ahead_ms as f64 / 1000.0),
+        None => "-".to_owned(),
+    });
     cells
 }

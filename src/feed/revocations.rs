@@ -73,6 +73,8 @@ pub struct RevocationFeed {
     /// When this gateway last told the others that it is there, in steady milliseconds; 0: never.
     announced: AtomicU64,
     is_leaving: AtomicBool,
+    /// Whether our clock was far from the store's when that was looked at last.
+    is_apart: AtomicBool,
     /// Held while the others are told something, so that nothing is told after the leave.
     announcing: tokio::sync::Mutex<()>,
     /// How far the log has been applied; `None` before it was first read to its end.
@@ -119,6 +121,7 @@ impl RevocationFeed {
             looked: tokio::sync::Mutex::default(),
             announced: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),
+            is_apart: AtomicBool::new(false),
             announcing: tokio::sync::Mutex::default(),
             applied: watch::Sender::new(None),
         })
@@ -217,8 +220,10 @@ impl RevocationFeed {
                         tracing::info!("the revocation log is followed again");
                     }
                     is_up = true;
-                    // Only now: a load that failed is tried again.
-                    apart_s = apart_now_s;
+                    // Only by a load, and only one that did not fail: many small steps are a large one.
+                    if matches!(step, Step::Loaded(_)) {
+                        apart_s = apart_now_s;
+                    }
                     let (Step::Read(next) | Step::Loaded(next)) = step;
                     position = Some(next);
                     match step {

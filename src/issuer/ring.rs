@@ -225,7 +225,11 @@ impl Ring {
         if self.signers(revoked, now).is_empty() {
             return Some(Cause::Revoked);
         }
-        let newest = self.keys.iter().rev().find(|key| !is_among(revoked, key))?;
+        // What begins later than any clock that is right could have said was dated by one that was
+        // not: waiting for its turn would be waiting for years.
+        let latest = now.plus(terms.publish_before_s).plus(CLOCKS_APART_S);
+        let dated = self.keys.iter().rev().filter(|key| key.signs_from <= latest);
+        let newest = dated.into_iter().find(|key| !is_among(revoked, key))?;
         let has_begun = newest.signs_from <= now;
         if newest.signer.algorithm() != terms.algorithm
             && has_begun

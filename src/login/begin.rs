@@ -169,7 +169,7 @@ impl Draft<'_> {
         let gate = &self.here.configuration.gate;
         let begun = Instant::now();
         loop {
-            let record = self.record(clock::now());
+            let record = self.record(clock::shared());
             let stored = StoredSession { last_seen: record.created, record };
             let session = Session::compile(id, &stored, &gate.sessions.rules, clock::steady());
             if !session.authentic().is_revoked(&gate.revocations, clock::moment()) {
@@ -214,7 +214,7 @@ impl Draft<'_> {
 /// Until then nobody can tell what is new from what was cut off.
 pub(super) fn until_next_second() -> Duration {
     // And a little more: timers may be early where the clock is corrected.
-    Duration::from_micros(1_000_000 - clock::micros() % 1_000_000 + 1_000)
+    clock::until_next_shared_second() + Duration::from_millis(1)
 }
 
 fn user_agent(headers: &http::HeaderMap) -> Box<str> {

@@ -66,7 +66,7 @@ pub(super) fn of_session(
     configuration: &Configuration,
 ) -> Record {
     let scope = Scope::Session(id.to_string().into());
-    let now = clock::now();
+    let now = clock::shared();
     // It ends in the store in the same step, with its family, so that nothing new can come of it.
     let dies = match account {
         Some(_) => now.plus(issued_reach_s(configuration)),
@@ -93,7 +93,7 @@ pub(super) fn of_token(
     actor: Actor<'_>,
     configuration: &Configuration,
 ) -> Record {
-    let now = clock::now();
+    let now = clock::shared();
     let entry = Entry::compile(scope, None, Some(dies), [], now);
     let until = dies.max(now.plus(issued_reach_s(configuration)));
     let owner = Some(account.owner(until));
@@ -135,7 +135,7 @@ fn record(scope: Scope, actor: &str, why: SessionEnd, configurations: &[&Configu
         configuration.reaches_s(&scope).into_iter().chain([session])
     });
     let reaches_s: Vec<_> = reaches_s.collect();
-    record_of(Entry::compile(scope, None, None, reaches_s, clock::now()), actor, why)
+    record_of(Entry::compile(scope, None, None, reaches_s, clock::shared()), actor, why)
 }
 
 fn record_of(entry: Entry, actor: &str, why: SessionEnd) -> Record {

@@ -246,6 +246,11 @@ impl RevocationLog for Embedded {
 
 #[async_trait]
 impl Fleet for Embedded {
+    async fn time_ms(&self) -> Result<Option<u64>, StoreError> {
+        // The clock of this machine is the only one.
+        Ok(None)
+    }
+
     async fn announce(&self, state: &GatewayState) -> Result<(), StoreError> {
         self.members.announce(state, clock::steady());
         Ok(())

@@ -79,6 +79,8 @@ pub struct Families {
     pub revocations_applied: IntCounterVec,
     /// `portcullis_revocation_propagation_seconds`.
     pub revocation_propagation: Histogram,
+    /// `portcullis_clock_ahead_seconds`.
+    pub clock_ahead: Gauge,
     /// `portcullis_revocation_records`.
     pub revocation_records: IntGauge,
     /// `portcullis_revocations_pending`.
@@ -237,6 +239,10 @@ impl Families {
                 "portcullis_revocation_propagation_seconds",
                 "Time from writing a revocation to applying it here, by the clocks of both.",
                 &PROPAGATION_BUCKETS,
+            )?,
+            clock_ahead: table.float_gauge(
+                "portcullis_clock_ahead_seconds",
+                "How far this machine's clock is ahead of the store's; 0 without such a store.",
             )?,
             revocation_records: table.gauge(
                 "portcullis_revocation_records",
@@ -404,8 +410,7 @@ impl Families {
         let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.revocation_entries.set(gauge(entries));
         self.revocation_entries_max.set(gauge(entries_max));
-        let records = u64::try_from(self.revocation_records.get()).unwrap_or(0);
-        let fullest = entries.max(records);
+        let fullest = entries.max(u64::try_from(self.revocation_records.get()).unwrap_or(0));
         self.revocation_nearly_full.set(is_nearly_full(fullest, entries_max).into());
         let age_ms = revocations.age_ms(now.steady);
         self.revocation_staleness.set(age_ms.map_or(-1.0, |age| age as f64 / 1000.0));

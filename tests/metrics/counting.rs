@@ -15,7 +15,7 @@ use crate::harness::tokens::{bearer, forged, token};
 use crate::harness::upstream::Upstream;
 
 /// What the contract and the reference promise.
-const FAMILIES: [(&str, &str, &[&str]); 51] = [
+const FAMILIES: [(&str, &str, &[&str]); 52] = [
     ("portcullis_decisions_total", "counter", &["route", "carrier", "outcome", "slug"]),
     ("portcullis_decision_seconds", "histogram", &["carrier", "cache"]),
     ("portcullis_tokens_verified_total", "counter", &["issuer", "result"]),
@@ -34,6 +34,7 @@ const FAMILIES: [(&str, &str, &[&str]); 51] = [
     ("portcullis_revocation_propagation_seconds", "histogram", &[]),
     ("portcullis_revocation_snapshots_total", "counter", &["cause"]),
     ("portcullis_revocations_applied_total", "counter", &["scope"]),
+    ("portcullis_clock_ahead_seconds", "gauge", &[]),
     ("portcullis_revocation_records", "gauge", &[]),
     ("portcullis_revocations_pending", "gauge", &[]),
     ("portcullis_session_cache_hits_total", "counter", &[]),
@@ -353,6 +354,7 @@ fn labels_take_their_values_from_what_is_enumerated() {
                 "list",
                 "snapshot",
                 "announce",
+                "time",
                 "roster",
                 "prune",
                 "create_session",

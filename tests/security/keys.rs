@@ -313,7 +313,7 @@ fn copy_that_cannot_be_replaced_is_removed() {
     jwks.serve(Serves::Keys(set(&[&ec])));
     becomes(&gateway, &rsa.token(), &unknown());
     told(&gateway, &["WARN", "idp", "cannot keep a copy of the keys"]);
-    told(&gateway, &["WARN", "idp", "nor remove the older copy"]);
+    told(&gateway, &["ERROR", "idp", "neither replaced nor removed"]);
 }
 
 // ---- keys that are hard to use

@@ -448,6 +448,7 @@ async fn roster_tells_the_head_and_who_follows_until_they_leave() {
         applied,
         mark: None,
         counted_for_ms: 0,
+        clock_ahead_ms: None,
     };
     let known = async || {
         let gateways = store.roster().await.expect("a roster").gateways;

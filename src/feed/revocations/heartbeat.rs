@@ -12,6 +12,12 @@ use crate::store::{GATEWAY_FORGOTTEN_AFTER_MS, GatewayState, Position, Roster, S
 /// How often a gateway tells the others that it is there.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How long the store may take to tell the time if that is to count, in milliseconds.
+const ANSWER_MAX_MS: u64 = 200;
+
+/// How far our clock may be from the store's before that is told, in milliseconds.
+const APART_WARNED_MS: i64 = 5_000;
+
 /// The pause between two tellings, however many revocations arrive.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -35,6 +41,7 @@ impl RevocationFeed {
                 // Who the others are must be known before the store can forget them.
                 looked = Instant::now();
                 drop(self.remind().await);
+                drop(self.read_clock().await);
             }
             tokio::time::sleep(PAUSE).await;
             drop(tokio::time::timeout(EVERY, applied.changed()).await);
@@ -54,6 +61,7 @@ impl RevocationFeed {
             applied: reached.sequence,
             mark: reached.mark,
             counted_for_ms: self.counted_for_ms(),
+            clock_ahead_ms: clock::ahead_ms(),
         };
         let asked_at = clock::steady();
         self.timed("announce", self.fleet.announce(&state)).await?;
@@ -63,6 +71,8 @@ impl RevocationFeed {
 
     /// Sees to it that the others count this gateway, and those that it knows of.
     pub(super) async fn count_in(&self, reached: Position) -> Result<(), StoreError> {
+        // What is dated from now on is dated alike by all gateways.
+        self.read_clock().await?;
         let told = match self.tell(reached).await {
             Ok(()) => self.remind().await,
             refused => refused,
@@ -75,6 +85,35 @@ impl RevocationFeed {
             }
             told => told,
         }
+    }
+
+    /// Reads the store's clock, by which gateways date what they share, and says if ours is far
+    /// from it. What the answer takes is the error; an answer that takes long is not counted.
+    async fn read_clock(&self) -> Result<(), StoreError> {
+        let asked = clock::steady();
+        let told = self.timed("time", self.fleet.time_ms()).await?;
+        let took_ms = clock::steady().millis_since(asked);
+        let Some(told_ms) = told else { return Ok(()) };
+        if took_ms <= ANSWER_MAX_MS || clock::ahead_ms().is_none() {
+            // It was told half-way.
+            clock::share(told_ms, SteadyTime::from_millis(asked.as_millis() + took_ms / 2));
+        }
+        let ahead_ms = clock::ahead_ms().unwrap_or(0);
+        self.families.clock_ahead.set(ahead_ms as f64 / 1000.0);
+        let is_apart = ahead_ms.abs() > APART_WARNED_MS;
+        if self.is_apart.swap(is_apart, Ordering::Relaxed) == is_apart {
+            return Ok(());
+        }
+        match is_apart {
+            true => tracing::warn!(
+                ahead_ms,
+                "this machine's clock is not that of the store, by which gateways date cut-offs and \
+                 logins; tokens are judged by this one. Beyond {} s the gateway is not ready",
+                clock::APART_MAX_MS / 1000
+            ),
+            false => tracing::info!(ahead_ms, "this machine's clock is that of the store again"),
+        }
+        Ok(())
     }
 
     /// Reminds the store of the gateways that it has forgotten: one that starts now would not know

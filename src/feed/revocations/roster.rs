@@ -55,6 +55,7 @@ mod tests {
             applied: 7,
             mark: None,
             counted_for_ms: 0,
+            clock_ahead_ms: None,
         };
         KnownGateway { state, silent_ms, follows: true }
     }

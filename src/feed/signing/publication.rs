@@ -11,7 +11,7 @@ use crate::config::Configuration;
 use crate::config::tokens::Tokens;
 use crate::gate::keys::{Algorithm, Key, KeySet};
 use crate::gate::revocation::Scope;
-use crate::gate::time::{Moment, UnixTime};
+use crate::gate::time::UnixTime;
 use crate::issuer::published::{Dated, SigningSet};
 use crate::issuer::ring::Ring;
 use crate::issuer::signer::Signer;
@@ -190,7 +190,7 @@ impl SigningFeed {
         configuration: &Configuration,
         tokens: &Arc<Tokens>,
     ) {
-        let Moment { wall: now, steady } = clock::moment();
+        let (now, steady) = (clock::shared(), clock::steady());
         // Before, nobody knows which of them are revoked.
         if configuration.gate.revocations.age_ms(steady).is_none() {
             return;

@@ -47,6 +47,22 @@ fn signing(ring: &Ring, revoked: &[Box<str>], now: i64) -> Option<Box<str>> {
 
 use BeginsTo::{SignAfterPublication, SignNow};
 
+// ---- when a key is due
+
+#[test]
+fn key_that_a_clock_dated_a_year_ahead_does_not_hold_up_the_others() {
+    const YEAR_S: i64 = 365 * 24 * 3600;
+    let (mut ring, ids) = ring(&[(0, SignNow), (YEAR_S, SignAfterPublication)]);
+    assert_eq!(ring.due(&TERMS, &[], at(4899)), None);
+    assert_eq!(ring.due(&TERMS, &[], at(4900)), Some(Cause::Schedule));
+    let next = add(&mut ring, SignAfterPublication, 4900);
+    assert_eq!(ring.due(&TERMS, &[], at(4901)), None);
+    assert_eq!(signing(&ring, &[], 4999).as_ref(), Some(&ids[0]));
+    assert_eq!(signing(&ring, &[], 5000).as_ref(), Some(&next));
+    // By a clock that is far behind, all are ahead: it adds none.
+    assert_eq!(ring.due(&TERMS, &[], at(-YEAR_S)), None);
+}
+
 // ---- who signs
 
 #[test]

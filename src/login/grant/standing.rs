@@ -73,7 +73,7 @@ pub(super) async fn of_client(
     };
     let begun = Instant::now();
     loop {
-        let now = clock::now();
+        let now = clock::shared();
         if ask(here, source, now)? == Standing::Good {
             return Ok(Some(now));
         }

@@ -54,6 +54,7 @@ mod tests {
             applied: 7,
             mark: None,
             counted_for_ms: 0,
+            clock_ahead_ms: None,
         };
         let after = |milliseconds| SteadyTime::from_millis(1_000 + milliseconds);
         members.announce(&state, after(0));

@@ -24,6 +24,16 @@ struct Told {
 
 #[async_trait]
 impl Fleet for Redis {
+    async fn time_ms(&self) -> Result<Option<u64>, StoreError> {
+        let (seconds, micros): (u64, u64) = self
+            .link
+            .ask(&self.master, "reading the clock", move |mut connection| async move {
+                redis::cmd("TIME").query_async(&mut connection).await
+            })
+            .await?;
+        Ok(Some(seconds.saturating_mul(1000).saturating_add(micros / 1000)))
+    }
+
     async fn announce(&self, state: &GatewayState) -> Result<(), StoreError> {
         // Every gateway comes by here once a second.
         self.master.look_again().await;

@@ -65,6 +65,7 @@ async fn user_with_the_rights_that_are_documented_can_do_everything() {
         applied: 1,
         mark: None,
         counted_for_ms: 0,
+        clock_ahead_ms: None,
     };
     log.announce(&state).await.expect("it announces");
     log.roster().await.expect("a roster");

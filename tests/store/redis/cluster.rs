@@ -16,6 +16,7 @@ fn state(applied: u64) -> GatewayState {
         applied,
         mark: None,
         counted_for_ms: 0,
+        clock_ahead_ms: None,
     }
 }
 

@@ -14,6 +14,7 @@ fn gateway(name: &str, applied: u64) -> GatewayState {
         applied,
         mark: None,
         counted_for_ms: 0,
+        clock_ahead_ms: None,
     }
 }
 

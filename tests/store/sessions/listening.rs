@@ -322,6 +322,7 @@ fn state() -> GatewayState {
         applied: 0,
         mark: None,
         counted_for_ms: 0,
+        clock_ahead_ms: None,
     }
 }
 

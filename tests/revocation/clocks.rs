@@ -1,0 +1,162 @@
+//! Gateways whose clocks are wrong: what they share is dated by the store's.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::client;
+use crate::harness::eventually;
+use crate::harness::fleet::{Said, ask, redis, revocation, revoke_on_all, roster};
+use crate::harness::gateway::{Gateway, standard};
+use crate::harness::people::{self, Browser};
+use crate::harness::redis::RedisServer;
+use crate::harness::tokens::{now, token};
+use crate::harness::upstream::Upstream;
+use crate::harness::wrong_clock::WrongClock;
+
+/// As far as a clock may be off without the gateway being taken out of service, in seconds.
+const OFF_S: i64 = 240;
+
+/// Two gateways on one store: one whose clock is right, and one whose clock is not.
+struct Two {
+    right: Gateway,
+    wrong: Gateway,
+    clock: WrongClock,
+    _server: RedisServer,
+    _upstream: Upstream,
+}
+
+impl Two {
+    fn start(ahead_s: i64) -> Self {
+        let server = RedisServer::start();
+        let upstream = Upstream::start();
+        let text = people::configuration(&upstream, &redis(&server.settings()));
+        let right = Gateway::start_in(people::directory(), &text);
+        let clock = WrongClock::ahead(ahead_s);
+        let wrong = start(&text, &clock);
+        let two = Self { right, wrong, clock, _server: server, _upstream: upstream };
+        eventually("both on the roster", || (roster(&two.right)?.len() == 2).then_some(()));
+        two
+    }
+
+    /// Revokes somebody at the gateway whose clock is wrong; a second later all is new.
+    fn revoke_at_the_wrong_one(&self, subject: &str) {
+        revoke_on_all(&self.wrong, subject, 2);
+        let begun = now();
+        eventually("the next second", || (now() > begun + 1).then_some(()));
+    }
+}
+
+fn start(text: &str, clock: &WrongClock) -> Gateway {
+    let environment = clock.environment();
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let mut gateway = Gateway::spawn_with(people::directory(), text, &environment);
+    gateway.wait_until_ready();
+    gateway
+}
+
+fn listed(gateway: &Gateway, token_id: &str) -> Value {
+    let found = client::exchange(
+        gateway.admin(),
+        client::get("/v1/revocations?limit=100", &[("Host", "localhost")]),
+    );
+    let listing = found.json();
+    let entries = listing["revocations"].as_array().expect("a list").clone();
+    entries.into_iter().find(|entry| entry["jti"] == token_id).expect("the entry")
+}
+
+#[test]
+fn cut_off_by_a_gateway_that_is_ahead_hits_no_later_login() {
+    let two = Two::start(OFF_S);
+    let before = Browser::log_in(&two.right, "alice");
+    two.revoke_at_the_wrong_one("alice");
+    assert!(!before.is_in(&two.right) && !before.is_in(&two.wrong));
+    for gateway in [&two.right, &two.wrong] {
+        let after = Browser::log_in(gateway, "alice");
+        assert!(after.is_in(&two.right) && after.is_in(&two.wrong));
+    }
+    let later = token(json!({ "sub": "alice", "iat": now() }));
+    assert_eq!(
+        (ask(&two.right, &later), ask(&two.wrong, &later)),
+        (Said::Accepted, Said::Accepted)
+    );
+}
+
+#[test]
+fn login_at_a_gateway_that_is_ahead_is_cut_off_like_any_other() {
+    let two = Two::start(OFF_S);
+    let browser = Browser::log_in(&two.wrong, "alice");
+    assert!(browser.is_in(&two.right) && browser.is_in(&two.wrong));
+    revoke_on_all(&two.right, "alice", 2);
+    assert!(!browser.is_in(&two.right) && !browser.is_in(&two.wrong));
+}
+
+#[test]
+fn cut_off_by_a_gateway_that_is_behind_hits_what_was_issued_before_it() {
+    let two = Two::start(-OFF_S);
+    let issued = token(json!({ "sub": "alice", "iat": now() - 5 }));
+    let browser = Browser::log_in(&two.right, "alice");
+    assert_eq!(ask(&two.right, &issued), Said::Accepted);
+    revoke_on_all(&two.wrong, "alice", 2);
+    assert_eq!(ask(&two.right, &issued), Said::Revoked);
+    assert!(!browser.is_in(&two.right) && !browser.is_in(&two.wrong));
+}
+
+#[test]
+fn entry_of_a_gateway_that_is_behind_lives_as_long_as_the_token_that_it_is_about() {
+    let two = Two::start(-OFF_S);
+    for (gateway, id) in [(&two.right, "by-the-right-one"), (&two.wrong, "by-the-wrong-one")] {
+        let draft = json!({ "scope": "token", "issuer": "test", "jti": id });
+        let answer = client::exchange(gateway.admin(), revocation(&draft));
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    let ends = |id| {
+        let text = listed(&two.right, id)["expires_at"].as_str().expect("a date").to_owned();
+        humantime::parse_rfc3339(&text).expect("a date")
+    };
+    let (right, wrong) = (ends("by-the-right-one"), ends("by-the-wrong-one"));
+    let apart = wrong.duration_since(right).or(right.duration_since(wrong)).expect("one is first");
+    assert!(apart.as_secs() < 20, "{apart:?}");
+}
+
+#[test]
+fn clock_that_is_off_is_measured_told_and_beyond_five_minutes_not_ready() {
+    let two = Two::start(OFF_S);
+    let measured = || two.wrong.metric("portcullis_clock_ahead_seconds");
+    let is_about = |found: f64, wanted: i64| (found - wanted as f64).abs() < 5.0;
+    assert!(is_about(measured(), OFF_S), "{}", measured());
+    assert!(is_about(two.right.metric("portcullis_clock_ahead_seconds"), 0));
+    let told =
+        client::exchange(two.right.admin(), client::get("/v1/gateways", &[("Host", "localhost")]));
+    let gateways = told.json()["gateways"].as_array().expect("a list").clone();
+    let ahead: Vec<_> = gateways.iter().filter_map(|one| one["clock_ahead_ms"].as_f64()).collect();
+    assert!(ahead.iter().any(|ms| is_about(ms / 1000.0, OFF_S)), "{ahead:?}");
+    assert!(two.wrong.errors().iter().any(|line| line.contains("clock is not that of the store")));
+    let readiness = || {
+        let answer = client::exchange(two.wrong.admin(), client::get("/readyz", &[]));
+        (answer.status, answer.body.clone())
+    };
+    assert_eq!(readiness(), (200, "ready\n".to_owned()));
+    for off_s in [310, -310] {
+        two.clock.set(off_s);
+        assert_eq!(readiness(), (503, "clock\n".to_owned()), "{off_s}");
+    }
+    two.clock.set(0);
+    assert_eq!(readiness(), (200, "ready\n".to_owned()));
+    eventually("the measure", || is_about(measured(), 0).then_some(()));
+}
+
+#[test]
+fn clock_that_is_set_back_in_small_steps_is_noticed_like_one_large_step() {
+    let upstream = Upstream::start();
+    let clock = WrongClock::ahead(0);
+    let gateway = start(&standard(&upstream), &clock);
+    let loads = || gateway.metric("portcullis_revocation_snapshots_total{cause=\"clock\"}");
+    assert_eq!(loads(), 0.0);
+    clock.set(-55);
+    // One step is within what is tolerated. The log is read twice a second.
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(loads(), 0.0);
+    clock.set(-110);
+    eventually("a load", || (loads() >= 1.0).then_some(()));
+}
