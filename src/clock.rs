@@ -63,6 +63,13 @@ pub fn shared() -> UnixTime {
     }
 }
 
+/// When `patience` from now is by the store's clock, in milliseconds since 1970: what was asked for then
+/// is not to be done any more. `None` if that clock is not known.
+pub fn shared_deadline_ms(patience: Duration) -> Option<String> {
+    let patience_ms = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
+    Some(shared_ms()?.saturating_add(patience_ms).to_string())
+}
+
 /// How far the wall clock is ahead of the store's, in milliseconds; `None` if that is not known.
 pub fn ahead_ms() -> Option<i64> {
     let wall_ms = i64::try_from(micros() / 1000).unwrap_or(i64::MAX);

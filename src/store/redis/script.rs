@@ -16,6 +16,20 @@ end
     };
 }
 
+/// Whether it is past a time (milliseconds since 1970, or nothing for no such time): who asked has been
+/// told that nothing was done, or will be.
+macro_rules! is_late {
+    () => {
+        r"
+local function is_late(deadline_ms)
+  local now = redis.call('TIME')
+  local now_ms = tonumber(now[1]) * 1000 + tonumber(now[2]) / 1000
+  return deadline_ms ~= '' and now_ms > tonumber(deadline_ms)
+end
+"
+    };
+}
+
 /// The functions that scripts about the log share: how many records were ever appended, which is in
 /// the stream's last id and outlives the entries; [`spent_at`]; and the record at a place, false if
 /// there is none.

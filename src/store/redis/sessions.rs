@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 
+use super::dial::ANSWER_TIMEOUT;
 use super::log::score;
 use super::reply::{self, Flag, List};
 use super::script::sessions::{CREATE, DELETE, FIND, OF_SUBJECT, PRUNE};
 use super::{Redis, fault, listener};
+use crate::clock;
 use crate::gate::session::{SessionId, SessionRecord, StoredSession};
 use crate::gate::time::UnixTime;
 use crate::store::StoreError;
@@ -44,6 +46,7 @@ impl SessionStore for Redis {
         let sessions_max = room_for(record).map(|sessions_max| sessions_max.to_string());
         creating.arg(sessions_max.unwrap_or_default()).arg(&self.keys.session);
         creating.arg(&self.keys.family);
+        creating.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         let creating = &creating;
         let displaced: List<(String, f64)> = self
             .link

@@ -153,6 +153,27 @@ async fn gateway_whose_clock_is_behind_drops_nothing_that_is_live_for_it() {
 }
 
 #[tokio::test]
+async fn session_that_was_given_up_is_not_begun_when_the_server_comes_to_it() {
+    let server = RedisServer::start();
+    let store = in_redis(&server);
+    let now = clock::now();
+    create(&store, 1, &session("ada", now)).await;
+    clock::share(clock::micros() / 1000, clock::steady());
+    server.pause();
+    let given_up = store.create(id(2), &session("ada", now), now).await;
+    assert!(matches!(given_up, Err(StoreError::Unavailable(_))), "{given_up:?}");
+    server.resume();
+    // On the same connection, so it is answered after what was sent before.
+    assert!(found(&store, 1).await.is_some());
+    assert_eq!(found(&store, 2).await, None);
+    // Whoever asks again in time is served, also for what is there already.
+    for _ in 0..2 {
+        create(&store, 2, &session("ada", now)).await;
+        assert!(found(&store, 2).await.is_some());
+    }
+}
+
+#[tokio::test]
 async fn session_of_a_later_version_is_left_alone() {
     let server = RedisServer::start();
     let store = in_redis(&server);

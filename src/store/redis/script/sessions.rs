@@ -15,11 +15,13 @@ use redis::Script;
 /// Keys: the record, the sessions, what is due, the sessions of the subject. Arguments: the id, the
 /// record, when it expires, the time of the login, when it was last used, when it is due, the
 /// digest of the subject, how many sessions it may have (a number, or nothing), what the keys of
-/// records and of families begin with. Returns the id that this is about, and a list of those that were
+/// records and of families begin with, and until when it may be done (milliseconds since 1970, or
+/// nothing): later it is an error, and nothing is done. Returns the id that this is about, and a list of those that were
 /// deleted with the times of their logins.
 pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),
+        is_late!(),
         r"
 local record, sessions, due, of_subject = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, expires, subject = ARGV[1], tonumber(ARGV[3]), ARGV[7]
@@ -28,6 +30,9 @@ if there and there ~= ARGV[2] then
   return {id, {}}
 end
 if not there then
+  if is_late(ARGV[11]) then
+    return redis.error_reply('LATE nobody waits for this any more')
+  end
   redis.call('SET', record, ARGV[2], 'EXAT', ARGV[3])
 end
 redis.call('ZADD', sessions, 'GT', ARGV[5], id)
