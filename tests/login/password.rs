@@ -1,6 +1,7 @@
 //! The password file: who is let in, who is not, and what neither tells.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Params, ParamsBuilder, Version};
@@ -8,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::harness::eventually;
+use crate::harness::fleet::{redis, revocation};
 use crate::harness::login::{COOKIE, Login, everybody, hash, user, write_users};
+use crate::harness::redis::RedisServer;
 
 /// A directory with this password file.
 fn directory_of(users: &Value) -> Arc<TempDir> {
@@ -261,4 +264,40 @@ fn users_file_is_read_again_and_only_those_who_changed_are_logged_out() {
     eventually("a refused file", || (site.gateway.metric(failed) == 1.0).then_some(()));
     assert_eq!(carol.ask(address, "/pages/x").status, 200);
     Login::new(address, "carol");
+}
+
+#[test]
+fn change_that_the_store_takes_late_ends_no_login_with_the_new_password() {
+    const ENTRIES_MAX: usize = 20;
+    let server = RedisServer::start();
+    let sections =
+        redis(&server.settings()) + &format!("revocation: {{ max_entries: {ENTRIES_MAX} }}\n");
+    let site = Site::open_with(&sections, MANY);
+    let address = site.address();
+    let before = Login::new(address, "alice");
+    // There is room for nothing.
+    for number in 0..ENTRIES_MAX {
+        let draft = json!({ "scope": "token", "issuer": "test", "jti": number.to_string() });
+        let revoked = client::exchange(site.gateway.admin(), revocation(&draft));
+        assert_eq!(revoked.status, 201, "{revoked:?}");
+    }
+    let mut users = everybody();
+    users["alice"] = user(json!({ "subject": "u-17", "password": hash("another") }));
+    write_users(site.gateway.directory(), &users);
+    let is_told = |part: &str| site.gateway.errors().iter().any(|line| line.contains(part));
+    eventually("a change that finds no room", || {
+        is_told("of a changed user are not ended yet").then_some(())
+    });
+    let answer = guess(address, "alice", "another", &[]);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let after = Login::read(&answer);
+    assert_eq!(before.ask(address, "/pages/x").status, 200, "the change is in force already");
+    // In a later second than the login.
+    std::thread::sleep(Duration::from_millis(1100));
+    server.cli(&["zremrangebyrank", "portcullis:{revocations}:live", "0", "9"]);
+    eventually("the change in the store", || {
+        is_told("the password file changed: sessions are ended").then_some(())
+    });
+    assert_refused(&before.ask(address, "/pages/x"), 401, "session_revoked");
+    assert_eq!(after.ask(address, "/pages/x").status, 200);
 }

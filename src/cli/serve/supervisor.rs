@@ -187,7 +187,7 @@ impl Supervisor {
         let records = login::revocation::of_changed_users(old, new);
         let ended = self.services.families.sessions_ended.clone();
         let revocations = self.revocations.clone();
-        let begun = clock::now();
+        let begun = clock::shared();
         // The store may be away, and the change is known now and never again. One after the other:
         // a whole file may have changed.
         self.runtime.spawn(async move {
@@ -201,13 +201,12 @@ impl Supervisor {
     }
 }
 
-/// Appends a record that was made at `begun`, however often that has to be tried. Each time it cuts
-/// off what was issued until then.
+/// Appends a record that was made at `begun`, however often that has to be tried. It cuts off what
+/// was begun until then, however late it is: what began since began by what is in force now.
 async fn append_some_day(revocations: &RevocationFeed, first: Record, begun: UnixTime) {
     loop {
-        let late_s = clock::now().since(begun).max(0);
+        let late_s = clock::shared().since(begun).max(0);
         let mut record = first.clone();
-        record.entry.cut_off = first.entry.cut_off.plus(late_s);
         record.entry.expires = first.entry.expires.plus(late_s);
         match revocations.append(record).await {
             Ok(_) => return,
