@@ -191,6 +191,17 @@ fn what_is_no_store_is_left_as_it_is_and_ends_the_gateway_with_exit_code_1() {
 }
 
 #[test]
+fn store_that_was_emptied_ends_the_gateway_with_exit_code_1_and_says_what_is_lost() {
+    let (upstream, place) = (Upstream::start(), directory());
+    let mut gateway = start(&place, &upstream);
+    gateway.signal("KILL");
+    gateway.wait();
+    std::fs::write(place.path().join("data/revocations.redb"), "").expect("a file");
+    let told = last_words(place, STORE);
+    assert!(told.contains("revocations.redb is empty"), "{told}");
+}
+
+#[test]
 fn full_list_takes_no_more_and_says_what_to_do() {
     let (upstream, place) = (Upstream::start(), directory());
     let lines = format!("{STORE}revocation: {{ max_entries: 3 }}\n");

@@ -146,11 +146,40 @@ fn file_that_is_no_database_is_refused_and_left_alone() {
 }
 
 #[test]
-fn empty_file_is_taken() {
-    let (directory, _) = place();
-    let path = directory.path().join("empty");
-    std::fs::write(&path, "").expect("a file");
+fn file_that_was_emptied_is_refused_and_one_that_is_not_there_is_made() {
+    let (directory, path) = place();
     drop(open(&path));
+    std::fs::write(&path, "").expect("a file");
+    let refusal = refusal(&path);
+    assert!(refusal.contains("is empty") && refusal.contains("remove it"), "{refusal}");
+    assert_eq!(std::fs::metadata(&path).expect("the file").len(), 0);
+    std::fs::remove_file(&path).expect("it was there");
+    drop(open(&path));
+    // Nothing else is left beside it.
+    let beside = path.parent().expect("a directory");
+    assert_eq!(std::fs::read_dir(beside).expect("a directory").count(), 1);
+    drop(directory);
+}
+
+#[test]
+fn of_gateways_that_make_the_file_at_once_one_has_it() {
+    const COUNT: usize = 8;
+    let (_directory, path) = place();
+    let barrier = std::sync::Barrier::new(COUNT);
+    let opened: Vec<_> = std::thread::scope(|scope| {
+        let gateways: Vec<_> = (0..COUNT)
+            .map(|_| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    Embedded::open(&path)
+                })
+            })
+            .collect();
+        gateways.into_iter().map(|one| one.join().expect("no panic")).collect()
+    });
+    let refused = opened.iter().filter_map(|one| one.as_ref().err());
+    assert!(refused.clone().all(|why| why.contains("in use")), "{opened:?}");
+    assert_eq!(refused.count(), COUNT - 1);
 }
 
 #[test]

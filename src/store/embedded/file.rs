@@ -70,10 +70,13 @@ impl File {
             Some(_) | None => Path::new("."),
         };
         private_files::create_directory(directory).map_err(|error| not_opened(path, &error))?;
-        // The owner's only: whoever could write there could let in whom others have cut off.
-        let mut options = private_files::options();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(path).map_err(|error| not_opened(path, &error))?;
+        match std::fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => make(path)?,
+            Ok(found) if found.is_file() && found.len() == 0 => return Err(emptied(path)),
+            Ok(_) | Err(_) => {}
+        }
+        let file = private_files::options().read(true).write(true).open(path);
+        let file = file.map_err(|error| not_opened(path, &error))?;
         let database = builder().create_file(file).map_err(|error| refused(path, &error))?;
         begin(path, &database)?;
         // The name of the file is to be as durable as what is in it.
@@ -159,6 +162,27 @@ fn builder() -> Builder {
     builder
 }
 
+/// Makes a store where there is none. It has its name only once it is complete, so that one that is
+/// found empty has lost what was in it.
+fn make(path: &Path) -> Result<(), String> {
+    let not_made = |error: std::io::Error| not_opened(path, &error);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{:016x}", fastrand::u64(..)));
+    // The owner's only: whoever could write there could let in whom others have cut off.
+    let file = private_files::options().read(true).write(true).create_new(true).open(&beside);
+    let made = builder().create_file(file.map_err(not_made)?);
+    let made = made
+        .map_err(|error| refused(path, &error))
+        .and_then(|database| begin(path, &database))
+        .and_then(|()| match std::fs::hard_link(&beside, path) {
+            // Another gateway was faster; which of them may have it the lock tells.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            linked => linked.map_err(not_made),
+        });
+    let removed = std::fs::remove_file(&beside).map_err(not_made);
+    made.and(removed)
+}
+
 /// Makes the tables that are not there, and sees that those of another file are ours.
 fn begin(path: &Path, database: &Database) -> Result<(), String> {
     let path = path.display();
@@ -219,6 +243,15 @@ fn not_opened(path: &Path, error: &std::io::Error) -> String {
     format!(
         "{} cannot be opened: {error}: give the gateway a directory that it may write, or name \
          another file (store.embedded.path)",
+        path.display()
+    )
+}
+
+/// The refusal of a file that is there and holds nothing.
+fn emptied(path: &Path) -> String {
+    format!(
+        "{} is empty: who was cut off and who was logged in is lost. Put it back from a copy; or remove \
+         it (store.embedded.path) to begin anew, and cut off again whoever must stay out",
         path.display()
     )
 }
