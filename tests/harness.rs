@@ -11,6 +11,7 @@ pub(crate) mod oauth;
 pub(crate) mod people;
 pub(crate) mod redis;
 pub(crate) mod script;
+pub(crate) mod switch;
 pub(crate) mod tokens;
 pub(crate) mod upstream;
 pub(crate) mod webdriver;

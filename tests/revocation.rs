@@ -8,4 +8,5 @@ mod embedded;
 mod faults;
 mod fleet;
 mod outage;
+mod servers;
 mod streams;

@@ -24,8 +24,8 @@
 //!
 //! The keys share a hash tag, so that one script may touch them all in a cluster, too; scripts name
 //! the keys that they know of beforehand, and make the others of these names. An ACL user
-//! needs `+@read +@write +@connection +@scripting +time` on them, where `+@connection` gives
-//! `+client|tracking`; in a cluster also `+cluster|info +cluster|keyslot +cluster|slots`; at the
+//! needs `+@read +@write +@connection +@scripting +time +info` on them, where `+@connection` gives
+//! `+client|tracking`, and `+info` tells one server from another behind the same address; in a cluster also `+cluster|info +cluster|keyslot +cluster|slots`; at the
 //! sentinels `+sentinel|get-master-addr-by-name`.
 
 mod attempts;
@@ -34,6 +34,8 @@ mod dial;
 mod families;
 mod fault;
 mod fleet;
+mod head;
+mod identity;
 mod keyring;
 mod link;
 mod listener;
@@ -48,11 +50,13 @@ mod sessions;
 mod snapshot;
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Position;
 use super::digest::SubjectDigest;
 use super::settings::{RedisServers, RedisSettings};
 use crate::gate::session::SessionId;
+use head::Head;
 use link::Link;
 use master::Master;
 use reader::Reader;
@@ -60,12 +64,16 @@ use reader::Reader;
 /// The store in Redis.
 pub struct Redis {
     keys: Keys,
-    master: Master,
+    master: Arc<Master>,
     /// For everything that is answered at once.
     link: Link,
     /// For following the log, which blocks. Taken out while it is in use, so that whoever stops
     /// waiting closes it.
     reader: Mutex<Option<Reader>>,
+    /// The head of the log, as the link for commands was told.
+    head: Head,
+    /// How far the log was read when that was found to be ahead of the link for commands.
+    ahead: Mutex<Option<Position>>,
 }
 
 /// The names of the keys.
@@ -107,8 +115,15 @@ impl Redis {
                  keys over a Redis Cluster"
             ));
         }
-        let master = Master::new(settings, &keys.log)?;
-        Ok(Self { keys, master, link: Link::default(), reader: Mutex::default() })
+        let master = Arc::new(Master::new(settings, &keys.log)?);
+        Ok(Self {
+            keys,
+            master,
+            link: Link::default(),
+            reader: Mutex::default(),
+            head: Head::default(),
+            ahead: Mutex::default(),
+        })
     }
 
     fn reader(&self) -> std::sync::MutexGuard<'_, Option<Reader>> {

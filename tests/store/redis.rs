@@ -7,6 +7,7 @@ mod log;
 mod loss;
 mod outage;
 mod sentinels;
+mod servers;
 
 use portcullis::store::redis::Redis;
 use portcullis::store::settings::RedisSettings;

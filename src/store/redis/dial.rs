@@ -1,4 +1,5 @@
-//! One connection to one server: TLS, login, timeouts, and whether a master answers there.
+//! One connection to one server: TLS, login, timeouts, which server answers there, and whether it is a
+//! master.
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::fault;
+use super::identity::{Identity, Role};
 use crate::store::settings::{RedisAddress, RedisSettings, RedisTls};
 
 /// How long a server may take to answer a command that does not block.
@@ -35,9 +37,10 @@ pub(super) struct Dial {
 /// Whom we expect at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// The server that the settings name, whatever it is.
+    /// The server that the settings name, unless it says that it is a replica: nothing that it
+    /// tells is sure, and it takes no writes.
     Server,
-    /// A master.
+    /// A server that says that it is a master.
     Master,
     /// A node of a cluster, to be asked where a master is.
     Node,
@@ -47,6 +50,12 @@ pub(super) enum Wanted {
 
 /// Where to put what a server says unasked. It is not waited for.
 pub(super) type Pushes = UnboundedSender<PushInfo>;
+
+/// A connection, and who answers on it, if that can be known.
+pub(super) struct Dialled {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) identity: Option<Identity>,
+}
 
 /// Why there is no connection, in words.
 pub(super) enum Unreached {
@@ -76,7 +85,7 @@ impl Dial {
         &self,
         address: &RedisAddress,
         wanted: Wanted,
-    ) -> Result<MultiplexedConnection, String> {
+    ) -> Result<Dialled, String> {
         in_time(async {
             let connection = match (self.open(address, &self.login, wanted, None).await, wanted) {
                 // Sentinels often have no password although their servers have one.
@@ -87,8 +96,8 @@ impl Dial {
                 (opened, _) => opened,
             };
             let mut connection = connection.map_err(|error| fault::cause(&error))?;
-            introduce(&mut connection, wanted).await?;
-            Ok(connection)
+            let identity = introduce(&mut connection, wanted).await?;
+            Ok(Dialled { connection, identity })
         })
         .await
         .unwrap_or_else(Err)
@@ -100,7 +109,7 @@ impl Dial {
         address: &RedisAddress,
         wanted: Wanted,
         pushes: Pushes,
-    ) -> Result<MultiplexedConnection, Unreached> {
+    ) -> Result<Dialled, Unreached> {
         let login = self.login.clone().set_protocol(ProtocolVersion::RESP3);
         in_time(async {
             let opened = self.open(address, &login, wanted, Some(pushes)).await;
@@ -108,8 +117,8 @@ impl Dial {
                 true => Unreached::Mute(fault::cause(&error)),
                 false => Unreached::Fault(fault::cause(&error)),
             })?;
-            introduce(&mut connection, wanted).await.map_err(Unreached::Fault)?;
-            Ok(connection)
+            let identity = introduce(&mut connection, wanted).await.map_err(Unreached::Fault)?;
+            Ok(Dialled { connection, identity })
         })
         .await
         .unwrap_or_else(|late| Err(Unreached::Fault(late)))
@@ -166,45 +175,37 @@ fn is_login_refused(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed
 }
 
-/// Tells our name and, where it matters, asks for the server's role. `HELLO` and not `ROLE`: every
-/// user may say it.
-async fn introduce(connection: &mut MultiplexedConnection, wanted: Wanted) -> Result<(), String> {
+/// Tells our name and asks who it is: for the role `HELLO` and not `ROLE`, which every user may say;
+/// for the identity `INFO`, which some may not.
+async fn introduce(
+    connection: &mut MultiplexedConnection,
+    wanted: Wanted,
+) -> Result<Option<Identity>, String> {
     let mut greeting = redis::pipe();
     greeting.cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME);
     greeting.cmd("HELLO");
-    let answers = connection.send_packed_commands(&greeting, 0, 2).await;
-    let answers = answers.map_err(|error| fault::cause(&error))?;
-    match (wanted, answers.into_iter().nth(1)) {
-        // What a server refuses here does not matter; what it refuses later will be said then.
-        (Wanted::Server | Wanted::Node, _) => Ok(()),
-        (Wanted::Sentinel, Some(Value::ServerError(error))) if error.code() == "NOAUTH" => {
-            Err("the user name or the password is refused, or missing".to_owned())
-        }
-        (Wanted::Sentinel, _) => Ok(()),
-        (Wanted::Master, Some(Value::ServerError(error))) => Err(fault::cause(&error.into())),
-        (Wanted::Master, Some(Value::Array(told)))
-            if told.chunks_exact(2).any(|pair| is_mastery(&pair[0], &pair[1])) =>
-        {
-            Ok(())
-        }
-        // The same in RESP3.
-        (Wanted::Master, Some(Value::Map(told)))
-            if told.iter().any(|(name, value)| is_mastery(name, value)) =>
-        {
-            Ok(())
-        }
-        (Wanted::Master, _) => Err("it is not a master".to_owned()),
+    match wanted {
+        Wanted::Server | Wanted::Master => drop(greeting.cmd("INFO").arg("server")),
+        Wanted::Node | Wanted::Sentinel => {}
     }
-}
-
-/// Whether this, of the answer to `HELLO`, says that a master gave it.
-fn is_mastery(name: &Value, value: &Value) -> bool {
-    let is = |value: &Value, text: &str| match value {
-        Value::BulkString(bytes) => bytes == text.as_bytes(),
-        Value::SimpleString(string) => string == text,
-        _ => false,
-    };
-    is(name, "role") && is(value, "master")
+    let answers = connection.send_packed_commands(&greeting, 0, greeting.len()).await;
+    let mut answers = answers.map_err(|error| fault::cause(&error))?.into_iter().skip(1);
+    let (hello, info) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
+    match (wanted, Role::from_hello(&hello), hello) {
+        (Wanted::Sentinel, _, Value::ServerError(error)) if error.code() == "NOAUTH" => {
+            return Err("the user name or the password is refused, or missing".to_owned());
+        }
+        (Wanted::Sentinel | Wanted::Node, ..) => return Ok(None),
+        (Wanted::Server | Wanted::Master, Role::Master, _) => {}
+        (Wanted::Server, Role::Replica, _) => return Err(fault::REPLICA.to_owned()),
+        // What a server refuses here does not matter; what it refuses later will be said then.
+        (Wanted::Server, Role::Other, _) => {}
+        (Wanted::Master, _, Value::ServerError(error)) => return Err(fault::cause(&error.into())),
+        (Wanted::Master, Role::Replica | Role::Other, _) => {
+            return Err("it is not a master".to_owned());
+        }
+    }
+    Ok(Identity::from_info(info))
 }
 
 /// Reads what is needed for TLS, once.

@@ -5,6 +5,9 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use crate::store::StoreError;
 use crate::store::settings::RedisAddress;
 
+/// What is said of a replica.
+pub(super) const REPLICA: &str = "it is a replica, which takes no writes";
+
 /// The error for a command that failed at a server.
 pub(super) fn at(address: &RedisAddress, what: &str, error: &RedisError) -> StoreError {
     let text = format!("Redis at {address}: {what}: {}", cause(error));
@@ -36,9 +39,7 @@ pub(super) fn cause(error: &RedisError) -> String {
     let error = &first(error);
     match error.kind() {
         ErrorKind::AuthenticationFailed => "the user name or the password is refused".to_owned(),
-        ErrorKind::Server(ServerErrorKind::ReadOnly) => {
-            "it is a replica, which takes no writes".to_owned()
-        }
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => REPLICA.to_owned(),
         ErrorKind::Server(_) | ErrorKind::Extension => {
             let code = error.code().unwrap_or("an error");
             error.detail().map_or(code.to_owned(), |detail| format!("{code} {detail}"))

@@ -1,8 +1,11 @@
 //! Who follows the log.
 
+use std::sync::PoisonError;
+
 use async_trait::async_trait;
 use serde::Deserialize;
 
+use super::master::Live;
 use super::reply::{Held, List};
 use super::script::{ANNOUNCE, LEAVE, REMIND, ROSTER};
 use super::{Redis, fault};
@@ -20,6 +23,20 @@ struct Told {
     /// The instance of a gateway that has taken its leave.
     #[serde(default)]
     left: Option<String>,
+}
+
+impl Redis {
+    /// A reader that is ahead of the link for commands speaks to another server, or its log has lost
+    /// records since: it is looked at anew, once for each place.
+    fn part_if_ahead(&self, state: &GatewayState, head: u64, link: &Live) {
+        let applied = Position { sequence: state.applied, mark: state.mark };
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        if applied.sequence <= head {
+            *ahead = None;
+        } else if ahead.replace(applied) != Some(applied) {
+            self.master.part(link);
+        }
+    }
 }
 
 #[async_trait]
@@ -40,13 +57,22 @@ impl Fleet for Redis {
         let text = serde_json::to_string(state)
             .map_err(|error| StoreError::Unreadable(error.to_string()))?;
         let mut telling = ANNOUNCE.key(&self.keys.gateways);
-        telling.arg(&state.instance).arg(text);
+        telling.key(&self.keys.log).arg(&state.instance).arg(text);
         let telling = &telling;
-        self.link
-            .ask(&self.master, "announcing", move |mut connection| async move {
-                telling.invoke_async::<()>(&mut connection).await
+        let ((sequence, record), link): ((u64, Option<Vec<u8>>), _) = self
+            .link
+            .ask_and_tell(&self.master, "announcing", move |mut connection| async move {
+                telling.invoke_async(&mut connection).await
             })
-            .await
+            .await?;
+        // One that cannot be read has no mark that is known.
+        let mark = match Held::from_record(record.as_deref()) {
+            Ok(Held::Entry(mark)) => mark,
+            Ok(Held::Nothing) | Err(_) => None,
+        };
+        self.head.told(&link, Position { sequence, mark });
+        self.part_if_ahead(state, sequence, &link);
+        Ok(())
     }
 
     async fn remind(&self, forgotten: &KnownGateway) -> Result<(), StoreError> {

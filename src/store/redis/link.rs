@@ -39,9 +39,22 @@ impl Link {
     where
         A: Future<Output = RedisResult<T>> + Send,
     {
+        self.ask_and_tell(master, what, question).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with the connection on which it was answered.
+    pub(super) async fn ask_and_tell<T, A>(
+        &self,
+        master: &Master,
+        what: &str,
+        question: impl Fn(MultiplexedConnection) -> A + Send + Sync,
+    ) -> Result<(T, Live), StoreError>
+    where
+        A: Future<Output = RedisResult<T>> + Send,
+    {
         let first = self.connected(master).await?;
         match question(first.connection.clone()).await {
-            Ok(answer) => return self.accept(master, &first, what, answer),
+            Ok(answer) => return self.accept(master, first, what, answer),
             Err(error) => {
                 self.discard(&first);
                 if !fault::may_be_elsewhere(&error) {
@@ -51,7 +64,7 @@ impl Link {
         }
         let second = self.connected(master).await?;
         match question(second.connection.clone()).await {
-            Ok(answer) => self.accept(master, &second, what, answer),
+            Ok(answer) => self.accept(master, second, what, answer),
             Err(error) => {
                 self.discard(&second);
                 Err(fault::at(&second.address, what, &error))
@@ -69,14 +82,14 @@ impl Link {
     fn accept<T>(
         &self,
         master: &Master,
-        live: &Live,
+        live: Live,
         what: &str,
         answer: T,
-    ) -> Result<T, StoreError> {
-        if master.is_reigning(live) {
-            return Ok(answer);
+    ) -> Result<(T, Live), StoreError> {
+        if master.is_reigning(&live) {
+            return Ok((answer, live));
         }
-        self.discard(live);
+        self.discard(&live);
         Err(live.deposed(what))
     }
 

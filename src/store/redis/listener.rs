@@ -11,12 +11,18 @@ use std::time::{Duration, Instant};
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
 
+use super::head::{Head, Sight};
 use super::master::{Live, Master};
+use super::reply::Held;
+use super::script::PLACE;
 use super::{Keys, fault};
 use crate::gate::session::SessionId;
 use crate::store::StoreError;
 use crate::store::session::Told;
 use crate::store::settings::RedisAddress;
+
+/// What is done here, for messages.
+const WHAT: &str = "listening for changes";
 
 /// How often the server is asked whether it is still there.
 const ASKED_EVERY: Duration = Duration::from_millis(500);
@@ -24,6 +30,7 @@ const ASKED_EVERY: Duration = Duration::from_millis(500);
 /// Tells of changes until that fails.
 pub(super) async fn listen(
     master: &Master,
+    head: &Head,
     keys: &Keys,
     hear: &mut (dyn FnMut(Told) + Send),
 ) -> Result<Infallible, StoreError> {
@@ -33,17 +40,28 @@ pub(super) async fn listen(
     hear(Told::Begun);
     let (address, session) = (&live.address, &*keys.session);
     let mut listener = Listener { address, session, pushes, hear };
-    // Not `PING`: a node of a cluster that has given our slot away says so when it is asked about a
-    // key, and otherwise has nothing to tell for ever.
-    let mut question = redis::cmd("EXISTS");
-    question.arg(&keys.sessions);
     loop {
         let asked = Instant::now();
+        let known = head.known_to(&live);
+        // Not `PING`: a node of a cluster that has given our slot away says so when it is asked about
+        // a key, and otherwise has nothing to tell for ever. And the log says whether this is the
+        // server to which all else is written.
+        let mut question = PLACE.key(&keys.log);
+        question.arg(known.unwrap_or_default().sequence);
         let mut connection = live.connection.clone();
-        let answered = listener.until(question.query_async::<u64>(&mut connection)).await?;
-        answered.map_err(|error| fault::at(&live.address, "listening for changes", &error))?;
+        let answered = listener
+            .until(question.invoke_async::<(u64, Option<Vec<u8>>)>(&mut connection))
+            .await?;
+        let (end, record) = answered.map_err(|error| fault::at(&live.address, WHAT, &error))?;
         if !master.is_reigning(&live) {
-            return Err(live.deposed("listening for changes"));
+            return Err(live.deposed(WHAT));
+        }
+        // Of one that cannot be read it is not known which it is.
+        let held = Held::from_record(record.as_deref()).unwrap_or(Held::Nothing);
+        let sight = known.map_or(Sight::Same, |known| Sight::of(known, end, held));
+        if let Some(fault) = sight.fault() {
+            master.part(&live);
+            return Err(live.apart(WHAT, fault));
         }
         let ago_ms = asked.elapsed().as_micros().div_ceil(1000);
         (listener.hear)(Told::Contact(u64::try_from(ago_ms).unwrap_or(u64::MAX)));

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::head::Sight;
 use super::reader::Reader;
-use super::reply::{Flag, List};
+use super::reply::{Flag, Held, List};
 use super::script::account::CHARGE;
 use super::script::{APPEND, PRUNE};
 use super::sessions::EXPIRY_MAX_S;
@@ -51,14 +52,16 @@ impl RevocationLog for Redis {
         appending.arg(until.map(score).unwrap_or_default());
         let appending = &appending;
         // A record that is appended twice revokes what it revoked once.
-        let sequence: i64 = self
+        let (sequence, link): (i64, _) = self
             .link
-            .ask(&self.master, "appending a record", move |mut connection| async move {
+            .ask_and_tell(&self.master, "appending a record", move |mut connection| async move {
                 appending.invoke_async(&mut connection).await
             })
             .await?;
         let sequence = u64::try_from(sequence).map_err(|_| AppendError::Full)?;
-        Ok(Position { sequence, mark: Some(record.mark) })
+        let position = Position { sequence, mark: Some(record.mark) };
+        self.head.told(&link, position);
+        Ok(position)
     }
 
     async fn charge(
@@ -104,9 +107,12 @@ impl RevocationLog for Redis {
         charging.arg(session).arg(EXPIRY_MAX_S);
         let charging = &charging;
         // A record that is written twice is merged with itself before long.
-        let (sequence, Flag(adds), Flag(merges), dated, expires): (i64, Flag, Flag, i64, i64) = self
+        let ((sequence, Flag(adds), Flag(merges), dated, expires), link): (
+            (i64, Flag, Flag, i64, i64),
+            _,
+        ) = self
             .link
-            .ask(
+            .ask_and_tell(
                 &self.master,
                 "appending a record of an account",
                 move |mut connection| async move { charging.invoke_async(&mut connection).await },
@@ -122,7 +128,9 @@ impl RevocationLog for Redis {
             written.push(Record { mark, ..ending.merged(record, kind, Span { dated, expires }) });
         }
         let mark = written.last().map(|record| record.mark);
-        Ok(Charged { written, position: Position { sequence, mark } })
+        let position = Position { sequence, mark };
+        self.head.told(&link, position);
+        Ok(Charged { written, position })
     }
 
     async fn snapshot(
@@ -130,25 +138,43 @@ impl RevocationLog for Redis {
         take: &mut (dyn FnMut(Vec<Record>) + Send),
     ) -> Result<Position, StoreError> {
         let live = self.master.connect().await?;
-        let Self { keys, master, .. } = self;
+        let Self { keys, master, head, .. } = self;
+        let known = head.known_to(&live);
         let position = snapshot::take_all(live.clone(), &keys.log, &keys.live, take).await?;
-        if master.is_reigning(&live) { Ok(position) } else { Err(live.deposed("a snapshot")) }
+        if !master.is_reigning(&live) {
+            return Err(live.deposed("a snapshot"));
+        }
+        let sight = known.map_or(Sight::Same, |head| {
+            let is_there = position.sequence == head.sequence && position.mark.is_some();
+            let held = if is_there { Held::Entry(position.mark) } else { Held::Nothing };
+            Sight::of(head, position.sequence, held)
+        });
+        sight.fault().map_or(Ok(position), |fault| {
+            master.part(&live);
+            Err(live.apart("a snapshot", fault))
+        })
     }
 
     async fn tail(&self, position: Position, patience: Duration) -> Result<Tail, StoreError> {
-        let Self { keys, master, .. } = self;
+        let Self { keys, master, head, .. } = self;
         let kept = self.reader().take().filter(|reader| reader.is_at(position, master));
-        let mut reader = match kept {
-            Some(reader) => reader,
-            None => match Reader::open(master, &keys.log, position).await? {
-                Ok(reader) => reader,
-                Err(loss) => return Ok(Tail::Lost(loss)),
-            },
+        let opened = match kept {
+            Some(reader) => Ok(reader),
+            None => Reader::open(master, &keys.log, position).await?,
         };
-        let tail = reader.read(master, &keys.log, patience).await?;
-        match &tail {
-            Tail::Records(..) => *self.reader() = Some(reader),
-            Tail::Lost(_) => {}
+        let tail = match opened {
+            Ok(mut reader) => {
+                let tail = reader.read(master, head, &keys.log, patience).await?;
+                if let Tail::Records(..) = &tail {
+                    *self.reader() = Some(reader);
+                }
+                tail
+            }
+            Err(loss) => Tail::Lost(loss),
+        };
+        if let Tail::Lost(_) = &tail {
+            // It was the head of a log that has become another.
+            head.forget();
         }
         Ok(tail)
     }

@@ -1,4 +1,5 @@
-//! Which server is the master, found out without help of the crate, and found out again.
+//! Which server is the master, found out without help of the crate, and found out again; and that all
+//! connections lead to the same one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +8,8 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 
 use super::cluster::Cluster;
-use super::dial::{Dial, Pushes, Unreached, Wanted};
+use super::dial::{Dial, Dialled, Pushes, Unreached, Wanted};
+use super::identity::Identity;
 use super::sentinels::{Named, Sentinels};
 use crate::store::StoreError;
 use crate::store::settings::{RedisAddress, RedisServers, RedisSettings};
@@ -18,6 +20,9 @@ const SENTINELS_ASKED_EVERY: Duration = Duration::from_millis(900);
 /// How often a cluster is asked again. Its nodes send away who asks the wrong one, so this is only
 /// for a master that nobody reaches.
 const CLUSTER_ASKED_EVERY: Duration = Duration::from_secs(4);
+
+/// How often it is looked which server an address leads to: one that was moved cuts no connection.
+const ADDRESS_DIALLED_EVERY: Duration = Duration::from_secs(2);
 
 /// The master.
 pub(super) struct Master {
@@ -38,7 +43,10 @@ enum Guides {
 #[derive(Default)]
 struct Known {
     address: Option<RedisAddress>,
-    /// Grows when the master is another one than before.
+    /// The server that answers there, once a connection has told.
+    identity: Option<Identity>,
+    /// Grows when the master is another one than before, or connections are given up because they
+    /// may lead to different servers.
     reign: u64,
     asked: Option<Instant>,
 }
@@ -87,7 +95,7 @@ impl Master {
             None => self.dial.connect(&address, wanted).await.map_err(Unreached::Fault),
             Some(pushes) => self.dial.connect_for_pushes(&address, wanted, pushes).await,
         };
-        let connection = connected.map_err(|unreached| match unreached {
+        let Dialled { connection, identity } = connected.map_err(|unreached| match unreached {
             Unreached::Fault(cause) => {
                 StoreError::Unavailable(format!("Redis at {address}: {cause}"))
             }
@@ -96,21 +104,61 @@ impl Master {
                  needed, which Redis 6.2 speaks, and what is between it and us must let through"
             )),
         })?;
+        let reign = identity.map_or(reign, |identity| self.meet(identity, &address, reign));
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         Ok(Live { connection, address, number, reign })
     }
 
+    /// The reign of a connection on which this server answers. If it is another one than those that
+    /// are there lead to, they are given up: what was dialled last shows where the address leads.
+    fn meet(&self, identity: Identity, address: &RedisAddress, reign: u64) -> u64 {
+        let mut known = self.known();
+        if known.address.as_ref() != Some(address) {
+            // Another one became the master meanwhile.
+            return reign;
+        }
+        if known.identity.as_ref().is_some_and(|known| *known != identity) {
+            known.reign += 1;
+            tracing::warn!(
+                %address,
+                "another server answers, or the same was started again: all connections are made anew"
+            );
+        }
+        known.identity = Some(identity);
+        known.reign
+    }
+
+    /// Gives up all connections of the reign of this one, which leads to another server than the
+    /// others do.
+    pub(super) fn part(&self, live: &Live) {
+        let mut known = self.known();
+        if known.reign == live.reign {
+            known.reign += 1;
+        }
+    }
+
     /// Asks again where the master is, if that was not done lately. One that was deposed while
     /// nobody could reach it does not know that it was; it would be followed for ever.
-    pub(super) async fn look_again(&self) {
+    pub(super) async fn look_again(self: &Arc<Self>) {
         let every = match &self.guides {
-            Guides::Nobody(_) => return,
+            Guides::Nobody(_) => ADDRESS_DIALLED_EVERY,
             Guides::Sentinels(_) => SENTINELS_ASKED_EVERY,
             Guides::Cluster(_) => CLUSTER_ASKED_EVERY,
         };
-        if self.known().asked.is_none_or(|asked| asked.elapsed() >= every) {
-            // If nobody answers, the master that we have is the best that is known.
-            let _ = self.find().await;
+        if !self.known().is_due(every) {
+            return;
+        }
+        // If nobody answers, the master that we have is the best that is known.
+        match &self.guides {
+            Guides::Nobody(_) => {
+                // Where nobody tells who answers, it would not be noticed.
+                if self.known().identity.is_some() {
+                    let master = self.clone();
+                    // Not waited for: a gateway that says that it is there must not be late.
+                    tokio::spawn(async move { drop(master.reach(None).await) });
+                }
+            }
+            Guides::Sentinels(_) | Guides::Cluster(_) => drop(self.find().await),
         }
     }
 
@@ -142,6 +190,7 @@ impl Master {
         };
         if known.address.as_ref() != Some(&address) {
             known.reign += 1;
+            known.identity = None;
             known.address = Some(address.clone());
         }
         Ok((address, known.reign))
@@ -152,7 +201,29 @@ impl Master {
     }
 }
 
+impl Known {
+    /// Whether nobody has asked where the master is for so long; whoever is told so asks.
+    fn is_due(&mut self, every: Duration) -> bool {
+        let is_due = self.asked.is_none_or(|asked| asked.elapsed() >= every);
+        if is_due {
+            self.asked = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
 impl Live {
+    /// In whose reign it was made: another number for each server, as far as is known.
+    pub(super) fn reign(&self) -> u64 {
+        self.reign
+    }
+
+    /// The error for an answer that shows that it came from another server than others do.
+    pub(super) fn apart(&self, what: &str, fault: &str) -> StoreError {
+        let Self { address, .. } = self;
+        StoreError::Unavailable(format!("Redis at {address}: {what}: {fault}"))
+    }
+
     /// The error for an answer that came from a server which is no longer the master.
     pub(super) fn deposed(&self, what: &str) -> StoreError {
         let Self { address, .. } = self;

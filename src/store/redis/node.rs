@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
 
-use super::dial::{Dial, Wanted};
+use super::dial::{Dial, Dialled, Wanted};
 use super::fault;
 use crate::store::settings::RedisAddress;
 
@@ -53,7 +53,8 @@ impl Node {
             *self.kept() = Some(connection);
             return Ok(answers);
         }
-        let mut connection = dial.connect(&self.address, self.wanted).await?;
+        let Dialled { mut connection, identity: _ } =
+            dial.connect(&self.address, self.wanted).await?;
         let answers = questions.query_async(&mut connection).await;
         let answers = answers.map_err(|error| fault::cause(&error))?;
         *self.kept() = Some(connection);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::fault;
+use super::head::{Head, Sight};
 use super::master::{Live, Master};
 use super::reply::{Entry, Held, entries_in, entries_read};
 use super::script::PLACE;
@@ -44,21 +45,28 @@ impl Reader {
     pub(super) async fn read(
         &mut self,
         master: &Master,
+        head: &Head,
         log: &str,
         patience: Duration,
     ) -> Result<Tail, StoreError> {
-        let (read, held) = self.ask(log, patience).await?;
-        if !held.confirms(self.at) {
-            let (head, held) = look_up(&mut self.live, log, self.at).await?;
-            if let Some(loss) = held.loss(self.at, head) {
+        let head = head.known_to(&self.live);
+        let Answer { entries, here, there } = self.ask(log, patience, head).await?;
+        if !here.confirms(self.at) {
+            let (end, held) = look_up(&mut self.live, log, self.at).await?;
+            if let Some(loss) = held.loss(self.at, end) {
                 return Ok(Tail::Lost(loss));
             }
+        }
+        if let Some(head) = head
+            && let Some(loss) = self.measure(head, &entries, there, master, log).await?
+        {
+            return Ok(Tail::Lost(loss));
         }
         // Nothing that a deposed master says is news, nor is its silence.
         if !master.is_reigning(&self.live) {
             return Err(self.live.deposed("reading the log"));
         }
-        Ok(match follow(self.at, read)? {
+        Ok(match follow(self.at, entries)? {
             Ok((records, position)) => {
                 self.at = position;
                 Tail::Records(records, position)
@@ -67,28 +75,78 @@ impl Reader {
         })
     }
 
+    /// Sees to it that the log is the one that is written: that it reaches as far as the head that
+    /// was known before it was read, and has the same record there.
+    async fn measure(
+        &mut self,
+        head: Position,
+        entries: &[Entry],
+        there: Held,
+        master: &Master,
+        log: &str,
+    ) -> Result<Option<Loss>, StoreError> {
+        let last = entries.last().and_then(|entry| entry.sequence);
+        let mut end = last.unwrap_or(self.at.sequence);
+        let has_more = entries.len() as u64 >= TAIL_RECORDS_MAX;
+        if end < head.sequence && !has_more {
+            (end, _) = look_up(&mut self.live, log, self.at).await?;
+            if end >= head.sequence {
+                // What was there is no longer in the log.
+                return Ok(Some(Loss::Trimmed));
+            }
+        }
+        let sight = Sight::of(head, if has_more { end.max(head.sequence) } else { end }, there);
+        match sight.fault() {
+            None => Ok(None),
+            Some(fault) => {
+                master.part(&self.live);
+                Err(self.live.apart("reading the log", fault))
+            }
+        }
+    }
+
     /// Waits for entries and, in the same breath, asks what is at the position from which they go
-    /// on. It is asked last: a log that was emptied and filled again while we waited is noticed
-    /// before anything is believed.
+    /// on, and at the head that is known. It is asked last: a log that was emptied and filled again
+    /// while we waited is noticed before anything is believed.
     async fn ask(
         &mut self,
         log: &str,
         patience: Duration,
-    ) -> Result<(Vec<Entry>, Held), StoreError> {
-        let id = format!("{}-0", self.at.sequence);
+        head: Option<Position>,
+    ) -> Result<Answer, StoreError> {
+        let id = |sequence: u64| format!("{sequence}-0");
+        let at = id(self.at.sequence);
         // 0 would be for ever.
         let block_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut asking = redis::pipe();
         asking.cmd("XREAD").arg("BLOCK").arg(block_ms).arg("COUNT").arg(TAIL_RECORDS_MAX);
-        asking.arg("STREAMS").arg(log).arg(&id);
-        asking.cmd("XRANGE").arg(log).arg(&id).arg(&id);
+        asking.arg("STREAMS").arg(log).arg(&at);
+        for place in [at, id(head.unwrap_or(self.at).sequence)] {
+            asking.cmd("XRANGE").arg(log).arg(&place).arg(&place);
+        }
         self.live.connection.set_response_timeout(patience.saturating_add(BLOCK_MARGIN));
-        let answers = asking.query_async::<(Value, Value)>(&mut self.live.connection).await;
-        let (read, here) =
+        let answers = asking.query_async::<(Value, Value, Value)>(&mut self.live.connection).await;
+        let (read, here, there) =
             answers.map_err(|error| fault::at(&self.live.address, "reading the log", &error))?;
-        let here = entries_in(here)?.into_iter().next();
-        Ok((entries_read(read)?, Held::from_record(here.as_ref().map(|entry| &*entry.record))?))
+        let (entries, here) = (entries_read(read)?, held(here)?);
+        // Of one that cannot be read it is not known which it is.
+        let there = held(there).unwrap_or(Held::Nothing);
+        Ok(Answer { entries, here, there })
     }
+}
+
+/// What was read.
+struct Answer {
+    entries: Vec<Entry>,
+    /// What is at the position from which they go on.
+    here: Held,
+    /// What is where the head was.
+    there: Held,
+}
+
+fn held(answer: Value) -> Result<Held, StoreError> {
+    let entry = entries_in(answer)?.into_iter().next();
+    Held::from_record(entry.as_ref().map(|entry| &*entry.record))
 }
 
 /// How many records were ever appended, and what is at the position.

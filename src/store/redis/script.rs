@@ -190,16 +190,18 @@ return spent
 /// Writes down what a gateway tells, and when by the server's clock: those of the gateways may be
 /// apart.
 ///
-/// Key: the fleet. Arguments: the gateway's instance, its state in JSON.
+/// Keys: the fleet, the log. Arguments: the gateway's instance, its state in JSON. Returns how many
+/// records were ever appended, and the last of them, if it is there.
 pub(super) static ANNOUNCE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    Script::new(with_log!(
         r#"
 local time = redis.call('TIME')
 local told = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 redis.call('HSET', KEYS[1], ARGV[1], '{"told_ms":' .. told .. ',"gateway":' .. ARGV[2] .. '}')
-return 1
-"#,
-    )
+local last = head(KEYS[2])
+return {last, record_at(KEYS[2], last)}
+"#
+    ))
 });
 
 /// Puts a gateway back that is not on the roster.

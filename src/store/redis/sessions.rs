@@ -152,7 +152,7 @@ impl SessionStore for Redis {
     }
 
     async fn listen(&self, hear: &mut (dyn FnMut(Told) + Send)) -> StoreError {
-        match listener::listen(&self.master, &self.keys, hear).await {
+        match listener::listen(&self.master, &self.head, &self.keys, hear).await {
             Ok(never) => match never {},
             Err(error) => error,
         }

@@ -48,7 +48,7 @@ async fn password_opens_and_a_wrong_one_is_refused_without_being_told() {
 
 #[tokio::test]
 async fn user_with_the_rights_that_are_documented_can_do_everything() {
-    let rules = "on >s3cret ~portcullis:* +@read +@write +@connection +@scripting +time";
+    let rules = "on >s3cret ~portcullis:* +@read +@write +@connection +@scripting +time +info";
     let user = Some(("gateway".to_owned(), rules.to_owned()));
     let server = RedisServer::start_with(RedisOptions { user, ..RedisOptions::default() });
     let login = login(Some("gateway"), "s3cret");
@@ -94,6 +94,19 @@ async fn user_with_the_rights_that_are_documented_can_do_everything() {
     listening.await.expect_err("it goes on");
     let heard = heard.into_inner().expect("no panic");
     assert!(matches!(heard[..], [Told::Begun, Told::Contact(_), ..]), "{heard:?}");
+}
+
+/// One that may not ask which server it is, as it was documented before.
+#[tokio::test]
+async fn user_who_may_not_ask_for_the_identity_of_the_server_can_use_it() {
+    let rules = "on >s3cret ~portcullis:* +@read +@write +@connection +@scripting +time";
+    let user = Some(("gateway".to_owned(), rules.to_owned()));
+    let server = RedisServer::start_with(RedisOptions { user, ..RedisOptions::default() });
+    let login = login(Some("gateway"), "s3cret");
+    let log = open_with(&RedisSettings { login, ..server.settings() });
+    let appended = append(&log, &["a"]).await;
+    snapshot(&log).await.expect("a snapshot");
+    assert_eq!(read(&log, Position::default()).await.0, appended);
 }
 
 /// Does with a family all that can be done.

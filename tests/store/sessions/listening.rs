@@ -372,10 +372,10 @@ async fn node_of_a_cluster_that_gave_the_keys_away_is_left() {
     store.delete(id(1)).await.expect("it is deleted");
     ear.hears(Told::Changed(id(1))).await;
     // Nothing is left in the slot.
-    let log = "portcullis:{revocations}:log";
-    nodes[0].cli(&["-c", "set", log, "x"]);
-    let from = cluster.home_of(log);
-    cluster.move_slot(&[log], from, (from + 1) % 3);
+    let last = "portcullis:{revocations}:last";
+    nodes[0].cli(&["-c", "set", last, "x"]);
+    let from = cluster.home_of(last);
+    cluster.move_slot(&[last], from, (from + 1) % 3);
     let (_, error) = ear.end().await;
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     let mut ear = Ear::open(Arc::new(open())).await;

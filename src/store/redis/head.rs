@@ -1,0 +1,90 @@
+//! The head of the log as the link for commands sees it, against which the other links are measured:
+//! one that is behind it, or sees another record there, speaks to another server.
+//!
+//! A server does what it is asked one after the other: whoever asks after somebody was told of the
+//! head finds that record, or a later one. This holds although the servers' identities cannot be
+//! asked for.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::master::Live;
+use super::reply::Held;
+use crate::store::Position;
+
+/// The head, and in whose reign that was.
+#[derive(Debug, Default)]
+pub(super) struct Head(Mutex<Option<(Position, u64)>>);
+
+/// How what a link sees goes with the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// It may be the same log.
+    Same,
+    /// It ends before the head.
+    Behind,
+    /// It has another record where the head was.
+    Other,
+}
+
+impl Head {
+    /// The link for commands was told that the log ends there.
+    pub(super) fn told(&self, link: &Live, at: Position) {
+        *self.known() = Some((at, link.reign()));
+    }
+
+    /// What is known; for a link of the same reign. It must be asked for before the link asks.
+    pub(super) fn known_to(&self, link: &Live) -> Option<Position> {
+        self.known().filter(|(_, reign)| *reign == link.reign()).map(|(at, _)| at)
+    }
+
+    /// Nothing is known any more: the log lost records.
+    pub(super) fn forget(&self) {
+        *self.known() = None;
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<(Position, u64)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sight {
+    /// Of a log that ends at `end`, and holds this where the head was.
+    pub(super) fn of(head: Position, end: u64, held: Held) -> Self {
+        match held {
+            _ if end < head.sequence => Self::Behind,
+            Held::Entry(mark) if head.mark.is_some() && mark != head.mark => Self::Other,
+            // It may have been trimmed.
+            Held::Entry(_) | Held::Nothing => Self::Same,
+        }
+    }
+
+    /// What is wrong, as a clause; `None` if nothing is.
+    pub(super) fn fault(self) -> Option<&'static str> {
+        match self {
+            Self::Same => None,
+            Self::Behind => {
+                Some("its log ends before the one that is written: it is another server")
+            }
+            Self::Other => Some("its log is not the one that is written: it is another server"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_that_lacks_the_head_is_another_one() {
+        let head = Position { sequence: 7, mark: Some(1) };
+        let of = |end, held| Sight::of(head, end, held);
+        assert_eq!(of(7, Held::Entry(Some(1))), Sight::Same);
+        assert_eq!(of(9, Held::Entry(Some(1))), Sight::Same);
+        assert_eq!(of(6, Held::Nothing), Sight::Behind);
+        assert_eq!(of(7, Held::Entry(Some(2))), Sight::Other);
+        assert_eq!(of(9, Held::Entry(None)), Sight::Other);
+        assert_eq!(of(7, Held::Nothing), Sight::Same, "it was trimmed");
+        let unmarked = Position { mark: None, ..head };
+        assert_eq!(Sight::of(unmarked, 7, Held::Entry(Some(2))), Sight::Same);
+    }
+}
