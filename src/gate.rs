@@ -81,6 +81,9 @@ const OTHER_SCHEME_REASON: &str = "the Authorization field has no Bearer scheme"
 const CSRF_REASON: &str =
     "neither Sec-Fetch-Site nor Origin is permitted, and X-CSRF-Token is not this session's";
 
+/// What it says of sessions that could not be read again for too long.
+const UNCONFIRMED_REASON: &str = "the store cannot say whether the session is still there";
+
 /// What it says of sessions that nobody has used.
 const RESTED_REASON: &str = "the session was not used for idle_timeout";
 
@@ -229,6 +232,7 @@ impl Gate {
                         let authentic = session.authentic().clone();
                         let principal =
                             Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?;
+                        self.believe(&session, request, list_age_max_ms, now)?;
                         let origins = &self.sessions.rules.terms().origins;
                         if !origins.permit(request, &secret) {
                             return Err(Denial::new(Slug::Csrf).because(CSRF_REASON));
@@ -240,7 +244,10 @@ impl Gate {
                         let shown = (key.id(), *carrier);
                         let session = self.recall(shown, prove, request, now, verdict)?;
                         let authentic = session.authentic().clone();
-                        Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?
+                        let principal =
+                            Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?;
+                        self.believe(&session, request, list_age_max_ms, now)?;
+                        principal
                     }
                 };
                 // We can read it, whatever its size; an upstream must not get a part of it.
@@ -326,6 +333,24 @@ impl Gate {
         let provenance = prove(&self.sessions.tags);
         verdict.session_wanted = Some(WantedSession { id, carrier, aged, provenance });
         Err(Slug::StoreUnavailable.into())
+    }
+
+    /// A session from memory that could not be read again may be used for a while only, however
+    /// current the list is: nobody can say what became of it.
+    fn believe(
+        &self,
+        session: &Session,
+        request: &Request<'_>,
+        age_max_ms: u64,
+        now: Moment,
+    ) -> Result<(), Denial> {
+        let Sessions { rules, table, tags: _ } = &self.sessions;
+        match request.session {
+            // The table has just been asked.
+            None => Ok(()),
+            Some(_) if table.is_believed(session, rules, age_max_ms, now) => Ok(()),
+            Some(_) => Err(Denial::new(Slug::RevocationStale).because(UNCONFIRMED_REASON)),
+        }
     }
 
     fn verify(

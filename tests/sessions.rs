@@ -12,6 +12,7 @@ mod memory;
 pub(crate) mod monitor;
 mod outage;
 mod rotation;
+mod servers;
 mod streams;
 
 use std::sync::Arc;

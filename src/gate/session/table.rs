@@ -1,8 +1,9 @@
 //! The sessions in memory. What is not here is read from the store, once, by the feed that keeps
 //! this table current.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ahash::RandomState;
@@ -32,11 +33,21 @@ pub struct SessionTable {
     told_since: AtomicU64,
     /// Until when that is sure.
     told_until: AtomicU64,
+    /// The times before, from when and until when: whatever was read in one of them was sure for as
+    /// long as it lasted.
+    told_before: Mutex<VecDeque<(u64, u64)>>,
     bytes_max: u64,
 }
 
 /// What an entry of the table occupies beside the session, in bytes, as measured.
 const ENTRY_BYTES: usize = 640;
+
+/// How many times before are remembered.
+const TOLD_BEFORE_MAX: usize = 64;
+
+/// How long it may take to read a session again, in milliseconds: to find out that the connection is
+/// of no use, to make another one, and to be answered.
+const REREAD_MS: u64 = 2_000;
 
 /// Nothing was ever told.
 const NEVER: u64 = u64::MAX;
@@ -52,7 +63,8 @@ impl SessionTable {
             .expire_after(UntilEnd)
             .build_with_hasher(RandomState::new());
         let (told_since, told_until) = (AtomicU64::new(NEVER), AtomicU64::new(0));
-        Arc::new(Self { sessions, told_since, told_until, bytes_max })
+        let told_before = Mutex::default();
+        Arc::new(Self { sessions, told_since, told_until, told_before, bytes_max })
     }
 
     /// Whether it was made with this bound.
@@ -85,6 +97,32 @@ impl SessionTable {
         now.steady.millis_since(SteadyTime::from_millis(sure)) <= rules.terms.recheck_ms
     }
 
+    /// Whether a session that the store could not be asked about again may still be believed: as long
+    /// as a list that is as old would be, but no shorter than without asking. Whatever else of the
+    /// store can be reached does not count.
+    pub(in crate::gate) fn is_believed(
+        &self,
+        session: &Session,
+        rules: &SessionRules,
+        age_max_ms: u64,
+        now: Moment,
+    ) -> bool {
+        let believed_ms = age_max_ms.max(rules.terms.recheck_ms).saturating_add(REREAD_MS);
+        let is_within = |sure: SteadyTime| now.steady.millis_since(sure) <= believed_ms;
+        is_within(session.as_of) || is_within(self.sure_until(session))
+    }
+
+    /// Until when it is sure that nothing had changed a session.
+    fn sure_until(&self, session: &Session) -> SteadyTime {
+        let read = session.as_of.as_millis();
+        let before = self.told_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let now =
+            (self.told_since.load(Ordering::Acquire), self.told_until.load(Ordering::Acquire));
+        let mut spans = before.iter().chain(std::iter::once(&now)).rev();
+        let span = spans.find(|(since, _)| *since != NEVER && *since < read);
+        SteadyTime::from_millis(span.map_or(read, |(_, until)| read.max(*until)))
+    }
+
     /// Takes a session in (the feed, the only writer).
     pub fn publish(&self, session: Arc<Session>) {
         self.sessions.insert(session.id, session);
@@ -100,6 +138,14 @@ impl SessionTable {
 
     /// From `at` on every change in the store is told; what changed before may have been missed.
     pub fn told_from(&self, at: SteadyTime) {
+        let mut before = self.told_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = self.told_since.load(Ordering::Acquire);
+        if since != NEVER {
+            before.push_back((since, self.told_until.load(Ordering::Acquire)));
+        }
+        if before.len() > TOLD_BEFORE_MAX {
+            before.pop_front();
+        }
         self.told_until.store(0, Ordering::Release);
         self.told_since.store(at.as_millis(), Ordering::Release);
     }

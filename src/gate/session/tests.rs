@@ -380,6 +380,28 @@ fn session_read_before_changes_were_told_is_read_again() {
 }
 
 #[test]
+fn session_that_cannot_be_read_again_is_believed_for_a_while() {
+    let rules = session_rules(100, 1000);
+    let table = table_with(&rules, 1_000);
+    let session = Session::compile(ID(), &stored(10), &rules, steady(1_000));
+    let is_believed = |age_max_ms: u64, ms: u64| {
+        let now = Moment { steady: steady(ms), ..Moment::default() };
+        table.is_believed(&session, &rules, age_max_ms, now)
+    };
+    // `recheck` is 5 s, and asking may take two.
+    assert!(is_believed(0, 8_000) && !is_believed(0, 8_001));
+    assert!(is_believed(9_000, 12_000) && !is_believed(9_000, 12_001));
+    assert!(is_believed(u64::MAX, 900_000));
+    // For as long as changes were told it was sure, also when they are told again.
+    table.told_from(steady(500));
+    table.told_until(steady(50_000));
+    assert!(is_believed(0, 57_000) && !is_believed(0, 57_001));
+    table.told_from(steady(50_600));
+    table.told_until(steady(90_000));
+    assert!(is_believed(0, 57_000) && !is_believed(0, 57_001));
+}
+
+#[test]
 fn session_built_by_other_rules_does_not_count() {
     let rules = session_rules(100, 1000);
     let table = table_with(&rules, 1_000);
