@@ -50,10 +50,10 @@ impl RevocationFeed {
     pub(super) async fn restore(&self) {
         let mut backoff = Backoff::default();
         loop {
-            self.lost.notified().await;
+            self.wait_for_loss().await;
             tokio::time::sleep(SPREAD.mul_f64(fastrand::f64())).await;
             loop {
-                let missing = self.recent().missing(clock::now());
+                let missing = self.recent().missing(clock::moment());
                 if missing.is_empty() {
                     break;
                 }
@@ -63,13 +63,31 @@ impl RevocationFeed {
                         continue;
                     }
                     match self.append_durably(&remarked(&record)).await {
-                        Ok(_) => backoff.reset(),
+                        Ok(_) => {
+                            self.recent().wrote_again(&record, clock::steady());
+                            backoff.reset();
+                        }
                         Err(error) => {
                             tracing::warn!(%error, "a lost revocation cannot be written down");
                             tokio::time::sleep(backoff.next()).await;
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+impl RevocationFeed {
+    /// Waits until records were lost, or one that was, and is still, may be written down once more.
+    async fn wait_for_loss(&self) {
+        let lost = self.lost.notified();
+        let next = self.recent().next_again(clock::now());
+        match next {
+            None => lost.await,
+            Some(next) => {
+                let pause = Duration::from_millis(next.millis_since(clock::steady()));
+                drop(tokio::time::timeout(pause, lost).await);
             }
         }
     }

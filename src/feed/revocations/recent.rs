@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::gate::revocation::{Entry, Scope};
-use crate::gate::time::{SteadyTime, UnixTime};
+use crate::gate::time::{Moment, SteadyTime, UnixTime};
 use crate::store::record::{Owner, Record};
 
 /// How many are remembered: what a log can lose is seconds old.
@@ -22,7 +22,21 @@ pub(super) struct Recent {
     /// Those that were acknowledged and not yet read, in the order in which they were.
     awaited: Vec<Identity>,
     records: HashMap<Identity, (Record, Presence)>,
+    /// Those that were written down again and not read since.
+    again: HashMap<Identity, Again>,
 }
+
+/// How often a record was written down again in vain, and when it may be next.
+#[derive(Clone, Copy, Debug)]
+struct Again {
+    times: u32,
+    next: SteadyTime,
+}
+
+/// The pauses between two times that a record is written down again, in milliseconds: the first, and
+/// the longest. Where what is written is not what is read, it must not fill the log.
+const AGAIN_FIRST_MS: u64 = 1_000;
+const AGAIN_LONGEST_MS: u64 = 60_000;
 
 /// Whether the log has a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +90,30 @@ impl Recent {
         }
     }
 
+    /// Notes that a record that was missing was written down again: the next time has to wait, if it
+    /// is not read before.
+    pub(super) fn wrote_again(&mut self, record: &Record, now: SteadyTime) {
+        let again = self.again.entry(identity(record)).or_insert(Again { times: 0, next: now });
+        let pause_ms = AGAIN_FIRST_MS << again.times.min(16);
+        again.times += 1;
+        let next_ms = now.as_millis().saturating_add(pause_ms.min(AGAIN_LONGEST_MS));
+        again.next = SteadyTime::from_millis(next_ms);
+    }
+
+    /// When the next record that is missing may be written down again.
+    pub(super) fn next_again(&self, now: UnixTime) -> Option<SteadyTime> {
+        let is_missing = |identity: &Identity| {
+            self.records.get(identity).is_some_and(|(record, presence)| {
+                *presence == Presence::Missing && !record.entry.is_spent(now)
+            })
+        };
+        let waiting = self.again.iter().filter(|(identity, _)| is_missing(identity));
+        waiting.map(|(_, again)| again.next).min()
+    }
+
     /// Remembers what was read.
     pub(super) fn read(&mut self, record: Record) {
+        self.again.remove(&identity(&record));
         self.push(record, Presence::Found);
     }
 
@@ -98,6 +134,7 @@ impl Recent {
             && let Some(oldest) = self.order.pop_front()
         {
             self.records.remove(&oldest);
+            self.again.remove(&oldest);
         }
         // Where the log can be written and not be read, nothing else takes them off.
         if self.awaited.len() > RECENT_MAX {
@@ -153,6 +190,7 @@ impl Recent {
         {
             *presence = Presence::Found;
             known.mark = record.mark;
+            self.again.remove(&identity(record));
         }
     }
 
@@ -189,11 +227,15 @@ impl Recent {
         missing
     }
 
-    /// What is missing and not spent, in the order in which it came.
-    pub(super) fn missing(&self, now: UnixTime) -> Vec<Record> {
-        let all = self.order.iter().filter_map(|identity| self.records.get(identity));
+    /// What is missing, not spent, and may be written down now, in the order in which it came.
+    pub(super) fn missing(&self, now: Moment) -> Vec<Record> {
+        let is_due = |identity: &&Identity| {
+            self.again.get(*identity).is_none_or(|again| again.next <= now.steady)
+        };
+        let due = self.order.iter().filter(is_due);
+        let all = due.filter_map(|identity| self.records.get(identity));
         all.filter(|(record, presence)| {
-            *presence == Presence::Missing && !record.entry.is_spent(now)
+            *presence == Presence::Missing && !record.entry.is_spent(now.wall)
         })
         .map(|(record, _)| record.clone())
         .collect()
@@ -219,7 +261,8 @@ mod tests {
     }
 
     fn missing(recent: &Recent) -> Vec<u64> {
-        let missing = recent.missing(UnixTime::from_seconds(10));
+        let now = Moment { wall: UnixTime::from_seconds(10), steady: at(1_000) };
+        let missing = recent.missing(now);
         missing.iter().map(|record| record.written_us).collect()
     }
 
@@ -306,6 +349,34 @@ mod tests {
         // A cut-off that is lost itself stands for nothing.
         recent.begin_search();
         assert_eq!(recent.end_search(), 4);
+    }
+
+    #[test]
+    fn what_is_written_again_in_vain_waits_longer_and_longer() {
+        let mut recent = Recent::default();
+        let lost = record(1, 100);
+        let wall = UnixTime::from_seconds(10);
+        let mut now_ms = 0;
+        let mut pauses = Vec::new();
+        recent.wrote(lost.clone(), at(now_ms));
+        for _ in 0..9 {
+            assert_eq!(recent.was_read_to_the_end(at(now_ms + 1)), 1);
+            let due = recent.next_again(wall).map_or(now_ms, SteadyTime::as_millis);
+            let missing_at = |ms: u64| recent.missing(Moment { wall, steady: at(ms) }).len();
+            assert!(due == 0 || missing_at(due - 1) == 0);
+            assert_eq!(missing_at(due), 1);
+            pauses.push((due - now_ms) / 1000);
+            now_ms = due;
+            recent.wrote(lost.clone(), at(now_ms));
+            recent.wrote_again(&lost, at(now_ms));
+        }
+        assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
+        // Once it is read it is as any other.
+        recent.read(lost.clone());
+        assert_eq!(recent.next_again(wall), None);
+        recent.begin_search();
+        recent.end_search();
+        assert_eq!(missing(&recent), [1]);
     }
 
     #[test]
