@@ -70,9 +70,7 @@ pub async fn serve(
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     // Probes come from machines that hold no token; what they learn is one word.
-    let open = Router::new()
-        .route("/livez", get(async || "alive\n"))
-        .route("/readyz", get(async |State(view): State<View>| view.readiness.answer()));
+    let open = Router::new().route("/livez", get(async || "alive\n")).route("/readyz", get(readyz));
     let no_pages = || middleware::from_fn_with_state(view.clone(), guard::refuse_pages);
     let metrics = Router::new()
         .route("/metrics", get(metrics))
@@ -92,6 +90,13 @@ pub async fn serve(
         .route_layer(no_pages());
     let router = open.merge(metrics).merge(api).with_state(view);
     Ok(listener::serve(listener, router, Bounds::of(connections_max)).await)
+}
+
+async fn readyz(State(view): State<View>) -> impl IntoResponse {
+    let configuration = view.configuration.load();
+    let age_ms = configuration.gate.revocations.age_ms(clock::steady()).unwrap_or(0);
+    let is_stale = u128::from(age_ms) > configuration.revocation.max_staleness.as_millis();
+    view.readiness.answer(is_stale)
 }
 
 async fn metrics(State(view): State<View>) -> Response {

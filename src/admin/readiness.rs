@@ -25,11 +25,14 @@ impl Readiness {
         self.0.store(STOPPING, Ordering::Release);
     }
 
-    pub(super) fn answer(&self) -> (StatusCode, &'static str) {
+    /// What a probe is told. A gateway whose list is too old goes on with what is public, and with
+    /// what its routes permit all the same: it stays ready, and says so.
+    pub(super) fn answer(&self, is_stale: bool) -> (StatusCode, &'static str) {
         match self.0.load(Ordering::Acquire) {
             READY if clock::ahead_ms().is_some_and(|ms| ms.abs() > clock::APART_MAX_MS) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "clock\n")
             }
+            READY if is_stale => (StatusCode::OK, "stale\n"),
             READY => (StatusCode::OK, "ready\n"),
             STOPPING => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use crate::harness::client::{Answer, exchange, get, request};
+use crate::harness::eventually;
+use crate::harness::fleet;
 use crate::harness::gateway::{self, Gateway, standard};
+use crate::harness::redis::RedisServer;
 use crate::harness::tokens::token;
 use crate::harness::upstream::Upstream;
 
@@ -35,6 +38,26 @@ fn probes_say_one_word() {
         let answer = ask(&gateway, path, None);
         assert_eq!((answer.status, answer.body.as_str()), (200, word), "{path}");
     }
+}
+
+/// It stays ready: what is public is served, and what may be served by an old list.
+#[test]
+fn probe_tells_that_the_list_is_stale() {
+    let server = RedisServer::start();
+    let lines = fleet::redis(&server.settings()) + &fleet::stale_after("1s");
+    let gateway = fleet::start(&Upstream::start(), "gw-1", &lines);
+    let ready = || {
+        let answer = ask(&gateway, "/readyz", None);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    };
+    for (word, change) in
+        [("ready\n", RedisServer::pause as fn(&_)), ("stale\n", RedisServer::resume)]
+    {
+        eventually(word, || (ready() == word).then_some(()));
+        change(&server);
+    }
+    eventually("contact", || (ready() == "ready\n").then_some(()));
 }
 
 #[test]
