@@ -157,14 +157,19 @@ return {last, record_at(KEYS[1], tonumber(ARGV[1]) or last)}
     ))
 });
 
-/// Whether the last record of the log is in the snapshot, which it is unless it is spent.
+/// Whether the last record of the log is in the snapshot, which it is unless it is spent; and whether
+/// another one is, which was the last earlier.
 ///
-/// Keys: the log, the snapshot. Returns the record, and whether it is.
+/// Keys: the log, the snapshot. Argument: the other record. Returns the last one, whether it is, and
+/// whether the other one is.
 pub(super) static LAST: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         r"
 local record = record_at(KEYS[1], head(KEYS[1]))
-return {record, record and redis.call('ZSCORE', KEYS[2], record) and 1 or 0}
+local function is_there(one)
+  return one and redis.call('ZSCORE', KEYS[2], one) and 1 or 0
+end
+return {record, is_there(record), is_there(ARGV[1])}
 "
     ))
 });

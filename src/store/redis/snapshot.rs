@@ -41,8 +41,10 @@ pub(super) async fn take_all(
         Some(Read::Other) | None => None,
     };
     let mark = sought.as_ref().map(|record| record.mark);
+    let mut taken = 0;
     let mut take = |records: Vec<Record>| {
         sought.take_if(|last| records.iter().any(|record| record.mark == last.mark));
+        taken += records.len();
         take(records);
     };
 
@@ -62,18 +64,22 @@ pub(super) async fn take_all(
         };
         if page.len() <= PAGE {
             take(decode(fresh)?);
-            return match sought {
-                Some(last)
-                    if !last.entry.is_spent(clock::now())
-                        && is_lost(live.connection.clone(), log, set).await.map_err(failed)? =>
-                {
-                    Err(StoreError::Unreadable(format!(
-                        "Redis at {}: the log goes on, but its snapshot was lost; is \
-                             maxmemory-policy noeviction?",
-                        live.address
-                    )))
+            let unseen = sought.filter(|last| !last.entry.is_spent(clock::now()));
+            let why = match (unseen, last) {
+                // It may have been merged with others while the snapshot was read: into one that was
+                // in it then.
+                (Some(_), Some(_)) if taken == 0 => Some("the server gave it none of its records"),
+                (Some(_), Some(last)) => {
+                    find_loss(live.connection.clone(), log, set, &last).await.map_err(failed)?
                 }
-                Some(_) | None => Ok(Position { sequence, mark }),
+                (Some(_) | None, None) | (None, Some(_)) => None,
+            };
+            return match why {
+                Some(why) => Err(StoreError::Unreadable(format!(
+                    "Redis at {}: the snapshot of the revocation log lacks what it must hold: {why}",
+                    live.address
+                ))),
+                None => Ok(Position { sequence, mark }),
             };
         }
         rank += PAGE;
@@ -89,24 +95,31 @@ pub(super) async fn take_all(
     }
 }
 
-/// Whether the snapshot was lost: a server that evicts keys takes what is read seldom, and that is
-/// this one. What is not in it may also have been merged with others while it was read: another
-/// record is the last one then, and that is in it.
-async fn is_lost(
+/// Why a snapshot is of no use in which `sought` was not, the last record of the log when it was
+/// begun. `None` if that has been merged with others meanwhile: another record is the last one then,
+/// and that is in the snapshot. Somebody who logs out everywhere all the time keeps no gateway from
+/// starting.
+async fn find_loss(
     mut connection: MultiplexedConnection,
     log: &str,
     set: &str,
-) -> redis::RedisResult<bool> {
+    sought: &[u8],
+) -> redis::RedisResult<Option<&'static str>> {
     let mut asking = LAST.key(log);
-    asking.key(set);
-    let (last, Flag(is_there)): (Option<Vec<u8>>, Flag) =
+    asking.key(set).arg(sought);
+    let (last, Flag(is_there), Flag(is_sought_there)): (Option<Vec<u8>>, Flag, Flag) =
         asking.invoke_async(&mut connection).await?;
-    Ok(match last.as_deref().map(Record::decode) {
+    if is_sought_there {
+        return Ok(Some("the server gave it too few records"));
+    }
+    // A server that evicts keys takes what is read seldom, and that is this one.
+    let is_lost = match last.as_deref().map(Record::decode) {
         Some(Ok(Read::Revocation(last))) => !is_there && !last.entry.is_spent(clock::now()),
         // Of what cannot be read it is not known whom it cuts off.
         Some(Ok(Read::Other)) | None => false,
         Some(Err(_)) => !is_there,
-    })
+    };
+    Ok(is_lost.then_some("the log goes on, and it was lost; is maxmemory-policy noeviction?"))
 }
 
 /// A page of the sorted set, from this rank.
