@@ -277,6 +277,30 @@ fn wrong_answer_about_the_snapshot_lets_nobody_back_in() {
     }
 }
 
+/// Whoever is not on the roster is not waited for when a revocation is confirmed.
+#[test]
+fn wrong_answer_about_the_roster_hides_no_gateway() {
+    let site = Site::open();
+    let ask =
+        || client::exchange(site.misled.admin(), get("/v1/gateways", &[("Host", "localhost")]));
+    let all_follow = |answer: &Answer| {
+        let told = answer.json();
+        let gateways = told["gateways"].as_array().expect("gateways");
+        gateways.len() == 2 && gateways.iter().all(|gateway| gateway["follows"] == true)
+    };
+    eventually("both gateways", || all_follow(&ask()).then_some(()));
+    for wrong in ["*2\r\n$-1\r\n$-1\r\n", "*1\r\n$2\r\n{}\r\n", "*2\r\n:1\r\n$-1\r\n"] {
+        let wrong = format!("*4\r\n:1800000000000\r\n:0\r\n:0\r\n{wrong}");
+        // The gateway reads the roster by itself, too, and may be the one that is misled.
+        eventually("the roster to be refused", || {
+            site.meddler.plan("portcullis:{revocations}:live\r\n$5\r\n60000", wrong.as_bytes());
+            let answer = ask();
+            assert!(answer.status == 503 || all_follow(&answer), "{wrong:?}: {answer:?}");
+            (answer.status == 503).then(|| assert_eq!(answer.slug(), "store_unavailable"))
+        });
+    }
+}
+
 /// At a server that does not tell of changes: all that is known is what was read.
 #[test]
 fn absence_is_forgotten_with_the_connection_on_which_it_was_told() {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::master::Live;
-use super::reply::{Held, List};
+use super::reply::{Held, Pairs};
 use super::script::{ANNOUNCE, LEAVE, REMIND, ROSTER};
 use super::{Redis, fault};
 use crate::store::{
@@ -104,16 +104,15 @@ impl Fleet for Redis {
         let mut asking = ROSTER.key(&self.keys.log);
         asking.key(&self.keys.gateways).key(&self.keys.live).arg(GATEWAY_FORGOTTEN_AFTER_MS);
         let asking = &asking;
-        let (now_ms, head, records, List(told)): (u64, u64, u64, List<Option<Vec<u8>>>) = self
+        let (now_ms, head, records, Pairs(told)): (u64, u64, u64, Pairs) = self
             .link
             .ask(&self.master, "reading the roster", move |mut connection| async move {
                 asking.invoke_async(&mut connection).await
             })
             .await?;
-        let mut gateways = Vec::with_capacity(told.len() / 2);
+        let mut gateways = Vec::with_capacity(told.len());
         let mut left = Vec::new();
-        let mut told = told.into_iter();
-        while let (Some(Some(text)), Some(record)) = (told.next(), told.next()) {
+        for (text, record) in told {
             let told = serde_json::from_slice(&text);
             let Told { told_ms, gateway, left: gone } = told.map_err(|error| {
                 fault::nonsense(&format!("{} holds {error}", self.keys.gateways))

@@ -22,6 +22,27 @@ impl<T: FromRedisValue> FromRedisValue for List<T> {
     }
 }
 
+/// Texts, each with what there is beside it, one after the other in a list: whole pairs, and no text is
+/// absent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Pairs(pub(super) Vec<(Vec<u8>, Option<Vec<u8>>)>);
+
+impl FromRedisValue for Pairs {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let List(items): List<Value> = FromRedisValue::from_redis_value(value)?;
+        let mut items = items.into_iter();
+        let mut pairs = Vec::with_capacity(items.len() / 2);
+        while let Some(text) = items.next() {
+            pairs.push(match (text, items.next()) {
+                (Value::BulkString(text), Some(Value::BulkString(beside))) => (text, Some(beside)),
+                (Value::BulkString(text), Some(Value::Nil)) => (text, None),
+                (_, _) => return Err("not a list of pairs".to_owned().into()),
+            });
+        }
+        Ok(Self(pairs))
+    }
+}
+
 /// Whether something is so: 1 or 0, and nothing else. The library takes `nil` for a no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flag(pub(super) bool);
@@ -182,6 +203,27 @@ mod tests {
             assert_eq!(read(Value::Array(vec![odd.clone()])), None, "{odd:?}");
             assert_eq!(read(item(vec![odd.clone()])), None, "{odd:?}");
         }
+    }
+
+    #[test]
+    fn pairs_are_whole() {
+        let read = |items: &[Value]| Pairs::from_redis_value(Value::Array(items.to_vec())).ok();
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let pair = (b"a".to_vec(), Some(b"b".to_vec()));
+        assert_eq!(read(&[]), Some(Pairs(vec![])));
+        assert_eq!(
+            read(&[text("a"), text("b"), text("c"), Value::Nil]),
+            Some(Pairs(vec![pair, (b"c".to_vec(), None)]))
+        );
+        for odd in [
+            vec![text("a")],
+            vec![Value::Nil, text("b")],
+            vec![text("a"), Value::Int(0)],
+            vec![text("a"), text("b"), Value::Nil, Value::Nil],
+        ] {
+            assert_eq!(read(&odd), None, "{odd:?}");
+        }
+        assert_eq!(Pairs::from_redis_value(Value::Nil).ok(), None);
     }
 
     #[test]
