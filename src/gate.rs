@@ -163,10 +163,14 @@ impl Gate {
     }
 
     /// Why a session that the store does not have is refused.
-    pub fn absent(&self, id: SessionId, carrier: Carrier) -> Slug {
-        match self.revocations.names(&Scope::Session(id.to_string().into())) {
-            true => Lapse::Revoked.slug(carrier),
-            false => unknown(carrier),
+    pub fn absent(&self, id: SessionId, carrier: Carrier) -> Denial {
+        let scope = Scope::Session(id.to_string().into());
+        match self.revocations.names(&scope) {
+            true => Denial::new(Lapse::Revoked.slug(carrier)).because(format!(
+                "a revocation of the scope `{}` cuts it off, and it is gone from the store",
+                scope.kind().as_str()
+            )),
+            false => unknown(carrier).into(),
         }
     }
 
@@ -294,13 +298,7 @@ impl Gate {
         now: Moment,
         verdict: &mut Verdict<'_>,
     ) -> Result<Arc<Session>, Denial> {
-        let lapsed = |lapse: Lapse| {
-            let denial = Denial::new(lapse.slug(carrier));
-            Err(match lapse {
-                Lapse::Expired => denial.because(RESTED_REASON),
-                Lapse::Revoked => denial,
-            })
-        };
+        let rested = || Denial::new(Lapse::Expired.slug(carrier)).because(RESTED_REASON);
         if let Some(read) = request.session.filter(|read| read.id() == id) {
             verdict.cache = Some(CacheResult::Miss);
             verdict.session = Some(read.clone());
@@ -308,7 +306,7 @@ impl Gate {
             // What is of another kind by its record was not presented as what it is.
             return match (read.authentic().carrier() == carrier, now.wall >= read.idle_ends()) {
                 (false, _) => Err(unknown(carrier).into()),
-                (true, true) => lapsed(Lapse::Expired),
+                (true, true) => Err(rested()),
                 (true, false) => Ok(read.clone()),
             };
         }
@@ -326,7 +324,7 @@ impl Gate {
             Held::Aged(session) if now.wall < session.idle_ends() => Some(session),
             Held::Changed(session) if session.authentic().is_revoked(&self.revocations, now) => {
                 verdict.authentic = Some(session.authentic().clone());
-                return lapsed(Lapse::Revoked);
+                return Err(session.authentic().revoked(&self.revocations));
             }
             Held::Current(_) | Held::Aged(_) | Held::Changed(_) | Held::Absent => None,
         };

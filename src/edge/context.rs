@@ -314,9 +314,7 @@ impl Context {
                 }
                 outcome
             }
-            Sought::Absent => {
-                Err(published.configuration.gate.absent(wanted.id, wanted.carrier).into())
-            }
+            Sought::Absent => Err(published.configuration.gate.absent(wanted.id, wanted.carrier)),
             Sought::Unavailable => Err(Slug::StoreUnavailable.into()),
             Sought::Refused(seconds) => {
                 Err(Denial::with(Slug::VerificationBudget, Detail::RetryAfter(seconds)))

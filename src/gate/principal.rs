@@ -220,7 +220,7 @@ impl Authentic {
 
     /// The refusal of what is cut off, with what does it. The list is asked once more, which costs
     /// only those who are refused.
-    fn revoked(&self, list: &RevocationList) -> Denial {
+    pub(super) fn revoked(&self, list: &RevocationList) -> Denial {
         let denial = Denial::new(Lapse::Revoked.slug(self.carrier()));
         let Some((kind, cut_off)) = list.cause(&self.marks, self.dated) else { return denial };
         let (kind, dated) = (kind.as_str(), self.dated);

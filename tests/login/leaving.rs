@@ -29,6 +29,27 @@ fn logout_ends_the_session_and_takes_the_cookie_back() {
     assert_eq!(site.gateway.metric(count), 1.0);
 }
 
+/// From memory, and by a gateway that has nothing of it there.
+#[test]
+fn log_says_what_ended_a_session_that_is_gone() {
+    let Site { mut gateway, upstream } = Site::open();
+    let login = Login::new(gateway.address(), "alice");
+    login.log_out(gateway.address());
+    let reason = |gateway: &Gateway| {
+        assert_refused(&login.ask(gateway.address(), "/pages/x"), 401, "session_revoked");
+        let line = gateway.logged(|line| line["path"] == "/pages/x");
+        line["reason"].as_str().unwrap_or_default().to_owned()
+    };
+    let told = reason(&gateway);
+    assert!(told.contains("of the scope `session`"), "{told:?}");
+    let directory = gateway.shared_directory();
+    gateway.signal("KILL");
+    gateway.wait();
+    let text = configuration(&upstream, "", &format!("password_file: users.yaml\n  {MANY}"));
+    let told = reason(&Gateway::start_in(directory, &text));
+    assert!(told.contains("of the scope `session`") && told.contains("gone"), "{told:?}");
+}
+
 #[test]
 fn logout_of_whoever_is_logged_out_is_the_same() {
     let site = Site::open();

@@ -122,12 +122,12 @@ fn session_that_the_store_does_not_have_is_unknown_unless_the_log_names_it() {
     let gate = gatehouse();
     let absent =
         |secret: SessionSecret| gate.configuration.gate.absent(secret.id(), Carrier::Session);
-    assert_eq!(absent(own()), Slug::SessionUnknown);
+    assert_eq!(absent(own()).slug(), Slug::SessionUnknown);
     gate.revoke(of_session(&own()), i64::MAX);
-    assert_eq!(absent(own()), Slug::SessionRevoked);
-    assert_eq!(absent(secret(8)), Slug::SessionUnknown);
+    assert_eq!(absent(own()).slug(), Slug::SessionRevoked);
+    assert_eq!(absent(secret(8)).slug(), Slug::SessionUnknown);
     gate.revoke(Scope::Everything, NOW);
-    assert_eq!(absent(secret(8)), Slug::SessionUnknown, "nobody knows whose it was");
+    assert_eq!(absent(secret(8)).slug(), Slug::SessionUnknown, "nobody knows whose it was");
 }
 
 #[test]
