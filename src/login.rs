@@ -12,6 +12,7 @@
 mod answers;
 mod attempts;
 mod begin;
+mod budgets;
 mod deliver;
 mod devices;
 pub mod endpoint;
@@ -54,6 +55,7 @@ use crate::store::family::FamilyStore;
 use crate::store::record::Record;
 use crate::telemetry::families::Families;
 use crate::telemetry::session_end::SessionEnd;
+use budgets::Budgets;
 use endpoint::{Endpoint, LoginEndpoint};
 pub use grant::RefreshCookie;
 use grant::{Ending, Issuing, Memory, Secrets};
@@ -145,6 +147,8 @@ pub struct Endpoints {
     ending: Arc<Ending>,
     /// What is remembered of exchanges.
     memory: Memory,
+    /// How often somebody asked about sessions.
+    budgets: Budgets,
 }
 
 /// What the endpoints read and write.
@@ -185,6 +189,7 @@ impl Endpoints {
             secrets: Secrets::new(hashing),
             ending: Arc::default(),
             memory: Memory::default(),
+            budgets: Budgets::new(),
         })
     }
 

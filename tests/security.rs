@@ -24,6 +24,7 @@ mod password_hashing;
 mod pipelining;
 mod queries;
 mod refresh_cookie;
+mod session_lists;
 mod slow_bodies;
 mod slow_readers;
 mod standing_still;

@@ -8,7 +8,6 @@
 //! Who is logged out is told by the revocation log; what is told here is what others do to the
 //! store by hand, and what the store does itself.
 
-mod budget;
 mod loads;
 mod seen;
 
@@ -21,6 +20,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use super::backoff::Backoff;
+use super::budget::Budget;
 use crate::clock;
 use crate::config::Configuration;
 use crate::gate::WantedSession;
@@ -28,10 +28,10 @@ use crate::gate::session::{
     Provenance, Session, SessionId, SessionRecord, SessionTable, StoredSession,
 };
 use crate::gate::time::{SteadyTime, UnixTime};
+use crate::network::network_of;
 use crate::store::StoreError;
 use crate::store::session::{Displaced, SessionStore, Told};
 use crate::telemetry::families::Families;
-use budget::Budget;
 use loads::{Era, Loaded, Loads};
 use seen::Seen;
 
@@ -50,6 +50,10 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// How long a store that cannot tell of changes is left alone.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
+/// How many reads of the store a network may cause in a minute that lead to nothing. A browser that
+/// comes back after a logout causes one.
+const ABSENT_MAX: u32 = 1000;
+
 /// The feed of the sessions in memory.
 #[derive(Debug)]
 pub struct SessionFeed {
@@ -58,8 +62,8 @@ pub struct SessionFeed {
     configuration: Arc<ArcSwap<Configuration>>,
     families: Arc<Families>,
     loads: Loads,
-    budget: Budget,
-    logout_budget: Budget,
+    budget: Budget<IpAddr>,
+    logout_budget: Budget<IpAddr>,
     seen: Seen,
     /// When the store last failed, in steady milliseconds.
     failed: AtomicU64,
@@ -102,8 +106,8 @@ impl SessionFeed {
             configuration,
             families,
             loads: Loads::new(),
-            budget: Budget::new(),
-            logout_budget: Budget::new(),
+            budget: Budget::new(ABSENT_MAX),
+            logout_budget: Budget::new(ABSENT_MAX),
             seen: Seen::default(),
             failed: AtomicU64::new(0),
         })
@@ -179,16 +183,18 @@ impl SessionFeed {
     ) -> Option<u32> {
         match provenance {
             Provenance::Ours => None,
-            Provenance::Unproven => self.budget_of(charge).spent(client),
+            Provenance::Unproven => self.budget_of(charge).spent(&network_of(client?)),
         }
     }
 
     /// Counts a read of the store that led to nothing.
     pub fn spend(&self, client: Option<IpAddr>, charge: Charge) {
-        self.budget_of(charge).spend(client);
+        if let Some(client) = client {
+            self.budget_of(charge).spend(network_of(client));
+        }
     }
 
-    fn budget_of(&self, charge: Charge) -> &Budget {
+    fn budget_of(&self, charge: Charge) -> &Budget<IpAddr> {
         match charge {
             Charge::Client => &self.budget,
             Charge::Logout => &self.logout_budget,

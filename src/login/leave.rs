@@ -57,10 +57,16 @@ pub(super) async fn logout_everywhere(here: &Here<'_>, caller: &Caller) -> Resul
 pub(super) async fn end(here: &Here<'_>, caller: &Caller, id: SessionId) -> Result<Answer, Denial> {
     let Here { endpoints, configuration, .. } = here;
     let (issuer, subject) = who(caller)?;
+    if id != caller.session.id() {
+        endpoints.budgets.permit_search(caller)?;
+    }
     let stored = endpoints.means.sessions.stored(id).await.map_err(unavailable)?;
     let own = stored
         .filter(|stored| *stored.record.issuer == *issuer && *stored.record.subject == *subject);
-    let Some(stored) = own else { return Err(Slug::RouteUnknown.into()) };
+    let Some(stored) = own else {
+        endpoints.budgets.count_stranger(caller)?;
+        return Err(Slug::RouteUnknown.into());
+    };
     let (account, actor) = (Account::of(&stored.record), Actor::Subject(subject));
     endpoints.cut_off_session(id, Some(&account), actor, SessionEnd::Device, configuration).await?;
     let mut answer = answers::done();

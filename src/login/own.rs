@@ -39,6 +39,7 @@ pub(super) async fn session(here: &Here<'_>, caller: &Caller) -> Result<Answer, 
 /// `GET sessions`: where else am I logged in. For a person it is a page.
 pub(super) async fn sessions(here: &Here<'_>, caller: &Caller) -> Result<Answer, Denial> {
     let (issuer, subject) = who(caller)?;
+    here.endpoints.budgets.count_list(caller)?;
     let listing = here.endpoints.means.sessions.of_subject(issuer, subject).await;
     let listed = listing.map_err(unavailable)?;
     let live = listed.iter().filter(|(id, stored)| is_live(here, *id, stored));

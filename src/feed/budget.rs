@@ -1,0 +1,41 @@
+//! How often somebody may cause a certain work in a minute. Counted in this process alone.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+/// The time for which a budget is.
+const SPAN: Duration = Duration::from_secs(60);
+
+/// How many are counted at once.
+const COUNTED_MAX: u64 = 50_000;
+
+/// What each has used up of the same budget.
+#[derive(Debug)]
+pub(crate) struct Budget<K: Hash + Eq + Send + Sync + 'static> {
+    max: u32,
+    spent: Cache<K, Arc<AtomicU32>>,
+}
+
+impl<K: Hash + Eq + Send + Sync + 'static> Budget<K> {
+    /// A budget of so many a minute for each.
+    pub(crate) fn new(max: u32) -> Self {
+        let spent = Cache::builder().max_capacity(COUNTED_MAX).time_to_live(SPAN).build();
+        Self { max, spent }
+    }
+
+    /// When to ask again, in seconds, if it is used up.
+    pub(crate) fn spent(&self, whom: &K) -> Option<u32> {
+        let spent = self.spent.get(whom)?;
+        let is_spent = spent.load(Ordering::Relaxed) >= self.max;
+        is_spent.then_some(u32::try_from(SPAN.as_secs()).unwrap_or(u32::MAX))
+    }
+
+    /// Counts one.
+    pub(crate) fn spend(&self, whom: K) {
+        self.spent.get_with(whom, Arc::default).fetch_add(1, Ordering::Relaxed);
+    }
+}
