@@ -210,15 +210,8 @@ impl SessionFeed {
             // Before it is asked: what answers may change while it does.
             let era = self.era(id);
             let found = self.timed("find_session", self.store.find(id)).await;
-            match &found {
-                Ok(_) => {}
-                Err(StoreError::Unavailable(_)) => {
-                    self.loads.forget_all_absent();
-                    self.failed();
-                }
-                Err(StoreError::Refused(_)) => self.loads.forget_all_absent(),
-                // One record is damaged, or of a later version: that says nothing about others.
-                Err(StoreError::Unreadable(_)) => self.loads.forget_absent(id),
+            if let Err(error) = &found {
+                self.doubt(id, error);
             }
             let Some(stored) = found? else {
                 self.table.changed(&id);
@@ -228,6 +221,19 @@ impl SessionFeed {
             if begun.publish(|| self.table.publish(session.clone())) {
                 return Ok(Loaded::Found(session));
             }
+        }
+    }
+
+    /// Forgets what may not be so any more, now that the store could not say what there is of a session.
+    fn doubt(&self, id: SessionId, error: &StoreError) {
+        match error {
+            StoreError::Unavailable(_) => {
+                self.loads.forget_all_absent();
+                self.failed();
+            }
+            StoreError::Refused(_) => self.loads.forget_all_absent(),
+            // One record is damaged, or of a later version: that says nothing about others.
+            StoreError::Unreadable(_) => self.loads.forget_absent(id),
         }
     }
 
@@ -290,6 +296,35 @@ impl SessionFeed {
     /// If the store cannot be read.
     pub async fn stored(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError> {
         self.timed("find_session", self.store.find(id)).await
+    }
+
+    /// A session as it is stored, with what `belonging` reads of what ends with it. Neither is read
+    /// if there was no such session a moment ago.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub async fn stored_with<T>(
+        &self,
+        id: SessionId,
+        belonging: impl Future<Output = Result<Option<T>, StoreError>>,
+    ) -> Result<(Option<T>, Option<StoredSession>), StoreError> {
+        // Before it is asked: what answers may change while it does.
+        let era = self.era(id);
+        if self.loads.is_known_absent(&id, era).await {
+            return Ok((None, None));
+        }
+        match tokio::try_join!(belonging, self.stored(id)) {
+            Ok((None, None)) => {
+                self.loads.note_absent(id, era).await;
+                Ok((None, None))
+            }
+            Ok(found) => Ok(found),
+            Err(error) => {
+                self.doubt(id, &error);
+                Err(error)
+            }
+        }
     }
 
     /// The sessions of a subject that can still be used, the latest login first.

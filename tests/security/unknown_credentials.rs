@@ -227,6 +227,49 @@ fn made_up_refresh_tokens_are_ended_within_the_budget_of_logouts() {
     assert_eq!(desk.gateway.get_as("/whoami", &pair.access).status, 200);
 }
 
+/// It is ours for sure, so no budget holds it up.
+#[test]
+fn ended_refresh_token_is_looked_for_once_in_a_while() {
+    let server = RedisServer::start();
+    let upstream = Upstream::start();
+    let store = fleet::redis(&server.settings());
+    let directory = oauth::directory();
+    let encryption_key = "a key-encryption key of more than 32 bytes";
+    std::fs::write(directory.path().join("kek"), encryption_key).expect("a file");
+    let text = oauth::configuration(&upstream, oauth::LONG, &store)
+        .replace("\ntokens:", "\ntokens:\n  signing: { encryption_key_file: kek }");
+    let desk = Desk::of_in(directory, upstream, &text);
+    let (ended, other) = (desk.tokens_of("dave"), desk.tokens_of("dave"));
+    let revoke = |token: &str| desk.post("/auth/revoke", &[], &[("token", token)]).status;
+    assert_eq!(revoke(&ended.refresh), 200);
+    assert_eq!(revoke(&ended.refresh), 200);
+    let before = server.calls("hmget");
+    for _ in 0..100 {
+        assert_eq!(revoke(&ended.refresh), 200);
+        assert_eq!(desk.refresh(&ended.refresh).json()["error"], "invalid_grant");
+    }
+    // Once more for each ten seconds that it takes.
+    let more = server.calls("hmget") - before;
+    assert!(more < 20, "{more} reads for 200 questions about a login that has ended");
+
+    // A replica that has not got the login yet, say: it is forgotten with the connection.
+    let kept = ["session", "family"].map(|kind| key(&format!("{kind}:{}", other.session())));
+    let rename = |from: &str, to: &str| assert_eq!(server.cli(&["rename", from, to]).trim(), "OK");
+    for kept in &kept {
+        rename(kept, &format!("{kept}:elsewhere"));
+    }
+    for _ in 0..2 {
+        assert_eq!(desk.refresh(&other.refresh).json()["error"], "invalid_grant");
+    }
+    for kept in &kept {
+        rename(&format!("{kept}:elsewhere"), kept);
+    }
+    server.cli(&["client", "kill", "type", "normal"]);
+    let begun = std::time::Instant::now();
+    eventually("the login", || (desk.refresh(&other.refresh).status == 200).then_some(()));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
 /// Where a server keeps something.
 fn key(name: &str) -> String {
     format!("portcullis:{{revocations}}:{name}")

@@ -109,6 +109,11 @@ impl Loads {
         }
     }
 
+    /// Notes that a session was found not to be there, in this era.
+    pub(super) async fn note_absent(&self, id: SessionId, era: Era) {
+        self.coalesced.insert(id, Loaded::Absent(era)).await;
+    }
+
     /// Forgets all that was not there: it may be, or may have been all along.
     pub(super) fn forget_all_absent(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
@@ -179,10 +184,24 @@ struct AbsentOnly;
 
 impl moka::Expiry<SessionId, Loaded> for AbsentOnly {
     fn expire_after_create(&self, _: &SessionId, loaded: &Loaded, _: Instant) -> Option<Duration> {
-        match loaded {
-            Loaded::Found(_) => Some(Duration::ZERO),
-            Loaded::Absent(_) => Some(ABSENT_FOR),
-        }
+        Some(kept_for(loaded))
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &SessionId,
+        loaded: &Loaded,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(kept_for(loaded))
+    }
+}
+
+fn kept_for(loaded: &Loaded) -> Duration {
+    match loaded {
+        Loaded::Found(_) => Duration::ZERO,
+        Loaded::Absent(_) => ABSENT_FOR,
     }
 }
 

@@ -318,7 +318,7 @@ pub(super) async fn find_family(
         return Err(Denial::with(Slug::VerificationBudget, Detail::RetryAfter(seconds)));
     }
     let family = means.timed("find_family", means.refresh_families.find(id));
-    let found = tokio::try_join!(family, means.sessions.stored(id)).map_err(unavailable)?;
+    let found = means.sessions.stored_with(id, family).await.map_err(unavailable)?;
     let (family, session) = (found.0, found.1.map(|session| session.record));
     let family = family.filter(|stored| token.is_of(&tag_key(here.tokens, &stored.family.key)));
     if family.is_none() {
