@@ -9,6 +9,7 @@ pub(crate) mod jwks;
 pub(crate) mod login;
 pub(crate) mod oauth;
 pub(crate) mod people;
+pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod script;
 pub(crate) mod switch;
