@@ -112,13 +112,15 @@ token_commands() {
         "$1" "It opens ${gateway#*:}" 200 demo \
             "curl -i -H \"Authorization: Bearer \$ACCESS\" http://$gateway/orders/7"
     done
-    "$1" 'After ten seconds it is a thief, and all that came of the login ends' 400 invalid_grant \
+    "$1" 'Exchange the successor, too' - refresh_token \
+        "curl -s http://$one/auth/token $refresh=\$($(member refresh_token data/tokens-2.json)) | tee data/tokens-3.json"
+    "$1" 'After ten seconds the first one is with a thief, and all that came of the login ends' 400 invalid_grant \
         "sleep 11; curl -i http://$one/auth/token $refresh=\$REFRESH"
     for gateway in "$one" "$other"; do
         "$1" "The access token on ${gateway#*:}" 401 token_revoked \
             "curl -i -H \"Authorization: Bearer \$ACCESS\" http://$gateway/orders/7"
         "$1" "The newest refresh token on ${gateway#*:}" 400 invalid_grant \
-            "curl -i http://$gateway/auth/token $refresh=\$($(member refresh_token data/tokens-2.json))"
+            "curl -i http://$gateway/auth/token $refresh=\$($(member refresh_token data/tokens-3.json))"
     done
 }
 

@@ -718,7 +718,7 @@ fn provoke(desk: &Desk, slug: &str) -> Answer {
 
 #[test]
 fn refusal_of_a_token_is_told_logged_and_counted_under_its_slug() {
-    let desk = Desk::open();
+    let desk = Desk::open_with(oauth::STRICT, "");
     for (slug, status, error, challenge) in OF_TOKENS {
         let answer = provoke(&desk, slug);
         oauth::assert_error(&answer, status, error);

@@ -10,6 +10,7 @@ mod delivery;
 mod faults;
 mod fleet;
 mod ground;
+mod histories;
 mod internal;
 mod introspection;
 mod machines;

@@ -93,7 +93,7 @@ pub struct Refresh {
     pub idle_s: i64,
     /// How long a family lives at most, in seconds.
     pub absolute_s: i64,
-    /// How long after its use a token still leads to the same successor, in milliseconds.
+    /// How long after its exchange a token still leads to the current one, in milliseconds.
     pub grace_ms: u64,
 }
 

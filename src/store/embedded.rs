@@ -26,7 +26,7 @@ use tokio::task::JoinError;
 use super::account::Ending;
 use super::attempts::{Account, Attempt, AttemptLedger};
 use super::digest::SubjectDigest;
-use super::family::{Family, FamilyStore, Rotation, StoredFamily, Successor, TokenDigest};
+use super::family::{Exchange, Family, FamilyStore, Rotation, StoredFamily, TokenDigest};
 use super::keyring::KeyRingStore;
 use super::record::Record;
 use super::session::{Displaced, EndedSessions, SessionStore, Told};
@@ -37,8 +37,8 @@ use super::{
 use crate::clock;
 use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
-use exchanges::{Exchanges, Instant};
-use families::{Exchange, ReadFamilies};
+use exchanges::Instant;
+use families::ReadFamilies;
 use file::{Fault, File};
 use log::ReadLog;
 use roster::Members;
@@ -64,7 +64,8 @@ pub struct Embedded {
     /// Rings after every append.
     bell: watch::Receiver<()>,
     members: Members,
-    exchanges: Arc<Exchanges>,
+    /// A number that this process has made up: by it times of its steady clock are known.
+    process: u64,
 }
 
 /// Drops some of what is spent, so much at most; how much.
@@ -82,8 +83,7 @@ impl Embedded {
         let (ring, bell) = watch::channel(());
         let writer = Writer::start(file.clone(), ring)
             .map_err(|error| format!("{}: no thread to write it: {error}", path.display()))?;
-        let (members, exchanges) = (Members::default(), Arc::default());
-        Ok(Self { file, writer, bell, members, exchanges })
+        Ok(Self { file, writer, bell, members: Members::default(), process: fastrand::u64(1..) })
     }
 
     /// Reads in one transaction, away from the runtime's threads: a disk may take its time.
@@ -375,22 +375,15 @@ impl FamilyStore for Embedded {
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
-        self.read(move |transaction| ReadFamilies::open(transaction)?.find(id)).await
+        // Before it is read: what is read is not older than that.
+        let read_ms = clock::steady().as_millis();
+        self.read(move |transaction| ReadFamilies::open(transaction)?.find(id, read_ms)).await
     }
 
-    async fn rotate(
-        &self,
-        id: SessionId,
-        presented: TokenDigest,
-        successor: &Successor,
-        grace_ms: u64,
-        now: UnixTime,
-    ) -> Result<Rotation, StoreError> {
-        let successor = successor.clone();
-        let exchange = Exchange { family: id, presented, successor, grace_ms, now };
-        let exchanges = self.exchanges.clone();
-        let rotating = self
-            .write(move |tables| families::rotate(tables, &exchange, &exchanges, Instant::now()));
+    async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError> {
+        let (exchange, process) = (exchange.clone(), self.process);
+        let rotating =
+            self.write(move |tables| families::rotate(tables, &exchange, Instant::now(process)));
         Ok(rotating.await??)
     }
 

@@ -21,6 +21,25 @@ use crate::gate::time::UnixTime;
 /// gateways may be apart.
 pub(crate) const FAMILY_MARGIN_S: i64 = 3600;
 
+/// For how long after a family was read a token of it may be exchanged, by the store's clock, in milliseconds. What
+/// arrives later is not carried out.
+pub const EXCHANGE_WITHIN_MS: u64 = 5_000;
+
+/// A token leads to its successor for so many graces while the successor was not used.
+pub const UNUSED_GRACES: u64 = 10;
+
+/// The longest of these times, in milliseconds, unless the grace itself is longer.
+pub const UNUSED_MAX_MS: u64 = 120_000;
+
+/// How many exchanges are remembered before the last one. Of more within a grace, those are dropped whose neighbours
+/// are nearest.
+pub(super) const EARLIER_MAX: usize = 7;
+
+/// For how long a token leads to a successor that was not used.
+pub(super) fn unused_ms(grace_ms: u64) -> u64 {
+    grace_ms.saturating_mul(UNUSED_GRACES).min(UNUSED_MAX_MS).max(grace_ms)
+}
+
 /// By what a store knows a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenDigest {
@@ -82,6 +101,44 @@ pub struct StoredFamily {
     pub used: UnixTime,
     /// Whether a token of it was used twice.
     pub is_dead: bool,
+    /// When it was read, by the store's clock, in milliseconds.
+    pub read_ms: u64,
+}
+
+/// What a gateway knows of a family when it has a token exchanged: the store decides by this who was late, whatever
+/// happened to the command on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Premise {
+    /// The current token.
+    pub current: TokenDigest,
+    /// When that was read, by the store's clock, in milliseconds.
+    pub read_ms: u64,
+    /// How long before that the token was presented, at most, in milliseconds.
+    pub waited_ms: u64,
+}
+
+impl Premise {
+    /// Whether a token was good when the family was read.
+    pub(super) fn holds_for(&self, presented: TokenDigest) -> bool {
+        presented == self.current || presented.place > self.current.place
+    }
+}
+
+/// An exchange that is asked for.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The family.
+    pub family: SessionId,
+    /// The token that is to be exchanged.
+    pub presented: TokenDigest,
+    /// For what.
+    pub successor: Successor,
+    /// How long after its exchange a token leads to what it was exchanged for, in milliseconds; 0: not at all.
+    pub grace_ms: u64,
+    /// When it is asked for.
+    pub now: UnixTime,
+    /// What is known of the family.
+    pub premise: Premise,
 }
 
 /// What a token is to be exchanged for, made at random for this one exchange: who asks for the same
@@ -99,8 +156,14 @@ pub struct Successor {
 pub enum Rotation {
     /// The token was good. What it was exchanged for now is.
     Rotated,
-    /// The token was exchanged a moment ago, for this.
-    Replayed(Vec<u8>),
+    /// The token was exchanged a moment ago. What leads from it to the current token: each successor, sealed with its
+    /// parent.
+    Replayed(Vec<Vec<u8>>),
+    /// The token was good when the family was read, or belongs to a grace, and there is nothing to give for it.
+    /// Nothing happened.
+    Changed,
+    /// The exchange arrived too long after the family was read. Nothing happened.
+    TooLate,
     /// The token was exchanged before, or the family is dead because another was: nothing of it is
     /// good any more.
     Reused,
@@ -126,11 +189,12 @@ pub trait FamilyStore: fmt::Debug + Send + Sync {
     /// A family, unless there is none.
     async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError>;
 
-    /// Exchanges a token of a family, in one step, whatever others do at the same time. The first
-    /// of these that holds:
+    /// Exchanges a token of a family, in one step, whatever others do at the same time. A token counts as presented
+    /// when the family was read, less the time that it had waited by then. The first of these that holds:
     ///
     /// - No family, or no session of this id in the store: [`Rotation::Absent`].
     /// - A family that cannot be read: [`StoreError::Unreadable`], and nothing changes.
+    /// - The family was read [`EXCHANGE_WITHIN_MS`] ago, or by another clock: [`Rotation::TooLate`].
     /// - A dead family: [`Rotation::Reused`].
     /// - One that has ended, or rested for too long since it was last used, by `now` and, where the
     ///   store has a clock of its own, by that one, too: [`Rotation::Expired`].
@@ -141,17 +205,14 @@ pub trait FamilyStore: fmt::Debug + Send + Sync {
     ///   [`Rotation::Rotated`].
     /// - `presented` is the one before the current, and that one is `successor`: this very exchange
     ///   was asked for before, and is [`Rotation::Rotated`] once more. Nothing changes.
-    /// - `presented` is the one before the current, and was exchanged less than `grace_ms` ago
-    ///   (never, if that is 0): [`Rotation::Replayed`], and nothing changes.
+    /// - `presented` was exchanged less than `grace_ms` before it was presented (never, if that is 0), or after that:
+    ///   [`Rotation::Replayed`], however far the family has gone since, or [`Rotation::Changed`] if too much happened
+    ///   to know the way. From now on the current token has two holders, perhaps.
+    /// - `presented` is the one before the current, had one holder only, and was exchanged less than
+    ///   [`UNUSED_GRACES`] times `grace_ms`, or [`UNUSED_MAX_MS`], before: the same.
+    /// - `presented` was good when the family was read: [`Rotation::Changed`].
     /// - Anything else: the family is dead from now on, and [`Rotation::Reused`].
-    async fn rotate(
-        &self,
-        id: SessionId,
-        presented: TokenDigest,
-        successor: &Successor,
-        grace_ms: u64,
-        now: UnixTime,
-    ) -> Result<Rotation, StoreError>;
+    async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError>;
 
     /// Notes that something was used that may be used once: `false` if it was before. It is
     /// remembered until an hour after `until` at least, by the clock that is behind. `key` is a

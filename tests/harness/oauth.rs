@@ -66,6 +66,9 @@ clients:
 /// How long refresh tokens live when a test does not care.
 pub(crate) const LONG: &str = "idle: 1h, absolute: 2h, rotation_grace: 60s";
 
+/// The same without a grace: a token that comes again was reused.
+pub(crate) const STRICT: &str = "idle: 1h, absolute: 2h, rotation_grace: 0s";
+
 /// A gateway that issues tokens, and what is behind it.
 pub(crate) struct Desk {
     pub(crate) gateway: Gateway,

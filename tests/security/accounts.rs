@@ -7,7 +7,7 @@ use crate::harness::client::{self, Answer};
 use crate::harness::eventually;
 use crate::harness::fleet;
 use crate::harness::login::{Login, PASSWORD};
-use crate::harness::oauth::{self, Desk, LONG, Pair, SECRET, basic};
+use crate::harness::oauth::{self, Desk, LONG, Pair, SECRET, STRICT, basic};
 use crate::harness::redis::{Data, RedisOptions, RedisServer};
 use crate::harness::tokens;
 use crate::harness::upstream::Upstream;
@@ -40,7 +40,7 @@ fn open_with(kept: &Kept<'_>, revocation: &str) -> Desk {
         Kept::In(server) => format!("store: {{ redis: {{ url: '{}' }} }}\n", server.url()),
     };
     let sections = format!("{store}revocation: {{ {revocation} }}\n");
-    let text = oauth::configuration(&upstream, LONG, &sections);
+    let text = oauth::configuration(&upstream, STRICT, &sections);
     let text = text.replacen("  access:", "  signing: { encryption_key_file: kek }\n  access:", 1);
     Desk::of_in(directory, upstream, &text)
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::eventually;
 use crate::harness::fleet;
 use crate::harness::login::{Login, everybody, write_users};
-use crate::harness::oauth::{self, Desk, LONG, Pair, assert_error};
+use crate::harness::oauth::{self, Desk, Pair, STRICT, assert_error};
 use crate::harness::redis::RedisServer;
 use crate::harness::upstream::Upstream;
 
@@ -18,7 +18,7 @@ fn on(server: &RedisServer) -> Desk {
     std::fs::write(directory.path().join("kek"), [7; 32]).expect("a file");
     let text = oauth::configuration(
         &upstream,
-        LONG,
+        STRICT,
         &format!("store: {{ redis: {{ url: '{}' }} }}\n", server.url()),
     );
     let text = text.replacen("  access:", "  signing: { encryption_key_file: kek }\n  access:", 1);
@@ -77,7 +77,7 @@ fn no_family_is_left_of_sessions_that_an_operator_ended() {
 #[test]
 fn no_family_is_left_in_a_file_of_sessions_that_an_operator_ended() {
     let upstream = Upstream::start();
-    let text = oauth::configuration(&upstream, LONG, "");
+    let text = oauth::configuration(&upstream, STRICT, "");
     let mut desk = Desk::of_in(oauth::directory(), upstream, &text);
     let pairs: Vec<_> = (0..150).map(|_| desk.tokens_of("carol")).collect();
     end_all(&desk, "carol");

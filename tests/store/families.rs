@@ -1,6 +1,7 @@
 //! Families of refresh tokens: what both stores promise, and then what only one of them can break.
 
 mod embedded;
+mod late;
 mod model;
 mod redis;
 
@@ -13,10 +14,12 @@ use portcullis::gate::time::UnixTime;
 use portcullis::store::StoreError;
 use portcullis::store::embedded::Embedded;
 use portcullis::store::family::{
-    Family, FamilyStore, Rotation, StoredFamily, Successor, TokenDigest,
+    Exchange, Family, FamilyStore, Premise, Rotation, StoredFamily, Successor, TokenDigest,
 };
 use portcullis::store::redis::Redis;
 use portcullis::store::session::SessionStore;
+
+use late::*;
 
 use super::sessions::{found, id, in_file, in_redis, place, session};
 use crate::harness::redis::{Cluster, Data, RedisOptions, RedisServer, Sentinels};
@@ -43,6 +46,11 @@ fn token(number: u64) -> TokenDigest {
     let mut bytes = [0x5a; 32];
     bytes[8..16].copy_from_slice(&number.to_be_bytes());
     TokenDigest { place: 0, digest: bytes }
+}
+
+/// The same, of another place in its family.
+fn at(place: u64, number: u64) -> TokenDigest {
+    TokenDigest { place, ..token(number) }
 }
 
 /// What a token is exchanged for.
@@ -80,14 +88,16 @@ async fn begin(store: &dyn Both, family: &Family) {
     assert_eq!(store.begin(family, token(0)).await, Ok(true));
 }
 
-/// What is found.
+/// What is found, whenever that is.
 async fn kept(store: &dyn Both, number: u64) -> Option<StoredFamily> {
-    FamilyStore::find(store, id(number)).await.expect("it answers")
+    let found = FamilyStore::find(store, id(number)).await.expect("it answers");
+    found.map(|found| StoredFamily { read_ms: 0, ..found })
 }
 
 /// A family as it is after it was last used then, for this token.
 fn used(family: &Family, current: u64, used: UnixTime) -> StoredFamily {
-    StoredFamily { family: family.clone(), current: token(current), used, is_dead: false }
+    let (family, current) = (family.clone(), token(current));
+    StoredFamily { family, current, used, is_dead: false, read_ms: 0 }
 }
 
 /// Exchanges one token for another, within a long grace.
@@ -103,8 +113,32 @@ async fn rotate_within(
     grace_ms: u64,
     now: UnixTime,
 ) -> Rotation {
-    let rotated = store.rotate(id(family), token(from), &successor(to), grace_ms, now).await;
+    let rotated = exchange(store, family, token(from), &successor(to), grace_ms, now).await;
     rotated.expect("it answers")
+}
+
+/// Exchanges a token as a gateway does: it has just read the family.
+async fn exchange(
+    store: &dyn Both,
+    family: u64,
+    presented: TokenDigest,
+    successor: &Successor,
+    grace_ms: u64,
+    now: UnixTime,
+) -> Result<Rotation, StoreError> {
+    let premise = premise(store, family).await;
+    let (family, successor) = (id(family), successor.clone());
+    store.rotate(&Exchange { family, presented, successor, grace_ms, now, premise }).await
+}
+
+/// What a gateway knows of a family that it reads now; of one that it cannot read, nothing.
+async fn premise(store: &dyn Both, number: u64) -> Premise {
+    match FamilyStore::find(store, id(number)).await {
+        Ok(Some(StoredFamily { current, read_ms, .. })) => {
+            Premise { current, read_ms, waited_ms: 0 }
+        }
+        Ok(None) | Err(_) => Premise { current: token(0), read_ms: 0, waited_ms: 0 },
+    }
 }
 
 /// Claims that hold for both stores.
@@ -136,8 +170,14 @@ of_both_stores! {
     exchange_within_the_grace_is_answered_as_before
     without_a_grace_nothing_is_answered_as_before
     exchange_that_is_asked_again_is_made_once
-    exchange_that_is_asked_again_after_the_next_kills
-    token_before_the_last_kills_within_the_grace
+    exchange_that_is_asked_again_after_the_next_ends_nothing_within_the_grace
+    token_within_its_grace_leads_on_however_far_the_family_has_gone
+    family_that_is_exchanged_all_the_time_forgets_no_grace
+    token_after_its_grace_kills_however_often_the_family_is_exchanged
+    token_that_was_exchanged_since_it_was_presented_ends_nothing
+    token_that_waited_is_judged_by_when_it_was_presented
+    exchange_that_arrives_too_late_is_not_made
+    repeated_exchange_is_no_second_use
     token_that_was_made_up_kills
     token_that_the_store_has_forgotten_goes_on
     dead_family_stays_dead
@@ -207,7 +247,7 @@ async fn exchange_within_the_grace_is_answered_as_before(store: Arc<dyn Both>) {
     assert_eq!(rotate(&*store, 1, 0, 1, now).await, Rotation::Rotated);
     for other in [5, 6, 7] {
         let replayed = rotate(&*store, 1, 0, other, now).await;
-        assert_eq!(replayed, Rotation::Replayed(sealed(1)));
+        assert_eq!(replayed, Rotation::Replayed(vec![sealed(1)]));
     }
     assert_eq!(kept(&*store, 1).await, Some(used(&family, 1, now)));
     assert_eq!(rotate(&*store, 1, 5, 6, now).await, Rotation::Reused, "it was never given");
@@ -236,27 +276,6 @@ async fn exchange_that_is_asked_again_is_made_once(store: Arc<dyn Both>) {
     }
 }
 
-async fn exchange_that_is_asked_again_after_the_next_kills(store: Arc<dyn Both>) {
-    let now = clock::now();
-    begin(&*store, &family(1, now)).await;
-    assert_eq!(rotate(&*store, 1, 0, 1, now).await, Rotation::Rotated);
-    assert_eq!(rotate(&*store, 1, 1, 2, now).await, Rotation::Rotated);
-    assert_eq!(rotate(&*store, 1, 0, 1, now).await, Rotation::Reused);
-    assert_eq!(rotate(&*store, 1, 2, 3, now).await, Rotation::Reused);
-}
-
-async fn token_before_the_last_kills_within_the_grace(store: Arc<dyn Both>) {
-    let now = clock::now();
-    let family = family(1, now);
-    begin(&*store, &family).await;
-    assert_eq!(rotate(&*store, 1, 0, 1, now).await, Rotation::Rotated);
-    assert_eq!(rotate(&*store, 1, 1, 2, now).await, Rotation::Rotated);
-    assert_eq!(rotate(&*store, 1, 1, 3, now).await, Rotation::Replayed(sealed(2)));
-    assert_eq!(rotate(&*store, 1, 0, 3, now).await, Rotation::Reused);
-    let dead = StoredFamily { is_dead: true, ..used(&family, 2, now) };
-    assert_eq!(kept(&*store, 1).await, Some(dead));
-}
-
 async fn token_that_was_made_up_kills(store: Arc<dyn Both>) {
     let now = clock::now();
     begin(&*store, &family(1, now)).await;
@@ -267,18 +286,17 @@ async fn token_that_was_made_up_kills(store: Arc<dyn Both>) {
 /// A fail-over lost that token 1 was exchanged for 2, and 2 for 3.
 async fn token_that_the_store_has_forgotten_goes_on(store: Arc<dyn Both>) {
     let now = clock::now();
-    let at = |place, number| TokenDigest { place, ..token(number) };
-    let exchange = async |from: TokenDigest, to: TokenDigest| {
+    let go = async |from, to: TokenDigest| {
         let successor = Successor { digest: to, sealed: sealed(to.place) };
-        store.rotate(id(1), from, &successor, GRACE_MS, now).await.expect("it answers")
+        exchange(&*store, 1, from, &successor, GRACE_MS, now).await.expect("it answers")
     };
     begin(&*store, &family(1, now)).await;
-    assert_eq!(exchange(at(0, 0), at(1, 1)).await, Rotation::Rotated);
-    assert_eq!(exchange(at(3, 3), at(4, 4)).await, Rotation::Rotated);
-    assert_eq!(exchange(at(3, 3), at(4, 44)).await, Rotation::Replayed(sealed(4)));
-    assert_eq!(exchange(at(4, 4), at(5, 5)).await, Rotation::Rotated);
+    assert_eq!(go(at(0, 0), at(1, 1)).await, Rotation::Rotated);
+    assert_eq!(go(at(3, 3), at(4, 4)).await, Rotation::Rotated);
+    assert_eq!(go(at(3, 3), at(4, 44)).await, Rotation::Replayed(vec![sealed(4)]));
+    assert_eq!(go(at(4, 4), at(5, 5)).await, Rotation::Rotated);
     // Who went on with token 1 while it was forgotten is at the same place as its holder.
-    assert_eq!(exchange(at(5, 55), at(6, 6)).await, Rotation::Reused);
+    assert_eq!(go(at(5, 55), at(6, 6)).await, Rotation::Reused);
 }
 
 async fn dead_family_stays_dead(store: Arc<dyn Both>) {
@@ -311,7 +329,7 @@ async fn family_expires_when_it_rested_for_too_long(store: Arc<dyn Both>) {
     }
     // What is answered as before does not keep it alive.
     let late = now.plus(IDLE_S - 1);
-    assert_eq!(rotate(&*store, 2, 2, 9, late).await, Rotation::Replayed(sealed(3)));
+    assert_eq!(rotate(&*store, 2, 2, 9, late).await, Rotation::Replayed(vec![sealed(3)]));
     for (from, to) in [(2, 9), (2, 3), (3, 4), (0, 1)] {
         assert_eq!(rotate(&*store, 2, from, to, now.plus(IDLE_S)).await, Rotation::Expired);
     }
@@ -391,7 +409,7 @@ async fn hundred_at_once(stores: &[Arc<dyn Both>], number: u64) {
         }
     }
     assert_eq!((rotated.len(), replayed.len()), (1, 99));
-    assert!(replayed.iter().all(|replayed| *replayed == sealed(rotated[0])));
+    assert!(replayed.iter().all(|way| *way == [sealed(rotated[0])]));
     let kept = kept(&*stores[0], number).await.expect("it is there");
     assert_eq!((kept.current, kept.is_dead), (token(rotated[0]), false));
 }
@@ -409,7 +427,7 @@ async fn families_do_not_touch_each_other(store: Arc<dyn Both>) {
     }
     assert_eq!(rotate(&*store, 1, 99, 1, now).await, Rotation::Reused);
     assert_eq!(rotate(&*store, 2, 0, 1, now).await, Rotation::Rotated);
-    assert_eq!(rotate(&*store, 2, 0, 2, now).await, Rotation::Replayed(sealed(1)));
+    assert_eq!(rotate(&*store, 2, 0, 2, now).await, Rotation::Replayed(vec![sealed(1)]));
 }
 
 async fn time_that_never_comes_is_a_time(store: Arc<dyn Both>) {

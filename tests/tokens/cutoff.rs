@@ -330,7 +330,7 @@ fn cut_offs_are_remembered_as_long_as_refresh_tokens_live() {
 tokens:
   issuer: https://gateway.test
   access: { audiences: [orders-api] }
-  refresh: { idle: 2d, absolute: 20d }
+  refresh: { idle: 2d, absolute: 20d, rotation_grace: 0s }
 clients: [{ id: app, public: true }]
 api_keys: { max_lifetime: 1d }
 ";
@@ -375,7 +375,7 @@ fn reuse_is_remembered_as_long_as_what_it_leaves_can_live() {
 tokens:
   issuer: https://gateway.test
   access: { audiences: [orders-api] }
-  refresh: { idle: 2d, absolute: 20d }
+  refresh: { idle: 2d, absolute: 20d, rotation_grace: 0s }
 clients: [{ id: app, public: true }]
 api_keys: { max_lifetime: 1d }
 ";

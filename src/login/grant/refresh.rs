@@ -1,7 +1,8 @@
 //! A refresh token → the next one, and an access token (RFC 6749 §6, RFC 9700 §4.14).
 //!
-//! Each is good once. Who has lost the answer and asks again within a moment gets the same one; who
-//! comes later with a token that was used ends the login, for there are two of them then.
+//! Each is good once. Who has lost the answer and asks again within a moment gets what it led to; who
+//! comes later with a token that was used ends the login, for there are two of them then. What is late
+//! only because it was on its way for long ends nothing.
 
 use std::sync::Arc;
 
@@ -28,7 +29,9 @@ use crate::login::begin::unavailable;
 use crate::login::revocation::Account;
 use crate::login::{Answer, answers};
 use crate::secret::Secret;
-use crate::store::family::{Family, Rotation, StoredFamily, Successor, TokenDigest};
+use crate::store::family::{
+    Exchange, Family, Premise, Rotation, StoredFamily, Successor, TokenDigest,
+};
 
 /// What carried a refresh token, for the metric and for the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,11 +232,13 @@ async fn exchange(
         }
     }
     let token = token.ok_or_else(|| Failure::of(Outcome::Malformed, "This is no refresh token"))?;
+    let presented_at = clock::steady();
     let client = authenticate(here, parameters, Unnamed::FirstParty).await?;
     let now = clock::now();
     // Before anything is used up for nothing.
     here.endpoints.means.signing.signer(now).ok_or(Denial::from(Slug::KeysUnavailable))?;
     let found = Found::of(here, &token, client).await?;
+    let waited_ms = clock::steady().millis_since(presented_at);
     let Found { stored: StoredFamily { family, .. }, record } = &found;
     let scopes = issue::scopes(&family.scopes, parameters)?;
     let audiences = issue::audiences(client, parameters)?;
@@ -247,7 +252,7 @@ async fn exchange(
     let login = LoginDraft { session: family.session, record, ends: family.ends };
     let draft = AccessDraft { client, audiences: &audiences, scopes: &scopes, login: Some(login) };
     let access = issue::access_token(here, draft, GrantKind::RefreshToken, now)?;
-    let (outcome, successor) = rotate(here, &token, &found, now).await?;
+    let (outcome, successor) = rotate(here, &token, &found, waited_ms, now).await?;
     if outcome == Outcome::Ok {
         here.count_issued("refresh", GrantKind::RefreshToken);
     }
@@ -346,7 +351,8 @@ pub(in crate::login) fn known_by(tokens: &Tokens, token: &RefreshToken) -> Token
 async fn rotate(
     here: &Issuing<'_>,
     token: &RefreshToken,
-    Found { stored: StoredFamily { family, .. }, record }: &Found,
+    Found { stored: StoredFamily { family, current, read_ms, .. }, record }: &Found,
+    waited_ms: u64,
     now: UnixTime,
 ) -> Result<(Outcome, Arc<RefreshToken>), Failure> {
     let no_randomness = |_| Failure::from(Denial::from(Slug::Internal));
@@ -366,24 +372,34 @@ async fn rotate(
     let sealed = token.seal(&next).map_err(no_randomness)?;
     let successor = Successor { digest: known_by(here.tokens, &next), sealed };
     let means = &here.endpoints.means;
-    let presented = known_by(here.tokens, token);
-    let grace_ms = here.tokens.refresh.grace_ms;
-    let rotating =
-        means.refresh_families.rotate(family.session, presented, &successor, grace_ms, now);
+    let exchange = Exchange {
+        family: family.session,
+        presented: known_by(here.tokens, token),
+        successor,
+        grace_ms: here.tokens.refresh.grace_ms,
+        now,
+        premise: Premise { current: *current, read_ms: *read_ms, waited_ms },
+    };
+    let rotating = means.refresh_families.rotate(&exchange);
     let rotated = means.timed("rotate_family", rotating).await;
     match &rotated {
+        // One that arrives too late may be the second copy of one that did not.
+        Ok(Rotation::TooLate) | Err(_) => memory.remember(token, next.clone()).await,
         Ok(_) => memory.forget(token).await,
-        Err(_) => memory.remember(token, next.clone()).await,
     }
     match rotated {
         Ok(Rotation::Rotated) => Ok((Outcome::Ok, next)),
-        Ok(Rotation::Replayed(sealed)) => match token.open(&sealed) {
-            Ok(next) => Ok((Outcome::Replayed, Arc::new(next))),
-            Err(_) => {
+        Ok(Rotation::Replayed(way)) => match follow(token, &way) {
+            Some(next) => Ok((Outcome::Replayed, Arc::new(next))),
+            None => {
                 tracing::error!(session = %family.session, "a refresh token's successor is spoilt");
                 Err(Denial::from(Slug::StoreUnavailable).into())
             }
         },
+        // Nothing happened, and nothing is said of the token.
+        Ok(Rotation::Changed | Rotation::TooLate) => {
+            Err(Denial::from(Slug::StoreUnavailable).into())
+        }
         Ok(Rotation::Reused) => Err(reused(here, family, Some(record)).await),
         Ok(Rotation::Expired) => {
             Err(Failure::of(Outcome::Expired, "The refresh token has expired"))
@@ -391,6 +407,12 @@ async fn rotate(
         Ok(Rotation::Absent) => Err(Failure::of(Outcome::Revoked, "The login was ended")),
         Err(error) => Err(unavailable(error).into()),
     }
+}
+
+/// The token to which a way leads: each opens the next.
+fn follow(token: &RefreshToken, way: &[Vec<u8>]) -> Option<RefreshToken> {
+    let (first, rest) = way.split_first()?;
+    rest.iter().try_fold(token.open(first).ok()?, |token, sealed| token.open(sealed).ok())
 }
 
 /// Ends a login of which a token was used twice. Only when that is written down is it told.

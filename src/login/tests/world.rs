@@ -16,7 +16,7 @@ use crate::config::Sources;
 use crate::gate::request::Scheme;
 use crate::gate::time::UnixTime;
 use crate::login::endpoint::TokenEndpoint;
-use crate::store::family::{Family, Rotation, StoredFamily, Successor, TokenDigest};
+use crate::store::family::{Exchange, Family, Rotation, StoredFamily, TokenDigest};
 use crate::store::settings::StoreSettings;
 use crate::store::{
     self, AppendBounds, AppendError, Charged, Listing, Position, RevocationLog, Store, StoreError,
@@ -91,7 +91,8 @@ impl World {
 
     /// One that issues tokens.
     pub(in crate::login) async fn with_tokens(keys: Keys) -> Self {
-        let sections = "tokens: {issuer: 'https://gateway.example', access: {audiences: [api]}}\n";
+        let sections = "tokens: {issuer: 'https://gateway.example', access: {audiences: [api]}, \
+                        refresh: {rotation_grace: 0s}}\n";
         Self::with_sections("password_file: users.yaml", sections, keys).await
     }
 
@@ -358,15 +359,8 @@ impl FamilyStore for Barren {
         self.families.find(id).await
     }
 
-    async fn rotate(
-        &self,
-        id: SessionId,
-        presented: TokenDigest,
-        successor: &Successor,
-        grace_ms: u64,
-        now: UnixTime,
-    ) -> Result<Rotation, StoreError> {
-        let rotated = self.families.rotate(id, presented, successor, grace_ms, now).await;
+    async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError> {
+        let rotated = self.families.rotate(exchange).await;
         match self.is_mute.load(Ordering::Relaxed) {
             true => Err(StoreError::Unavailable("on purpose".to_owned())),
             false => rotated,

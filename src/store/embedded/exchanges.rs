@@ -1,19 +1,15 @@
-//! When tokens were exchanged, by the clock that nobody can set: a step of the wall clock must not
-//! make a grace longer, nor end it.
+//! What a family remembers of its exchanges, and what it says to a token that comes again.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::gate::session::SessionId;
 use crate::gate::time::SteadyTime;
-use crate::store::family::TokenDigest;
-
-/// For how long an exchange is remembered at least, unless there are too many. In milliseconds.
-const REMEMBERED_FOR_MS: u64 = 3_600_000;
-
-/// How many exchanges are remembered; of more, the earliest are forgotten.
-const REMEMBERED_MAX: usize = 1 << 16;
+use crate::store::family::{
+    EARLIER_MAX, EXCHANGE_WITHIN_MS, Exchange, Premise, TokenDigest, unused_ms,
+};
+use crate::store::record::Unreadable;
 
 /// Now, in milliseconds: on the clock that goes on when this process has ended, and on the one that
 /// nobody can set.
@@ -22,111 +18,230 @@ pub(super) struct Instant {
     /// Since 1970.
     pub(super) wall_ms: u64,
     pub(super) steady: SteadyTime,
+    /// A random number of the process whose steady clock this is.
+    pub(super) process: u64,
 }
 
 impl Instant {
-    pub(super) fn now() -> Self {
-        Self { wall_ms: clock::micros() / 1000, steady: clock::steady() }
+    pub(super) fn now(process: u64) -> Self {
+        Self { wall_ms: clock::micros() / 1000, steady: clock::steady(), process }
+    }
+
+    /// The same instant as it was so many milliseconds before.
+    fn before(self, ago_ms: u64) -> Self {
+        let steady = SteadyTime::from_millis(self.steady.as_millis().saturating_sub(ago_ms));
+        Self { wall_ms: self.wall_ms.saturating_sub(ago_ms), steady, process: self.process }
     }
 }
 
-/// The last exchanges that this process made.
-#[derive(Debug, Default)]
-pub(super) struct Exchanges(Mutex<Remembered>);
+/// When something was exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Date {
+    pub(super) wall_ms: u64,
+    steady_ms: u64,
+    process: u64,
+}
 
-#[derive(Debug, Default)]
-struct Remembered {
-    /// By family: what its token was exchanged for, and when.
-    last: HashMap<SessionId, (TokenDigest, SteadyTime)>,
-    /// In the order in which they were made.
-    made: VecDeque<(SessionId, SteadyTime)>,
+impl Date {
+    pub(super) fn of(at: Instant) -> Self {
+        let Instant { wall_ms, steady, process } = at;
+        Self { wall_ms, steady_ms: steady.as_millis(), process }
+    }
+
+    /// A date of which only the wall clock's time is known.
+    pub(super) fn by_wall(wall_ms: u64) -> Self {
+        Self { wall_ms, steady_ms: 0, process: 0 }
+    }
+
+    /// How far apart this and an instant are: a step of the wall clock makes a grace neither longer nor shorter while
+    /// the process lives. Afterwards the wall clock is all there is, and counts as much if it was set back.
+    fn apart_ms(self, at: Instant) -> u64 {
+        match self.process == at.process {
+            true => self.steady_ms.abs_diff(at.steady.as_millis()),
+            false => self.wall_ms.abs_diff(at.wall_ms),
+        }
+    }
+}
+
+/// An exchange that was made.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    pub(super) token: TokenDigest,
+    pub(super) date: Date,
+    /// What it was exchanged for; nothing if that does not lead on any more.
+    pub(super) sealed: Vec<u8>,
+}
+
+/// The exchanges of a family, as far as a grace may reach, and whether its tokens were given out more than once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Exchanges {
+    /// The earliest first.
+    pub(super) made: Vec<Made>,
+    /// The current token was.
+    pub(super) is_shared: bool,
+    /// The token before it was.
+    pub(super) was_shared: bool,
+}
+
+/// What is said to a token that is not good any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It is the last exchange, once more.
+    Repeated,
+    /// What leads from it to the current token.
+    Way(Vec<Vec<u8>>),
+    Changed,
+    Reused,
 }
 
 impl Exchanges {
-    /// Remembers an exchange for this successor. Whether it gets to the disk is not known yet: it
-    /// counts while the successor is the current token.
-    pub(super) fn note(&self, family: SessionId, successor: TokenDigest, now: SteadyTime) {
-        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Remembered { last, made } = &mut *remembered;
-        last.insert(family, (successor, now));
-        made.push_back((family, now));
-        while let Some((family, at)) = made.front().copied()
-            && (made.len() > REMEMBERED_MAX || now.millis_since(at) > REMEMBERED_FOR_MS)
+    /// Whether an exchange may still be made: the family was read a moment ago.
+    pub(super) fn is_in_time(premise: &Premise, at: Instant) -> bool {
+        at.steady.as_millis().abs_diff(premise.read_ms) < EXCHANGE_WITHIN_MS
+    }
+
+    /// Adds an exchange, and forgets what no grace reaches.
+    pub(super) fn add(&mut self, made: Made, grace_ms: u64, at: Instant) {
+        let kept_ms = grace_ms.saturating_add(EXCHANGE_WITHIN_MS);
+        let is_over = |made: &Made| made.date.apart_ms(at) >= kept_ms;
+        // One stays that is over: what is at its place or below came earlier.
+        while self.made.get(1).is_some_and(is_over) {
+            self.made.remove(0);
+        }
+        if let Some(first) = self.made.first_mut()
+            && is_over(first)
         {
-            made.pop_front();
-            if last.get(&family).is_some_and(|(_, last)| *last == at) {
-                last.remove(&family);
-            }
+            first.sealed.clear();
+        }
+        while self.made.len() > EARLIER_MAX {
+            self.drop_one();
+        }
+        self.made.push(made);
+        self.was_shared = std::mem::replace(&mut self.is_shared, false);
+    }
+
+    /// Drops the exchange whose neighbours are nearest. What came before it does not lead on any more.
+    fn drop_one(&mut self) {
+        let gap = |i: &usize| {
+            let (before, after) = (&self.made[i - 1].date, &self.made[i + 1].date);
+            after.wall_ms.abs_diff(before.wall_ms)
+        };
+        if let Some(dropped) = (1..self.made.len().saturating_sub(1)).min_by_key(gap) {
+            self.made.remove(dropped);
+            self.made[dropped - 1].sealed.clear();
         }
     }
 
-    /// How long ago a family's last exchange was, which led to `current`; `None` if it is not
-    /// known.
-    pub(super) fn age_ms(
-        &self,
-        family: SessionId,
-        current: TokenDigest,
-        now: SteadyTime,
-    ) -> Option<u64> {
-        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (successor, at) = remembered.last.get(&family)?;
-        (*successor == current).then(|| now.millis_since(*at))
+    /// What is said to a token that is neither the current one nor comes after it.
+    pub(super) fn answer(&self, exchange: &Exchange, current: TokenDigest, at: Instant) -> Said {
+        let Exchange { presented, successor, grace_ms, premise, .. } = exchange;
+        let number = self.made.iter().position(|made| made.token == *presented);
+        let is_last = number.is_some_and(|number| number + 1 == self.made.len());
+        if is_last && successor.digest == current {
+            return Said::Repeated;
+        }
+        // What was exchanged since the sender looked was presented before.
+        let was_good = premise.holds_for(*presented);
+        let read = at.before(at.steady.as_millis().saturating_sub(premise.read_ms));
+        let date = number.map(|number| self.made[number].date).or_else(|| self.date_of(*presented));
+        let age_ms = date.map(|date| match was_good {
+            true => 0,
+            false => date.apart_ms(read).saturating_sub(premise.waited_ms),
+        });
+        let is_unused = is_last && !self.was_shared;
+        let is_within = |age_ms| {
+            age_ms < *grace_ms || *grace_ms > 0 && is_unused && age_ms < unused_ms(*grace_ms)
+        };
+        match age_ms {
+            Some(age_ms) if is_within(age_ms) => self.way_from(number),
+            Some(_) | None if was_good => Said::Changed,
+            Some(_) | None => Said::Reused,
+        }
     }
+
+    /// When a token was exchanged, at the latest, of which the exchange was dropped; `None` if the family has not made
+    /// it, as far as can be told.
+    fn date_of(&self, token: TokenDigest) -> Option<Date> {
+        let made = self.made.iter().find(|made| made.token.place >= token.place)?;
+        (made.token.place > token.place).then_some(made.date)
+    }
+
+    fn way_from(&self, number: Option<usize>) -> Said {
+        let Some(number) = number else { return Said::Changed };
+        let way: Vec<_> = self.made[number..].iter().map(|made| made.sealed.clone()).collect();
+        match way.iter().any(Vec::is_empty) {
+            true => Said::Changed,
+            false => Said::Way(way),
+        }
+    }
+}
+
+/// What is written beside the last exchange.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    /// The token of the last exchange, and when that was.
+    last: Option<(String, Date)>,
+    #[serde(default)]
+    earlier: Vec<(String, Date, String)>,
+    #[serde(default)]
+    is_shared: bool,
+    #[serde(default)]
+    was_shared: bool,
+}
+
+/// All but what the last exchange led to, as JSON.
+pub(super) fn encode(exchanges: &Exchanges) -> String {
+    let Exchanges { made, is_shared, was_shared } = exchanges;
+    let (last, earlier) = match made.split_last() {
+        Some((last, earlier)) => (Some((last.token.to_string(), last.date)), earlier),
+        None => (None, &[][..]),
+    };
+    let earlier = earlier.iter().map(|made| {
+        let Made { token, date, sealed } = made;
+        (token.to_string(), *date, URL_SAFE_NO_PAD.encode(sealed))
+    });
+    let (is_shared, was_shared) = (*is_shared, *was_shared);
+    let written = Written { last, earlier: earlier.collect(), is_shared, was_shared };
+    // Texts and numbers can always be written.
+    serde_json::to_string(&written).unwrap_or_default()
+}
+
+/// Reads what [`encode`] wrote of a family whose last exchange is this one. An earlier version may have made it, and
+/// written nothing of it: it counts as made at the place before the current one.
+pub(super) fn decode(
+    bytes: Option<&[u8]>,
+    (digest, wall_ms, sealed): (&[u8; 32], u64, &[u8]),
+    current: TokenDigest,
+) -> Result<Exchanges, Unreadable> {
+    let place = current.place.saturating_sub(1);
+    let token = TokenDigest { place, digest: *digest };
+    let mut last = Made { token, date: Date::by_wall(wall_ms), sealed: sealed.to_vec() };
+    let Some(bytes) = bytes else {
+        return Ok(Exchanges { made: vec![last], ..Exchanges::default() });
+    };
+    let odd = || Unreadable::family("its exchanges are not a list");
+    let written: Written = serde_json::from_slice(bytes).map_err(|_| odd())?;
+    let Written { last: known, earlier, is_shared, was_shared } = written;
+    let (token, date) = known.ok_or_else(odd)?;
+    let token = TokenDigest::parse(&token).ok_or_else(odd)?;
+    let is_known = token.digest == last.token.digest;
+    if is_known {
+        last.token = token;
+        // What the table of the last exchange says of the wall clock holds.
+        last.date = Date { wall_ms, ..date };
+    }
+    let earlier = earlier.into_iter().map(|(token, date, sealed)| {
+        let token = TokenDigest::parse(&token).ok_or_else(odd)?;
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| odd())?;
+        Ok(Made { token, date, sealed })
+    });
+    let mut made: Vec<Made> = earlier.collect::<Result<_, Unreadable>>()?;
+    if !is_known {
+        made.clear();
+    }
+    made.push(last);
+    Ok(Exchanges { made, is_shared: is_shared && is_known, was_shared: was_shared && is_known })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn family(number: usize) -> SessionId {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
-        SessionId::from_bytes(bytes)
-    }
-
-    const ONE: TokenDigest = TokenDigest { place: 0, digest: [1; 32] };
-    const OTHER: TokenDigest = TokenDigest { place: 1, digest: [2; 32] };
-
-    #[test]
-    fn exchange_is_known_by_what_it_led_to() {
-        let exchanges = Exchanges::default();
-        let at = SteadyTime::from_millis;
-        exchanges.note(family(1), ONE, at(100));
-        assert_eq!(exchanges.age_ms(family(1), ONE, at(107)), Some(7));
-        assert_eq!(exchanges.age_ms(family(1), OTHER, at(107)), None);
-        assert_eq!(exchanges.age_ms(family(2), ONE, at(107)), None);
-        exchanges.note(family(1), OTHER, at(110));
-        assert_eq!(exchanges.age_ms(family(1), ONE, at(111)), None);
-        assert_eq!(exchanges.age_ms(family(1), OTHER, at(111)), Some(1));
-    }
-
-    #[test]
-    fn exchange_is_forgotten_after_an_hour_and_not_before() {
-        let exchanges = Exchanges::default();
-        let at = SteadyTime::from_millis;
-        exchanges.note(family(1), ONE, at(0));
-        exchanges.note(family(1), OTHER, at(10));
-        exchanges.note(family(2), ONE, at(REMEMBERED_FOR_MS + 10));
-        let known = |family, current, now| exchanges.age_ms(family, current, at(now)).is_some();
-        assert!(known(family(1), OTHER, REMEMBERED_FOR_MS + 10), "the first is not the last");
-        exchanges.note(family(3), ONE, at(REMEMBERED_FOR_MS + 11));
-        assert!(!known(family(1), OTHER, REMEMBERED_FOR_MS + 11));
-        assert!(known(family(2), ONE, REMEMBERED_FOR_MS + 11));
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let exchanges = Exchanges::default();
-        let now = SteadyTime::from_millis(5);
-        for number in 0..=REMEMBERED_MAX {
-            exchanges.note(family(number), ONE, now);
-        }
-        assert_eq!(exchanges.age_ms(family(0), ONE, now), None);
-        assert_eq!(exchanges.age_ms(family(1), ONE, now), Some(0));
-        let remembered = exchanges.0.lock().expect("no panic");
-        assert_eq!(
-            (remembered.last.len(), remembered.made.len()),
-            (REMEMBERED_MAX, REMEMBERED_MAX)
-        );
-    }
-}
+mod tests;

@@ -5,14 +5,14 @@ use redb::{
     WriteTransaction,
 };
 
-use super::exchanges::{Exchanges, Instant};
+use super::exchanges::{self, Date, Exchanges, Instant, Made, Said};
 use super::file::Fault;
 use super::sessions::WriteSessions;
 use super::tables::Tables;
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
 use crate::store::family::{
-    FAMILY_MARGIN_S, Family, Rotation, StoredFamily, Successor, TokenDigest, decode, encode,
+    Exchange, FAMILY_MARGIN_S, Family, Rotation, StoredFamily, TokenDigest, decode, encode,
     rests_until,
 };
 use crate::store::record::Unreadable;
@@ -34,22 +34,15 @@ type Last<'a> = (&'a [u8; 32], u64, &'a [u8]);
 /// By id: the last exchange. Not before the first one, nor of a dead family.
 const LAST: TableDefinition<&[u8; 32], Last<'_>> = TableDefinition::new("families_last_exchange");
 
+/// By id: the exchanges before the last one, and what else is known of the last, as JSON.
+const EXCHANGES: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("families_exchanges");
+
 /// From when on a family is of no use, and its id.
 const BY_DUE: TableDefinition<(i64, &[u8; 32]), ()> = TableDefinition::new("families_by_due");
 
 /// The names of the tables.
-pub(super) fn names() -> [&'static str; 4] {
-    [RECORDS.name(), STATES.name(), LAST.name(), BY_DUE.name()]
-}
-
-/// An exchange that is asked for.
-#[derive(Clone)]
-pub(super) struct Exchange {
-    pub(super) family: SessionId,
-    pub(super) presented: TokenDigest,
-    pub(super) successor: Successor,
-    pub(super) grace_ms: u64,
-    pub(super) now: UnixTime,
+pub(super) fn names() -> [&'static str; 5] {
+    [RECORDS.name(), STATES.name(), LAST.name(), EXCHANGES.name(), BY_DUE.name()]
 }
 
 /// The families, being written.
@@ -57,6 +50,7 @@ pub(super) struct WriteFamilies<'t> {
     records: Table<'t, &'static [u8; 32], &'static [u8]>,
     states: Table<'t, &'static [u8; 32], Facts<'static>>,
     last: Table<'t, &'static [u8; 32], Last<'static>>,
+    exchanges: Table<'t, &'static [u8; 32], &'static [u8]>,
     by_due: Table<'t, (i64, &'static [u8; 32]), ()>,
     is_changed: bool,
 }
@@ -74,14 +68,13 @@ struct State {
 pub(super) fn rotate(
     tables: &mut Tables<'_>,
     exchange: &Exchange,
-    exchanges: &Exchanges,
     at: Instant,
 ) -> Result<Result<Rotation, Unreadable>, Fault> {
     let Tables { sessions, families, .. } = tables;
     if !sessions.holds(exchange.family)? {
         return Ok(Ok(Rotation::Absent));
     }
-    families.rotate(exchange, sessions, exchanges, at)
+    families.rotate(exchange, sessions, at)
 }
 
 impl<'t> WriteFamilies<'t> {
@@ -91,6 +84,7 @@ impl<'t> WriteFamilies<'t> {
             records: transaction.open_table(RECORDS)?,
             states: transaction.open_table(STATES)?,
             last: transaction.open_table(LAST)?,
+            exchanges: transaction.open_table(EXCHANGES)?,
             by_due: transaction.open_table(BY_DUE)?,
             is_changed: false,
         })
@@ -119,10 +113,9 @@ impl<'t> WriteFamilies<'t> {
         &mut self,
         exchange: &Exchange,
         sessions: &mut WriteSessions<'_>,
-        exchanges: &Exchanges,
         at: Instant,
     ) -> Result<Result<Rotation, Unreadable>, Fault> {
-        let Exchange { family: id, presented, successor, grace_ms: _, now } = exchange;
+        let Exchange { family: id, presented, successor, grace_ms, now, premise } = exchange;
         let Some(record) = self.records.get(id.as_bytes())? else {
             return Ok(Ok(Rotation::Absent));
         };
@@ -132,6 +125,9 @@ impl<'t> WriteFamilies<'t> {
         };
         drop(record);
         let Some(state) = self.state(*id)? else { return Ok(Ok(Rotation::Absent)) };
+        if !Exchanges::is_in_time(premise, at) {
+            return Ok(Ok(Rotation::TooLate));
+        }
         if state.is_dead {
             return Ok(Ok(Rotation::Reused));
         }
@@ -139,48 +135,63 @@ impl<'t> WriteFamilies<'t> {
         if *now >= rests_until(&family, used) {
             return Ok(Ok(Rotation::Expired));
         }
+        let mut exchanges = match self.exchanges(*id, state.current)? {
+            Ok(exchanges) => exchanges,
+            Err(error) => return Ok(Err(error)),
+        };
         // One that comes after the current was given out, and the file is an older copy.
         if *presented == state.current || presented.place > state.current.place {
             let used = used.max(*now);
             let due = rests_until(&family, used).as_seconds();
             let current = successor.digest;
             self.put(*id, State { current, used: used.as_seconds(), due, ..state })?;
-            let last = (&presented.digest, at.wall_ms, &*successor.sealed);
-            self.last.insert(id.as_bytes(), last)?;
+            let was_shared = exchanges.is_shared && *presented == state.current;
+            exchanges.is_shared = was_shared;
+            let sealed = successor.sealed.clone();
+            exchanges.add(Made { token: *presented, date: Date::of(at), sealed }, *grace_ms, at);
+            self.put_exchanges(*id, &exchanges)?;
             sessions.touch(&[(*id, *now)])?;
-            exchanges.note(*id, current, at.steady);
             return Ok(Ok(Rotation::Rotated));
         }
-        if let Some(rotation) = self.repeated(exchange, state.current, exchanges, at)? {
-            return Ok(Ok(rotation));
-        }
-        self.put(*id, State { is_dead: true, ..state })?;
-        self.last.remove(id.as_bytes())?;
-        Ok(Ok(Rotation::Reused))
+        Ok(Ok(match exchanges.answer(exchange, state.current, at) {
+            Said::Repeated => Rotation::Rotated,
+            Said::Way(way) => {
+                if !exchanges.is_shared {
+                    exchanges.is_shared = true;
+                    self.put_exchanges(*id, &exchanges)?;
+                }
+                Rotation::Replayed(way)
+            }
+            Said::Changed => Rotation::Changed,
+            Said::Reused => {
+                self.put(*id, State { is_dead: true, ..state })?;
+                self.last.remove(id.as_bytes())?;
+                self.exchanges.remove(id.as_bytes())?;
+                Rotation::Reused
+            }
+        }))
     }
 
-    /// What comes of an exchange of the token before the current, if that is still to be had.
-    fn repeated(
+    /// What a family remembers of its exchanges.
+    fn exchanges(
         &self,
-        exchange: &Exchange,
+        id: SessionId,
         current: TokenDigest,
-        exchanges: &Exchanges,
-        at: Instant,
-    ) -> Result<Option<Rotation>, Fault> {
-        let Exchange { family: id, presented, successor, grace_ms, now: _ } = exchange;
-        let Some(last) = self.last.get(id.as_bytes())? else { return Ok(None) };
-        let (previous, rotated_ms, sealed) = last.value();
-        if *previous != presented.digest {
-            return Ok(None);
+    ) -> Result<Result<Exchanges, Unreadable>, Fault> {
+        let Some(last) = self.last.get(id.as_bytes())? else { return Ok(Ok(Exchanges::default())) };
+        let written = self.exchanges.get(id.as_bytes())?;
+        let written = written.as_ref().map(redb::AccessGuard::value);
+        Ok(exchanges::decode(written, last.value(), current))
+    }
+
+    fn put_exchanges(&mut self, id: SessionId, exchanges: &Exchanges) -> Result<(), Fault> {
+        if let Some(Made { token, date, sealed }) = exchanges.made.last() {
+            let last = (&token.digest, date.wall_ms, &**sealed);
+            self.last.insert(id.as_bytes(), last)?;
+            self.exchanges.insert(id.as_bytes(), exchanges::encode(exchanges).as_bytes())?;
+            self.is_changed = true;
         }
-        if successor.digest == current {
-            return Ok(Some(Rotation::Rotated));
-        }
-        // By the wall clock only where this process does not know: as much if it was set back.
-        let ago_ms = exchanges
-            .age_ms(*id, current, at.steady)
-            .unwrap_or_else(|| at.wall_ms.abs_diff(rotated_ms));
-        Ok((ago_ms < *grace_ms).then(|| Rotation::Replayed(sealed.to_vec())))
+        Ok(())
     }
 
     /// Deletes a family; whether it was there.
@@ -191,6 +202,7 @@ impl<'t> WriteFamilies<'t> {
             self.by_due.remove((due, id.as_bytes()))?;
             self.states.remove(id.as_bytes())?;
             self.last.remove(id.as_bytes())?;
+            self.exchanges.remove(id.as_bytes())?;
         }
         self.is_changed |= was_there || state.is_some();
         Ok(was_there)
@@ -250,13 +262,14 @@ impl ReadFamilies {
         })
     }
 
-    /// A family, unless there is none.
-    pub(super) fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, Fault> {
+    /// A family, unless there is none; it is read at this time.
+    pub(super) fn find(&self, id: SessionId, read_ms: u64) -> Result<Option<StoredFamily>, Fault> {
         let Some(record) = self.records.get(id.as_bytes())? else { return Ok(None) };
         let family = decode(id, record.value())?;
         let Some(state) = self.states.get(id.as_bytes())? else { return Ok(None) };
         let State { current, used, due: _, is_dead } = State::read(state.value());
-        Ok(Some(StoredFamily { family, current, used: UnixTime::from_seconds(used), is_dead }))
+        let used = UnixTime::from_seconds(used);
+        Ok(Some(StoredFamily { family, current, used, is_dead, read_ms }))
     }
 }
 

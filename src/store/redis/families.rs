@@ -10,8 +10,8 @@ use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
 use crate::store::StoreError;
 use crate::store::family::{
-    FAMILY_MARGIN_S, Family, FamilyStore, Rotation, StoredFamily, Successor, TokenDigest, VERSION,
-    decode, encode,
+    EARLIER_MAX, EXCHANGE_WITHIN_MS, Exchange, FAMILY_MARGIN_S, Family, FamilyStore, Premise,
+    Rotation, StoredFamily, Successor, TokenDigest, VERSION, decode, encode, unused_ms,
 };
 
 #[async_trait]
@@ -35,14 +35,18 @@ impl FamilyStore for Redis {
     async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
         let key = self.keys.family_of(id);
         let asking = &key;
-        let [record, current, used, dead]: [Option<Vec<u8>>; 4] = self
+        let ((seconds, micros), fields): ((u64, u64), [Option<Vec<u8>>; 4]) = self
             .link
             .ask(&self.master, "reading a family", move |mut connection| async move {
-                let mut reading = redis::cmd("HMGET");
-                reading.arg(asking).arg("record").arg("current").arg("used").arg("dead");
+                // The time first: what is read is not older than that.
+                let mut reading = redis::pipe();
+                reading.cmd("TIME").cmd("HMGET").arg(asking);
+                reading.arg("record").arg("current").arg("used").arg("dead");
                 reading.query_async(&mut connection).await
             })
             .await?;
+        let [record, current, used, dead] = fields;
+        let read_ms = seconds.saturating_mul(1000).saturating_add(micros / 1000);
         if record.is_none() && current.is_none() {
             return Ok(None);
         }
@@ -51,44 +55,44 @@ impl FamilyStore for Redis {
         let used = text(used.as_deref()).and_then(|used| used.parse().ok());
         match (current, used.map(UnixTime::from_seconds)) {
             (Some(current), Some(used)) => {
-                Ok(Some(StoredFamily { family, current, used, is_dead: dead.is_some() }))
+                let is_dead = dead.is_some();
+                Ok(Some(StoredFamily { family, current, used, is_dead, read_ms }))
             }
             (None, _) | (_, None) => Err(unreadable()),
         }
     }
 
-    async fn rotate(
-        &self,
-        id: SessionId,
-        presented: TokenDigest,
-        successor: &Successor,
-        grace_ms: u64,
-        now: UnixTime,
-    ) -> Result<Rotation, StoreError> {
+    async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError> {
+        let Exchange { family: id, presented, successor, grace_ms, now, premise } = exchange;
         let Successor { digest, sealed } = successor;
-        let mut rotating = ROTATE.key(self.keys.family_of(id));
-        rotating.key(self.keys.record_of(id)).key(&self.keys.sessions);
+        let Premise { current, read_ms, waited_ms } = premise;
+        let mut rotating = ROTATE.key(self.keys.family_of(*id));
+        rotating.key(self.keys.record_of(*id)).key(&self.keys.sessions);
         rotating.arg(presented.to_string()).arg(digest.to_string()).arg(sealed);
-        rotating.arg(grace_ms).arg(now.as_seconds()).arg(VERSION).arg(id.to_string());
+        rotating.arg(*grace_ms).arg(now.as_seconds()).arg(VERSION).arg(id.to_string());
         rotating.arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
+        rotating.arg(current.to_string()).arg(*read_ms).arg(*waited_ms);
+        rotating.arg(EXCHANGE_WITHIN_MS).arg(unused_ms(*grace_ms)).arg(EARLIER_MAX);
         let rotating = &rotating;
-        let (outcome, told): (String, Option<Vec<u8>>) = self
+        let (outcome, told): (String, Vec<Vec<u8>>) = self
             .link
             .ask(&self.master, "exchanging a token", move |mut connection| async move {
                 rotating.invoke_async(&mut connection).await
             })
             .await?;
-        match (outcome.as_str(), told) {
-            ("rotated", _) => Ok(Rotation::Rotated),
-            ("replayed", Some(sealed)) => Ok(Rotation::Replayed(sealed)),
-            ("reused", _) => Ok(Rotation::Reused),
-            ("expired", _) => Ok(Rotation::Expired),
-            ("absent", _) => Ok(Rotation::Absent),
-            ("unreadable", record) => {
-                decode(id, &record.unwrap_or_default())?;
+        match outcome.as_str() {
+            "rotated" => Ok(Rotation::Rotated),
+            "replayed" if !told.is_empty() => Ok(Rotation::Replayed(told)),
+            "changed" => Ok(Rotation::Changed),
+            "too late" => Ok(Rotation::TooLate),
+            "reused" => Ok(Rotation::Reused),
+            "expired" => Ok(Rotation::Expired),
+            "absent" => Ok(Rotation::Absent),
+            "unreadable" => {
+                decode(*id, told.first().map(Vec::as_slice).unwrap_or_default())?;
                 Err(unreadable())
             }
-            (_, _) => Err(fault::nonsense("what came of an exchange")),
+            _ => Err(fault::nonsense("what came of an exchange")),
         }
     }
 

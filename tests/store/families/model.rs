@@ -12,6 +12,9 @@ use super::*;
 /// nothing is over that is not over by that.
 const STORY_S: i64 = 400_000;
 
+/// How often a family may be exchanged: of more exchanges within a grace not all are remembered.
+const EXCHANGES_MAX: usize = 7;
+
 /// How many families there may be.
 const FAMILIES: u64 = 4;
 
@@ -166,6 +169,9 @@ impl<S: Fn() -> Arc<dyn Both>> Story<S> {
             Which::Earlier(ago) => tokens.iter().rev().nth(ago).copied().unwrap_or(u64::MAX),
             Which::MadeUp => u64::MAX,
         };
+        if presented == last && tokens.len() > EXCHANGES_MAX {
+            return Ok(());
+        }
         let is_previous = tokens.iter().rev().nth(1) == Some(&presented);
         // What was asked for before is asked for again; a current token has not been asked for.
         let is_again = is_again && is_previous;
@@ -181,7 +187,10 @@ impl<S: Fn() -> Arc<dyn Both>> Story<S> {
                 Rotation::Rotated
             }
             Some(_) if is_again => Rotation::Rotated,
-            Some(_) if is_previous && is_within => Rotation::Replayed(sealed(last)),
+            Some(expected) if is_within && expected.tokens.contains(&presented) => {
+                let after = expected.tokens.iter().skip_while(|token| **token != presented);
+                Rotation::Replayed(after.skip(1).map(|token| sealed(*token)).collect())
+            }
             Some(expected) => {
                 expected.is_dead = true;
                 Rotation::Reused

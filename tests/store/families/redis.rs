@@ -26,7 +26,8 @@ fn exchanged(server: &RedisServer, number: u64, ago_ms: i64) {
 /// All fields of a family; a hash has no order.
 fn all_of(server: &RedisServer, number: u64) -> String {
     let fields = ["record", "current", "used", "previous", "rotated_ms", "sealed", "dead"];
-    server.cli(&[&["hmget", &*key(number)], &fields[..]].concat())
+    let fields = [&fields[..], &["earlier", "shared", "was_shared"]].concat();
+    server.cli(&[&["hmget", &*key(number)][..], &fields[..]].concat())
 }
 
 #[tokio::test]
@@ -48,10 +49,41 @@ async fn grace_ends_by_the_clock_of_the_server() {
         exchanged(&server, number, ago_ms);
         // The clock of a gateway says nothing.
         let now = now.plus(if is_replayed { 5000 } else { -5000 });
-        let replayed = Rotation::Replayed(sealed(1));
+        let replayed = Rotation::Replayed(vec![sealed(1)]);
         let expected = if is_replayed { replayed } else { Rotation::Reused };
         assert_eq!(rotate(&store, number, 0, 2, now).await, expected, "{ago_ms}");
     }
+}
+
+/// Until a successor was used there is no second branch. A token that may have two holders already gets no more than
+/// its grace.
+#[tokio::test]
+async fn token_leads_to_an_unused_successor_for_longer_than_its_grace() {
+    let server = RedisServer::start();
+    let store = in_redis(&server);
+    let now = clock::now();
+    const SHORT_MS: u64 = 10_000;
+    let ask = async |number, from, to| rotate_within(&store, number, from, to, SHORT_MS, now).await;
+    for (number, ago_ms, is_led_on) in [(1, 90_000, true), (2, 100_000, false)] {
+        begin(&store, &family(number, now)).await;
+        assert_eq!(ask(number, 0, 1).await, Rotation::Rotated);
+        exchanged(&server, number, ago_ms);
+        let led_on = Rotation::Replayed(vec![sealed(1)]);
+        let expected = if is_led_on { led_on } else { Rotation::Reused };
+        assert_eq!(ask(number, 0, 9).await, expected, "{ago_ms}");
+    }
+    // Token 1 was given out twice.
+    assert_eq!(ask(1, 1, 2).await, Rotation::Rotated);
+    exchanged(&server, 1, 5_000);
+    assert_eq!(ask(1, 1, 9).await, Rotation::Replayed(vec![sealed(2)]));
+    exchanged(&server, 1, 15_000);
+    assert_eq!(ask(1, 1, 9).await, Rotation::Reused);
+    // Its successor was used.
+    begin(&store, &family(3, now)).await;
+    assert_eq!(ask(3, 0, 1).await, Rotation::Rotated);
+    exchanged(&server, 3, 15_000);
+    assert_eq!(ask(3, 1, 2).await, Rotation::Rotated);
+    assert_eq!(ask(3, 0, 9).await, Rotation::Reused);
 }
 
 #[tokio::test]
@@ -128,10 +160,13 @@ async fn only_what_can_be_exchanged_again_is_kept() {
     assert_eq!(fields(&server), ["current", "record", "used"]);
     for number in 0..3 {
         assert_eq!(rotate(&store, 1, number, number + 1, now).await, Rotation::Rotated);
-        let all = ["current", "previous", "record", "rotated_ms", "sealed", "used"];
+        let last = ["current", "previous", "record", "rotated_ms", "sealed", "used"];
+        let before = (number > 0).then_some("earlier");
+        let mut all: Vec<_> = last.into_iter().chain(before).collect();
+        all.sort_unstable();
         assert_eq!(fields(&server), all);
     }
-    assert_eq!(rotate(&store, 1, 0, 1, now).await, Rotation::Reused);
+    assert_eq!(rotate(&store, 1, 99, 1, now).await, Rotation::Reused);
     assert_eq!(fields(&server), ["current", "dead", "record", "used"]);
 }
 
@@ -182,7 +217,7 @@ async fn family_of_a_later_version_is_left_alone() {
         let error = FamilyStore::find(&store, id(number)).await.expect_err("it cannot be read");
         assert!(matches!(error, StoreError::Unreadable(_)), "{error}");
         for from in [0, 99] {
-            let rotated = store.rotate(id(number), token(from), &successor(1), GRACE_MS, now).await;
+            let rotated = exchange(&store, number, token(from), &successor(1), GRACE_MS, now).await;
             assert!(matches!(rotated, Err(StoreError::Unreadable(_))), "{record}: {rotated:?}");
         }
         assert_eq!(store.begin(&family(number, now), token(7)).await, Ok(true));
@@ -202,7 +237,7 @@ async fn family_of_which_something_is_missing_is_unreadable() {
         server.cli(&["hdel", &key(number), field]);
         let found = FamilyStore::find(&store, id(number)).await;
         assert!(matches!(found, Err(StoreError::Unreadable(_))), "{field}: {found:?}");
-        let rotated = store.rotate(id(number), token(0), &successor(1), GRACE_MS, now).await;
+        let rotated = exchange(&store, number, token(0), &successor(1), GRACE_MS, now).await;
         assert!(matches!(rotated, Err(StoreError::Unreadable(_))), "{field}: {rotated:?}");
     }
 }
@@ -232,7 +267,7 @@ async fn keys_of_another_program_are_unreadable() {
     server.cli(&["set", &key(1), "x"]);
     let unreadable = |error: StoreError| matches!(error, StoreError::Unreadable(_));
     assert!(FamilyStore::find(&store, id(1)).await.is_err_and(unreadable));
-    let rotated = store.rotate(id(1), token(0), &successor(1), GRACE_MS, now).await;
+    let rotated = exchange(&store, 1, token(0), &successor(1), GRACE_MS, now).await;
     assert!(rotated.is_err_and(unreadable));
     server.cli(&["rpush", "portcullis:{revocations}:spent:one", "x"]);
     assert!(store.spend("one", now.plus(60), now).await.is_err_and(unreadable));
@@ -247,7 +282,7 @@ async fn full_server_refuses_exchanges_and_kills_nothing() {
     begin(&store, &family).await;
     server.cli(&["config", "set", "maxmemory", "1"]);
     for from in [0, 99] {
-        let refused = store.rotate(id(1), token(from), &successor(1), GRACE_MS, now).await;
+        let refused = exchange(&store, 1, token(from), &successor(1), GRACE_MS, now).await;
         assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
     }
     let refused = store.spend("one", now.plus(60), now).await;
@@ -271,7 +306,7 @@ async fn acknowledged_exchanges_survive_a_killed_server() {
     assert_eq!(store.spend("one", now.plus(60), now).await, Ok(true));
     server.restart(Data::Kept);
     assert_eq!(kept(&store, 1).await, Some(used(&family(1, now), 1, now.plus(4))));
-    assert_eq!(rotate(&store, 1, 0, 2, now).await, Rotation::Replayed(sealed(1)));
+    assert_eq!(rotate(&store, 1, 0, 2, now).await, Rotation::Replayed(vec![sealed(1)]));
     assert_eq!(rotate(&store, 1, 1, 2, now).await, Rotation::Rotated);
     assert_eq!(rotate(&store, 2, 0, 1, now).await, Rotation::Reused);
     assert_eq!(store.spend("one", now.plus(60), now).await, Ok(false));
@@ -310,7 +345,7 @@ async fn everything_is_on_one_node_of_a_cluster() {
     for number in 1..=4 {
         begin(&store, &family(number, now)).await;
         assert_eq!(rotate(&store, number, 0, 1, now).await, Rotation::Rotated);
-        assert_eq!(rotate(&store, number, 0, 2, now).await, Rotation::Replayed(sealed(1)));
+        assert_eq!(rotate(&store, number, 0, 2, now).await, Rotation::Replayed(vec![sealed(1)]));
         assert_eq!(kept(&store, number).await, Some(used(&family(number, now), 1, now)));
         assert_eq!(store.spend(&number.to_string(), now.plus(9), now).await, Ok(true));
         assert_eq!(store.spend(&number.to_string(), now.plus(9), now).await, Ok(false));
@@ -331,11 +366,11 @@ async fn families_outlive_a_fail_over() {
     let begun = std::time::Instant::now();
     loop {
         // The same exchange again, whatever became of it before.
-        match store.rotate(id(1), token(1), &successor(2), 0, now).await {
+        match exchange(&store, 1, token(1), &successor(2), 0, now).await {
             Ok(rotated) => break assert_eq!(rotated, Rotation::Rotated),
             Err(error) => assert!(begun.elapsed() < crate::harness::PATIENCE, "{error}"),
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    assert_eq!(rotate(&store, 1, 1, 3, now).await, Rotation::Replayed(sealed(2)));
+    assert_eq!(rotate(&store, 1, 1, 3, now).await, Rotation::Replayed(vec![sealed(2)]));
 }

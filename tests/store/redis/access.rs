@@ -4,7 +4,9 @@ use portcullis::gate::session::SessionId;
 use portcullis::gate::time::UnixTime;
 use portcullis::secret::Secret;
 use portcullis::store::attempts::{Account, AttemptLedger, Budget, Pace};
-use portcullis::store::family::{Family, FamilyStore, Rotation, Successor, TokenDigest};
+use portcullis::store::family::{
+    Exchange, Family, FamilyStore, Premise, Rotation, StoredFamily, Successor, TokenDigest,
+};
 use portcullis::store::keyring::KeyRingStore;
 use portcullis::store::record::{Owner, Record};
 use portcullis::store::redis::Redis;
@@ -124,7 +126,13 @@ async fn exchange_a_token(store: &Redis, session: SessionId, now: UnixTime) {
     store.begin(&family, first).await.expect("it begins");
     let successor = Successor { digest: second, sealed: vec![0] };
     for (presented, outcome) in [(first, Rotation::Rotated), (third, Rotation::Reused)] {
-        let rotated = store.rotate(session, presented, &successor, 9, now).await;
+        let read = FamilyStore::find(store, session).await.expect("it answers");
+        let StoredFamily { current, read_ms, .. } = read.expect("it is there");
+        let premise = Premise { current, read_ms, waited_ms: 0 };
+        let successor = successor.clone();
+        let exchange =
+            Exchange { family: session, presented, successor, grace_ms: 9, now, premise };
+        let rotated = store.rotate(&exchange).await;
         assert_eq!(rotated, Ok(outcome));
     }
     assert!(FamilyStore::find(store, session).await.expect("it answers").is_some());

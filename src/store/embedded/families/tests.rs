@@ -4,6 +4,7 @@ use super::super::Embedded;
 use super::*;
 use crate::gate::session::{SessionKind, SessionRecord, StoredSession};
 use crate::gate::time::SteadyTime;
+use crate::store::family::{Premise, Successor, UNUSED_GRACES};
 use crate::store::session::SessionStore;
 
 fn id() -> SessionId {
@@ -12,6 +13,9 @@ fn id() -> SessionId {
 const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);
 const WALL_MS: u64 = 1_700_000_000_000;
 const GRACE_MS: u64 = 10_000;
+const UNUSED_MS: u64 = GRACE_MS * UNUSED_GRACES;
+/// The process that made the first exchange.
+const PROCESS: u64 = 7;
 
 fn token(number: u8) -> TokenDigest {
     TokenDigest { place: 0, digest: [number; 32] }
@@ -20,27 +24,24 @@ fn token(number: u8) -> TokenDigest {
 /// The clocks, so many milliseconds after the exchange.
 fn after(wall_ms: i64, steady_ms: u64) -> Instant {
     let wall_ms = WALL_MS.saturating_add_signed(wall_ms);
-    Instant { wall_ms, steady: SteadyTime::from_millis(5_000 + steady_ms) }
+    Instant { wall_ms, steady: SteadyTime::from_millis(5_000 + steady_ms), process: PROCESS }
 }
 
-/// Exchanges one token for the next or another.
-async fn rotate(
-    store: &Embedded,
-    presented: u8,
-    successor: u8,
-    exchanges: &std::sync::Arc<Exchanges>,
-    at: Instant,
-) -> Rotation {
+/// Exchanges one token for the next or another; the family was read just then.
+async fn rotate(store: &Embedded, presented: u8, successor: u8, at: Instant) -> Rotation {
     let successor = Successor { digest: token(successor), sealed: vec![successor] };
+    // Of no token that is presented again: nobody saw it when it was good.
+    let read_ms = at.steady.as_millis();
+    let premise = Premise { current: token(200), read_ms, waited_ms: 0 };
     let presented = token(presented);
-    let exchange = Exchange { family: id(), presented, successor, grace_ms: GRACE_MS, now: NOW };
-    let exchanges = exchanges.clone();
-    let rotating = store.write(move |tables| super::rotate(tables, &exchange, &exchanges, at));
+    let (family, grace_ms, now) = (id(), GRACE_MS, NOW);
+    let exchange = Exchange { family, presented, successor, grace_ms, now, premise };
+    let rotating = store.write(move |tables| super::rotate(tables, &exchange, at));
     rotating.await.expect("it is written").expect("it can be read")
 }
 
-/// A store in which token 1 was exchanged for 2, and who remembers that.
-async fn exchanged() -> (tempfile::TempDir, Embedded, std::sync::Arc<Exchanges>) {
+/// A store in which token 1 was exchanged for 2.
+async fn exchanged() -> (tempfile::TempDir, Embedded) {
     let directory = tempfile::tempdir().expect("a directory");
     let store = Embedded::open(&directory.path().join("portcullis.redb")).expect("a file");
     let record = SessionRecord {
@@ -71,9 +72,8 @@ async fn exchanged() -> (tempfile::TempDir, Embedded, std::sync::Arc<Exchanges>)
         key: [0; 32],
     };
     store.write(move |tables| tables.families.begin(&family, token(1))).await.expect("it begins");
-    let exchanges = std::sync::Arc::default();
-    assert_eq!(rotate(&store, 1, 2, &exchanges, after(0, 0)).await, Rotation::Rotated);
-    (directory, store, exchanges)
+    assert_eq!(rotate(&store, 1, 2, after(0, 0)).await, Rotation::Rotated);
+    (directory, store)
 }
 
 const HOUR_MS: i64 = 3_600_000;
@@ -81,41 +81,50 @@ const HOUR_MS: i64 = 3_600_000;
 #[tokio::test]
 async fn grace_is_counted_by_the_clock_that_nobody_can_set() {
     for step_ms in [0, HOUR_MS, -HOUR_MS, i64::MIN] {
-        let (_directory, store, exchanges) = exchanged().await;
+        let (_directory, store) = exchanged().await;
+        assert_eq!(rotate(&store, 2, 3, after(step_ms, 0)).await, Rotation::Rotated);
         let last = after(step_ms, GRACE_MS - 1);
-        let replayed = rotate(&store, 1, 3, &exchanges, last).await;
-        assert_eq!(replayed, Rotation::Replayed(vec![2]), "{step_ms}");
+        let way = Rotation::Replayed(vec![vec![2], vec![3]]);
+        assert_eq!(rotate(&store, 1, 9, last).await, way, "{step_ms}");
         let first = after(step_ms, GRACE_MS);
-        assert_eq!(rotate(&store, 1, 3, &exchanges, first).await, Rotation::Reused, "{step_ms}");
-        assert_eq!(rotate(&store, 2, 3, &exchanges, last).await, Rotation::Reused, "{step_ms}");
+        assert_eq!(rotate(&store, 1, 9, first).await, Rotation::Reused, "{step_ms}");
+        assert_eq!(rotate(&store, 3, 9, last).await, Rotation::Reused, "{step_ms}");
     }
+}
+
+#[tokio::test]
+async fn unused_successor_is_led_to_for_longer_and_once_only() {
+    let (_directory, store) = exchanged().await;
+    let last = after(0, UNUSED_MS - 1);
+    assert_eq!(rotate(&store, 1, 9, last).await, Rotation::Replayed(vec![vec![2]]));
+    // Perhaps there are two now who hold it: it has its grace.
+    assert_eq!(rotate(&store, 2, 3, last).await, Rotation::Rotated);
+    let within = after(0, UNUSED_MS - 1 + GRACE_MS - 1);
+    assert_eq!(rotate(&store, 2, 9, within).await, Rotation::Replayed(vec![vec![3]]));
+    let first = after(0, UNUSED_MS - 1 + GRACE_MS);
+    assert_eq!(rotate(&store, 2, 9, first).await, Rotation::Reused);
+
+    let (_directory, store) = exchanged().await;
+    assert_eq!(rotate(&store, 1, 9, after(0, UNUSED_MS)).await, Rotation::Reused);
 }
 
 #[tokio::test]
 async fn grace_is_counted_by_the_wall_clock_after_a_restart() {
-    let grace = GRACE_MS as i64;
+    let unused = UNUSED_MS as i64;
     for (wall_ms, is_replayed) in [
         (0, true),
-        (grace - 1, true),
-        (grace, false),
-        (1 - grace, true),
-        (-grace, false),
+        (unused - 1, true),
+        (unused, false),
+        (1 - unused, true),
+        (-unused, false),
         (HOUR_MS, false),
         (-HOUR_MS, false),
     ] {
-        let (_directory, store, _) = exchanged().await;
-        let forgetful = std::sync::Arc::default();
-        let outcome = rotate(&store, 1, 3, &forgetful, after(wall_ms, 0)).await;
-        let expected = if is_replayed { Rotation::Replayed(vec![2]) } else { Rotation::Reused };
+        let (_directory, store) = exchanged().await;
+        let at = Instant { process: PROCESS + 1, ..after(wall_ms, 0) };
+        let outcome = rotate(&store, 1, 3, at).await;
+        let replayed = Rotation::Replayed(vec![vec![2]]);
+        let expected = if is_replayed { replayed } else { Rotation::Reused };
         assert_eq!(outcome, expected, "{wall_ms}");
     }
-}
-
-#[tokio::test]
-async fn exchange_that_is_remembered_and_was_not_written_says_nothing() {
-    let (_directory, store, exchanges) = exchanged().await;
-    // As if one for 9 had been made, and the disk had failed.
-    exchanges.note(id(), token(9), after(0, 0).steady);
-    let late = after(GRACE_MS as i64, 1);
-    assert_eq!(rotate(&store, 1, 3, &exchanges, late).await, Rotation::Reused);
 }
