@@ -129,6 +129,25 @@ fn reader_behind_the_head_of_the_log_is_not_in_contact_whoever_the_server_is() {
     move_under(Identity::Hidden, &[Link::Commands]);
 }
 
+/// The old master is made a replica of the new one, and cuts nothing: it takes no more writes, and
+/// hears of what is written elsewhere a little later than the others.
+#[test]
+fn master_that_became_a_replica_is_left() {
+    let site = Site::start(Identity::Told);
+    site.promote();
+    let joined = site.joined();
+    let port = site.new.port().to_string();
+    assert_eq!(site.old.cli(&["replicaof", "127.0.0.1", &port]).trim(), "OK");
+    for subject in ["user-1", "user-2"] {
+        site.assert_followed(&joined, subject);
+    }
+    // Nobody is with the old one any more.
+    eventually("connections that are closed", || {
+        let clients = site.old.cli(&["client", "list", "type", "normal"]);
+        (!clients.contains("name=portcullis")).then_some(())
+    });
+}
+
 /// A writer and a reader that see different servers: what is acknowledged here is not read there.
 fn writes_apart(identity: Identity) {
     let site = Site::start(identity);
