@@ -81,7 +81,8 @@ fn hundred_refreshes_of_one_token_over_three_gateways_get_one_successor() {
 
 #[test]
 fn hundred_refreshes_of_one_token_of_an_embedded_store_get_one_successor() {
-    crowd_gets_one_successor(&Ground::embedded(""));
+    // All of them at once, from one address.
+    crowd_gets_one_successor(&Ground::embedded("limits: { in_flight_own: 1000 }\n"));
 }
 
 /// Presents a token until it is refused. As long as its grace lasts it leads to the newest, and ends nothing.
