@@ -228,8 +228,8 @@ impl Ring {
         // What begins later than any clock that is right could have said was dated by one that was
         // not: waiting for its turn would be waiting for years.
         let latest = now.plus(terms.publish_before_s).plus(CLOCKS_APART_S);
-        let dated = self.keys.iter().rev().filter(|key| key.signs_from <= latest);
-        let newest = dated.into_iter().find(|key| !is_among(revoked, key))?;
+        let is_eligible = |key: &&RingKey| key.signs_from <= latest && !is_among(revoked, key);
+        let newest = self.keys.iter().rev().find(is_eligible)?;
         let has_begun = newest.signs_from <= now;
         if newest.signer.algorithm() != terms.algorithm
             && has_begun

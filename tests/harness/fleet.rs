@@ -430,8 +430,9 @@ impl Relay {
     }
 }
 
-fn pass_on(near: TcpStream, server: u16) {
-    let far = TcpStream::connect(("127.0.0.1", server)).expect("the server accepts");
+/// Passes on what comes, both ways, until one side ends; at once where there is no server.
+pub(crate) fn pass_on(near: TcpStream, server: u16) {
+    let Ok(far) = TcpStream::connect(("127.0.0.1", server)) else { return };
     let copies = |stream: &TcpStream| stream.try_clone().expect("a copy");
     for (from, to) in [(copies(&near), copies(&far)), (far, near)] {
         std::thread::spawn(move || copy(from, to));

@@ -1,13 +1,13 @@
 //! One address with another server behind it from some time on, as a Kubernetes Service, a virtual
 //! address or a proxy has it: connections that are there stay where they are.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use portcullis::store::settings::RedisAddress;
 
+use super::fleet::pass_on;
 use super::redis::RedisServer;
 
 /// Nobody is behind the address.
@@ -82,22 +82,4 @@ pub(crate) fn cut(server: &RedisServer, cut: Link) -> usize {
     let of_kind: Vec<_> = of_kind.collect();
     let killed = of_kind.iter().map(|id| server.cli(&["client", "kill", "id", id]));
     killed.filter(|answer| answer.trim() == "1").count()
-}
-
-fn pass_on(near: TcpStream, server: u16) {
-    let Ok(far) = TcpStream::connect(("127.0.0.1", server)) else { return };
-    let copies = |stream: &TcpStream| stream.try_clone().expect("a copy");
-    for (from, to) in [(copies(&near), copies(&far)), (far, near)] {
-        std::thread::spawn(move || copy(from, to));
-    }
-}
-
-fn copy(mut from: TcpStream, mut to: TcpStream) {
-    let mut buffer = [0; 16 * 1024];
-    while let Ok(bytes @ 1..) = from.read(&mut buffer) {
-        if to.write_all(&buffer[..bytes]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
 }

@@ -76,9 +76,7 @@ impl RevocationFeed {
             }
         }
     }
-}
 
-impl RevocationFeed {
     /// Waits until records were lost, or one that was, and is still, may be written down once more.
     async fn wait_for_loss(&self) {
         let lost = self.lost.notified();
