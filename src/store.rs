@@ -283,6 +283,33 @@ pub struct Roster {
 /// until then nobody can know that it has stopped serving. In milliseconds.
 pub const GATEWAY_FORGOTTEN_AFTER_MS: u64 = 60_000;
 
+/// How long those are waited for at most who may know what a store has lost, in milliseconds. A gateway that
+/// follows it is back before that: it looks every two seconds, reads, and writes down what it finds missing
+/// half a second later.
+pub const SETTLES_WITHIN_MS: u64 = 5_000;
+
+/// What a gateway knows of what a store may have lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knows {
+    /// Nothing: it has not followed the store before.
+    Nothing,
+    /// More than the store has, or it has not found out yet.
+    More,
+    /// No more: it has written down what was missing.
+    NoMore,
+}
+
+impl Knows {
+    /// As it is told.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::More => "more",
+            Self::NoMore => "no more",
+        }
+    }
+}
+
 /// The gateways that follow one log.
 #[async_trait]
 pub trait Fleet: fmt::Debug + Send + Sync {
@@ -291,6 +318,19 @@ pub trait Fleet: fmt::Debug + Send + Sync {
 
     /// Tells how far a gateway is.
     async fn announce(&self, state: &GatewayState) -> Result<(), StoreError>;
+
+    /// Whether the store has all that it had: nobody knows of anything that is missing, or those who
+    /// may were waited for. Tells it what a gateway knows, if it is not known to be so.
+    async fn settle(&self, instance: &str, knows: Knows) -> Result<bool, StoreError>;
+
+    /// Whether it has, as far as is known here.
+    fn is_settled(&self) -> bool;
+
+    /// It has not: this gateway found that records are missing.
+    fn doubt(&self);
+
+    /// Another number each time that another server may answer.
+    fn reign(&self) -> u64;
 
     /// Puts a gateway back of which the store knows nothing, as it was last heard of. Another
     /// gateway asks for it.

@@ -8,5 +8,6 @@ mod embedded;
 mod faults;
 mod fleet;
 mod outage;
+mod restored;
 mod servers;
 mod streams;

@@ -13,6 +13,7 @@ mod mend;
 mod pending;
 mod recent;
 mod roster;
+mod settle;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -43,6 +44,9 @@ const PATIENCE_MAX: Duration = Duration::from_millis(500);
 
 /// The shortest, for a read that is not meant to wait.
 const PATIENCE_MIN: Duration = Duration::from_millis(1);
+
+/// The longest while the store may lack something: who knows better is noticed soon.
+const PATIENCE_UNSETTLED: Duration = Duration::from_millis(50);
 
 /// The pause after a read that brought something. A fraction of the propagation that is promised.
 const GATHER: Duration = Duration::from_millis(1);
@@ -79,6 +83,14 @@ pub struct RevocationFeed {
     announcing: tokio::sync::Mutex<()>,
     /// How far the log has been applied; `None` before it was first read to its end.
     applied: watch::Sender<Option<Position>>,
+    /// Whether the list has been as the store knew it, which had all that it had.
+    in_contact: watch::Sender<bool>,
+    /// In whose reign the log was read last.
+    read_in: AtomicU64,
+    /// Whether it is being asked if the store has all that it had.
+    is_asking: AtomicBool,
+    /// Whether gateways are waited for that may know what it lacks.
+    is_waiting: AtomicBool,
 }
 
 /// A revocation that was taken.
@@ -124,6 +136,10 @@ impl RevocationFeed {
             is_apart: AtomicBool::new(false),
             announcing: tokio::sync::Mutex::default(),
             applied: watch::Sender::new(None),
+            in_contact: watch::Sender::new(false),
+            read_in: AtomicU64::new(settle::NEVER),
+            is_asking: AtomicBool::new(false),
+            is_waiting: AtomicBool::new(false),
         })
     }
 
@@ -132,10 +148,11 @@ impl RevocationFeed {
         tokio::join!(self.follow(), self.announce(), self.deliver(), self.restore(), self.prune());
     }
 
-    /// Returns once the list has been loaded and the log read to its end.
+    /// Returns once the list has been loaded and the log of a store read to its end that has all that it
+    /// had.
     pub async fn loaded(&self) {
         // The sender is part of the feed, so that it cannot go away meanwhile.
-        drop(self.applied.subscribe().wait_for(Option::is_some).await);
+        drop(self.in_contact.subscribe().wait_for(|is_so| *is_so).await);
     }
 
     /// Writes a revocation down and applies it here.
@@ -252,13 +269,14 @@ impl RevocationFeed {
             self.count_in(position).await?;
         }
         let max_staleness = self.configuration.load().revocation.max_staleness;
-        let patience = match has_loaded {
-            // Loading takes its time, and what it found is as old as its beginning.
-            true => PATIENCE_MIN,
-            false => PATIENCE_MAX.min(max_staleness / 4),
-        };
         // What is written after this moment may be missed by the read; what was before is not.
-        let asked_at = clock::steady();
+        let begun = self.begin_read().await?;
+        let patience = match (has_loaded, self.fleet.is_settled()) {
+            // Loading takes its time, and what it found is as old as its beginning.
+            (true, true) => PATIENCE_MIN,
+            (false, true) => PATIENCE_MAX.min(max_staleness / 4),
+            (_, false) => PATIENCE_UNSETTLED.min(max_staleness / 4),
+        };
         let read = self.log.tail(position, patience).await;
         // Its duration is mostly waiting, and tells nothing.
         self.families.store_up.set(i64::from(read.is_ok()));
@@ -267,11 +285,13 @@ impl RevocationFeed {
                 let is_idle = records.is_empty();
                 self.take(records);
                 if next.sequence - position.sequence < TAIL_RECORDS_MAX {
-                    self.was_in_contact(asked_at);
-                    let lost = self.recent().was_read_to_the_end(asked_at);
+                    let lost = self.recent().was_read_to_the_end(begun.at);
                     if lost > 0 {
                         tracing::error!(lost, "the revocation log lost acknowledged writes");
                         self.lost.notify_one();
+                    }
+                    if self.end_read(begun) {
+                        self.in_contact.send_if_modified(|is_so| !std::mem::replace(is_so, true));
                     }
                 }
                 self.applied.send_if_modified(|applied| applied.replace(next) != Some(next));
@@ -287,6 +307,7 @@ impl RevocationFeed {
             }
             Tail::Lost(Loss::WentBackwards) => {
                 tracing::error!(%position, "the revocation log went backwards: writes were lost");
+                self.found_loss();
                 self.load("went_backwards").await.map(Step::Loaded)
             }
         }
@@ -314,7 +335,7 @@ impl RevocationFeed {
         // From the beginning of the log: from now on nothing is confirmed without this gateway, and
         // what was confirmed before is in the snapshot.
         self.count_in(Position::default()).await?;
-        let asked_at = clock::steady();
+        let read = self.begin_read().await?;
         let mut loaded = 0_usize;
         self.recent().begin_search();
         let mut take = |records: Vec<Record>| {
@@ -327,10 +348,10 @@ impl RevocationFeed {
         };
         let position = self.timed("snapshot", self.log.snapshot(&mut take)).await?;
         self.families.revocation_snapshots.with_label_values(&[cause]).inc();
-        self.was_in_contact(asked_at);
         if self.recent().end_search() > 0 {
             self.lost.notify_one();
         }
+        self.end_read(read);
         let took_ms = begun.elapsed().as_millis() as u64;
         tracing::info!(cause, loaded, %position, took_ms, "loaded the revocation list");
         Ok(position)

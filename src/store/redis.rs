@@ -5,6 +5,7 @@
 //! | `log`                                | stream     | the log; entry `<sequence>-0`, field `record` |
 //! | `live`                               | sorted set | the snapshot: records, scored by their expiry |
 //! | `gateways`                           | hash       | the fleet: instance → what it told, and when  |
+//! | `settled`                            | hash       | which server wrote this, and who waits        |
 //! | `session:<id>`                       | string     | a session's record; written once              |
 //! | `sessions`                           | sorted set | ids, scored by when they were last used       |
 //! | `due`                                | sorted set | `<id><subject>`, by when to look for its end  |
@@ -47,7 +48,9 @@ mod reply;
 mod script;
 mod sentinels;
 mod sessions;
+mod settled;
 mod snapshot;
+mod spent;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,6 +63,8 @@ use head::Head;
 use link::Link;
 use master::Master;
 use reader::Reader;
+use settled::Settlement;
+use spent::Spent;
 
 /// The store in Redis.
 pub struct Redis {
@@ -74,6 +79,10 @@ pub struct Redis {
     head: Head,
     /// How far the log was read when that was found to be ahead of the link for commands.
     ahead: Mutex<Option<Position>>,
+    /// Whether the server has all that it had.
+    settlement: Settlement,
+    /// What was used here that may be used once.
+    spent: Spent,
 }
 
 /// The names of the keys.
@@ -81,6 +90,7 @@ struct Keys {
     log: String,
     live: String,
     gateways: String,
+    settled: String,
     /// What the key of a session's record begins with.
     session: String,
     sessions: String,
@@ -123,6 +133,8 @@ impl Redis {
             reader: Mutex::default(),
             head: Head::default(),
             ahead: Mutex::default(),
+            settlement: Settlement::default(),
+            spent: Spent::default(),
         })
     }
 
@@ -138,6 +150,7 @@ impl Keys {
             log: key("log"),
             live: key("live"),
             gateways: key("gateways"),
+            settled: key("settled"),
             session: key("session:"),
             sessions: key("sessions"),
             due: key("due"),

@@ -63,6 +63,17 @@ clients:
     )
 }
 
+/// The same for gateways that keep their keys in Redis, where nothing lies in the clear, and a directory with what
+/// that takes.
+pub(crate) fn sealed(upstream: &Upstream, store: &str) -> (Arc<TempDir>, String) {
+    let text = configuration(upstream, LONG, store);
+    let lines = "  signing: { encryption_key_file: kek }\n  access:";
+    let directory = directory();
+    std::fs::write(directory.path().join("kek"), "a key-encryption key of more than 32 bytes")
+        .expect("a file");
+    (directory, text.replacen("  access:", lines, 1))
+}
+
 /// How long refresh tokens live when a test does not care.
 pub(crate) const LONG: &str = "idle: 1h, absolute: 2h, rotation_grace: 60s";
 

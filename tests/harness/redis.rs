@@ -23,6 +23,9 @@ pub(crate) use sentinels::Sentinels;
 /// Where all of them listen.
 const HOST: &str = "127.0.0.1";
 
+/// Where the store keeps whether a server has all that it had.
+const SETTLED: &str = "portcullis:{revocations}:settled";
+
 /// What a server is started with beyond the usual.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RedisOptions {
@@ -90,7 +93,27 @@ impl RedisServer {
             server.is_up(&options, directory.path()).then(|| (server.child.take(), port))
         });
         let (child, port) = started.expect("a server that starts");
-        Self { child: child.expect("it was just started"), port, options, directory }
+        let child = child.expect("it was just started");
+        let server = Self { child, port, options, directory };
+        if server.options.replica_of.is_none() {
+            server.settle();
+        }
+        server
+    }
+
+    /// Empties it, as if it had never held anything.
+    pub(crate) fn flush(&self) {
+        self.cli(&["flushall"]);
+        self.settle();
+    }
+
+    /// Writes down that it has all that it had: nobody waits for who may know better.
+    pub(crate) fn settle(&self) {
+        let told = self.cli(&["info", "server"]);
+        let id = told.lines().find_map(|line| line.strip_prefix("run_id:"));
+        if let Some(id) = id {
+            self.cli(&["hset", SETTLED, "server", id.trim(), "done", "1"]);
+        }
     }
 
     /// Its port.

@@ -64,6 +64,8 @@ impl Site {
     /// Makes the replica a master, and moves the address there.
     fn promote(&self) {
         assert_eq!(self.new.cli(&["replicaof", "no", "one"]).trim(), "OK");
+        // Nobody is waited for: one starts there while another stays with the old server.
+        self.new.settle();
         self.switch.move_to(&self.new);
     }
 

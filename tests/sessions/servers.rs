@@ -47,6 +47,8 @@ fn promote(old: &RedisServer, new: &RedisServer, switch: &Switch) {
         (new.cli(&["get", "last"]).trim() == "1").then_some(())
     });
     assert_eq!(new.cli(&["replicaof", "no", "one"]).trim(), "OK");
+    // Nobody is waited for: one starts there while another stays with the old server.
+    new.settle();
     switch.move_to(new);
 }
 

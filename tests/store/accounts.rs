@@ -375,7 +375,7 @@ fn file_and_redis_merge_alike_and_nothing_that_ended_comes_back() {
     let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
     let strategy = (proptest::collection::vec(event(), 1..60), 1..24_u64);
     let told = TestRunner::new(config).run(&strategy, |(events, entries_max)| {
-        server.cli(&["FLUSHALL"]);
+        server.flush();
         let (_directory, path) = place();
         runtime.block_on(async {
             let (file, redis) = (in_file(&path), in_redis(&server));

@@ -148,6 +148,7 @@ async fn api_key_does_not_rest_and_is_dropped_an_hour_after_it_ends(store: &dyn 
 #[tokio::test]
 async fn nothing_is_left_in_redis_of_api_keys_that_are_gone() {
     let server = RedisServer::start();
+    server.cli(&["flushall"]);
     let store = in_redis(&server);
     let now = clock::now();
     create(&store, 1, &api_key("ada", now)).await;

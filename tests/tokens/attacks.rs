@@ -84,7 +84,7 @@ tokens:
   access: { audiences: [orders-api] }
 ";
     for lines in [super::ground::tokens("10s").as_str(), given] {
-        server.cli(&["flushall"]);
+        server.flush();
         let directory = super::ground::directory();
         let key = generate(KeyKind::P256).expect("a pair");
         std::fs::write(directory.path().join("own.pem"), &*key.private).expect("a file");

@@ -114,7 +114,7 @@ fn token_of_a_login_before_a_cut_off_is_refused_however_late_it_was_issued() {
 fn family_of_a_gateway_whose_clock_is_off_is_exchanged_by_the_others() {
     let server = RedisServer::start();
     for off_s in [-APART_S, APART_S] {
-        server.cli(&["flushall"]);
+        server.flush();
         let ground = Ground::on(&server, &tokens("2s"), 1);
         let alice = Granted::log_in(ground.at(1), "alice");
         let family = server.cli(&["--scan", "--pattern", "*famil*"]).trim().to_owned();
@@ -145,7 +145,7 @@ fn family_of_a_gateway_whose_clock_is_off_is_exchanged_by_the_others() {
 fn grace_is_over_when_the_servers_clock_says_so() {
     let server = RedisServer::start();
     for off_ms in ["-9000", "9000"] {
-        server.cli(&["flushall"]);
+        server.flush();
         let ground = Ground::on(&server, "", 1);
         let alice = Granted::log_in(ground.at(1), "alice");
         let second = alice.next(ground.at(1));

@@ -118,7 +118,7 @@ impl RevocationFeed {
 
     /// Reminds the store of the gateways that it has forgotten: one that starts now would not know
     /// of them.
-    async fn remind(&self) -> Result<(), StoreError> {
+    pub(super) async fn remind(&self) -> Result<(), StoreError> {
         let roster = self.timed("roster", self.fleet.roster()).await?;
         self.families.revocation_records.set(i64::try_from(roster.records).unwrap_or(i64::MAX));
         let listed = roster.gateways.len();

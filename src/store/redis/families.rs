@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::reply::Flag;
 use super::script::families::{BEGIN, ROTATE, SPEND};
 use super::sessions::EXPIRY_MAX_S;
+use super::spent::Use;
 use super::{Redis, fault};
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
@@ -33,11 +34,12 @@ impl FamilyStore for Redis {
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
+        self.await_settled().await?;
         let key = self.keys.family_of(id);
         let asking = &key;
-        let ((seconds, micros), fields): ((u64, u64), [Option<Vec<u8>>; 4]) = self
+        let (((seconds, micros), fields), live): (((u64, u64), [Option<Vec<u8>>; 4]), _) = self
             .link
-            .ask(&self.master, "reading a family", move |mut connection| async move {
+            .ask_and_tell(&self.master, "reading a family", move |mut connection| async move {
                 // The time first: what is read is not older than that.
                 let mut reading = redis::pipe();
                 reading.cmd("TIME").cmd("HMGET").arg(asking);
@@ -45,6 +47,7 @@ impl FamilyStore for Redis {
                 reading.query_async(&mut connection).await
             })
             .await?;
+        self.was_settled(&live)?;
         let [record, current, used, dead] = fields;
         let read_ms = seconds.saturating_mul(1000).saturating_add(micros / 1000);
         if record.is_none() && current.is_none() {
@@ -63,6 +66,7 @@ impl FamilyStore for Redis {
     }
 
     async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError> {
+        self.await_settled().await?;
         let Exchange { family: id, presented, successor, grace_ms, now, premise } = exchange;
         let Successor { digest, sealed } = successor;
         let Premise { current, read_ms, waited_ms } = premise;
@@ -74,12 +78,13 @@ impl FamilyStore for Redis {
         rotating.arg(current.to_string()).arg(*read_ms).arg(*waited_ms);
         rotating.arg(EXCHANGE_WITHIN_MS).arg(unused_ms(*grace_ms)).arg(EARLIER_MAX);
         let rotating = &rotating;
-        let (outcome, told): (String, Vec<Vec<u8>>) = self
+        let ((outcome, told), live): ((String, Vec<Vec<u8>>), _) = self
             .link
-            .ask(&self.master, "exchanging a token", move |mut connection| async move {
+            .ask_and_tell(&self.master, "exchanging a token", move |mut connection| async move {
                 rotating.invoke_async(&mut connection).await
             })
             .await?;
+        self.was_settled(&live)?;
         match outcome.as_str() {
             "rotated" => Ok(Rotation::Rotated),
             "replayed" if !told.is_empty() => Ok(Rotation::Replayed(told)),
@@ -97,16 +102,24 @@ impl FamilyStore for Redis {
     }
 
     async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        self.await_settled().await?;
+        let number = fastrand::u64(..);
         let mut spending = SPEND.key(self.keys.spent_of(key));
-        spending.arg(fastrand::u64(..)).arg(until.as_seconds()).arg(now.as_seconds());
+        spending.arg(number).arg(until.as_seconds()).arg(now.as_seconds());
         spending.arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
         let spending = &spending;
-        let Flag(is_first) = self
+        let (Flag(is_first), live) = self
             .link
-            .ask(&self.master, "noting that it was used", move |mut connection| async move {
-                spending.invoke_async(&mut connection).await
-            })
+            .ask_and_tell(
+                &self.master,
+                "noting that it was used",
+                move |mut connection| async move { spending.invoke_async(&mut connection).await },
+            )
             .await?;
+        self.was_settled(&live)?;
+        if is_first {
+            self.spent.note(Use { key: key.to_owned(), number, until });
+        }
         Ok(is_first)
     }
 }

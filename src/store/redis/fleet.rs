@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::master::Live;
-use super::reply::{Held, Pairs};
+use super::reply::{Flag, Held, Pairs};
 use super::script::{ANNOUNCE, LEAVE, REMIND, ROSTER};
 use super::{Redis, fault};
 use crate::store::{
-    Fleet, GATEWAY_FORGOTTEN_AFTER_MS, GatewayState, KnownGateway, Position, Roster, StoreError,
+    Fleet, GATEWAY_FORGOTTEN_AFTER_MS, GatewayState, KnownGateway, Knows, Position, Roster,
+    StoreError,
 };
 
 /// What is written down of a gateway.
@@ -57,9 +58,9 @@ impl Fleet for Redis {
         let text = serde_json::to_string(state)
             .map_err(|error| StoreError::Unreadable(error.to_string()))?;
         let mut telling = ANNOUNCE.key(&self.keys.gateways);
-        telling.key(&self.keys.log).arg(&state.instance).arg(text);
+        telling.key(&self.keys.log).key(&self.keys.settled).arg(&state.instance).arg(text);
         let telling = &telling;
-        let ((sequence, record), link): ((u64, Option<Vec<u8>>), _) = self
+        let ((sequence, record, Flag(is_settled)), link): ((u64, Option<Vec<u8>>, Flag), _) = self
             .link
             .ask_and_tell(&self.master, "announcing", move |mut connection| async move {
                 telling.invoke_async(&mut connection).await
@@ -72,7 +73,26 @@ impl Fleet for Redis {
         };
         self.head.told(&link, Position { sequence, mark });
         self.part_if_ahead(state, sequence, &link);
+        if !is_settled {
+            self.settlement.ask_again();
+        }
         Ok(())
+    }
+
+    async fn settle(&self, instance: &str, knows: Knows) -> Result<bool, StoreError> {
+        self.ask_settled(instance, knows).await
+    }
+
+    fn is_settled(&self) -> bool {
+        self.is_known_settled()
+    }
+
+    fn doubt(&self) {
+        self.settlement.doubt();
+    }
+
+    fn reign(&self) -> u64 {
+        self.master.reign()
     }
 
     async fn remind(&self, forgotten: &KnownGateway) -> Result<(), StoreError> {

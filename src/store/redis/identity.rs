@@ -27,6 +27,13 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// As the server writes it.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Role {
     /// The role in the answer to `HELLO`, in RESP2 or RESP3.
     pub(super) fn from_hello(answer: &Value) -> Self {

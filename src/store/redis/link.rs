@@ -52,8 +52,21 @@ impl Link {
     where
         A: Future<Output = RedisResult<T>> + Send,
     {
+        self.ask_on(master, what, |live: Live| question(live.connection)).await
+    }
+
+    /// The same for a question that has to do with who answers it.
+    pub(super) async fn ask_on<T, A>(
+        &self,
+        master: &Master,
+        what: &str,
+        question: impl Fn(Live) -> A + Send + Sync,
+    ) -> Result<(T, Live), StoreError>
+    where
+        A: Future<Output = RedisResult<T>> + Send,
+    {
         let first = self.connected(master).await?;
-        match question(first.connection.clone()).await {
+        match question(first.clone()).await {
             Ok(answer) => return self.accept(master, first, what, answer),
             Err(error) => {
                 self.discard(&first);
@@ -63,7 +76,7 @@ impl Link {
             }
         }
         let second = self.connected(master).await?;
-        match question(second.connection.clone()).await {
+        match question(second.clone()).await {
             Ok(answer) => self.accept(master, second, what, answer),
             Err(error) => {
                 self.discard(&second);

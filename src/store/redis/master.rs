@@ -58,6 +58,8 @@ pub(super) struct Live {
     pub(super) address: RedisAddress,
     /// Different for each connection.
     pub(super) number: u64,
+    /// Who answers on it, if that can be known.
+    pub(super) identity: Option<Identity>,
     reign: u64,
 }
 
@@ -104,27 +106,30 @@ impl Master {
                  needed, which Redis 6.2 speaks, and what is between it and us must let through"
             )),
         })?;
-        let reign = identity.map_or(reign, |identity| self.meet(identity, &address, reign));
+        let reign = match &identity {
+            Some(identity) => self.meet(identity, &address, reign),
+            None => reign,
+        };
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
-        Ok(Live { connection, address, number, reign })
+        Ok(Live { connection, address, number, identity, reign })
     }
 
     /// The reign of a connection on which this server answers. If it is another one than those that
     /// are there lead to, they are given up: what was dialled last shows where the address leads.
-    fn meet(&self, identity: Identity, address: &RedisAddress, reign: u64) -> u64 {
+    fn meet(&self, identity: &Identity, address: &RedisAddress, reign: u64) -> u64 {
         let mut known = self.known();
         if known.address.as_ref() != Some(address) {
             // Another one became the master meanwhile.
             return reign;
         }
-        if known.identity.as_ref().is_some_and(|known| *known != identity) {
+        if known.identity.as_ref().is_some_and(|known| known != identity) {
             known.reign += 1;
             tracing::warn!(
                 %address,
                 "another server answers, or the same was started again: all connections are made anew"
             );
         }
-        known.identity = Some(identity);
+        known.identity = Some(identity.clone());
         known.reign
     }
 

@@ -109,6 +109,7 @@ pub(super) mod attempts;
 pub(super) mod families;
 pub(super) mod keyring;
 pub(super) mod sessions;
+pub(super) mod settled;
 
 /// Appends a record to the log, puts it into the snapshot, and ends sessions.
 ///
@@ -195,8 +196,8 @@ return spent
 /// Writes down what a gateway tells, and when by the server's clock: those of the gateways may be
 /// apart.
 ///
-/// Keys: the fleet, the log. Arguments: the gateway's instance, its state in JSON. Returns how many
-/// records were ever appended, and the last of them, if it is there.
+/// Keys: the fleet, the log, `settled`. Arguments: the gateway's instance, its state in JSON. Returns how many
+/// records were ever appended, and the last of them, if it is there; and whether nobody is waited for.
 pub(super) static ANNOUNCE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         r#"
@@ -204,7 +205,7 @@ local time = redis.call('TIME')
 local told = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 redis.call('HSET', KEYS[1], ARGV[1], '{"told_ms":' .. told .. ',"gateway":' .. ARGV[2] .. '}')
 local last = head(KEYS[2])
-return {last, record_at(KEYS[2], last)}
+return {last, record_at(KEYS[2], last), redis.call('HEXISTS', KEYS[3], 'done')}
 "#
     ))
 });

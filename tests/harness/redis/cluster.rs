@@ -2,7 +2,7 @@
 
 use portcullis::store::settings::{RedisServers, RedisSettings};
 
-use super::{HOST, RedisOptions, RedisServer, eventually, free_port};
+use super::{HOST, RedisOptions, RedisServer, SETTLED, eventually, free_port};
 
 /// How many slots a cluster has.
 const SLOTS: usize = 16384;
@@ -44,6 +44,8 @@ impl Cluster {
             };
             cluster.nodes.iter().all(is_whole).then_some(())
         });
+        // All but one send us away.
+        cluster.nodes.iter().for_each(RedisServer::settle);
         cluster
     }
 
@@ -78,6 +80,7 @@ impl Cluster {
         let port = self.nodes[to].port().to_string();
         let mut migrate = vec!["migrate", HOST, &port, "", "0", "5000", "keys"];
         migrate.extend(keys);
+        migrate.push(SETTLED);
         ok(from, &migrate);
         for place in [to, from] {
             ok(place, &["cluster", "setslot", &slot, "node", &target]);

@@ -268,7 +268,7 @@ fn redis_answers_as_a_map_would() {
     let server = RedisServer::start();
     // What ended an hour before now is gone at once.
     tell(100, Some(clock::now()), || {
-        server.cli(&["FLUSHALL"]);
+        server.flush();
         || Arc::new(in_redis(&server)) as Arc<dyn Both>
     });
 }

@@ -257,6 +257,7 @@ async fn prefixes_keep_stores_apart() {
 #[tokio::test]
 async fn databases_keep_stores_apart() {
     let server = RedisServer::start();
+    server.cli(&["flushall"]);
     let log = super::open_with(&super::RedisSettings { database: 3, ..server.settings() });
     append(&log, &["a"]).await;
     assert_eq!(server.cli(&["dbsize"]).trim(), "0");

@@ -69,6 +69,7 @@ async fn sessions_of_a_subject_expire_with_the_one_that_ends_last() {
 #[tokio::test]
 async fn nothing_is_left_of_sessions_that_are_gone() {
     let server = RedisServer::start();
+    server.cli(&["flushall"]);
     let store = in_redis(&server);
     let now = clock::now();
     create(&store, 1, &session("ada", now)).await;

@@ -1,0 +1,92 @@
+//! Goes by a store only once it has all that it had.
+//!
+//! A store that comes back with older data has forgotten who was cut off. Those who know better write
+//! it down again; until they have, or were waited for long enough, no read of it is contact, neither for
+//! a gateway that starts nor for one that was there.
+
+use std::sync::atomic::Ordering;
+
+use super::RevocationFeed;
+use crate::clock;
+use crate::gate::time::SteadyTime;
+use crate::store::{Knows, SETTLES_WITHIN_MS, StoreError};
+
+/// In no reign.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// When a read began, and whether the store had then all that it had.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    pub(super) at: SteadyTime,
+    reign: u64,
+    is_settled: bool,
+}
+
+impl RevocationFeed {
+    /// Before a read: asks whether the store has all that it had, if that is not known, and tells it what
+    /// this gateway knows.
+    pub(super) async fn begin_read(&self) -> Result<Begun, StoreError> {
+        let is_settled = self.fleet.is_settled() || self.ask_settled().await?;
+        Ok(Begun { at: clock::steady(), reign: self.fleet.reign(), is_settled })
+    }
+
+    async fn ask_settled(&self) -> Result<bool, StoreError> {
+        if !self.is_asking.swap(true, Ordering::AcqRel) {
+            // What was read before says nothing of what is missing now.
+            self.read_in.store(NEVER, Ordering::Release);
+        }
+        let knows = self.knows();
+        if knows == Knows::NoMore {
+            // Those that the store has forgotten may know more.
+            match self.remind().await {
+                Err(StoreError::Refused(_)) | Ok(()) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let asking = self.fleet.settle(&self.instance, knows);
+        let is_settled = self.timed("settle", asking).await?;
+        self.is_asking.store(!is_settled, Ordering::Release);
+        let was_waiting = self.is_waiting.swap(!is_settled, Ordering::Relaxed);
+        match (was_waiting, is_settled) {
+            (false, false) => tracing::warn!(
+                longest_s = SETTLES_WITHIN_MS / 1000,
+                "the store was started again, is another one, or has lost data: waiting for the \
+                 gateways that may know what it lacks"
+            ),
+            (true, true) => tracing::info!("the store has all that the gateways know of"),
+            (false, true) | (true, false) => {}
+        }
+        Ok(is_settled)
+    }
+
+    /// What this gateway knows that the store may have lost.
+    fn knows(&self) -> Knows {
+        if !*self.in_contact.borrow() {
+            return Knows::Nothing;
+        }
+        let recent = self.recent();
+        let now = clock::moment();
+        let has_read = self.read_in.load(Ordering::Acquire) == self.fleet.reign();
+        let is_missing = !recent.missing(now).is_empty() || recent.next_again(now.wall).is_some();
+        if has_read && !is_missing { Knows::NoMore } else { Knows::More }
+    }
+
+    /// The log was read to its end, or all of it was loaded, since then. Whether that is contact.
+    pub(super) fn end_read(&self, begun: Begun) -> bool {
+        let Begun { at, reign, is_settled } = begun;
+        let is_same = self.fleet.reign() == reign;
+        let is_contact = is_same && is_settled && self.fleet.is_settled();
+        if is_contact {
+            self.was_in_contact(at);
+        }
+        // What is missing was found.
+        self.read_in.store(if is_same { reign } else { NEVER }, Ordering::Release);
+        is_contact
+    }
+
+    /// The log lost records: what was read before says nothing of what it lacks.
+    pub(super) fn found_loss(&self) {
+        self.read_in.store(NEVER, Ordering::Release);
+        self.fleet.doubt();
+    }
+}

@@ -1,0 +1,69 @@
+//! What the server does in one step about whether it has all that it had.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+/// Whether a server has all that anybody knows it had, or those who might know more were waited for.
+/// The first who finds that it is not the server that wrote its data begins to wait.
+///
+/// `settled` is a hash: `server`, by whom it was written; `done`, if it is so; else `since_ms`, since when
+/// is waited, `back:<instance>` for each gateway that knows no more than the server, and `witness` if one of
+/// them has followed an earlier one.
+///
+/// Keys: `settled`, the fleet. Arguments: the server, or nothing if that is hidden; who asks, or nothing;
+/// whether records were lost; whether who asks knows `nothing`, `more` or `no more`; for how long is waited,
+/// and how long a silent gateway is counted at least, in milliseconds. Returns whether it is so.
+pub(in crate::store::redis) static SETTLE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local settled, gateways = KEYS[1], KEYS[2]
+local server, instance, has_lost, knows = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local held = redis.call('HMGET', settled, 'server', 'since_ms', 'done')
+local since, is_done = tonumber(held[2]), held[3]
+local is_same = held[1] and (server == '' or held[1] == server)
+if not is_same or not (since or is_done) or (is_done and has_lost) then
+  redis.call('DEL', settled)
+  redis.call('HSET', settled, 'server', server, 'since_ms', string.format('%.0f', now))
+  since, is_done = now, false
+end
+if is_done then
+  return 1
+end
+if instance ~= '' and knows ~= 'more' then
+  redis.call('HSET', settled, 'back:' .. instance, '1')
+end
+if knows == 'no more' then
+  redis.call('HSET', settled, 'witness', '1')
+end
+
+-- Whether a gateway may know more: it has not said that it does not, and may still be there.
+local function is_awaited(id, text)
+  local is_read, told = pcall(cjson.decode, text)
+  local told_ms = is_read and type(told) == 'table' and tonumber(told['told_ms'])
+  if not told_ms or type(told['gateway']) ~= 'table' then
+    return false
+  end
+  local counted = math.max(tonumber(ARGV[6]), tonumber(told['gateway']['counted_for_ms']) or 0)
+  return now - told_ms <= counted and redis.call('HEXISTS', settled, 'back:' .. id) == 0
+end
+
+local is_over = math.abs(now - since) >= tonumber(ARGV[5])
+if not is_over and redis.call('HEXISTS', settled, 'witness') == 1 then
+  is_over = true
+  local known = redis.call('HGETALL', gateways)
+  for i = 1, #known, 2 do
+    is_over = is_over and not is_awaited(known[i], known[i + 1])
+  end
+end
+if not is_over then
+  return 0
+end
+redis.call('DEL', settled)
+redis.call('HSET', settled, 'server', server, 'done', '1')
+return 1
+",
+    )
+});

@@ -1,0 +1,79 @@
+//! What was used here that may be used once, in case the server forgets it.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use redis::Pipeline;
+
+use super::Keys;
+use super::sessions::EXPIRY_MAX_S;
+use crate::gate::time::UnixTime;
+use crate::store::family::FAMILY_MARGIN_S;
+
+/// How many uses are remembered: the last ones.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// How many are written down again in one step.
+pub(super) const AT_ONCE: usize = 500;
+
+/// The last uses.
+#[derive(Debug, Default)]
+pub(super) struct Spent(Mutex<VecDeque<Use>>);
+
+/// That something was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Use {
+    pub(super) key: String,
+    /// What tells this use from any other.
+    pub(super) number: u64,
+    /// Until when it is to be remembered.
+    pub(super) until: UnixTime,
+}
+
+impl Spent {
+    pub(super) fn note(&self, used: Use) {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if uses.len() >= REMEMBERED_MAX {
+            uses.pop_front();
+        }
+        uses.push_back(used);
+    }
+
+    /// Those that have to be remembered.
+    pub(super) fn live(&self, now: UnixTime) -> Vec<Use> {
+        let uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.iter().filter(|used| used.until > now).cloned().collect()
+    }
+}
+
+/// What writes them down, unless they are there.
+pub(super) fn note_again(uses: &[Use], keys: &Keys) -> Pipeline {
+    let mut noting = redis::pipe();
+    for Use { key, number, until } in uses {
+        let expires = until.plus(FAMILY_MARGIN_S).as_seconds().clamp(1, EXPIRY_MAX_S);
+        noting.cmd("SET").arg(keys.spent_of(key)).arg(*number).arg("NX").arg("EXAT").arg(expires);
+        noting.ignore();
+    }
+    noting
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(number: u64, until_s: i64) -> Use {
+        Use { key: number.to_string(), number, until: UnixTime::from_seconds(until_s) }
+    }
+
+    #[test]
+    fn last_uses_are_remembered_for_as_long_as_they_count() {
+        let spent = Spent::default();
+        for number in 0..=REMEMBERED_MAX as u64 {
+            spent.note(used(number, if number == 5 { 10 } else { 20 }));
+        }
+        let live = spent.live(UnixTime::from_seconds(10));
+        assert_eq!((live.len(), live.first()), (REMEMBERED_MAX - 1, Some(&used(1, 20))));
+        assert!(!live.contains(&used(5, 10)));
+        assert!(spent.live(UnixTime::from_seconds(20)).is_empty());
+    }
+}

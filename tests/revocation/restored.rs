@@ -1,0 +1,161 @@
+//! A Redis that comes back with older data: nobody goes by it before those who know better have
+//! written down what it lacks, or a bounded time has passed.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::client::{self, Answer, get};
+use crate::harness::eventually;
+use crate::harness::fleet::{
+    self, Said, addresses, configuration, redis, revoke_on_all, roster, token_of,
+};
+use crate::harness::gateway::{self, Gateway};
+use crate::harness::oauth::{self, ASSERTION_TYPE, Desk, Pair, assert_error, assertion};
+use crate::harness::redis::{Data, RedisServer};
+use crate::harness::switch::Switch;
+use crate::harness::tokens::bearer;
+use crate::harness::upstream::Upstream;
+
+/// For how long those who know better are waited for.
+const BOUND: Duration = Duration::from_secs(5);
+
+/// What a client that knows only an assertion asks for.
+const GRANT: (&str, &str) = ("grant_type", "client_credentials");
+
+/// Kills the server and starts it again with what it had when it was last told to save.
+fn restore(server: &mut RedisServer) {
+    server.restart(Data::Kept);
+}
+
+fn save(server: &RedisServer) {
+    assert_eq!(server.cli(&["save"]).trim(), "OK");
+}
+
+fn is_ready(gateway: &Gateway) -> bool {
+    let (_, admin) = addresses(gateway);
+    client::exchange(admin, get("/readyz", &[])).status == 200
+}
+
+fn whoami(gateway: &Gateway, token: &str) -> Answer {
+    let (edge, _) = addresses(gateway);
+    client::exchange(edge, get("/whoami", &[("Authorization", &bearer(token))]))
+}
+
+#[test]
+fn gateway_that_starts_with_a_restored_server_waits_for_who_knows_better() {
+    let mut server = RedisServer::start();
+    let switch = Switch::to(&server);
+    let upstream = Upstream::start();
+    let knows = fleet::start(&upstream, "knows", &switch.lines());
+    revoke_on_all(&knows, "before", 1);
+    save(&server);
+    revoke_on_all(&knows, "since", 1);
+    switch.refuse();
+    restore(&mut server);
+    let lines = redis(&server.settings());
+    let text = configuration(&upstream, "starts", &lines);
+    let starts = Gateway::spawn_in(gateway::directory(), &text);
+    // Nobody who knows better is there yet: it may not go by what it has.
+    let token = token_of("since");
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        assert!(!is_ready(&starts), "ready after {:?}", begun.elapsed());
+        assert_ne!(fleet::said(&whoami(&starts, &token)), Said::Accepted);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    switch.move_to(&server);
+    eventually("a gateway that is ready", || {
+        assert_ne!(fleet::said(&whoami(&starts, &token)), Said::Accepted);
+        is_ready(&starts).then_some(())
+    });
+    for subject in ["before", "since"] {
+        assert_eq!(fleet::said(&whoami(&starts, &token_of(subject))), Said::Revoked, "{subject}");
+    }
+    eventually("both on the roster", || (roster(&knows)?.len() == 2).then_some(()));
+    assert!(begun.elapsed() < BOUND, "it did not wait for longer than it had to");
+}
+
+#[test]
+fn gateway_that_starts_with_a_restored_server_alone_waits_for_a_bounded_time() {
+    let mut server = RedisServer::start();
+    let upstream = Upstream::start();
+    let lines = redis(&server.settings());
+    let first = fleet::start(&upstream, "first", &lines);
+    revoke_on_all(&first, "before", 1);
+    save(&server);
+    drop(first);
+    restore(&mut server);
+    let begun = Instant::now();
+    let second = fleet::start(&upstream, "second", &lines);
+    assert!(begun.elapsed() >= BOUND, "ready after {:?}", begun.elapsed());
+    assert_eq!(fleet::ask(&second, &token_of("before")), Said::Revoked);
+    // Once that time is over it is over for all who start.
+    let begun = Instant::now();
+    let _third = fleet::start(&upstream, "third", &lines);
+    assert!(begun.elapsed() < BOUND, "ready after {:?}", begun.elapsed());
+}
+
+/// All who were there are there again: nobody is waited for.
+#[test]
+fn server_that_restarts_under_a_gateway_is_followed_as_soon_as_that_knows_all() {
+    let mut server = RedisServer::start();
+    let upstream = Upstream::start();
+    let lines = redis(&server.settings()) + &fleet::stale_after("1s");
+    let gateway = fleet::start(&upstream, "one", &lines);
+    revoke_on_all(&gateway, "before", 1);
+    save(&server);
+    restore(&mut server);
+    let begun = Instant::now();
+    eventually("that it goes by the server", || {
+        let lines = gateway.errors();
+        lines.iter().any(|line| line.contains("has all that the gateways know of")).then_some(())
+    });
+    eventually("contact", || {
+        (fleet::ask(&gateway, &token_of("somebody")) == Said::Accepted).then_some(())
+    });
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+}
+
+/// Gateways at a server, with clients and logins.
+fn desk(server: &RedisServer) -> Desk {
+    let upstream = Upstream::start();
+    let (directory, text) = oauth::sealed(&upstream, &redis(&server.settings()));
+    Desk::of_in(directory, upstream, &text)
+}
+
+#[test]
+fn assertion_that_a_restored_server_has_forgotten_is_not_good_again() {
+    let mut server = RedisServer::start();
+    let desk = desk(&server);
+    save(&server);
+    let used = assertion(json!({}));
+    let ask =
+        |assertion: &str| desk.token(&[GRANT, ASSERTION_TYPE, ("client_assertion", assertion)]);
+    assert_eq!(ask(&used).status, 200);
+    restore(&mut server);
+    let answer = eventually("an answer", || {
+        let answer = ask(&used);
+        (answer.status != 503).then_some(answer)
+    });
+    assert_error(&answer, 401, "invalid_client");
+    // Another one is as good as ever.
+    assert_eq!(ask(&assertion(json!({}))).status, 200);
+}
+
+#[test]
+fn newest_refresh_token_is_good_at_a_restored_server_that_knows_only_an_older_one() {
+    let mut server = RedisServer::start();
+    let desk = desk(&server);
+    let first = desk.tokens_of("alice");
+    save(&server);
+    let second = Pair::of(&desk.refresh(&first.refresh));
+    let third = Pair::of(&desk.refresh(&second.refresh));
+    restore(&mut server);
+    let answer = eventually("an answer", || {
+        let answer = desk.refresh(&third.refresh);
+        (answer.status != 503).then_some(answer)
+    });
+    let fourth = Pair::of(&answer);
+    assert_eq!(desk.said(&fourth.access), (200, String::new()));
+}
