@@ -76,7 +76,11 @@ routes:
             configuration,
             revocations,
             signing: SigningKey::from_file(pair.private.as_bytes(), None).expect("a signing key"),
-            moment: Moment { wall: clock::now(), steady: SteadyTime::default() },
+            moment: Moment {
+                wall: clock::now(),
+                steady: SteadyTime::default(),
+                ..Moment::default()
+            },
         }
     }
 

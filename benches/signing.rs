@@ -105,7 +105,7 @@ fn internal_token_remembered(criterion: &mut Criterion) {
 }
 
 fn now() -> Moment {
-    Moment { wall: clock::now(), steady: SteadyTime::default() }
+    Moment { wall: clock::now(), steady: SteadyTime::default(), ..Moment::default() }
 }
 
 fn wanted() -> InternalToken {
@@ -129,7 +129,7 @@ routes:
     let sources = Sources { environment: &|_| None, previous: None };
     let compiled = Configuration::compile(Path::new("gateway.yaml"), text.to_owned(), &sources);
     let configuration = compiled.unwrap_or_else(|problems| panic!("{problems}"));
-    let Moment { wall: created, steady } = now();
+    let Moment { wall: created, steady, .. } = now();
     let principal = |number| {
         let id = SessionSecret::from_random(std::array::from_fn(|_| fastrand::u8(..))).id();
         let record = SessionRecord {

@@ -86,18 +86,32 @@ pub fn until_next_shared_second() -> Duration {
 }
 
 fn shared_ms() -> Option<i64> {
+    shared_ms_at(steady())
+}
+
+fn shared_ms_at(steady: SteadyTime) -> Option<i64> {
     match SHARED_AHEAD_MS.load(Ordering::Relaxed) {
         NOT_SHARED => None,
         ahead_ms => {
-            let steady_ms = i64::try_from(steady().as_millis()).unwrap_or(i64::MAX);
+            let steady_ms = i64::try_from(steady.as_millis()).unwrap_or(i64::MAX);
             Some(steady_ms.saturating_add(ahead_ms).max(0))
         }
     }
 }
 
-/// Now, on both clocks.
+/// Now, on all clocks.
 pub fn moment() -> Moment {
-    Moment { wall: now(), steady: steady() }
+    moment_at(steady())
+}
+
+/// The same at a time that was taken a moment ago.
+pub fn moment_at(steady: SteadyTime) -> Moment {
+    let wall = now();
+    let shared_ahead_s = match shared_ms_at(steady) {
+        None => 0,
+        Some(millis) => millis.div_euclid(1000).saturating_sub(wall.as_seconds()),
+    };
+    Moment { wall, steady, shared_ahead_s }
 }
 
 /// Microseconds since 1970, for measuring how long something took between machines.

@@ -304,7 +304,7 @@ impl Gate {
             verdict.session = Some(read.clone());
             verdict.authentic = Some(read.authentic().clone());
             // What is of another kind by its record was not presented as what it is.
-            return match (read.authentic().carrier() == carrier, now.wall >= read.idle_ends()) {
+            return match (read.authentic().carrier() == carrier, now.shared() >= read.idle_ends()) {
                 (false, _) => Err(unknown(carrier).into()),
                 (true, true) => Err(rested()),
                 (true, false) => Ok(read.clone()),
@@ -315,13 +315,13 @@ impl Gate {
             Held::Current(session) if session.authentic().carrier() != carrier => {
                 return Err(unknown(carrier).into());
             }
-            Held::Current(session) if now.wall < session.idle_ends() => {
+            Held::Current(session) if now.shared() < session.idle_ends() => {
                 verdict.cache = Some(CacheResult::Hit);
                 verdict.authentic = Some(session.authentic().clone());
                 verdict.session = Some(session.clone());
                 return Ok(session);
             }
-            Held::Aged(session) if now.wall < session.idle_ends() => Some(session),
+            Held::Aged(session) if now.shared() < session.idle_ends() => Some(session),
             Held::Changed(session) if session.authentic().is_revoked(&self.revocations, now) => {
                 verdict.authentic = Some(session.authentic().clone());
                 return Err(session.authentic().revoked(&self.revocations));

@@ -110,7 +110,7 @@ impl Gatehouse {
     }
 
     fn decide(&self, path: &str, authorization: &[&str], now: i64) -> Said {
-        let now = Moment { wall: UnixTime::from_seconds(now), steady: STEADY };
+        let now = Moment { wall: UnixTime::from_seconds(now), steady: STEADY, ..Moment::default() };
         self.decide_at(&Method::GET, path, authorization, now)
     }
 
@@ -168,7 +168,7 @@ impl Gatehouse {
 impl<'a> Asked<'a> {
     /// A `GET` at `NOW`, without a credential.
     fn get(target: &'a str) -> Self {
-        let now = Moment { wall: UnixTime::from_seconds(NOW), steady: STEADY };
+        let now = Moment { wall: UnixTime::from_seconds(NOW), steady: STEADY, ..Moment::default() };
         let (method, fields) = (Method::GET, Vec::new());
         Self { scheme: Scheme::Https, method, target, fields, read: None, now }
     }

@@ -139,7 +139,7 @@ pub(super) async fn list(
     let is_wanted = |(id, stored): &(SessionId, StoredSession)| {
         let session = Session::compile(*id, stored, &gate.sessions.rules, now.steady);
         subject.as_ref().is_none_or(|subject| **subject == *stored.record.subject)
-            && session.authentic().end() > now.wall
+            && session.authentic().end() > now.shared()
             && !session.authentic().is_revoked(&gate.revocations, now)
     };
     let keys: Vec<_> =

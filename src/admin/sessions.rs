@@ -207,7 +207,7 @@ async fn live(view: &View, person: &Person) -> Result<Vec<Live>, Problem> {
         Live { session, record }
     });
     let is_usable = |Live { session, .. }: &Live| {
-        session.authentic().end().min(session.idle_ends()) > now.wall
+        session.authentic().end().min(session.idle_ends()) > now.shared()
             && !session.authentic().is_revoked(&gate.revocations, now)
     };
     Ok(compiled.filter(is_usable).collect())

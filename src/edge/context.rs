@@ -34,7 +34,6 @@ use crate::gate::principal::{Authentic, Lapse, Principal};
 use crate::gate::request::{Request, Scheme};
 use crate::gate::route::ForwardCredential;
 use crate::gate::session::Session as LoginSession;
-use crate::gate::time::Moment;
 use crate::gate::verifier::CacheResult;
 use crate::gate::{Verdict, WantedKey, WantedSession};
 use crate::issuer::internal::{InternalTokenError, Minted};
@@ -208,7 +207,7 @@ impl Context {
             self.asked = self.published.log.is_on().then(|| Asked::of(request));
         }
         if let Some(session) = &self.session {
-            self.published.sessions.touch(session, clock::now());
+            self.published.sessions.touch(session, clock::shared());
         }
         self.permit = Some(permit);
         Ok(AnsweredBy::Upstream)
@@ -226,7 +225,7 @@ impl Context {
         let published = &self.published;
         let tokens = published.configuration.tokens.as_ref().ok_or(Slug::Internal)?;
         let now = clock::moment();
-        let signer = published.signing.signer(now.wall).ok_or(Slug::KeysUnavailable)?;
+        let signer = published.signing.signer(now.shared()).ok_or(Slug::KeysUnavailable)?;
         let made = published.internal_tokens.value(
             principal.authentic(),
             wanted,
@@ -346,7 +345,7 @@ impl Context {
     /// One pass through the gate, timed. Also tells what it lacked.
     fn ask(&mut self, request: &Request<'_>, rule: Rule) -> (Result<Permit, Denial>, Lacking) {
         let begun = Instant::now();
-        let now = Moment { wall: clock::now(), steady: clock::steady_at(begun) };
+        let now = clock::moment_at(clock::steady_at(begun));
         let published = self.published.clone();
         let gate = &published.configuration.gate;
         let verdict = match rule {

@@ -261,7 +261,7 @@ impl SessionFeed {
         let last_seen = record.created;
         let stored = StoredSession { record, last_seen };
         let as_of = clock::steady();
-        let creating = self.store.create(id, &stored, clock::now());
+        let creating = self.store.create(id, &stored, clock::shared());
         // Somebody may delete it before we have it.
         let begun = self.loads.begin(id);
         let displaced = self.timed("create_session", creating).await?;
@@ -337,7 +337,7 @@ impl SessionFeed {
         issuer: &str,
         subject: &str,
     ) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
-        let listing = self.store.of_subject(issuer, subject, clock::now());
+        let listing = self.store.of_subject(issuer, subject, clock::shared());
         self.timed("list_sessions", listing).await
     }
 
@@ -347,7 +347,7 @@ impl SessionFeed {
     ///
     /// If the store cannot be read.
     pub async fn api_keys(&self) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
-        self.timed("list_api_keys", self.store.api_keys(clock::now())).await
+        self.timed("list_api_keys", self.store.api_keys(clock::shared())).await
     }
 
     /// Notes that a session is used, which will be written down some time.
@@ -443,7 +443,7 @@ impl SessionFeed {
             // Not all gateways at once.
             tokio::time::sleep(PRUNE_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             // Tried again in a minute.
-            drop(self.timed("prune_sessions", self.store.prune(clock::now())).await);
+            drop(self.timed("prune_sessions", self.store.prune(clock::shared())).await);
         }
     }
 

@@ -297,7 +297,7 @@ impl SigningFeed {
             return Err(Refused::Unavailable(why.unwrap_or_default()));
         };
         let revoked = publication::revoked(&configuration, tokens, source.ids());
-        Ok(source.list(&revoked, clock::now()))
+        Ok(source.list(&revoked, clock::shared()))
     }
 
     /// Does something with the keys of a configuration, and publishes what came of it.

@@ -12,7 +12,7 @@ use super::claims::{Claims, Subject};
 use super::credential::Carrier;
 use super::denial::{Denial, Slug};
 use super::forward::Identity;
-use super::issuer::{Issuer, IssuerId};
+use super::issuer::{DatedBy, Issuer, IssuerId};
 use super::reason::span;
 use super::revocation::{GrantedBy, Marks, NO_GENERATION, Revocable, Revocation, RevocationList};
 use super::session::{SessionId, SessionKind, SessionRecord, SessionTerms};
@@ -196,6 +196,17 @@ impl Authentic {
         }
     }
 
+    /// The time by the clock that dated it: with which gateways date what they share, or anybody's.
+    fn time(&self, now: Moment) -> UnixTime {
+        match &self.source {
+            Source::Token { issuer, .. } => match issuer.rules().dated_by {
+                DatedBy::Issue => now.wall,
+                DatedBy::Login => now.shared(),
+            },
+            Source::Session { .. } => now.shared(),
+        }
+    }
+
     /// From when on it cannot be admitted: a token's `exp` plus the clock skew, a session's end.
     pub fn end(&self) -> UnixTime {
         match &self.source {
@@ -360,15 +371,15 @@ impl Principal {
         list_age_max_ms: u64,
         now: Moment,
     ) -> Result<Self, Denial> {
-        let claims = &authentic.claims;
-        if now.wall >= authentic.end() {
-            return Err(authentic.expired(now.wall));
+        let (claims, time) = (&authentic.claims, authentic.time(now));
+        if time >= authentic.end() {
+            return Err(authentic.expired(time));
         }
         if let Some(ahead_s) = authentic.clock_ahead_s() {
-            let latest = now.wall.plus(ahead_s);
+            let latest = time.plus(ahead_s);
             for (name, date) in [("nbf", claims.not_before), ("iat", claims.issued_at)] {
                 if let Some(date) = date.filter(|date| *date > latest) {
-                    return Err(not_yet_valid(name, date.since(now.wall), ahead_s));
+                    return Err(not_yet_valid(name, date.since(time), ahead_s));
                 }
             }
         }
@@ -382,7 +393,7 @@ impl Principal {
     /// Whether it would still be one at `now`: why not, if not. A list that is too old to say is no
     /// reason to end what was permitted.
     pub fn lapsed(&self, list: &RevocationList, now: Moment) -> Option<Lapse> {
-        if now.wall >= self.0.end() {
+        if self.0.time(now) >= self.0.end() {
             return Some(Lapse::Expired);
         }
         match self.0.revocation(list, u64::MAX, now) {

@@ -53,13 +53,22 @@ impl SteadyTime {
     }
 }
 
-/// Now, on both clocks.
+/// Now, on all clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Moment {
-    /// What credentials are dated with.
+    /// What others date credentials with.
     pub wall: UnixTime,
+    /// How far the clock is ahead of that with which gateways date what they share, in seconds.
+    pub shared_ahead_s: i64,
     /// What ages are measured with.
     pub steady: SteadyTime,
+}
+
+impl Moment {
+    /// The time on the clock with which gateways date what they share.
+    pub const fn shared(self) -> UnixTime {
+        self.wall.plus(self.shared_ahead_s)
+    }
 }
 
 impl fmt::Display for UnixTime {

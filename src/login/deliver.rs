@@ -112,7 +112,12 @@ impl<'a> Plan<'a> {
         let Here { endpoints, configuration, asked, .. } = *here;
         let issuing = Issuing::of(endpoints, configuration, asked).ok_or(Slug::Internal)?;
         let client = issuing.tokens.clients.named(&wish.client).ok_or(Slug::Internal)?;
-        issuing.endpoints.means.signing.signer(crate::clock::now()).ok_or(Slug::KeysUnavailable)?;
+        issuing
+            .endpoints
+            .means
+            .signing
+            .signer(crate::clock::shared())
+            .ok_or(Slug::KeysUnavailable)?;
         Ok(Some(Self { issuing, client, wish, keeps }))
     }
 

@@ -69,8 +69,8 @@ fn is_live(here: &Here<'_>, id: SessionId, stored: &StoredSession) -> bool {
     let gate = &here.configuration.gate;
     let now = clock::moment();
     let session = Session::compile_login(id, stored, &gate.sessions.rules, now.steady);
-    now.wall < session.authentic().end()
-        && now.wall < session.idle_ends()
+    now.shared() < session.authentic().end()
+        && now.shared() < session.idle_ends()
         && !session.authentic().is_revoked(&gate.revocations, now)
 }
 

@@ -18,7 +18,7 @@ impl Gatehouse {
     /// What a good token gets `later_ms` after the last contact.
     fn slug_later(&self, method: &Method, later_ms: u64) -> &'static str {
         let steady = SteadyTime::from_millis(STEADY.as_millis() + later_ms);
-        let now = Moment { wall: UnixTime::from_seconds(NOW), steady };
+        let now = Moment { wall: UnixTime::from_seconds(NOW), steady, ..Moment::default() };
         self.decide_at(method, "/orders/7", &[&bearer(&good())], now).slug
     }
 }
@@ -166,7 +166,7 @@ fn whom_the_list_knows_is_refused_however_old_it_is() {
 fn invalid_token_is_401_while_the_list_is_too_old() {
     let gate = Gatehouse::standard("", "");
     let steady = SteadyTime::from_millis(STEADY.as_millis() + 60_000);
-    let now = Moment { wall: UnixTime::from_seconds(NOW), steady };
+    let now = Moment { wall: UnixTime::from_seconds(NOW), steady, ..Moment::default() };
     let expired = token(json!({"iat": NOW - 600, "exp": NOW - 60}));
     let said = gate.decide_at(&Method::GET, "/orders/7", &[&bearer(&expired)], now);
     assert_eq!(said.slug, "token_expired");
@@ -230,7 +230,7 @@ fn wall_clock_that_is_set_makes_the_list_neither_old_nor_young() {
     let gate = Gatehouse::standard("", "");
     let at = |wall: i64, later_ms: u64| {
         let steady = SteadyTime::from_millis(STEADY.as_millis() + later_ms);
-        let now = Moment { wall: UnixTime::from_seconds(wall), steady };
+        let now = Moment { wall: UnixTime::from_seconds(wall), steady, ..Moment::default() };
         let token = token(json!({"iat": wall, "exp": wall + 600}));
         gate.decide_at(&Method::GET, "/orders/7", &[&bearer(&token)], now).slug
     };

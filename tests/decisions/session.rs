@@ -107,7 +107,11 @@ fn record(subject: &str, claims: Map<String, Value>) -> SessionRecord {
 /// At so many seconds after `NOW`, by both clocks.
 fn later(seconds: i64) -> Moment {
     let steady = STEADY.as_millis() + u64::try_from(seconds).expect("later") * 1000;
-    Moment { wall: UnixTime::from_seconds(NOW + seconds), steady: SteadyTime::from_millis(steady) }
+    Moment {
+        wall: UnixTime::from_seconds(NOW + seconds),
+        steady: SteadyTime::from_millis(steady),
+        ..Moment::default()
+    }
 }
 
 impl Gatehouse {

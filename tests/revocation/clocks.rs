@@ -28,9 +28,13 @@ struct Two {
 
 impl Two {
     fn start(ahead_s: i64) -> Self {
+        Self::start_with(ahead_s, "")
+    }
+
+    fn start_with(ahead_s: i64, lines: &str) -> Self {
         let server = RedisServer::start();
         let upstream = Upstream::start();
-        let text = people::configuration(&upstream, &redis(&server.settings()));
+        let text = people::configuration(&upstream, &(redis(&server.settings()) + lines));
         let right = Gateway::start_in(people::directory(), &text);
         let clock = WrongClock::ahead(ahead_s);
         let wrong = start(&text, &clock);
@@ -89,6 +93,21 @@ fn login_at_a_gateway_that_is_ahead_is_cut_off_like_any_other() {
     assert!(browser.is_in(&two.right) && browser.is_in(&two.wrong));
     revoke_on_all(&two.right, "alice", 2);
     assert!(!browser.is_in(&two.right) && !browser.is_in(&two.wrong));
+}
+
+/// A session rests for as long everywhere, whoever's clock says what.
+#[test]
+fn session_of_a_gateway_whose_clock_is_wrong_may_rest_for_as_long() {
+    for off_s in [OFF_S, -OFF_S] {
+        let two = Two::start_with(off_s, "sessions: { idle_timeout: 60s }\n");
+        for gateway in [&two.right, &two.wrong] {
+            let browser = Browser::log_in(gateway, "alice");
+            // Used here, then there.
+            for gateway in [&two.wrong, &two.right, &two.wrong] {
+                assert!(browser.is_in(gateway), "{off_s}");
+            }
+        }
+    }
 }
 
 #[test]

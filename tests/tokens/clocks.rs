@@ -11,8 +11,10 @@ use super::ground::{
     directory, header, refresh, tokens,
 };
 use crate::harness::eventually;
+use crate::harness::gateway::Gateway;
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::{now, signing_key};
+use crate::harness::wrong_clock::WrongClock;
 
 /// How far the clocks of gateways may be apart, in seconds.
 const APART_S: i64 = 300;
@@ -156,5 +158,41 @@ fn grace_is_over_when_the_servers_clock_says_so() {
         let rest = if off_ms.starts_with('-') { "-92000" } else { "120000" };
         server.cli(&["hincrby", &family, "rotated_ms", rest]);
         assert_invalid_grant(&refresh(ground.at(1), &alice.refresh));
+    }
+}
+
+/// What gateways issue is dated, and judged, by the clock that they share, as far as theirs may be from it.
+#[test]
+fn own_tokens_live_as_long_on_gateways_whose_clocks_are_ten_minutes_apart() {
+    let server = RedisServer::start();
+    let short = tokens("10s").replace("lifetime: 15m", "lifetime: 5m");
+    let ground = Ground::on(&server, &short, 1);
+    let off_by = APART_S - MARGIN_S / 2;
+    let gateways = [-off_by, off_by].map(|off_s| {
+        let clock = WrongClock::ahead(off_s);
+        let environment = clock.environment();
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let mut gateway = Gateway::spawn_with(directory(), &ground.configuration(), &environment);
+        gateway.wait_until_ready();
+        (gateway, clock)
+    });
+    let [behind, ahead] = gateways.each_ref().map(|(gateway, _)| gateway.address());
+    let right = ground.at(1);
+    for issues in [behind, right, ahead] {
+        let first = Granted::log_in(issues, "alice");
+        for exchanges in [ahead, right, behind] {
+            let next = first.next(exchanges);
+            for granted in [&first, &next] {
+                let claims = granted.claims();
+                let date = |name: &str| claims[name].as_i64().expect("a date");
+                assert!((date("iat") - now()).abs() < MARGIN_S, "{claims}");
+                assert!((date("auth_time") - now()).abs() < MARGIN_S, "{claims}");
+                assert_eq!(date("exp") - date("iat"), 300);
+                for asked in [behind, right, ahead] {
+                    assert_eq!(ask(asked, HOME, &granted.access), accepted(), "{claims}");
+                }
+            }
+        }
     }
 }

@@ -261,7 +261,8 @@ mod tests {
     }
 
     fn missing(recent: &Recent) -> Vec<u64> {
-        let now = Moment { wall: UnixTime::from_seconds(10), steady: at(1_000) };
+        let now =
+            Moment { wall: UnixTime::from_seconds(10), steady: at(1_000), ..Moment::default() };
         let missing = recent.missing(now);
         missing.iter().map(|record| record.written_us).collect()
     }
@@ -362,7 +363,9 @@ mod tests {
         for _ in 0..9 {
             assert_eq!(recent.was_read_to_the_end(at(now_ms + 1)), 1);
             let due = recent.next_again(wall).map_or(now_ms, SteadyTime::as_millis);
-            let missing_at = |ms: u64| recent.missing(Moment { wall, steady: at(ms) }).len();
+            let missing_at = |ms: u64| {
+                recent.missing(Moment { wall, steady: at(ms), ..Moment::default() }).len()
+            };
             assert!(due == 0 || missing_at(due - 1) == 0);
             assert_eq!(missing_at(due), 1);
             pauses.push((due - now_ms) / 1000);

@@ -9,7 +9,7 @@ const ISSUER: &str = "https://issuer.test";
 const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
 
 fn moment(steady_ms: u64) -> Moment {
-    Moment { wall: NOW, steady: SteadyTime::from_millis(steady_ms) }
+    Moment { wall: NOW, steady: SteadyTime::from_millis(steady_ms), ..Moment::default() }
 }
 
 /// A credential with everything that can be revoked.

@@ -334,7 +334,11 @@ fn use_is_written_down_once_in_a_tenth_of_the_idle_time() {
 }
 
 fn found(table: &SessionTable, rules: &SessionRules, now_ms: u64) -> &'static str {
-    match table.find(&ID(), rules, Moment { wall: at(10), steady: steady(now_ms) }) {
+    match table.find(
+        &ID(),
+        rules,
+        Moment { wall: at(10), steady: steady(now_ms), ..Moment::default() },
+    ) {
         Held::Current(_) => "current",
         Held::Aged(_) => "aged",
         Held::Changed(_) => "changed",

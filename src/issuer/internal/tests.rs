@@ -87,6 +87,7 @@ fn at(ms: u64) -> Moment {
     Moment {
         wall: UnixTime::from_seconds(BEGUN + seconds),
         steady: SteadyTime::from_millis(5_000_000 + ms),
+        ..Moment::default()
     }
 }
 

@@ -93,7 +93,7 @@ async fn of_refresh(here: &Issuing<'_>, token: &RefreshToken) -> Result<Option<T
     let ends = refresh::ends_by_rules(&stored, here.tokens);
     let family = &stored.family;
     let standing = standing::of_login(here, family.session, &record, &family.client)?;
-    if standing == Standing::CutOff || clock::now() >= ends {
+    if standing == Standing::CutOff || clock::shared() >= ends {
         return Ok(None);
     }
     let mut told = Told::new();

@@ -234,7 +234,7 @@ async fn exchange(
     let token = token.ok_or_else(|| Failure::of(Outcome::Malformed, "This is no refresh token"))?;
     let presented_at = clock::steady();
     let client = authenticate(here, parameters, Unnamed::FirstParty).await?;
-    let now = clock::now();
+    let now = clock::shared();
     // Before anything is used up for nothing.
     here.endpoints.means.signing.signer(now).ok_or(Denial::from(Slug::KeysUnavailable))?;
     let found = Found::of(here, &token, client).await?;

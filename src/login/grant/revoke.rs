@@ -60,7 +60,7 @@ async fn revoke_access(here: &Issuing<'_>, client: &Client, text: &str) -> Resul
         return Ok(());
     };
     // Those of others are not ours to revoke.
-    if issuer.id() != here.tokens.gate_issuer.id() || authentic.end() <= clock::now() {
+    if issuer.id() != here.tokens.gate_issuer.id() || authentic.end() <= clock::shared() {
         return Ok(());
     }
     if authentic.claims().client_id.as_deref() != Some(&*client.id) {

@@ -91,7 +91,7 @@ fn session_of_which_nothing_was_heard_for_a_while_is_read_again() {
     let gate = gatehouse().with_alice();
     let at = |later_ms: u64| {
         let steady = SteadyTime::from_millis(STEADY.as_millis() + later_ms);
-        let now = Moment { wall: UnixTime::from_seconds(NOW), steady };
+        let now = Moment { wall: UnixTime::from_seconds(NOW), steady, ..Moment::default() };
         gate.revocations.contact(steady);
         gate.verdict(&Asked::logged_in("/only/7").at(now))
     };

@@ -147,7 +147,7 @@ fn list_that_is_too_old_is_answered_for_as_the_route_says() {
     let gate = with(&["sessions: {recheck: 1h}"], &routes.concat()).with_alice();
     let ask = |path: &str, method: &Method, later_ms: u64| {
         let steady = SteadyTime::from_millis(STEADY.as_millis() + later_ms);
-        let now = Moment { wall: UnixTime::from_seconds(NOW), steady };
+        let now = Moment { wall: UnixTime::from_seconds(NOW), steady, ..Moment::default() };
         let asked = Asked::logged_in(path).by(method.clone()).at(now);
         let origin = (http::header::ORIGIN, "https://api.test".to_owned());
         gate.slug_for(&asked.with(origin))
