@@ -87,6 +87,10 @@ const UNCONFIRMED_REASON: &str = "the store cannot say whether the session is st
 /// What it says of sessions that nobody has used.
 const RESTED_REASON: &str = "the session was not used for idle_timeout";
 
+/// What it says of sessions of which nobody knows whether somebody has.
+const UNHEARD_REASON: &str = "the session was not used for idle_timeout, but for a gateway that may \
+     have used it and is not heard of";
+
 /// The `kid` of a key that no issuer was known to have; `None` for a token that names none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedKey(pub Option<Box<str>>);
@@ -298,7 +302,10 @@ impl Gate {
         now: Moment,
         verdict: &mut Verdict<'_>,
     ) -> Result<Arc<Session>, Denial> {
-        let rested = || Denial::new(Lapse::Expired.slug(carrier)).because(RESTED_REASON);
+        let rested = |session: &Session| match self.sessions.table.may_have_been_used(session) {
+            true => Denial::new(Slug::StoreUnavailable).because(UNHEARD_REASON),
+            false => Denial::new(Lapse::Expired.slug(carrier)).because(RESTED_REASON),
+        };
         if let Some(read) = request.session.filter(|read| read.id() == id) {
             verdict.cache = Some(CacheResult::Miss);
             verdict.session = Some(read.clone());
@@ -306,7 +313,7 @@ impl Gate {
             // What is of another kind by its record was not presented as what it is.
             return match (read.authentic().carrier() == carrier, now.shared() >= read.idle_ends()) {
                 (false, _) => Err(unknown(carrier).into()),
-                (true, true) => Err(rested()),
+                (true, true) => Err(rested(read)),
                 (true, false) => Ok(read.clone()),
             };
         }

@@ -14,6 +14,7 @@ mod pending;
 mod recent;
 mod roster;
 mod settle;
+mod unheard;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -38,6 +39,7 @@ pub use confirm::Confirmation;
 use pending::Pending;
 use recent::Recent;
 use roster::KnownGateways;
+use unheard::Unheard;
 
 /// The longest that one read of the log waits for something to happen.
 const PATIENCE_MAX: Duration = Duration::from_millis(500);
@@ -72,6 +74,7 @@ pub struct RevocationFeed {
     /// Rings when records were lost.
     lost: Notify,
     known: KnownGateways,
+    unheard: Unheard,
     /// The roster as it was last read, and when that began.
     looked: tokio::sync::Mutex<Option<(Instant, Roster)>>,
     /// When this gateway last told the others that it is there, in steady milliseconds; 0: never.
@@ -130,6 +133,7 @@ impl RevocationFeed {
             recent: Mutex::default(),
             lost: Notify::new(),
             known: KnownGateways::default(),
+            unheard: Unheard::default(),
             looked: tokio::sync::Mutex::default(),
             announced: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),

@@ -6,8 +6,10 @@ use super::monitor::Monitor;
 use super::{Site, accepted, ask_on, denied};
 use crate::harness::client::Connection;
 use crate::harness::eventually;
+use crate::harness::fleet;
 use crate::harness::login::Login;
-use crate::harness::redis::RedisServer;
+use crate::harness::proxy::{Direction, Proxy};
+use crate::harness::redis::{RedisServer, free_port};
 
 /// Uses a session for so long, on one connection.
 fn use_for(site: &Site, number: usize, login: &Login, span: Duration) {
@@ -52,6 +54,46 @@ fn use_keeps_a_session_on_all_gateways_and_the_end_of_use_ends_it() {
     for number in [1, 2] {
         assert_eq!(site.ask(number, &alice), denied("session_expired"));
     }
+}
+
+/// Whoever was served by a gateway that could tell nobody is not logged out by those who could not know.
+#[test]
+fn use_at_a_gateway_that_is_cut_off_ends_no_session_elsewhere() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    let settings = "sessions: { idle_timeout: 7s }\n";
+    let through = format!("store: {{ redis: {{ url: 'redis://127.0.0.1:{}' }} }}\n", proxy.port());
+    let mut site = Site::start(&(through + settings), 1);
+    site.lines = fleet::redis(&server.settings()) + settings;
+    site.join();
+    let alice = site.log_in("alice");
+    // What is told of the login is told by then.
+    for _ in 0..2 {
+        site.assert_in(&alice);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    for link in proxy.links() {
+        link.hold(Direction::ToServer);
+    }
+    proxy.swap(free_port());
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(site.ask_for(1, &alice, "/open"), accepted(), "it knows the session");
+    // By what the second one can know, it rests for too long.
+    std::thread::sleep(Duration::from_millis(5500));
+    let elsewhere = site.ask(2, &alice);
+    assert_eq!((elsewhere.0, &*elsewhere.1), (503, "store_unavailable"));
+    for link in proxy.links() {
+        link.cut();
+    }
+    proxy.swap(server.port());
+    eventually("what the first one knows", || {
+        let told = site.ask(2, &alice);
+        assert_ne!(told, denied("session_expired"));
+        (told == accepted()).then_some(())
+    });
+    // And who rests, rests, as soon as all are heard of again.
+    std::thread::sleep(Duration::from_millis(7100));
+    eventually("an end", || (site.ask(2, &alice) == denied("session_expired")).then_some(()));
 }
 
 #[test]

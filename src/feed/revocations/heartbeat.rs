@@ -123,6 +123,9 @@ impl RevocationFeed {
         self.families.revocation_records.set(i64::try_from(roster.records).unwrap_or(i64::MAX));
         let listed = roster.gateways.len();
         let complete = self.known.complete(roster, clock::steady());
+        let (now, steady) = (clock::shared(), clock::steady());
+        let unheard = self.unheard.since(&complete.gateways, &self.instance, now, steady);
+        self.configuration.load().gate.sessions.table.unheard_since(unheard);
         if complete.gateways.len() > listed {
             for known in complete.gateways.iter().filter(|known| !known.follows) {
                 self.timed("remind", self.fleet.remind(known)).await?;

@@ -2,7 +2,7 @@
 //! this table current.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use ahash::RandomState;
 use moka::sync::Cache;
 
 use super::{Session, SessionId, SessionRules};
-use crate::gate::time::{Moment, SteadyTime};
+use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
 /// What is known of a session here.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct SessionTable {
     /// The times before, from when and until when: whatever was read in one of them was sure for as
     /// long as it lasted.
     told_before: Mutex<VecDeque<(u64, u64)>>,
+    /// Since when sessions may be used without our knowing, in seconds since 1970.
+    unheard_since: AtomicI64,
     bytes_max: u64,
 }
 
@@ -64,7 +66,8 @@ impl SessionTable {
             .build_with_hasher(RandomState::new());
         let (told_since, told_until) = (AtomicU64::new(NEVER), AtomicU64::new(0));
         let told_before = Mutex::default();
-        Arc::new(Self { sessions, told_since, told_until, told_before, bytes_max })
+        let unheard_since = AtomicI64::new(i64::MAX);
+        Arc::new(Self { sessions, told_since, told_until, told_before, unheard_since, bytes_max })
     }
 
     /// Whether it was made with this bound.
@@ -153,6 +156,17 @@ impl SessionTable {
     /// Everything that changed until `at` has been told.
     pub fn told_until(&self, at: SteadyTime) {
         self.told_until.store(at.as_millis(), Ordering::Release);
+    }
+
+    /// Since when a gateway that is not heard of may use sessions; `None` if there is none.
+    pub fn unheard_since(&self, since: Option<UnixTime>) {
+        let seconds = since.map_or(i64::MAX, UnixTime::as_seconds);
+        self.unheard_since.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Whether a session that seems to have rested until its end may have been used before it.
+    pub(in crate::gate) fn may_have_been_used(&self, session: &Session) -> bool {
+        session.idle_ends().as_seconds() >= self.unheard_since.load(Ordering::Relaxed)
     }
 
     /// About how many sessions are held. Not for the hot path.

@@ -1,0 +1,80 @@
+//! Which gateways are not heard of: they may serve sessions from memory, and nobody learns of it
+//! before they are back.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::gate::time::{SteadyTime, UnixTime};
+use crate::store::KnownGateway;
+
+/// For how long a gateway says nothing before it counts as one that is not heard of: it speaks once a
+/// second.
+const SILENT_MS: u64 = 3_000;
+
+/// What it has not written down yet when it falls silent, and what it writes down once it is back, in
+/// milliseconds.
+const WRITES_WITHIN_MS: u64 = 3_000;
+
+/// Since when there are such gateways.
+#[derive(Debug, Default)]
+pub(super) struct Unheard(Mutex<Option<(UnixTime, SteadyTime)>>);
+
+impl Unheard {
+    /// Since when one of them may have used sessions that nobody knows of; `None` if none can have.
+    pub(super) fn since(
+        &self,
+        gateways: &[KnownGateway],
+        instance: &str,
+        now: UnixTime,
+        steady: SteadyTime,
+    ) -> Option<UnixTime> {
+        let others = gateways.iter().filter(|known| known.state.instance != instance);
+        let longest_ms = others.map(|known| known.silent_ms).max().unwrap_or(0);
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if longest_ms > SILENT_MS {
+            let ago_ms = longest_ms.saturating_add(WRITES_WITHIN_MS);
+            let since = now.plus(-i64::try_from(ago_ms / 1000).unwrap_or(i64::MAX));
+            // Of one that was silent for longer, and is back, not all may be known yet.
+            let since = last.map_or(since, |(known, _)| known.min(since));
+            *last = Some((since, steady));
+        }
+        *last = last.filter(|(_, seen)| steady.millis_since(*seen) < WRITES_WITHIN_MS);
+        last.map(|(since, _)| since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::GatewayState;
+
+    const NOW: UnixTime = UnixTime::from_seconds(1_000);
+
+    fn gateway(instance: &str, silent_ms: u64) -> KnownGateway {
+        let state = GatewayState {
+            instance: instance.to_owned(),
+            name: instance.to_owned(),
+            version: "1".to_owned(),
+            applied: 7,
+            mark: None,
+            counted_for_ms: 0,
+            clock_ahead_ms: None,
+        };
+        KnownGateway { state, silent_ms, follows: true }
+    }
+
+    #[test]
+    fn gateway_that_is_not_heard_of_may_have_used_sessions_since() {
+        let unheard = Unheard::default();
+        let at = |ms: u64| SteadyTime::from_millis(100_000 + ms);
+        let since = |other_ms, ms: u64| {
+            let gateways = [gateway("we", 9_000), gateway("other", other_ms)];
+            unheard.since(&gateways, "we", NOW, at(ms))
+        };
+        assert_eq!(since(3_000, 0), None);
+        assert_eq!(since(7_000, 1_000), Some(NOW.plus(-10)));
+        // It is back, and writes down what it knows.
+        assert_eq!(since(0, 2_000), Some(NOW.plus(-10)));
+        assert_eq!(since(0, 3_999), Some(NOW.plus(-10)));
+        assert_eq!(since(0, 4_000), None);
+    }
+}
