@@ -17,6 +17,7 @@ pub mod redis;
 pub mod session;
 pub mod settings;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -243,6 +244,9 @@ pub struct GatewayState {
     /// How far its clock is ahead of the store's, in milliseconds; `None` if that is not known.
     #[serde(default)]
     pub clock_ahead_ms: Option<i64>,
+    /// What it must agree on with the others, by the name of the field.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
 }
 
 impl GatewayState {

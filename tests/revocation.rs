@@ -1,5 +1,6 @@
 //! Who is cut off stays out, and what was begun for him ends.
 
+mod agree;
 mod api;
 mod audit;
 mod clocks;

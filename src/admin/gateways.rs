@@ -16,8 +16,15 @@ pub(super) async fn list(State(view): State<View>) -> Result<Json<Value>, Proble
         .await
         .map_err(|error| Problem::StoreUnavailable(error.to_string()))?;
     let gateways: Vec<_> =
-        roster.gateways.iter().map(|known| describe(known, roster.head)).collect();
+        roster.gateways.iter().map(|known| listed(&view, known, roster.head)).collect();
     Ok(Json(json!({ "position": roster.head, "gateways": gateways })))
+}
+
+/// A gateway, and where its settings differ from those of the one that is asked.
+fn listed(view: &View, known: &KnownGateway, head: u64) -> Value {
+    let mut described = describe(known, head);
+    described["differs_in"] = json!(view.revocations.differs_in(known));
+    described
 }
 
 /// A gateway, for people and programs.

@@ -28,7 +28,7 @@ impl Gateways {
         let empty = Vec::new();
         let gateways = answer["gateways"].as_array().unwrap_or(&empty);
         let rows = gateways.iter().map(row).collect();
-        let header = ["ID", "NAME", "VERSION", "POSITION", "LAG", "SILENT", "CLOCK"];
+        let header = ["ID", "NAME", "VERSION", "POSITION", "LAG", "SILENT", "CLOCK", "DIFFERS IN"];
         table::print(&table::lay_out(&header, rows))
     }
 }
@@ -43,5 +43,8 @@ fn row(gateway: &Value) -> Vec<String> {
         Some(ahead_ms) => format!("{:+.1}s", ahead_ms as f64 / 1000.0),
         None => "-".to_owned(),
     });
+    let fields = gateway["differs_in"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let fields: Vec<_> = fields.iter().map(shown).collect();
+    cells.push(if fields.is_empty() { "-".to_owned() } else { fields.join(",") });
     cells
 }

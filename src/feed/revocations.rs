@@ -7,6 +7,7 @@
 //! Every read of the log, empty or not, is contact. Without contact the list grows old, and the
 //! gate answers for it; nothing that was applied is ever taken back.
 
+mod agree;
 mod confirm;
 mod heartbeat;
 mod mend;
@@ -35,6 +36,7 @@ use crate::store::{
     Store, StoreError, TAIL_RECORDS_MAX, Tail, Writers,
 };
 use crate::telemetry::families::{Families, is_nearly_full};
+use agree::Agreement;
 pub use confirm::Confirmation;
 use pending::Pending;
 use recent::Recent;
@@ -75,6 +77,7 @@ pub struct RevocationFeed {
     lost: Notify,
     known: KnownGateways,
     unheard: Unheard,
+    agreement: Agreement,
     /// The roster as it was last read, and when that began.
     looked: tokio::sync::Mutex<Option<(Instant, Roster)>>,
     /// When this gateway last told the others that it is there, in steady milliseconds; 0: never.
@@ -134,6 +137,7 @@ impl RevocationFeed {
             lost: Notify::new(),
             known: KnownGateways::default(),
             unheard: Unheard::default(),
+            agreement: Agreement::default(),
             looked: tokio::sync::Mutex::default(),
             announced: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),

@@ -512,7 +512,8 @@ fn table_lists_the_gateways() {
             .collect();
         (rows.len() == 3 && rows[1..].iter().all(|row| row[4] == "0")).then_some(rows)
     });
-    assert_eq!(rows[0], ["ID", "NAME", "VERSION", "POSITION", "LAG", "SILENT", "CLOCK"]);
+    let header = ["ID", "NAME", "VERSION", "POSITION", "LAG", "SILENT", "CLOCK", "DIFFERS IN"];
+    assert_eq!(rows[0], header);
     for (row, name) in rows[1..].iter().zip(["gw-1", "gw-2"]) {
         assert_eq!(row[1..5], [name, env!("CARGO_PKG_VERSION"), "1", "0"]);
         assert!(row[5].strip_suffix('s').is_some_and(|silent| silent.parse::<f64>().is_ok()));

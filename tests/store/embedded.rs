@@ -478,6 +478,7 @@ async fn roster_tells_the_head_and_who_follows_until_they_leave() {
         mark: None,
         counted_for_ms: 0,
         clock_ahead_ms: None,
+        settings: Default::default(),
     };
     let known = async || {
         let gateways = store.roster().await.expect("a roster").gateways;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::RevocationFeed;
+use super::{RevocationFeed, agree};
 use crate::clock;
 use crate::gate::policy::Policy;
 use crate::gate::time::SteadyTime;
@@ -62,6 +62,7 @@ impl RevocationFeed {
             mark: reached.mark,
             counted_for_ms: self.counted_for_ms(),
             clock_ahead_ms: clock::ahead_ms(),
+            settings: agree::settings(&self.configuration.load()),
         };
         let asked_at = clock::steady();
         self.timed("announce", self.fleet.announce(&state)).await?;
@@ -123,6 +124,7 @@ impl RevocationFeed {
         self.families.revocation_records.set(i64::try_from(roster.records).unwrap_or(i64::MAX));
         let listed = roster.gateways.len();
         let complete = self.known.complete(roster, clock::steady());
+        self.compare(&complete.gateways);
         let (now, steady) = (clock::shared(), clock::steady());
         let unheard = self.unheard.since(&complete.gateways, &self.instance, now, steady);
         self.configuration.load().gate.sessions.table.unheard_since(unheard);

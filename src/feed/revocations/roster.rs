@@ -56,6 +56,7 @@ mod tests {
             mark: None,
             counted_for_ms: 0,
             clock_ahead_ms: None,
+            settings: Default::default(),
         };
         KnownGateway { state, silent_ms, follows: true }
     }

@@ -55,6 +55,7 @@ mod tests {
             mark: None,
             counted_for_ms: 0,
             clock_ahead_ms: None,
+            settings: Default::default(),
         };
         let after = |milliseconds| SteadyTime::from_millis(1_000 + milliseconds);
         members.announce(&state, after(0));

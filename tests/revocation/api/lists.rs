@@ -143,9 +143,19 @@ fn gateways_are_told_with_their_name_and_how_far_they_are() {
     assert_eq!(told["position"], answer["position"]);
     let [gateway] = &told["gateways"].as_array().expect("a list")[..] else { panic!("{told}") };
     let members: Vec<_> = gateway.as_object().expect("an object").keys().collect();
-    let known =
-        ["clock_ahead_ms", "follows", "id", "lag", "name", "position", "silent_ms", "version"];
+    let known = [
+        "clock_ahead_ms",
+        "differs_in",
+        "follows",
+        "id",
+        "lag",
+        "name",
+        "position",
+        "silent_ms",
+        "version",
+    ];
     assert_eq!(members, known);
+    assert_eq!(gateway["differs_in"], json!([]), "from itself");
     assert_eq!(gateway["clock_ahead_ms"], json!(null), "its store has no clock but ours");
     assert_eq!(gateway["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!((&gateway["position"], &gateway["lag"]), (&answer["position"], &json!(0)));

@@ -68,6 +68,7 @@ async fn user_with_the_rights_that_are_documented_can_do_everything() {
         mark: None,
         counted_for_ms: 0,
         clock_ahead_ms: None,
+        settings: Default::default(),
     };
     log.announce(&state).await.expect("it announces");
     log.roster().await.expect("a roster");

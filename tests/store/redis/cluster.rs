@@ -17,6 +17,7 @@ fn state(applied: u64) -> GatewayState {
         mark: None,
         counted_for_ms: 0,
         clock_ahead_ms: None,
+        settings: Default::default(),
     }
 }
 

@@ -15,6 +15,7 @@ fn gateway(name: &str, applied: u64) -> GatewayState {
         mark: None,
         counted_for_ms: 0,
         clock_ahead_ms: None,
+        settings: Default::default(),
     }
 }
 

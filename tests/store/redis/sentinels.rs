@@ -18,6 +18,7 @@ fn state() -> GatewayState {
         mark: None,
         counted_for_ms: 0,
         clock_ahead_ms: None,
+        settings: Default::default(),
     }
 }
 
