@@ -12,6 +12,7 @@ mod digest;
 pub mod embedded;
 pub mod family;
 pub mod keyring;
+pub mod login_end;
 pub mod record;
 pub mod redis;
 pub mod session;

@@ -20,3 +20,4 @@ mod requests;
 mod revoking;
 mod rotation;
 mod spoofing;
+mod steps;

@@ -121,7 +121,7 @@ async fn write_down(view: &View, id: SessionId, record: SessionRecord) -> Result
     if view.sessions.api_keys().await.map_err(order::failed)?.len() >= API_KEYS_MAX {
         return Err(Problem::ApiKeysFull);
     }
-    view.sessions.begin(id, record).await.map_err(order::failed)?;
+    view.sessions.begin(id, record, None).await.map_err(order::failed)?;
     view.families.sessions_created.with_label_values(&[METHOD]).inc();
     Ok(())
 }

@@ -204,7 +204,22 @@ impl RevocationFeed {
             return Ok(position);
         }
         let charging = self.log.charge(record, bounds);
-        let Charged { written, position } = self.timed("append", charging).await?;
+        let charged = self.timed("append", charging).await?;
+        let position = charged.position;
+        self.remember(record, charged);
+        Ok(position)
+    }
+
+    /// Applies what the store wrote for `record` in the same step as something else; its place in the log.
+    pub fn wrote(&self, record: &Record, charged: Charged) -> Taken {
+        let position = charged.position;
+        self.remember(record, charged);
+        self.writer().apply(&record.entry, clock::now());
+        Taken::Durable(position.sequence)
+    }
+
+    fn remember(&self, record: &Record, charged: Charged) {
+        let Charged { written, position: _ } = charged;
         let mut recent = self.recent();
         recent.stands_for(record, &written);
         for record in written {
@@ -212,7 +227,6 @@ impl RevocationFeed {
             self.writer().apply(&record.entry, clock::now());
             recent.wrote(record, clock::steady());
         }
-        Ok(position)
     }
 
     /// A page of the live revocations, from the store.

@@ -30,6 +30,7 @@ use crate::gate::session::{
 use crate::gate::time::{SteadyTime, UnixTime};
 use crate::network::network_of;
 use crate::store::StoreError;
+use crate::store::login_end::LoginEnd;
 use crate::store::session::{Displaced, SessionStore, Told};
 use crate::telemetry::families::Families;
 use loads::{Era, Loaded, Loads};
@@ -247,7 +248,8 @@ impl SessionFeed {
         Arc::new(session)
     }
 
-    /// Writes a new session down. Returns the sessions that had to make room for it.
+    /// Writes a new session down. Returns the sessions that had to make room for it, whose `end` is in the log, if there
+    /// was room.
     ///
     /// # Errors
     ///
@@ -257,11 +259,12 @@ impl SessionFeed {
         &self,
         id: SessionId,
         record: SessionRecord,
+        end: Option<&LoginEnd>,
     ) -> Result<Vec<Displaced>, StoreError> {
         let last_seen = record.created;
         let stored = StoredSession { record, last_seen };
         let as_of = clock::steady();
-        let creating = self.store.create(id, &stored, clock::shared());
+        let creating = self.store.create(id, &stored, end);
         // Somebody may delete it before we have it.
         let begun = self.loads.begin(id);
         let displaced = self.timed("create_session", creating).await?;

@@ -80,21 +80,7 @@ pub(super) async fn begin(
     if !is_still_known(here, name) {
         return Err(Slug::LoginFailed.into());
     }
-    let displaced =
-        endpoints.means.sessions.begin(id, record.clone()).await.map_err(unavailable)?;
-    let method = here.login.method.as_str();
-    endpoints.means.families.sessions_created.with_label_values(&[method]).inc();
-    for Displaced { id: old, created } in displaced {
-        // It is gone from the store; gateways that have it in memory find that out soon, too.
-        let why = SessionEnd::Displaced;
-        let actor = Actor::Subject(&record.subject);
-        let account = Account::new(&record.issuer, &record.subject, created);
-        let record = revocation::of_session(old, Some(&account), actor, why, here.configuration);
-        if let Err(error) = endpoints.means.revocations.append(record).await {
-            tracing::warn!(%error, "a session that had to make room is not revoked");
-        }
-        endpoints.count_end(why);
-    }
+    write_down(here, id, &record).await?;
     let delivered = match tokens {
         None => None,
         Some(Tokens { plan, scopes }) => match plan.deliver(id, &record, scopes).await {
@@ -117,6 +103,28 @@ pub(super) async fn begin(
         }
     }
     Ok(Begun { secret, id, record, delivered })
+}
+
+/// Writes a session down. Those that have to make room for it are gone everywhere in the same step, whoever hears of
+/// that.
+async fn write_down(here: &Here<'_>, id: SessionId, record: &SessionRecord) -> Result<(), Denial> {
+    let Here { endpoints, configuration, login, .. } = here;
+    let (means, why) = (&endpoints.means, SessionEnd::Displaced);
+    let (account, actor) = (Account::of(record), Actor::Subject(&record.subject));
+    let end = revocation::login_end(id, &account, actor, why, configuration);
+    let displaced =
+        means.sessions.begin(id, record.clone(), Some(&end)).await.map_err(unavailable)?;
+    means.families.sessions_created.with_label_values(&[login.method.as_str()]).inc();
+    for Displaced { id, created, end: written } in displaced {
+        match written {
+            Some(charged) => drop(means.revocations.wrote(&end.record_of(id, created), charged)),
+            None => {
+                tracing::warn!(session = %id, "the list is full: a session that had to make room is not in it");
+            }
+        }
+        endpoints.count_end(why);
+    }
+    Ok(())
 }
 
 /// Whether the configuration in force says of a name what that of the request says. A login takes

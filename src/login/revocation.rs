@@ -8,6 +8,7 @@ use crate::config::login::Users;
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{SessionId, SessionRecord};
 use crate::gate::time::UnixTime;
+use crate::store::login_end::LoginEnd;
 use crate::store::record::{Owner, Record};
 use crate::telemetry::session_end::SessionEnd;
 
@@ -75,6 +76,18 @@ pub(super) fn of_session(
     let entry = Entry::compile(scope, None, Some(dies), [], now);
     let owner = account.map(|account| account.owner(dies));
     Record { owner, ..record_of(entry, &actor.to_string(), why) }
+}
+
+/// The end of a session as it is written in the same step as what ends it.
+pub(super) fn login_end(
+    id: SessionId,
+    account: &Account,
+    actor: Actor<'_>,
+    why: SessionEnd,
+    configuration: &Configuration,
+) -> LoginEnd {
+    let record = of_session(id, Some(account), actor, why, configuration);
+    LoginEnd { record, entries_max: configuration.revocation.entries_max, now: clock::now() }
 }
 
 /// How long what was issued for a login, or is remembered of it, can be accepted when it is gone from

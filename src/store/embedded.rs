@@ -28,6 +28,7 @@ use super::attempts::{Account, Attempt, AttemptLedger};
 use super::digest::SubjectDigest;
 use super::family::{Exchange, Family, FamilyStore, Rotation, StoredFamily, TokenDigest};
 use super::keyring::KeyRingStore;
+use super::login_end::LoginEnd;
 use super::record::Record;
 use super::session::{Displaced, EndedSessions, SessionStore, Told};
 use super::{
@@ -169,25 +170,14 @@ impl RevocationLog for Embedded {
         record: &Record,
         bounds: AppendBounds<'_>,
     ) -> Result<Charged, AppendError> {
-        let AppendBounds { entries_max, now, login_issuer } = bounds;
-        let Some((owner, ending)) = Ending::of(record) else {
+        let AppendBounds { entries_max, now, login_issuer: _ } = bounds;
+        if Ending::of(record).is_none() {
             let position = self.append(record, bounds).await?;
             return Ok(Charged { written: vec![record.clone()], position });
-        };
-        let account = SubjectDigest::of(&owner.issuer, &owner.subject);
-        let login_issuer: Option<Box<str>> = login_issuer.map(Into::into);
+        }
         let record = record.clone();
-        let charging = self.write(move |tables| {
-            let charged = tables.log.append_of(&record, &account, ending, entries_max, now)?;
-            let Some((written, sequence)) = charged else { return Ok(None) };
-            for entry in written.iter().chain([&record]).map(|record| &record.entry) {
-                tables.end_sessions(&EndedSessions::of(entry, login_issuer.as_deref()))?;
-            }
-            Ok(Some((written, sequence)))
-        });
-        let (written, sequence) = charging.await?.ok_or(AppendError::Full)?;
-        let mark = written.last().map(|record| record.mark);
-        Ok(Charged { written, position: Position { sequence, mark } })
+        let charging = self.write(move |tables| tables.charge(&record, entries_max, now));
+        charging.await?.ok_or(AppendError::Full)
     }
 
     async fn snapshot(
@@ -295,10 +285,10 @@ impl SessionStore for Embedded {
         &self,
         id: SessionId,
         session: &StoredSession,
-        _: UnixTime,
+        end: Option<&LoginEnd>,
     ) -> Result<Vec<Displaced>, StoreError> {
-        let session = session.clone();
-        self.write(move |tables| tables.create_session(id, &session)).await
+        let (session, end) = (session.clone(), end.cloned());
+        self.write(move |tables| tables.create_session(id, &session, end.as_ref())).await
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError> {
@@ -397,8 +387,7 @@ impl FamilyStore for Embedded {
 
     async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError> {
         let (exchange, process) = (exchange.clone(), self.process);
-        let rotating =
-            self.write(move |tables| families::rotate(tables, &exchange, Instant::now(process)));
+        let rotating = self.write(move |tables| tables.rotate(&exchange, Instant::now(process)));
         Ok(rotating.await??)
     }
 

@@ -12,8 +12,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::login_end::LoginEnd;
 use super::record::Unreadable;
+use super::{Charged, StoreError};
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
 
@@ -119,7 +120,7 @@ pub struct Premise {
 
 impl Premise {
     /// Whether a token was good when the family was read.
-    pub(super) fn holds_for(&self, presented: TokenDigest) -> bool {
+    pub fn holds_for(&self, presented: TokenDigest) -> bool {
         presented == self.current || presented.place > self.current.place
     }
 }
@@ -139,6 +140,9 @@ pub struct Exchange {
     pub now: UnixTime,
     /// What is known of the family.
     pub premise: Premise,
+    /// What is to be written if the token was used before: the end of its login. Not asked for where the family was
+    /// read, and the token is the current one.
+    pub end: Option<LoginEnd>,
 }
 
 /// What a token is to be exchanged for, made at random for this one exchange: who asks for the same
@@ -165,8 +169,10 @@ pub enum Rotation {
     /// The exchange arrived too long after the family was read. Nothing happened.
     TooLate,
     /// The token was exchanged before, or the family is dead because another was: nothing of it is
-    /// good any more.
+    /// good any more. The end of its login is still to be written down.
     Reused,
+    /// The same, and the login has ended: this was written of it; nothing if there was no room.
+    Ended(Option<Charged>),
     /// The family has rested, or lived, for too long.
     Expired,
     /// There is no such family, or its session is gone.
@@ -195,7 +201,8 @@ pub trait FamilyStore: fmt::Debug + Send + Sync {
     /// - No family, or no session of this id in the store: [`Rotation::Absent`].
     /// - A family that cannot be read: [`StoreError::Unreadable`], and nothing changes.
     /// - The family was read [`EXCHANGE_WITHIN_MS`] ago, or by another clock: [`Rotation::TooLate`].
-    /// - A dead family: [`Rotation::Reused`].
+    /// - A dead family: as below, if it is said how its login ends, which nobody has written down then; else
+    ///   [`Rotation::Reused`].
     /// - One that has ended, or rested for too long since it was last used, by `now` and, where the
     ///   store has a clock of its own, by that one, too: [`Rotation::Expired`].
     /// - `presented` is the current token, or comes after it: the store has lost an exchange, in a
@@ -211,7 +218,9 @@ pub trait FamilyStore: fmt::Debug + Send + Sync {
     /// - `presented` is the one before the current, had one holder only, and was exchanged less than
     ///   [`UNUSED_GRACES`] times `grace_ms`, or [`UNUSED_MAX_MS`], before: the same.
     /// - `presented` was good when the family was read: [`Rotation::Changed`].
-    /// - Anything else: the family is dead from now on, and [`Rotation::Reused`].
+    /// - Anything else: if it is said how its login ends, that is charged to its account (see
+    ///   [`charge`](super::RevocationLog::charge)), the session and the family are gone, also if there is no room in the log,
+    ///   and [`Rotation::Ended`]. If not, the family is dead from now on, and [`Rotation::Reused`].
     async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError>;
 
     /// Notes that something was used that may be used once: `false` if it was before. It is

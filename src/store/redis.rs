@@ -30,6 +30,7 @@
 //! sentinels `+sentinel|get-master-addr-by-name`.
 
 mod attempts;
+mod charge;
 mod cluster;
 mod dial;
 mod families;

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::StoreError;
 use super::digest::SubjectDigest;
+use super::login_end::LoginEnd;
 use super::record::Unreadable;
+use super::{Charged, StoreError};
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{SessionId, SessionKind, SessionRecord, StoredSession};
 use crate::gate::time::UnixTime;
@@ -48,12 +49,14 @@ pub(super) fn rests_until(session: &StoredSession) -> UnixTime {
 }
 
 /// A session that had to make room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Displaced {
     /// Which one.
     pub id: SessionId,
     /// When it had begun.
     pub created: UnixTime,
+    /// What was written to the log of its end; `None` if there was no room, or nothing was to be written.
+    pub end: Option<Charged>,
 }
 
 /// The sessions that end with an entry of the revocation log, in the same step.
@@ -108,12 +111,13 @@ pub enum Told {
 pub trait SessionStore: std::fmt::Debug + Send + Sync {
     /// Writes a new session down, and returns once that is durable, as far as the store can be.
     /// Returns the subject's oldest sessions that had to make room, which are then gone with their
-    /// families of refresh tokens. API keys neither make room nor need any.
+    /// families of refresh tokens. Their `end` is written to the log in the same step, as by
+    /// [`charge`](super::RevocationLog::charge). API keys neither make room nor need any.
     async fn create(
         &self,
         id: SessionId,
         session: &StoredSession,
-        now: UnixTime,
+        end: Option<&LoginEnd>,
     ) -> Result<Vec<Displaced>, StoreError>;
 
     /// A session, unless there certainly is none: an answer that is none is an error.

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use portcullis::store::account::ENTRIES_PER_SUBJECT_MAX;
-use portcullis::store::family::{Family, FamilyStore, TokenDigest};
+use portcullis::store::family::{
+    Exchange, Family, FamilyStore, Premise, Rotation, Successor, TokenDigest,
+};
+use portcullis::store::login_end::LoginEnd;
 use portcullis::store::record::Owner;
 use portcullis::store::session::SessionStore;
 use portcullis::store::{AppendError, Charged};
@@ -47,7 +50,7 @@ fn everywhere(subject: &str, now: UnixTime, expires: UnixTime) -> Record {
 /// A session with a family.
 async fn log_in(store: &dyn Whole, number: u64, subject: &str, created: UnixTime) {
     let session = session(subject, created);
-    SessionStore::create(store, id(number), &session, created).await.expect("it is written");
+    SessionStore::create(store, id(number), &session, None).await.expect("it is written");
     let family = Family {
         session: id(number),
         client: "app".into(),
@@ -103,6 +106,8 @@ macro_rules! of_both_stores {
         }
     };
 }
+
+mod steps;
 
 of_both_stores! {
     entries_of_a_subject_are_merged_beyond_a_hundred
@@ -232,6 +237,8 @@ enum Event {
     /// One of its sessions ends, by its number; the entry lives so long.
     End(u8, usize, i64),
     Everywhere(u8),
+    /// A token of one of its sessions is used twice; the entry lives so long.
+    Reuse(u8, usize, i64),
     /// An operator cuts something else off.
     Operator,
     /// Seconds pass.
@@ -245,9 +252,42 @@ fn event() -> impl Strategy<Value = Event> {
         8 => (subject(), 0..20_usize, 1000..9000_i64)
             .prop_map(|(subject, number, lives_s)| Event::End(subject, number, lives_s)),
         1 => subject().prop_map(Event::Everywhere),
+        4 => (subject(), 0..20_usize, 1000..9000_i64)
+            .prop_map(|(subject, number, lives_s)| Event::Reuse(subject, number, lives_s)),
         2 => Just(Event::Operator),
         3 => (1..3_i64).prop_map(Event::Pass),
     ]
+}
+
+/// Has a token be used twice; the store ends the session if it is there.
+async fn reuse(store: &dyn Whole, number: u64, record: &Record, entries_max: u64) -> Rotation {
+    let read = FamilyStore::find(store, id(number)).await.expect("it answers");
+    let (current, read_ms) = match read {
+        Some(read) => (read.current, read.read_ms),
+        None => (TokenDigest { place: 0, digest: [1; 32] }, 0),
+    };
+    let now = clock::now();
+    let exchange = Exchange {
+        family: id(number),
+        presented: TokenDigest { place: 0, digest: [2; 32] },
+        successor: Successor { digest: TokenDigest { place: 1, digest: [3; 32] }, sealed: vec![1] },
+        grace_ms: 0,
+        now,
+        premise: Premise { current, read_ms, waited_ms: 0 },
+        end: Some(LoginEnd { record: record.clone(), entries_max, now }),
+    };
+    store.rotate(&exchange).await.expect("it answers")
+}
+
+/// What was written when a login ended; `None` if none did.
+fn written(rotated: &Rotation) -> Option<Option<Vec<Entry>>> {
+    let Rotation::Ended(charged) = rotated else { return None };
+    Some(charged.as_ref().map(entries))
+}
+
+/// What was written, but for the marks.
+fn entries(charged: &Charged) -> Vec<Entry> {
+    charged.written.iter().map(|record| record.entry.clone()).collect()
 }
 
 /// A session that began, and whether it was to end.
@@ -298,6 +338,25 @@ impl Story<'_> {
                     let logins = self.logins.entry(subject).or_default().iter_mut();
                     logins.for_each(|login| login.is_ended = true);
                 }
+            }
+            Event::Reuse(subject, number, lives_s) => {
+                let logins = self.logins.entry(subject).or_default();
+                let count = logins.len().max(1);
+                let Some(login) = logins.get_mut(number % count) else { return Ok(()) };
+                let expires = self.now.plus(lives_s);
+                let record = end(login.number, &subject.to_string(), login.created, expires);
+                let (number, entries_max) = (login.number, self.entries_max);
+                let mut outcomes = Vec::new();
+                for store in self.stores {
+                    let was_there = is_there(store, number).await;
+                    let rotated = reuse(store, number, &record, entries_max).await;
+                    assert_eq!(was_there, rotated != Rotation::Absent);
+                    assert!(!is_there(store, number).await);
+                    outcomes.push(written(&rotated));
+                }
+                prop_assert_eq!(&outcomes[0], &outcomes[1]);
+                // Where there is no room, nobody knows of it but the store.
+                login.is_ended |= matches!(&outcomes[0], Some(Some(_)));
             }
             Event::Operator => {
                 self.made += 1;

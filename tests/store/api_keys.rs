@@ -99,8 +99,8 @@ async fn api_keys_and_logins_never_displace_each_other(store: &dyn SessionStore)
     }
     create(store, 500, &api_key("ada", at(500))).await;
     assert_eq!(keys(store, now).await.len(), SESSIONS_PER_SUBJECT_MAX + 21);
-    let displaced = store.create(id(2000), &session("ada", now), now).await;
-    assert_eq!(displaced, Ok(vec![Displaced { id: id(1001), created: at(1) }]));
+    let displaced = store.create(id(2000), &session("ada", now), None).await;
+    assert_eq!(displaced, Ok(vec![Displaced { id: id(1001), created: at(1), end: None }]));
     assert_eq!(keys(store, now).await.len(), SESSIONS_PER_SUBJECT_MAX + 21);
     assert_eq!(listed(store, "ada", now).await.len(), SESSIONS_PER_SUBJECT_MAX);
 }

@@ -83,7 +83,7 @@ async fn begin(store: &dyn Both, family: &Family) {
     let mut session = session("ada", family.created);
     session.record.ends = UnixTime::NEVER;
     session.record.idle_s = i64::MAX;
-    let displaced = store.create(family.session, &session, family.created).await;
+    let displaced = store.create(family.session, &session, None).await;
     assert_eq!(displaced, Ok(Vec::new()));
     assert_eq!(store.begin(family, token(0)).await, Ok(true));
 }
@@ -128,7 +128,9 @@ async fn exchange(
 ) -> Result<Rotation, StoreError> {
     let premise = premise(store, family).await;
     let (family, successor) = (id(family), successor.clone());
-    store.rotate(&Exchange { family, presented, successor, grace_ms, now, premise }).await
+    store
+        .rotate(&Exchange { family, presented, successor, grace_ms, now, premise, end: None })
+        .await
 }
 
 /// What a gateway knows of a family that it reads now; of one that it cannot read, nothing.

@@ -329,7 +329,7 @@ fn basic(id: &str) -> String {
 }
 
 /// Asks about a token, as the client that may.
-fn introspect(address: SocketAddr, token: &str) -> Answer {
+pub(super) fn introspect(address: SocketAddr, token: &str) -> Answer {
     let fields = [("Authorization", &*basic("service"))];
     client::exchange(address, form("/auth/introspect", &fields, &[("token", token)]))
 }

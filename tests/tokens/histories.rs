@@ -28,7 +28,7 @@ fn behind(proxy: &Proxy) -> Ground {
 }
 
 /// By what the command is known that exchanges a token: by its digest, which stands in no other.
-fn exchange_of(token: &str) -> String {
+pub(super) fn exchange_of(token: &str) -> String {
     let token = RefreshToken::parse(token).expect("a refresh token");
     URL_SAFE_NO_PAD.encode(token.digest())
 }

@@ -10,7 +10,7 @@ use super::refresh::find_family;
 use super::refusal::{Error, Refusal};
 use super::standing::{self, Standing};
 use super::verified::{self, Verified};
-use super::{Issuing, refresh};
+use super::{Issuing, refresh, reuse};
 use crate::clock;
 use crate::config::tokens::Introspection;
 use crate::feed::sessions::Charge;
@@ -22,6 +22,7 @@ use crate::gate::time::UnixTime;
 use crate::gate::token::Token;
 use crate::issuer::refresh::RefreshToken;
 use crate::login::begin::unavailable;
+use crate::login::revocation::Account;
 use crate::login::{Answer, answers};
 use crate::store::family::StoredFamily;
 
@@ -87,8 +88,13 @@ async fn of_api_key(here: &Issuing<'_>, key: &ApiKey) -> Result<Option<Told>, De
 
 async fn of_refresh(here: &Issuing<'_>, token: &RefreshToken) -> Result<Option<Told>, Denial> {
     let (stored, record) = find_family(here, token, Charge::Client).await?;
+    if let Some(dead) = stored.as_ref().filter(|stored| stored.is_dead) {
+        // Whoever ended it has left the rest undone.
+        let account = record.as_ref().map(Account::of);
+        return reuse::end(here, &dead.family, account).await.map(|()| None);
+    }
     let is_current = |stored: &StoredFamily| stored.current.digest == token.digest();
-    let stored = stored.filter(|stored| !stored.is_dead && is_current(stored));
+    let stored = stored.filter(is_current);
     let (Some(stored), Some(record)) = (stored, record) else { return Ok(None) };
     let ends = refresh::ends_by_rules(&stored, here.tokens);
     let family = &stored.family;

@@ -372,13 +372,17 @@ async fn rotate(
     let sealed = token.seal(&next).map_err(no_randomness)?;
     let successor = Successor { digest: known_by(here.tokens, &next), sealed };
     let means = &here.endpoints.means;
+    let presented = known_by(here.tokens, token);
+    let premise = Premise { current: *current, read_ms: *read_ms, waited_ms };
+    let end = (!premise.holds_for(presented)).then(|| reuse::login_end(here, family, record));
     let exchange = Exchange {
         family: family.session,
-        presented: known_by(here.tokens, token),
+        presented,
         successor,
         grace_ms: here.tokens.refresh.grace_ms,
         now,
-        premise: Premise { current: *current, read_ms: *read_ms, waited_ms },
+        premise,
+        end,
     };
     let rotating = means.refresh_families.rotate(&exchange);
     let rotated = means.timed("rotate_family", rotating).await;
@@ -401,6 +405,10 @@ async fn rotate(
             Err(Denial::from(Slug::StoreUnavailable).into())
         }
         Ok(Rotation::Reused) => Err(reused(here, family, Some(record)).await),
+        Ok(Rotation::Ended(charged)) => {
+            let (account, end) = (Account::of(record), exchange.end.as_ref());
+            Err(reuse_detected(reuse::ended(here, family, account, end, charged).await))
+        }
         Ok(Rotation::Expired) => {
             Err(Failure::of(Outcome::Expired, "The refresh token has expired"))
         }
@@ -417,7 +425,11 @@ fn follow(token: &RefreshToken, way: &[Vec<u8>]) -> Option<RefreshToken> {
 
 /// Ends a login of which a token was used twice. Only when that is written down is it told.
 async fn reused(here: &Issuing<'_>, family: &Family, session: Option<&SessionRecord>) -> Failure {
-    match reuse::end(here, family, session.map(Account::of)).await {
+    reuse_detected(reuse::end(here, family, session.map(Account::of)).await)
+}
+
+fn reuse_detected(ended: Result<(), Denial>) -> Failure {
+    match ended {
         Ok(()) => Failure::of(Outcome::ReuseDetected, "The refresh token was used before"),
         Err(denial) => Failure { outcome: Outcome::ReuseDetected, refusal: Refusal::from(denial) },
     }

@@ -1,8 +1,9 @@
 //! A refresh token that was used twice: two hold it, and one of them has stolen it. All that came of
 //! the login ends.
 //!
-//! The family is dead in the store from that moment on. Its access tokens and its session end by the
-//! revocation log; if that cannot be written, it is tried again, and by whoever comes next.
+//! The store ends the login in the step in which it finds out: the family and the session are gone, and the
+//! revocation log has it. If there is no room in the log, that is tried again. A family that is dead and still there,
+//! of a gateway of an earlier version that came no further, is brought to its end by whoever finds it.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,13 +17,17 @@ use crate::config::tokens::Client;
 use crate::feed::revocations::Taken;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
-use crate::gate::session::SessionId;
+use crate::gate::session::{SessionId, SessionRecord};
 use crate::login::Means;
 use crate::login::revocation::{self, Account, Actor};
-use crate::store::AppendError;
 use crate::store::family::Family;
+use crate::store::login_end::LoginEnd;
+use crate::store::{AppendError, Charged};
 use crate::telemetry::audit::{self, Change};
 use crate::telemetry::session_end::SessionEnd;
+
+/// Why such a login ends.
+const WHY: SessionEnd = SessionEnd::RefreshReused;
 
 /// How many ends may be waiting to be written down.
 const WAITING_MAX: usize = 1000;
@@ -67,7 +72,51 @@ impl Drop for Place {
     }
 }
 
-/// Ends a login of which a refresh token was used twice.
+/// What the store is to write of a login if a token of it turns out to have been used twice.
+pub(super) fn login_end(here: &Issuing<'_>, family: &Family, record: &SessionRecord) -> LoginEnd {
+    let account = Account::of(record);
+    revocation::login_end(family.session, &account, Actor::Gateway, WHY, here.configuration)
+}
+
+/// Takes note that the store has ended a login of which a refresh token was used twice, and written this.
+///
+/// # Errors
+///
+/// [`Slug::StoreUnavailable`] if there was no room for that; it is tried again.
+pub(super) async fn ended(
+    here: &Issuing<'_>,
+    family: &Family,
+    account: Account,
+    end: Option<&LoginEnd>,
+    charged: Option<Charged>,
+) -> Result<(), Denial> {
+    let (means, client, id) = (&here.endpoints.means, here.asked.client, family.session);
+    warn_of(family);
+    means.sessions.forget(id);
+    if let (Some(LoginEnd { record, .. }), Some(charged)) = (end, charged) {
+        let taken = means.revocations.wrote(record, charged);
+        count(means);
+        tell(here.configuration, "refresh_reused", id, client, Ok(taken)).await;
+        return Ok(());
+    }
+    tracing::error!(session = %id, "the list is full: access tokens of a stolen login go on");
+    tell(here.configuration, "refresh_reused", id, client, Err(Slug::StoreUnavailable)).await;
+    if let Some(place) = here.endpoints.ending.place(id) {
+        tokio::spawn(go_on(means.clone(), place, End { id, account: Some(account) }, client));
+    }
+    Err(Slug::StoreUnavailable.into())
+}
+
+fn warn_of(family: &Family) {
+    let Family { session, client, .. } = family;
+    tracing::warn!(%session, client = &**client, "a refresh token was used twice");
+}
+
+fn count(means: &Means) {
+    means.families.sessions_ended.with_label_values(&[WHY.as_str()]).inc();
+}
+
+/// Ends a login of which a refresh token was used twice, and whose family is dead.
 ///
 /// # Errors
 ///
@@ -80,7 +129,7 @@ pub(super) async fn end(
     let id = family.session;
     let Some(place) = place(here, id).await? else { return Ok(()) };
     let client = here.asked.client;
-    tracing::warn!(session = %id, client = &*family.client, "a refresh token was used twice");
+    warn_of(family);
     let configuration = here.endpoints.means.in_force.load_full();
     let end = End { id, account };
     let ended = write_down(&here.endpoints.means, &configuration, &end, client).await;
@@ -155,13 +204,12 @@ async fn append(
     configuration: &Configuration,
     End { id, account }: &End,
 ) -> Result<Taken, AppendError> {
-    let (actor, why) = (Actor::Gateway, SessionEnd::RefreshReused);
-    let record = revocation::of_session(*id, account.as_ref(), actor, why, configuration);
+    let record = revocation::of_session(*id, account.as_ref(), Actor::Gateway, WHY, configuration);
     let taken = means.revocations.append(record).await.inspect_err(|error| {
         tracing::error!(%error, session = %id, "a login whose refresh token was stolen goes on");
     })?;
     means.sessions.forget(*id);
-    means.families.sessions_ended.with_label_values(&[why.as_str()]).inc();
+    count(means);
     Ok(taken)
 }
 

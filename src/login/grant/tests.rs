@@ -59,13 +59,14 @@ async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// The family is dead at once, whatever becomes of the log; and the login is cut off when the log
-/// can be written, though nobody asks again.
+/// An earlier version has the family dead, and writes to the log afterwards. The login is cut off when the log can be
+/// written, though nobody asks again.
 #[tokio::test]
 async fn stolen_login_is_cut_off_as_soon_as_that_can_be_written_down() {
     let world = World::with_tokens(Keys::Read).await;
     let (first, third) = stolen(&world).await;
     let id = first.session();
+    world.is_earlier.store(true, Ordering::Relaxed);
     world.break_log(true);
     for token in [&first.refresh, &third.refresh, &first.refresh] {
         let told = refresh(&world, token).await;
@@ -82,6 +83,61 @@ async fn stolen_login_is_cut_off_as_soon_as_that_can_be_written_down() {
     assert_eq!((told.status, told.slug), (400, Some("grant_invalid")), "the family is gone");
     let ended = world.families.sessions_ended.with_label_values(&["refresh_reused"]);
     assert_eq!(ended.get(), 1, "once");
+}
+
+/// The gateway can do nothing more once it has asked: it does not hear the answer, and cannot write to the log.
+#[tokio::test]
+async fn stolen_login_ends_in_the_step_that_finds_out() {
+    let world = World::with_tokens(Keys::Read).await;
+    let (first, third) = stolen(&world).await;
+    let id = first.session();
+    world.break_log(true);
+    world.is_mute.store(true, Ordering::Relaxed);
+    let told = refresh(&world, &first.refresh).await;
+    assert_eq!((told.status, told.slug), (503, Some("store_unavailable")), "{}", told.body);
+    assert!(world.sessions.stored(id).await.expect("read").is_none());
+    assert_eq!(world.refresh_families.find(id).await, Ok(None));
+    eventually("the cut-off", async || world.is_revoked(id)).await;
+    world.is_mute.store(false, Ordering::Relaxed);
+    for token in [&first.refresh, &third.refresh] {
+        let told = refresh(&world, token).await;
+        assert_eq!((told.status, told.slug), (400, Some("grant_invalid")), "{}", told.body);
+    }
+}
+
+#[tokio::test]
+async fn stolen_login_ends_though_the_list_is_full() {
+    let world = World::with_a_full_list().await;
+    let (first, third) = stolen(&world).await;
+    let id = first.session();
+    let told = refresh(&world, &first.refresh).await;
+    assert_eq!((told.status, told.slug), (503, Some("store_unavailable")), "{}", told.body);
+    assert!(!world.is_revoked(id), "there is no room");
+    assert!(world.sessions.stored(id).await.expect("read").is_none());
+    let told = refresh(&world, &third.refresh).await;
+    assert_eq!((told.status, told.slug), (400, Some("grant_invalid")), "{}", told.body);
+}
+
+/// A dead family that is there was left so by a gateway that came no further.
+#[tokio::test]
+async fn dead_family_is_brought_to_its_end_by_who_finds_it() {
+    for is_current in [false, true] {
+        let world = World::with_tokens(Keys::Read).await;
+        let (first, third) = stolen(&world).await;
+        let id = first.session();
+        world.is_earlier.store(true, Ordering::Relaxed);
+        world.is_mute.store(true, Ordering::Relaxed);
+        assert_eq!(refresh(&world, &first.refresh).await.status, 503);
+        assert!(world.refresh_families.find(id).await.expect("read").expect("there").is_dead);
+        world.is_mute.store(false, Ordering::Relaxed);
+        world.is_earlier.store(false, Ordering::Relaxed);
+        let presented = if is_current { &third } else { &first };
+        let told = refresh(&world, &presented.refresh).await;
+        assert_eq!((told.status, told.slug), (400, Some("refresh_reused")), "{}", told.body);
+        assert!(world.is_revoked(id));
+        assert!(world.sessions.stored(id).await.expect("read").is_none());
+        assert_eq!(world.refresh_families.find(id).await, Ok(None));
+    }
 }
 
 /// However late: it is not asked for as a replay, of which the grace may be over.

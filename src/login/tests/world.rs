@@ -1,6 +1,6 @@
 //! A gateway's endpoints with a store of their own, for tests.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,6 +14,7 @@ use super::super::*;
 use crate::clock;
 use crate::config::Sources;
 use crate::gate::request::Scheme;
+use crate::gate::revocation::{self, Scope};
 use crate::gate::time::UnixTime;
 use crate::login::endpoint::TokenEndpoint;
 use crate::store::family::{Exchange, Family, Rotation, StoredFamily, TokenDigest};
@@ -35,11 +36,13 @@ pub(in crate::login) struct World {
     pub(super) endpoints: Arc<Endpoints>,
     /// Which gives out tokens.
     pub(in crate::login) refresh_families: Arc<dyn FamilyStore>,
-    /// Whether the log refuses to be written.
-    pub(super) is_broken: Arc<AtomicBool>,
+    /// How many entries the log still takes.
+    pub(super) left: Arc<AtomicU64>,
     /// Whether no family can begin.
     pub(in crate::login) is_barren: Arc<AtomicBool>,
     pub(in crate::login) is_mute: Arc<AtomicBool>,
+    /// Whether exchanges are asked for as by a gateway of an earlier version.
+    pub(in crate::login) is_earlier: Arc<AtomicBool>,
 }
 
 pub(super) fn hash() -> String {
@@ -96,6 +99,20 @@ impl World {
         Self::with_sections("password_file: users.yaml", sections, keys).await
     }
 
+    /// One that issues tokens, with room for one entry in the list, which is taken.
+    pub(in crate::login) async fn with_a_full_list() -> Self {
+        let sections = "tokens: {issuer: 'https://gateway.example', access: {audiences: [api]}, \
+                        refresh: {rotation_grace: 0s}}\nrevocation: {max_entries: 1}\n";
+        let world = Self::with_sections("password_file: users.yaml", sections, Keys::Read).await;
+        let scope = Scope::Client("another".into());
+        let now = clock::now();
+        let entry = revocation::Entry { scope, cut_off: now, expires: now.plus(9000) };
+        let (actor, reason) = ("admin".into(), "test".into());
+        let record = Record { entry, written_us: 0, actor, reason, mark: 1, owner: None };
+        world.revocations.append(record).await.expect("appended");
+        world
+    }
+
     async fn with_sections(login: &str, sections: &str, keys: Keys) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let directory = TempDir::new().expect("a directory");
@@ -109,8 +126,9 @@ impl World {
         let families = Arc::new(Families::new().expect("a table"));
         let path = directory.path().join("store.redb");
         let opened = store::open(&StoreSettings::Embedded { path }).await.expect("opens");
-        let is_broken = Arc::new(AtomicBool::new(false));
-        let log = Breakable { log: opened.revocations.clone(), is_broken: is_broken.clone() };
+        let left = Arc::new(AtomicU64::new(u64::MAX));
+        let log = opened.revocations.clone();
+        let log = Breakable { log, left: left.clone() };
         let opened = Store { revocations: Arc::new(log), ..opened };
         let writer = configuration.gate.revocations.writer().expect("the first");
         let in_force = Arc::new(ArcSwap::from_pointee(configuration));
@@ -119,10 +137,12 @@ impl World {
         let (refresh_families, keyring) = (opened.families.clone(), opened.keyring.clone());
         let is_barren = Arc::new(AtomicBool::new(false));
         let is_mute = Arc::new(AtomicBool::new(false));
+        let is_earlier = Arc::new(AtomicBool::new(false));
         let refresh_families: Arc<dyn FamilyStore> = Arc::new(Barren {
             families: refresh_families,
             is_barren: is_barren.clone(),
             is_mute: is_mute.clone(),
+            is_earlier: is_earlier.clone(),
         });
         let revocations = RevocationFeed::new(opened, writer, in_force.clone(), families.clone());
         let signing = SigningFeed::new(keyring, in_force.clone(), families.clone());
@@ -152,9 +172,10 @@ impl World {
             families,
             endpoints,
             refresh_families,
-            is_broken,
+            left,
             is_barren,
             is_mute,
+            is_earlier,
         }
     }
 
@@ -214,12 +235,12 @@ impl World {
     }
 
     pub(in crate::login) fn is_revoked(&self, id: SessionId) -> bool {
-        let scope = crate::gate::revocation::Scope::Session(id.to_string().into());
+        let scope = Scope::Session(id.to_string().into());
         self.in_force.load().gate.revocations.names(&scope)
     }
 
     pub(in crate::login) fn break_log(&self, broken: bool) {
-        self.is_broken.store(broken, Ordering::Relaxed);
+        self.left.store(if broken { 0 } else { u64::MAX }, Ordering::Relaxed);
     }
 }
 
@@ -344,6 +365,8 @@ struct Barren {
     is_barren: Arc<AtomicBool>,
     /// Whether it does not tell what it has exchanged.
     is_mute: Arc<AtomicBool>,
+    /// Whether it leaves out how a login ends.
+    is_earlier: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -360,7 +383,11 @@ impl FamilyStore for Barren {
     }
 
     async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError> {
-        let rotated = self.families.rotate(exchange).await;
+        let mut asked = exchange.clone();
+        if self.is_earlier.load(Ordering::Relaxed) {
+            asked.end = None;
+        }
+        let rotated = self.families.rotate(&asked).await;
         match self.is_mute.load(Ordering::Relaxed) {
             true => Err(StoreError::Unavailable("on purpose".to_owned())),
             false => rotated,
@@ -372,11 +399,19 @@ impl FamilyStore for Barren {
     }
 }
 
-/// A log that does not take anything while it is told not to.
+/// A log that takes so many entries and no more.
 #[derive(Debug)]
 struct Breakable {
     log: Arc<dyn RevocationLog>,
-    is_broken: Arc<AtomicBool>,
+    left: Arc<AtomicU64>,
+}
+
+impl Breakable {
+    fn take_one(&self) -> Result<(), StoreError> {
+        let ordering = Ordering::Relaxed;
+        let taken = self.left.fetch_update(ordering, ordering, |left| left.checked_sub(1));
+        taken.map(drop).map_err(|_| StoreError::Unavailable("on purpose".to_owned()))
+    }
 }
 
 #[async_trait]
@@ -390,9 +425,7 @@ impl RevocationLog for Breakable {
         record: &Record,
         bounds: AppendBounds<'_>,
     ) -> Result<Position, AppendError> {
-        if self.is_broken.load(Ordering::Relaxed) {
-            return Err(StoreError::Unavailable("on purpose".to_owned()).into());
-        }
+        self.take_one()?;
         self.log.append(record, bounds).await
     }
 
@@ -401,9 +434,7 @@ impl RevocationLog for Breakable {
         record: &Record,
         bounds: AppendBounds<'_>,
     ) -> Result<Charged, AppendError> {
-        if self.is_broken.load(Ordering::Relaxed) {
-            return Err(StoreError::Unavailable("on purpose".to_owned()).into());
-        }
+        self.take_one()?;
         self.log.charge(record, bounds).await
     }
 

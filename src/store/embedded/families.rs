@@ -8,7 +8,6 @@ use redb::{
 use super::exchanges::{self, Date, Exchanges, Instant, Made, Said};
 use super::file::Fault;
 use super::sessions::WriteSessions;
-use super::tables::Tables;
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
 use crate::store::family::{
@@ -64,19 +63,6 @@ struct State {
     is_dead: bool,
 }
 
-/// Exchanges a token. What cannot be read is no fault of the transaction, which others share.
-pub(super) fn rotate(
-    tables: &mut Tables<'_>,
-    exchange: &Exchange,
-    at: Instant,
-) -> Result<Result<Rotation, Unreadable>, Fault> {
-    let Tables { sessions, families, .. } = tables;
-    if !sessions.holds(exchange.family)? {
-        return Ok(Ok(Rotation::Absent));
-    }
-    families.rotate(exchange, sessions, at)
-}
-
 impl<'t> WriteFamilies<'t> {
     /// The families; their tables are made if they are not there.
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
@@ -108,14 +94,15 @@ impl<'t> WriteFamilies<'t> {
     }
 
     /// [`FamilyStore::rotate`](crate::store::family::FamilyStore::rotate), where the session is
-    /// there.
-    fn rotate(
+    /// there. What becomes of the login is not decided here.
+    pub(super) fn rotate(
         &mut self,
         exchange: &Exchange,
         sessions: &mut WriteSessions<'_>,
         at: Instant,
     ) -> Result<Result<Rotation, Unreadable>, Fault> {
-        let Exchange { family: id, presented, successor, grace_ms, now, premise } = exchange;
+        let Exchange { family: id, presented, successor, grace_ms, now, premise, end: _ } =
+            exchange;
         let Some(record) = self.records.get(id.as_bytes())? else {
             return Ok(Ok(Rotation::Absent));
         };

@@ -285,7 +285,7 @@ fn logins_of(
         let entry = entry?.0;
         let (_, created, id) = entry.value();
         let created = UnixTime::from_seconds(created);
-        logins.push(Displaced { id: SessionId::from_bytes(*id), created });
+        logins.push(Displaced { id: SessionId::from_bytes(*id), created, end: None });
     }
     Ok(logins)
 }

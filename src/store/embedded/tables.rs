@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use redb::{ReadTransaction, TableHandle, WriteTransaction};
 
 use super::attempts::{self, WriteAttempts};
+use super::exchanges::Instant;
 use super::families::{self, WriteFamilies};
 use super::file::Fault;
 use super::keyring::{self, WriteKeyRing};
@@ -13,8 +14,13 @@ use super::sessions::{self, Pruned, WriteSessions};
 use super::spent::{self, WriteSpent};
 use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
-use crate::store::family::{Family, TokenDigest};
+use crate::store::account::Ending;
+use crate::store::digest::SubjectDigest;
+use crate::store::family::{Exchange, Family, Rotation, TokenDigest};
+use crate::store::login_end::LoginEnd;
+use crate::store::record::{Record, Unreadable};
 use crate::store::session::{Displaced, EndedSessions};
+use crate::store::{Charged, Position};
 
 /// The tables, being written.
 pub(super) struct Tables<'t> {
@@ -53,17 +59,62 @@ impl<'t> Tables<'t> {
 
 /// What concerns sessions and their families, which go together.
 impl Tables<'_> {
-    /// Writes a session down; those that had to make room are gone with their families.
+    /// Writes a session down; those that had to make room are gone with their families, and their `end` is in the log.
     pub(super) fn create_session(
         &mut self,
         id: SessionId,
         session: &StoredSession,
+        end: Option<&LoginEnd>,
     ) -> Result<Vec<Displaced>, Fault> {
-        let displaced = self.sessions.create(id, session)?;
+        let mut displaced = self.sessions.create(id, session)?;
         for Displaced { id, .. } in &displaced {
             self.families.end(*id)?;
         }
+        if let Some(login) = end {
+            for Displaced { id, created, end } in &mut displaced {
+                *end =
+                    self.charge(&login.record_of(*id, *created), login.entries_max, login.now)?;
+            }
+        }
         Ok(displaced)
+    }
+
+    /// Exchanges a token. What cannot be read is no fault of the transaction, which others share.
+    pub(super) fn rotate(
+        &mut self,
+        exchange: &Exchange,
+        at: Instant,
+    ) -> Result<Result<Rotation, Unreadable>, Fault> {
+        let Exchange { family: id, end, .. } = exchange;
+        if !self.sessions.holds(*id)? {
+            return Ok(Ok(Rotation::Absent));
+        }
+        let rotated = self.families.rotate(exchange, &mut self.sessions, at)?;
+        let (Ok(Rotation::Reused), Some(login)) = (&rotated, end) else { return Ok(rotated) };
+        let charged = self.charge(&login.record, login.entries_max, login.now)?;
+        // Although there may be no room.
+        self.delete_session(*id)?;
+        Ok(Ok(Rotation::Ended(charged)))
+    }
+
+    /// Appends a record of an account, or what stands for it, and ends sessions; `None` if there is no room, or it is
+    /// on nobody's account.
+    pub(super) fn charge(
+        &mut self,
+        record: &Record,
+        entries_max: u64,
+        now: UnixTime,
+    ) -> Result<Option<Charged>, Fault> {
+        let Some((owner, ending)) = Ending::of(record) else { return Ok(None) };
+        let account = SubjectDigest::of(&owner.issuer, &owner.subject);
+        let charged = self.log.append_of(record, &account, ending, entries_max, now)?;
+        let Some((written, sequence)) = charged else { return Ok(None) };
+        for entry in written.iter().chain([record]).map(|record| &record.entry) {
+            // What is on an account names its issuer.
+            self.end_sessions(&EndedSessions::of(entry, None))?;
+        }
+        let mark = written.last().map(|record| record.mark);
+        Ok(Some(Charged { written, position: Position { sequence, mark } }))
     }
 
     /// Writes a family down, if its session is there; whether it is.

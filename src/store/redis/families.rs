@@ -2,18 +2,19 @@
 
 use async_trait::async_trait;
 
-use super::reply::Flag;
+use super::charge::{self, Charge};
+use super::reply::{Flag, List};
 use super::script::families::{BEGIN, ROTATE, SPEND};
 use super::sessions::EXPIRY_MAX_S;
 use super::spent::Use;
 use super::{Redis, fault};
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
-use crate::store::StoreError;
 use crate::store::family::{
     EARLIER_MAX, EXCHANGE_WITHIN_MS, Exchange, FAMILY_MARGIN_S, Family, FamilyStore, Premise,
     Rotation, StoredFamily, Successor, TokenDigest, VERSION, decode, encode, unused_ms,
 };
+use crate::store::{Charged, StoreError};
 
 #[async_trait]
 impl FamilyStore for Redis {
@@ -67,7 +68,7 @@ impl FamilyStore for Redis {
 
     async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError> {
         self.await_settled().await?;
-        let Exchange { family: id, presented, successor, grace_ms, now, premise } = exchange;
+        let Exchange { family: id, presented, successor, grace_ms, now, premise, end } = exchange;
         let Successor { digest, sealed } = successor;
         let Premise { current, read_ms, waited_ms } = premise;
         let mut rotating = ROTATE.key(self.keys.family_of(*id));
@@ -77,20 +78,31 @@ impl FamilyStore for Redis {
         rotating.arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
         rotating.arg(current.to_string()).arg(*read_ms).arg(*waited_ms);
         rotating.arg(EXCHANGE_WITHIN_MS).arg(unused_ms(*grace_ms)).arg(EARLIER_MAX);
+        let charge = end.as_ref().and_then(|end| Some((Charge::of(&end.record)?, end)));
+        if let Some((charge, end)) = charge {
+            charge.add_to(&mut rotating, &self.keys, end.entries_max, end.now);
+        }
         let rotating = &rotating;
-        let ((outcome, told), live): ((String, Vec<Vec<u8>>), _) = self
+        let ((outcome, told, sequence), link): ((String, Vec<Vec<u8>>, i64), _) = self
             .link
             .ask_and_tell(&self.master, "exchanging a token", move |mut connection| async move {
                 rotating.invoke_async(&mut connection).await
             })
             .await?;
-        self.was_settled(&live)?;
+        self.was_settled(&link)?;
         match outcome.as_str() {
             "rotated" => Ok(Rotation::Rotated),
             "replayed" if !told.is_empty() => Ok(Rotation::Replayed(told)),
             "changed" => Ok(Rotation::Changed),
             "too late" => Ok(Rotation::TooLate),
             "reused" => Ok(Rotation::Reused),
+            "ended" => {
+                let charged = charge::charged((sequence, List(told)))?;
+                if let Some(Charged { position, .. }) = &charged {
+                    self.head.told(&link, *position);
+                }
+                Ok(Rotation::Ended(charged))
+            }
             "expired" => Ok(Rotation::Expired),
             "absent" => Ok(Rotation::Absent),
             "unreadable" => {

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::charge::{self, Charge};
 use super::head::Sight;
 use super::reader::Reader;
-use super::reply::{Flag, Held, List};
+use super::reply::{Held, List};
 use super::script::account::CHARGE;
 use super::script::{APPEND, PRUNE};
-use super::sessions::EXPIRY_MAX_S;
 use super::{Redis, snapshot};
 use crate::gate::time::UnixTime;
-use crate::store::account::{Cut, ENTRIES_PER_SUBJECT_MAX, Ending, Room, Span};
 use crate::store::digest::SubjectDigest;
 use crate::store::record::{Read, Record};
 use crate::store::session::EndedSessions;
@@ -69,48 +68,16 @@ impl RevocationLog for Redis {
         record: &Record,
         bounds: AppendBounds<'_>,
     ) -> Result<Charged, AppendError> {
-        let Some((owner, ending)) = Ending::of(record) else {
+        let AppendBounds { entries_max, now, login_issuer: _ } = bounds;
+        let Some(charge) = Charge::of(record) else {
             let position = self.append(record, bounds).await?;
             return Ok(Charged { written: vec![record.clone()], position });
         };
-        let AppendBounds { entries_max, now, login_issuer } = bounds;
-        let subject = SubjectDigest::of(&owner.issuer, &owner.subject);
-        let session = match EndedSessions::of(&record.entry, login_issuer) {
-            EndedSessions::One(id) => id.to_string(),
-            // Those that a cut-off ends are ended with it.
-            EndedSessions::None | EndedSessions::Until(..) => String::new(),
-        };
-        let Room { more, first } = Room::of(entries_max);
-        let mut charging = CHARGE.key(&self.keys.log);
-        charging.key(&self.keys.live).key(&self.keys.sessions).key(&self.keys.due);
-        charging.key(self.keys.sessions_of(&subject));
-        charging.key(self.keys.ends_of(&subject)).key(self.keys.cuts_of(&subject));
-        charging.arg(score(now)).arg(PRUNE_MARGIN_S).arg(more).arg(first);
-        charging.arg(ENTRIES_PER_SUBJECT_MAX).arg(subject.to_string());
-        charging.arg(&self.keys.session).arg(&self.keys.family);
-        let (kind, span) = match ending {
-            Ending::Single { span, until } => (Cut::Grants, Span { expires: until, ..span }),
-            Ending::Cut { kind, cut } => (kind, cut),
-        };
-        let draft = ending.merged(record, kind, Span { dated: 0, expires: 0 });
-        let [before, between, after] = blanks(&draft.encode());
-        charging.arg(kind.as_str()).arg(before).arg(between).arg(after);
-        charging.arg(within(span.dated)).arg(within(span.expires));
-        match ending {
-            Ending::Single { span, .. } => {
-                charging.arg(record.encode()).arg(within(span.dated)).arg(within(span.expires));
-            }
-            Ending::Cut { .. } => {
-                charging.arg("").arg("").arg("");
-            }
-        }
-        charging.arg(session).arg(EXPIRY_MAX_S);
+        let mut charging = CHARGE.prepare_invoke();
+        charge.add_to(&mut charging, &self.keys, entries_max, now);
         let charging = &charging;
         // A record that is written twice is merged with itself before long.
-        let ((sequence, Flag(adds), Flag(merges), dated, expires), link): (
-            (i64, Flag, Flag, i64, i64),
-            _,
-        ) = self
+        let (written, link) = self
             .link
             .ask_and_tell(
                 &self.master,
@@ -118,19 +85,9 @@ impl RevocationLog for Redis {
                 move |mut connection| async move { charging.invoke_async(&mut connection).await },
             )
             .await?;
-        let sequence = u64::try_from(sequence).map_err(|_| AppendError::Full)?;
-        let mut written = Vec::new();
-        if adds {
-            written.push(record.clone());
-        }
-        if merges {
-            let mark = draft.mark;
-            written.push(Record { mark, ..ending.merged(record, kind, Span { dated, expires }) });
-        }
-        let mark = written.last().map(|record| record.mark);
-        let position = Position { sequence, mark };
-        self.head.told(&link, position);
-        Ok(Charged { written, position })
+        let charged = charge::charged(written)?.ok_or(AppendError::Full)?;
+        self.head.told(&link, charged.position);
+        Ok(charged)
     }
 
     async fn snapshot(
@@ -222,21 +179,6 @@ impl RevocationLog for Redis {
             }
         }
     }
-}
-
-/// A record without cut-off and expiry: what stands before them, between and after. Both are 0 in it;
-/// in a text within it the quotes would be escaped.
-fn blanks(record: &str) -> [String; 3] {
-    const BLANKS: [&str; 3] = ["\"cut_off\":", ",\"expires\":", ","];
-    let [cut_off, expires, end] = BLANKS;
-    let (before, after) =
-        record.split_once(&format!("{cut_off}0{expires}0{end}")).unwrap_or((record, ""));
-    [format!("{before}{cut_off}"), expires.to_owned(), format!("{end}{after}")]
-}
-
-/// A time that Redis can count to.
-fn within(seconds: i64) -> i64 {
-    seconds.clamp(0, EXPIRY_MAX_S)
 }
 
 /// A time as a score in a sorted set.

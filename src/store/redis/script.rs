@@ -1,4 +1,5 @@
 //! What the server does in one step, in Lua.
+//! What ends a login is one script: session, family and entry in the log.
 
 use std::sync::LazyLock;
 
@@ -17,7 +18,7 @@ end
 }
 
 /// Whether it is past a time (milliseconds since 1970, or nothing for no such time): who asked has been
-/// told that nothing was done, or will be.
+/// told that nothing was done, or will be. And what is answered then.
 macro_rules! is_late {
     () => {
         r"
@@ -25,6 +26,10 @@ local function is_late(deadline_ms)
   local now = redis.call('TIME')
   local now_ms = tonumber(now[1]) * 1000 + tonumber(now[2]) / 1000
   return deadline_ms ~= '' and now_ms > tonumber(deadline_ms)
+end
+
+local function late()
+  return redis.error_reply('LATE nobody waits for this any more')
 end
 "
     };
@@ -84,26 +89,26 @@ end
 }
 
 /// Functions that delete a session, and those of a subject that had begun by some time, with their
-/// families: in scripts whose third key and the next are the sessions, what is due and the sessions
-/// of the subject, and whose seventh argument and the next are what the keys of sessions and of
-/// families begin with.
+/// families. `at` names the keys of the sessions, of what is due and of the sessions of the subject, and
+/// what the keys of sessions and of families begin with.
 macro_rules! end_sessions {
     () => {
         r"
-local function end_session(id, subject)
-  redis.call('DEL', ARGV[7] .. id, ARGV[8] .. id)
-  forget(KEYS[3], KEYS[4], KEYS[5], id, subject)
+local function end_session(at, id, subject)
+  redis.call('DEL', at.session .. id, at.family .. id)
+  forget(at.sessions, at.due, at.of_subject, id, subject)
 end
 
-local function end_until(subject, cut_off)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', cut_off)) do
-    end_session(id, subject)
+local function end_until(at, subject, cut_off)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', at.of_subject, '-inf', cut_off)) do
+    end_session(at, id, subject)
   end
 end
 "
     };
 }
 
+#[macro_use]
 pub(super) mod account;
 pub(super) mod attempts;
 pub(super) mod families;
@@ -123,6 +128,9 @@ pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
         forget!(),
         end_sessions!(),
         r"
+local at = {
+  sessions = KEYS[3], due = KEYS[4], of_subject = KEYS[5], session = ARGV[7], family = ARGV[8],
+}
 local spent = redis.call('ZCOUNT', KEYS[2], '-inf', spent_at(ARGV[4], ARGV[5]))
 if spent > 0 then
   redis.call('ZREMRANGEBYRANK', KEYS[2], 0, math.min(spent, 16) - 1)
@@ -135,10 +143,10 @@ local id = string.format('%.0f-0', sequence)
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', '100000', id, 'record', ARGV[1])
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 if ARGV[9] ~= '' then
-  end_session(ARGV[9], ARGV[6])
+  end_session(at, ARGV[9], ARGV[6])
 end
 if ARGV[10] ~= '' then
-  end_until(ARGV[6], ARGV[10])
+  end_until(at, ARGV[6], ARGV[10])
 end
 return sequence
 "

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::charge::{self, Charge};
 use super::dial::ANSWER_TIMEOUT;
 use super::log::score;
 use super::reply::{self, Flag, List};
@@ -10,18 +11,25 @@ use super::{Redis, fault, listener};
 use crate::clock;
 use crate::gate::session::{SessionId, SessionRecord, StoredSession};
 use crate::gate::time::UnixTime;
-use crate::store::StoreError;
 use crate::store::digest::SubjectDigest;
+use crate::store::login_end::LoginEnd;
 use crate::store::session::{
     Displaced, SESSION_MARGIN_S, SessionStore, Told, VERSION, decode, encode, listed_under,
     rests_until, room_for,
 };
+use crate::store::{Charged, StoreError};
 
 /// How many sessions are looked at in one step, when those are dropped that ended.
 const LOOKED_AT_ONCE: u64 = 250;
 
 /// How many uses are written down in one step.
 const TOUCHED_AT_ONCE: usize = 1000;
+
+/// What the first mark is below that a script gives: it counts on in a double.
+const MARK_FIRST_MAX: u64 = 1 << 52;
+
+/// A session that made room: its id, when it had begun, and what was written of its end.
+type Made = (String, f64, i64, List<Vec<u8>>);
 
 /// The last second of the year 9999: Redis counts milliseconds, and not as far as we count seconds.
 pub(super) const EXPIRY_MAX_S: i64 = 253_402_300_799;
@@ -32,7 +40,7 @@ impl SessionStore for Redis {
         &self,
         id: SessionId,
         session: &StoredSession,
-        _: UnixTime,
+        end: Option<&LoginEnd>,
     ) -> Result<Vec<Displaced>, StoreError> {
         let StoredSession { record, last_seen } = session;
         let subject = listed_under(record);
@@ -47,16 +55,31 @@ impl SessionStore for Redis {
         creating.arg(sessions_max.unwrap_or_default()).arg(&self.keys.session);
         creating.arg(&self.keys.family);
         creating.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
+        // Of many that are displaced each gets another, and so may a cut-off beside it.
+        creating.arg(fastrand::u64(..MARK_FIRST_MAX));
+        if let Some(end) = end
+            && let Some(charge) = Charge::of_any(end)
+        {
+            charge.add_to(&mut creating, &self.keys, end.entries_max, end.now);
+        }
         let creating = &creating;
-        let displaced: List<(String, f64)> = self
+        let (List(displaced), link): (List<Made>, _) = self
             .link
-            .ask(&self.master, "writing a session down", move |mut connection| async move {
-                reply::about(&id.to_string(), creating.invoke_async(&mut connection).await?)
-            })
+            .ask_and_tell(
+                &self.master,
+                "writing a session down",
+                move |mut connection| async move {
+                    reply::about(&id.to_string(), creating.invoke_async(&mut connection).await?)
+                },
+            )
             .await?;
-        let displaced = displaced.0.into_iter().map(|(id, created)| {
+        let displaced = displaced.into_iter().map(|(id, created, sequence, written)| {
             let id = SessionId::parse(&id).ok_or_else(|| fault::nonsense("a session's id"))?;
-            Ok(Displaced { id, created: UnixTime::from_seconds(created as i64) })
+            let end = charge::charged((sequence, written))?;
+            if let Some(Charged { position, .. }) = &end {
+                self.head.told(&link, *position);
+            }
+            Ok(Displaced { id, created: UnixTime::from_seconds(created as i64), end })
         });
         displaced.collect()
     }

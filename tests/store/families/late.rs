@@ -15,6 +15,7 @@ async fn asked(store: &dyn Both, number: u64, from: u64, to: u64) -> Exchange {
         grace_ms: 0,
         now: clock::now(),
         premise: premise(store, number).await,
+        end: None,
     }
 }
 

@@ -75,7 +75,7 @@ async fn user_with_the_rights_that_are_documented_can_do_everything() {
     log.leave("1").await.expect("it leaves");
     let now = bounds().now;
     let (id, session) = (SessionId::from_bytes([7; 32]), session("ada", now));
-    assert_eq!(log.create(id, &session, now).await, Ok(Vec::new()));
+    assert_eq!(log.create(id, &session, None).await, Ok(Vec::new()));
     log.touch(&[(id, now)]).await.expect("it is noted");
     assert_eq!(SessionStore::find(&log, id).await, Ok(Some(session)));
     log.of_subject(ISSUER, "ada", now).await.expect("a list");
@@ -131,8 +131,15 @@ async fn exchange_a_token(store: &Redis, session: SessionId, now: UnixTime) {
         let StoredFamily { current, read_ms, .. } = read.expect("it is there");
         let premise = Premise { current, read_ms, waited_ms: 0 };
         let successor = successor.clone();
-        let exchange =
-            Exchange { family: session, presented, successor, grace_ms: 9, now, premise };
+        let exchange = Exchange {
+            family: session,
+            presented,
+            successor,
+            grace_ms: 9,
+            now,
+            premise,
+            end: None,
+        };
         let rotated = store.rotate(&exchange).await;
         assert_eq!(rotated, Ok(outcome));
     }

@@ -161,7 +161,7 @@ async fn session_that_was_given_up_is_not_begun_when_the_server_comes_to_it() {
     create(&store, 1, &session("ada", now)).await;
     clock::share(clock::micros() / 1000, clock::steady());
     server.pause();
-    let given_up = store.create(id(2), &session("ada", now), now).await;
+    let given_up = store.create(id(2), &session("ada", now), None).await;
     assert!(matches!(given_up, Err(StoreError::Unavailable(_))), "{given_up:?}");
     server.resume();
     // On the same connection, so it is answered after what was sent before.
@@ -220,7 +220,7 @@ async fn keys_of_another_program_are_unreadable() {
     assert!(store.find(id(1)).await.is_err_and(unreadable));
     assert!(store.find(id(2)).await.is_err_and(unreadable));
     assert!(store.touch(&[(id(2), now)]).await.is_err_and(unreadable));
-    assert!(store.create(id(2), &session("ada", now), now).await.is_err_and(unreadable));
+    assert!(store.create(id(2), &session("ada", now), None).await.is_err_and(unreadable));
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn full_server_refuses_new_sessions_and_tells_of_old_ones() {
     let now = clock::now();
     create(&store, 1, &session("ada", now)).await;
     server.cli(&["config", "set", "maxmemory", "1"]);
-    let refused = store.create(id(2), &session("ada", now), now).await;
+    let refused = store.create(id(2), &session("ada", now), None).await;
     assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
     assert_eq!(found(&store, 1).await, Some(session("ada", now)));
     assert_eq!(store.delete(id(1)).await, Ok(true), "nobody has to stay logged in");
@@ -285,8 +285,8 @@ async fn everything_is_on_one_node_of_a_cluster() {
     for number in 4..=SESSIONS_PER_SUBJECT_MAX as u64 {
         create(&store, number, &session("ada", now.plus(number as i64))).await;
     }
-    let displaced = store.create(id(1000), &session("ada", now.plus(1000)), now).await;
-    assert_eq!(displaced, Ok(vec![Displaced { id: id(1), created: now.plus(1) }]));
+    let displaced = store.create(id(1000), &session("ada", now.plus(1000)), None).await;
+    assert_eq!(displaced, Ok(vec![Displaced { id: id(1), created: now.plus(1), end: None }]));
     assert_eq!(store.delete(id(2)).await, Ok(true));
 }
 
@@ -300,7 +300,7 @@ async fn sessions_outlive_a_fail_over() {
     sentinels.fail_over();
     let begun = std::time::Instant::now();
     loop {
-        match store.create(id(2), &session("ada", now.plus(1)), now).await {
+        match store.create(id(2), &session("ada", now.plus(1)), None).await {
             Ok(displaced) => break assert_eq!(displaced, []),
             Err(error) => assert!(begun.elapsed() < crate::harness::PATIENCE, "{error}"),
         }

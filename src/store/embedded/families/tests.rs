@@ -35,8 +35,8 @@ async fn rotate(store: &Embedded, presented: u8, successor: u8, at: Instant) -> 
     let premise = Premise { current: token(200), read_ms, waited_ms: 0 };
     let presented = token(presented);
     let (family, grace_ms, now) = (id(), GRACE_MS, NOW);
-    let exchange = Exchange { family, presented, successor, grace_ms, now, premise };
-    let rotating = store.write(move |tables| super::rotate(tables, &exchange, at));
+    let exchange = Exchange { family, presented, successor, grace_ms, now, premise, end: None };
+    let rotating = store.write(move |tables| tables.rotate(&exchange, at));
     rotating.await.expect("it is written").expect("it can be read")
 }
 
@@ -61,7 +61,7 @@ async fn exchanged() -> (tempfile::TempDir, Embedded) {
         label: "".into(),
     };
     let session = StoredSession { record, last_seen: NOW };
-    store.create(id(), &session, NOW).await.expect("it is written");
+    store.create(id(), &session, None).await.expect("it is written");
     let family = Family {
         session: id(),
         client: "c".into(),

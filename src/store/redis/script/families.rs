@@ -127,10 +127,13 @@ end
 /// version of records that is known, the id, how long after its end a family is kept, when
 /// everything expires; the current token as it was read, when that was, how long the token had waited by then, how
 /// old the reading may be, for how long an unused successor is led to (all in milliseconds), how many earlier
-/// exchanges are remembered. Returns a word, and a list of what belongs to it: to `replayed` what the token was
-/// exchanged for, to `unreadable` the record.
+/// exchanges are remembered. Where the token was not the current one when the family was read, then the keys and
+/// arguments of `charge`: the end of the session. Returns a word, and a list of what belongs to it: to `replayed`
+/// what the token was exchanged for, to `unreadable` the record, to `ended` the records that were written; to that how
+/// many were ever appended, or -1 if there was no room, and to all others 0.
 pub(crate) static ROTATE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
+    Script::new(with_log!(
+        charge!(),
         keep!(),
         exchanges!(),
         r"
@@ -139,31 +142,50 @@ local presented, successor, used_at = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local grace_ms, known_current = tonumber(ARGV[4]), ARGV[10]
 local read_ms, waited_ms, within_ms = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 local unused_ms, earlier_max = tonumber(ARGV[14]), tonumber(ARGV[15])
+
+-- The family is dead from now on. Where it is known how its login ends, that ends with it: whoever finds a dead
+-- one has found what somebody has not brought to its end.
+local function reused()
+  if not ARGV[16] then
+    redis.call('HSET', family, 'dead', '1')
+    redis.call('HDEL', family,
+      'previous', 'rotated_ms', 'sealed', 'earlier', 'shared', 'was_shared')
+    return {'reused', {}, 0}
+  end
+  local charge_keys, charge_args = {unpack(KEYS, 4)}, {unpack(ARGV, 16)}
+  local sequence, written = unpack(charge(charge_keys, charge_args))
+  if sequence < 0 then
+    -- It ends although there is no room.
+    end_session(places(charge_keys, charge_args), ARGV[7], charge_args[6])
+  end
+  return {'ended', written, sequence}
+end
+
 local held = redis.call('HMGET', family, 'record', 'current', 'used', 'previous', 'rotated_ms',
   'sealed', 'dead', 'earlier', 'shared', 'was_shared')
 local record, current, used = held[1], held[2], tonumber(held[3])
 if not (record or current) or redis.call('EXISTS', session) == 0 then
-  return {'absent', {}}
+  return {'absent', {}, 0}
 end
 
 local read, terms = pcall(cjson.decode, record or '')
 local version = read and type(terms) == 'table' and tonumber(terms['version'])
 if not version or version > tonumber(ARGV[6]) or not current or not used then
-  return {'unreadable', {record or ''}}
+  return {'unreadable', {record or ''}, 0}
 end
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if math.abs(now_ms - read_ms) >= within_ms then
-  return {'too late', {}}
+  return {'too late', {}, 0}
 end
 if held[7] then
-  return {'reused', {}}
+  return reused()
 end
 
 local ends, idle = tonumber(terms['ends']) or 0, tonumber(terms['idle_s']) or 0
 if math.min(used_at, tonumber(time[1])) >= math.min(ends, used + idle) then
-  return {'expired', {}}
+  return {'expired', {}, 0}
 end
 
 local exchanges = read_exchanges(held[8])
@@ -189,13 +211,13 @@ if presented == current or place(presented) > place(current) then
   redis.call('HDEL', family, 'shared')
   redis.call('ZADD', sessions, 'XX', 'GT', ARGV[5], ARGV[7])
   keep(family, used, ends, idle, ARGV[8], ARGV[9])
-  return {'rotated', {}}
+  return {'rotated', {}, 0}
 end
 
 local number, exchanged_ms = find_exchange(exchanges, presented)
 local is_last = number == #exchanges
 if is_last and successor == current then
-  return {'rotated', {}}
+  return {'rotated', {}, 0}
 end
 -- What was exchanged since the sender looked was presented before.
 local was_good = presented == known_current or place(presented) > place(known_current)
@@ -211,18 +233,15 @@ if age_ms and grace_ms > 0 then
       if held[9] ~= current then
         redis.call('HSET', family, 'shared', current)
       end
-      return {'replayed', way}
+      return {'replayed', way, 0}
     end
-    return {'changed', {}}
+    return {'changed', {}, 0}
   end
 end
 if was_good then
-  return {'changed', {}}
+  return {'changed', {}, 0}
 end
-redis.call('HSET', family, 'dead', '1')
-redis.call('HDEL', family,
-  'previous', 'rotated_ms', 'sealed', 'earlier', 'shared', 'was_shared')
-return {'reused', {}}
+return reused()
 "
     ))
 });

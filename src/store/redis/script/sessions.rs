@@ -8,21 +8,23 @@ use std::sync::LazyLock;
 use redis::Script;
 
 /// Writes a session down, unless it is there, and makes room for it: those of its subject that are
-/// gone are forgotten, and if there are still too many, the oldest deleted with their families. Never the new one,
-/// whatever the clock of another gateway says. Where there is no bound, nobody makes room. Done twice, it is done once; where another record is,
-/// nothing is done.
+/// gone are forgotten, and if there are still too many, the oldest deleted with their families, and that written
+/// to the log. Never the new one, whatever the clock of another gateway says. Where there is no bound, nobody makes
+/// room. Done twice, it is done once; where another record is, nothing is done.
 ///
-/// Keys: the record, the sessions, what is due, the sessions of the subject. Arguments: the id, the
+/// Keys: the record, the sessions, what is due, the sessions of the subject; those of `charge`. Arguments: the id, the
 /// record, when it expires, the time of the login, when it was last used, when it is due, the
 /// digest of the subject, how many sessions it may have (a number, or nothing), what the keys of
 /// records and of families begin with, and until when it may be done (milliseconds since 1970, or
-/// nothing): later it is an error, and nothing is done. Returns the id that this is about, and a list of those that were
-/// deleted with the times of their logins.
+/// nothing): later it is an error, and nothing is done; a number for the marks of the records that are written.
+/// Then the arguments of `charge`, or nothing if ends are not to be written: its record is one of no session, of time
+/// 0 and of mark 0, and so is the mark of its cut-off. Returns the id that this is about, and a list of those that were
+/// deleted, each with the time of its login and what `charge` returned.
 pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        forget!(),
+    Script::new(with_log!(
+        charge!(),
         is_late!(),
-        r"
+        r#"
 local record, sessions, due, of_subject = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, expires, subject = ARGV[1], tonumber(ARGV[3]), ARGV[7]
 local there = redis.call('GET', record)
@@ -31,7 +33,7 @@ if there and there ~= ARGV[2] then
 end
 if not there then
   if is_late(ARGV[11]) then
-    return redis.error_reply('LATE nobody waits for this any more')
+    return late()
   end
   redis.call('SET', record, ARGV[2], 'EXAT', ARGV[3])
 end
@@ -59,15 +61,37 @@ if excess > 0 then
   end
   for _, member in ipairs(there) do
     if excess > 0 and member ~= id then
-      displaced[#displaced + 1] = {member, redis.call('ZSCORE', of_subject, member)}
+      displaced[#displaced + 1] = {member, redis.call('ZSCORE', of_subject, member), -1, {}}
       redis.call('DEL', ARGV[9] .. member, ARGV[10] .. member)
       forget(sessions, due, of_subject, member, subject)
       excess = excess - 1
     end
   end
 end
+
+local charge_keys, charge_args = {unpack(KEYS, 5)}, {unpack(ARGV, 13)}
+local mark = tonumber(ARGV[12])
+-- What stands in quotes within a text has them escaped.
+local function fill(text, blank, value)
+  local from, to = string.find(text, blank, 1, true)
+  return string.sub(text, 1, from - 1) .. value .. string.sub(text, to + 1)
+end
+local function marked(text)
+  mark = mark + 1
+  return fill(text, '"mark":0', string.format('"mark":%.0f', mark))
+end
+if charge_args[1] then
+  local blank, after = charge_args[15], charge_args[12]
+  for _, one in ipairs(displaced) do
+    local session, began = one[1], string.format('%.0f', one[2])
+    local ended = fill(marked(blank), '"id":""', '"id":"' .. session .. '"')
+    charge_args[15] = fill(ended, '"dated":0', '"dated":' .. began)
+    charge_args[16], charge_args[18], charge_args[12] = began, session, marked(after)
+    one[3], one[4] = unpack(charge(charge_keys, charge_args))
+  end
+end
 return {id, displaced}
-"
+"#
     ))
 });
 
