@@ -192,12 +192,12 @@ async fn cut_off(
     Ok((order.told(&view, client, taken).await?, subject))
 }
 
-/// Cut off, no gateway takes it any more; deleted, it stays away when the list has forgotten it.
+/// Cut off, no gateway takes it any more; deleted in the same step, it stays away when the list has forgotten it.
 async fn end(view: &View, id: SessionId, order: &Order) -> Result<Taken, Problem> {
     let taken = order.append(view).await?;
     let operator = SessionEnd::Operator.as_str();
     view.families.sessions_ended.with_label_values(&[operator]).inc();
-    view.sessions.end(id).await.map_err(order::failed)?;
+    view.sessions.forget(id);
     Ok(taken)
 }
 

@@ -8,7 +8,7 @@ use super::own::who;
 use super::revocation::{Account, Actor};
 use super::{Answer, Caller, Here, answers, revocation};
 use crate::gate::denial::{Denial, Slug};
-use crate::gate::session::{Origin, SessionId};
+use crate::gate::session::{Origin, SessionId, StoredSession};
 use crate::telemetry::session_end::SessionEnd;
 
 /// `POST logout`. Who is logged out already is told the same.
@@ -32,24 +32,28 @@ pub(super) async fn logout(here: &Here<'_>, caller: Option<&Caller>) -> Result<A
 }
 
 /// `POST logout-everywhere`: one revocation, however many sessions there are.
+///
+/// A session that was begun a moment ahead of us would be taken for a new login, and gets an entry of its own: before
+/// the others end, and with them the session that asks. Who is not told that it is done can ask again.
 pub(super) async fn logout_everywhere(here: &Here<'_>, caller: &Caller) -> Result<Answer, Denial> {
     let Here { endpoints, configuration, .. } = here;
     let (issuer, subject) = who(caller)?;
-    let why = SessionEnd::LogoutEverywhere;
+    let (why, own) = (SessionEnd::LogoutEverywhere, caller.session.id());
     let listed = endpoints.means.sessions.of_subject(issuer, subject).await.map_err(unavailable)?;
-    let record = revocation::of_subject(issuer, subject, why, configuration);
-    let cut_off = record.entry.cut_off;
-    endpoints.cut_off(record).await?;
-    endpoints.count_end(why);
-    for (id, stored) in &listed {
-        // Begun by a gateway whose clock is ahead, it would be taken for a new login.
-        if stored.record.created > cut_off {
-            let (account, actor) = (Account::of(&stored.record), Actor::Subject(subject));
-            let record = revocation::of_session(*id, Some(&account), actor, why, configuration);
-            endpoints.cut_off(record).await?;
-        }
-        endpoints.means.sessions.forget(*id);
+    let everything = revocation::of_subject(issuer, subject, why, configuration);
+    let cut_off = everything.entry.cut_off;
+    let ahead = listed.iter().filter(|(_, stored)| stored.record.created > cut_off);
+    let (last, first): (Vec<_>, Vec<_>) = ahead.partition(|(id, _)| *id == own);
+    let one = |(id, stored): &(SessionId, StoredSession)| {
+        let (account, actor) = (Account::of(&stored.record), Actor::Subject(subject));
+        revocation::of_session(*id, Some(&account), actor, why, configuration)
+    };
+    let records = first.into_iter().map(one);
+    for record in records.chain([everything]).chain(last.into_iter().map(one)) {
+        endpoints.cut_off(record).await?;
     }
+    endpoints.count_end(why);
+    listed.iter().for_each(|(id, _)| endpoints.means.sessions.forget(*id));
     Ok(gone(here))
 }
 

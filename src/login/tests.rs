@@ -1,5 +1,6 @@
 pub(super) mod world;
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -8,6 +9,7 @@ use super::revocation::of_changed_users;
 use super::*;
 use crate::clock;
 use crate::gate::revocation::{Entry, Scope};
+use crate::gate::session::SessionRecord;
 use world::{Ask, PASSWORD, World, compile, hash, id_of};
 
 fn scope_of(subject: &str) -> Scope {
@@ -204,6 +206,28 @@ async fn who_logs_out_everywhere_is_out_and_can_log_in_at_once() {
     let stored = world.sessions.stored(id_of(&cookie)).await.expect("read").expect("there");
     let session = Session::compile(id_of(&cookie), &stored, &gate.sessions.rules, clock::steady());
     assert!(!session.authentic().is_revoked(&gate.revocations, clock::moment()));
+}
+
+/// A session that began a moment ahead needs an entry of its own.
+#[tokio::test]
+async fn logout_everywhere_that_is_half_done_can_be_asked_for_again() {
+    let world = World::new().await;
+    let (cookie, ahead) = (world.log_in("alice").await, world.log_in("alice").await);
+    let stored = world.sessions.stored(id_of(&ahead)).await.expect("read").expect("there");
+    world.sessions.end(id_of(&ahead)).await.expect("written");
+    let created = clock::now().plus(100);
+    let record = SessionRecord { created, ..stored.record };
+    world.sessions.begin(id_of(&ahead), record, None).await.expect("written");
+    let everywhere = Ask::of(LoginEndpoint::LogoutEverywhere, Some(&cookie));
+    world.left.store(1, Ordering::Relaxed);
+    let told = world.ask(&everywhere).await;
+    assert_eq!((told.status, told.slug), (503, Some("store_unavailable")));
+    assert!(world.sessions.stored(id_of(&cookie)).await.expect("read").is_some(), "who asks");
+    world.break_log(false);
+    assert_eq!(world.ask(&everywhere).await.status, 204);
+    for cookie in [&cookie, &ahead] {
+        assert!(world.sessions.stored(id_of(cookie)).await.expect("read").is_none());
+    }
 }
 
 #[tokio::test]
