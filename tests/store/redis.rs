@@ -3,6 +3,7 @@
 mod access;
 mod cluster;
 mod fleet;
+mod late;
 mod log;
 mod loss;
 mod outage;

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 
 use super::Redis;
+use super::dial::ANSWER_TIMEOUT;
 use super::script::attempts::{ABSOLVE, ATTEMPT};
+use crate::clock;
 use crate::gate::time::UnixTime;
 use crate::store::StoreError;
 use crate::store::attempts::{Account, Attempt, AttemptLedger, Pace};
@@ -17,6 +19,7 @@ impl AttemptLedger for Redis {
             counting.key(self.account(key)).arg(budget.attempts_max).arg(budget.span_s);
             counting.arg(*pace == Pace::Slowing);
         }
+        counting.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         let counting = &counting;
         // Asked twice, it counts twice, which only makes others wait longer.
         let wait_s: u32 = self
@@ -33,6 +36,7 @@ impl AttemptLedger for Redis {
         for Account { key, .. } in forgotten.iter().chain(returned) {
             absolving.key(self.account(key));
         }
+        absolving.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         let absolving = &absolving;
         // Asked twice, it returns two attempts for one: once for each connection that breaks.
         self.link

@@ -3,11 +3,13 @@
 use async_trait::async_trait;
 
 use super::charge::{self, Charge};
+use super::dial::ANSWER_TIMEOUT;
 use super::reply::{Flag, List};
 use super::script::families::{BEGIN, ROTATE, SPEND};
 use super::sessions::EXPIRY_MAX_S;
 use super::spent::Use;
 use super::{Redis, fault};
+use crate::clock;
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
 use crate::store::family::{
@@ -119,6 +121,7 @@ impl FamilyStore for Redis {
         let mut spending = SPEND.key(self.keys.spent_of(key));
         spending.arg(number).arg(until.as_seconds()).arg(now.as_seconds());
         spending.arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
+        spending.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         let spending = &spending;
         let (Flag(is_first), live) = self
             .link

@@ -3,8 +3,10 @@
 use async_trait::async_trait;
 
 use super::Redis;
+use super::dial::ANSWER_TIMEOUT;
 use super::reply::Flag;
 use super::script::keyring::{KEEP, REPLACE};
+use crate::clock;
 use crate::store::StoreError;
 use crate::store::keyring::KeyRingStore;
 
@@ -22,6 +24,7 @@ impl KeyRingStore for Redis {
     async fn replace_ring(&self, expected: Option<&[u8]>, ring: &[u8]) -> Result<bool, StoreError> {
         let mut replacing = REPLACE.key(&self.keys.keyring);
         replacing.arg(ring);
+        replacing.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         if let Some(expected) = expected {
             replacing.arg(expected);
         }

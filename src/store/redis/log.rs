@@ -5,12 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::charge::{self, Charge};
+use super::dial::ANSWER_TIMEOUT;
 use super::head::Sight;
 use super::reader::Reader;
 use super::reply::{Held, List};
 use super::script::account::CHARGE;
 use super::script::{APPEND, PRUNE};
 use super::{Redis, snapshot};
+use crate::clock;
 use crate::gate::time::UnixTime;
 use crate::store::digest::SubjectDigest;
 use crate::store::record::{Read, Record};
@@ -49,6 +51,7 @@ impl RevocationLog for Redis {
         appending.arg(subject.to_string()).arg(&self.keys.session).arg(&self.keys.family);
         appending.arg(session.map(|id| id.to_string()).unwrap_or_default());
         appending.arg(until.map(score).unwrap_or_default());
+        appending.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         let appending = &appending;
         // A record that is appended twice revokes what it revoked once.
         let (sequence, link): (i64, _) = self
@@ -75,6 +78,7 @@ impl RevocationLog for Redis {
         };
         let mut charging = CHARGE.prepare_invoke();
         charge.add_to(&mut charging, &self.keys, entries_max, now);
+        charging.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         let charging = &charging;
         // A record that is written twice is merged with itself before long.
         let (written, link) = self

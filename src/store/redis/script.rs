@@ -1,5 +1,9 @@
 //! What the server does in one step, in Lua.
-//! What ends a login is one script: session, family and entry in the log.
+//!
+//! What ends a login is one script: session, family and entry in the log. And a script can be carried out when its
+//! sender has long given up. One that would harm somebody then says until when it may be done (`is_late`), or on what
+//! premise; the others do no harm whenever they are. Which is which, and why, stands in `SECURITY.md` ("Commands that
+//! arrive late").
 
 use std::sync::LazyLock;
 
@@ -122,12 +126,17 @@ pub(super) mod settled;
 /// the record, its expiry, how many live records there may be, the time, how long after its end a
 /// record is kept; the digest of the subject, what the keys of sessions and of families begin with;
 /// the session that ends, or nothing; the time until which those of the subject end that had begun,
-/// or nothing. Returns its sequence number, or -1 if the snapshot is full.
+/// or nothing; until when it may be done (milliseconds since 1970, or nothing). Returns its sequence number,
+/// or -1 if the snapshot is full.
 pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         forget!(),
         end_sessions!(),
+        is_late!(),
         r"
+if is_late(ARGV[11]) then
+  return late()
+end
 local at = {
   sessions = KEYS[3], due = KEYS[4], of_subject = KEYS[5], session = ARGV[7], family = ARGV[8],
 }

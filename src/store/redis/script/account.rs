@@ -210,11 +210,18 @@ end
     };
 }
 
-/// `charge`s.
+/// `charge`s, unless it is late: what was lifted since must not come back.
+///
+/// Keys and arguments: those; and until when it may be done (milliseconds since 1970, or nothing).
+/// Returns what that does.
 pub(crate) static CHARGE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         charge!(),
+        is_late!(),
         r"
+if is_late(ARGV[20]) then
+  return late()
+end
 return charge(KEYS, ARGV)
 "
     ))

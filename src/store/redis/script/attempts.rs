@@ -11,11 +11,15 @@ use redis::Script;
 /// now on: otherwise it would be waited for until the clock is where it was.
 ///
 /// Keys: the accounts. Arguments: for each, how many attempts in how many seconds, and whether each has
-/// the next one wait longer. Returns 0, or in
-/// how many seconds it may be tried again.
+/// the next one wait longer; until when it may be done (milliseconds since 1970, or nothing): attempts that came to
+/// nothing must not lock anybody out. Returns 0, or in how many seconds it may be tried again.
 pub(crate) static ATTEMPT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    Script::new(concat!(
+        is_late!(),
         r"
+if is_late(ARGV[3 * #KEYS + 1]) then
+  return late()
+end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = string.format('%.0f', now)
@@ -52,16 +56,21 @@ for i, key in ipairs(KEYS) do
   redis.call('EXPIRE', key, ARGV[3 * i - 1])
 end
 return 0
-",
-    )
+"
+    ))
 });
 
 /// Forgets all attempts against some accounts, and one of each of others.
 ///
-/// Keys: those of which all are forgotten, then the others. Argument: how many the first are.
+/// Keys: those of which all are forgotten, then the others. Arguments: how many the first are; until when it may be
+/// done (milliseconds since 1970, or nothing): what was attempted since is not forgiven.
 pub(crate) static ABSOLVE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    Script::new(concat!(
+        is_late!(),
         r"
+if is_late(ARGV[2]) then
+  return late()
+end
 for i, key in ipairs(KEYS) do
   if i <= tonumber(ARGV[1]) or (tonumber(redis.call('HGET', key, 'made')) or 0) < 2 then
     redis.call('DEL', key)
@@ -70,6 +79,6 @@ for i, key in ipairs(KEYS) do
   end
 end
 return 1
-",
-    )
+"
+    ))
 });
