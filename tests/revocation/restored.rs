@@ -8,11 +8,11 @@ use serde_json::json;
 use crate::harness::client::{self, Answer, get};
 use crate::harness::eventually;
 use crate::harness::fleet::{
-    self, Said, addresses, configuration, redis, revoke_on_all, roster, token_of,
+    self, Fleet, Said, addresses, configuration, redis, revoke_on_all, roster, token_of,
 };
 use crate::harness::gateway::{self, Gateway};
 use crate::harness::oauth::{self, ASSERTION_TYPE, Desk, Pair, assert_error, assertion};
-use crate::harness::redis::{Data, RedisServer};
+use crate::harness::redis::{Data, RedisServer, Sentinels};
 use crate::harness::switch::Switch;
 use crate::harness::tokens::bearer;
 use crate::harness::upstream::Upstream;
@@ -94,6 +94,36 @@ fn gateway_that_starts_with_a_restored_server_alone_waits_for_a_bounded_time() {
     let begun = Instant::now();
     let _third = fleet::start(&upstream, "third", &lines);
     assert!(begun.elapsed() < BOUND, "ready after {:?}", begun.elapsed());
+}
+
+/// The same after a fail-over, with gateways that stand still meanwhile.
+#[test]
+fn gateway_that_starts_after_a_fail_over_waits_for_who_knows_what_it_lost() {
+    let mut sentinels = Sentinels::start();
+    let fleet = Fleet::start(&redis(&sentinels.settings()), 2);
+    revoke_on_all(fleet.gateway(1), "before", 2);
+    // From here on nothing reaches the replica.
+    let master = sentinels.master();
+    master.cli(&["acl", "setuser", "default", "-psync", "-sync"]);
+    master.cli(&["client", "kill", "type", "replica"]);
+    revoke_on_all(fleet.gateway(2), "lost", 2);
+    fleet.all().iter().for_each(Gateway::stand_still);
+    let deposed = master.port();
+    master.kill();
+    sentinels.await_another_than(deposed);
+    let text = configuration(fleet.upstream(), "starts", &redis(&sentinels.settings()));
+    let starts = Gateway::spawn_in(gateway::directory(), &text);
+    addresses(&starts);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        assert!(!is_ready(&starts), "ready after {:?}", begun.elapsed());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    fleet.all().iter().for_each(|gateway| gateway.signal("CONT"));
+    eventually("a gateway that is ready", || is_ready(&starts).then_some(()));
+    for subject in ["before", "lost"] {
+        assert_eq!(fleet::said(&whoami(&starts, &token_of(subject))), Said::Revoked, "{subject}");
+    }
 }
 
 /// All who were there are there again: nobody is waited for.
