@@ -334,6 +334,9 @@ pub trait Fleet: fmt::Debug + Send + Sync {
     /// It has not: this gateway found that records are missing.
     fn doubt(&self);
 
+    /// How often the store was found to be another server, or the same started again.
+    fn server_changes(&self) -> u64;
+
     /// Another number each time that another server may answer.
     fn reign(&self) -> u64;
 

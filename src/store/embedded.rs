@@ -257,6 +257,10 @@ impl Fleet for Embedded {
 
     fn doubt(&self) {}
 
+    fn server_changes(&self) -> u64 {
+        0
+    }
+
     fn reign(&self) -> u64 {
         0
     }

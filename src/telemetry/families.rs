@@ -1,12 +1,13 @@
 //! Every metric family, in one table. Label values come from enums or from the configuration,
 //! never from a request.
 
+mod table;
+
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Registry, TextEncoder,
 };
 
 use super::count::Count;
@@ -17,6 +18,7 @@ use crate::gate::revocation::{RevocationList, ScopeKind};
 use crate::gate::session::SessionTable;
 use crate::gate::time::Moment;
 use crate::gate::verifier::Verifier;
+use table::Table;
 
 /// Decisions take microseconds.
 const DECISION_BUCKETS: [f64; 14] =
@@ -91,6 +93,8 @@ pub struct Families {
     pub store_operations: HistogramVec,
     /// `portcullis_store_up`.
     pub store_up: IntGauge,
+    /// `portcullis_store_server_changes_total`.
+    pub store_server_changes: IntCounter,
     /// `portcullis_session_cache_hits_total`.
     pub session_hits: IntCounter,
     /// `portcullis_session_cache_misses_total`.
@@ -265,6 +269,10 @@ impl Families {
             )?,
             store_up: table
                 .gauge("portcullis_store_up", "Whether the store answered when last asked.")?,
+            store_server_changes: table.counter(
+                "portcullis_store_server_changes_total",
+                "How often the store was found to be another server, or the same started again.",
+            )?,
             session_hits: table.counter(
                 "portcullis_session_cache_hits_total",
                 "Sessions found in memory.",
@@ -431,70 +439,4 @@ impl Families {
 /// Whether it is time to make room, or to allow more.
 pub fn is_nearly_full(entries: u64, entries_max: u64) -> bool {
     entries.saturating_mul(100) >= entries_max.saturating_mul(NEARLY_FULL_PERCENT)
-}
-
-/// Makes and registers families.
-struct Table<'r> {
-    registry: &'r Registry,
-}
-
-impl Table<'_> {
-    fn register<C: Collector + Clone + 'static>(&self, family: C) -> prometheus::Result<C> {
-        self.registry.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.register(IntCounter::new(name, help)?)
-    }
-
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.register(IntGauge::new(name, help)?)
-    }
-
-    fn count(&self, name: &str, help: &str) -> prometheus::Result<Count> {
-        self.register(Count::new(name, help)?)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn float_gauge(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
-        self.register(Gauge::new(name, help)?)
-    }
-
-    fn float_gauges(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<GaugeVec> {
-        self.register(GaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
-        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.register(Histogram::with_opts(opts)?)
-    }
-
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        buckets: &[f64],
-        labels: &[&str],
-    ) -> prometheus::Result<HistogramVec> {
-        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.register(HistogramVec::new(opts, labels)?)
-    }
 }

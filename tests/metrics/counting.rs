@@ -15,7 +15,7 @@ use crate::harness::tokens::{bearer, forged, token};
 use crate::harness::upstream::Upstream;
 
 /// What the contract and the reference promise.
-const FAMILIES: [(&str, &str, &[&str]); 52] = [
+const FAMILIES: [(&str, &str, &[&str]); 53] = [
     ("portcullis_decisions_total", "counter", &["route", "carrier", "outcome", "slug"]),
     ("portcullis_decision_seconds", "histogram", &["carrier", "cache"]),
     ("portcullis_tokens_verified_total", "counter", &["issuer", "result"]),
@@ -51,6 +51,7 @@ const FAMILIES: [(&str, &str, &[&str]); 52] = [
     ("portcullis_streams_ended_total", "counter", &["cause"]),
     ("portcullis_store_operations_seconds", "histogram", &["operation", "result"]),
     ("portcullis_store_up", "gauge", &[]),
+    ("portcullis_store_server_changes_total", "counter", &[]),
     ("portcullis_requests_total", "counter", &["route", "status_class"]),
     ("portcullis_request_seconds", "histogram", &["route"]),
     ("portcullis_upstream_seconds", "histogram", &["route"]),

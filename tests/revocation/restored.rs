@@ -145,6 +145,7 @@ fn server_that_restarts_under_a_gateway_is_followed_as_soon_as_that_knows_all() 
         (fleet::ask(&gateway, &token_of("somebody")) == Said::Accepted).then_some(())
     });
     assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+    assert_eq!(gateway.metric("portcullis_store_server_changes_total"), 1.0);
 }
 
 /// Gateways at a server, with clients and logins.

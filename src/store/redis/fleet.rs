@@ -91,6 +91,10 @@ impl Fleet for Redis {
         self.settlement.doubt();
     }
 
+    fn server_changes(&self) -> u64 {
+        self.master.changes()
+    }
+
     fn reign(&self) -> u64 {
         self.master.reign()
     }

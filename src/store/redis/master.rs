@@ -45,6 +45,9 @@ struct Known {
     address: Option<RedisAddress>,
     /// The server that answers there, once a connection has told.
     identity: Option<Identity>,
+    /// The last that did, wherever that was, and how often it was another one than before.
+    met: Option<Identity>,
+    changes: u64,
     /// Grows when the master is another one than before, or connections are given up because they
     /// may lead to different servers.
     reign: u64,
@@ -118,6 +121,11 @@ impl Master {
     /// are there lead to, they are given up: what was dialled last shows where the address leads.
     fn meet(&self, identity: &Identity, address: &RedisAddress, reign: u64) -> u64 {
         let mut known = self.known();
+        if known.met.as_ref() != Some(identity)
+            && let Some(_before) = known.met.replace(identity.clone())
+        {
+            known.changes += 1;
+        }
         if known.address.as_ref() != Some(address) {
             // Another one became the master meanwhile.
             return reign;
@@ -170,6 +178,11 @@ impl Master {
     /// How often another server became the master, as far as is known.
     pub(super) fn reign(&self) -> u64 {
         self.known().reign
+    }
+
+    /// How often another server answered than before, or the same was started again.
+    pub(super) fn changes(&self) -> u64 {
+        self.known().changes
     }
 
     /// Whether this is still a connection to the master, as far as is known.
