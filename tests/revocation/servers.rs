@@ -135,7 +135,16 @@ fn reader_behind_the_head_of_the_log_is_not_in_contact_whoever_the_server_is() {
 /// hears of what is written elsewhere a little later than the others.
 #[test]
 fn master_that_became_a_replica_is_left() {
-    let site = Site::start(Identity::Told);
+    leaves_a_replica(Identity::Told);
+}
+
+#[test]
+fn master_that_became_a_replica_is_left_whoever_it_is() {
+    leaves_a_replica(Identity::Hidden);
+}
+
+fn leaves_a_replica(identity: Identity) {
+    let site = Site::start(identity);
     site.promote();
     let joined = site.joined();
     let port = site.new.port().to_string();

@@ -12,6 +12,7 @@ use redis::{PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
 
 use super::head::{Head, Sight};
+use super::identity::Role;
 use super::master::{Live, Master};
 use super::reply::Held;
 use super::script::PLACE;
@@ -62,6 +63,16 @@ pub(super) async fn listen(
         if let Some(fault) = sight.fault() {
             master.part(&live);
             return Err(live.apart(WHAT, fault));
+        }
+        // Where the identity is told, it shows that the address leads elsewhere.
+        if live.identity.is_none() {
+            let mut connection = live.connection.clone();
+            let told = listener.until(redis::cmd("HELLO").query_async(&mut connection)).await?;
+            let told = told.map_err(|error| fault::at(&live.address, WHAT, &error))?;
+            if Role::from_hello(&told) == Role::Replica {
+                master.part(&live);
+                return Err(live.apart(WHAT, fault::REPLICA));
+            }
         }
         let ago_ms = asked.elapsed().as_micros().div_ceil(1000);
         (listener.hear)(Told::Contact(u64::try_from(ago_ms).unwrap_or(u64::MAX)));

@@ -6,6 +6,7 @@ use redis::Value;
 
 use super::fault;
 use super::head::{Head, Sight};
+use super::identity::Role;
 use super::master::{Live, Master};
 use super::reply::{Entry, Held, entries_in, entries_read};
 use super::script::PLACE;
@@ -50,7 +51,11 @@ impl Reader {
         patience: Duration,
     ) -> Result<Tail, StoreError> {
         let head = head.known_to(&self.live);
-        let Answer { entries, here, there } = self.ask(log, patience, head).await?;
+        let Answer { entries, here, there, role } = self.ask(log, patience, head).await?;
+        if role == Role::Replica {
+            master.part(&self.live);
+            return Err(self.live.apart("reading the log", fault::REPLICA));
+        }
         if !here.confirms(self.at) {
             let (end, held) = look_up(&mut self.live, log, self.at).await?;
             if let Some(loss) = held.loss(self.at, end) {
@@ -119,19 +124,28 @@ impl Reader {
         // 0 would be for ever.
         let block_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut asking = redis::pipe();
+        // Where the identity is told, it shows that the address leads elsewhere.
+        let hides = self.live.identity.is_none();
+        if hides {
+            asking.cmd("HELLO");
+        }
         asking.cmd("XREAD").arg("BLOCK").arg(block_ms).arg("COUNT").arg(TAIL_RECORDS_MAX);
         asking.arg("STREAMS").arg(log).arg(&at);
         for place in [at, id(head.unwrap_or(self.at).sequence)] {
             asking.cmd("XRANGE").arg(log).arg(&place).arg(&place);
         }
         self.live.connection.set_response_timeout(patience.saturating_add(BLOCK_MARGIN));
-        let answers = asking.query_async::<(Value, Value, Value)>(&mut self.live.connection).await;
-        let (read, here, there) =
+        let answers = asking.query_async::<Vec<Value>>(&mut self.live.connection).await;
+        let answers =
             answers.map_err(|error| fault::at(&self.live.address, "reading the log", &error))?;
+        let mut answers = answers.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        let role = if hides { Role::from_hello(&next()) } else { Role::Other };
+        let (read, here, there) = (next(), next(), next());
         let (entries, here) = (entries_read(read)?, held(here)?);
         // Of one that cannot be read it is not known which it is.
         let there = held(there).unwrap_or(Held::Nothing);
-        Ok(Answer { entries, here, there })
+        Ok(Answer { entries, here, there, role })
     }
 }
 
@@ -142,6 +156,8 @@ struct Answer {
     here: Held,
     /// What is where the head was.
     there: Held,
+    /// What the server is, if only that tells it from another.
+    role: Role,
 }
 
 fn held(answer: Value) -> Result<Held, StoreError> {
