@@ -31,6 +31,8 @@ def run(bench, options):
         log.fill(bench.issuers["rsa"].name, options.entries)
         used = log.redis.used_memory() - before
         starts = {FULL: [], EMPTY: []}
+        for prefix in starts:
+            server.settle(prefix)
         for number in range(1, STARTS + 1):
             for prefix in starts:
                 one = _start(bench, server.store(prefix), options.entries if prefix == FULL else 0)

@@ -33,6 +33,12 @@ class Server:
         """A connection to it."""
         return Redis(self.port)
 
+    def settle(self, prefix):
+        """Has it be known that it lacks nothing: the first start waits for who may know better."""
+        redis = self.client()
+        run_id = redis.info("server")["run_id"]
+        redis.ask("HSET", f"{prefix}:{{revocations}}:settled", "server", run_id, "done", 1)
+
     def store(self, prefix):
         """What a gateway's configuration says to use what is below `prefix`."""
         return f'store: {{ redis: {{ url: "redis://{LOCALHOST}:{self.port}", prefix: {prefix} }} }}\n'
