@@ -120,7 +120,12 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     };
     control.spawn(revocations.clone().run());
     control.spawn(sessions.clone().run());
-    control.spawn(signing.clone().run());
+    let (clock, keys) = (revocations.clone(), signing.clone());
+    control.spawn(async move {
+        // A key that is dated by a wrong clock would be the newest for as long as that is ahead.
+        clock.dated().await;
+        keys.run().await;
+    });
     control.spawn(tags.clone().run());
     control.spawn(async move {
         let Err(error) = admin::serve(admin_listener, view, descriptors.admin_connections()).await;

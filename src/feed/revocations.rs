@@ -83,6 +83,8 @@ pub struct RevocationFeed {
     /// When this gateway last told the others that it is there, in steady milliseconds; 0: never.
     announced: AtomicU64,
     is_leaving: AtomicBool,
+    /// Whether the store's clock was read, or it has none.
+    is_dated: watch::Sender<bool>,
     /// Whether our clock was far from the store's when that was looked at last.
     is_apart: AtomicBool,
     /// Held while the others are told something, so that nothing is told after the leave.
@@ -141,6 +143,7 @@ impl RevocationFeed {
             looked: tokio::sync::Mutex::default(),
             announced: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),
+            is_dated: watch::Sender::new(false),
             is_apart: AtomicBool::new(false),
             announcing: tokio::sync::Mutex::default(),
             applied: watch::Sender::new(None),
@@ -161,6 +164,11 @@ impl RevocationFeed {
     pub async fn loaded(&self) {
         // The sender is part of the feed, so that it cannot go away meanwhile.
         drop(self.in_contact.subscribe().wait_for(|is_so| *is_so).await);
+    }
+
+    /// Returns once what is shared is dated by the store's clock, if it has one.
+    pub async fn dated(&self) {
+        drop(self.is_dated.subscribe().wait_for(|is_dated| *is_dated).await);
     }
 
     /// Writes a revocation down and applies it here.

@@ -8,6 +8,7 @@ use portcullis::gate::time::UnixTime;
 use portcullis::issuer::ring::{BeginsTo, FreshKey, Ring, Terms};
 
 use super::*;
+use crate::harness::wrong_clock::WrongClock;
 use crate::harness::{self, eventually, fleet};
 
 /// Waits until a gateway lists the same keys as another one.
@@ -132,4 +133,27 @@ fn schedule_brings_the_next_key_and_then_lets_it_sign() {
     }
     let made = "portcullis_signing_key_rotations_total{cause=\"schedule\"}";
     assert_eq!(one.metric(made) + other.metric(made), 1.0, "one gateway has made it");
+}
+
+/// A key that is dated a year ahead would be the newest for a year: no other is due before that.
+#[test]
+fn gateway_that_is_a_year_ahead_dates_its_keys_like_the_others() {
+    let server = RedisServer::start();
+    let clock = WrongClock::ahead(365 * 86_400);
+    let environment = clock.environment();
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let lines = format!("{}{}", redis(&server.settings()), sealed());
+    let text = configuration(&Upstream::start(), "ahead", &lines);
+    let mut ahead = Gateway::spawn_with(directory(), &text, &environment);
+    ahead.wait_until_ready();
+    rotated(&ahead, &json!({ "now": true }));
+    let right = join(&server, "right", &sealed());
+    let listed = keys(&right);
+    assert_eq!(listed.len(), 2);
+    for key in listed {
+        let created = key["created_at"].as_str().expect("a date");
+        let created = humantime::parse_rfc3339(created).expect("a date");
+        let ahead = created.duration_since(portcullis::clock::wall()).unwrap_or_default();
+        assert!(ahead.as_secs() < 60, "{key}");
+    }
 }

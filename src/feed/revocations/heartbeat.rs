@@ -94,10 +94,15 @@ impl RevocationFeed {
         let asked = clock::steady();
         let told = self.timed("time", self.fleet.time_ms()).await?;
         let took_ms = clock::steady().millis_since(asked);
-        let Some(told_ms) = told else { return Ok(()) };
-        if took_ms <= ANSWER_MAX_MS || clock::ahead_ms().is_none() {
+        if let Some(told_ms) = told
+            && (took_ms <= ANSWER_MAX_MS || clock::ahead_ms().is_none())
+        {
             // It was told half-way.
             clock::share(told_ms, SteadyTime::from_millis(asked.as_millis() + took_ms / 2));
+        }
+        self.is_dated.send_replace(true);
+        if told.is_none() {
+            return Ok(());
         }
         let ahead_ms = clock::ahead_ms().unwrap_or(0);
         self.families.clock_ahead.set(ahead_ms as f64 / 1000.0);
