@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use crate::harness::client;
 use crate::harness::eventually;
-use crate::harness::fleet::{Said, ask, redis, revocation, revoke_on_all, roster};
+use crate::harness::fleet::{Said, ask, redis, revocation, revoke, revoke_on_all, roster};
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::people::{self, Browser};
+use crate::harness::proxy::Proxy;
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::{now, token};
 use crate::harness::upstream::Upstream;
@@ -16,6 +17,9 @@ use crate::harness::wrong_clock::WrongClock;
 
 /// As far as a clock may be off without the gateway being taken out of service, in seconds.
 const OFF_S: i64 = 240;
+
+/// A port that nobody listens on.
+const NOBODY: u16 = 1;
 
 /// Two gateways on one store: one whose clock is right, and one whose clock is not.
 struct Two {
@@ -119,6 +123,30 @@ fn cut_off_by_a_gateway_that_is_behind_hits_what_was_issued_before_it() {
     revoke_on_all(&two.wrong, "alice", 2);
     assert_eq!(ask(&two.right, &issued), Said::Revoked);
     assert!(!browser.is_in(&two.right) && !browser.is_in(&two.wrong));
+}
+
+/// Written down by a gateway that is away from the store, and delivered when its subject has logged in anew.
+#[test]
+fn cut_off_that_is_delivered_late_hits_no_later_login() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    let upstream = Upstream::start();
+    let section = "revocation: { max_staleness: 60s, accept_local: true }\n";
+    let lines =
+        |port| format!("store: {{ redis: {{ url: 'redis://127.0.0.1:{port}' }} }}\n{section}");
+    let away = people::start(&upstream, &lines(proxy.port()));
+    let other = people::start(&upstream, &lines(server.port()));
+    let before = Browser::log_in(&other, "alice");
+    proxy.swap(NOBODY);
+    proxy.links().iter().for_each(|link| link.cut());
+    assert_eq!(revoke(&away, "alice").status, 202);
+    let begun = now();
+    eventually("another second", || (now() > begun + 1).then_some(()));
+    let after = Browser::log_in(&other, "alice");
+    proxy.swap(server.port());
+    eventually("delivery", || (away.metric("portcullis_revocations_pending") == 0.0).then_some(()));
+    eventually("it is in force", || (!before.is_in(&other)).then_some(()));
+    assert!(after.is_in(&other) && after.is_in(&away));
 }
 
 #[test]

@@ -83,6 +83,25 @@ fn token_of_a_gateway_that_is_minutes_ahead_or_behind_is_accepted_by_the_others(
     }
 }
 
+/// Each is within what is tolerated, and together they are not.
+#[test]
+fn token_that_a_gateway_ahead_has_refreshed_is_accepted_by_one_that_is_behind() {
+    let server = RedisServer::start();
+    let ground = Ground::on(&server, "", 1);
+    let clocks = [200, -200].map(WrongClock::ahead);
+    let [ahead, behind] = [&clocks[0], &clocks[1]].map(|clock| {
+        let environment = clock.environment();
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let text = ground.configuration();
+        let mut gateway = Gateway::spawn_with(directory(), &text, &environment);
+        gateway.wait_until_ready();
+        gateway
+    });
+    let refreshed = Granted::log_in(ground.at(1), "alice").next(ahead.address());
+    assert_eq!(ask(behind.address(), HOME, &refreshed.access), accepted());
+}
+
 #[test]
 fn token_of_a_login_before_a_cut_off_is_refused_however_late_it_was_issued() {
     let ground = Ground::alone_in(with_key(), SECTION);
