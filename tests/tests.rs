@@ -18,6 +18,7 @@ mod revocation;
 mod security;
 mod sessions;
 mod signing;
+mod simulation;
 mod slugs;
 mod store;
 mod tidy;

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ struct Shared {
     trigger: Mutex<Option<Vec<u8>>>,
     /// By how much bytes of new links are delayed, in milliseconds.
     delay_ms: AtomicU64,
+    /// Nobody has any use for it any more.
+    is_over: AtomicBool,
 }
 
 /// One connection through a proxy.
@@ -74,10 +76,14 @@ impl Proxy {
             links: Mutex::default(),
             trigger: Mutex::default(),
             delay_ms: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
         });
         let accepting = shared.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
+                if accepting.is_over.load(Ordering::SeqCst) {
+                    break;
+                }
                 accepting.accept(client);
             }
         });
@@ -108,15 +114,27 @@ impl Proxy {
 
     /// Waits for a link that holds something back from the server.
     pub(crate) fn await_held(&self) -> Arc<Link> {
-        eventually("a link that is held", || {
-            let links = self.shared.links();
-            links.iter().find(|link| link.holds(Direction::ToServer)).cloned()
-        })
+        eventually("a link that is held", || self.held())
+    }
+
+    /// The link that holds something back from the server, if there is one.
+    pub(crate) fn held(&self) -> Option<Arc<Link>> {
+        let links = self.shared.links();
+        links.iter().find(|link| link.holds(Direction::ToServer)).cloned()
     }
 
     /// All links that there were so far, in the order in which they were made.
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
         self.shared.links().clone()
+    }
+}
+
+impl Drop for Proxy {
+    /// Its threads end.
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        self.links().iter().for_each(|link| link.cut());
     }
 }
 

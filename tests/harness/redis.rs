@@ -169,6 +169,23 @@ impl RedisServer {
         eventually("a server that starts again", || self.answers().then_some(()));
     }
 
+    /// A copy of what it has written to the disk so far.
+    pub(crate) fn backup(&self) -> TempDir {
+        let copy = tempfile::tempdir().expect("a directory");
+        copy_files(&self.directory.path().join("appendonlydir"), copy.path());
+        copy
+    }
+
+    /// Kills it, and starts it again on the same port with what it had when the copy was made.
+    pub(crate) fn restart_from(&mut self, backup: &TempDir) {
+        self.kill();
+        let data = self.directory.path().join("appendonlydir");
+        std::fs::remove_dir_all(&data).expect("it was durable");
+        std::fs::create_dir(&data).expect("a directory");
+        copy_files(backup.path(), &data);
+        self.restart(Data::Kept);
+    }
+
     /// Stops it in the middle of whatever it does; connections stay.
     pub(crate) fn pause(&self) {
         signal(&self.child, "STOP");
@@ -251,6 +268,12 @@ pub(crate) fn free_port() -> u16 {
 fn url(port: u16, options: &RedisOptions) -> String {
     let scheme = if options.tls.is_some() { "rediss" } else { "redis" };
     format!("{scheme}://{HOST}:{port}")
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("a directory").flatten() {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
+    }
 }
 
 fn signal(child: &Child, name: &str) {

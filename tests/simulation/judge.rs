@@ -1,0 +1,395 @@
+//! Holds a history against what README.md and SECURITY.md promise. It knows only what was acknowledged to
+//! clients and operators, and what was done to the store and the gateways.
+//!
+//! What is allowed although it is a loss, each with where SECURITY.md names it:
+//!
+//! | loss | named under | here |
+//! | --- | --- | --- |
+//! | `when_stale` lets in until there is contact again | Revocation, *a partition* | [`Judge::refused_from`] |
+//! | what was taken locally (202) is known nowhere else before it is delivered, and dies with its gateway | *a partition* | [`Promise::Here`] |
+//! | what a replica lacks is unknown until those who know write it down again | *a fail-over that lost writes* | [`Judge::restored_at`] |
+//! | unless the server is known to have come back with less, and those who know are there: then nobody goes by it before | *a Redis that comes back with less* | [`Judge::is_waited_for`] |
+//! | it is lost if all who know it end before | *a fail-over that lost writes* | [`Judge::is_forgotten`] |
+//! | a gateway may go on with a deposed master for four seconds; `--wait` then knows nothing of the others | *one address with two servers* | `Fault::loss` of a promotion |
+//! | sessions that the store has lost are gone | Sessions, *a Redis that lost its data*; *deleted by hand* | [`Judge::is_lost`] |
+//! | who logs out with a session that the store does not know, because it was lost or begun at another server, ends nothing | not named yet | [`Judge::came_too_late`] |
+//! | a signing key that the store has lost is lost if a gateway that knew it ends before it is written down again | as revocations | [`Judge::is_of_a_lost_key`] |
+//! | a list without room has one entry for a subject | *merged entries* | [`End::hits`] |
+//! | an honest retry later than `10 × rotation_grace`, or than the grace if the token was given out twice | Reuse of refresh tokens, 2 and 3 | [`Judge::is_late`] |
+//! | tokens are judged by a gateway's own clock | *clocks apart* | [`Judge::is_misdated`] |
+//! | what was issued in the second of a cut-off is cut off | *clocks apart* | [`End::hits`] |
+
+use std::fmt::Write;
+
+use super::ends::{End, Hit, Promise, Whom};
+use super::history::{
+    Deed, Event, Fault, FaultKind, Heard, Millis, NEVER, Place, Record, Route, Shown, Span,
+};
+
+/// Room for a machine on which much happens, where a promise is about time.
+const MARGIN: Millis = 250;
+
+/// How soon after the last fault a gateway is in contact with its store again.
+const RECOVERED_WITHIN: Millis = 6_000;
+
+/// How soon what a store has lost is written down again by those who know it.
+const RESTORED_WITHIN: Millis = 6_000;
+
+/// For how long a gateway must have been there to be waited for.
+const JOINED_BEFORE: Millis = 1_500;
+
+/// How soon what was taken locally is delivered.
+const DELIVERED_WITHIN: Millis = 8_000;
+
+/// How far clocks are set meanwhile, in seconds.
+const STEP_MAX_S: i64 = 100;
+
+/// A history, and what it ends.
+pub(super) struct Judge<'r> {
+    record: &'r Record,
+    ends: Vec<End>,
+}
+
+impl<'r> Judge<'r> {
+    pub(super) fn new(record: &'r Record) -> Self {
+        Self { record, ends: End::all(record) }
+    }
+
+    /// Everything that should not be.
+    pub(super) fn violations(&self) -> Vec<String> {
+        self.record.events.iter().filter_map(|event| self.violation(event)).collect()
+    }
+
+    fn violation(&self, event: &Event) -> Option<String> {
+        let status = event.heard.status()?;
+        let complaint = match (event.deed, status) {
+            (Deed::Visit { shown, route }, 200) => self.accepted(event, shown, route)?,
+            (Deed::Visit { shown, .. }, 401) => self.refused(event, shown)?,
+            (Deed::LogIn { subject, .. }, 401) => self.locked_out(event, subject)?,
+            (Deed::LogOutEverywhere { login } | Deed::LogOut { login }, 401) => {
+                self.refused(event, Shown::Cookie(login))?
+            }
+            (Deed::Refresh { login, token }, 400 | 401) => self.logged_out(event, login, token)?,
+            (Deed::Reuse { login, token }, 200) => self.reused(event, login, token)?,
+            (Deed::Revoke { .. } | Deed::EndSession { .. } | Deed::EndSessions { .. }, 507) => {
+                self.crowded_out(event)?
+            }
+            (deed, status) if is_known(deed, status) => return None,
+            _ => "an answer that is none of those that there are".to_owned(),
+        };
+        Some(format!("{complaint}:\n      {event}"))
+    }
+
+    /// A credential was let in. Was it cut off?
+    fn accepted(&self, event: &Event, shown: Shown, route: Route) -> Option<String> {
+        let late = self.ends.iter().find(|end| {
+            end.promise != Promise::Nothing
+                && end.span.until <= event.span.from
+                && end.hits(self.record, shown) == Hit::Certainly
+                && !self.came_too_late(end)
+                && event.span.from > self.refused_from(end, event.place, route)
+        })?;
+        let from = self.refused_from(late, event.place, route);
+        let mut told = String::from("acknowledged, and then forgotten");
+        if late.promise == Promise::Everywhere {
+            told = "confirmed on all gateways, and then accepted by one".to_owned();
+        }
+        let _ = write!(told, " (refused from {from} ms on, by {late:?})");
+        Some(told)
+    }
+
+    /// Whether a credential will be refused at a gateway at last: what the last look waits for.
+    pub(super) fn is_ended(&self, shown: Shown, place: Place) -> bool {
+        self.ends.iter().any(|end| {
+            end.hits(self.record, shown) == Hit::Certainly
+                && !self.came_too_late(end)
+                && self.refused_from(end, place, Route::Deny) < NEVER / 4
+        })
+    }
+
+    /// Whether somebody logged out with what the store did not know: it had lost the session, or was the server from which the
+    /// address had moved. Nothing was written then, and who logs out is told the same as ever.
+    fn came_too_late(&self, end: &End) -> bool {
+        let Whom::Login(login) = end.whom else { return false };
+        end.is_own && self.is_lost(end.span.until, login)
+    }
+
+    /// From when on a gateway must refuse what an end hits.
+    fn refused_from(&self, end: &End, place: Place, route: Route) -> Millis {
+        let at = end.span.until;
+        if end.place == place {
+            return at;
+        }
+        let allowed_ms = self.record.setting.max_staleness_s * 1_000 + MARGIN;
+        let spawned = self.life(place).map_or(0, |(spawned, _)| spawned);
+        let first = match (end.promise, route) {
+            (Promise::Nothing, _) => return NEVER,
+            (Promise::Here, _) => self.delivered_at(end),
+            (Promise::Everywhere, _) if !self.is_among_losses(at) => at,
+            (_, _) if spawned > at => at,
+            (_, Route::Deny) => at + allowed_ms,
+            (_, Route::AllowForASecond) => at + allowed_ms + 1_000,
+            (_, Route::Allow | Route::DenyWrites) => {
+                self.in_contact_after(place.gateway, at) + allowed_ms + RECOVERED_WITHIN
+            }
+        };
+        let losses = self.record.faults.iter().filter(|fault| is_lost_by(fault, at));
+        losses.fold(first, |from, fault| from.max(self.restored_at(end, fault, place) + allowed_ms))
+    }
+
+    /// When a gateway knows again of an end that a store has lost.
+    fn restored_at(&self, end: &End, fault: &Fault, place: Place) -> Millis {
+        let Some(loss) = fault.loss else { return 0 };
+        if self.knew(place, end, fault) {
+            return end.span.until;
+        }
+        if self.is_forgotten(end, fault, loss) {
+            return NEVER / 2;
+        }
+        if self.is_waited_for(fault, loss) {
+            return end.span.until;
+        }
+        end.span.until.max(loss.until) + RESTORED_WITHIN
+    }
+
+    /// Whether nobody goes by a store that has lost something before those who know better have written it down: they are
+    /// there, and it is noticed. An address that moves is not noticed at once.
+    fn is_waited_for(&self, fault: &Fault, loss: Span) -> bool {
+        let is_of_one_server =
+            matches!(fault.kind, FaultKind::ServerIsOlder | FaultKind::ServerIsEmpty);
+        let around = Span {
+            from: fault.span.from.saturating_sub(JOINED_BEFORE),
+            until: loss.until + RESTORED_WITHIN,
+        };
+        let is_quiet = self.record.faults.iter().all(|other| {
+            let is_it = other.span == fault.span && other.kind == fault.kind;
+            is_it || other.kind == FaultKind::Reload || !other.span.meets(around)
+        });
+        let mut spawned = self.record.lives.iter().map(|life| life.spawned);
+        is_of_one_server
+            && is_quiet
+            && spawned.all(|at| !(around.from..fault.span.from).contains(&at))
+    }
+
+    /// Whether nobody was left who knew of an end that a store has lost.
+    fn is_forgotten(&self, end: &End, fault: &Fault, loss: Span) -> bool {
+        let restored = loss.until + RESTORED_WITHIN;
+        !self.record.lives.iter().any(|life| {
+            let lives_on = life.ended.is_none_or(|ended| ended > restored);
+            lives_on && self.knew(life.place, end, fault)
+        })
+    }
+
+    /// Whether a gateway is certain to have known of an end when the store lost it.
+    fn knew(&self, place: Place, end: &End, fault: &Fault) -> bool {
+        let Some((spawned, _)) = self.life(place) else { return false };
+        let at = end.span.until;
+        let known = self.in_contact_after(place.gateway, at) + RECOVERED_WITHIN;
+        end.place == place || (spawned < at && known < fault.span.from)
+    }
+
+    /// When an end that was taken locally has reached the others.
+    fn delivered_at(&self, end: &End) -> Millis {
+        let is_alive = self.life(end.place).is_some_and(|(_, ended)| ended.is_none());
+        let has_room = self.record.setting.entries_max.is_none();
+        match self.record.healed {
+            Some(healed) if is_alive && has_room => healed.max(end.span.until) + DELIVERED_WITHIN,
+            _ => NEVER / 2,
+        }
+    }
+
+    fn life(&self, place: Place) -> Option<(Millis, Option<Millis>)> {
+        let mut lives = self.record.lives.iter();
+        lives.find(|life| life.place == place).map(|life| (life.spawned, life.ended))
+    }
+
+    fn is_among_losses(&self, at: Millis) -> bool {
+        self.record.faults.iter().any(|fault| is_lost_by(fault, at))
+    }
+
+    /// When what keeps a gateway from its store is over; faults that follow one another are one.
+    fn in_contact_after(&self, gateway: usize, at: Millis) -> Millis {
+        let concerns = |fault: &&Fault| fault.gateway.is_none_or(|one| one == gateway);
+        let mut faults: Vec<_> = self.record.faults.iter().filter(concerns).collect();
+        faults.sort_by_key(|fault| fault.span.from);
+        faults.into_iter().fold(at, |at, fault| {
+            let around = Span { from: at.saturating_sub(2_000), until: at + RECOVERED_WITHIN };
+            if fault.span.meets(around) { at.max(fault.span.until) } else { at }
+        })
+    }
+
+    /// A credential was refused. Was it cut off?
+    fn refused(&self, event: &Event, shown: Shown) -> Option<String> {
+        let is_explained = self.is_cut_off(event, shown)
+            || self.is_misdated(event, shown)
+            || self.is_of_a_lost_key(event)
+            || matches!(shown, Shown::Cookie(login) if self.is_lost(event.span.until, login));
+        (!is_explained).then(|| "refused, and nobody has cut it off".to_owned())
+    }
+
+    /// Somebody was cut off while they logged in. Were they?
+    fn locked_out(&self, event: &Event, subject: usize) -> Option<String> {
+        let is_meant = |end: &End| {
+            matches!(end.whom, Whom::Subject(its, _) if its == subject)
+                && end.span.meets(event.span)
+        };
+        let is_explained = self.ends.iter().any(is_meant);
+        (!is_explained).then(|| "a login was refused, and nobody has cut it off".to_owned())
+    }
+
+    fn is_cut_off(&self, event: &Event, shown: Shown) -> bool {
+        self.ends
+            .iter()
+            .any(|end| end.span.from <= event.span.until && end.hits(self.record, shown) != Hit::No)
+    }
+
+    /// Whether a store may have lost the session of a login by then.
+    fn is_lost(&self, by: Millis, login: usize) -> bool {
+        let began = self.record.logins[login].span;
+        self.record.faults.iter().any(|fault| {
+            let happened = fault.span.from <= by;
+            let is_evicted = fault.evicted == Some(login);
+            happened && (is_evicted || fault.loss.is_some_and(|loss| loss.meets(began)))
+        })
+    }
+
+    /// Whether a store has lost a signing key, and all who knew it have ended.
+    fn is_of_a_lost_key(&self, event: &Event) -> bool {
+        let is_told = event.heard.word().starts_with("token_key_unknown");
+        let mut losses = self
+            .record
+            .faults
+            .iter()
+            .filter(|fault| fault.span.from <= event.span.until && fault.loss.is_some());
+        is_told
+            && losses.any(|fault| {
+                let restored = fault.loss.map_or(0, |loss| loss.until) + RESTORED_WITHIN;
+                let mut knowing =
+                    self.record.lives.iter().filter(|life| life.spawned < fault.span.from);
+                // Who has made a key just before need not have told the others.
+                knowing.any(|life| life.ended.is_some_and(|ended| ended < restored))
+            })
+    }
+
+    /// Whether a gateway's clock is so wrong that it must refuse a token.
+    fn is_misdated(&self, event: &Event, shown: Shown) -> bool {
+        let word = event.heard.word();
+        if !["token_expired", "token_not_yet_valid"].iter().any(|slug| word.starts_with(slug)) {
+            return false;
+        }
+        let gateway = event.place.gateway;
+        let around = Span { from: event.span.from.saturating_sub(1_000), until: event.span.until };
+        let is_set = self.record.faults.iter().any(|fault| {
+            fault.kind == FaultKind::SetClock
+                && fault.gateway == Some(gateway)
+                && fault.span.meets(Span { until: around.until + 1_000, ..around })
+        });
+        let step_s = if is_set { STEP_MAX_S } else { 0 };
+        let ahead_s = self.record.setting.offsets_s[gateway];
+        match shown {
+            Shown::Foreign(number) => {
+                let skew_s = 30 + self.record.foreign[number].age_s;
+                step_s - ahead_s > skew_s
+            }
+            // What gateways have dated they judge by the clock that dated it.
+            Shown::Cookie(_) | Shown::Access(..) => false,
+        }
+    }
+
+    /// An honest holder of a refresh token was turned away.
+    fn logged_out(&self, event: &Event, login: usize, token: usize) -> Option<String> {
+        let is_cut_off = self.ends.iter().any(|end| {
+            end.span.from <= event.span.until
+                && !end.is_complaint
+                && end.hits(self.record, Shown::Access(login, usize::MAX)) != Hit::No
+        });
+        let is_explained = is_cut_off
+            || self.is_lost(event.span.until, login)
+            || self.is_late(event, login, token)
+            || self.is_forked(event, login, token);
+        (!is_explained).then(|| "logged out, and did nothing wrong".to_owned())
+    }
+
+    /// Whether it came later than an unanswered exchange is remembered. A token that was given out more than once has its grace
+    /// only: that can be each that came after one that was shown twice, as the second time may have arrived late.
+    fn is_late(&self, event: &Event, login: usize, token: usize) -> bool {
+        let shown = |nth| {
+            let deed = Deed::Refresh { login, token: nth };
+            self.record.events.iter().filter(move |other| other.deed == deed)
+        };
+        let is_shared = (0..token).any(|nth| shown(nth).count() > 1);
+        let grace_ms = self.record.setting.grace_s * 1_000;
+        let remembered_ms = if is_shared { grace_ms } else { grace_ms * 10 };
+        let first = shown(token).map(|other| other.span.from).min();
+        let first = first.unwrap_or(event.span.from);
+        event.span.until > first + remembered_ms.saturating_sub(MARGIN)
+    }
+
+    /// Whether two servers may have made the same exchange: the holder has what one of them gave out.
+    fn is_forked(&self, event: &Event, login: usize, _token: usize) -> bool {
+        let happened = |fault: &&Fault| fault.span.from <= event.span.until;
+        let mut losses = self.record.faults.iter().filter(happened).filter_map(|fault| fault.loss);
+        losses.any(|loss| {
+            self.record.events.iter().any(|other| {
+                matches!(other.deed, Deed::Refresh { login: its, .. } if its == login)
+                    && other.heard.status() != Some(200)
+                    && other.span.from <= event.span.from
+                    && loss.meets(other.span)
+            })
+        })
+    }
+
+    /// A token that was used before was exchanged again.
+    fn reused(&self, event: &Event, login: usize, token: usize) -> Option<String> {
+        let exchanged = self.record.events.iter().filter(|other| {
+            other.deed == Deed::Refresh { login, token } && other.heard.status() == Some(200)
+        });
+        let exchanged = exchanged.map(|other| other.span.until).min()?;
+        let grace_ms = self.record.setting.grace_s * 1_000;
+        let is_lost = self.record.faults.iter().any(|fault| {
+            fault.span.from <= event.span.until
+                && fault.loss.is_some_and(|loss| loss.until + MARGIN >= exchanged)
+        });
+        let is_late = event.span.from > exchanged + grace_ms + MARGIN;
+        (is_late && !is_lost)
+            .then(|| format!("a refresh token that was exchanged at {exchanged} ms led on"))
+    }
+
+    /// An operator found no room.
+    fn crowded_out(&self, event: &Event) -> Option<String> {
+        let room = self.record.setting.entries_max.map_or(u64::MAX, |most| most / 20);
+        let tried = self.record.events.iter().filter(|other| {
+            let is_by_operator = matches!(
+                other.deed,
+                Deed::Revoke { .. } | Deed::EndSession { .. } | Deed::EndSessions { .. }
+            );
+            is_by_operator
+                && other.span.from <= event.span.from
+                && !matches!(other.heard, Heard::Told { status: 400 | 404 | 507, .. })
+        });
+        ((tried.count() as u64) < room)
+            .then(|| "accounts have left no room for an operator".to_owned())
+    }
+}
+
+/// Whether what was written at this time may be lost.
+fn is_lost_by(fault: &Fault, at: Millis) -> bool {
+    fault.loss.is_some_and(|loss| loss.holds(at))
+}
+
+/// The answers that there are beside those that are looked at closely.
+fn is_known(deed: Deed, status: u16) -> bool {
+    let known: &[u16] = match deed {
+        Deed::LogIn { .. } => &[200, 503],
+        Deed::Visit { .. } => &[503],
+        Deed::Refresh { .. } => &[200, 503],
+        Deed::Reuse { .. } => &[400, 503],
+        Deed::LogOut { .. } | Deed::LogOutEverywhere { .. } => &[204, 503],
+        Deed::GiveBack { .. } => &[200, 503],
+        Deed::Revoke { .. } => &[201, 202, 400, 503],
+        Deed::EndSession { .. } | Deed::EndSessions { .. } => &[200, 202, 404, 503],
+        Deed::RotateKeys => &[201, 409, 503],
+        Deed::Probe => &[200, 503],
+    };
+    known.contains(&status)
+}

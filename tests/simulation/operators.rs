@@ -1,0 +1,140 @@
+//! Operators who cut off, and a watch that shows what was cut off and what was not, everywhere.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::history::{Deed, Heard, Route, Shown, Target};
+use super::members::Door;
+use super::people::{PEOPLE, any_of, mint, probe, visit};
+use super::site::Site;
+use super::talk::{self, Reply, heard, request};
+use crate::harness::tokens::bearer;
+
+/// How long an operator waits for confirmation, in milliseconds.
+const WAIT_MS: u64 = 1_500;
+
+/// Cuts something off, rotates the keys, or looks around.
+pub(super) fn operate(site: &Site, rng: &mut Rng) {
+    let Some(door) = site.door(rng) else { return sleep(Duration::from_millis(50)) };
+    let login = {
+        let logins = &site.history.record().logins;
+        (!logins.is_empty()).then(|| rng.usize(..logins.len()))
+    };
+    let waits = rng.u8(..3) != 0;
+    match (rng.u8(..14), login) {
+        (0..3, _) => {
+            let token = old_enough(site, rng);
+            revoke(site, &door, Target::Token(Shown::Foreign(token)), waits);
+        }
+        (3..5, Some(login)) => {
+            let shown = any_of(&site.history.record().logins, login, rng);
+            if let Shown::Access(..) = shown {
+                revoke(site, &door, Target::Token(shown), waits);
+            }
+        }
+        (5..7, Some(login)) => revoke(site, &door, Target::Session(login), waits),
+        (7..11, _) => revoke(site, &door, Target::Subject(rng.usize(..PEOPLE.len())), waits),
+        (11, Some(login)) => {
+            let session = site.history.record().logins[login].session.clone();
+            end(site, &door, &format!("/v1/sessions/{session}"), Deed::EndSession { login });
+        }
+        (12, _) => {
+            let subject = rng.usize(..PEOPLE.len());
+            let path = format!("/v1/sessions?subject={}", PEOPLE[subject].1);
+            end(site, &door, &path, Deed::EndSessions { subject });
+        }
+        _ => {
+            let body = json!({ "now": rng.bool() });
+            let from = site.history.now();
+            let answer = admin(&door, "POST", "/v1/keys/rotate", &body);
+            site.history.happened(from, door.place, Deed::RotateKeys, answer);
+        }
+    }
+}
+
+/// A foreign token, perhaps a new one.
+fn old_enough(site: &Site, rng: &mut Rng) -> usize {
+    let count = site.history.record().foreign.len();
+    if count == 0 || (count < 12 && rng.bool()) {
+        let is_odd = site.setting.offsets_s.iter().any(|offset| *offset != 0);
+        return mint(site, rng.usize(..PEOPLE.len()), if is_odd { 700 } else { rng.i64(1..30) });
+    }
+    rng.usize(..count)
+}
+
+pub(super) fn revoke(site: &Site, door: &Door, target: Target, waits: bool) {
+    let mut draft = {
+        let record = site.history.record();
+        match target {
+            Target::Token(Shown::Foreign(number)) => {
+                json!({ "scope": "token", "token": record.foreign[number].text })
+            }
+            Target::Token(Shown::Access(login, nth)) => {
+                json!({ "scope": "token", "token": record.logins[login].pairs[nth].access })
+            }
+            Target::Token(Shown::Cookie(login)) | Target::Session(login) => {
+                json!({ "scope": "session", "session": record.logins[login].session })
+            }
+            Target::Subject(subject) => json!({ "scope": "subject", "subject": PEOPLE[subject].1 }),
+        }
+    };
+    if waits {
+        draft["wait_ms"] = json!(WAIT_MS);
+    }
+    let from = site.history.now();
+    let answer = admin(door, "POST", "/v1/revocations", &draft);
+    site.history.happened(from, door.place, Deed::Revoke { target, waits }, answer);
+}
+
+fn end(site: &Site, door: &Door, path: &str, deed: Deed) {
+    let from = site.history.now();
+    let answer = admin(door, "DELETE", path, &Value::Null);
+    site.history.happened(from, door.place, deed, answer);
+}
+
+fn admin(door: &Door, method: &str, path: &str, body: &Value) -> Heard {
+    heard(ask(door, method, path, body).as_ref())
+}
+
+/// What the admin API lists.
+pub(super) fn list(door: &Door, path: &str) -> String {
+    ask(door, "GET", path, &Value::Null).map_or(String::new(), |reply| reply.json().to_string())
+}
+
+fn ask(door: &Door, method: &str, path: &str, body: &Value) -> Option<Reply> {
+    let (address, token) = door.admin();
+    let authorization = bearer(&token);
+    let fields = [
+        ("Host", "localhost"),
+        ("Content-Type", "application/json"),
+        ("Authorization", &authorization),
+    ];
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    talk::ask(address, &request(method, path, &fields, &body))
+}
+
+/// Shows any credential at any gateway, or looks whether one is ready.
+pub(super) fn watch(site: &Site, rng: &mut Rng) {
+    let Some(door) = site.door(rng) else { return sleep(Duration::from_millis(20)) };
+    if rng.u8(..8) == 0 {
+        probe(site, &door);
+        return;
+    }
+    let Some(shown) = any(site, rng) else { return };
+    let route = if rng.u8(..4) == 0 { Route::ALL[rng.usize(..4)] } else { Route::Deny };
+    visit(site, &door, shown, route);
+}
+
+/// Any credential, the later ones more often.
+fn any(site: &Site, rng: &mut Rng) -> Option<Shown> {
+    if rng.u8(..4) == 0 {
+        return Some(Shown::Foreign(old_enough(site, rng)));
+    }
+    let record = site.history.record();
+    let count = record.logins.len();
+    let first = if rng.bool() { count.saturating_sub(6) } else { 0 };
+    (count > 0).then(|| any_of(&record.logins, rng.usize(first..count), rng))
+}
