@@ -83,11 +83,14 @@ impl RedisServer {
     }
 
     /// The same, with options.
-    pub(crate) fn start_with(options: RedisOptions) -> Self {
+    pub(crate) fn start_with(mut options: RedisOptions) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         // Another program may take the port between our look and the server's start.
-        let started = (0..5).find_map(|_| {
+        let started = (0..5).find_map(|attempt| {
             let port = free_port();
+            if attempt > 0 {
+                options.cluster_port = options.cluster_port.map(|_| free_port());
+            }
             let child = spawn(directory.path(), port, &options);
             let mut server = ServerStart { child: Some(child), port };
             server.is_up(&options, directory.path()).then(|| (server.child.take(), port))
