@@ -97,6 +97,8 @@ pub struct RevocationFeed {
     read_in: AtomicU64,
     /// Whether it is being asked if the store has all that it had.
     is_asking: AtomicBool,
+    /// Whether it was reminded meanwhile of the gateways that it may have forgotten.
+    has_reminded: AtomicBool,
     /// Whether gateways are waited for that may know what it lacks.
     is_waiting: AtomicBool,
 }
@@ -150,6 +152,7 @@ impl RevocationFeed {
             in_contact: watch::Sender::new(false),
             read_in: AtomicU64::new(settle::NEVER),
             is_asking: AtomicBool::new(false),
+            has_reminded: AtomicBool::new(false),
             is_waiting: AtomicBool::new(false),
         })
     }

@@ -36,14 +36,16 @@ impl RevocationFeed {
         if !self.is_asking.swap(true, Ordering::AcqRel) {
             // What was read before says nothing of what is missing now.
             self.read_in.store(NEVER, Ordering::Release);
+            self.has_reminded.store(false, Ordering::Release);
         }
         let knows = self.knows();
-        if knows == Knows::NoMore {
+        if knows == Knows::NoMore && !self.has_reminded.load(Ordering::Acquire) {
             // Those that the store has forgotten may know more.
             match self.remind().await {
                 Err(StoreError::Refused(_)) | Ok(()) => {}
                 Err(error) => return Err(error),
             }
+            self.has_reminded.store(true, Ordering::Release);
         }
         let asking = self.fleet.settle(&self.instance, knows);
         let is_settled = self.timed("settle", asking).await?;

@@ -41,13 +41,16 @@ end
 
 -- Whether a gateway may know more: it has not said that it does not, and may still be there.
 local function is_awaited(id, text)
+  if redis.call('HEXISTS', settled, 'back:' .. id) == 1 then
+    return false
+  end
   local is_read, told = pcall(cjson.decode, text)
   local told_ms = is_read and type(told) == 'table' and tonumber(told['told_ms'])
   if not told_ms or type(told['gateway']) ~= 'table' then
     return false
   end
   local counted = math.max(tonumber(ARGV[6]), tonumber(told['gateway']['counted_for_ms']) or 0)
-  return now - told_ms <= counted and redis.call('HEXISTS', settled, 'back:' .. id) == 0
+  return now - told_ms <= counted
 end
 
 local is_over = math.abs(now - since) >= tonumber(ARGV[5])
