@@ -292,6 +292,8 @@ fn secret_is_in_no_key_no_value_and_no_command_of_redis() {
             "hash" => server.cli(&["hgetall", key]),
             "stream" => server.cli(&["xrange", key, "-", "+"]),
             "set" => server.cli(&["smembers", key]),
+            // It has expired since.
+            "none" => continue,
             other => panic!("{key} is a {other}"),
         };
         assert_nowhere(&logins, key, &value);

@@ -91,10 +91,10 @@ fn key_is_read_once_by_each_gateway() {
             asked += 1;
         }
     }
-    // Heartbeats are once a second, and are scripts.
+    // Heartbeats are once a second, and are scripts: nine such commands at each gateway.
     let spent = begun.elapsed().as_secs() + 1;
     let made = reads() - before;
-    assert!(made <= 16 * spent, "{made} reads for {asked} requests in {spent} s");
+    assert!(made <= 20 * spent, "{made} reads for {asked} requests in {spent} s");
 }
 
 #[test]
