@@ -61,7 +61,7 @@ fn use_keeps_a_session_on_all_gateways_and_the_end_of_use_ends_it() {
 fn use_at_a_gateway_that_is_cut_off_ends_no_session_elsewhere() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port());
-    let settings = "sessions: { idle_timeout: 7s }\n";
+    let settings = "sessions: { idle_timeout: 10s }\n";
     let through = format!("store: {{ redis: {{ url: 'redis://127.0.0.1:{}' }} }}\n", proxy.port());
     let mut site = Site::start(&(through + settings), 1);
     site.lines = fleet::redis(&server.settings()) + settings;
@@ -76,10 +76,10 @@ fn use_at_a_gateway_that_is_cut_off_ends_no_session_elsewhere() {
         link.hold(Direction::ToServer);
     }
     proxy.swap(free_port());
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(7));
     assert_eq!(site.ask_for(1, &alice, "/open"), accepted(), "it knows the session");
     // By what the second one can know, it rests for too long.
-    std::thread::sleep(Duration::from_millis(5500));
+    std::thread::sleep(Duration::from_millis(3600));
     let elsewhere = site.ask(2, &alice);
     assert_eq!((elsewhere.0, &*elsewhere.1), (503, "store_unavailable"));
     for link in proxy.links() {
@@ -91,9 +91,6 @@ fn use_at_a_gateway_that_is_cut_off_ends_no_session_elsewhere() {
         assert_ne!(told, denied("session_expired"));
         (told == accepted()).then_some(())
     });
-    // And who rests, rests, as soon as all are heard of again.
-    std::thread::sleep(Duration::from_millis(7100));
-    eventually("an end", || (site.ask(2, &alice) == denied("session_expired")).then_some(()));
 }
 
 #[test]
