@@ -166,6 +166,28 @@ fn entry_of_a_gateway_that_is_behind_lives_as_long_as_the_token_that_it_is_about
     assert!(apart.as_secs() < 20, "{apart:?}");
 }
 
+/// Logins are dated by the store's clock, so there is nothing ahead of it that a cut-off would have to reach.
+#[test]
+fn cut_off_reaches_no_further_than_the_clock_of_the_store_whoever_makes_it() {
+    for off_s in [OFF_S, -OFF_S] {
+        let two = Two::start(off_s);
+        for draft in [
+            json!({ "scope": "subject", "subject": "alice" }),
+            json!({ "scope": "client", "client": "c" }),
+            json!({ "scope": "issuer", "issuer": "test" }),
+        ] {
+            let before = now();
+            let answer = client::exchange(two.wrong.admin(), revocation(&draft)).json();
+            let until = answer["issued_until"].as_str().expect("a date");
+            let until = humantime::parse_rfc3339(until).expect("a date");
+            let until = until.duration_since(std::time::UNIX_EPOCH).expect("later").as_secs();
+            // The answer of the store is taken for half-way: a second may have begun, or not yet.
+            let is_within = (before - 1..=now() + 1).contains(&(until as i64));
+            assert!(is_within, "{until} is not {before}: {off_s} {draft}");
+        }
+    }
+}
+
 #[test]
 fn clock_that_is_off_is_measured_told_and_beyond_five_minutes_not_ready() {
     let two = Two::start(OFF_S);
