@@ -296,7 +296,7 @@ fn revoke_others(bench: &Bench, entries: u64) {
         bench.revocations.apply(&entry(bench, token_scope(number)), bench.moment.wall);
     }
     // The list counts at leisure; what is left of that would disturb the measurement.
-    bench.revocations.prune();
+    bench.revocations.prune(bench.moment.wall);
 }
 
 /// A live entry that cuts off what was issued in 1970.

@@ -77,7 +77,11 @@ pub async fn serve(
         .route_layer(middleware::from_fn_with_state(view.clone(), guard::require_given_token))
         .route_layer(no_pages());
     let api = Router::new()
-        .route("/v1/revocations", get(revocations::list).post(revocations::create))
+        .route(
+            "/v1/revocations",
+            get(revocations::list).post(revocations::create).delete(revocations::lift_all),
+        )
+        .route("/v1/revocations/{id}", delete(revocations::lift_one))
         .route("/v1/sessions", get(sessions::list).delete(sessions::end_all))
         .route("/v1/sessions/{id}", delete(sessions::end_one))
         .route("/v1/api-keys", get(api_keys::list).post(api_keys::create))

@@ -44,7 +44,7 @@ enum Command {
     Echo(echo::Echo),
     /// Cut off a token, a session, a subject, a client, a key, an issuer or everybody, now.
     Revoke(revoke::Revoke),
-    /// Look at who is cut off.
+    /// Look at who is cut off, and lift what was a mistake.
     #[command(subcommand)]
     Revocations(revocations::Revocations),
     /// Look at who is logged in, and end it.

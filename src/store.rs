@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::gate::revocation::Lifted;
 use crate::gate::time::UnixTime;
 use attempts::AttemptLedger;
 use family::FamilyStore;
@@ -99,6 +100,9 @@ pub enum AppendError {
     /// The store holds as many live records as it may.
     #[error("the revocation list is full")]
     Full,
+    /// It had been written down before, and was lifted since.
+    #[error("the revocation was lifted")]
+    Lifted,
     /// The store is at fault.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -163,6 +167,15 @@ pub struct Charged {
     pub position: Position,
 }
 
+/// What whoever lifts revocations takes for granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiftPremise {
+    /// Some of them are live: an operator asks.
+    IsLive,
+    /// The lift was in the log before, which has lost it.
+    WasWritten,
+}
+
 /// Some of the live records, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Listing {
@@ -207,6 +220,19 @@ pub trait RevocationLog: fmt::Debug + Send + Sync {
         record: &Record,
         bounds: AppendBounds<'_>,
     ) -> Result<Charged, AppendError>;
+
+    /// The live revocations that these ids name, and that can be lifted.
+    async fn find_liftable(&self, sought: &[Lifted]) -> Result<Vec<Record>, StoreError>;
+
+    /// Appends a lift, which takes the place of what it lifts in the same step: there is always room.
+    /// `None` if something was to be live and is not. An operator's lift that comes to the store too
+    /// late, by the store's clock, does nothing.
+    async fn lift(
+        &self,
+        lift: &Record,
+        premise: LiftPremise,
+        now: UnixTime,
+    ) -> Result<Option<Position>, StoreError>;
 
     /// Hands every live record to `take`, piece by piece, and returns the position from which the
     /// log goes on. Records may come twice, now and from the tail.

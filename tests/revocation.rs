@@ -8,6 +8,7 @@ mod command;
 mod embedded;
 mod faults;
 mod fleet;
+mod lift;
 mod outage;
 mod restored;
 mod servers;

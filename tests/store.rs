@@ -6,6 +6,7 @@ mod attempts;
 mod embedded;
 mod families;
 mod keyring;
+mod lifts;
 mod model;
 mod redis;
 mod sessions;
@@ -38,6 +39,7 @@ fn record_until(session: &str, expires: UnixTime) -> Record {
         reason: "because \"quotes\", ümläute and\nlines".into(),
         owner: None,
         mark: fastrand::u64(..),
+        lifts: [].into(),
     }
 }
 

@@ -104,6 +104,7 @@ const HOMES: [(&str, &[&str]); 10] = [
         &[
             "gate/keys.rs",
             "gate/keys/",
+            "gate/revocation/id.rs",
             "gate/revocation/marks.rs",
             "gate/session/",
             "issuer.rs",

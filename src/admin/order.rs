@@ -1,4 +1,4 @@
-//! What an operator wants cut off: written to the revocation log, then to the audit log, and
+//! What an operator wants cut off, or a cut-off lifted: written to the revocation log, then to the audit log, and
 //! confirmed by the gateways if they are to be waited for.
 
 use std::future::Future;
@@ -15,7 +15,7 @@ use super::gateways;
 use super::problem::Problem;
 use crate::clock;
 use crate::feed::revocations::{Confirmation, Taken};
-use crate::gate::revocation::{Entry, Scope};
+use crate::gate::revocation::{Entry, Lifted, Scope};
 use crate::gate::time::UnixTime;
 use crate::store::record::Record;
 use crate::store::{AppendError, StoreError};
@@ -29,7 +29,9 @@ pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Order {
     /// The word for it in the audit log.
     audit: &'static str,
-    /// The revocation that does it.
+    /// To whom or what, for the audit log.
+    target: Box<str>,
+    /// The revocation, or the lift, that does it.
     record: Record,
     /// How long to wait for the gateways, if at all.
     wait: Option<Duration>,
@@ -46,14 +48,42 @@ impl Order {
     ) -> Self {
         let mark = fastrand::u64(..);
         let written_us = clock::micros();
-        let record = Record { entry, written_us, actor, reason, mark, owner: None };
-        Self { audit, record, wait }
+        let target = entry.scope.to_string().into();
+        let lifts = Box::default();
+        let record = Record { entry, written_us, actor, reason, mark, owner: None, lifts };
+        Self { audit, target, record, wait }
+    }
+
+    /// An order to lift these, which are of one scope; `None` for nothing.
+    pub(super) fn lift(
+        audit: &'static str,
+        revocations: &[Record],
+        actor: Box<str>,
+        reason: Box<str>,
+        wait: Option<Duration>,
+    ) -> Option<Self> {
+        let entries = || revocations.iter().map(|record| &record.entry);
+        // As long as any of them could come back.
+        let entry = Entry {
+            scope: entries().next()?.scope.clone(),
+            cut_off: entries().map(|entry| entry.cut_off).max()?,
+            expires: entries().map(|entry| entry.expires).max()?,
+        };
+        let lifted = |record: &Record| Lifted { id: record.id(), expires: record.entry.expires };
+        let lifts: Box<[_]> = revocations.iter().map(lifted).collect();
+        let ids: Vec<_> = lifts.iter().map(|lifted| lifted.id.to_string()).collect();
+        let mut order = Self::new(audit, entry, actor, reason, wait);
+        order.target = format!("{} (revocation {})", order.target, ids.join(", ")).into();
+        order.record.lifts = lifts;
+        Some(order)
     }
 
     /// The same order for another entry.
     pub(super) fn with_entry(&self, entry: Entry) -> Self {
-        let Self { audit, record, wait } = self.clone();
-        Self { audit, record: Record { entry, mark: fastrand::u64(..), ..record }, wait }
+        let Self { audit, record, wait, target: _ } = self.clone();
+        let target = entry.scope.to_string().into();
+        let record = Record { entry, mark: fastrand::u64(..), ..record };
+        Self { audit, target, record, wait }
     }
 
     /// What was issued at or before this time is cut off.
@@ -65,8 +95,15 @@ impl Order {
     pub(super) async fn append(&self, view: &View) -> Result<Taken, Problem> {
         view.revocations.append(self.record.clone()).await.map_err(|error| match error {
             AppendError::Full => Problem::ListFull,
+            AppendError::Lifted => Problem::AlreadyLifted,
             AppendError::Store(error) => failed(error),
         })
+    }
+
+    /// Writes the lift to the log.
+    pub(super) async fn write_lift(&self, view: &View) -> Result<Taken, Problem> {
+        let position = view.revocations.lift(self.record.clone()).await.map_err(failed)?;
+        position.map(Taken::Durable).ok_or(Problem::RevocationUnknown)
     }
 
     /// Writes to the audit log what came of it, and tells it on.
@@ -102,7 +139,7 @@ impl Order {
             time: clock::wall(),
             actor: &self.record.actor,
             client: client.ip().to_canonical(),
-            target: &self.record.entry.scope.to_string(),
+            target: &self.target,
             reason: &self.record.reason,
             result,
             position,
@@ -158,6 +195,29 @@ pub(super) async fn to_the_end<T: Send + 'static>(
     tokio::spawn(work).await.unwrap_or_else(broken_off)
 }
 
+/// Writes to the audit log that something was wanted, of this name and about this, that the store did not
+/// do, by whom and why. Whoever asked is told of that, however this goes.
+pub(super) async fn audit_refused(
+    view: &View,
+    client: SocketAddr,
+    (audit, target): (&'static str, &str),
+    (actor, reason): (&str, &str),
+    problem: &Problem,
+) {
+    let change = Change {
+        audit,
+        time: clock::wall(),
+        actor,
+        client: client.ip().to_canonical(),
+        target,
+        reason,
+        result: problem.slug(),
+        position: None,
+        durable: false,
+    };
+    drop(audit::append(view.configuration.load().audit_log.clone(), change.line()).await);
+}
+
 /// What is told of a store that does not do what it should.
 pub(super) fn failed(error: StoreError) -> Problem {
     let (StoreError::Unavailable(why) | StoreError::Refused(why) | StoreError::Unreadable(why)) =
@@ -176,15 +236,20 @@ fn tell(answer: &mut Value, confirmation: &Confirmation, position: u64) {
     }
 }
 
-/// A revocation, for people and programs.
+/// A revocation, or a lift, for people and programs.
 pub(super) fn describe(record: &Record) -> Value {
     let Record { entry: Entry { scope, cut_off, expires }, written_us, actor, reason, .. } = record;
+    let lifts: Vec<_> = record.lifts.iter().map(|lifted| lifted.id.to_string()).collect();
     let mut value = json!({
         "scope": scope.kind().as_str(),
         "written_at": date(UnixTime::from_seconds((written_us / 1_000_000) as i64)),
         "actor": actor,
         "reason": reason,
     });
+    match record.is_lift() {
+        true => value["lifts"] = json!(lifts),
+        false => value["id"] = json!(record.id().to_string()),
+    }
     match scope {
         Scope::Token { issuer, id } => {
             value["issuer"] = json!(issuer);

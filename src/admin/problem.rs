@@ -21,6 +21,10 @@ pub(super) enum Problem {
     ApiKeyUnknown,
     /// There are as many API keys as there may be.
     ApiKeysFull,
+    /// There is no such revocation.
+    RevocationUnknown,
+    /// The revocation has been lifted.
+    AlreadyLifted,
     /// There is no room in the revocation list.
     ListFull,
     /// There are as many signing keys as there may be; what can be done.
@@ -47,6 +51,8 @@ impl Problem {
             Self::SessionUnknown => "session_unknown",
             Self::ApiKeyUnknown => "api_key_unknown",
             Self::ApiKeysFull => "api_keys_full",
+            Self::RevocationUnknown => "revocation_unknown",
+            Self::AlreadyLifted => "already_lifted",
             Self::ListFull => "revocation_list_full",
             Self::TooManyKeys(_) => "too_many_keys",
             Self::KeysUnavailable(_) => "keys_unavailable",
@@ -59,9 +65,11 @@ impl Problem {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::BodyLate => StatusCode::REQUEST_TIMEOUT,
-            Self::SessionUnknown | Self::ApiKeyUnknown => StatusCode::NOT_FOUND,
+            Self::SessionUnknown | Self::ApiKeyUnknown | Self::RevocationUnknown => {
+                StatusCode::NOT_FOUND
+            }
             Self::ListFull | Self::ApiKeysFull => StatusCode::INSUFFICIENT_STORAGE,
-            Self::TooManyKeys(_) => StatusCode::CONFLICT,
+            Self::TooManyKeys(_) | Self::AlreadyLifted => StatusCode::CONFLICT,
             Self::StoreUnavailable(_) | Self::KeysUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unaudited { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -82,6 +90,13 @@ impl Problem {
             Self::ApiKeysFull => {
                 format!("there are {API_KEYS_MAX} API keys, and no more may be; revoke some")
             }
+            Self::RevocationUnknown => {
+                "there is no such cut-off that could be lifted, or not any more; \
+                                        one that the store has not taken yet, or has just lost, is \
+                                        there in a moment"
+                    .to_owned()
+            }
+            Self::AlreadyLifted => "it has been lifted already".to_owned(),
             Self::ListFull => {
                 "there are as many live revocations as revocation.max_entries allows; \
                                revoke the subject instead of single tokens, or raise it"

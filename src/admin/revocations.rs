@@ -1,6 +1,7 @@
-//! `/v1/revocations`: cutting off, and who is.
+//! `/v1/revocations`: cutting off, who is, and lifting that.
 
 mod draft;
+mod lift;
 mod reach;
 
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use super::problem::Problem;
 use crate::clock;
 use crate::feed::revocations::Taken;
 use draft::Draft;
+pub(super) use lift::{lift_all, lift_one};
 
 /// How many revocations one page may hold.
 const PAGE_MAX: u64 = 1000;
@@ -63,6 +65,14 @@ pub(super) async fn list(
         .list(page.offset, limit)
         .await
         .map_err(|error| Problem::StoreUnavailable(error.to_string()))?;
-    let records: Vec<_> = listing.records.iter().map(order::describe).collect();
-    Ok(Json(json!({ "total": listing.total, "offset": page.offset, "revocations": records })))
+    // Apart: nobody is to take a lift for a revocation.
+    let (lifts, revocations): (Vec<_>, Vec<_>) =
+        listing.records.iter().partition(|record| record.is_lift());
+    let described = |records: Vec<_>| records.into_iter().map(order::describe).collect::<Vec<_>>();
+    Ok(Json(json!({
+        "total": listing.total,
+        "offset": page.offset,
+        "revocations": described(revocations),
+        "lifts": described(lifts),
+    })))
 }

@@ -1,12 +1,14 @@
-//! `portcullis revocations`: who is cut off.
+//! `portcullis revocations`: who is cut off, and lifting that.
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
-use serde_json::Value;
+use clap::{ArgGroup, Args, Subcommand};
+use serde_json::{Value, json};
 
-use super::admin::{AdminListener, shown};
+use super::admin::{AdminListener, shown, with_query};
+use super::change::Change;
 use super::{Failure, table};
+use crate::gate::revocation::RevocationId;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -14,6 +16,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) enum Revocations {
     /// List the live revocations, those that expire first at the top.
     List(List),
+    /// Lift cut-offs of a subject, a client or an issuer that were made by mistake.
+    Lift(Lift),
 }
 
 #[derive(Debug, Args)]
@@ -31,29 +35,128 @@ pub(super) struct List {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true)))]
+pub(super) struct Lift {
+    /// One revocation, by its id as `revocations list` shows it.
+    #[arg(group = "what")]
+    id: Option<String>,
+    /// Those of this `sub` that name no issuer, or that name --issuer.
+    #[arg(long, group = "what", value_name = "SUB")]
+    subject: Option<String>,
+    /// Those of this `client_id`.
+    #[arg(long, group = "what", value_name = "ID")]
+    client: Option<String>,
+    /// Those of all that this issuer issued.
+    #[arg(long, group = "what", value_name = "ISSUER")]
+    issuer_all: Option<String>,
+    /// The issuer, by its name in the configuration or its `iss`.
+    #[arg(long, requires = "subject", conflicts_with_all = ["id", "client", "issuer_all"])]
+    issuer: Option<String>,
+    #[command(flatten)]
+    change: Change,
+    #[command(flatten)]
+    admin: AdminListener,
+}
+
 impl Revocations {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let Self::List(List { admin, offset, limit, json }) = self;
+        match self {
+            Self::List(list) => list.run(),
+            Self::Lift(lift) => lift.run(),
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> Result<(), Failure> {
+        let Self { admin, offset, limit, json } = self;
         let path = format!("/v1/revocations?offset={offset}&limit={limit}");
         let answer = admin.find(TIMEOUT)?.fetch(&path, "revocations")?;
         if json {
             return table::print(&format!("{answer}\n"));
         }
-        let empty = Vec::new();
-        let records = answer["revocations"].as_array().unwrap_or(&empty);
-        let header = ["SCOPE", "OF", "ISSUER", "ISSUED UNTIL", "EXPIRES", "ACTOR", "REASON"];
-        let laid_out = table::lay_out(&header, records.iter().map(row).collect());
-        let listed = records.len();
+        let of = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
+        let (revocations, lifts) = (of("revocations"), of("lifts"));
+        let rows = revocations.iter().map(row).chain(lifts.iter().map(row_of_lift));
+        let header = ["ID", "SCOPE", "OF", "ISSUER", "ISSUED UNTIL", "EXPIRES", "ACTOR", "REASON"];
+        let laid_out = table::lay_out(&header, rows.collect());
+        let listed = revocations.len() + lifts.len();
         table::print(&format!("{laid_out}\n{listed} of {} revocations\n", answer["total"]))
     }
 }
 
-fn row(record: &Value) -> Vec<String> {
+impl Lift {
+    fn run(self) -> Result<(), Failure> {
+        let Self { id, subject, client, issuer_all, issuer, change, admin } = self;
+        let path = match &id {
+            Some(id) if RevocationId::parse(id).is_none() => {
+                let why = format!(
+                    "portcullis: `{}` is not the id of a revocation; `portcullis revocations list` \
+                     shows them",
+                    shown(&json!(id))
+                );
+                return Err(Failure::BadInput(why));
+            }
+            Some(id) => format!("/v1/revocations/{id}"),
+            None => "/v1/revocations".to_owned(),
+        };
+        let scope = match (&subject, &client, &issuer_all) {
+            (Some(_), _, _) => Some("subject"),
+            (_, Some(_), _) => Some("client"),
+            (_, _, Some(_)) => Some("issuer"),
+            (None, None, None) => None,
+        };
+        let named = [
+            ("scope", scope.map(str::to_owned)),
+            ("subject", subject),
+            ("client", client),
+            ("issuer", issuer.or(issuer_all)),
+        ];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name, json!(value?))));
+        let fields: Vec<_> = named.chain(change.fields()?).collect();
+        let admin = admin.find(change.patience()?)?;
+        let answer = admin.delete(&with_query(&path, &fields), "lifts")?;
+        change.tell(&answer, &describe(&answer))
+    }
+}
+
+/// What was done.
+fn describe(answer: &Value) -> String {
+    let of = of(answer).or_else(|| Some(shown(answer.get("issuer")?)));
+    let of = of.map(|of| format!(" {of}")).unwrap_or_default();
+    let count = match answer["lifts"].as_array().map(Vec::len) {
+        Some(1) | None => "1 revocation".to_owned(),
+        Some(count) => format!("{count} revocations"),
+    };
+    format!("lifted {count} of {}{of}", shown(&answer["scope"]))
+}
+
+fn of(record: &Value) -> Option<String> {
     let of = ["jti", "session", "subject", "client", "key"];
-    let of = of.iter().map(|name| &record[*name]).find(|value| !value.is_null());
+    of.iter().map(|name| &record[*name]).find(|value| !value.is_null()).map(shown)
+}
+
+fn row(record: &Value) -> Vec<String> {
+    cells(shown(&record["id"]), shown(&record["scope"]), record)
+}
+
+/// What was lifted, by whom and why.
+fn row_of_lift(lift: &Value) -> Vec<String> {
+    let ids: Vec<_> = lift["lifts"].as_array().into_iter().flatten().map(shown).collect();
+    let id = match ids.as_slice() {
+        [] => "-".to_owned(),
+        [id] => id.clone(),
+        [first, others @ ..] => format!("{first} +{}", others.len()),
+    };
+    cells(id, format!("lifted {}", shown(&lift["scope"])), lift)
+}
+
+fn cells(id: String, scope: String, record: &Value) -> Vec<String> {
     vec![
-        shown(&record["scope"]),
-        of.map_or("-".to_owned(), shown),
+        id,
+        scope,
+        of(record).unwrap_or("-".to_owned()),
         shown(&record["issuer"]),
         match &record["issued_until"] {
             Value::Null => "ever".to_owned(),

@@ -5,11 +5,12 @@
 //! ```
 //!
 //! Every read of the log, empty or not, is contact. Without contact the list grows old, and the
-//! gate answers for it; nothing that was applied is ever taken back.
+//! gate answers for it; nothing that was applied is ever taken back, but by a lift in the log.
 
 mod agree;
 mod confirm;
 mod heartbeat;
+mod lift;
 mod mend;
 mod pending;
 mod recent;
@@ -28,7 +29,7 @@ use tokio::sync::{Notify, watch};
 use super::backoff::Backoff;
 use crate::clock;
 use crate::config::{Configuration, WhenUnreachable};
-use crate::gate::revocation::ListWriter;
+use crate::gate::revocation::{LIFT, ListWriter};
 use crate::gate::time::SteadyTime;
 use crate::store::record::Record;
 use crate::store::{
@@ -38,6 +39,7 @@ use crate::store::{
 use crate::telemetry::families::{Families, is_nearly_full};
 use agree::Agreement;
 pub use confirm::Confirmation;
+pub use lift::Liftable;
 use pending::Pending;
 use recent::Recent;
 use roster::KnownGateways;
@@ -198,7 +200,7 @@ impl RevocationFeed {
             (Err(error), _) => return Err(error),
         };
         // Not only when the log tells of it: who was told that it is written finds it in force.
-        self.writer().apply(&record.entry, clock::now());
+        self.enforce(&record);
         Ok(taken)
     }
 
@@ -235,7 +237,7 @@ impl RevocationFeed {
         recent.stands_for(record, &written);
         for record in written {
             // What it merged hits others, too.
-            self.writer().apply(&record.entry, clock::now());
+            self.enforce(&record);
             recent.wrote(record, clock::steady());
         }
     }
@@ -246,7 +248,11 @@ impl RevocationFeed {
     ///
     /// If the store cannot be reached.
     pub async fn list(&self, offset: u64, limit: u64) -> Result<Listing, StoreError> {
-        self.timed("list", self.log.list(offset, limit, clock::now())).await
+        let listing = self.timed("list", self.log.list(offset, limit, clock::now())).await?;
+        let Listing { mut records, total } = listing;
+        // A gateway that did not know of a lift may have written down again what was lifted.
+        records.retain(|record| !self.was_lifted(record));
+        Ok(Listing { records, total })
     }
 
     async fn follow(&self) {
@@ -357,8 +363,8 @@ impl RevocationFeed {
     }
 
     fn apply(&self, record: &Record) {
-        self.writer().apply(&record.entry, clock::now());
-        let kind = record.entry.scope.kind().as_str();
+        self.enforce(record);
+        let kind = if record.is_lift() { LIFT } else { record.entry.scope.kind().as_str() };
         self.families.revocations_applied.with_label_values(&[kind]).inc();
     }
 
@@ -381,7 +387,7 @@ impl RevocationFeed {
         };
         let position = self.timed("snapshot", self.log.snapshot(&mut take)).await?;
         self.families.revocation_snapshots.with_label_values(&[cause]).inc();
-        if self.recent().end_search() > 0 {
+        if self.recent().end_search(|record| self.was_lifted(record)) > 0 {
             self.lost.notify_one();
         }
         self.end_read(read);
@@ -405,7 +411,7 @@ impl RevocationFeed {
             // Not all gateways at once.
             tokio::time::sleep(PRUNE_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             let records = u64::try_from(self.families.revocation_records.get()).unwrap_or(0);
-            let entries = self.writer().prune().max(records);
+            let entries = self.writer().prune(clock::now()).max(records);
             let entries_max = self.configuration.load().revocation.entries_max;
             let nearly_full = is_nearly_full(entries, entries_max);
             if nearly_full && !was_nearly_full {
@@ -459,7 +465,7 @@ impl StoreFault for StoreError {
 impl StoreFault for AppendError {
     fn is_fault(&self) -> bool {
         match self {
-            Self::Full => false,
+            Self::Full | Self::Lifted => false,
             Self::Store(_) => true,
         }
     }

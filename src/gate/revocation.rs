@@ -3,7 +3,12 @@
 //! ```text
 //! revoked(c)  ⇔  some live entry's scope matches c, and c was issued at or before its cut-off
 //! ```
+//!
+//! An entry lives until it expires; that of an operator about a subject, a client or an issuer also no
+//! longer than until it is lifted.
 
+mod cut_offs;
+mod id;
 mod list;
 mod marks;
 
@@ -11,6 +16,7 @@ use std::fmt;
 
 use super::time::UnixTime;
 
+pub use id::{Lifted, MadeBy, RevocationId};
 pub(super) use list::NO_GENERATION;
 pub use list::{ListWriter, RevocationList};
 pub use marks::{GrantedBy, Marks, Revocable};
@@ -103,6 +109,14 @@ impl ScopeKind {
         Self::Grants,
     ];
 
+    /// Whether a mistaken cut-off of this kind can be lifted.
+    pub const fn is_liftable(self) -> bool {
+        match self {
+            Self::Subject | Self::Client | Self::Issuer => true,
+            Self::Token | Self::Session | Self::Key | Self::Everything | Self::Grants => false,
+        }
+    }
+
     /// The word for it in metrics, in the API and in the log.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -152,6 +166,9 @@ impl fmt::Display for Scope {
         }
     }
 }
+
+/// The word for a lift, in metrics and in the log, where a revocation has that for its kind.
+pub const LIFT: &str = "lift";
 
 /// How long a session that was cut off is remembered, in seconds: its issuer may go on issuing
 /// tokens for it, which then end with it.

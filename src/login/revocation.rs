@@ -159,6 +159,7 @@ fn record_of(entry: Entry, actor: &str, why: SessionEnd) -> Record {
         reason: why.as_str().into(),
         owner: None,
         mark: fastrand::u64(..),
+        lifts: [].into(),
     }
 }
 

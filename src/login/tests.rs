@@ -236,7 +236,8 @@ async fn who_is_cut_off_for_longer_cannot_log_in() {
     let ahead = Some(clock::now().plus(3600));
     let entry = Entry::compile(scope_of("a1"), ahead, None, [3600], clock::now());
     let (actor, reason) = ("admin".into(), "test".into());
-    let record = Record { entry, written_us: 0, actor, reason, mark: 1, owner: None };
+    let record =
+        Record { entry, written_us: 0, actor, reason, mark: 1, owner: None, lifts: [].into() };
     world.revocations.append(record).await.expect("appended");
     let told = world.ask(&Ask::login("alice", PASSWORD)).await;
     assert_eq!((told.status, told.slug, told.cookie), (401, Some("session_revoked"), None));

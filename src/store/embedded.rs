@@ -32,10 +32,11 @@ use super::login_end::LoginEnd;
 use super::record::Record;
 use super::session::{Displaced, EndedSessions, SessionStore, Told};
 use super::{
-    AppendBounds, AppendError, Charged, Fleet, GatewayState, KnownGateway, Knows, Listing,
-    Position, RevocationLog, Roster, StoreError, Tail, Writers,
+    AppendBounds, AppendError, Charged, Fleet, GatewayState, KnownGateway, Knows, LiftPremise,
+    Listing, Position, RevocationLog, Roster, StoreError, Tail, Writers,
 };
 use crate::clock;
+use crate::gate::revocation::Lifted;
 use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
 use exchanges::Instant;
@@ -178,6 +179,22 @@ impl RevocationLog for Embedded {
         let record = record.clone();
         let charging = self.write(move |tables| tables.charge(&record, entries_max, now));
         charging.await?.ok_or(AppendError::Full)
+    }
+
+    async fn find_liftable(&self, sought: &[Lifted]) -> Result<Vec<Record>, StoreError> {
+        let sought = sought.to_vec();
+        self.read_log(move |log| log.find_liftable(&sought)).await
+    }
+
+    async fn lift(
+        &self,
+        lift: &Record,
+        premise: LiftPremise,
+        _: UnixTime,
+    ) -> Result<Option<Position>, StoreError> {
+        let (lift, mark) = (lift.clone(), lift.mark);
+        let sequence = self.write(move |tables| tables.log.lift(&lift, premise)).await?;
+        Ok(sequence.map(|sequence| Position { sequence, mark: Some(mark) }))
     }
 
     async fn snapshot(

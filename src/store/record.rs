@@ -1,16 +1,19 @@
-//! A revocation as it is written down: the entry, and who made it, when and why.
+//! A revocation, or the lift of some, as it is written down: the entry, and who made it, when and why.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::revocation::{Entry, SESSION_S, Scope, ScopeKind};
+use crate::gate::revocation::{
+    Entry, LIFT, Lifted, MadeBy, RevocationId, SESSION_S, Scope, ScopeKind,
+};
 use crate::gate::time::UnixTime;
 
-/// One revocation in the log.
+/// One record of the log: a revocation, or the lift of some.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// What it does.
+    /// What it does. Of a lift: whom it is about, up to when that was cut off, and until when the lift
+    /// must be known.
     pub entry: Entry,
     /// When it was written, in microseconds since 1970.
     pub written_us: u64,
@@ -23,7 +26,12 @@ pub struct Record {
     /// A random number that tells records apart which are alike in everything else. A log in which
     /// a position holds another mark than it did is another log.
     pub mark: u64,
+    /// The revocations that it lifts; none, if it is one.
+    pub lifts: Box<[Lifted]>,
 }
+
+/// How many revocations one record lifts at most.
+pub const LIFTED_AT_ONCE_MAX: usize = 256;
 
 /// On whose account something ends. There is a bound of what one account may have in the log: what is
 /// beyond it is merged into one entry, [`Scope::Grants`] up to a time at which the subject had begun
@@ -47,8 +55,8 @@ pub const MERGED: &str = "merged";
 /// What a written record turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// A revocation.
-    Revocation(Record),
+    /// A revocation, or a lift.
+    Record(Record),
     /// Something that a newer gateway wrote and that revokes nothing.
     Other,
 }
@@ -102,6 +110,16 @@ struct Written<'a> {
     mark: u64,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     owner: Option<WrittenOwner<'a>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lifts: Vec<WrittenLift>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WrittenLift {
+    id: String,
+    /// Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<i64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -118,9 +136,36 @@ struct WrittenOwner<'a> {
     until: Option<i64>,
 }
 
+/// The kinds of records: this, and [`LIFT`]. Earlier gateways pass over a lift: for them what was lifted
+/// stays cut off.
 const REVOCATION: &str = "revocation";
 
+fn date(time: UnixTime) -> Option<i64> {
+    (time != UnixTime::NEVER).then(|| time.as_seconds())
+}
+
+fn time(seconds: Option<i64>) -> UnixTime {
+    seconds.map_or(UnixTime::NEVER, UnixTime::from_seconds)
+}
+
 impl Record {
+    /// By what it is named, if it is a revocation.
+    pub fn id(&self) -> RevocationId {
+        let made_by = if self.owner.is_some() { MadeBy::Account } else { MadeBy::Operator };
+        RevocationId::of(&self.entry, self.written_us, made_by)
+    }
+
+    /// Its id, if it is a revocation that can be lifted.
+    pub fn liftable_id(&self) -> Option<RevocationId> {
+        let is_revocation = !self.is_lift();
+        is_revocation.then(|| self.id()).filter(|id| id.is_liftable())
+    }
+
+    /// Whether it lifts revocations, and is none.
+    pub fn is_lift(&self) -> bool {
+        !self.lifts.is_empty()
+    }
+
     /// Until when it must be known if the session that it ends is not deleted yet: an entry on
     /// somebody's account lives only as long as what the session leaves behind.
     pub fn forgotten_at(&self) -> UnixTime {
@@ -133,7 +178,7 @@ impl Record {
     /// The record as one line of JSON.
     pub fn encode(&self) -> String {
         let Self { entry: Entry { scope, cut_off, expires }, written_us, .. } = self;
-        let Self { actor, reason, owner, mark, .. } = self;
+        let Self { actor, reason, owner, mark, lifts, .. } = self;
         let (issuer, id): (Option<&str>, Option<&str>) = match scope {
             Scope::Token { issuer, id } => (Some(issuer), Some(id)),
             Scope::Session(id) | Scope::Client(id) => (None, Some(id)),
@@ -144,9 +189,12 @@ impl Record {
             Scope::Everything => (None, None),
             Scope::Grants { issuer, subject } => (Some(issuer), Some(subject)),
         };
-        let date = |time: UnixTime| (time != UnixTime::NEVER).then(|| time.as_seconds());
+        let lifts = lifts.iter().map(|Lifted { id, expires }| WrittenLift {
+            id: id.to_string(),
+            expires: date(*expires),
+        });
         let written = Written {
-            kind: REVOCATION.into(),
+            kind: if self.is_lift() { LIFT } else { REVOCATION }.into(),
             scope: scope.kind().as_str().into(),
             issuer: issuer.map(Into::into),
             id: id.map(Into::into),
@@ -162,6 +210,7 @@ impl Record {
                 dated: (dated != cut_off).then(|| dated.as_seconds()),
                 until: (until != expires).then(|| until.as_seconds()),
             }),
+            lifts: lifts.collect(),
         };
         // Texts and numbers can always be written.
         serde_json::to_string(&written).unwrap_or_default()
@@ -175,9 +224,18 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Read, Unreadable> {
         let written: Written<'_> = serde_json::from_slice(bytes)
             .map_err(|error| Unreadable::record(&error.to_string()))?;
-        if written.kind != REVOCATION {
-            return Ok(Read::Other);
+        match &*written.kind {
+            REVOCATION => Self::read(written, Box::default()).map(Read::Record),
+            // What cannot be read lifts nothing.
+            LIFT => Ok(lifts_of(&written.lifts)
+                .and_then(|lifts| Self::read(written, lifts).ok())
+                .filter(|lift| lift.entry.scope.kind().is_liftable())
+                .map_or(Read::Other, Read::Record)),
+            _ => Ok(Read::Other),
         }
+    }
+
+    fn read(written: Written<'_>, lifts: Box<[Lifted]>) -> Result<Self, Unreadable> {
         let Written { kind: _, scope, issuer, id, cut_off, expires, written_us, .. } = written;
         let lacks =
             |what: &str| Unreadable::record(&format!("a revocation by {scope} lacks its {what}"));
@@ -204,23 +262,33 @@ impl Record {
                 subject: id.ok_or_else(|| lacks("id"))?,
             },
         };
-        let date = |seconds: Option<i64>| seconds.map_or(UnixTime::NEVER, UnixTime::from_seconds);
-        let (cut_off, expires) = (date(cut_off), date(expires));
+        let (cut_off, expires) = (time(cut_off), time(expires));
         let owner = written.owner.map(|WrittenOwner { issuer, subject, dated, until }| Owner {
             issuer: issuer.into_owned().into(),
             subject: subject.into_owned().into(),
             dated: dated.map_or(cut_off, UnixTime::from_seconds),
             until: until.map_or(expires, UnixTime::from_seconds),
         });
-        Ok(Read::Revocation(Self {
+        Ok(Self {
             entry: Entry { scope, cut_off, expires },
             owner,
             written_us,
             actor: written.actor.into_owned().into(),
             reason: written.reason.into_owned().into(),
             mark: written.mark,
-        }))
+            lifts,
+        })
     }
+}
+
+/// What a lift names; `None` if that is nothing, or something that cannot be lifted.
+fn lifts_of(written: &[WrittenLift]) -> Option<Box<[Lifted]>> {
+    let lifted = |WrittenLift { id, expires }: &WrittenLift| {
+        let id = RevocationId::parse(id).filter(|id| id.is_liftable())?;
+        Some(Lifted { id, expires: time(*expires) })
+    };
+    let lifts: Option<Box<[Lifted]>> = written.iter().map(lifted).collect();
+    lifts.filter(|lifts| !lifts.is_empty())
 }
 
 #[cfg(test)]
@@ -271,15 +339,52 @@ mod tests {
             let time = UnixTime::from_seconds;
             let entry = Entry { scope, cut_off: time(cut_off), expires: time(expires) };
             let (actor, reason) = (actor.into(), reason.into());
-            let record = Record { entry, written_us, actor, reason, owner, mark };
+            let record = Record { entry, written_us, actor, reason, owner, mark, lifts: [].into() };
             let read = Record::decode(record.encode().as_bytes()).expect("it reads");
-            prop_assert_eq!(read, Read::Revocation(record));
+            prop_assert_eq!(read, Read::Record(record));
         }
 
         #[test]
         fn noise_is_an_error_and_not_a_panic(bytes in any::<Vec<u8>>()) {
             let _ = Record::decode(&bytes);
         }
+    }
+
+    #[test]
+    fn lift_is_read_as_it_was_written_and_what_cannot_be_read_lifts_nothing() {
+        let scope = Scope::Subject { issuer: None, subject: "ada".into() };
+        let expires = UnixTime::from_seconds(9);
+        let entry = Entry { scope, cut_off: UnixTime::from_seconds(5), expires };
+        let id = RevocationId::of(&entry, 7, MadeBy::Operator);
+        let record = Record {
+            entry,
+            written_us: 8,
+            actor: "ops".into(),
+            reason: "a mistake".into(),
+            owner: None,
+            mark: 3,
+            lifts: [Lifted { id, expires }].into(),
+        };
+        let text = record.encode();
+        assert!(text.contains(r#""kind":"lift""#), "{text}");
+        assert_eq!(Record::decode(text.as_bytes()).expect("reads"), Read::Record(record));
+        let token = id.to_string().replace(&id.to_string()[15..], "0");
+        for (from, to) in [
+            ("\"subject\"", "\"session\""),
+            ("\"subject\"", "\"planet\""),
+            (&*id.to_string(), "x"),
+            (&*id.to_string(), &*token),
+            ("\"id\":\"ada\",", ""),
+        ] {
+            let other = text.replacen(from, to, 1);
+            assert_ne!(other, text, "{from}");
+            assert_eq!(Record::decode(other.as_bytes()).expect("reads"), Read::Other, "{other}");
+        }
+        let revocation = text.replace(r#""kind":"lift""#, r#""kind":"revocation""#);
+        let Ok(Read::Record(revocation)) = Record::decode(revocation.as_bytes()) else {
+            panic!("it reads")
+        };
+        assert!(!revocation.is_lift());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! |--------------------------------------|------------|-----------------------------------------------|
 //! | `log`                                | stream     | the log; entry `<sequence>-0`, field `record` |
 //! | `live`                               | sorted set | the snapshot: records, scored by their expiry |
+//! | `lifted`                             | sorted set | ids of what was lifted, scored by their end   |
 //! | `gateways`                           | hash       | the fleet: instance → what it told, and when  |
 //! | `settled`                            | hash       | which server wrote this, and who waits        |
 //! | `session:<id>`                       | string     | a session's record; written once              |
@@ -39,6 +40,7 @@ mod fleet;
 mod head;
 mod identity;
 mod keyring;
+mod lift;
 mod link;
 mod listener;
 mod log;
@@ -90,6 +92,7 @@ pub struct Redis {
 struct Keys {
     log: String,
     live: String,
+    lifted: String,
     gateways: String,
     settled: String,
     /// What the key of a session's record begins with.
@@ -150,6 +153,7 @@ impl Keys {
         Self {
             log: key("log"),
             live: key("live"),
+            lifted: key("lifted"),
             gateways: key("gateways"),
             settled: key("settled"),
             session: key("session:"),

@@ -14,7 +14,7 @@ use super::count::Count;
 use super::session_end::SessionEnd;
 use crate::gate::keys::KeyCell;
 use crate::gate::principal::Lapse;
-use crate::gate::revocation::{RevocationList, ScopeKind};
+use crate::gate::revocation::{LIFT, RevocationList, ScopeKind};
 use crate::gate::session::SessionTable;
 use crate::gate::time::Moment;
 use crate::gate::verifier::Verifier;
@@ -234,8 +234,8 @@ impl Families {
                     "Revocations taken into the list, from the log or from a snapshot.",
                     &["scope"],
                 )?;
-                for kind in ScopeKind::ALL {
-                    applied.with_label_values(&[kind.as_str()]);
+                for word in ScopeKind::ALL.map(ScopeKind::as_str).into_iter().chain([LIFT]) {
+                    applied.with_label_values(&[word]);
                 }
                 applied
             },

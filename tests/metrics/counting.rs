@@ -292,7 +292,8 @@ fn labels_take_their_values_from_what_is_enumerated() {
     let slugs = Slug::ALL.iter().map(|slug| slug.as_str());
     let slugs: BTreeSet<_> = slugs.chain(["", "ok"]).collect();
     let results: BTreeSet<_> = slugs.iter().copied().chain(["failed"]).collect();
-    let scopes: BTreeSet<_> = ScopeKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let scopes: BTreeSet<_> =
+        ScopeKind::ALL.iter().map(|kind| kind.as_str()).chain(["lift"]).collect();
     let ends: BTreeSet<_> = SessionEnd::ALL.iter().map(|cause| cause.as_str()).collect();
     let methods = BTreeSet::from(["password", "handoff"]);
     let refreshes = BTreeSet::from([

@@ -68,7 +68,8 @@ fn start_with(sections: &str) -> Gateway {
 fn revocations_are_counted_by_scope_and_each_scope_is_there_from_the_beginning() {
     let gateway = start_with("");
     let exposition = gateway.exposition();
-    let known: BTreeSet<_> = ScopeKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let known: BTreeSet<_> =
+        ScopeKind::ALL.iter().map(|kind| kind.as_str()).chain(["lift"]).collect();
     assert_eq!(exposition.values("portcullis_revocations_applied_total", "scope"), known);
     assert_eq!(exposition.sum("portcullis_revocations_applied_total", &[]), 0.0);
     for (number, draft) in [

@@ -449,7 +449,7 @@ fn cells(text: &str) -> Vec<Vec<&str>> {
 #[test]
 fn table_lists_who_is_cut_off() {
     let (_upstream, gateway) = start();
-    let header = ["SCOPE", "OF", "ISSUER", "ISSUED UNTIL", "EXPIRES", "ACTOR", "REASON"];
+    let header = ["ID", "SCOPE", "OF", "ISSUER", "ISSUED UNTIL", "EXPIRES", "ACTOR", "REASON"];
     let empty = done(run(&gateway, &["revocations", "list"]));
     assert_eq!(cells(&empty), [&header[..], &[], &["0 of 0 revocations"]]);
     let before = (now() - 3600).to_string();
@@ -471,6 +471,7 @@ fn table_lists_who_is_cut_off() {
         [
             &header[..],
             &[
+                text(0, "id"),
                 "everything",
                 "-",
                 "-",
@@ -479,14 +480,14 @@ fn table_lists_who_is_cut_off() {
                 "ops",
                 "a drill",
             ],
-            &["session", "s-1", "-", "ever", text(1, "expires_at"), "ops"],
-            &["key", "k-1", ISSUER, "ever", "never", "ops", "it's \"stolen\""],
+            &[text(1, "id"), "session", "s-1", "-", "ever", text(1, "expires_at"), "ops"],
+            &[text(2, "id"), "key", "k-1", ISSUER, "ever", "never", "ops", "it's \"stolen\""],
             &[],
             &["3 of 3 revocations"],
         ]
     );
     let page = done(run(&gateway, &["revocations", "list", "--offset", "1", "--limit", "1"]));
-    assert!(page.contains("\nsession  s-1 ") && page.ends_with("\n1 of 3 revocations\n"), "{page}");
+    assert!(page.contains("  session  s-1 ") && page.ends_with("\n1 of 3 revocations\n"), "{page}");
 }
 
 #[test]

@@ -17,9 +17,11 @@ use crate::harness::upstream::Upstream;
 const LOCAL: (&str, &str) = ("Host", "localhost");
 
 /// Everything that the admin API can be asked, with the status for whoever may.
-const OPERATIONS: [(&str, &str, &str, u16); 13] = [
+const OPERATIONS: [(&str, &str, &str, u16); 15] = [
     ("GET", "/v1/revocations", "", 200),
     ("POST", "/v1/revocations", r#"{"scope":"subject","subject":"nobody"}"#, 201),
+    ("DELETE", "/v1/revocations/0123456789abcde2", "", 404),
+    ("DELETE", "/v1/revocations?scope=subject&subject=somebody", "", 404),
     ("GET", "/v1/sessions?subject=alice", "", 400),
     ("DELETE", "/v1/sessions?subject=alice", "", 400),
     ("DELETE", "/v1/sessions/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "", 404),

@@ -391,7 +391,7 @@ impl Story<'_> {
                     Some(written.into_iter().map(|record| record.entry).collect::<Vec<_>>())
                 }
                 Err(AppendError::Full) => None,
-                Err(AppendError::Store(error)) => panic!("{error}"),
+                Err(error) => panic!("{error}"),
             });
         }
         prop_assert_eq!(&outcomes[0], &outcomes[1]);

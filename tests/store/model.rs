@@ -365,7 +365,7 @@ impl<S: Subject> Story<S> {
                     self.ever.remove(&record.mark);
                     Written::Full
                 }
-                Err(AppendError::Store(_)) => {
+                Err(AppendError::Store(_) | AppendError::Lifted) => {
                     self.is_certain = false;
                     Written::Perhaps
                 }

@@ -7,7 +7,7 @@ use super::RevocationFeed;
 use crate::clock;
 use crate::feed::backoff::Backoff;
 use crate::store::record::Record;
-use crate::store::{AppendError, StoreError};
+use crate::store::{AppendError, LiftPremise, StoreError};
 
 /// Gateways that find the same loss begin within this time of one another: what one has written
 /// down again, the others find.
@@ -20,14 +20,19 @@ impl RevocationFeed {
         let mut postponed = 0;
         loop {
             let record = self.pending.first().await;
+            if self.was_lifted(&record) {
+                self.taken_by_the_store(&record);
+                continue;
+            }
             match self.append_durably(&remarked(&record)).await {
                 Ok(position) => {
-                    self.pending.delivered(&record);
-                    self.families.revocations_pending.set(self.pending.len());
+                    self.taken_by_the_store(&record);
                     tracing::info!(%position, "delivered a revocation that was taken locally");
                     backoff.reset();
                     postponed = 0;
                 }
+                // It had got there all the same, and somebody has lifted it since.
+                Err(AppendError::Lifted) => self.taken_by_the_store(&record),
                 // There is no room for this one, or only this one cannot be written: the room that is
                 // kept for operators, or for who has an entry, may well be there for the next.
                 Err(AppendError::Full | AppendError::Store(StoreError::Unreadable(_))) => {
@@ -46,6 +51,11 @@ impl RevocationFeed {
         }
     }
 
+    fn taken_by_the_store(&self, record: &Record) {
+        self.pending.delivered(record);
+        self.families.revocations_pending.set(self.pending.len());
+    }
+
     /// Writes down again what the log has had and no longer has.
     pub(super) async fn restore(&self) {
         let mut backoff = Backoff::default();
@@ -62,11 +72,16 @@ impl RevocationFeed {
                     if !self.recent().is_missing(&record) {
                         continue;
                     }
-                    match self.append_durably(&remarked(&record)).await {
-                        Ok(_) => {
+                    if self.was_lifted(&record) {
+                        self.recent().was_lifted(&record);
+                        continue;
+                    }
+                    match self.write_again(&remarked(&record)).await {
+                        Ok(()) => {
                             self.recent().wrote_again(&record, clock::steady());
                             backoff.reset();
                         }
+                        Err(AppendError::Lifted) => self.recent().was_lifted(&record),
                         Err(error) => {
                             tracing::warn!(%error, "a lost revocation cannot be written down");
                             tokio::time::sleep(backoff.next()).await;
@@ -75,6 +90,15 @@ impl RevocationFeed {
                 }
             }
         }
+    }
+
+    async fn write_again(&self, record: &Record) -> Result<(), AppendError> {
+        if record.is_lift() {
+            self.lift_durably(record, LiftPremise::WasWritten).await?;
+        } else {
+            self.append_durably(record).await?;
+        }
+        Ok(())
     }
 
     /// Waits until records were lost, or one that was, and is still, may be written down once more.

@@ -13,7 +13,7 @@ use crate::store::record::{Owner, Record};
 const RECENT_MAX: usize = 10_000;
 
 /// What makes two records the same: not the mark, which a record gets anew when it is written again.
-type Identity = (u64, Entry);
+type Identity = (u64, Entry, bool);
 
 /// The last records.
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ impl Cuts {
 }
 
 fn identity(record: &Record) -> Identity {
-    (record.written_us, record.entry.clone())
+    (record.written_us, record.entry.clone(), record.is_lift())
 }
 
 impl Recent {
@@ -149,18 +149,19 @@ impl Recent {
         }
     }
 
-    /// The snapshot was taken. How many records were not in it.
-    pub(super) fn end_search(&mut self) -> usize {
+    /// The snapshot was taken. How many records were not in it, but for those that were lifted.
+    pub(super) fn end_search(&mut self, was_lifted: impl Fn(&Record) -> bool) -> usize {
         let mut missing = 0;
         let cuts = self.cuts();
         for (record, presence) in self.records.values_mut() {
             if *presence == Presence::Sought
-                && record
-                    .owner
-                    .as_ref()
-                    .is_some_and(|owner| cuts.cover(owner, record.entry.expires))
+                && (was_lifted(record)
+                    || record
+                        .owner
+                        .as_ref()
+                        .is_some_and(|owner| cuts.cover(owner, record.entry.expires)))
             {
-                // It was merged with others.
+                // It was lifted, or merged with others.
                 *presence = Presence::Found;
             }
             if *presence == Presence::Sought {
@@ -200,6 +201,13 @@ impl Recent {
         known.is_some_and(|(known, presence)| {
             *presence == Presence::Found && known.mark == record.mark
         })
+    }
+
+    /// A record was lifted: it is not to be there any more.
+    pub(super) fn was_lifted(&mut self, record: &Record) {
+        if let Some((_, presence)) = self.records.get_mut(&identity(record)) {
+            *presence = Presence::Found;
+        }
     }
 
     pub(super) fn is_missing(&self, record: &Record) -> bool {
@@ -245,6 +253,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::revocation::Lifted;
 
     fn record(written_us: u64, expires: i64) -> Record {
         let entry = Entry {
@@ -253,7 +262,15 @@ mod tests {
             expires: UnixTime::from_seconds(expires),
         };
         let mark = fastrand::u64(..);
-        Record { entry, written_us, actor: "a".into(), reason: "r".into(), mark, owner: None }
+        Record {
+            entry,
+            written_us,
+            actor: "a".into(),
+            reason: "r".into(),
+            mark,
+            owner: None,
+            lifts: [].into(),
+        }
     }
 
     fn at(milliseconds: u64) -> SteadyTime {
@@ -277,8 +294,28 @@ mod tests {
         recent.begin_search();
         recent.found(&record(1, 100));
         assert!(missing(&recent).is_empty(), "the search goes on");
-        assert_eq!(recent.end_search(), 3);
+        assert_eq!(recent.end_search(|_| false), 3);
         assert_eq!(missing(&recent), [0, 2]);
+    }
+
+    #[test]
+    fn what_was_lifted_is_not_missing_and_its_lift_is() {
+        let mut recent = Recent::default();
+        let (one, two) = (record(1, 100), record(2, 100));
+        let expires = two.entry.expires;
+        // As if both had been made in the same moment.
+        let lift = Record { lifts: [Lifted { id: two.id(), expires }].into(), ..two.clone() };
+        for record in [&one, &two, &lift] {
+            recent.read(record.clone());
+        }
+        recent.begin_search();
+        let missing_now = recent.end_search(|record| !record.is_lift() && record.id() == two.id());
+        assert_eq!(missing_now, 2);
+        let now =
+            Moment { wall: UnixTime::from_seconds(10), steady: at(1_000), ..Moment::default() };
+        assert_eq!(recent.missing(now), [one.clone(), lift]);
+        recent.was_lifted(&one);
+        assert!(!recent.is_missing(&one));
     }
 
     #[test]
@@ -314,7 +351,7 @@ mod tests {
         recent.read(first.clone());
         assert!(recent.has_read(&first) && !recent.has_read(&again));
         recent.begin_search();
-        recent.end_search();
+        recent.end_search(|_| false);
         recent.wrote(again.clone(), at(60));
         recent.read(again.clone());
         assert!(!recent.has_read(&first));
@@ -341,7 +378,7 @@ mod tests {
         }
         recent.begin_search();
         recent.found(&cut);
-        assert_eq!(recent.end_search(), 2, "it began later, or is remembered for longer");
+        assert_eq!(recent.end_search(|_| false), 2, "it began later, or is remembered for longer");
         assert_eq!(missing(&recent), [2, 3]);
         // Written again, and the store had what stands for it.
         recent.stands_for(&session(2, 6, 100), &[]);
@@ -349,7 +386,7 @@ mod tests {
         assert_eq!(missing(&recent), [3]);
         // A cut-off that is lost itself stands for nothing.
         recent.begin_search();
-        assert_eq!(recent.end_search(), 4);
+        assert_eq!(recent.end_search(|_| false), 4);
     }
 
     #[test]
@@ -378,7 +415,7 @@ mod tests {
         recent.read(lost.clone());
         assert_eq!(recent.next_again(wall), None);
         recent.begin_search();
-        recent.end_search();
+        recent.end_search(|_| false);
         assert_eq!(missing(&recent), [1]);
     }
 
@@ -390,7 +427,7 @@ mod tests {
             recent.read(record(number, 100));
         }
         recent.begin_search();
-        recent.end_search();
+        recent.end_search(|_| false);
         let missing = missing(&recent);
         assert_eq!((missing.len(), missing[0]), (RECENT_MAX, 1));
         assert_eq!(recent.records.len(), RECENT_MAX);

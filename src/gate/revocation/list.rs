@@ -1,14 +1,15 @@
 //! The list in memory: any number of readers, one writer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ahash::RandomState;
 use moka::sync::Cache;
 
+use super::cut_offs::{CutOffs, Part, Span};
 use super::marks::ScopeId;
-use super::{Entry, Marks, Revocable, Revocation, Scope, ScopeKind};
+use super::{Entry, Lifted, Marks, Revocable, Revocation, RevocationId, Scope, ScopeKind};
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
 /// How far apart clocks may be, in seconds, before an entry is dropped too early. Generous: an
@@ -25,6 +26,17 @@ struct Cut {
     expires: UnixTime,
     /// How long it stays in memory; `None`: for ever.
     stays: Option<Duration>,
+}
+
+impl Cut {
+    /// What is kept of a span; `None` if it is long spent.
+    fn of(Span { cut_off, expires }: Span, now: UnixTime) -> Option<Self> {
+        let seconds = expires.plus(CLOCK_MARGIN_S).since(now);
+        let stays = Duration::from_secs(u64::try_from(seconds).ok()?);
+        // The cache counts in spans that end some day; this process will not see that one.
+        let lasts = stays < FOR_EVER;
+        (!stays.is_zero()).then(|| Self { cut_off, expires, stays: lasts.then_some(stays) })
+    }
 }
 
 /// Who has been cut off, as far as this gateway knows, and how old that knowledge is.
@@ -55,6 +67,8 @@ pub(in crate::gate) const NO_GENERATION: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct ListWriter {
     list: Arc<RevocationList>,
+    /// Nobody else has it, so that it is never waited for.
+    cut_offs: Mutex<CutOffs>,
 }
 
 impl RevocationList {
@@ -72,7 +86,7 @@ impl RevocationList {
     /// The list's writer; `None` for whoever asks second.
     pub fn writer(self: &Arc<Self>) -> Option<ListWriter> {
         let first = !self.has_writer.swap(true, Ordering::AcqRel);
-        first.then(|| ListWriter { list: self.clone() })
+        first.then(|| ListWriter { list: self.clone(), cut_offs: Mutex::default() })
     }
 
     /// Asks whether a credential is cut off.
@@ -163,24 +177,76 @@ impl ListWriter {
         &self.list
     }
 
-    /// Takes an entry in. What was applied before and cuts off more, or for longer, stays so. One
-    /// that is long spent has nobody left to cut off.
+    /// Takes an entry in, until it expires. What was applied before and cuts off more, or for longer,
+    /// stays so. One that is long spent has nobody left to cut off.
     pub fn apply(&self, entry: &Entry, now: UnixTime) {
-        let id = ScopeId::of(&entry.scope);
-        let known = self.list.cuts.get(&id);
-        let cut_off = known.map_or(entry.cut_off, |known| known.cut_off.max(entry.cut_off));
-        let expires = known.map_or(entry.expires, |known| known.expires.max(entry.expires));
-        let seconds = expires.plus(CLOCK_MARGIN_S).since(now);
-        if seconds <= 0 {
+        self.take(entry, Part::Lasting, now);
+    }
+
+    /// The same for one that can be lifted, and may have been.
+    pub fn apply_liftable(&self, entry: &Entry, id: RevocationId, now: UnixTime) {
+        self.take(entry, Part::Liftable(id), now);
+    }
+
+    fn take(&self, entry: &Entry, part: Part, now: UnixTime) {
+        let mut cut_offs = self.cut_offs();
+        if matches!(part, Part::Liftable(id) if cut_offs.is_lifted(id)) {
             return;
         }
-        let stays = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        // The cache counts in spans that end some day; this process will not see that one.
-        let stays = (stays < FOR_EVER).then_some(stays);
-        self.list.cuts.insert(id, Cut { cut_off, expires, stays });
+        let id = ScopeId::of(&entry.scope);
+        let span = Span { cut_off: entry.cut_off, expires: entry.expires };
+        let known = self.list.cuts.get(&id);
+        let whole =
+            known.map_or(span, |Cut { cut_off, expires, .. }| span.with(Span { cut_off, expires }));
+        let Some(cut) = Cut::of(whole, now) else { return };
+        if entry.scope.kind().is_liftable() {
+            cut_offs.add(id, part, span);
+        }
+        self.list.cuts.insert(id, cut);
         self.list.kinds.fetch_or(id.kind_bit(), Ordering::Release);
         // Last: whoever sees the new generation also finds the entry.
         self.list.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Lifts entries of a scope, also those that are still to come: what is left of it is what else cuts
+    /// it off. Nothing is revoked by that, so answers that are remembered stay right.
+    pub fn lift(&self, scope: &Scope, lifted: &[Lifted], now: UnixTime) {
+        let id = ScopeId::of(scope);
+        let mut cut_offs = self.cut_offs();
+        let counted = lifted.iter().filter(|one| cut_offs.lift(id, **one)).count();
+        if counted == 0 {
+            return;
+        }
+        match cut_offs.rest(id).and_then(|rest| Cut::of(rest, now)) {
+            Some(cut) => self.list.cuts.insert(id, cut),
+            None => self.list.cuts.invalidate(&id),
+        }
+    }
+
+    /// Whether one of these is in force.
+    pub fn has_any(&self, scope: &Scope, sought: &[Lifted]) -> bool {
+        let id = ScopeId::of(scope);
+        let cut_offs = self.cut_offs();
+        sought.iter().any(|one| cut_offs.holds(id, one.id))
+    }
+
+    /// Whether the entry of this id has been lifted.
+    pub fn is_lifted(&self, id: RevocationId) -> bool {
+        self.cut_offs().is_lifted(id)
+    }
+
+    /// What of a scope can be lifted.
+    pub fn liftable(&self, scope: &Scope) -> Vec<Lifted> {
+        self.cut_offs().liftable(ScopeId::of(scope))
+    }
+
+    /// The entry of this id, if it can be lifted or was.
+    pub fn find_liftable(&self, id: RevocationId) -> Option<Lifted> {
+        self.cut_offs().find(id)
+    }
+
+    fn cut_offs(&self) -> MutexGuard<'_, CutOffs> {
+        self.cut_offs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that everything written until `at` has been applied.
@@ -195,7 +261,8 @@ impl ListWriter {
     }
 
     /// Drops what is spent and counts what is left.
-    pub fn prune(&self) -> u64 {
+    pub fn prune(&self, now: UnixTime) -> u64 {
+        self.cut_offs().prune(now.plus(-CLOCK_MARGIN_S));
         self.list.entries()
     }
 }

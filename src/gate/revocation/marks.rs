@@ -6,7 +6,7 @@ use super::{Scope, ScopeKind};
 
 /// The first 128 bits of a scope's SHA-256, of which three tell its kind. Two scopes that an
 /// attacker could make meet would take 2^62 tries to find, and cut only him off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct ScopeId(u128);
 
 /// How many bits of a [`ScopeId`] hold the kind.
@@ -50,6 +50,11 @@ impl ScopeId {
     /// The bit of its kind in a set of kinds.
     pub(super) fn kind_bit(self) -> u8 {
         1 << self.kind_number()
+    }
+
+    /// Its bytes.
+    pub(super) fn to_be_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
     }
 
     fn kind_number(self) -> usize {

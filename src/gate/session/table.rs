@@ -10,6 +10,7 @@ use ahash::RandomState;
 use moka::sync::Cache;
 
 use super::{Session, SessionId, SessionRules};
+use crate::gate::revocation::RevocationList;
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
 /// What is known of a session here.
@@ -136,6 +137,15 @@ impl SessionTable {
     pub fn changed(&self, id: &SessionId) {
         if let Some(session) = self.sessions.get(id) {
             session.has_changed();
+        }
+    }
+
+    /// Notes the same of all sessions that are cut off now: what cuts them off is about to be lifted.
+    pub fn cut_off_changed(&self, list: &RevocationList, now: Moment) {
+        for (_, session) in &self.sessions {
+            if session.authentic.is_revoked(list, now) {
+                session.has_changed();
+            }
         }
     }
 

@@ -192,7 +192,7 @@ async fn write_down(
         // A list that is full must not keep the cookie alive.
         Err(AppendError::Full) => forget(means, id).await,
         // The family is dead, and says so to whoever comes next.
-        Err(AppendError::Store(_)) | Ok(_) => {}
+        Err(AppendError::Store(_) | AppendError::Lifted) | Ok(_) => {}
     }
     let told = appended.map_err(|_| Slug::StoreUnavailable);
     tell(configuration, "refresh_reused", id, client, told).await;

@@ -14,14 +14,14 @@ use super::super::*;
 use crate::clock;
 use crate::config::Sources;
 use crate::gate::request::Scheme;
-use crate::gate::revocation::{self, Scope};
+use crate::gate::revocation::{self, Lifted, Scope};
 use crate::gate::time::UnixTime;
 use crate::login::endpoint::TokenEndpoint;
 use crate::store::family::{Exchange, Family, Rotation, StoredFamily, TokenDigest};
 use crate::store::settings::StoreSettings;
 use crate::store::{
-    self, AppendBounds, AppendError, Charged, Listing, Position, RevocationLog, Store, StoreError,
-    Tail, Writers,
+    self, AppendBounds, AppendError, Charged, LiftPremise, Listing, Position, RevocationLog, Store,
+    StoreError, Tail, Writers,
 };
 
 /// The password of every user.
@@ -108,7 +108,8 @@ impl World {
         let now = clock::now();
         let entry = revocation::Entry { scope, cut_off: now, expires: now.plus(9000) };
         let (actor, reason) = ("admin".into(), "test".into());
-        let record = Record { entry, written_us: 0, actor, reason, mark: 1, owner: None };
+        let record =
+            Record { entry, written_us: 0, actor, reason, mark: 1, owner: None, lifts: [].into() };
         world.revocations.append(record).await.expect("appended");
         world
     }
@@ -436,6 +437,19 @@ impl RevocationLog for Breakable {
     ) -> Result<Charged, AppendError> {
         self.take_one()?;
         self.log.charge(record, bounds).await
+    }
+
+    async fn find_liftable(&self, sought: &[Lifted]) -> Result<Vec<Record>, StoreError> {
+        self.log.find_liftable(sought).await
+    }
+
+    async fn lift(
+        &self,
+        lift: &Record,
+        premise: LiftPremise,
+        now: UnixTime,
+    ) -> Result<Option<Position>, StoreError> {
+        self.log.lift(lift, premise, now).await
     }
 
     async fn snapshot(

@@ -1,5 +1,6 @@
 //! The log in its tables, inside one transaction.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use redb::{
@@ -9,11 +10,12 @@ use redb::{
 
 use super::file::Fault;
 use super::owned::{self, Kind, Owned, WriteOwned};
+use crate::gate::revocation::Lifted;
 use crate::gate::time::UnixTime;
 use crate::store::account::{Account, Cut, Ending, Plan, Room, Span};
 use crate::store::digest::SubjectDigest;
 use crate::store::record::{Read, Record};
-use crate::store::{Listing, Loss, PRUNE_MARGIN_S, Position, TAIL_RECORDS_MAX, Tail};
+use crate::store::{LiftPremise, Listing, Loss, PRUNE_MARGIN_S, Position, TAIL_RECORDS_MAX, Tail};
 
 /// How many records a piece of a snapshot has.
 const SNAPSHOT_PIECE: usize = 2000;
@@ -140,6 +142,24 @@ impl<'t> WriteLog<'t> {
             written.push(record);
         }
         Ok(Some((written, self.last()?)))
+    }
+
+    /// Appends a lift, in the place of what it lifts; its sequence, or `None` if something was to be live
+    /// and is not.
+    pub(super) fn lift(
+        &mut self,
+        lift: &Record,
+        premise: LiftPremise,
+    ) -> Result<Option<u64>, Fault> {
+        let found = bearing(&lift.lifts, &self.records, &self.by_expiry)?;
+        if found.is_empty() && premise == LiftPremise::IsLive {
+            return Ok(None);
+        }
+        for (sequence, record) in found {
+            self.records.remove(sequence)?;
+            self.by_expiry.remove((record.entry.expires.as_seconds(), sequence))?;
+        }
+        self.put(lift).map(Some)
     }
 
     /// How many records there are; those that are spent go first, if there are so many.
@@ -293,6 +313,12 @@ impl ReadLog {
         Ok(Listing { records, total })
     }
 
+    /// The records that these ids name.
+    pub(super) fn find_liftable(&self, sought: &[Lifted]) -> Result<Vec<Record>, Fault> {
+        let found = bearing(sought, &self.records, &self.by_expiry)?;
+        Ok(found.into_iter().map(|(_, record)| record).collect())
+    }
+
     fn position(&self, sequence: u64) -> Result<Position, Fault> {
         Ok(Position { sequence, mark: self.mark(sequence)? })
     }
@@ -306,13 +332,36 @@ impl ReadLog {
     }
 }
 
+/// The revocations that bear one of these ids, with their places: they are found by when they expire.
+fn bearing(
+    sought: &[Lifted],
+    records: &impl ReadableTable<u64, &'static [u8]>,
+    by_expiry: &impl ReadableTable<(i64, u64), ()>,
+) -> Result<Vec<(u64, Record)>, Fault> {
+    let ids: BTreeSet<_> = sought.iter().map(|one| one.id).collect();
+    let ends: BTreeSet<_> = sought.iter().map(|one| one.expires.as_seconds()).collect();
+    let mut found = Vec::new();
+    for end in ends {
+        for entry in by_expiry.range((end, u64::MIN)..=(end, u64::MAX))? {
+            let (_, sequence) = entry?.0.value();
+            let Some(json) = records.get(sequence)? else { continue };
+            if let Some(record) = revocation(json.value())?
+                && record.liftable_id().is_some_and(|id| ids.contains(&id))
+            {
+                found.push((sequence, record));
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn revocation(json: &[u8]) -> Result<Option<Record>, Fault> {
     match Record::decode(json)? {
-        Read::Revocation(record) => Ok(Some(record)),
+        Read::Record(record) => Ok(Some(record)),
         Read::Other => Ok(None),
     }
 }

@@ -96,7 +96,7 @@ pub(super) fn charged((sequence, List(texts)): Written) -> Result<Option<Charged
     let mut written = Vec::with_capacity(texts.len());
     for text in texts {
         match Record::decode(&text)? {
-            Read::Revocation(record) => written.push(record),
+            Read::Record(record) => written.push(record),
             Read::Other => return Err(fault::nonsense("what was written on an account")),
         }
     }

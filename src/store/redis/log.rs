@@ -13,14 +13,18 @@ use super::script::account::CHARGE;
 use super::script::{APPEND, PRUNE};
 use super::{Redis, snapshot};
 use crate::clock;
+use crate::gate::revocation::Lifted;
 use crate::gate::time::UnixTime;
 use crate::store::digest::SubjectDigest;
 use crate::store::record::{Read, Record};
 use crate::store::session::EndedSessions;
 use crate::store::{
-    AppendBounds, AppendError, Charged, Listing, PRUNE_MARGIN_S, Position, RevocationLog,
-    StoreError, Tail, Writers,
+    AppendBounds, AppendError, Charged, LiftPremise, Listing, PRUNE_MARGIN_S, Position,
+    RevocationLog, StoreError, Tail, Writers,
 };
+
+/// What the script says of a record that was lifted.
+const LIFTED: i64 = -2;
 
 /// How many spent records are taken out in one step.
 const PRUNED_AT_ONCE: u64 = 5000;
@@ -45,13 +49,14 @@ impl RevocationLog for Redis {
         let subject = subject.unwrap_or_else(SubjectDigest::of_nobody);
         let mut appending = APPEND.key(&self.keys.log);
         appending.key(&self.keys.live).key(&self.keys.sessions).key(&self.keys.due);
-        appending.key(self.keys.sessions_of(&subject));
+        appending.key(self.keys.sessions_of(&subject)).key(&self.keys.lifted);
         appending.arg(record.encode()).arg(score(record.entry.expires));
         appending.arg(entries_max).arg(score(now)).arg(PRUNE_MARGIN_S);
         appending.arg(subject.to_string()).arg(&self.keys.session).arg(&self.keys.family);
         appending.arg(session.map(|id| id.to_string()).unwrap_or_default());
         appending.arg(until.map(score).unwrap_or_default());
         appending.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
+        appending.arg(record.liftable_id().map(|id| id.to_string()).unwrap_or_default());
         let appending = &appending;
         // A record that is appended twice revokes what it revoked once.
         let (sequence, link): (i64, _) = self
@@ -60,7 +65,10 @@ impl RevocationLog for Redis {
                 appending.invoke_async(&mut connection).await
             })
             .await?;
-        let sequence = u64::try_from(sequence).map_err(|_| AppendError::Full)?;
+        let sequence = u64::try_from(sequence).map_err(|_| match sequence {
+            LIFTED => AppendError::Lifted,
+            _ => AppendError::Full,
+        })?;
         let position = Position { sequence, mark: Some(record.mark) };
         self.head.told(&link, position);
         Ok(position)
@@ -92,6 +100,19 @@ impl RevocationLog for Redis {
         let charged = charge::charged(written)?.ok_or(AppendError::Full)?;
         self.head.told(&link, charged.position);
         Ok(charged)
+    }
+
+    async fn find_liftable(&self, sought: &[Lifted]) -> Result<Vec<Record>, StoreError> {
+        self.find_liftable(sought).await
+    }
+
+    async fn lift(
+        &self,
+        lift: &Record,
+        premise: LiftPremise,
+        now: UnixTime,
+    ) -> Result<Option<Position>, StoreError> {
+        self.append_lift(lift, premise, now).await
     }
 
     async fn snapshot(
@@ -158,7 +179,7 @@ impl RevocationLog for Redis {
         let mut records = Vec::with_capacity(members.len());
         for member in members {
             match Record::decode(&member)? {
-                Read::Revocation(record) => records.push(record),
+                Read::Record(record) => records.push(record),
                 Read::Other => {}
             }
         }

@@ -193,7 +193,7 @@ fn follow(
             return Ok(Err(Loss::Trimmed));
         }
         let mark = match Record::decode(&record) {
-            Ok(Read::Revocation(record)) => {
+            Ok(Read::Record(record)) => {
                 let mark = record.mark;
                 records.push(record);
                 Some(mark)

@@ -88,7 +88,7 @@ impl Held {
     pub(super) fn from_record(record: Option<&[u8]>) -> Result<Self, StoreError> {
         let Some(record) = record else { return Ok(Self::Nothing) };
         Ok(Self::Entry(match Record::decode(record)? {
-            Read::Revocation(record) => Some(record.mark),
+            Read::Record(record) => Some(record.mark),
             Read::Other => None,
         }))
     }

@@ -122,12 +122,13 @@ pub(super) mod settled;
 
 /// Appends a record to the log, puts it into the snapshot, and ends sessions.
 ///
-/// Keys: the log, the snapshot, the sessions, what is due, the sessions of the subject. Arguments:
-/// the record, its expiry, how many live records there may be, the time, how long after its end a
+/// Keys: the log, the snapshot, the sessions, what is due, the sessions of the subject, what was
+/// lifted. Arguments: the record, its expiry, how many live records there may be, the time, how long after its end a
 /// record is kept; the digest of the subject, what the keys of sessions and of families begin with;
 /// the session that ends, or nothing; the time until which those of the subject end that had begun,
-/// or nothing; until when it may be done (milliseconds since 1970, or nothing). Returns its sequence number,
-/// or -1 if the snapshot is full.
+/// or nothing; until when it may be done (milliseconds since 1970, or nothing); the record's id if it can be
+/// lifted, or nothing. Returns its sequence number, -1 if the snapshot is full, or -2 if it was lifted: nobody
+/// is to be logged out by it any more.
 pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         forget!(),
@@ -136,6 +137,9 @@ pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
         r"
 if is_late(ARGV[11]) then
   return late()
+end
+if ARGV[12] ~= '' and redis.call('ZSCORE', KEYS[6], ARGV[12]) then
+  return -2
 end
 local at = {
   sessions = KEYS[3], due = KEYS[4], of_subject = KEYS[5], session = ARGV[7], family = ARGV[8],
@@ -158,6 +162,43 @@ if ARGV[10] ~= '' then
   end_until(at, ARGV[6], ARGV[10])
 end
 return sequence
+"
+    ))
+});
+
+/// Appends a lift to the log, and puts it into the snapshot in the place of what it lifts.
+///
+/// Keys: the log, the snapshot, what was lifted. Arguments: the lift, its expiry, until when it may be
+/// carried out (or nothing), whether something of it must be live; the time, how long after its end a
+/// record is kept; how many ids follow; these; the records of the snapshot that bear them. Returns its
+/// sequence number and 1; if it was carried out before, how many records were ever appended, and 0; -1
+/// if nothing of it is live.
+pub(super) static LIFT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(with_log!(
+        is_late!(),
+        r"
+if redis.call('ZSCORE', KEYS[2], ARGV[1]) then
+  return {head(KEYS[1]), 0}
+end
+if is_late(ARGV[3]) then
+  return late()
+end
+local ids = tonumber(ARGV[7])
+local lifted = 0
+for i = 8 + ids, #ARGV do
+  lifted = lifted + redis.call('ZREM', KEYS[2], ARGV[i])
+end
+if lifted == 0 and ARGV[4] == '1' then
+  return {-1, 0}
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', spent_at(ARGV[5], ARGV[6]))
+for i = 8, 7 + ids do
+  redis.call('ZADD', KEYS[3], ARGV[2], ARGV[i])
+end
+local sequence = head(KEYS[1]) + 1
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', '100000', string.format('%.0f-0', sequence), 'record', ARGV[1])
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+return {sequence, 1}
 "
     ))
 });

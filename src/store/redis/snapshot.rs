@@ -37,7 +37,7 @@ pub(super) async fn take_all(
     let told = asking.invoke_async::<(u64, Option<Vec<u8>>)>(&mut live.connection.clone()).await;
     let (sequence, last) = told.map_err(failed)?;
     let mut sought = match last.as_deref().map(Record::decode).transpose()? {
-        Some(Read::Revocation(record)) => Some(record),
+        Some(Read::Record(record)) => Some(record),
         Some(Read::Other) | None => None,
     };
     let mark = sought.as_ref().map(|record| record.mark);
@@ -114,7 +114,7 @@ async fn find_loss(
     }
     // A server that evicts keys takes what is read seldom, and that is this one.
     let is_lost = match last.as_deref().map(Record::decode) {
-        Some(Ok(Read::Revocation(last))) => !is_there && !last.entry.is_spent(clock::now()),
+        Some(Ok(Read::Record(last))) => !is_there && !last.entry.is_spent(clock::now()),
         // Of what cannot be read it is not known whom it cuts off.
         Some(Ok(Read::Other)) | None => false,
         Some(Err(_)) => !is_there,
@@ -159,7 +159,7 @@ fn decode(members: &[Value]) -> Result<Vec<Record>, StoreError> {
             return Err(fault::nonsense("a member of a sorted set"));
         };
         match Record::decode(record)? {
-            Read::Revocation(record) => records.push(record),
+            Read::Record(record) => records.push(record),
             Read::Other => {}
         }
     }

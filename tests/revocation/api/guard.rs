@@ -234,9 +234,9 @@ fn probes_are_open_to_everybody() {
 fn other_methods_are_405_and_name_those_that_are_known() {
     let scene = Scene::start();
     for (method, path, allowed) in [
-        ("DELETE", "/v1/revocations", "GET,HEAD,POST"),
-        ("PUT", "/v1/revocations", "GET,HEAD,POST"),
-        ("PATCH", "/v1/revocations", "GET,HEAD,POST"),
+        ("PUT", "/v1/revocations", "GET,HEAD,POST,DELETE"),
+        ("PATCH", "/v1/revocations", "GET,HEAD,POST,DELETE"),
+        ("GET", "/v1/revocations/1", "DELETE"),
         ("POST", "/v1/gateways", "GET,HEAD"),
         ("DELETE", "/v1/gateways", "GET,HEAD"),
         ("POST", "/metrics", "GET,HEAD"),
@@ -253,7 +253,7 @@ fn other_methods_are_405_and_name_those_that_are_known() {
 #[test]
 fn nothing_else_is_there() {
     let scene = Scene::start();
-    for path in ["/v1", "/v1/", "/v1/revocations/", "/v1/revocations/1", "/v2/revocations"] {
+    for path in ["/v1", "/v1/", "/v1/revocations/", "/v1/revocations/1/2", "/v2/revocations"] {
         let answer = exchange(scene.gateway.admin(), get(path, &[("Host", "localhost")]));
         assert_eq!(answer.status, 404, "{path}");
     }

@@ -7,7 +7,7 @@ use crate::harness::eventually;
 #[test]
 fn list_tells_of_each_revocation_what_was_answered_when_it_was_made() {
     let scene = Scene::start();
-    assert_eq!(scene.list(""), json!({"total": 0, "offset": 0, "revocations": []}));
+    assert_eq!(scene.list(""), json!({"total": 0, "offset": 0, "revocations": [], "lifts": []}));
     let draft = json!({
         "scope": "subject", "subject": "alice", "issuer": "test", "actor": "ops", "reason": "a drill",
     });
@@ -16,7 +16,8 @@ fn list_tells_of_each_revocation_what_was_answered_when_it_was_made() {
     for name in ["position", "durable", "elapsed_ms"] {
         assert!(told.remove(name).is_some(), "{name}");
     }
-    assert_eq!(scene.list(""), json!({"total": 1, "offset": 0, "revocations": [answer]}));
+    let listed = json!({"total": 1, "offset": 0, "revocations": [answer], "lifts": []});
+    assert_eq!(scene.list(""), listed);
 }
 
 /// The ids of a page's sessions.

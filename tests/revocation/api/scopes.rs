@@ -143,7 +143,8 @@ fn answer_tells_what_was_written() {
             let told = if name == "issuer" { &json!(iss(value)) } else { value };
             assert_eq!(&answer[name], told, "{name} of {answer}");
         }
-        let mut expected: Vec<_> = common.iter().copied().chain(["reason", "written_at"]).collect();
+        let mut expected: Vec<_> =
+            common.iter().copied().chain(["id", "reason", "written_at"]).collect();
         expected.extend(draft.as_object().expect("an object").keys().map(String::as_str));
         if matches!(draft["scope"].as_str(), Some("subject" | "key")) {
             // `null` for whoever issued it.

@@ -54,7 +54,7 @@ async fn fail_over_is_followed_and_nothing_is_lost() {
     until_answered(async || match log.append(&record, bounds()).await {
         Ok(position) => Ok(position),
         Err(portcullis::store::AppendError::Store(error)) => Err(error),
-        Err(portcullis::store::AppendError::Full) => panic!("there is room"),
+        Err(error) => panic!("there is room: {error}"),
     })
     .await;
     let tail = until_answered(|| log.tail(position, IMPATIENCE)).await;

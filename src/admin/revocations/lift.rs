@@ -1,0 +1,220 @@
+//! Lifting cut-offs that were made by mistake: one by its id, or all of a scope.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::admin::View;
+use crate::admin::order::{self, Order};
+use crate::admin::problem::Problem;
+use crate::admin::words::{self, bad, known_issuer};
+use crate::config::Configuration;
+use crate::feed::revocations::{Liftable, Taken};
+use crate::gate::revocation::{MadeBy, RevocationId, Scope, ScopeKind};
+use crate::store::StoreError;
+use crate::store::record::{LIFTED_AT_ONCE_MAX, Record};
+
+/// The word for it in the audit log.
+const AUDIT: &str = "lift_revocation";
+
+/// What can be lifted, in a clause.
+const WHICH: &str =
+    "only what an operator cut off of a subject, a client or an issuer can be lifted";
+
+/// The query of `DELETE /v1/revocations/{id}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin) struct LiftOne {
+    reason: Option<String>,
+    actor: Option<String>,
+    wait_ms: Option<u64>,
+}
+
+/// The query of `DELETE /v1/revocations`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin) struct LiftAll {
+    scope: ScopeKind,
+    subject: Option<String>,
+    client: Option<String>,
+    /// `iss`, or the name of the issuer in the configuration.
+    issuer: Option<String>,
+    reason: Option<String>,
+    actor: Option<String>,
+    wait_ms: Option<u64>,
+}
+
+/// What is to be lifted.
+#[derive(Clone, Debug)]
+enum Target {
+    One(RevocationId),
+    All(Scope),
+}
+
+/// Who wants it, why, and for how long the gateways are waited for.
+#[derive(Clone, Debug)]
+struct Wish {
+    actor: Box<str>,
+    reason: Box<str>,
+    wait: Option<Duration>,
+}
+
+/// Lifts one revocation.
+pub(in crate::admin) async fn lift_one(
+    State(view): State<View>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    id: Result<Path<String>, PathRejection>,
+    query: Result<Query<LiftOne>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Some(id) = id.ok().and_then(|Path(id)| RevocationId::parse(&id)) else {
+        return bad("this is not the id of a revocation, which has 16 hexadecimal digits");
+    };
+    if let Some(why) = not_liftable(id) {
+        return bad(why);
+    }
+    let Query(LiftOne { reason, actor, wait_ms }) =
+        query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    lift(view, client, Target::One(id), Wish::compile(actor, reason, wait_ms)?).await
+}
+
+/// Lifts all that an operator cut off of a scope.
+pub(in crate::admin) async fn lift_all(
+    State(view): State<View>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    query: Result<Query<LiftAll>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(asked) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    let LiftAll { scope, subject, client: of_client, issuer, reason, actor, wait_ms } = asked;
+    let scope = whole(scope, (subject, of_client, issuer), &view.configuration.load())?;
+    lift(view, client, Target::All(scope), Wish::compile(actor, reason, wait_ms)?).await
+}
+
+async fn lift(
+    view: View,
+    client: SocketAddr,
+    target: Target,
+    wish: Wish,
+) -> Result<Response, Problem> {
+    let begun = Instant::now();
+    let lifting = write_down(view.clone(), client, target, wish);
+    let (order, taken, lifted) = order::to_the_end(lifting).await?;
+    let lifted: Vec<_> = lifted.iter().map(ToString::to_string).collect();
+    Ok(order.answer(&view, taken, begun, StatusCode::OK, [("lifts", json!(lifted))]).await)
+}
+
+/// Writes down as many lifts as it takes; the last of them, and all that was lifted.
+async fn write_down(
+    view: View,
+    client: SocketAddr,
+    target: Target,
+    wish: Wish,
+) -> Result<(Order, Taken, Vec<RevocationId>), Problem> {
+    let records = match target.find(&view).await {
+        Ok(Liftable::Live(records)) => records,
+        Ok(Liftable::Lifted) => return Err(Problem::AlreadyLifted),
+        Ok(Liftable::Absent) => return Err(Problem::RevocationUnknown),
+        Err(error) => {
+            let problem = order::failed(error);
+            let Wish { actor, reason, .. } = &wish;
+            order::audit_refused(
+                &view,
+                client,
+                (AUDIT, &target.to_string()),
+                (actor, reason),
+                &problem,
+            )
+            .await;
+            return Err(problem);
+        }
+    };
+    let mut last = None;
+    for some in records.chunks(LIFTED_AT_ONCE_MAX) {
+        let Wish { actor, reason, wait } = wish.clone();
+        let Some(order) = Order::lift(AUDIT, some, actor, reason, wait) else { continue };
+        let taken = order.write_lift(&view).await;
+        let taken = order.told(&view, client, taken).await?;
+        last = Some((order, taken));
+    }
+    let (order, taken) = last.ok_or(Problem::RevocationUnknown)?;
+    Ok((order, taken, records.iter().map(Record::id).collect()))
+}
+
+impl Target {
+    async fn find(&self, view: &View) -> Result<Liftable, StoreError> {
+        match self {
+            Self::One(id) => view.revocations.liftable(*id).await,
+            Self::All(scope) => view.revocations.liftable_of(scope).await,
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::One(id) => write!(f, "revocation {id}"),
+            Self::All(scope) => write!(f, "revocations of {scope}"),
+        }
+    }
+}
+
+impl Wish {
+    fn compile(
+        actor: Option<String>,
+        reason: Option<String>,
+        wait_ms: Option<u64>,
+    ) -> Result<Self, Problem> {
+        let (reason, actor) = (words::reason(reason)?, words::actor(actor)?);
+        Ok(Self { actor, reason, wait: wait_ms.map(Duration::from_millis) })
+    }
+}
+
+/// Why what has this id cannot be lifted; `None` if it can be.
+fn not_liftable(id: RevocationId) -> Option<String> {
+    if id.is_liftable() {
+        return None;
+    }
+    let own = match (id.kind(), id.made_by()) {
+        (ScopeKind::Token, _) => "a token's own revocation".to_owned(),
+        (ScopeKind::Session, _) => "a session's own revocation".to_owned(),
+        (ScopeKind::Key, _) => "a key's own revocation".to_owned(),
+        (ScopeKind::Subject, MadeBy::Account) => {
+            "a logout everywhere, which the subject asked for itself".to_owned()
+        }
+        (kind, _) => format!("a revocation of the scope `{}`", kind.as_str()),
+    };
+    Some(format!("this is the id of {own}: {WHICH}"))
+}
+
+/// The scope that is named.
+fn whole(
+    kind: ScopeKind,
+    (subject, client, issuer): (Option<String>, Option<String>, Option<String>),
+    configuration: &Configuration,
+) -> Result<Scope, Problem> {
+    let issuer = issuer.map(|issuer| known_issuer(configuration, &issuer)).transpose()?;
+    match (kind, subject, client, issuer) {
+        (ScopeKind::Subject, subject, None, issuer) => {
+            Ok(Scope::Subject { issuer, subject: words::id(subject, "subject")? })
+        }
+        (ScopeKind::Client, None, client, None) => Ok(Scope::Client(words::id(client, "client")?)),
+        (ScopeKind::Issuer, None, None, Some(issuer)) => Ok(Scope::Issuer(issuer)),
+        (ScopeKind::Issuer, None, None, None) => bad("`issuer` is missing"),
+        (ScopeKind::Subject | ScopeKind::Client | ScopeKind::Issuer, ..) => {
+            bad("what is named does not belong to this scope")
+        }
+        (
+            ScopeKind::Token
+            | ScopeKind::Session
+            | ScopeKind::Key
+            | ScopeKind::Everything
+            | ScopeKind::Grants,
+            ..,
+        ) => bad(format!("`{}` cannot be lifted: {WHICH}", kind.as_str())),
+    }
+}

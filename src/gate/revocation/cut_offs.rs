@@ -1,0 +1,95 @@
+//! The cut-offs that can be lifted, each by itself: the list has but one for each scope.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::id::{Lifted, RevocationId};
+use super::marks::ScopeId;
+use crate::gate::time::UnixTime;
+
+/// A part of what is cut off of one scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// All that cannot be lifted.
+    Lasting,
+    /// One revocation that can.
+    Liftable(RevocationId),
+}
+
+/// Up to when what was issued is cut off, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) cut_off: UnixTime,
+    pub(super) expires: UnixTime,
+}
+
+impl Span {
+    /// What cuts off whatever either does, for as long as either.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self { cut_off: self.cut_off.max(other.cut_off), expires: self.expires.max(other.expires) }
+    }
+}
+
+/// The cut-offs of the scopes of which some can be lifted, and what was lifted.
+#[derive(Debug, Default)]
+pub(super) struct CutOffs {
+    parts: BTreeMap<(ScopeId, Part), Span>,
+    /// Until when it must be known: a revocation may be written down again by whoever does not.
+    lifted: HashMap<RevocationId, UnixTime>,
+}
+
+impl CutOffs {
+    pub(super) fn add(&mut self, scope: ScopeId, part: Part, span: Span) {
+        let known = self.parts.entry((scope, part)).or_insert(span);
+        *known = known.with(span);
+    }
+
+    pub(super) fn is_lifted(&self, id: RevocationId) -> bool {
+        self.lifted.contains_key(&id)
+    }
+
+    pub(super) fn holds(&self, scope: ScopeId, id: RevocationId) -> bool {
+        self.parts.contains_key(&(scope, Part::Liftable(id)))
+    }
+
+    /// Lifts one; whether it counted until now.
+    pub(super) fn lift(&mut self, scope: ScopeId, Lifted { id, expires }: Lifted) -> bool {
+        self.lifted.insert(id, expires);
+        self.parts.remove(&(scope, Part::Liftable(id))).is_some()
+    }
+
+    /// What is cut off of a scope, all in all.
+    pub(super) fn rest(&self, scope: ScopeId) -> Option<Span> {
+        self.of(scope).map(|(_, span)| span).reduce(Span::with)
+    }
+
+    /// What can be lifted of a scope.
+    pub(super) fn liftable(&self, scope: ScopeId) -> Vec<Lifted> {
+        let lifted = |(part, Span { expires, .. })| match part {
+            Part::Lasting => None,
+            Part::Liftable(id) => Some(Lifted { id, expires }),
+        };
+        self.of(scope).filter_map(lifted).collect()
+    }
+
+    /// The revocation of this id, lifted or not. It looks at all there are: operators ask.
+    pub(super) fn find(&self, id: RevocationId) -> Option<Lifted> {
+        let lifted = self.lifted.get(&id).copied();
+        let live = || {
+            let is_it = |((_, part), _): &(&(ScopeId, Part), &Span)| *part == Part::Liftable(id);
+            self.parts.iter().find(is_it).map(|(_, span)| span.expires)
+        };
+        lifted.or_else(live).map(|expires| Lifted { id, expires })
+    }
+
+    /// Drops what has been spent since `then`.
+    pub(super) fn prune(&mut self, then: UnixTime) {
+        self.parts.retain(|_, span| span.expires > then);
+        self.lifted.retain(|_, expires| *expires > then);
+    }
+
+    fn of(&self, scope: ScopeId) -> impl Iterator<Item = (Part, Span)> {
+        let from = (scope, Part::Lasting);
+        let all = self.parts.range(from..).take_while(move |((other, _), _)| *other == scope);
+        all.map(|((_, part), span)| (*part, *span))
+    }
+}
