@@ -12,6 +12,7 @@
 //! | it is lost if all who know it end before | *a fail-over that lost writes* | [`Judge::is_forgotten`] |
 //! | a gateway may go on with a deposed master for four seconds; `--wait` then knows nothing of the others | *one address with two servers* | `Fault::loss` of a promotion |
 //! | sessions that the store has lost are gone | Sessions, *a Redis that lost its data*; *deleted by hand* | [`Judge::is_lost`] |
+//! | a login whose session is lost while its tokens are made is refused | as sessions | [`Judge::locked_out`] |
 //! | who logs out with a session that the store does not know, because it was lost or begun at another server, ends nothing | not named yet | [`Judge::came_too_late`] |
 //! | a signing key that the store has lost is lost if a gateway that knew it ends before it is written down again | as revocations | [`Judge::is_of_a_lost_key`] |
 //! | a list without room has one entry for a subject | *merged entries* | [`End::hits`] |
@@ -233,7 +234,9 @@ impl<'r> Judge<'r> {
             matches!(end.whom, Whom::Subject(its, _) if its == subject)
                 && end.span.meets(event.span)
         };
-        let is_explained = self.ends.iter().any(is_meant);
+        let happened = |fault: &Fault| fault.loss.is_some_and(|loss| loss.meets(event.span));
+        let is_explained =
+            self.ends.iter().any(is_meant) || self.record.faults.iter().any(happened);
         (!is_explained).then(|| "a login was refused, and nobody has cut it off".to_owned())
     }
 

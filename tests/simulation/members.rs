@@ -86,11 +86,14 @@ impl Member {
             return;
         };
         gateway.signal("KILL");
-        let status = format!("/proc/{}/stat", gateway.pid());
+        let of_process = format!("/proc/{}", gateway.pid());
         eventually("its end", || {
-            let stat = std::fs::read_to_string(&status).unwrap_or_default();
+            let stat = std::fs::read_to_string(format!("{of_process}/stat")).unwrap_or_default();
             let state = stat.rsplit_once(") ").map_or("Z", |(_, state)| state);
-            state.starts_with(['Z', 'X']).then_some(())
+            // The last of its threads has its files.
+            let threads =
+                std::fs::read_dir(format!("{of_process}/task")).map_or(0, Iterator::count);
+            (state.starts_with(['Z', 'X']) && threads <= 1).then_some(())
         });
         let place = Place { gateway: self.number, life };
         let now = history.now();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::history::{Deed, Heard, Route, Shown, Target};
-use super::members::Door;
+use super::history::{Deed, Event, Heard, Route, Shown, Target};
+use super::members::{Door, Member};
 use super::people::{PEOPLE, any_of, mint, probe, visit};
 use super::site::Site;
 use super::talk::{self, Reply, heard, request};
@@ -23,7 +23,7 @@ pub(super) fn operate(site: &Site, rng: &mut Rng) {
         let logins = &site.history.record().logins;
         (!logins.is_empty()).then(|| rng.usize(..logins.len()))
     };
-    let waits = rng.u8(..3) != 0;
+    let waits = rng.bool();
     match (rng.u8(..14), login) {
         (0..3, _) => {
             let token = old_enough(site, rng);
@@ -116,16 +116,48 @@ fn ask(door: &Door, method: &str, path: &str, body: &Value) -> Option<Reply> {
     talk::ask(address, &request(method, path, &fields, &body))
 }
 
-/// Shows any credential at any gateway, or looks whether one is ready.
+/// Shows a credential at all gateways, or looks whether one is ready.
 pub(super) fn watch(site: &Site, rng: &mut Rng) {
-    let Some(door) = site.door(rng) else { return sleep(Duration::from_millis(20)) };
     if rng.u8(..8) == 0 {
+        let Some(door) = site.door(rng) else { return };
         probe(site, &door);
         return;
     }
-    let Some(shown) = any(site, rng) else { return };
+    let Some(shown) = latest(site, rng).or_else(|| any(site, rng)) else { return };
     let route = if rng.u8(..4) == 0 { Route::ALL[rng.usize(..4)] } else { Route::Deny };
-    visit(site, &door, shown, route);
+    for door in site.members.iter().filter_map(Member::door) {
+        visit(site, &door, shown, route);
+    }
+}
+
+/// A credential that was cut off lately, every other time.
+fn latest(site: &Site, rng: &mut Rng) -> Option<Shown> {
+    let record = site.history.record();
+    let is_done = |event: &&Event| matches!(event.heard.status(), Some(200 | 201 | 204));
+    let ended: Vec<_> =
+        record.events.iter().rev().filter(is_done).filter_map(ended).take(4).collect();
+    if ended.is_empty() || rng.bool() {
+        return None;
+    }
+    let login = match ended[rng.usize(..ended.len())] {
+        Target::Token(shown) => return Some(shown),
+        Target::Session(login) => login,
+        Target::Subject(subject) => {
+            record.logins.iter().rposition(|login| login.subject == subject)?
+        }
+    };
+    Some(any_of(&record.logins, login, rng))
+}
+
+fn ended(event: &Event) -> Option<Target> {
+    match event.deed {
+        Deed::Revoke { target, .. } => Some(target),
+        Deed::LogOut { login } | Deed::LogOutEverywhere { login } | Deed::EndSession { login } => {
+            Some(Target::Session(login))
+        }
+        Deed::EndSessions { subject } => Some(Target::Subject(subject)),
+        _ => None,
+    }
 }
 
 /// Any credential, the later ones more often.

@@ -173,11 +173,7 @@ impl<'s> Person<'s> {
             return self.refresh(login);
         }
         let token = self.rng.usize(..count - 2);
-        let text = self.history().record().logins[login].pairs[token].refresh.clone();
-        let from = self.history().now();
-        let reply = talk::ask(door.address, &exchanging(&text));
-        let deed = Deed::Reuse { login, token };
-        self.history().happened(from, door.place, deed, heard(reply.as_ref()));
+        show_old(self.site, &door, login, token);
         self.history().record().logins[login].is_left = true;
     }
 
@@ -313,6 +309,16 @@ fn exchange(site: &Site, door: &Door, login: usize, token: usize, is_lost: bool)
         }
     }
     history.happened(from, door.place, Deed::Refresh { login, token }, answer.clone());
+    answer
+}
+
+/// Shows a refresh token that was exchanged before.
+pub(super) fn show_old(site: &Site, door: &Door, login: usize, token: usize) -> Heard {
+    let history = &site.history;
+    let text = history.record().logins[login].pairs[token].refresh.clone();
+    let from = history.now();
+    let answer = heard(talk::ask(door.address, &exchanging(&text)).as_ref());
+    history.happened(from, door.place, Deed::Reuse { login, token }, answer.clone());
     answer
 }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::coverage::Coverage;
-use super::history::{Deed, FaultKind, Heard, Record, Route, Shown, Target};
+use super::history::{Deed, Event, FaultKind, Heard, Record, Route, Shown, Target};
 use super::judge::Judge;
 use super::members::Member;
 use super::operators::{list, operate, revoke, watch};
-use super::people::{Person, log_in, mint, probe, refresh, visit};
+use super::people::{Person, log_in, mint, probe, refresh, show_old, visit};
 use super::setting::Setting;
 use super::site::Site;
 
@@ -72,6 +72,15 @@ fn begin(site: &Site) -> bool {
     })
 }
 
+/// Says, when it is dropped, that all is over.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Everybody acts, while things go wrong.
 fn happen(site: &Site) {
     let seed = site.setting.seed;
@@ -104,15 +113,15 @@ fn happen(site: &Site) {
         });
         scope.spawn(|| repeat(rng(3), Box::new(|rng| watch(site, rng))));
         let mut rng = rng(4);
+        let _ends_also_if_this_breaks_off = Over(&is_over);
         while site.history.now() < site.setting.lasts_ms {
             sleep(Duration::from_millis(rng.u64(100..900)));
             let faults = site.setting.faults();
             let kind = faults[rng.usize(..faults.len())];
             let gateway = rng.usize(..site.members.len());
-            let lasts = Duration::from_millis(rng.u64(200..2_800));
+            let lasts = Duration::from_millis(rng.u64(200..4_500));
             site.suffer(kind, gateway, lasts, &mut rng);
         }
-        is_over.store(true, Ordering::Relaxed);
     });
 }
 
@@ -155,7 +164,33 @@ fn look(site: &Site, rng: &mut Rng) -> Vec<String> {
         }
     }
     undecided.extend(refresh_all(site, rng));
+    undecided.extend(reuse_one(site, rng));
     undecided
+}
+
+/// Somebody shows an old token of a login that goes on, which ends it.
+fn reuse_one(site: &Site, rng: &mut Rng) -> Option<String> {
+    let login = {
+        let record = site.history.record();
+        let is_done = |event: &Event| {
+            matches!(event.deed, Deed::Reuse { .. })
+                && event.heard.status() == Some(400)
+                && record.healed.is_some_and(|healed| event.span.from >= healed)
+        };
+        if record.events.iter().any(is_done) {
+            return None;
+        }
+        record.logins.iter().position(|login| !login.is_left && login.pairs.len() >= 3)?
+    };
+    let door = site.front_door(rng)?;
+    match show_old(site, &door, login, 0).status() {
+        Some(400) => {
+            site.history.record().logins[login].is_left = true;
+            None
+        }
+        // Its grace is not over, or it is a violation.
+        other => Some(format!("the reuse of a token of login {login}: {other:?}")),
+    }
 }
 
 /// The latest credentials.
