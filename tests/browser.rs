@@ -4,6 +4,7 @@
 
 mod forgery;
 mod page;
+mod planted;
 mod sessions;
 mod walk;
 
