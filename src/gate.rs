@@ -35,6 +35,7 @@ use http::HeaderName;
 
 use credential::{Carrier, Credential};
 use denial::{Denial, Slug};
+use fields::MethodOverride;
 use forward::OwnedNames;
 use issuer::{Issuer, Issuers};
 use path::CanonicalPath;
@@ -113,6 +114,8 @@ pub struct WantedSession {
 pub struct Verdict<'g> {
     /// The route, if one matched.
     pub route: Option<&'g Route>,
+    /// What becomes of fields that ask for another method.
+    pub method_override: MethodOverride,
     /// What carried the credential, if one was read.
     pub carrier: Option<Carrier>,
     /// Whether the credential had been seen before, if one was verified.
@@ -138,6 +141,7 @@ impl Verdict<'_> {
     fn unearned() -> Self {
         Self {
             route: None,
+            method_override: MethodOverride::Stripped,
             carrier: None,
             cache: None,
             issuer: None,
@@ -204,6 +208,7 @@ impl Gate {
         }
         let route = self.routes.find(&host, &path, request.method)?;
         verdict.route = Some(route);
+        verdict.method_override = self.routes.method_override(&host, &path, request.method, route);
         // On public routes too: an upstream could take the other one for the credential.
         if credential::is_repeated(request.headers) {
             return Err(credential::Malformed::Repeated.into());

@@ -26,7 +26,7 @@ use crate::feed::sessions::Charge;
 use crate::feed::{jwks, sessions};
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Denial, Detail, Slug};
-use crate::gate::fields;
+use crate::gate::fields::{self, MethodOverride};
 use crate::gate::internal::InternalToken;
 use crate::gate::issuer::Issuer;
 use crate::gate::policy::{Permit, Policy};
@@ -91,6 +91,7 @@ pub(super) struct Context {
     pub(super) client: Option<Client>,
     pub(super) decision_took: Duration,
     pub(super) route: Option<usize>,
+    pub(super) method_override: MethodOverride,
     pub(super) carrier: Option<Carrier>,
     pub(super) cache: Option<CacheResult>,
     pub(super) issuer: Option<Arc<Issuer>>,
@@ -142,6 +143,7 @@ impl Context {
             client: None,
             decision_took: Duration::ZERO,
             route: None,
+            method_override: MethodOverride::Stripped,
             carrier: None,
             cache: None,
             issuer: None,
@@ -355,6 +357,7 @@ impl Context {
         self.decision_took += begun.elapsed();
         let Verdict {
             route,
+            method_override,
             carrier,
             cache,
             issuer,
@@ -365,6 +368,7 @@ impl Context {
             is_own,
             outcome,
         } = verdict;
+        self.method_override = method_override;
         self.carrier = carrier;
         self.cache = cache;
         self.issuer = issuer;

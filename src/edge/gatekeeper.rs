@@ -171,7 +171,7 @@ impl ProxyHttp for Gatekeeper {
             permit,
             credential: context.credential,
             identity_token: context.identity_token.as_ref(),
-            method_override: gate.routes.method_override(context.route, &request.method),
+            method_override: context.method_override,
             client,
             request_id,
             gate,

@@ -72,6 +72,9 @@ pub fn read(fields: &HeaderMap) -> Result<(), Denial> {
         if let Some(meant) = framing_alias(name.as_str()) {
             return refuse(format!("`{name}` may be read as `{meant}`"));
         }
+        if let Some(other) = folded_singleton(name.as_str()).filter(|it| fields.contains_key(*it)) {
+            return refuse(format!("`{other}` is repeated: `{name}` may be read as it"));
+        }
     }
     // Of most requests all fields have names of their own.
     if fields.len() == fields.keys_len() {
@@ -97,6 +100,15 @@ fn framing_alias(name: &str) -> Option<&'static str> {
         Some(_) | None => return None,
     };
     (name != meant && spelt(name, meant)).then_some(meant)
+}
+
+/// The field of [`SINGLETONS`] that a recipient which folds names takes for `name`, in lower case.
+fn folded_singleton(name: &str) -> Option<&'static str> {
+    // No other begins like one of these.
+    if !matches!(name.as_bytes().first(), Some(b'c' | b'i' | b'o' | b'r')) {
+        return None;
+    }
+    SINGLETONS.into_iter().find(|other| *other != name && is_like(name, other))
 }
 
 /// The canonical form of a `Content-Length` with leading zeros, which are allowed (RFC 9110 §8.6) and octal
@@ -180,6 +192,16 @@ mod tests {
         assert_eq!(
             read(&[("content-type", "a"), ("content-type", "a")]),
             Err("`content-type` is repeated".to_owned())
+        );
+    }
+
+    #[test]
+    fn repetition_is_refused_of_what_is_spelt_otherwise() {
+        let read = |pairs: &[_]| read(&fields(pairs)).map_err(|denial| denial.reason().to_owned());
+        assert_eq!(read(&[("content_type", "a"), ("content-range", "a")]), Ok(()));
+        assert_eq!(
+            read(&[("content-type", "a"), ("content_type", "a")]),
+            Err("`content-type` is repeated: `content_type` may be read as it".to_owned())
         );
     }
 

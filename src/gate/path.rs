@@ -73,9 +73,16 @@ impl<'a> CanonicalPath<'a> {
         if ends_in_dot || seen & DOLLAR != 0 {
             foldings = foldings.with(Ambiguity::TrailingDot).with(Ambiguity::TrailingSlash);
         }
+        if seen & DOLLAR != 0 && fold::hides_dot_segment(path) {
+            return Err(TargetError::DotSegment);
+        }
         let mut decoded = None;
         if seen & ESCAPE != 0 {
             let text = decode(path)?;
+            // Windows ignores the space.
+            if fold::hides_dot_segment(&text) {
+                return Err(TargetError::DotSegment);
+            }
             foldings = foldings.union(fold::foldings(&text));
             decoded = Some(text);
         }

@@ -210,14 +210,22 @@ impl RouteTable {
         }
     }
 
-    /// What becomes of fields that ask for another method, on the way to the route of this index. What
-    /// they ask for was decided upon where routes are told apart by method, and where a read is: only
-    /// a write is asked for its origin (CSRF) and for a list that is not too old (`deny_writes`).
-    pub fn method_override(&self, route: Option<usize>, method: &Method) -> MethodOverride {
-        let names_methods = route.and_then(|index| self.names_methods.get(index));
-        match names_methods {
-            Some(false) if !method.is_safe() => MethodOverride::Kept,
-            Some(_) | None => MethodOverride::Stripped,
+    /// What becomes of fields that ask for another method, on the way to `route`. What they ask for was
+    /// decided upon where routes are told apart by method, of this path or of one as which an upstream
+    /// may read it, and where a read is: only a write is asked for its origin (CSRF) and for a list
+    /// that is not too old (`deny_writes`).
+    pub fn method_override(
+        &self,
+        host: &str,
+        path: &CanonicalPath<'_>,
+        method: &Method,
+        route: &Route,
+    ) -> MethodOverride {
+        let is_told_apart = self.names_methods.get(route.index).copied().unwrap_or(true);
+        if method.is_safe() || is_told_apart || self.may_name_methods(host, path, route) {
+            MethodOverride::Stripped
+        } else {
+            MethodOverride::Kept
         }
     }
 

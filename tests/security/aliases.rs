@@ -166,7 +166,31 @@ fn protected_path_with_dots_spaces_or_a_stream_behind_it_is_refused_beside_a_pub
     ] {
         site.denies(path, 400, TARGET);
     }
-    for path in ["/admin.html", "/.admin", "/%20admin", "/ad.min", "/admin:data", "/x.", "/x%20"] {
+    // Nor is the parent, or the directory itself, by another name.
+    for path in [
+        "/x/..%20/admin",
+        "/x/%2e%2e%20/admin",
+        "/x/..%20./admin",
+        "/x/..%20%20/tree/y",
+        "/x/..::$DATA/admin",
+        "/x/..%3a%3a$data/y",
+        "/z/..%20/items/1/edit",
+        "/x/.%20/y",
+        "/x/y/..%20",
+    ] {
+        site.denies(path, 400, TARGET);
+    }
+    for path in [
+        "/admin.html",
+        "/.admin",
+        "/%20admin",
+        "/x/...",
+        "/x/%20/y",
+        "/ad.min",
+        "/admin:data",
+        "/x.",
+        "/x%20",
+    ] {
         site.serves(path);
     }
     site.denies("/items/7./edit", 401, "credential_absent");

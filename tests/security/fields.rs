@@ -261,6 +261,11 @@ fn told_apart(upstream: &Upstream) -> Gateway {
   - { name: write, match: { path: /docs, methods: [POST] }, upstream: behind, public: true }
   - { name: other, match: { path: /docs }, upstream: behind, public: true }
   - { name: named, match: { path: '/named/{*rest}', methods: [GET, POST] }, upstream: behind, public: true }
+  - { name: rest, match: { path: '/{*rest}' }, upstream: behind, public: true }
+  - name: aware
+    match: { path: '/NAMED/{*rest}', dangerous_path: [case, trailing_slash, trailing_dot] }
+    upstream: behind
+    public: true
 ";
     Gateway::start(&(standard(upstream).trim_end().to_owned() + routes))
 }
@@ -286,7 +291,17 @@ fn method_override_stays_behind_where_a_route_of_the_path_names_methods() {
             ] {
                 assert!(!overridden(method, path, &spelling), "{method} {path} {spelling}");
             }
-            assert!(overridden("POST", "/public/a", &spelling), "{spelling}");
+            for path in ["/public/a", "/elsewhere/a", "/Elsewhere/a."] {
+                assert!(overridden("POST", path, &spelling), "{path} {spelling}");
+            }
+            // Some upstreams take these for a path whose routes are told apart by method.
+            for path in
+                ["/Named/a", "/named./a", "/named%20/a", "/named::$DATA/a", "/Docs", "/docs/"]
+            {
+                assert!(!overridden("POST", path, &spelling), "{path} {spelling}");
+            }
+            // The upstream of this one does not.
+            assert!(overridden("POST", "/NAMED/a", &spelling), "{spelling}");
         }
     }
     assert!(overridden("POST", "/named/a", "X-HTTP-Methods"));

@@ -45,6 +45,17 @@ pub(super) fn foldings(decoded: &str) -> Ambiguities {
     found
 }
 
+/// Whether a segment of a decoded path is a dot segment to Windows, which ignores what follows the
+/// dots: `.. ` and `..::$DATA` lead to the parent.
+pub(super) fn hides_dot_segment(decoded: &str) -> bool {
+    let is_hidden = |segment: &str| {
+        let is_plain = segment.bytes().all(|byte| byte == b'.');
+        !is_plain && segment.contains('.') && without_ending(segment).is_empty()
+    };
+    // What some cut off (`;`) may stand between.
+    decoded.split('/').any(|segment| is_hidden(segment.split(';').next().unwrap_or_default()))
+}
+
 fn without_trailing_slash(path: &str) -> &str {
     match path.trim_end_matches('/') {
         "" if path.starts_with('/') => "/",
@@ -137,6 +148,18 @@ mod tests {
             ("/Admin./", Ambiguities::FOLDINGS, "/admin"),
         ] {
             assert_eq!(fold(path, by), folded, "{path}");
+        }
+    }
+
+    #[test]
+    fn dots_with_what_windows_ignores_behind_them_are_dot_segments() {
+        for path in
+            ["/x/.. /y", "/.. ", "/a/. /b", "/a/.. .", "/..::$DATA/a", "/. ./", "/ ../a", "/.. ;a"]
+        {
+            assert!(hides_dot_segment(path), "{path}");
+        }
+        for path in ["/", "/...", "/a. ", "/ /a", "/.a /b", "/a::$DATA", "/a;../b", "/..a"] {
+            assert!(!hides_dot_segment(path), "{path}");
         }
     }
 

@@ -41,6 +41,35 @@ impl RouteTable {
         method: &Method,
         route: &Route,
     ) -> Option<Alias> {
+        self.among_readings(host, path, route, |leaves, by, spelling| {
+            let of = self.stricter(leaves, method, route)?;
+            Some(Alias { of, served_by: route.index, by, spelling: spelling.to_owned() })
+        })
+    }
+
+    /// Whether some upstream may read a path that `route` serves as one whose routes are told apart
+    /// by method.
+    pub(super) fn may_name_methods(
+        &self,
+        host: &str,
+        path: &CanonicalPath<'_>,
+        route: &Route,
+    ) -> bool {
+        let named = self.among_readings(host, path, route, |leaves, _, _| {
+            leaves.iter().any(|leaf| leaf.names_methods()).then_some(())
+        });
+        named.is_some()
+    }
+
+    /// The first thing found among the ways in which upstreams may read a path that `route` serves: by
+    /// the routes of what is read, by what was ignored, and by what was read so.
+    fn among_readings<T>(
+        &self,
+        host: &str,
+        path: &CanonicalPath<'_>,
+        route: &Route,
+        find: impl Fn(&[&Leaf], Ambiguities, &str) -> Option<T>,
+    ) -> Option<T> {
         let foldings = path.foldings().union(self.foldings).without(route.dangerous_path);
         if foldings.is_empty() {
             return None;
@@ -48,13 +77,12 @@ impl RouteTable {
         for by in foldings.subsets() {
             for text in [Some(path.as_str()), path.decoded()].into_iter().flatten() {
                 let folded = fold(text, by);
-                let of = self.first(host, |tree| {
+                let read = self.first(host, |tree| {
                     let leaves = tree.find_folded(&folded, by)?;
-                    Some(self.stricter(leaves, method, route))
+                    Some(find(&leaves, by, text))
                 });
-                if let Some(of) = of.flatten() {
-                    let spelling = text.to_owned();
-                    return Some(Alias { of, served_by: route.index, by, spelling });
+                if let Some(found) = read.flatten() {
+                    return Some(found);
                 }
             }
         }
@@ -63,20 +91,15 @@ impl RouteTable {
 
     /// Of the routes that one path has, one that asks for more than `route` does. A method that
     /// none of them takes is refused there, and nothing asks for more than that.
-    fn stricter<'t>(
-        &self,
-        leaves: impl Iterator<Item = &'t Leaf> + Clone,
-        method: &Method,
-        route: &Route,
-    ) -> Option<usize> {
+    fn stricter(&self, leaves: &[&Leaf], method: &Method, route: &Route) -> Option<usize> {
         let mut is_taken = false;
-        for index in leaves.clone().filter_map(|leaf| leaf.find(method).ok()) {
+        for index in leaves.iter().filter_map(|leaf| leaf.find(method).ok()) {
             is_taken = true;
             if index != route.index && !route.policy.implies(&self.routes[index].policy) {
                 return Some(index);
             }
         }
-        if is_taken { None } else { leaves.filter_map(Leaf::any).next() }
+        if is_taken { None } else { leaves.iter().find_map(|leaf| leaf.any()) }
     }
 
     /// Why an alias is refused, for the access log.

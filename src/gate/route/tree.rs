@@ -88,7 +88,7 @@ impl PathTree {
 
     /// The routes of the paths of which some route names methods.
     pub(super) fn routes_beside_methods(&self) -> impl Iterator<Item = usize> {
-        let leaves = self.leaves.iter().filter(|leaf| !leaf.by_method.is_empty());
+        let leaves = self.leaves.iter().filter(|leaf| leaf.names_methods());
         leaves
             .flat_map(|leaf| leaf.by_method.iter().map(|(_, index)| *index).chain(leaf.any_method))
     }
@@ -104,18 +104,14 @@ impl PathTree {
 
     /// Where a path leads, folded by `by`, at an upstream that is indifferent to that: the leaves
     /// of the most precise pattern, of which there are several if they differ in nothing else.
-    pub(super) fn find_folded(
-        &self,
-        path: &str,
-        by: Ambiguities,
-    ) -> Option<impl Iterator<Item = &Leaf> + Clone> {
+    pub(super) fn find_folded(&self, path: &str, by: Ambiguities) -> Option<Vec<&Leaf>> {
         // By the others no pattern changes.
         let by = by.intersection(self.foldings);
         let positions = match self.folded.iter().find(|folded| folded.by() == by) {
             None => std::slice::from_ref(self.written.find(path)?),
             Some(folded) => folded.find(path)?,
         };
-        Some(positions.iter().filter_map(|at| self.leaves.get(*at)))
+        Some(positions.iter().filter_map(|at| self.leaves.get(*at)).collect())
     }
 }
 
@@ -175,6 +171,11 @@ impl Leaf {
         }
         self.allow = self.allowed().join(", ").into();
         Ok(())
+    }
+
+    /// Whether routes of the path are told apart by method.
+    pub(super) fn names_methods(&self) -> bool {
+        !self.by_method.is_empty()
     }
 
     /// `GET` answers `HEAD` too unless another route names it (RFC 9110 §9.3.2).
