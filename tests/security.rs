@@ -17,6 +17,7 @@ mod families;
 mod fields;
 mod files;
 mod hosts;
+mod interim;
 mod keys;
 mod methods;
 mod overload;

@@ -109,7 +109,8 @@ impl Answer {
     /// error, and lose the answer (RFC 9113 §8.1 lets a server do so; curl 7.88 is one).
     pub(super) async fn write(self, session: &mut Session) -> pingora::Result<()> {
         let Self { status, fields, body } = self;
-        let waits_for_rest = !session.is_http2() && !session.is_body_done();
+        let is_kept = session.is_http2() || session.get_keepalive().is_some();
+        let waits_for_rest = is_kept && !session.is_http2() && !session.is_body_done();
         let keep = !waits_for_rest || drain(session).await;
         let mut response = Box::new(ResponseHeader::build(status, Some(fields.len() + 3))?);
         for (name, value) in fields {

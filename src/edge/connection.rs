@@ -99,7 +99,8 @@ impl Server {
                 Some(settings) => HttpPersistentSettings::apply_to_session(settings, &mut session),
                 None => {
                     session.set_keepalive(Some(keepalive_s));
-                    session.set_keepalive_reuses_remaining(Some(REQUESTS_MAX));
+                    // Beside the first one.
+                    session.set_keepalive_reuses_remaining(Some(REQUESTS_MAX - 1));
                 }
             }
             // Pingora parses what was read here as if it had read it itself.

@@ -234,7 +234,9 @@ impl ProxyHttp for Gatekeeper {
                 switched.set();
             }
         }
-        context.status = Some(response.status.as_u16());
+        if !response::is_interim(response.status) {
+            context.status = Some(response.status.as_u16());
+        }
         response::clean(response, &session.req_header().method, switches)?;
         let configuration = &context.published.configuration;
         response::keep_session(response, configuration, context.session.is_some())
@@ -312,7 +314,7 @@ impl ProxyHttp for Gatekeeper {
         if *error.esource() == ErrorSource::Upstream && denial.slug() != Slug::RequestTimeout {
             tell(error, context);
         }
-        if session.response_written().is_some() {
+        if response::given(session).is_some() {
             context.denied(&denial);
             return nobody_waits;
         }

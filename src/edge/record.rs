@@ -11,6 +11,7 @@ use pingora::proxy::Session;
 use super::context::Context;
 use super::failure;
 use super::published::{Published, Subjects};
+use super::response;
 use crate::clock;
 use crate::config::QueryInLog;
 use crate::gate::credential::Carrier;
@@ -52,7 +53,7 @@ struct Exchange<'a> {
 /// Records a request that Pingora served.
 pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context) {
     let left = error.is_some_and(failure::is_departure);
-    let status = match (session.response_written(), error) {
+    let status = match (response::given(session), error) {
         // However much of an answer it got; but a connection that was switched has no other end.
         (Some(response), _) if left && response.status != StatusCode::SWITCHING_PROTOCOLS => {
             CLIENT_LEFT

@@ -1,7 +1,8 @@
 //! What a client is told of an upstream's answer: nothing that concerned our connection to it.
 
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
 use pingora::{ErrorType, OrErr, Result};
 
 use crate::config::Configuration;
@@ -9,6 +10,16 @@ use crate::login::RefreshCookie;
 
 /// Fields that are about one connection (RFC 9110 §7.6.1); Pingora writes `Connection` itself.
 const HOP_BY_HOP: [&str; 3] = ["keep-alive", "proxy-connection", "te"];
+
+/// Whether another answer follows this one (RFC 9110 §15.2). After a 101 none does.
+pub(super) fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// The answer that the client was given, or began to be given. An interim one is none yet.
+pub(super) fn given(session: &Session) -> Option<&ResponseHeader> {
+    session.response_written().filter(|response| !is_interim(response.status))
+}
 
 /// Removes hop-by-hop fields, those that `Connection` names included, and what tells the framing of content
 /// that there is not.
