@@ -166,6 +166,8 @@ pub struct Means {
     pub attempts: Arc<dyn AttemptLedger>,
     /// Which refresh tokens are good.
     pub refresh_families: Arc<dyn FamilyStore>,
+    /// How many logins may wait for an identity service at once.
+    pub hand_offs_max: usize,
     /// Counters.
     pub families: Arc<Families>,
 }
@@ -182,7 +184,7 @@ impl Endpoints {
     /// The endpoints, with what they read and write.
     pub fn new(means: Means) -> Arc<Self> {
         let hashing = Arc::new(Hashing::new());
-        let methods = Methods::new(hashing.clone());
+        let methods = Methods::new(hashing.clone(), means.hand_offs_max);
         Arc::new(Self {
             means,
             methods,

@@ -85,6 +85,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
         signing: signing.clone(),
         attempts,
         refresh_families,
+        hand_offs_max: descriptors.hand_offs(),
         families: families.clone(),
     });
     let services = Services {

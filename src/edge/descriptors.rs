@@ -32,6 +32,10 @@ const RESERVE_MAX: usize = 1024;
 /// How many of these the admin listener may use: half, and no more than so many.
 const ADMIN_CONNECTIONS_MAX: usize = 64;
 
+/// How many of these logins that wait for an identity service may use: a quarter, and no more than so
+/// many.
+const HAND_OFFS_MAX: usize = 256;
+
 impl Descriptors {
     /// What to do where there are too few.
     pub(super) const REMEDY: &str =
@@ -64,6 +68,11 @@ impl Descriptors {
     /// How many connections the admin listener may have.
     pub fn admin_connections(self) -> usize {
         (self.reserve() / 2).min(ADMIN_CONNECTIONS_MAX)
+    }
+
+    /// How many logins may wait for an identity service, each with a connection to it.
+    pub fn hand_offs(self) -> usize {
+        (self.reserve() / 4).min(HAND_OFFS_MAX)
     }
 
     fn reserve(self) -> usize {
@@ -101,6 +110,8 @@ mod tests {
     fn admin_listener_leaves_half_of_the_reserve() {
         let admin = |max| Descriptors { max }.admin_connections();
         assert_eq!([10, 512, 768, 1024, 1 << 20].map(admin), [32, 32, 48, 64, 64]);
+        let hand_offs = |max| Descriptors { max }.hand_offs();
+        assert_eq!([10, 512, 768, 1024, 1 << 20].map(hand_offs), [16, 16, 24, 32, 256]);
     }
 
     #[test]

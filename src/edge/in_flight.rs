@@ -30,8 +30,6 @@ pub struct InFlight {
 #[derive(Debug)]
 pub(super) struct Kind {
     all: Count,
-    all_field: &'static str,
-    client_field: &'static str,
     /// By the hash of their networks. A shard keeps its room when a client leaves it: nothing is
     /// allocated for one that comes back.
     clients: Box<[Mutex<Vec<OfClient>>]>,
@@ -55,8 +53,15 @@ struct Client {
 /// How many of a kind there may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Most {
-    pub(super) of_all: usize,
-    pub(super) of_client: usize,
+    pub(super) of_all: Bound,
+    pub(super) of_client: Bound,
+}
+
+/// A number of requests, and where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bound {
+    pub(super) max: usize,
+    pub(super) source: &'static str,
 }
 
 /// A request is being served until this is dropped.
@@ -69,23 +74,14 @@ pub(super) struct Counted {
 impl InFlight {
     /// Nothing is being served yet.
     pub fn new(families: &Families) -> Self {
-        let kind = |all: &Count, all_field, client_field| {
+        let kind = |all: &Count| {
             Arc::new(Kind {
                 all: all.clone(),
-                all_field,
-                client_field,
                 clients: (0..SHARDS).map(|_| Mutex::default()).collect(),
                 state: RandomState::new(),
             })
         };
-        Self {
-            proxied: kind(&families.in_flight, "limits.in_flight", "limits.in_flight_per_client"),
-            own: kind(
-                &families.in_flight_own,
-                "limits.in_flight_own",
-                "a quarter of limits.in_flight_own",
-            ),
-        }
+        Self { proxied: kind(&families.in_flight), own: kind(&families.in_flight_own) }
     }
 }
 
@@ -105,17 +101,18 @@ impl Kind {
             let mut clients = self.shard(client);
             match clients.iter_mut().find(|of_client| of_client.network == client.network) {
                 None => clients.push(OfClient { network: client.network, count: 1 }),
-                Some(of_client) if of_client.count >= most.of_client => {
-                    let (count, field) = (of_client.count, self.client_field);
-                    return Err(overloaded(format!("{count} of this client ({field})")));
+                Some(of_client) if of_client.count >= most.of_client.max => {
+                    let (count, source) = (of_client.count, most.of_client.source);
+                    return Err(overloaded(format!("{count} of this client ({source})")));
                 }
                 Some(of_client) => of_client.count += 1,
             }
         }
         // From here on the guard gives back.
         let counted = Counted { kind: self.clone(), client };
-        if self.all.add_one() >= most.of_all {
-            return Err(overloaded(format!("{} of all clients ({})", most.of_all, self.all_field)));
+        let Bound { max, source } = most.of_all;
+        if self.all.add_one() >= max {
+            return Err(overloaded(format!("{max} of all clients ({source})")));
         }
         Ok(counted)
     }
@@ -158,10 +155,17 @@ mod tests {
         InFlight::new(&Families::new().expect("families")).proxied
     }
 
+    fn most(of_all: usize, of_client: usize) -> Most {
+        Most {
+            of_all: Bound { max: of_all, source: "limits.in_flight" },
+            of_client: Bound { max: of_client, source: "limits.in_flight_per_client" },
+        }
+    }
+
     #[test]
     fn a_client_has_its_share_and_gives_it_back() {
         let kind = proxied();
-        let most = Most { of_all: 3, of_client: 2 };
+        let most = most(3, 2);
         let client = |text: &str| Some(text.parse().expect("an address"));
         let first = kind.enter(client("2001:db8::1"), most).expect("room");
         let _second = kind.enter(client("2001:db8::2"), most).expect("room");
@@ -182,7 +186,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_clients_that_left() {
         let kind = proxied();
-        let most = Most { of_all: 1, of_client: 1 };
+        let most = most(1, 1);
         let client = Some(IpAddr::from([192, 0, 2, 1]));
         drop(kind.enter(client, most).expect("room"));
         drop(kind.enter(client, most).expect("room again"));
@@ -196,7 +200,7 @@ mod tests {
     fn each_of_more_clients_than_shards_has_its_own_count() {
         let kind = proxied();
         let clients = 4 * SHARDS as u32;
-        let most = Most { of_all: usize::MAX, of_client: 2 };
+        let most = most(usize::MAX, 2);
         let client = |number: u32| Some(IpAddr::from(number.to_be_bytes()));
         let enter = |number| kind.enter(client(number), most);
         let twice =

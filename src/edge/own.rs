@@ -1,16 +1,20 @@
 //! Requests to the gateway itself: read whole, within bounds, and answered by [`crate::login`].
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, header};
-use pingora::Result;
 use pingora::proxy::Session;
+use pingora::{Error, Result};
 
 use super::answer::{Answer, Reader};
 use super::body_start;
 use super::context::{Context, Stranger, authority_of};
+use super::failure;
 use super::inbound::Fault;
+use super::places::Places;
 use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::request::{Request, Scheme};
@@ -23,7 +27,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Answers a request to the gateway itself.
 pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Result<()> {
     context.route = Some(context.published.handles.own());
-    match reply(session, context).await {
+    let reply = reply(session, context).await;
+    // What is left is up to the client: how fast it sends the rest of a body, or takes its answer.
+    context.places = Places::default();
+    match reply {
         Ok(Reply::Answer(answer)) => {
             let crate::login::Answer { status, mut fields, body, denial } = answer;
             context.denial = denial;
@@ -34,19 +41,39 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Resu
             }
             Answer { status, fields, body }.write(session).await
         }
-        Ok(Reply::Denial(denial)) | Err(denial) => context.refuse(session, &denial).await,
+        Ok(Reply::Denial(denial)) | Err(NoReply::Denied(denial)) => {
+            context.refuse(session, &denial).await
+        }
+        Err(NoReply::Departed(error)) => Err(error),
     }
 }
 
-async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, Denial> {
+/// Why there is nothing to answer with.
+enum NoReply {
+    /// The request is refused.
+    Denied(Denial),
+    /// The client left.
+    Departed(Box<Error>),
+}
+
+impl<D: Into<Denial>> From<D> for NoReply {
+    fn from(denial: D) -> Self {
+        Self::Denied(denial.into())
+    }
+}
+
+async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, NoReply> {
     let published = context.published.clone();
     let configuration = &published.configuration;
     let request = session.req_header();
     let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
     let path = target.split('?').next().unwrap_or_default();
     let endpoint = Endpoint::find(path, &request.method, configuration)?;
+    let reads_body = endpoint.reads_body();
+    let body = if reads_body { body_of(session, context).await? } else { Bytes::new() };
+    let request = session.req_header();
     let client = context.client.and_then(|client| client.address);
-    context.places.enter_own(&published, client)?;
+    context.places.enter_own(&published, client, reads_body)?;
     let admitted = match endpoint.wants() {
         Wants::Anybody => None,
         Wants::Caller => {
@@ -60,7 +87,7 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, De
         Wants::CallerIfAny => match context.admit_own(request, Charge::Logout).await {
             Ok(()) => context.session.clone(),
             Err(denial) if denial.slug().is_want_of_login() => None,
-            Err(denial) => return Err(denial),
+            Err(denial) => return Err(denial.into()),
         },
     };
     let cookie = &configuration.gate.sessions.rules.terms().cookie;
@@ -71,8 +98,6 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, De
             Some(Caller { session: own, secret })
         }
     };
-    let body = if endpoint.reads_body() { body_of(session).await? } else { Bytes::new() };
-    let request = session.req_header();
     let authority = authority_of(request)?.ok_or(Slug::HostMissing)?;
     let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
     let head = Request {
@@ -100,38 +125,60 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, De
 }
 
 /// The whole body of a request.
-async fn body_of(session: &mut Session) -> Result<Bytes, Denial> {
+///
+/// Half a body is cheap to send, and must not keep others from logging in or out: who has one awaited
+/// is counted among the requests to upstreams, whose bodies are awaited as well.
+async fn body_of(session: &mut Session, context: &mut Context) -> Result<Bytes, NoReply> {
     let request = session.req_header();
     let announced = request.headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(Slug::BodyTooLarge.into());
     }
-    let waits = body_start::waits_to_continue(request);
-    let read = async {
-        if waits {
-            session.downstream_session.write_continue_response().await?;
-        }
-        let mut body = BytesMut::new();
-        while let Some(piece) = session.downstream_session.read_request_body().await? {
-            if body.len() + piece.len() > BODY_BYTES_MAX {
-                return Ok(None);
+    let read = {
+        let mut reading = std::pin::pin!(read_whole(session));
+        match poll_fn(|waker| Poll::Ready(reading.as_mut().poll(waker))).await {
+            Poll::Ready(read) => Ok(read),
+            Poll::Pending => {
+                let published = context.published.clone();
+                let client = context.client.and_then(|client| client.address);
+                context.places.enter(&published, client)?;
+                let read = tokio::time::timeout(BODY_TIMEOUT, reading).await;
+                context.places = Places::default();
+                read
             }
-            body.extend_from_slice(&piece);
         }
-        Ok::<_, Box<pingora::Error>>(Some(body.freeze()))
     };
-    match tokio::time::timeout(BODY_TIMEOUT, read).await {
+    match read {
         Ok(Ok(Some(body))) => Ok(body),
         Ok(Ok(None)) => Err(Slug::BodyTooLarge.into()),
         // Where the body ends, and a next request would begin, nobody knows.
         Ok(Err(error)) => {
             session.set_keepalive(None);
-            Err(Fault::of(&error).map_or(Slug::RequestBody.into(), Fault::denial))
+            let error = error.into_down();
+            if failure::is_departure(&error) {
+                return Err(NoReply::Departed(error));
+            }
+            Err(Fault::of(&error).map_or(Slug::RequestBody.into(), Fault::denial).into())
         }
         Err(_) => {
             session.set_keepalive(None);
             Err(Slug::RequestTimeout.into())
         }
     }
+}
+
+/// Reads a body to its end; `None` if it is larger than it may be.
+async fn read_whole(session: &mut Session) -> Result<Option<Bytes>> {
+    if body_start::waits_to_continue(session.req_header()) {
+        session.downstream_session.write_continue_response().await?;
+    }
+    let mut body = BytesMut::new();
+    while let Some(piece) = session.downstream_session.read_request_body().await? {
+        if body.len() + piece.len() > BODY_BYTES_MAX {
+            return Ok(None);
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(Some(body.freeze()))
 }

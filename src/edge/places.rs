@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::in_flight::{Counted, Most, overloaded};
+use super::in_flight::{Bound, Counted, Most, overloaded};
 use super::published::Published;
 use crate::config::upstream::AtUpstream;
 use crate::gate::denial::{Denial, Slug};
@@ -29,20 +29,42 @@ impl Places {
             return Ok(());
         }
         let Published { bounds, in_flight, .. } = published;
-        let most =
-            Most { of_all: bounds.in_flight_max, of_client: bounds.in_flight_per_client_max };
+        let most = Most {
+            of_all: Bound { max: bounds.in_flight_max, source: "limits.in_flight" },
+            of_client: Bound {
+                max: bounds.in_flight_per_client_max,
+                source: "limits.in_flight_per_client",
+            },
+        };
         self.counted = Some(in_flight.proxied.enter(client, most)?);
         Ok(())
     }
 
-    /// Counts a request to the gateway itself.
+    /// Counts a request to the gateway itself. Logins and tokens leave a quarter of the places to
+    /// all others, logouts above all.
     pub(super) fn enter_own(
         &mut self,
         published: &Published,
         client: Option<IpAddr>,
+        asks_for_login_or_token: bool,
     ) -> Result<(), Denial> {
         let Published { bounds, in_flight, .. } = published;
-        let most = Most { of_all: bounds.own_max, of_client: bounds.own_per_client_max };
+        let bound = |max: usize, [whole, part]: [&'static str; 2]| {
+            if asks_for_login_or_token {
+                Bound { max: max - max / 4, source: part }
+            } else {
+                Bound { max, source: whole }
+            }
+        };
+        let of_all = ["limits.in_flight_own", "three quarters of limits.in_flight_own"];
+        let of_client = [
+            "its share of limits.in_flight_own",
+            "three quarters of its share of limits.in_flight_own",
+        ];
+        let most = Most {
+            of_all: bound(bounds.own_max, of_all),
+            of_client: bound(bounds.own_per_client_max, of_client),
+        };
         self.counted = Some(in_flight.own.enter(client, most)?);
         Ok(())
     }

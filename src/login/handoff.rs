@@ -30,9 +30,6 @@ use identity::MalformedAnswer;
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// How many questions may be open at once.
-const OPEN_MAX: usize = 256;
-
 /// The longest that a service can have somebody wait, in seconds.
 const RETRY_AFTER_MAX_S: u32 = 24 * 3600;
 
@@ -50,6 +47,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) struct Clients {
     kept: Mutex<Option<Kept>>,
     places: Semaphore,
+    open_max: usize,
 }
 
 #[derive(Debug)]
@@ -70,8 +68,8 @@ enum Undecided {
     Malformed(#[from] MalformedAnswer),
     #[error("the certificate's name is an address that is none of the upstream's")]
     Address,
-    #[error("too many questions are open")]
-    Busy,
+    #[error("{0} questions are open already")]
+    Busy(usize),
 }
 
 impl Undecided {
@@ -81,24 +79,25 @@ impl Undecided {
             Self::Fetch(_) | Self::Status(_) | Self::Malformed(_) | Self::Address => {
                 Slug::UpstreamUnavailable
             }
-            Self::Busy => Slug::Overloaded,
+            Self::Busy(_) => Slug::Overloaded,
         }
     }
 
     fn denial(&self) -> Denial {
         let denial = Denial::new(self.slug());
         match self {
-            Self::Busy => denial.because(format!(
-                "in flight already: {OPEN_MAX} questions to the identity service"
-            )),
+            Self::Busy(max) => {
+                denial.because(format!("in flight already: {max} questions to identity services"))
+            }
             Self::Fetch(_) | Self::Status(_) | Self::Malformed(_) | Self::Address => denial,
         }
     }
 }
 
 impl Clients {
-    pub(super) fn new() -> Self {
-        Self { kept: Mutex::default(), places: Semaphore::new(OPEN_MAX) }
+    /// Asks nobody yet; later up to so many questions at once.
+    pub(super) fn new(open_max: usize) -> Self {
+        Self { kept: Mutex::default(), places: Semaphore::new(open_max), open_max }
     }
 
     /// Asks the service whose credentials these are.
@@ -118,7 +117,7 @@ impl Clients {
                     Undecided::Fetch(_)
                     | Undecided::Status(_)
                     | Undecided::Address
-                    | Undecided::Busy => Finding::Undecided(undecided.denial()),
+                    | Undecided::Busy(_) => Finding::Undecided(undecided.denial()),
                 }
             }
         }
@@ -130,7 +129,7 @@ impl Clients {
         credentials: &Credentials,
         sender: Sender<'_>,
     ) -> Result<Finding, Undecided> {
-        let _place = self.places.try_acquire().map_err(|_| Undecided::Busy)?;
+        let _place = self.places.try_acquire().map_err(|_| Undecided::Busy(self.open_max))?;
         let fetcher = self.client(service)?;
         let url = url(service).ok_or(Undecided::Address)?;
         let posted = fetcher.post(&url, fields(service, sender), body(credentials)).await?;

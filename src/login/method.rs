@@ -66,8 +66,8 @@ pub(super) struct Sender<'a> {
 }
 
 impl Methods {
-    pub(super) fn new(hashing: Arc<Hashing>) -> Self {
-        Self { hashing, clients: Clients::new() }
+    pub(super) fn new(hashing: Arc<Hashing>, hand_offs_max: usize) -> Self {
+        Self { hashing, clients: Clients::new(hand_offs_max) }
     }
 
     /// Finds out whose credentials these are.

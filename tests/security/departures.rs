@@ -48,6 +48,23 @@ fn http2_client_that_resets_its_stream_within_the_answer_is_permitted_and_499() 
     assert_eq!(client.leave_within_answer(request2("GET", "/public/again", &[])), 200);
 }
 
+/// The gateway itself was asked, and said nothing yet.
+#[test]
+fn http2_client_that_resets_its_login_within_the_body_is_499_and_not_denied() {
+    let login = "login: { handoff: { upstream: behind, path: /verify, subject: /id } }";
+    let site = Site::open_changed(|text| format!("{text}{login}\n"));
+    let client = Http2::connect(site.gateway.address(), &site.authority);
+    let login = request2("POST", "/auth/login", &[("content-type", "application/json")]);
+    client.leave_within_body(login, "{", || {
+        eventually("a body that is awaited", || {
+            (site.gateway.metric("portcullis_requests_in_flight") == 1.0).then_some(())
+        });
+    });
+    let line = site.gateway.logged(|line| line["path"] == "/auth/login");
+    assert_eq!(line["status"], 499, "{line}");
+    assert!(line.get("slug").is_none(), "{line}");
+}
+
 #[test]
 fn http2_client_that_resets_its_stream_before_the_answer_is_permitted_and_499() {
     let site = Site::open();

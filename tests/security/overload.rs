@@ -3,3 +3,4 @@
 mod body_start;
 mod descriptors;
 mod in_flight;
+mod own;

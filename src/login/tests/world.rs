@@ -163,6 +163,7 @@ impl World {
             signing,
             attempts,
             refresh_families: refresh_families.clone(),
+            hand_offs_max: 1,
             families: families.clone(),
         });
         Self {

@@ -9,7 +9,6 @@ use serde_json::json;
 use crate::harness::client::{Connection, get, request};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, standard};
-use crate::harness::people;
 use crate::harness::script::script;
 use crate::harness::tokens::{bearer, now, token};
 use crate::harness::upstream::{Behaviour, Upstream};
@@ -199,44 +198,6 @@ fn websocket_counts_for_as_long_as_it_is_open() {
     drop(socket);
     upstream.behave(Behaviour::Answer);
     eventually("a place", || (gateway.exchange(get("/public/x", &[])).status == 200).then_some(()));
-}
-
-#[test]
-fn requests_to_the_gateway_itself_have_places_of_their_own() {
-    let upstream = Upstream::start_with(Behaviour::Silent);
-    let sections = "limits: { in_flight: 1, in_flight_own: 2 }\n";
-    let gateway = Gateway::start_in(
-        people::directory(),
-        &format!("{}{sections}login: {{ password_file: users.yaml }}\n", standard(&upstream)),
-    );
-    let mut stuck = Connection::open(gateway.address());
-    stuck.send(get("/public/x", &[]));
-    eventually("the request", || (!upstream.received().is_empty()).then_some(()));
-    assert_eq!(gateway.exchange(get("/public/x", &[])).slug(), "overloaded");
-    let begin = || {
-        let mut connection = Connection::open(gateway.address());
-        connection.send(
-            "POST /auth/login HTTP/1.1\r\nHost: gateway.test\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n",
-        );
-        connection
-    };
-    let own = || gateway.metric("portcullis_requests_in_flight_own");
-    let first = begin();
-    eventually("one", || (own() == 1.0).then_some(()));
-    // There is room for one more, although nothing of upstreams is left.
-    let page = gateway.exchange(get("/auth/login", &[("Accept", "text/html")]));
-    assert_eq!(page.status, 200, "{page:?}");
-    let second = begin();
-    eventually("two", || (own() == 2.0).then_some(()));
-    let answer = gateway.exchange(get("/auth/login", &[]));
-    assert_eq!((answer.status, answer.slug().as_str()), (503, "overloaded"));
-    let line = gateway.logged(|line| line["slug"] == "overloaded" && line["path"] == "/auth/login");
-    assert_eq!(
-        line["reason"],
-        "in flight already: 2 of this client (a quarter of limits.in_flight_own)"
-    );
-    drop((first, second));
-    eventually("none", || (own() == 0.0).then_some(()));
 }
 
 #[test]
