@@ -70,6 +70,10 @@ impl KeySet {
         if jwks.keys.len() > KEYS_MAX {
             return Err(JwksError::TooMany);
         }
+        // It withdraws nothing: it is no set of keys.
+        if !jwks.keys.is_empty() && !jwks.keys.iter().any(serde_json::Value::is_object) {
+            return Err(JwksError::NoKeys);
+        }
         let (mut keys, mut unusable) = (Vec::new(), Vec::new());
         for (index, jwk) in jwks.keys.into_iter().enumerate() {
             let id = jwk.get("kid").and_then(serde_json::Value::as_str).map(Into::into);
@@ -160,6 +164,9 @@ pub enum JwksError {
     /// More than [`KEYS_MAX`].
     #[error("more than {KEYS_MAX} keys")]
     TooMany,
+    /// Of what it holds nothing is an object.
+    #[error("not a JWKS: no member of `keys` is an object")]
+    NoKeys,
 }
 
 /// Where an issuer's current keys are kept: one writer (the feed), any number of readers.

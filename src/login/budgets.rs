@@ -1,7 +1,10 @@
-//! How often somebody may ask about sessions. A list has the store read one record for each of them, and an
-//! id that is not one's own is looked for in vain.
+//! How often somebody may have the store work. A list of sessions has it read one record for each of them, an
+//! id that is not one's own is looked for in vain, and an assertion is kept so that it cannot be used
+//! again.
 //!
-//! Counted by subject: logging in again gives nobody more.
+//! Counted by subject, and by client: logging in again gives nobody more.
+
+use std::hash::Hash;
 
 use super::Caller;
 use super::own::who;
@@ -14,11 +17,15 @@ const LISTS_MAX: u32 = 60;
 /// How many ids a minute that are not one's own.
 const STRANGERS_MAX: u32 = 60;
 
-/// What subjects have asked for lately.
+/// How many assertions of a client a minute.
+const ASSERTIONS_MAX: u32 = 600;
+
+/// What subjects and clients have asked for lately.
 #[derive(Debug)]
 pub(super) struct Budgets {
     lists: Budget<Whom>,
     strangers: Budget<Whom>,
+    assertions: Budget<Box<str>>,
 }
 
 /// The issuer, and the subject.
@@ -26,7 +33,11 @@ type Whom = (Box<str>, Box<str>);
 
 impl Budgets {
     pub(super) fn new() -> Self {
-        Self { lists: Budget::new(LISTS_MAX), strangers: Budget::new(STRANGERS_MAX) }
+        Self {
+            lists: Budget::new(LISTS_MAX),
+            strangers: Budget::new(STRANGERS_MAX),
+            assertions: Budget::new(ASSERTIONS_MAX),
+        }
     }
 
     /// Counts a list.
@@ -50,6 +61,18 @@ impl Budgets {
         refuse_spent(&self.strangers, &whom(caller)?)
     }
 
+    /// Counts an assertion that is about to be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Slug::RateLimited`] if it is one too many.
+    pub(super) fn count_assertion(&self, client: &str) -> Result<(), Denial> {
+        let client = client.into();
+        refuse_spent(&self.assertions, &client)?;
+        self.assertions.spend(client);
+        Ok(())
+    }
+
     /// Counts an id that is not the caller's own.
     pub(super) fn count_stranger(&self, caller: &Caller) -> Result<(), Denial> {
         self.strangers.spend(whom(caller)?);
@@ -57,7 +80,10 @@ impl Budgets {
     }
 }
 
-fn refuse_spent(budget: &Budget<Whom>, whom: &Whom) -> Result<(), Denial> {
+fn refuse_spent<K>(budget: &Budget<K>, whom: &K) -> Result<(), Denial>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+{
     match budget.spent(whom) {
         None => Ok(()),
         Some(seconds) => Err(Denial::with(Slug::RateLimited, Detail::RetryAfter(seconds))),

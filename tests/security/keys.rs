@@ -249,7 +249,9 @@ fn damaged_answer_withdraws_nothing_until_max_stale() {
         raw(200, "{}".to_owned()),
         raw(200, "{\"keys\": null}".to_owned()),
         raw(200, format!("{{\"keys\": []{}}}", " ".repeat(512 * 1024))),
-        Serves::Keys(vec![json!(7); 101]),
+        Serves::Keys(vec![json!({}); 101]),
+        Serves::Keys(vec![json!(1), json!("a")]),
+        Serves::Keys(vec![json!(null)]),
     ] {
         jwks.serve(damaged.clone());
         await_fetches(&gateway, "failed", 2.0);

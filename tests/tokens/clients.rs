@@ -168,3 +168,19 @@ fn guesses_are_limited_by_address_and_lock_nobody_out() {
     assert_eq!(ask("192.0.2.66", SECRET).status, 200);
     assert_eq!(ask("192.0.2.2", SECRET).status, 200);
 }
+
+/// Each is kept for as long as it could be used again.
+#[test]
+fn assertions_of_a_client_are_budgeted_and_those_of_others_go_on() {
+    let desk = Desk::open();
+    let ask = || desk.token(&[GRANT, ASSERTION_TYPE, ("client_assertion", &assertion(json!({})))]);
+    for number in 0..600 {
+        assert_eq!(ask().status, 200, "{number}");
+    }
+    let answer = ask();
+    assert_eq!((answer.status, &answer.json()["slug"]), (429, &"rate_limited".into()));
+    assert!(answer.field("retry-after").is_some(), "{answer:?}");
+    // Who has a secret leaves nothing behind.
+    let answer = desk.token_as("batch", &[GRANT]);
+    assert_eq!(answer.status, 200, "{answer:?}");
+}

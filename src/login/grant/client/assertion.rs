@@ -43,6 +43,7 @@ pub(super) async fn verify<'t>(
 ) -> Result<&'t Client, Refusal> {
     let now = clock::now();
     let (client, good) = read(here, named, text, now).map_err(Refusal::client)?;
+    here.endpoints.budgets.count_assertion(&client.id)?;
     let Good { token_id, ends } = good;
     let key = spent_key(&client.id, &token_id);
     let families = &here.endpoints.means.refresh_families;
