@@ -216,8 +216,7 @@ fn record(wanted: Wanted, view: &View) -> Result<SessionRecord, Problem> {
     };
     if !(1..=lifetime_max_s).contains(&lifetime_s) {
         return bad(format!(
-            "a key may live from 1s to {}, which is `api_keys.max_lifetime`",
-            humantime::format_duration(Duration::from_secs(lifetime_max_s.unsigned_abs()))
+            "a key may live from 1s to {lifetime_max_s}s, which is `api_keys.max_lifetime`"
         ));
     }
     if scopes.len().max(roles.len()).max(claims.len()) > ITEMS_MAX {

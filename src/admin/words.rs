@@ -69,7 +69,9 @@ pub(super) fn known_issuer(
                 return Ok(own.clone());
             }
             let known = configuration.issuers().map(|issuer| &*issuer.rules().name);
-            let known: Vec<_> = known.chain(login.map(|own| &**own)).collect();
+            let mut known: Vec<_> = known.chain(login.map(|own| &**own)).collect();
+            known.sort_unstable();
+            known.dedup();
             bad(format!("there is no issuer `{named}`; known are: {}", known.join(", ")))
         }
     }

@@ -1,6 +1,5 @@
 //! How commands talk to a running gateway.
 
-use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use tokio::runtime::Runtime;
 use super::{ConfigFile, Failure, serve};
 use crate::admin::token;
 use crate::config::{AdminToken, Configuration};
-use crate::fetch::{Fetcher, Method, Question, StatusCode};
+use crate::fetch::{FetchError, Fetcher, Method, Question, StatusCode};
 use crate::secret::Secret;
 
 /// How a gateway that asks for its token is given it.
@@ -127,7 +126,7 @@ impl AdminApi {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<(StatusCode, Vec<u8>), impl Display + use<>> {
+    ) -> Result<(StatusCode, Vec<u8>), FetchError> {
         let url = format!("{}{path}", self.base);
         let token = self.token.as_ref().map(|token| String::from_utf8_lossy(token.expose()));
         let question = Question { method, url: &url, token: token.as_deref(), body };
@@ -156,9 +155,9 @@ impl AdminApi {
         body: Option<&Value>,
         member: &str,
     ) -> Result<Value, Failure> {
-        let (status, bytes) = self.ask(method, path, body).map_err(|error| {
-            Failure::Failed(format!("no gateway answers at {}: {error}", self.base))
-        })?;
+        let changes = method != Method::GET;
+        let answered = self.ask(method, path, body);
+        let (status, bytes) = answered.map_err(|error| self.unanswered(&error, changes))?;
         let parsed = serde_json::from_slice::<Value>(&bytes).ok();
         if status.is_success() {
             return parsed.filter(|value| value.get(member).is_some()).ok_or_else(|| {
@@ -172,12 +171,30 @@ impl AdminApi {
             why => why.to_owned(),
         };
         if status == StatusCode::UNAUTHORIZED {
+            let why = match &self.token {
+                Some(_) => "the gateway does not accept the admin token that it was shown",
+                None => &*why,
+            };
             return Err(Failure::Failed(format!("{why}. {TOKEN_REMEDY}")));
         }
         if status == StatusCode::BAD_REQUEST {
             return Err(Failure::BadInput(format!("portcullis: {why}")));
         }
         Err(Failure::Failed(why))
+    }
+
+    /// The failure of a command that got no answer.
+    fn unanswered(&self, error: &FetchError, changes: bool) -> Failure {
+        let base = &self.base;
+        if !error.is_timeout() {
+            return Failure::Failed(format!("no gateway answers at {base}: {error}"));
+        }
+        let hint = if changes {
+            ". It may carry the command out all the same: look before you repeat it"
+        } else {
+            ""
+        };
+        Failure::Failed(format!("the gateway at {base} did not answer in time{hint}"))
     }
 }
 

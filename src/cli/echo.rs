@@ -8,6 +8,9 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Json;
 use clap::Args;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -15,6 +18,9 @@ use super::Failure;
 
 /// How much of a body is read, in bytes.
 const BODY_BYTES_MAX: usize = 16 << 20;
+
+/// How many fields a head may have: what a gateway forwards, and what it adds.
+const HEADERS_MAX: usize = 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct Echo {
@@ -35,8 +41,21 @@ impl Echo {
             })?;
             let address = listener.local_addr().map_err(Failure::failed)?;
             eprintln!("echo listens on {address}");
-            axum::serve(listener, Router::new().fallback(answer)).await.map_err(Failure::failed)
+            serve(listener).await
         })
+    }
+}
+
+/// Serves for as long as connections can be accepted.
+async fn serve(listener: TcpListener) -> Result<(), Failure> {
+    let router = TowerToHyperService::new(Router::new().fallback(answer));
+    loop {
+        let (stream, _) = listener.accept().await.map_err(Failure::failed)?;
+        let mut connection = http1::Builder::new();
+        connection.max_headers(HEADERS_MAX);
+        let connection = connection.serve_connection(TokioIo::new(stream), router.clone());
+        // Whether it ended well is for the client to say.
+        tokio::spawn(async move { drop(connection.await) });
     }
 }
 

@@ -22,7 +22,11 @@ impl Health {
         let failed = |error| Failure::Failed(format!("not ready: {error}"));
         match admin.ask(Method::GET, "/readyz", None).map_err(failed)? {
             (StatusCode::OK, _) => Ok(()),
-            (status, _) => Err(Failure::Failed(format!("not ready: the answer was {status}"))),
+            (status, word) => {
+                let word = String::from_utf8_lossy(&word);
+                let word = word.trim();
+                Err(Failure::Failed(format!("not ready: the answer was {status}, `{word}`")))
+            }
         }
     }
 }

@@ -57,9 +57,24 @@ pub(super) fn typed_claims(typed: &[String]) -> Result<Map<String, Value>, Failu
             Failure::BadInput(format!("`{claim}` is not a claim: write NAME=VALUE"))
         })?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
-        claims.insert(name.to_owned(), value);
+        if claims.insert(name.to_owned(), value).is_some() {
+            return Err(Failure::BadInput(format!("the claim `{name}` is given twice")));
+        }
     }
     Ok(claims)
+}
+
+/// Where a claim that the command writes comes from.
+fn option_for(claim: &str) -> &'static str {
+    match claim {
+        "iss" => "use --issuer",
+        "aud" => "use --audience",
+        "sub" => "use --subject",
+        "scope" => "use --scope",
+        "roles" => "use --role",
+        "jti" => "each token has an id of its own",
+        _ => "use --lifetime",
+    }
 }
 
 impl Mint {
@@ -97,12 +112,17 @@ impl Mint {
             ("iat", json!(issued_at.as_seconds())),
             ("exp", json!(expires.as_seconds())),
         ];
-        claims.extend(own.map(|(name, value)| (name.to_owned(), value)));
-        if !self.scope.is_empty() {
-            claims.insert("scope".to_owned(), json!(self.scope.join(" ")));
-        }
-        if !self.role.is_empty() {
-            claims.insert("roles".to_owned(), json!(self.role));
+        let scope = (!self.scope.is_empty()).then(|| ("scope", json!(self.scope.join(" "))));
+        let roles = (!self.role.is_empty()).then(|| ("roles", json!(self.role)));
+        // Each token gets one later.
+        let id = ("jti", Value::Null);
+        for (name, value) in own.into_iter().chain(scope).chain(roles).chain([id]) {
+            if claims.insert(name.to_owned(), value).is_some() {
+                return Err(Failure::BadInput(format!(
+                    "--claim {name}=… contradicts what the command writes itself: {}",
+                    option_for(name)
+                )));
+            }
         }
         Ok(claims)
     }

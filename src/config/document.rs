@@ -286,9 +286,16 @@ fn explain(message: &str) -> (String, String) {
         message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
     if let Some(rest) = invalid {
         let (found, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, "another"));
-        let found = if found == "unit value" { "nothing" } else { found };
+        let found = match found {
+            "unit value" => "nothing",
+            "map" => "a mapping",
+            "sequence" => "a list",
+            other => other,
+        };
         let expected = match expected {
             "usize" => "a whole number",
+            "a sequence" => "a list",
+            "a map" => "a mapping",
             other if other.starts_with("struct ") => "a mapping with named fields",
             other => other,
         };

@@ -292,7 +292,7 @@ fn everything_that_is_wrong_with_a_file_of_clients_is_told_with_its_line() {
 fn file_of_clients_that_is_no_list_is_refused() {
     for (contents, fact) in [
         (&b"- {\n"[..], "`clients.yaml` line 2: this is not YAML: "),
-        (b"a: { public: true }", "`clients.yaml` line 1: found map"),
+        (b"a: { public: true }", "`clients.yaml` line 1: found a mapping"),
         (b"\xff", "`clients.yaml` is not UTF-8"),
     ] {
         let told = problems_of(&examine_file(contents, &[]));

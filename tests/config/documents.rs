@@ -64,7 +64,7 @@ fn file_over_64_mib_is_refused_as_too_large() {
 fn text_or_list_instead_of_sections_is_refused() {
     for (text, fact) in [
         ("listeners", "found string \"listeners\". Write a mapping with named fields."),
-        ("- listeners", "found sequence. Write a mapping with named fields."),
+        ("- listeners", "found a list. Write a mapping with named fields."),
         ("7", "found integer `7`. Write a mapping with named fields."),
     ] {
         let problems = problems(text);

@@ -273,7 +273,7 @@ fn value_of_the_wrong_type_is_refused_everywhere() {
         (listener("tls: yes"), "1: error: listeners[0].tls: found string \"yes\""),
         (
             replace_line(1, "listeners: [{ address: [127.0.0.1] }]"),
-            "1: error: listeners[0].address: found sequence",
+            "1: error: listeners[0].address: found a list",
         ),
         (with("admin: { address: 9901 }"), "6: error: admin.address: found integer `9901`"),
         (with("server: { threads: two }"), "6: error: server.threads: found string \"two\""),
@@ -283,8 +283,8 @@ fn value_of_the_wrong_type_is_refused_everywhere() {
         (with("limits: { token_bytes: 8192 }"), "6: error: limits.token_bytes: found integer"),
         (with("access_log: { enabled: 'on' }"), "6: error: access_log.enabled: found string"),
         (with("trusted_proxies: [10]"), "6: error: trusted_proxies[0]: found integer `10`"),
-        (with("realm: { a: b }"), "6: error: realm: found map"),
-        (with("data_directory: []"), "6: error: data_directory: found sequence"),
+        (with("realm: { a: b }"), "6: error: realm: found a mapping"),
+        (with("data_directory: []"), "6: error: data_directory: found a list"),
         (with("store: redis"), "6: error: store: found string \"redis\""),
         (
             with("store: { redis: 'redis://h' }"),
@@ -314,7 +314,7 @@ fn value_of_the_wrong_type_is_refused_everywhere() {
         (with("login: { handoff: behind }"), "6: error: login.handoff: found string \"behind\""),
         (
             with("login: { handoff: { claims: [email] } }"),
-            "6: error: login.handoff.claims: found sequence",
+            "6: error: login.handoff.claims: found a list",
         ),
         (
             with("login: { password_file: users.yaml, attempts: 10/15m }"),
@@ -335,12 +335,12 @@ fn value_of_the_wrong_type_is_refused_everywhere() {
             "6: error: tokens.access.audiences: found string \"a\"",
         ),
         (with("tokens: { refresh: 7d }"), "6: error: tokens.refresh: found string \"7d\""),
-        (with("clients: { a: {} }"), "6: error: clients: found map"),
+        (with("clients: { a: {} }"), "6: error: clients: found a mapping"),
         (
             with("clients: [{ id: a, public: perhaps }]"),
             "6: error: clients[0].public: found string \"perhaps\"",
         ),
-        (with("clients_file: [a]"), "6: error: clients_file: found sequence"),
+        (with("clients_file: [a]"), "6: error: clients_file: found a list"),
         (with("api_keys: X-Api-Key"), "6: error: api_keys: found string \"X-Api-Key\""),
         (
             with(&format!("{ROUTE}, forward: {{ internal_token: orders }} }}")),
@@ -353,7 +353,7 @@ fn value_of_the_wrong_type_is_refused_everywhere() {
         (with_issuer(&format!("{keys} idp.pem")), "3: error: issuers[0].keys: found string"),
         (
             with_issuer(&format!("{keys} {{ jwks_file: [a] }}")),
-            "3: error: issuers[0].keys.jwks_file: found sequence",
+            "3: error: issuers[0].keys.jwks_file: found a list",
         ),
         (with_upstream("peers: 127.0.0.1:1"), "2: error: upstreams.behind.peers: found string"),
         (
@@ -366,7 +366,7 @@ fn value_of_the_wrong_type_is_refused_everywhere() {
         ),
         (
             with("identity_headers: { claims: [email] }"),
-            "6: error: identity_headers.claims: found sequence",
+            "6: error: identity_headers.claims: found a list",
         ),
         (with("  - a route"), "6: error: routes[1]: found string \"a route\""),
         (

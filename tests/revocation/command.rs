@@ -329,7 +329,11 @@ fn token_is_read_from_the_file_that_is_named() {
     let required = "portcullis: the admin token is required. Name the gateway's configuration with \
                     --config, or a file that holds the token with --admin-token-file (the gateway's \
                     own is `admin.token` in its data directory)\n";
-    assert_eq!(failed(with(&wrong)), required);
+    let shown = required.replace(
+        "the admin token is required",
+        "the gateway does not accept the admin token that it was shown",
+    );
+    assert_eq!(failed(with(&wrong)), shown);
     assert_eq!(failed(run(&gateway, &["revocations", "list"])), required);
     assert!(!failed(with(&odd)).contains("lines"), "a token is not repeated");
     let told = bad_input(with("/nowhere/token"));

@@ -21,6 +21,8 @@ pub(super) fn nothing_to_hit(scope: &Scope, configuration: &Configuration) -> Op
                 "no issuer has claims that name a client (issuers[].claims.client)".to_owned()
             })
         }
+        // Who repeats it, as they were not told that all gateways have it, means what is gone by now.
+        Scope::Key { .. } if configuration.gate.revocations.names(scope) => None,
         Scope::Key { issuer, id } => no_key(issuer.as_deref(), id, configuration),
         // Sessions are hit by these as well; who is logged in, or ever was, the gateway need not know.
         Scope::Session(_)
@@ -38,7 +40,14 @@ fn no_key(issuer: Option<&str>, id: &str, configuration: &Configuration) -> Opti
         |candidate: &&&Issuer| issuer.is_none_or(|issuer| *candidate.rules().issuer == *issuer);
     let issuers = configuration.issuers().map(|issuer| &**issuer);
     let issuers: Vec<_> = issuers.filter(|issuer| is_meant(&issuer)).collect();
-    let could_fetch = issuers.iter().any(|issuer| !issuer.keys().is_fixed());
+    // The gateway's own keys come from a feed as well, but their ids are random: there is none to
+    // be told of ahead.
+    let own = configuration.tokens.as_ref().map(|tokens| &*tokens.gate_issuer);
+    let is_own = |issuer: &Issuer| own.is_some_and(|own| std::ptr::eq(own, issuer));
+    let could_fetch = issuers.iter().any(|issuer| {
+        let is_known = is_own(issuer) && issuer.keys().current().is_some();
+        !issuer.keys().is_fixed() && !is_known
+    });
     let sets: Vec<_> = issuers.iter().filter_map(|issuer| issuer.keys().current()).collect();
     let mut known: Vec<_> = sets.iter().flat_map(|set| set.ids()).collect();
     if could_fetch || known.contains(&id) {

@@ -164,7 +164,7 @@ fn field_of_another_scope_is_refused() {
 #[test]
 fn issuer_is_known_by_its_name_or_its_iss_and_else_the_known_are_named() {
     let scene = Scene::start();
-    let known = "known are: test, partner";
+    let known = "known are: partner, test";
     for issuer in ["tset", "", "https://issuer.test/", "HTTPS://ISSUER.TEST", "Test"] {
         for draft in [
             json!({"scope": "issuer"}),
