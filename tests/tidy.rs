@@ -614,3 +614,32 @@ fn names_of_tests_are_claims() {
     }
     assert_none(wrong, "a claim needs no prefix");
 }
+
+/// SECURITY.md says which test holds what it promises: a file or folder, or the name of a test.
+#[test]
+fn whatever_security_names_exists() {
+    let text = read(&root().join("SECURITY.md"));
+    let spans = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let named: BTreeSet<_> = spans.collect();
+    let is_path = |name: &&&str| name.starts_with("tests/") || name.starts_with("src/");
+    let missing = named.iter().filter(is_path).filter(|path| !root().join(path).exists());
+    assert_none(missing.map(|path| (*path).to_owned()), "SECURITY.md names what is not there");
+    // Names of fields, slugs and metrics are shorter, or begin with ours.
+    let is_claim = |name: &&&str| {
+        let is_word = name.chars().all(|one| one.is_ascii_lowercase() || "_*…".contains(one));
+        is_word && name.matches('_').count() > 3 && !name.starts_with("portcullis_")
+    };
+    let claims: Vec<_> = named.iter().filter(is_claim).collect();
+    assert!(claims.len() > 20, "the names of tests are found: {claims:?}");
+    let unit = sources().into_iter().map(|source| code_of(&source.text));
+    let codes: Vec<_> = unit.chain(tests().into_iter().map(|(_, code)| code)).collect();
+    let is_there = |claim: &str| match claim.trim_end_matches(['*', '…']) {
+        whole if whole == claim => codes.iter().any(|code| holds(code, whole)),
+        beginning => codes.iter().any(|code| code.contains(beginning)),
+    };
+    let missing = claims.into_iter().filter(|claim| !is_there(claim));
+    assert_none(
+        missing.map(|claim| (*claim).to_owned()),
+        "SECURITY.md names tests that are not there",
+    );
+}
