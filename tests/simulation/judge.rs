@@ -18,6 +18,7 @@
 //! | a list without room has one entry for a subject | *merged entries* | [`End::hits`] |
 //! | an honest retry later than `10 × rotation_grace`, or than the grace if the token was given out twice | Reuse of refresh tokens, 2 and 3 | [`Judge::is_late`] |
 //! | tokens are judged by a gateway's own clock | *clocks apart* | [`Judge::is_misdated`] |
+//! | a gateway that starts dates a cut-off by its own clock until it has read the store's | *clocks apart* | [`Judge::is_dated_alone`] |
 //! | what was issued in the second of a cut-off is cut off | *clocks apart* | [`End::hits`] |
 
 use std::fmt::Write;
@@ -88,6 +89,7 @@ impl<'r> Judge<'r> {
                 && end.span.until <= event.span.from
                 && end.hits(self.record, shown) == Hit::Certainly
                 && !self.came_too_late(end)
+                && !self.is_dated_alone(end)
                 && event.span.from > self.refused_from(end, event.place, route)
         })?;
         let from = self.refused_from(late, event.place, route);
@@ -104,6 +106,7 @@ impl<'r> Judge<'r> {
         self.ends.iter().any(|end| {
             end.hits(self.record, shown) == Hit::Certainly
                 && !self.came_too_late(end)
+                && !self.is_dated_alone(end)
                 && self.refused_from(end, place, Route::Deny) < NEVER / 4
         })
     }
@@ -241,9 +244,18 @@ impl<'r> Judge<'r> {
     }
 
     fn is_cut_off(&self, event: &Event, shown: Shown) -> bool {
-        self.ends
-            .iter()
-            .any(|end| end.span.from <= event.span.until && end.hits(self.record, shown) != Hit::No)
+        self.ends.iter().any(|end| {
+            end.span.from <= event.span.until
+                && (end.hits(self.record, shown) != Hit::No || self.is_dated_alone(end))
+        })
+    }
+
+    /// Whether a gateway took a cut-off that may not have read the store's clock yet, and whose own is wrong.
+    fn is_dated_alone(&self, end: &End) -> bool {
+        let spawned = self.life(end.place).map_or(0, |(spawned, _)| spawned);
+        matches!(end.whom, Whom::Subject(..))
+            && self.record.setting.offsets_s[end.place.gateway] != 0
+            && end.span.from < spawned + RECOVERED_WITHIN
     }
 
     /// Whether a store may have lost the session of a login by then.
