@@ -203,7 +203,7 @@ async fn ten_thousand_lifts_take_no_more_room_than_what_they_lift() {
                 record
             })
             .collect();
-        for some in mistakes.chunks(500) {
+        for some in mistakes.chunks(50) {
             let appending = some.iter().map(|record| {
                 let (log, record) = (log.clone(), record.clone());
                 tokio::spawn(async move {
