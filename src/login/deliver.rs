@@ -10,6 +10,7 @@ use super::{Answer, Here, answers};
 use crate::config::Tokens;
 use crate::config::tokens::{Client, FIRST_PARTY_CLIENT};
 use crate::gate::denial::{Denial, Slug};
+use crate::gate::revocation::Scope;
 use crate::gate::session::{SessionId, SessionRecord, SessionTerms};
 use crate::gate::time::UnixTime;
 use crate::issuer::refresh::{RefreshToken, family_key};
@@ -154,8 +155,8 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     ///
-    /// [`Slug::StoreUnavailable`] if the family cannot be written, [`Slug::SessionRevoked`] if the
-    /// session has ended meanwhile, and what [`access_token`] says.
+    /// [`Slug::StoreUnavailable`] if the family cannot be written, or the store has lost the session;
+    /// [`Slug::SessionRevoked`] if it has been ended meanwhile; and what [`access_token`] says.
     pub(super) async fn deliver(
         &self,
         id: SessionId,
@@ -187,8 +188,10 @@ impl<'a> Plan<'a> {
         let means = &issuing.endpoints.means;
         let begun = means.refresh_families.begin(&family, grant::known_by(issuing.tokens, &first));
         if !means.timed("begin_family", begun).await.map_err(unavailable)? {
-            // Somebody has ended it meanwhile.
-            return Err(Slug::SessionRevoked.into());
+            let scope = Scope::Session(id.to_string().into());
+            let is_ended = issuing.configuration.gate.revocations.names(&scope);
+            // Either somebody has ended it meanwhile, or the store has lost it.
+            return Err(if is_ended { Slug::SessionRevoked } else { Slug::StoreUnavailable }.into());
         }
         issuing.count_issued("refresh", GrantKind::Login);
         Ok(Delivered { access, refresh: first })
