@@ -42,17 +42,18 @@ use http::{HeaderName, HeaderValue};
 
 use crate::config::{Configuration, Login};
 use crate::feed::jwks::Sought;
-use crate::feed::revocations::RevocationFeed;
+use crate::feed::revocations::{RevocationFeed, Taken};
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::issuer::Issuer;
 use crate::gate::request::Request;
+use crate::gate::revocation::Scope;
 use crate::gate::session::{Session, SessionId, SessionSecret};
-use crate::store::StoreError;
 use crate::store::attempts::AttemptLedger;
 use crate::store::family::FamilyStore;
 use crate::store::record::Record;
+use crate::store::{AppendError, StoreError};
 use crate::telemetry::families::Families;
 use crate::telemetry::session_end::SessionEnd;
 use budgets::Budgets;
@@ -85,6 +86,8 @@ pub struct Asked<'a> {
     pub asker: Asker,
     /// Who asks, if the endpoint wants to know.
     pub caller: Option<Caller>,
+    /// The session of a cookie of ours that the store does not have.
+    pub lost: Option<SessionId>,
     /// Who can find out whether an issuer has a key.
     pub keys: &'a dyn KeySeeker,
 }
@@ -257,9 +260,36 @@ impl Endpoints {
         Ok(())
     }
 
+    /// Ends a login that the store does not have, so that it stays so: the store may be an earlier
+    /// state of itself, or a server that was deposed, and get it back.
+    ///
+    /// # Errors
+    ///
+    /// [`Slug::RateLimited`] for a client with too many of them, as nobody's account bounds these.
+    async fn cut_off_lost(
+        &self,
+        id: SessionId,
+        client: Option<IpAddr>,
+        (actor, why): (Actor<'_>, SessionEnd),
+        configuration: &Configuration,
+    ) -> Result<(), Denial> {
+        if configuration.gate.revocations.names(&Scope::Session(id.to_string().into())) {
+            return Ok(());
+        }
+        self.budgets.count_lost(client)?;
+        let record = revocation::of_lost_session(id, actor, why, configuration);
+        self.told(self.means.revocations.append_for_nobody(record).await)?;
+        self.means.sessions.forget(id);
+        Ok(())
+    }
+
     /// Writes a revocation down.
     async fn cut_off(&self, record: Record) -> Result<(), Denial> {
-        match self.means.revocations.append(record).await {
+        self.told(self.means.revocations.append(record).await)
+    }
+
+    fn told(&self, taken: Result<Taken, AppendError>) -> Result<(), Denial> {
+        match taken {
             Ok(_) => Ok(()),
             Err(error) => {
                 tracing::error!(%error, "a session or token cannot be ended");

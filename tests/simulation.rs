@@ -18,8 +18,8 @@
 //! | 1 | exchange that arrives late is taken for theft | `tokens::histories` |
 //! | 2 | login that was given up is begun later | `store::sessions::redis::session_that_was_given_up_is_not_begun_when_the_server_comes_to_it` |
 //! | 3 | cut-off that is delivered late is dated anew | `revocation::clocks::cut_off_that_is_delivered_late_hits_no_later_login` |
-//! | 4 | family is dead, and nobody wrote it down | `tokens::attacks`, `tokens::faults` |
-//! | 5 | store with older data while a gateway starts | `revocation::faults` |
+//! | 4 | family is dead, and nobody wrote it down | `tokens::steps` |
+//! | 5 | store with older data while a gateway starts | `revocation::restored` |
 //! | 6 | one address with two servers behind it | `revocation::servers`, `sessions::servers`, `store::redis::servers` |
 //! | 7 | session that nobody can confirm | `sessions::servers::session_that_nobody_can_confirm_is_not_believed_because_the_log_can_be_read` |
 //! | 8 | gateway that is behind forgets an entry early | `revocation::clocks::entry_of_a_gateway_that_is_behind_lives_as_long_as_the_token_that_it_is_about` |
@@ -37,12 +37,11 @@
 //! | the end of a family whose token was used twice | 37 of the 64 |
 //! | the date at which a cut-off was taken, when it is delivered late | 13 |
 //! | the age of the list at which routes deny | 4, 13, 26, 60, 62 |
-//! | what a store has lost is written down again | 48 |
 //! | what is taken is in force at once where it was taken | 15 |
 //! | the room in the list that accounts leave to operators | 16 |
 //! | another `run_id` has all links dialled anew, and a reader behind the head is no contact | 20, 49, 53 |
 //! | the first of these alone; not found in each run | 20, 23 |
-//! | the second alone; waiting for those who know better than a store that was started again | none: held by scripted histories only |
+//! | the second alone; what a store has lost is written down again; waiting for those who know better than a store that was started again | none: held by scripted histories only |
 
 mod coverage;
 mod ends;

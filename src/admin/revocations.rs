@@ -34,6 +34,7 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let Json(draft) = body.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    view.revocations.dated_soon().await;
     let order = draft.compile(&view.configuration.load(), clock::shared())?;
     let taken = order::to_the_end(write_down(view.clone(), client, order.clone())).await?;
     Ok(order.answer(&view, taken, begun, StatusCode::CREATED, []).await)

@@ -138,6 +138,7 @@ pub(super) async fn end_all(
     }
     let Person { issuer, subject } = person.clone();
     let scope = Scope::Subject { issuer: Some(issuer), subject };
+    view.revocations.dated_soon().await;
     let order = order("end_sessions", scope, (reason, actor, wait_ms), &view)?;
     let ending = forget_all(view.clone(), client, person, order.clone());
     let (taken, ended) = order::to_the_end(ending).await?;

@@ -74,6 +74,7 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, No
     let request = session.req_header();
     let client = context.client.and_then(|client| client.address);
     context.places.enter_own(&published, client, reads_body)?;
+    let mut lost = None;
     let admitted = match endpoint.wants() {
         Wants::Anybody => None,
         Wants::Caller => {
@@ -86,7 +87,15 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, No
         // That is, for a logout.
         Wants::CallerIfAny => match context.admit_own(request, Charge::Logout).await {
             Ok(()) => context.session.clone(),
-            Err(denial) if denial.slug().is_want_of_login() => None,
+            Err(denial) if denial.slug().is_want_of_login() => {
+                if denial.slug() == Slug::SessionUnknown {
+                    let sessions = &configuration.gate.sessions;
+                    let cookie = &sessions.rules.terms().cookie;
+                    let secret = cookie.find(&request.headers).ok().flatten();
+                    lost = secret.and_then(|secret| sessions.made_here(&secret));
+                }
+                None
+            }
             Err(denial) => return Err(denial.into()),
         },
     };
@@ -118,6 +127,7 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, No
             Reader::Program => Asker::Program,
         },
         caller,
+        lost,
         keys: &*published,
     };
     // Boxed: a request that waits for its body does not hold what answering it takes.

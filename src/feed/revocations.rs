@@ -31,6 +31,7 @@ use crate::clock;
 use crate::config::{Configuration, WhenUnreachable};
 use crate::gate::revocation::{LIFT, ListWriter};
 use crate::gate::time::SteadyTime;
+use crate::store::account::room_of_accounts;
 use crate::store::record::Record;
 use crate::store::{
     AppendBounds, AppendError, Charged, Fleet, Listing, Loss, Position, RevocationLog, Roster,
@@ -44,6 +45,9 @@ use pending::Pending;
 use recent::Recent;
 use roster::KnownGateways;
 use unheard::Unheard;
+
+/// How long a cut-off waits for the store's clock.
+const DATED_WITHIN: Duration = Duration::from_secs(1);
 
 /// The longest that one read of the log waits for something to happen.
 const PATIENCE_MAX: Duration = Duration::from_millis(500);
@@ -176,14 +180,38 @@ impl RevocationFeed {
         drop(self.is_dated.subscribe().wait_for(|is_dated| *is_dated).await);
     }
 
+    /// The same, but only for a moment: a store that does not answer takes nothing either. Whoever
+    /// writes a cut-off at a gateway that has just started would else date it by its own clock.
+    pub async fn dated_soon(&self) {
+        drop(tokio::time::timeout(DATED_WITHIN, self.dated()).await);
+    }
+
     /// Writes a revocation down and applies it here.
     ///
     /// # Errors
     ///
     /// [`AppendError`]; after [`StoreError::Unavailable`] it may have been written all the same.
     pub async fn append(&self, record: Record) -> Result<Taken, AppendError> {
+        self.append_within(record, self.entries_max()).await
+    }
+
+    /// The same for what is on nobody's account, and must leave operators their room.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn append_for_nobody(&self, record: Record) -> Result<Taken, AppendError> {
+        self.append_within(record, room_of_accounts(self.entries_max())).await
+    }
+
+    /// How many live revocations there may be.
+    fn entries_max(&self) -> u64 {
+        self.configuration.load().revocation.entries_max
+    }
+
+    async fn append_within(&self, record: Record, entries_max: u64) -> Result<Taken, AppendError> {
         let unreachable = self.configuration.load().revocation.unreachable;
-        let appended = self.append_durably(&record).await;
+        let appended = self.append_durably(&record, entries_max).await;
         let mut record = record;
         let taken = match (appended, unreachable) {
             (Ok(position), _) => Taken::Durable(position.sequence),
@@ -204,10 +232,14 @@ impl RevocationFeed {
         Ok(taken)
     }
 
-    async fn append_durably(&self, record: &Record) -> Result<Position, AppendError> {
+    async fn append_durably(
+        &self,
+        record: &Record,
+        entries_max: u64,
+    ) -> Result<Position, AppendError> {
         let configuration = self.configuration.load_full();
         let bounds = AppendBounds {
-            entries_max: configuration.revocation.entries_max,
+            entries_max,
             now: clock::now(),
             login_issuer: configuration.login.as_ref().map(|login| &*login.issuer),
         };

@@ -173,6 +173,14 @@ pub struct Sessions {
     pub tags: Arc<TagKeyCell>,
 }
 
+impl Sessions {
+    /// The session whose cookie this is, if a gateway of this store made it: not if somebody else
+    /// did, however well it is spelt.
+    pub fn made_here(&self, secret: &SessionSecret) -> Option<SessionId> {
+        (secret.provenance(&self.tags) == Provenance::Ours).then(|| secret.id())
+    }
+}
+
 /// A session in memory.
 #[derive(Debug)]
 pub struct Session {

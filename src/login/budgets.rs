@@ -5,11 +5,13 @@
 //! Counted by subject, and by client: logging in again gives nobody more.
 
 use std::hash::Hash;
+use std::net::IpAddr;
 
 use super::Caller;
 use super::own::who;
 use crate::feed::budget::Budget;
 use crate::gate::denial::{Denial, Detail, Slug};
+use crate::network::network_of;
 
 /// How many lists a minute.
 const LISTS_MAX: u32 = 60;
@@ -20,12 +22,16 @@ const STRANGERS_MAX: u32 = 60;
 /// How many assertions of a client a minute.
 const ASSERTIONS_MAX: u32 = 600;
 
+/// How many sessions that the store does not have a network may end a minute.
+const LOST_MAX: u32 = 60;
+
 /// What subjects and clients have asked for lately.
 #[derive(Debug)]
 pub(super) struct Budgets {
     lists: Budget<Whom>,
     strangers: Budget<Whom>,
     assertions: Budget<Box<str>>,
+    lost: Budget<Option<IpAddr>>,
 }
 
 /// The issuer, and the subject.
@@ -37,6 +43,7 @@ impl Budgets {
             lists: Budget::new(LISTS_MAX),
             strangers: Budget::new(STRANGERS_MAX),
             assertions: Budget::new(ASSERTIONS_MAX),
+            lost: Budget::new(LOST_MAX),
         }
     }
 
@@ -70,6 +77,18 @@ impl Budgets {
         let client = client.into();
         refuse_spent(&self.assertions, &client)?;
         self.assertions.spend(client);
+        Ok(())
+    }
+
+    /// Counts a session that is to be ended though the store does not have it.
+    ///
+    /// # Errors
+    ///
+    /// [`Slug::RateLimited`] if it is one too many.
+    pub(super) fn count_lost(&self, client: Option<IpAddr>) -> Result<(), Denial> {
+        let network = client.map(network_of);
+        refuse_spent(&self.lost, &network)?;
+        self.lost.spend(network);
         Ok(())
     }
 

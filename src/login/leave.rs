@@ -19,6 +19,10 @@ pub(super) async fn logout(here: &Here<'_>, caller: Option<&Caller>) -> Result<A
         Origin::Permitted | Origin::Unsaid => {}
         Origin::Foreign => return Err(Slug::Csrf.into()),
     }
+    if let Some(id) = asked.lost {
+        let why = (Actor::Gateway, SessionEnd::Logout);
+        endpoints.cut_off_lost(id, asked.client, why, configuration).await?;
+    }
     if let Some(caller) = caller {
         let (issuer, subject) = who(caller)?;
         let id = caller.session.id();
@@ -40,6 +44,7 @@ pub(super) async fn logout_everywhere(here: &Here<'_>, caller: &Caller) -> Resul
     let (issuer, subject) = who(caller)?;
     let (why, own) = (SessionEnd::LogoutEverywhere, caller.session.id());
     let listed = endpoints.means.sessions.of_subject(issuer, subject).await.map_err(unavailable)?;
+    endpoints.means.revocations.dated_soon().await;
     let everything = revocation::of_subject(issuer, subject, why, configuration);
     let cut_off = everything.entry.cut_off;
     let ahead = listed.iter().filter(|(_, stored)| stored.record.created > cut_off);

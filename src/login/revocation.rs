@@ -78,6 +78,19 @@ pub(super) fn of_session(
     Record { owner, ..record_of(entry, &actor.to_string(), why) }
 }
 
+/// One session ends that the store does not have. It is remembered like what accounts end.
+pub(super) fn of_lost_session(
+    id: SessionId,
+    actor: Actor<'_>,
+    why: SessionEnd,
+    configuration: &Configuration,
+) -> Record {
+    let now = clock::shared();
+    let dies = now.plus(issued_reach_s(configuration));
+    let scope = Scope::Session(id.to_string().into());
+    record_of(Entry::compile(scope, None, Some(dies), [], now), &actor.to_string(), why)
+}
+
 /// The end of a session as it is written in the same step as what ends it.
 pub(super) fn login_end(
     id: SessionId,

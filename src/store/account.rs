@@ -31,6 +31,11 @@ impl Room {
     }
 }
 
+/// How many of so many records may be there with one that accounts cause, and is on no account.
+pub fn room_of_accounts(entries_max: u64) -> u64 {
+    Room::of(entries_max).more
+}
+
 /// What matters of an entry: of which time it is, what ended having begun then, and when it
 /// expires. In seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -229,3 +229,25 @@ fn clock_that_is_set_back_in_small_steps_is_noticed_like_one_large_step() {
     clock.set(-110);
     eventually("a load", || (loads() >= 1.0).then_some(()));
 }
+
+/// Nothing is written before the store's clock was read, which comes a moment after the start.
+#[test]
+fn cut_off_by_a_gateway_that_has_just_started_is_dated_by_the_store() {
+    let server = RedisServer::start();
+    let upstream = Upstream::start();
+    let proxy = Proxy::start(server.port());
+    let text = |port: u16| {
+        let store = format!("store: {{ redis: {{ url: 'redis://127.0.0.1:{port}' }} }}\n");
+        people::configuration(&upstream, &store)
+    };
+    let right = Gateway::start_in(people::directory(), &text(server.port()));
+    let before = token(json!({ "sub": "alice", "iat": now() - 5 }));
+    proxy.delay_new(Duration::from_millis(20));
+    let clock = WrongClock::ahead(-OFF_S);
+    let environment = clock.environment();
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let mut wrong = Gateway::spawn_with(people::directory(), &text(proxy.port()), &environment);
+    wrong.wait_until_bound();
+    assert_eq!(revoke(&wrong, "alice").status, 201);
+    eventually("the cut-off", || (ask(&right, &before) == Said::Revoked).then_some(()));
+}

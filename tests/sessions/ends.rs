@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Site, accepted, ask_on, await_told, denied, told};
+use super::{Site, accepted, ask_on, await_told, changes, denied, told};
 use crate::harness::client::{self, Connection};
 use crate::harness::eventually;
 use crate::harness::login::{self, COOKIE, Login, write_users};
@@ -182,4 +182,32 @@ fn change_of_the_password_file_ends_the_sessions_of_that_user_on_all_gateways() 
     site.assert_in(&alice);
     assert_eq!(site.upstream.last().values("x-auth-roles"), [""; 0]);
     assert_eq!(login::attempt(site.gateway(1).address(), "carol", &[]).status, 401);
+}
+
+/// Redis has lost the session when its owner logs out, and gets it back: from the new master for
+/// example, while the gateway was still with the old one.
+#[test]
+fn logout_holds_though_the_store_does_not_have_the_session_and_gets_it_back() {
+    let server = RedisServer::start();
+    let site = Site::on(&server, "", 2);
+    let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
+    let key = changes::key(&server, &alice);
+    let record = server.cli(&["get", &key]);
+    changes::delete(&server, &alice);
+    await_told(&site, 1, &alice, &denied("session_unknown"));
+    let entries = || site.gateways[0].metric("portcullis_revocation_entries");
+    assert_eq!(entries(), 0.0);
+    for _ in 0..2 {
+        alice.log_out(site.gateways[0].address());
+        assert_eq!(entries(), 1.0);
+    }
+    assert_eq!(server.cli(&["set", &key, record.trim_end()]).trim(), "OK");
+    for number in [1, 2] {
+        await_told(&site, number, &alice, &denied("session_revoked"));
+    }
+    // What somebody made up ends nothing, and costs no entry.
+    let made_up = Login { cookie: format!("__Host-session={}", "A".repeat(43)), ..bob.clone() };
+    made_up.log_out(site.gateways[0].address());
+    assert_eq!(entries(), 1.0);
+    site.assert_in(&bob);
 }

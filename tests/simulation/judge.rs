@@ -12,13 +12,10 @@
 //! | it is lost if all who know it end before | *a fail-over that lost writes* | [`Judge::is_forgotten`] |
 //! | a gateway may go on with a deposed master for four seconds; `--wait` then knows nothing of the others | *one address with two servers* | `Fault::loss` of a promotion |
 //! | sessions that the store has lost are gone | Sessions, *a Redis that lost its data*; *deleted by hand* | [`Judge::is_lost`] |
-//! | a login whose session is lost while its tokens are made is refused | as sessions | [`Judge::locked_out`] |
-//! | who logs out with a session that the store does not know, because it was lost or begun at another server, ends nothing | not named yet | [`Judge::came_too_late`] |
 //! | a signing key that the store has lost is lost if a gateway that knew it ends before it is written down again | as revocations | [`Judge::is_of_a_lost_key`] |
 //! | a list without room has one entry for a subject | *merged entries* | [`End::hits`] |
 //! | an honest retry later than `10 × rotation_grace`, or than the grace if the token was given out twice | Reuse of refresh tokens, 2 and 3 | [`Judge::is_late`] |
 //! | tokens are judged by a gateway's own clock | *clocks apart* | [`Judge::is_misdated`] |
-//! | a gateway that starts dates a cut-off by its own clock until it has read the store's | *clocks apart* | [`Judge::is_dated_alone`] |
 //! | what was issued in the second of a cut-off is cut off | *clocks apart* | [`End::hits`] |
 
 use std::fmt::Write;
@@ -88,8 +85,6 @@ impl<'r> Judge<'r> {
             end.promise != Promise::Nothing
                 && end.span.until <= event.span.from
                 && end.hits(self.record, shown) == Hit::Certainly
-                && !self.came_too_late(end)
-                && !self.is_dated_alone(end)
                 && event.span.from > self.refused_from(end, event.place, route)
         })?;
         let from = self.refused_from(late, event.place, route);
@@ -105,17 +100,8 @@ impl<'r> Judge<'r> {
     pub(super) fn is_ended(&self, shown: Shown, place: Place) -> bool {
         self.ends.iter().any(|end| {
             end.hits(self.record, shown) == Hit::Certainly
-                && !self.came_too_late(end)
-                && !self.is_dated_alone(end)
                 && self.refused_from(end, place, Route::Deny) < NEVER / 4
         })
-    }
-
-    /// Whether somebody logged out with what the store did not know: it had lost the session, or was the server from which the
-    /// address had moved. Nothing was written then, and who logs out is told the same as ever.
-    fn came_too_late(&self, end: &End) -> bool {
-        let Whom::Login(login) = end.whom else { return false };
-        end.is_own && self.is_lost(end.span.until, login)
     }
 
     /// From when on a gateway must refuse what an end hits.
@@ -237,25 +223,14 @@ impl<'r> Judge<'r> {
             matches!(end.whom, Whom::Subject(its, _) if its == subject)
                 && end.span.meets(event.span)
         };
-        let happened = |fault: &Fault| fault.loss.is_some_and(|loss| loss.meets(event.span));
-        let is_explained =
-            self.ends.iter().any(is_meant) || self.record.faults.iter().any(happened);
-        (!is_explained).then(|| "a login was refused, and nobody has cut it off".to_owned())
+        (!self.ends.iter().any(is_meant))
+            .then(|| "a login was refused, and nobody has cut it off".to_owned())
     }
 
     fn is_cut_off(&self, event: &Event, shown: Shown) -> bool {
-        self.ends.iter().any(|end| {
-            end.span.from <= event.span.until
-                && (end.hits(self.record, shown) != Hit::No || self.is_dated_alone(end))
-        })
-    }
-
-    /// Whether a gateway took a cut-off that may not have read the store's clock yet, and whose own is wrong.
-    fn is_dated_alone(&self, end: &End) -> bool {
-        let spawned = self.life(end.place).map_or(0, |(spawned, _)| spawned);
-        matches!(end.whom, Whom::Subject(..))
-            && self.record.setting.offsets_s[end.place.gateway] != 0
-            && end.span.from < spawned + RECOVERED_WITHIN
+        self.ends
+            .iter()
+            .any(|end| end.span.from <= event.span.until && end.hits(self.record, shown) != Hit::No)
     }
 
     /// Whether a store may have lost the session of a login by then.

@@ -131,3 +131,23 @@ fn dead_family_is_brought_to_its_end_by_who_asks_about_it() {
     let listed = eventually("the list", || fleet::admin(ground.gateway(1), "/v1/revocations"));
     assert_eq!(listed["total"], 1, "{listed}");
 }
+
+/// Redis has lost a login, and its owner is done with it: what was issued for it is of no more use.
+#[test]
+fn login_that_the_store_has_lost_ends_for_who_revokes_its_refresh_token() {
+    let server = RedisServer::start();
+    let ground = Ground::on(&server, &tokens("0s"), 2);
+    let granted = Granted::log_in(ground.at(1), "alice");
+    assert_eq!(ask(ground.at(2), HOME, &granted.access), accepted());
+    let keys = server.cli(&["--scan", "--pattern", &format!("*:{}", granted.session())]);
+    assert!(keys.lines().count() >= 2, "a session and a family: {keys}");
+    for key in keys.lines() {
+        server.cli(&["del", key]);
+    }
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let body = format!("token={}", granted.refresh);
+    let answer =
+        client::exchange(ground.at(1), client::request("POST", "/auth/revoke", &form, &body));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    await_told(ground.at(2), HOME, &granted.access, &denied(401, "token_revoked"));
+}

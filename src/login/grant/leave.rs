@@ -1,7 +1,7 @@
 //! `DELETE token`: a browser logs out whose login gave it tokens. Its refresh token is in a cookie that
 //! comes here and nowhere else.
 
-use super::refresh::find_family;
+use super::refresh::{end_lost, find_family};
 use super::refusal::Refusal;
 use super::{Issuing, RefreshCookie};
 use crate::feed::sessions::Charge;
@@ -42,7 +42,7 @@ async fn end(here: &Issuing<'_>, token: &RefreshToken) -> Result<(), Denial> {
     let id = token.family();
     let (family, session) = find_family(here, token, Charge::Logout).await?;
     if family.is_none() {
-        return Ok(());
+        return end_lost(here, token, (Actor::Gateway, SessionEnd::Logout)).await;
     }
     if configuration.gate.revocations.names(&Scope::Session(id.to_string().into())) {
         return Ok(());

@@ -22,16 +22,17 @@ use crate::config::tokens::Client;
 use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::gate::revocation::Scope;
-use crate::gate::session::{Origin, SessionRecord};
+use crate::gate::session::{Origin, Provenance, SessionRecord};
 use crate::gate::time::UnixTime;
 use crate::issuer::refresh::{self, RefreshToken};
 use crate::login::begin::unavailable;
-use crate::login::revocation::Account;
+use crate::login::revocation::{Account, Actor};
 use crate::login::{Answer, answers};
 use crate::secret::Secret;
 use crate::store::family::{
     Exchange, Family, Premise, Rotation, StoredFamily, Successor, TokenDigest,
 };
+use crate::telemetry::session_end::SessionEnd;
 
 /// What carried a refresh token, for the metric and for the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,6 +331,21 @@ pub(super) async fn find_family(
         means.sessions.spend(here.asked.client, charge);
     }
     Ok((family, session))
+}
+
+/// Ends the login of a token of ours whose family the store does not have.
+pub(super) async fn end_lost(
+    here: &Issuing<'_>,
+    token: &RefreshToken,
+    why: (Actor<'_>, SessionEnd),
+) -> Result<(), Denial> {
+    let Issuing { endpoints, configuration, asked, .. } = here;
+    match token.provenance(&configuration.gate.sessions.tags) {
+        Provenance::Unproven => Ok(()),
+        Provenance::Ours => {
+            endpoints.cut_off_lost(token.family(), asked.client, why, configuration).await
+        }
+    }
 }
 
 /// With what the tags of a family with this key are made.

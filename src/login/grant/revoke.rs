@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Issuing;
 use super::client::{Unnamed, authenticate};
 use super::parameters::{Parameter, Parameters};
-use super::refresh::find_family;
+use super::refresh::{end_lost, find_family};
 use super::refusal::{Error, Refusal};
 use super::verified::{self, Verified};
 use crate::clock;
@@ -40,7 +40,10 @@ async fn revoke_refresh(
     let id = token.family();
     // It is how a client logs out.
     let (family, session) = find_family(here, token, Charge::Logout).await?;
-    let Some(family) = family else { return Ok(()) };
+    let Some(family) = family else {
+        let why = (Actor::Client(&client.id), SessionEnd::Client);
+        return Ok(end_lost(here, token, why).await?);
+    };
     if family.family.client != client.id {
         return Err(not_its_own());
     }

@@ -218,7 +218,8 @@ impl World {
         let body = Bytes::copy_from_slice(body.as_bytes());
         let request = &request;
         let keys = &NoKeys;
-        let asked = Asked { request, body, request_id: "test", client, asker, caller, keys };
+        let asked =
+            Asked { request, body, request_id: "test", client, asker, caller, lost: None, keys };
         let reply = self.endpoints.answer(endpoint, asked, &configuration).await;
         Told::of(reply, &cookies.name)
     }
