@@ -124,7 +124,8 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let (clock, keys) = (revocations.clone(), signing.clone());
     control.spawn(async move {
         // A key that is dated by a wrong clock would be the newest for as long as that is ahead.
-        clock.dated().await;
+        // Where the store is away, none can be made either; those of files need no store.
+        clock.dated_soon().await;
         keys.run().await;
     });
     control.spawn(tags.clone().run());

@@ -1,12 +1,17 @@
 //! Cookies without a name: what a browser sends of them is read as a cookie with one (RFC 6265bis §5.6).
 
+use serde_json::json;
+
 use crate::harness::client::{get, request};
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{COOKIE, Login};
 use crate::harness::oauth;
 use crate::harness::upstream::{Behaviour, Upstream};
 
-const REFRESH: &str = "__Secure-refresh";
+const REFRESH: &str = "__Host-refresh";
+
+/// The name that it once had, which some browsers still send.
+const OLD: &str = "__Secure-refresh";
 
 /// A gateway where people log in, which also gives out refresh tokens.
 fn start(upstream: &Upstream) -> Gateway {
@@ -29,7 +34,7 @@ fn passed_on(gateway: &Gateway, upstream: &Upstream, set: &[String]) -> Vec<Stri
 fn upstream_cannot_set_a_cookie_of_ours_without_naming_it() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);
-    for name in [COOKIE, REFRESH] {
+    for name in [COOKIE, REFRESH, OLD] {
         for set in [
             format!("{name}=x"),
             format!("={name}=x"),
@@ -95,9 +100,20 @@ fn nameless_cookie_of_a_request_is_nobodys_session() {
     }
     let answer = asked(COOKIE);
     assert_eq!((answer.status, answer.slug().as_str()), (400, "credential_malformed"));
-    let fields =
-        [("Cookie", "=__Secure-refresh=x"), ("Content-Type", "application/x-www-form-urlencoded")];
-    let form = "grant_type=refresh_token";
-    let answer = gateway.exchange(request("POST", "/auth/token", &fields, form));
-    assert_eq!((answer.status, &answer.json()["error"]), (400, &"invalid_request".into()));
+    // The same of a refresh token, which is a live one.
+    let browser = ("Sec-Fetch-Site", "same-origin");
+    let deliver = json!({ "deliver": "tokens" });
+    let answer = oauth::log_in(&gateway, "bob", &[browser], deliver);
+    let set = oauth::cookies(&answer)[0].split(';').next().expect("a pair").to_owned();
+    assert!(set.starts_with(REFRESH), "{set}");
+    let exchange = |cookie: &str| {
+        let form = ("Content-Type", "application/x-www-form-urlencoded");
+        let fields = [("Cookie", cookie), form, browser];
+        gateway.exchange(request("POST", "/auth/token", &fields, "grant_type=refresh_token"))
+    };
+    for cookie in [format!("={set}"), format!("=={set}"), format!("a={set}")] {
+        let answer = exchange(&cookie);
+        assert_eq!((answer.status, &answer.json()["error"]), (400, &"invalid_request".into()));
+    }
+    assert_eq!(exchange(&set).status, 200);
 }

@@ -1,0 +1,98 @@
+//! Writes revocations down, and applies them here.
+
+use super::{RevocationFeed, Taken};
+use crate::clock;
+use crate::config::WhenUnreachable;
+use crate::store::account::room_of_accounts;
+use crate::store::record::Record;
+use crate::store::{AppendBounds, AppendError, Charged, Position, StoreError};
+
+impl RevocationFeed {
+    /// Writes a revocation down and applies it here.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`]; after [`StoreError::Unavailable`] it may have been written all the same.
+    pub async fn append(&self, record: Record) -> Result<Taken, AppendError> {
+        self.append_within(record, self.entries_max()).await
+    }
+
+    /// The same for what is on nobody's account, and must leave operators their room.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn append_for_nobody(&self, record: Record) -> Result<Taken, AppendError> {
+        self.append_within(record, room_of_accounts(self.entries_max())).await
+    }
+
+    /// How many live revocations there may be.
+    pub(super) fn entries_max(&self) -> u64 {
+        self.configuration.load().revocation.entries_max
+    }
+
+    async fn append_within(&self, record: Record, entries_max: u64) -> Result<Taken, AppendError> {
+        let unreachable = self.configuration.load().revocation.unreachable;
+        let appended = self.append_durably(&record, entries_max).await;
+        let mut record = record;
+        let taken = match (appended, unreachable) {
+            (Ok(position), _) => Taken::Durable(position.sequence),
+            (
+                Err(AppendError::Store(StoreError::Unavailable(why) | StoreError::Refused(why))),
+                WhenUnreachable::AcceptLocally,
+            ) => {
+                // Its session is deleted when it is delivered, and can be alive until then.
+                record.entry.expires = record.entry.expires.max(record.forgotten_at());
+                self.pending.push(record.clone()).map_err(|_| StoreError::Unavailable(why))?;
+                self.families.revocations_pending.set(self.pending.len());
+                Taken::Locally
+            }
+            (Err(error), _) => return Err(error),
+        };
+        // Not only when the log tells of it: who was told that it is written finds it in force.
+        self.enforce(&record);
+        Ok(taken)
+    }
+
+    pub(super) async fn append_durably(
+        &self,
+        record: &Record,
+        entries_max: u64,
+    ) -> Result<Position, AppendError> {
+        let configuration = self.configuration.load_full();
+        let bounds = AppendBounds {
+            entries_max,
+            now: clock::now(),
+            login_issuer: configuration.login.as_ref().map(|login| &*login.issuer),
+        };
+        if record.owner.is_none() {
+            let position = self.timed("append", self.log.append(record, bounds)).await?;
+            self.recent().wrote(record.clone(), clock::steady());
+            return Ok(position);
+        }
+        let charging = self.log.charge(record, bounds);
+        let charged = self.timed("append", charging).await?;
+        let position = charged.position;
+        self.remember(record, charged);
+        Ok(position)
+    }
+
+    /// Applies what the store wrote for `record` in the same step as something else; its place in the log.
+    pub fn wrote(&self, record: &Record, charged: Charged) -> Taken {
+        let position = charged.position;
+        self.remember(record, charged);
+        self.writer().apply(&record.entry, clock::now());
+        Taken::Durable(position.sequence)
+    }
+
+    pub(super) fn remember(&self, record: &Record, charged: Charged) {
+        let Charged { written, position: _ } = charged;
+        let mut recent = self.recent();
+        recent.stands_for(record, &written);
+        for record in written {
+            // What it merged hits others, too.
+            self.enforce(&record);
+            recent.wrote(record, clock::steady());
+        }
+    }
+}
