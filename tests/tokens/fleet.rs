@@ -20,6 +20,9 @@ use crate::harness::{eventually, fleet};
 /// How many exchange one token at once.
 const CROWD: usize = 100;
 
+/// All of them may be served at the same moment, though they come from one address.
+const ALL_AT_ONCE: &str = "limits: { in_flight_own: 1000 }\n";
+
 /// Exchanges one token so many times at the same time, in turn at all gateways.
 fn crowd(ground: &Ground, token: &str) -> Vec<Answer> {
     let barrier = Barrier::new(CROWD);
@@ -73,7 +76,7 @@ fn crowd_gets_one_successor(ground: &Ground) {
 #[test]
 fn hundred_refreshes_of_one_token_over_three_gateways_get_one_successor() {
     let server = RedisServer::start();
-    let ground = Ground::on(&server, "", 3);
+    let ground = Ground::on(&server, ALL_AT_ONCE, 3);
     crowd_gets_one_successor(&ground);
     let families = server.cli(&["--scan", "--pattern", "*famil*"]);
     assert_eq!(families.lines().count(), 1, "{families}");
@@ -81,8 +84,7 @@ fn hundred_refreshes_of_one_token_over_three_gateways_get_one_successor() {
 
 #[test]
 fn hundred_refreshes_of_one_token_of_an_embedded_store_get_one_successor() {
-    // All of them at once, from one address.
-    crowd_gets_one_successor(&Ground::embedded("limits: { in_flight_own: 1000 }\n"));
+    crowd_gets_one_successor(&Ground::embedded(ALL_AT_ONCE));
 }
 
 /// Presents a token until it is refused. As long as its grace lasts it leads to the newest, and ends nothing.
@@ -204,7 +206,7 @@ fn second_holder_of_an_unused_successor_is_found_out_next() {
 #[test]
 fn reuse_of_a_dead_family_is_refused_alike_each_time() {
     let server = RedisServer::start();
-    let ground = Ground::on(&server, &tokens("0s"), 2);
+    let ground = Ground::on(&server, &format!("{}{ALL_AT_ONCE}", tokens("0s")), 2);
     let first = Granted::log_in(ground.at(1), "alice");
     let third = first.next(ground.at(1)).next(ground.at(2));
     let answers = crowd(&ground, &first.refresh);
