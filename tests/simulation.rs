@@ -3,7 +3,7 @@
 //! A seed decides the store (a file, a Redis behind a proxy for each gateway, with TLS, one that is started again with older data or
 //! none, one whose replica is promoted behind the same address, a Cluster), the gateways and how wrong their clocks are, the settings,
 //! and what everybody does: people who log in, refresh (with answers that are lost, twice at once, with an exchange that is held
-//! on its way), log out, or show an old token; operators who cut off and rotate keys; and what goes wrong meanwhile. The gateways are real
+//! on its way), log out, or show an old token; a client that shows assertions; operators who cut off and rotate keys; and what goes wrong meanwhile. The gateways are real
 //! processes, and so are the servers. Then everything is mended, and looked at on all gateways until nothing is undecided.
 //!
 //! [`judge`] holds the history against README.md and SECURITY.md. It knows what was acknowledged and what was done to whom,
@@ -43,6 +43,7 @@
 //! | the first of these alone; not found in each run | 20, 23 |
 //! | the second alone; what a store has lost is written down again; waiting for those who know better than a store that was started again | none: held by scripted histories only |
 
+mod clients;
 mod coverage;
 mod ends;
 mod history;

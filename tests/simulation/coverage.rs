@@ -76,7 +76,7 @@ impl Coverage {
 }
 
 /// What else must have happened.
-const WANTED: [&str; 26] = [
+const WANTED: [&str; 29] = [
     "store Embedded",
     "store Links",
     "store Tls",
@@ -103,6 +103,9 @@ const WANTED: [&str; 26] = [
     "deed revoke a session → 201",
     "deed revoke a subject → 202",
     "deed rotate keys → 201",
+    "deed show an assertion → 200",
+    "deed show an assertion → 401",
+    "deed show an assertion → 503",
 ];
 
 fn name(deed: Deed) -> &'static str {
@@ -120,6 +123,7 @@ fn name(deed: Deed) -> &'static str {
         Deed::EndSession { .. } => "end a session",
         Deed::EndSessions { .. } => "end all sessions",
         Deed::RotateKeys => "rotate keys",
+        Deed::ShowAssertion { .. } => "show an assertion",
         Deed::Probe => "probe",
     }
 }

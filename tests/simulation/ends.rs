@@ -86,6 +86,7 @@ impl End {
             | Deed::Visit { .. }
             | Deed::Refresh { .. }
             | Deed::RotateKeys
+            | Deed::ShowAssertion { .. }
             | Deed::Probe => return None,
         };
         let promise = promise(record, event)?;

@@ -124,6 +124,10 @@ pub(super) enum Deed {
         subject: usize,
     },
     RotateKeys,
+    /// A client shows an assertion, and asks for a token.
+    ShowAssertion {
+        assertion: usize,
+    },
     /// `/readyz`.
     Probe,
 }
@@ -257,6 +261,8 @@ pub(super) struct Record {
     pub(super) setting: Setting,
     pub(super) logins: Vec<Login>,
     pub(super) foreign: Vec<Foreign>,
+    /// Those that a client has made.
+    pub(super) assertions: Vec<String>,
     pub(super) events: Vec<Event>,
     pub(super) faults: Vec<Fault>,
     pub(super) lives: Vec<Life>,
@@ -276,6 +282,7 @@ impl History {
             setting: setting.clone(),
             logins: Vec::new(),
             foreign: Vec::new(),
+            assertions: Vec::new(),
             events: Vec::new(),
             faults: Vec::new(),
             lives: Vec::new(),

@@ -16,7 +16,10 @@
 //! | a list without room has one entry for a subject | *merged entries* | [`End::hits`] |
 //! | an honest retry later than `10 × rotation_grace`, or than the grace if the token was given out twice | Reuse of refresh tokens, 2 and 3 | [`Judge::is_late`] |
 //! | tokens are judged by a gateway's own clock | *clocks apart* | [`Judge::is_misdated`] |
+//! | that an assertion was used is lost with the gateway at which it was, or where nobody sees that the store is another | *a Redis that comes back with less* | [`Judge::reminded_at`] |
 //! | what was issued in the second of a cut-off is cut off | *clocks apart* | [`End::hits`] |
+
+mod assertions;
 
 use std::fmt::Write;
 
@@ -24,6 +27,7 @@ use super::ends::{End, Hit, Promise, Whom};
 use super::history::{
     Deed, Event, Fault, FaultKind, Heard, Millis, NEVER, Place, Record, Route, Shown, Span,
 };
+use super::setting::Setting;
 
 /// Room for a machine on which much happens, where a promise is about time.
 const MARGIN: Millis = 250;
@@ -73,6 +77,8 @@ impl<'r> Judge<'r> {
             (Deed::Revoke { .. } | Deed::EndSession { .. } | Deed::EndSessions { .. }, 507) => {
                 self.crowded_out(event)?
             }
+            (Deed::ShowAssertion { .. }, 200) => self.used_again(event)?,
+            (Deed::ShowAssertion { .. }, 401) => self.refused_at_once(event)?,
             (deed, status) if is_known(deed, status) => return None,
             _ => "an answer that is none of those that there are".to_owned(),
         };
@@ -379,6 +385,7 @@ fn is_known(deed: Deed, status: u16) -> bool {
         Deed::Revoke { .. } => &[201, 202, 400, 503],
         Deed::EndSession { .. } | Deed::EndSessions { .. } => &[200, 202, 404, 503],
         Deed::RotateKeys => &[201, 409, 503],
+        Deed::ShowAssertion { .. } => &[503],
         Deed::Probe => &[200, 503],
     };
     known.contains(&status)

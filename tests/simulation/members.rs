@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
+use super::clients;
 use super::history::{History, Life, Place};
 use super::setting::{Setting, StoreKind};
 use crate::harness::client::Destination;
@@ -49,6 +50,8 @@ impl Member {
     pub(super) fn new(number: usize, setting: &Setting, store: &str, upstream: &Upstream) -> Self {
         let directory = login::directory();
         std::fs::write(directory.path().join("kek"), "a key-encryption key of more than 32 bytes")
+            .expect("a file");
+        std::fs::write(directory.path().join("reports.pem"), clients::public_key())
             .expect("a file");
         Self {
             number,
@@ -161,6 +164,7 @@ tokens:
   signing: {{ encryption_key_file: kek }}
   access: {{ lifetime: 15m, audiences: [orders-api] }}
   refresh: {{ idle: 1h, absolute: 2h, rotation_grace: {grace_s}s }}
+{clients}
 {login}
 issuers:
   - name: test
@@ -180,6 +184,7 @@ routes:
       when_stale: {{ allow_for: 1s }} }}
 ",
         name = number + 1,
+        clients = clients::SECTION,
         login = login::SECTION,
         issuer = tokens::ISSUER,
         audience = tokens::AUDIENCE,

@@ -322,7 +322,7 @@ pub(super) fn show_old(site: &Site, door: &Door, login: usize, token: usize) -> 
     answer
 }
 
-fn form(path: &str, pairs: &[(&str, &str)]) -> String {
+pub(super) fn form(path: &str, pairs: &[(&str, &str)]) -> String {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     request("POST", path, &[("Content-Type", "application/x-www-form-urlencoded")], &body)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::clients;
 use super::coverage::Coverage;
 use super::history::{Deed, Event, FaultKind, Heard, Record, Route, Shown, Target};
 use super::judge::Judge;
@@ -111,6 +112,15 @@ fn happen(site: &Site) {
                 }),
             );
         });
+        scope.spawn(|| {
+            repeat(
+                rng(5),
+                Box::new(|rng| {
+                    clients::ask(site, rng);
+                    sleep(Duration::from_millis(rng.u64(50..300)));
+                }),
+            );
+        });
         scope.spawn(|| repeat(rng(3), Box::new(|rng| watch(site, rng))));
         let mut rng = rng(4);
         let _ends_also_if_this_breaks_off = Over(&is_over);
@@ -204,11 +214,12 @@ fn credentials(record: &Record) -> Vec<Shown> {
     of_logins.chain((0..record.foreign.len()).map(Shown::Foreign)).collect()
 }
 
-/// Whether somebody can log in, and somebody be cut off everywhere.
+/// Whether somebody can log in, a client gets a token, and somebody be cut off everywhere.
 fn works(site: &Site, number: usize, rng: &mut Rng) -> bool {
     let Some(door) = site.members[number].door() else { return false };
     let Some(login) = log_in(site, &door, rng.usize(..4), "both") else { return false };
-    let is_in = visit(site, &door, Shown::Cookie(login), Route::Deny).status() == Some(200);
+    let is_in = visit(site, &door, Shown::Cookie(login), Route::Deny).status() == Some(200)
+        && clients::is_served(site, &door);
     if site.setting.entries_max.is_some() || site.setting.offsets_s.iter().any(|off| *off <= -300) {
         return is_in;
     }
