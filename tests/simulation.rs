@@ -1,7 +1,7 @@
 //! Random histories of a fleet, with faults, each decided by a seed.
 //!
 //! A seed decides the store (a file, a Redis behind a proxy for each gateway, with TLS, one that is started again with older data or
-//! none, one whose replica is promoted behind the same address, a Cluster), the gateways and how wrong their clocks are, the settings,
+//! none, one whose replica is promoted behind the same address or by Sentinel, a Cluster), the gateways and how wrong their clocks are, the settings,
 //! and what everybody does: people who log in, refresh (with answers that are lost, twice at once, with an exchange that is held
 //! on its way), log out, or show an old token; a client that shows assertions; operators who cut off and rotate keys; and what goes wrong meanwhile. The gateways are real
 //! processes, and so are the servers. Then everything is mended, and looked at on all gateways until nothing is undecided.

@@ -67,6 +67,8 @@ impl Coverage {
             F::ServerIsEmpty,
             F::Promote,
             F::PromoteLate,
+            F::FailOver,
+            F::MasterDies,
             F::Evict,
         ];
         let faults = faults.iter().map(|kind| format!("fault {kind:?}"));
@@ -76,13 +78,14 @@ impl Coverage {
 }
 
 /// What else must have happened.
-const WANTED: [&str; 29] = [
+const WANTED: [&str; 30] = [
     "store Embedded",
     "store Links",
     "store Tls",
     "store Restarts",
     "store Replica",
     "store Cluster",
+    "store Sentinel",
     "setting accept_local",
     "setting a full list",
     "setting a hidden identity",

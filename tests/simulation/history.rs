@@ -195,6 +195,10 @@ pub(super) enum FaultKind {
     ServerIsEmpty,
     Promote,
     PromoteLate,
+    /// Sentinel is told to make the replica the master.
+    FailOver,
+    /// The master is cut off from its replica and dies, and Sentinel finds out.
+    MasterDies,
     Evict,
 }
 

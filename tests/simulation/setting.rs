@@ -19,6 +19,8 @@ pub(super) enum StoreKind {
     Replica,
     /// A Redis Cluster of three nodes.
     Cluster,
+    /// A master and a replica that Sentinel watches.
+    Sentinel,
 }
 
 /// All of a seed that does not happen in time.
@@ -46,7 +48,10 @@ pub(super) const APART_MAX_S: i64 = 300;
 impl Setting {
     pub(super) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let store = match rng.u8(..24) {
+        let drawn = rng.u8(..24);
+        let store = match drawn {
+            // Few: it takes seconds until sentinels know each other.
+            _ if seed % 16 == 11 => StoreKind::Sentinel,
             0..3 => StoreKind::Embedded,
             3..11 => StoreKind::Links,
             11..13 => StoreKind::Tls,
@@ -106,6 +111,7 @@ impl Setting {
             ],
             StoreKind::Replica => vec![F::Promote, F::PromoteLate, F::Promote, F::PromoteLate],
             StoreKind::Cluster => vec![F::ServerStandsStill, F::Evict],
+            StoreKind::Sentinel => vec![F::FailOver, F::MasterDies, F::FailOver, F::MasterDies],
         });
         faults
     }

@@ -12,8 +12,9 @@ use super::members::{Door, Member};
 use super::setting::{Setting, StoreKind};
 use crate::harness::certificates::Authority;
 use crate::harness::eventually;
+use crate::harness::fleet;
 use crate::harness::proxy::{Direction, Proxy};
-use crate::harness::redis::{Cluster, Data, RedisOptions, RedisServer, ServerTls};
+use crate::harness::redis::{Cluster, Data, RedisOptions, RedisServer, Sentinels, ServerTls};
 use crate::harness::switch::{self, Link};
 use crate::harness::upstream::Upstream;
 
@@ -36,6 +37,7 @@ pub(super) struct Site {
     proxies: Vec<Proxy>,
     servers: Mutex<Vec<RedisServer>>,
     cluster: Option<Cluster>,
+    sentinels: Option<Mutex<Sentinels>>,
     /// The server behind the address.
     current: Mutex<usize>,
     backup: Mutex<Option<(Millis, TempDir)>>,
@@ -52,19 +54,21 @@ impl Site {
     pub(super) fn start(setting: Setting) -> Self {
         let authority = Authority::new();
         let cluster = (setting.store == StoreKind::Cluster).then(Cluster::start);
+        let sentinels = (setting.store == StoreKind::Sentinel).then(Sentinels::start);
         let servers = servers(&setting, &authority);
         let proxies: Vec<_> = match servers.first() {
             None => Vec::new(),
             Some(server) => (0..setting.gateways).map(|_| Proxy::start(server.port())).collect(),
         };
         let members = (0..setting.gateways).map(|number| {
-            let store = match (&cluster, proxies.get(number)) {
-                (Some(cluster), _) => {
+            let store = match (&cluster, &sentinels, proxies.get(number)) {
+                (Some(cluster), _, _) => {
                     let nodes: Vec<_> = cluster.nodes().iter().collect();
-                    crate::harness::fleet::redis(&cluster.settings(&nodes))
+                    fleet::redis(&cluster.settings(&nodes))
                 }
-                (None, Some(proxy)) => section(setting.store, proxy.port()),
-                (None, None) => String::new(),
+                (_, Some(sentinels), _) => fleet::redis(&sentinels.settings()),
+                (_, _, Some(proxy)) => section(setting.store, proxy.port()),
+                (None, None, None) => String::new(),
             };
             let member = Member::new(number, &setting, &store, upstream());
             member.put("redis-ca.pem", &authority.pem());
@@ -73,8 +77,18 @@ impl Site {
         let members = members.collect();
         let history = History::of(&setting);
         let (servers, current) = (Mutex::new(servers), Mutex::default());
-        let backup = Mutex::default();
-        let site = Self { history, setting, members, proxies, servers, cluster, current, backup };
+        let (backup, sentinels) = (Mutex::default(), sentinels.map(Mutex::new));
+        let site = Self {
+            history,
+            setting,
+            members,
+            proxies,
+            servers,
+            cluster,
+            sentinels,
+            current,
+            backup,
+        };
         std::thread::scope(|scope| {
             for member in &site.members {
                 scope.spawn(|| member.start(&site.history));
@@ -239,6 +253,8 @@ impl Site {
             }
             FaultKind::Promote => fault.loss = self.promote(Duration::ZERO, rng),
             FaultKind::PromoteLate => fault.loss = self.promote(lasts, rng),
+            FaultKind::FailOver => fault.loss = self.fail_over(None),
+            FaultKind::MasterDies => fault.loss = self.fail_over(Some(lasts)),
             FaultKind::Evict => fault.evicted = self.evict(rng),
             _ => unreachable!("it is no fault of a server: {kind:?}"),
         }
@@ -280,6 +296,32 @@ impl Site {
         Some(Span { from, until: self.history.now() + FOLLOWED_WITHIN })
     }
 
+    /// Has Sentinel make the replica the master; or, if it is to die, the master is cut off from its replica for a while
+    /// before it does. Once.
+    fn fail_over(&self, dies_after: Option<Duration>) -> Option<Span> {
+        let mut current = self.current.lock().expect("the current one");
+        let mut sentinels = self.sentinels.as_ref()?.lock().expect("the sentinels");
+        if *current == 1 {
+            return None;
+        }
+        let from = self.history.now().saturating_sub(REPLICATED_WITHIN);
+        match dies_after {
+            None => sentinels.fail_over(),
+            Some(apart) => {
+                let master = sentinels.master();
+                master.cli(&["acl", "setuser", "default", "-psync", "-sync"]);
+                master.cli(&["client", "kill", "type", "replica"]);
+                // Sentinel takes no replica that was cut off for longer than five seconds.
+                sleep(apart.min(Duration::from_millis(2_500)));
+                let deposed = master.port();
+                master.kill();
+                sentinels.await_another_than(deposed);
+            }
+        }
+        *current = 1;
+        Some(Span { from, until: self.history.now() + FOLLOWED_WITHIN })
+    }
+
     /// Cuts all links to the deposed server, those of one kind, or none.
     fn cut_some(&self, rng: &mut Rng) {
         // Who cannot ask which server it is does not notice a move that cuts nothing.
@@ -314,7 +356,7 @@ impl Site {
 fn servers(setting: &Setting, authority: &Authority) -> Vec<RedisServer> {
     let usual = RedisOptions::default;
     match setting.store {
-        StoreKind::Embedded | StoreKind::Cluster => Vec::new(),
+        StoreKind::Embedded | StoreKind::Cluster | StoreKind::Sentinel => Vec::new(),
         StoreKind::Links => vec![RedisServer::start()],
         StoreKind::Tls => {
             let tls = Some(ServerTls::new(authority));
