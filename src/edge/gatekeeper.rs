@@ -148,8 +148,6 @@ impl ProxyHttp for Gatekeeper {
             };
         }
         if upgrade::is_asked_for(session.req_header()) {
-            // Its connection knows no better than that of other requests when the body is there.
-            peer.options.read_timeout = template.options.read_timeout;
             context.switched = Some(upgrade::prepare(&mut peer));
         }
         Ok(peer)

@@ -70,6 +70,35 @@ fn stalled_body_is_a_timeout_of_the_request() {
     assert_eq!(line["reason"], "the body did not arrive in time");
 }
 
+/// `Upgrade` is a wish: until it is granted, a body is a body.
+#[test]
+fn stalled_body_of_an_upgrade_is_a_timeout_of_the_request() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, "body_timeout: 1s", "200ms");
+    for protocol in ["websocket", "h2c"] {
+        for sent in [format!("{LENGTH}hello"), format!("{CHUNKED}5\r\nhel")] {
+            let mut connection = Connection::open(gateway.address());
+            let begun = Instant::now();
+            connection.send(upgrade(&sent, protocol));
+            assert_late(connection.answer());
+            assert!(begun.elapsed() >= Duration::from_secs(1), "{sent:?}: {:?}", begun.elapsed());
+        }
+    }
+    // Whoever pauses for less has the time of the client, not that of the upstream.
+    let mut connection = Connection::open(gateway.address());
+    connection.send(upgrade(&LENGTH.replace("100000", "10"), "websocket") + "hello");
+    // Time itself is the subject.
+    std::thread::sleep(Duration::from_millis(600));
+    connection.send("world");
+    assert_eq!(connection.answer().expect("an answer").status, 200);
+}
+
+/// The same request, and the wish for another protocol.
+fn upgrade(request: &str, protocol: &str) -> String {
+    let wish = format!("Connection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n");
+    request.replacen("\r\n\r\n", &format!("\r\n{wish}"), 1)
+}
+
 #[test]
 fn pause_within_the_time_is_borne_longer_than_the_upstream_may_be_silent() {
     let upstream = Upstream::start();
@@ -92,9 +121,11 @@ fn upstream_that_has_the_whole_body_has_its_own_time() {
     let upstream = Upstream::start_with(Behaviour::Silent);
     let gateway = gateway(&upstream, "body_timeout: 20s", "1s");
     let length = LENGTH.replace("100000", "10");
-    for (first, rest) in
-        [(length + "hello", "world"), (CHUNKED.to_owned(), "5\r\nhello\r\n0\r\n\r\n")]
-    {
+    for (first, rest) in [
+        (length.clone() + "hello", "world"),
+        (CHUNKED.to_owned(), "5\r\nhello\r\n0\r\n\r\n"),
+        (upgrade(&(length + "hello"), "websocket"), "world"),
+    ] {
         let mut connection = Connection::open(gateway.address());
         connection.send(&first);
         std::thread::sleep(Duration::from_millis(200));
