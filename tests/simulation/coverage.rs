@@ -70,6 +70,10 @@ impl Coverage {
             F::FailOver,
             F::MasterDies,
             F::Evict,
+            F::EvictList,
+            F::EvictLog,
+            F::EvictAll,
+            F::EvictRoster,
         ];
         let faults = faults.iter().map(|kind| format!("fault {kind:?}"));
         let others = WANTED.iter().map(|name| (*name).to_owned());

@@ -200,6 +200,11 @@ pub(super) enum FaultKind {
     /// The master is cut off from its replica and dies, and Sentinel finds out.
     MasterDies,
     Evict,
+    /// The list of what is live is evicted, the log, both, or the roster.
+    EvictList,
+    EvictLog,
+    EvictAll,
+    EvictRoster,
 }
 
 /// Something that went wrong.

@@ -25,7 +25,7 @@ use std::fmt::Write;
 
 use super::ends::{End, Hit, Promise, Whom};
 use super::history::{
-    Deed, Event, Fault, FaultKind, Heard, Millis, NEVER, Place, Record, Route, Shown, Span,
+    Deed, Event, Fault, FaultKind, Heard, Life, Millis, NEVER, Place, Record, Route, Shown, Span,
 };
 use super::setting::Setting;
 
@@ -37,6 +37,9 @@ const RECOVERED_WITHIN: Millis = 6_000;
 
 /// How soon what a store has lost is written down again by those who know it.
 const RESTORED_WITHIN: Millis = 6_000;
+
+/// How soon a gateway hears of what was taken elsewhere, if nothing goes wrong around that.
+const HEARD_WITHIN: Millis = 2_000;
 
 /// For how long a gateway must have been there to be waited for.
 const JOINED_BEFORE: Millis = 1_500;
@@ -142,29 +145,28 @@ impl<'r> Judge<'r> {
         if self.is_forgotten(end, fault, loss) {
             return NEVER / 2;
         }
-        if self.is_waited_for(fault, loss) {
+        let mut knowing = self.record.lives.iter().filter(|life| self.knew(life.place, end, fault));
+        if knowing.any(|life| self.is_waited_for(life, fault, loss)) {
             return end.span.until;
         }
         end.span.until.max(loss.until) + RESTORED_WITHIN
     }
 
-    /// Whether nobody goes by a store that has lost something before those who know better have written it down: they are
-    /// there, and it is noticed. An address that moves is not noticed at once.
-    fn is_waited_for(&self, fault: &Fault, loss: Span) -> bool {
+    /// Whether nobody goes by a store that has lost something before this gateway, which knows better, has written it
+    /// down: it is there and works, and it is noticed. An address that moves is not noticed at once.
+    fn is_waited_for(&self, knowing: &Life, fault: &Fault, loss: Span) -> bool {
         let is_of_one_server =
             matches!(fault.kind, FaultKind::ServerIsOlder | FaultKind::ServerIsEmpty);
-        let around = Span {
-            from: fault.span.from.saturating_sub(JOINED_BEFORE),
-            until: loss.until + RESTORED_WITHIN,
-        };
-        let is_quiet = self.record.faults.iter().all(|other| {
+        let restored = loss.until + RESTORED_WITHIN;
+        let around = Span { from: fault.span.from.saturating_sub(JOINED_BEFORE), until: restored };
+        let is_there =
+            knowing.spawned < around.from && knowing.ended.is_none_or(|at| at > restored);
+        let mut others = self.record.faults.iter().filter(|other| {
             let is_it = other.span == fault.span && other.kind == fault.kind;
-            is_it || other.kind == FaultKind::Reload || !other.span.meets(around)
+            let concerns = other.gateway.is_none_or(|one| one == knowing.place.gateway);
+            !is_it && concerns && other.kind != FaultKind::Reload
         });
-        let mut spawned = self.record.lives.iter().map(|life| life.spawned);
-        is_of_one_server
-            && is_quiet
-            && spawned.all(|at| !(around.from..fault.span.from).contains(&at))
+        is_of_one_server && is_there && !others.any(|other| other.span.meets(around))
     }
 
     /// Whether nobody was left who knew of an end that a store has lost.
@@ -180,8 +182,9 @@ impl<'r> Judge<'r> {
     fn knew(&self, place: Place, end: &End, fault: &Fault) -> bool {
         let Some((spawned, _)) = self.life(place) else { return false };
         let at = end.span.until;
-        let known = self.in_contact_after(place.gateway, at) + RECOVERED_WITHIN;
-        end.place == place || (spawned < at && known < fault.span.from)
+        let after = self.in_contact_after(place.gateway, at);
+        let takes = if after == at { HEARD_WITHIN } else { RECOVERED_WITHIN };
+        end.place == place || (spawned < at && after + takes < fault.span.from)
     }
 
     /// When an end that was taken locally has reached the others.

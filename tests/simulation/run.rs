@@ -9,7 +9,7 @@ use fastrand::Rng;
 
 use super::clients;
 use super::coverage::Coverage;
-use super::history::{Deed, Event, FaultKind, Heard, Record, Route, Shown, Target};
+use super::history::{Deed, Event, Fault, FaultKind, Heard, Life, Record, Route, Shown, Target};
 use super::judge::Judge;
 use super::members::Member;
 use super::operators::{list, operate, revoke, watch};
@@ -20,6 +20,9 @@ use super::site::Site;
 /// How soon after the last fault everything is decided again, in milliseconds. A gateway that follows its address to another
 /// server takes four seconds, and waits up to two before it tries again.
 const DECIDED_WITHIN_MS: u64 = 15_000;
+
+/// How soon after its start a gateway has loaded the list, in milliseconds.
+const STARTED_WITHIN_MS: u64 = 2_000;
 
 /// The pause between two deeds of one who acts.
 const PACE_MS: std::ops::Range<u64> = 20..120;
@@ -126,13 +129,35 @@ fn happen(site: &Site) {
         let _ends_also_if_this_breaks_off = Over(&is_over);
         while site.history.now() < site.setting.lasts_ms {
             sleep(Duration::from_millis(rng.u64(100..900)));
-            let faults = site.setting.faults();
-            let kind = faults[rng.usize(..faults.len())];
+            let kind = next_fault(site, &mut rng);
             let gateway = rng.usize(..site.members.len());
             let lasts = Duration::from_millis(rng.u64(200..4_500));
             site.suffer(kind, gateway, lasts, &mut rng);
         }
     });
+}
+
+/// What goes wrong next. A gateway that starts after something was lost knows only what others have written down again.
+fn next_fault(site: &Site, rng: &mut Rng) -> FaultKind {
+    let faults = site.setting.faults();
+    let kind = faults[rng.usize(..faults.len())];
+    let record = site.history.record();
+    let last = record.faults.last();
+    if last.is_some_and(|last| last.loss.is_some() || last.kind == FaultKind::EvictAll)
+        && rng.bool()
+    {
+        return FaultKind::Kill;
+    }
+    let lost_list = |fault: &Fault| matches!(fault.kind, FaultKind::EvictList);
+    let has_started = |life: &Life| life.spawned + STARTED_WITHIN_MS < site.history.now();
+    match kind {
+        // A gateway that starts without the list cannot know what it lacks: SECURITY.md, "a Redis that evicts keys".
+        FaultKind::Kill if record.faults.iter().any(lost_list) => FaultKind::StandStill,
+        FaultKind::EvictList | FaultKind::EvictAll if !record.lives.iter().all(has_started) => {
+            FaultKind::Evict
+        }
+        kind => kind,
+    }
 }
 
 /// Everything works, and goes on as it should.

@@ -42,6 +42,10 @@ pub(super) struct Setting {
     pub(super) lasts_ms: u64,
 }
 
+/// What a Redis that evicts keys takes, beside sessions.
+const EVICTIONS: [FaultKind; 4] =
+    [FaultKind::EvictList, FaultKind::EvictLog, FaultKind::EvictAll, FaultKind::EvictRoster];
+
 /// As far as a clock may be off before a gateway is not ready, in seconds.
 pub(super) const APART_MAX_S: i64 = 300;
 
@@ -79,7 +83,7 @@ impl Setting {
             max_staleness_s: rng.u64(1..=2),
             grace_s: rng.u64(1..=3),
             entries_max: (rng.u8(..5) == 0).then_some(20),
-            hides_identity: store == StoreKind::Replica && rng.u8(..3) == 0,
+            hides_identity: store == StoreKind::Replica && rng.u8(..2) == 0,
             lasts_ms: rng.u64(4_000..7_000),
         }
     }
@@ -99,7 +103,9 @@ impl Setting {
         let links = [F::Hold, F::HoldAnswers, F::Cut, F::Delay, F::NoNewLinks, F::Split, F::Split];
         faults.extend(match self.store {
             StoreKind::Embedded => vec![],
-            StoreKind::Links => [&links[..], &links, &[F::Duplicate, F::Evict]].concat(),
+            StoreKind::Links => {
+                [&links[..], &links, &[F::Duplicate, F::Evict], &EVICTIONS].concat()
+            }
             StoreKind::Tls => links.to_vec(),
             StoreKind::Restarts => vec![
                 F::ServerStandsStill,
@@ -110,7 +116,7 @@ impl Setting {
                 F::Cut,
             ],
             StoreKind::Replica => vec![F::Promote, F::PromoteLate, F::Promote, F::PromoteLate],
-            StoreKind::Cluster => vec![F::ServerStandsStill, F::Evict],
+            StoreKind::Cluster => [&[F::ServerStandsStill, F::Evict], &EVICTIONS[..]].concat(),
             StoreKind::Sentinel => vec![F::FailOver, F::MasterDies, F::FailOver, F::MasterDies],
         });
         faults

@@ -25,6 +25,9 @@ const NOBODY: u16 = 1;
 /// two servers behind it"; and some for a busy machine.
 const FOLLOWED_WITHIN: Millis = 6_000;
 
+/// How long a server may seem dead that only waits for a busy machine.
+const STALLS_AT_MOST: Duration = Duration::from_secs(10);
+
 /// How far a replica may be behind, with room for a busy machine.
 const REPLICATED_WITHIN: Millis = 500;
 
@@ -54,7 +57,11 @@ impl Site {
     pub(super) fn start(setting: Setting) -> Self {
         let authority = Authority::new();
         let cluster = (setting.store == StoreKind::Cluster).then(Cluster::start);
-        let sentinels = (setting.store == StoreKind::Sentinel).then(Sentinels::start);
+        let sentinels = (setting.store == StoreKind::Sentinel).then(|| {
+            let sentinels = Sentinels::start();
+            sentinels.wait_for_master(STALLS_AT_MOST);
+            sentinels
+        });
         let servers = servers(&setting, &authority);
         let proxies: Vec<_> = match servers.first() {
             None => Vec::new(),
@@ -256,6 +263,10 @@ impl Site {
             FaultKind::FailOver => fault.loss = self.fail_over(None),
             FaultKind::MasterDies => fault.loss = self.fail_over(Some(lasts)),
             FaultKind::Evict => fault.evicted = self.evict(rng),
+            FaultKind::EvictList => self.evict_keys(&["live"]),
+            FaultKind::EvictLog => self.evict_keys(&["log"]),
+            FaultKind::EvictAll => self.evict_keys(&["live", "log"]),
+            FaultKind::EvictRoster => self.evict_keys(&["gateways"]),
             _ => unreachable!("it is no fault of a server: {kind:?}"),
         }
         fault
@@ -315,6 +326,7 @@ impl Site {
                 sleep(apart.min(Duration::from_millis(2_500)));
                 let deposed = master.port();
                 master.kill();
+                sentinels.wait_for_master(Duration::from_millis(500));
                 sentinels.await_another_than(deposed);
             }
         }
@@ -343,13 +355,20 @@ impl Site {
             let number = (!record.logins.is_empty()).then(|| rng.usize(..record.logins.len()))?;
             (number, record.logins[number].session.clone())
         };
-        let key = format!("portcullis:{{revocations}}:session:{session}");
-        let del = |server: &RedisServer| server.cli(&["del", &key]);
-        match &self.cluster {
-            Some(cluster) => cluster.nodes().iter().for_each(|node| drop(del(node))),
-            None => drop(del(&self.servers()[0])),
-        }
+        self.evict_keys(&[&format!("session:{session}")]);
         Some(number)
+    }
+
+    /// Deletes keys, in one step.
+    fn evict_keys(&self, names: &[&str]) {
+        let keys = names.iter().map(|name| format!("portcullis:{{revocations}}:{name}"));
+        let keys: Vec<_> = ["unlink".to_owned()].into_iter().chain(keys).collect();
+        let command: Vec<_> = keys.iter().map(String::as_str).collect();
+        let del = |server: &RedisServer| drop(server.cli(&command));
+        match &self.cluster {
+            Some(cluster) => cluster.nodes().iter().for_each(del),
+            None => del(&self.servers()[0]),
+        }
     }
 }
 

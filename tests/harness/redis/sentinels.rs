@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Child;
+use std::time::Duration;
 
 use portcullis::store::settings::{RedisAddress, RedisServers, RedisSettings};
 use tempfile::TempDir;
@@ -59,6 +60,15 @@ impl Sentinels {
         let port = eventually("one master", || self.named());
         let found = self.servers.iter_mut().find(|server| server.port() == port);
         found.expect("the master is one of the servers")
+    }
+
+    /// Has them take a master for dead that has not answered for so long. A busy machine is to kill none.
+    pub(crate) fn wait_for_master(&self, patience: Duration) {
+        let patience_ms = patience.as_millis().to_string();
+        for sentinel in &self.sentinels {
+            let set = ["sentinel", "set", NAME, "down-after-milliseconds", &patience_ms];
+            assert_eq!(sentinel.cli(&set).trim(), "OK");
+        }
     }
 
     /// Has them make the other server the master, and waits until they have.

@@ -40,11 +40,13 @@ impl Judge<'_> {
         let Setting { hides_identity, .. } = self.record.setting;
         let in_contact = self.in_contact_after(used.place.gateway, loss.until);
         let restored = in_contact + RESTORED_WITHIN;
-        let life = self.life(used.place);
-        let has_ended = life.and_then(|(_, ended)| ended).is_some_and(|ended| ended < restored);
-        match has_ended || hides_identity {
+        let life = self.record.lives.iter().find(|life| life.place == used.place);
+        let Some(life) = life.filter(|life| life.ended.is_none_or(|at| at > restored)) else {
+            return NEVER;
+        };
+        match hides_identity {
             true => NEVER,
-            false if self.is_waited_for(fault, loss) => used.span.until,
+            false if self.is_waited_for(life, fault, loss) => used.span.until,
             false => restored,
         }
     }
