@@ -63,6 +63,11 @@ pub fn shared() -> UnixTime {
     }
 }
 
+/// Whether a store has told the time.
+pub fn is_shared() -> bool {
+    shared_ms().is_some()
+}
+
 /// When `patience` from now is by the store's clock, in milliseconds since 1970: what was asked for then
 /// is not to be done any more. `None` if that clock is not known.
 pub fn shared_deadline_ms(patience: Duration) -> Option<String> {

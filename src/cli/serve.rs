@@ -123,8 +123,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     control.spawn(sessions.clone().run());
     let (clock, keys) = (revocations.clone(), signing.clone());
     control.spawn(async move {
-        // A key that is dated by a wrong clock would be the newest for as long as that is ahead.
-        // Where the store is away, none can be made either; those of files need no store.
+        // Before, no key is made; it would only be told that there is none. Those of files need no store.
         clock.dated_soon().await;
         keys.run().await;
     });

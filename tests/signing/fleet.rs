@@ -135,6 +135,47 @@ fn schedule_brings_the_next_key_and_then_lets_it_sign() {
     assert_eq!(one.metric(made) + other.metric(made), 1.0, "one gateway has made it");
 }
 
+/// Where the store can be read and its clock cannot, nobody makes a key that all would be dated by.
+#[test]
+fn first_key_is_not_made_before_the_clock_of_the_store_was_read() {
+    let server = RedisServer::start();
+    server.cli(&["acl", "setuser", "default", "-time"]);
+    let clock = WrongClock::ahead(365 * 86_400);
+    let environment = clock.environment();
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let lines = format!("{}{}", redis(&server.settings()), sealed());
+    let text = configuration(&Upstream::start(), "ahead", &lines);
+    let mut ahead = Gateway::spawn_with(directory(), &text, &environment);
+    ahead.wait_until_bound();
+    eventually("keys, or word of them", || {
+        let lines = ahead.errors();
+        let is_told = |line: &String| {
+            line.contains("a new signing key") || line.contains("there are no signing keys")
+        };
+        lines.iter().any(is_told).then_some(())
+    });
+    assert_eq!(server.cli(&["exists", RING]).trim(), "0");
+    let answer = rotate(&ahead, &now());
+    assert_eq!((answer.status, answer.slug().as_str()), (503, "keys_unavailable"), "{answer:?}");
+    server.cli(&["acl", "setuser", "default", "+time"]);
+    ahead.wait_until_ready();
+    let right = join(&server, "right", &sealed());
+    assert_dated(&right, 1);
+}
+
+/// A gateway lists so many keys, none of them made in the future.
+#[track_caller]
+fn assert_dated(gateway: &Gateway, count: usize) {
+    let listed = keys(gateway);
+    assert_eq!(listed.len(), count);
+    for key in listed {
+        let created = key["created_at"].as_str().expect("a date");
+        let created = humantime::parse_rfc3339(created).expect("a date");
+        let ahead = created.duration_since(portcullis::clock::wall()).unwrap_or_default();
+        assert!(ahead.as_secs() < 60, "{key}");
+    }
+}
+
 /// A key that is dated a year ahead would be the newest for a year: no other is due before that.
 #[test]
 fn gateway_that_is_a_year_ahead_dates_its_keys_like_the_others() {
@@ -148,12 +189,5 @@ fn gateway_that_is_a_year_ahead_dates_its_keys_like_the_others() {
     ahead.wait_until_ready();
     rotated(&ahead, &json!({ "now": true }));
     let right = join(&server, "right", &sealed());
-    let listed = keys(&right);
-    assert_eq!(listed.len(), 2);
-    for key in listed {
-        let created = key["created_at"].as_str().expect("a date");
-        let created = humantime::parse_rfc3339(created).expect("a date");
-        let ahead = created.duration_since(portcullis::clock::wall()).unwrap_or_default();
-        assert!(ahead.as_secs() < 60, "{key}");
-    }
+    assert_dated(&right, 2);
 }

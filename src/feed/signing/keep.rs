@@ -59,6 +59,8 @@ pub(super) enum Trouble {
     Unreadable(#[from] Unreadable),
     #[error(transparent)]
     Full(#[from] Full),
+    #[error("the store's clock was not read yet, which dates a key")]
+    Undated,
     #[error("other gateways change the signing keys all the time")]
     Contended,
     #[error("{0}")]
@@ -78,7 +80,7 @@ impl Trouble {
     pub(super) fn is_unread(&self) -> bool {
         match self {
             Self::Store(_) | Self::Unreadable(_) | Self::Cryptography(_) => true,
-            Self::Full(_) | Self::Contended => false,
+            Self::Undated | Self::Full(_) | Self::Contended => false,
         }
     }
 }
@@ -123,6 +125,14 @@ impl<'c> Wanted<'c> {
         };
         Ok(Self { configuration, tokens, terms, secret, seal, others })
     }
+
+    /// Whether the clock is known by which gateways date what they share. An embedded store has none.
+    fn is_dated(&self) -> bool {
+        match self.configuration.store {
+            StoreSettings::Embedded { .. } => true,
+            StoreSettings::Redis(_) => clock::is_shared(),
+        }
+    }
 }
 
 impl SigningFeed {
@@ -149,6 +159,10 @@ impl SigningFeed {
             let known = kept.ring.insert(Known { document, stored, ring: ring.clone() });
             let due = match errand {
                 Errand::Look => return Ok(None),
+                // By a clock of our own it might be the newest for years, or another be taken for spent.
+                Errand::Rotate(_) | Errand::Upkeep if !wanted.is_dated() => {
+                    return Err(Trouble::Undated);
+                }
                 Errand::Rotate(begins) => Some((Cause::Operator, begins)),
                 Errand::Upkeep => {
                     ring.due(terms, &revoked, now).map(|cause| (cause, cause.begins_to()))
