@@ -7,6 +7,7 @@ mod frames;
 mod handshakes;
 mod http1;
 mod http2;
+mod lifetime;
 mod malformed;
 mod slow_bodies;
 mod stop;

@@ -2,35 +2,31 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::H2Options;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
 use super::gatekeeper::Gatekeeper;
-use super::http2;
-use super::published::Current;
 use super::streams::{Seat, Streams};
 
 /// Serves requests, and gives up those whose principal has lapsed.
 pub(super) struct Attended {
     proxy: Arc<HttpProxy<Gatekeeper>>,
     streams: Arc<Streams>,
-    current: Current,
 }
 
 impl Attended {
-    pub(super) fn new(
-        proxy: HttpProxy<Gatekeeper>,
-        streams: Arc<Streams>,
-        current: Current,
-    ) -> Self {
-        Self { proxy: Arc::new(proxy), streams, current }
+    pub(super) fn new(proxy: HttpProxy<Gatekeeper>, streams: Arc<Streams>) -> Self {
+        Self { proxy: Arc::new(proxy), streams }
     }
 
-    /// A slot for the requests of an HTTP/1 connection, one after the other.
+    /// What Pingora is to know of connections.
+    pub(super) fn server_options(&self) -> Option<&HttpServerOptions> {
+        self.proxy.server_options()
+    }
+
+    /// A slot for the requests of an HTTP/1 connection, one after the other, or of an HTTP/2 stream.
     pub(super) fn seat(&self) -> Seat {
         self.streams.seat()
     }
@@ -44,29 +40,5 @@ impl Attended {
         seat: &Seat,
     ) -> Option<ReusedHttpStream> {
         seat.attend(self.proxy.process_new_http(session, shutdown)).await.flatten()
-    }
-}
-
-/// For HTTP/2, whose connections are Pingora's: it calls this for each stream.
-#[async_trait]
-impl HttpServerApp for Attended {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        self.serve(session, shutdown, &self.seat()).await
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        Some(http2::options(&self.current.load().configuration.limits))
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.proxy.server_options()
-    }
-
-    async fn http_cleanup(&self) {
-        self.proxy.http_cleanup().await;
     }
 }

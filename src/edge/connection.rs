@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use pingora::apps::{HttpPersistentSettings, ServerApp};
+use pingora::apps::HttpPersistentSettings;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +15,7 @@ use super::answer::{Answer, Reader};
 use super::attended::Attended;
 use super::drain::Drain;
 use super::head::{self, Read, Turn};
+use super::http2;
 use super::inbound::{Inbound, Left, Returned};
 use super::published::Current;
 use super::record;
@@ -31,7 +32,7 @@ const HTTP2_PREFACE_BYTES: usize = 24;
 
 /// How many requests one connection may carry; after them it is closed, which frees what a
 /// connection accumulates and lets load move.
-const REQUESTS_MAX: u32 = 10_000;
+pub(super) const REQUESTS_MAX: u32 = 10_000;
 
 /// Serves connections.
 #[derive(Clone)]
@@ -62,7 +63,11 @@ impl Server {
         };
         if let Ok(Ok(_)) = read {
             let stream = Box::new(Unread::new(preface, stream));
-            self.app.process_new(stream, &self.drain.shutdown_watch()).await;
+            let connection = {
+                let limits = &self.current.load().configuration.limits;
+                http2::Connection::new(self.app.clone(), limits)
+            };
+            connection.serve(stream, &self.drain).await;
         }
     }
 

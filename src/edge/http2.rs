@@ -1,7 +1,22 @@
-//! What one HTTP/2 connection may ask of the gateway.
+//! One HTTP/2 connection: what it may ask of the gateway, and how it ends.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::server::ShutdownWatch;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
+use super::attended::Attended;
+use super::connection::REQUESTS_MAX;
+use super::drain::Drain;
 use crate::config::Limits;
 
 /// How much of a body a client may send on a stream before somebody reads it.
@@ -14,8 +29,92 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 * WINDOW_BYTES;
 /// How much of an answer is gathered for a stream while the connection does not take it.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
+/// How many requests more a client may begin after it was sent away. One that heeds that begins none
+/// once it has heard of it, and until then no more than it may have streams.
+const REQUESTS_BEYOND_MAX: u32 = 1_000;
+
+/// A connection, request by request. Pingora drives it, and calls this for each stream.
+pub(super) struct Connection {
+    app: Arc<Attended>,
+    options: H2Options,
+    /// How long it may idle.
+    patience: Duration,
+    begun: AtomicU32,
+    in_progress: AtomicU32,
+    /// So many requests have begun that something has to be done.
+    is_due: Notify,
+}
+
+impl Connection {
+    /// A connection that begins now.
+    pub(super) fn new(app: Arc<Attended>, limits: &Limits) -> Arc<Self> {
+        Arc::new(Self {
+            app,
+            options: options(limits),
+            patience: limits.keepalive_timeout,
+            begun: AtomicU32::new(0),
+            in_progress: AtomicU32::new(0),
+            is_due: Notify::new(),
+        })
+    }
+
+    /// Serves the connection until it is closed.
+    ///
+    /// When the gateway stops, or the connection has carried as many requests as it may, the client is
+    /// sent away (GOAWAY, RFC 9113 §6.8): what it had begun until it heard of that is served, and it
+    /// begins nothing more. So no request is lost.
+    pub(super) async fn serve(self: Arc<Self>, stream: Stream, drain: &Drain) {
+        let (farewell, shutdown) = watch::channel(false);
+        let mut serving = pin!(self.process_new(stream, &shutdown));
+        tokio::select! {
+            _ = &mut serving => return,
+            () = drain.begun() => {}
+            () = self.is_due.notified() => {}
+        }
+        farewell.send_replace(true);
+        tokio::select! {
+            _ = serving => {}
+            () = self.overstayed() => {}
+        }
+    }
+
+    /// Returns if a client that was sent away begins ever more, or neither asks for anything nor leaves.
+    async fn overstayed(&self) {
+        loop {
+            let seen = self.begun.load(Ordering::Relaxed);
+            let is_silent = timeout(self.patience, self.is_due.notified()).await;
+            let begun = self.begun.load(Ordering::Relaxed);
+            let is_over = match is_silent {
+                Ok(()) => begun >= REQUESTS_MAX + REQUESTS_BEYOND_MAX,
+                Err(_) => begun == seen && self.in_progress.load(Ordering::Relaxed) == 0,
+            };
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    fn begin_request(&self) -> InProgress<'_> {
+        let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        if begun == REQUESTS_MAX || begun == REQUESTS_MAX + REQUESTS_BEYOND_MAX {
+            self.is_due.notify_one();
+        }
+        self.in_progress.fetch_add(1, Ordering::Relaxed);
+        InProgress(&self.in_progress)
+    }
+}
+
+/// A request is in progress until this is dropped.
+struct InProgress<'a>(&'a AtomicU32);
+
+impl Drop for InProgress<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The settings of a connection that begins now.
-pub(super) fn options(limits: &Limits) -> H2Options {
+fn options(limits: &Limits) -> H2Options {
     let mut options = default_h2_options();
     options.max_header_list_size(u32::try_from(limits.head.bytes_max).unwrap_or(u32::MAX));
     options.max_concurrent_streams(limits.http2_streams_max);
@@ -23,4 +122,24 @@ pub(super) fn options(limits: &Limits) -> H2Options {
     options.initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     options.max_send_buffer_size(SEND_BUFFER_BYTES);
     options
+}
+
+#[async_trait]
+impl HttpServerApp for Connection {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let _in_progress = self.begin_request();
+        self.app.serve(session, shutdown, &self.app.seat()).await
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        Some(self.options.clone())
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        self.app.server_options()
+    }
 }

@@ -105,7 +105,7 @@ pub fn serve(
     let streams = Streams::new();
     // All configurations of the process share the list.
     tokio::spawn(streams.clone().sweep(configuration.gate.revocations.clone()));
-    let app = Arc::new(Attended::new(proxy, streams, current.clone()));
+    let app = Arc::new(Attended::new(proxy, streams));
     let server = Server { app, current: current.clone(), drain: drain.clone() };
     let connections = Arc::new(OpenConnections::default());
     for Bound { address: _, listener, tls } in bound {

@@ -200,6 +200,26 @@ impl Http2 {
             .collect()
     }
 
+    /// Gets a path again and again, so many times at once, until the gateway takes no more requests. Returns
+    /// how many it answered, each with this status; to whatever was sent there has to be an answer.
+    pub(super) fn exhaust(&self, path: &'static str, at_once: usize, status: u16) -> usize {
+        let asking = |sender: h2::client::SendRequest<Bytes>| async move {
+            let mut answered = 0;
+            loop {
+                assert!(answered < 10_000, "it takes ever more");
+                let Ok(mut ready) = sender.clone().ready().await else { return answered };
+                let sent = ready.send_request(request("GET", path, &[]), true);
+                let Ok((answer, _)) = sent else { return answered };
+                let answer = read_answer(answer).await.expect("an answer to what was sent");
+                assert_eq!(answer.status, status);
+                answered += 1;
+            }
+        };
+        let tasks: Vec<_> =
+            (0..at_once).map(|_| self.runtime.spawn(asking(self.sender.clone()))).collect();
+        tasks.into_iter().map(|task| self.runtime.block_on(task).expect("a task")).sum()
+    }
+
     /// Sends a request, reads the head of its answer and resets the stream within its body. Returns the
     /// status.
     pub(crate) fn leave_within_answer(&self, request: Request<()>) -> u16 {

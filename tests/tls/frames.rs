@@ -96,7 +96,7 @@ impl Wire {
     }
 
     /// Waits until the gateway ends the connection.
-    fn wait_for_the_end(&mut self) {
+    pub(super) fn wait_for_the_end(&mut self) {
         while self.frame().is_some() {}
     }
 }
