@@ -56,6 +56,17 @@ fn trickle_is_cut_off() {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
+#[test]
+fn body_that_does_not_end_is_cut_off_at_its_deadline() {
+    let limits = "limits: { body_timeout: 1s, body_rate: 0B/s, body_deadline: 2s }\n";
+    let site = Site::open_with(limits);
+    let pieces = [(Duration::from_millis(100), "ten bytes!"); 300];
+    let begun = Instant::now();
+    assert_late(&slowly(&site, &pieces, true));
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(10), "{took:?}");
+}
+
 /// An upload that its upstream does not take holds the window of its stream, not of its connection.
 #[test]
 fn upload_that_no_upstream_takes_leaves_room_for_the_others_of_its_connection() {
