@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::harness::eventually;
 use crate::harness::fleet;
+use crate::harness::gateway::Gateway;
 use crate::harness::login::{Login, everybody, write_users};
 use crate::harness::oauth::{self, Desk, Pair, STRICT, assert_error};
 use crate::harness::redis::RedisServer;
@@ -90,54 +91,62 @@ fn no_family_is_left_in_a_file_of_sessions_that_an_operator_ended() {
 }
 
 /// What ends a login, by its word.
-type Ending<'a> = (&'a str, &'a dyn Fn(&Desk, &Pair, &Login));
+type Ending = (&'static str, fn(&Desk, &Pair, &Login));
+
+const ENDINGS: [Ending; 10] = [
+    ("logout", |desk, _, login| login.log_out(desk.gateway.address())),
+    ("logout_everywhere", |desk, _, login| {
+        let answer = login.send(desk.gateway.address(), "POST", "/auth/logout-everywhere");
+        assert_eq!(answer.status, 204);
+    }),
+    ("device", |desk, pair, login| {
+        let path = format!("/auth/sessions/{}", pair.session());
+        assert_eq!(login.send(desk.gateway.address(), "DELETE", &path).status, 204);
+    }),
+    ("replaced", |desk, _, login| {
+        let fields = [("Cookie", &*login.cookie)];
+        assert_eq!(desk.log_in("carol", &fields, json!({})).status, 200);
+    }),
+    ("session_by_operator", |desk, pair, _| {
+        delete(desk, &format!("/v1/sessions/{}", pair.session()));
+    }),
+    ("sessions_by_operator", |desk, _, _| delete(desk, "/v1/sessions?subject=carol")),
+    ("revoked_session", |desk, pair, _| {
+        let draft = json!({ "scope": "session", "session": pair.session() });
+        assert_eq!(fleet::post(&desk.gateway, &draft).status, 201);
+    }),
+    ("revoked_subject", |desk, _, _| {
+        assert_eq!(fleet::revoke(&desk.gateway, "carol").status, 201);
+    }),
+    ("revoked_by_client", |desk, pair, _| {
+        let answer = desk.post("/auth/revoke", &[], &[("token", &pair.refresh)]);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }),
+    ("reuse", |desk, pair, _| {
+        let next = Pair::of(&desk.refresh(&pair.refresh));
+        Pair::of(&desk.refresh(&next.refresh));
+        assert_error(&desk.refresh(&pair.refresh), 400, "invalid_grant");
+    }),
+];
+
+/// Somebody with tokens and a cookie.
+fn with_both(desk: &Desk) -> (Pair, Login) {
+    let answer = desk.log_in("carol", &[], json!({ "deliver": "both" }));
+    (Pair::of(&answer), Login::read(&answer))
+}
+
+#[track_caller]
+fn delete(desk: &Desk, path: &str) {
+    let answer = fleet::delete(&desk.gateway, path);
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
 
 #[test]
 fn whatever_ends_a_session_ends_its_family() {
     let server = RedisServer::start();
     let desk = on(&server);
-    let address = desk.gateway.address();
-    let delete = |desk: &Desk, path: &str| {
-        let answer = fleet::delete(&desk.gateway, path);
-        assert_eq!(answer.status, 200, "{answer:?}");
-    };
-    let endings: [Ending<'_>; 10] = [
-        ("logout", &|_, _, login| login.log_out(address)),
-        ("logout_everywhere", &|_, _, login| {
-            assert_eq!(login.send(address, "POST", "/auth/logout-everywhere").status, 204);
-        }),
-        ("device", &|_, pair, login| {
-            let path = format!("/auth/sessions/{}", pair.session());
-            assert_eq!(login.send(address, "DELETE", &path).status, 204);
-        }),
-        ("replaced", &|desk, _, login| {
-            let fields = [("Cookie", &*login.cookie)];
-            assert_eq!(desk.log_in("carol", &fields, json!({})).status, 200);
-        }),
-        ("session_by_operator", &|desk, pair, _| {
-            delete(desk, &format!("/v1/sessions/{}", pair.session()));
-        }),
-        ("sessions_by_operator", &|desk, _, _| delete(desk, "/v1/sessions?subject=carol")),
-        ("revoked_session", &|desk, pair, _| {
-            let draft = json!({ "scope": "session", "session": pair.session() });
-            assert_eq!(fleet::post(&desk.gateway, &draft).status, 201);
-        }),
-        ("revoked_subject", &|desk, _, _| {
-            assert_eq!(fleet::revoke(&desk.gateway, "carol").status, 201);
-        }),
-        ("revoked_by_client", &|desk, pair, _| {
-            let answer = desk.post("/auth/revoke", &[], &[("token", &pair.refresh)]);
-            assert_eq!(answer.status, 200, "{answer:?}");
-        }),
-        ("reuse", &|desk, pair, _| {
-            let next = Pair::of(&desk.refresh(&pair.refresh));
-            Pair::of(&desk.refresh(&next.refresh));
-            assert_error(&desk.refresh(&pair.refresh), 400, "invalid_grant");
-        }),
-    ];
-    for (what, end) in endings {
-        let answer = desk.log_in("carol", &[], json!({ "deliver": "both" }));
-        let (pair, login) = (Pair::of(&answer), Login::read(&answer));
+    for (what, end) in ENDINGS {
+        let (pair, login) = with_both(&desk);
         assert_eq!(families(&server).len(), 1, "{what}");
         end(&desk, &pair, &login);
         assert_eq!(families(&server), Vec::<String>::new(), "{what}");
@@ -150,6 +159,31 @@ fn whatever_ends_a_session_ends_its_family() {
     write_users(desk.gateway.directory(), &users);
     eventually("the end of the family", || families(&server).is_empty().then_some(()));
     assert_of_no_use(&desk, &[pair]);
+}
+
+/// In the same step: a gateway that is killed at once has done all of it.
+#[test]
+fn whatever_ends_a_session_in_a_file_ends_its_family() {
+    let upstream = Upstream::start();
+    let text = oauth::configuration(&upstream, STRICT, "");
+    let mut desk = Desk::of_in(oauth::directory(), upstream, &text);
+    let file = desk.gateway.directory().join("data/portcullis.redb");
+    let left_when_killed = |desk: &mut Desk| {
+        desk.gateway.signal("KILL");
+        desk.gateway.wait();
+        let left = entries(&file);
+        desk.gateway = Gateway::start_in(desk.gateway.shared_directory(), &text);
+        left
+    };
+    let (pair, _) = with_both(&desk);
+    assert!(left_when_killed(&mut desk) > 0, "a family that lives is there");
+    delete(&desk, &format!("/v1/sessions/{}", pair.session()));
+    for (what, end) in ENDINGS {
+        let (pair, login) = with_both(&desk);
+        end(&desk, &pair, &login);
+        assert_eq!(left_when_killed(&mut desk), 0, "{what}");
+        assert_of_no_use(&desk, std::slice::from_ref(&pair));
+    }
 }
 
 #[test]
