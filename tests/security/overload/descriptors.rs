@@ -2,11 +2,14 @@
 
 use std::net::TcpStream;
 
-use crate::harness::client::{self, get};
+use crate::harness::client::{self, Connection, get};
 use crate::harness::gateway::{Gateway, directory, standard};
+use crate::harness::proxy::Proxy;
+use crate::harness::redis::RedisServer;
 use crate::harness::script::script;
-use crate::harness::upstream::Upstream;
-use crate::harness::{certificates::Authority, eventually};
+use crate::harness::tokens::bearer;
+use crate::harness::upstream::{Behaviour, Upstream};
+use crate::harness::{certificates::Authority, eventually, fleet};
 use crate::tls::client::{Http2, request};
 use crate::tls::{NAME, configuration, install};
 
@@ -119,4 +122,58 @@ fn soft_limit_is_raised_to_the_hard_one() {
     assert_eq!(gateway.metric("process_max_fds"), 2048.0);
     // Half of what is left after an eighth was kept back.
     assert_eq!(gateway.metric("portcullis_connections_max"), 896.0);
+}
+
+/// A link to the store that is lost takes a descriptor to be made anew.
+#[test]
+fn links_to_the_store_are_made_anew_though_clients_hold_all_that_they_may() {
+    let (server, upstream) = (RedisServer::start(), Upstream::start());
+    let proxy = Proxy::start(server.port());
+    let store = format!("store: {{ redis: {{ url: 'redis://127.0.0.1:{}' }} }}\n", proxy.port());
+    let text = standard(&upstream) + TRUSTING + &store;
+    let gateway = Gateway::start_with_descriptors(directory(), &text, DESCRIPTORS);
+    let open = || {
+        let mut connection = Connection::open(gateway.address());
+        connection.send(get("/public/x", &[]));
+        connection.answer().is_some().then_some(connection)
+    };
+    let (mut clients, mut refused) = (Vec::new(), 0);
+    while clients.len() + refused < 800 {
+        match open() {
+            Some(connection) => clients.push(connection),
+            None => refused += 1,
+        }
+    }
+    assert_eq!(clients.len(), 448, "and {refused} refused");
+    // And as many upstream connections as there may be.
+    upstream.behave(Behaviour::Silent);
+    for (number, client) in clients[..336].iter_mut().enumerate() {
+        let from = format!("198.51.100.{}", number % 8);
+        client.send(get("/public/hold", &[("X-Forwarded-For", &from)]));
+    }
+    eventually("all requests", || {
+        (gateway.metric("portcullis_requests_in_flight") == 336.0).then_some(())
+    });
+    let asking = clients.last_mut().expect("a connection");
+    for round in 0..3 {
+        let links = proxy.links();
+        for link in &links {
+            link.cut();
+        }
+        eventually("other links", || {
+            let are_there = proxy.links().len() > links.len();
+            (are_there && gateway.metric("portcullis_store_up") == 1.0).then_some(())
+        });
+        // What is read and what is written go different ways.
+        let subject = format!("s-{round}");
+        eventually("a revocation", || {
+            (fleet::revoke(&gateway, &subject).status == 201).then_some(())
+        });
+        let token = bearer(&fleet::token_of(&subject));
+        eventually("its effect", || {
+            let answer = asking.exchange(get("/whoami", &[("Authorization", &token)]));
+            (answer.slug() == "token_revoked").then_some(())
+        });
+    }
+    assert!(!gateway.errors().iter().any(|line| line.contains("cannot accept")), "EMFILE");
 }
