@@ -19,6 +19,7 @@ mod files;
 mod hosts;
 mod interim;
 mod keys;
+mod memory;
 mod methods;
 mod overload;
 mod password_hashing;

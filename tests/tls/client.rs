@@ -102,8 +102,24 @@ impl Http2 {
         Self::over(TcpStream::connect(address).expect("the gateway accepts"), settings)
     }
 
+    /// A client that reads nothing of any answer but its head.
+    pub(crate) fn connect_without_window(address: SocketAddr, authority: &Authority) -> Self {
+        let tcp = TcpStream::connect(address).expect("the gateway accepts");
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(0);
+        Self::over_with(tcp, settings(authority, &VERSIONS, &["h2"]), &builder)
+    }
+
     /// Shakes hands on a connection.
     pub(crate) fn over(tcp: TcpStream, settings: Arc<ClientConfig>) -> Self {
+        Self::over_with(tcp, settings, &h2::client::Builder::new())
+    }
+
+    fn over_with(
+        tcp: TcpStream,
+        settings: Arc<ClientConfig>,
+        builder: &h2::client::Builder,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -117,7 +133,7 @@ impl Http2 {
             let connector = tokio_rustls::TlsConnector::from(settings);
             let stream = connector.connect(name, tcp).await.expect("a handshake");
             assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-            h2::client::handshake(stream).await.expect("HTTP/2")
+            builder.handshake(stream).await.expect("HTTP/2")
         });
         let connection = runtime.spawn(connection);
         Self { runtime, sender, connection }
