@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, Method, header};
 use portcullis::clock;
-use portcullis::config::{Configuration, Sources};
+use portcullis::config::Settings;
 use portcullis::gate::request::{Request, Scheme};
 use portcullis::gate::revocation::{Entry, ListWriter, Scope};
 use portcullis::gate::session::{
@@ -18,6 +18,7 @@ use portcullis::gate::session::{
 };
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
+use portcullis::runtime::Configuration;
 use serde_json::{Map, Value, json};
 
 /// As many tokens as are minted before a measurement begins.
@@ -151,9 +152,9 @@ routes:
 }
 
 fn compile(directory: &Path, text: String) -> Configuration {
-    let sources = Sources { environment: &|_| None, previous: None };
-    let compiled = Configuration::compile(&directory.join("gateway.yaml"), text, &sources);
-    compiled.unwrap_or_else(|problems| panic!("{problems}"))
+    let compiled = Settings::compile(&directory.join("gateway.yaml"), text, &|_| None);
+    let settings = compiled.unwrap_or_else(|problems| panic!("{problems}"));
+    Configuration::new(settings, None)
 }
 
 /// The cookies of a browser, with its session's behind the others.
@@ -314,7 +315,7 @@ fn token_scope(number: u64) -> Scope {
 fn strip(criterion: &mut Criterion) {
     let bench = Bench::new(KeyKind::P256, "ES256", 10, "64MiB");
     let headers = typical_headers();
-    let owned = &bench.configuration.gate.owned;
+    let owned = &bench.configuration.gate.settings.owned;
     criterion.bench_function("strip, 15 headers", |b| {
         b.iter(|| {
             let spoofed = |name: &&http::HeaderName| owned.contains(black_box(name.as_str()));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use portcullis::clock;
-use portcullis::config::{Configuration, Sources};
+use portcullis::config::Settings;
 use portcullis::gate::internal::{InternalToken, InternalTokenTerms, TokenHeader};
 use portcullis::gate::principal::Authentic;
 use portcullis::gate::session::{
@@ -19,6 +19,7 @@ use portcullis::gate::time::{Moment, SteadyTime};
 use portcullis::issuer::internal::{InternalTokens, Minted};
 use portcullis::issuer::signer::{Signer, TokenType};
 use portcullis::issuer::signing::{KeyKind, generate_pkcs8};
+use portcullis::runtime::Configuration;
 use serde_json::{Map, json};
 
 const ALGORITHMS: [(KeyKind, &str); 3] =
@@ -126,9 +127,9 @@ login: { handoff: { upstream: behind, path: /verify, subject: /id } }
 routes:
   - { name: web, match: { path: /web }, upstream: behind, authenticate: [session] }
 ";
-    let sources = Sources { environment: &|_| None, previous: None };
-    let compiled = Configuration::compile(Path::new("gateway.yaml"), text.to_owned(), &sources);
-    let configuration = compiled.unwrap_or_else(|problems| panic!("{problems}"));
+    let compiled = Settings::compile(Path::new("gateway.yaml"), text.to_owned(), &|_| None);
+    let settings = compiled.unwrap_or_else(|problems| panic!("{problems}"));
+    let configuration = Configuration::new(settings, None);
     let Moment { wall: created, steady, .. } = now();
     let principal = |number| {
         let id = SessionSecret::from_random(std::array::from_fn(|_| fastrand::u8(..))).id();

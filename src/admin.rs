@@ -28,10 +28,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 
 use crate::clock;
-use crate::config::Configuration;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
+use crate::runtime::Configuration;
 use crate::secret::Secret;
 use crate::telemetry::families::Families;
 use listener::Bounds;
@@ -99,7 +99,7 @@ pub async fn serve(
 async fn readyz(State(view): State<View>) -> impl IntoResponse {
     let configuration = view.configuration.load();
     let age_ms = configuration.gate.revocations.age_ms(clock::steady()).unwrap_or(0);
-    let is_stale = u128::from(age_ms) > configuration.revocation.max_staleness.as_millis();
+    let is_stale = u128::from(age_ms) > configuration.settings.revocation.max_staleness.as_millis();
     view.readiness.answer(is_stale)
 }
 
@@ -110,7 +110,7 @@ async fn metrics(State(view): State<View>) -> Response {
         &configuration.gate.verifier,
         &configuration.gate.revocations,
         &configuration.gate.sessions.table,
-        configuration.revocation.entries_max,
+        configuration.settings.revocation.entries_max,
         feeds,
         clock::moment(),
     );

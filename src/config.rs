@@ -1,9 +1,10 @@
-//! COMPILE. `gateway.yaml` → an immutable [`Configuration`], or every reason why not.
+//! READ. `gateway.yaml` → immutable [`Settings`], or every reason why not.
 //!
-//! The raw types mirror the file and die here. What leaves this module is complete, consistent and
-//! owes nothing to the text: nothing downstream asks whether a field makes sense.
+//! The raw types mirror the file and die here. What leaves this module is plain data, complete and
+//! consistent: nothing downstream asks whether a field makes sense. Nothing that runs is made here;
+//! that is what [`runtime`](crate::runtime) does.
 
-mod compile;
+pub(crate) mod compile;
 mod document;
 pub mod login;
 mod problem;
@@ -21,12 +22,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::gate::Gate;
+use crate::gate::GateSettings;
 use crate::gate::framing::HeadLimits;
-use crate::gate::issuer::Issuer;
-use crate::gate::keys::{Algorithm, KeyCell};
-use crate::gate::revocation::Scope;
+use crate::gate::internal::InternalTokenTerms;
+use crate::gate::issuer::IssuerRules;
+use crate::gate::keys::{Algorithm, KeySet};
 use crate::gate::route::RouteMatch;
+use crate::gate::session::SessionTerms;
 use crate::secret::Secret;
 use crate::store::settings::StoreSettings;
 use ipnet::IpNet;
@@ -34,19 +36,27 @@ use ipnet::IpNet;
 pub use login::Login;
 pub use problem::{FieldPath, Problem, Problems, Severity};
 pub use tokens::{ApiKeys, Tokens};
-pub use upstream::{Upstream, UpstreamSettings};
+pub use upstream::UpstreamSettings;
 
-/// A compiled configuration.
+/// What `gateway.yaml` says, with every default filled in.
 #[derive(Debug)]
-pub struct Configuration {
+pub struct Settings {
     /// Where it came from.
     pub file: PathBuf,
-    /// The decision.
-    pub gate: Gate,
+    /// What the gate decides by.
+    pub gate: Arc<GateSettings>,
     /// What each route of the gate matches, for people.
     pub matches: Vec<RouteMatch>,
+    /// Who may issue tokens, in the order that routes refer to.
+    pub issuers: Vec<IssuerSettings>,
+    /// The tokens that upstreams are sent, in the order that routes refer to.
+    pub internal_tokens: Vec<InternalTokenTerms>,
+    /// How much of what was verified is remembered, in bytes.
+    pub token_cache_bytes_max: u64,
+    /// What sessions must be like.
+    pub sessions: SessionSettings,
     /// Where routes lead, in the order that routes refer to.
-    pub upstreams: Vec<Arc<Upstream>>,
+    pub upstreams: Vec<UpstreamSettings>,
     /// Where clients connect.
     pub listeners: Vec<Listener>,
     /// Where operators connect.
@@ -75,14 +85,41 @@ pub struct Configuration {
     pub api_keys: Option<ApiKeys>,
     /// The file to which changes by operators are written; standard output if there is none.
     pub audit_log: Option<PathBuf>,
-    /// Issuers whose keys are fetched.
-    pub key_feeds: Vec<KeyFeed>,
     /// Every file that was read; a change to one of them is a change to the configuration.
     pub files: BTreeSet<PathBuf>,
     /// Options in use whose name starts with `dangerous_`, with the field that sets them.
     pub dangerous: Vec<(String, &'static str)>,
     /// What is allowed but should be known.
     pub warnings: Problems,
+}
+
+/// An issuer of tokens.
+#[derive(Debug)]
+pub struct IssuerSettings {
+    /// What its tokens must be like.
+    pub rules: Arc<IssuerRules>,
+    /// Where its keys come from.
+    pub keys: KeySource,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// The configuration gives them.
+    Given(Arc<KeySet>),
+    /// They are fetched, and kept current.
+    Fetched(JwksUrl),
+    /// They are the gateway's own: it is the issuer.
+    Own,
+}
+
+/// What sessions must be like.
+#[derive(Debug)]
+pub struct SessionSettings {
+    /// Their times and their cookie.
+    pub terms: SessionTerms,
+    /// How much of them is kept in memory, in bytes.
+    pub cache_bytes_max: u64,
 }
 
 /// One listening socket.
@@ -231,17 +268,6 @@ pub enum QueryInLog {
     Omitted,
 }
 
-/// An issuer whose keys are fetched from a URL and kept current.
-#[derive(Clone, Debug)]
-pub struct KeyFeed {
-    /// The issuer's name in the configuration.
-    pub issuer: Box<str>,
-    /// Where and how often.
-    pub source: JwksUrl,
-    /// Where the keys go.
-    pub cell: Arc<KeyCell>,
-}
-
 /// Where a key set is fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwksUrl {
@@ -259,68 +285,47 @@ pub struct JwksUrl {
     pub ca_pem: Option<Vec<u8>>,
 }
 
-/// What a configuration can be compiled from: the file's directory and the environment.
-pub struct Sources<'a> {
-    /// Answers `${NAME}`.
-    pub environment: &'a dyn Fn(&str) -> Option<String>,
-    /// The configuration in force, whose unchanged parts are taken over by handle.
-    pub previous: Option<&'a Configuration>,
-}
-
-impl Configuration {
+impl Settings {
     /// Reads and compiles `file`, with the process environment.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with it.
-    pub fn load(file: &Path, previous: Option<&Self>) -> Result<Self, Problems> {
+    pub fn load(file: &Path) -> Result<Self, Problems> {
         let text = std::fs::read_to_string(file).map_err(|error| {
             let fact = format!("the file cannot be read: {error}");
             let remedy = "Name the file with --config, or create it";
             let problem = document::problem(None, FieldPath::default(), &fact, remedy);
             Problems::new(file, vec![problem])
         })?;
-        let environment = |name: &str| std::env::var(name).ok();
-        Self::compile(file, text, &Sources { environment: &environment, previous })
+        Self::compile(file, text, &|name| std::env::var(name).ok())
     }
 
-    /// Compiles `text` as the contents of `file`; relative paths are relative to the file.
+    /// Compiles `text` as the contents of `file`; relative paths are relative to the file, and
+    /// `environment` answers `${NAME}`.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with it.
-    pub fn compile(file: &Path, text: String, sources: &Sources<'_>) -> Result<Self, Problems> {
-        compile::compile(file, text, sources)
+    pub fn compile(
+        file: &Path,
+        text: String,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Problems> {
+        compile::compile(file, text, environment)
     }
 
-    /// How long after a moment anything that `scope` can hit can still be accepted, if it was
-    /// issued until then; in seconds, one for each issuer and for the sessions.
-    pub fn reaches_s(&self, scope: &Scope) -> Vec<i64> {
-        let only = match scope {
-            Scope::Token { issuer, .. } | Scope::Issuer(issuer) => Some(issuer),
-            Scope::Subject { issuer, .. } | Scope::Key { issuer, .. } => issuer.as_ref(),
-            Scope::Grants { issuer, .. } => Some(issuer),
-            Scope::Session(_) | Scope::Client(_) | Scope::Everything => None,
-        };
-        let is_hit = |issuer: &str| only.is_none_or(|only| **only == *issuer);
-        let rules = self.issuers().map(|issuer| issuer.rules());
-        let tokens = rules.filter(|rules| is_hit(&rules.issuer)).map(|rules| rules.reach_s());
-        // A login outlives what was issued for it: its refresh tokens bring more.
-        let begun = self.vouched_for_by().any(is_hit);
-        let begun = begun.then(|| self.gate.sessions.rules.terms().reach_s());
-        tokens.chain(begun).collect()
+    /// The issuers whose keys are fetched, by name.
+    pub fn fetched_issuers(&self) -> impl Iterator<Item = &str> {
+        let fetched = |issuer: &&IssuerSettings| matches!(issuer.keys, KeySource::Fetched(_));
+        self.issuers.iter().filter(fetched).map(|issuer| &*issuer.rules.name)
     }
 
     /// What stands for the issuer of what the gateway itself begins: logins, the refresh tokens
     /// that come of them, and API keys.
-    fn vouched_for_by(&self) -> impl Iterator<Item = &str> {
+    pub fn vouched_for_by(&self) -> impl Iterator<Item = &str> {
         let login = self.login.iter().map(|login| &*login.issuer);
         let tokens = self.tokens.iter().map(|tokens| &*tokens.issuer);
         login.chain(tokens).chain(self.api_keys.iter().map(|keys| &*keys.issuer))
-    }
-
-    /// The issuers of the gate.
-    pub fn issuers(&self) -> impl Iterator<Item = &Arc<Issuer>> {
-        self.gate.issuers.iter()
     }
 }

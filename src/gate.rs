@@ -37,6 +37,7 @@ use credential::{Carrier, Credential};
 use denial::{Denial, Slug};
 use fields::MethodOverride;
 use forward::OwnedNames;
+use internal::InternalToken;
 use issuer::{Issuer, Issuers};
 use path::CanonicalPath;
 use policy::{Authenticate, Permit, Policy};
@@ -48,21 +49,13 @@ use session::{Held, Provenance, Session, SessionId, Sessions, TagKeyCell};
 use time::Moment;
 use verifier::{CacheResult, Refusal, Verification, Verifier};
 
-/// The compiled, immutable decision of one configuration.
+/// What the gate decides by, as the configuration says it.
 #[derive(Debug)]
-pub struct Gate {
+pub struct GateSettings {
     /// Host, path and method → route.
     pub routes: RouteTable,
-    /// Who may issue tokens.
-    pub issuers: Issuers,
     /// The headers that no client may set.
     pub owned: OwnedNames,
-    /// The verifier, shared by all configurations of the process.
-    pub verifier: Arc<Verifier>,
-    /// Who has been cut off, shared by all configurations of the process.
-    pub revocations: Arc<RevocationList>,
-    /// Who is logged in, as far as it is in memory.
-    pub sessions: Sessions,
     /// The path below which the gateway answers itself; no route gets what is there.
     pub own_base: Option<Box<str>>,
     /// Other paths at which it does.
@@ -71,8 +64,25 @@ pub struct Gate {
     pub api_key_header: Option<HeaderName>,
     /// The cookie that carries refresh tokens, if there is one that goes with every request.
     pub refresh_cookie: Option<&'static str>,
-    /// Who may ask there for what is his own.
+    /// Who may ask there for what is their own.
     pub own_rule: Authenticate,
+}
+
+/// The decision of one configuration.
+#[derive(Debug)]
+pub struct Gate {
+    /// What it decides by.
+    pub settings: Arc<GateSettings>,
+    /// Who may issue tokens, in the order that routes refer to.
+    pub issuers: Issuers,
+    /// The tokens that upstreams are sent, in the order that routes refer to.
+    pub internal_tokens: Vec<Arc<InternalToken>>,
+    /// The verifier, shared by all configurations of the process.
+    pub verifier: Arc<Verifier>,
+    /// Who has been cut off, shared by all configurations of the process.
+    pub revocations: Arc<RevocationList>,
+    /// Who is logged in, as far as it is in memory.
+    pub sessions: Sessions,
 }
 
 /// What the log says of requests that lack the Bearer scheme, but not the field for it.
@@ -166,7 +176,7 @@ impl Gate {
     /// Decides whether a request to the gateway itself comes from somebody who is logged in.
     pub fn decide_own(&self, request: &Request<'_>, now: Moment) -> Verdict<'_> {
         let mut verdict = Verdict { is_own: true, ..Verdict::unearned() };
-        verdict.outcome = self.authenticate(&self.own_rule, request, now, &mut verdict);
+        verdict.outcome = self.authenticate(&self.settings.own_rule, request, now, &mut verdict);
         verdict
     }
 
@@ -182,6 +192,11 @@ impl Gate {
         }
     }
 
+    /// The token that tells a route's upstream who the caller is, if it wants one.
+    pub fn internal_token(&self, route: &Route) -> Option<&Arc<InternalToken>> {
+        self.internal_tokens.get(route.internal_token?)
+    }
+
     fn climb<'g>(
         &'g self,
         request: &Request<'_>,
@@ -194,21 +209,22 @@ impl Gate {
         };
         let path = CanonicalPath::parse(request.target)
             .map_err(|error| Denial::new(Slug::RequestTarget).because(error.to_string()))?;
-        if let Some(base) = &self.own_base
+        let GateSettings { routes, own_base, own_paths, .. } = &*self.settings;
+        if let Some(base) = own_base
             && is_below(&path, base)?
         {
             verdict.is_own = true;
             return Err(Slug::RouteUnknown.into());
         }
-        for own in &self.own_paths {
+        for own in own_paths {
             if is_at(&path, own)? {
                 verdict.is_own = true;
                 return Err(Slug::RouteUnknown.into());
             }
         }
-        let route = self.routes.find(&host, &path, request.method)?;
+        let route = routes.find(&host, &path, request.method)?;
         verdict.route = Some(route);
-        verdict.method_override = self.routes.method_override(&host, &path, request.method, route);
+        verdict.method_override = routes.method_override(&host, &path, request.method, route);
         // On public routes too: an upstream could take the other one for the credential.
         if credential::is_repeated(request.headers) {
             return Err(credential::Malformed::Repeated.into());
@@ -287,7 +303,7 @@ impl Gate {
                 let cookie = &self.sessions.rules.terms().cookie;
                 cookie.find(request.headers)?.map(Credential::Session)
             }
-            Carrier::ApiKey => match &self.api_key_header {
+            Carrier::ApiKey => match &self.settings.api_key_header {
                 None => None,
                 Some(name) => {
                     credential::find_api_key(request.headers, name)?.map(Credential::ApiKey)

@@ -13,8 +13,8 @@
 //!
 //! # Modules, in reading order
 //!
-//! [`gate`] decides; [`config`] compiles `gateway.yaml` into it; [`feed`] keeps what it reads
-//! current; [`edge`] serves; [`telemetry`] and [`admin`] tell; [`issuer`] signs; [`cli`] is the
+//! [`gate`] decides; [`config`] reads `gateway.yaml`; [`runtime`] makes what runs by it; [`feed`]
+//! keeps that current; [`edge`] serves; [`telemetry`] and [`admin`] tell; [`issuer`] signs; [`cli`] is the
 //! command line.
 
 pub mod admin;
@@ -29,6 +29,7 @@ pub mod issuer;
 pub mod login;
 pub mod network;
 pub mod private_files;
+pub mod runtime;
 pub mod secret;
 pub mod store;
 pub mod telemetry;

@@ -40,7 +40,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-use crate::config::{Configuration, Login};
+use crate::config::Login;
 use crate::feed::jwks::Sought;
 use crate::feed::revocations::{RevocationFeed, Taken};
 use crate::feed::sessions::SessionFeed;
@@ -50,6 +50,7 @@ use crate::gate::issuer::Issuer;
 use crate::gate::request::Request;
 use crate::gate::revocation::Scope;
 use crate::gate::session::{Session, SessionId, SessionSecret};
+use crate::runtime::Configuration;
 use crate::store::attempts::AttemptLedger;
 use crate::store::family::FamilyStore;
 use crate::store::record::Record;
@@ -208,7 +209,7 @@ impl Endpoints {
         let body = std::mem::take(&mut asked.body);
         match endpoint {
             Endpoint::Login(endpoint) => {
-                let Some(login) = &configuration.login else {
+                let Some(login) = &configuration.settings.login else {
                     return Reply::Denial(Slug::RouteUnknown.into());
                 };
                 let here = Here { endpoints: self, configuration, login, asked: &asked };

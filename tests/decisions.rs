@@ -21,7 +21,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jsonwebtoken::{Algorithm, EncodingKey};
-use portcullis::config::{Configuration, Sources};
+use portcullis::config::Settings;
 use portcullis::gate::Verdict;
 use portcullis::gate::denial::Slug;
 use portcullis::gate::request::{Request, Scheme};
@@ -30,6 +30,7 @@ use portcullis::gate::session::Session;
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::gate::verifier::CacheResult;
 use portcullis::issuer::signing::{KeyKind, KeyPairPem, generate};
+use portcullis::runtime::Configuration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -200,8 +201,8 @@ fn compile(file: PathBuf, text: &str, previous: Option<&Configuration>) -> Confi
         "listeners: [{{address: '127.0.0.1:0'}}]\n\
          upstreams: {{behind: {{peers: ['127.0.0.1:1']}}}}\n{text}\n"
     );
-    let sources = Sources { environment: &|_| None, previous };
-    Configuration::compile(&file, text, &sources).unwrap_or_else(|problems| panic!("{problems}"))
+    let settings = Settings::compile(&file, text, &|_| None);
+    Configuration::new(settings.unwrap_or_else(|problems| panic!("{problems}")), previous)
 }
 
 fn standard(audience: &str, issuer: &str, route: &str) -> String {

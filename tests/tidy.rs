@@ -10,7 +10,7 @@ use portcullis::gate::denial::Slug;
 const LINES_MAX: usize = 500;
 
 /// Who may use what of the crate. Imports run one way; whoever is not named is free.
-const IMPORTS: [(&str, &[&str]); 14] = [
+const IMPORTS: [(&str, &[&str]); 15] = [
     ("gate", &["gate"]),
     ("secret", &[]),
     ("network", &[]),
@@ -21,12 +21,14 @@ const IMPORTS: [(&str, &[&str]); 14] = [
     ("store", &["store", "gate", "secret", "clock", "private_files"]),
     ("config", &["config", "gate", "store", "secret"]),
     ("issuer", &["issuer", "gate"]),
+    ("runtime", &["runtime", "config", "gate"]),
     (
         "feed",
         &[
             "feed",
             "gate",
             "config",
+            "runtime",
             "store",
             "telemetry",
             "issuer",
@@ -43,6 +45,7 @@ const IMPORTS: [(&str, &[&str]); 14] = [
             "login",
             "gate",
             "config",
+            "runtime",
             "feed",
             "store",
             "telemetry",
@@ -60,6 +63,8 @@ const IMPORTS: [(&str, &[&str]); 14] = [
             "login",
             "gate",
             "config",
+            "runtime",
+            "runtime",
             "feed",
             "store",
             "telemetry",
@@ -76,6 +81,8 @@ const IMPORTS: [(&str, &[&str]); 14] = [
             "login",
             "gate",
             "config",
+            "runtime",
+            "runtime",
             "feed",
             "store",
             "telemetry",

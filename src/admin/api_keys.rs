@@ -106,7 +106,7 @@ async fn make(
         position: None,
         durable: made.is_ok(),
     };
-    let file = view.configuration.load().audit_log.clone();
+    let file = view.configuration.load().settings.audit_log.clone();
     let audited = audit::append(file, change.line()).await;
     made?;
     if let Err(error) = audited {
@@ -255,7 +255,7 @@ fn record(wanted: Wanted, view: &View) -> Result<SessionRecord, Problem> {
 
 /// What API keys must be like, if there are to be any.
 fn settings(view: &View) -> Result<ApiKeys, Problem> {
-    let settings = view.configuration.load().api_keys.clone();
+    let settings = view.configuration.load().settings.api_keys.clone();
     settings.map_or_else(|| bad("the configuration has no `api_keys`"), Ok)
 }
 

@@ -18,7 +18,7 @@ pub(super) async fn refuse_pages(
     request: Request,
     next: Next,
 ) -> Response {
-    let is_loopback = view.configuration.load().admin.address.ip().is_loopback();
+    let is_loopback = view.configuration.load().settings.admin.address.ip().is_loopback();
     if is_loopback && is_from_elsewhere(request.headers()) {
         let why = "on a loopback address the admin listener answers to localhost and to loopback \
                    addresses only, and to no page in a browser\n";
@@ -52,7 +52,7 @@ pub(super) async fn require_given_token(
     next: Next,
 ) -> Response {
     let configuration = view.configuration.load_full();
-    match configuration.admin.token {
+    match configuration.settings.admin.token {
         AdminToken::Given(_) => require_token(State(view), request, next).await,
         AdminToken::Kept(_) => next.run(request).await,
     }

@@ -76,7 +76,7 @@ async fn make(
         position: None,
         durable: made.is_ok(),
     };
-    let file = view.configuration.load().audit_log.clone();
+    let file = view.configuration.load().settings.audit_log.clone();
     let audited = audit::append(file, change.line()).await;
     let new = made?;
     audited.map_err(|error| {

@@ -145,7 +145,7 @@ impl Order {
             position,
             durable: position.is_some(),
         };
-        audit::append(view.configuration.load().audit_log.clone(), change.line()).await
+        audit::append(view.configuration.load().settings.audit_log.clone(), change.line()).await
     }
 
     /// The answer: what was done, and `more`; `status` if it is durable. Waits for the gateways if
@@ -215,7 +215,7 @@ pub(super) async fn audit_refused(
         position: None,
         durable: false,
     };
-    drop(audit::append(view.configuration.load().audit_log.clone(), change.line()).await);
+    drop(audit::append(view.configuration.load().settings.audit_log.clone(), change.line()).await);
 }
 
 /// What is told of a store that does not do what it should.

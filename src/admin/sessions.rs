@@ -16,10 +16,11 @@ use super::order::{self, Order, date};
 use super::problem::Problem;
 use super::words::{self, bad, known_issuer};
 use crate::clock;
-use crate::config::{Configuration, WhenUnreachable};
+use crate::config::WhenUnreachable;
 use crate::feed::revocations::Taken;
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{Session, SessionId, SessionRecord, StoredSession};
+use crate::runtime::Configuration;
 use crate::telemetry::session_end::SessionEnd;
 
 /// Whose sessions are wanted.
@@ -132,7 +133,7 @@ pub(super) async fn end_all(
     let configuration = view.configuration.load_full();
     let person = Person::compile(subject, issuer, &configuration)?;
     // Nobody else begins sessions, and his tokens were not asked about.
-    if configuration.login.as_ref().is_some_and(|login| login.issuer != person.issuer) {
+    if configuration.settings.login.as_ref().is_some_and(|login| login.issuer != person.issuer) {
         let Person { issuer, .. } = person;
         return bad(format!("`{issuer}` begins no sessions; revoke the subject instead"));
     }
@@ -190,7 +191,7 @@ fn count(view: &View, ended: usize) {
 
 /// Whether a change is to be made that cannot be written down.
 fn accepts_locally(view: &View) -> bool {
-    match view.configuration.load().revocation.unreachable {
+    match view.configuration.load().settings.revocation.unreachable {
         WhenUnreachable::AcceptLocally => true,
         WhenUnreachable::Refuse => false,
     }
@@ -244,7 +245,7 @@ impl Person {
         issuer: Option<String>,
         configuration: &Configuration,
     ) -> Result<Self, Problem> {
-        let Some(login) = &configuration.login else {
+        let Some(login) = &configuration.settings.login else {
             return bad("nobody can log in: the configuration has no `login`");
         };
         let subject = words::id(subject, "subject")?;

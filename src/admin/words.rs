@@ -1,8 +1,8 @@
 //! What operators write, within bounds: whom they mean, who they are, and why.
 
 use super::problem::Problem;
-use crate::config::Configuration;
 use crate::gate::issuer::IssuerRules;
+use crate::runtime::Configuration;
 
 const ID_BYTES_MAX: usize = 1024;
 const REASON_BYTES_MAX: usize = 512;
@@ -63,8 +63,8 @@ pub(super) fn known_issuer(
         }
         (Some(issuer), _) | (None, Some(issuer)) => Ok(issuer.rules().issuer.clone()),
         (None, None) => {
-            let keys = configuration.api_keys.iter().map(|keys| &keys.issuer);
-            let login = configuration.login.iter().map(|login| &login.issuer).chain(keys);
+            let keys = configuration.settings.api_keys.iter().map(|keys| &keys.issuer);
+            let login = configuration.settings.login.iter().map(|login| &login.issuer).chain(keys);
             if let Some(own) = login.clone().find(|own| ***own == *named) {
                 return Ok(own.clone());
             }

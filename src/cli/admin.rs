@@ -11,8 +11,9 @@ use tokio::runtime::Runtime;
 
 use super::{ConfigFile, Failure, serve};
 use crate::admin::token;
-use crate::config::{AdminToken, Configuration};
+use crate::config::AdminToken;
 use crate::fetch::{FetchError, Fetcher, Method, Question, StatusCode};
+use crate::runtime::Configuration;
 use crate::secret::Secret;
 
 /// How a gateway that asks for its token is given it.
@@ -80,7 +81,7 @@ impl AdminListener {
             None => {
                 let configuration = Configuration::load(&file.config, None)
                     .map_err(|problems| Failure::BadInput(problems.to_string()))?;
-                let mut address = configuration.admin.address;
+                let mut address = configuration.settings.admin.address;
                 // Nobody can connect to "any address".
                 match address.ip() {
                     IpAddr::V4(ip) if ip.is_unspecified() => {
@@ -92,7 +93,7 @@ impl AdminListener {
                     IpAddr::V4(_) | IpAddr::V6(_) => {}
                 }
                 let base = format!("http://{address}");
-                match (given, configuration.admin.token) {
+                match (given, configuration.settings.admin.token) {
                     (Some(given), _) | (None, AdminToken::Given(given)) => {
                         (base, Some(given), None)
                     }

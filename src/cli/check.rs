@@ -6,11 +6,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::{ConfigFile, Failure, table};
-use crate::config::Configuration;
 use crate::gate::credential::Carrier;
 use crate::gate::path::Ambiguity;
 use crate::gate::policy::{Authenticate, Policy, WhenStale};
 use crate::gate::route::{Alias, HostPattern, Route, RouteMatch};
+use crate::runtime::Configuration;
 
 const HEADER: [&str; 6] = ["ROUTE", "HOSTS", "METHODS", "PATH", "UPSTREAM", "POLICY"];
 
@@ -27,25 +27,27 @@ impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
         let configuration = Configuration::load(&self.file.config, None)
             .map_err(|problems| Failure::BadInput(problems.to_string()))?;
-        if !configuration.warnings.list.is_empty() {
-            eprintln!("{}", configuration.warnings);
+        if !configuration.settings.warnings.list.is_empty() {
+            eprintln!("{}", configuration.settings.warnings);
         }
         let rows: Vec<Row> = configuration
             .gate
+            .settings
             .routes
             .routes()
             .iter()
-            .zip(&configuration.matches)
+            .zip(&configuration.settings.matches)
             .map(|(route, matching)| Row::new(&configuration, route, matching))
             .collect();
         let text = if self.json {
-            let aliases = configuration.gate.routes.aliases(&configuration.matches);
+            let aliases =
+                configuration.gate.settings.routes.aliases(&configuration.settings.matches);
             let aliases: Vec<_> = aliases.iter().map(|alias| in_json(alias, &rows)).collect();
             let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
             format!("{}\n", json!({ "routes": rows, "refused_aliases": aliases }))
         } else {
             let public = rows.iter().filter(|row| row.public).count();
-            let file = configuration.file.display();
+            let file = configuration.settings.file.display();
             let cells = rows.iter().map(Row::cells).collect();
             let table = table::lay_out(&HEADER, cells);
             format!("{table}\n{file}: {} routes, {public} of them public\n", rows.len())
@@ -80,8 +82,10 @@ impl Row {
             Policy::Public => ("PUBLIC: anybody".to_owned(), true),
             Policy::Authenticate(rule) => (describe(configuration, rule), false),
         };
-        let told = route.internal_token.as_ref().map(|token| &token.terms().audience);
-        let told = told.map(|audience| format!(", internal token for {audience}"));
+        let told = route
+            .internal_token
+            .and_then(|place| configuration.settings.internal_tokens.get(place));
+        let told = told.map(|token| format!(", internal token for {}", token.audience));
         let policy = policy + &told.unwrap_or_default();
         let upstream = configuration.upstreams.get(route.upstream);
         Self {
@@ -124,8 +128,9 @@ fn describe(configuration: &Configuration, rule: &Authenticate) -> String {
     let carriers: Vec<_> = carriers.iter().map(|carrier| Carrier::as_str(*carrier)).collect();
     let issuers: Vec<_> = configuration
         .issuers()
-        .filter(|issuer| issuers.contains(&issuer.id()))
-        .map(|issuer| &*issuer.rules().name)
+        .enumerate()
+        .filter(|(place, _)| issuers.contains(place))
+        .map(|(_, issuer)| &*issuer.rules().name)
         .collect();
     let mut text = carriers.join(" or ");
     if !issuers.is_empty() {
@@ -141,7 +146,7 @@ fn describe(configuration: &Configuration, rule: &Authenticate) -> String {
         let accepted: Vec<_> = rule.accepted.iter().map(ToString::to_string).collect();
         text.push_str(&format!(", claim {} = {}", rule.path, accepted.join(" or ")));
     }
-    let staleness = u64::try_from(configuration.revocation.max_staleness.as_millis());
+    let staleness = u64::try_from(configuration.settings.revocation.max_staleness.as_millis());
     text.push_str(&in_words(*when_stale, staleness.unwrap_or(u64::MAX)));
     text
 }

@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, Failure};
 use crate::admin::{self, Readiness, View, token};
-use crate::config::{AdminToken, Configuration, Server};
+use crate::config::{AdminToken, Server};
 use crate::edge::descriptors::Descriptors;
 use crate::edge::drain::Drain;
 use crate::edge::in_flight::InFlight;
@@ -29,6 +29,7 @@ use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
 use crate::feed::tags::TagFeed;
 use crate::login::{Endpoints, Means};
+use crate::runtime::Configuration;
 use crate::store::{self, Store};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::families::Families;
@@ -52,12 +53,13 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     };
     let configuration = Configuration::load(&file.config, None)
         .map_err(|problems| Failure::BadInput(problems.to_string()))?;
-    let Server { threads, .. } = configuration.server;
+    let Server { threads, .. } = configuration.settings.server;
     let families = Arc::new(Families::new().map_err(Failure::failed)?);
     let log = AccessLog::start(families.log_dropped.clone()).map_err(Failure::failed)?;
 
-    let admin_token = token::prepare(&configuration.admin.token).map_err(Failure::Failed)?;
-    if let AdminToken::Kept(file) = &configuration.admin.token {
+    let admin_token =
+        token::prepare(&configuration.settings.admin.token).map_err(Failure::Failed)?;
+    if let AdminToken::Kept(file) = &configuration.settings.admin.token {
         tracing::info!("the admin API asks for the token in {}", file.display());
     }
     let admin_token = Arc::new(ArcSwap::from_pointee(admin_token));
@@ -66,8 +68,9 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let certificates = bound.iter().map(Bound::tls).collect();
 
     let edge = runtime("edge", threads)?;
-    tracing::info!("the store is {}", configuration.store);
-    let store = control.block_on(store::open(&configuration.store)).map_err(Failure::Failed)?;
+    tracing::info!("the store is {}", configuration.settings.store);
+    let store =
+        control.block_on(store::open(&configuration.settings.store)).map_err(Failure::Failed)?;
     exposure::warn(&configuration);
     // Nobody else has asked for it: this is the process's first configuration.
     let writer = configuration.gate.revocations.writer();
@@ -150,7 +153,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
 
     control.block_on(async {
         stop_signal().await?;
-        let grace = in_force.load().server.shutdown_grace;
+        let grace = in_force.load().settings.server.shutdown_grace;
         tracing::info!(grace_s = grace.as_secs(), open = drain.open(), "stopping");
         readiness.stopping();
         drain.begin();
@@ -206,7 +209,7 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
 
 fn bind(configuration: &Configuration) -> Result<Vec<Bound>, Failure> {
     let mut all = Vec::new();
-    for listener in &configuration.listeners {
+    for listener in &configuration.settings.listeners {
         let bound = Bound::bind(listener).map_err(|error| {
             Failure::Failed(format!("cannot listen on {}: {error}", listener.address))
         })?;
@@ -218,7 +221,7 @@ fn bind(configuration: &Configuration) -> Result<Vec<Bound>, Failure> {
 }
 
 fn bind_admin(configuration: &Configuration) -> Result<TcpListener, Failure> {
-    let address = configuration.admin.address;
+    let address = configuration.settings.admin.address;
     let listener = TcpListener::bind(address)
         .map_err(|error| Failure::Failed(format!("cannot listen on {address}: {error}")))?;
     let address = listener.local_addr().map_err(Failure::failed)?;

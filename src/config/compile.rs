@@ -29,13 +29,12 @@ use std::time::Duration;
 use super::document::Document;
 use super::problem::{FieldPath, Problem, Problems, Severity};
 use super::tokens::{ApiKeys, OWN_ISSUER};
-use super::{Configuration, Sources, raw, values};
-use crate::gate::Gate;
+use super::{Settings, raw, values};
+use crate::gate::GateSettings;
 use crate::gate::credential::Carrier;
 use crate::gate::forward::OwnedNames;
-use crate::gate::internal::InternalToken;
+use crate::gate::internal::InternalTokenTerms;
 use crate::gate::policy::{Authenticate, Requirement};
-use crate::gate::revocation::RevocationList;
 use crate::gate::session::{REFRESH_COOKIE, SetBy};
 use crate::secret::Secret;
 use api_keys::ApiKeyTerms;
@@ -56,9 +55,9 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub(super) fn compile(
     file: &Path,
     text: String,
-    sources: &Sources<'_>,
-) -> Result<Configuration, Problems> {
-    let (mut document, mut problems) = Document::parse(file, text, sources.environment)
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Settings, Problems> {
+    let (mut document, mut problems) = Document::parse(file, text, environment)
         .map_err(|problem| Problems::new(file, vec![problem]))?;
     let (gateway, structural) = document.read();
     problems.extend(structural);
@@ -68,23 +67,22 @@ pub(super) fn compile(
         problems,
         files: BTreeSet::from([file.to_owned()]),
         dangerous: Vec::new(),
-        previous: sources.previous,
-        environment: sources.environment,
+        environment,
         included: None,
         internal_tokens: Vec::new(),
-        data_directory: (sources.environment)(DATA_DIRECTORY_VARIABLE)
+        data_directory: environment(DATA_DIRECTORY_VARIABLE)
             .unwrap_or_else(|| DATA_DIRECTORY_DEFAULT.to_owned()),
     };
-    let configuration = compiler.gateway(gateway);
+    let settings = compiler.gateway(gateway);
     let Compiler { document, problems, files, dangerous, .. } = compiler;
     let (errors, warnings): (Vec<_>, Vec<_>) =
         problems.into_iter().partition(|problem| problem.severity == Severity::Error);
-    match configuration {
-        Some(mut configuration) if errors.is_empty() => {
-            configuration.files = files;
-            configuration.dangerous = dangerous;
-            configuration.warnings = Problems::new(document.file(), warnings);
-            Ok(configuration)
+    match settings {
+        Some(mut settings) if errors.is_empty() => {
+            settings.files = files;
+            settings.dangerous = dangerous;
+            settings.warnings = Problems::new(document.file(), warnings);
+            Ok(settings)
         }
         _ => {
             let all = errors.into_iter().chain(warnings).collect();
@@ -98,20 +96,19 @@ struct Compiler<'a> {
     problems: Vec<Problem>,
     files: BTreeSet<PathBuf>,
     dangerous: Vec<(String, &'static str)>,
-    previous: Option<&'a Configuration>,
     environment: &'a dyn Fn(&str) -> Option<String>,
     /// A file that holds what could stand in this one: as it is named, in which field, and what is
     /// in it.
     included: Option<(String, FieldPath, Document)>,
     /// The internal tokens that were compiled, which routes share.
-    internal_tokens: Vec<Arc<InternalToken>>,
+    internal_tokens: Vec<InternalTokenTerms>,
     /// Where things are kept unless the file says otherwise.
     data_directory: String,
 }
 
 impl Compiler<'_> {
     /// Compiles every section, whatever went wrong in another, so that all errors are found.
-    fn gateway(&mut self, gateway: raw::Gateway) -> Option<Configuration> {
+    fn gateway(&mut self, gateway: raw::Gateway) -> Option<Settings> {
         let raw::Gateway {
             listeners,
             admin,
@@ -182,12 +179,13 @@ impl Compiler<'_> {
         if let Some(parts) = parts {
             self.refuse_own_issuer(&issuers, parts);
         }
-        let (mut issuers, key_feeds) = self.issuers(issuers, told);
+        let mut issuers = self.issuers(issuers, told);
         let own_issuer =
             self.own_issuer(issues.as_ref().map(Option::as_ref), clients.as_ref(), told);
+        let own_rules = own_issuer.as_ref().map(|issuer| issuer.rules.clone());
         if !matches!(issues, Some(None)) {
             // Also if it could not be read: routes may name it.
-            issuers.add(OWN_ISSUER, own_issuer.clone());
+            issuers.add(OWN_ISSUER, own_issuer);
         }
         let (revocation, when_stale) = self.revocation(revocation);
         let beside = Beside {
@@ -212,14 +210,14 @@ impl Compiler<'_> {
         };
         let (table, matches) = self.routes(routes, known);
         let audit_log = self.audit_log(audit_log);
-        let verifier = self.verifier(token_cache, limits.as_ref());
+        let token_cache_bytes_max = self.token_cache(token_cache);
         let owned = identity
             .as_ref()
             .map(|identity| OwnedNames::new(identity.names().chain(self.internal_headers())));
         let login = login?;
         let tokens = match issues? {
             None => None,
-            Some(parts) => Some(self.tokens(parts, clients?, own_issuer?, login.as_deref())?),
+            Some(parts) => Some(self.tokens(parts, clients?, &*own_rules?, login.as_deref())?),
         };
         let api_keys = api_keys?.map(|ApiKeyTerms { header, lifetime_max_s }| {
             let by_login = login.as_ref().map(|login| &login.issuer);
@@ -229,15 +227,12 @@ impl Compiler<'_> {
         });
         let sessions = sessions?;
         // Over plain HTTP it is for the token endpoint alone.
-        let refresh_cookie =
-            tokens.is_some() && sessions.rules.terms().cookie.set_by == SetBy::Secure;
-        Some(Configuration {
+        let refresh_cookie = tokens.is_some() && sessions.terms.cookie.set_by == SetBy::Secure;
+        Some(Settings {
             file: self.document.file().to_owned(),
-            gate: Gate {
+            gate: Arc::new(GateSettings {
                 routes: table?,
-                issuers: issuers.table(),
                 owned: owned?,
-                sessions,
                 own_rule: Authenticate {
                     carriers: vec![Carrier::Session],
                     issuers: Vec::new(),
@@ -248,13 +243,11 @@ impl Compiler<'_> {
                 own_paths: own.paths,
                 refresh_cookie: refresh_cookie.then_some(REFRESH_COOKIE),
                 api_key_header: api_keys.as_ref().map(|keys| keys.header.clone()),
-                verifier: verifier?,
-                revocations: match self.previous {
-                    // What was revoked stays so, whatever is reloaded.
-                    Some(previous) => previous.gate.revocations.clone(),
-                    None => RevocationList::new(),
-                },
-            },
+            }),
+            issuers: issuers.list,
+            internal_tokens: std::mem::take(&mut self.internal_tokens),
+            token_cache_bytes_max: token_cache_bytes_max?,
+            sessions,
             matches,
             upstreams: upstreams.list,
             listeners,
@@ -271,7 +264,6 @@ impl Compiler<'_> {
             tokens,
             api_keys,
             audit_log: audit_log?,
-            key_feeds,
             files: BTreeSet::new(),
             dangerous: Vec::new(),
             warnings: Problems::new(self.document.file(), Vec::new()),
@@ -453,4 +445,4 @@ fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::Upstream;
 use crate::secret::Secret;
 use crate::store::attempts::Budget;
 
@@ -82,8 +80,8 @@ pub struct LoggedIn {
 /// An identity service that is asked.
 #[derive(Debug)]
 pub struct HandOff {
-    /// Where it is.
-    pub upstream: Arc<Upstream>,
+    /// Where it is: the upstream's place in the configuration.
+    pub upstream: usize,
     /// The path to which the credentials are posted.
     pub path: Box<str>,
     /// Where the subject is in its answer (JSON pointer, RFC 6901).

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use crate::gate::issuer::Issuer;
 use crate::gate::keys::{Algorithm, KeySet};
 use crate::secret::Secret;
 use crate::store::attempts::Budget;
@@ -25,8 +24,6 @@ pub struct Tokens {
     pub issuer: Box<str>,
     /// The scheme and authority of `issuer`, with which the URLs of endpoints begin.
     pub origin: Box<str>,
-    /// The same issuer as the gate knows it.
-    pub gate_issuer: Arc<Issuer>,
     /// With which keys.
     pub signing: Signing,
     /// Access tokens.

@@ -55,7 +55,7 @@ impl Server {
     /// HTTP/2 frames leave no room for the ambiguities that heads are read for, so the connection is
     /// Pingora's; but for its preface, which it would wait for without end.
     async fn serve_http2(&self, mut stream: Stream) {
-        let patience = self.current.load().configuration.limits.header_timeout;
+        let patience = self.current.load().configuration.settings.limits.header_timeout;
         let mut preface = vec![0; HTTP2_PREFACE_BYTES];
         let read = tokio::select! {
             read = timeout(patience, stream.read_exact(&mut preface)) => read,
@@ -64,7 +64,7 @@ impl Server {
         if let Ok(Ok(_)) = read {
             let stream = Box::new(Unread::new(preface, stream));
             let connection = {
-                let limits = &self.current.load().configuration.limits;
+                let limits = &self.current.load().configuration.settings.limits;
                 http2::Connection::new(self.app.clone(), limits)
             };
             connection.serve(stream, &self.drain).await;
@@ -88,7 +88,7 @@ impl Server {
         let mut turn = Turn::First;
         let mut current = self.current.reader();
         loop {
-            let limits = &current.load().configuration.limits;
+            let limits = &current.load().configuration.settings.limits;
             let (stream, kept) = inbound.between_requests();
             let (message, bytes) = match head::read(stream, kept, limits, turn, &self.drain).await {
                 Read::Head(message, bytes) => (message, bytes),
@@ -131,7 +131,7 @@ impl Server {
         let started = Instant::now();
         let current = self.current.load();
         let request_id = RequestId::make();
-        let realm = &current.configuration.realm;
+        let realm = &current.configuration.settings.realm;
         let denial = Denial::new(slug);
         let answer = Answer::new(&denial, Reader::Program, request_id.as_str(), realm);
         record::refused(&current, client, request_id.as_str(), head, slug, started);

@@ -182,7 +182,7 @@ impl Context {
     /// Whether the body of an HTTP/2 request, of which so many bytes came, is too slow. What the
     /// upstream takes to accept it counts, too; but that is bounded by its own timeout.
     pub(super) fn is_late(&mut self, bytes: u64) -> bool {
-        let rules = self.published.configuration.limits.body_pace;
+        let rules = self.published.configuration.settings.limits.body_pace;
         let now = tokio::time::Instant::now();
         let started = self.started.into();
         let pace = self.pace.get_or_insert_with(|| Pace::begin(rules, started));
@@ -225,7 +225,7 @@ impl Context {
     fn identity_token_of(&self, principal: &Principal) -> Result<Option<IdentityToken>, Denial> {
         let Some(wanted) = &self.internal_token else { return Ok(None) };
         let published = &self.published;
-        let tokens = published.configuration.tokens.as_ref().ok_or(Slug::Internal)?;
+        let tokens = published.configuration.settings.tokens.as_ref().ok_or(Slug::Internal)?;
         let now = clock::moment();
         let signer = published.signing.signer(now.shared()).ok_or(Slug::KeysUnavailable)?;
         let made = published.internal_tokens.value(
@@ -264,7 +264,7 @@ impl Context {
     /// is not in memory, fetches it and asks once more.
     async fn decide(&mut self, request: &RequestHeader, rule: Rule) -> Result<Permit, Denial> {
         // HTTP/1 heads were counted before Pingora saw them.
-        if request.headers.len() > self.published.configuration.limits.head.fields_max {
+        if request.headers.len() > self.published.configuration.settings.limits.head.fields_max {
             return Err(Slug::HeadersTooLarge.into());
         }
         fields::read(&request.headers)?;
@@ -379,7 +379,7 @@ impl Context {
             self.route = Some(route.index);
             self.upstream = route.upstream;
             self.credential = route.credential;
-            self.internal_token.clone_from(&route.internal_token);
+            self.internal_token = self.published.configuration.gate.internal_token(route).cloned();
             self.body_bytes_max = route.body_bytes_max;
             self.stranger = match &route.policy {
                 Policy::Authenticate(rule) if rule.carriers.contains(&Carrier::Session) => {
@@ -445,14 +445,14 @@ impl Context {
         }
         let request = session.req_header();
         let reader = Reader::of(&request.headers);
-        let answer = match (&self.published.configuration.login, self.stranger, reader) {
+        let answer = match (&self.published.configuration.settings.login, self.stranger, reader) {
             (Some(login), Stranger::SentToLogin, Reader::Person)
                 if request.method.is_safe() && denial.slug().is_want_of_login() =>
             {
                 Answer::to_login(&login.base, request.raw_path())
             }
             (Some(_) | None, Stranger::SentToLogin | Stranger::Refused, _) => {
-                let realm = &self.published.configuration.realm;
+                let realm = &self.published.configuration.settings.realm;
                 Answer::new(denial, reader, self.request_id(), realm)
             }
         };

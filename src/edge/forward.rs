@@ -68,9 +68,13 @@ impl Outgoing<'_> {
             (ForwardCredential::Keep, Some(principal)) => Kept::Only(principal.carrier()),
             (ForwardCredential::Keep, None) => Kept::Everything,
         };
-        let api_key = gate.api_key_header.as_ref().map(|name| (name, kept));
-        let unwanted =
-            Unwanted { owned: &gate.owned, api_key, peer: client.peer_is, method_override };
+        let api_key = gate.settings.api_key_header.as_ref().map(|name| (name, kept));
+        let unwanted = Unwanted {
+            owned: &gate.settings.owned,
+            api_key,
+            peer: client.peer_is,
+            method_override,
+        };
         let came_with = strip(request, unwanted);
         if came_with.authorization && !kept.keeps(Carrier::Bearer) {
             request.remove_header(&header::AUTHORIZATION);
@@ -84,7 +88,7 @@ impl Outgoing<'_> {
                 strip_cookie(request, &gate.sessions.rules.terms().cookie.name)?;
             }
             // Whatever the route keeps: it is between the browser and us.
-            if let Some(name) = gate.refresh_cookie {
+            if let Some(name) = gate.settings.refresh_cookie {
                 strip_cookie(request, name)?;
             }
         }

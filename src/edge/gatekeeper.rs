@@ -52,7 +52,7 @@ impl ProxyHttp for Gatekeeper {
         context: &mut Box<Context>,
     ) -> Result<bool> {
         // How fast an answer has to be taken the connection knows, but nothing of streams.
-        let send_timeout = context.published.configuration.limits.send_pace.timeout;
+        let send_timeout = context.published.configuration.settings.limits.send_pace.timeout;
         let of_stream = session.is_http2().then_some(send_timeout);
         session.set_write_timeout(of_stream);
         // The connection knows how fast a body has to come.
@@ -67,7 +67,7 @@ impl ProxyHttp for Gatekeeper {
             None => Scheme::Http,
         };
         let peer = peer_of(session);
-        let trusted = &context.published.configuration.trusted_proxies;
+        let trusted = &context.published.configuration.settings.trusted_proxies;
         let headers = &session.req_header().headers;
         context.client = Some(Client::find(peer, scheme, headers, trusted));
         context.request_id = Some(RequestId::find(headers));
@@ -101,7 +101,7 @@ impl ProxyHttp for Gatekeeper {
     ) -> Result<bool> {
         // What seldom happens is boxed: the rest of this is moved for each request.
         if !session.as_mut().is_body_empty() {
-            let patience = context.published.configuration.limits.body_pace.timeout;
+            let patience = context.published.configuration.settings.limits.body_pace.timeout;
             Box::pin(body_start::arrived(session, patience)).await?;
         }
         match context.places.enter_upstream(&context.published, context.upstream) {
@@ -134,7 +134,7 @@ impl ProxyHttp for Gatekeeper {
         context.peer_chosen = Some(Instant::now());
         let mut peer = upstream::at(template, address);
         if owes_body(session) {
-            let body_timeout = configuration.limits.body_pace.timeout;
+            let body_timeout = configuration.settings.limits.body_pace.timeout;
             peer.options.read_timeout = match (Inbound::of(session), peer.options.read_timeout) {
                 (Some(inbound), Some(timeout)) => {
                     inbound.bound_answer(timeout);

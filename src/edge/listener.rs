@@ -100,7 +100,7 @@ pub fn serve(
     let mut proxy = http_proxy(&conf, Gatekeeper::new(current.clone()));
     let configuration = &published.configuration;
     let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(configuration.limits.keepalive_timeout);
+    options.h2_idle_timeout = Some(configuration.settings.limits.keepalive_timeout);
     proxy.server_options = Some(options);
     let streams = Streams::new();
     // All configurations of the process share the list.
@@ -147,7 +147,7 @@ fn accept_one(
     let published = server.current.load();
     let bounds = published.bounds;
     // A proxy is not a client: those behind it may need all.
-    let is_client = !is_trusted(client, &published.configuration.trusted_proxies);
+    let is_client = !is_trusted(client, &published.configuration.settings.trusted_proxies);
     let of_client = is_client.then_some(bounds.connections_per_address_max);
     let Some(place) = connections.admit(client, bounds.connections_max, of_client) else {
         published.families.connections_refused.inc();
@@ -157,7 +157,7 @@ fn accept_one(
     let counted = server.drain.enter();
     // A connection that cannot be configured is about to fail anyway.
     drop(stream.set_nodelay(true));
-    let stream = Wire::new(stream, peer, &published.configuration.limits);
+    let stream = Wire::new(stream, peer, &published.configuration.settings.limits);
     let acceptor = tls.0.load_full().map(Acceptor::from_server_config);
     let server = server.clone();
     tokio::spawn(async move {

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::in_flight::{Bound, Counted, Most, overloaded};
 use super::published::Published;
-use crate::config::upstream::AtUpstream;
 use crate::gate::denial::{Denial, Slug};
+use crate::runtime::AtUpstream;
 
 /// What a request has taken; given back when it is dropped.
 #[derive(Debug, Default)]

@@ -12,13 +12,14 @@ use super::bounds::Bounds;
 use super::descriptors::Descriptors;
 use super::in_flight::InFlight;
 use super::upstream;
-use crate::config::{Configuration, LogFormat, SubjectInLog};
+use crate::config::{LogFormat, SubjectInLog};
 use crate::feed::jwks::{JwksFeed, Sought};
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
 use crate::gate::issuer::Issuer;
 use crate::issuer::internal::InternalTokens;
 use crate::login::{Endpoints, KeySeeker};
+use crate::runtime::Configuration;
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::families::Families;
 use crate::telemetry::pseudonym::Pseudonyms;
@@ -90,22 +91,22 @@ impl Published {
             descriptors,
         } = services.clone();
         let upstreams = configuration.upstreams.len();
-        let bounds = Bounds::of(&configuration.limits, upstreams, descriptors);
-        bounds.announce(&configuration.limits, descriptors, &families);
-        let line = match configuration.access_log.format {
+        let bounds = Bounds::of(&configuration.settings.limits, upstreams, descriptors);
+        bounds.announce(&configuration.settings.limits, descriptors, &families);
+        let line = match configuration.settings.access_log.format {
             LogFormat::Off => None,
             LogFormat::Json => Some(Line::Json),
             LogFormat::Text => Some(Line::Text),
             LogFormat::Auto if std::io::stdout().is_terminal() => Some(Line::Text),
             LogFormat::Auto => Some(Line::Json),
         };
-        let subjects = match &configuration.access_log.subject {
+        let subjects = match &configuration.settings.access_log.subject {
             SubjectInLog::Plain => Subjects::Plain,
             SubjectInLog::Hashed(key) => Subjects::Hashed(Box::new(Pseudonyms::new(key.expose()))),
             SubjectInLog::Omitted => Subjects::Omitted,
         };
         Self {
-            handles: Handles::resolve(&families, configuration.gate.routes.routes()),
+            handles: Handles::resolve(&families, configuration.gate.settings.routes.routes()),
             log: log.with_line(line),
             subjects,
             peers: configuration
@@ -127,8 +128,8 @@ impl Published {
 
     /// Who can find out whether an issuer has a key, unless all are in the configuration.
     pub(super) fn key_source(&self, issuer: &Issuer) -> Option<KeySource<'_>> {
-        let own = self.configuration.tokens.as_ref();
-        if own.is_some_and(|tokens| tokens.gate_issuer.id() == issuer.id()) {
+        let own = self.configuration.own_issuer();
+        if own.is_some_and(|own| own.id() == issuer.id()) {
             return Some(KeySource::Own(&self.signing));
         }
         let mut feeds = self.key_feeds.iter();

@@ -132,7 +132,7 @@ fn tell(context: &Context, status: u16, took: Duration, exchange: &Exchange<'_>)
         }
     };
     let target = String::from_utf8_lossy(target);
-    let path = match published.configuration.access_log.query {
+    let path = match published.configuration.settings.access_log.query {
         QueryInLog::Shown => &*target,
         QueryInLog::Omitted => target.split('?').next().unwrap_or_default(),
     };

@@ -5,8 +5,8 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{ErrorType, OrErr, Result};
 
-use crate::config::Configuration;
 use crate::login::RefreshCookie;
+use crate::runtime::Configuration;
 
 /// Fields that are about one connection (RFC 9110 §7.6.1); Pingora writes `Connection` itself.
 const HOP_BY_HOP: [&str; 3] = ["keep-alive", "proxy-connection", "te"];
@@ -84,7 +84,7 @@ pub(super) fn keep_session(
     let is_ours = |field: &HeaderValue| {
         let is_refresh = |field| RefreshCookie::of(configuration).is_set_by(field);
         let field = field.as_bytes();
-        cookie.is_set_by(field) || configuration.tokens.is_some() && is_refresh(field)
+        cookie.is_set_by(field) || configuration.settings.tokens.is_some() && is_refresh(field)
     };
     if response.headers.get_all(header::SET_COOKIE).iter().any(is_ours) {
         let others = response.headers.get_all(header::SET_COOKIE).iter();

@@ -15,10 +15,11 @@ use tokio::time::Instant;
 
 use super::last_good::Shelf;
 use crate::clock;
-use crate::config::{KeyFeed, without_password};
+use crate::config::without_password;
 use crate::fetch::{FetchError, Fetcher};
 use crate::gate::keys::{JwksError, KeySet, UnusableKey};
 use crate::gate::time::UnixTime;
+use crate::runtime::KeyFeed;
 use crate::telemetry::families::Families;
 
 /// Fetches on demand that may follow each other at once.

@@ -29,9 +29,9 @@ use tokio::sync::{Notify, watch};
 
 use super::backoff::Backoff;
 use crate::clock;
-use crate::config::Configuration;
 use crate::gate::revocation::{LIFT, ListWriter};
 use crate::gate::time::SteadyTime;
+use crate::runtime::Configuration;
 use crate::store::record::Record;
 use crate::store::{
     AppendError, Fleet, Listing, Loss, Position, RevocationLog, Roster, Store, StoreError,
@@ -251,7 +251,7 @@ impl RevocationFeed {
         if !self.is_counted() {
             self.count_in(position).await?;
         }
-        let max_staleness = self.configuration.load().revocation.max_staleness;
+        let max_staleness = self.configuration.load().settings.revocation.max_staleness;
         // What is written after this moment may be missed by the read; what was before is not.
         let begun = self.begin_read().await?;
         let patience = match (has_loaded, self.fleet.is_settled()) {
@@ -356,7 +356,7 @@ impl RevocationFeed {
             tokio::time::sleep(PRUNE_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             let records = u64::try_from(self.families.revocation_records.get()).unwrap_or(0);
             let entries = self.writer().prune(clock::now()).max(records);
-            let entries_max = self.configuration.load().revocation.entries_max;
+            let entries_max = self.configuration.load().settings.revocation.entries_max;
             let nearly_full = is_nearly_full(entries, entries_max);
             if nearly_full && !was_nearly_full {
                 tracing::warn!(entries, entries_max, "the revocation list is nearly full");

@@ -22,13 +22,13 @@ use arc_swap::ArcSwap;
 use super::backoff::Backoff;
 use super::budget::Budget;
 use crate::clock;
-use crate::config::Configuration;
 use crate::gate::WantedSession;
 use crate::gate::session::{
     Provenance, Session, SessionId, SessionRecord, SessionTable, StoredSession,
 };
 use crate::gate::time::{SteadyTime, UnixTime};
 use crate::network::network_of;
+use crate::runtime::Configuration;
 use crate::store::StoreError;
 use crate::store::login_end::LoginEnd;
 use crate::store::session::{Displaced, SessionStore, Told};

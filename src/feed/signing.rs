@@ -23,12 +23,12 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::backoff::Backoff;
 use super::jwks::Sought;
 use crate::clock;
-use crate::config::Configuration;
 use crate::config::tokens::{SigningKeys, Tokens};
 use crate::gate::time::UnixTime;
 use crate::issuer::published::{SigningCell, SigningSet};
 use crate::issuer::ring::{BeginsTo, Cause, Full, KEYS_MAX};
 use crate::issuer::signer::Signer;
+use crate::runtime::Configuration;
 use crate::secret::Secret;
 use crate::store::keyring::KeyRingStore;
 use crate::telemetry::families::Families;
@@ -183,7 +183,7 @@ impl SigningFeed {
     /// Returns once there are keys, or none are wanted.
     pub async fn loaded(&self) {
         let mut has_keys = self.has_keys.subscribe();
-        if self.in_force.load().tokens.is_some() {
+        if self.in_force.load().settings.tokens.is_some() {
             // The sender is ours.
             let _ = has_keys.wait_for(|has_keys| *has_keys).await;
         }
@@ -210,7 +210,7 @@ impl SigningFeed {
         if set.is_clear_at(generation) {
             return set.signer(now).cloned();
         }
-        let tokens = configuration.tokens.as_ref()?;
+        let tokens = configuration.settings.tokens.as_ref()?;
         let revoked = publication::revoked(&configuration, tokens, set.ids());
         if revoked.is_empty() {
             set.was_clear_at(generation);
@@ -229,13 +229,13 @@ impl SigningFeed {
     pub async fn seek(&self, key_id: &Option<Box<str>>) -> Sought {
         let asked = Instant::now();
         let configuration = self.in_force.load_full();
-        let Some(tokens) = &configuration.tokens else { return Sought::Absent };
+        let Some(own) = configuration.own_issuer() else { return Sought::Absent };
         let is_impossible = |id: &str| id.len() != ID_CHARS || self.absent.contains_key(id);
         if key_id.as_deref().is_some_and(is_impossible) {
             return Sought::Absent;
         }
         let is_read = self.read_since(asked, &configuration).await;
-        if tokens.gate_issuer.keys().knows(key_id.as_deref()) {
+        if own.keys().knows(key_id.as_deref()) {
             return Sought::Found;
         }
         if !is_read {
@@ -267,7 +267,7 @@ impl SigningFeed {
     /// [`Refused`]. If it is [`Refused::Unavailable`], there may be a new key all the same.
     pub async fn rotate(&self, begins: BeginsTo) -> Result<NewKey, Refused> {
         let configuration = self.in_force.load_full();
-        match configuration.tokens.as_ref().map(|tokens| &tokens.signing.keys) {
+        match configuration.settings.tokens.as_ref().map(|tokens| &tokens.signing.keys) {
             None => return Err(Refused::NoTokens),
             Some(SigningKeys::Given(_)) => return Err(Refused::Given),
             Some(SigningKeys::Kept(_)) => {}
@@ -289,7 +289,7 @@ impl SigningFeed {
     /// [`Refused::NoTokens`], [`Refused::Unavailable`] if they were never read.
     pub async fn list(&self) -> Result<Vec<ListedKey>, Refused> {
         let configuration = self.in_force.load_full();
-        let Some(tokens) = &configuration.tokens else { return Err(Refused::NoTokens) };
+        let Some(tokens) = &configuration.settings.tokens else { return Err(Refused::NoTokens) };
         self.read_since(Instant::now(), &configuration).await;
         let kept = self.kept.lock().await;
         let Some(source) = kept.source(tokens) else {
@@ -307,7 +307,7 @@ impl SigningFeed {
         configuration: &Configuration,
         errand: Errand,
     ) -> Result<Option<NewKey>, Trouble> {
-        let Some(tokens) = &configuration.tokens else {
+        let Some(tokens) = &configuration.settings.tokens else {
             *kept = Kept::default();
             self.cell.clear();
             return Ok(None);

@@ -13,9 +13,9 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::backoff::Backoff;
-use crate::config::Configuration;
 use crate::gate::session::{TAG_KEY_BYTES, TagKey, TagKeyCell};
 use crate::issuer::random;
+use crate::runtime::Configuration;
 use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::store::keyring::KeyRingStore;
@@ -131,7 +131,7 @@ impl TagFeed {
     /// Publishes the key of what is kept and the configuration in force, if that is another one.
     fn publish(&self, made: &mut Option<Made>, kept: Kept) {
         let configuration = self.in_force.load();
-        let tokens = configuration.tokens.as_ref();
+        let tokens = configuration.settings.tokens.as_ref();
         let secret = tokens.and_then(|tokens| tokens.signing.keys.sealed_with());
         let is_same = made.as_ref().is_some_and(|made| {
             *made.kept == *kept

@@ -80,13 +80,13 @@ pub struct IssuerId(u64);
 #[derive(Debug)]
 pub struct Issuer {
     id: IssuerId,
-    rules: IssuerRules,
+    rules: Arc<IssuerRules>,
     keys: Arc<KeyCell>,
 }
 
 impl Issuer {
     /// An issuer that nothing verified before refers to.
-    pub fn new(rules: IssuerRules, keys: Arc<KeyCell>) -> Self {
+    pub fn new(rules: Arc<IssuerRules>, keys: Arc<KeyCell>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self { id: IssuerId(NEXT.fetch_add(1, Ordering::Relaxed)), rules, keys }
     }
@@ -107,7 +107,7 @@ impl Issuer {
     }
 }
 
-/// The issuers of one configuration.
+/// The issuers of one configuration; routes refer to them by their places.
 #[derive(Clone, Debug, Default)]
 pub struct Issuers(Vec<Arc<Issuer>>);
 
@@ -117,14 +117,24 @@ impl Issuers {
         Self(issuers)
     }
 
-    /// The one whose tokens say `iss`.
-    pub fn named(&self, iss: &str) -> Option<&Arc<Issuer>> {
-        self.0.iter().find(|issuer| *issuer.rules.issuer == *iss)
+    /// The one whose tokens say `iss`, with its place.
+    pub fn named(&self, iss: &str) -> Option<(usize, &Arc<Issuer>)> {
+        self.0.iter().enumerate().find(|(_, issuer)| *issuer.rules.issuer == *iss)
     }
 
-    /// The one with this identity, if it still is part of the configuration.
-    pub fn with_id(&self, id: IssuerId) -> Option<&Arc<Issuer>> {
-        self.0.iter().find(|issuer| issuer.id == id)
+    /// The one with this identity, if it still is part of the configuration, with its place.
+    pub fn with_id(&self, id: IssuerId) -> Option<(usize, &Arc<Issuer>)> {
+        self.0.iter().enumerate().find(|(_, issuer)| issuer.id == id)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// All of them, in the order of the configuration.

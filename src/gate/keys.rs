@@ -190,18 +190,22 @@ impl KeyCell {
     }
 
     /// A cell whose keys come from the configuration and do not grow old.
-    pub fn fixed(set: KeySet) -> Self {
+    pub fn fixed(set: Arc<KeySet>) -> Self {
         let cell = Self::empty();
-        cell.publish(set, UnixTime::default(), UnixTime::NEVER);
+        cell.publish_shared(set, UnixTime::default(), UnixTime::NEVER);
         cell
     }
 
     /// Replaces the keys. The generation moves on only if they really differ, so that a refresh
     /// that brings nothing new leaves verified tokens verified.
     pub fn publish(&self, set: KeySet, published_at: UnixTime, usable_until: UnixTime) {
+        self.publish_shared(Arc::new(set), published_at, usable_until);
+    }
+
+    fn publish_shared(&self, set: Arc<KeySet>, published_at: UnixTime, usable_until: UnixTime) {
         let same = self.set.load().as_ref().is_some_and(|current| current.same_keys(&set));
         if !same {
-            self.set.store(Some(Arc::new(set)));
+            self.set.store(Some(set));
             // After the store: whoever reads the new generation also finds the new keys.
             self.generation.fetch_add(1, Ordering::Release);
         }

@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::claims::ClaimError;
 use super::credential::Carrier;
 use super::denial::{Denial, Detail, Slug};
-use super::issuer::IssuerId;
 use super::principal::Principal;
 use super::reason::listed;
 
@@ -37,8 +36,8 @@ impl Policy {
 pub struct Authenticate {
     /// Where credentials may come from, in this order.
     pub carriers: Vec<Carrier>,
-    /// Whose tokens are accepted.
-    pub issuers: Vec<IssuerId>,
+    /// Whose tokens are accepted: the places of the issuers in the configuration.
+    pub issuers: Vec<usize>,
     /// What the principal must hold.
     pub requirement: Requirement,
     /// What happens while the revocation list is too old to say who was cut off.

@@ -11,7 +11,6 @@ use http::Method;
 
 use super::denial::{Denial, Slug};
 use super::fields::MethodOverride;
-use super::internal::InternalToken;
 use super::path::{Ambiguities, CanonicalPath};
 use super::policy::Policy;
 pub use alias::Alias;
@@ -60,8 +59,8 @@ pub struct Route {
     pub policy: Policy,
     /// What happens to the credential.
     pub credential: ForwardCredential,
-    /// The token that tells the upstream who the caller is, if it wants one.
-    pub internal_token: Option<Arc<InternalToken>>,
+    /// The place of the token that tells the upstream who the caller is, if it wants one.
+    pub internal_token: Option<usize>,
     /// The largest body, in bytes.
     pub body_bytes_max: Option<u64>,
     /// Path ambiguities that the upstream is known to handle.

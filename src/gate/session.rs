@@ -91,7 +91,7 @@ pub struct SessionRules {
 }
 
 /// The contents of [`SessionRules`].
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SessionTerms {
     /// The cookie that carries the secret.
     pub cookie: CookieRules,

@@ -14,7 +14,7 @@ use moka::sync::Cache;
 use serde_json::Value;
 
 use super::claims::{self, ClaimError, ClaimNames, Claims};
-use super::issuer::{DatedBy, Issuer, IssuerId, Issuers, Untyped};
+use super::issuer::{DatedBy, Issuer, Issuers, Untyped};
 use super::keys::{Algorithm, Match};
 use super::principal::{Authentic, Verified};
 use super::revocation::{GrantedBy, Marks, Revocable};
@@ -103,20 +103,20 @@ impl Verifier {
             && self.cache.policy().max_capacity() == Some(cache_bytes_max)
     }
 
-    /// Verifies `text` as a token of one of `issuers` that is also among `permitted`.
+    /// Verifies `text` as a token of one of `issuers` whose place is among `permitted`.
     pub fn verify(
         &self,
         text: &str,
         issuers: &Issuers,
-        permitted: &[IssuerId],
+        permitted: &[usize],
         now: UnixTime,
     ) -> Verification {
         if let Some(authentic) = self.cache.get(text)
-            && let Some(issuer) = authentic.issuer().and_then(|id| issuers.with_id(id))
+            && let Some((place, issuer)) = authentic.issuer().and_then(|id| issuers.with_id(id))
             && authentic.is_by(issuer.id(), issuer.keys().generation())
         {
             self.counters.hits.fetch_add(1, Ordering::Relaxed);
-            let result = accept(issuer, permitted, now).map(|()| authentic);
+            let result = accept((place, issuer), permitted, now).map(|()| authentic);
             let issuer = Some(issuer.clone());
             return Verification { issuer, cache: CacheResult::Hit, result };
         }
@@ -133,7 +133,7 @@ impl Verifier {
         &self,
         text: &str,
         issuers: &Issuers,
-        permitted: &[IssuerId],
+        permitted: &[usize],
         now: UnixTime,
         named: &mut Option<Arc<Issuer>>,
     ) -> Result<Arc<Authentic>, Refusal> {
@@ -146,9 +146,9 @@ impl Verifier {
         }
         let all = token.claims().map_err(|error| refusal::payload(&error))?;
         let iss = claims::issuer(&all)?;
-        let issuer = issuers.named(iss).ok_or_else(|| refusal::issuer_unknown(iss))?;
+        let (place, issuer) = issuers.named(iss).ok_or_else(|| refusal::issuer_unknown(iss))?;
         *named = Some(issuer.clone());
-        accept(issuer, permitted, now)?;
+        accept((place, issuer), permitted, now)?;
         let rules = issuer.rules();
         if !rules.algorithms.contains(&algorithm) {
             return Err(refusal::algorithm_not_listed(algorithm, rules));
@@ -220,8 +220,12 @@ impl Verifier {
 }
 
 /// Whether the route takes this issuer's tokens, and its keys can be believed now.
-fn accept(issuer: &Issuer, permitted: &[IssuerId], now: UnixTime) -> Result<(), Refusal> {
-    if !permitted.contains(&issuer.id()) {
+fn accept(
+    (place, issuer): (usize, &Issuer),
+    permitted: &[usize],
+    now: UnixTime,
+) -> Result<(), Refusal> {
+    if !permitted.contains(&place) {
         return Err(refusal::issuer_not_permitted(issuer.rules()));
     }
     if !issuer.keys().is_usable(now) {

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::grant::RefreshCookie;
 use super::{Answer, Asker, Reply};
-use crate::config::{Configuration, Login};
+use crate::config::Login;
 use crate::gate::denial::Slug;
 use crate::gate::session::{CookieRules, SessionSecret};
+use crate::runtime::Configuration;
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
@@ -93,7 +94,7 @@ pub(super) fn set_cookie(answer: &mut Answer, cookie: &CookieRules, secret: &Ses
 pub(super) fn clear_cookies(answer: &mut Answer, configuration: &Configuration) {
     let cookie = &configuration.gate.sessions.rules.terms().cookie;
     add_cookie(answer, &cookie.clear());
-    if configuration.tokens.is_some() {
+    if configuration.settings.tokens.is_some() {
         add_cookie(answer, &RefreshCookie::of(configuration).clear());
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn begin(
         Some(Keeps::NoCookie) => None,
     };
     // A machine's tokens say the same of themselves, and nobody could tell them apart.
-    let tokens_of = here.configuration.tokens.as_ref();
+    let tokens_of = here.configuration.settings.tokens.as_ref();
     if tokens_of.is_some_and(|tokens| tokens.clients.named(&identity.subject).is_some()) {
         tracing::error!(subject = &*identity.subject, "the subject of a login is a client's id");
         return Err(Slug::LoginFailed.into());
@@ -132,7 +132,7 @@ async fn write_down(here: &Here<'_>, id: SessionId, record: &SessionRecord) -> R
 fn is_still_known(here: &Here<'_>, name: &str) -> bool {
     let in_force = here.endpoints.means.in_force.load();
     let user = |login: &Login| login.method.users().map(|users| users.0.get(name).cloned());
-    in_force.login.as_ref().map(|login| user(login)) == Some(user(here.login))
+    in_force.settings.login.as_ref().map(|login| user(login)) == Some(user(here.login))
 }
 
 /// The session that the browser has. Whoever planted it, or knows it, must not be logged in with

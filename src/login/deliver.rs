@@ -210,7 +210,7 @@ impl Delivered {
             members.insert("refresh_token".to_owned(), json!(*refresh.expose()));
         }
         let mut answer = answers::private(200, &Value::Object(members));
-        if let (true, Some(tokens)) = (is_by_browser, &here.configuration.tokens) {
+        if let (true, Some(tokens)) = (is_by_browser, &here.configuration.settings.tokens) {
             let cookie = RefreshCookie::of(here.configuration);
             answers::add_cookie(&mut answer, &cookie.set(&refresh, tokens.refresh.idle_s));
         }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use http::Method;
 
 use super::grant::{KEYS_PATH, METADATA_PATH};
-use crate::config::{Configuration, Tokens};
+use crate::config::Tokens;
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::gate::session::SessionId;
+use crate::runtime::Configuration;
 
 /// An endpoint of the gateway itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,14 +90,14 @@ impl Endpoint {
             Method::POST => Asks::Post,
             _ => Asks::Other(method),
         };
-        let base = configuration.gate.own_base.as_deref();
+        let base = configuration.gate.settings.own_base.as_deref();
         let below = base.and_then(|base| path.strip_prefix(base));
-        if let Some(tokens) = &configuration.tokens
+        if let Some(tokens) = &configuration.settings.tokens
             && let Some(found) = TokenEndpoint::find(path, below, asks, tokens)
         {
             return found.map(Self::Token);
         }
-        match (&configuration.login, below) {
+        match (&configuration.settings.login, below) {
             (Some(_), Some(below)) => LoginEndpoint::find(below, asks).map(Self::Login),
             (Some(_) | None, _) => Err(Slug::RouteUnknown.into()),
         }

@@ -74,13 +74,15 @@ pub(super) async fn answer(here: &Here<'_>, body: Bytes) -> Reply {
         here.endpoints.means.families.logins.with_label_values(&labels).inc();
     };
     let headers = here.asked.request.headers;
-    let sent = match Sent::parse(headers, body, here.login, here.configuration.tokens.as_deref()) {
-        Ok(sent) => sent,
-        Err(unreadable) => {
-            count(LoginResult::Malformed);
-            return tell_unreadable(here, unreadable);
-        }
-    };
+    let sent =
+        match Sent::parse(headers, body, here.login, here.configuration.settings.tokens.as_deref())
+        {
+            Ok(sent) => sent,
+            Err(unreadable) => {
+                count(LoginResult::Malformed);
+                return tell_unreadable(here, unreadable);
+            }
+        };
     match enter(here, &sent).await {
         Ok(begun) => {
             count(LoginResult::Ok);
@@ -106,7 +108,8 @@ async fn enter(here: &Here<'_>, sent: &Sent) -> Result<Begun, Refusal> {
     let counted = Counted::count(ledger, login, &credentials.name, asked.client).await?;
     let request_id = HeaderValue::from_str(asked.request_id).ok();
     let sender = Sender { client: asked.client, request_id: request_id.as_ref() };
-    match endpoints.methods.verify(&login.method, credentials, sender).await {
+    let upstreams = &configuration.upstreams;
+    match endpoints.methods.verify(&login.method, upstreams, credentials, sender).await {
         Finding::LoggedIn(identity) => {
             counted.succeeded().await;
             let tokens = match &plan {
@@ -214,7 +217,7 @@ fn tell(here: &Here<'_>, refusal: Refusal, sent: &Sent) -> Reply {
     let page = Page { message: Some(&message), name, return_to: &return_to };
     let slug = denial.slug();
     let mut answer = page.answer(slug.status(), here.login);
-    let challenge = denial.challenge(&here.configuration.realm);
+    let challenge = denial.challenge(&here.configuration.settings.realm);
     answer.fields.extend(
         challenge.and_then(|challenge| answers::field(header::WWW_AUTHENTICATE, &challenge)),
     );
@@ -238,7 +241,7 @@ fn pass_on(here: &Here<'_>, told: Told) -> Answer {
     let policy = HeaderValue::from_static("default-src 'none'; sandbox");
     answer.fields.push((header::CONTENT_SECURITY_POLICY, policy));
     if status == slug.status() {
-        let challenge = Denial::new(slug).challenge(&here.configuration.realm);
+        let challenge = Denial::new(slug).challenge(&here.configuration.settings.realm);
         answer.fields.extend(
             challenge.and_then(|challenge| answers::field(header::WWW_AUTHENTICATE, &challenge)),
         );

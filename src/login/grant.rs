@@ -28,7 +28,8 @@ use bytes::Bytes;
 
 use super::endpoint::TokenEndpoint;
 use super::{Answer, Asked, Endpoints};
-use crate::config::{Configuration, Tokens};
+use crate::config::Tokens;
+use crate::runtime::Configuration;
 use parameters::{Parameter, Parameters};
 use refusal::{Error, Refusal};
 
@@ -77,13 +78,13 @@ impl<'a> Issuing<'a> {
         configuration: &'a Configuration,
         asked: &'a Asked<'a>,
     ) -> Option<Self> {
-        let tokens = configuration.tokens.as_deref()?;
+        let tokens = configuration.settings.tokens.as_deref()?;
         Some(Self { endpoints, configuration, tokens, asked })
     }
 
     /// The URL of one of the endpoints below the base.
     fn url(&self, below: &str) -> String {
-        let base = self.configuration.gate.own_base.as_deref().unwrap_or_default();
+        let base = self.configuration.gate.settings.own_base.as_deref().unwrap_or_default();
         format!("{}{base}{below}", self.tokens.origin)
     }
 
@@ -97,7 +98,7 @@ impl<'a> Issuing<'a> {
     /// How old the revocation list may be, in milliseconds. What is issued lives on; no route's
     /// patience is asked.
     fn list_age_max_ms(&self) -> u64 {
-        let age = self.configuration.revocation.max_staleness;
+        let age = self.configuration.settings.revocation.max_staleness;
         u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
     }
 
@@ -118,7 +119,7 @@ pub(super) async fn answer(here: &Issuing<'_>, endpoint: TokenEndpoint, body: By
         TokenEndpoint::Keys => metadata::keys(here),
         TokenEndpoint::Metadata => Ok(metadata::answer(here)),
     };
-    answered.unwrap_or_else(|refusal| refusal.answer(&here.configuration.realm))
+    answered.unwrap_or_else(|refusal| refusal.answer(&here.configuration.settings.realm))
 }
 
 async fn token(here: &Issuing<'_>, body: Bytes) -> Result<Answer, Refusal> {

@@ -22,9 +22,10 @@ use zeroize::Zeroizing;
 use super::method::{Finding, Sender, Told, Words};
 use super::sent::Credentials;
 use crate::config::login::{HandOff, OnFailure};
-use crate::config::upstream::{Upstream, UpstreamTls};
+use crate::config::upstream::UpstreamTls;
 use crate::fetch::{FetchError, Fetcher, Posted};
 use crate::gate::denial::{Denial, RETRY_AFTER_S, Slug};
+use crate::runtime::Upstream;
 use identity::MalformedAnswer;
 
 /// The largest answer that is read, in bytes.
@@ -41,6 +42,13 @@ const HOST: &str = "identity.invalid";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// An identity service: what the configuration says of it, and where it is.
+#[derive(Clone, Copy)]
+pub(super) struct Service<'a> {
+    pub(super) settings: &'a HandOff,
+    pub(super) upstream: &'a Arc<Upstream>,
+}
 
 /// Clients of identity services: the one that was used last, which reloads seldom change.
 #[derive(Debug)]
@@ -103,7 +111,7 @@ impl Clients {
     /// Asks the service whose credentials these are.
     pub(super) async fn ask(
         &self,
-        service: &HandOff,
+        service: Service<'_>,
         credentials: &Credentials,
         sender: Sender<'_>,
     ) -> Finding {
@@ -125,7 +133,7 @@ impl Clients {
 
     async fn find(
         &self,
-        service: &HandOff,
+        service: Service<'_>,
         credentials: &Credentials,
         sender: Sender<'_>,
     ) -> Result<Finding, Undecided> {
@@ -137,10 +145,10 @@ impl Clients {
         match status {
             200..=299 => {
                 let answer = posted.body(ANSWER_BYTES_MAX).await?;
-                Ok(Finding::LoggedIn(identity::parse(&answer, service)?))
+                Ok(Finding::LoggedIn(identity::parse(&answer, service.settings)?))
             }
             429 => Ok(Finding::Limited(retry_after(&posted))),
-            400..=499 => Ok(Finding::Refused(match service.on_failure {
+            400..=499 => Ok(Finding::Refused(match service.settings.on_failure {
                 OnFailure::Own => Words::Own,
                 OnFailure::PassThrough => words(posted).await,
             })),
@@ -150,8 +158,8 @@ impl Clients {
 
     /// Making one reads all certificate authorities, so the last one is kept. It asks the upstream
     /// for an address each time.
-    fn client(&self, service: &HandOff) -> Result<Fetcher, FetchError> {
-        let HandOff { upstream, timeout, .. } = service;
+    fn client(&self, service: Service<'_>) -> Result<Fetcher, FetchError> {
+        let Service { settings: HandOff { timeout, .. }, upstream } = service;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = &*kept
             && Arc::ptr_eq(&kept.upstream, upstream)
@@ -173,8 +181,8 @@ impl Clients {
 }
 
 /// Where the service is. A certificate for an address is asked for by connecting to just that one.
-fn url(service: &HandOff) -> Option<String> {
-    let HandOff { upstream, path, .. } = service;
+fn url(service: Service<'_>) -> Option<String> {
+    let Service { settings: HandOff { path, .. }, upstream } = service;
     let Some(UpstreamTls { server_name, .. }) = &upstream.settings().tls else {
         return Some(format!("http://{HOST}{path}"));
     };
@@ -188,7 +196,7 @@ fn url(service: &HandOff) -> Option<String> {
     }
 }
 
-fn fields(service: &HandOff, sender: Sender<'_>) -> HeaderMap {
+fn fields(service: Service<'_>, sender: Sender<'_>) -> HeaderMap {
     let settings = service.upstream.settings();
     let host = match &settings.tls {
         Some(tls) => Some(&*tls.server_name),

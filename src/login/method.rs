@@ -7,12 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 
-use super::handoff::Clients;
+use super::handoff::{Clients, Service};
 use super::hashing::Hashing;
 use super::password;
 use super::sent::Credentials;
 use crate::config::login::{LoggedIn, LoginMethod};
 use crate::gate::denial::{Denial, Slug};
+use crate::runtime::Upstream;
 
 /// What the ways to log in need beside their configuration, shared by all configurations.
 #[derive(Debug)]
@@ -74,6 +75,7 @@ impl Methods {
     pub(super) async fn verify(
         &self,
         method: &LoginMethod,
+        upstreams: &[Arc<Upstream>],
         credentials: &Credentials,
         sender: Sender<'_>,
     ) -> Finding {
@@ -81,7 +83,12 @@ impl Methods {
             LoginMethod::PasswordFile(users) => {
                 password::verify(&self.hashing, users, credentials, sender.client).await
             }
-            LoginMethod::HandOff(service) => self.clients.ask(service, credentials, sender).await,
+            LoginMethod::HandOff(settings) => match upstreams.get(settings.upstream) {
+                Some(upstream) => {
+                    self.clients.ask(Service { settings, upstream }, credentials, sender).await
+                }
+                None => Finding::Undecided(Slug::Internal.into()),
+            },
         }
     }
 }

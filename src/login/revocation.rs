@@ -3,11 +3,11 @@
 use std::fmt;
 
 use crate::clock;
-use crate::config::Configuration;
 use crate::config::login::Users;
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{SessionId, SessionRecord};
 use crate::gate::time::UnixTime;
+use crate::runtime::Configuration;
 use crate::store::login_end::LoginEnd;
 use crate::store::record::{Owner, Record};
 use crate::telemetry::session_end::SessionEnd;
@@ -100,14 +100,17 @@ pub(super) fn login_end(
     configuration: &Configuration,
 ) -> LoginEnd {
     let record = of_session(id, Some(account), actor, why, configuration);
-    LoginEnd { record, entries_max: configuration.revocation.entries_max, now: clock::now() }
+    LoginEnd {
+        record,
+        entries_max: configuration.settings.revocation.entries_max,
+        now: clock::now(),
+    }
 }
 
 /// How long what was issued for a login, or is remembered of it, can be accepted when it is gone from
 /// the store; in seconds.
 fn issued_reach_s(configuration: &Configuration) -> i64 {
-    let tokens = configuration.tokens.as_ref();
-    let reach_s = tokens.map_or(0, |tokens| tokens.gate_issuer.rules().reach_s());
+    let reach_s = configuration.own_issuer().map_or(0, |own| own.rules().reach_s());
     reach_s.max(REMEMBERED_S)
 }
 
@@ -142,10 +145,11 @@ pub(super) fn of_subject(
 
 /// The sessions of those end of whom the password file says something else now, or nothing.
 pub fn of_changed_users(old: &Configuration, new: &Configuration) -> Vec<Record> {
-    let Some(before) = &old.login else { return Vec::new() };
+    let Some(before) = &old.settings.login else { return Vec::new() };
     let Some(users) = before.method.users() else { return Vec::new() };
     let nobody = Users::default();
-    let later = new.login.as_ref().and_then(|login| login.method.users()).unwrap_or(&nobody);
+    let later =
+        new.settings.login.as_ref().and_then(|login| login.method.users()).unwrap_or(&nobody);
     let changed = users.changed_in(later).into_iter();
     let scopes =
         changed.map(|subject| Scope::Subject { issuer: Some(before.issuer.clone()), subject });

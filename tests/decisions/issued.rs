@@ -23,9 +23,9 @@ fn gatehouse(sections: &str) -> Gatehouse {
     let gate = without_keys(sections);
     let jwks = json!({"keys": [jwk(pair(), "own")]}).to_string();
     let (set, _) = KeySet::from_jwks(jwks.as_bytes(), &[KeyAlgorithm::ES256]).expect("a set");
-    let tokens = gate.configuration.tokens.as_ref().expect("it issues tokens");
+    let own = gate.configuration.own_issuer().expect("it issues tokens");
     let (now, end) = (UnixTime::from_seconds(NOW), UnixTime::from_seconds(NOW + 100_000));
-    tokens.gate_issuer.keys().publish(set, now, end);
+    own.keys().publish(set, now, end);
     gate
 }
 

@@ -10,10 +10,10 @@ use crate::admin::problem::Problem;
 use crate::admin::revocations::reach;
 use crate::admin::words::{self, bad, id, known_issuer};
 use crate::clock;
-use crate::config::Configuration;
 use crate::gate::denial::Slug;
 use crate::gate::revocation::{Entry, Scope, ScopeKind};
 use crate::gate::time::UnixTime;
+use crate::runtime::Configuration;
 
 /// How far ahead a cut-off may lie, in seconds: until then nobody in the scope can log in.
 const CUT_OFF_AHEAD_MAX_S: i64 = 24 * 3600;
@@ -158,7 +158,7 @@ fn verified(
     now: UnixTime,
 ) -> Result<(Scope, UnixTime), Problem> {
     let gate = &configuration.gate;
-    let all: Vec<_> = gate.issuers.iter().map(|issuer| issuer.id()).collect();
+    let all: Vec<_> = (0..gate.issuers.len()).collect();
     let verification = gate.verifier.verify(token.trim(), &gate.issuers, &all, now);
     let authentic = match verification.result {
         Ok(authentic) => authentic,

@@ -14,9 +14,9 @@ use crate::admin::View;
 use crate::admin::order::{self, Order};
 use crate::admin::problem::Problem;
 use crate::admin::words::{self, bad, known_issuer};
-use crate::config::Configuration;
 use crate::feed::revocations::{Liftable, Taken};
 use crate::gate::revocation::{MadeBy, RevocationId, Scope, ScopeKind};
+use crate::runtime::Configuration;
 use crate::store::StoreError;
 use crate::store::record::{LIFTED_AT_ONCE_MAX, Record};
 

@@ -1,10 +1,10 @@
 //! What a revocation could hit. One that is sure to hit nothing is refused: whoever is told "revoked"
 //! looks no further. What is only unlikely, such as a subject that nobody has heard of, is written down.
 
-use crate::config::Configuration;
 use crate::gate::issuer::{Issuer, IssuerRules};
 use crate::gate::reason::listed;
 use crate::gate::revocation::Scope;
+use crate::runtime::Configuration;
 
 /// Why nothing that this gateway accepts, or could come to accept with this configuration, is hit by
 /// `scope`; `None` if something could be.
@@ -42,7 +42,7 @@ fn no_key(issuer: Option<&str>, id: &str, configuration: &Configuration) -> Opti
     let issuers: Vec<_> = issuers.filter(|issuer| is_meant(&issuer)).collect();
     // The gateway's own keys come from a feed as well, but their ids are random: there is none to
     // be told of ahead.
-    let own = configuration.tokens.as_ref().map(|tokens| &*tokens.gate_issuer);
+    let own = configuration.own_issuer().map(|own| &**own);
     let is_own = |issuer: &Issuer| own.is_some_and(|own| std::ptr::eq(own, issuer));
     let could_fetch = issuers.iter().any(|issuer| {
         let is_known = is_own(issuer) && issuer.keys().current().is_some();

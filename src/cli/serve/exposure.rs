@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{AdminToken, Configuration};
+use crate::config::AdminToken;
 use crate::feed::last_good::Shelf;
 use crate::private_files;
+use crate::runtime::Configuration;
 use crate::store::settings::StoreSettings;
 
 /// Warns of everything that the gateway writes and that is not its alone, each with what mends it. A
@@ -17,17 +18,17 @@ pub(super) fn warn(configuration: &Configuration) {
 
 /// Every file and directory that the gateway writes, whether it exists or not.
 fn places(configuration: &Configuration) -> Vec<PathBuf> {
-    let mut places = vec![configuration.data_directory.clone()];
-    if let StoreSettings::Embedded { path } = &configuration.store {
+    let mut places = vec![configuration.settings.data_directory.clone()];
+    if let StoreSettings::Embedded { path } = &configuration.settings.store {
         let directory = path.parent().unwrap_or(Path::new("."));
         places.extend([directory.to_owned(), path.clone()]);
     }
-    if let AdminToken::Kept(file) = &configuration.admin.token {
+    if let AdminToken::Kept(file) = &configuration.settings.admin.token {
         places.push(file.clone());
     }
     let fetched = configuration.key_feeds.iter().map(|feed| &*feed.issuer);
-    places.extend(Shelf::below(&configuration.data_directory).places(fetched));
-    places.extend(configuration.audit_log.clone());
+    places.extend(Shelf::below(&configuration.settings.data_directory).places(fetched));
+    places.extend(configuration.settings.audit_log.clone());
     places.sort_unstable();
     places.dedup();
     places

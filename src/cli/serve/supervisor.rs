@@ -17,8 +17,8 @@ use tokio::task::JoinHandle;
 use crate::admin::token;
 use crate::cli::check::Row;
 use crate::clock;
+use crate::config::Problems;
 use crate::config::tokens::OWN_ISSUER;
-use crate::config::{Configuration, Problems};
 use crate::edge::listener::TlsCell;
 use crate::edge::published::{Current, Published, Services};
 use crate::feed::jwks::JwksFeed;
@@ -28,6 +28,7 @@ use crate::feed::revocations::RevocationFeed;
 use crate::feed::watch::{self, Fingerprint};
 use crate::gate::time::UnixTime;
 use crate::login;
+use crate::runtime::Configuration;
 use crate::secret::Secret;
 use crate::store::record::Record;
 use crate::telemetry::families::Families;
@@ -106,7 +107,7 @@ impl Supervisor {
 
     /// Reloads on SIGHUP and when a file changes, for ever.
     pub(super) async fn run(mut self, mut hangup: Signal) {
-        let mut files = self.view.load().files.clone();
+        let mut files = self.view.load().settings.files.clone();
         let mut known = Fingerprint::of(&files);
         loop {
             tokio::select! {
@@ -122,13 +123,13 @@ impl Supervisor {
                         generation = self.services.families.generation.get(),
                         "reloaded"
                     );
-                    self.view.load().files.clone()
+                    self.view.load().settings.files.clone()
                 }
                 Err(NotReloaded { why, files }) => {
                     self.services.families.reloads.with_label_values(&["failed"]).inc();
                     tracing::error!("not reloaded, the old configuration stays in force:\n{why}");
                     // What it lacks may appear; what is in force may be mended.
-                    files.union(&self.view.load().files).cloned().collect()
+                    files.union(&self.view.load().settings.files).cloned().collect()
                 }
             };
             if current != files {
@@ -143,8 +144,8 @@ impl Supervisor {
         let loaded = {
             let previous = previous.clone();
             tokio::task::spawn_blocking(move || {
-                let configuration = Configuration::load(&previous.file, Some(&previous))?;
-                let admin_token = token::prepare(&configuration.admin.token);
+                let configuration = Configuration::load(&previous.settings.file, Some(&previous))?;
+                let admin_token = token::prepare(&configuration.settings.admin.token);
                 Ok::<_, Problems>((configuration, admin_token))
             })
         };
@@ -153,7 +154,7 @@ impl Supervisor {
             .map_err(|error| NotReloaded { why: error.to_string(), files: BTreeSet::new() })?
             .map_err(|problems| NotReloaded { why: problems.to_string(), files: problems.files })?;
         refuse_what_needs_a_restart(&previous, &configuration)
-            .map_err(|why| NotReloaded { why, files: configuration.files.clone() })?;
+            .map_err(|why| NotReloaded { why, files: configuration.settings.files.clone() })?;
         warn_of_longer_lifetimes(&previous, &configuration);
         let configuration = Arc::new(configuration);
         self.services.signing.prepare(&configuration).await;
@@ -162,7 +163,7 @@ impl Supervisor {
             start_feeds(&configuration, running, &self.services.families, &self.runtime).await;
         self.resolver.abort();
         self.resolver = start_resolver(&configuration, &self.runtime).await;
-        for (cell, listener) in self.certificates.iter().zip(&configuration.listeners) {
+        for (cell, listener) in self.certificates.iter().zip(&configuration.settings.listeners) {
             cell.publish(listener.tls.clone());
         }
         announce(&configuration, &self.services.families);
@@ -221,15 +222,15 @@ async fn append_some_day(revocations: &RevocationFeed, first: Record, begun: Uni
 
 fn refuse_what_needs_a_restart(old: &Configuration, new: &Configuration) -> Result<(), String> {
     let listeners = |configuration: &Configuration| -> Vec<_> {
-        let listeners = configuration.listeners.iter();
+        let listeners = configuration.settings.listeners.iter();
         listeners.map(|listener| (listener.address, listener.tls.is_some())).collect()
     };
     let changed = [
         ("listeners", listeners(old) != listeners(new)),
-        ("admin.address", old.admin.address != new.admin.address),
-        ("store", !old.store.is_same_as(&new.store)),
+        ("admin.address", old.settings.admin.address != new.settings.admin.address),
+        ("store", !old.settings.store.is_same_as(&new.settings.store)),
         ("sessions.cache_size", !Arc::ptr_eq(&old.gate.sessions.table, &new.gate.sessions.table)),
-        ("server.threads", old.server.threads != new.server.threads),
+        ("server.threads", old.settings.server.threads != new.settings.server.threads),
     ];
     let changed: Vec<_> =
         changed.iter().filter(|(_, changed)| *changed).map(|(field, _)| *field).collect();
@@ -238,7 +239,7 @@ fn refuse_what_needs_a_restart(old: &Configuration, new: &Configuration) -> Resu
     }
     Err(format!(
         "{}: {} cannot change while running. Restart the gateway, or undo the change.",
-        new.file.display(),
+        new.settings.file.display(),
         changed.join(" and ")
     ))
 }
@@ -250,7 +251,7 @@ fn warn_of_longer_lifetimes(old: &Configuration, new: &Configuration) {
         let before = old.issuers().map(|issuer| issuer.rules());
         let before = before.filter(|rules| rules.issuer == issuer.issuer);
         if before.map(|rules| rules.lifetime_max_s).any(|before| before < issuer.lifetime_max_s) {
-            let field = match *issuer.name == *OWN_ISSUER && new.tokens.is_some() {
+            let field = match *issuer.name == *OWN_ISSUER && new.settings.tokens.is_some() {
                 true => "the lifetime of access tokens",
                 false => "max_lifetime",
             };
@@ -286,7 +287,7 @@ async fn start_feeds(
             feeds.push(running.swap_remove(position));
             continue;
         }
-        let shelf = Shelf::below(&configuration.data_directory);
+        let shelf = Shelf::below(&configuration.settings.data_directory);
         let feed = JwksFeed::new(spec.clone(), shelf, families.clone(), runtime.clone());
         feed.start_from_last_good();
         let (landed, first) = oneshot::channel();
@@ -323,10 +324,11 @@ async fn start_resolver(configuration: &Configuration, runtime: &Handle) -> Join
 
 /// Says what nobody should find out by accident: warnings, public routes, dangerous options.
 fn announce(configuration: &Configuration, families: &Families) {
-    if !configuration.warnings.list.is_empty() {
-        tracing::warn!("{}", configuration.warnings);
+    if !configuration.settings.warnings.list.is_empty() {
+        tracing::warn!("{}", configuration.settings.warnings);
     }
-    let routes = configuration.gate.routes.routes().iter().zip(&configuration.matches);
+    let routes =
+        configuration.gate.settings.routes.routes().iter().zip(&configuration.settings.matches);
     for row in routes.map(|(route, matching)| Row::new(configuration, route, matching)) {
         if row.public {
             tracing::info!(
@@ -338,10 +340,10 @@ fn announce(configuration: &Configuration, families: &Families) {
             );
         }
     }
-    for (place, option) in &configuration.dangerous {
+    for (place, option) in &configuration.settings.dangerous {
         tracing::warn!(place, option, "a dangerous option is in use");
     }
-    let dangerous = configuration.dangerous.iter().map(|(_, option)| *option);
+    let dangerous = configuration.settings.dangerous.iter().map(|(_, option)| *option);
     let issuers = configuration.key_feeds.iter().map(|feed| &*feed.issuer);
     families.publish(dangerous, issuers);
 }

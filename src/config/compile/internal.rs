@@ -1,6 +1,5 @@
 //! `forward.internal_token`, of a route or of an upstream → what such a token must be like.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -11,7 +10,7 @@ use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::gate::credential::Carrier;
 use crate::gate::forward::{IdentityTemplate, OwnedName, OwnedNames};
-use crate::gate::internal::{InternalToken, InternalTokenTerms, TokenHeader};
+use crate::gate::internal::{InternalTokenTerms, TokenHeader};
 use crate::gate::policy::Policy;
 use crate::gate::route::ForwardCredential;
 
@@ -59,7 +58,7 @@ impl Compiler<'_> {
         raw: raw::InternalToken,
         field: &FieldPath,
         around: Around<'_>,
-    ) -> Option<Arc<InternalToken>> {
+    ) -> Option<usize> {
         let raw::InternalToken { audience, header, lifetime, claims } = raw;
         if matches!(around.issuer, Some(None)) {
             let fact = "the gateway issues no tokens";
@@ -93,26 +92,12 @@ impl Compiler<'_> {
             claims: claims?,
             bytes_max: around.bytes_max,
         };
-        Some(self.keep_or_make_internal_token(terms, around.issuer??))
-    }
-
-    /// Routes share what does not differ, and so do configurations: what was made by it stays.
-    fn keep_or_make_internal_token(
-        &mut self,
-        terms: InternalTokenTerms,
-        issuer: &str,
-    ) -> Arc<InternalToken> {
-        let previous = self.previous.filter(|previous| {
-            previous.tokens.as_ref().is_some_and(|tokens| *tokens.issuer == *issuer)
-        });
-        let routes = previous.into_iter().flat_map(|previous| previous.gate.routes.routes());
-        let before = routes.filter_map(|route| route.internal_token.as_ref());
-        let alike = self.internal_tokens.iter().chain(before).find(|token| *token.terms() == terms);
-        let token = alike.cloned().unwrap_or_else(|| Arc::new(InternalToken::new(terms)));
-        if !self.internal_tokens.iter().any(|known| known.id() == token.id()) {
-            self.internal_tokens.push(token.clone());
-        }
-        token
+        // Routes share what does not differ.
+        let known = self.internal_tokens.iter().position(|known| *known == terms);
+        Some(known.unwrap_or_else(|| {
+            self.internal_tokens.push(terms);
+            self.internal_tokens.len() - 1
+        }))
     }
 
     fn token_header(
@@ -170,10 +155,10 @@ impl Compiler<'_> {
         &mut self,
         raw: Option<raw::InternalToken>,
         policy: Option<&Policy>,
-        of_upstream: Option<&Arc<InternalToken>>,
+        of_upstream: Option<usize>,
         forward: &FieldPath,
         around: Around<'_>,
-    ) -> Option<Option<Arc<InternalToken>>> {
+    ) -> Option<Option<usize>> {
         let field = forward.key("internal_token");
         match (raw, policy) {
             (Some(_), Some(Policy::Public)) => {
@@ -184,14 +169,14 @@ impl Compiler<'_> {
                 self.internal_token(raw, &field, around).map(Some)
             }
             (None, Some(Policy::Public)) => Some(None),
-            (None, Some(Policy::Authenticate(_)) | None) => Some(of_upstream.cloned()),
+            (None, Some(Policy::Authenticate(_)) | None) => Some(of_upstream),
         }
     }
 
     /// There is one `Authorization`, and either the client's token or ours is in it.
     pub(super) fn refuse_two_bearers(
         &mut self,
-        token: &InternalToken,
+        token: usize,
         policy: Option<&Policy>,
         credential: Option<ForwardCredential>,
         forward: &FieldPath,
@@ -201,7 +186,8 @@ impl Compiler<'_> {
             Some(Policy::Public) | None => false,
         };
         let is_kept = credential == Some(ForwardCredential::Keep);
-        if token.terms().header == TokenHeader::Authorization && takes_bearers && is_kept {
+        let header = self.internal_tokens.get(token).map(|terms| &terms.header);
+        if header == Some(&TokenHeader::Authorization) && takes_bearers && is_kept {
             let fact = "the internal token takes the place of the one that is to be kept";
             let remedy = "Remove it, or give the internal token a `header` of its own";
             self.error::<()>(&forward.key("credential"), fact, remedy);
@@ -210,7 +196,7 @@ impl Compiler<'_> {
 
     /// The headers of the internal tokens of this configuration, which no client may send.
     pub(super) fn internal_headers(&self) -> impl Iterator<Item = &OwnedName> {
-        self.internal_tokens.iter().filter_map(|token| match &token.terms().header {
+        self.internal_tokens.iter().filter_map(|terms| match &terms.header {
             TokenHeader::Authorization => None,
             TokenHeader::Own(name) => Some(name),
         })

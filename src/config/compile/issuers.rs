@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::identity::Told;
 use super::{Compiler, whole_seconds};
 use crate::config::problem::FieldPath;
-use crate::config::{JwksUrl, KeyFeed, raw, without_password};
+use crate::config::{IssuerSettings, JwksUrl, KeySource, raw, without_password};
 use crate::gate::claims::{CLIENT_CLAIMS_DEFAULT, ROLES_POINTER_DEFAULT};
-use crate::gate::issuer::{DatedBy, Issuer, IssuerId, IssuerRules, Issuers, Untyped};
-use crate::gate::keys::{Algorithm, Key, KeyCell, KeySet};
+use crate::gate::issuer::{DatedBy, IssuerRules, Untyped};
+use crate::gate::keys::{Algorithm, Key, KeySet};
 
 const ALGORITHMS: [(&str, Algorithm); 12] = [
     ("HS256", Algorithm::HS256),
@@ -32,68 +32,57 @@ const KEYS_REMEDY: &str =
 
 /// The issuers by name; one that could not be compiled is known, so that routes may name it.
 pub(super) struct CompiledIssuers {
-    by_name: HashMap<String, Option<Arc<Issuer>>>,
-    list: Vec<Arc<Issuer>>,
+    places: HashMap<String, Option<usize>>,
+    pub(super) list: Vec<IssuerSettings>,
 }
 
 impl CompiledIssuers {
-    pub(super) fn table(&self) -> Issuers {
-        Issuers::new(self.list.clone())
-    }
-
     /// `None`: there is none of this name. `Some(None)`: there is, but it is broken.
-    pub(super) fn named(&self, name: &str) -> Option<Option<IssuerId>> {
-        self.by_name.get(name).map(|issuer| issuer.as_ref().map(|issuer| issuer.id()))
+    pub(super) fn named(&self, name: &str) -> Option<Option<usize>> {
+        self.places.get(name).copied()
     }
 
-    pub(super) fn ids(&self) -> Vec<IssuerId> {
-        self.list.iter().map(|issuer| issuer.id()).collect()
+    pub(super) fn all(&self) -> Vec<usize> {
+        (0..self.list.len()).collect()
     }
 
-    /// Adds an issuer beside those of the configuration; `None` for one that is broken.
-    pub(super) fn add(&mut self, name: &str, issuer: Option<Arc<Issuer>>) {
-        self.list.extend(issuer.clone());
-        self.by_name.insert(name.to_owned(), issuer);
+    /// Adds an issuer; `None` for one that is broken.
+    pub(super) fn add(&mut self, name: &str, issuer: Option<IssuerSettings>) {
+        let place = issuer.map(|issuer| {
+            self.list.push(issuer);
+            self.list.len() - 1
+        });
+        self.places.insert(name.to_owned(), place);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
+        self.places.is_empty()
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        let mut names: Vec<_> = self.by_name.keys().map(String::as_str).collect();
+        let mut names: Vec<_> = self.places.keys().map(String::as_str).collect();
         names.sort_unstable();
         names.into_iter()
     }
 }
 
-/// Where an issuer's keys come from.
-enum KeySource {
-    Fixed(KeySet),
-    Url(JwksUrl),
-}
-
 impl Compiler<'_> {
-    pub(super) fn issuers(
-        &mut self,
-        raw: Vec<raw::Issuer>,
-        told: Told<'_>,
-    ) -> (CompiledIssuers, Vec<KeyFeed>) {
+    pub(super) fn issuers(&mut self, raw: Vec<raw::Issuer>, told: Told<'_>) -> CompiledIssuers {
         let field = FieldPath::default().key("issuers");
         let at = |index: usize, key| field.index(index).key(key);
         let names = raw.iter().enumerate().map(|(i, r)| (at(i, "name"), r.name.as_deref()));
         self.unique(names, "an issuer");
         let urls = raw.iter().enumerate().map(|(i, r)| (at(i, "issuer"), r.issuer.as_deref()));
         self.unique(urls, "an issuer for");
-        let mut compiled = CompiledIssuers { by_name: HashMap::new(), list: Vec::new() };
-        let mut feeds = Vec::new();
+        let mut compiled = CompiledIssuers { places: HashMap::new(), list: Vec::new() };
         for (index, raw) in raw.into_iter().enumerate() {
             let name = raw.name.clone();
-            let issuer = self.issuer(raw, &field.index(index), told, &mut feeds);
-            compiled.list.extend(issuer.clone());
-            compiled.by_name.extend(name.map(|name| (name, issuer)));
+            let issuer = self.issuer(raw, &field.index(index), told);
+            if let Some(name) = name {
+                compiled.add(&name, issuer);
+            }
         }
-        (compiled, feeds)
+        compiled
     }
 
     fn issuer(
@@ -101,8 +90,7 @@ impl Compiler<'_> {
         raw: raw::Issuer,
         field: &FieldPath,
         told: Told<'_>,
-        feeds: &mut Vec<KeyFeed>,
-    ) -> Option<Arc<Issuer>> {
+    ) -> Option<IssuerSettings> {
         let raw::Issuer {
             name,
             issuer,
@@ -150,49 +138,7 @@ impl Compiler<'_> {
             identity: told.identity?.clone(),
             identity_bytes_max: told.bytes_max,
         };
-        Some(match source? {
-            KeySource::Fixed(set) => self.issuer_with_fixed_keys(rules, set),
-            KeySource::Url(source) => self.issuer_with_fetched_keys(rules, source, feeds),
-        })
-    }
-
-    /// An issuer that did not change is taken over, and with it every token it verified.
-    fn issuer_with_fixed_keys(&self, rules: IssuerRules, set: KeySet) -> Arc<Issuer> {
-        let kept = self.previous_issuer(&rules).filter(|previous| {
-            previous.keys().is_fixed()
-                && previous.keys().current().is_some_and(|current| current.same_keys(&set))
-        });
-        kept.unwrap_or_else(|| Arc::new(Issuer::new(rules, Arc::new(KeyCell::fixed(set)))))
-    }
-
-    /// Fetched keys outlive a reload even if the issuer's other rules changed.
-    fn issuer_with_fetched_keys(
-        &self,
-        rules: IssuerRules,
-        source: JwksUrl,
-        feeds: &mut Vec<KeyFeed>,
-    ) -> Arc<Issuer> {
-        let feed = self
-            .previous
-            .into_iter()
-            .flat_map(|previous| &previous.key_feeds)
-            .find(|feed| feed.issuer == rules.name && feed.source == source)
-            .cloned()
-            .unwrap_or_else(|| KeyFeed {
-                issuer: rules.name.clone(),
-                source,
-                cell: Arc::new(KeyCell::empty()),
-            });
-        let kept = self
-            .previous_issuer(&rules)
-            .filter(|previous| Arc::ptr_eq(previous.keys(), &feed.cell));
-        let issuer = kept.unwrap_or_else(|| Arc::new(Issuer::new(rules, feed.cell.clone())));
-        feeds.push(feed);
-        issuer
-    }
-
-    fn previous_issuer(&self, rules: &IssuerRules) -> Option<Arc<Issuer>> {
-        self.previous?.issuers().find(|issuer| issuer.rules() == rules).cloned()
+        Some(IssuerSettings { rules: Arc::new(rules), keys: source? })
     }
 
     /// The algorithms that `whose` keys may serve.
@@ -279,7 +225,7 @@ impl Compiler<'_> {
                 let fact = "keys would be too old before they are fetched again";
                 return self.error(&field.key("max_stale"), fact, remedy);
             }
-            return Some(KeySource::Url(JwksUrl {
+            return Some(KeySource::Fetched(JwksUrl {
                 url: url?,
                 algorithms: algorithms?.to_vec(),
                 refresh,
@@ -298,7 +244,7 @@ impl Compiler<'_> {
         )?;
         let is_published = jwks_file.is_some();
         self.tell_unserved(algorithms?, "issuer", issuer, &set, is_published);
-        Some(KeySource::Fixed(set))
+        Some(KeySource::Given(Arc::new(set)))
     }
 
     pub(super) fn fixed_keys(

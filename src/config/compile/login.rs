@@ -182,12 +182,12 @@ impl Compiler<'_> {
         name: Option<String>,
         field: &FieldPath,
         upstreams: &CompiledUpstreams,
-    ) -> Option<Arc<crate::config::Upstream>> {
+    ) -> Option<usize> {
         let remedy = one_of(upstreams.names());
         let name = self.required(name, field, &remedy)?;
         match upstreams.named(&name) {
             // A broken one was reported.
-            Some(position) => upstreams.list.get(position?).cloned(),
+            Some(position) => position,
             None => self.error(field, &format!("there is no upstream `{name}`"), &remedy),
         }
     }

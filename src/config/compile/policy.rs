@@ -10,7 +10,6 @@ use super::{Compiler, one_of};
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::gate::credential::Carrier;
-use crate::gate::issuer::IssuerId;
 use crate::gate::policy::{Authenticate, ClaimRule, Policy, Requirement};
 
 /// What a route says of who may use it.
@@ -77,7 +76,7 @@ impl Compiler<'_> {
         require: raw::Require,
         field: &FieldPath,
         known: Known<'_>,
-    ) -> Option<(Vec<Carrier>, Vec<IssuerId>, Requirement)> {
+    ) -> Option<(Vec<Carrier>, Vec<usize>, Requirement)> {
         let carriers_field = field.key("authenticate");
         let mut parsed = Vec::new();
         for (index, name) in carriers.iter().enumerate() {
@@ -122,7 +121,7 @@ impl Compiler<'_> {
                 let fact = "bearer tokens need an issuer, and there is none";
                 self.lacking(&carriers_field, &wanted, fact, "Add one under `issuers`, or `tokens`")
             }
-            None => Some(issuers.ids()),
+            None => Some(issuers.all()),
             Some(names) => self.route_issuers(&names, &issuers_field, issuers),
         };
         let requirement = self.requirement(require, &field.key("require"));
@@ -134,7 +133,7 @@ impl Compiler<'_> {
         names: &[String],
         field: &FieldPath,
         issuers: &CompiledIssuers,
-    ) -> Option<Vec<IssuerId>> {
+    ) -> Option<Vec<usize>> {
         let remedy = one_of(issuers.names());
         if names.is_empty() {
             return self.empty(field, "no issuer is accepted", &remedy);

@@ -156,7 +156,7 @@ impl Compiler<'_> {
             &forward_field,
             known.around,
         );
-        if let Some(Some(token)) = &internal_token {
+        if let Some(Some(token)) = internal_token {
             self.refuse_two_bearers(token, policy.as_ref(), credential, &forward_field);
         }
         let body_field = field.key("limits").key("body");

@@ -1,18 +1,14 @@
 //! `sessions` → what sessions and their cookie must be like.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::identity::Told;
 use super::{Compiler, whole_seconds};
 use crate::config::problem::FieldPath;
-use crate::config::raw;
+use crate::config::{SessionSettings, raw};
 use crate::gate::request::host_of;
 use crate::gate::revocation::SESSION_S;
-use crate::gate::session::{
-    CookieRules, Origins, REFRESH_COOKIE, SameSite, SessionRules, SessionTable, SessionTerms,
-    Sessions, SetBy,
-};
+use crate::gate::session::{CookieRules, Origins, REFRESH_COOKIE, SameSite, SessionTerms, SetBy};
 
 const HOST_PREFIX: &str = "__Host-";
 const SECURE_PREFIX: &str = "__Secure-";
@@ -41,7 +37,7 @@ impl Compiler<'_> {
         raw: raw::Sessions,
         told: Told<'_>,
         beside: Beside,
-    ) -> Option<Sessions> {
+    ) -> Option<SessionSettings> {
         let field = FieldPath::default().key("sessions");
         let raw::Sessions {
             cookie,
@@ -88,20 +84,7 @@ impl Compiler<'_> {
             identity: told.identity?.clone(),
             identity_bytes_max: told.bytes_max,
         };
-        let bytes_max = bytes_max?;
-        let previous = self.previous.map(|previous| &previous.gate.sessions);
-        // What did not change is shared, so that what was built by it goes on.
-        let before = previous.map(|previous| &previous.rules);
-        let rules = before.filter(|rules| *rules.terms() == terms);
-        let table = previous.map(|previous| &previous.table);
-        let table = table.filter(|table| table.has_bound(bytes_max));
-        Some(Sessions {
-            rules: rules.cloned().unwrap_or_else(|| {
-                Arc::new(SessionRules::new(terms, before.map(|rules| &**rules)))
-            }),
-            table: table.cloned().unwrap_or_else(|| SessionTable::new(bytes_max)),
-            tags: previous.map(|previous| previous.tags.clone()).unwrap_or_default(),
-        })
+        Some(SessionSettings { terms, cache_bytes_max: bytes_max? })
     }
 
     fn cookie(&mut self, raw: raw::Cookie, field: &FieldPath) -> Option<CookieRules> {

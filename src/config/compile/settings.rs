@@ -17,7 +17,6 @@ use crate::config::{
 };
 use crate::gate::framing::HeadLimits;
 use crate::gate::token::TOKEN_BYTES_DEFAULT;
-use crate::gate::verifier::Verifier;
 
 const ADMIN_ADDRESS_DEFAULT: &str = "127.0.0.1:9901";
 /// Where the admin token is, below the data directory, unless the configuration gives one.
@@ -412,23 +411,9 @@ impl Compiler<'_> {
         realm.into()
     }
 
-    /// The verifier outlives configurations: what was verified stays so.
-    pub(super) fn verifier(
-        &mut self,
-        raw: raw::TokenCache,
-        limits: Option<&Limits>,
-    ) -> Option<Arc<Verifier>> {
+    pub(super) fn token_cache(&mut self, raw: raw::TokenCache) -> Option<u64> {
         let field = root().key("token_cache").key("size");
-        let cache_bytes_max = self.size(raw.size, &field, TOKEN_CACHE_BYTES_DEFAULT)?;
-        let token_bytes_max = limits?.token_bytes_max;
-        let kept = self.previous.map(|previous| &previous.gate.verifier);
-        Some(match kept.filter(|kept| kept.has_bounds(token_bytes_max, cache_bytes_max)) {
-            Some(kept) => kept.clone(),
-            None => {
-                let counters = kept.map(|kept| kept.counters().clone()).unwrap_or_default();
-                Arc::new(Verifier::new(token_bytes_max, cache_bytes_max, counters))
-            }
-        })
+        self.size(raw.size, &field, TOKEN_CACHE_BYTES_DEFAULT)
     }
 }
 

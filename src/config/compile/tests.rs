@@ -1,34 +1,27 @@
 mod sessions;
 mod slips;
 mod tokens;
-mod whole;
+pub(crate) mod whole;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::{Configuration, Problems, Sources};
-use crate::gate::request::{Request, Scheme};
-use crate::gate::time::Moment;
+use super::super::{Problems, Settings};
+use crate::gate::path::CanonicalPath;
 use crate::issuer::signing::{KeyKind, generate};
 use tempfile::TempDir;
 use whole::{CLIENTS, GIVEN_KEYS, HAND_OFF, KEPT_KEYS, PASSWORD_FILE, USERS, WHOLE, whole};
 
-fn compile(text: &str) -> Result<Configuration, Problems> {
-    compile_in(Path::new("/nowhere"), text, None)
+fn compile(text: &str) -> Result<Settings, Problems> {
+    compile_in(Path::new("/nowhere"), text)
 }
 
-fn compile_in(
-    directory: &Path,
-    text: &str,
-    previous: Option<&Configuration>,
-) -> Result<Configuration, Problems> {
+pub(crate) fn compile_in(directory: &Path, text: &str) -> Result<Settings, Problems> {
     let environment = |name: &str| (name == "SET").then(|| "s".repeat(64));
-    let sources = Sources { environment: &environment, previous };
-    Configuration::compile(&directory.join("gateway.yaml"), text.to_owned(), &sources)
+    Settings::compile(&directory.join("gateway.yaml"), text.to_owned(), &environment)
 }
 
-const MINIMAL: &str = "
+pub(crate) const MINIMAL: &str = "
 listeners: [{address: '127.0.0.1:8080'}]
 upstreams: {echo: {peers: ['127.0.0.1:9001']}}
 routes: [{name: all, match: {path: '/{*rest}'}, upstream: echo, public: true}]
@@ -46,9 +39,9 @@ fn places(text: &str) -> Vec<String> {
 
 #[test]
 fn minimal_configuration_compiles() {
-    let configuration = compile(MINIMAL).expect("compiles");
-    assert_eq!(configuration.listeners.len(), 1);
-    assert!(configuration.warnings.list.is_empty());
+    let settings = compile(MINIMAL).expect("compiles");
+    assert_eq!(settings.listeners.len(), 1);
+    assert!(settings.warnings.list.is_empty());
 }
 
 #[test]
@@ -166,47 +159,38 @@ fn ten_thousand_routes_load_within_seconds_and_each_is_found() {
     }
     text.push(']');
     let begun = Instant::now();
-    let configuration = compile(&text).expect("compiles");
+    let settings = compile(&text).expect("compiles");
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(10), "it took {took:?}");
-    let (method, headers) = (http::Method::GET, http::HeaderMap::new());
     for number in 0..10_000 {
-        let (authority, target) = (format!("h{}.example", number % 100), format!("/r{number}/7"));
-        let request = Request {
-            scheme: Scheme::Http,
-            method: &method,
-            authority: Some(&authority),
-            target: &target,
-            headers: &headers,
-            session: None,
-        };
-        let verdict = configuration.gate.decide(&request, Moment::default());
-        let route = verdict.route.map(|route| &*route.name);
-        assert_eq!(route, Some(format!("r{number}").as_str()));
+        let (host, path) = (format!("h{}.example", number % 100), format!("/r{number}/7"));
+        let path = CanonicalPath::parse(&path).expect("a path");
+        let route = settings.gate.routes.find(&host, &path, &http::Method::GET);
+        assert_eq!(*route.expect("a route").name, *format!("r{number}"));
     }
 }
 
 #[test]
 fn configuration_that_uses_every_field_compiles_without_a_warning() {
     let (directory, text) = whole();
-    let configuration = compile_in(directory.path(), &text, None).expect("compiles");
-    assert!(configuration.warnings.list.is_empty(), "{}", configuration.warnings);
+    let settings = compile_in(directory.path(), &text).expect("compiles");
+    assert!(settings.warnings.list.is_empty(), "{}", settings.warnings);
 }
 
 #[test]
 fn configuration_that_hands_logins_off_compiles_without_a_warning() {
     let (directory, text) = whole();
     let text = text.replace(PASSWORD_FILE, HAND_OFF);
-    let configuration = compile_in(directory.path(), &text, None).expect("compiles");
-    assert!(configuration.warnings.list.is_empty(), "{}", configuration.warnings);
+    let settings = compile_in(directory.path(), &text).expect("compiles");
+    assert!(settings.warnings.list.is_empty(), "{}", settings.warnings);
 }
 
 #[test]
 fn configuration_whose_signing_keys_are_given_compiles_without_a_warning() {
     let (directory, text) = whole();
     let text = text.replace(KEPT_KEYS, GIVEN_KEYS);
-    let configuration = compile_in(directory.path(), &text, None).expect("compiles");
-    assert!(configuration.warnings.list.is_empty(), "{}", configuration.warnings);
+    let settings = compile_in(directory.path(), &text).expect("compiles");
+    assert!(settings.warnings.list.is_empty(), "{}", settings.warnings);
 }
 
 /// Fields that stand for others, and are tested beside them.
@@ -261,8 +245,8 @@ fn every_field_there_is_stands_in_the_whole_configuration() {
 #[test]
 fn every_file_that_was_read_is_known() {
     let (directory, text) = whole();
-    let configuration = compile_in(directory.path(), &text, None).expect("compiles");
-    let names: Vec<_> = configuration
+    let settings = compile_in(directory.path(), &text).expect("compiles");
+    let names: Vec<_> = settings
         .files
         .iter()
         .map(|file| file.strip_prefix(directory.path()).expect("inside").display().to_string())
@@ -284,88 +268,8 @@ fn every_file_that_was_read_is_known() {
 #[test]
 fn dangerous_options_are_named_with_their_place() {
     let (directory, text) = whole();
-    let configuration = compile_in(directory.path(), &text, None).expect("compiles");
+    let settings = compile_in(directory.path(), &text).expect("compiles");
     let expected = [("sessions.cookie", "dangerous_insecure"), ("route orders", "dangerous_path")];
     let expected = expected.map(|(place, option)| (place.to_owned(), option));
-    assert_eq!(configuration.dangerous, expected);
-}
-
-/// Compiles the whole configuration, then with a change on top of that.
-fn recompiled(from: &str, to: &str) -> (Configuration, Configuration) {
-    let (directory, text) = whole();
-    let before = compile_in(directory.path(), &text, None).expect("compiles");
-    assert!(text.contains(from), "{from}");
-    let text = text.replace(from, to);
-    let after = compile_in(directory.path(), &text, Some(&before)).expect("compiles");
-    (before, after)
-}
-
-/// The names of the issuers that were taken over as they were.
-fn kept_issuers((before, after): &(Configuration, Configuration)) -> Vec<String> {
-    let kept = after.issuers().filter(|issuer| before.gate.issuers.with_id(issuer.id()).is_some());
-    kept.map(|issuer| issuer.rules().name.to_string()).collect()
-}
-
-/// The names of the issuers whose fetched keys were taken over.
-fn kept_keys((before, after): &(Configuration, Configuration)) -> Vec<String> {
-    let known = |cell| before.key_feeds.iter().any(|feed| Arc::ptr_eq(&feed.cell, cell));
-    let kept = after.key_feeds.iter().filter(|feed| known(&feed.cell));
-    kept.map(|feed| feed.issuer.to_string()).collect()
-}
-
-#[test]
-fn issuers_that_did_not_change_are_taken_over() {
-    let compiled = recompiled("path: /", "path: /elsewhere");
-    assert_eq!(kept_issuers(&compiled), ["fetched", "set", "pem", "shared", "gateway"]);
-    assert_eq!(kept_keys(&compiled), ["fetched"]);
-}
-
-#[test]
-fn issuer_whose_rules_change_is_another_but_keeps_its_fetched_keys() {
-    let compiled = recompiled("required_claims: [jti]", "required_claims: []");
-    assert_eq!(kept_issuers(&compiled), ["set", "pem", "shared", "gateway"]);
-    assert_eq!(kept_keys(&compiled), ["fetched"]);
-}
-
-#[test]
-fn issuer_whose_keys_come_from_elsewhere_is_another() {
-    let compiled = recompiled("fetched.test/keys", "fetched.test/others");
-    assert_eq!(kept_issuers(&compiled), ["set", "pem", "shared", "gateway"]);
-    assert_eq!(kept_keys(&compiled), [""; 0]);
-}
-
-#[test]
-fn issuer_whose_key_changes_is_another() {
-    let compiled = recompiled("idp.pem", "other.pem");
-    assert_eq!(kept_issuers(&compiled), ["fetched", "set", "shared", "gateway"]);
-}
-
-#[test]
-fn identity_headers_that_change_make_all_issuers_others() {
-    // What was rendered for a token before the change must not be sent after it.
-    let compiled = recompiled("X-Auth-Email", "X-Auth-Mail");
-    assert_eq!(kept_issuers(&compiled), [""; 0]);
-    assert_eq!(kept_keys(&compiled), ["fetched"]);
-}
-
-#[test]
-fn upstreams_that_did_not_change_keep_their_addresses() {
-    let (before, after) = recompiled("retries: 1", "retries: 2");
-    let kept: Vec<_> = after
-        .upstreams
-        .iter()
-        .filter(|upstream| before.upstreams.iter().any(|known| Arc::ptr_eq(known, upstream)))
-        .map(|upstream| &*upstream.settings().name)
-        .collect();
-    assert_eq!(kept, ["pages"]);
-}
-
-#[test]
-fn verified_tokens_are_kept_unless_their_bounds_change() {
-    let verifier = |(before, after): &(Configuration, Configuration)| {
-        Arc::ptr_eq(&before.gate.verifier, &after.gate.verifier)
-    };
-    assert!(verifier(&recompiled("path: /", "path: /elsewhere")));
-    assert!(!verifier(&recompiled("token_bytes: 8KiB", "token_bytes: 9KiB")));
-    assert!(!verifier(&recompiled("size: 64MiB", "size: 65MiB")));
+    assert_eq!(settings.dangerous, expected);
 }

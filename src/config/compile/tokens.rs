@@ -10,10 +10,10 @@ use super::{Compiler, whole_seconds};
 use crate::config::login::Login;
 use crate::config::problem::FieldPath;
 use crate::config::tokens::{Access, Clients, OWN_ISSUER, Refresh, Signing, Tokens};
-use crate::config::{raw, without_password};
+use crate::config::{IssuerSettings, KeySource, raw, without_password};
 use crate::gate::claims::ROLES_POINTER_DEFAULT;
-use crate::gate::issuer::{DatedBy, Issuer, IssuerRules, Untyped};
-use crate::gate::keys::{Algorithm, KeyCell};
+use crate::gate::issuer::{DatedBy, IssuerRules, Untyped};
+use crate::gate::keys::Algorithm;
 use crate::gate::principal::GATEWAYS_APART_S;
 use crate::gate::revocation::SESSION_S;
 use crate::store::settings::StoreSettings;
@@ -202,16 +202,9 @@ impl Compiler<'_> {
         tokens: Option<Option<&TokenParts>>,
         clients: Option<&Clients>,
         told: Told<'_>,
-    ) -> Option<Arc<Issuer>> {
+    ) -> Option<IssuerSettings> {
         let rules = own_rules(tokens??, clients, told)?;
-        let before = self.previous.and_then(|previous| previous.tokens.as_ref());
-        let before = before.map(|tokens| &tokens.gate_issuer);
-        Some(match before {
-            Some(before) if *before.rules() == rules => before.clone(),
-            // Whatever else changes, its keys are the same.
-            Some(before) => Arc::new(Issuer::new(rules, before.keys().clone())),
-            None => Arc::new(Issuer::new(rules, Arc::new(KeyCell::empty()))),
-        })
+        Some(IssuerSettings { rules: Arc::new(rules), keys: KeySource::Own })
     }
 
     /// Everything together, once it is known for whom tokens are made.
@@ -219,17 +212,16 @@ impl Compiler<'_> {
         &mut self,
         parts: TokenParts,
         clients: Clients,
-        gate_issuer: Arc<Issuer>,
+        own: &IssuerRules,
         login: Option<&Login>,
     ) -> Option<Arc<Tokens>> {
         let TokenParts { issuer, signing, access, refresh } = parts;
         let IssuerUrl { text: issuer, origin, path: _ } = issuer?;
-        let internal = self.internal_tokens.iter().map(|token| token.terms().lifetime_s);
-        let longest_s = internal.max().unwrap_or(0).max(gate_issuer.rules().lifetime_max_s);
+        let internal = self.internal_tokens.iter().map(|terms| terms.lifetime_s);
+        let longest_s = internal.max().unwrap_or(0).max(own.lifetime_max_s);
         Some(Arc::new(Tokens {
             issuer,
             origin,
-            gate_issuer,
             signing: signing?,
             access: access?,
             refresh: refresh?,

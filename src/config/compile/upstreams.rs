@@ -2,24 +2,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Compiler;
 use super::internal::Around;
 use crate::config::problem::FieldPath;
-use crate::config::upstream::{Upstream, UpstreamSettings, UpstreamTls};
+use crate::config::upstream::{UpstreamSettings, UpstreamTls};
 use crate::config::{raw, tls};
-use crate::gate::internal::InternalToken;
 
 const RETRIES_MAX: usize = 5;
 
 /// The upstreams by name; one that could not be compiled is known, so that routes may name it.
 pub(super) struct CompiledUpstreams {
     positions: HashMap<String, Option<usize>>,
-    pub(super) list: Vec<Arc<Upstream>>,
-    /// What each wants to be told by its routes, in the same order.
-    internal_tokens: Vec<Option<Arc<InternalToken>>>,
+    pub(super) list: Vec<UpstreamSettings>,
+    /// The place of the internal token that each wants of its routes, in the same order.
+    internal_tokens: Vec<Option<usize>>,
 }
 
 impl CompiledUpstreams {
@@ -29,8 +27,8 @@ impl CompiledUpstreams {
     }
 
     /// The internal token that the routes of an upstream send unless they say otherwise.
-    pub(super) fn internal_token(&self, position: usize) -> Option<&Arc<InternalToken>> {
-        self.internal_tokens.get(position)?.as_ref()
+    pub(super) fn internal_token(&self, position: usize) -> Option<usize> {
+        *self.internal_tokens.get(position)?
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
@@ -62,23 +60,13 @@ impl Compiler<'_> {
             };
             let settings = self.upstream(name.clone(), raw, &field).zip(internal_token);
             let position = settings.map(|(settings, internal_token)| {
-                compiled.list.push(self.keep_or_make(settings));
+                compiled.list.push(settings);
                 compiled.internal_tokens.push(internal_token);
                 compiled.list.len() - 1
             });
             compiled.positions.insert(name, position);
         }
         compiled
-    }
-
-    /// An upstream that did not change keeps its resolved addresses.
-    fn keep_or_make(&self, settings: UpstreamSettings) -> Arc<Upstream> {
-        let kept = self
-            .previous
-            .into_iter()
-            .flat_map(|previous| &previous.upstreams)
-            .find(|upstream| *upstream.settings() == settings);
-        kept.cloned().unwrap_or_else(|| Arc::new(Upstream::new(settings)))
     }
 
     fn upstream(

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::RevocationFeed;
-use crate::config::Configuration;
 use crate::gate::issuer::DatedBy;
 use crate::gate::reason::span;
+use crate::runtime::Configuration;
 use crate::store::KnownGateway;
 
 /// How many differences are remembered as told. Gateways come and go.
@@ -87,23 +87,23 @@ pub(super) fn settings(configuration: &Configuration) -> Settings {
     let terms = configuration.gate.sessions.rules.terms();
     let mut settings = Settings::new();
     let mut add = |field: &str, value: String| drop(settings.insert(field.to_owned(), value));
-    if let Some(login) = &configuration.login {
+    if let Some(login) = &configuration.settings.login {
         add("login.issuer", login.issuer.to_string());
         add("sessions.idle_timeout", span(terms.idle_max_s));
         add("sessions.absolute_timeout", span(terms.lifetime_max_s));
     }
-    if let Some(tokens) = &configuration.tokens {
+    if let Some(tokens) = &configuration.settings.tokens {
         add("tokens.issuer", tokens.issuer.to_string());
         add("tokens.access.lifetime", span(tokens.access.lifetime_s));
         add("tokens.refresh.idle", span(tokens.refresh.idle_s));
         add("tokens.refresh.absolute", span(tokens.refresh.absolute_s));
         add("tokens.refresh.rotation_grace", format!("{} ms", tokens.refresh.grace_ms));
     }
-    if let Some(keys) = &configuration.api_keys {
+    if let Some(keys) = &configuration.settings.api_keys {
         add("api_keys.issuer", keys.issuer.to_string());
         add("api_keys.max_lifetime", span(keys.lifetime_max_s));
     }
-    add("revocation.max_entries", configuration.revocation.entries_max.to_string());
+    add("revocation.max_entries", configuration.settings.revocation.entries_max.to_string());
     // That of what we issue ourselves comes of what was said.
     let others = configuration.issuers().map(|issuer| issuer.rules());
     for rules in others.filter(|rules| rules.dated_by == DatedBy::Issue) {

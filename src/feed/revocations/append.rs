@@ -28,11 +28,11 @@ impl RevocationFeed {
 
     /// How many live revocations there may be.
     pub(super) fn entries_max(&self) -> u64 {
-        self.configuration.load().revocation.entries_max
+        self.configuration.load().settings.revocation.entries_max
     }
 
     async fn append_within(&self, record: Record, entries_max: u64) -> Result<Taken, AppendError> {
-        let unreachable = self.configuration.load().revocation.unreachable;
+        let unreachable = self.configuration.load().settings.revocation.unreachable;
         let appended = self.append_durably(&record, entries_max).await;
         let mut record = record;
         let taken = match (appended, unreachable) {
@@ -63,7 +63,7 @@ impl RevocationFeed {
         let bounds = AppendBounds {
             entries_max,
             now: clock::now(),
-            login_issuer: configuration.login.as_ref().map(|login| &*login.issuer),
+            login_issuer: configuration.settings.login.as_ref().map(|login| &*login.issuer),
         };
         if record.owner.is_none() {
             let position = self.timed("append", self.log.append(record, bounds)).await?;

@@ -56,7 +56,7 @@ impl RevocationFeed {
         }
         let state = GatewayState {
             instance: self.instance.clone(),
-            name: self.configuration.load().server.name.to_string(),
+            name: self.configuration.load().settings.server.name.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             applied: reached.sequence,
             mark: reached.mark,
@@ -151,7 +151,7 @@ impl RevocationFeed {
     /// For how long somebody may be served without contact, and a little more.
     fn counted_for_ms(&self) -> u64 {
         let configuration = self.configuration.load();
-        let routes = configuration.gate.routes.routes().iter();
+        let routes = configuration.gate.settings.routes.routes().iter();
         let longest = routes.map(|route| match &route.policy {
             Policy::Public => 0,
             Policy::Authenticate(rule) => {

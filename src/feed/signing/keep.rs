@@ -8,12 +8,12 @@ use zeroize::Zeroizing;
 use super::publication::revoked;
 use super::{Errand, Kept, NewKey, SigningFeed};
 use crate::clock;
-use crate::config::Configuration;
 use crate::config::tokens::Tokens;
 use crate::gate::keys::Algorithm;
 use crate::issuer::ring::{Cause, Form, FreshKey, Full, Others, Ring, Terms, Unreadable};
 use crate::issuer::seal::Seal;
 use crate::issuer::signing::SigningError;
+use crate::runtime::Configuration;
 use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::store::settings::StoreSettings;
@@ -111,7 +111,7 @@ impl<'c> Wanted<'c> {
     ) -> Result<Self, Trouble> {
         let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
         // So long a token is accepted after its end.
-        let skew_s = tokens.gate_issuer.rules().clock_skew_s;
+        let skew_s = configuration.own_issuer().map_or(0, |own| own.rules().clock_skew_s);
         let terms = Terms {
             algorithm: tokens.signing.algorithm,
             reach_s: tokens.signed_lifetime_max_s.saturating_add(skew_s),
@@ -119,7 +119,7 @@ impl<'c> Wanted<'c> {
             rotate_every_s: tokens.signing.rotate_every.map(seconds),
         };
         let seal = secret.map(|secret| Ring::seal(secret.expose())).transpose()?;
-        let others = match configuration.store {
+        let others = match configuration.settings.store {
             StoreSettings::Embedded { .. } => Others::MayNotWrite,
             StoreSettings::Redis(_) => Others::MayWrite,
         };
@@ -128,7 +128,7 @@ impl<'c> Wanted<'c> {
 
     /// Whether the clock is known by which gateways date what they share. An embedded store has none.
     fn is_dated(&self) -> bool {
-        match self.configuration.store {
+        match self.configuration.settings.store {
             StoreSettings::Embedded { .. } => true,
             StoreSettings::Redis(_) => clock::is_shared(),
         }

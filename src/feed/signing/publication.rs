@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::{Kept, SigningFeed};
 use crate::clock;
-use crate::config::Configuration;
 use crate::config::tokens::Tokens;
 use crate::gate::keys::{Algorithm, Key, KeySet};
 use crate::gate::revocation::Scope;
@@ -15,6 +14,7 @@ use crate::gate::time::UnixTime;
 use crate::issuer::published::{Dated, SigningSet};
 use crate::issuer::ring::Ring;
 use crate::issuer::signer::Signer;
+use crate::runtime::Configuration;
 
 /// The algorithms that keys of ours have.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256];
@@ -214,7 +214,9 @@ impl SigningFeed {
         // First, who verifies.
         let verifying = jwks.into_iter().filter_map(|jwk| Key::from_jwk(jwk, &ALGORITHMS).ok());
         let verifying = KeySet::new(verifying.collect());
-        tokens.gate_issuer.keys().publish(verifying, now, USABLE_UNTIL);
+        if let Some(own) = configuration.own_issuer() {
+            own.keys().publish(verifying, now, USABLE_UNTIL);
+        }
         let signs = set.signer(now).is_some();
         self.cell.publish(set);
         self.count(&keys);

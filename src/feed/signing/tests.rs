@@ -68,7 +68,7 @@ async fn first_key_is_made_signs_at_once_and_is_published() {
     assert_eq!(ids(&store.ring()), [&*id]);
     assert_eq!(gateway.jwks(), [&*id]);
     assert!(gateway.verifies(&id));
-    assert!(!gateway.tokens().gate_issuer.keys().is_fixed());
+    assert!(!gateway.own_keys().is_fixed());
     let made = &gateway.families.signing_key_rotations;
     assert_eq!(made.with_label_values(&["first"]).get(), 1);
     assert_eq!(gateway.families.signing_keys.with_label_values(&["signing"]).get(), 1);
@@ -255,7 +255,7 @@ async fn longer_tokens_are_known_of_before_their_configuration_is_in_force() {
     let id = gateway.signs().expect("a key");
     let new = gateway.prepared(tokens(kept(), 7 * LIFETIME_S)).await;
     assert_eq!(store.ring().keys()[0].reach_s(), 7 * LIFETIME_S + SKEW_S);
-    let cell = new.tokens.as_ref().expect("tokens").gate_issuer.keys();
+    let cell = new.own_issuer().expect("tokens").keys();
     assert!(cell.knows(Some(&id)) && cell.is_usable(clock::now()));
     // A gateway that has the old one does not take it back.
     gateway.upkeep().await;

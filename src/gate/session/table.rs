@@ -39,7 +39,6 @@ pub struct SessionTable {
     told_before: Mutex<VecDeque<(u64, u64)>>,
     /// Since when sessions may be used without our knowing, in seconds since 1970.
     unheard_since: AtomicI64,
-    bytes_max: u64,
 }
 
 /// What an entry of the table occupies beside the session, in bytes, as measured.
@@ -68,12 +67,7 @@ impl SessionTable {
         let (told_since, told_until) = (AtomicU64::new(NEVER), AtomicU64::new(0));
         let told_before = Mutex::default();
         let unheard_since = AtomicI64::new(i64::MAX);
-        Arc::new(Self { sessions, told_since, told_until, told_before, unheard_since, bytes_max })
-    }
-
-    /// Whether it was made with this bound.
-    pub fn has_bound(&self, bytes_max: u64) -> bool {
-        self.bytes_max == bytes_max
+        Arc::new(Self { sessions, told_since, told_until, told_before, unheard_since })
     }
 
     /// What is known of a session. Whether it may still rest is another question.

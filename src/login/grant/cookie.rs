@@ -3,9 +3,9 @@
 
 use http::HeaderMap;
 
-use crate::config::Configuration;
 use crate::gate::session::{Ambiguous, REFRESH_COOKIE, SetBy, cookie_value, sets_cookie};
 use crate::issuer::refresh::RefreshToken;
+use crate::runtime::Configuration;
 
 /// Over plain HTTP browsers take no prefix.
 const NAME_INSECURE: &str = "refresh";
@@ -24,7 +24,7 @@ pub struct RefreshCookie {
 impl RefreshCookie {
     /// The cookie of a configuration.
     pub fn of(configuration: &Configuration) -> Self {
-        let base = configuration.gate.own_base.as_deref().unwrap_or_default();
+        let base = configuration.gate.settings.own_base.as_deref().unwrap_or_default();
         let set_by = configuration.gate.sessions.rules.terms().cookie.set_by;
         Self { endpoint: format!("{base}/token"), set_by }
     }

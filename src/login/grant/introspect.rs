@@ -72,7 +72,7 @@ async fn of_api_key(here: &Issuing<'_>, key: &ApiKey) -> Result<Option<Told>, De
     let gate = &here.configuration.gate;
     let stored = here.endpoints.means.sessions.stored(key.id()).await.map_err(unavailable)?;
     let stored = stored.filter(|stored| stored.record.kind == SessionKind::ApiKey);
-    let (Some(stored), Some(_)) = (stored, &gate.api_key_header) else { return Ok(None) };
+    let (Some(stored), Some(_)) = (stored, &gate.settings.api_key_header) else { return Ok(None) };
     let now = clock::moment();
     let session = Session::compile(key.id(), &stored, &gate.sessions.rules, now.steady);
     let authentic = session.authentic().clone();

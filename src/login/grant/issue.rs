@@ -76,7 +76,7 @@ pub(in crate::login) fn access_token(
         tracing::error!(%error, "an access token cannot be signed");
         Slug::Internal
     })?;
-    if text.len() > here.configuration.limits.token_bytes_max {
+    if text.len() > here.configuration.settings.limits.token_bytes_max {
         return Err(Slug::IdentityTooLarge.into());
     }
     here.count_issued("access", grant);

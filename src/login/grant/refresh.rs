@@ -182,7 +182,7 @@ pub(super) async fn answer(here: &Issuing<'_>, parameters: &Parameters) -> Answe
             }
             answers::private(200, &Value::Object(members))
         }
-        Err(Failure { refusal, .. }) => refusal.answer(&here.configuration.realm),
+        Err(Failure { refusal, .. }) => refusal.answer(&here.configuration.settings.realm),
     };
     if let Some(set) = set {
         answers::add_cookie(&mut answer, &set);

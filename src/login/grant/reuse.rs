@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use super::Issuing;
 use crate::clock;
-use crate::config::Configuration;
 use crate::config::tokens::Client;
 use crate::feed::revocations::Taken;
 use crate::gate::denial::{Denial, Slug};
@@ -20,6 +19,7 @@ use crate::gate::revocation::Scope;
 use crate::gate::session::{SessionId, SessionRecord};
 use crate::login::Means;
 use crate::login::revocation::{self, Account, Actor};
+use crate::runtime::Configuration;
 use crate::store::family::Family;
 use crate::store::login_end::LoginEnd;
 use crate::store::{AppendError, Charged};
@@ -262,7 +262,7 @@ async fn tell(
         durable: position.is_some(),
     };
     let line = change.line();
-    if let Err(error) = audit::append(configuration.audit_log.clone(), line).await {
+    if let Err(error) = audit::append(configuration.settings.audit_log.clone(), line).await {
         tracing::error!(%error, "the audit log cannot be written");
     }
 }

@@ -63,7 +63,8 @@ async fn revoke_access(here: &Issuing<'_>, client: &Client, text: &str) -> Resul
         return Ok(());
     };
     // Those of others are not ours to revoke.
-    if issuer.id() != here.tokens.gate_issuer.id() || authentic.end() <= clock::shared() {
+    let is_own = here.configuration.own_issuer().is_some_and(|own| own.id() == issuer.id());
+    if !is_own || authentic.end() <= clock::shared() {
         return Ok(());
     }
     if authentic.claims().client_id.as_deref() != Some(&*client.id) {

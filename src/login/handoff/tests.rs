@@ -13,7 +13,20 @@ use crate::secret::Secret;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-fn service(peers: &[SocketAddr], tls: Option<UpstreamTls>) -> HandOff {
+/// An identity service, and where it is.
+#[derive(Debug)]
+struct Identity {
+    settings: HandOff,
+    upstream: Arc<Upstream>,
+}
+
+impl Identity {
+    fn as_service(&self) -> Service<'_> {
+        Service { settings: &self.settings, upstream: &self.upstream }
+    }
+}
+
+fn service(peers: &[SocketAddr], tls: Option<UpstreamTls>) -> Identity {
     let second = Duration::from_secs(1);
     let settings = UpstreamSettings {
         name: "identity".into(),
@@ -26,8 +39,9 @@ fn service(peers: &[SocketAddr], tls: Option<UpstreamTls>) -> HandOff {
         in_flight_max: None,
         retries: 0,
     };
-    HandOff {
-        upstream: Arc::new(Upstream::new(settings)),
+    let upstream = Arc::new(Upstream::new(settings));
+    let settings = HandOff {
+        upstream: 0,
         path: "/verify?x=1".into(),
         subject: "/user/id".into(),
         roles: Some("/user/roles".into()),
@@ -35,7 +49,8 @@ fn service(peers: &[SocketAddr], tls: Option<UpstreamTls>) -> HandOff {
         claims: vec![("email".into(), "/user/email".into()), ("tier".into(), "/tier".into())],
         timeout: TIMEOUT,
         on_failure: OnFailure::Own,
-    }
+    };
+    Identity { settings, upstream }
 }
 
 fn credentials() -> Credentials {
@@ -43,11 +58,11 @@ fn credentials() -> Credentials {
     Credentials { name: "al\\ice".into(), password }
 }
 
-async fn ask(service: &HandOff) -> Finding {
+async fn ask(service: &Identity) -> Finding {
     drop(rustls::crypto::ring::default_provider().install_default());
     let id = HeaderValue::from_static("id-7");
     let sender = Sender { client: "::ffff:192.0.2.7".parse().ok(), request_id: Some(&id) };
-    Clients::new(1).ask(service, &credentials(), sender).await
+    Clients::new(1).ask(service.as_service(), &credentials(), sender).await
 }
 
 /// Reads one request, head and body.
@@ -145,7 +160,7 @@ async fn addresses_are_taken_in_turn() {
     let (clients, credentials) = (Clients::new(1), credentials());
     for _ in 0..2 {
         let sender = Sender { client: None, request_id: None };
-        let finding = clients.ask(&service, &credentials, sender).await;
+        let finding = clients.ask(service.as_service(), &credentials, sender).await;
         assert!(matches!(finding, Finding::LoggedIn(_)), "{finding:?}");
     }
 }
@@ -216,7 +231,8 @@ async fn words_of_the_service_are_passed_on_within_bounds() {
     };
     let ask_for = async |length| {
         let (address, _served) = answering(told(length)).await;
-        let service = HandOff { on_failure: OnFailure::PassThrough, ..service(&[address], None) };
+        let mut service = service(&[address], None);
+        service.settings.on_failure = OnFailure::PassThrough;
         ask(&service).await
     };
     let Finding::Refused(Words::Told(Told { status, kind, body })) =
@@ -291,7 +307,8 @@ async fn silence_and_slowness_are_bounded_by_one_time() {
     let short = Duration::from_millis(300);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let address = listener.local_addr().expect("an address");
-    let hangs = HandOff { timeout: short, ..service(&[address], None) };
+    let mut hangs = service(&[address], None);
+    hangs.settings.timeout = short;
     assert_eq!(slug_of(ask(&hangs).await), Slug::UpstreamTimeout);
     let trickles = tokio::spawn(async move {
         // The first one was never looked at.

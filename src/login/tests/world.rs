@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::super::*;
 use crate::clock;
-use crate::config::Sources;
+use crate::config::Settings;
 use crate::gate::request::Scheme;
 use crate::gate::revocation::{self, Lifted, Scope};
 use crate::gate::time::UnixTime;
@@ -72,9 +72,10 @@ fn compile_with(
          routes: [{{name: all, match: {{path: '/{{*rest}}'}}, upstream: identity, public: true}}]\n\
          login: {{return_to: ['https://app.example'], {login}}}\n{sections}"
     );
-    let sources = Sources { environment: &|_| None, previous };
     let file = directory.path().join("gateway.yaml");
-    Configuration::compile(&file, text, &sources).unwrap_or_else(|problems| panic!("{problems}"))
+    let settings = Settings::compile(&file, text, &|_| None);
+    let settings = settings.unwrap_or_else(|problems| panic!("{problems}"));
+    Configuration::new(settings, previous)
 }
 
 /// Whether the signing keys, and who is cut off, are read.

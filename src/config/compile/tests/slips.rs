@@ -114,7 +114,7 @@ fn mistakes_of_any_kind_are_told_and_never_panic() {
     let count = |counter: &Cell<u32>| counter.set(counter.get() + 1);
     let tried = TestRunner::new(ProptestConfig::with_cases(1000)).run(&slips, |slips| {
         let text = slips.iter().fold(whole.clone(), |text, slip| slip.apply(&text));
-        let Err(problems) = compile_in(directory.path(), &text, None) else {
+        let Err(problems) = compile_in(directory.path(), &text) else {
             count(&compiled);
             return Ok(());
         };

@@ -1,35 +1,43 @@
-//! What of tokens a reload takes over, and where their settings end up.
+//! Where the settings of tokens end up.
 
 use super::*;
+use crate::config::KeySource;
 use crate::config::tokens::{
     ClientAuthentication, FIRST_PARTY_CLIENT, Introspection, OWN_ISSUER, SigningKeys, Tokens,
 };
-use crate::gate::internal::{InternalToken, TokenHeader};
-use crate::gate::issuer::{DatedBy, Issuer, Untyped};
+use crate::gate::internal::{InternalTokenTerms, TokenHeader};
+use crate::gate::issuer::{DatedBy, IssuerRules, Untyped};
 use crate::gate::keys::Algorithm;
-use crate::gate::revocation::Scope;
 
 const DAY_S: i64 = 24 * 3600;
 
 /// The whole configuration with some text replaced.
-fn changed(from: &str, to: &str) -> Configuration {
+fn changed(from: &str, to: &str) -> Settings {
     let (directory, text) = whole();
     assert!(text.contains(from), "{from}");
-    compile_in(directory.path(), &text.replace(from, to), None).expect("compiles")
+    compile_in(directory.path(), &text.replace(from, to)).expect("compiles")
 }
 
-fn tokens(configuration: &Configuration) -> &Tokens {
-    configuration.tokens.as_ref().expect("it issues tokens")
+fn tokens(settings: &Settings) -> &Tokens {
+    settings.tokens.as_ref().expect("it issues tokens")
 }
 
-fn own(configuration: &Configuration) -> &Arc<Issuer> {
-    &tokens(configuration).gate_issuer
+/// The gateway itself as an issuer: the last.
+fn own(settings: &Settings) -> &IssuerRules {
+    let own = settings.issuers.last().expect("an issuer");
+    assert!(matches!(own.keys, KeySource::Own));
+    &own.rules
 }
 
 /// The internal token of a route.
-fn internal<'c>(configuration: &'c Configuration, name: &str) -> Option<&'c Arc<InternalToken>> {
-    let mut routes = configuration.gate.routes.routes().iter();
-    routes.find(|route| &*route.name == name).expect("the route").internal_token.as_ref()
+fn internal<'s>(settings: &'s Settings, name: &str) -> Option<&'s InternalTokenTerms> {
+    settings.internal_tokens.get(internal_place(settings, name)?)
+}
+
+/// Which it is.
+fn internal_place(settings: &Settings, name: &str) -> Option<usize> {
+    let mut routes = settings.gate.routes.routes().iter();
+    routes.find(|route| &*route.name == name).expect("the route").internal_token
 }
 
 fn texts(list: &[Box<str>]) -> Vec<&str> {
@@ -39,8 +47,8 @@ fn texts(list: &[Box<str>]) -> Vec<&str> {
 #[test]
 fn everything_about_tokens_arrives_where_it_is_used() {
     let (directory, text) = whole();
-    let configuration = compile_in(directory.path(), &text, None).expect("compiles");
-    let tokens = tokens(&configuration);
+    let settings = compile_in(directory.path(), &text).expect("compiles");
+    let tokens = tokens(&settings);
     assert_eq!((&*tokens.issuer, &*tokens.origin), ("https://api.test", "https://api.test"));
     let signing = &tokens.signing;
     assert_eq!(signing.algorithm, Algorithm::ES256);
@@ -56,20 +64,20 @@ fn everything_about_tokens_arrives_where_it_is_used() {
     assert_eq!((tokens.per_address.attempts_max, tokens.per_address.span_s), (100, 900));
     // Longer than access tokens: those of a client.
     assert_eq!(tokens.signed_lifetime_max_s, 1200);
-    let keys = configuration.api_keys.as_ref().expect("there are API keys");
+    let keys = settings.api_keys.as_ref().expect("there are API keys");
     assert_eq!((keys.header.as_str(), &*keys.issuer), ("x-api-key", "https://api.test"));
     assert_eq!(keys.lifetime_max_s, 90 * DAY_S);
-    assert_eq!(configuration.gate.api_key_header, Some(keys.header.clone()));
-    let terms = configuration.gate.sessions.rules.terms();
+    assert_eq!(settings.gate.api_key_header, Some(keys.header.clone()));
+    let terms = &settings.sessions.terms;
     assert_eq!((terms.outlived_s, terms.api_key_lifetime_max_s), (30 * DAY_S, 90 * DAY_S));
-    assert_eq!((terms.identity_bytes_max, configuration.limits.identity_bytes_max), (8192, 8192));
+    assert_eq!((terms.identity_bytes_max, settings.limits.identity_bytes_max), (8192, 8192));
 }
 
 #[test]
 fn own_issuer_accepts_what_the_gateway_issues_and_nothing_else() {
     let (directory, text) = whole();
-    let configuration = compile_in(directory.path(), &text, None).expect("compiles");
-    let rules = own(&configuration).rules();
+    let settings = compile_in(directory.path(), &text).expect("compiles");
+    let rules = own(&settings);
     assert_eq!((&*rules.name, &*rules.issuer), (OWN_ISSUER, "https://api.test"));
     assert_eq!(texts(&rules.audiences), ["orders-api", "billing-api"]);
     assert_eq!(rules.algorithms, [Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256]);
@@ -81,18 +89,13 @@ fn own_issuer_accepts_what_the_gateway_issues_and_nothing_else() {
     assert_eq!(&*rules.roles_pointer, "/roles");
     assert_eq!(texts(&rules.asked_claims), ["/org/unit", "email", "tenant"]);
     assert_eq!(rules.identity_bytes_max, 8192);
-    // It is one of them, and nobody fetches its keys.
-    let known = configuration.gate.issuers.named("https://api.test").expect("it is known");
-    assert!(Arc::ptr_eq(known, own(&configuration)));
-    assert!(configuration.key_feeds.iter().all(|feed| &*feed.issuer != OWN_ISSUER));
-    assert!(known.keys().current().is_none() && !known.keys().is_fixed());
 }
 
 #[test]
 fn clients_are_those_of_both_lists_and_the_first_party() {
     let (directory, text) = whole();
-    let configuration = compile_in(directory.path(), &text, None).expect("compiles");
-    let clients = &tokens(&configuration).clients;
+    let settings = compile_in(directory.path(), &text).expect("compiles");
+    let clients = &tokens(&settings).clients;
     let ids: Vec<_> = clients.0.keys().map(|id| &**id).collect();
     assert_eq!(ids, ["batch", "devices", FIRST_PARTY_CLIENT, "kiosk", "mobile", "reports"]);
     let batch = clients.named("batch").expect("a client");
@@ -114,23 +117,23 @@ fn clients_are_those_of_both_lists_and_the_first_party() {
 #[test]
 fn internal_tokens_are_those_of_the_route_or_else_of_its_upstream() {
     let (directory, text) = whole();
-    let configuration = compile_in(directory.path(), &text, None).expect("compiles");
-    let orders = internal(&configuration, "orders").expect("its own").terms();
+    let settings = compile_in(directory.path(), &text).expect("compiles");
+    let orders = internal(&settings, "orders").expect("its own");
     assert_eq!((&*orders.audience, orders.lifetime_s), ("orders", 90));
     assert!(
         matches!(&orders.header, TokenHeader::Own(name) if name.as_str() == "X-Internal-Token")
     );
     assert_eq!((texts(&orders.claims), orders.bytes_max), (vec!["email", "/org/unit"], 8192));
-    let any = internal(&configuration, "any").expect("that of its upstream").terms();
+    let any = internal(&settings, "any").expect("that of its upstream");
     assert_eq!((&*any.audience, any.lifetime_s), ("pages", 60));
     assert_eq!((&any.header, any.claims.is_empty()), (&TokenHeader::Authorization, true));
     // There is nobody of whom it could tell.
-    assert!(internal(&configuration, "pages").is_none());
+    assert!(internal(&settings, "pages").is_none());
     // Nobody else may send what carries one, on whatever route.
     for name in ["X-Internal-Token", "x_internal_token", "X-Auth-Subject"] {
-        assert!(configuration.gate.owned.contains(name), "{name}");
+        assert!(settings.gate.owned.contains(name), "{name}");
     }
-    assert!(!configuration.gate.owned.contains("Authorization"));
+    assert!(!settings.gate.owned.contains("Authorization"));
 }
 
 #[test]
@@ -138,87 +141,39 @@ fn routes_share_an_internal_token_that_is_the_same() {
     let (directory, text) = whole();
     let more = "  - { name: more, match: { path: /more }, upstream: orders, \
                 authenticate: [bearer], forward: { internal_token: { audience: pages } } }\n";
-    let configuration = compile_in(directory.path(), &(text + more), None).expect("compiles");
-    let of = |name: &str| internal(&configuration, name).expect("one");
-    assert!(Arc::ptr_eq(of("more"), of("any")));
-    assert_ne!(of("more").id(), of("orders").id());
-}
-
-/// What was made by them stays in use.
-#[test]
-fn internal_tokens_that_did_not_change_are_taken_over() {
-    let kept = |from: &str, to: &str| {
-        let (before, after) = recompiled(from, to);
-        let kept = |name| {
-            let (before, after) = (internal(&before, name), internal(&after, name));
-            before.expect("one").id() == after.expect("one").id()
-        };
-        (kept("orders"), kept("any"))
-    };
-    assert_eq!(kept("path: /", "path: /elsewhere"), (true, true));
-    assert_eq!(kept("lifetime: 15m", "lifetime: 16m"), (true, true));
-    assert_eq!(kept("lifetime: 90s", "lifetime: 91s"), (false, true));
-    assert_eq!(kept("audience: pages", "audience: papers"), (true, false));
-    assert_eq!(kept("identity_bytes: 8KiB", "identity_bytes: 9KiB"), (false, false));
-    // Whoever signed would be another.
-    let another = ("issuer: https://api.test", "issuer: https://gateway.test");
-    assert_eq!(kept(another.0, another.1), (false, false));
-}
-
-#[test]
-fn own_issuer_whose_rules_change_is_another_but_keeps_its_keys() {
-    for (from, to, same) in [
-        ("path: /", "path: /elsewhere", true),
-        ("idle: 7d", "idle: 8d", true),
-        // Shorter than those of a client, which count.
-        ("lifetime: 15m", "lifetime: 16m", true),
-        ("lifetime: 20m", "lifetime: 21m", false),
-        ("billing-api]", "invoices-api]", false),
-        ("issuer: https://api.test", "issuer: https://gateway.test", false),
-        ("X-Auth-Email", "X-Auth-Mail", false),
-        ("identity_bytes: 8KiB", "identity_bytes: 9KiB", false),
-    ] {
-        let (directory, text) = whole();
-        // What of that is said by a file.
-        std::fs::write(directory.path().join("clients.yaml"), "[]").expect("a file");
-        let text = text
-            .replace("clients: [{ id: mobile, public: true }]", &format!("clients:\n{CLIENTS}"));
-        let before = compile_in(directory.path(), &text, None).expect("compiles");
-        assert!(text.contains(from), "{from}");
-        let after = compile_in(directory.path(), &text.replace(from, to), Some(&before));
-        let after = after.expect("compiles");
-        assert_eq!(Arc::ptr_eq(own(&before), own(&after)), same, "{to}");
-        assert!(Arc::ptr_eq(own(&before).keys(), own(&after).keys()), "{to}");
-    }
+    let settings = compile_in(directory.path(), &(text + more)).expect("compiles");
+    let of = |name: &str| internal_place(&settings, name).expect("one");
+    assert_eq!(of("more"), of("any"));
+    assert_ne!(of("more"), of("orders"));
 }
 
 #[test]
 fn signing_keys_that_are_given_sign_with_what_the_first_is_for() {
-    let configuration = changed(KEPT_KEYS, GIVEN_KEYS);
-    let signing = &tokens(&configuration).signing;
+    let settings = changed(KEPT_KEYS, GIVEN_KEYS);
+    let signing = &tokens(&settings).signing;
     assert_eq!((signing.algorithm, signing.rotate_every), (Algorithm::ES256, None));
     match &signing.keys {
         SigningKeys::Given(keys) => assert_eq!(keys.len(), 1),
         SigningKeys::Kept(_) => panic!("{signing:?}"),
     }
-    assert!(!format!("{configuration:?}").contains("PRIVATE KEY"));
+    assert!(!format!("{settings:?}").contains("PRIVATE KEY"));
 }
 
 #[test]
 fn longest_life_of_what_is_signed_is_that_of_an_internal_token_too() {
-    let configuration = changed("lifetime: 90s", "lifetime: 1h");
-    assert_eq!(tokens(&configuration).signed_lifetime_max_s, 3600);
-    assert_eq!(own(&configuration).rules().lifetime_max_s, 1200);
+    let settings = changed("lifetime: 90s", "lifetime: 1h");
+    assert_eq!(tokens(&settings).signed_lifetime_max_s, 3600);
+    assert_eq!(own(&settings).lifetime_max_s, 1200);
 }
 
 /// Where the gateway answers itself: the base, and other paths.
 fn own_places(more: &str) -> (Option<String>, Vec<String>) {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("users.yaml"), USERS).expect("a file");
-    let configuration = compile_in(directory.path(), &format!("{MINIMAL}{more}\n"), None);
-    let gate = configuration.expect("compiles").gate;
+    let settings = compile_in(directory.path(), &format!("{MINIMAL}{more}\n"));
+    let gate = settings.expect("compiles").gate;
     let paths = gate.own_paths.iter().map(|path| path.to_string()).collect();
-    (gate.own_base.map(|base| base.to_string()), paths)
+    (gate.own_base.as_ref().map(|base| base.to_string()), paths)
 }
 
 #[test]
@@ -249,7 +204,7 @@ fn api_keys_are_vouched_for_by_whoever_vouches_for_logins() {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("users.yaml"), USERS).expect("a file");
         let text = format!("{MINIMAL}api_keys: {{}}\n{more}\n");
-        let compiled = compile_in(directory.path(), &text, None).expect("compiles");
+        let compiled = compile_in(directory.path(), &text).expect("compiles");
         compiled.api_keys.expect("there are API keys").issuer.to_string()
     };
     let tokens = "tokens: { issuer: https://a.test, access: { audiences: [a] } }";
@@ -259,49 +214,4 @@ fn api_keys_are_vouched_for_by_whoever_vouches_for_logins() {
     assert_eq!(issuer(login), "us");
     let login = "login: { password_file: users.yaml }";
     assert_eq!(issuer(&format!("{tokens}\n{login}")), "https://a.test");
-}
-
-/// An access token lives for minutes, and what it came of for weeks.
-#[test]
-fn login_is_remembered_as_cut_off_for_as_long_as_its_refresh_tokens_live() {
-    let (directory, text) = whole();
-    let text = text.replace("max_lifetime: 90d", "max_lifetime: 1d");
-    let reach = |text: &str, scope: &Scope| {
-        let configuration = compile_in(directory.path(), text, None).expect("compiles");
-        configuration.reaches_s(scope).into_iter().max().unwrap_or(0)
-    };
-    let (own, other) = ("https://api.test", "https://pem.test");
-    let subject = |issuer: Option<&str>| Scope::Subject {
-        issuer: issuer.map(Into::into),
-        subject: "a".into(),
-    };
-    let key = |issuer: &str| Scope::Key { issuer: Some(issuer.into()), id: "k".into() };
-    let begun = 30 * DAY_S + 600;
-    for scope in [
-        subject(Some(own)),
-        subject(None),
-        Scope::Issuer(own.into()),
-        Scope::Session("s".into()),
-        Scope::Client("c".into()),
-        Scope::Everything,
-        key(own),
-    ] {
-        assert_eq!(reach(&text, &scope), begun, "{scope}");
-        let shorter = text.replace("absolute: 30d", "absolute: 8d");
-        assert!(reach(&shorter, &scope) < begun, "{scope}");
-    }
-    // What others issue is theirs.
-    for scope in [subject(Some(other)), Scope::Issuer(other.into()), key(other)] {
-        assert_eq!(reach(&text, &scope), DAY_S + 60, "{scope}");
-    }
-}
-
-#[test]
-fn api_key_is_remembered_as_cut_off_for_as_long_as_it_lives() {
-    let text = format!("{MINIMAL}api_keys: {{ max_lifetime: 400d }}\n");
-    let configuration = compile(&text).expect("compiles");
-    let scope = Scope::Subject { issuer: Some("gateway".into()), subject: "a".into() };
-    assert_eq!(configuration.reaches_s(&scope), [400 * DAY_S + 600]);
-    let none = compile(MINIMAL).expect("compiles");
-    assert_eq!(none.reaches_s(&scope), [0; 0]);
 }

@@ -5,7 +5,7 @@ use rcgen::CertifiedKey;
 use super::*;
 
 /// A configuration that uses every field there is, and the files that it names.
-pub(super) fn whole() -> (TempDir, String) {
+pub(crate) fn whole() -> (TempDir, String) {
     let directory = tempfile::tempdir().expect("a directory");
     let put = |name: &str, bytes: &str| {
         std::fs::write(directory.path().join(name), bytes).expect("a file");
@@ -30,7 +30,7 @@ pub(super) fn whole() -> (TempDir, String) {
 }
 
 /// Users who use every field.
-pub(super) const USERS: &str = "\
+pub(crate) const USERS: &str = "\
 alice:
   password: $argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8
   subject: u-17
@@ -40,7 +40,7 @@ alice:
 ";
 
 /// The other way to log in, with every field of its own.
-pub(super) const HAND_OFF: &str = "\
+pub(crate) const HAND_OFF: &str = "\
 handoff:
     upstream: pages
     path: /verify
@@ -52,9 +52,9 @@ handoff:
     on_failure: pass_through";
 
 /// The way to log in of the whole configuration.
-pub(super) const PASSWORD_FILE: &str = "password_file: users.yaml";
+pub(crate) const PASSWORD_FILE: &str = "password_file: users.yaml";
 
-pub(super) const WHOLE: &str = "\
+pub(crate) const WHOLE: &str = "\
 listeners:
   - address: 127.0.0.1:8080
   - address: 127.0.0.1:8443
@@ -166,7 +166,7 @@ routes:
 ";
 
 /// How the whole configuration comes by its signing keys.
-pub(super) const KEPT_KEYS: &str = "\
+pub(crate) const KEPT_KEYS: &str = "\
     algorithm: ES256
     rotate_every: 30d
     publish_before: 1h
@@ -174,10 +174,10 @@ pub(super) const KEPT_KEYS: &str = "\
 ";
 
 /// The other way.
-pub(super) const GIVEN_KEYS: &str = "    key_files: [signing.pem]\n";
+pub(crate) const GIVEN_KEYS: &str = "    key_files: [signing.pem]\n";
 
 /// Clients that use every field.
-pub(super) const CLIENTS: &str = "\
+pub(crate) const CLIENTS: &str = "\
 - id: batch
   secret_hash: $argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8
   scopes: [orders:read, orders:write]

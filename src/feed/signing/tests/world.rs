@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 
 use super::super::*;
-use crate::config::Sources;
 use crate::config::tokens::{Access, Clients, Refresh, Signing};
+use crate::config::{IssuerSettings, KeySource, Settings};
 use crate::gate::forward::{IdentityTemplate, OwnedName};
-use crate::gate::issuer::{DatedBy, Issuer, IssuerRules, Untyped};
+use crate::gate::issuer::{DatedBy, IssuerRules, Untyped};
 use crate::gate::keys::{Algorithm, KeyCell};
 use crate::gate::revocation::{Entry, ListWriter, Scope};
 use crate::issuer::ring::{Others, Ring};
@@ -131,18 +131,30 @@ pub(super) fn sealed(byte: u8) -> Signing {
     Signing { keys, ..kept() }
 }
 
-pub(super) fn configuration(signing: Option<Signing>) -> Configuration {
+/// What the gateway issues, and what its own gate asks of it.
+#[derive(Debug)]
+pub(super) struct Issued {
+    tokens: Tokens,
+    rules: IssuerRules,
+}
+
+pub(super) fn configuration(
+    issued: Option<Issued>,
+    previous: Option<&Configuration>,
+) -> Configuration {
     let text = "listeners: [{address: '127.0.0.1:0'}]\n\
                 upstreams: {a: {peers: ['127.0.0.1:1']}}\n\
                 routes: [{name: all, match: {path: '/'}, upstream: a, public: true}]\n";
-    let sources = Sources { environment: &|_| None, previous: None };
-    let compiled = Configuration::compile(Path::new("/a.yaml"), text.to_owned(), &sources);
-    let configuration = compiled.unwrap_or_else(|problems| panic!("{problems}"));
-    let tokens = signing.map(|signing| Arc::new(tokens(signing, LIFETIME_S)));
-    Configuration { tokens, ..configuration }
+    let settings = Settings::compile(Path::new("/a.yaml"), text.to_owned(), &|_| None);
+    let mut settings = settings.unwrap_or_else(|problems| panic!("{problems}"));
+    if let Some(Issued { tokens, rules }) = issued {
+        settings.tokens = Some(Arc::new(tokens));
+        settings.issuers.push(IssuerSettings { rules: Arc::new(rules), keys: KeySource::Own });
+    }
+    Configuration::new(settings, previous)
 }
 
-pub(super) fn tokens(signing: Signing, lifetime_s: i64) -> Tokens {
+pub(super) fn tokens(signing: Signing, lifetime_s: i64) -> Issued {
     let name = |text: &str| OwnedName::new(text).expect("a name");
     let identity = IdentityTemplate {
         subject: name("X-Subject"),
@@ -170,17 +182,17 @@ pub(super) fn tokens(signing: Signing, lifetime_s: i64) -> Tokens {
         identity: Arc::new(identity),
         identity_bytes_max: 8192,
     };
-    Tokens {
+    let tokens = Tokens {
         issuer: ISSUER.into(),
         origin: ISSUER.into(),
-        gate_issuer: Arc::new(Issuer::new(rules, Arc::new(KeyCell::empty()))),
         signing,
         access: Access { lifetime_s, audiences: Vec::new(), claims: Vec::new() },
         refresh: Refresh { idle_s: 1, absolute_s: 1, grace_ms: 0 },
         clients: Clients::default(),
         per_address: Budget { attempts_max: 1, span_s: 1 },
         signed_lifetime_max_s: lifetime_s,
-    }
+    };
+    Issued { tokens, rules }
 }
 
 impl Gateway {
@@ -192,7 +204,8 @@ impl Gateway {
 
     /// One that does not know yet who is cut off.
     pub(super) fn without_revocations(store: &Arc<Shared>, signing: Option<Signing>) -> Self {
-        let configuration = configuration(signing);
+        let issued = signing.map(|signing| tokens(signing, LIFETIME_S));
+        let configuration = configuration(issued, None);
         let writer = configuration.gate.revocations.writer().expect("the first");
         let in_force = Arc::new(ArcSwap::from_pointee(configuration));
         let families = Arc::new(Families::new().expect("a table"));
@@ -216,16 +229,14 @@ impl Gateway {
     }
 
     /// Puts another configuration in force, as a reload does.
-    pub(super) async fn reload(&self, tokens: Tokens) {
+    pub(super) async fn reload(&self, tokens: Issued) {
         let new = self.prepared(tokens).await;
         self.in_force.store(Arc::new(new));
     }
 
     /// The same, just before it is in force.
-    pub(super) async fn prepared(&self, tokens: Tokens) -> Configuration {
-        let mut new = configuration(None);
-        new.gate.revocations = self.in_force.load().gate.revocations.clone();
-        new.tokens = Some(Arc::new(tokens));
+    pub(super) async fn prepared(&self, tokens: Issued) -> Configuration {
+        let new = configuration(Some(tokens), Some(&self.in_force.load()));
         self.feed.prepare(&new).await;
         new
     }
@@ -252,14 +263,14 @@ impl Gateway {
         keys.map(|key| key["kid"].as_str().expect("an id").to_owned()).collect()
     }
 
-    pub(super) fn tokens(&self) -> Arc<Tokens> {
-        self.in_force.load().tokens.clone().expect("tokens")
+    /// The keys by which its gate verifies.
+    pub(super) fn own_keys(&self) -> Arc<KeyCell> {
+        self.in_force.load().own_issuer().expect("it issues tokens").keys().clone()
     }
 
     /// Whether its gate verifies what this key signed.
     pub(super) fn verifies(&self, id: &str) -> bool {
-        let tokens = self.tokens();
-        let keys = tokens.gate_issuer.keys();
+        let keys = self.own_keys();
         keys.is_usable(clock::now()) && keys.knows(Some(id))
     }
 

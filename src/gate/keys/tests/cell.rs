@@ -73,6 +73,6 @@ fn keys_are_believed_up_to_the_last_second_and_no_longer() {
 
 #[test]
 fn keys_from_the_configuration_do_not_grow_old() {
-    let cell = KeyCell::fixed(read(&[usable()]).expect("a set").0);
+    let cell = KeyCell::fixed(read(&[usable()]).expect("a set").0.into());
     assert!(cell.is_fixed() && cell.is_usable(at(253_402_300_799)));
 }
