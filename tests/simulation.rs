@@ -41,7 +41,10 @@
 //! | the room in the list that accounts leave to operators | 16 |
 //! | another `run_id` has all links dialled anew, and a reader behind the head is no contact | 20, 49, 53 |
 //! | the first of these alone; not found in each run | 20, 23 |
-//! | the second alone; what a store has lost is written down again; waiting for those who know better than a store that was started again | none: held by scripted histories only |
+//! | what a store has lost is written down again | 20 |
+//! | that an assertion was used | 29 of the 64 |
+//! | waiting for those who know better than a store that was started again; not found in each run | 5 |
+//! | a reader behind the head is no contact, and that alone | none of 100: held by scripted histories only |
 
 mod clients;
 mod coverage;

@@ -247,8 +247,10 @@ impl ServerStart {
             if child.try_wait().expect("a status").is_some() {
                 return Some(false);
             }
-            let answer = cli(directory, self.port, options, &["ping"]);
-            (answer.trim() == "PONG").then_some(true)
+            let told = cli(directory, self.port, options, &["info", "server"]);
+            // Another may have taken the port: this one ends.
+            let process = format!("process_id:{}", child.id());
+            told.lines().any(|line| line.trim() == process).then_some(true)
         })
     }
 }

@@ -72,11 +72,11 @@ fn show(site: &Site, door: &Door, assertion: usize) -> Heard {
     answer
 }
 
-/// Whether a new assertion is good, once; those before are shown again, too.
-pub(super) fn is_served(site: &Site, door: &Door) -> bool {
+/// Whether a new assertion is good, once; some of those before are shown again, too.
+pub(super) fn is_served(site: &Site, door: &Door, rng: &mut Rng) -> bool {
     let count = site.history.record().assertions.len();
-    for assertion in count.saturating_sub(AGAIN)..count {
-        show(site, door, assertion);
+    for _ in 0..AGAIN.min(count) {
+        show(site, door, rng.usize(..count));
     }
     let fresh = make(site);
     let told = [show(site, door, fresh), show(site, door, fresh)];

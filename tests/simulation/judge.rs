@@ -14,6 +14,7 @@
 //! | sessions that the store has lost are gone | Sessions, *a Redis that lost its data*; *deleted by hand* | [`Judge::is_lost`] |
 //! | a signing key that the store has lost is lost if a gateway that knew it ends before it is written down again | as revocations | [`Judge::is_of_a_lost_key`] |
 //! | a list without room has one entry for a subject | *merged entries* | [`End::hits`] |
+//! | a copy of an exchange that a gateway reads late, which stood still | Reuse of refresh tokens, *an honest client is not* | [`Judge::came_late`] |
 //! | an honest retry later than `10 × rotation_grace`, or than the grace if the token was given out twice | Reuse of refresh tokens, 2 and 3 | [`Judge::is_late`] |
 //! | tokens are judged by a gateway's own clock | *clocks apart* | [`Judge::is_misdated`] |
 //! | that an assertion was used is lost with the gateway at which it was, or where nobody sees that the store is another | *a Redis that comes back with less* | [`Judge::reminded_at`] |
@@ -222,8 +223,46 @@ impl<'r> Judge<'r> {
         let is_explained = self.is_cut_off(event, shown)
             || self.is_misdated(event, shown)
             || self.is_of_a_lost_key(event)
+            || matches!(
+                shown,
+                Shown::Cookie(login) | Shown::Access(login, _) if self.came_late(event.span.until, login)
+            )
             || matches!(shown, Shown::Cookie(login) if self.is_lost(event.span.until, login));
         (!is_explained).then(|| "refused, and nobody has cut it off".to_owned())
+    }
+
+    /// Whether an exchange of which nobody heard may have ended the login: it was read after its grace, by a gateway that stood
+    /// still, which takes what waited for it to be presented then. Whoever had heard of it would have been told, and that
+    /// counts as an end. If the token's successor was not used meanwhile, it would have been remembered for longer.
+    fn came_late(&self, by: Millis, login: usize) -> bool {
+        let grace_ms = self.record.setting.grace_s * 1_000;
+        self.record.events.iter().any(|copy| {
+            let Deed::Refresh { login: its, token } = copy.deed else { return false };
+            if its != login || copy.heard != Heard::Nothing || copy.span.from > by {
+                return false;
+            }
+            let stood_still = self.record.faults.iter().filter(|fault| {
+                fault.kind == FaultKind::StandStill
+                    && fault.gateway == Some(copy.place.gateway)
+                    && fault.span.meets(copy.span)
+            });
+            let Some(read) = stood_still.map(|fault| fault.span.until).max() else { return false };
+            let is_used = self.record.events.iter().any(|other| {
+                matches!(other.deed, Deed::Refresh { login: its, token: later } if its == login && later > token)
+                    && other.span.from <= read
+            });
+            let late = Event { span: Span { until: read, ..copy.span }, ..copy.clone() };
+            let first = self.first_shown(copy, login, token);
+            let is_over = read > first + grace_ms.saturating_sub(MARGIN);
+            (is_used && is_over) || self.is_late(&late, login, token)
+        })
+    }
+
+    /// When a token was shown first.
+    fn first_shown(&self, event: &Event, login: usize, token: usize) -> Millis {
+        let deed = Deed::Refresh { login, token };
+        let shown = self.record.events.iter().filter(|other| other.deed == deed);
+        shown.map(|other| other.span.from).min().unwrap_or(event.span.from)
     }
 
     /// Somebody was cut off while they logged in. Were they?
@@ -252,7 +291,7 @@ impl<'r> Judge<'r> {
         })
     }
 
-    /// Whether a store has lost a signing key, and all who knew it have ended.
+    /// Whether a store has lost a signing key, and does not have it again yet, or all who knew it have ended.
     fn is_of_a_lost_key(&self, event: &Event) -> bool {
         let is_told = event.heard.word().starts_with("token_key_unknown");
         let mut losses = self
@@ -262,7 +301,15 @@ impl<'r> Judge<'r> {
             .filter(|fault| fault.span.from <= event.span.until && fault.loss.is_some());
         is_told
             && losses.any(|fault| {
-                let restored = fault.loss.map_or(0, |loss| loss.until) + RESTORED_WITHIN;
+                let loss = fault.loss.unwrap_or(event.span);
+                let restored = loss.until + RESTORED_WITHIN;
+                // One that was made at the deposed server is not known to the others before that.
+                let is_made = |other: &Event| {
+                    matches!(other.deed, Deed::RotateKeys) && loss.meets(other.span)
+                };
+                if event.span.from <= restored && self.record.events.iter().any(is_made) {
+                    return true;
+                }
                 let mut knowing =
                     self.record.lives.iter().filter(|life| life.spawned < fault.span.from);
                 // Who has made a key just before need not have told the others.
@@ -305,6 +352,7 @@ impl<'r> Judge<'r> {
         let is_explained = is_cut_off
             || self.is_lost(event.span.until, login)
             || self.is_late(event, login, token)
+            || self.came_late(event.span.until, login)
             || self.is_forked(event, login, token);
         (!is_explained).then(|| "logged out, and did nothing wrong".to_owned())
     }
@@ -319,8 +367,7 @@ impl<'r> Judge<'r> {
         let is_shared = (0..token).any(|nth| shown(nth).count() > 1);
         let grace_ms = self.record.setting.grace_s * 1_000;
         let remembered_ms = if is_shared { grace_ms } else { grace_ms * 10 };
-        let first = shown(token).map(|other| other.span.from).min();
-        let first = first.unwrap_or(event.span.from);
+        let first = self.first_shown(event, login, token);
         event.span.until > first + remembered_ms.saturating_sub(MARGIN)
     }
 

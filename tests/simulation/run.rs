@@ -244,7 +244,7 @@ fn works(site: &Site, number: usize, rng: &mut Rng) -> bool {
     let Some(door) = site.members[number].door() else { return false };
     let Some(login) = log_in(site, &door, rng.usize(..4), "both") else { return false };
     let is_in = visit(site, &door, Shown::Cookie(login), Route::Deny).status() == Some(200)
-        && clients::is_served(site, &door);
+        && clients::is_served(site, &door, rng);
     if site.setting.entries_max.is_some() || site.setting.offsets_s.iter().any(|off| *off <= -300) {
         return is_in;
     }

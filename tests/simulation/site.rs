@@ -334,18 +334,22 @@ impl Site {
         Some(Span { from, until: self.history.now() + FOLLOWED_WITHIN })
     }
 
-    /// Cuts all links to the deposed server, those of one kind, or none.
+    /// Cuts all links to the deposed server, those of some kinds, or none.
     fn cut_some(&self, rng: &mut Rng) {
         // Who cannot ask which server it is does not notice a move that cuts nothing.
-        let most = if self.setting.hides_identity { 2 } else { 5 };
-        let kind = match rng.u8(..most) {
+        let most = if self.setting.hides_identity { 3 } else { 6 };
+        let kinds: &[Link] = match rng.u8(..most) {
             0 => return self.proxies.iter().flat_map(Proxy::links).for_each(|link| link.cut()),
-            1 => Link::Commands,
-            2 => Link::Log,
-            3 => Link::Changes,
+            1 => &[Link::Commands],
+            // The reader stays where it is, alone.
+            2 => &[Link::Commands, Link::Changes],
+            3 => &[Link::Log],
+            4 => &[Link::Changes],
             _ => return,
         };
-        switch::cut(&self.servers()[0], kind);
+        for kind in kinds {
+            switch::cut(&self.servers()[0], *kind);
+        }
     }
 
     /// Deletes the session of a login.
