@@ -9,6 +9,8 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::reason::Quoted;
+
 /// How deep arrays and objects may nest; the outermost object is level 1.
 pub const JSON_DEPTH_MAX: usize = 16;
 
@@ -106,7 +108,7 @@ impl<'de> Visitor<'de> for Strict {
         let mut members = Map::new();
         while let Some(name) = map.next_key::<String>()? {
             if members.contains_key(&name) {
-                return Err(de::Error::custom("a member name is repeated"));
+                return Err(de::Error::custom(format_args!("{} is repeated", Quoted(&name))));
             }
             let value = map.next_value_seed(inner)?;
             members.insert(name, value);

@@ -264,6 +264,24 @@ fn claim_at_fault_is_named_to_the_client_and_what_came_to_the_log() {
 }
 
 #[test]
+fn claim_that_is_repeated_is_named() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::standard(&upstream);
+    let header = json!({"alg": "ES256"});
+    for repeated in ["aud", "sub", "custom"] {
+        let twice = format!("{{\"{repeated}\":\"billing\",\"{repeated}\":\"mail\",");
+        let mut others = claims();
+        others.remove(repeated);
+        let payload = json!(others).to_string().replacen('{', &twice, 1);
+        let (slug, detail, reason) = refusal(&gateway, "/whoami", &exact(&header, &payload));
+        let told = format!("the claims are not a strict JSON object: `{repeated}` is repeated");
+        assert_eq!(slug, "token_claims");
+        assert!(detail.starts_with(&told) && reason.starts_with(&told), "{detail}, {reason}");
+        assert!(!detail.contains("billing") && !detail.contains("mail"), "{detail}");
+    }
+}
+
+#[test]
 fn lifetime_that_is_too_long_is_told_with_both_durations() {
     let upstream = Upstream::start();
     let gateway = Gateway::standard(&upstream);

@@ -74,7 +74,8 @@ pub(super) fn critical() -> Refusal {
 }
 
 pub(super) fn payload(error: &JsonError) -> Refusal {
-    denied(Slug::TokenClaims, format!("the claims are {error}"))
+    // It may name a claim, and holds no value of one.
+    Refusal::Denied(Denial::new(Slug::TokenClaims).told_because(format!("the claims are {error}")))
 }
 
 pub(super) fn issuer_unknown(iss: &str) -> Refusal {
