@@ -1,7 +1,8 @@
 //! Keeps the key of the tags in memory: what tells a session's secret, an API key or a refresh token
 //! that a gateway of this store made from one that somebody made up.
 //!
-//! What is in the store is random and made once, by whoever is first. Where there is an encryption
+//! What is in the store is random and made once, by whoever is first, and written down again by who knows it if
+//! the store loses it. Where there is an encryption
 //! key the tags are made with a key of both, so that nothing has to be opened and nothing can fail
 //! to: with another one older secrets are unproven, and looked for within the budget.
 
@@ -26,6 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the store is read: it may have lost the key, and got another one.
 const READ_EVERY: Duration = Duration::from_secs(30);
+
+/// The longest pause while there is none yet: without one nobody is served.
+const FIRST_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// What is kept in the store.
 type Kept = Zeroizing<[u8; TAG_KEY_BYTES]>;
@@ -88,7 +92,10 @@ impl TagFeed {
                                 made-up ones cannot be used: all count as made up, within the budget");
                         }
                         is_told |= !is_away;
-                        pause = backoff.next();
+                        pause = match made {
+                            Some(_) => backoff.next(),
+                            None => backoff.next().min(FIRST_PAUSE_MAX),
+                        };
                         self.was_asked
                             .send_if_modified(|was| !is_away && !std::mem::replace(was, true));
                     }

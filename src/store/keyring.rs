@@ -20,6 +20,7 @@ pub trait KeyRingStore: std::fmt::Debug + Send + Sync {
     /// The key of the tags, if there is one.
     async fn tag_key(&self) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Writes a key of the tags down, unless there is one. Which it is then.
+    /// Writes a key of the tags down, unless there is one. Which it is then. Another than this gateway has found there
+    /// is not written where one may have been lost that others know: [`StoreError::Unavailable`].
     async fn keep_tag_key(&self, key: &[u8]) -> Result<Vec<u8>, StoreError>;
 }

@@ -63,6 +63,7 @@ use super::digest::SubjectDigest;
 use super::settings::{RedisServers, RedisSettings};
 use crate::gate::session::SessionId;
 use head::Head;
+use keyring::KnownTagKey;
 use link::Link;
 use master::Master;
 use reader::Reader;
@@ -86,6 +87,8 @@ pub struct Redis {
     settlement: Settlement,
     /// What was used here that may be used once.
     spent: Spent,
+    /// The key of the tags.
+    known_tag_key: KnownTagKey,
 }
 
 /// The names of the keys.
@@ -139,6 +142,7 @@ impl Redis {
             ahead: Mutex::default(),
             settlement: Settlement::default(),
             spent: Spent::default(),
+            known_tag_key: KnownTagKey::default(),
         })
     }
 

@@ -6,7 +6,7 @@ use super::{Site, accepted, ask_on, await_told, changes, denied, told};
 use crate::harness::client::{self, Connection};
 use crate::harness::eventually;
 use crate::harness::login::{self, COOKIE, Login, write_users};
-use crate::harness::redis::RedisServer;
+use crate::harness::redis::{Data, RedisServer};
 use serde_json::json;
 
 /// How long the news of a logout may take. The best of a few tries counts: others use the machine.
@@ -210,4 +210,24 @@ fn logout_holds_though_the_store_does_not_have_the_session_and_gets_it_back() {
     made_up.log_out(site.gateways[0].address());
     assert_eq!(entries(), 1.0);
     site.assert_in(&bob);
+}
+
+/// The same, where the store has lost all that it had, and the gateway at which its owner logs out started only then: it
+/// knows what others have made before.
+#[test]
+fn logout_holds_at_a_gateway_that_started_when_the_store_had_lost_all_it_had() {
+    let mut server = RedisServer::start();
+    let mut site = Site::on(&server, "", 1);
+    let alice = site.log_in("alice");
+    server.restart(Data::Lost);
+    let key = "portcullis:{revocations}:tag_key";
+    eventually("the key of the tags", || {
+        (server.cli(&["exists", key]).trim() == "1").then_some(())
+    });
+    site.join();
+    await_told(&site, 2, &alice, &denied("session_unknown"));
+    alice.log_out(site.gateway(2).address());
+    for number in [1, 2] {
+        await_told(&site, number, &alice, &denied("session_revoked"));
+    }
 }

@@ -1,13 +1,15 @@
 //! Where the signing keys are kept.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis::clock;
-use portcullis::store::StoreError;
 use portcullis::store::keyring::KeyRingStore;
 use portcullis::store::redis::Redis;
+use portcullis::store::{Fleet, Knows, StoreError};
 
 use super::sessions::{create, in_file, in_redis, place, session};
+use crate::harness::PATIENCE;
 use crate::harness::redis::{Cluster, Data, RedisOptions, RedisServer};
 
 const RING: &str = "portcullis:{revocations}:keyring";
@@ -181,4 +183,29 @@ async fn full_server_refuses_a_new_ring_and_tells_the_old_one() {
     let refused = store.replace_ring(Some(b"one"), b"two").await;
     assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
     assert_eq!(ring(&store).await.as_deref(), Some("one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_of_the_tags_that_a_server_has_lost_comes_back_from_who_knows_it() {
+    let mut server = RedisServer::start();
+    let knows = in_redis(&server);
+    assert_eq!(knows.keep_tag_key(b"one").await, Ok(b"one".to_vec()));
+    server.restart(Data::Lost);
+    let starts = in_redis(&server);
+    assert_eq!(starts.tag_key().await, Ok(None));
+    let early = starts.keep_tag_key(b"another").await;
+    assert!(matches!(early, Err(StoreError::Unavailable(_))), "{early:?}");
+    let back = async {
+        loop {
+            // It finds out that the server is another one, and that it knows no more than that.
+            drop(knows.time_ms().await);
+            drop(knows.settle("knows", Knows::NoMore).await);
+            if let Ok(Some(key)) = starts.tag_key().await {
+                return key;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, back).await, Ok(b"one".to_vec()));
+    assert_eq!(starts.keep_tag_key(b"another").await, Ok(b"one".to_vec()));
 }

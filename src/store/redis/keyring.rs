@@ -1,6 +1,9 @@
 //! The gateway's own signing keys, and the key of the tags in secrets.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use async_trait::async_trait;
+use zeroize::Zeroizing;
 
 use super::Redis;
 use super::dial::ANSWER_TIMEOUT;
@@ -9,6 +12,47 @@ use super::script::keyring::{KEEP, REPLACE};
 use crate::clock;
 use crate::store::StoreError;
 use crate::store::keyring::KeyRingStore;
+
+/// The key of the tags as the server had it last, in case it forgets that: with another one, what was made before is
+/// not recognised.
+#[derive(Default)]
+pub(super) struct KnownTagKey(Mutex<Option<Zeroizing<Vec<u8>>>>);
+
+impl KnownTagKey {
+    fn is(&self, key: &[u8]) -> bool {
+        self.known().as_ref().is_some_and(|known| known.as_slice() == key)
+    }
+
+    fn note(&self, key: &[u8]) {
+        *self.known() = Some(Zeroizing::new(key.to_vec()));
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Zeroizing<Vec<u8>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Redis {
+    /// Writes the key down again that the server had, unless it has one.
+    pub(super) async fn keep_tag_key_again(&self) -> Result<(), StoreError> {
+        let known = self.known_tag_key.known().clone();
+        match known {
+            Some(key) => self.keep_key(&key).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    async fn keep_key(&self, key: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let mut keeping = KEEP.key(&self.keys.tag_key);
+        keeping.arg(key);
+        let keeping = &keeping;
+        self.link
+            .ask(&self.master, "writing the key of the tags", move |mut connection| async move {
+                keeping.invoke_async(&mut connection).await
+            })
+            .await
+    }
+}
 
 #[async_trait]
 impl KeyRingStore for Redis {
@@ -40,21 +84,25 @@ impl KeyRingStore for Redis {
 
     async fn tag_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let key = &self.keys.tag_key;
-        self.link
+        let there: Option<Vec<u8>> = self
+            .link
             .ask(&self.master, "reading the key of the tags", move |mut connection| async move {
                 redis::cmd("GET").arg(key).query_async(&mut connection).await
             })
-            .await
+            .await?;
+        if let Some(there) = &there {
+            self.known_tag_key.note(there);
+        }
+        Ok(there)
     }
 
     async fn keep_tag_key(&self, key: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let mut keeping = KEEP.key(&self.keys.tag_key);
-        keeping.arg(key);
-        let keeping = &keeping;
-        self.link
-            .ask(&self.master, "writing the key of the tags", move |mut connection| async move {
-                keeping.invoke_async(&mut connection).await
-            })
-            .await
+        if !self.known_tag_key.is(key) {
+            // A server that has lost its key gets it back from those who know it.
+            self.await_settled().await?;
+        }
+        let kept = self.keep_key(key).await?;
+        self.known_tag_key.note(&kept);
+        Ok(kept)
     }
 }

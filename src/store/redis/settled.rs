@@ -26,8 +26,8 @@ struct State {
     settled: Option<u64>,
     /// Records were lost, and nobody was told.
     has_lost: bool,
-    /// In whose reign what was used once was written down again.
-    spent_again: Option<u64>,
+    /// In whose reign was written down again what is in no log: what was used once, and the key of the tags.
+    written_again: Option<u64>,
     /// Since when a server of this reign does not take down that it is asked.
     refused: Option<(u64, SteadyTime)>,
 }
@@ -97,7 +97,11 @@ impl Redis {
             return Ok(true);
         }
         if knows == Knows::NoMore {
-            self.spend_again().await?;
+            match self.write_again().await {
+                // That is found out below, too.
+                Ok(()) | Err(StoreError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         let has_lost = self.settlement.has_lost();
         let reign = self.master.reign();
@@ -142,12 +146,20 @@ impl Redis {
         }
     }
 
-    /// Writes down again what was used once.
-    async fn spend_again(&self) -> Result<(), StoreError> {
+    /// Writes down again what is in no log.
+    async fn write_again(&self) -> Result<(), StoreError> {
         let reign = self.master.reign();
-        if self.settlement.state().spent_again == Some(reign) {
+        if self.settlement.state().written_again == Some(reign) {
             return Ok(());
         }
+        self.keep_tag_key_again().await?;
+        self.spend_again().await?;
+        self.settlement.state().written_again = Some(reign);
+        Ok(())
+    }
+
+    /// Writes down again what was used once.
+    async fn spend_again(&self) -> Result<(), StoreError> {
         let now = clock::shared();
         for some in self.spent.live(now).chunks(super::spent::AT_ONCE) {
             let noting = super::spent::note_again(some, &self.keys);
@@ -158,7 +170,6 @@ impl Redis {
                 })
                 .await?;
         }
-        self.settlement.state().spent_again = Some(reign);
         Ok(())
     }
 }
