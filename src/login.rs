@@ -60,7 +60,7 @@ use crate::telemetry::session_end::SessionEnd;
 use budgets::Budgets;
 use endpoint::{Endpoint, LoginEndpoint};
 pub use grant::RefreshCookie;
-use grant::{Ending, Issuing, Memory, Secrets};
+use grant::{Ending, Issuing, Memory, Secrets, Standstill};
 use hashing::Hashing;
 use method::Methods;
 use page::Page;
@@ -151,6 +151,8 @@ pub struct Endpoints {
     ending: Arc<Ending>,
     /// What is remembered of exchanges.
     memory: Memory,
+    /// Whether what is read now may have come long before.
+    standstill: Standstill,
     /// How often somebody asked about sessions.
     budgets: Budgets,
 }
@@ -195,8 +197,14 @@ impl Endpoints {
             secrets: Secrets::new(hashing),
             ending: Arc::default(),
             memory: Memory::default(),
+            standstill: Standstill::default(),
             budgets: Budgets::new(),
         })
+    }
+
+    /// Watches for ever whether the gateway stands still; where requests are read.
+    pub async fn watch(self: Arc<Self>) {
+        self.standstill.watch().await;
     }
 
     /// Answers a request to one of them.

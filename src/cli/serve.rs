@@ -91,6 +91,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
         hand_offs_max: descriptors.hand_offs(),
         families: families.clone(),
     });
+    edge.spawn(endpoints.clone().watch());
     let services = Services {
         families: families.clone(),
         log: log.clone(),

@@ -22,6 +22,7 @@ mod refusal;
 mod reuse;
 mod revoke;
 mod standing;
+mod standstill;
 mod verified;
 
 use bytes::Bytes;
@@ -40,6 +41,7 @@ pub(super) use memory::Memory;
 pub(super) use metadata::{KEYS_PATH, METADATA_PATH};
 pub(super) use refresh::{is_by_browser, known_by, tag_key};
 pub(super) use reuse::Ending;
+pub(super) use standstill::Standstill;
 
 /// What tokens are issued for, as metrics have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::issuer::refresh::RefreshToken;
 
 use super::ground::{
-    Granted, Ground, HOME, accepted, ask, assert_unavailable, refresh, refreshing,
+    Granted, Ground, HOME, accepted, ask, assert_unavailable, error, refresh, refreshing, tokens,
 };
 use crate::harness::client::Connection;
 use crate::harness::eventually;
@@ -146,4 +146,28 @@ fn exchange_whose_answer_is_held_leads_on_everywhere() {
     let c = b.next(other.at(1));
     assert_eq!(a.next(held.at(1)).refresh, c.refresh, "within its grace it leads to the newest");
     assert_goes_on(held.at(1), &c);
+}
+
+/// A gateway stands still, and with it what its client has sent, who goes on elsewhere and is as far as two exchanges when it
+/// is read at last, after its grace.
+#[test]
+fn exchange_that_a_gateway_reads_late_because_it_stood_still_ends_nothing() {
+    let server = RedisServer::start();
+    let ground = Ground::on(&server, &format!("{PATIENT}{}", tokens("1s")), 2);
+    let a = logged_in(ground.at(1));
+    ground.gateway(2).stand_still();
+    let mut unread = Connection::open(ground.at(2));
+    unread.send(refreshing(&a.refresh));
+    let b = a.next(ground.at(1));
+    let c = b.next(ground.at(1));
+    std::thread::sleep(Duration::from_millis(1_500));
+    ground.gateway(2).signal("CONT");
+    assert_unavailable(&unread.answer().expect("an answer"));
+    assert_goes_on(ground.at(1), &c);
+    // Who shows it when that is over is found out.
+    let answer = eventually("an answer about the token", || {
+        let answer = refresh(ground.at(2), &a.refresh);
+        (answer.status != 503).then_some(answer)
+    });
+    assert_eq!(error(&answer), (400, "invalid_grant".to_owned()));
 }

@@ -234,12 +234,13 @@ async fn exchange(
     }
     let token = token.ok_or_else(|| Failure::of(Outcome::Malformed, "This is no refresh token"))?;
     let presented_at = clock::steady();
+    let unread_ms = here.endpoints.standstill.unread_ms(presented_at);
     let client = authenticate(here, parameters, Unnamed::FirstParty).await?;
     let now = clock::shared();
     // Before anything is used up for nothing.
     here.endpoints.means.signing.signer(now).ok_or(Denial::from(Slug::KeysUnavailable))?;
     let found = Found::of(here, &token, client).await?;
-    let waited_ms = clock::steady().millis_since(presented_at);
+    let waited_ms = clock::steady().millis_since(presented_at).saturating_add(unread_ms);
     let Found { stored: StoredFamily { family, .. }, record } = &found;
     let scopes = issue::scopes(&family.scopes, parameters)?;
     let audiences = issue::audiences(client, parameters)?;
@@ -254,6 +255,10 @@ async fn exchange(
     let draft = AccessDraft { client, audiences: &audiences, scopes: &scopes, login: Some(login) };
     let access = issue::access_token(here, draft, GrantKind::RefreshToken, now)?;
     let (outcome, successor) = rotate(here, &token, &found, waited_ms, now).await?;
+    if outcome == Outcome::Replayed && unread_ms > 0 {
+        // Whether its grace is over is not known: it ends nothing, and gives nothing.
+        return Err(Denial::from(Slug::StoreUnavailable).into());
+    }
     if outcome == Outcome::Ok {
         here.count_issued("refresh", GrantKind::RefreshToken);
     }
