@@ -159,6 +159,7 @@ fn promise(record: &Record, event: &Event) -> Option<Promise> {
         Deed::Revoke { .. } | Deed::EndSession { .. } | Deed::EndSessions { .. }
     );
     match status {
+        500 if event.is_unaudited() && *is_durable => Some(Promise::Durable),
         202 => Some(Promise::Here),
         200 | 201 if is_by_operator && *is_confirmed && *is_durable => Some(Promise::Everywhere),
         200 | 201 if is_by_operator && *is_durable => Some(Promise::Durable),

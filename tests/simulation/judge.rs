@@ -83,6 +83,7 @@ impl<'r> Judge<'r> {
             }
             (Deed::ShowAssertion { .. }, 200) => self.used_again(event)?,
             (Deed::ShowAssertion { .. }, 401) => self.refused_at_once(event)?,
+            (_, 500) if event.is_unaudited() => return None,
             (deed, status) if is_known(deed, status) => return None,
             _ => "an answer that is none of those that there are".to_owned(),
         };

@@ -21,6 +21,9 @@ use super::site::Site;
 /// server takes four seconds, and waits up to two before it tries again.
 const DECIDED_WITHIN_MS: u64 = 15_000;
 
+/// How often it is looked at least.
+const LOOKS_MIN: usize = 12;
+
 /// How soon after its start a gateway has loaded the list, in milliseconds.
 const STARTED_WITHIN_MS: u64 = 2_000;
 
@@ -284,13 +287,17 @@ fn refresh_all(site: &Site, rng: &mut Rng) -> Vec<String> {
     undecided
 }
 
+/// Whether something is so within this time, and before it was looked at for so often: a machine that stands still for most
+/// of the time has its gateways stand still, too.
 fn within(limit_ms: u64, site: &Site, mut condition: impl FnMut() -> bool) -> bool {
     let from = site.history.now();
+    let mut looks = 0;
     loop {
         if condition() {
             return true;
         }
-        if site.history.now() > from + limit_ms {
+        looks += 1;
+        if looks >= LOOKS_MIN && site.history.now() > from + limit_ms {
             return false;
         }
         sleep(Duration::from_millis(250));
