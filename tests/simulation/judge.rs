@@ -14,7 +14,7 @@
 //! | sessions that the store has lost are gone | Sessions, *a Redis that lost its data*; *deleted by hand* | [`Judge::is_lost`] |
 //! | a signing key that the store has lost is lost if a gateway that knew it ends before it is written down again | as revocations | [`Judge::is_of_a_lost_key`] |
 //! | a list without room has one entry for a subject | *merged entries* | [`End::hits`] |
-//! | a copy of an exchange that a gateway reads late, which stood still | Reuse of refresh tokens, *an honest client is not* | [`Judge::came_late`] |
+//! | a copy of an exchange that a gateway reads late, which stood still for less than it notices | Reuse of refresh tokens, *an honest client is not* | [`Judge::came_late`] |
 //! | an honest retry later than `10 × rotation_grace`, or than the grace if the token was given out twice | Reuse of refresh tokens, 2 and 3 | [`Judge::is_late`] |
 //! | tokens are judged by a gateway's own clock | *clocks apart* | [`Judge::is_misdated`] |
 //! | that an assertion was used is lost with the gateway at which it was, or where nobody sees that the store is another | *a Redis that comes back with less* | [`Judge::reminded_at`] |
@@ -44,6 +44,9 @@ const HEARD_WITHIN: Millis = 2_000;
 
 /// For how long a gateway must have been there to be waited for.
 const JOINED_BEFORE: Millis = 1_500;
+
+/// From how long a standstill on a gateway is certain to notice it.
+const NOTICED_FROM: Millis = 750;
 
 /// How soon what was taken locally is delivered.
 const DELIVERED_WITHIN: Millis = 8_000;
@@ -233,7 +236,7 @@ impl<'r> Judge<'r> {
     }
 
     /// Whether an exchange of which nobody heard may have ended the login: it was read after its grace, by a gateway that stood
-    /// still, which takes what waited for it to be presented then. Whoever had heard of it would have been told, and that
+    /// still for so short a time that it does not notice, and takes what waited for it to be presented then. Whoever had heard of it would have been told, and that
     /// counts as an end. If the token's successor was not used meanwhile, it would have been remembered for longer.
     fn came_late(&self, by: Millis, login: usize) -> bool {
         let grace_ms = self.record.setting.grace_s * 1_000;
@@ -246,6 +249,7 @@ impl<'r> Judge<'r> {
                 fault.kind == FaultKind::StandStill
                     && fault.gateway == Some(copy.place.gateway)
                     && fault.span.meets(copy.span)
+                    && fault.span.until - fault.span.from < NOTICED_FROM
             });
             let Some(read) = stood_still.map(|fault| fault.span.until).max() else { return false };
             let is_used = self.record.events.iter().any(|other| {
