@@ -31,7 +31,7 @@ use crate::clock;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
-use crate::runtime::Configuration;
+use crate::runtime::InForce;
 use crate::secret::Secret;
 use crate::telemetry::families::Families;
 use listener::Bounds;
@@ -41,7 +41,7 @@ pub use readiness::Readiness;
 #[derive(Clone, Debug)]
 pub struct View {
     /// The configuration in force.
-    pub configuration: Arc<ArcSwap<Configuration>>,
+    pub configuration: InForce,
     /// What the admin API asks for; the supervisor replaces it.
     pub admin_token: Arc<ArcSwap<Secret>>,
     /// The metrics.
@@ -104,7 +104,7 @@ async fn readyz(State(view): State<View>) -> impl IntoResponse {
 }
 
 async fn metrics(State(view): State<View>) -> Response {
-    let configuration = view.configuration.load_full();
+    let configuration = view.configuration.load();
     let feeds = configuration.key_feeds.iter().map(|feed| (&*feed.issuer, &*feed.cell));
     let exposed = view.families.expose(
         &configuration.gate.verifier,

@@ -35,7 +35,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -50,7 +49,7 @@ use crate::gate::issuer::Issuer;
 use crate::gate::request::Request;
 use crate::gate::revocation::Scope;
 use crate::gate::session::{Session, SessionId, SessionSecret};
-use crate::runtime::Configuration;
+use crate::runtime::{Configuration, InForce};
 use crate::store::attempts::AttemptLedger;
 use crate::store::family::FamilyStore;
 use crate::store::record::Record;
@@ -161,7 +160,7 @@ pub struct Endpoints {
 #[derive(Clone, Debug)]
 pub struct Means {
     /// The configuration in force.
-    pub in_force: Arc<ArcSwap<Configuration>>,
+    pub in_force: InForce,
     /// Who is logged in.
     pub sessions: Arc<SessionFeed>,
     /// Who is cut off.

@@ -3,6 +3,7 @@
 //! A reload keeps what did not change, by handle: tokens stay verified, keys fetched, addresses
 //! resolved.
 
+mod in_force;
 mod issuers;
 mod upstream;
 
@@ -18,6 +19,7 @@ use crate::gate::revocation::{RevocationList, Scope};
 use crate::gate::session::{SessionRules, SessionTable, Sessions};
 use crate::gate::verifier::Verifier;
 
+pub use in_force::{InForce, Source};
 pub use upstream::{AtUpstream, Upstream};
 
 /// Settings, and what runs by them.

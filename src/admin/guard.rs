@@ -51,7 +51,7 @@ pub(super) async fn require_given_token(
     request: Request,
     next: Next,
 ) -> Response {
-    let configuration = view.configuration.load_full();
+    let configuration = view.configuration.load();
     match configuration.settings.admin.token {
         AdminToken::Given(_) => require_token(State(view), request, next).await,
         AdminToken::Kept(_) => next.run(request).await,

@@ -130,7 +130,7 @@ pub(super) async fn end_all(
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let EndAll { subject, issuer, reason, actor, wait_ms } = understood(query)?;
-    let configuration = view.configuration.load_full();
+    let configuration = view.configuration.load();
     let person = Person::compile(subject, issuer, &configuration)?;
     // Nobody else begins sessions, and his tokens were not asked about.
     if configuration.settings.login.as_ref().is_some_and(|login| login.issuer != person.issuer) {

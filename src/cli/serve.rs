@@ -23,7 +23,7 @@ use crate::edge::descriptors::Descriptors;
 use crate::edge::drain::Drain;
 use crate::edge::in_flight::InFlight;
 use crate::edge::listener::{self, Bound};
-use crate::edge::published::Services;
+use crate::edge::published::{Opening, Services};
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
@@ -75,7 +75,8 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     // Nobody else has asked for it: this is the process's first configuration.
     let writer = configuration.gate.revocations.writer();
     let writer = writer.ok_or_else(|| Failure::failed("the revocation list has a writer"))?;
-    let in_force = Arc::new(ArcSwap::from_pointee(configuration));
+    let opening = Opening::new(configuration);
+    let in_force = opening.in_force();
     let Store { sessions, attempts, families: refresh_families, keyring, .. } = store.clone();
     let tags = TagFeed::new(keyring.clone(), in_force.clone(), families.clone());
     let signing = SigningFeed::new(keyring, in_force.clone(), families.clone());
@@ -103,7 +104,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
         descriptors,
     };
     let supervisor = Supervisor::new(
-        in_force.clone(),
+        opening,
         admin_token.clone(),
         certificates,
         services,

@@ -2,9 +2,9 @@
 //! pointer a request.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use arc_swap::{ArcSwap, Cache};
+use arc_swap::{ArcSwap, ArcSwapOption, Cache};
 use async_trait::async_trait;
 use pingora::upstreams::peer::HttpPeer;
 
@@ -19,7 +19,7 @@ use crate::feed::signing::SigningFeed;
 use crate::gate::issuer::Issuer;
 use crate::issuer::internal::InternalTokens;
 use crate::login::{Endpoints, KeySeeker};
-use crate::runtime::Configuration;
+use crate::runtime::{Configuration, InForce, Source};
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::families::Families;
 use crate::telemetry::pseudonym::Pseudonyms;
@@ -157,16 +157,58 @@ pub(super) enum KeySource<'p> {
     Own(&'p Arc<SigningFeed>),
 }
 
+/// What is published before there is anything to serve requests with: feeds have to run first.
+#[derive(Clone, Debug)]
+pub struct Opening(Arc<Publication>);
+
+/// The one place where the configuration in force is found.
+#[derive(Debug)]
+struct Publication {
+    /// The first configuration, until it is served.
+    first: ArcSwapOption<Configuration>,
+    published: OnceLock<Arc<ArcSwap<Published>>>,
+}
+
+impl Source for Publication {
+    fn load(&self) -> Arc<Configuration> {
+        loop {
+            if let Some(published) = self.published.get() {
+                return published.load().configuration.clone();
+            }
+            if let Some(first) = self.first.load_full() {
+                return first;
+            }
+            // It was published in between.
+        }
+    }
+}
+
+impl Opening {
+    /// `first` is in force.
+    pub fn new(first: Configuration) -> Self {
+        let first = ArcSwapOption::from_pointee(first);
+        Self(Arc::new(Publication { first, published: OnceLock::new() }))
+    }
+
+    /// For feeds and endpoints.
+    pub fn in_force(&self) -> InForce {
+        InForce::new(self.0.clone())
+    }
+
+    /// Requests can be served; with the same configuration.
+    pub fn open(self, published: Published) -> Current {
+        let cell = self.0.published.get_or_init(|| Arc::new(ArcSwap::from_pointee(published)));
+        let current = Current(cell.clone());
+        self.0.first.store(None);
+        current
+    }
+}
+
 /// The cell that holds what is published: one writer (the supervisor), any number of readers.
 #[derive(Clone, Debug)]
 pub struct Current(Arc<ArcSwap<Published>>);
 
 impl Current {
-    /// A cell with its first content.
-    pub fn new(published: Published) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(published)))
-    }
-
     /// Replaces the content. Requests that began keep what they began with.
     pub fn publish(&self, published: Published) {
         self.0.store(Arc::new(published));

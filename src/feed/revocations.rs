@@ -24,14 +24,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
 use super::backoff::Backoff;
 use crate::clock;
 use crate::gate::revocation::{LIFT, ListWriter};
 use crate::gate::time::SteadyTime;
-use crate::runtime::Configuration;
+use crate::runtime::InForce;
 use crate::store::record::Record;
 use crate::store::{
     AppendError, Fleet, Listing, Loss, Position, RevocationLog, Roster, Store, StoreError,
@@ -74,7 +73,7 @@ pub struct RevocationFeed {
     log: Arc<dyn RevocationLog>,
     fleet: Arc<dyn Fleet>,
     writer: Mutex<ListWriter>,
-    configuration: Arc<ArcSwap<Configuration>>,
+    configuration: InForce,
     families: Arc<Families>,
     instance: String,
     pending: Pending,
@@ -132,7 +131,7 @@ impl RevocationFeed {
     pub fn new(
         store: Store,
         writer: ListWriter,
-        configuration: Arc<ArcSwap<Configuration>>,
+        configuration: InForce,
         families: Arc<Families>,
     ) -> Arc<Self> {
         Arc::new(Self {

@@ -17,8 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-
 use super::backoff::Backoff;
 use super::budget::Budget;
 use crate::clock;
@@ -28,7 +26,7 @@ use crate::gate::session::{
 };
 use crate::gate::time::{SteadyTime, UnixTime};
 use crate::network::network_of;
-use crate::runtime::Configuration;
+use crate::runtime::InForce;
 use crate::store::StoreError;
 use crate::store::login_end::LoginEnd;
 use crate::store::session::{Displaced, SessionStore, Told};
@@ -60,7 +58,7 @@ const ABSENT_MAX: u32 = 1000;
 pub struct SessionFeed {
     store: Arc<dyn SessionStore>,
     table: Arc<SessionTable>,
-    configuration: Arc<ArcSwap<Configuration>>,
+    configuration: InForce,
     families: Arc<Families>,
     loads: Loads,
     budget: Budget<IpAddr>,
@@ -97,7 +95,7 @@ impl SessionFeed {
     /// A feed from `store` into the table of the configuration in force.
     pub fn new(
         store: Arc<dyn SessionStore>,
-        configuration: Arc<ArcSwap<Configuration>>,
+        configuration: InForce,
         families: Arc<Families>,
     ) -> Arc<Self> {
         let table = configuration.load().gate.sessions.table.clone();

@@ -15,7 +15,6 @@ mod publication;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use moka::sync::Cache;
 use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -28,7 +27,7 @@ use crate::gate::time::UnixTime;
 use crate::issuer::published::{SigningCell, SigningSet};
 use crate::issuer::ring::{BeginsTo, Cause, Full, KEYS_MAX};
 use crate::issuer::signer::Signer;
-use crate::runtime::Configuration;
+use crate::runtime::{Configuration, InForce};
 use crate::secret::Secret;
 use crate::store::keyring::KeyRingStore;
 use crate::telemetry::families::Families;
@@ -64,7 +63,7 @@ const ABSENT_MAX: u64 = 10_000;
 #[derive(Debug)]
 pub struct SigningFeed {
     store: Arc<dyn KeyRingStore>,
-    in_force: Arc<ArcSwap<Configuration>>,
+    in_force: InForce,
     families: Arc<Families>,
     cell: SigningCell,
     /// Held while the store is asked: there is one question at a time.
@@ -138,7 +137,7 @@ impl SigningFeed {
     /// A feed from `store`.
     pub fn new(
         store: Arc<dyn KeyRingStore>,
-        in_force: Arc<ArcSwap<Configuration>>,
+        in_force: InForce,
         families: Arc<Families>,
     ) -> Arc<Self> {
         for cause in Cause::ALL {
@@ -163,7 +162,7 @@ impl SigningFeed {
     pub async fn run(self: Arc<Self>) {
         let mut backoff = Backoff::default();
         loop {
-            let configuration = self.in_force.load_full();
+            let configuration = self.in_force.load();
             let done = self.run_errand(self.kept.lock().await, &configuration, Errand::Upkeep);
             let pause = match done.await {
                 Err(trouble) if trouble.is_unread() => backoff.next(),
@@ -228,7 +227,7 @@ impl SigningFeed {
     /// Looks for a key of which this gateway does not know: another may have made it.
     pub async fn seek(&self, key_id: &Option<Box<str>>) -> Sought {
         let asked = Instant::now();
-        let configuration = self.in_force.load_full();
+        let configuration = self.in_force.load();
         let Some(own) = configuration.own_issuer() else { return Sought::Absent };
         let is_impossible = |id: &str| id.len() != ID_CHARS || self.absent.contains_key(id);
         if key_id.as_deref().is_some_and(is_impossible) {
@@ -266,7 +265,7 @@ impl SigningFeed {
     ///
     /// [`Refused`]. If it is [`Refused::Unavailable`], there may be a new key all the same.
     pub async fn rotate(&self, begins: BeginsTo) -> Result<NewKey, Refused> {
-        let configuration = self.in_force.load_full();
+        let configuration = self.in_force.load();
         match configuration.settings.tokens.as_ref().map(|tokens| &tokens.signing.keys) {
             None => return Err(Refused::NoTokens),
             Some(SigningKeys::Given(_)) => return Err(Refused::Given),
@@ -288,7 +287,7 @@ impl SigningFeed {
     ///
     /// [`Refused::NoTokens`], [`Refused::Unavailable`] if they were never read.
     pub async fn list(&self) -> Result<Vec<ListedKey>, Refused> {
-        let configuration = self.in_force.load_full();
+        let configuration = self.in_force.load();
         let Some(tokens) = &configuration.settings.tokens else { return Err(Refused::NoTokens) };
         self.read_since(Instant::now(), &configuration).await;
         let kept = self.kept.lock().await;

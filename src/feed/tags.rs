@@ -9,14 +9,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::backoff::Backoff;
 use crate::gate::session::{TAG_KEY_BYTES, TagKey, TagKeyCell};
 use crate::issuer::random;
-use crate::runtime::Configuration;
+use crate::runtime::InForce;
 use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::store::keyring::KeyRingStore;
@@ -38,7 +37,7 @@ type Kept = Zeroizing<[u8; TAG_KEY_BYTES]>;
 #[derive(Debug)]
 pub struct TagFeed {
     store: Arc<dyn KeyRingStore>,
-    in_force: Arc<ArcSwap<Configuration>>,
+    in_force: InForce,
     families: Arc<Families>,
     cell: Arc<TagKeyCell>,
     /// Whether the store has been asked, and has answered.
@@ -55,7 +54,7 @@ impl TagFeed {
     /// A feed from `store` into the cell of the configuration in force.
     pub fn new(
         store: Arc<dyn KeyRingStore>,
-        in_force: Arc<ArcSwap<Configuration>>,
+        in_force: InForce,
         families: Arc<Families>,
     ) -> Arc<Self> {
         let cell = in_force.load().gate.sessions.tags.clone();

@@ -20,7 +20,7 @@ use crate::clock;
 use crate::config::Problems;
 use crate::config::tokens::OWN_ISSUER;
 use crate::edge::listener::TlsCell;
-use crate::edge::published::{Current, Published, Services};
+use crate::edge::published::{Current, Opening, Published, Services};
 use crate::feed::jwks::JwksFeed;
 use crate::feed::last_good::Shelf;
 use crate::feed::resolver;
@@ -28,7 +28,7 @@ use crate::feed::revocations::RevocationFeed;
 use crate::feed::watch::{self, Fingerprint};
 use crate::gate::time::UnixTime;
 use crate::login;
-use crate::runtime::Configuration;
+use crate::runtime::{Configuration, InForce};
 use crate::secret::Secret;
 use crate::store::record::Record;
 use crate::telemetry::families::Families;
@@ -38,7 +38,7 @@ use crate::telemetry::session_end::SessionEnd;
 const APPEND_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Supervisor {
-    view: Arc<ArcSwap<Configuration>>,
+    in_force: InForce,
     admin_token: Arc<ArcSwap<Secret>>,
     current: Current,
     certificates: Vec<TlsCell>,
@@ -70,14 +70,15 @@ impl Drop for RunningFeed {
 impl Supervisor {
     /// Puts the first configuration in force.
     pub(super) async fn new(
-        view: Arc<ArcSwap<Configuration>>,
+        opening: Opening,
         admin_token: Arc<ArcSwap<Secret>>,
         certificates: Vec<TlsCell>,
         services: Services,
         revocations: Arc<RevocationFeed>,
         runtime: &Handle,
     ) -> Self {
-        let configuration = view.load_full();
+        let in_force = opening.in_force();
+        let configuration = in_force.load();
         let families = &services.families;
         let feeds = start_feeds(&configuration, Vec::new(), families, runtime).await;
         let resolver = start_resolver(&configuration, runtime).await;
@@ -88,9 +89,9 @@ impl Supervisor {
             feeds.iter().map(|running| running.feed.clone()).collect(),
         );
         Self {
-            view,
+            in_force,
             admin_token,
-            current: Current::new(published),
+            current: opening.open(published),
             certificates,
             services,
             revocations,
@@ -107,7 +108,7 @@ impl Supervisor {
 
     /// Reloads on SIGHUP and when a file changes, for ever.
     pub(super) async fn run(mut self, mut hangup: Signal) {
-        let mut files = self.view.load().settings.files.clone();
+        let mut files = self.in_force.load().settings.files.clone();
         let mut known = Fingerprint::of(&files);
         loop {
             tokio::select! {
@@ -123,13 +124,13 @@ impl Supervisor {
                         generation = self.services.families.generation.get(),
                         "reloaded"
                     );
-                    self.view.load().settings.files.clone()
+                    self.in_force.load().settings.files.clone()
                 }
                 Err(NotReloaded { why, files }) => {
                     self.services.families.reloads.with_label_values(&["failed"]).inc();
                     tracing::error!("not reloaded, the old configuration stays in force:\n{why}");
                     // What it lacks may appear; what is in force may be mended.
-                    files.union(&self.view.load().settings.files).cloned().collect()
+                    files.union(&self.in_force.load().settings.files).cloned().collect()
                 }
             };
             if current != files {
@@ -140,7 +141,7 @@ impl Supervisor {
     }
 
     async fn reload(&mut self) -> Result<(), NotReloaded> {
-        let previous = self.view.load_full();
+        let previous = self.in_force.load();
         let loaded = {
             let previous = previous.clone();
             tokio::task::spawn_blocking(move || {
@@ -172,7 +173,6 @@ impl Supervisor {
             &self.services,
             self.feeds.iter().map(|running| running.feed.clone()).collect(),
         ));
-        self.view.store(configuration.clone());
         match admin_token {
             Ok(token) => self.admin_token.store(Arc::new(token)),
             Err(why) => tracing::error!("{why}. The token that was in force stays so"),

@@ -59,7 +59,7 @@ impl RevocationFeed {
         record: &Record,
         entries_max: u64,
     ) -> Result<Position, AppendError> {
-        let configuration = self.configuration.load_full();
+        let configuration = self.configuration.load();
         let bounds = AppendBounds {
             entries_max,
             now: clock::now(),

@@ -130,7 +130,7 @@ pub(super) async fn end(
     let Some(place) = place(here, id).await? else { return Ok(()) };
     let client = here.asked.client;
     warn_of(family);
-    let configuration = here.endpoints.means.in_force.load_full();
+    let configuration = here.endpoints.means.in_force.load();
     let end = End { id, account };
     let ended = write_down(&here.endpoints.means, &configuration, &end, client).await;
     if ended.is_err() {
@@ -171,7 +171,7 @@ async fn go_on(means: Means, place: Place, end: End, client: Option<IpAddr>) {
     for _ in 0..TRIES_MAX {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
-        let configuration = means.in_force.load_full();
+        let configuration = means.in_force.load();
         if let Ok(taken) = append(&means, &configuration, &end).await {
             tell(&configuration, "refresh_reused", place.id, client, Ok(taken)).await;
             return;

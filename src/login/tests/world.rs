@@ -135,7 +135,7 @@ impl World {
         let writer = configuration.gate.revocations.writer().expect("the first");
         let in_force = Arc::new(ArcSwap::from_pointee(configuration));
         let (sessions, attempts) = (opened.sessions.clone(), opened.attempts.clone());
-        let sessions = SessionFeed::new(sessions, in_force.clone(), families.clone());
+        let sessions = SessionFeed::new(sessions, InForce::new(in_force.clone()), families.clone());
         let (refresh_families, keyring) = (opened.families.clone(), opened.keyring.clone());
         let is_barren = Arc::new(AtomicBool::new(false));
         let is_mute = Arc::new(AtomicBool::new(false));
@@ -146,8 +146,9 @@ impl World {
             is_mute: is_mute.clone(),
             is_earlier: is_earlier.clone(),
         });
-        let revocations = RevocationFeed::new(opened, writer, in_force.clone(), families.clone());
-        let signing = SigningFeed::new(keyring, in_force.clone(), families.clone());
+        let revocations =
+            RevocationFeed::new(opened, writer, InForce::new(in_force.clone()), families.clone());
+        let signing = SigningFeed::new(keyring, InForce::new(in_force.clone()), families.clone());
         match keys {
             Keys::Unread => {}
             Keys::Read => {
@@ -158,7 +159,7 @@ impl World {
             }
         }
         let endpoints = Endpoints::new(Means {
-            in_force: in_force.clone(),
+            in_force: InForce::new(in_force.clone()),
             sessions: sessions.clone(),
             revocations: revocations.clone(),
             signing,

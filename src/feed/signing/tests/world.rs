@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Mutex as SyncMutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
 use super::super::*;
@@ -209,7 +210,8 @@ impl Gateway {
         let writer = configuration.gate.revocations.writer().expect("the first");
         let in_force = Arc::new(ArcSwap::from_pointee(configuration));
         let families = Arc::new(Families::new().expect("a table"));
-        let feed = SigningFeed::new(store.clone(), in_force.clone(), families.clone());
+        let feed =
+            SigningFeed::new(store.clone(), InForce::new(in_force.clone()), families.clone());
         Self { feed, families, in_force, writer }
     }
 

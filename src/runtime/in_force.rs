@@ -1,0 +1,43 @@
+//! Where the configuration in force is found.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::Configuration;
+
+/// Whatever holds the configuration in force.
+pub trait Source: Send + Sync {
+    /// The configuration in force at this moment.
+    fn load(&self) -> Arc<Configuration>;
+}
+
+/// Leads to the configuration in force: feeds and endpoints read it where requests do, so that all
+/// see a reload at the same instant.
+#[derive(Clone)]
+pub struct InForce(Arc<dyn Source>);
+
+impl InForce {
+    /// What `source` holds.
+    pub fn new(source: Arc<dyn Source>) -> Self {
+        Self(source)
+    }
+
+    /// The configuration in force at this moment. Whoever does one thing loads it once.
+    pub fn load(&self) -> Arc<Configuration> {
+        self.0.load()
+    }
+}
+
+impl fmt::Debug for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InForce")
+    }
+}
+
+impl Source for ArcSwap<Configuration> {
+    fn load(&self) -> Arc<Configuration> {
+        self.load_full()
+    }
+}
