@@ -1,4 +1,4 @@
-//! SERVE. The only folder that knows Pingora.
+//! SERVE. The only folder that knows Pingora's server side.
 //!
 //! ```text
 //! listener ─accept→ connection ─head→ Pingora ─request_filter→ gate ─Permit→ upstream
@@ -37,5 +37,4 @@ mod streams;
 mod trace;
 mod unread;
 mod upgrade;
-mod upstream;
 mod wire;

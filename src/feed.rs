@@ -4,7 +4,6 @@ mod backoff;
 pub(crate) mod budget;
 pub mod jwks;
 pub mod last_good;
-pub mod resolver;
 pub mod revocations;
 pub mod sessions;
 pub mod signing;

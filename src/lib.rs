@@ -33,3 +33,4 @@ pub mod runtime;
 pub mod secret;
 pub mod store;
 pub mod telemetry;
+pub mod upstream;

@@ -5,7 +5,6 @@
 
 mod in_force;
 mod issuers;
-mod upstream;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,9 +17,9 @@ use crate::gate::keys::KeyCell;
 use crate::gate::revocation::{RevocationList, Scope};
 use crate::gate::session::{SessionRules, SessionTable, Sessions};
 use crate::gate::verifier::Verifier;
+use crate::upstream::Upstream;
 
 pub use in_force::{InForce, Source};
-pub use upstream::{AtUpstream, Upstream};
 
 /// Settings, and what runs by them.
 #[derive(Debug)]

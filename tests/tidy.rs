@@ -10,7 +10,7 @@ use portcullis::gate::denial::Slug;
 const LINES_MAX: usize = 500;
 
 /// Who may use what of the crate. Imports run one way; whoever is not named is free.
-const IMPORTS: [(&str, &[&str]); 15] = [
+const IMPORTS: [(&str, &[&str]); 16] = [
     ("gate", &["gate"]),
     ("secret", &[]),
     ("network", &[]),
@@ -21,7 +21,8 @@ const IMPORTS: [(&str, &[&str]); 15] = [
     ("store", &["store", "gate", "secret", "clock", "private_files"]),
     ("config", &["config", "gate", "store", "secret"]),
     ("issuer", &["issuer", "gate"]),
-    ("runtime", &["runtime", "config", "gate"]),
+    ("upstream", &["upstream", "config"]),
+    ("runtime", &["runtime", "config", "gate", "upstream"]),
     (
         "feed",
         &[
@@ -46,6 +47,7 @@ const IMPORTS: [(&str, &[&str]); 15] = [
             "gate",
             "config",
             "runtime",
+            "upstream",
             "feed",
             "store",
             "telemetry",
@@ -64,6 +66,7 @@ const IMPORTS: [(&str, &[&str]); 15] = [
             "gate",
             "config",
             "runtime",
+            "upstream",
             "runtime",
             "feed",
             "store",
@@ -100,7 +103,7 @@ const FREE: [&str; 3] = ["cli", "lib", "main"];
 
 /// Words of the code, and the only places where they may stand.
 const HOMES: [(&str, &[&str]); 10] = [
-    ("pingora", &["edge.rs", "edge/"]),
+    ("pingora", &["edge.rs", "edge/", "upstream.rs", "upstream/"]),
     ("serde_yaml", &["config.rs", "config/"]),
     ("reqwest", &["fetch.rs"]),
     // In `store.rs` this is the module that it declares.

@@ -20,7 +20,6 @@ use super::record::{self, Asked};
 use super::streams::Tenure;
 use super::trace::RequestId;
 use super::upgrade::Switched;
-use super::upstream;
 use crate::clock;
 use crate::feed::sessions::Charge;
 use crate::feed::{jwks, sessions};
@@ -412,7 +411,7 @@ impl Context {
     pub(super) fn upstream_host(&self) -> String {
         let upstream = self.published.configuration.upstreams.get(self.upstream);
         match (upstream, self.peer) {
-            (Some(found), Some(address)) => upstream::host(found.settings(), address),
+            (Some(found), Some(address)) => found.host_at(address),
             (None, _) | (_, None) => String::new(),
         }
     }

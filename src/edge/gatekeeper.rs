@@ -17,7 +17,7 @@ use super::forward::Outgoing;
 use super::inbound::{Fault, Inbound};
 use super::published::Current;
 use super::trace::RequestId;
-use super::{body_start, failure, own, record, response, upgrade, upstream};
+use super::{body_start, failure, own, record, response, upgrade};
 use crate::gate::denial::Slug;
 use crate::gate::framing::http2;
 use crate::gate::request::Scheme;
@@ -124,15 +124,15 @@ impl ProxyHttp for Gatekeeper {
         }
         let configuration = &context.published.configuration;
         let found = configuration.upstreams.get(context.upstream).and_then(|upstream| {
-            Some((upstream.next()?, context.published.peers.get(context.upstream)?))
+            let address = upstream.next()?;
+            Some((address, upstream.peer_at(address)))
         });
-        let Some((address, template)) = found else {
+        let Some((address, mut peer)) = found else {
             return Err(Error::new_up(failure::NO_ADDRESS));
         };
         context.tries += 1;
         context.peer = Some(address);
         context.peer_chosen = Some(Instant::now());
-        let mut peer = upstream::at(template, address);
         if owes_body(session) {
             let body_timeout = configuration.settings.limits.body_pace.timeout;
             peer.options.read_timeout = match (Inbound::of(session), peer.options.read_timeout) {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::in_flight::{Bound, Counted, Most, overloaded};
 use super::published::Published;
 use crate::gate::denial::{Denial, Slug};
-use crate::runtime::AtUpstream;
+use crate::upstream::AtUpstream;
 
 /// What a request has taken; given back when it is dropped.
 #[derive(Debug, Default)]

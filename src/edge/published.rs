@@ -6,12 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Cache};
 use async_trait::async_trait;
-use pingora::upstreams::peer::HttpPeer;
 
 use super::bounds::Bounds;
 use super::descriptors::Descriptors;
 use super::in_flight::InFlight;
-use super::upstream;
 use crate::config::{LogFormat, SubjectInLog};
 use crate::feed::jwks::{JwksFeed, Sought};
 use crate::feed::sessions::SessionFeed;
@@ -33,8 +31,6 @@ pub struct Published {
     pub(super) handles: Handles,
     pub(super) log: AccessLog,
     pub(super) subjects: Subjects,
-    /// In the order of the configuration's upstreams.
-    pub(super) peers: Vec<HttpPeer>,
     key_feeds: Vec<Arc<JwksFeed>>,
     pub(super) sessions: Arc<SessionFeed>,
     pub(super) signing: Arc<SigningFeed>,
@@ -109,11 +105,6 @@ impl Published {
             handles: Handles::resolve(&families, configuration.gate.settings.routes.routes()),
             log: log.with_line(line),
             subjects,
-            peers: configuration
-                .upstreams
-                .iter()
-                .map(|upstream| upstream::template(upstream.settings()))
-                .collect(),
             configuration,
             families,
             key_feeds,

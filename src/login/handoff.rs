@@ -25,7 +25,7 @@ use crate::config::login::{HandOff, OnFailure};
 use crate::config::upstream::UpstreamTls;
 use crate::fetch::{FetchError, Fetcher, Posted};
 use crate::gate::denial::{Denial, RETRY_AFTER_S, Slug};
-use crate::runtime::Upstream;
+use crate::upstream::Upstream;
 use identity::MalformedAnswer;
 
 /// The largest answer that is read, in bytes.

@@ -13,7 +13,7 @@ use super::password;
 use super::sent::Credentials;
 use crate::config::login::{LoggedIn, LoginMethod};
 use crate::gate::denial::{Denial, Slug};
-use crate::runtime::Upstream;
+use crate::upstream::Upstream;
 
 /// What the ways to log in need beside their configuration, shared by all configurations.
 #[derive(Debug)]

@@ -23,7 +23,6 @@ use crate::edge::listener::TlsCell;
 use crate::edge::published::{Current, Opening, Published, Services};
 use crate::feed::jwks::JwksFeed;
 use crate::feed::last_good::Shelf;
-use crate::feed::resolver;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::watch::{self, Fingerprint};
 use crate::gate::time::UnixTime;
@@ -33,6 +32,7 @@ use crate::secret::Secret;
 use crate::store::record::Record;
 use crate::telemetry::families::Families;
 use crate::telemetry::session_end::SessionEnd;
+use crate::upstream::resolver;
 
 /// The pause between attempts to write a revocation down that nobody but the gateway asked for.
 const APPEND_AGAIN_AFTER: Duration = Duration::from_secs(1);

@@ -1,10 +1,14 @@
-//! A named destination with its current addresses.
+//! REACH. A named destination: its current addresses, and what Pingora needs to talk to them.
+
+mod peer;
+pub mod resolver;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use pingora::upstreams::peer::HttpPeer;
 
 use crate::config::UpstreamSettings;
 
@@ -12,6 +16,7 @@ use crate::config::UpstreamSettings;
 #[derive(Debug)]
 pub struct Upstream {
     settings: UpstreamSettings,
+    template: HttpPeer,
     addresses: ArcSwap<Vec<SocketAddr>>,
     turn: AtomicUsize,
     in_flight: AtomicUsize,
@@ -32,6 +37,7 @@ impl Upstream {
     pub fn new(settings: UpstreamSettings) -> Self {
         let numeric = settings.peers.iter().filter_map(|peer| peer.parse().ok()).collect();
         Self {
+            template: peer::template(&settings),
             settings,
             addresses: ArcSwap::new(Arc::new(numeric)),
             turn: AtomicUsize::new(0),
@@ -59,6 +65,20 @@ impl Upstream {
     /// The current addresses.
     pub fn addresses(&self) -> Arc<Vec<SocketAddr>> {
         self.addresses.load_full()
+    }
+
+    /// The peer at one of its addresses.
+    pub fn peer_at(&self, address: SocketAddr) -> Box<HttpPeer> {
+        peer::at(&self.template, address)
+    }
+
+    /// What it is told as `Host`, at this address, of a request that came without: its own name.
+    /// Nothing that the client sent has a part in it.
+    pub fn host_at(&self, address: SocketAddr) -> String {
+        match &self.settings.tls {
+            Some(tls) => tls.server_name.to_string(),
+            None => address.to_string(),
+        }
     }
 
     /// Counts a request, unless the upstream has `max` already.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::runtime::Upstream;
+use super::Upstream;
 
 /// How often names are resolved. The system's resolver does not tell how long an answer is good.
 const RESOLVE_EVERY: Duration = Duration::from_secs(5);

@@ -62,12 +62,3 @@ pub(super) fn at(template: &HttpPeer, address: SocketAddr) -> Box<HttpPeer> {
     peer._address = address.into();
     peer
 }
-
-/// What an upstream at `address` is told as `Host` of a request that came without: its own name.
-/// Nothing that the client sent has a part in it.
-pub(super) fn host(settings: &UpstreamSettings, address: SocketAddr) -> String {
-    match &settings.tls {
-        Some(tls) => tls.server_name.to_string(),
-        None => address.to_string(),
-    }
-}
