@@ -84,12 +84,12 @@ fn silent() -> SocketAddr {
     script(|_, mut line| drop(line.read_to_end()))
 }
 
-/// A whole connection of them costs about a megabyte at most.
+/// 24 KiB, or 41 on a busy machine; with a buffer for each body 48 at least.
 #[test]
 fn logins_without_a_body_cost_next_to_nothing() {
     let place = Place::open(silent());
     let each = cost(&place.gateway, 8, || begin(&place, "/auth/login", b""));
-    assert!(each < 34.0, "{each:.1} KiB for each");
+    assert!(each < 46.0, "{each:.1} KiB for each");
 }
 
 #[test]

@@ -47,7 +47,9 @@ fn client_that_does_not_leave_when_it_is_sent_away_is_closed() {
     let mut stubborn = Asking::new(&mut wire);
     let most = REQUESTS_MAX + REQUESTS_BEYOND_MAX;
     let answered = stubborn.ask(2 * most);
-    assert!((most - IN_PROGRESS..=most).contains(&answered), "closed after {answered}");
+    // Those in progress may be answered, or not.
+    let expected = most - IN_PROGRESS..=most + IN_PROGRESS;
+    assert!(expected.contains(&answered), "closed after {answered}");
     let mut wire = Wire::open(&site);
     let mut silent = Asking::new(&mut wire);
     assert_eq!(silent.ask(REQUESTS_MAX + 1), REQUESTS_MAX + 1);
