@@ -3,11 +3,11 @@
 
 mod api_keys;
 mod body;
+mod change_request;
 mod gateways;
 mod guard;
 mod keys;
 mod listener;
-mod order;
 mod problem;
 mod readiness;
 mod revocations;

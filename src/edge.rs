@@ -10,9 +10,9 @@
 
 mod alarm;
 mod answer;
-mod attended;
 mod body_start;
 mod bounds;
+mod builtin;
 mod client;
 mod connection;
 mod context;
@@ -26,15 +26,15 @@ mod http2;
 pub mod in_flight;
 mod inbound;
 pub mod listener;
-mod own;
 mod pace;
 mod places;
+mod prefixed_stream;
 pub mod published;
 mod record;
 mod response;
+mod revocable_proxy;
 mod stall;
 mod streams;
 mod trace;
-mod unread;
 mod upgrade;
 mod wire;

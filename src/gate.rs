@@ -109,7 +109,7 @@ pub struct WantedKey(pub Option<Box<str>>);
 /// A session that the gate cannot judge by what is in memory.
 #[derive(Clone, Debug)]
 pub struct WantedSession {
-    /// Which.
+    /// The id of the session.
     pub id: SessionId,
     /// What its secret came in.
     pub carrier: Carrier,

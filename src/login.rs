@@ -11,24 +11,24 @@
 
 mod answers;
 mod attempts;
-mod begin;
 mod budgets;
+mod create_session;
 mod deliver;
 mod devices;
 pub mod endpoint;
-mod enter;
 mod form;
 mod grant;
 mod handoff;
 mod hashing;
-mod leave;
+mod login_endpoint;
+mod login_request;
+mod logout;
 mod method;
-mod own;
+mod own_sessions;
 mod page;
 mod password;
 mod return_to;
 pub mod revocation;
-mod sent;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -83,7 +83,7 @@ pub struct Asked<'a> {
     /// From where.
     pub client: Option<IpAddr>,
     /// Whether a person looks at the answer: a browser that navigates.
-    pub asker: Asker,
+    pub asker: ClientKind,
     /// Who asks, if the endpoint wants to know.
     pub caller: Option<Caller>,
     /// The session of a cookie of ours that the store does not have.
@@ -101,7 +101,7 @@ pub trait KeySeeker: std::fmt::Debug + Send + Sync {
 
 /// Who looks at an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
+pub enum ClientKind {
     /// A person, in a browser that navigates.
     Person,
     /// A program, or a page's script.
@@ -120,7 +120,7 @@ pub struct Caller {
 /// What is answered.
 #[derive(Debug)]
 pub enum Reply {
-    /// This.
+    /// An answer that the endpoint made itself.
     Answer(Answer),
     /// The answer of the table.
     Denial(Denial),
@@ -142,7 +142,7 @@ pub struct Answer {
 /// The endpoints, shared by all configurations of the process.
 #[derive(Debug)]
 pub struct Endpoints {
-    means: Means,
+    services: LoginServices,
     methods: Methods,
     /// The secrets of clients that were found right.
     secrets: Secrets,
@@ -158,7 +158,7 @@ pub struct Endpoints {
 
 /// What the endpoints read and write.
 #[derive(Clone, Debug)]
-pub struct Means {
+pub struct LoginServices {
     /// The configuration in force.
     pub in_force: InForce,
     /// Who is logged in.
@@ -178,7 +178,7 @@ pub struct Means {
 }
 
 /// A request about logins, and all that is needed to answer it.
-struct Here<'a> {
+struct LoginContext<'a> {
     endpoints: &'a Endpoints,
     configuration: &'a Configuration,
     login: &'a Login,
@@ -187,11 +187,11 @@ struct Here<'a> {
 
 impl Endpoints {
     /// The endpoints, with what they read and write.
-    pub fn new(means: Means) -> Arc<Self> {
+    pub fn new(services: LoginServices) -> Arc<Self> {
         let hashing = Arc::new(Hashing::new());
-        let methods = Methods::new(hashing.clone(), means.hand_offs_max);
+        let methods = Methods::new(hashing.clone(), services.hand_offs_max);
         Arc::new(Self {
-            means,
+            services,
             methods,
             secrets: Secrets::new(hashing),
             ending: Arc::default(),
@@ -219,7 +219,7 @@ impl Endpoints {
                 let Some(login) = &configuration.settings.login else {
                     return Reply::Denial(Slug::RouteUnknown.into());
                 };
-                let here = Here { endpoints: self, configuration, login, asked: &asked };
+                let here = LoginContext { endpoints: self, configuration, login, asked: &asked };
                 self.answer_login(&here, endpoint, body).await
             }
             Endpoint::Token(endpoint) => match Issuing::of(self, configuration, &asked) {
@@ -229,19 +229,24 @@ impl Endpoints {
         }
     }
 
-    async fn answer_login(&self, here: &Here<'_>, endpoint: &LoginEndpoint, body: Bytes) -> Reply {
+    async fn answer_login(
+        &self,
+        here: &LoginContext<'_>,
+        endpoint: &LoginEndpoint,
+        body: Bytes,
+    ) -> Reply {
         // The caller was asked for: without one, somebody forgot to.
         let caller = here.asked.caller.as_ref().ok_or(Denial::new(Slug::Internal));
         let answered = match (endpoint, caller) {
             (LoginEndpoint::LoginPage, _) => Ok(login_page(here)),
-            (LoginEndpoint::Login, _) => return enter::answer(here, body).await,
-            (LoginEndpoint::Logout, caller) => leave::logout(here, caller.ok()).await,
+            (LoginEndpoint::Login, _) => return login_endpoint::answer(here, body).await,
+            (LoginEndpoint::Logout, caller) => logout::logout(here, caller.ok()).await,
             (LoginEndpoint::LogoutEverywhere, Ok(caller)) => {
-                leave::logout_everywhere(here, caller).await
+                logout::logout_everywhere(here, caller).await
             }
-            (LoginEndpoint::Session, Ok(caller)) => own::session(here, caller).await,
-            (LoginEndpoint::Sessions, Ok(caller)) => own::sessions(here, caller).await,
-            (LoginEndpoint::EndSession(id), Ok(caller)) => leave::end(here, caller, *id).await,
+            (LoginEndpoint::Session, Ok(caller)) => own_sessions::session(here, caller).await,
+            (LoginEndpoint::Sessions, Ok(caller)) => own_sessions::sessions(here, caller).await,
+            (LoginEndpoint::EndSession(id), Ok(caller)) => logout::end(here, caller, *id).await,
             (
                 LoginEndpoint::LogoutEverywhere
                 | LoginEndpoint::Session
@@ -264,7 +269,7 @@ impl Endpoints {
     ) -> Result<(), Denial> {
         self.cut_off(revocation::of_session(id, account, actor, why, configuration)).await?;
         self.count_end(why);
-        self.means.sessions.forget(id);
+        self.services.sessions.forget(id);
         Ok(())
     }
 
@@ -286,14 +291,14 @@ impl Endpoints {
         }
         self.budgets.count_lost(client)?;
         let record = revocation::of_lost_session(id, actor, why, configuration);
-        self.told(self.means.revocations.append_for_nobody(record).await)?;
-        self.means.sessions.forget(id);
+        self.told(self.services.revocations.append_for_nobody(record).await)?;
+        self.services.sessions.forget(id);
         Ok(())
     }
 
     /// Writes a revocation down.
     async fn cut_off(&self, record: Record) -> Result<(), Denial> {
-        self.told(self.means.revocations.append(record).await)
+        self.told(self.services.revocations.append(record).await)
     }
 
     fn told(&self, taken: Result<Taken, AppendError>) -> Result<(), Denial> {
@@ -307,11 +312,11 @@ impl Endpoints {
     }
 
     fn count_end(&self, why: SessionEnd) {
-        self.means.families.sessions_ended.with_label_values(&[why.as_str()]).inc();
+        self.services.families.sessions_ended.with_label_values(&[why.as_str()]).inc();
     }
 }
 
-impl Means {
+impl LoginServices {
     /// What a store answers, timed.
     async fn timed<T>(
         &self,
@@ -326,7 +331,7 @@ impl Means {
 }
 
 /// `GET login`. A place to go to that is not accepted is left out.
-fn login_page(here: &Here<'_>) -> Answer {
+fn login_page(here: &LoginContext<'_>) -> Answer {
     let query = here.asked.request.target.split_once('?').map_or("", |(_, query)| query);
     let pairs = form::parse(query.as_bytes()).unwrap_or_default();
     let mut wanted = pairs.iter().filter(|(name, _)| name == "return_to").map(|(_, value)| value);

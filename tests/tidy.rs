@@ -115,7 +115,7 @@ const HOMES: [(&str, &[&str]); 10] = [
             "gate/keys.rs",
             "gate/keys/",
             "gate/revocation/id.rs",
-            "gate/revocation/marks.rs",
+            "gate/revocation/credential_scopes.rs",
             "gate/session/",
             "issuer.rs",
             "issuer/",

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::View;
-use super::order::{self, Order, date};
+use super::change_request::{self, ChangeRequest, date};
 use super::problem::Problem;
 use super::words::{self, bad};
 use crate::clock;
@@ -35,7 +35,7 @@ const ITEMS_MAX: usize = 100;
 /// What a key is to be good for.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct ApiKeyRequest {
     subject: Option<String>,
     label: Option<String>,
     #[serde(default)]
@@ -69,7 +69,7 @@ pub(super) struct Revoke {
 pub(super) async fn create(
     State(view): State<View>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
-    wanted: Result<Json<Wanted>, JsonRejection>,
+    wanted: Result<Json<ApiKeyRequest>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(wanted) = wanted.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     let (reason, actor) =
@@ -79,7 +79,7 @@ pub(super) async fn create(
     let key = ApiKey::generate(bits, &view.configuration.load().gate.sessions.tags);
     let id = key.id();
     let making = make(view, client, id, record.clone(), (actor, reason));
-    order::to_the_end(making).await?;
+    change_request::to_the_end(making).await?;
     let mut answer = describe(id, &StoredSession { last_seen: record.created, record });
     answer["key"] = json!(key.expose());
     Ok((StatusCode::CREATED, Json(answer)).into_response())
@@ -118,10 +118,10 @@ async fn make(
 }
 
 async fn write_down(view: &View, id: SessionId, record: SessionRecord) -> Result<(), Problem> {
-    if view.sessions.api_keys().await.map_err(order::failed)?.len() >= API_KEYS_MAX {
+    if view.sessions.api_keys().await.map_err(change_request::failed)?.len() >= API_KEYS_MAX {
         return Err(Problem::ApiKeysFull);
     }
-    view.sessions.begin(id, record, None).await.map_err(order::failed)?;
+    view.sessions.begin(id, record, None).await.map_err(change_request::failed)?;
     view.families.sessions_created.with_label_values(&[METHOD]).inc();
     Ok(())
 }
@@ -133,7 +133,7 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, Problem> {
     let Whose { subject } = understood(query)?;
     settings(&view)?;
-    let stored = view.sessions.api_keys().await.map_err(order::failed)?;
+    let stored = view.sessions.api_keys().await.map_err(change_request::failed)?;
     let configuration = view.configuration.load();
     let (gate, now) = (&configuration.gate, clock::moment());
     let is_wanted = |(id, stored): &(SessionId, StoredSession)| {
@@ -165,9 +165,9 @@ pub(super) async fn revoke(
     let scope = Scope::Session(id.to_string().into());
     let entry = Entry::compile(scope, None, Some(dies), [], now);
     let wait = wait_ms.map(Duration::from_millis);
-    let order = Order::new("revoke_api_key", entry, actor, reason, wait);
+    let order = ChangeRequest::new("revoke_api_key", entry, actor, reason, wait);
     let (taken, subject) =
-        order::to_the_end(cut_off(view.clone(), client, id, order.clone())).await?;
+        change_request::to_the_end(cut_off(view.clone(), client, id, order.clone())).await?;
     let more = [("api_key", json!(id.to_string())), ("subject", json!(subject))];
     Ok(order.answer(&view, taken, begun, StatusCode::OK, more).await)
 }
@@ -177,7 +177,7 @@ async fn cut_off(
     view: View,
     client: SocketAddr,
     id: SessionId,
-    order: Order,
+    order: ChangeRequest,
 ) -> Result<(Taken, Box<str>), Problem> {
     let (taken, subject) = match view.sessions.stored(id).await {
         Ok(stored) => {
@@ -187,13 +187,13 @@ async fn cut_off(
             };
             (end(&view, id, &order).await, record.subject)
         }
-        Err(error) => (Err(order::failed(error)), "".into()),
+        Err(error) => (Err(change_request::failed(error)), "".into()),
     };
     Ok((order.told(&view, client, taken).await?, subject))
 }
 
 /// Cut off, no gateway takes it any more; deleted in the same step, it stays away when the list has forgotten it.
-async fn end(view: &View, id: SessionId, order: &Order) -> Result<Taken, Problem> {
+async fn end(view: &View, id: SessionId, order: &ChangeRequest) -> Result<Taken, Problem> {
     let taken = order.append(view).await?;
     let operator = SessionEnd::Operator.as_str();
     view.families.sessions_ended.with_label_values(&[operator]).inc();
@@ -202,8 +202,9 @@ async fn end(view: &View, id: SessionId, order: &Order) -> Result<Taken, Problem
 }
 
 /// What a key is, by the words in which it is wanted.
-fn record(wanted: Wanted, view: &View) -> Result<SessionRecord, Problem> {
-    let Wanted { subject, label, scopes, roles, claims, expires_in, reason: _, actor: _ } = wanted;
+fn record(wanted: ApiKeyRequest, view: &View) -> Result<SessionRecord, Problem> {
+    let ApiKeyRequest { subject, label, scopes, roles, claims, expires_in, reason: _, actor: _ } =
+        wanted;
     let ApiKeys { issuer, lifetime_max_s, .. } = settings(view)?;
     let lifetime_s = match expires_in {
         None => lifetime_max_s,

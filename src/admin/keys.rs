@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::View;
-use super::order::{self, date};
+use super::change_request::{self, date};
 use super::problem::Problem;
 use super::words;
 use crate::clock;
@@ -22,14 +22,14 @@ use crate::telemetry::audit::{self, Change};
 /// How another key is wanted.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Wanted {
+pub(super) struct RotationRequest {
     now: bool,
     reason: Option<String>,
     actor: Option<String>,
 }
 
 /// Who wants it, and why.
-struct Words {
+struct Attribution {
     actor: Box<str>,
     reason: Box<str>,
 }
@@ -45,13 +45,14 @@ pub(super) async fn list(State(view): State<View>) -> Result<Json<Value>, Proble
 pub(super) async fn rotate(
     State(view): State<View>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
-    wanted: Result<Json<Wanted>, JsonRejection>,
+    wanted: Result<Json<RotationRequest>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(wanted) = wanted.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
-    let Wanted { now, reason, actor } = wanted;
-    let words = Words { actor: words::actor(actor)?, reason: words::reason(reason)? };
+    let RotationRequest { now, reason, actor } = wanted;
+    let words = Attribution { actor: words::actor(actor)?, reason: words::reason(reason)? };
     let begins = if now { BeginsTo::SignNow } else { BeginsTo::SignAfterPublication };
-    let NewKey { id, signs_from } = order::to_the_end(make(view, client, begins, words)).await?;
+    let NewKey { id, signs_from } =
+        change_request::to_the_end(make(view, client, begins, words)).await?;
     let answer = json!({ "id": id, "signs_from": date(signs_from) });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
@@ -61,7 +62,7 @@ async fn make(
     view: View,
     client: SocketAddr,
     begins: BeginsTo,
-    Words { actor, reason }: Words,
+    Attribution { actor, reason }: Attribution,
 ) -> Result<NewKey, Problem> {
     let made = view.signing.rotate(begins).await.map_err(refused);
     let target = made.as_ref().map_or("signing keys".to_owned(), |new| format!("key {}", new.id));

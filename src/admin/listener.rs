@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::body::BODY_TIMEOUT;
-use super::order::WAIT_MAX;
+use super::change_request::WAIT_MAX;
 use crate::network::OpenConnections;
 
 /// How long the head of a request may take, from when a connection was accepted or its last answer

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::View;
-use super::order::{self, Order};
+use super::change_request::{self, ChangeRequest};
 use super::problem::Problem;
 use crate::clock;
 use crate::feed::revocations::Taken;
@@ -36,11 +36,15 @@ pub(super) async fn create(
     let Json(draft) = body.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     view.revocations.dated_soon().await;
     let order = draft.compile(&view.configuration.load(), clock::shared())?;
-    let taken = order::to_the_end(write_down(view.clone(), client, order.clone())).await?;
+    let taken = change_request::to_the_end(write_down(view.clone(), client, order.clone())).await?;
     Ok(order.answer(&view, taken, begun, StatusCode::CREATED, []).await)
 }
 
-async fn write_down(view: View, client: SocketAddr, order: Order) -> Result<Taken, Problem> {
+async fn write_down(
+    view: View,
+    client: SocketAddr,
+    order: ChangeRequest,
+) -> Result<Taken, Problem> {
     let taken = order.append(&view).await;
     order.told(&view, client, taken).await
 }
@@ -69,7 +73,8 @@ pub(super) async fn list(
     // Apart: nobody is to take a lift for a revocation.
     let (lifts, revocations): (Vec<_>, Vec<_>) =
         listing.records.iter().partition(|record| record.is_lift());
-    let described = |records: Vec<_>| records.into_iter().map(order::describe).collect::<Vec<_>>();
+    let described =
+        |records: Vec<_>| records.into_iter().map(change_request::describe).collect::<Vec<_>>();
     Ok(Json(json!({
         "total": listing.total,
         "offset": page.offset,

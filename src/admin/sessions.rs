@@ -1,4 +1,4 @@
-//! `/v1/sessions`: who is logged in, and his end.
+//! `/v1/sessions`: lists who is logged in, and ends their sessions.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::View;
-use super::order::{self, Order, date};
+use super::change_request::{self, ChangeRequest, date};
 use super::problem::Problem;
 use super::words::{self, bad, known_issuer};
 use crate::clock;
@@ -93,7 +93,7 @@ pub(super) async fn end_one(
     let scope = Scope::Session(id.to_string().into());
     let order = order("end_session", scope, (reason, actor, wait_ms), &view)?;
     let ending = forget_one(view.clone(), client, id, order.clone());
-    let (taken, record) = order::to_the_end(ending).await?;
+    let (taken, record) = change_request::to_the_end(ending).await?;
     let more = record.map(|record| {
         let SessionRecord { subject, issuer, .. } = record;
         [("subject", json!(subject)), ("issuer", json!(issuer))]
@@ -106,14 +106,14 @@ async fn forget_one(
     view: View,
     client: SocketAddr,
     id: SessionId,
-    order: Order,
+    order: ChangeRequest,
 ) -> Result<(Taken, Option<SessionRecord>), Problem> {
     let (taken, record) = match view.sessions.stored(id).await {
         Ok(None) => return Err(Problem::SessionUnknown),
         Ok(Some(stored)) => (order.append(&view).await, Some(stored.record)),
         // To cut off what does not exist does no harm.
         Err(_) if accepts_locally(&view) => (order.append(&view).await, None),
-        Err(error) => (Err(order::failed(error)), None),
+        Err(error) => (Err(change_request::failed(error)), None),
     };
     if taken.is_ok() {
         view.sessions.forget(id);
@@ -142,7 +142,7 @@ pub(super) async fn end_all(
     view.revocations.dated_soon().await;
     let order = order("end_sessions", scope, (reason, actor, wait_ms), &view)?;
     let ending = forget_all(view.clone(), client, person, order.clone());
-    let (taken, ended) = order::to_the_end(ending).await?;
+    let (taken, ended) = change_request::to_the_end(ending).await?;
     Ok(order.answer(&view, taken, begun, StatusCode::OK, [("ended", json!(ended))]).await)
 }
 
@@ -151,7 +151,7 @@ async fn forget_all(
     view: View,
     client: SocketAddr,
     person: Person,
-    order: Order,
+    order: ChangeRequest,
 ) -> Result<(Taken, Option<usize>), Problem> {
     // Before the cut-off, after which there are none.
     let (taken, found) = match live(&view, &person).await {
@@ -170,7 +170,7 @@ async fn forget_all(
 
 /// Cuts off what the order says, and first what was begun by a gateway whose clock is ahead: it would
 /// be taken for a new login.
-async fn cut_all_off(view: &View, order: &Order, found: &[Live]) -> Result<Taken, Problem> {
+async fn cut_all_off(view: &View, order: &ChangeRequest, found: &[Live]) -> Result<Taken, Problem> {
     for Live { session, record } in found {
         if record.created > order.cut_off() {
             let now = clock::shared();
@@ -200,7 +200,7 @@ fn accepts_locally(view: &View) -> bool {
 /// The sessions of somebody that can be used.
 async fn live(view: &View, person: &Person) -> Result<Vec<Live>, Problem> {
     let Person { issuer, subject } = person;
-    let stored = view.sessions.of_subject(issuer, subject).await.map_err(order::failed)?;
+    let stored = view.sessions.of_subject(issuer, subject).await.map_err(change_request::failed)?;
     let configuration = view.configuration.load();
     let (gate, now) = (&configuration.gate, clock::moment());
     let compiled = stored.into_iter().map(|(id, stored)| {
@@ -262,9 +262,9 @@ fn order(
     scope: Scope,
     (reason, actor, wait_ms): (Option<String>, Option<String>, Option<u64>),
     view: &View,
-) -> Result<Order, Problem> {
+) -> Result<ChangeRequest, Problem> {
     let (reason, actor) = (words::reason(reason)?, words::actor(actor)?);
     let reaches_s = view.configuration.load().reaches_s(&scope);
     let entry = Entry::compile(scope, None, None, reaches_s, clock::shared());
-    Ok(Order::new(audit, entry, actor, reason, wait_ms.map(Duration::from_millis)))
+    Ok(ChangeRequest::new(audit, entry, actor, reason, wait_ms.map(Duration::from_millis)))
 }

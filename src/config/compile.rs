@@ -2,13 +2,13 @@
 
 mod aliases;
 mod api_keys;
+mod builtin_paths;
 mod cleartext;
 mod clients;
 mod identity;
 mod internal;
 mod issuers;
 mod login;
-mod own;
 mod policy;
 mod report;
 mod revocation;
@@ -38,11 +38,11 @@ use crate::gate::policy::{Authenticate, Requirement};
 use crate::gate::session::{REFRESH_COOKIE, SetBy};
 use crate::secret::Secret;
 use api_keys::ApiKeyTerms;
-use identity::Told;
-use internal::Around;
-use own::OwnPlaces;
-use routes::Known;
-use sessions::Beside;
+use builtin_paths::BuiltinPaths;
+use identity::IdentityTerms;
+use internal::InternalTokenContext;
+use routes::References;
+use sessions::RelatedLifetimes;
 
 /// Where things are kept unless the file says otherwise, and the variable that can say so for an
 /// image.
@@ -146,7 +146,7 @@ impl Compiler<'_> {
         };
         let admin = self.admin(admin, &taken, &data_directory);
         let store = self.store(store, &data_directory);
-        let told = Told {
+        let told = IdentityTerms {
             identity: identity.as_ref(),
             asked_claims: &routes::asked_claims(&routes, &upstreams),
             bytes_max: limits.as_ref().map_or(0, |limits| limits.identity_bytes_max),
@@ -155,7 +155,7 @@ impl Compiler<'_> {
         let parts = issues.as_ref().and_then(Option::as_ref);
         let token_issuer = parts.and_then(|parts| parts.issuer());
         let api_keys = self.api_keys(api_keys, identity.as_deref());
-        let around = Around {
+        let around = InternalTokenContext {
             issuer: match &issues {
                 Some(None) => Some(None),
                 Some(Some(_)) | None => token_issuer.map(Some),
@@ -188,18 +188,18 @@ impl Compiler<'_> {
             issuers.add(OWN_ISSUER, own_issuer);
         }
         let (revocation, when_stale) = self.revocation(revocation);
-        let beside = Beside {
+        let beside = RelatedLifetimes {
             refresh_s: parts
                 .and_then(|parts| parts.refresh.as_ref())
                 .map_or(0, |refresh| refresh.absolute_s),
             api_key_lifetime_max_s: around.api_keys.map_or(0, |keys| keys.lifetime_max_s),
         };
         let sessions = self.sessions(sessions, told, beside);
-        let own = OwnPlaces::new(
+        let own = BuiltinPaths::new(
             as_known.flatten(),
             parts.and_then(|parts| parts.issuer.as_ref()).map(|issuer| &*issuer.path),
         );
-        let known = Known {
+        let references = References {
             issuers: &issuers,
             upstreams: &upstreams,
             when_stale,
@@ -208,7 +208,7 @@ impl Compiler<'_> {
             around,
             own: &own,
         };
-        let (table, matches) = self.routes(routes, known);
+        let (table, matches) = self.routes(routes, references);
         let audit_log = self.audit_log(audit_log);
         let token_cache_bytes_max = self.token_cache(token_cache);
         let owned = identity

@@ -28,7 +28,7 @@ pub struct Login {
     pub base: Box<str>,
     /// Who vouches for those who log in: what `iss` is to a token.
     pub issuer: Box<str>,
-    /// How.
+    /// The way to log in, with its settings.
     pub method: LoginMethod,
     /// Where a browser may be sent after it, beside our own paths: origins, and whole URLs.
     pub return_to: Vec<Box<str>>,

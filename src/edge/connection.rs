@@ -12,15 +12,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Reader};
-use super::attended::Attended;
 use super::drain::Drain;
 use super::head::{self, Read, Turn};
 use super::http2;
 use super::inbound::{Inbound, Left, Returned};
+use super::prefixed_stream::PrefixedStream;
 use super::published::Current;
 use super::record;
+use super::revocable_proxy::RevocableProxy;
 use super::trace::RequestId;
-use super::unread::Unread;
 use crate::gate::denial::{Denial, Slug};
 
 /// How long a refused client may go on sending before the connection is cut, and how much.
@@ -37,7 +37,7 @@ pub(super) const REQUESTS_MAX: u32 = 10_000;
 /// Serves connections.
 #[derive(Clone)]
 pub(super) struct Server {
-    pub(super) app: Arc<Attended>,
+    pub(super) app: Arc<RevocableProxy>,
     pub(super) current: Current,
     pub(super) drain: Arc<Drain>,
 }
@@ -62,7 +62,7 @@ impl Server {
             () = self.drain.begun() => return,
         };
         if let Ok(Ok(_)) = read {
-            let stream = Box::new(Unread::new(preface, stream));
+            let stream = Box::new(PrefixedStream::new(preface, stream));
             let connection = {
                 let limits = &self.current.load().configuration.settings.limits;
                 http2::Connection::new(self.app.clone(), limits)

@@ -1,4 +1,4 @@
-//! What is known of one request, and what the gate says to it.
+//! State of one request while it is served, and the decision about it.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use super::pace::Pace;
 use super::places::Places;
 use super::published::Published;
 use super::record::{self, Asked};
-use super::streams::Tenure;
+use super::streams::ServingGuard;
 use super::trace::RequestId;
 use super::upgrade::Switched;
 use crate::clock;
@@ -40,7 +40,7 @@ use crate::login::KeySeeker;
 
 /// What becomes of a browser that is refused for want of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stranger {
+pub(super) enum MissingSession {
     /// It is told so.
     Refused,
     /// It is sent to the login page, and comes back.
@@ -99,11 +99,11 @@ pub(super) struct Context {
     /// The session by which the request was decided.
     pub(super) session: Option<Arc<LoginSession>>,
     /// What becomes of a browser that is refused for want of a session.
-    pub(super) stranger: Stranger,
+    pub(super) stranger: MissingSession,
     /// Whether it is to the gateway itself.
     is_own: bool,
     /// The slot from which the request is given up when its principal lapses.
-    pub(super) tenure: Option<Tenure>,
+    pub(super) tenure: Option<ServingGuard>,
     /// What is logged of the request if it is given up.
     pub(super) asked: Option<Asked>,
     /// The status of the answer, once there is one.
@@ -149,7 +149,7 @@ impl Context {
             authentic: None,
             permit: None,
             session: None,
-            stranger: Stranger::Refused,
+            stranger: MissingSession::Refused,
             is_own: false,
             tenure: None,
             asked: None,
@@ -204,7 +204,7 @@ impl Context {
         if let Some(principal) = permit.principal() {
             self.identity_token = self.identity_token_of(principal)?;
             // A request that nobody could end is not served.
-            self.tenure = Some(Tenure::begin(principal).ok_or(Slug::Internal)?);
+            self.tenure = Some(ServingGuard::begin(principal).ok_or(Slug::Internal)?);
             self.asked = self.published.log.is_on().then(|| Asked::of(request));
         }
         if let Some(session) = &self.session {
@@ -382,9 +382,9 @@ impl Context {
             self.body_bytes_max = route.body_bytes_max;
             self.stranger = match &route.policy {
                 Policy::Authenticate(rule) if rule.carriers.contains(&Carrier::Session) => {
-                    Stranger::SentToLogin
+                    MissingSession::SentToLogin
                 }
-                Policy::Authenticate(_) | Policy::Public => Stranger::Refused,
+                Policy::Authenticate(_) | Policy::Public => MissingSession::Refused,
             };
         }
         if let (Some(CacheResult::Miss), Some(issuer)) = (self.cache, &self.issuer) {
@@ -445,12 +445,12 @@ impl Context {
         let request = session.req_header();
         let reader = Reader::of(&request.headers);
         let answer = match (&self.published.configuration.settings.login, self.stranger, reader) {
-            (Some(login), Stranger::SentToLogin, Reader::Person)
+            (Some(login), MissingSession::SentToLogin, Reader::Person)
                 if request.method.is_safe() && denial.slug().is_want_of_login() =>
             {
                 Answer::to_login(&login.base, request.raw_path())
             }
-            (Some(_) | None, Stranger::SentToLogin | Stranger::Refused, _) => {
+            (Some(_) | None, MissingSession::SentToLogin | MissingSession::Refused, _) => {
                 let realm = &self.published.configuration.settings.realm;
                 Answer::new(denial, reader, self.request_id(), realm)
             }
@@ -469,7 +469,7 @@ impl Drop for Context {
     /// Pingora's last hook, which records a request, does not run for one that is given up.
     fn drop(&mut self) {
         // Without a lapse it is the whole program that ends.
-        let Some(lapse) = self.tenure.take().and_then(Tenure::end) else { return };
+        let Some(lapse) = self.tenure.take().and_then(ServingGuard::end) else { return };
         let slug = self.slug_of(lapse);
         self.denial.get_or_insert(slug);
         record::ended(self, lapse);

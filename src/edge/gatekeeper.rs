@@ -17,7 +17,7 @@ use super::forward::Outgoing;
 use super::inbound::{Fault, Inbound};
 use super::published::Current;
 use super::trace::RequestId;
-use super::{body_start, failure, own, record, response, upgrade};
+use super::{body_start, builtin, failure, record, response, upgrade};
 use crate::gate::denial::Slug;
 use crate::gate::framing::http2;
 use crate::gate::request::Scheme;
@@ -83,7 +83,7 @@ impl ProxyHttp for Gatekeeper {
         match context.admit(request).await {
             Ok(AnsweredBy::Upstream) => Ok(false),
             Ok(AnsweredBy::Us) => {
-                own::answer(session, context).await.map_err(Error::into_down)?;
+                builtin::answer(session, context).await.map_err(Error::into_down)?;
                 Ok(true)
             }
             Err(denial) => {

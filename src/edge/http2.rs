@@ -14,9 +14,9 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::attended::Attended;
 use super::connection::REQUESTS_MAX;
 use super::drain::Drain;
+use super::revocable_proxy::RevocableProxy;
 use crate::config::Limits;
 
 /// How much of a body a client may send on a stream before somebody reads it.
@@ -35,7 +35,7 @@ const REQUESTS_BEYOND_MAX: u32 = 1_000;
 
 /// A connection, request by request. Pingora drives it, and calls this for each stream.
 pub(super) struct Connection {
-    app: Arc<Attended>,
+    app: Arc<RevocableProxy>,
     options: H2Options,
     /// How long it may idle.
     patience: Duration,
@@ -47,7 +47,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that begins now.
-    pub(super) fn new(app: Arc<Attended>, limits: &Limits) -> Arc<Self> {
+    pub(super) fn new(app: Arc<RevocableProxy>, limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
             app,
             options: options(limits),

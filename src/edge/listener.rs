@@ -13,12 +13,12 @@ use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::attended::Attended;
 use super::client::is_trusted;
 use super::connection::Server;
 use super::drain::Drain;
 use super::gatekeeper::Gatekeeper;
 use super::published::Current;
+use super::revocable_proxy::RevocableProxy;
 use super::streams::Streams;
 use super::wire::Wire;
 use crate::config::Listener;
@@ -105,7 +105,7 @@ pub fn serve(
     let streams = Streams::new();
     // All configurations of the process share the list.
     tokio::spawn(streams.clone().sweep(configuration.gate.revocations.clone()));
-    let app = Arc::new(Attended::new(proxy, streams));
+    let app = Arc::new(RevocableProxy::new(proxy, streams));
     let server = Server { app, current: current.clone(), drain: drain.clone() };
     let connections = Arc::new(OpenConnections::default());
     for Bound { address: _, listener, tls } in bound {

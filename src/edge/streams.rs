@@ -44,7 +44,7 @@ pub(super) struct Streams {
 
 /// The slot of a connection or stream, given up when dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct StreamSlot {
     streams: Arc<Streams>,
     id: u64,
     slot: Arc<Slot>,
@@ -67,7 +67,7 @@ enum State {
 
 /// A principal's request is being served until this is dropped.
 #[derive(Debug)]
-pub(super) struct Tenure(Arc<Slot>);
+pub(super) struct ServingGuard(Arc<Slot>);
 
 impl Streams {
     pub(super) fn new() -> Arc<Self> {
@@ -76,11 +76,11 @@ impl Streams {
     }
 
     /// A new slot.
-    pub(super) fn seat(self: &Arc<Self>) -> Seat {
+    pub(super) fn seat(self: &Arc<Self>) -> StreamSlot {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let slot = Arc::<Slot>::default();
         lock(self.shard(id)).insert(id, slot.clone());
-        Seat { streams: self.clone(), id, slot }
+        StreamSlot { streams: self.clone(), id, slot }
     }
 
     /// Ends what has lapsed, for as long as the runtime lives.
@@ -127,7 +127,7 @@ impl Streams {
     }
 }
 
-impl Seat {
+impl StreamSlot {
     /// Runs `serving` until it is done, or until the principal that it serves has lapsed.
     pub(super) async fn attend<T>(&self, serving: impl Future<Output = T>) -> Option<T> {
         let attended = async {
@@ -142,14 +142,14 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for StreamSlot {
     fn drop(&mut self) {
         let left = lock(self.streams.shard(self.id)).remove(&self.id);
         drop(left);
     }
 }
 
-impl Tenure {
+impl ServingGuard {
     /// Takes the slot of the current request for `principal`; `None` if it has no slot, in which
     /// case nobody could end it.
     pub(super) fn begin(principal: &Principal) -> Option<Self> {
@@ -167,7 +167,7 @@ impl Tenure {
     }
 }
 
-impl Drop for Tenure {
+impl Drop for ServingGuard {
     fn drop(&mut self) {
         self.0.replace(State::Vacant);
     }

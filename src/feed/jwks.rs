@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
-use super::last_good::Shelf;
+use super::last_good::LastGoodFiles;
 use crate::clock;
 use crate::config::without_password;
 use crate::fetch::{FetchError, Fetcher};
@@ -62,7 +62,7 @@ enum RefreshError {
 #[derive(Debug)]
 pub struct JwksFeed {
     spec: KeyFeed,
-    shelf: Shelf,
+    shelf: LastGoodFiles,
     families: Arc<Families>,
     runtime: Handle,
     absent: Cache<Option<Box<str>>, ()>,
@@ -79,7 +79,12 @@ pub struct JwksFeed {
 
 impl JwksFeed {
     /// A feed for `spec`, whose fetches run on `runtime`.
-    pub fn new(spec: KeyFeed, shelf: Shelf, families: Arc<Families>, runtime: Handle) -> Arc<Self> {
+    pub fn new(
+        spec: KeyFeed,
+        shelf: LastGoodFiles,
+        families: Arc<Families>,
+        runtime: Handle,
+    ) -> Arc<Self> {
         Arc::new(Self {
             spec,
             shelf,
@@ -141,7 +146,7 @@ impl JwksFeed {
 
     /// Fetches once; for start and reload, which wait for it.
     pub async fn prime(self: &Arc<Self>) {
-        let _ = self.fly(Errand::Scheduled).await;
+        let _ = self.fly(FetchReason::Scheduled).await;
     }
 
     /// Fetches for ever: at the refresh interval, sooner after failures.
@@ -177,7 +182,7 @@ impl JwksFeed {
         if self.absent.contains_key(key_id) {
             return Sought::Absent;
         }
-        let landed = self.fly(Errand::Demanded).await;
+        let landed = self.fly(FetchReason::Demanded).await;
         if self.spec.cell.knows(key_id.as_deref()) {
             return Sought::Found;
         }
@@ -190,7 +195,7 @@ impl JwksFeed {
 
     /// Fetches, or waits for the fetch that is under way. Whether the keys are now as the issuer
     /// has them.
-    async fn fly(self: &Arc<Self>, errand: Errand) -> bool {
+    async fn fly(self: &Arc<Self>, errand: FetchReason) -> bool {
         let feed = self.clone();
         let seen = self.landed.load(Ordering::Acquire);
         // On a task of its own: a client that leaves must not take the fetch with it.
@@ -200,8 +205,8 @@ impl JwksFeed {
                 return feed.last_succeeded.load(Ordering::Acquire);
             }
             match errand {
-                Errand::Demanded if !flight.budget.take() => return false,
-                Errand::Demanded | Errand::Scheduled => {}
+                FetchReason::Demanded if !flight.budget.take() => return false,
+                FetchReason::Demanded | FetchReason::Scheduled => {}
             }
             let succeeded = feed.refresh(&mut flight).await;
             feed.last_succeeded.store(succeeded, Ordering::Release);
@@ -313,7 +318,7 @@ impl JwksFeed {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Errand {
+enum FetchReason {
     /// Because it is time.
     Scheduled,
     /// Because of a token: this uses up the budget.

@@ -22,11 +22,11 @@ pub struct LastGood {
 
 /// Where copies are kept.
 #[derive(Clone, Debug)]
-pub struct Shelf {
+pub struct LastGoodFiles {
     directory: PathBuf,
 }
 
-impl Shelf {
+impl LastGoodFiles {
     /// Copies in a directory of their own below `data`.
     pub fn below(data: &Path) -> Self {
         Self { directory: data.join("jwks") }

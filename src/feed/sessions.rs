@@ -29,7 +29,7 @@ use crate::network::network_of;
 use crate::runtime::InForce;
 use crate::store::StoreError;
 use crate::store::login_end::LoginEnd;
-use crate::store::session::{Displaced, SessionStore, Told};
+use crate::store::session::{Displaced, SessionNotice, SessionStore};
 use crate::telemetry::families::Families;
 use loads::{Era, Loaded, Loads};
 use seen::Seen;
@@ -371,19 +371,19 @@ impl SessionFeed {
     async fn listen(&self) {
         let mut backoff = Backoff::default();
         loop {
-            let mut hear = |told: Told| match told {
-                Told::Begun => {
+            let mut hear = |told: SessionNotice| match told {
+                SessionNotice::Begun => {
                     tracing::debug!("changes of sessions are told");
                     self.loads.spoil_all();
                     self.table.told_from(clock::steady());
                 }
-                Told::Contact(ago_ms) => {
+                SessionNotice::Contact(ago_ms) => {
                     let asked = clock::steady().as_millis().saturating_sub(ago_ms);
                     self.table.told_until(SteadyTime::from_millis(asked));
                     backoff.reset();
                 }
-                Told::Changed(id) => self.changed(id),
-                Told::Anything => {
+                SessionNotice::Changed(id) => self.changed(id),
+                SessionNotice::Anything => {
                     self.loads.spoil_all();
                     // What was read before may be anything by now.
                     self.table.told_from(clock::steady());

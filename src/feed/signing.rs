@@ -31,7 +31,7 @@ use crate::runtime::{Configuration, InForce};
 use crate::secret::Secret;
 use crate::store::keyring::KeyRingStore;
 use crate::telemetry::families::Families;
-use keep::{Known, Trouble, Wanted};
+use keep::{LoadedRing, RingTarget, Trouble};
 pub use publication::{KeyState, ListedKey};
 use publication::{Published, Source};
 
@@ -77,7 +77,7 @@ pub struct SigningFeed {
 /// What is known of the keys.
 #[derive(Debug, Default)]
 struct Kept {
-    ring: Option<Known>,
+    ring: Option<LoadedRing>,
     given: Option<(Arc<Tokens>, Vec<Arc<Signer>>)>,
     published: Option<Published>,
     last: Option<Attempt>,
@@ -95,7 +95,7 @@ struct Attempt {
 
 /// What is done with the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Errand {
+enum RingTask {
     /// It is read.
     Look,
     /// It is looked after, too.
@@ -163,7 +163,7 @@ impl SigningFeed {
         let mut backoff = Backoff::default();
         loop {
             let configuration = self.in_force.load();
-            let done = self.run_errand(self.kept.lock().await, &configuration, Errand::Upkeep);
+            let done = self.run_errand(self.kept.lock().await, &configuration, RingTask::Upkeep);
             let pause = match done.await {
                 Err(trouble) if trouble.is_unread() => backoff.next(),
                 Ok(_) | Err(_) if !*self.has_keys.borrow() => UNPUBLISHED_PAUSE,
@@ -192,8 +192,9 @@ impl SigningFeed {
     /// the beginning, and no token outlives the key that signed it. Not for ever: what could not be
     /// done now will be done when it is in force.
     pub async fn prepare(&self, configuration: &Configuration) {
-        let preparing =
-            async { self.run_errand(self.kept.lock().await, configuration, Errand::Upkeep).await };
+        let preparing = async {
+            self.run_errand(self.kept.lock().await, configuration, RingTask::Upkeep).await
+        };
         if tokio::time::timeout(PREPARE_TIMEOUT, preparing).await.is_err() {
             tracing::warn!("the signing keys are not ready for the configuration yet");
         }
@@ -256,7 +257,7 @@ impl SigningFeed {
             }
             sleep_until(began + READS_APART).await;
         }
-        self.run_errand(kept, configuration, Errand::Look).await.is_ok()
+        self.run_errand(kept, configuration, RingTask::Look).await.is_ok()
     }
 
     /// Makes another key.
@@ -272,7 +273,7 @@ impl SigningFeed {
             Some(SigningKeys::Kept(_)) => {}
         }
         let kept = self.kept.lock().await;
-        match self.run_errand(kept, &configuration, Errand::Rotate(begins)).await {
+        match self.run_errand(kept, &configuration, RingTask::Rotate(begins)).await {
             Ok(Some(new)) => Ok(new),
             // Not without `tokens`, and not if they are given.
             Ok(None) => Err(Refused::NoTokens),
@@ -304,7 +305,7 @@ impl SigningFeed {
         &self,
         mut kept: MutexGuard<'_, Kept>,
         configuration: &Configuration,
-        errand: Errand,
+        errand: RingTask,
     ) -> Result<Option<NewKey>, Trouble> {
         let Some(tokens) = &configuration.settings.tokens else {
             *kept = Kept::default();
@@ -315,7 +316,7 @@ impl SigningFeed {
             SigningKeys::Given(files) => kept.take_given(tokens, files),
             SigningKeys::Kept(secret) => {
                 let began = Instant::now();
-                let done = match Wanted::by(configuration, tokens, secret.as_ref()) {
+                let done = match RingTarget::by(configuration, tokens, secret.as_ref()) {
                     Ok(wanted) => self.keep(&mut kept, &wanted, errand).await,
                     Err(trouble) => Err(trouble),
                 };

@@ -14,7 +14,9 @@ use super::denial::{Denial, Slug};
 use super::forward::Identity;
 use super::issuer::{DatedBy, Issuer, IssuerId};
 use super::reason::span;
-use super::revocation::{GrantedBy, Marks, NO_GENERATION, Revocable, Revocation, RevocationList};
+use super::revocation::{
+    CredentialScopes, GrantedBy, NO_GENERATION, Revocable, Revocation, RevocationList,
+};
 use super::session::{SessionId, SessionKind, SessionRecord, SessionTerms};
 use super::time::{Moment, UnixTime};
 
@@ -31,7 +33,7 @@ pub struct Authentic {
     /// From when on it counts, when somebody is cut off.
     dated: UnixTime,
     identity: Identity,
-    marks: Marks,
+    marks: CredentialScopes,
     /// The generation of the revocation list at which it was last found clear.
     clear_at: AtomicU64,
 }
@@ -52,7 +54,7 @@ pub(super) struct Verified<'t> {
     pub(super) claims: Claims,
     /// All claims.
     pub(super) all: &'t Map<String, Value>,
-    pub(super) marks: Marks,
+    pub(super) marks: CredentialScopes,
     pub(super) dated: UnixTime,
     pub(super) key_generation: u64,
     pub(super) at: UnixTime,
@@ -98,7 +100,7 @@ impl Authentic {
             SessionKind::ApiKey => None,
         };
         let claims = Claims::of_session(session, record, ends, &terms.asked_claims);
-        let marks = Marks::of(Revocable {
+        let marks = CredentialScopes::of(Revocable {
             issuer: &record.issuer,
             subject: &record.subject,
             token_id: None,

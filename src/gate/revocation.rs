@@ -7,19 +7,19 @@
 //! An entry lives until it expires; that of an operator about a subject, a client or an issuer also no
 //! longer than until it is lifted.
 
+mod credential_scopes;
 mod cut_offs;
 mod id;
 mod list;
-mod marks;
 
 use std::fmt;
 
 use super::time::UnixTime;
 
+pub use credential_scopes::{CredentialScopes, GrantedBy, Revocable};
 pub use id::{Lifted, MadeBy, RevocationId};
 pub(super) use list::NO_GENERATION;
 pub use list::{ListWriter, RevocationList};
-pub use marks::{GrantedBy, Marks, Revocable};
 
 /// Whether a credential is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

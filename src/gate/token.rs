@@ -46,7 +46,7 @@ pub enum Malformed {
     /// A parameter of the header is not text.
     #[error("`{name}` in the token's header is {found}; a text is read")]
     Parameter {
-        /// Which.
+        /// The name of the parameter.
         name: &'static str,
         /// What it is.
         found: &'static str,

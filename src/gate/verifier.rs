@@ -17,7 +17,7 @@ use super::claims::{self, ClaimError, ClaimNames, Claims};
 use super::issuer::{DatedBy, Issuer, Issuers, Untyped};
 use super::keys::{Algorithm, Match};
 use super::principal::{Authentic, Verified};
-use super::revocation::{GrantedBy, Marks, Revocable};
+use super::revocation::{CredentialScopes, GrantedBy, Revocable};
 use super::time::UnixTime;
 use super::token::Token;
 
@@ -192,7 +192,7 @@ impl Verifier {
             DatedBy::Issue => issued_at,
             DatedBy::Login => claims::authenticated_at(&all)?.unwrap_or(issued_at),
         };
-        let marks = Marks::of(Revocable {
+        let marks = CredentialScopes::of(Revocable {
             issuer: &rules.issuer,
             subject: claims.subject.as_str(),
             token_id: claims.token_id.as_deref(),

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
 
 use super::grant::RefreshCookie;
-use super::{Answer, Asker, Reply};
+use super::{Answer, ClientKind, Reply};
 use crate::config::Login;
 use crate::gate::denial::Slug;
 use crate::gate::session::{CookieRules, SessionSecret};
@@ -75,10 +75,14 @@ pub(super) fn problem(slug: Slug, detail: &str, request_id: &str) -> Reply {
 
 /// The answer to somebody who is logged out now: his cookie is taken back, and what his browser
 /// keeps of our pages.
-pub(super) fn logged_out(asker: Asker, configuration: &Configuration, login: &Login) -> Answer {
+pub(super) fn logged_out(
+    asker: ClientKind,
+    configuration: &Configuration,
+    login: &Login,
+) -> Answer {
     let mut answer = match asker {
-        Asker::Program => done(),
-        Asker::Person => see(&format!("{}/login", login.base)),
+        ClientKind::Program => done(),
+        ClientKind::Person => see(&format!("{}/login", login.base)),
     };
     clear_cookies(&mut answer, configuration);
     answer.fields.push((CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\"")));

@@ -8,7 +8,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 
 use super::Caller;
-use super::own::who;
+use super::own_sessions::who;
 use crate::feed::budget::Budget;
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::network::network_of;

@@ -1,12 +1,12 @@
-//! What somebody gets who logs in: a session's cookie, tokens, or both.
+//! Decides what a login delivers: the cookie of a session, tokens, or both.
 
 use serde_json::{Map, Value, json};
 
-use super::begin::unavailable;
+use super::create_session::unavailable;
 use super::grant::{
     self, Access, AccessDraft, GrantKind, Issuing, LoginDraft, RefreshCookie, access_token,
 };
-use super::{Answer, Here, answers};
+use super::{Answer, LoginContext, answers};
 use crate::config::Tokens;
 use crate::config::tokens::{Client, FIRST_PARTY_CLIENT};
 use crate::gate::denial::{Denial, Slug};
@@ -104,18 +104,21 @@ impl<'a> Plan<'a> {
     /// # Errors
     ///
     /// [`Slug::KeysUnavailable`] while nothing can be signed.
-    pub(super) fn of(here: &Here<'a>, delivery: &'a Delivery) -> Result<Option<Self>, Denial> {
+    pub(super) fn of(
+        here: &LoginContext<'a>,
+        delivery: &'a Delivery,
+    ) -> Result<Option<Self>, Denial> {
         let (wish, keeps) = match delivery {
             Delivery::Session => return Ok(None),
             Delivery::Tokens(wish) => (wish, Keeps::NoCookie),
             Delivery::Both(wish) => (wish, Keeps::Cookie),
         };
-        let Here { endpoints, configuration, asked, .. } = *here;
+        let LoginContext { endpoints, configuration, asked, .. } = *here;
         let issuing = Issuing::of(endpoints, configuration, asked).ok_or(Slug::Internal)?;
         let client = issuing.tokens.clients.named(&wish.client).ok_or(Slug::Internal)?;
         issuing
             .endpoints
-            .means
+            .services
             .signing
             .signer(crate::clock::shared())
             .ok_or(Slug::KeysUnavailable)?;
@@ -185,9 +188,10 @@ impl<'a> Plan<'a> {
         let tag_key = grant::tag_key(issuing.tokens, &family.key);
         let tags = &issuing.configuration.gate.sessions.tags;
         let first = RefreshToken::generate(id, 0, &tag_key, tags).map_err(|_| Slug::Internal)?;
-        let means = &issuing.endpoints.means;
-        let begun = means.refresh_families.begin(&family, grant::known_by(issuing.tokens, &first));
-        if !means.timed("begin_family", begun).await.map_err(unavailable)? {
+        let services = &issuing.endpoints.services;
+        let begun =
+            services.refresh_families.begin(&family, grant::known_by(issuing.tokens, &first));
+        if !services.timed("begin_family", begun).await.map_err(unavailable)? {
             let scope = Scope::Session(id.to_string().into());
             let is_ended = issuing.configuration.gate.revocations.names(&scope);
             // Either somebody has ended it meanwhile, or the store has lost it.
@@ -201,7 +205,7 @@ impl<'a> Plan<'a> {
 impl Delivered {
     /// The answer (RFC 6749 §5.1), with `more`. A browser keeps the refresh token where no script
     /// can read it.
-    pub(super) fn answer(self, here: &Here<'_>, more: Map<String, Value>) -> Answer {
+    pub(super) fn answer(self, here: &LoginContext<'_>, more: Map<String, Value>) -> Answer {
         let Self { access, refresh } = self;
         let mut members = grant::describe(&access);
         members.extend(more);

@@ -1,15 +1,15 @@
-//! `GET sessions` for a person: where he is logged in, and two buttons to change that.
+//! Renders `GET sessions` for a person: where they are logged in, with buttons to log out there.
 
 use std::fmt::Write;
 
-use super::own::instant;
+use super::own_sessions::instant;
 use super::page::{Document, escape};
-use super::{Answer, Caller, Here};
+use super::{Answer, Caller, LoginContext};
 use crate::gate::session::{SessionId, StoredSession};
 
 /// The page as an answer.
 pub(super) fn answer<'s>(
-    here: &Here<'_>,
+    here: &LoginContext<'_>,
     caller: &Caller,
     sessions: impl Iterator<Item = &'s (SessionId, StoredSession)>,
 ) -> Answer {

@@ -13,15 +13,15 @@ mod client_credentials;
 mod cookie;
 mod introspect;
 mod issue;
-mod leave;
+mod logout;
 mod memory;
 mod metadata;
 mod parameters;
 mod refresh;
 mod refusal;
 mod reuse;
+mod revocation_status;
 mod revoke;
-mod standing;
 mod standstill;
 mod verified;
 
@@ -106,7 +106,7 @@ impl<'a> Issuing<'a> {
 
     /// Counts a token that was issued.
     pub(super) fn count_issued(&self, kind: &'static str, grant: GrantKind) {
-        let issued = &self.endpoints.means.families.tokens_issued;
+        let issued = &self.endpoints.services.families.tokens_issued;
         issued.with_label_values(&[kind, grant.as_str()]).inc();
     }
 }
@@ -115,7 +115,7 @@ impl<'a> Issuing<'a> {
 pub(super) async fn answer(here: &Issuing<'_>, endpoint: TokenEndpoint, body: Bytes) -> Answer {
     let answered = match endpoint {
         TokenEndpoint::Token => token(here, body).await,
-        TokenEndpoint::Leave => leave::answer(here).await,
+        TokenEndpoint::Leave => logout::answer(here).await,
         TokenEndpoint::Revoke => revoke::answer(here, body).await,
         TokenEndpoint::Introspect => introspect::answer(here, body).await,
         TokenEndpoint::Keys => metadata::keys(here),

@@ -19,8 +19,8 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::method::{Finding, Sender, Told, Words};
-use super::sent::Credentials;
+use super::login_request::Credentials;
+use super::method::{Finding, RefusalMessage, Sender, ServiceRefusal};
 use crate::config::login::{HandOff, OnFailure};
 use crate::config::upstream::UpstreamTls;
 use crate::fetch::{FetchError, Fetcher, Posted};
@@ -149,7 +149,7 @@ impl Clients {
             }
             429 => Ok(Finding::Limited(retry_after(&posted))),
             400..=499 => Ok(Finding::Refused(match service.settings.on_failure {
-                OnFailure::Own => Words::Own,
+                OnFailure::Own => RefusalMessage::Gateway,
                 OnFailure::PassThrough => words(posted).await,
             })),
             other => Err(Undecided::Status(other)),
@@ -239,15 +239,15 @@ fn body(credentials: &Credentials) -> Bytes {
 }
 
 /// What the service says; our own words, if that is too much or does not arrive.
-async fn words(posted: Posted) -> Words {
+async fn words(posted: Posted) -> RefusalMessage {
     let status = posted.status().as_u16();
     let kind = posted.field(&header::CONTENT_TYPE).cloned();
     let kind = kind.unwrap_or_else(|| HeaderValue::from_static("application/octet-stream"));
     match posted.body(ANSWER_BYTES_MAX).await {
-        Ok(body) => Words::Told(Told { status, kind, body: body.into() }),
+        Ok(body) => RefusalMessage::Service(ServiceRefusal { status, kind, body: body.into() }),
         Err(error) => {
             tracing::warn!(%error, "what the identity service says cannot be passed on");
-            Words::Own
+            RefusalMessage::Gateway
         }
     }
 }

@@ -9,8 +9,8 @@ use http::HeaderValue;
 
 use super::handoff::{Clients, Service};
 use super::hashing::Hashing;
+use super::login_request::Credentials;
 use super::password;
-use super::sent::Credentials;
 use crate::config::login::{LoggedIn, LoginMethod};
 use crate::gate::denial::{Denial, Slug};
 use crate::upstream::Upstream;
@@ -28,7 +28,7 @@ pub(super) enum Finding {
     /// They are somebody's.
     LoggedIn(LoggedIn),
     /// They are nobody's.
-    Refused(Words),
+    Refused(RefusalMessage),
     /// Nobody looked at them: there were too many. When to come again, in seconds.
     Limited(u32),
     /// Nobody could say, or nobody looked.
@@ -39,16 +39,16 @@ pub(super) enum Finding {
 
 /// The words in which somebody is refused.
 #[derive(Debug)]
-pub(super) enum Words {
+pub(super) enum RefusalMessage {
     /// Ours.
-    Own,
+    Gateway,
     /// Those of an identity service.
-    Told(Told),
+    Service(ServiceRefusal),
 }
 
 /// What an identity service says when it refuses.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct ServiceRefusal {
     /// The status, 4xx.
     pub(super) status: u16,
     /// `Content-Type`.

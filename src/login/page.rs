@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, header};
 
+use super::login_request::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
 use super::return_to::ReturnTo;
-use super::sent::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
 use super::{Answer, answers};
 use crate::config::Login;
 

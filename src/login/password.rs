@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use aws_lc_rs::digest;
 
 use super::hashing::{Hashing, Match, Party};
-use super::method::{Finding, Words};
-use super::sent::Credentials;
+use super::login_request::Credentials;
+use super::method::{Finding, RefusalMessage};
 use crate::config::login::{User, Users};
 
 /// Finds out whose credentials these are.
@@ -24,7 +24,7 @@ pub(super) async fn verify(
     let party = Party::of_user(name, client);
     match (hashing.compare(&party, hash, password).await, user) {
         (Ok(Match::Right), Some(user)) => Finding::LoggedIn(user.identity.clone()),
-        (Ok(Match::Right | Match::Wrong), _) => Finding::Refused(Words::Own),
+        (Ok(Match::Right | Match::Wrong), _) => Finding::Refused(RefusalMessage::Gateway),
         (Err(denial), _) => Finding::Undecided(denial),
     }
 }
@@ -74,7 +74,7 @@ mod tests {
         let credentials = Credentials { name: name.into(), password };
         match super::verify(&Hashing::new(), users, &credentials, None).await {
             Finding::LoggedIn(identity) => Some(identity.subject.into()),
-            Finding::Refused(Words::Own) => None,
+            Finding::Refused(RefusalMessage::Gateway) => None,
             other => panic!("{other:?}"),
         }
     }

@@ -111,7 +111,7 @@ async fn attempts_are_bounded_for_each_account_and_forgotten_by_a_success() {
     let world = World::with("password_file: users.yaml, attempts: {per_account: 2/4s}").await;
     let wrong = Ask::login("alice", "wrong");
     // Attempts are dated by whole seconds: all of this is to be in one.
-    tokio::time::sleep(begin::until_next_second()).await;
+    tokio::time::sleep(create_session::until_next_second()).await;
     let told = world.ask(&wrong).await;
     assert_eq!(told.slug, Some("login_failed"));
     let early = world.ask(&Ask::login("alice", PASSWORD)).await;

@@ -30,7 +30,7 @@ use super::family::{Exchange, Family, FamilyStore, Rotation, StoredFamily, Token
 use super::keyring::KeyRingStore;
 use super::login_end::LoginEnd;
 use super::record::Record;
-use super::session::{Displaced, EndedSessions, SessionStore, Told};
+use super::session::{Displaced, EndedSessions, SessionNotice, SessionStore};
 use super::{
     AppendBounds, AppendError, Charged, Fleet, GatewayState, KnownGateway, Knows, LiftPremise,
     Listing, Position, RevocationLog, Roster, StoreError, Tail, Writers,
@@ -370,11 +370,11 @@ impl SessionStore for Embedded {
         Ok(pruned)
     }
 
-    async fn listen(&self, hear: &mut (dyn FnMut(Told) + Send)) -> StoreError {
+    async fn listen(&self, hear: &mut (dyn FnMut(SessionNotice) + Send)) -> StoreError {
         // The file is locked: all changes come through this process, which knows of them.
-        hear(Told::Begun);
+        hear(SessionNotice::Begun);
         loop {
-            hear(Told::Contact(0));
+            hear(SessionNotice::Contact(0));
             tokio::time::sleep(CONTACT_EVERY).await;
         }
     }

@@ -94,7 +94,7 @@ impl EndedSessions {
 
 /// What a store tells of changes that others make in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum SessionNotice {
     /// From now on everything is told.
     Begun,
     /// Everything up to a moment ago has been told: up to when the store was asked, which was at
@@ -152,7 +152,7 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
 
     /// Listens for changes that are not in the revocation log, somebody's `DEL` for example, until
     /// that fails. Where the store cannot tell, it fails at once with [`StoreError::Refused`].
-    async fn listen(&self, hear: &mut (dyn FnMut(Told) + Send)) -> StoreError;
+    async fn listen(&self, hear: &mut (dyn FnMut(SessionNotice) + Send)) -> StoreError;
 }
 
 /// The version of the encoding below. New fields may come without a new version; a version that is

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::admin::order::Order;
+use crate::admin::change_request::ChangeRequest;
 use crate::admin::problem::Problem;
 use crate::admin::revocations::reach;
 use crate::admin::words::{self, bad, id, known_issuer};
@@ -47,7 +47,7 @@ impl Draft {
         self,
         configuration: &Configuration,
         now: UnixTime,
-    ) -> Result<Order, Problem> {
+    ) -> Result<ChangeRequest, Problem> {
         let before = self.before.as_ref().map(|before| cut_off(before, now)).transpose()?;
         let wait = self.wait_ms.map(Duration::from_millis);
         let reason = words::reason(self.reason.clone())?;
@@ -64,7 +64,7 @@ impl Draft {
         if entry.is_spent(now) {
             return bad("nothing that was issued until then can still be accepted");
         }
-        Ok(Order::new(AUDIT, entry, actor, reason, wait))
+        Ok(ChangeRequest::new(AUDIT, entry, actor, reason, wait))
     }
 
     /// Whom it is about, and when the token that is meant dies, if that is known.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::admin::View;
-use crate::admin::order::{self, Order};
+use crate::admin::change_request::{self, ChangeRequest};
 use crate::admin::problem::Problem;
 use crate::admin::words::{self, bad, known_issuer};
 use crate::feed::revocations::{Liftable, Taken};
@@ -103,7 +103,7 @@ async fn lift(
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let lifting = write_down(view.clone(), client, target, wish);
-    let (order, taken, lifted) = order::to_the_end(lifting).await?;
+    let (order, taken, lifted) = change_request::to_the_end(lifting).await?;
     let lifted: Vec<_> = lifted.iter().map(ToString::to_string).collect();
     Ok(order.answer(&view, taken, begun, StatusCode::OK, [("lifts", json!(lifted))]).await)
 }
@@ -114,15 +114,15 @@ async fn write_down(
     client: SocketAddr,
     target: Target,
     wish: Wish,
-) -> Result<(Order, Taken, Vec<RevocationId>), Problem> {
+) -> Result<(ChangeRequest, Taken, Vec<RevocationId>), Problem> {
     let records = match target.find(&view).await {
         Ok(Liftable::Live(records)) => records,
         Ok(Liftable::Lifted) => return Err(Problem::AlreadyLifted),
         Ok(Liftable::Absent) => return Err(Problem::RevocationUnknown),
         Err(error) => {
-            let problem = order::failed(error);
+            let problem = change_request::failed(error);
             let Wish { actor, reason, .. } = &wish;
-            order::audit_refused(
+            change_request::audit_refused(
                 &view,
                 client,
                 (AUDIT, &target.to_string()),
@@ -136,7 +136,7 @@ async fn write_down(
     let mut last = None;
     for some in records.chunks(LIFTED_AT_ONCE_MAX) {
         let Wish { actor, reason, wait } = wish.clone();
-        let Some(order) = Order::lift(AUDIT, some, actor, reason, wait) else { continue };
+        let Some(order) = ChangeRequest::lift(AUDIT, some, actor, reason, wait) else { continue };
         let taken = order.write_lift(&view).await;
         let taken = order.told(&view, client, taken).await?;
         last = Some((order, taken));

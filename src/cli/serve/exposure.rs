@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::AdminToken;
-use crate::feed::last_good::Shelf;
+use crate::feed::last_good::LastGoodFiles;
 use crate::private_files;
 use crate::runtime::Configuration;
 use crate::store::settings::StoreSettings;
@@ -27,7 +27,7 @@ fn places(configuration: &Configuration) -> Vec<PathBuf> {
         places.push(file.clone());
     }
     let fetched = configuration.key_feeds.iter().map(|feed| &*feed.issuer);
-    places.extend(Shelf::below(&configuration.settings.data_directory).places(fetched));
+    places.extend(LastGoodFiles::below(&configuration.settings.data_directory).places(fetched));
     places.extend(configuration.settings.audit_log.clone());
     places.sort_unstable();
     places.dedup();

@@ -22,7 +22,7 @@ use crate::config::tokens::OWN_ISSUER;
 use crate::edge::listener::TlsCell;
 use crate::edge::published::{Current, Opening, Published, Services};
 use crate::feed::jwks::JwksFeed;
-use crate::feed::last_good::Shelf;
+use crate::feed::last_good::LastGoodFiles;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::watch::{self, Fingerprint};
 use crate::gate::time::UnixTime;
@@ -287,7 +287,7 @@ async fn start_feeds(
             feeds.push(running.swap_remove(position));
             continue;
         }
-        let shelf = Shelf::below(&configuration.settings.data_directory);
+        let shelf = LastGoodFiles::below(&configuration.settings.data_directory);
         let feed = JwksFeed::new(spec.clone(), shelf, families.clone(), runtime.clone());
         feed.start_from_last_good();
         let (landed, first) = oneshot::channel();

@@ -45,7 +45,7 @@ const RESERVED: [&str; 30] = [
 
 /// What upstreams are told of callers, and routes ask of them.
 #[derive(Clone, Copy)]
-pub(super) struct Told<'k> {
+pub(super) struct IdentityTerms<'k> {
     pub(super) identity: Option<&'k Arc<IdentityTemplate>>,
     /// Claims by name or JSON pointer.
     pub(super) asked_claims: &'k [Box<str>],

@@ -44,7 +44,7 @@ const RESERVED_CLAIMS: [&str; 17] = [
 
 /// What internal tokens have to go together with.
 #[derive(Clone, Copy)]
-pub(super) struct Around<'k> {
+pub(super) struct InternalTokenContext<'k> {
     /// Whose tokens they are; `None` if that was reported, `Some(None)` if there are none.
     pub(super) issuer: Option<Option<&'k str>>,
     pub(super) identity: Option<&'k IdentityTemplate>,
@@ -57,7 +57,7 @@ impl Compiler<'_> {
         &mut self,
         raw: raw::InternalToken,
         field: &FieldPath,
-        around: Around<'_>,
+        around: InternalTokenContext<'_>,
     ) -> Option<usize> {
         let raw::InternalToken { audience, header, lifetime, claims } = raw;
         if matches!(around.issuer, Some(None)) {
@@ -104,7 +104,7 @@ impl Compiler<'_> {
         &mut self,
         header: Option<String>,
         field: &FieldPath,
-        around: Around<'_>,
+        around: InternalTokenContext<'_>,
     ) -> Option<TokenHeader> {
         let Some(header) = header else { return Some(TokenHeader::Authorization) };
         if header.eq_ignore_ascii_case(http::header::AUTHORIZATION.as_str()) {
@@ -157,7 +157,7 @@ impl Compiler<'_> {
         policy: Option<&Policy>,
         of_upstream: Option<usize>,
         forward: &FieldPath,
-        around: Around<'_>,
+        around: InternalTokenContext<'_>,
     ) -> Option<Option<usize>> {
         let field = forward.key("internal_token");
         match (raw, policy) {

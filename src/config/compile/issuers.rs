@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::identity::Told;
+use super::identity::IdentityTerms;
 use super::{Compiler, whole_seconds};
 use crate::config::problem::FieldPath;
 use crate::config::{IssuerSettings, JwksUrl, KeySource, raw, without_password};
@@ -67,7 +67,11 @@ impl CompiledIssuers {
 }
 
 impl Compiler<'_> {
-    pub(super) fn issuers(&mut self, raw: Vec<raw::Issuer>, told: Told<'_>) -> CompiledIssuers {
+    pub(super) fn issuers(
+        &mut self,
+        raw: Vec<raw::Issuer>,
+        told: IdentityTerms<'_>,
+    ) -> CompiledIssuers {
         let field = FieldPath::default().key("issuers");
         let at = |index: usize, key| field.index(index).key(key);
         let names = raw.iter().enumerate().map(|(i, r)| (at(i, "name"), r.name.as_deref()));
@@ -89,7 +93,7 @@ impl Compiler<'_> {
         &mut self,
         raw: raw::Issuer,
         field: &FieldPath,
-        told: Told<'_>,
+        told: IdentityTerms<'_>,
     ) -> Option<IssuerSettings> {
         let raw::Issuer {
             name,

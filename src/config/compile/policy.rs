@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::issuers::CompiledIssuers;
-use super::routes::Known;
+use super::routes::References;
 use super::{Compiler, one_of};
 use crate::config::problem::FieldPath;
 use crate::config::raw;
@@ -26,7 +26,7 @@ impl Compiler<'_> {
         &mut self,
         raw: RawPolicy,
         field: &FieldPath,
-        known: Known<'_>,
+        references: References<'_>,
     ) -> Option<Policy> {
         let RawPolicy { public, authenticate, issuers: accepted, require, when_stale } = raw;
         match (public.unwrap_or(false), authenticate) {
@@ -57,8 +57,8 @@ impl Compiler<'_> {
             ),
             (false, Some(carriers)) => {
                 let when_stale =
-                    self.when_stale(when_stale, &field.key("when_stale"), known.when_stale);
-                self.authenticate(&carriers, accepted, require, field, known).and_then(
+                    self.when_stale(when_stale, &field.key("when_stale"), references.when_stale);
+                self.authenticate(&carriers, accepted, require, field, references).and_then(
                     |(carriers, issuers, requirement)| {
                         let when_stale = when_stale?;
                         let rule = Authenticate { carriers, issuers, requirement, when_stale };
@@ -75,7 +75,7 @@ impl Compiler<'_> {
         accepted: Option<Vec<String>>,
         require: raw::Require,
         field: &FieldPath,
-        known: Known<'_>,
+        references: References<'_>,
     ) -> Option<(Vec<Carrier>, Vec<usize>, Requirement)> {
         let carriers_field = field.key("authenticate");
         let mut parsed = Vec::new();
@@ -87,11 +87,11 @@ impl Compiler<'_> {
                 Some(carrier) if parsed.contains(&carrier) => {
                     self.error::<()>(&field, &format!("`{name}` is listed twice"), "Remove one");
                 }
-                Some(Carrier::Session) if matches!(known.login, Some(None)) => {
+                Some(Carrier::Session) if matches!(references.login, Some(None)) => {
                     let fact = "nobody can log in, so there are no sessions";
                     self.error::<()>(&field, fact, "Add `login`, or remove this");
                 }
-                Some(Carrier::ApiKey) if matches!(known.api_keys, Some(None)) => {
+                Some(Carrier::ApiKey) if matches!(references.api_keys, Some(None)) => {
                     let fact = "there are no API keys";
                     self.error::<()>(&field, fact, "Add `api_keys: {}`, or remove this");
                 }
@@ -109,7 +109,7 @@ impl Compiler<'_> {
         let others = [Carrier::Session, Carrier::ApiKey].map(Carrier::as_str);
         let takes_bearers =
             carriers.is_empty() || carriers.iter().any(|name| !others.contains(&name.as_str()));
-        let issuers = known.issuers;
+        let issuers = references.issuers;
         let issuers = match accepted {
             Some(_) if !takes_bearers => {
                 let fact = "`issuers` means nothing where no bearer token is accepted";

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::Method;
 
 use super::api_keys::ApiKeyTerms;
-use super::internal::Around;
+use super::builtin_paths::BuiltinPaths;
+use super::internal::InternalTokenContext;
 use super::issuers::CompiledIssuers;
-use super::own::OwnPlaces;
 use super::policy::RawPolicy;
 use super::revocation::StaleRules;
 use super::upstreams::CompiledUpstreams;
@@ -36,7 +36,7 @@ pub(super) fn asked_claims(
 
 /// What routes may refer to.
 #[derive(Clone, Copy)]
-pub(super) struct Known<'k> {
+pub(super) struct References<'k> {
     pub(super) issuers: &'k CompiledIssuers,
     pub(super) upstreams: &'k CompiledUpstreams,
     pub(super) when_stale: StaleRules,
@@ -44,15 +44,15 @@ pub(super) struct Known<'k> {
     pub(super) login: Option<Option<&'k Login>>,
     /// API keys, likewise.
     pub(super) api_keys: Option<Option<&'k ApiKeyTerms>>,
-    pub(super) around: Around<'k>,
-    pub(super) own: &'k OwnPlaces,
+    pub(super) around: InternalTokenContext<'k>,
+    pub(super) own: &'k BuiltinPaths,
 }
 
 impl Compiler<'_> {
     pub(super) fn routes(
         &mut self,
         raw: Vec<raw::Route>,
-        known: Known<'_>,
+        references: References<'_>,
     ) -> (Option<RouteTable>, Vec<RouteMatch>) {
         let field = FieldPath::default().key("routes");
         if raw.is_empty() {
@@ -65,7 +65,7 @@ impl Compiler<'_> {
         let names: Vec<_> = raw.iter().map(|raw| raw.name.clone().unwrap_or_default()).collect();
         let (mut matches, mut rules) = (Vec::new(), Vec::new());
         for (index, raw) in raw.into_iter().enumerate() {
-            let (matching, route) = self.route(raw, index, &field.index(index), known);
+            let (matching, route) = self.route(raw, index, &field.index(index), references);
             matches.push(matching);
             rules.push(route);
         }
@@ -105,15 +105,15 @@ impl Compiler<'_> {
         raw: raw::Route,
         index: usize,
         field: &FieldPath,
-        known: Known<'_>,
+        references: References<'_>,
     ) -> (Option<RouteMatch>, Option<Route>) {
         let matching = self.matching(&raw.matching, &field.key("match"));
-        let own = matching.as_ref().and_then(|matching| known.own.remedy_for(&matching.path));
+        let own = matching.as_ref().and_then(|matching| references.own.remedy_for(&matching.path));
         if let Some(remedy) = own {
             let fact = "the gateway answers here itself, so no request would come this way";
             self.error::<()>(&field.key("match").key("path"), fact, remedy);
         }
-        (matching, self.rule(raw, index, field, known))
+        (matching, self.rule(raw, index, field, references))
     }
 
     fn rule(
@@ -121,7 +121,7 @@ impl Compiler<'_> {
         raw: raw::Route,
         index: usize,
         field: &FieldPath,
-        known: Known<'_>,
+        references: References<'_>,
     ) -> Option<Route> {
         let raw::Route {
             name,
@@ -138,9 +138,9 @@ impl Compiler<'_> {
         let name = self.name(name, &field.key("name"));
         let label = name.as_deref().unwrap_or_default().to_owned();
         let dangerous_path = self.dangerous_path(&matching.dangerous_path, field, &label);
-        let upstream = self.route_upstream(upstream, &field.key("upstream"), known.upstreams);
+        let upstream = self.route_upstream(upstream, &field.key("upstream"), references.upstreams);
         let policy = RawPolicy { public, authenticate, issuers: accepted, require, when_stale };
-        let policy = self.policy(policy, field, known);
+        let policy = self.policy(policy, field, references);
         let credentials = [("strip", ForwardCredential::Strip), ("keep", ForwardCredential::Keep)];
         let credential = self.choice(
             forward.credential.as_deref(),
@@ -152,9 +152,9 @@ impl Compiler<'_> {
         let internal_token = self.route_internal_token(
             forward.internal_token,
             policy.as_ref(),
-            upstream.and_then(|position| known.upstreams.internal_token(position)),
+            upstream.and_then(|position| references.upstreams.internal_token(position)),
             &forward_field,
-            known.around,
+            references.around,
         );
         if let Some(Some(token)) = internal_token {
             self.refuse_two_bearers(token, policy.as_ref(), credential, &forward_field);

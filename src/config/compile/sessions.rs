@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::identity::Told;
+use super::identity::IdentityTerms;
 use super::{Compiler, whole_seconds};
 use crate::config::problem::FieldPath;
 use crate::config::{SessionSettings, raw};
@@ -25,7 +25,7 @@ const CACHE_BYTES_DEFAULT: u64 = 256 << 20;
 
 /// How long what is cut off with sessions lives beside them, in seconds; 0 where there is none.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Beside {
+pub(super) struct RelatedLifetimes {
     /// The refresh tokens of a login.
     pub(super) refresh_s: i64,
     pub(super) api_key_lifetime_max_s: i64,
@@ -35,8 +35,8 @@ impl Compiler<'_> {
     pub(super) fn sessions(
         &mut self,
         raw: raw::Sessions,
-        told: Told<'_>,
-        beside: Beside,
+        told: IdentityTerms<'_>,
+        beside: RelatedLifetimes,
     ) -> Option<SessionSettings> {
         let field = FieldPath::default().key("sessions");
         let raw::Sessions {
@@ -71,7 +71,7 @@ impl Compiler<'_> {
         };
         let origins = self.origins(&allowed_origins, &field.key("allowed_origins"));
         let bytes_max = self.size(cache_size, &field.key("cache_size"), CACHE_BYTES_DEFAULT);
-        let Beside { refresh_s, api_key_lifetime_max_s } = beside;
+        let RelatedLifetimes { refresh_s, api_key_lifetime_max_s } = beside;
         let terms = SessionTerms {
             cookie: cookie?,
             idle_max_s: whole_seconds(idle?),

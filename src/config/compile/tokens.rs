@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::identity::Told;
+use super::identity::IdentityTerms;
 use super::issuers::is_loopback;
 use super::sessions::is_origin;
 use super::{Compiler, whole_seconds};
@@ -201,7 +201,7 @@ impl Compiler<'_> {
         &self,
         tokens: Option<Option<&TokenParts>>,
         clients: Option<&Clients>,
-        told: Told<'_>,
+        told: IdentityTerms<'_>,
     ) -> Option<IssuerSettings> {
         let rules = own_rules(tokens??, clients, told)?;
         Some(IssuerSettings { rules: Arc::new(rules), keys: KeySource::Own })
@@ -234,7 +234,11 @@ impl Compiler<'_> {
 
 /// What the gateway's own tokens must be like at its own gate. `None` if what they depend on was
 /// reported.
-fn own_rules(parts: &TokenParts, clients: Option<&Clients>, told: Told<'_>) -> Option<IssuerRules> {
+fn own_rules(
+    parts: &TokenParts,
+    clients: Option<&Clients>,
+    told: IdentityTerms<'_>,
+) -> Option<IssuerRules> {
     let access = parts.access.as_ref()?;
     let of_clients = clients?.0.values().map(|client| client.lifetime_s);
     Some(IssuerRules {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Compiler;
-use super::internal::Around;
+use super::internal::InternalTokenContext;
 use crate::config::problem::FieldPath;
 use crate::config::upstream::{UpstreamSettings, UpstreamTls};
 use crate::config::{raw, tls};
@@ -42,7 +42,7 @@ impl Compiler<'_> {
     pub(super) fn upstreams(
         &mut self,
         raw: BTreeMap<String, raw::Upstream>,
-        around: Around<'_>,
+        around: InternalTokenContext<'_>,
     ) -> CompiledUpstreams {
         let field = FieldPath::default().key("upstreams");
         let mut compiled = CompiledUpstreams {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::publication::revoked;
-use super::{Errand, Kept, NewKey, SigningFeed};
+use super::{Kept, NewKey, RingTask, SigningFeed};
 use crate::clock;
 use crate::config::tokens::Tokens;
 use crate::gate::keys::Algorithm;
@@ -23,7 +23,7 @@ const ATTEMPTS_MAX: usize = 20;
 
 /// What was read.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct LoadedRing {
     document: Document,
     stored: Ring,
     /// What is stored, and what the store has lost.
@@ -41,7 +41,7 @@ struct Document {
 }
 
 /// What the ring of a configuration is kept by.
-pub(super) struct Wanted<'c> {
+pub(super) struct RingTarget<'c> {
     configuration: &'c Configuration,
     tokens: &'c Tokens,
     terms: Terms,
@@ -97,13 +97,13 @@ impl std::fmt::Debug for Document {
     }
 }
 
-impl Known {
+impl LoadedRing {
     pub(super) fn ring(&self) -> &Ring {
         &self.ring
     }
 }
 
-impl<'c> Wanted<'c> {
+impl<'c> RingTarget<'c> {
     pub(super) fn by(
         configuration: &'c Configuration,
         tokens: &'c Tokens,
@@ -141,10 +141,10 @@ impl SigningFeed {
     pub(super) async fn keep(
         &self,
         kept: &mut Kept,
-        wanted: &Wanted<'_>,
-        errand: Errand,
+        wanted: &RingTarget<'_>,
+        errand: RingTask,
     ) -> Result<Option<NewKey>, Trouble> {
-        let Wanted { configuration, tokens, terms, seal, .. } = wanted;
+        let RingTarget { configuration, tokens, terms, seal, .. } = wanted;
         // Made once, however often it has to be put in.
         let mut fresh = None;
         for _ in 0..ATTEMPTS_MAX {
@@ -156,15 +156,15 @@ impl SigningFeed {
             let revoked = revoked(configuration, tokens, ids);
             let mut ring = stored.clone();
             ring.recover(&before, &revoked, now);
-            let known = kept.ring.insert(Known { document, stored, ring: ring.clone() });
+            let known = kept.ring.insert(LoadedRing { document, stored, ring: ring.clone() });
             let due = match errand {
-                Errand::Look => return Ok(None),
+                RingTask::Look => return Ok(None),
                 // By a clock of our own it might be the newest for years, or another be taken for spent.
-                Errand::Rotate(_) | Errand::Upkeep if !wanted.is_dated() => {
+                RingTask::Rotate(_) | RingTask::Upkeep if !wanted.is_dated() => {
                     return Err(Trouble::Undated);
                 }
-                Errand::Rotate(begins) => Some((Cause::Operator, begins)),
-                Errand::Upkeep => {
+                RingTask::Rotate(begins) => Some((Cause::Operator, begins)),
+                RingTask::Upkeep => {
                     ring.due(terms, &revoked, now).map(|cause| (cause, cause.begins_to()))
                 }
             };
@@ -214,8 +214,8 @@ impl SigningFeed {
 
     async fn read(
         &self,
-        known: Option<&Known>,
-        wanted: &Wanted<'_>,
+        known: Option<&LoadedRing>,
+        wanted: &RingTarget<'_>,
     ) -> Result<(Document, Ring), Trouble> {
         let begun = Instant::now();
         let read = self.store.ring().await;
@@ -224,7 +224,7 @@ impl SigningFeed {
             let nothing = Document { bytes: None, form: Form::Open, secret: None };
             return Ok((nothing, Ring::default()));
         };
-        let is_known = |known: &&Known| {
+        let is_known = |known: &&LoadedRing| {
             let Document { bytes: before, form: _, secret } = &known.document;
             let (secret, wanted) = (secret.as_ref(), wanted.secret);
             before.as_ref() == Some(&bytes)

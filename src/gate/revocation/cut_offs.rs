@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::credential_scopes::ScopeId;
 use super::id::{Lifted, RevocationId};
-use super::marks::ScopeId;
 use crate::gate::time::UnixTime;
 
 /// A part of what is cut off of one scope.

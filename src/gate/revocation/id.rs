@@ -4,7 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::digest;
 
-use super::marks::ScopeId;
+use super::credential_scopes::ScopeId;
 use super::{Entry, ScopeKind};
 use crate::gate::time::UnixTime;
 
@@ -25,7 +25,7 @@ pub enum MadeBy {
 /// A revocation that is lifted, or that can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifted {
-    /// Which.
+    /// The id of the revocation.
     pub id: RevocationId,
     /// Until when it would count.
     pub expires: UnixTime,

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use ahash::RandomState;
 use moka::sync::Cache;
 
+use super::credential_scopes::ScopeId;
 use super::cut_offs::{CutOffs, Part, Span};
-use super::marks::ScopeId;
-use super::{Entry, Lifted, Marks, Revocable, Revocation, RevocationId, Scope, ScopeKind};
+use super::{
+    CredentialScopes, Entry, Lifted, Revocable, Revocation, RevocationId, Scope, ScopeKind,
+};
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
 /// How far apart clocks may be, in seconds, before an entry is dropped too early. Generous: an
@@ -96,7 +98,7 @@ impl RevocationList {
     /// milliseconds; before the first snapshot it is too old for everybody.
     pub fn find(
         &self,
-        marks: &Marks,
+        marks: &CredentialScopes,
         issued_at: UnixTime,
         clear_at: &AtomicU64,
         age_max_ms: u64,
@@ -118,12 +120,20 @@ impl RevocationList {
 
     /// What cuts a credential off, for the log: the kind of the first entry that does, and its
     /// cut-off; [`UnixTime::NEVER`]: whatever the time. It may be spent by now.
-    pub fn cause(&self, marks: &Marks, issued_at: UnixTime) -> Option<(ScopeKind, UnixTime)> {
+    pub fn cause(
+        &self,
+        marks: &CredentialScopes,
+        issued_at: UnixTime,
+    ) -> Option<(ScopeKind, UnixTime)> {
         self.hits(marks, issued_at).next().map(|(id, cut)| (id.kind(), cut.cut_off))
     }
 
     /// The entries that cut a credential off.
-    fn hits(&self, marks: &Marks, issued_at: UnixTime) -> impl Iterator<Item = (ScopeId, Cut)> {
+    fn hits(
+        &self,
+        marks: &CredentialScopes,
+        issued_at: UnixTime,
+    ) -> impl Iterator<Item = (ScopeId, Cut)> {
         let kinds = self.kinds.load(Ordering::Acquire);
         let hit = move |id: ScopeId| {
             // Asking whether it is there costs a third of taking it out, and usually it is not.
@@ -143,7 +153,13 @@ impl RevocationList {
         age_max_ms: u64,
         now: Moment,
     ) -> Revocation {
-        self.find(&Marks::of(source), dated, &AtomicU64::new(NO_GENERATION), age_max_ms, now)
+        self.find(
+            &CredentialScopes::of(source),
+            dated,
+            &AtomicU64::new(NO_GENERATION),
+            age_max_ms,
+            now,
+        )
     }
 
     /// Whether an entry names this very scope, whatever its cut-off.

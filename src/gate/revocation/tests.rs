@@ -1,7 +1,7 @@
 use std::sync::atomic::AtomicU64;
 
+use super::credential_scopes::Revocable;
 use super::list::NO_GENERATION;
-use super::marks::Revocable;
 use super::*;
 use crate::gate::time::{Moment, SteadyTime};
 
@@ -29,7 +29,7 @@ fn entry(scope: Scope, cut_off: i64) -> Entry {
 
 /// What the list says, at once and asked again, about a credential issued at `issued_at`.
 fn find(list: &RevocationList, revocable: Revocable<'_>, issued_at: i64) -> Revocation {
-    let marks = Marks::of(revocable);
+    let marks = CredentialScopes::of(revocable);
     let clear_at = AtomicU64::new(NO_GENERATION);
     let ask = || list.find(&marks, UnixTime::from_seconds(issued_at), &clear_at, 0, moment(0));
     let first = ask();
@@ -94,7 +94,8 @@ fn cause_is_the_kind_and_the_cut_off_of_what_hits() {
     let mut kinds = Vec::new();
     for (matching, other) in scopes().into_iter().chain([everything]) {
         let writer = fresh();
-        let cause = || writer.list().cause(&Marks::of(CREDENTIAL), UnixTime::from_seconds(9));
+        let cause =
+            || writer.list().cause(&CredentialScopes::of(CREDENTIAL), UnixTime::from_seconds(9));
         writer.apply(&entry(other, 9), NOW);
         writer.apply(&entry(matching.clone(), 8), NOW);
         assert_eq!(cause(), None, "{matching}");
@@ -136,7 +137,7 @@ fn later_entry_of_a_scope_never_takes_back_what_an_earlier_one_cut_off() {
 #[test]
 fn credential_that_was_found_clear_is_looked_up_again_after_a_revocation() {
     let writer = fresh();
-    let marks = Marks::of(CREDENTIAL);
+    let marks = CredentialScopes::of(CREDENTIAL);
     let clear_at = AtomicU64::new(NO_GENERATION);
     let ask = || writer.list().find(&marks, NOW, &clear_at, 0, moment(0));
     assert_eq!(ask(), Revocation::Clear);
@@ -149,7 +150,7 @@ fn credential_that_was_found_clear_is_looked_up_again_after_a_revocation() {
 #[test]
 fn list_that_is_too_old_says_so_and_still_knows_whom_it_knew() {
     let writer = fresh();
-    let marks = Marks::of(CREDENTIAL);
+    let marks = CredentialScopes::of(CREDENTIAL);
     let ask = |age_max_ms, at_ms| {
         let clear_at = AtomicU64::new(NO_GENERATION);
         writer.list().find(&marks, NOW, &clear_at, age_max_ms, moment(at_ms))
@@ -166,7 +167,7 @@ fn list_that_cannot_lack_anything_does_not_grow_old() {
     let writer = fresh();
     writer.complete();
     assert_eq!(writer.list().age_ms(SteadyTime::from_millis(u64::MAX - 2)), Some(0));
-    let marks = Marks::of(CREDENTIAL);
+    let marks = CredentialScopes::of(CREDENTIAL);
     let ask = || {
         let clear_at = AtomicU64::new(NO_GENERATION);
         writer.list().find(&marks, NOW, &clear_at, 0, moment(1 << 40))
@@ -180,7 +181,7 @@ fn list_that_cannot_lack_anything_does_not_grow_old() {
 fn list_that_was_never_loaded_says_nothing_to_anybody() {
     let list = RevocationList::new();
     assert_eq!(list.age_ms(SteadyTime::default()), None);
-    let marks = Marks::of(CREDENTIAL);
+    let marks = CredentialScopes::of(CREDENTIAL);
     let clear_at = AtomicU64::new(NO_GENERATION);
     assert_eq!(list.find(&marks, NOW, &clear_at, u64::MAX, moment(0)), Revocation::Unknown);
 }
@@ -307,7 +308,7 @@ mod lifting {
     #[test]
     fn clear_answer_stays_right_and_the_next_one_after_a_lift_is_clear() {
         let writer = fresh();
-        let (one, marks) = (made(5), Marks::of(OF_ALICE));
+        let (one, marks) = (made(5), CredentialScopes::of(OF_ALICE));
         let clear_at = AtomicU64::new(NO_GENERATION);
         let ask = || {
             let issued = UnixTime::from_seconds(5);

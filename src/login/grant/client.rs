@@ -81,7 +81,7 @@ pub(super) async fn authenticate<'t>(
     unnamed: Unnamed,
 ) -> Result<&'t Client, Refusal> {
     let count = |method: Method, result: &'static str| {
-        let families = &here.endpoints.means.families;
+        let families = &here.endpoints.services.families;
         families.client_authentications.with_label_values(&[method.as_str(), result]).inc();
     };
     let presented = match Presented::find(here.asked.request.headers, parameters) {

@@ -6,7 +6,7 @@ use super::client::{Unnamed, authenticate};
 use super::issue::{self, AccessDraft};
 use super::parameters::Parameters;
 use super::refusal::{Error, Refusal};
-use super::{GrantKind, Issuing, standing};
+use super::{GrantKind, Issuing, revocation_status};
 use crate::login::{Answer, answers};
 
 pub(super) async fn answer(here: &Issuing<'_>, parameters: &Parameters) -> Result<Answer, Refusal> {
@@ -17,7 +17,7 @@ pub(super) async fn answer(here: &Issuing<'_>, parameters: &Parameters) -> Resul
     }
     let scopes = issue::scopes(&client.scopes, parameters)?;
     let audiences = issue::audiences(client, parameters)?;
-    let now = standing::of_client(here, client).await?;
+    let now = revocation_status::of_client(here, client).await?;
     let now = now.ok_or_else(|| Refusal::client("The client is cut off"))?;
     let draft = AccessDraft { client, audiences: &audiences, scopes: &scopes, login: None };
     let access = issue::access_token(here, draft, GrantKind::ClientCredentials, now)?;

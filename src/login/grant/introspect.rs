@@ -8,7 +8,7 @@ use super::client::{Unnamed, authenticate};
 use super::parameters::{Parameter, Parameters};
 use super::refresh::find_family;
 use super::refusal::{Error, Refusal};
-use super::standing::{self, Standing};
+use super::revocation_status::{self, RevocationStatus};
 use super::verified::{self, Verified};
 use super::{Issuing, refresh, reuse};
 use crate::clock;
@@ -21,13 +21,13 @@ use crate::gate::session::{ApiKey, Session, SessionKind};
 use crate::gate::time::UnixTime;
 use crate::gate::token::Token;
 use crate::issuer::refresh::RefreshToken;
-use crate::login::begin::unavailable;
+use crate::login::create_session::unavailable;
 use crate::login::revocation::Account;
 use crate::login::{Answer, answers};
 use crate::store::family::StoredFamily;
 
 /// What is told of a token.
-type Told = Map<String, Value>;
+type Description = Map<String, Value>;
 
 pub(super) async fn answer(here: &Issuing<'_>, body: Bytes) -> Result<Answer, Refusal> {
     let parameters = Parameters::parse(here.asked.request.headers, body)?;
@@ -50,7 +50,7 @@ pub(super) async fn answer(here: &Issuing<'_>, body: Bytes) -> Result<Answer, Re
     Ok(answers::private(200, &Value::Object(members)))
 }
 
-async fn of_access(here: &Issuing<'_>, text: &str) -> Result<Option<Told>, Denial> {
+async fn of_access(here: &Issuing<'_>, text: &str) -> Result<Option<Description>, Denial> {
     let Some(Verified { issuer, authentic }) = verified::verify(here, text).await? else {
         return Ok(None);
     };
@@ -68,9 +68,9 @@ async fn of_access(here: &Issuing<'_>, text: &str) -> Result<Option<Told>, Denia
     Ok(Some(told))
 }
 
-async fn of_api_key(here: &Issuing<'_>, key: &ApiKey) -> Result<Option<Told>, Denial> {
+async fn of_api_key(here: &Issuing<'_>, key: &ApiKey) -> Result<Option<Description>, Denial> {
     let gate = &here.configuration.gate;
-    let stored = here.endpoints.means.sessions.stored(key.id()).await.map_err(unavailable)?;
+    let stored = here.endpoints.services.sessions.stored(key.id()).await.map_err(unavailable)?;
     let stored = stored.filter(|stored| stored.record.kind == SessionKind::ApiKey);
     let (Some(stored), Some(_)) = (stored, &gate.settings.api_key_header) else { return Ok(None) };
     let now = clock::moment();
@@ -86,7 +86,10 @@ async fn of_api_key(here: &Issuing<'_>, key: &ApiKey) -> Result<Option<Told>, De
     Ok(Some(told))
 }
 
-async fn of_refresh(here: &Issuing<'_>, token: &RefreshToken) -> Result<Option<Told>, Denial> {
+async fn of_refresh(
+    here: &Issuing<'_>,
+    token: &RefreshToken,
+) -> Result<Option<Description>, Denial> {
     let (stored, record) = find_family(here, token, Charge::Client).await?;
     if let Some(dead) = stored.as_ref().filter(|stored| stored.is_dead) {
         // Whoever ended it has left the rest undone.
@@ -98,11 +101,11 @@ async fn of_refresh(here: &Issuing<'_>, token: &RefreshToken) -> Result<Option<T
     let (Some(stored), Some(record)) = (stored, record) else { return Ok(None) };
     let ends = refresh::ends_by_rules(&stored, here.tokens);
     let family = &stored.family;
-    let standing = standing::of_login(here, family.session, &record, &family.client)?;
-    if standing == Standing::CutOff || clock::shared() >= ends {
+    let standing = revocation_status::of_login(here, family.session, &record, &family.client)?;
+    if standing == RevocationStatus::CutOff || clock::shared() >= ends {
         return Ok(None);
     }
-    let mut told = Told::new();
+    let mut told = Description::new();
     say(&mut told, "iss", json!(here.tokens.issuer));
     say(&mut told, "sub", json!(record.subject));
     say(&mut told, "client_id", json!(family.client));
@@ -125,9 +128,9 @@ fn if_current(admitted: Result<Principal, Denial>) -> Result<Option<Principal>, 
     }
 }
 
-fn of_claims(claims: &Claims) -> Told {
+fn of_claims(claims: &Claims) -> Description {
     let Claims { subject, expires, not_before, issued_at, token_id, scopes, .. } = claims;
-    let mut told = Told::new();
+    let mut told = Description::new();
     say(&mut told, "sub", json!(subject.as_str()));
     say(&mut told, "exp", json!(expires.as_seconds()));
     let dates = [("nbf", not_before), ("iat", issued_at)];
@@ -144,7 +147,7 @@ fn of_claims(claims: &Claims) -> Told {
 }
 
 /// What is not known is not told.
-fn say(told: &mut Told, name: &str, value: Value) {
+fn say(told: &mut Description, name: &str, value: Value) {
     if !value.is_null() {
         told.insert(name.to_owned(), value);
     }

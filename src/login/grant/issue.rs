@@ -53,7 +53,7 @@ pub(in crate::login) fn access_token(
     now: UnixTime,
 ) -> Result<Access, Denial> {
     let AccessDraft { client, audiences, scopes, login } = draft;
-    let signer = here.endpoints.means.signing.signer(now).ok_or(Slug::KeysUnavailable)?;
+    let signer = here.endpoints.services.signing.signer(now).ok_or(Slug::KeysUnavailable)?;
     let ends = now.plus(client.lifetime_s);
     let expires = login.map_or(ends, |login| ends.min(login.ends));
     let claims = AccessClaims {

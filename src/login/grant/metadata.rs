@@ -25,7 +25,7 @@ const ALGORITHMS: [&str; 9] =
 
 /// `GET /.well-known/jwks.json`.
 pub(super) fn keys(here: &Issuing<'_>) -> Result<Answer, Refusal> {
-    let set = here.endpoints.means.signing.current().ok_or(Slug::KeysUnavailable)?;
+    let set = here.endpoints.services.signing.current().ok_or(Slug::KeysUnavailable)?;
     let body = Bytes::copy_from_slice(set.jwks().as_bytes());
     Ok(public("application/jwk-set+json", body, set.fresh_for_s()))
 }

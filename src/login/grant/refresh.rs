@@ -14,7 +14,7 @@ use super::client::{Unnamed, authenticate};
 use super::issue::{self, Access, AccessDraft, LoginDraft};
 use super::parameters::{Parameter, Parameters};
 use super::refusal::{Error, Refusal};
-use super::standing::{self, Standing};
+use super::revocation_status::{self, RevocationStatus};
 use super::{GrantKind, Issuing, RefreshCookie, reuse};
 use crate::clock;
 use crate::config::Tokens;
@@ -25,7 +25,7 @@ use crate::gate::revocation::Scope;
 use crate::gate::session::{Origin, Provenance, SessionRecord};
 use crate::gate::time::UnixTime;
 use crate::issuer::refresh::{self, RefreshToken};
-use crate::login::begin::unavailable;
+use crate::login::create_session::unavailable;
 use crate::login::revocation::{Account, Actor};
 use crate::login::{Answer, answers};
 use crate::secret::Secret;
@@ -164,7 +164,7 @@ pub(super) async fn answer(here: &Issuing<'_>, parameters: &Parameters) -> Answe
         }
     };
     let outcome = exchanged.as_ref().map_or_else(|failure| failure.outcome, |done| done.outcome);
-    let families = &here.endpoints.means.families;
+    let families = &here.endpoints.services.families;
     families.refreshes.with_label_values(&[carrier.as_str(), outcome.as_str()]).inc();
     let set = match (&exchanged, carrier) {
         (Ok(Exchanged { successor, .. }), Carrier::Cookie) => {
@@ -238,15 +238,17 @@ async fn exchange(
     let client = authenticate(here, parameters, Unnamed::FirstParty).await?;
     let now = clock::shared();
     // Before anything is used up for nothing.
-    here.endpoints.means.signing.signer(now).ok_or(Denial::from(Slug::KeysUnavailable))?;
+    here.endpoints.services.signing.signer(now).ok_or(Denial::from(Slug::KeysUnavailable))?;
     let found = Found::of(here, &token, client).await?;
     let waited_ms = clock::steady().millis_since(presented_at).saturating_add(unread_ms);
     let Found { stored: StoredFamily { family, .. }, record } = &found;
     let scopes = issue::scopes(&family.scopes, parameters)?;
     let audiences = issue::audiences(client, parameters)?;
-    match standing::of_login(here, family.session, record, &client.id)? {
-        Standing::Good => {}
-        Standing::CutOff => return Err(Failure::of(Outcome::Revoked, "The login was ended")),
+    match revocation_status::of_login(here, family.session, record, &client.id)? {
+        RevocationStatus::Good => {}
+        RevocationStatus::CutOff => {
+            return Err(Failure::of(Outcome::Revoked, "The login was ended"));
+        }
     }
     if now >= ends_by_rules(&found.stored, here.tokens) {
         return Err(Failure::of(Outcome::Expired, "The refresh token has expired"));
@@ -323,17 +325,17 @@ pub(super) async fn find_family(
     token: &RefreshToken,
     charge: Charge,
 ) -> Result<(Option<StoredFamily>, Option<SessionRecord>), Denial> {
-    let (means, id) = (&here.endpoints.means, token.family());
+    let (services, id) = (&here.endpoints.services, token.family());
     let provenance = token.provenance(&here.configuration.gate.sessions.tags);
-    if let Some(seconds) = means.sessions.refused_for(here.asked.client, provenance, charge) {
+    if let Some(seconds) = services.sessions.refused_for(here.asked.client, provenance, charge) {
         return Err(Denial::with(Slug::VerificationBudget, Detail::RetryAfter(seconds)));
     }
-    let family = means.timed("find_family", means.refresh_families.find(id));
-    let found = means.sessions.stored_with(id, family).await.map_err(unavailable)?;
+    let family = services.timed("find_family", services.refresh_families.find(id));
+    let found = services.sessions.stored_with(id, family).await.map_err(unavailable)?;
     let (family, session) = (found.0, found.1.map(|session| session.record));
     let family = family.filter(|stored| token.is_of(&tag_key(here.tokens, &stored.family.key)));
     if family.is_none() {
-        means.sessions.spend(here.asked.client, charge);
+        services.sessions.spend(here.asked.client, charge);
     }
     Ok((family, session))
 }
@@ -392,7 +394,7 @@ async fn rotate(
     };
     let sealed = token.seal(&next).map_err(no_randomness)?;
     let successor = Successor { digest: known_by(here.tokens, &next), sealed };
-    let means = &here.endpoints.means;
+    let services = &here.endpoints.services;
     let presented = known_by(here.tokens, token);
     let premise = Premise { current: *current, read_ms: *read_ms, waited_ms };
     let end = (!premise.holds_for(presented)).then(|| reuse::login_end(here, family, record));
@@ -405,8 +407,8 @@ async fn rotate(
         premise,
         end,
     };
-    let rotating = means.refresh_families.rotate(&exchange);
-    let rotated = means.timed("rotate_family", rotating).await;
+    let rotating = services.refresh_families.rotate(&exchange);
+    let rotated = services.timed("rotate_family", rotating).await;
     match &rotated {
         // One that arrives too late may be the second copy of one that did not.
         Ok(Rotation::TooLate) | Err(_) => memory.remember(token, next.clone()).await,

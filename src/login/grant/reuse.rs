@@ -17,7 +17,7 @@ use crate::feed::revocations::Taken;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
 use crate::gate::session::{SessionId, SessionRecord};
-use crate::login::Means;
+use crate::login::LoginServices;
 use crate::login::revocation::{self, Account, Actor};
 use crate::runtime::Configuration;
 use crate::store::family::Family;
@@ -90,19 +90,19 @@ pub(super) async fn ended(
     end: Option<&LoginEnd>,
     charged: Option<Charged>,
 ) -> Result<(), Denial> {
-    let (means, client, id) = (&here.endpoints.means, here.asked.client, family.session);
+    let (services, client, id) = (&here.endpoints.services, here.asked.client, family.session);
     warn_of(family);
-    means.sessions.forget(id);
+    services.sessions.forget(id);
     if let (Some(LoginEnd { record, .. }), Some(charged)) = (end, charged) {
-        let taken = means.revocations.wrote(record, charged);
-        count(means);
+        let taken = services.revocations.wrote(record, charged);
+        count(services);
         tell(here.configuration, "refresh_reused", id, client, Ok(taken)).await;
         return Ok(());
     }
     tracing::error!(session = %id, "the list is full: access tokens of a stolen login go on");
     tell(here.configuration, "refresh_reused", id, client, Err(Slug::StoreUnavailable)).await;
     if let Some(place) = here.endpoints.ending.place(id) {
-        tokio::spawn(go_on(means.clone(), place, End { id, account: Some(account) }, client));
+        tokio::spawn(go_on(services.clone(), place, End { id, account: Some(account) }, client));
     }
     Err(Slug::StoreUnavailable.into())
 }
@@ -112,8 +112,8 @@ fn warn_of(family: &Family) {
     tracing::warn!(%session, client = &**client, "a refresh token was used twice");
 }
 
-fn count(means: &Means) {
-    means.families.sessions_ended.with_label_values(&[WHY.as_str()]).inc();
+fn count(services: &LoginServices) {
+    services.families.sessions_ended.with_label_values(&[WHY.as_str()]).inc();
 }
 
 /// Ends a login of which a refresh token was used twice, and whose family is dead.
@@ -130,12 +130,12 @@ pub(super) async fn end(
     let Some(place) = place(here, id).await? else { return Ok(()) };
     let client = here.asked.client;
     warn_of(family);
-    let configuration = here.endpoints.means.in_force.load();
+    let configuration = here.endpoints.services.in_force.load();
     let end = End { id, account };
-    let ended = write_down(&here.endpoints.means, &configuration, &end, client).await;
+    let ended = write_down(&here.endpoints.services, &configuration, &end, client).await;
     if ended.is_err() {
-        let means = here.endpoints.means.clone();
-        tokio::spawn(go_on(means, place, end, client));
+        let services = here.endpoints.services.clone();
+        tokio::spawn(go_on(services, place, end, client));
     }
     ended
 }
@@ -166,13 +166,13 @@ async fn place(here: &Issuing<'_>, id: SessionId) -> Result<Option<Place>, Denia
     }
 }
 
-async fn go_on(means: Means, place: Place, end: End, client: Option<IpAddr>) {
+async fn go_on(services: LoginServices, place: Place, end: End, client: Option<IpAddr>) {
     let mut pause = PAUSE_FIRST;
     for _ in 0..TRIES_MAX {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
-        let configuration = means.in_force.load();
-        if let Ok(taken) = append(&means, &configuration, &end).await {
+        let configuration = services.in_force.load();
+        if let Ok(taken) = append(&services, &configuration, &end).await {
             tell(&configuration, "refresh_reused", place.id, client, Ok(taken)).await;
             return;
         }
@@ -181,16 +181,16 @@ async fn go_on(means: Means, place: Place, end: End, client: Option<IpAddr>) {
 }
 
 async fn write_down(
-    means: &Means,
+    services: &LoginServices,
     configuration: &Configuration,
     end: &End,
     client: Option<IpAddr>,
 ) -> Result<(), Denial> {
     let id = end.id;
-    let appended = append(means, configuration, end).await;
+    let appended = append(services, configuration, end).await;
     match appended {
         // A list that is full must not keep the cookie alive.
-        Err(AppendError::Full) => forget(means, id).await,
+        Err(AppendError::Full) => forget(services, id).await,
         // The family is dead, and says so to whoever comes next.
         Err(AppendError::Store(_) | AppendError::Lifted) | Ok(_) => {}
     }
@@ -200,22 +200,22 @@ async fn write_down(
 }
 
 async fn append(
-    means: &Means,
+    services: &LoginServices,
     configuration: &Configuration,
     End { id, account }: &End,
 ) -> Result<Taken, AppendError> {
     let record = revocation::of_session(*id, account.as_ref(), Actor::Gateway, WHY, configuration);
-    let taken = means.revocations.append(record).await.inspect_err(|error| {
+    let taken = services.revocations.append(record).await.inspect_err(|error| {
         tracing::error!(%error, session = %id, "a login whose refresh token was stolen goes on");
     })?;
-    means.sessions.forget(*id);
-    count(means);
+    services.sessions.forget(*id);
+    count(services);
     Ok(taken)
 }
 
 /// Takes a session out of the store that is not in the log yet, and its family with it.
-async fn forget(means: &Means, id: SessionId) {
-    match means.sessions.end(id).await {
+async fn forget(services: &LoginServices, id: SessionId) {
+    match services.sessions.end(id).await {
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "a session that was cut off is not deleted"),
     }

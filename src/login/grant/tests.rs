@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::gate::session::SessionId;
 use crate::issuer::refresh::TEXT_BYTES;
 use crate::login::endpoint::TokenEndpoint;
-use crate::login::tests::world::{Ask, Keys, Told, World};
+use crate::login::tests::world::{Ask, Keys, Response, World};
 
 /// An access token and a refresh token.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ struct Pair {
 
 impl Pair {
     #[track_caller]
-    fn of(told: &Told) -> Self {
+    fn of(told: &Response) -> Self {
         assert_eq!((told.status, told.slug), (200, None), "{}", told.body);
         let body = told.json();
         let text = |name: &str| body[name].as_str().expect("a text").to_owned();
@@ -38,7 +38,7 @@ async fn log_in(world: &World) -> Pair {
     Pair::of(&world.ask(&Ask::for_tokens("alice", "tokens")).await)
 }
 
-async fn refresh(world: &World, token: &str) -> Told {
+async fn refresh(world: &World, token: &str) -> Response {
     let body = format!("grant_type=refresh_token&refresh_token={token}");
     world.ask(&Ask::token(TokenEndpoint::Token, body)).await
 }

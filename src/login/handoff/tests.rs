@@ -205,7 +205,10 @@ async fn refusal_is_a_refusal_and_anything_else_is_not() {
     for status in [400, 401, 403, 404, 410, 422] {
         let answer = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
         let finding = asked_and_answered(answer).await;
-        assert!(matches!(finding, Finding::Refused(Words::Own)), "{status}: {finding:?}");
+        assert!(
+            matches!(finding, Finding::Refused(RefusalMessage::Gateway)),
+            "{status}: {finding:?}"
+        );
     }
     for (after, seconds) in
         [("", 5), ("Retry-After: 7\r\n", 7), ("Retry-After: Wed, 21 Oct\r\n", 5)]
@@ -235,14 +238,14 @@ async fn words_of_the_service_are_passed_on_within_bounds() {
         service.settings.on_failure = OnFailure::PassThrough;
         ask(&service).await
     };
-    let Finding::Refused(Words::Told(Told { status, kind, body })) =
+    let Finding::Refused(RefusalMessage::Service(ServiceRefusal { status, kind, body })) =
         ask_for(ANSWER_BYTES_MAX).await
     else {
         panic!("not in its words")
     };
     assert_eq!((status, kind.as_bytes(), body.len()), (403, b"text/x".as_slice(), 65536));
     let finding = ask_for(ANSWER_BYTES_MAX + 1).await;
-    assert!(matches!(finding, Finding::Refused(Words::Own)), "{finding:?}");
+    assert!(matches!(finding, Finding::Refused(RefusalMessage::Gateway)), "{finding:?}");
 }
 
 #[tokio::test]

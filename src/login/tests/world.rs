@@ -158,7 +158,7 @@ impl World {
                 revocations.loaded().await;
             }
         }
-        let endpoints = Endpoints::new(Means {
+        let endpoints = Endpoints::new(LoginServices {
             in_force: InForce::new(in_force.clone()),
             sessions: sessions.clone(),
             revocations: revocations.clone(),
@@ -184,7 +184,7 @@ impl World {
     }
 
     /// Asks, with these header fields, as a program unless they say `accept`.
-    pub(in crate::login) async fn ask(&self, what: &Ask<'_>) -> Told {
+    pub(in crate::login) async fn ask(&self, what: &Ask<'_>) -> Response {
         let Ask { endpoint, target, fields, body, cookie } = what;
         let configuration = self.in_force.load_full();
         let cookies = &configuration.gate.sessions.rules.terms().cookie;
@@ -205,8 +205,8 @@ impl World {
             session: None,
         };
         let asker = match headers.contains_key("accept") {
-            true => Asker::Person,
-            false => Asker::Program,
+            true => ClientKind::Person,
+            false => ClientKind::Program,
         };
         let secret = cookies.find(&headers).ok().flatten();
         let login = Endpoint::Login(LoginEndpoint::Login);
@@ -223,7 +223,7 @@ impl World {
         let asked =
             Asked { request, body, request_id: "test", client, asker, caller, lost: None, keys };
         let reply = self.endpoints.answer(endpoint, asked, &configuration).await;
-        Told::of(reply, &cookies.name)
+        Response::of(reply, &cookies.name)
     }
 
     async fn session(&self, id: SessionId) -> Option<Arc<Session>> {
@@ -308,7 +308,7 @@ impl<'a> Ask<'a> {
 
 /// An answer, or a denial, in what tests ask for.
 #[derive(Debug)]
-pub(in crate::login) struct Told {
+pub(in crate::login) struct Response {
     pub(in crate::login) status: u16,
     pub(in crate::login) slug: Option<&'static str>,
     pub(super) retry_after: Option<u32>,
@@ -318,10 +318,10 @@ pub(in crate::login) struct Told {
     pub(super) cookie: Option<String>,
 }
 
-impl Told {
+impl Response {
     fn of(reply: Reply, cookie: &str) -> Self {
         let mut told = match reply {
-            Reply::Answer(Answer { status, fields, body, denial }) => Self {
+            crate::login::Reply::Answer(Answer { status, fields, body, denial }) => Self {
                 status,
                 slug: denial.map(Slug::as_str),
                 retry_after: None,
@@ -329,7 +329,7 @@ impl Told {
                 body: String::from_utf8(body.to_vec()).expect("text"),
                 cookie: None,
             },
-            Reply::Denial(denial) => Self {
+            crate::login::Reply::Denial(denial) => Self {
                 status: denial.slug().status(),
                 slug: Some(denial.slug().as_str()),
                 retry_after: match denial.detail() {

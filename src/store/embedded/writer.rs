@@ -16,7 +16,7 @@ use crate::store::StoreError;
 const ORDERS_MAX: usize = 256;
 
 /// Something to be written, for somebody who waits for it.
-pub(super) trait Order: Send {
+pub(super) trait WriteJob: Send {
     /// Does it, in a transaction that others share.
     fn write(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault>;
 
@@ -25,7 +25,7 @@ pub(super) trait Order: Send {
 }
 
 /// An order to do `job`, and where its outcome will be told.
-pub(super) fn order<T, J>(job: J) -> (Box<dyn Order>, oneshot::Receiver<Result<T, StoreError>>)
+pub(super) fn order<T, J>(job: J) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, StoreError>>)
 where
     T: Send + 'static,
     J: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
@@ -40,7 +40,7 @@ struct Job<J, T> {
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T, J> Order for Job<J, T>
+impl<T, J> WriteJob for Job<J, T>
 where
     T: Send,
     J: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send,
@@ -66,7 +66,7 @@ where
 /// The thread.
 #[derive(Debug)]
 pub(super) struct Writer {
-    orders: Option<mpsc::Sender<Box<dyn Order>>>,
+    orders: Option<mpsc::Sender<Box<dyn WriteJob>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -83,8 +83,8 @@ impl Writer {
     /// Takes an order, once there is room for it.
     pub(super) async fn take(
         &self,
-        order: Box<dyn Order>,
-    ) -> Result<(), SendError<Box<dyn Order>>> {
+        order: Box<dyn WriteJob>,
+    ) -> Result<(), SendError<Box<dyn WriteJob>>> {
         match &self.orders {
             Some(orders) => orders.send(order).await,
             None => Err(SendError(order)),
@@ -101,7 +101,7 @@ impl Writer {
     }
 }
 
-fn run(file: &File, mut orders: mpsc::Receiver<Box<dyn Order>>, ring: &watch::Sender<()>) {
+fn run(file: &File, mut orders: mpsc::Receiver<Box<dyn WriteJob>>, ring: &watch::Sender<()>) {
     while let Some(first) = orders.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < ORDERS_MAX
@@ -126,7 +126,7 @@ enum Log {
 }
 
 /// Does what was ordered. When this returns, it is on disk.
-fn commit(batch: &mut [Box<dyn Order>], database: &Database) -> Result<Log, Fault> {
+fn commit(batch: &mut [Box<dyn WriteJob>], database: &Database) -> Result<Log, Fault> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     let mut tables = Tables::open(&transaction)?;

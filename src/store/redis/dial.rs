@@ -36,7 +36,7 @@ pub(super) struct Dial {
 
 /// Whom we expect at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum ExpectedServer {
     /// The server that the settings name, unless it says that it is a replica: nothing that it
     /// tells is sure, and it takes no writes.
     Server,
@@ -84,12 +84,12 @@ impl Dial {
     pub(super) async fn connect(
         &self,
         address: &RedisAddress,
-        wanted: Wanted,
+        wanted: ExpectedServer,
     ) -> Result<Dialled, String> {
         in_time(async {
             let connection = match (self.open(address, &self.login, wanted, None).await, wanted) {
                 // Sentinels often have no password although their servers have one.
-                (Err(error), Wanted::Sentinel) if is_login_refused(&error) => {
+                (Err(error), ExpectedServer::Sentinel) if is_login_refused(&error) => {
                     let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
                     self.open(address, &nobody, wanted, None).await
                 }
@@ -107,7 +107,7 @@ impl Dial {
     pub(super) async fn connect_for_pushes(
         &self,
         address: &RedisAddress,
-        wanted: Wanted,
+        wanted: ExpectedServer,
         pushes: Pushes,
     ) -> Result<Dialled, Unreached> {
         let login = self.login.clone().set_protocol(ProtocolVersion::RESP3);
@@ -128,7 +128,7 @@ impl Dial {
         &self,
         address: &RedisAddress,
         login: &RedisConnectionInfo,
-        wanted: Wanted,
+        wanted: ExpectedServer,
         pushes: Option<Pushes>,
     ) -> Result<MultiplexedConnection, RedisError> {
         let RedisAddress { host, port } = address;
@@ -143,8 +143,8 @@ impl Dial {
             *number = *port;
         }
         let database = match wanted {
-            Wanted::Server | Wanted::Master => self.database,
-            Wanted::Node | Wanted::Sentinel => 0,
+            ExpectedServer::Server | ExpectedServer::Master => self.database,
+            ExpectedServer::Node | ExpectedServer::Sentinel => 0,
         };
         let how = place
             .into_connection_info()?
@@ -179,29 +179,31 @@ fn is_login_refused(error: &RedisError) -> bool {
 /// for the identity `INFO`, which some may not.
 async fn introduce(
     connection: &mut MultiplexedConnection,
-    wanted: Wanted,
+    wanted: ExpectedServer,
 ) -> Result<Option<Identity>, String> {
     let mut greeting = redis::pipe();
     greeting.cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME);
     greeting.cmd("HELLO");
     match wanted {
-        Wanted::Server | Wanted::Master => drop(greeting.cmd("INFO").arg("server")),
-        Wanted::Node | Wanted::Sentinel => {}
+        ExpectedServer::Server | ExpectedServer::Master => drop(greeting.cmd("INFO").arg("server")),
+        ExpectedServer::Node | ExpectedServer::Sentinel => {}
     }
     let answers = connection.send_packed_commands(&greeting, 0, greeting.len()).await;
     let mut answers = answers.map_err(|error| fault::cause(&error))?.into_iter().skip(1);
     let (hello, info) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
     match (wanted, Role::from_hello(&hello), hello) {
-        (Wanted::Sentinel, _, Value::ServerError(error)) if error.code() == "NOAUTH" => {
+        (ExpectedServer::Sentinel, _, Value::ServerError(error)) if error.code() == "NOAUTH" => {
             return Err("the user name or the password is refused, or missing".to_owned());
         }
-        (Wanted::Sentinel | Wanted::Node, ..) => return Ok(None),
-        (Wanted::Server | Wanted::Master, Role::Master, _) => {}
-        (Wanted::Server, Role::Replica, _) => return Err(fault::REPLICA.to_owned()),
+        (ExpectedServer::Sentinel | ExpectedServer::Node, ..) => return Ok(None),
+        (ExpectedServer::Server | ExpectedServer::Master, Role::Master, _) => {}
+        (ExpectedServer::Server, Role::Replica, _) => return Err(fault::REPLICA.to_owned()),
         // What a server refuses here does not matter; what it refuses later will be said then.
-        (Wanted::Server, Role::Other, _) => {}
-        (Wanted::Master, _, Value::ServerError(error)) => return Err(fault::cause(&error.into())),
-        (Wanted::Master, Role::Replica | Role::Other, _) => {
+        (ExpectedServer::Server, Role::Other, _) => {}
+        (ExpectedServer::Master, _, Value::ServerError(error)) => {
+            return Err(fault::cause(&error.into()));
+        }
+        (ExpectedServer::Master, Role::Replica | Role::Other, _) => {
             return Err("it is not a master".to_owned());
         }
     }

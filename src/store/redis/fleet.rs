@@ -16,7 +16,7 @@ use crate::store::{
 
 /// What is written down of a gateway.
 #[derive(Deserialize)]
-struct Told {
+struct FleetMessage {
     /// When it told, by the server's clock, in milliseconds since 1970.
     told_ms: u64,
     #[serde(default)]
@@ -138,7 +138,7 @@ impl Fleet for Redis {
         let mut left = Vec::new();
         for (text, record) in told {
             let told = serde_json::from_slice(&text);
-            let Told { told_ms, gateway, left: gone } = told.map_err(|error| {
+            let FleetMessage { told_ms, gateway, left: gone } = told.map_err(|error| {
                 fault::nonsense(&format!("{} holds {error}", self.keys.gateways))
             })?;
             left.extend(gone);

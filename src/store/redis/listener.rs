@@ -19,7 +19,7 @@ use super::script::PLACE;
 use super::{Keys, fault};
 use crate::gate::session::SessionId;
 use crate::store::StoreError;
-use crate::store::session::Told;
+use crate::store::session::SessionNotice;
 use crate::store::settings::RedisAddress;
 
 /// What is done here, for messages.
@@ -33,12 +33,12 @@ pub(super) async fn listen(
     master: &Master,
     head: &Head,
     keys: &Keys,
-    hear: &mut (dyn FnMut(Told) + Send),
+    hear: &mut (dyn FnMut(SessionNotice) + Send),
 ) -> Result<Infallible, StoreError> {
     let (sender, pushes) = mpsc::unbounded_channel();
     let live = master.connect_for_pushes(sender).await?;
     track(&live, &keys.session).await?;
-    hear(Told::Begun);
+    hear(SessionNotice::Begun);
     let (address, session) = (&live.address, &*keys.session);
     let mut listener = Listener { address, session, pushes, hear };
     loop {
@@ -75,7 +75,7 @@ pub(super) async fn listen(
             }
         }
         let ago_ms = asked.elapsed().as_micros().div_ceil(1000);
-        (listener.hear)(Told::Contact(u64::try_from(ago_ms).unwrap_or(u64::MAX)));
+        (listener.hear)(SessionNotice::Contact(u64::try_from(ago_ms).unwrap_or(u64::MAX)));
         listener.until(tokio::time::sleep(ASKED_EVERY)).await?;
     }
 }
@@ -102,7 +102,7 @@ struct Listener<'l> {
     /// What the key of a record begins with.
     session: &'l str,
     pushes: mpsc::UnboundedReceiver<PushInfo>,
-    hear: &'l mut (dyn FnMut(Told) + Send),
+    hear: &'l mut (dyn FnMut(SessionNotice) + Send),
 }
 
 impl Listener<'_> {
@@ -137,7 +137,7 @@ impl Listener<'_> {
             }
             // Nothing else was asked for.
             Some(_) => {
-                (self.hear)(Told::Anything);
+                (self.hear)(SessionNotice::Anything);
                 Ok(())
             }
         }
@@ -145,13 +145,13 @@ impl Listener<'_> {
 }
 
 /// What the contents of an invalidation say: the keys that changed, or nothing, if all may have.
-fn changes(data: &[Value], session: &str) -> Vec<Told> {
-    let [Value::Array(keys)] = data else { return vec![Told::Anything] };
+fn changes(data: &[Value], session: &str) -> Vec<SessionNotice> {
+    let [Value::Array(keys)] = data else { return vec![SessionNotice::Anything] };
     let change = |key: &Value| {
-        let Value::BulkString(key) = key else { return Some(Told::Anything) };
+        let Value::BulkString(key) = key else { return Some(SessionNotice::Anything) };
         let id = std::str::from_utf8(key).ok()?.strip_prefix(session)?;
         // What is not the key of a session is none of ours.
-        SessionId::parse(id).map(Told::Changed)
+        SessionId::parse(id).map(SessionNotice::Changed)
     };
     keys.iter().filter_map(change).collect()
 }
@@ -177,7 +177,7 @@ mod tests {
             7
         };
         assert_eq!(listener.until(answer).await, Ok(7));
-        assert_eq!(heard, vec![Told::Anything; 300]);
+        assert_eq!(heard, vec![SessionNotice::Anything; 300]);
     }
 
     #[test]
@@ -186,11 +186,14 @@ mod tests {
         let key = |text: String| Value::BulkString(text.into_bytes());
         let keys = |keys: Vec<Value>| changes(&[Value::Array(keys)], "p:session:");
         let ours = key(format!("p:session:{id}"));
-        assert_eq!(keys(vec![ours.clone(), ours]), [Told::Changed(id), Told::Changed(id)]);
+        assert_eq!(
+            keys(vec![ours.clone(), ours]),
+            [SessionNotice::Changed(id), SessionNotice::Changed(id)]
+        );
         assert_eq!(keys(vec![key(format!("p:session:{id}x")), key("q".into())]), []);
-        assert_eq!(keys(vec![Value::Int(1)]), [Told::Anything]);
+        assert_eq!(keys(vec![Value::Int(1)]), [SessionNotice::Anything]);
         for odd in [vec![], vec![Value::Nil], vec![Value::Array(vec![]), Value::Nil]] {
-            assert_eq!(changes(&odd, "p:session:"), [Told::Anything], "{odd:?}");
+            assert_eq!(changes(&odd, "p:session:"), [SessionNotice::Anything], "{odd:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 
 use super::cluster::Cluster;
-use super::dial::{Dial, Dialled, Pushes, Unreached, Wanted};
+use super::dial::{Dial, Dialled, ExpectedServer, Pushes, Unreached};
 use super::identity::Identity;
 use super::sentinels::{Named, Sentinels};
 use crate::store::StoreError;
@@ -28,7 +28,7 @@ const ADDRESS_DIALLED_EVERY: Duration = Duration::from_secs(2);
 pub(super) struct Master {
     dial: Arc<Dial>,
     guides: Guides,
-    known: Mutex<Known>,
+    known: Mutex<KnownMaster>,
     connections: AtomicU64,
 }
 
@@ -41,7 +41,7 @@ enum Guides {
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownMaster {
     address: Option<RedisAddress>,
     /// The server that answers there, once a connection has told.
     identity: Option<Identity>,
@@ -93,8 +93,8 @@ impl Master {
     async fn reach(&self, pushes: Option<Pushes>) -> Result<Live, StoreError> {
         let (address, reign) = self.find().await.map_err(StoreError::Unavailable)?;
         let wanted = match &self.guides {
-            Guides::Nobody(_) => Wanted::Server,
-            Guides::Sentinels(_) | Guides::Cluster(_) => Wanted::Master,
+            Guides::Nobody(_) => ExpectedServer::Server,
+            Guides::Sentinels(_) | Guides::Cluster(_) => ExpectedServer::Master,
         };
         let connected = match pushes {
             None => self.dial.connect(&address, wanted).await.map_err(Unreached::Fault),
@@ -214,12 +214,12 @@ impl Master {
         Ok((address, known.reign))
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn known(&self) -> std::sync::MutexGuard<'_, KnownMaster> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl KnownMaster {
     /// Whether nobody has asked where the master is for so long; whoever is told so asks.
     fn is_due(&mut self, every: Duration) -> bool {
         let is_due = self.asked.is_none_or(|asked| asked.elapsed() >= every);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
 
-use super::dial::{Dial, Dialled, Wanted};
+use super::dial::{Dial, Dialled, ExpectedServer};
 use super::fault;
 use crate::store::settings::RedisAddress;
 
@@ -16,17 +16,17 @@ const GUIDE_TIMEOUT: Duration = Duration::from_millis(500);
 /// A sentinel, or a node of a cluster.
 pub(super) struct Node {
     pub(super) address: RedisAddress,
-    wanted: Wanted,
+    wanted: ExpectedServer,
     kept: Mutex<Option<MultiplexedConnection>>,
 }
 
 impl Node {
     pub(super) fn sentinel(address: &RedisAddress) -> Self {
-        Self { address: address.clone(), wanted: Wanted::Sentinel, kept: Mutex::default() }
+        Self { address: address.clone(), wanted: ExpectedServer::Sentinel, kept: Mutex::default() }
     }
 
     pub(super) fn of_cluster(address: &RedisAddress) -> Self {
-        Self { address: address.clone(), wanted: Wanted::Node, kept: Mutex::default() }
+        Self { address: address.clone(), wanted: ExpectedServer::Node, kept: Mutex::default() }
     }
 
     /// The answers to these commands.

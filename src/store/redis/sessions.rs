@@ -14,8 +14,8 @@ use crate::gate::time::UnixTime;
 use crate::store::digest::SubjectDigest;
 use crate::store::login_end::LoginEnd;
 use crate::store::session::{
-    Displaced, SESSION_MARGIN_S, SessionStore, Told, VERSION, decode, encode, listed_under,
-    rests_until, room_for,
+    Displaced, SESSION_MARGIN_S, SessionNotice, SessionStore, VERSION, decode, encode,
+    listed_under, rests_until, room_for,
 };
 use crate::store::{Charged, StoreError};
 
@@ -174,7 +174,7 @@ impl SessionStore for Redis {
         }
     }
 
-    async fn listen(&self, hear: &mut (dyn FnMut(Told) + Send)) -> StoreError {
+    async fn listen(&self, hear: &mut (dyn FnMut(SessionNotice) + Send)) -> StoreError {
         match listener::listen(&self.master, &self.head, &self.keys, hear).await {
             Ok(never) => match never {},
             Err(error) => error,

@@ -10,7 +10,7 @@ use portcullis::store::family::{
 use portcullis::store::keyring::KeyRingStore;
 use portcullis::store::record::{Owner, Record};
 use portcullis::store::redis::Redis;
-use portcullis::store::session::{SessionStore, Told};
+use portcullis::store::session::{SessionNotice, SessionStore};
 use portcullis::store::settings::{RedisLogin, RedisSettings, RedisTls};
 use portcullis::store::{Fleet, GatewayState, Position, RevocationLog, StoreError};
 
@@ -96,7 +96,10 @@ async fn user_with_the_rights_that_are_documented_can_do_everything() {
     let listening = tokio::time::timeout(std::time::Duration::from_secs(1), log.listen(&mut hear));
     listening.await.expect_err("it goes on");
     let heard = heard.into_inner().expect("no panic");
-    assert!(matches!(heard[..], [Told::Begun, Told::Contact(_), ..]), "{heard:?}");
+    assert!(
+        matches!(heard[..], [SessionNotice::Begun, SessionNotice::Contact(_), ..]),
+        "{heard:?}"
+    );
 }
 
 /// One that may not ask which server it is, as it was documented before.

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use portcullis::store::redis::Redis;
-use portcullis::store::session::{SessionStore, Told};
+use portcullis::store::session::{SessionNotice, SessionStore};
 use portcullis::store::settings::{RedisServers, RedisSettings};
 use portcullis::store::{Position, RevocationLog, StoreError, Tail};
 
@@ -128,9 +128,9 @@ async fn listener_at_another_server_than_the_link_for_commands_ends() {
     for is_hidden in [false, true] {
         let (pair, _) = Pair::start(is_hidden).await;
         let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let mut hear = |told: Told| drop(sender.send(told));
+        let mut hear = |told: SessionNotice| drop(sender.send(told));
         let moving = async {
-            while told.recv().await.expect("it listens") != Told::Begun {}
+            while told.recv().await.expect("it listens") != SessionNotice::Begun {}
             pair.fail_over();
             append(&pair.store, &["b"]).await;
             std::future::pending().await

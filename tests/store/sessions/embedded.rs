@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use portcullis::store::session::Told;
+use portcullis::store::session::SessionNotice;
 use redb::{Database, ReadableDatabase, TableDefinition, TableHandle};
 
 use super::*;
@@ -163,5 +163,8 @@ async fn whoever_listens_has_contact_for_ever() {
     let listening = store.listen(&mut hear);
     tokio::time::timeout(Duration::from_millis(1200), listening).await.expect_err("it goes on");
     let heard = heard.lock().expect("no panic").clone();
-    assert_eq!(heard[..3], [Told::Begun, Told::Contact(0), Told::Contact(0)]);
+    assert_eq!(
+        heard[..3],
+        [SessionNotice::Begun, SessionNotice::Contact(0), SessionNotice::Contact(0)]
+    );
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::secret::Secret;
 use portcullis::store::attempts::{Account, AttemptLedger, Budget, Pace};
-use portcullis::store::session::Told;
+use portcullis::store::session::SessionNotice;
 use portcullis::store::settings::{RedisAddress, RedisLogin, RedisServers, RedisSettings};
 use portcullis::store::{Fleet, GatewayState};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Somebody who listens, and what was heard.
 struct Ear {
-    heard: mpsc::UnboundedReceiver<(Instant, Told)>,
+    heard: mpsc::UnboundedReceiver<(Instant, SessionNotice)>,
     ended: JoinHandle<(Instant, StoreError)>,
 }
 
@@ -40,12 +40,12 @@ impl Ear {
             (Instant::now(), error)
         });
         let mut ear = Self { heard, ended };
-        assert_eq!(ear.any().await.1, Told::Begun);
+        assert_eq!(ear.any().await.1, SessionNotice::Begun);
         ear
     }
 
     /// What is heard next.
-    async fn any(&mut self) -> (Instant, Told) {
+    async fn any(&mut self) -> (Instant, SessionNotice) {
         match tokio::time::timeout(PATIENCE, self.heard.recv()).await.expect("it comes in time") {
             Some(heard) => heard,
             None => panic!("{}", (&mut self.ended).await.expect("no panic").1),
@@ -53,18 +53,20 @@ impl Ear {
     }
 
     /// What is heard next, and is not only that there is contact.
-    async fn news(&mut self) -> (Instant, Told) {
+    async fn news(&mut self) -> (Instant, SessionNotice) {
         let begun = Instant::now();
         loop {
             match self.any().await {
-                (_, Told::Contact(_)) => assert!(begun.elapsed() < PATIENCE, "nothing is told"),
+                (_, SessionNotice::Contact(_)) => {
+                    assert!(begun.elapsed() < PATIENCE, "nothing is told")
+                }
                 news => return news,
             }
         }
     }
 
     /// What is heard next is this; how long after now.
-    async fn hears(&mut self, told: Told) -> Duration {
+    async fn hears(&mut self, told: SessionNotice) -> Duration {
         let happened = Instant::now();
         let (heard, news) = self.news().await;
         assert_eq!(news, told);
@@ -99,7 +101,7 @@ async fn change_by_hand_is_told_at_once() {
             command.push(&key);
             command.extend(&change[1..]);
             server.cli(&command);
-            late.push(ear.hears(Told::Changed(id(number))).await);
+            late.push(ear.hears(SessionNotice::Changed(id(number))).await);
         }
         assert!(late.iter().any(|late| *late < LATE), "{late:?}");
     }
@@ -111,9 +113,9 @@ async fn what_other_gateways_write_is_told() {
     let store = in_redis(&server);
     let mut ear = Ear::open(Arc::new(in_redis(&server))).await;
     create(&store, 1, &session("ada", clock::now())).await;
-    ear.hears(Told::Changed(id(1))).await;
+    ear.hears(SessionNotice::Changed(id(1))).await;
     store.delete(id(1)).await.expect("it is deleted");
-    ear.hears(Told::Changed(id(1))).await;
+    ear.hears(SessionNotice::Changed(id(1))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,9 +128,9 @@ async fn session_that_expires_is_told() {
     let mut short = session("ada", now);
     short.record.ends = now.plus(2 - MARGIN_S);
     create(&store, 1, &short).await;
-    ear.hears(Told::Changed(id(1))).await;
+    ear.hears(SessionNotice::Changed(id(1))).await;
     let (_, news) = ear.news().await;
-    assert_eq!(news, Told::Changed(id(1)));
+    assert_eq!(news, SessionNotice::Changed(id(1)));
     assert_eq!(found(&store, 1).await, None);
 }
 
@@ -138,7 +140,7 @@ async fn flush_means_that_anything_may_have_changed() {
     let mut ear = Ear::open(Arc::new(in_redis(&server))).await;
     for flush in ["flushall", "flushdb"] {
         server.cli(&[flush]);
-        ear.hears(Told::Anything).await;
+        ear.hears(SessionNotice::Anything).await;
     }
 }
 
@@ -162,7 +164,7 @@ async fn use_of_a_session_is_not_told_nor_is_anything_else_that_leaves_it_as_it_
     server.cli(&["set", "portcullis:{revocations}:session", "near"]);
     store.delete(id(2)).await.expect("it is deleted");
     // The first that is heard is the last that was done.
-    ear.hears(Told::Changed(id(2))).await;
+    ear.hears(SessionNotice::Changed(id(2))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,7 +187,7 @@ async fn killed_connection_ends_it_at_once() {
 async fn server_that_does_not_answer_ends_it_and_there_is_no_contact_meanwhile() {
     let server = RedisServer::start();
     let mut ear = Ear::open(Arc::new(in_redis(&server))).await;
-    assert!(matches!(ear.any().await.1, Told::Contact(_)));
+    assert!(matches!(ear.any().await.1, SessionNotice::Contact(_)));
     server.pause();
     while ear.heard.try_recv().is_ok() {}
     let paused = Instant::now();
@@ -227,8 +229,8 @@ async fn contact_is_told_again_and_again_and_only_after_all_that_came_before() {
     while changed.len() < count as usize {
         assert!(begun.elapsed() < 2 * PATIENCE, "{} are not told", count as usize - changed.len());
         match ear.any().await {
-            (_, Told::Changed(id)) => drop(changed.insert(id)),
-            (heard, Told::Contact(ago_ms)) => {
+            (_, SessionNotice::Changed(id)) => drop(changed.insert(id)),
+            (heard, SessionNotice::Contact(ago_ms)) => {
                 contacts.push((heard - Duration::from_millis(ago_ms), changed.clone()));
             }
             (_, other) => panic!("{other:?}"),
@@ -305,7 +307,7 @@ async fn password_opens_and_a_wrong_one_is_not_told() {
     let server = RedisServer::start_with(RedisOptions { password, ..RedisOptions::default() });
     let mut ear = Ear::open(Arc::new(in_redis(&server))).await;
     server.cli(&["flushall"]);
-    ear.hears(Told::Anything).await;
+    ear.hears(SessionNotice::Anything).await;
     let password = Some(Secret::new(b"wr0ng".to_vec()));
     let login = RedisLogin { username: None, password };
     let store = Redis::open(&RedisSettings { login, ..server.settings() }).expect("settings");
@@ -349,7 +351,7 @@ async fn fail_over_ends_it_and_it_begins_anew_at_the_new_master() {
     end_at_another_master(&store, ear.ended).await;
     let mut ear = Ear::open(store.clone()).await;
     create(&*store, 1, &session("ada", clock::now())).await;
-    ear.hears(Told::Changed(id(1))).await;
+    ear.hears(SessionNotice::Changed(id(1))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -371,7 +373,7 @@ async fn node_of_a_cluster_that_gave_the_keys_away_is_left() {
     create(&store, 1, &session("ada", clock::now())).await;
     let mut ear = Ear::open(Arc::new(open())).await;
     store.delete(id(1)).await.expect("it is deleted");
-    ear.hears(Told::Changed(id(1))).await;
+    ear.hears(SessionNotice::Changed(id(1))).await;
     // Nothing is left in the slot.
     let last = "portcullis:{revocations}:last";
     nodes[0].cli(&["-c", "set", last, "x"]);
@@ -381,7 +383,7 @@ async fn node_of_a_cluster_that_gave_the_keys_away_is_left() {
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     let mut ear = Ear::open(Arc::new(open())).await;
     create(&open(), 2, &session("ada", clock::now())).await;
-    ear.hears(Told::Changed(id(2))).await;
+    ear.hears(SessionNotice::Changed(id(2))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

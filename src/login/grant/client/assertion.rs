@@ -46,8 +46,8 @@ pub(super) async fn verify<'t>(
     here.endpoints.budgets.count_assertion(&client.id)?;
     let Good { token_id, ends } = good;
     let key = spent_key(&client.id, &token_id);
-    let families = &here.endpoints.means.refresh_families;
-    match here.endpoints.means.timed("spend_assertion", families.spend(&key, ends, now)).await {
+    let families = &here.endpoints.services.refresh_families;
+    match here.endpoints.services.timed("spend_assertion", families.spend(&key, ends, now)).await {
         Ok(true) => Ok(client),
         Ok(false) => Err(Refusal::client("The assertion was used before")),
         Err(error) => {

@@ -75,7 +75,7 @@ pub(super) async fn is_right(
 ) -> Result<bool, Denial> {
     let secrets = &here.endpoints.secrets;
     let comparison = async {
-        let ledger = &*here.endpoints.means.attempts;
+        let ledger = &*here.endpoints.services.attempts;
         let named = is_known.then_some(id);
         let counted = count(ledger, here, named).await.map_err(Fault::Denied)?;
         let party = Party::of_client(id, here.asked.client);

@@ -8,7 +8,7 @@ use crate::store::attempts::Budget;
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn parse(kind: &str, body: &str) -> Result<Sent, &'static str> {
+fn parse(kind: &str, body: &str) -> Result<LoginRequest, &'static str> {
     let budget = Budget { attempts_max: 10, span_s: 900 };
     let login = Login {
         base: "/auth".into(),
@@ -23,7 +23,7 @@ fn parse(kind: &str, body: &str) -> Result<Sent, &'static str> {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(kind).expect("a value"));
     let body = Bytes::copy_from_slice(body.as_bytes());
-    Sent::parse(&headers, body, &login, None).map_err(|unreadable| unreadable.detail)
+    LoginRequest::parse(&headers, body, &login, None).map_err(|unreadable| unreadable.detail)
 }
 
 fn read(kind: &str, body: &str) -> (String, Vec<u8>, Option<String>) {

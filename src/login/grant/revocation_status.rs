@@ -1,4 +1,4 @@
-//! Whether that of which a token is to be issued is cut off.
+//! Asks the revocation list whether a client, session or subject may still get tokens.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::{GrantedBy, Revocable, Revocation};
 use crate::gate::session::{SessionId, SessionRecord};
 use crate::gate::time::UnixTime;
-use crate::login::begin::{SECOND_PATIENCE, until_next_second};
+use crate::login::create_session::{SECOND_PATIENCE, until_next_second};
 
 /// How a login stands, of which tokens were issued to a client.
 ///
@@ -21,7 +21,7 @@ pub(super) fn of_login(
     session: SessionId,
     record: &SessionRecord,
     client: &str,
-) -> Result<Standing, Denial> {
+) -> Result<RevocationStatus, Denial> {
     let session = session.to_string();
     let source = Revocable {
         issuer: &record.issuer,
@@ -35,16 +35,16 @@ pub(super) fn of_login(
     // Who vouches for the login may go by another name than who issues the tokens.
     let names = [source, Revocable { issuer: &here.tokens.issuer, ..source }];
     for source in names {
-        if ask(here, source, record.created)? == Standing::CutOff {
-            return Ok(Standing::CutOff);
+        if ask(here, source, record.created)? == RevocationStatus::CutOff {
+            return Ok(RevocationStatus::CutOff);
         }
     }
-    Ok(Standing::Good)
+    Ok(RevocationStatus::Good)
 }
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum RevocationStatus {
     /// It is not cut off.
     Good,
     /// It is.
@@ -74,7 +74,7 @@ pub(super) async fn of_client(
     let begun = Instant::now();
     loop {
         let now = clock::shared();
-        if ask(here, source, now)? == Standing::Good {
+        if ask(here, source, now)? == RevocationStatus::Good {
             return Ok(Some(now));
         }
         let pause = until_next_second();
@@ -85,11 +85,15 @@ pub(super) async fn of_client(
     }
 }
 
-fn ask(here: &Issuing<'_>, source: Revocable<'_>, dated: UnixTime) -> Result<Standing, Denial> {
+fn ask(
+    here: &Issuing<'_>,
+    source: Revocable<'_>,
+    dated: UnixTime,
+) -> Result<RevocationStatus, Denial> {
     let list = &here.configuration.gate.revocations;
     match list.find_source(source, dated, here.list_age_max_ms(), clock::moment()) {
-        Revocation::Clear => Ok(Standing::Good),
-        Revocation::Revoked => Ok(Standing::CutOff),
+        Revocation::Clear => Ok(RevocationStatus::Good),
+        Revocation::Revoked => Ok(RevocationStatus::CutOff),
         Revocation::Unknown => Err(Slug::RevocationStale.into()),
     }
 }

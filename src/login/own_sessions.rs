@@ -1,9 +1,9 @@
-//! What somebody may know of his own sessions: `GET session` and `GET sessions`.
+//! Tells users about their own sessions: `GET session` and `GET sessions`.
 
 use serde_json::{Value, json};
 
-use super::begin::unavailable;
-use super::{Answer, Asker, Caller, Here, answers, devices};
+use super::create_session::unavailable;
+use super::{Answer, Caller, ClientKind, LoginContext, answers, devices};
 use crate::clock;
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Denial, Slug};
@@ -11,10 +11,10 @@ use crate::gate::session::{Session, SessionId, StoredSession};
 use crate::gate::time::UnixTime;
 
 /// `GET session`: who am I.
-pub(super) async fn session(here: &Here<'_>, caller: &Caller) -> Result<Answer, Denial> {
-    let Here { endpoints, configuration, .. } = here;
+pub(super) async fn session(here: &LoginContext<'_>, caller: &Caller) -> Result<Answer, Denial> {
+    let LoginContext { endpoints, configuration, .. } = here;
     let id = caller.session.id();
-    let stored = endpoints.means.sessions.stored(id).await.map_err(unavailable)?;
+    let stored = endpoints.services.sessions.stored(id).await.map_err(unavailable)?;
     // It has ended since the gate looked.
     let stored = stored.ok_or_else(|| configuration.gate.absent(id, Carrier::Session))?;
     let mut described = describe(here, id, &stored);
@@ -37,13 +37,13 @@ pub(super) async fn session(here: &Here<'_>, caller: &Caller) -> Result<Answer, 
 }
 
 /// `GET sessions`: where else am I logged in. For a person it is a page.
-pub(super) async fn sessions(here: &Here<'_>, caller: &Caller) -> Result<Answer, Denial> {
+pub(super) async fn sessions(here: &LoginContext<'_>, caller: &Caller) -> Result<Answer, Denial> {
     let (issuer, subject) = who(caller)?;
     here.endpoints.budgets.count_list(caller)?;
-    let listing = here.endpoints.means.sessions.of_subject(issuer, subject).await;
+    let listing = here.endpoints.services.sessions.of_subject(issuer, subject).await;
     let listed = listing.map_err(unavailable)?;
     let live = listed.iter().filter(|(id, stored)| is_live(here, *id, stored));
-    if here.asked.asker == Asker::Person {
+    if here.asked.asker == ClientKind::Person {
         return Ok(devices::answer(here, caller, live));
     }
     let described = live.map(|(id, stored)| {
@@ -65,7 +65,7 @@ pub(super) fn who(caller: &Caller) -> Result<(&str, &str), Denial> {
 }
 
 /// Whether it could be used: it has not ended, and was not cut off.
-fn is_live(here: &Here<'_>, id: SessionId, stored: &StoredSession) -> bool {
+fn is_live(here: &LoginContext<'_>, id: SessionId, stored: &StoredSession) -> bool {
     let gate = &here.configuration.gate;
     let now = clock::moment();
     let session = Session::compile_login(id, stored, &gate.sessions.rules, now.steady);
@@ -75,7 +75,7 @@ fn is_live(here: &Here<'_>, id: SessionId, stored: &StoredSession) -> bool {
 }
 
 /// By the rules in force: those that became stricter since hold for it, too.
-fn describe(here: &Here<'_>, id: SessionId, stored: &StoredSession) -> Value {
+fn describe(here: &LoginContext<'_>, id: SessionId, stored: &StoredSession) -> Value {
     let rules = &here.configuration.gate.sessions.rules;
     let session = Session::compile_login(id, stored, rules, clock::steady());
     json!({

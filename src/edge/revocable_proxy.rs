@@ -1,4 +1,4 @@
-//! Pingora's proxy, each of its requests within reach: it can be given up from outside.
+//! Pingora's proxy, each of whose requests can be ended from outside.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
 use super::gatekeeper::Gatekeeper;
-use super::streams::{Seat, Streams};
+use super::streams::{StreamSlot, Streams};
 
 /// Serves requests, and gives up those whose principal has lapsed.
-pub(super) struct Attended {
+pub(super) struct RevocableProxy {
     proxy: Arc<HttpProxy<Gatekeeper>>,
     streams: Arc<Streams>,
 }
 
-impl Attended {
+impl RevocableProxy {
     pub(super) fn new(proxy: HttpProxy<Gatekeeper>, streams: Arc<Streams>) -> Self {
         Self { proxy: Arc::new(proxy), streams }
     }
@@ -27,7 +27,7 @@ impl Attended {
     }
 
     /// A slot for the requests of an HTTP/1 connection, one after the other, or of an HTTP/2 stream.
-    pub(super) fn seat(&self) -> Seat {
+    pub(super) fn seat(&self) -> StreamSlot {
         self.streams.seat()
     }
 
@@ -37,7 +37,7 @@ impl Attended {
         &self,
         session: ServerSession,
         shutdown: &ShutdownWatch,
-        seat: &Seat,
+        seat: &StreamSlot,
     ) -> Option<ReusedHttpStream> {
         seat.attend(self.proxy.process_new_http(session, shutdown)).await.flatten()
     }

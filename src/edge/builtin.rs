@@ -1,4 +1,4 @@
-//! Requests to the gateway itself: read whole, within bounds, and answered by [`crate::login`].
+//! Serves requests to the built-in endpoints: reads them whole, within bounds; [`crate::login`] answers.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -11,7 +11,7 @@ use pingora::{Error, Result};
 
 use super::answer::{Answer, Reader};
 use super::body_start;
-use super::context::{Context, Stranger, authority_of};
+use super::context::{Context, MissingSession, authority_of};
 use super::failure;
 use super::inbound::Fault;
 use super::places::Places;
@@ -19,7 +19,7 @@ use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::request::{Request, Scheme};
 use crate::login::endpoint::{Endpoint, Wants};
-use crate::login::{Asked, Asker, BODY_BYTES_MAX, Caller, Reply};
+use crate::login::{Asked, BODY_BYTES_MAX, Caller, ClientKind, Reply};
 
 /// How long the body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,7 +79,7 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, No
         Wants::Anybody => None,
         Wants::Caller => {
             if endpoint.is_page() {
-                context.stranger = Stranger::SentToLogin;
+                context.stranger = MissingSession::SentToLogin;
             }
             context.admit_own(request, Charge::Client).await?;
             context.session.clone()
@@ -123,8 +123,8 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, No
         request_id: context.request_id(),
         client: context.client.and_then(|client| client.address),
         asker: match Reader::of(&request.headers) {
-            Reader::Person => Asker::Person,
-            Reader::Program => Asker::Program,
+            Reader::Person => ClientKind::Person,
+            Reader::Program => ClientKind::Program,
         },
         caller,
         lost,

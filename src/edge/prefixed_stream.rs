@@ -1,4 +1,4 @@
-//! A stream of which a little was read already: that comes first.
+//! A stream with a prefix: bytes that were read ahead are read first.
 
 use std::io;
 use std::pin::Pin;
@@ -16,20 +16,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream with its first bytes put back.
 #[derive(Debug)]
-pub(super) struct Unread {
+pub(super) struct PrefixedStream {
     first: Vec<u8>,
     at: usize,
     io: Stream,
 }
 
-impl Unread {
+impl PrefixedStream {
     /// `io`, of which `first` was read.
     pub(super) fn new(first: Vec<u8>, io: Stream) -> Self {
         Self { first, at: 0, io }
     }
 }
 
-impl AsyncRead for Unread {
+impl AsyncRead for PrefixedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -46,7 +46,7 @@ impl AsyncRead for Unread {
     }
 }
 
-impl AsyncWrite for Unread {
+impl AsyncWrite for PrefixedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -65,19 +65,19 @@ impl AsyncWrite for Unread {
 }
 
 #[async_trait]
-impl Shutdown for Unread {
+impl Shutdown for PrefixedStream {
     async fn shutdown(&mut self) {
         self.io.shutdown().await;
     }
 }
 
-impl UniqueID for Unread {
+impl UniqueID for PrefixedStream {
     fn id(&self) -> UniqueIDType {
         self.io.id()
     }
 }
 
-impl Ssl for Unread {
+impl Ssl for PrefixedStream {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
         self.io.get_ssl_digest()
     }
@@ -87,21 +87,21 @@ impl Ssl for Unread {
     }
 }
 
-impl Peek for Unread {}
+impl Peek for PrefixedStream {}
 
-impl GetTimingDigest for Unread {
+impl GetTimingDigest for PrefixedStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         self.io.get_timing_digest()
     }
 }
 
-impl GetProxyDigest for Unread {
+impl GetProxyDigest for PrefixedStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         self.io.get_proxy_digest()
     }
 }
 
-impl GetSocketDigest for Unread {
+impl GetSocketDigest for PrefixedStream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.io.get_socket_digest()
     }

@@ -1,19 +1,22 @@
-//! The end of sessions, as their user wishes: logging out here, everywhere, and elsewhere.
+//! Ends sessions when their user logs out: this one, all of them, or one on another device.
 //!
 //! The revocation log, which every gateway follows, and the sessions with their families, in one step of
 //! the store; only when that is written is somebody told that they are logged out.
 
-use super::begin::unavailable;
-use super::own::who;
+use super::create_session::unavailable;
+use super::own_sessions::who;
 use super::revocation::{Account, Actor};
-use super::{Answer, Caller, Here, answers, revocation};
+use super::{Answer, Caller, LoginContext, answers, revocation};
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::session::{Origin, SessionId, StoredSession};
 use crate::telemetry::session_end::SessionEnd;
 
 /// `POST logout`. Who is logged out already is told the same.
-pub(super) async fn logout(here: &Here<'_>, caller: Option<&Caller>) -> Result<Answer, Denial> {
-    let Here { endpoints, configuration, asked, .. } = here;
+pub(super) async fn logout(
+    here: &LoginContext<'_>,
+    caller: Option<&Caller>,
+) -> Result<Answer, Denial> {
+    let LoginContext { endpoints, configuration, asked, .. } = here;
     // Without the cookie, which other sites cannot always send, the gate had nothing to look at.
     match configuration.gate.sessions.rules.terms().origins.origin(asked.request) {
         Origin::Permitted | Origin::Unsaid => {}
@@ -39,12 +42,16 @@ pub(super) async fn logout(here: &Here<'_>, caller: Option<&Caller>) -> Result<A
 ///
 /// A session that was begun a moment ahead of us would be taken for a new login, and gets an entry of its own: before
 /// the others end, and with them the session that asks. Who is not told that it is done can ask again.
-pub(super) async fn logout_everywhere(here: &Here<'_>, caller: &Caller) -> Result<Answer, Denial> {
-    let Here { endpoints, configuration, .. } = here;
+pub(super) async fn logout_everywhere(
+    here: &LoginContext<'_>,
+    caller: &Caller,
+) -> Result<Answer, Denial> {
+    let LoginContext { endpoints, configuration, .. } = here;
     let (issuer, subject) = who(caller)?;
     let (why, own) = (SessionEnd::LogoutEverywhere, caller.session.id());
-    let listed = endpoints.means.sessions.of_subject(issuer, subject).await.map_err(unavailable)?;
-    endpoints.means.revocations.dated_soon().await;
+    let listed =
+        endpoints.services.sessions.of_subject(issuer, subject).await.map_err(unavailable)?;
+    endpoints.services.revocations.dated_soon().await;
     let everything = revocation::of_subject(issuer, subject, why, configuration);
     let cut_off = everything.entry.cut_off;
     let ahead = listed.iter().filter(|(_, stored)| stored.record.created > cut_off);
@@ -58,18 +65,22 @@ pub(super) async fn logout_everywhere(here: &Here<'_>, caller: &Caller) -> Resul
         endpoints.cut_off(record).await?;
     }
     endpoints.count_end(why);
-    listed.iter().for_each(|(id, _)| endpoints.means.sessions.forget(*id));
+    listed.iter().for_each(|(id, _)| endpoints.services.sessions.forget(*id));
     Ok(gone(here))
 }
 
 /// `DELETE sessions/{id}`: one's own only. Whether others have such a session is not told.
-pub(super) async fn end(here: &Here<'_>, caller: &Caller, id: SessionId) -> Result<Answer, Denial> {
-    let Here { endpoints, configuration, .. } = here;
+pub(super) async fn end(
+    here: &LoginContext<'_>,
+    caller: &Caller,
+    id: SessionId,
+) -> Result<Answer, Denial> {
+    let LoginContext { endpoints, configuration, .. } = here;
     let (issuer, subject) = who(caller)?;
     if id != caller.session.id() {
         endpoints.budgets.permit_search(caller)?;
     }
-    let stored = endpoints.means.sessions.stored(id).await.map_err(unavailable)?;
+    let stored = endpoints.services.sessions.stored(id).await.map_err(unavailable)?;
     let own = stored
         .filter(|stored| *stored.record.issuer == *issuer && *stored.record.subject == *subject);
     let Some(stored) = own else {
@@ -85,6 +96,6 @@ pub(super) async fn end(here: &Here<'_>, caller: &Caller, id: SessionId) -> Resu
     Ok(answer)
 }
 
-fn gone(here: &Here<'_>) -> Answer {
+fn gone(here: &LoginContext<'_>) -> Answer {
     answers::logged_out(here.asked.asker, here.configuration, here.login)
 }

@@ -26,7 +26,7 @@ pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Something to be done, in words that were understood.
 #[derive(Clone, Debug)]
-pub(super) struct Order {
+pub(super) struct ChangeRequest {
     /// The word for it in the audit log.
     audit: &'static str,
     /// To whom or what, for the audit log.
@@ -37,7 +37,7 @@ pub(super) struct Order {
     wait: Option<Duration>,
 }
 
-impl Order {
+impl ChangeRequest {
     /// An order that was given now.
     pub(super) fn new(
         audit: &'static str,

@@ -1,5 +1,5 @@
-//! Who somebody is → his session: a new secret each time, in the place of the session that the
-//! browser had.
+//! Creates a session for a user who has authenticated. Every login gets a new secret, against session
+//! fixation (RFC 6265bis §8.4), and the browser's previous session ends.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::deliver::{Delivered, Keeps, Plan};
 use super::revocation::{Account, Actor};
-use super::{Here, revocation};
+use super::{LoginContext, revocation};
 use crate::clock;
 use crate::config::Login;
 use crate::config::login::LoggedIn;
@@ -49,8 +49,8 @@ pub(super) struct Tokens<'a> {
 ///
 /// [`Slug::StoreUnavailable`], [`Slug::SessionRevoked`] for somebody who may not log in for now,
 /// and [`Slug::Internal`] if there is no randomness; and what [`Plan::deliver`] says.
-pub(super) async fn begin(
-    here: &Here<'_>,
+pub(super) async fn create_session(
+    here: &LoginContext<'_>,
     name: &str,
     identity: LoggedIn,
     tokens: Option<Tokens<'_>>,
@@ -87,7 +87,7 @@ pub(super) async fn begin(
             Ok(delivered) => Some(delivered),
             Err(denial) => {
                 // Nobody was told of it; it would only be in the way.
-                drop(endpoints.means.sessions.end(id).await);
+                drop(endpoints.services.sessions.end(id).await);
                 return Err(denial);
             }
         },
@@ -98,7 +98,7 @@ pub(super) async fn begin(
         let ended = endpoints.cut_off_session(old, Some(&account), actor, why, here.configuration);
         if let Err(denial) = ended.await {
             // Nobody was told of the new one; it would only be in the way.
-            drop(endpoints.means.sessions.end(id).await);
+            drop(endpoints.services.sessions.end(id).await);
             return Err(denial);
         }
     }
@@ -107,17 +107,21 @@ pub(super) async fn begin(
 
 /// Writes a session down. Those that have to make room for it are gone everywhere in the same step, whoever hears of
 /// that.
-async fn write_down(here: &Here<'_>, id: SessionId, record: &SessionRecord) -> Result<(), Denial> {
-    let Here { endpoints, configuration, login, .. } = here;
-    let (means, why) = (&endpoints.means, SessionEnd::Displaced);
+async fn write_down(
+    here: &LoginContext<'_>,
+    id: SessionId,
+    record: &SessionRecord,
+) -> Result<(), Denial> {
+    let LoginContext { endpoints, configuration, login, .. } = here;
+    let (services, why) = (&endpoints.services, SessionEnd::Displaced);
     let (account, actor) = (Account::of(record), Actor::Subject(&record.subject));
     let end = revocation::login_end(id, &account, actor, why, configuration);
     let displaced =
-        means.sessions.begin(id, record.clone(), Some(&end)).await.map_err(unavailable)?;
-    means.families.sessions_created.with_label_values(&[login.method.as_str()]).inc();
+        services.sessions.begin(id, record.clone(), Some(&end)).await.map_err(unavailable)?;
+    services.families.sessions_created.with_label_values(&[login.method.as_str()]).inc();
     for Displaced { id, created, end: written } in displaced {
         match written {
-            Some(charged) => drop(means.revocations.wrote(&end.record_of(id, created), charged)),
+            Some(charged) => drop(services.revocations.wrote(&end.record_of(id, created), charged)),
             None => {
                 tracing::warn!(session = %id, "the list is full: a session that had to make room is not in it");
             }
@@ -129,8 +133,8 @@ async fn write_down(here: &Here<'_>, id: SessionId, record: &SessionRecord) -> R
 
 /// Whether the configuration in force says of a name what that of the request says. A login takes
 /// its time, and what the request came with may be out of date.
-fn is_still_known(here: &Here<'_>, name: &str) -> bool {
-    let in_force = here.endpoints.means.in_force.load();
+fn is_still_known(here: &LoginContext<'_>, name: &str) -> bool {
+    let in_force = here.endpoints.services.in_force.load();
     let user = |login: &Login| login.method.users().map(|users| users.0.get(name).cloned());
     in_force.settings.login.as_ref().map(|login| user(login)) == Some(user(here.login))
 }
@@ -144,26 +148,26 @@ struct Replaced {
 
 impl Replaced {
     /// Its family, if it was the same user's.
-    fn family_of(&self, identity: &LoggedIn, here: &Here<'_>) -> Option<Box<str>> {
+    fn family_of(&self, identity: &LoggedIn, here: &LoginContext<'_>) -> Option<Box<str>> {
         let Self { record, .. } = self;
         let is_same = record.subject == identity.subject && record.issuer == here.login.issuer;
         is_same.then(|| record.family.clone())
     }
 }
 
-async fn replaced(here: &Here<'_>) -> Result<Option<Replaced>, Denial> {
-    let Here { endpoints, configuration, asked, .. } = here;
+async fn replaced(here: &LoginContext<'_>) -> Result<Option<Replaced>, Denial> {
+    let LoginContext { endpoints, configuration, asked, .. } = here;
     let cookie = &configuration.gate.sessions.rules.terms().cookie;
     // What cannot be read is nobody's session, and the new cookie takes its place.
     let Some(secret) = cookie.find(asked.request.headers).ok().flatten() else { return Ok(None) };
     let id = secret.id();
-    let stored = endpoints.means.sessions.stored(id).await.map_err(unavailable)?;
+    let stored = endpoints.services.sessions.stored(id).await.map_err(unavailable)?;
     Ok(stored.map(|StoredSession { record, .. }| Replaced { id, record }))
 }
 
 /// A session that is about to begin.
 struct Draft<'a> {
-    here: &'a Here<'a>,
+    here: &'a LoginContext<'a>,
     identity: LoggedIn,
     family: Box<str>,
     plan: Option<&'a Plan<'a>>,
@@ -192,7 +196,8 @@ impl Draft<'_> {
     }
 
     fn record(&self, now: UnixTime) -> SessionRecord {
-        let Self { here: Here { configuration, login, asked, .. }, identity, family, plan } = self;
+        let Self { here: LoginContext { configuration, login, asked, .. }, identity, family, plan } =
+            self;
         let LoggedIn { subject, roles, scopes, claims } = identity.clone();
         let terms = configuration.gate.sessions.rules.terms();
         let (kind, (ends, idle_s)) = match plan {

@@ -64,7 +64,7 @@ impl ScopeId {
 
 /// All the scopes that hit one credential. Made once, when it is verified.
 #[derive(Debug)]
-pub struct Marks(Box<[ScopeId]>);
+pub struct CredentialScopes(Box<[ScopeId]>);
 
 /// What of a credential can be revoked.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +94,7 @@ pub enum GrantedBy {
     Others,
 }
 
-impl Marks {
+impl CredentialScopes {
     pub(in crate::gate) fn of(revocable: Revocable<'_>) -> Self {
         let Revocable { issuer, subject, token_id, session_id, client_id, key_id, granted_by } =
             revocable;

@@ -9,14 +9,14 @@ const JWKS_PATH: &str = "/.well-known/jwks.json";
 
 /// Where the gateway answers itself.
 #[derive(Debug, Default)]
-pub(super) struct OwnPlaces {
+pub(super) struct BuiltinPaths {
     /// The path below which it does.
     pub(super) base: Option<Box<str>>,
     /// Others at which it does.
     pub(super) paths: Vec<Box<str>>,
 }
 
-impl OwnPlaces {
+impl BuiltinPaths {
     /// Those of a gateway where people log in by `login`, and that issues tokens as an issuer with
     /// `issuer_path`, if it does.
     pub(super) fn new(login: Option<&Login>, issuer_path: Option<&str>) -> Self {

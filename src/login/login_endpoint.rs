@@ -1,17 +1,17 @@
-//! `POST login`: read, count, find out who it is, begin a session.
+//! Answers `POST login`: reads the request, counts the attempt, authenticates, creates a session.
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use serde_json::{Map, Value, json};
 
 use super::attempts::Counted;
-use super::begin::{Begun, Tokens, begin};
+use super::create_session::{Begun, Tokens, create_session};
 use super::deliver::{Delivery, Plan};
-use super::method::{Finding, Sender, Told, Words};
+use super::login_request::{LoginRequest, Manner, Unreadable};
+use super::method::{Finding, RefusalMessage, Sender, ServiceRefusal};
 use super::page::Page;
 use super::return_to::ReturnTo;
-use super::sent::{Manner, Sent, Unreadable};
-use super::{Answer, Asker, Here, Reply, answers, own};
+use super::{Answer, ClientKind, LoginContext, Reply, answers, own_sessions};
 use crate::clock;
 use crate::gate::denial::{Denial, Detail, Outcome, Slug};
 use crate::gate::session::{Origin, Session, SessionId, SessionRecord, StoredSession};
@@ -41,7 +41,7 @@ impl LoginResult {
 /// Why there is no session.
 enum Refusal {
     Denial(Denial),
-    Told(Told),
+    ByService(ServiceRefusal),
     /// A scope is wanted that he or the client may not have.
     Scope,
 }
@@ -50,7 +50,7 @@ impl Refusal {
     fn result(&self) -> LoginResult {
         let slug = match self {
             Self::Denial(denial) => denial.slug(),
-            Self::Told(_) => Slug::LoginFailed,
+            Self::ByService(_) => Slug::LoginFailed,
             Self::Scope => Slug::TokenRequest,
         };
         match slug.outcome() {
@@ -68,21 +68,24 @@ impl<T: Into<Denial>> From<T> for Refusal {
 }
 
 /// Answers `POST login`.
-pub(super) async fn answer(here: &Here<'_>, body: Bytes) -> Reply {
+pub(super) async fn answer(here: &LoginContext<'_>, body: Bytes) -> Reply {
     let count = |result: LoginResult| {
         let labels = [here.login.method.as_str(), result.as_str()];
-        here.endpoints.means.families.logins.with_label_values(&labels).inc();
+        here.endpoints.services.families.logins.with_label_values(&labels).inc();
     };
     let headers = here.asked.request.headers;
-    let sent =
-        match Sent::parse(headers, body, here.login, here.configuration.settings.tokens.as_deref())
-        {
-            Ok(sent) => sent,
-            Err(unreadable) => {
-                count(LoginResult::Malformed);
-                return tell_unreadable(here, unreadable);
-            }
-        };
+    let sent = match LoginRequest::parse(
+        headers,
+        body,
+        here.login,
+        here.configuration.settings.tokens.as_deref(),
+    ) {
+        Ok(sent) => sent,
+        Err(unreadable) => {
+            count(LoginResult::Malformed);
+            return tell_unreadable(here, unreadable);
+        }
+    };
     match enter(here, &sent).await {
         Ok(begun) => {
             count(LoginResult::Ok);
@@ -95,8 +98,8 @@ pub(super) async fn answer(here: &Here<'_>, body: Bytes) -> Reply {
     }
 }
 
-async fn enter(here: &Here<'_>, sent: &Sent) -> Result<Begun, Refusal> {
-    let Here { endpoints, configuration, login, asked } = here;
+async fn enter(here: &LoginContext<'_>, sent: &LoginRequest) -> Result<Begun, Refusal> {
+    let LoginContext { endpoints, configuration, login, asked } = here;
     // Another site's page must not log its visitors in as somebody whom it chose.
     match configuration.gate.sessions.rules.terms().origins.origin(asked.request) {
         Origin::Permitted | Origin::Unsaid => {}
@@ -104,7 +107,7 @@ async fn enter(here: &Here<'_>, sent: &Sent) -> Result<Begun, Refusal> {
     }
     let plan = Plan::of(here, &sent.delivery)?;
     let credentials = &sent.credentials;
-    let ledger = &*endpoints.means.attempts;
+    let ledger = &*endpoints.services.attempts;
     let counted = Counted::count(ledger, login, &credentials.name, asked.client).await?;
     let request_id = HeaderValue::from_str(asked.request_id).ok();
     let sender = Sender { client: asked.client, request_id: request_id.as_ref() };
@@ -119,15 +122,15 @@ async fn enter(here: &Here<'_>, sent: &Sent) -> Result<Begun, Refusal> {
                     Some(Tokens { plan, scopes })
                 }
             };
-            Ok(begin(here, &credentials.name, identity, tokens).await?)
+            Ok(create_session(here, &credentials.name, identity, tokens).await?)
         }
-        Finding::Refused(Words::Own) => {
+        Finding::Refused(RefusalMessage::Gateway) => {
             counted.failed().await;
             Err(Slug::LoginFailed.into())
         }
-        Finding::Refused(Words::Told(told)) => {
+        Finding::Refused(RefusalMessage::Service(told)) => {
             counted.failed().await;
-            Err(Refusal::Told(told))
+            Err(Refusal::ByService(told))
         }
         Finding::Limited(seconds) => {
             counted.failed().await;
@@ -145,9 +148,9 @@ async fn enter(here: &Here<'_>, sent: &Sent) -> Result<Begun, Refusal> {
     }
 }
 
-fn welcome(here: &Here<'_>, begun: Begun, sent: Sent) -> Answer {
+fn welcome(here: &LoginContext<'_>, begun: Begun, sent: LoginRequest) -> Answer {
     let Begun { secret, id, record, delivered } = begun;
-    let Sent { manner, return_to, delivery, .. } = sent;
+    let LoginRequest { manner, return_to, delivery, .. } = sent;
     let return_to = return_to.unwrap_or_default();
     let described = || {
         Map::from_iter([
@@ -172,38 +175,38 @@ fn welcome(here: &Here<'_>, begun: Begun, sent: Sent) -> Answer {
 }
 
 /// The session of the cookie; tokens of the same login may live on.
-fn describe(here: &Here<'_>, id: SessionId, record: &SessionRecord) -> Value {
+fn describe(here: &LoginContext<'_>, id: SessionId, record: &SessionRecord) -> Value {
     let stored = StoredSession { record: record.clone(), last_seen: record.created };
     let rules = &here.configuration.gate.sessions.rules;
     let session = Session::compile(id, &stored, rules, clock::steady());
     json!({
         "id": id.to_string(),
-        "created_at": own::date(record.created),
-        "expires_at": own::date(session.authentic().end()),
-        "idle_expires_at": own::date(session.idle_ends()),
+        "created_at": own_sessions::date(record.created),
+        "expires_at": own_sessions::date(session.authentic().end()),
+        "idle_expires_at": own_sessions::date(session.idle_ends()),
     })
 }
 
-fn tell_unreadable(here: &Here<'_>, unreadable: Unreadable) -> Reply {
+fn tell_unreadable(here: &LoginContext<'_>, unreadable: Unreadable) -> Reply {
     let Unreadable { manner, detail } = unreadable;
     let slug = Slug::RequestBody;
     match (manner, here.asked.asker) {
-        (Some(Manner::Form), Asker::Person) => {
+        (Some(Manner::Form), ClientKind::Person) => {
             let return_to = ReturnTo::default();
             let page = Page { message: Some(detail), name: "", return_to: &return_to };
             let mut answer = page.answer(slug.status(), here.login);
             answer.denial = Some(slug);
             Reply::Answer(answer)
         }
-        (Some(Manner::Form | Manner::Json) | None, Asker::Person | Asker::Program) => {
+        (Some(Manner::Form | Manner::Json) | None, ClientKind::Person | ClientKind::Program) => {
             answers::problem(slug, detail, here.asked.request_id)
         }
     }
 }
 
-fn tell(here: &Here<'_>, refusal: Refusal, sent: &Sent) -> Reply {
+fn tell(here: &LoginContext<'_>, refusal: Refusal, sent: &LoginRequest) -> Reply {
     let denial = match (refusal, sent.manner) {
-        (Refusal::Told(told), _) => return Reply::Answer(pass_on(here, told)),
+        (Refusal::ByService(told), _) => return Reply::Answer(pass_on(here, told)),
         (Refusal::Scope, _) => {
             let detail = "`scope` holds one that cannot be had by this user and client";
             return answers::problem(Slug::TokenRequest, detail, here.asked.request_id);
@@ -232,8 +235,8 @@ fn tell(here: &Here<'_>, refusal: Refusal, sent: &Sent) -> Reply {
 }
 
 /// What an identity service says, but for its header: cookies and challenges are ours.
-fn pass_on(here: &Here<'_>, told: Told) -> Answer {
-    let Told { status, kind, body } = told;
+fn pass_on(here: &LoginContext<'_>, told: ServiceRefusal) -> Answer {
+    let ServiceRefusal { status, kind, body } = told;
     let mut answer = answers::with_body(status, kind, body);
     let slug = Slug::LoginFailed;
     answer.denial = Some(slug);

@@ -1,4 +1,4 @@
-//! The body of `POST login` → credentials, and where to go with them.
+//! Reads the body of `POST login`: credentials, where to go afterwards, and what to deliver.
 
 use std::fmt;
 
@@ -39,7 +39,7 @@ pub(super) struct Credentials {
 
 /// A login that was asked for.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(super) struct LoginRequest {
     /// In which manner.
     pub(super) manner: Manner,
     /// Who wants to.
@@ -59,7 +59,7 @@ pub(super) struct Unreadable {
     pub(super) detail: &'static str,
 }
 
-impl Sent {
+impl LoginRequest {
     /// Reads a body, and wipes it.
     pub(super) fn parse(
         headers: &HeaderMap,
@@ -150,7 +150,7 @@ impl Fields {
         manner: Manner,
         login: &Login,
         tokens: Option<&Tokens>,
-    ) -> Result<Sent, &'static str> {
+    ) -> Result<LoginRequest, &'static str> {
         let Self { username, password, return_to, wording } = self;
         let delivery = wording.compile(tokens)?;
         let name = username.filter(|name| !name.is_empty()).ok_or("`username` is missing")?;
@@ -175,7 +175,7 @@ impl Fields {
         };
         let password = Secret::new(std::mem::take(&mut *password).into_bytes());
         let credentials = Credentials { name: name.into(), password };
-        Ok(Sent { manner, credentials, return_to, delivery })
+        Ok(LoginRequest { manner, credentials, return_to, delivery })
     }
 }
 
