@@ -296,7 +296,7 @@ impl Site {
         if *current == 1 {
             return None;
         }
-        let from = self.history.now().saturating_sub(REPLICATED_WITHIN);
+        let from = self.replicated_at();
         let told = self.servers()[1].cli(&["replicaof", "no", "one"]);
         assert_eq!(told.trim(), "OK");
         sleep(apart);
@@ -305,6 +305,16 @@ impl Site {
         self.cut_some(rng);
         *current = 1;
         Some(Span { from, until: self.history.now() + FOLLOWED_WITHIN })
+    }
+
+    /// Until when all that was written is certain to have reached the replica.
+    fn replicated_at(&self) -> Millis {
+        let from = self.history.now();
+        let servers = self.servers();
+        match has_followed(&servers[0], &servers[1], &from.to_string()) {
+            true => from,
+            false => 0,
+        }
     }
 
     /// Has Sentinel make the replica the master; or, if it is to die, the master is cut off from its replica for a while
@@ -398,6 +408,9 @@ fn servers(setting: &Setting, authority: &Authority) -> Vec<RedisServer> {
                     .contains("master_link_status:up")
                     .then_some(())
             });
+            eventually("a replica that follows", || {
+                has_followed(&master, &replica, "begun").then_some(())
+            });
             if setting.hides_identity {
                 for server in [&master, &replica] {
                     server.cli(&["acl", "setuser", "default", "-info"]);
@@ -406,6 +419,20 @@ fn servers(setting: &Setting, authority: &Authority) -> Vec<RedisServer> {
             vec![master, replica]
         }
     }
+}
+
+/// Whether what is written to a master now reaches its replica soon: that the link is up does not say that anything comes
+/// over it yet.
+fn has_followed(master: &RedisServer, replica: &RedisServer, mark: &str) -> bool {
+    let begun = std::time::Instant::now();
+    master.cli(&["set", "simulation:mark", mark]);
+    while begun.elapsed() < Duration::from_secs(2) {
+        if replica.cli(&["get", "simulation:mark"]).trim() == mark {
+            return true;
+        }
+        sleep(Duration::from_millis(5));
+    }
+    false
 }
 
 fn section(store: StoreKind, port: u16) -> String {
