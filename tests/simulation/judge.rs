@@ -137,6 +137,9 @@ impl<'r> Judge<'r> {
                 self.in_contact_after(place.gateway, at) + allowed_ms + RECOVERED_WITHIN
             }
         };
+        if self.was_evicted(end, spawned) {
+            return NEVER / 2;
+        }
         let losses = self.record.faults.iter().filter(|fault| is_lost_by(fault, at));
         losses.fold(first, |from, fault| from.max(self.restored_at(end, fault, place) + allowed_ms))
     }
@@ -172,6 +175,16 @@ impl<'r> Judge<'r> {
             !is_it && concerns && other.kind != FaultKind::Reload
         });
         is_of_one_server && is_there && !others.any(|other| other.span.meets(around))
+    }
+
+    /// Whether a Redis has evicted the list and the log before a gateway started, and nobody was left who knew what it had lost.
+    fn was_evicted(&self, end: &End, spawned: Millis) -> bool {
+        self.record.faults.iter().any(|fault| {
+            fault.kind == FaultKind::EvictAll
+                && end.span.until <= fault.span.until
+                && fault.span.from <= spawned
+                && self.is_forgotten(end, fault, fault.span)
+        })
     }
 
     /// Whether nobody was left who knew of an end that a store has lost.
