@@ -35,12 +35,11 @@ use http::HeaderName;
 
 use credential::{Carrier, Credential};
 use denial::{Denial, Slug};
-use fields::MethodOverride;
 use forward::OwnedNames;
 use internal::InternalToken;
 use issuer::{Issuer, Issuers};
 use path::CanonicalPath;
-use policy::{Authenticate, Permit, Policy};
+use policy::{Authenticate, Authorized, Forwarding, Permit, Policy};
 use principal::{Authentic, Lapse, Principal};
 use request::Request;
 use revocation::{RevocationList, Scope};
@@ -119,13 +118,36 @@ pub struct WantedSession {
     pub provenance: Provenance,
 }
 
-/// The answer to one request, and what was learned on the way to it.
+/// What the gate decides of one request; `P` is the proof that it may pass.
 #[derive(Debug)]
-pub struct Verdict<'g> {
+pub enum Decision<P> {
+    /// It may pass.
+    Permitted(P),
+    /// It may not.
+    Denied(Denial),
+    /// The key that verifies the credential is not known. Fetching the issuer's keys anew may help;
+    /// if not, this is the denial.
+    NeedsKey(WantedKey, Denial),
+    /// The session has to be read from the store before there is an answer.
+    NeedsSession(WantedSession),
+    /// The gateway answers here itself.
+    Builtin,
+}
+
+/// The decision about one request, and what was learned on the way to it.
+#[derive(Debug)]
+pub struct Verdict<'g, P = Permit> {
+    /// What was learned.
+    pub findings: Findings<'g>,
+    /// The decision.
+    pub decision: Decision<P>,
+}
+
+/// What is known of a request once it is decided on, however that went.
+#[derive(Debug, Default)]
+pub struct Findings<'g> {
     /// The route, if one matched.
     pub route: Option<&'g Route>,
-    /// What becomes of fields that ask for another method.
-    pub method_override: MethodOverride,
     /// What carried the credential, if one was read.
     pub carrier: Option<Carrier>,
     /// Whether the credential had been seen before, if one was verified.
@@ -134,50 +156,53 @@ pub struct Verdict<'g> {
     pub issuer: Option<Arc<Issuer>>,
     /// Who asked, if that was verified: admitted or not, permitted or not.
     pub authentic: Option<Arc<Authentic>>,
-    /// The key that was looked for and not found; fetching the issuer's keys anew may help.
-    pub key_wanted: Option<WantedKey>,
-    /// The session that has to be read from the store before there is an answer.
-    pub session_wanted: Option<WantedSession>,
     /// The session by which the request was decided.
     pub session: Option<Arc<Session>>,
-    /// Whether the request is to the gateway itself.
-    pub is_own: bool,
-    /// The answer.
-    pub outcome: Result<Permit, Denial>,
 }
 
-impl Verdict<'_> {
-    /// A verdict that has to be earned.
-    fn unearned() -> Self {
-        Self {
-            route: None,
-            method_override: MethodOverride::Stripped,
-            carrier: None,
-            cache: None,
-            issuer: None,
-            authentic: None,
-            key_wanted: None,
-            session_wanted: None,
-            session: None,
-            is_own: false,
-            outcome: Err(Slug::Internal.into()),
-        }
+/// Why the way to a permit ends.
+enum Stop {
+    Denied(Denial),
+    NeedsKey(WantedKey, Denial),
+    NeedsSession(WantedSession),
+    Builtin,
+}
+
+impl<T: Into<Denial>> From<T> for Stop {
+    fn from(denial: T) -> Self {
+        Self::Denied(denial.into())
+    }
+}
+
+impl<'g, P> Verdict<'g, P> {
+    fn new(findings: Findings<'g>, outcome: Result<P, Stop>) -> Self {
+        let decision = match outcome {
+            Ok(proof) => Decision::Permitted(proof),
+            Err(Stop::Denied(denial)) => Decision::Denied(denial),
+            Err(Stop::NeedsKey(key, denial)) => Decision::NeedsKey(key, denial),
+            Err(Stop::NeedsSession(session)) => Decision::NeedsSession(session),
+            Err(Stop::Builtin) => Decision::Builtin,
+        };
+        Self { findings, decision }
     }
 }
 
 impl Gate {
     /// Decides on one request at the time `now`.
     pub fn decide(&self, request: &Request<'_>, now: Moment) -> Verdict<'_> {
-        let mut verdict = Verdict::unearned();
-        verdict.outcome = self.climb(request, now, &mut verdict);
-        verdict
+        let mut findings = Findings::default();
+        let outcome = self.climb(request, now, &mut findings);
+        Verdict::new(findings, outcome)
     }
 
     /// Decides whether a request to the gateway itself comes from somebody who is logged in.
-    pub fn decide_own(&self, request: &Request<'_>, now: Moment) -> Verdict<'_> {
-        let mut verdict = Verdict { is_own: true, ..Verdict::unearned() };
-        verdict.outcome = self.authenticate(&self.settings.own_rule, request, now, &mut verdict);
-        verdict
+    pub fn decide_own(&self, request: &Request<'_>, now: Moment) -> Verdict<'_, Authorized> {
+        let mut findings = Findings::default();
+        let rule = &self.settings.own_rule;
+        let outcome = self
+            .authenticate(rule, request, now, &mut findings)
+            .and_then(|principal| Ok(rule.requirement.authorize(principal)?));
+        Verdict::new(findings, outcome)
     }
 
     /// Why a session that the store does not have is refused.
@@ -192,17 +217,12 @@ impl Gate {
         }
     }
 
-    /// The token that tells a route's upstream who the caller is, if it wants one.
-    pub fn internal_token(&self, route: &Route) -> Option<&Arc<InternalToken>> {
-        self.internal_tokens.get(route.internal_token?)
-    }
-
     fn climb<'g>(
         &'g self,
         request: &Request<'_>,
         now: Moment,
-        verdict: &mut Verdict<'g>,
-    ) -> Result<Permit, Denial> {
+        findings: &mut Findings<'g>,
+    ) -> Result<Permit, Stop> {
         let host = match request.authority {
             None => "".into(),
             Some(authority) => request::host_of(authority).ok_or(Slug::HostMissing)?,
@@ -213,25 +233,39 @@ impl Gate {
         if let Some(base) = own_base
             && is_below(&path, base)?
         {
-            verdict.is_own = true;
-            return Err(Slug::RouteUnknown.into());
+            return Err(Stop::Builtin);
         }
         for own in own_paths {
             if is_at(&path, own)? {
-                verdict.is_own = true;
-                return Err(Slug::RouteUnknown.into());
+                return Err(Stop::Builtin);
             }
         }
         let route = routes.find(&host, &path, request.method)?;
-        verdict.route = Some(route);
-        verdict.method_override = routes.method_override(&host, &path, request.method, route);
+        findings.route = Some(route);
         // On public routes too: an upstream could take the other one for the credential.
         if credential::is_repeated(request.headers) {
             return Err(credential::Malformed::Repeated.into());
         }
+        let forwarding = || Forwarding {
+            upstream: route.upstream,
+            credential: route.credential,
+            internal_token: route
+                .internal_token
+                .and_then(|place| self.internal_tokens.get(place))
+                .cloned(),
+            body_bytes_max: route.body_bytes_max,
+            method_override: routes.method_override(&host, &path, request.method, route),
+        };
         match &route.policy {
-            Policy::Public => Ok(Permit::public()),
-            Policy::Authenticate(rule) => self.authenticate(rule, request, now, verdict),
+            Policy::Public => Ok(Permit::public(forwarding())),
+            Policy::Authenticate(rule) => {
+                let principal = self.authenticate(rule, request, now, findings)?;
+                // We can read it, whatever its size; an upstream must not get a part of it.
+                if principal.authentic().is_too_large() {
+                    return Err(Slug::IdentityTooLarge.into());
+                }
+                Ok(Permit::of(rule.requirement.authorize(principal)?, forwarding()))
+            }
         }
     }
 
@@ -241,55 +275,50 @@ impl Gate {
         rule: &Authenticate,
         request: &Request<'_>,
         now: Moment,
-        verdict: &mut Verdict<'_>,
-    ) -> Result<Permit, Denial> {
+        findings: &mut Findings<'_>,
+    ) -> Result<Principal, Stop> {
         for carrier in &rule.carriers {
             let found =
-                self.find(*carrier, request).inspect_err(|_| verdict.carrier = Some(*carrier))?;
+                self.find(*carrier, request).inspect_err(|_| findings.carrier = Some(*carrier))?;
             if let Some(credential) = found {
-                verdict.carrier = Some(*carrier);
+                findings.carrier = Some(*carrier);
                 let list_age_max_ms = rule.when_stale.age_max_ms(request.method);
-                let principal = match credential {
+                return match credential {
                     Credential::Bearer(token) => {
-                        let authentic = self.verify(token, rule, now, verdict)?;
-                        Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?
+                        let authentic = self.verify(token, rule, now, findings)?;
+                        Ok(Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?)
                     }
                     Credential::Session(secret) => {
                         let prove = |tags: &TagKeyCell| secret.provenance(tags);
                         let shown = (secret.id(), *carrier);
-                        let session = self.recall(shown, prove, request, now, verdict)?;
+                        let session = self.recall(shown, prove, request, now, findings)?;
                         let authentic = session.authentic().clone();
                         let principal =
                             Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?;
                         self.believe(&session, request, list_age_max_ms, now)?;
                         let origins = &self.sessions.rules.terms().origins;
                         if !origins.permit(request, &secret) {
-                            return Err(Denial::new(Slug::Csrf).because(CSRF_REASON));
+                            return Err(Denial::new(Slug::Csrf).because(CSRF_REASON).into());
                         }
-                        principal
+                        Ok(principal)
                     }
                     Credential::ApiKey(key) => {
                         let prove = |tags: &TagKeyCell| key.provenance(tags);
                         let shown = (key.id(), *carrier);
-                        let session = self.recall(shown, prove, request, now, verdict)?;
+                        let session = self.recall(shown, prove, request, now, findings)?;
                         let authentic = session.authentic().clone();
                         let principal =
                             Principal::admit(authentic, &self.revocations, list_age_max_ms, now)?;
                         self.believe(&session, request, list_age_max_ms, now)?;
-                        principal
+                        Ok(principal)
                     }
                 };
-                // We can read it, whatever its size; an upstream must not get a part of it.
-                if !verdict.is_own && principal.authentic().is_too_large() {
-                    return Err(Slug::IdentityTooLarge.into());
-                }
-                return rule.requirement.authorize(principal);
             }
         }
         let denial = Denial::new(Slug::CredentialAbsent);
         let is_other = rule.carriers.contains(&Carrier::Bearer)
             && request.headers.contains_key(http::header::AUTHORIZATION);
-        Err(if is_other { denial.because(OTHER_SCHEME_REASON) } else { denial })
+        Err(if is_other { denial.because(OTHER_SCHEME_REASON) } else { denial }.into())
     }
 
     fn find<'r>(
@@ -321,20 +350,20 @@ impl Gate {
         prove: impl FnOnce(&TagKeyCell) -> Provenance,
         request: &Request<'_>,
         now: Moment,
-        verdict: &mut Verdict<'_>,
-    ) -> Result<Arc<Session>, Denial> {
+        findings: &mut Findings<'_>,
+    ) -> Result<Arc<Session>, Stop> {
         let rested = |session: &Session| match self.sessions.table.may_have_been_used(session) {
             true => Denial::new(Slug::StoreUnavailable).because(UNHEARD_REASON),
             false => Denial::new(Lapse::Expired.slug(carrier)).because(RESTED_REASON),
         };
         if let Some(read) = request.session.filter(|read| read.id() == id) {
-            verdict.cache = Some(CacheResult::Miss);
-            verdict.session = Some(read.clone());
-            verdict.authentic = Some(read.authentic().clone());
+            findings.cache = Some(CacheResult::Miss);
+            findings.session = Some(read.clone());
+            findings.authentic = Some(read.authentic().clone());
             // What is of another kind by its record was not presented as what it is.
             return match (read.authentic().carrier() == carrier, now.shared() >= read.idle_ends()) {
                 (false, _) => Err(unknown(carrier).into()),
-                (true, true) => Err(rested(read)),
+                (true, true) => Err(rested(read).into()),
                 (true, false) => Ok(read.clone()),
             };
         }
@@ -344,21 +373,20 @@ impl Gate {
                 return Err(unknown(carrier).into());
             }
             Held::Current(session) if now.shared() < session.idle_ends() => {
-                verdict.cache = Some(CacheResult::Hit);
-                verdict.authentic = Some(session.authentic().clone());
-                verdict.session = Some(session.clone());
+                findings.cache = Some(CacheResult::Hit);
+                findings.authentic = Some(session.authentic().clone());
+                findings.session = Some(session.clone());
                 return Ok(session);
             }
             Held::Aged(session) if now.shared() < session.idle_ends() => Some(session),
             Held::Changed(session) if session.authentic().is_revoked(&self.revocations, now) => {
-                verdict.authentic = Some(session.authentic().clone());
-                return Err(session.authentic().revoked(&self.revocations));
+                findings.authentic = Some(session.authentic().clone());
+                return Err(session.authentic().revoked(&self.revocations).into());
             }
             Held::Current(_) | Held::Aged(_) | Held::Changed(_) | Held::Absent => None,
         };
         let provenance = prove(&self.sessions.tags);
-        verdict.session_wanted = Some(WantedSession { id, carrier, aged, provenance });
-        Err(Slug::StoreUnavailable.into())
+        Err(Stop::NeedsSession(WantedSession { id, carrier, aged, provenance }))
     }
 
     /// A session from memory that could not be read again may be used for a while only, however
@@ -384,20 +412,17 @@ impl Gate {
         token: &str,
         rule: &Authenticate,
         now: Moment,
-        verdict: &mut Verdict<'_>,
-    ) -> Result<Arc<Authentic>, Denial> {
+        findings: &mut Findings<'_>,
+    ) -> Result<Arc<Authentic>, Stop> {
         let Verification { issuer, cache, result } =
             self.verifier.verify(token, &self.issuers, &rule.issuers, now.wall);
-        verdict.issuer = issuer;
-        verdict.cache = Some(cache);
+        findings.issuer = issuer;
+        findings.cache = Some(cache);
         let authentic = result.map_err(|refusal| match refusal {
-            Refusal::Denied(denial) => denial,
-            Refusal::KeyUnknown { id, denial } => {
-                verdict.key_wanted = Some(WantedKey(id));
-                denial
-            }
+            Refusal::Denied(denial) => Stop::Denied(denial),
+            Refusal::KeyUnknown { id, denial } => Stop::NeedsKey(WantedKey(id), denial),
         })?;
-        verdict.authentic = Some(authentic.clone());
+        findings.authentic = Some(authentic.clone());
         Ok(authentic)
     }
 }

@@ -22,13 +22,14 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use portcullis::config::Settings;
-use portcullis::gate::Verdict;
 use portcullis::gate::denial::Slug;
+use portcullis::gate::policy::Authorized;
 use portcullis::gate::request::{Request, Scheme};
 use portcullis::gate::revocation::ListWriter;
 use portcullis::gate::session::Session;
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::gate::verifier::CacheResult;
+use portcullis::gate::{Decision, Verdict, WantedSession};
 use portcullis::issuer::signing::{KeyKind, KeyPairPem, generate};
 use portcullis::runtime::Configuration;
 use serde_json::{Value, json};
@@ -122,10 +123,10 @@ impl Gatehouse {
         asked.fields = fields.collect();
         asked.now = now;
         let verdict = self.verdict(&asked);
-        let subject = verdict.outcome.as_ref().ok().and_then(|permit| {
+        let subject = outcome(&verdict).ok().and_then(|permit| {
             permit.principal().map(|principal| principal.subject().as_str().to_owned())
         });
-        Said { slug: slug_of(&verdict), cache: verdict.cache, subject }
+        Said { slug: slug_of(&verdict), cache: verdict.findings.cache, subject }
     }
 
     /// The one way to ask: everything else here ends up in it.
@@ -134,7 +135,7 @@ impl Gatehouse {
     }
 
     /// The same for the gateway's own endpoints.
-    fn own_verdict(&self, asked: &Asked<'_>) -> Verdict<'_> {
+    fn own_verdict(&self, asked: &Asked<'_>) -> Verdict<'_, Authorized> {
         asked.put(|request| self.configuration.gate.decide_own(request, asked.now))
     }
 
@@ -191,9 +192,37 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// What stands for a request that the gateway answers itself.
+const BUILTIN: &str = "builtin";
+
+/// The proof that a request may pass, or why it has none.
+fn outcome<'v, P>(verdict: &'v Verdict<'_, P>) -> Result<&'v P, &'static str> {
+    match &verdict.decision {
+        Decision::Permitted(proof) => Ok(proof),
+        Decision::Denied(denial) | Decision::NeedsKey(_, denial) => Err(denial.slug().as_str()),
+        Decision::NeedsSession(_) => Err(Slug::StoreUnavailable.as_str()),
+        Decision::Builtin => Err(BUILTIN),
+    }
+}
+
 /// [`PERMITTED`], or why not.
-fn slug_of(verdict: &Verdict<'_>) -> &'static str {
-    verdict.outcome.as_ref().map_or_else(|denial| denial.slug().as_str(), |_| PERMITTED)
+fn slug_of<P>(verdict: &Verdict<'_, P>) -> &'static str {
+    outcome(verdict).err().unwrap_or(PERMITTED)
+}
+
+fn is_builtin(verdict: &Verdict<'_>) -> bool {
+    matches!(verdict.decision, Decision::Builtin)
+}
+
+/// The session that has to be read before there is an answer.
+fn wanted<'v, P>(verdict: &'v Verdict<'_, P>) -> Option<&'v WantedSession> {
+    match &verdict.decision {
+        Decision::NeedsSession(wanted) => Some(wanted),
+        Decision::Permitted(_)
+        | Decision::Denied(_)
+        | Decision::NeedsKey(..)
+        | Decision::Builtin => None,
+    }
 }
 
 fn compile(file: PathBuf, text: &str, previous: Option<&Configuration>) -> Configuration {

@@ -25,18 +25,19 @@ use crate::feed::sessions::Charge;
 use crate::feed::{jwks, sessions};
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Denial, Detail, Slug};
-use crate::gate::fields::{self, MethodOverride};
+use crate::gate::fields;
 use crate::gate::internal::InternalToken;
 use crate::gate::issuer::Issuer;
-use crate::gate::policy::{Permit, Policy};
+use crate::gate::policy::{Forwarding, Permit, Policy};
 use crate::gate::principal::{Authentic, Lapse, Principal};
 use crate::gate::request::{Request, Scheme};
-use crate::gate::route::ForwardCredential;
 use crate::gate::session::Session as LoginSession;
+use crate::gate::time::Moment;
 use crate::gate::verifier::CacheResult;
-use crate::gate::{Verdict, WantedKey, WantedSession};
+use crate::gate::{Decision, Findings, Gate, Verdict, WantedKey, WantedSession};
 use crate::issuer::internal::{InternalTokenError, Minted};
 use crate::login::KeySeeker;
+use crate::upstream::Upstream;
 
 /// What becomes of a browser that is refused for want of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,29 +57,13 @@ pub(super) enum AnsweredBy {
     Us,
 }
 
-/// Whose rule is asked.
-#[derive(Clone, Copy)]
-enum Rule {
-    /// The route's.
-    Route,
-    /// That of the gateway's own endpoints. What is looked for in vain is charged to somebody.
-    Own(Charge),
-}
+/// Asks the gate in one of its two ways: by the route's rule, or by that of its own endpoints.
+type Ask<P> = for<'g, 'a, 'r> fn(&'g Gate, &'a Request<'r>, Moment) -> Verdict<'g, P>;
 
-impl Rule {
-    fn charge(self) -> Charge {
-        match self {
-            Self::Route => Charge::Client,
-            Self::Own(charge) => charge,
-        }
-    }
-}
-
-/// What the gate lacked to decide.
-enum Lacking {
-    Nothing,
-    Key(WantedKey),
-    Session(WantedSession),
+/// A decision for which nothing is lacking any more.
+enum Settled<P> {
+    Permitted(P),
+    Builtin,
 }
 
 /// What is known of one request.
@@ -90,7 +75,6 @@ pub(super) struct Context {
     pub(super) client: Option<Client>,
     pub(super) decision_took: Duration,
     pub(super) route: Option<usize>,
-    pub(super) method_override: MethodOverride,
     pub(super) carrier: Option<Carrier>,
     pub(super) cache: Option<CacheResult>,
     pub(super) issuer: Option<Arc<Issuer>>,
@@ -100,8 +84,6 @@ pub(super) struct Context {
     pub(super) session: Option<Arc<LoginSession>>,
     /// What becomes of a browser that is refused for want of a session.
     pub(super) stranger: MissingSession,
-    /// Whether it is to the gateway itself.
-    is_own: bool,
     /// The slot from which the request is given up when its principal lapses.
     pub(super) tenure: Option<ServingGuard>,
     /// What is logged of the request if it is given up.
@@ -114,13 +96,8 @@ pub(super) struct Context {
     pub(super) reason: Cow<'static, str>,
     pub(super) peer: Option<SocketAddr>,
     pub(super) upstream_took: Option<Duration>,
-    pub(super) upstream: usize,
-    pub(super) credential: ForwardCredential,
-    /// The token that the route's upstream is to get.
-    internal_token: Option<Arc<InternalToken>>,
-    /// That token, in its header.
+    /// The token that tells the upstream who the caller is, in its header.
     pub(super) identity_token: Option<IdentityToken>,
-    pub(super) body_bytes_max: Option<u64>,
     pub(super) bytes_in: u64,
     /// How fast the body of an HTTP/2 request has to come.
     pace: Option<Pace>,
@@ -142,7 +119,6 @@ impl Context {
             client: None,
             decision_took: Duration::ZERO,
             route: None,
-            method_override: MethodOverride::Stripped,
             carrier: None,
             cache: None,
             issuer: None,
@@ -150,7 +126,6 @@ impl Context {
             permit: None,
             session: None,
             stranger: MissingSession::Refused,
-            is_own: false,
             tenure: None,
             asked: None,
             status: None,
@@ -158,11 +133,7 @@ impl Context {
             reason: Cow::Borrowed(""),
             peer: None,
             upstream_took: None,
-            upstream: 0,
-            credential: ForwardCredential::Strip,
-            internal_token: None,
             identity_token: None,
-            body_bytes_max: None,
             bytes_in: 0,
             pace: None,
             bytes_out: 0,
@@ -194,15 +165,15 @@ impl Context {
 
     /// Decides on a request. Whoever is permitted as a principal is so for as long as he is one.
     pub(super) async fn admit(&mut self, request: &RequestHeader) -> Result<AnsweredBy, Denial> {
-        let decided = self.decide(request, Rule::Route).await;
-        if self.is_own {
-            return Ok(AnsweredBy::Us);
-        }
-        let permit = decided?;
-        self.refuse_announced_body(request)?;
+        let permit = match self.decide(request, Gate::decide, Charge::Client).await? {
+            Settled::Permitted(permit) => permit,
+            Settled::Builtin => return Ok(AnsweredBy::Us),
+        };
+        let Forwarding { body_bytes_max, internal_token, .. } = permit.forwarding();
+        refuse_announced_body(request, *body_bytes_max)?;
         self.take_place()?;
         if let Some(principal) = permit.principal() {
-            self.identity_token = self.identity_token_of(principal)?;
+            self.identity_token = self.identity_token_of(principal, internal_token.as_ref())?;
             // A request that nobody could end is not served.
             self.tenure = Some(ServingGuard::begin(principal).ok_or(Slug::Internal)?);
             self.asked = self.published.log.is_on().then(|| Asked::of(request));
@@ -221,8 +192,12 @@ impl Context {
     }
 
     /// The token that tells the upstream who the principal is, if the route asks for one.
-    fn identity_token_of(&self, principal: &Principal) -> Result<Option<IdentityToken>, Denial> {
-        let Some(wanted) = &self.internal_token else { return Ok(None) };
+    fn identity_token_of(
+        &self,
+        principal: &Principal,
+        wanted: Option<&Arc<InternalToken>>,
+    ) -> Result<Option<IdentityToken>, Denial> {
+        let Some(wanted) = wanted else { return Ok(None) };
         let published = &self.published;
         let tokens = published.configuration.settings.tokens.as_ref().ok_or(Slug::Internal)?;
         let now = clock::moment();
@@ -256,12 +231,17 @@ impl Context {
         request: &RequestHeader,
         charge: Charge,
     ) -> Result<(), Denial> {
-        self.decide(request, Rule::Own(charge)).await.map(drop)
+        self.decide(request, Gate::decide_own, charge).await.map(drop)
     }
 
     /// Asks the gate; if the answer hangs on a key that may have come since, or on a session that
     /// is not in memory, fetches it and asks once more.
-    async fn decide(&mut self, request: &RequestHeader, rule: Rule) -> Result<Permit, Denial> {
+    async fn decide<P>(
+        &mut self,
+        request: &RequestHeader,
+        ask: Ask<P>,
+        charge: Charge,
+    ) -> Result<Settled<P>, Denial> {
         // HTTP/1 heads were counted before Pingora saw them.
         if request.headers.len() > self.published.configuration.settings.limits.head.fields_max {
             return Err(Slug::HeadersTooLarge.into());
@@ -277,40 +257,40 @@ impl Context {
             headers: &request.headers,
             session: None,
         };
-        let (outcome, lacking) = self.ask(&request, rule);
-        if let (Rule::Route, Lacking::Key(_) | Lacking::Session(_)) = (rule, &lacking) {
-            // What waits is in flight, before there is a verdict. Requests to the gateway itself are
-            // counted before they are decided on.
-            self.take_place()?;
-        }
-        match (outcome, lacking) {
-            (outcome @ Ok(_), _) | (outcome @ Err(_), Lacking::Nothing) => outcome,
-            (Err(denial), Lacking::Key(wanted)) => {
-                self.decide_with_key(&request, rule, &wanted, denial).await
+        match self.ask(&request, ask) {
+            Decision::NeedsKey(wanted, denial) => {
+                self.take_place()?;
+                self.decide_with_key(&request, ask, &wanted, denial).await
             }
-            (Err(_), Lacking::Session(wanted)) => {
-                self.decide_with_session(&request, rule, &wanted).await
+            Decision::NeedsSession(wanted) => {
+                self.take_place()?;
+                self.decide_with_session(&request, ask, charge, &wanted).await
+            }
+            decision @ (Decision::Permitted(_) | Decision::Denied(_) | Decision::Builtin) => {
+                settled(decision)
             }
         }
     }
 
-    async fn decide_with_session(
+    async fn decide_with_session<P>(
         &mut self,
         request: &Request<'_>,
-        rule: Rule,
+        ask: Ask<P>,
+        charge: Charge,
         wanted: &WantedSession,
-    ) -> Result<Permit, Denial> {
+    ) -> Result<Settled<P>, Denial> {
         use sessions::Sought;
         let published = self.published.clone();
         let client = self.client.and_then(|client| client.address);
         published.families.session_misses.inc();
-        match published.sessions.seek(wanted, client, rule.charge()).await {
+        match published.sessions.seek(wanted, client, charge).await {
             Sought::Found(session) => {
-                let outcome = self.ask(&Request { session: Some(&session), ..*request }, rule).0;
+                let decision = self.ask(&Request { session: Some(&session), ..*request }, ask);
+                let outcome = settled(decision);
                 if let Err(denial) = &outcome
                     && denial.slug() == Lapse::Expired.slug(wanted.carrier)
                 {
-                    published.sessions.spend(client, rule.charge());
+                    published.sessions.spend(client, charge);
                 }
                 outcome
             }
@@ -322,19 +302,19 @@ impl Context {
         }
     }
 
-    async fn decide_with_key(
+    async fn decide_with_key<P>(
         &mut self,
         request: &Request<'_>,
-        rule: Rule,
+        ask: Ask<P>,
         wanted: &WantedKey,
         absent: Denial,
-    ) -> Result<Permit, Denial> {
+    ) -> Result<Settled<P>, Denial> {
         use jwks::Sought;
         let issuer = self.issuer.clone();
         let published = self.published.clone();
         let Some(issuer) = issuer else { return Err(absent) };
         match published.seek(&issuer, &wanted.0).await {
-            Sought::Found => self.ask(request, rule).0,
+            Sought::Found => settled(self.ask(request, ask)),
             Sought::Absent => Err(absent),
             Sought::Unavailable => {
                 let reason = format!("{}, and it cannot be looked up now", absent.reason());
@@ -343,43 +323,21 @@ impl Context {
         }
     }
 
-    /// One pass through the gate, timed. Also tells what it lacked.
-    fn ask(&mut self, request: &Request<'_>, rule: Rule) -> (Result<Permit, Denial>, Lacking) {
+    /// One pass through the gate, timed.
+    fn ask<P>(&mut self, request: &Request<'_>, ask: Ask<P>) -> Decision<P> {
         let begun = Instant::now();
         let now = clock::moment_at(clock::steady_at(begun));
         let published = self.published.clone();
-        let gate = &published.configuration.gate;
-        let verdict = match rule {
-            Rule::Route => gate.decide(request, now),
-            Rule::Own(_) => gate.decide_own(request, now),
-        };
+        let Verdict { findings, decision } = ask(&published.configuration.gate, request, now);
         self.decision_took += begun.elapsed();
-        let Verdict {
-            route,
-            method_override,
-            carrier,
-            cache,
-            issuer,
-            authentic,
-            key_wanted,
-            session_wanted,
-            session,
-            is_own,
-            outcome,
-        } = verdict;
-        self.method_override = method_override;
+        let Findings { route, carrier, cache, issuer, authentic, session } = findings;
         self.carrier = carrier;
         self.cache = cache;
         self.issuer = issuer;
         self.authentic = authentic;
         self.session = session;
-        self.is_own = is_own;
         if let Some(route) = route {
             self.route = Some(route.index);
-            self.upstream = route.upstream;
-            self.credential = route.credential;
-            self.internal_token = self.published.configuration.gate.internal_token(route).cloned();
-            self.body_bytes_max = route.body_bytes_max;
             self.stranger = match &route.policy {
                 Policy::Authenticate(rule) if rule.carriers.contains(&Carrier::Session) => {
                     MissingSession::SentToLogin
@@ -388,9 +346,9 @@ impl Context {
             };
         }
         if let (Some(CacheResult::Miss), Some(issuer)) = (self.cache, &self.issuer) {
-            let result = match &outcome {
-                Ok(_) => "ok",
-                Err(denial) => denial.slug().as_str(),
+            let result = match &decision {
+                Decision::Denied(denial) | Decision::NeedsKey(_, denial) => denial.slug().as_str(),
+                Decision::Permitted(_) | Decision::NeedsSession(_) | Decision::Builtin => "ok",
             };
             let labels = [&*issuer.rules().name, result];
             published.families.tokens_verified.with_label_values(&labels).inc();
@@ -399,33 +357,20 @@ impl Context {
         {
             published.families.session_hits.inc();
         }
-        let lacking = match (key_wanted, session_wanted) {
-            (Some(key), _) => Lacking::Key(key),
-            (None, Some(session)) => Lacking::Session(session),
-            (None, None) => Lacking::Nothing,
-        };
-        (outcome, lacking)
+        decision
+    }
+
+    /// The upstream to which the request is permitted.
+    pub(super) fn upstream(&self) -> Option<&Arc<Upstream>> {
+        let Forwarding { upstream, .. } = self.permit.as_ref()?.forwarding();
+        self.published.configuration.upstreams.get(*upstream)
     }
 
     /// What the upstream is told as `Host` of a request without one.
     pub(super) fn upstream_host(&self) -> String {
-        let upstream = self.published.configuration.upstreams.get(self.upstream);
-        match (upstream, self.peer) {
+        match (self.upstream(), self.peer) {
             (Some(found), Some(address)) => found.host_at(address),
             (None, _) | (_, None) => String::new(),
-        }
-    }
-
-    fn refuse_announced_body(&self, request: &RequestHeader) -> Result<(), Denial> {
-        let Some(max) = self.body_bytes_max else { return Ok(()) };
-        let announced = request
-            .headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok())
-            .and_then(|length| length.parse::<u64>().ok());
-        match announced {
-            Some(length) if length > max => Err(Slug::BodyTooLarge.into()),
-            Some(_) | None => Ok(()),
         }
     }
 
@@ -473,6 +418,30 @@ impl Drop for Context {
         let slug = self.slug_of(lapse);
         self.denial.get_or_insert(slug);
         record::ended(self, lapse);
+    }
+}
+
+/// What a decision comes to when nothing more can be fetched for it.
+fn settled<P>(decision: Decision<P>) -> Result<Settled<P>, Denial> {
+    match decision {
+        Decision::Permitted(proof) => Ok(Settled::Permitted(proof)),
+        Decision::Builtin => Ok(Settled::Builtin),
+        Decision::Denied(denial) | Decision::NeedsKey(_, denial) => Err(denial),
+        Decision::NeedsSession(_) => Err(Slug::StoreUnavailable.into()),
+    }
+}
+
+/// Refuses a body that says that it is longer than the route allows.
+fn refuse_announced_body(request: &RequestHeader, max: Option<u64>) -> Result<(), Denial> {
+    let Some(max) = max else { return Ok(()) };
+    let announced = request
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<u64>().ok());
+    match announced {
+        Some(length) if length > max => Err(Slug::BodyTooLarge.into()),
+        Some(_) | None => Ok(()),
     }
 }
 

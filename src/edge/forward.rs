@@ -17,8 +17,7 @@ use crate::gate::credential::Carrier;
 use crate::gate::fields::{self, MethodOverride, is_like, starts_like};
 use crate::gate::forward::OwnedNames;
 use crate::gate::internal::{InternalToken, TokenHeader};
-use crate::gate::policy::Permit;
-use crate::gate::route::ForwardCredential;
+use crate::gate::policy::{ForwardCredential, Forwarding, Permit};
 use crate::gate::session::without_cookie;
 use crate::network::push_address;
 
@@ -45,9 +44,7 @@ pub(super) struct IdentityToken {
 /// What is said to the upstream of a request.
 pub(super) struct Outgoing<'a> {
     pub(super) permit: &'a Permit,
-    pub(super) credential: ForwardCredential,
     pub(super) identity_token: Option<&'a IdentityToken>,
-    pub(super) method_override: MethodOverride,
     pub(super) client: &'a Client,
     pub(super) request_id: &'a RequestId,
     pub(super) gate: &'a Gate,
@@ -60,8 +57,8 @@ impl Outgoing<'_> {
     ///
     /// If a header cannot be set, which fails the request.
     pub(super) fn apply(&self, request: &mut RequestHeader) -> pingora::Result<CameWith> {
-        let Self { permit, credential, identity_token, method_override, client, request_id, gate } =
-            *self;
+        let Self { permit, identity_token, client, request_id, gate } = *self;
+        let Forwarding { credential, method_override, .. } = *permit.forwarding();
         let kept = match (credential, permit.principal()) {
             (ForwardCredential::Strip, _) => Kept::Nothing,
             // What nobody looked at must not arrive as if somebody had.

@@ -104,7 +104,8 @@ impl ProxyHttp for Gatekeeper {
             let patience = context.published.configuration.settings.limits.body_pace.timeout;
             Box::pin(body_start::arrived(session, patience)).await?;
         }
-        match context.places.enter_upstream(&context.published, context.upstream) {
+        let upstream = context.upstream().cloned();
+        match context.places.enter_upstream(&context.published, upstream) {
             Ok(()) => Ok(true),
             Err(denial) => {
                 Box::pin(context.refuse(session, &denial)).await?;
@@ -119,22 +120,18 @@ impl ProxyHttp for Gatekeeper {
         context: &mut Box<Context>,
     ) -> Result<Box<HttpPeer>> {
         // The last look before a request leaves: no permit, no upstream.
-        if context.permit.is_none() {
+        let Some(upstream) = context.upstream() else {
             return Err(Error::explain(ErrorType::InternalError, "a request without a permit"));
-        }
-        let configuration = &context.published.configuration;
-        let found = configuration.upstreams.get(context.upstream).and_then(|upstream| {
-            let address = upstream.next()?;
-            Some((address, upstream.peer_at(address)))
-        });
-        let Some((address, mut peer)) = found else {
+        };
+        let Some(address) = upstream.next() else {
             return Err(Error::new_up(failure::NO_ADDRESS));
         };
+        let mut peer = upstream.peer_at(address);
         context.tries += 1;
         context.peer = Some(address);
         context.peer_chosen = Some(Instant::now());
         if owes_body(session) {
-            let body_timeout = configuration.settings.limits.body_pace.timeout;
+            let body_timeout = context.published.configuration.settings.limits.body_pace.timeout;
             peer.options.read_timeout = match (Inbound::of(session), peer.options.read_timeout) {
                 (Some(inbound), Some(timeout)) => {
                     inbound.bound_answer(timeout);
@@ -167,9 +164,7 @@ impl ProxyHttp for Gatekeeper {
         let gate = &context.published.configuration.gate;
         let outgoing = Outgoing {
             permit,
-            credential: context.credential,
             identity_token: context.identity_token.as_ref(),
-            method_override: context.method_override,
             client,
             request_id,
             gate,
@@ -196,7 +191,8 @@ impl ProxyHttp for Gatekeeper {
         context: &mut Box<Context>,
     ) -> Result<()> {
         context.bytes_in += length(body.as_ref());
-        if context.body_bytes_max.is_some_and(|max| context.bytes_in > max) {
+        let max = context.permit.as_ref().and_then(|permit| permit.forwarding().body_bytes_max);
+        if max.is_some_and(|max| context.bytes_in > max) {
             return Err(Error::new_down(failure::BODY_TOO_LARGE));
         }
         // The connection sees to that of HTTP/1.
@@ -273,8 +269,7 @@ impl ProxyHttp for Gatekeeper {
         context: &mut Box<Context>,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let upstream = context.published.configuration.upstreams.get(context.upstream);
-        let retries = upstream.map_or(0, |upstream| upstream.settings().retries);
+        let retries = context.upstream().map_or(0, |upstream| upstream.settings().retries);
         let is_last = context.tries > retries;
         if !is_last {
             tell(&error, context);
@@ -352,8 +347,7 @@ impl ProxyHttp for Gatekeeper {
 
 /// Tells the log of the failure of a request's upstream.
 fn tell(error: &Error, context: &Context) {
-    let upstream = context.published.configuration.upstreams.get(context.upstream);
-    let name = upstream.map_or("", |upstream| &upstream.settings().name);
+    let name = context.upstream().map_or("", |upstream| &upstream.settings().name);
     failure::tell(error, context.request_id(), name, context.peer);
 }
 

@@ -1,11 +1,12 @@
 //! The place of one request among all that are being served, and among those of its upstream.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::in_flight::{Bound, Counted, Most, overloaded};
 use super::published::Published;
 use crate::gate::denial::{Denial, Slug};
-use crate::upstream::AtUpstream;
+use crate::upstream::{AtUpstream, Upstream};
 
 /// What a request has taken; given back when it is dropped.
 #[derive(Debug, Default)]
@@ -73,10 +74,9 @@ impl Places {
     pub(super) fn enter_upstream(
         &mut self,
         published: &Published,
-        upstream: usize,
+        upstream: Option<Arc<Upstream>>,
     ) -> Result<(), Denial> {
-        let upstreams = &published.configuration.upstreams;
-        let upstream = upstreams.get(upstream).ok_or(Slug::Internal)?;
+        let upstream = upstream.ok_or(Slug::Internal)?;
         let settings = upstream.settings();
         let max = settings.in_flight_max.unwrap_or(published.bounds.in_flight_per_upstream_max);
         let refused = || {

@@ -8,6 +8,8 @@ use serde_json::Value;
 use super::claims::ClaimError;
 use super::credential::Carrier;
 use super::denial::{Denial, Detail, Slug};
+use super::fields::MethodOverride;
+use super::internal::InternalToken;
 use super::principal::Principal;
 use super::reason::listed;
 
@@ -102,21 +104,68 @@ pub struct ClaimRule {
     pub accepted: Vec<Value>,
 }
 
-/// The proof that a request may pass: no upstream is chosen without one.
+/// The proof that a request may pass, and where to: nothing that talks to an upstream is made of
+/// anything else.
 #[derive(Clone, Debug)]
 pub struct Permit {
     principal: Option<Principal>,
+    forwarding: Forwarding,
+}
+
+/// Where a permitted request goes, and how.
+#[derive(Clone, Debug)]
+pub struct Forwarding {
+    /// The upstream's place in the configuration.
+    pub upstream: usize,
+    /// What happens to the credential.
+    pub credential: ForwardCredential,
+    /// The token that tells the upstream who the caller is, if it wants one.
+    pub internal_token: Option<Arc<InternalToken>>,
+    /// The largest body, in bytes.
+    pub body_bytes_max: Option<u64>,
+    /// What becomes of fields that ask for another method.
+    pub method_override: MethodOverride,
+}
+
+/// What happens to the credential on its way to the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardCredential {
+    /// It stays at the gateway.
+    Strip,
+    /// The upstream gets it.
+    Keep,
+}
+
+/// The proof that a principal holds what is required.
+#[derive(Clone, Debug)]
+pub struct Authorized(Principal);
+
+impl Authorized {
+    /// The principal.
+    pub fn principal(&self) -> &Principal {
+        &self.0
+    }
 }
 
 impl Permit {
     /// The permit of a public route, for which nobody was identified.
-    pub(super) fn public() -> Self {
-        Self { principal: None }
+    pub(super) fn public(forwarding: Forwarding) -> Self {
+        Self { principal: None, forwarding }
+    }
+
+    /// The permit of a principal that holds what the route requires.
+    pub(super) fn of(Authorized(principal): Authorized, forwarding: Forwarding) -> Self {
+        Self { principal: Some(principal), forwarding }
     }
 
     /// Who passes, if the route asked.
     pub fn principal(&self) -> Option<&Principal> {
         self.principal.as_ref()
+    }
+
+    /// Where it goes, and how.
+    pub fn forwarding(&self) -> &Forwarding {
+        &self.forwarding
     }
 }
 
@@ -126,7 +175,7 @@ impl Requirement {
     /// # Errors
     ///
     /// The [`Denial`] for the first thing that is missing: scopes, then roles, then claims.
-    pub fn authorize(&self, principal: Principal) -> Result<Permit, Denial> {
+    pub fn authorize(&self, principal: Principal) -> Result<Authorized, Denial> {
         let Self { scopes, scopes_text, any_role, claims } = self;
         if let Some(missing) = scopes.iter().find(|scope| !principal.scopes().contains(scope)) {
             return Err(unreadable(principal.claims().scopes_error()).unwrap_or_else(|| {
@@ -144,7 +193,7 @@ impl Requirement {
         if let Some(rule) = claims.iter().find(|rule| !rule.holds(&principal)) {
             return Err(rule.mismatch(&principal));
         }
-        Ok(Permit { principal: Some(principal) })
+        Ok(Authorized(principal))
     }
 
     fn implies(&self, other: &Self) -> bool {

@@ -12,7 +12,7 @@ use http::Method;
 use super::denial::{Denial, Slug};
 use super::fields::MethodOverride;
 use super::path::{Ambiguities, CanonicalPath};
-use super::policy::Policy;
+use super::policy::{ForwardCredential, Policy};
 pub use alias::Alias;
 use tree::{Leaf, PathTree};
 pub use tree::{is_forwarded, is_never_forwarded};
@@ -35,15 +35,6 @@ pub enum HostPattern {
     Exact(String),
     /// Any host below this one: `*.example` as `example`.
     Below(String),
-}
-
-/// What happens to the credential on its way to the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForwardCredential {
-    /// It stays at the gateway.
-    Strip,
-    /// The upstream gets it.
-    Keep,
 }
 
 /// A route: what it is called, who may use it, where it leads.

@@ -186,10 +186,10 @@ fn keys_and_metadata_are_where_the_gateway_answers_itself() {
         "/.well-known/openid-configuration",
         "/jwks.json",
     ];
-    for (paths, expected) in [(&own[..], ("route_unknown", true)), (&others, (PERMITTED, false))] {
+    for (paths, expected) in [(&own[..], (BUILTIN, true)), (&others, (PERMITTED, false))] {
         for path in paths {
             let verdict = gate.verdict(&Asked::get(path));
-            assert_eq!((slug_of(&verdict), verdict.is_own), expected, "{path}");
+            assert_eq!((slug_of(&verdict), is_builtin(&verdict)), expected, "{path}");
         }
     }
     // Without tokens nothing is there.

@@ -21,7 +21,9 @@ use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::gate::verifier::CacheResult;
 use serde_json::{Map, Value, json};
 
-use super::{Asked, Gatehouse, NOW, PERMITTED, STEADY, good, slug_of};
+use super::{
+    Asked, BUILTIN, Gatehouse, NOW, PERMITTED, STEADY, good, is_builtin, outcome, slug_of, wanted,
+};
 use crate::harness::tokens::{AUDIENCE, ISSUER, bearer, pair};
 
 const NAME: &str = "__Host-session";
@@ -173,7 +175,7 @@ impl<'a> Asked<'a> {
 
 /// Whom a verdict permits.
 fn subject<'v>(verdict: &'v Verdict<'_>) -> Option<&'v str> {
-    let principal = verdict.outcome.as_ref().ok()?.principal()?;
+    let principal = outcome(verdict).ok()?.principal()?;
     Some(principal.subject().as_str())
 }
 
@@ -182,10 +184,12 @@ fn session_in_memory_is_permitted_and_says_who_it_is() {
     let gate = gatehouse().with_alice();
     let verdict = gate.verdict(&Asked::logged_in("/only/7"));
     assert_eq!((slug_of(&verdict), subject(&verdict)), (PERMITTED, Some("alice")));
-    assert_eq!(verdict.carrier, Some(Carrier::Session));
-    assert_eq!(verdict.cache, Some(CacheResult::Hit));
-    assert_eq!(verdict.session.as_ref().map(|session| session.id()), Some(own().id()));
-    assert!(verdict.session_wanted.is_none() && verdict.issuer.is_none() && !verdict.is_own);
+    assert_eq!(verdict.findings.carrier, Some(Carrier::Session));
+    assert_eq!(verdict.findings.cache, Some(CacheResult::Hit));
+    assert_eq!(verdict.findings.session.as_ref().map(|session| session.id()), Some(own().id()));
+    assert!(
+        wanted(&verdict).is_none() && verdict.findings.issuer.is_none() && !is_builtin(&verdict)
+    );
 }
 
 #[test]
@@ -194,9 +198,9 @@ fn session_that_was_read_for_the_request_is_permitted_and_was_not_in_memory() {
     let read = gate.read(&own(), &stored());
     let verdict = gate.verdict(&Asked::logged_in("/only/7").having_read(read));
     assert_eq!((slug_of(&verdict), subject(&verdict)), (PERMITTED, Some("alice")));
-    assert_eq!(verdict.cache, Some(CacheResult::Miss));
-    assert_eq!(verdict.session.as_ref().map(|session| session.id()), Some(own().id()));
-    assert!(verdict.session_wanted.is_none());
+    assert_eq!(verdict.findings.cache, Some(CacheResult::Miss));
+    assert_eq!(verdict.findings.session.as_ref().map(|session| session.id()), Some(own().id()));
+    assert!(wanted(&verdict).is_none());
 }
 
 /// Somebody has to ask the store; until then it is not a session.
@@ -205,11 +209,11 @@ fn session_that_is_not_in_memory_is_wanted_and_not_permitted() {
     let gate = gatehouse();
     let verdict = gate.verdict(&Asked::logged_in("/only/7"));
     assert_eq!(slug_of(&verdict), "store_unavailable");
-    let wanted = verdict.session_wanted.expect("it is wanted");
+    let wanted = wanted(&verdict).expect("it is wanted");
     assert_eq!(wanted.id, own().id());
     assert!(wanted.aged.is_none(), "nothing is known of it");
-    assert!(verdict.session.is_none() && verdict.authentic.is_none());
-    assert_eq!(verdict.carrier, Some(Carrier::Session));
+    assert!(verdict.findings.session.is_none() && verdict.findings.authentic.is_none());
+    assert_eq!(verdict.findings.carrier, Some(Carrier::Session));
 }
 
 /// Whoever hands the gate a session has to hand it the one that the cookie names.
@@ -220,7 +224,7 @@ fn session_that_was_read_for_another_cookie_is_ignored() {
     let read = gate.read(&secret(8), &of_bob);
     let verdict = gate.verdict(&Asked::logged_in("/only/7").having_read(read.clone()));
     assert_eq!(slug_of(&verdict), "store_unavailable");
-    assert_eq!(verdict.session_wanted.map(|wanted| wanted.id), Some(own().id()));
+    assert_eq!(wanted(&verdict).map(|wanted| wanted.id), Some(own().id()));
     // Nor does it get in the way of the one that is in memory, nor count without a cookie.
     let gate = gate.with_alice();
     let verdict = gate.verdict(&Asked::logged_in("/only/7").having_read(read.clone()));
@@ -291,7 +295,7 @@ fn session_without_roles_and_scopes_meets_no_requirement() {
 fn upstream_is_told_who_it_is_and_never_the_secret() {
     let gate = gatehouse().with_alice();
     let verdict = gate.verdict(&Asked::logged_in("/only/7"));
-    let permit = verdict.outcome.expect("it is permitted");
+    let permit = outcome(&verdict).expect("it is permitted");
     let headers = permit.principal().expect("somebody").identity().headers();
     let told: Vec<_> = headers
         .iter()

@@ -11,8 +11,8 @@ use crate::config::raw;
 use crate::gate::credential::Carrier;
 use crate::gate::forward::{IdentityTemplate, OwnedName, OwnedNames};
 use crate::gate::internal::{InternalTokenTerms, TokenHeader};
+use crate::gate::policy::ForwardCredential;
 use crate::gate::policy::Policy;
-use crate::gate::route::ForwardCredential;
 
 const HEADER_EXAMPLE: &str = "X-Internal-Token";
 const LIFETIME_DEFAULT: Duration = Duration::from_secs(60);

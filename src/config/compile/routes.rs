@@ -15,10 +15,11 @@ use super::{Compiler, one_of};
 use crate::config::problem::FieldPath;
 use crate::config::{Login, raw};
 use crate::gate::path::{Ambiguities, Ambiguity};
+use crate::gate::policy::ForwardCredential;
 use crate::gate::request::host_of;
 use crate::gate::route::{
-    AddError, Conflict, ForwardCredential, HostPattern, Route, RouteMatch, RouteTable,
-    is_forwarded, is_never_forwarded,
+    AddError, Conflict, HostPattern, Route, RouteMatch, RouteTable, is_forwarded,
+    is_never_forwarded,
 };
 
 /// The claims that some route asks for or tells its upstream, which is what is kept of a token's.

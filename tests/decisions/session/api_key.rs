@@ -64,10 +64,10 @@ fn api_key_in_memory_is_permitted_and_says_who_it_is() {
     let gate = gatehouse().with_key();
     let verdict = gate.verdict(&asked("/keys"));
     assert_eq!((slug_of(&verdict), subject(&verdict)), (PERMITTED, Some("importer")));
-    assert_eq!(verdict.carrier, Some(Carrier::ApiKey));
-    assert_eq!(verdict.cache, Some(CacheResult::Hit));
+    assert_eq!(verdict.findings.carrier, Some(Carrier::ApiKey));
+    assert_eq!(verdict.findings.cache, Some(CacheResult::Hit));
     // Neither the secret nor the id of what is not a session is told.
-    let permit = verdict.outcome.as_ref().expect("it is permitted");
+    let permit = outcome(&verdict).expect("it is permitted");
     let told = format!("{:?}", permit.principal().expect("somebody").identity().headers());
     assert!(told.contains("importer"), "{told}");
     for hidden in [key().expose(), &key().id().to_string(), "x-auth-session", "X-Auth-Session"] {
@@ -80,7 +80,7 @@ fn api_key_that_is_not_in_memory_is_wanted_and_not_permitted() {
     let gate = gatehouse();
     let verdict = gate.verdict(&asked("/keys"));
     assert_eq!(slug_of(&verdict), "store_unavailable");
-    let wanted = verdict.session_wanted.expect("it is wanted");
+    let wanted = wanted(&verdict).expect("it is wanted");
     assert_eq!((wanted.id, wanted.carrier), (key().id(), Carrier::ApiKey));
     let read = gate.read_key(&made());
     let verdict = gate.verdict(&asked("/keys").having_read(read));
@@ -110,8 +110,8 @@ fn what_is_no_api_key_is_malformed() {
     ] {
         let verdict = gate.verdict(&Asked::get("/keys").with(shown(text)));
         assert_eq!(slug_of(&verdict), "credential_malformed", "{text}");
-        assert_eq!(verdict.carrier, Some(Carrier::ApiKey), "{text}");
-        assert!(verdict.session_wanted.is_none(), "{text}");
+        assert_eq!(verdict.findings.carrier, Some(Carrier::ApiKey), "{text}");
+        assert!(wanted(&verdict).is_none(), "{text}");
     }
     let twice = asked("/keys").with(shown(good));
     assert_eq!(gate.slug_for(&twice), "credential_malformed");

@@ -21,11 +21,11 @@ fn absent_bearer_leaves_the_request_to_the_cookie_and_the_other_way_round() {
     for path in ["/bearer-first", "/session-first"] {
         let verdict = gate.verdict(&Asked::logged_in(path));
         assert_eq!(subject(&verdict), Some("alice"), "{path}");
-        assert_eq!(verdict.carrier, Some(Carrier::Session), "{path}");
+        assert_eq!(verdict.findings.carrier, Some(Carrier::Session), "{path}");
         let verdict = gate.verdict(&Asked::get(path).with(authorization(&bearer(&token))));
         assert_eq!(subject(&verdict), Some("token-bearer"), "{path}");
-        assert_eq!(verdict.carrier, Some(Carrier::Bearer), "{path}");
-        assert!(verdict.session.is_none() && verdict.session_wanted.is_none(), "{path}");
+        assert_eq!(verdict.findings.carrier, Some(Carrier::Bearer), "{path}");
+        assert!(verdict.findings.session.is_none() && wanted(&verdict).is_none(), "{path}");
     }
 }
 
@@ -45,7 +45,7 @@ fn no_credential_at_all_is_absent_on_every_route_that_wants_one() {
     for path in ["/only/7", "/bearer-first", "/session-first", "/bearer-only"] {
         let verdict = gate.verdict(&Asked::get(path));
         assert_eq!(slug_of(&verdict), "credential_absent", "{path}");
-        assert_eq!(verdict.carrier, None, "{path}");
+        assert_eq!(verdict.findings.carrier, None, "{path}");
     }
 }
 
@@ -65,8 +65,8 @@ fn bearer_that_is_refused_is_not_made_up_for_by_a_good_cookie() {
     ] {
         let verdict = gate.verdict(&Asked::logged_in("/bearer-first").with(authorization(value)));
         assert_eq!(slug_of(&verdict), expected, "{value}");
-        assert_eq!(verdict.carrier, Some(Carrier::Bearer), "{value}");
-        assert!(verdict.session.is_none(), "{value}");
+        assert_eq!(verdict.findings.carrier, Some(Carrier::Bearer), "{value}");
+        assert!(verdict.findings.session.is_none(), "{value}");
     }
 }
 
@@ -78,12 +78,12 @@ fn cookie_that_is_refused_is_not_made_up_for_by_a_good_bearer() {
         Asked::get("/session-first").with((COOKIE, format!("{NAME}=x"))).with(good.clone());
     let verdict = gate.verdict(&broken);
     assert_eq!(slug_of(&verdict), "credential_malformed");
-    assert_eq!(verdict.carrier, Some(Carrier::Session));
+    assert_eq!(verdict.findings.carrier, Some(Carrier::Session));
     // One that nobody knows has to be looked for, whatever stands beside it.
     let unknown = Asked::logged_in("/session-first").with(good.clone());
     let verdict = gate.verdict(&unknown);
     assert_eq!(slug_of(&verdict), "store_unavailable");
-    assert!(verdict.session_wanted.is_some());
+    assert!(wanted(&verdict).is_some());
     let mut rested = stored();
     rested.last_seen = UnixTime::from_seconds(NOW - IDLE_S);
     let expired = unknown.having_read(gate.read(&own(), &rested));
@@ -137,8 +137,8 @@ fn cookie_that_is_not_one_secret_of_ours_is_malformed_wherever_cookies_are_read(
                 .fold(Asked::get(path), |asked, field| asked.with((COOKIE, field.clone())));
             let verdict = gate.verdict(&asked);
             assert_eq!(slug_of(&verdict), "credential_malformed", "{path} {fields:?}");
-            assert_eq!(verdict.carrier, Some(Carrier::Session), "{path} {fields:?}");
-            assert!(verdict.session_wanted.is_none(), "the store is not asked: {fields:?}");
+            assert_eq!(verdict.findings.carrier, Some(Carrier::Session), "{path} {fields:?}");
+            assert!(wanted(&verdict).is_none(), "the store is not asked: {fields:?}");
         }
     }
 }
@@ -177,10 +177,13 @@ fn public_route_does_not_look_at_cookies() {
     for value in ["x", "", &format!("{}; {NAME}=again", own().expose())] {
         let asked = Asked::get("/public").with((COOKIE, format!("{NAME}={value}")));
         let verdict = gate.verdict(&asked);
-        assert_eq!((slug_of(&verdict), verdict.carrier), (PERMITTED, None), "{value}");
+        assert_eq!((slug_of(&verdict), verdict.findings.carrier), (PERMITTED, None), "{value}");
     }
     let verdict = gate.verdict(&Asked::logged_in("/public"));
-    assert!(subject(&verdict).is_none() && verdict.session.is_none(), "nobody was identified");
+    assert!(
+        subject(&verdict).is_none() && verdict.findings.session.is_none(),
+        "nobody was identified"
+    );
     // Nor for where a request comes from.
     let foreign = Asked::logged_in("/public")
         .by(Method::POST)

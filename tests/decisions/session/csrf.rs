@@ -130,7 +130,7 @@ fn session_is_judged_before_its_request_is() {
     let foreign = Asked::logged_in("/only/7").by(Method::POST).with(field(&SITE, "cross-site"));
     let verdict = gate.verdict(&foreign);
     assert_eq!(slug_of(&verdict), "store_unavailable");
-    assert!(verdict.session_wanted.is_some());
+    assert!(wanted(&verdict).is_some());
     let mut rested = stored();
     rested.last_seen = UnixTime::from_seconds(NOW - IDLE_S);
     let read = gate.read(&own(), &rested);

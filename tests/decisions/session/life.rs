@@ -68,7 +68,7 @@ fn session_in_memory_that_rested_too_long_here_is_looked_up_before_it_is_refused
     assert_eq!(after(&gate, 59), PERMITTED);
     let verdict = gate.verdict(&Asked::logged_in("/only/7").at(later(60)));
     assert_eq!(slug_of(&verdict), "store_unavailable");
-    let wanted = verdict.session_wanted.expect("it is wanted");
+    let wanted = wanted(&verdict).expect("it is wanted");
     assert_eq!(wanted.id, own().id());
     assert!(wanted.aged.is_none(), "nobody may go on with what has rested too long");
     let mut used = stored();
@@ -98,10 +98,10 @@ fn session_of_which_nothing_was_heard_for_a_while_is_read_again() {
     assert_eq!(slug_of(&at(RECHECK_MS)), PERMITTED);
     let verdict = at(RECHECK_MS + 1);
     assert_eq!(slug_of(&verdict), "store_unavailable");
-    let wanted = verdict.session_wanted.expect("it is wanted");
+    let wanted = wanted(&verdict).expect("it is wanted");
     // If nobody can be asked this will do: the revocation list says for how long.
-    assert_eq!(wanted.aged.map(|session| session.id()), Some(own().id()));
-    assert!(verdict.session.is_none(), "but not before somebody was asked");
+    assert_eq!(wanted.aged.as_ref().map(|session| session.id()), Some(own().id()));
+    assert!(verdict.findings.session.is_none(), "but not before somebody was asked");
     // While every change is told, nothing grows old.
     let before = SteadyTime::from_millis(STEADY.as_millis() - 1);
     gate.configuration.gate.sessions.table.told_from(before);
@@ -119,9 +119,9 @@ fn session_that_has_changed_is_looked_up() {
     gate.configuration.gate.sessions.table.changed(&own().id());
     let verdict = gate.verdict(&Asked::logged_in("/only/7"));
     assert_eq!(slug_of(&verdict), "store_unavailable");
-    let wanted = verdict.session_wanted.expect("it is wanted");
+    let wanted = wanted(&verdict).expect("it is wanted");
     assert_eq!((wanted.id, wanted.aged.is_none()), (own().id(), true));
-    assert!(verdict.session.is_none() && verdict.cache.is_none());
+    assert!(verdict.findings.session.is_none() && verdict.findings.cache.is_none());
     // What was read since is another copy.
     assert_eq!(after_reading(&gate, &stored(), 0), PERMITTED);
     assert_eq!(after(&gate.with_alice(), 0), PERMITTED);
@@ -156,5 +156,5 @@ fn session_that_was_compiled_by_other_rules_is_read_again_after_a_reload() {
     let changed = same.reload(&text("sessions: {absolute_timeout: 1h}", ""));
     let verdict = changed.verdict(&Asked::logged_in("/only/7"));
     assert_eq!(slug_of(&verdict), "store_unavailable");
-    assert!(verdict.session_wanted.is_some_and(|wanted| wanted.aged.is_none()));
+    assert!(wanted(&verdict).is_some_and(|wanted| wanted.aged.is_none()));
 }

@@ -12,11 +12,11 @@ const ANYTHING: &str = "\
 /// The route that a path comes to, or the slug, and whether it is the gateway's own.
 fn found(gate: &Gatehouse, target: &str) -> (String, bool) {
     let verdict = gate.verdict(&Asked::get(target));
-    let found = match (&verdict.outcome, verdict.route) {
+    let found = match (outcome(&verdict), verdict.findings.route) {
         (Ok(_), Some(route)) => route.name.to_string(),
         _ => slug_of(&verdict).to_owned(),
     };
-    (found, verdict.is_own)
+    (found, is_builtin(&verdict))
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn path_below_the_base_is_ours_and_no_route_gets_it() {
         "/auth/nothing/there",
         "/auth/caf%C3%A9",
     ] {
-        assert_eq!(found(&gate, target), ("route_unknown".to_owned(), true), "{target}");
+        assert_eq!(found(&gate, target), (BUILTIN.to_owned(), true), "{target}");
     }
 }
 
@@ -102,7 +102,7 @@ fn base_is_where_the_configuration_puts_it_and_nowhere_if_nobody_can_log_in() {
         "login: {password_file: users.yaml, base: /my/account}",
     );
     let gate = Gatehouse::compile(&elsewhere, &files());
-    assert_eq!(found(&gate, "/my/account/login"), ("route_unknown".to_owned(), true));
+    assert_eq!(found(&gate, "/my/account/login"), (BUILTIN.to_owned(), true));
     for target in ["/my//account", "/my;x/account", "/%6dy/account/login"] {
         assert_eq!(found(&gate, target), ("request_target".to_owned(), false), "{target}");
     }
@@ -120,7 +120,7 @@ fn base_is_ours_whatever_the_method() {
     let gate = with(&[], ANYTHING);
     for method in [Method::POST, Method::DELETE, Method::OPTIONS, Method::CONNECT] {
         let verdict = gate.verdict(&Asked::get("/auth/login").by(method.clone()));
-        assert!(verdict.is_own && verdict.outcome.is_err(), "{method}");
+        assert!(is_builtin(&verdict) && outcome(&verdict).is_err(), "{method}");
     }
 }
 
@@ -130,11 +130,11 @@ fn base_is_ours_whatever_the_method() {
 fn own_endpoints_know_who_asks_by_the_cookie_alone() {
     let gate = gatehouse().with_alice();
     let verdict = gate.own_verdict(&Asked::logged_in("/auth/session"));
-    assert_eq!(subject(&verdict), Some("alice"));
-    assert!(verdict.is_own);
+    let who = outcome(&verdict).map(|authorized| authorized.principal().subject().as_str());
+    assert_eq!(who, Ok("alice"));
     let token = (http::header::AUTHORIZATION, bearer(&good()));
     let verdict = gate.own_verdict(&Asked::get("/auth/session").with(token));
-    assert_eq!((slug_of(&verdict), verdict.is_own), ("credential_absent", true));
+    assert_eq!(slug_of(&verdict), "credential_absent");
     let broken = Asked::get("/auth/session").with((COOKIE, format!("{NAME}=x")));
     assert_eq!(slug_of(&gate.own_verdict(&broken)), "credential_malformed");
 }

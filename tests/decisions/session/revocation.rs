@@ -110,8 +110,8 @@ fn session_that_was_logged_out_is_told_so_from_memory() {
         gate.revoke(scope.clone(), NOW);
         let verdict = gate.verdict(&Asked::logged_in("/only/7"));
         assert_eq!(slug_of(&verdict), "session_revoked", "{scope}");
-        assert!(verdict.session_wanted.is_none() && verdict.session.is_none(), "{scope}");
-        let subject = verdict.authentic.as_ref().map(|who| who.subject().as_str());
+        assert!(wanted(&verdict).is_none() && verdict.findings.session.is_none(), "{scope}");
+        let subject = verdict.findings.authentic.as_ref().map(|who| who.subject().as_str());
         assert_eq!(subject, Some("alice"), "the log says whose it was: {scope}");
     }
 }

@@ -4,8 +4,8 @@ use super::*;
 use crate::gate::credential::Carrier;
 use crate::gate::denial::Slug;
 use crate::gate::path::Ambiguity;
+use crate::gate::policy::ForwardCredential;
 use crate::gate::policy::{Authenticate, Requirement, WhenStale};
-use crate::gate::route::ForwardCredential;
 
 /// A route of a table, in short.
 #[derive(Clone, Debug)]
