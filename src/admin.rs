@@ -13,13 +13,12 @@ mod readiness;
 mod revocations;
 mod sessions;
 pub mod token;
+mod view;
 mod words;
 
 use std::convert::Infallible;
 use std::net::TcpListener;
-use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -28,33 +27,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 
 use crate::clock;
-use crate::feed::revocations::RevocationFeed;
-use crate::feed::sessions::SessionFeed;
-use crate::feed::signing::SigningFeed;
-use crate::runtime::InForce;
-use crate::secret::Secret;
-use crate::telemetry::families::Families;
 use listener::Bounds;
 pub use readiness::Readiness;
-
-/// What the admin listener looks at.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The configuration in force.
-    pub configuration: InForce,
-    /// What the admin API asks for; the supervisor replaces it.
-    pub admin_token: Arc<ArcSwap<Secret>>,
-    /// The metrics.
-    pub families: Arc<Families>,
-    /// Whether requests should be sent here.
-    pub readiness: Arc<Readiness>,
-    /// Who is cut off.
-    pub revocations: Arc<RevocationFeed>,
-    /// Who is logged in.
-    pub sessions: Arc<SessionFeed>,
-    /// With which keys the gateway signs.
-    pub signing: Arc<SigningFeed>,
-}
+pub use view::View;
 
 /// Serves the admin listener, `connections_max` connections at once, for as long as the process
 /// lives: whoever probes it is told that it is stopping.

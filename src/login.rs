@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Knows nothing of sockets and of Pingora: a request comes in as [`Asked`], an answer goes out as
-//! [`Reply`]. The ways to log in are behind one seam, `method::Finding`.
+//! [`Reply`]. The ways to log in are behind one seam, `finding::Finding`.
 
 mod answers;
 mod attempts;
@@ -16,6 +16,7 @@ mod create_session;
 mod deliver;
 mod devices;
 pub mod endpoint;
+mod finding;
 mod form;
 mod grant;
 mod handoff;

@@ -1,23 +1,13 @@
 //! Addresses: whom to count them as, their open connections, and their text.
 
+mod client_network;
 mod open_connections;
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
+pub use client_network::network_of;
 pub use open_connections::{OpenConnections, Place};
-
-/// The network that stands for an address where clients are counted: an IPv4 address itself, the
-/// /64 of an IPv6 address, which one customer has to himself.
-pub fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-    }
-}
 
 /// Writes an address. Most are IPv4, for which the standard formatter takes ten times as long.
 pub fn push_address(text: &mut String, address: IpAddr) {

@@ -1,5 +1,7 @@
 //! Style as a test: what the sources may not hold, and why.
 
+mod circles;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -67,7 +69,6 @@ const IMPORTS: [(&str, &[&str]); 16] = [
             "config",
             "runtime",
             "upstream",
-            "runtime",
             "feed",
             "store",
             "telemetry",
@@ -84,7 +85,6 @@ const IMPORTS: [(&str, &[&str]); 16] = [
             "login",
             "gate",
             "config",
-            "runtime",
             "runtime",
             "feed",
             "store",

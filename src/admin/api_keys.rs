@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::View;
 use super::change_request::{self, ChangeRequest, date};
 use super::problem::Problem;
+use super::view::View;
 use super::words::{self, bad};
 use crate::clock;
 use crate::config;

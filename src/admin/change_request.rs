@@ -10,9 +10,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::View;
 use super::gateways;
 use super::problem::Problem;
+use super::view::View;
 use crate::clock;
 use crate::feed::revocations::{Confirmation, Taken};
 use crate::gate::revocation::{Entry, Lifted, Scope};

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::View;
 use super::problem::Problem;
+use super::view::View;
 use crate::store::KnownGateway;
 
 /// Lists the gateways.

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
-use super::View;
+use super::view::View;
 use crate::config::AdminToken;
 
 /// Lets nothing pass that a page in a browser on this machine could have sent, where only this

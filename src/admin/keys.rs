@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::View;
 use super::change_request::{self, date};
 use super::problem::Problem;
+use super::view::View;
 use super::words;
 use crate::clock;
 use crate::feed::signing::{ListedKey, NewKey, Refused};

@@ -15,9 +15,9 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::View;
 use super::change_request::{self, ChangeRequest};
 use super::problem::Problem;
+use super::view::View;
 use crate::clock;
 use crate::feed::revocations::Taken;
 use draft::Draft;

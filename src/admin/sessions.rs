@@ -11,9 +11,9 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::View;
 use super::change_request::{self, ChangeRequest, date};
 use super::problem::Problem;
+use super::view::View;
 use super::words::{self, bad, known_issuer};
 use crate::clock;
 use crate::config::WhenUnreachable;

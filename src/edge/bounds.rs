@@ -17,6 +17,10 @@ const IDLE_MAX: usize = 4096;
 /// A share of a bound is at least this much, unless the bound itself is less.
 const SHARE_MIN: usize = 32;
 
+/// How many requests one connection may carry; after them it is closed, which frees what a
+/// connection accumulates and lets load move.
+pub(super) const REQUESTS_MAX: u32 = 10_000;
+
 /// The bounds in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Reader};
+use super::bounds::REQUESTS_MAX;
 use super::drain::Drain;
 use super::head::{self, Read, Turn};
 use super::http2;
@@ -29,10 +30,6 @@ const LINGER_BYTES_MAX: usize = 256 * 1024;
 
 /// `PRI * HTTP/2.0`, `SM` and their line ends (RFC 9113 §3.4).
 const HTTP2_PREFACE_BYTES: usize = 24;
-
-/// How many requests one connection may carry; after them it is closed, which frees what a
-/// connection accumulates and lets load move.
-pub(super) const REQUESTS_MAX: u32 = 10_000;
 
 /// Serves connections.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Version, header};
+use http::{HeaderValue, Method, Uri, Version, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -16,7 +16,6 @@ use super::forward::IdentityToken;
 use super::pace::Pace;
 use super::places::Places;
 use super::published::Published;
-use super::record::{self, Asked};
 use super::streams::ServingGuard;
 use super::trace::RequestId;
 use super::upgrade::Switched;
@@ -64,6 +63,25 @@ type Ask<P> = for<'g, 'a, 'r> fn(&'g Gate, &'a Request<'r>, Moment) -> Verdict<'
 enum Settled<P> {
     Permitted(P),
     Builtin,
+}
+
+/// What is logged of a request as it was asked. Copied without its bytes.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) host: Option<HeaderValue>,
+    pub(super) uri: Uri,
+}
+
+impl Asked {
+    /// A permitted request, whose target is a path.
+    fn of(request: &RequestHeader) -> Self {
+        Self {
+            method: request.method.clone(),
+            host: request.headers.get(header::HOST).cloned(),
+            uri: request.uri.clone(),
+        }
+    }
 }
 
 /// What is known of one request.
@@ -407,17 +425,6 @@ impl Context {
     /// What a request whose principal has lapsed would now be refused with.
     pub(super) fn slug_of(&self, lapse: Lapse) -> Slug {
         lapse.slug(self.carrier.unwrap_or(Carrier::Bearer))
-    }
-}
-
-impl Drop for Context {
-    /// Pingora's last hook, which records a request, does not run for one that is given up.
-    fn drop(&mut self) {
-        // Without a lapse it is the whole program that ends.
-        let Some(lapse) = self.tenure.take().and_then(ServingGuard::end) else { return };
-        let slug = self.slug_of(lapse);
-        self.denial.get_or_insert(slug);
-        record::ended(self, lapse);
     }
 }
 

@@ -14,7 +14,7 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::connection::REQUESTS_MAX;
+use super::bounds::REQUESTS_MAX;
 use super::drain::Drain;
 use super::revocable_proxy::RevocableProxy;
 use crate::config::Limits;

@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, StatusCode, Uri, header};
 use pingora::Error;
-use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::context::Context;
 use super::failure;
 use super::published::{Published, Subjects};
 use super::response;
+use super::streams::ServingGuard;
 use crate::clock;
 use crate::config::QueryInLog;
 use crate::gate::credential::Carrier;
@@ -21,25 +21,6 @@ use crate::telemetry::access_log::Entry;
 
 /// The status that is logged for a client that left before it had its answer, as other proxies do.
 const CLIENT_LEFT: u16 = 499;
-
-/// What is logged of a request as it was asked. Copied without its bytes.
-#[derive(Debug)]
-pub(super) struct Asked {
-    method: Method,
-    host: Option<HeaderValue>,
-    uri: Uri,
-}
-
-impl Asked {
-    /// A permitted request, whose target is a path.
-    pub(super) fn of(request: &RequestHeader) -> Self {
-        Self {
-            method: request.method.clone(),
-            host: request.headers.get(header::HOST).cloned(),
-            uri: request.uri.clone(),
-        }
-    }
-}
 
 /// What the log takes from elsewhere than the context.
 struct Exchange<'a> {
@@ -79,8 +60,19 @@ pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context
     tell(context, status, took, &exchange);
 }
 
+impl Drop for Context {
+    /// Pingora's last hook, which records a request, does not run for one that is given up.
+    fn drop(&mut self) {
+        // Without a lapse it is the whole program that ends.
+        let Some(lapse) = self.tenure.take().and_then(ServingGuard::end) else { return };
+        let slug = self.slug_of(lapse);
+        self.denial.get_or_insert(slug);
+        ended(self, lapse);
+    }
+}
+
 /// Records a request that was given up because its principal lapsed.
-pub(super) fn ended(context: &Context, lapse: Lapse) {
+fn ended(context: &Context, lapse: Lapse) {
     // Without an answer, the status is what the request would have been refused with.
     let status = context.status.unwrap_or(context.slug_of(lapse).status());
     let took = context.started.elapsed();

@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::reason::kind_of;
-use super::session::SessionRecord;
+use super::session::record::SessionRecord;
 use super::time::UnixTime;
 
 /// Where roles are read from unless the issuer says otherwise (JSON pointer, RFC 6901).

@@ -4,7 +4,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 
 use super::denial::{Denial, Slug};
-use super::session::{ApiKey, SessionSecret};
+use super::session::api_key::ApiKey;
+use super::session::id::SessionSecret;
 
 /// Where a credential travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

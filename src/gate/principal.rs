@@ -17,11 +17,10 @@ use super::reason::span;
 use super::revocation::{
     CredentialScopes, GrantedBy, NO_GENERATION, Revocable, Revocation, RevocationList,
 };
-use super::session::{SessionId, SessionKind, SessionRecord, SessionTerms};
+use super::session::id::SessionId;
+use super::session::record::{SessionKind, SessionRecord};
+use super::session::rules::SessionTerms;
 use super::time::{Moment, UnixTime};
-
-/// How far the clocks of gateways may be apart, in seconds.
-pub const GATEWAYS_APART_S: i64 = 300;
 
 /// A credential whose signature, type, issuer, audience and lifetime hold. Built by the verifier
 /// only; says nothing about now.

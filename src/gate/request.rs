@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
-use super::session::Session;
+use super::session::in_memory::Session;
 
 /// How a request came to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// How far the clocks of gateways may be apart, in seconds.
+pub const GATEWAYS_APART_S: i64 = 300;
+
 /// Seconds since 1970-01-01T00:00:00Z, ignoring leap seconds (RFC 7519 §2, `NumericDate`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct UnixTime(i64);

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use aws_lc_rs::digest;
 
+use super::finding::{Finding, RefusalMessage};
 use super::hashing::{Hashing, Match, Party};
 use super::login_request::Credentials;
-use super::method::{Finding, RefusalMessage};
 use crate::config::login::{User, Users};
 
 /// Finds out whose credentials these are.

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::network_of;
+use super::client_network::network_of;
 
 /// The connections that are open.
 #[derive(Debug, Default)]

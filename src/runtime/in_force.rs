@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::Configuration;
+use super::configuration::Configuration;
 
 /// Whatever holds the configuration in force.
 pub trait Source: Send + Sync {

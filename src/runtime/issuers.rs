@@ -2,33 +2,49 @@
 
 use std::sync::Arc;
 
-use super::{Configuration, KeyFeed};
 use crate::config::{IssuerSettings, JwksUrl, KeySource, Settings};
 use crate::gate::issuer::{Issuer, IssuerRules, Issuers};
 use crate::gate::keys::{KeyCell, KeySet};
 
+/// An issuer whose keys are fetched from a URL and kept current.
+#[derive(Clone, Debug)]
+pub struct KeyFeed {
+    /// The issuer's name in the configuration.
+    pub issuer: Box<str>,
+    /// Where and how often.
+    pub source: JwksUrl,
+    /// Where the keys go.
+    pub cell: Arc<KeyCell>,
+}
+
+/// The issuers that run already.
+#[derive(Clone, Copy)]
+pub(super) struct Before<'a> {
+    pub(super) issuers: &'a Issuers,
+    /// The gateway itself, if it is one.
+    pub(super) own: Option<&'a Arc<Issuer>>,
+    pub(super) feeds: &'a [KeyFeed],
+}
+
 /// An issuer whose rules and keys are the same is the same issuer, so that the tokens that it
 /// verified stay verified.
-pub(super) fn issuers(
-    settings: &Settings,
-    previous: Option<&Configuration>,
-) -> (Issuers, Vec<KeyFeed>) {
+pub(super) fn issuers(settings: &Settings, before: Option<Before<'_>>) -> (Issuers, Vec<KeyFeed>) {
     let mut feeds = Vec::new();
     let issuers = settings.issuers.iter().map(|IssuerSettings { rules, keys }| {
-        let known = previous
-            .and_then(|previous| previous.issuers().find(|issuer| issuer.rules() == &**rules));
+        let known = before
+            .and_then(|before| before.issuers.iter().find(|issuer| issuer.rules() == &**rules));
         match keys {
             KeySource::Given(set) => with_given_keys(rules, set, known),
             KeySource::Fetched(source) => {
-                let feed = feed(rules, source, previous);
+                let feed = feed(rules, source, before);
                 let issuer = with_cell(rules, feed.cell.clone(), known);
                 feeds.push(feed);
                 issuer
             }
             KeySource::Own => {
                 // Whatever else changes, its keys are the same.
-                let before = previous.and_then(Configuration::own_issuer);
-                let cell = before.map(|issuer| issuer.keys().clone());
+                let own = before.and_then(|before| before.own);
+                let cell = own.map(|issuer| issuer.keys().clone());
                 with_cell(rules, cell.unwrap_or_else(|| Arc::new(KeyCell::empty())), known)
             }
         }
@@ -60,8 +76,8 @@ fn with_cell(
 }
 
 /// Fetched keys outlive a reload even if the issuer's other rules changed.
-fn feed(rules: &IssuerRules, source: &JwksUrl, previous: Option<&Configuration>) -> KeyFeed {
-    let mut feeds = previous.into_iter().flat_map(|previous| &previous.key_feeds);
+fn feed(rules: &IssuerRules, source: &JwksUrl, before: Option<Before<'_>>) -> KeyFeed {
+    let mut feeds = before.into_iter().flat_map(|before| before.feeds);
     let kept = feeds.find(|feed| feed.issuer == rules.name && feed.source == *source);
     kept.cloned().unwrap_or_else(|| KeyFeed {
         issuer: rules.name.clone(),

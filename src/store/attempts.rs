@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::gate::time::UnixTime;
 
 /// How many attempts in which time.

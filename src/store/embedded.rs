@@ -4,6 +4,7 @@
 mod attempts;
 mod exchanges;
 mod families;
+mod fault;
 mod file;
 mod keyring;
 mod log;
@@ -41,7 +42,8 @@ use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
 use exchanges::Instant;
 use families::ReadFamilies;
-use file::{Fault, File};
+use fault::Fault;
+use file::File;
 use log::ReadLog;
 use roster::Members;
 use sessions::ReadSessions;

@@ -12,9 +12,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use super::error::StoreError;
+use super::log::Charged;
 use super::login_end::LoginEnd;
 use super::record::Unreadable;
-use super::{Charged, StoreError};
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
 

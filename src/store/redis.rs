@@ -40,6 +40,7 @@ mod fleet;
 mod head;
 mod identity;
 mod keyring;
+mod keys;
 mod lift;
 mod link;
 mod listener;
@@ -48,6 +49,7 @@ mod master;
 mod node;
 mod reader;
 mod reply;
+mod score;
 mod script;
 mod sentinels;
 mod sessions;
@@ -59,11 +61,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Position;
-use super::digest::SubjectDigest;
 use super::settings::{RedisServers, RedisSettings};
-use crate::gate::session::SessionId;
 use head::Head;
 use keyring::KnownTagKey;
+use keys::{Keys, has_hash_tag};
 use link::Link;
 use master::Master;
 use reader::Reader;
@@ -89,32 +90,6 @@ pub struct Redis {
     spent: Spent,
     /// The key of the tags.
     known_tag_key: KnownTagKey,
-}
-
-/// The names of the keys.
-struct Keys {
-    log: String,
-    live: String,
-    lifted: String,
-    gateways: String,
-    settled: String,
-    /// What the key of a session's record begins with.
-    session: String,
-    sessions: String,
-    due: String,
-    /// What the key of a subject begins with.
-    subject: String,
-    /// What the keys begin with of what a subject has in the snapshot.
-    ends: String,
-    cuts: String,
-    /// What the key of an account begins with.
-    attempts: String,
-    /// What the key of a family begins with.
-    family: String,
-    /// What the key of something that was used begins with.
-    spent: String,
-    keyring: String,
-    tag_key: String,
 }
 
 impl Redis {
@@ -149,60 +124,6 @@ impl Redis {
     fn reader(&self) -> std::sync::MutexGuard<'_, Option<Reader>> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Keys {
-    fn below(prefix: &str) -> Self {
-        let key = |name: &str| format!("{prefix}:{{revocations}}:{name}");
-        Self {
-            log: key("log"),
-            live: key("live"),
-            lifted: key("lifted"),
-            gateways: key("gateways"),
-            settled: key("settled"),
-            session: key("session:"),
-            sessions: key("sessions"),
-            due: key("due"),
-            subject: key("subject:"),
-            ends: key("ends:"),
-            cuts: key("cuts:"),
-            attempts: key("attempts:"),
-            family: key("family:"),
-            spent: key("spent:"),
-            keyring: key("keyring"),
-            tag_key: key("tag_key"),
-        }
-    }
-
-    fn record_of(&self, id: SessionId) -> String {
-        format!("{}{id}", self.session)
-    }
-
-    fn family_of(&self, id: SessionId) -> String {
-        format!("{}{id}", self.family)
-    }
-
-    fn spent_of(&self, key: &str) -> String {
-        format!("{}{key}", self.spent)
-    }
-
-    fn ends_of(&self, subject: &SubjectDigest) -> String {
-        format!("{}{subject}", self.ends)
-    }
-
-    fn cuts_of(&self, subject: &SubjectDigest) -> String {
-        format!("{}{subject}", self.cuts)
-    }
-
-    fn sessions_of(&self, subject: &SubjectDigest) -> String {
-        format!("{}{subject}", self.subject)
-    }
-}
-
-/// Whether a cluster would place the key by a part of it: what is between the first brace and the
-/// next closing one, if that is not nothing.
-fn has_hash_tag(key: &str) -> bool {
-    key.split_once('{').is_some_and(|(_, rest)| rest.find('}').is_some_and(|length| length > 0))
 }
 
 impl fmt::Debug for Redis {

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::digest::SubjectDigest;
+use super::error::StoreError;
+use super::log::Charged;
 use super::login_end::LoginEnd;
 use super::record::Unreadable;
-use super::{Charged, StoreError};
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{SessionId, SessionKind, SessionRecord, StoredSession};
 use crate::gate::time::UnixTime;

@@ -1,7 +1,7 @@
 //! Warns of paths that are refused although a route is for them, because some upstreams would take
 //! them for a path of a stricter route.
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::config::problem::FieldPath;
 use crate::gate::path::{Ambiguities, Ambiguity};
 use crate::gate::policy::Policy;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{Compiler, whole_seconds};
+use super::compiler::{Compiler, whole_seconds};
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::gate::forward::IdentityTemplate;

@@ -1,6 +1,6 @@
 //! Secrets that travel in the clear.
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::config::problem::FieldPath;
 use crate::config::tokens::{ClientAuthentication, Clients};
 use crate::config::{Listener, Login};

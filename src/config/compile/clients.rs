@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::compiler::{Compiler, whole_seconds};
 use super::issuers::is_hmac;
 use super::tokens::TokenParts;
 use super::users::cost_of;
-use super::{Compiler, whole_seconds};
 use crate::config::document::Document;
 use crate::config::login::Login;
 use crate::config::problem::FieldPath;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::gate::forward::{IdentityTemplate, OwnedName, OwnedNames};

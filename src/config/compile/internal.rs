@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::api_keys::ApiKeyTerms;
-use super::{Compiler, whole_seconds};
+use super::compiler::{Compiler, whole_seconds};
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::gate::credential::Carrier;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::compiler::{Compiler, whole_seconds};
 use super::identity::IdentityTerms;
-use super::{Compiler, whole_seconds};
 use crate::config::problem::FieldPath;
 use crate::config::{IssuerSettings, JwksUrl, KeySource, raw, without_password};
 use crate::gate::claims::{CLIENT_CLAIMS_DEFAULT, ROLES_POINTER_DEFAULT};
@@ -163,7 +163,7 @@ impl Compiler<'_> {
             match known {
                 Some((_, algorithm)) => algorithms.push(*algorithm),
                 None => {
-                    let remedy = super::one_of(ALGORITHMS.iter().map(|(name, _)| *name));
+                    let remedy = super::compiler::one_of(ALGORITHMS.iter().map(|(name, _)| *name));
                     let fact = format!("there is no algorithm `{name}`");
                     self.error::<()>(&field.index(index), &fact, &remedy);
                 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::compiler::{Compiler, one_of};
 use super::sessions::is_origin;
 use super::upstreams::CompiledUpstreams;
-use super::{Compiler, one_of};
 use crate::config::login::{HandOff, Login, LoginMethod, OnFailure};
 use crate::config::problem::FieldPath;
 use crate::config::{raw, values};

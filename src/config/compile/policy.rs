@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::compiler::{Compiler, one_of};
 use super::issuers::CompiledIssuers;
-use super::routes::References;
-use super::{Compiler, one_of};
+use super::references::References;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::gate::credential::Carrier;

@@ -1,6 +1,6 @@
 //! How a section says what is wrong with it.
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::config::document::{self, Document};
 use crate::config::problem::{FieldPath, Problem, Severity};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_yaml::Value;
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::config::problem::FieldPath;
 use crate::config::{Revocation, WhenUnreachable, raw};
 use crate::gate::policy::WhenStale;

@@ -4,16 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 
-use super::api_keys::ApiKeyTerms;
-use super::builtin_paths::BuiltinPaths;
-use super::internal::InternalTokenContext;
-use super::issuers::CompiledIssuers;
+use super::compiler::{Compiler, one_of};
 use super::policy::RawPolicy;
-use super::revocation::StaleRules;
+use super::references::References;
 use super::upstreams::CompiledUpstreams;
-use super::{Compiler, one_of};
 use crate::config::problem::FieldPath;
-use crate::config::{Login, raw};
+use crate::config::raw;
 use crate::gate::path::{Ambiguities, Ambiguity};
 use crate::gate::policy::ForwardCredential;
 use crate::gate::request::host_of;
@@ -33,20 +29,6 @@ pub(super) fn asked_claims(
     let told = by_route.chain(by_upstream).flat_map(|token| &token.claims);
     let asked: BTreeSet<_> = required.chain(told).collect();
     asked.into_iter().map(|path| path.as_str().into()).collect()
-}
-
-/// What routes may refer to.
-#[derive(Clone, Copy)]
-pub(super) struct References<'k> {
-    pub(super) issuers: &'k CompiledIssuers,
-    pub(super) upstreams: &'k CompiledUpstreams,
-    pub(super) when_stale: StaleRules,
-    /// How people log in: `None` if that was reported, `Some(None)` if they cannot.
-    pub(super) login: Option<Option<&'k Login>>,
-    /// API keys, likewise.
-    pub(super) api_keys: Option<Option<&'k ApiKeyTerms>>,
-    pub(super) around: InternalTokenContext<'k>,
-    pub(super) own: &'k BuiltinPaths,
 }
 
 impl Compiler<'_> {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::compiler::{Compiler, whole_seconds};
 use super::identity::IdentityTerms;
-use super::{Compiler, whole_seconds};
 use crate::config::problem::FieldPath;
 use crate::config::{SessionSettings, raw};
 use crate::gate::request::host_of;

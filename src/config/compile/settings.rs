@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::Compiler;
 use super::cleartext::is_clear;
+use super::compiler::Compiler;
 use crate::config::problem::FieldPath;
 use crate::config::tls::{self, Unusable};
 use crate::config::{

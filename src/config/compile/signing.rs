@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::config::problem::FieldPath;
 use crate::config::tokens::{Signing, SigningKeys};
 use crate::config::{raw, tls};

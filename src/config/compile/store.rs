@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::config::tls::{self, Unusable};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::compiler::{Compiler, whole_seconds};
 use super::identity::IdentityTerms;
 use super::issuers::is_loopback;
 use super::sessions::is_origin;
-use super::{Compiler, whole_seconds};
 use crate::config::login::Login;
 use crate::config::problem::FieldPath;
 use crate::config::tokens::{Access, Clients, OWN_ISSUER, Refresh, Signing, Tokens};
@@ -14,8 +14,8 @@ use crate::config::{IssuerSettings, KeySource, raw, without_password};
 use crate::gate::claims::ROLES_POINTER_DEFAULT;
 use crate::gate::issuer::{DatedBy, IssuerRules, Untyped};
 use crate::gate::keys::Algorithm;
-use crate::gate::principal::GATEWAYS_APART_S;
 use crate::gate::revocation::SESSION_S;
+use crate::gate::time::GATEWAYS_APART_S;
 use crate::store::settings::StoreSettings;
 
 const ACCESS_DEFAULT: Duration = Duration::from_mins(15);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Compiler;
+use super::compiler::Compiler;
 use super::internal::InternalTokenContext;
 use crate::config::problem::FieldPath;
 use crate::config::upstream::{UpstreamSettings, UpstreamTls};

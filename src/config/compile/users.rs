@@ -6,7 +6,7 @@ use argon2::password_hash::{PasswordHash, Salt};
 use argon2::{Algorithm, MIN_SALT_LEN, Params, Version};
 use serde_json::{Map, Value};
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::config::login::{HASH_LANES, HASH_MEMORY_KIB, HASH_PASSES, LoggedIn, User, Users};
 use crate::config::problem::FieldPath;
 use crate::config::raw;

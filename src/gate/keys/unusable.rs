@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::KeyError;
+use super::key::KeyError;
 
 /// How much of an id is told, and of what is wrong, in characters: a stranger wrote both.
 const TOLD_MAX: usize = 128;

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::{Ambiguities, Ambiguity};
+use super::ambiguity::{Ambiguities, Ambiguity};
 
 /// What Windows takes for the contents of a file or directory itself, after its name.
 const STREAMS: [&str; 3] = ["::$data", "::$index_allocation", ":$i30:$index_allocation"];

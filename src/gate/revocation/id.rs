@@ -5,7 +5,8 @@ use std::fmt;
 use aws_lc_rs::digest;
 
 use super::credential_scopes::ScopeId;
-use super::{Entry, ScopeKind};
+use super::entry::Entry;
+use super::scope::ScopeKind;
 use crate::gate::time::UnixTime;
 
 /// The name of a revocation: a digest of what makes it this one and no other. It is the same wherever

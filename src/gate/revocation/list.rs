@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use ahash::RandomState;
 use moka::sync::Cache;
 
-use super::credential_scopes::ScopeId;
+use super::credential_scopes::{CredentialScopes, Revocable, ScopeId};
 use super::cut_offs::{CutOffs, Part, Span};
-use super::{
-    CredentialScopes, Entry, Lifted, Revocable, Revocation, RevocationId, Scope, ScopeKind,
-};
+use super::entry::{Entry, Revocation};
+use super::id::{Lifted, RevocationId};
+use super::scope::{Scope, ScopeKind};
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
 /// How far apart clocks may be, in seconds, before an entry is dropped too early. Generous: an

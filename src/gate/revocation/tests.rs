@@ -3,6 +3,7 @@ use std::sync::atomic::AtomicU64;
 use super::credential_scopes::Revocable;
 use super::list::NO_GENERATION;
 use super::*;
+use crate::gate::time::UnixTime;
 use crate::gate::time::{Moment, SteadyTime};
 
 const ISSUER: &str = "https://issuer.test";

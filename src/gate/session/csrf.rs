@@ -12,6 +12,7 @@ use http::header::{ORIGIN, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::id::SessionSecret;
+use super::origins::{Origin, Origins};
 use crate::gate::request::{Request, Scheme};
 
 /// Where the CSRF token travels.
@@ -21,22 +22,6 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What is signed, so that the session's secret is not used for anything else in the same way.
 const LABEL: &[u8] = b"portcullis csrf token 1";
-
-/// Other sites whose pages may send requests with the cookie, each `https://host` or
-/// `https://host:port`, in lower case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins(pub Vec<Box<str>>);
-
-/// Where a request comes from, by its own headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// From here, or from a site that may, or from its user's own hand.
-    Permitted,
-    /// From somewhere else, or it cannot be told.
-    Foreign,
-    /// It does not say: not a browser, or a very old one.
-    Unsaid,
-}
 
 impl Origins {
     /// Where a request comes from.

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use ahash::RandomState;
 use moka::sync::Cache;
 
-use super::{Session, SessionId, SessionRules};
+use super::id::SessionId;
+use super::in_memory::Session;
+use super::rules::SessionRules;
 use crate::gate::revocation::RevocationList;
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
@@ -73,7 +75,7 @@ impl SessionTable {
     /// What is known of a session. Whether it may still rest is another question.
     pub fn find(&self, id: &SessionId, rules: &SessionRules, now: Moment) -> Held {
         match self.sessions.get(id) {
-            Some(session) if session.rules != rules.id => Held::Absent,
+            Some(session) if session.rules() != rules.id() => Held::Absent,
             Some(session) if session.is_changed() => Held::Changed(session),
             Some(session) if self.is_current(&session, rules, now) => Held::Current(session),
             Some(session) => Held::Aged(session),
@@ -84,7 +86,7 @@ impl SessionTable {
     /// Since the session was read, or since we were last sure to be told of any change, not too
     /// much time has passed.
     fn is_current(&self, session: &Session, rules: &SessionRules, now: Moment) -> bool {
-        let read = session.as_of.as_millis();
+        let read = session.as_of().as_millis();
         let told_since = self.told_since.load(Ordering::Acquire);
         let sure = match told_since {
             NEVER => read,
@@ -92,7 +94,7 @@ impl SessionTable {
             told_since if read <= told_since => return false,
             _ => read.max(self.told_until.load(Ordering::Acquire)),
         };
-        now.steady.millis_since(SteadyTime::from_millis(sure)) <= rules.terms.recheck_ms
+        now.steady.millis_since(SteadyTime::from_millis(sure)) <= rules.terms().recheck_ms
     }
 
     /// Whether a session that the store could not be asked about again may still be believed: as long
@@ -105,14 +107,14 @@ impl SessionTable {
         age_max_ms: u64,
         now: Moment,
     ) -> bool {
-        let believed_ms = age_max_ms.max(rules.terms.recheck_ms).saturating_add(REREAD_MS);
+        let believed_ms = age_max_ms.max(rules.terms().recheck_ms).saturating_add(REREAD_MS);
         let is_within = |sure: SteadyTime| now.steady.millis_since(sure) <= believed_ms;
-        is_within(session.as_of) || is_within(self.sure_until(session))
+        is_within(session.as_of()) || is_within(self.sure_until(session))
     }
 
     /// Until when it is sure that nothing had changed a session.
     fn sure_until(&self, session: &Session) -> SteadyTime {
-        let read = session.as_of.as_millis();
+        let read = session.as_of().as_millis();
         let before = self.told_before.lock().unwrap_or_else(PoisonError::into_inner);
         let now =
             (self.told_since.load(Ordering::Acquire), self.told_until.load(Ordering::Acquire));
@@ -123,7 +125,7 @@ impl SessionTable {
 
     /// Takes a session in (the feed, the only writer).
     pub fn publish(&self, session: Arc<Session>) {
-        self.sessions.insert(session.id, session);
+        self.sessions.insert(session.id(), session);
     }
 
     /// Notes that a session has changed, or ended: what is here says only who it was, so that a
@@ -137,7 +139,7 @@ impl SessionTable {
     /// Notes the same of all sessions that are cut off now: what cuts them off is about to be lifted.
     pub fn cut_off_changed(&self, list: &RevocationList, now: Moment) {
         for (_, session) in &self.sessions {
-            if session.authentic.is_revoked(list, now) {
+            if session.authentic().is_revoked(list, now) {
                 session.has_changed();
             }
         }
@@ -189,7 +191,7 @@ impl moka::Expiry<SessionId, Arc<Session>> for UntilEnd {
         session: &Arc<Session>,
         _: Instant,
     ) -> Option<Duration> {
-        let rest_s = session.authentic.end().since(session.last_seen());
+        let rest_s = session.authentic().end().since(session.last_seen());
         Some(Duration::from_secs(u64::try_from(rest_s).unwrap_or(0).max(1)))
     }
 

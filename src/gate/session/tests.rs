@@ -4,9 +4,11 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::gate::forward::IdentityTemplate;
 use crate::gate::forward::OwnedName;
 use crate::gate::request::{Request, Scheme};
 use crate::gate::time::Moment;
+use crate::gate::time::{SteadyTime, UnixTime};
 
 const NAME: &str = "__Host-session";
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::compile::tests::MINIMAL;
+use crate::gate::revocation::Scope;
 
 const DAY_S: i64 = 24 * 3600;
 

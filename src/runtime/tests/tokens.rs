@@ -3,6 +3,8 @@
 use super::*;
 use crate::config::compile::tests::whole::CLIENTS;
 use crate::config::tokens::OWN_ISSUER;
+use crate::gate::internal::InternalToken;
+use crate::gate::issuer::Issuer;
 
 fn own(configuration: &Configuration) -> &Arc<Issuer> {
     configuration.own_issuer().expect("it issues tokens")

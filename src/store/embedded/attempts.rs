@@ -2,7 +2,7 @@
 
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
-use super::file::Fault;
+use super::fault::Fault;
 use crate::gate::time::UnixTime;
 use crate::store::attempts::{Account, Attempt};
 

@@ -6,7 +6,7 @@ use redb::{
 };
 
 use super::exchanges::{self, Date, Exchanges, Instant, Made, Said};
-use super::file::Fault;
+use super::fault::Fault;
 use super::sessions::WriteSessions;
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;

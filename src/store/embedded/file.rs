@@ -8,11 +8,11 @@ use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, TableError,
 };
 
+use super::fault::Fault;
 use super::log::META;
 use super::tables::{Tables, are_complete};
 use crate::private_files;
 use crate::store::StoreError;
-use crate::store::record::Unreadable;
 
 /// What of the file is kept in memory. redb would take a gibibyte; the lists are elsewhere.
 const CACHE_BYTES: usize = 32 << 20;
@@ -37,29 +37,6 @@ enum State {
     /// After an error of the disk redb does nothing more until the file is opened anew.
     Failed,
     Closed,
-}
-
-/// Why something could not be done in the file.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
-    /// The file is at fault, or what it is on.
-    #[error("{0}")]
-    File(redb::Error),
-    /// A record cannot be read.
-    #[error("{0}")]
-    Record(Unreadable),
-}
-
-impl<E: Into<redb::Error>> From<E> for Fault {
-    fn from(error: E) -> Self {
-        Self::File(error.into())
-    }
-}
-
-impl From<Unreadable> for Fault {
-    fn from(error: Unreadable) -> Self {
-        Self::Record(error)
-    }
 }
 
 impl File {

@@ -3,7 +3,7 @@
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
-use super::file::Fault;
+use super::fault::Fault;
 
 /// The document, if there is one.
 const RING: TableDefinition<(), &[u8]> = TableDefinition::new("keyring");

@@ -8,7 +8,7 @@ use redb::{
     TableHandle, WriteTransaction,
 };
 
-use super::file::Fault;
+use super::fault::Fault;
 use super::owned::{self, Kind, Owned, WriteOwned};
 use crate::gate::revocation::Lifted;
 use crate::gate::time::UnixTime;

@@ -2,7 +2,7 @@
 
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
-use super::file::Fault;
+use super::fault::Fault;
 use crate::store::account::{Cut, Span};
 
 /// A subject's digest, what kind of entry it is, its time, and its sequence.

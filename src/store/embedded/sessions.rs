@@ -5,7 +5,7 @@ use redb::{
     WriteTransaction,
 };
 
-use super::file::Fault;
+use super::fault::Fault;
 use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
 use crate::store::digest::SubjectDigest;

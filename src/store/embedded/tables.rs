@@ -7,7 +7,7 @@ use redb::{ReadTransaction, TableHandle, WriteTransaction};
 use super::attempts::{self, WriteAttempts};
 use super::exchanges::Instant;
 use super::families::{self, WriteFamilies};
-use super::file::Fault;
+use super::fault::Fault;
 use super::keyring::{self, WriteKeyRing};
 use super::log::{self, WriteLog};
 use super::sessions::{self, Pruned, WriteSessions};

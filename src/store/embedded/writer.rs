@@ -8,7 +8,8 @@ use redb::{Database, Durability};
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::file::{Fault, File};
+use super::fault::Fault;
+use super::file::File;
 use super::tables::Tables;
 use crate::store::StoreError;
 

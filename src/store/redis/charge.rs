@@ -2,9 +2,10 @@
 
 use redis::ScriptInvocation;
 
+use super::fault;
+use super::keys::EXPIRY_MAX_S;
+use super::keys::Keys;
 use super::reply::List;
-use super::sessions::EXPIRY_MAX_S;
-use super::{Keys, fault};
 use crate::gate::time::UnixTime;
 use crate::store::account::{Cut, ENTRIES_PER_SUBJECT_MAX, Ending, Room, Span};
 use crate::store::digest::SubjectDigest;
@@ -73,7 +74,7 @@ impl Charge {
         script.key(&keys.log).key(&keys.live).key(&keys.sessions).key(&keys.due);
         script.key(keys.sessions_of(subject)).key(keys.ends_of(subject)).key(keys.cuts_of(subject));
         let Room { more, first } = Room::of(entries_max);
-        script.arg(super::log::score(now)).arg(PRUNE_MARGIN_S).arg(more).arg(first);
+        script.arg(super::score::score(now)).arg(PRUNE_MARGIN_S).arg(more).arg(first);
         script.arg(ENTRIES_PER_SUBJECT_MAX).arg(subject.to_string());
         script.arg(&keys.session).arg(&keys.family);
         script.arg(kind.as_str()).arg(before).arg(between).arg(after);

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 
 use super::charge::{self, Charge};
 use super::dial::ANSWER_TIMEOUT;
+use super::keys::EXPIRY_MAX_S;
 use super::reply::{Flag, List};
 use super::script::families::{BEGIN, ROTATE, SPEND};
-use super::sessions::EXPIRY_MAX_S;
 use super::spent::Use;
 use super::{Redis, fault};
 use crate::clock;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::dial::ANSWER_TIMEOUT;
-use super::log::score;
 use super::reply::{Flag, List};
+use super::score::score;
 use super::script::LIFT;
 use super::{Redis, fault};
 use crate::clock;

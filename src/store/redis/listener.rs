@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
 
+use super::fault;
 use super::head::{Head, Sight};
 use super::identity::Role;
+use super::keys::Keys;
 use super::master::{Live, Master};
 use super::reply::Held;
 use super::script::PLACE;
-use super::{Keys, fault};
 use crate::gate::session::SessionId;
 use crate::store::StoreError;
 use crate::store::session::SessionNotice;

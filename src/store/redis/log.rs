@@ -9,6 +9,7 @@ use super::dial::ANSWER_TIMEOUT;
 use super::head::Sight;
 use super::reader::Reader;
 use super::reply::{Held, List};
+use super::score::score;
 use super::script::account::CHARGE;
 use super::script::{APPEND, PRUNE};
 use super::{Redis, snapshot};
@@ -204,9 +205,4 @@ impl RevocationLog for Redis {
             }
         }
     }
-}
-
-/// A time as a score in a sorted set.
-pub(super) fn score(time: UnixTime) -> String {
-    if time == UnixTime::NEVER { "+inf".to_owned() } else { time.as_seconds().to_string() }
 }

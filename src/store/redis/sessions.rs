@@ -4,8 +4,9 @@ use async_trait::async_trait;
 
 use super::charge::{self, Charge};
 use super::dial::ANSWER_TIMEOUT;
-use super::log::score;
+use super::keys::EXPIRY_MAX_S;
 use super::reply::{self, Flag, List};
+use super::score::score;
 use super::script::sessions::{CREATE, DELETE, FIND, OF_SUBJECT, PRUNE};
 use super::{Redis, fault, listener};
 use crate::clock;
@@ -30,9 +31,6 @@ const MARK_FIRST_MAX: u64 = 1 << 52;
 
 /// A session that made room: its id, when it had begun, and what was written of its end.
 type Made = (String, f64, i64, List<Vec<u8>>);
-
-/// The last second of the year 9999: Redis counts milliseconds, and not as far as we count seconds.
-pub(super) const EXPIRY_MAX_S: i64 = 253_402_300_799;
 
 #[async_trait]
 impl SessionStore for Redis {

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use redis::Pipeline;
 
-use super::Keys;
-use super::sessions::EXPIRY_MAX_S;
+use super::keys::EXPIRY_MAX_S;
+use super::keys::Keys;
 use crate::gate::time::UnixTime;
 use crate::store::family::FAMILY_MARGIN_S;
 

@@ -1,0 +1,141 @@
+//! Whom a revocation is about.
+
+use std::fmt;
+
+/// Whom an entry is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// One token, by `iss` and `jti`. Never by its text: ECDSA signatures are malleable.
+    Token {
+        /// `iss`.
+        issuer: Box<str>,
+        /// `jti`.
+        id: Box<str>,
+    },
+    /// One login, by `sid`.
+    Session(Box<str>),
+    /// A person, by `sub`.
+    Subject {
+        /// `iss`; whoever issued it, if not named.
+        issuer: Option<Box<str>>,
+        /// `sub`.
+        subject: Box<str>,
+    },
+    /// A client, by `client_id` (or `azp`).
+    Client(Box<str>),
+    /// A key, by its id.
+    Key {
+        /// `iss`; whoever's key it is, if not named.
+        issuer: Option<Box<str>>,
+        /// `kid`.
+        id: Box<str>,
+    },
+    /// Whatever this `iss` issued.
+    Issuer(Box<str>),
+    /// Whatever anybody issued.
+    Everything,
+    /// What the gateway itself granted to a subject: logins and what came of them, and tokens of a
+    /// client of this name. No API keys: an operator made them.
+    Grants {
+        /// What vouches for the subject.
+        issuer: Box<str>,
+        /// `sub`.
+        subject: Box<str>,
+    },
+}
+
+/// The kinds of scopes, for metrics and for skipping those that nobody used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScopeKind {
+    /// [`Scope::Token`].
+    Token,
+    /// [`Scope::Session`].
+    Session,
+    /// [`Scope::Subject`].
+    Subject,
+    /// [`Scope::Client`].
+    Client,
+    /// [`Scope::Key`].
+    Key,
+    /// [`Scope::Issuer`].
+    Issuer,
+    /// [`Scope::Everything`].
+    Everything,
+    /// [`Scope::Grants`].
+    Grants,
+}
+
+impl ScopeKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Token,
+        Self::Session,
+        Self::Subject,
+        Self::Client,
+        Self::Key,
+        Self::Issuer,
+        Self::Everything,
+        Self::Grants,
+    ];
+
+    /// Whether a mistaken cut-off of this kind can be lifted.
+    pub const fn is_liftable(self) -> bool {
+        match self {
+            Self::Subject | Self::Client | Self::Issuer => true,
+            Self::Token | Self::Session | Self::Key | Self::Everything | Self::Grants => false,
+        }
+    }
+
+    /// The word for it in metrics, in the API and in the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Session => "session",
+            Self::Subject => "subject",
+            Self::Client => "client",
+            Self::Key => "key",
+            Self::Issuer => "issuer",
+            Self::Everything => "everything",
+            Self::Grants => "grants",
+        }
+    }
+}
+
+impl Scope {
+    /// Which kind it is.
+    pub fn kind(&self) -> ScopeKind {
+        match self {
+            Self::Token { .. } => ScopeKind::Token,
+            Self::Session(_) => ScopeKind::Session,
+            Self::Subject { .. } => ScopeKind::Subject,
+            Self::Client(_) => ScopeKind::Client,
+            Self::Key { .. } => ScopeKind::Key,
+            Self::Issuer(_) => ScopeKind::Issuer,
+            Self::Everything => ScopeKind::Everything,
+            Self::Grants { .. } => ScopeKind::Grants,
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token { issuer, id } => write!(f, "token {id} of {issuer}"),
+            Self::Session(id) => write!(f, "session {id}"),
+            Self::Subject { issuer: Some(issuer), subject } => {
+                write!(f, "subject {subject} of {issuer}")
+            }
+            Self::Subject { issuer: None, subject } => write!(f, "subject {subject}"),
+            Self::Client(id) => write!(f, "client {id}"),
+            Self::Key { issuer: Some(issuer), id } => write!(f, "key {id} of {issuer}"),
+            Self::Key { issuer: None, id } => write!(f, "key {id}"),
+            Self::Issuer(issuer) => write!(f, "issuer {issuer}"),
+            Self::Everything => f.write_str("everything"),
+            Self::Grants { issuer, subject } => write!(f, "grants to {subject} of {issuer}"),
+        }
+    }
+}
+
+/// The word for a lift, in metrics and in the log, where a revocation has that for its kind.
+pub const LIFT: &str = "lift";

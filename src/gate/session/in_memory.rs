@@ -1,0 +1,145 @@
+//! A session in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use super::id::SessionId;
+use super::record::{SessionKind, StoredSession};
+use super::rules::{RulesId, SessionRules};
+use crate::gate::principal::Authentic;
+use crate::gate::time::{SteadyTime, UnixTime};
+
+/// How old what is written of a session's last use may become while it is used, in seconds.
+const TOUCH_MAX_S: i64 = 3600;
+
+/// A session in memory.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    rules: RulesId,
+    authentic: Arc<Authentic>,
+    idle_s: i64,
+    last_seen_s: AtomicI64,
+    as_of: SteadyTime,
+    is_changed: AtomicBool,
+}
+
+impl Session {
+    /// The session that `stored` is under `rules`, as read at `as_of`.
+    pub fn compile(
+        id: SessionId,
+        stored: &StoredSession,
+        rules: &SessionRules,
+        as_of: SteadyTime,
+    ) -> Self {
+        let terms = rules.terms();
+        let record = &stored.record;
+        // Rules that became stricter since the login hold for it, too.
+        let (lifetime_max_s, idle_s) = match record.kind {
+            SessionKind::Login | SessionKind::Tokens => {
+                (terms.lifetime_max_s, record.idle_s.min(terms.idle_max_s))
+            }
+            SessionKind::ApiKey => (terms.api_key_lifetime_max_s, record.idle_s),
+        };
+        Self::within(id, stored, rules, as_of, (lifetime_max_s, idle_s))
+    }
+
+    /// The same for all that came of a login: refresh tokens may live on when its cookie does not.
+    pub fn compile_login(
+        id: SessionId,
+        stored: &StoredSession,
+        rules: &SessionRules,
+        as_of: SteadyTime,
+    ) -> Self {
+        match stored.record.kind {
+            SessionKind::Login | SessionKind::ApiKey => Self::compile(id, stored, rules, as_of),
+            SessionKind::Tokens => {
+                let bounds = (rules.terms().outlived_s, stored.record.idle_s);
+                Self::within(id, stored, rules, as_of, bounds)
+            }
+        }
+    }
+
+    fn within(
+        id: SessionId,
+        stored: &StoredSession,
+        rules: &SessionRules,
+        as_of: SteadyTime,
+        (lifetime_max_s, idle_s): (i64, i64),
+    ) -> Self {
+        let StoredSession { record, last_seen } = stored;
+        let ends = record.ends.min(record.created.plus(lifetime_max_s));
+        Self {
+            id,
+            rules: rules.id(),
+            authentic: Arc::new(Authentic::of_session(id, record, ends, rules.terms())),
+            idle_s,
+            last_seen_s: AtomicI64::new(last_seen.as_seconds()),
+            as_of,
+            is_changed: AtomicBool::new(false),
+        }
+    }
+
+    /// When it was read.
+    pub(super) fn as_of(&self) -> SteadyTime {
+        self.as_of
+    }
+
+    /// By which rules it was built.
+    pub(super) fn rules(&self) -> RulesId {
+        self.rules
+    }
+
+    /// By what everybody but the browser knows it.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whose it is.
+    pub fn authentic(&self) -> &Arc<Authentic> {
+        &self.authentic
+    }
+
+    /// When it ends unless it is used.
+    pub fn idle_ends(&self) -> UnixTime {
+        self.last_seen().plus(self.idle_s)
+    }
+
+    /// When it was last used, as far as this gateway has written down or read.
+    pub fn last_seen(&self) -> UnixTime {
+        UnixTime::from_seconds(self.last_seen_s.load(Ordering::Relaxed))
+    }
+
+    /// Notes that it was used at `seen`, if that was later than what is known.
+    pub fn was_seen(&self, seen: UnixTime) {
+        self.last_seen_s.fetch_max(seen.as_seconds(), Ordering::Relaxed);
+    }
+
+    /// Notes that it is used at `now`. `true` if that has to be written down, by whoever is told
+    /// so: once in a tenth of the time that it may rest, and at least once in an hour.
+    pub fn touch(&self, now: UnixTime) -> bool {
+        let last_s = self.last_seen_s.load(Ordering::Relaxed);
+        let now_s = now.as_seconds();
+        let is_due = now_s.saturating_sub(last_s) >= (self.idle_s / 10).clamp(1, TOUCH_MAX_S);
+        is_due
+            && self
+                .last_seen_s
+                .compare_exchange(last_s, now_s, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Notes that it is no longer what is stored.
+    pub(super) fn has_changed(&self) {
+        self.is_changed.store(true, Ordering::Release);
+    }
+
+    /// Whether it is no longer what is stored.
+    pub fn is_changed(&self) -> bool {
+        self.is_changed.load(Ordering::Acquire)
+    }
+
+    /// Roughly what it occupies, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>() + self.authentic.weight()
+    }
+}

@@ -1,0 +1,15 @@
+//! Whom an address counts as.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The network that stands for an address where clients are counted: an IPv4 address itself, the
+/// /64 of an IPv6 address, which one customer has to himself.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
+}

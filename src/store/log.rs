@@ -1,0 +1,158 @@
+//! The revocation log: what is appended, and how it is followed.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::error::{AppendError, StoreError};
+use super::record::Record;
+use crate::gate::revocation::Lifted;
+use crate::gate::time::UnixTime;
+
+/// A place in the log: everything up to it has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Position {
+    /// How many records were ever appended. Without gaps, so that a missing one is noticed.
+    pub sequence: u64,
+    /// The mark of the record there; `None` if it is not known, at the beginning for example.
+    pub mark: Option<u64>,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sequence.fmt(f)
+    }
+}
+
+/// What came after a position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// These, in order; none if nothing came in time. The log was read to this position.
+    Records(Vec<Record>, Position),
+    /// The log does not go on from there; a snapshot must be taken.
+    Lost(Loss),
+}
+
+/// How a position was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// What came after it is no longer in the log.
+    Trimmed,
+    /// The log holds less than was read from it, or something else: a fail-over to a replica that
+    /// lacked writes, or a server that lost its data.
+    WentBackwards,
+}
+
+/// How many records one call of [`RevocationLog::tail`] reads at most. Whoever gets that far may
+/// not have got to the end.
+pub const TAIL_RECORDS_MAX: u64 = 1000;
+
+/// What is asked of an append beside the record.
+#[derive(Clone, Copy, Debug)]
+pub struct AppendBounds<'a> {
+    /// How many live records there may be.
+    pub entries_max: u64,
+    /// The time now, for making room.
+    pub now: UnixTime,
+    /// Who vouches for those who log in, if somebody can.
+    pub login_issuer: Option<&'a str>,
+}
+
+/// What whoever lifts revocations takes for granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiftPremise {
+    /// Some of them are live: an operator asks.
+    IsLive,
+    /// The lift was in the log before, which has lost it.
+    WasWritten,
+}
+
+/// Some of the live records, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// The records, in the order of their expiry.
+    pub records: Vec<Record>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// Who can append to a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// This process alone: it knows all that is in there, however long it has not looked.
+    ThisGateway,
+    /// Others as well, unnoticed until the log is read.
+    Gateways,
+}
+
+/// An append-only log of revocations, with a snapshot of what is still live.
+#[async_trait]
+pub trait RevocationLog: fmt::Debug + Send + Sync {
+    /// Who can append to it.
+    fn writers(&self) -> Writers;
+
+    /// Appends a record and returns once it is durable, as far as the store can be.
+    ///
+    /// In the same step the sessions end that it cuts off and that can be told without looking at
+    /// all there are: the one that is named, or those of a subject up to the cut-off. Their
+    /// families of refresh tokens end with them.
+    async fn append(
+        &self,
+        record: &Record,
+        bounds: AppendBounds<'_>,
+    ) -> Result<Position, AppendError>;
+
+    /// Appends a record that has an [`Owner`](record::Owner), or what stands for it: no account has
+    /// more than [`ENTRIES_PER_SUBJECT_MAX`](account::ENTRIES_PER_SUBJECT_MAX) live records, and
+    /// some room is left for others. Sessions end as by [`append`](Self::append), those of the
+    /// subject that a cut-off hits with them. One without an owner is appended.
+    async fn charge(
+        &self,
+        record: &Record,
+        bounds: AppendBounds<'_>,
+    ) -> Result<Charged, AppendError>;
+
+    /// The live revocations that these ids name, and that can be lifted.
+    async fn find_liftable(&self, sought: &[Lifted]) -> Result<Vec<Record>, StoreError>;
+
+    /// Appends a lift, which takes the place of what it lifts in the same step: there is always room.
+    /// `None` if something was to be live and is not. An operator's lift that comes to the store too
+    /// late, by the store's clock, does nothing.
+    async fn lift(
+        &self,
+        lift: &Record,
+        premise: LiftPremise,
+        now: UnixTime,
+    ) -> Result<Option<Position>, StoreError>;
+
+    /// Hands every live record to `take`, piece by piece, and returns the position from which the
+    /// log goes on. Records may come twice, now and from the tail.
+    async fn snapshot(
+        &self,
+        take: &mut (dyn FnMut(Vec<Record>) + Send),
+    ) -> Result<Position, StoreError>;
+
+    /// Waits up to `patience` for records after `position`.
+    async fn tail(&self, position: Position, patience: Duration) -> Result<Tail, StoreError>;
+
+    /// A page of the live records.
+    async fn list(&self, offset: u64, limit: u64, now: UnixTime) -> Result<Listing, StoreError>;
+
+    /// Drops records that are spent; how many.
+    async fn prune(&self, now: UnixTime) -> Result<u64, StoreError>;
+}
+
+/// What was written on somebody's account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charged {
+    /// The record, a cut-off that stands for it and others, both, or nothing, if a cut-off that is
+    /// there does it.
+    pub written: Vec<Record>,
+    /// Where the log stands, with that.
+    pub position: Position,
+}
+
+/// How long after it is spent a record is kept all the same, in seconds: the clocks of gateways may
+/// be apart.
+pub(crate) const PRUNE_MARGIN_S: i64 = 3600;

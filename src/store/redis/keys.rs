@@ -1,0 +1,87 @@
+//! The names of the keys in Redis, and how long a key may live.
+
+use crate::gate::session::SessionId;
+use crate::store::digest::SubjectDigest;
+
+/// The last second of the year 9999: Redis counts milliseconds, and not as far as we count seconds.
+pub(super) const EXPIRY_MAX_S: i64 = 253_402_300_799;
+
+/// The names of the keys.
+pub(super) struct Keys {
+    pub(super) log: String,
+    pub(super) live: String,
+    pub(super) lifted: String,
+    pub(super) gateways: String,
+    pub(super) settled: String,
+    /// What the key of a session's record begins with.
+    pub(super) session: String,
+    pub(super) sessions: String,
+    pub(super) due: String,
+    /// What the key of a subject begins with.
+    pub(super) subject: String,
+    /// What the keys begin with of what a subject has in the snapshot.
+    pub(super) ends: String,
+    pub(super) cuts: String,
+    /// What the key of an account begins with.
+    pub(super) attempts: String,
+    /// What the key of a family begins with.
+    pub(super) family: String,
+    /// What the key of something that was used begins with.
+    pub(super) spent: String,
+    pub(super) keyring: String,
+    pub(super) tag_key: String,
+}
+
+impl Keys {
+    pub(super) fn below(prefix: &str) -> Self {
+        let key = |name: &str| format!("{prefix}:{{revocations}}:{name}");
+        Self {
+            log: key("log"),
+            live: key("live"),
+            lifted: key("lifted"),
+            gateways: key("gateways"),
+            settled: key("settled"),
+            session: key("session:"),
+            sessions: key("sessions"),
+            due: key("due"),
+            subject: key("subject:"),
+            ends: key("ends:"),
+            cuts: key("cuts:"),
+            attempts: key("attempts:"),
+            family: key("family:"),
+            spent: key("spent:"),
+            keyring: key("keyring"),
+            tag_key: key("tag_key"),
+        }
+    }
+
+    pub(super) fn record_of(&self, id: SessionId) -> String {
+        format!("{}{id}", self.session)
+    }
+
+    pub(super) fn family_of(&self, id: SessionId) -> String {
+        format!("{}{id}", self.family)
+    }
+
+    pub(super) fn spent_of(&self, key: &str) -> String {
+        format!("{}{key}", self.spent)
+    }
+
+    pub(super) fn ends_of(&self, subject: &SubjectDigest) -> String {
+        format!("{}{subject}", self.ends)
+    }
+
+    pub(super) fn cuts_of(&self, subject: &SubjectDigest) -> String {
+        format!("{}{subject}", self.cuts)
+    }
+
+    pub(super) fn sessions_of(&self, subject: &SubjectDigest) -> String {
+        format!("{}{subject}", self.subject)
+    }
+}
+
+/// Whether a cluster would place the key by a part of it: what is between the first brace and the
+/// next closing one, if that is not nothing.
+pub(super) fn has_hash_tag(key: &str) -> bool {
+    key.split_once('{').is_some_and(|(_, rest)| rest.find('}').is_some_and(|length| length > 0))
+}
