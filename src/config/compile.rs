@@ -16,6 +16,7 @@ mod references;
 mod report;
 mod revocation;
 mod routes;
+mod section;
 mod sessions;
 mod settings;
 mod signing;
@@ -135,38 +136,29 @@ impl Compiler<'_> {
             bytes_max: limits.as_ref().map_or(0, |limits| limits.identity_bytes_max),
         };
         let issues = self.token_parts(tokens, store.as_ref());
-        let parts = issues.as_ref().and_then(Option::as_ref);
+        let parts = issues.as_ref().present();
         let token_issuer = parts.and_then(|parts| parts.issuer());
         let api_keys = self.api_keys(api_keys, identity.as_deref());
         let around = InternalTokenContext {
-            issuer: match &issues {
-                Some(None) => Some(None),
-                Some(Some(_)) | None => token_issuer.map(Some),
-            },
+            issuer: issues.as_ref().and_then(|parts| parts.issuer()),
             identity: identity.as_deref(),
-            api_keys: api_keys.as_ref().and_then(Option::as_ref),
+            api_keys: api_keys.as_ref().present(),
             bytes_max: told.bytes_max,
         };
         let upstreams = self.upstreams(upstreams, around);
         let login = self.login(login, &upstreams, token_issuer);
-        let as_known = login.as_ref().map(|login| login.as_deref());
-        let clients = self.clients(
-            clients,
-            clients_file,
-            issues.as_ref().map(Option::as_ref),
-            as_known.flatten(),
-        );
+        let as_known = login.as_ref().and_then(|login| Some(&**login));
+        let clients = self.clients(clients, clients_file, issues.as_ref(), as_known.present());
         if trusted_proxies.is_empty() {
-            self.warn_of_cleartext(&clear, as_known.flatten(), clients.as_ref());
+            self.warn_of_cleartext(&clear, as_known.present(), clients.as_ref());
         }
         if let Some(parts) = parts {
             self.refuse_own_issuer(&issuers, parts);
         }
         let mut issuers = self.issuers(issuers, told);
-        let own_issuer =
-            self.own_issuer(issues.as_ref().map(Option::as_ref), clients.as_ref(), told);
+        let own_issuer = self.own_issuer(parts, clients.as_ref(), told);
         let own_rules = own_issuer.as_ref().map(|issuer| issuer.rules.clone());
-        if !matches!(issues, Some(None)) {
+        if !issues.is_absent() {
             // Also if it could not be read: routes may name it.
             issuers.add(OWN_ISSUER, own_issuer);
         }
@@ -179,7 +171,7 @@ impl Compiler<'_> {
         };
         let sessions = self.sessions(sessions, told, beside);
         let own = BuiltinPaths::new(
-            as_known.flatten(),
+            as_known.present(),
             parts.and_then(|parts| parts.issuer.as_ref()).map(|issuer| &*issuer.path),
         );
         let references = References {
@@ -187,7 +179,7 @@ impl Compiler<'_> {
             upstreams: &upstreams,
             when_stale,
             login: as_known,
-            api_keys: api_keys.as_ref().map(Option::as_ref),
+            api_keys: api_keys.as_ref(),
             around,
             own: &own,
         };
@@ -197,12 +189,12 @@ impl Compiler<'_> {
         let owned = identity
             .as_ref()
             .map(|identity| OwnedNames::new(identity.names().chain(self.internal_headers())));
-        let login = login?;
-        let tokens = match issues? {
+        let login = login.whole().ok()?;
+        let tokens = match issues.whole().ok()? {
             None => None,
             Some(parts) => Some(self.tokens(parts, clients?, &*own_rules?, login.as_deref())?),
         };
-        let api_keys = api_keys?.map(|ApiKeyTerms { header, lifetime_max_s }| {
+        let api_keys = api_keys.whole().ok()?.map(|ApiKeyTerms { header, lifetime_max_s }| {
             let by_login = login.as_ref().map(|login| &login.issuer);
             let issuer = by_login.or(tokens.as_ref().map(|tokens| &tokens.issuer));
             let issuer = issuer.cloned().unwrap_or_else(|| login::ISSUER_DEFAULT.into());

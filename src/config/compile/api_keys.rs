@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::compiler::{Compiler, whole_seconds};
+use super::section::Section;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::gate::forward::IdentityTemplate;
@@ -23,16 +24,27 @@ pub(super) struct ApiKeyTerms {
 }
 
 impl Compiler<'_> {
-    /// `None` if something was reported, `Some(None)` if there are no API keys.
+    /// Absent if there are no API keys.
     pub(super) fn api_keys(
         &mut self,
         raw: Option<raw::ApiKeys>,
         identity: Option<&IdentityTemplate>,
-    ) -> Option<Option<ApiKeyTerms>> {
+    ) -> Section<ApiKeyTerms> {
         let field = FieldPath::default().key("api_keys");
-        let Some(raw::ApiKeys { header, max_lifetime }) = raw else {
-            return if self.is_reported(&field) { None } else { Some(None) };
-        };
+        match raw {
+            Some(raw) => Section::of(self.present_api_keys(raw, &field, identity)),
+            None if self.is_reported(&field) => Section::Broken,
+            None => Section::Absent,
+        }
+    }
+
+    fn present_api_keys(
+        &mut self,
+        raw: raw::ApiKeys,
+        field: &FieldPath,
+        identity: Option<&IdentityTemplate>,
+    ) -> Option<ApiKeyTerms> {
+        let raw::ApiKeys { header, max_lifetime } = raw;
         let header = header.unwrap_or_else(|| HEADER_DEFAULT.to_owned());
         let header_field = field.key("header");
         let header = self.header_beside(&header, &header_field, HEADER_DEFAULT, identity);
@@ -43,6 +55,6 @@ impl Compiler<'_> {
             return self.error(&lifetime_field, fact, "Write 1d to 400d");
         }
         let header = HeaderName::from_bytes(header?.as_str().as_bytes()).ok()?;
-        Some(Some(ApiKeyTerms { header, lifetime_max_s: whole_seconds(lifetime_max) }))
+        Some(ApiKeyTerms { header, lifetime_max_s: whole_seconds(lifetime_max) })
     }
 }

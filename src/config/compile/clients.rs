@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::compiler::{Compiler, whole_seconds};
 use super::issuers::is_hmac;
+use super::section::Section;
 use super::tokens::TokenParts;
 use super::users::cost_of;
 use crate::config::document::Document;
@@ -35,12 +36,12 @@ impl Compiler<'_> {
         &mut self,
         listed: Vec<raw::Client>,
         file: Option<String>,
-        tokens: Option<Option<&TokenParts>>,
+        tokens: Section<&TokenParts>,
         login: Option<&Login>,
     ) -> Option<Clients> {
         let (field, file_field) =
             (FieldPath::default().key("clients"), FieldPath::default().key("clients_file"));
-        if matches!(tokens, Some(None)) {
+        if tokens.is_absent() {
             let given = [(&field, !listed.is_empty()), (&file_field, file.is_some())].into_iter();
             for (field, _) in given.filter(|(_, given)| *given) {
                 let fact = "there are no tokens for which clients could ask";
@@ -58,7 +59,7 @@ impl Compiler<'_> {
         let all: Vec<_> = listed.into_iter().chain(in_file).collect();
         let ids = fields.iter().map(|field| field.key("id"));
         self.unique(ids.zip(all.iter().map(|raw| raw.id.as_deref())), "a client");
-        let access = tokens.flatten().and_then(|parts| parts.access.as_ref());
+        let access = tokens.present().and_then(|parts| parts.access.as_ref());
         let users = login.and_then(|login| login.method.users());
         let mut clients = BTreeMap::new();
         for (raw, field) in all.into_iter().zip(fields) {

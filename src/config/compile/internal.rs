@@ -6,6 +6,7 @@ use http::HeaderName;
 
 use super::api_keys::ApiKeyTerms;
 use super::compiler::{Compiler, whole_seconds};
+use super::section::Section;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::gate::credential::Carrier;
@@ -45,8 +46,8 @@ const RESERVED_CLAIMS: [&str; 17] = [
 /// What internal tokens have to go together with.
 #[derive(Clone, Copy)]
 pub(super) struct InternalTokenContext<'k> {
-    /// Whose tokens they are; `None` if that was reported, `Some(None)` if there are none.
-    pub(super) issuer: Option<Option<&'k str>>,
+    /// Whose tokens they are.
+    pub(super) issuer: Section<&'k str>,
     pub(super) identity: Option<&'k IdentityTemplate>,
     pub(super) api_keys: Option<&'k ApiKeyTerms>,
     pub(super) bytes_max: usize,
@@ -60,7 +61,7 @@ impl Compiler<'_> {
         around: InternalTokenContext<'_>,
     ) -> Option<usize> {
         let raw::InternalToken { audience, header, lifetime, claims } = raw;
-        if matches!(around.issuer, Some(None)) {
+        if around.issuer.is_absent() {
             let fact = "the gateway issues no tokens";
             let remedy = "Add `tokens: { issuer: https://gateway.example, … }`, or remove this";
             self.error::<()>(field, fact, remedy);

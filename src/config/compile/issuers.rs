@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::compiler::{Compiler, whole_seconds};
 use super::identity::IdentityTerms;
+use super::section::Section;
 use crate::config::problem::FieldPath;
 use crate::config::{IssuerSettings, JwksUrl, KeySource, raw, without_password};
 use crate::gate::claims::{CLIENT_CLAIMS_DEFAULT, ROLES_POINTER_DEFAULT};
@@ -37,9 +38,9 @@ pub(super) struct CompiledIssuers {
 }
 
 impl CompiledIssuers {
-    /// `None`: there is none of this name. `Some(None)`: there is, but it is broken.
-    pub(super) fn named(&self, name: &str) -> Option<Option<usize>> {
-        self.places.get(name).copied()
+    /// The place of the one of this name.
+    pub(super) fn named(&self, name: &str) -> Section<usize> {
+        self.places.get(name).map_or(Section::Absent, |place| Section::of(*place))
     }
 
     pub(super) fn all(&self) -> Vec<usize> {

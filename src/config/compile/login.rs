@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::compiler::{Compiler, one_of};
+use super::section::Section;
 use super::sessions::is_origin;
 use super::upstreams::CompiledUpstreams;
 use crate::config::login::{HandOff, Login, LoginMethod, OnFailure};
@@ -24,17 +25,28 @@ const SUCCESSES_PER_ADDRESS_DEFAULT: Budget = Budget { attempts_max: 1000, span_
 const SPAN_MAX_S: u64 = 24 * 3600;
 
 impl Compiler<'_> {
-    /// `None` if something was reported, `Some(None)` if nobody can log in.
+    /// Absent if nobody can log in.
     pub(super) fn login(
         &mut self,
         raw: Option<raw::Login>,
         upstreams: &CompiledUpstreams,
         token_issuer: Option<&str>,
-    ) -> Option<Option<Arc<Login>>> {
+    ) -> Section<Arc<Login>> {
         let field = FieldPath::default().key("login");
-        let Some(raw) = raw else {
-            return if self.is_reported(&field) { None } else { Some(None) };
-        };
+        match raw {
+            Some(raw) => Section::of(self.present_login(raw, &field, upstreams, token_issuer)),
+            None if self.is_reported(&field) => Section::Broken,
+            None => Section::Absent,
+        }
+    }
+
+    fn present_login(
+        &mut self,
+        raw: raw::Login,
+        field: &FieldPath,
+        upstreams: &CompiledUpstreams,
+        token_issuer: Option<&str>,
+    ) -> Option<Arc<Login>> {
         let raw::Login { base, issuer, password_file, handoff, return_to, attempts } = raw;
         let base = self.base(base, &field.key("base"));
         let issuer = self.login_issuer(issuer, &field.key("issuer"), token_issuer);
@@ -50,7 +62,7 @@ impl Compiler<'_> {
                 "Keep `password_file` or `handoff`",
             ),
             (None, None) => self.lacking(
-                &field,
+                field,
                 &[password_field, handoff_field],
                 "there is no way to log in",
                 "Add `password_file: users.yaml`, or `handoff`",
@@ -76,7 +88,7 @@ impl Compiler<'_> {
         );
         let per_account = self.budget(per_account, &field.key("per_account"), PER_ACCOUNT_DEFAULT);
         let per_address = self.budget(per_address, &field.key("per_address"), PER_ADDRESS_DEFAULT);
-        Some(Some(Arc::new(Login {
+        Some(Arc::new(Login {
             base: base?,
             issuer: issuer?,
             method: method?,
@@ -85,7 +97,7 @@ impl Compiler<'_> {
             per_address: per_address?,
             successes_per_account: successes_per_account?,
             successes_per_address: successes_per_address?,
-        })))
+        }))
     }
 
     /// Who vouches for those who log in. Where tokens are issued for them it is who issues those:
@@ -186,9 +198,11 @@ impl Compiler<'_> {
         let remedy = one_of(upstreams.names());
         let name = self.required(name, field, &remedy)?;
         match upstreams.named(&name) {
-            // A broken one was reported.
-            Some(position) => position,
-            None => self.error(field, &format!("there is no upstream `{name}`"), &remedy),
+            Section::Present(position) => Some(position),
+            Section::Broken => None,
+            Section::Absent => {
+                self.error(field, &format!("there is no upstream `{name}`"), &remedy)
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::compiler::{Compiler, one_of};
 use super::issuers::CompiledIssuers;
 use super::references::References;
+use super::section::Section;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::gate::credential::Carrier;
@@ -87,11 +88,11 @@ impl Compiler<'_> {
                 Some(carrier) if parsed.contains(&carrier) => {
                     self.error::<()>(&field, &format!("`{name}` is listed twice"), "Remove one");
                 }
-                Some(Carrier::Session) if matches!(references.login, Some(None)) => {
+                Some(Carrier::Session) if references.login.is_absent() => {
                     let fact = "nobody can log in, so there are no sessions";
                     self.error::<()>(&field, fact, "Add `login`, or remove this");
                 }
-                Some(Carrier::ApiKey) if matches!(references.api_keys, Some(None)) => {
+                Some(Carrier::ApiKey) if references.api_keys.is_absent() => {
                     let fact = "there are no API keys";
                     self.error::<()>(&field, fact, "Add `api_keys: {}`, or remove this");
                 }
@@ -141,8 +142,9 @@ impl Compiler<'_> {
         let mut ids = Vec::new();
         for (index, name) in names.iter().enumerate() {
             match issuers.named(name) {
-                Some(id) => ids.extend(id),
-                None => {
+                Section::Present(place) => ids.push(place),
+                Section::Broken => {}
+                Section::Absent => {
                     let fact = format!("there is no issuer `{name}`");
                     self.error::<()>(&field.index(index), &fact, &remedy);
                 }

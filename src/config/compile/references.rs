@@ -5,6 +5,7 @@ use super::builtin_paths::BuiltinPaths;
 use super::internal::InternalTokenContext;
 use super::issuers::CompiledIssuers;
 use super::revocation::StaleRules;
+use super::section::Section;
 use super::upstreams::CompiledUpstreams;
 use crate::config::Login;
 
@@ -14,10 +15,9 @@ pub(super) struct References<'k> {
     pub(super) issuers: &'k CompiledIssuers,
     pub(super) upstreams: &'k CompiledUpstreams,
     pub(super) when_stale: StaleRules,
-    /// How people log in: `None` if that was reported, `Some(None)` if they cannot.
-    pub(super) login: Option<Option<&'k Login>>,
-    /// API keys, likewise.
-    pub(super) api_keys: Option<Option<&'k ApiKeyTerms>>,
+    /// How people log in.
+    pub(super) login: Section<&'k Login>,
+    pub(super) api_keys: Section<&'k ApiKeyTerms>,
     pub(super) around: InternalTokenContext<'k>,
     pub(super) own: &'k BuiltinPaths,
 }

@@ -7,6 +7,7 @@ use http::Method;
 use super::compiler::{Compiler, one_of};
 use super::policy::RawPolicy;
 use super::references::References;
+use super::section::Section;
 use super::upstreams::CompiledUpstreams;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
@@ -168,8 +169,11 @@ impl Compiler<'_> {
         let remedy = one_of(upstreams.names());
         let name = self.required(name, field, &remedy)?;
         match upstreams.named(&name) {
-            Some(position) => position,
-            None => self.error(field, &format!("there is no upstream `{name}`"), &remedy),
+            Section::Present(position) => Some(position),
+            Section::Broken => None,
+            Section::Absent => {
+                self.error(field, &format!("there is no upstream `{name}`"), &remedy)
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::compiler::{Compiler, whole_seconds};
 use super::identity::IdentityTerms;
 use super::issuers::is_loopback;
+use super::section::Section;
 use super::sessions::is_origin;
 use crate::config::login::Login;
 use crate::config::problem::FieldPath;
@@ -50,22 +51,22 @@ impl TokenParts {
 }
 
 impl Compiler<'_> {
-    /// `None` if it could not be read, `Some(None)` if nothing is issued.
+    /// Absent if nothing is issued.
     pub(super) fn token_parts(
         &mut self,
         raw: Option<raw::Tokens>,
         store: Option<&StoreSettings>,
-    ) -> Option<Option<TokenParts>> {
+    ) -> Section<TokenParts> {
         let field = FieldPath::default().key("tokens");
         let Some(raw::Tokens { issuer, signing, access, refresh }) = raw else {
-            return if self.is_reported(&field) { None } else { Some(None) };
+            return if self.is_reported(&field) { Section::Broken } else { Section::Absent };
         };
-        Some(Some(TokenParts {
+        Section::Present(TokenParts {
             issuer: self.token_issuer(issuer, &field.key("issuer")),
             signing: self.signing(signing, store, &field.key("signing")),
             access: self.access(access, &field.key("access")),
             refresh: self.refresh(refresh, &field.key("refresh")),
-        }))
+        })
     }
 
     /// RFC 8414 §2: a URL without query and fragment. It is compared byte for byte, so nothing is
@@ -199,11 +200,11 @@ impl Compiler<'_> {
     /// The gateway as one of the issuers. `None` if it is none, or something was reported.
     pub(super) fn own_issuer(
         &self,
-        tokens: Option<Option<&TokenParts>>,
+        tokens: Option<&TokenParts>,
         clients: Option<&Clients>,
         told: IdentityTerms<'_>,
     ) -> Option<IssuerSettings> {
-        let rules = own_rules(tokens??, clients, told)?;
+        let rules = own_rules(tokens?, clients, told)?;
         Some(IssuerSettings { rules: Arc::new(rules), keys: KeySource::Own })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::compiler::Compiler;
 use super::internal::InternalTokenContext;
+use super::section::Section;
 use crate::config::problem::FieldPath;
 use crate::config::upstream::{UpstreamSettings, UpstreamTls};
 use crate::config::{raw, tls};
@@ -21,9 +22,9 @@ pub(super) struct CompiledUpstreams {
 }
 
 impl CompiledUpstreams {
-    /// `None`: there is none of this name. `Some(None)`: there is, but it is broken.
-    pub(super) fn named(&self, name: &str) -> Option<Option<usize>> {
-        self.positions.get(name).copied()
+    /// The place of the one of this name.
+    pub(super) fn named(&self, name: &str) -> Section<usize> {
+        self.positions.get(name).map_or(Section::Absent, |place| Section::of(*place))
     }
 
     /// The internal token that the routes of an upstream send unless they say otherwise.

@@ -1,0 +1,68 @@
+//! What may be absent: an optional section, or what a name refers to.
+
+/// Whether something is there, and could be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Section<T> {
+    /// It is not there.
+    Absent,
+    /// It is there, and what is wrong with it was reported.
+    Broken,
+    /// It is there.
+    Present(T),
+}
+
+/// What is wrong was reported.
+#[derive(Debug)]
+pub(super) struct Reported;
+
+impl<T> Section<T> {
+    /// Something that is there: broken if nothing came of it.
+    pub(super) fn of(read: Option<T>) -> Self {
+        match read {
+            Some(value) => Self::Present(value),
+            None => Self::Broken,
+        }
+    }
+
+    pub(super) fn as_ref(&self) -> Section<&T> {
+        match self {
+            Self::Absent => Section::Absent,
+            Self::Broken => Section::Broken,
+            Self::Present(value) => Section::Present(value),
+        }
+    }
+
+    /// The same of a part of it; broken if that is.
+    pub(super) fn and_then<P>(self, part: impl FnOnce(T) -> Option<P>) -> Section<P> {
+        match self {
+            Self::Absent => Section::Absent,
+            Self::Broken => Section::Broken,
+            Self::Present(value) => Section::of(part(value)),
+        }
+    }
+
+    /// It, if it is there and could be read.
+    pub(super) fn present(self) -> Option<T> {
+        match self {
+            Self::Present(value) => Some(value),
+            Self::Absent | Self::Broken => None,
+        }
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// It, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// If it is broken.
+    pub(super) fn whole(self) -> Result<Option<T>, Reported> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Broken => Err(Reported),
+            Self::Present(value) => Ok(Some(value)),
+        }
+    }
+}
