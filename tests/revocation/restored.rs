@@ -148,6 +148,27 @@ fn server_that_restarts_under_a_gateway_is_followed_as_soon_as_that_knows_all() 
     assert_eq!(gateway.metric("portcullis_store_server_changes_total"), 1.0);
 }
 
+/// Only a budget hangs on the key of the tags: a server that cannot take it is gone by all the same.
+#[test]
+fn server_whose_key_of_the_tags_is_damaged_is_followed_when_it_restarts() {
+    let mut server = RedisServer::start();
+    let upstream = Upstream::start();
+    let lines = redis(&server.settings()) + &fleet::stale_after("1s");
+    let gateway = fleet::start(&upstream, "one", &lines);
+    let key = "portcullis:{revocations}:tag_key";
+    assert_eq!(server.cli(&["del", key]).trim(), "1");
+    assert_eq!(server.cli(&["rpush", key, "no key"]).trim(), "1");
+    save(&server);
+    restore(&mut server);
+    eventually("that it goes by the server", || {
+        let lines = gateway.errors();
+        lines.iter().any(|line| line.contains("has all that the gateways know of")).then_some(())
+    });
+    eventually("contact", || {
+        (fleet::ask(&gateway, &token_of("somebody")) == Said::Accepted).then_some(())
+    });
+}
+
 /// Gateways at a server, with clients and logins.
 fn desk(server: &RedisServer) -> Desk {
     let upstream = Upstream::start();

@@ -38,14 +38,15 @@ impl RevocationFeed {
             self.read_in.store(NEVER, Ordering::Release);
             self.has_reminded.store(false, Ordering::Release);
         }
-        let knows = self.knows();
+        let mut knows = self.knows();
         if knows == Knows::NoMore && !self.has_reminded.load(Ordering::Acquire) {
             // Those that the store has forgotten may know more.
             match self.remind().await {
-                Err(StoreError::Refused(_)) | Ok(()) => {}
+                Ok(()) => self.has_reminded.store(true, Ordering::Release),
+                // What it does not take down, this gateway goes on knowing.
+                Err(StoreError::Refused(_)) => knows = Knows::More,
                 Err(error) => return Err(error),
             }
-            self.has_reminded.store(true, Ordering::Release);
         }
         let asking = self.fleet.settle(&self.instance, knows);
         let is_settled = self.timed("settle", asking).await?;

@@ -96,13 +96,10 @@ impl Redis {
         if self.is_known_settled() {
             return Ok(true);
         }
-        if knows == Knows::NoMore {
-            match self.write_again().await {
-                // That is found out below, too.
-                Ok(()) | Err(StoreError::Refused(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let knows = match knows {
+            Knows::NoMore => self.write_again().await?,
+            Knows::Nothing | Knows::More => knows,
+        };
         let has_lost = self.settlement.has_lost();
         let reign = self.master.reign();
         let asking = |live: Live| async move {
@@ -146,16 +143,31 @@ impl Redis {
         }
     }
 
-    /// Writes down again what is in no log.
-    async fn write_again(&self) -> Result<(), StoreError> {
+    /// Writes down again what is in no log. What the server refuses to take down this gateway goes
+    /// on knowing, and the server not.
+    async fn write_again(&self) -> Result<Knows, StoreError> {
         let reign = self.master.reign();
         if self.settlement.state().written_again == Some(reign) {
-            return Ok(());
+            return Ok(Knows::NoMore);
         }
-        self.keep_tag_key_again().await?;
-        self.spend_again().await?;
-        self.settlement.state().written_again = Some(reign);
-        Ok(())
+        let kept = match self.keep_tag_key_again().await {
+            Ok(()) => Knows::NoMore,
+            Err(StoreError::Refused(_)) => Knows::More,
+            Err(error) => {
+                // Only a budget hangs on it, and nobody is to wait for that.
+                tracing::warn!(%error, "the key of the tags cannot be written down again");
+                Knows::NoMore
+            }
+        };
+        let knows = match self.spend_again().await {
+            Ok(()) => kept,
+            Err(StoreError::Refused(_)) => Knows::More,
+            Err(error) => return Err(error),
+        };
+        if knows == Knows::NoMore {
+            self.settlement.state().written_again = Some(reign);
+        }
+        Ok(knows)
     }
 
     /// Writes down again what was used once.
