@@ -29,9 +29,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 * WINDOW_BYTES;
 /// How much of an answer is gathered for a stream while the connection does not take it.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How many requests more a client may begin after it was sent away. One that heeds that begins none
-/// once it has heard of it, and until then no more than it may have streams.
-const REQUESTS_BEYOND_MAX: u32 = 1_000;
+/// How many requests more a client may begin after it was sent away, at least. One that heeds that
+/// begins none once it has heard of it, and until then about as many as it may have streams.
+const REQUESTS_BEYOND_MIN: u32 = 1_000;
 
 /// A connection, request by request. Pingora drives it, and calls this for each stream.
 pub(super) struct Connection {
@@ -39,8 +39,10 @@ pub(super) struct Connection {
     options: H2Options,
     /// How long it may idle.
     patience: Duration,
+    /// How many requests it may carry after it was sent away.
+    beyond_max: u32,
     begun: AtomicU32,
-    in_progress: AtomicU32,
+    ended: AtomicU32,
     /// So many requests have begun that something has to be done.
     is_due: Notify,
 }
@@ -52,8 +54,9 @@ impl Connection {
             app,
             options: options(limits),
             patience: limits.keepalive_timeout,
+            beyond_max: REQUESTS_BEYOND_MIN.max(limits.http2_streams_max.saturating_mul(2)),
             begun: AtomicU32::new(0),
-            in_progress: AtomicU32::new(0),
+            ended: AtomicU32::new(0),
             is_due: Notify::new(),
         })
     }
@@ -78,29 +81,36 @@ impl Connection {
         }
     }
 
-    /// Returns if a client that was sent away begins ever more, or neither asks for anything nor leaves.
+    /// Returns if a client that was sent away begins ever more, or neither asks for anything nor
+    /// leaves: for the whole of its patience no request began or ended, so that what was answered last
+    /// has been sent.
     async fn overstayed(&self) {
         loop {
-            let seen = self.begun.load(Ordering::Relaxed);
-            let is_silent = timeout(self.patience, self.is_due.notified()).await;
-            let begun = self.begun.load(Ordering::Relaxed);
-            let is_over = match is_silent {
-                Ok(()) => begun >= REQUESTS_MAX + REQUESTS_BEYOND_MAX,
-                Err(_) => begun == seen && self.in_progress.load(Ordering::Relaxed) == 0,
-            };
-            if is_over {
+            let before = self.counts();
+            if before.0 >= REQUESTS_MAX + self.beyond_max {
+                return;
+            }
+            let is_silent = timeout(self.patience, self.is_due.notified()).await.is_err();
+            let (begun, ended) = self.counts();
+            if is_silent && begun == ended && (begun, ended) == before {
                 return;
             }
         }
     }
 
+    /// How many requests have begun, and how many of them have ended.
+    fn counts(&self) -> (u32, u32) {
+        // Ended first: one that begins and ends in between is none too few that are in progress.
+        let ended = self.ended.load(Ordering::Acquire);
+        (self.begun.load(Ordering::Acquire), ended)
+    }
+
     fn begin_request(&self) -> InProgress<'_> {
-        let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        if begun == REQUESTS_MAX || begun == REQUESTS_MAX + REQUESTS_BEYOND_MAX {
+        let begun = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        if begun == REQUESTS_MAX || begun == REQUESTS_MAX + self.beyond_max {
             self.is_due.notify_one();
         }
-        self.in_progress.fetch_add(1, Ordering::Relaxed);
-        InProgress(&self.in_progress)
+        InProgress(&self.ended)
     }
 }
 
@@ -109,7 +119,7 @@ struct InProgress<'a>(&'a AtomicU32);
 
 impl Drop for InProgress<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_add(1, Ordering::AcqRel);
     }
 }
 
