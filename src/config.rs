@@ -1,8 +1,9 @@
 //! READ. `gateway.yaml` → immutable [`Settings`], or every reason why not.
 //!
 //! The raw types mirror the file and die here. What leaves this module is plain data, complete and
-//! consistent: nothing downstream asks whether a field makes sense. Nothing that runs is made here;
-//! that is what [`runtime`](crate::runtime) does.
+//! consistent: nothing downstream asks whether a field makes sense. Nothing that runs is made here, but
+//! for the settings of TLS, whose certificates and keys are checked by making them;
+//! [`runtime`](crate::runtime) makes the rest.
 
 pub(crate) mod compile;
 mod document;

@@ -246,25 +246,28 @@ impl Gate {
         if credential::is_repeated(request.headers) {
             return Err(credential::Malformed::Repeated.into());
         }
-        let forwarding = || Forwarding {
-            upstream: route.upstream,
-            credential: route.credential,
-            internal_token: route
-                .internal_token
-                .and_then(|place| self.internal_tokens.get(place))
-                .cloned(),
-            body_bytes_max: route.body_bytes_max,
-            method_override: routes.method_override(&host, &path, request.method, route),
+        let forwarding = || {
+            let internal_token = match route.internal_token {
+                None => None,
+                Some(place) => Some(self.internal_tokens.get(place).ok_or(Slug::Internal)?.clone()),
+            };
+            Ok::<_, Slug>(Forwarding {
+                upstream: route.upstream,
+                credential: route.credential,
+                internal_token,
+                body_bytes_max: route.body_bytes_max,
+                method_override: routes.method_override(&host, &path, request.method, route),
+            })
         };
         match &route.policy {
-            Policy::Public => Ok(Permit::public(forwarding())),
+            Policy::Public => Ok(Permit::public(forwarding()?)),
             Policy::Authenticate(rule) => {
                 let principal = self.authenticate(rule, request, now, findings)?;
                 // We can read it, whatever its size; an upstream must not get a part of it.
                 if principal.authentic().is_too_large() {
                     return Err(Slug::IdentityTooLarge.into());
                 }
-                Ok(Permit::of(rule.requirement.authorize(principal)?, forwarding()))
+                Ok(Permit::of(rule.requirement.authorize(principal)?, forwarding()?))
             }
         }
     }

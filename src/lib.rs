@@ -13,8 +13,8 @@
 //!
 //! # Modules, in reading order
 //!
-//! [`gate`] decides; [`config`] reads `gateway.yaml`; [`runtime`] makes what runs by it; [`feed`]
-//! keeps that current; [`edge`] serves; [`telemetry`] and [`admin`] tell; [`issuer`] signs; [`cli`] is the
+//! [`gate`] decides; [`config`] reads `gateway.yaml`; [`runtime`] makes what runs by it; [`upstream`]
+//! reaches others; [`store`] remembers; [`feed`] keeps current; [`login`] logs in; [`edge`] serves; [`telemetry`] and [`admin`] tell; [`issuer`] signs; [`cli`] is the
 //! command line.
 
 pub mod admin;

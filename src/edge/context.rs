@@ -249,7 +249,10 @@ impl Context {
         request: &RequestHeader,
         charge: Charge,
     ) -> Result<(), Denial> {
-        self.decide(request, Gate::decide_own, charge).await.map(drop)
+        match self.decide(request, Gate::decide_own, charge).await? {
+            Settled::Permitted(_) => Ok(()),
+            Settled::Builtin => Err(Slug::Internal.into()),
+        }
     }
 
     /// Asks the gate; if the answer hangs on a key that may have come since, or on a session that

@@ -149,7 +149,7 @@ pub(super) enum KeySource<'p> {
 }
 
 /// What is published before there is anything to serve requests with: feeds have to run first.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Opening(Arc<Publication>);
 
 /// The one place where the configuration in force is found.

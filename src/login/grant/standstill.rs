@@ -1,5 +1,7 @@
-//! Whether the gateway stood still a moment ago: its process was stopped, or its machine. What it reads when it goes on
-//! may have come long before, and whoever sent it may have gone on elsewhere.
+//! Whether the gateway stood still a moment ago, because its process was stopped. What it reads when it
+//! goes on may have come long before, and whoever sent it may have gone on elsewhere.
+//!
+//! A machine that is suspended is not noticed: its steady clock stands still as well.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -36,11 +38,13 @@ impl Standstill {
     }
 
     fn goes_on(&self, now: SteadyTime) {
-        let before = self.beat.swap(now.as_millis(), Ordering::AcqRel);
+        // Nobody else writes it. It comes last: whoever finds it fresh finds the rest, too.
+        let before = self.beat.load(Ordering::Acquire);
         if before > 0 && now.as_millis().saturating_sub(before) >= STILL_MS {
             self.from.store(before, Ordering::Release);
             self.until.store(now.as_millis(), Ordering::Release);
         }
+        self.beat.store(now.as_millis(), Ordering::Release);
     }
 
     /// How long before it was read, at `read`, a request may have come, in milliseconds; 0 if the gateway went on all the
