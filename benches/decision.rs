@@ -19,7 +19,7 @@ use portcullis::gate::session::{
 };
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
-use portcullis::runtime::Configuration;
+use portcullis::runtime::Running;
 use serde_json::{Map, Value, json};
 
 /// As many tokens as are minted before a measurement begins.
@@ -27,7 +27,7 @@ const BATCH: usize = 512;
 
 /// A configuration, and tokens that it accepts.
 struct Bench {
-    configuration: Configuration,
+    configuration: Running,
     signing: SigningKey,
     moment: Moment,
     revocations: ListWriter,
@@ -152,10 +152,10 @@ routes:
     }
 }
 
-fn compile(directory: &Path, text: String) -> Configuration {
+fn compile(directory: &Path, text: String) -> Running {
     let compiled = Settings::compile(&directory.join("gateway.yaml"), text, &|_| None);
     let settings = compiled.unwrap_or_else(|problems| panic!("{problems}"));
-    Configuration::new(settings, None)
+    Running::new(settings, None)
 }
 
 /// The cookies of a browser, with its session's behind the others.

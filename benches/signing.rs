@@ -19,7 +19,7 @@ use portcullis::gate::time::{Moment, SteadyTime};
 use portcullis::issuer::internal::{InternalTokens, Minted};
 use portcullis::issuer::signer::{Signer, TokenType};
 use portcullis::issuer::signing::{KeyKind, generate_pkcs8};
-use portcullis::runtime::Configuration;
+use portcullis::runtime::Running;
 use serde_json::{Map, json};
 
 const ALGORITHMS: [(KeyKind, &str); 3] =
@@ -129,7 +129,7 @@ routes:
 ";
     let compiled = Settings::compile(Path::new("gateway.yaml"), text.to_owned(), &|_| None);
     let settings = compiled.unwrap_or_else(|problems| panic!("{problems}"));
-    let configuration = Configuration::new(settings, None);
+    let configuration = Running::new(settings, None);
     let Moment { wall: created, steady, .. } = now();
     let principal = |number| {
         let id = SessionSecret::from_random(std::array::from_fn(|_| fastrand::u8(..))).id();

@@ -50,7 +50,7 @@ use crate::gate::issuer::Issuer;
 use crate::gate::request::Request;
 use crate::gate::revocation::Scope;
 use crate::gate::session::{Session, SessionId, SessionSecret};
-use crate::runtime::{Configuration, InForce};
+use crate::runtime::{InForce, Running};
 use crate::store::attempts::AttemptLedger;
 use crate::store::family::FamilyStore;
 use crate::store::record::Record;
@@ -181,7 +181,7 @@ pub struct LoginServices {
 /// A request about logins, and all that is needed to answer it.
 struct LoginContext<'a> {
     endpoints: &'a Endpoints,
-    configuration: &'a Configuration,
+    configuration: &'a Running,
     login: &'a Login,
     asked: &'a Asked<'a>,
 }
@@ -212,7 +212,7 @@ impl Endpoints {
         &self,
         endpoint: &Endpoint,
         mut asked: Asked<'_>,
-        configuration: &Configuration,
+        configuration: &Running,
     ) -> Reply {
         let body = std::mem::take(&mut asked.body);
         match endpoint {
@@ -266,7 +266,7 @@ impl Endpoints {
         account: Option<&Account>,
         actor: Actor<'_>,
         why: SessionEnd,
-        configuration: &Configuration,
+        configuration: &Running,
     ) -> Result<(), Denial> {
         self.cut_off(revocation::of_session(id, account, actor, why, configuration)).await?;
         self.count_end(why);
@@ -285,7 +285,7 @@ impl Endpoints {
         id: SessionId,
         client: Option<IpAddr>,
         (actor, why): (Actor<'_>, SessionEnd),
-        configuration: &Configuration,
+        configuration: &Running,
     ) -> Result<(), Denial> {
         if configuration.gate.revocations.names(&Scope::Session(id.to_string().into())) {
             return Ok(());

@@ -4,13 +4,13 @@
 //! A reload keeps what did not change, by handle: tokens stay verified, keys fetched, addresses
 //! resolved.
 
-mod configuration;
 mod in_force;
 mod issuers;
+mod running;
 
-pub use configuration::Configuration;
 pub use in_force::{InForce, Source};
 pub use issuers::KeyFeed;
+pub use running::Running;
 
 #[cfg(test)]
 mod tests;

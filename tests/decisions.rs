@@ -31,7 +31,7 @@ use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::gate::verifier::CacheResult;
 use portcullis::gate::{Decision, Verdict, WantedSession};
 use portcullis::issuer::signing::{KeyKind, KeyPairPem, generate};
-use portcullis::runtime::Configuration;
+use portcullis::runtime::Running;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -54,7 +54,7 @@ const ONE_ROUTE: &str = "routes: [{name: orders, match: {path: '/orders/{*rest}'
 
 /// A compiled configuration, and the directory with the files that it names.
 struct Gatehouse {
-    configuration: Configuration,
+    configuration: Running,
     files: TempDir,
     /// Who may cut off; the list has been in contact at `STEADY`.
     revocations: ListWriter,
@@ -225,13 +225,13 @@ fn wanted<'v, P>(verdict: &'v Verdict<'_, P>) -> Option<&'v WantedSession> {
     }
 }
 
-fn compile(file: PathBuf, text: &str, previous: Option<&Configuration>) -> Configuration {
+fn compile(file: PathBuf, text: &str, previous: Option<&Running>) -> Running {
     let text = format!(
         "listeners: [{{address: '127.0.0.1:0'}}]\n\
          upstreams: {{behind: {{peers: ['127.0.0.1:1']}}}}\n{text}\n"
     );
     let settings = Settings::compile(&file, text, &|_| None);
-    Configuration::new(settings.unwrap_or_else(|problems| panic!("{problems}")), previous)
+    Running::new(settings.unwrap_or_else(|problems| panic!("{problems}")), previous)
 }
 
 fn standard(audience: &str, issuer: &str, route: &str) -> String {

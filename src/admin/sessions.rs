@@ -20,7 +20,7 @@ use crate::config::WhenUnreachable;
 use crate::feed::revocations::Taken;
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{Session, SessionId, SessionRecord, StoredSession};
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 use crate::telemetry::session_end::SessionEnd;
 
 /// Whose sessions are wanted.
@@ -243,7 +243,7 @@ impl Person {
     fn compile(
         subject: Option<String>,
         issuer: Option<String>,
-        configuration: &Configuration,
+        configuration: &Running,
     ) -> Result<Self, Problem> {
         let Some(login) = &configuration.settings.login else {
             return bad("nobody can log in: the configuration has no `login`");

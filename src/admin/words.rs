@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use crate::gate::issuer::IssuerRules;
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 
 const ID_BYTES_MAX: usize = 1024;
 const REASON_BYTES_MAX: usize = 512;
@@ -50,10 +50,7 @@ fn bounded(text: String, name: &str, bytes_max: usize) -> Result<Box<str>, Probl
 
 /// An issuer of the configuration, by its name or its `iss`. One that is not known could not be
 /// told how long its tokens live, and is probably misspelt.
-pub(super) fn known_issuer(
-    configuration: &Configuration,
-    named: &str,
-) -> Result<Box<str>, Problem> {
+pub(super) fn known_issuer(configuration: &Running, named: &str) -> Result<Box<str>, Problem> {
     let find = |is_meant: fn(&IssuerRules) -> &str| {
         configuration.issuers().find(|issuer| is_meant(issuer.rules()) == named)
     };

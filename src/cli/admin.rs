@@ -13,7 +13,7 @@ use super::{ConfigFile, Failure, serve};
 use crate::admin::token;
 use crate::config::AdminToken;
 use crate::fetch::{FetchError, Fetcher, Method, Question, StatusCode};
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 use crate::secret::Secret;
 
 /// How a gateway that asks for its token is given it.
@@ -79,7 +79,7 @@ impl AdminListener {
                 return Err(Failure::BadInput(why));
             }
             None => {
-                let configuration = Configuration::load(&file.config, None)
+                let configuration = Running::load(&file.config, None)
                     .map_err(|problems| Failure::BadInput(problems.to_string()))?;
                 let mut address = configuration.settings.admin.address;
                 // Nobody can connect to "any address".

@@ -10,7 +10,7 @@ use crate::gate::credential::Carrier;
 use crate::gate::path::Ambiguity;
 use crate::gate::policy::{Authenticate, Policy, WhenStale};
 use crate::gate::route::{Alias, HostPattern, Route, RouteMatch};
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 
 const HEADER: [&str; 6] = ["ROUTE", "HOSTS", "METHODS", "PATH", "UPSTREAM", "POLICY"];
 
@@ -25,7 +25,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let configuration = Configuration::load(&self.file.config, None)
+        let configuration = Running::load(&self.file.config, None)
             .map_err(|problems| Failure::BadInput(problems.to_string()))?;
         if !configuration.settings.warnings.list.is_empty() {
             eprintln!("{}", configuration.settings.warnings);
@@ -68,7 +68,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(configuration: &Configuration, route: &Route, matching: &RouteMatch) -> Self {
+    pub(super) fn new(configuration: &Running, route: &Route, matching: &RouteMatch) -> Self {
         let RouteMatch { hosts, path, methods } = matching;
         let hosts: Vec<_> = hosts
             .iter()
@@ -123,7 +123,7 @@ fn in_json(alias: &Alias, rows: &[Row]) -> serde_json::Value {
     json!({ "path": spelling, "of": name(of), "instead_of": name(served_by), "dangerous_path": by })
 }
 
-fn describe(configuration: &Configuration, rule: &Authenticate) -> String {
+fn describe(configuration: &Running, rule: &Authenticate) -> String {
     let Authenticate { carriers, issuers, requirement, when_stale } = rule;
     let carriers: Vec<_> = carriers.iter().map(|carrier| Carrier::as_str(*carrier)).collect();
     let issuers: Vec<_> = configuration

@@ -29,7 +29,7 @@ use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
 use crate::feed::tags::TagFeed;
 use crate::login::{Endpoints, LoginServices};
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 use crate::store::{self, Store};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::families::Families;
@@ -51,7 +51,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
         let _guard = control.enter();
         signal(SignalKind::hangup()).map_err(Failure::failed)?
     };
-    let configuration = Configuration::load(&file.config, None)
+    let configuration = Running::load(&file.config, None)
         .map_err(|problems| Failure::BadInput(problems.to_string()))?;
     let Server { threads, .. } = configuration.settings.server;
     let families = Arc::new(Families::new().map_err(Failure::failed)?);
@@ -209,7 +209,7 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
         .map_err(Failure::failed)
 }
 
-fn bind(configuration: &Configuration) -> Result<Vec<Bound>, Failure> {
+fn bind(configuration: &Running) -> Result<Vec<Bound>, Failure> {
     let mut all = Vec::new();
     for listener in &configuration.settings.listeners {
         let bound = Bound::bind(listener).map_err(|error| {
@@ -222,7 +222,7 @@ fn bind(configuration: &Configuration) -> Result<Vec<Bound>, Failure> {
     Ok(all)
 }
 
-fn bind_admin(configuration: &Configuration) -> Result<TcpListener, Failure> {
+fn bind_admin(configuration: &Running) -> Result<TcpListener, Failure> {
     let address = configuration.settings.admin.address;
     let listener = TcpListener::bind(address)
         .map_err(|error| Failure::Failed(format!("cannot listen on {address}: {error}")))?;

@@ -17,7 +17,7 @@ use crate::feed::signing::SigningFeed;
 use crate::gate::issuer::Issuer;
 use crate::issuer::internal::InternalTokens;
 use crate::login::{Endpoints, KeySeeker};
-use crate::runtime::{Configuration, InForce, Source};
+use crate::runtime::{InForce, Running, Source};
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::families::Families;
 use crate::telemetry::pseudonym::Pseudonyms;
@@ -26,7 +26,7 @@ use crate::telemetry::routes::Handles;
 /// A configuration, ready to serve.
 #[derive(Debug)]
 pub struct Published {
-    pub(super) configuration: Arc<Configuration>,
+    pub(super) configuration: Arc<Running>,
     pub(super) families: Arc<Families>,
     pub(super) handles: Handles,
     pub(super) log: AccessLog,
@@ -72,7 +72,7 @@ pub(super) enum Subjects {
 impl Published {
     /// Resolves what requests need from `configuration`.
     pub fn new(
-        configuration: Arc<Configuration>,
+        configuration: Arc<Running>,
         services: &Services,
         key_feeds: Vec<Arc<JwksFeed>>,
     ) -> Self {
@@ -156,12 +156,12 @@ pub struct Opening(Arc<Publication>);
 #[derive(Debug)]
 struct Publication {
     /// The first configuration, until it is served.
-    first: ArcSwapOption<Configuration>,
+    first: ArcSwapOption<Running>,
     published: OnceLock<Arc<ArcSwap<Published>>>,
 }
 
 impl Source for Publication {
-    fn load(&self) -> Arc<Configuration> {
+    fn load(&self) -> Arc<Running> {
         loop {
             if let Some(published) = self.published.get() {
                 return published.load().configuration.clone();
@@ -176,7 +176,7 @@ impl Source for Publication {
 
 impl Opening {
     /// `first` is in force.
-    pub fn new(first: Configuration) -> Self {
+    pub fn new(first: Running) -> Self {
         let first = ArcSwapOption::from_pointee(first);
         Self(Arc::new(Publication { first, published: OnceLock::new() }))
     }

@@ -6,7 +6,7 @@ use pingora::proxy::Session;
 use pingora::{ErrorType, OrErr, Result};
 
 use crate::login::RefreshCookie;
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 
 /// Fields that are about one connection (RFC 9110 §7.6.1); Pingora writes `Connection` itself.
 const HOP_BY_HOP: [&str; 3] = ["keep-alive", "proxy-connection", "te"];
@@ -77,7 +77,7 @@ pub(super) fn clean(response: &mut ResponseHeader, method: &Method, switches: bo
 /// If a field cannot be written, which fails the request.
 pub(super) fn keep_session(
     response: &mut ResponseHeader,
-    configuration: &Configuration,
+    configuration: &Running,
     is_for_session: bool,
 ) -> Result<()> {
     let cookie = &configuration.gate.sessions.rules.terms().cookie;

@@ -27,7 +27,7 @@ use crate::gate::time::UnixTime;
 use crate::issuer::published::{SigningCell, SigningSet};
 use crate::issuer::ring::{BeginsTo, Cause, Full, KEYS_MAX};
 use crate::issuer::signer::Signer;
-use crate::runtime::{Configuration, InForce};
+use crate::runtime::{InForce, Running};
 use crate::secret::Secret;
 use crate::store::keyring::KeyRingStore;
 use crate::telemetry::families::Families;
@@ -191,7 +191,7 @@ impl SigningFeed {
     /// Makes ready for a configuration before it is in force, so that its gate knows the keys from
     /// the beginning, and no token outlives the key that signed it. Not for ever: what could not be
     /// done now will be done when it is in force.
-    pub async fn prepare(&self, configuration: &Configuration) {
+    pub async fn prepare(&self, configuration: &Running) {
         let preparing = async {
             self.run_errand(self.kept.lock().await, configuration, RingTask::Upkeep).await
         };
@@ -248,7 +248,7 @@ impl SigningFeed {
     }
 
     /// Reads the ring, if that was not done since. Whether it was read.
-    async fn read_since(&self, asked: Instant, configuration: &Configuration) -> bool {
+    async fn read_since(&self, asked: Instant, configuration: &Running) -> bool {
         let kept = self.kept.lock().await;
         if let Some(Attempt { began, ended, succeeded }) = kept.last {
             let is_spared = !succeeded && ended.elapsed() < SPARED_FOR;
@@ -304,7 +304,7 @@ impl SigningFeed {
     async fn run_errand(
         &self,
         mut kept: MutexGuard<'_, Kept>,
-        configuration: &Configuration,
+        configuration: &Running,
         errand: RingTask,
     ) -> Result<Option<NewKey>, Trouble> {
         let Some(tokens) = &configuration.settings.tokens else {

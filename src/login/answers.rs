@@ -9,7 +9,7 @@ use super::{Answer, ClientKind, Reply};
 use crate::config::Login;
 use crate::gate::denial::Slug;
 use crate::gate::session::{CookieRules, SessionSecret};
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
@@ -75,11 +75,7 @@ pub(super) fn problem(slug: Slug, detail: &str, request_id: &str) -> Reply {
 
 /// The answer to somebody who is logged out now: his cookie is taken back, and what his browser
 /// keeps of our pages.
-pub(super) fn logged_out(
-    asker: ClientKind,
-    configuration: &Configuration,
-    login: &Login,
-) -> Answer {
+pub(super) fn logged_out(asker: ClientKind, configuration: &Running, login: &Login) -> Answer {
     let mut answer = match asker {
         ClientKind::Program => done(),
         ClientKind::Person => see(&format!("{}/login", login.base)),
@@ -95,7 +91,7 @@ pub(super) fn set_cookie(answer: &mut Answer, cookie: &CookieRules, secret: &Ses
 }
 
 /// Takes it back, and its refresh token.
-pub(super) fn clear_cookies(answer: &mut Answer, configuration: &Configuration) {
+pub(super) fn clear_cookies(answer: &mut Answer, configuration: &Running) {
     let cookie = &configuration.gate.sessions.rules.terms().cookie;
     add_cookie(answer, &cookie.clear());
     if configuration.settings.tokens.is_some() {

@@ -8,7 +8,7 @@ use super::grant::{KEYS_PATH, METADATA_PATH};
 use crate::config::Tokens;
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::gate::session::SessionId;
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 
 /// An endpoint of the gateway itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,11 +80,7 @@ impl Endpoint {
     /// # Errors
     ///
     /// [`Slug::RouteUnknown`], and [`Slug::MethodNotAllowed`] with the methods that are.
-    pub fn find(
-        path: &str,
-        method: &Method,
-        configuration: &Configuration,
-    ) -> Result<Self, Denial> {
+    pub fn find(path: &str, method: &Method, configuration: &Running) -> Result<Self, Denial> {
         let asks = match *method {
             Method::GET | Method::HEAD => Asks::Get,
             Method::POST => Asks::Post,

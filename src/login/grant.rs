@@ -30,7 +30,7 @@ use bytes::Bytes;
 use super::endpoint::TokenEndpoint;
 use super::{Answer, Asked, Endpoints};
 use crate::config::Tokens;
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 use parameters::{Parameter, Parameters};
 use refusal::{Error, Refusal};
 
@@ -68,7 +68,7 @@ impl GrantKind {
 #[derive(Clone, Copy)]
 pub(super) struct Issuing<'a> {
     pub(super) endpoints: &'a Endpoints,
-    pub(super) configuration: &'a Configuration,
+    pub(super) configuration: &'a Running,
     pub(super) tokens: &'a Tokens,
     pub(super) asked: &'a Asked<'a>,
 }
@@ -77,7 +77,7 @@ impl<'a> Issuing<'a> {
     /// A request, if tokens are issued here.
     pub(super) fn of(
         endpoints: &'a Endpoints,
-        configuration: &'a Configuration,
+        configuration: &'a Running,
         asked: &'a Asked<'a>,
     ) -> Option<Self> {
         let tokens = configuration.settings.tokens.as_deref()?;

@@ -7,7 +7,7 @@ use crate::config::login::Users;
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{SessionId, SessionRecord};
 use crate::gate::time::UnixTime;
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 use crate::store::login_end::LoginEnd;
 use crate::store::record::{Owner, Record};
 use crate::telemetry::session_end::SessionEnd;
@@ -64,7 +64,7 @@ pub(super) fn of_session(
     account: Option<&Account>,
     actor: Actor<'_>,
     why: SessionEnd,
-    configuration: &Configuration,
+    configuration: &Running,
 ) -> Record {
     let scope = Scope::Session(id.to_string().into());
     let now = clock::shared();
@@ -83,7 +83,7 @@ pub(super) fn of_lost_session(
     id: SessionId,
     actor: Actor<'_>,
     why: SessionEnd,
-    configuration: &Configuration,
+    configuration: &Running,
 ) -> Record {
     let now = clock::shared();
     let dies = now.plus(issued_reach_s(configuration));
@@ -97,7 +97,7 @@ pub(super) fn login_end(
     account: &Account,
     actor: Actor<'_>,
     why: SessionEnd,
-    configuration: &Configuration,
+    configuration: &Running,
 ) -> LoginEnd {
     let record = of_session(id, Some(account), actor, why, configuration);
     LoginEnd {
@@ -109,7 +109,7 @@ pub(super) fn login_end(
 
 /// How long what was issued for a login, or is remembered of it, can be accepted when it is gone from
 /// the store; in seconds.
-fn issued_reach_s(configuration: &Configuration) -> i64 {
+fn issued_reach_s(configuration: &Running) -> i64 {
     let reach_s = configuration.own_issuer().map_or(0, |own| own.rules().reach_s());
     reach_s.max(REMEMBERED_S)
 }
@@ -120,7 +120,7 @@ pub(super) fn of_token(
     dies: UnixTime,
     account: &Account,
     actor: Actor<'_>,
-    configuration: &Configuration,
+    configuration: &Running,
 ) -> Record {
     let now = clock::shared();
     let entry = Entry::compile(scope, None, Some(dies), [], now);
@@ -134,7 +134,7 @@ pub(super) fn of_subject(
     issuer: &str,
     subject: &str,
     why: SessionEnd,
-    configuration: &Configuration,
+    configuration: &Running,
 ) -> Record {
     let scope = Scope::Subject { issuer: Some(issuer.into()), subject: subject.into() };
     let record = record(scope, &Actor::Subject(subject).to_string(), why, &[configuration]);
@@ -144,7 +144,7 @@ pub(super) fn of_subject(
 }
 
 /// The sessions of those end of whom the password file says something else now, or nothing.
-pub fn of_changed_users(old: &Configuration, new: &Configuration) -> Vec<Record> {
+pub fn of_changed_users(old: &Running, new: &Running) -> Vec<Record> {
     let Some(before) = &old.settings.login else { return Vec::new() };
     let Some(users) = before.method.users() else { return Vec::new() };
     let nobody = Users::default();
@@ -158,7 +158,7 @@ pub fn of_changed_users(old: &Configuration, new: &Configuration) -> Vec<Record>
     records.collect()
 }
 
-fn record(scope: Scope, actor: &str, why: SessionEnd, configurations: &[&Configuration]) -> Record {
+fn record(scope: Scope, actor: &str, why: SessionEnd, configurations: &[&Running]) -> Record {
     let reaches_s = configurations.iter().flat_map(|configuration| {
         // In any case as long as a session: who vouched for it may have been renamed since.
         let session = configuration.gate.sessions.rules.terms().reach_s();

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::configuration::Configuration;
+use super::running::Running;
 
 /// Whatever holds the configuration in force.
 pub trait Source: Send + Sync {
     /// The configuration in force at this moment.
-    fn load(&self) -> Arc<Configuration>;
+    fn load(&self) -> Arc<Running>;
 }
 
 /// Leads to the configuration in force: feeds and endpoints read it where requests do, so that all
@@ -25,7 +25,7 @@ impl InForce {
     }
 
     /// The configuration in force at this moment. Whoever does one thing loads it once.
-    pub fn load(&self) -> Arc<Configuration> {
+    pub fn load(&self) -> Arc<Running> {
         self.0.load()
     }
 }
@@ -36,8 +36,8 @@ impl fmt::Debug for InForce {
     }
 }
 
-impl Source for ArcSwap<Configuration> {
-    fn load(&self) -> Arc<Configuration> {
+impl Source for ArcSwap<Running> {
+    fn load(&self) -> Arc<Running> {
         self.load_full()
     }
 }

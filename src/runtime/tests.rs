@@ -12,36 +12,31 @@ use crate::config::compile::tests::compile_in;
 use crate::config::compile::tests::whole::whole;
 
 /// Compiles the whole configuration, then with a change on top of that.
-fn recompiled(from: &str, to: &str) -> (Configuration, Configuration) {
+fn recompiled(from: &str, to: &str) -> (Running, Running) {
     let (directory, text) = whole();
     recompiled_in(directory.path(), &text, from, to)
 }
 
-fn recompiled_in(
-    directory: &Path,
-    text: &str,
-    from: &str,
-    to: &str,
-) -> (Configuration, Configuration) {
+fn recompiled_in(directory: &Path, text: &str, from: &str, to: &str) -> (Running, Running) {
     let before = compiled(directory, text, None);
     assert!(text.contains(from), "{from}");
     let after = compiled(directory, &text.replace(from, to), Some(&before));
     (before, after)
 }
 
-fn compiled(directory: &Path, text: &str, previous: Option<&Configuration>) -> Configuration {
+fn compiled(directory: &Path, text: &str, previous: Option<&Running>) -> Running {
     let settings = compile_in(directory, text).unwrap_or_else(|problems| panic!("{problems}"));
-    Configuration::new(settings, previous)
+    Running::new(settings, previous)
 }
 
 /// The names of the issuers that were taken over as they were.
-fn kept_issuers((before, after): &(Configuration, Configuration)) -> Vec<String> {
+fn kept_issuers((before, after): &(Running, Running)) -> Vec<String> {
     let kept = after.issuers().filter(|issuer| before.gate.issuers.with_id(issuer.id()).is_some());
     kept.map(|issuer| issuer.rules().name.to_string()).collect()
 }
 
 /// The names of the issuers whose fetched keys were taken over.
-fn kept_keys((before, after): &(Configuration, Configuration)) -> Vec<String> {
+fn kept_keys((before, after): &(Running, Running)) -> Vec<String> {
     let known = |cell| before.key_feeds.iter().any(|feed| Arc::ptr_eq(&feed.cell, cell));
     let kept = after.key_feeds.iter().filter(|feed| known(&feed.cell));
     kept.map(|feed| feed.issuer.to_string()).collect()
@@ -96,7 +91,7 @@ fn upstreams_that_did_not_change_keep_their_addresses() {
 
 #[test]
 fn verified_tokens_are_kept_unless_their_bounds_change() {
-    let verifier = |(before, after): &(Configuration, Configuration)| {
+    let verifier = |(before, after): &(Running, Running)| {
         Arc::ptr_eq(&before.gate.verifier, &after.gate.verifier)
     };
     assert!(verifier(&recompiled("path: /", "path: /elsewhere")));

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::gate::denial::Slug;
 use crate::gate::revocation::{Entry, Scope, ScopeKind};
 use crate::gate::time::UnixTime;
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 
 /// How far ahead a cut-off may lie, in seconds: until then nobody in the scope can log in.
 const CUT_OFF_AHEAD_MAX_S: i64 = 24 * 3600;
@@ -45,7 +45,7 @@ impl Draft {
     /// What is to be done.
     pub(super) fn compile(
         self,
-        configuration: &Configuration,
+        configuration: &Running,
         now: UnixTime,
     ) -> Result<ChangeRequest, Problem> {
         let before = self.before.as_ref().map(|before| cut_off(before, now)).transpose()?;
@@ -70,7 +70,7 @@ impl Draft {
     /// Whom it is about, and when the token that is meant dies, if that is known.
     fn scope(
         self,
-        configuration: &Configuration,
+        configuration: &Running,
         now: UnixTime,
     ) -> Result<(Scope, Option<UnixTime>), Problem> {
         let Self { scope, token, jti, session, subject, client, key, issuer, .. } = self;
@@ -153,7 +153,7 @@ fn cut_off(before: &Value, now: UnixTime) -> Result<UnixTime, Problem> {
 /// The scope of a whole token, by its verified claims: never by its text, which others could write
 /// in another way.
 fn verified(
-    configuration: &Configuration,
+    configuration: &Running,
     token: &str,
     now: UnixTime,
 ) -> Result<(Scope, UnixTime), Problem> {

@@ -16,7 +16,7 @@ use crate::admin::problem::Problem;
 use crate::admin::words::{self, bad, known_issuer};
 use crate::feed::revocations::{Liftable, Taken};
 use crate::gate::revocation::{MadeBy, RevocationId, Scope, ScopeKind};
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 use crate::store::StoreError;
 use crate::store::record::{LIFTED_AT_ONCE_MAX, Record};
 
@@ -195,7 +195,7 @@ fn not_liftable(id: RevocationId) -> Option<String> {
 fn whole(
     kind: ScopeKind,
     (subject, client, issuer): (Option<String>, Option<String>, Option<String>),
-    configuration: &Configuration,
+    configuration: &Running,
 ) -> Result<Scope, Problem> {
     let issuer = issuer.map(|issuer| known_issuer(configuration, &issuer)).transpose()?;
     match (kind, subject, client, issuer) {

@@ -4,11 +4,11 @@
 use crate::gate::issuer::{Issuer, IssuerRules};
 use crate::gate::reason::listed;
 use crate::gate::revocation::Scope;
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 
 /// Why nothing that this gateway accepts, or could come to accept with this configuration, is hit by
 /// `scope`; `None` if something could be.
-pub(super) fn nothing_to_hit(scope: &Scope, configuration: &Configuration) -> Option<String> {
+pub(super) fn nothing_to_hit(scope: &Scope, configuration: &Running) -> Option<String> {
     let mut issuers = configuration.issuers().map(|issuer| issuer.rules());
     let why = match scope {
         Scope::Token { issuer, .. } => {
@@ -35,7 +35,7 @@ pub(super) fn nothing_to_hit(scope: &Scope, configuration: &Configuration) -> Op
 }
 
 /// Why no key set of these issuers has the key `id`, now or after it is fetched again.
-fn no_key(issuer: Option<&str>, id: &str, configuration: &Configuration) -> Option<String> {
+fn no_key(issuer: Option<&str>, id: &str, configuration: &Running) -> Option<String> {
     let is_meant =
         |candidate: &&&Issuer| issuer.is_none_or(|issuer| *candidate.rules().issuer == *issuer);
     let issuers = configuration.issuers().map(|issuer| &**issuer);

@@ -27,7 +27,7 @@ use crate::feed::revocations::RevocationFeed;
 use crate::feed::watch::{self, Fingerprint};
 use crate::gate::time::UnixTime;
 use crate::login;
-use crate::runtime::{Configuration, InForce};
+use crate::runtime::{InForce, Running};
 use crate::secret::Secret;
 use crate::store::record::Record;
 use crate::telemetry::families::Families;
@@ -145,7 +145,7 @@ impl Supervisor {
         let loaded = {
             let previous = previous.clone();
             tokio::task::spawn_blocking(move || {
-                let configuration = Configuration::load(&previous.settings.file, Some(&previous))?;
+                let configuration = Running::load(&previous.settings.file, Some(&previous))?;
                 let admin_token = token::prepare(&configuration.settings.admin.token);
                 Ok::<_, Problems>((configuration, admin_token))
             })
@@ -184,7 +184,7 @@ impl Supervisor {
 
 impl Supervisor {
     /// What somebody was when he logged in he may no longer be: he has to log in again.
-    fn end_sessions_of_changed_users(&self, old: &Configuration, new: &Configuration) {
+    fn end_sessions_of_changed_users(&self, old: &Running, new: &Running) {
         let records = login::revocation::of_changed_users(old, new);
         let ended = self.services.families.sessions_ended.clone();
         let revocations = self.revocations.clone();
@@ -220,8 +220,8 @@ async fn append_some_day(revocations: &RevocationFeed, first: Record, begun: Uni
     }
 }
 
-fn refuse_what_needs_a_restart(old: &Configuration, new: &Configuration) -> Result<(), String> {
-    let listeners = |configuration: &Configuration| -> Vec<_> {
+fn refuse_what_needs_a_restart(old: &Running, new: &Running) -> Result<(), String> {
+    let listeners = |configuration: &Running| -> Vec<_> {
         let listeners = configuration.settings.listeners.iter();
         listeners.map(|listener| (listener.address, listener.tls.is_some())).collect()
     };
@@ -246,7 +246,7 @@ fn refuse_what_needs_a_restart(old: &Configuration, new: &Configuration) -> Resu
 
 /// A revocation lives as long as what its issuers could have issued when it was made. What may now
 /// live longer could outlive it.
-fn warn_of_longer_lifetimes(old: &Configuration, new: &Configuration) {
+fn warn_of_longer_lifetimes(old: &Running, new: &Running) {
     for issuer in new.issuers().map(|issuer| issuer.rules()) {
         let before = old.issuers().map(|issuer| issuer.rules());
         let before = before.filter(|rules| rules.issuer == issuer.issuer);
@@ -261,7 +261,7 @@ fn warn_of_longer_lifetimes(old: &Configuration, new: &Configuration) {
             );
         }
     }
-    let reach_s = |of: &Configuration| of.gate.sessions.rules.terms().reach_s();
+    let reach_s = |of: &Running| of.gate.sessions.rules.terms().reach_s();
     if reach_s(old) < reach_s(new) {
         tracing::warn!(
             "sessions.absolute_timeout, tokens.refresh.absolute or api_keys.max_lifetime has \
@@ -273,7 +273,7 @@ fn warn_of_longer_lifetimes(old: &Configuration, new: &Configuration) {
 /// Feeds for the configuration: those that go on, and new ones, which have fetched once (or
 /// failed to) when this returns, so that nobody is told to wait for keys that are to be had.
 async fn start_feeds(
-    configuration: &Configuration,
+    configuration: &Running,
     running: Vec<RunningFeed>,
     families: &Arc<Families>,
     runtime: &Handle,
@@ -308,7 +308,7 @@ async fn start_feeds(
     feeds
 }
 
-async fn start_resolver(configuration: &Configuration, runtime: &Handle) -> JoinHandle<()> {
+async fn start_resolver(configuration: &Running, runtime: &Handle) -> JoinHandle<()> {
     let named: Vec<_> =
         configuration.upstreams.iter().filter(|upstream| upstream.has_names()).cloned().collect();
     for upstream in &named {
@@ -323,7 +323,7 @@ async fn start_resolver(configuration: &Configuration, runtime: &Handle) -> Join
 }
 
 /// Says what nobody should find out by accident: warnings, public routes, dangerous options.
-fn announce(configuration: &Configuration, families: &Families) {
+fn announce(configuration: &Running, families: &Families) {
     if !configuration.settings.warnings.list.is_empty() {
         tracing::warn!("{}", configuration.settings.warnings);
     }

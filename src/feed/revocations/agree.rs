@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::RevocationFeed;
 use crate::gate::issuer::DatedBy;
 use crate::gate::reason::span;
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 use crate::store::KnownGateway;
 
 /// How many differences are remembered as told. Gateways come and go.
@@ -83,7 +83,7 @@ fn differences<'a>(
 }
 
 /// What all gateways of a store must agree on, as far as a configuration has it.
-pub(super) fn settings(configuration: &Configuration) -> Settings {
+pub(super) fn settings(configuration: &Running) -> Settings {
     let terms = configuration.gate.sessions.rules.terms();
     let mut settings = Settings::new();
     let mut add = |field: &str, value: String| drop(settings.insert(field.to_owned(), value));

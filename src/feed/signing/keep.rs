@@ -13,7 +13,7 @@ use crate::gate::keys::Algorithm;
 use crate::issuer::ring::{Cause, Form, FreshKey, Full, Others, Ring, Terms, Unreadable};
 use crate::issuer::seal::Seal;
 use crate::issuer::signing::SigningError;
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::store::settings::StoreSettings;
@@ -42,7 +42,7 @@ struct Document {
 
 /// What the ring of a configuration is kept by.
 pub(super) struct RingTarget<'c> {
-    configuration: &'c Configuration,
+    configuration: &'c Running,
     tokens: &'c Tokens,
     terms: Terms,
     secret: Option<&'c Secret>,
@@ -105,7 +105,7 @@ impl LoadedRing {
 
 impl<'c> RingTarget<'c> {
     pub(super) fn by(
-        configuration: &'c Configuration,
+        configuration: &'c Running,
         tokens: &'c Tokens,
         secret: Option<&'c Secret>,
     ) -> Result<Self, Trouble> {

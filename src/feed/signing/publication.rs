@@ -14,7 +14,7 @@ use crate::gate::time::UnixTime;
 use crate::issuer::published::{Dated, SigningSet};
 use crate::issuer::ring::Ring;
 use crate::issuer::signer::Signer;
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 
 /// The algorithms that keys of ours have.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256];
@@ -167,7 +167,7 @@ impl<'k> Source<'k> {
 
 /// Which of the keys are revoked.
 pub(super) fn revoked<'k>(
-    configuration: &Configuration,
+    configuration: &Running,
     tokens: &Tokens,
     ids: impl IntoIterator<Item = &'k str>,
 ) -> Vec<Box<str>> {
@@ -184,12 +184,7 @@ fn is_among(ids: &[Box<str>], id: &str) -> bool {
 
 impl SigningFeed {
     /// Publishes what is known, if it is news.
-    pub(super) fn publish(
-        &self,
-        kept: &mut Kept,
-        configuration: &Configuration,
-        tokens: &Arc<Tokens>,
-    ) {
+    pub(super) fn publish(&self, kept: &mut Kept, configuration: &Running, tokens: &Arc<Tokens>) {
         let (now, steady) = (clock::shared(), clock::steady());
         // Before, nobody knows which of them are revoked.
         if configuration.gate.revocations.age_ms(steady).is_none() {

@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use crate::gate::session::{Ambiguous, REFRESH_COOKIE, SetBy, cookie_value, sets_cookie};
 use crate::issuer::refresh::RefreshToken;
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 
 /// Over plain HTTP browsers take no prefix.
 const NAME_INSECURE: &str = "refresh";
@@ -23,7 +23,7 @@ pub struct RefreshCookie {
 
 impl RefreshCookie {
     /// The cookie of a configuration.
-    pub fn of(configuration: &Configuration) -> Self {
+    pub fn of(configuration: &Running) -> Self {
         let base = configuration.gate.settings.own_base.as_deref().unwrap_or_default();
         let set_by = configuration.gate.sessions.rules.terms().cookie.set_by;
         Self { endpoint: format!("{base}/token"), set_by }

@@ -19,7 +19,7 @@ use crate::gate::revocation::Scope;
 use crate::gate::session::{SessionId, SessionRecord};
 use crate::login::LoginServices;
 use crate::login::revocation::{self, Account, Actor};
-use crate::runtime::Configuration;
+use crate::runtime::Running;
 use crate::store::family::Family;
 use crate::store::login_end::LoginEnd;
 use crate::store::{AppendError, Charged};
@@ -182,7 +182,7 @@ async fn go_on(services: LoginServices, place: Place, end: End, client: Option<I
 
 async fn write_down(
     services: &LoginServices,
-    configuration: &Configuration,
+    configuration: &Running,
     end: &End,
     client: Option<IpAddr>,
 ) -> Result<(), Denial> {
@@ -201,7 +201,7 @@ async fn write_down(
 
 async fn append(
     services: &LoginServices,
-    configuration: &Configuration,
+    configuration: &Running,
     End { id, account }: &End,
 ) -> Result<Taken, AppendError> {
     let record = revocation::of_session(*id, account.as_ref(), Actor::Gateway, WHY, configuration);
@@ -240,7 +240,7 @@ pub(super) async fn tell_wrong_client(here: &Issuing<'_>, family: &Family, clien
 
 /// Writes a line to the audit log. That it cannot be written changes nothing of what was decided.
 async fn tell(
-    configuration: &Configuration,
+    configuration: &Running,
     what: &'static str,
     id: SessionId,
     client: Option<IpAddr>,

@@ -29,7 +29,7 @@ pub(super) const PASSWORD: &str = "correct horse";
 
 pub(in crate::login) struct World {
     pub(super) directory: TempDir,
-    pub(super) in_force: Arc<ArcSwap<Configuration>>,
+    pub(super) in_force: Arc<ArcSwap<Running>>,
     pub(in crate::login) sessions: Arc<SessionFeed>,
     pub(super) revocations: Arc<RevocationFeed>,
     pub(in crate::login) families: Arc<Families>,
@@ -52,11 +52,7 @@ pub(super) fn hash() -> String {
     argon2.hash_password(PASSWORD.as_bytes(), salt).expect("hashes").to_string()
 }
 
-pub(super) fn compile(
-    directory: &TempDir,
-    login: &str,
-    previous: Option<&Configuration>,
-) -> Configuration {
+pub(super) fn compile(directory: &TempDir, login: &str, previous: Option<&Running>) -> Running {
     compile_with(directory, login, "", previous)
 }
 
@@ -64,8 +60,8 @@ fn compile_with(
     directory: &TempDir,
     login: &str,
     sections: &str,
-    previous: Option<&Configuration>,
-) -> Configuration {
+    previous: Option<&Running>,
+) -> Running {
     let text = format!(
         "listeners: [{{address: '127.0.0.1:0'}}]\n\
          upstreams: {{identity: {{peers: ['127.0.0.1:1']}}}}\n\
@@ -75,7 +71,7 @@ fn compile_with(
     let file = directory.path().join("gateway.yaml");
     let settings = Settings::compile(&file, text, &|_| None);
     let settings = settings.unwrap_or_else(|problems| panic!("{problems}"));
-    Configuration::new(settings, previous)
+    Running::new(settings, previous)
 }
 
 /// Whether the signing keys, and who is cut off, are read.

@@ -6,12 +6,12 @@ use crate::config::tokens::OWN_ISSUER;
 use crate::gate::internal::InternalToken;
 use crate::gate::issuer::Issuer;
 
-fn own(configuration: &Configuration) -> &Arc<Issuer> {
+fn own(configuration: &Running) -> &Arc<Issuer> {
     configuration.own_issuer().expect("it issues tokens")
 }
 
 /// The internal token of a route.
-fn internal<'c>(configuration: &'c Configuration, name: &str) -> Option<&'c Arc<InternalToken>> {
+fn internal<'c>(configuration: &'c Running, name: &str) -> Option<&'c Arc<InternalToken>> {
     let mut routes = configuration.gate.settings.routes.routes().iter();
     let route = routes.find(|route| &*route.name == name).expect("the route");
     configuration.gate.internal_tokens.get(route.internal_token?)

@@ -114,7 +114,7 @@ impl KeyRingStore for Shared {
 pub(super) struct Gateway {
     pub(super) feed: Arc<SigningFeed>,
     pub(super) families: Arc<Families>,
-    in_force: Arc<ArcSwap<Configuration>>,
+    in_force: Arc<ArcSwap<Running>>,
     writer: ListWriter,
 }
 
@@ -139,10 +139,7 @@ pub(super) struct Issued {
     rules: IssuerRules,
 }
 
-pub(super) fn configuration(
-    issued: Option<Issued>,
-    previous: Option<&Configuration>,
-) -> Configuration {
+pub(super) fn configuration(issued: Option<Issued>, previous: Option<&Running>) -> Running {
     let text = "listeners: [{address: '127.0.0.1:0'}]\n\
                 upstreams: {a: {peers: ['127.0.0.1:1']}}\n\
                 routes: [{name: all, match: {path: '/'}, upstream: a, public: true}]\n";
@@ -152,7 +149,7 @@ pub(super) fn configuration(
         settings.tokens = Some(Arc::new(tokens));
         settings.issuers.push(IssuerSettings { rules: Arc::new(rules), keys: KeySource::Own });
     }
-    Configuration::new(settings, previous)
+    Running::new(settings, previous)
 }
 
 pub(super) fn tokens(signing: Signing, lifetime_s: i64) -> Issued {
@@ -237,7 +234,7 @@ impl Gateway {
     }
 
     /// The same, just before it is in force.
-    pub(super) async fn prepared(&self, tokens: Issued) -> Configuration {
+    pub(super) async fn prepared(&self, tokens: Issued) -> Running {
         let new = configuration(Some(tokens), Some(&self.in_force.load()));
         self.feed.prepare(&new).await;
         new

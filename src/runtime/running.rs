@@ -15,7 +15,7 @@ use crate::upstream::Upstream;
 
 /// Settings, and what runs by them.
 #[derive(Debug)]
-pub struct Configuration {
+pub struct Running {
     /// What the file says.
     pub settings: Settings,
     /// The decision.
@@ -26,7 +26,7 @@ pub struct Configuration {
     pub key_feeds: Vec<KeyFeed>,
 }
 
-impl Configuration {
+impl Running {
     /// Reads `file`, and makes what runs by it; `previous` is what runs already.
     ///
     /// # Errors
@@ -94,7 +94,7 @@ impl Configuration {
 }
 
 /// The verifier outlives configurations: what was verified stays so.
-fn verifier(settings: &Settings, previous: Option<&Configuration>) -> Arc<Verifier> {
+fn verifier(settings: &Settings, previous: Option<&Running>) -> Arc<Verifier> {
     let bounds = (settings.limits.token_bytes_max, settings.token_cache_bytes_max);
     let kept = previous.map(|previous| &previous.gate.verifier);
     match kept.filter(|kept| kept.has_bounds(bounds.0, bounds.1)) {
@@ -107,7 +107,7 @@ fn verifier(settings: &Settings, previous: Option<&Configuration>) -> Arc<Verifi
 }
 
 /// Sessions that were built by the same terms stay in memory.
-fn sessions(settings: &Settings, previous: Option<&Configuration>) -> Sessions {
+fn sessions(settings: &Settings, previous: Option<&Running>) -> Sessions {
     let SessionSettings { terms, cache_bytes_max: bytes_max } = &settings.sessions;
     let bytes_max = *bytes_max;
     match previous.map(|previous| &previous.gate.sessions) {
@@ -132,7 +132,7 @@ fn sessions(settings: &Settings, previous: Option<&Configuration>) -> Sessions {
 }
 
 /// An upstream that did not change keeps its addresses.
-fn upstreams(settings: &Settings, previous: Option<&Configuration>) -> Vec<Arc<Upstream>> {
+fn upstreams(settings: &Settings, previous: Option<&Running>) -> Vec<Arc<Upstream>> {
     let known = previous.into_iter().flat_map(|previous| &previous.upstreams);
     let kept = settings.upstreams.iter().map(|settings| {
         let alike = known.clone().find(|upstream| upstream.settings() == settings);
@@ -142,10 +142,7 @@ fn upstreams(settings: &Settings, previous: Option<&Configuration>) -> Vec<Arc<U
 }
 
 /// A token that is like one before is that one: what was made by it stays.
-fn internal_tokens(
-    settings: &Settings,
-    previous: Option<&Configuration>,
-) -> Vec<Arc<InternalToken>> {
+fn internal_tokens(settings: &Settings, previous: Option<&Running>) -> Vec<Arc<InternalToken>> {
     let issuer = |settings: &Settings| settings.tokens.as_ref().map(|tokens| tokens.issuer.clone());
     let previous = previous.filter(|previous| issuer(&previous.settings) == issuer(settings));
     let known = |terms: &InternalTokenTerms| {
