@@ -137,7 +137,7 @@ impl<'r> Judge<'r> {
                 self.in_contact_after(place.gateway, at) + allowed_ms + RECOVERED_WITHIN
             }
         };
-        if self.was_evicted(end, spawned) {
+        if self.was_evicted(end, place, spawned) {
             return NEVER / 2;
         }
         let losses = self.record.faults.iter().filter(|fault| is_lost_by(fault, at));
@@ -177,12 +177,15 @@ impl<'r> Judge<'r> {
         is_of_one_server && is_there && !others.any(|other| other.span.meets(around))
     }
 
-    /// Whether a Redis has evicted the list and the log before a gateway started, and nobody was left who knew what it had lost.
-    fn was_evicted(&self, end: &End, spawned: Millis) -> bool {
+    /// Whether a Redis has evicted the list and the log, and nobody was left who knew what it had lost, before a gateway
+    /// could hear of it: it started later, or its links were held from before the end until then. Who has confirmed an end
+    /// has heard of it.
+    fn was_evicted(&self, end: &End, place: Place, spawned: Millis) -> bool {
+        let is_confirmed = end.promise == Promise::Everywhere;
         self.record.faults.iter().any(|fault| {
             fault.kind == FaultKind::EvictAll
                 && end.span.until <= fault.span.until
-                && fault.span.from <= spawned
+                && (fault.span.from <= spawned || (!is_confirmed && !self.knew(place, end, fault)))
                 && self.is_forgotten(end, fault, fault.span)
         })
     }
