@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use portcullis::secret::Secret;
 use portcullis::store::settings::{
@@ -264,10 +265,22 @@ impl Drop for ServerStart {
     }
 }
 
-/// A port that nobody listens on just now.
+/// Below the ports that the system gives out, and so that a node of a cluster finds its second one,
+/// 10,000 further on, below them, too.
+const PORTS: std::ops::Range<u32> = 12_000..22_000;
+
+/// A port that nobody listens on just now. None is given out twice: a gateway whose server is gone
+/// would find that of another test there.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((HOST, 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = PORTS.end - PORTS.start;
+    // Processes that run at the same time begin in different places.
+    let first = std::process::id().wrapping_mul(997);
+    let mut ports = (0..count).map(|_| {
+        let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(PORTS.start + number % count).expect("a port")
+    });
+    ports.find(|port| TcpListener::bind((HOST, *port)).is_ok()).expect("a free port")
 }
 
 fn url(port: u16, options: &RedisOptions) -> String {
