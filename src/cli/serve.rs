@@ -128,7 +128,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     control.spawn(sessions.clone().run());
     let (clock, keys) = (revocations.clone(), signing.clone());
     control.spawn(async move {
-        // Before, no key is made; it would only be told that there is none. Those of files need no store.
+        // No key is made before; waiting a moment spares a warning. Keys of files need no store.
         clock.dated_soon().await;
         keys.run().await;
     });

@@ -153,11 +153,12 @@ impl Redis {
         let kept = match self.keep_tag_key_again().await {
             Ok(()) => Knows::NoMore,
             Err(StoreError::Refused(_)) => Knows::More,
-            Err(error) => {
-                // Only a budget hangs on it, and nobody is to wait for that.
+            Err(error @ StoreError::Unreadable(_)) => {
+                // It stays so. Only a budget hangs on it, and nobody is to wait for that.
                 tracing::warn!(%error, "the key of the tags cannot be written down again");
                 Knows::NoMore
             }
+            Err(error) => return Err(error),
         };
         let knows = match self.spend_again().await {
             Ok(()) => kept,
