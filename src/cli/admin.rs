@@ -11,9 +11,8 @@ use tokio::runtime::Runtime;
 
 use super::{ConfigFile, Failure, serve};
 use crate::admin::token;
-use crate::config::AdminToken;
+use crate::config::{AdminToken, Settings};
 use crate::fetch::{FetchError, Fetcher, Method, Question, StatusCode};
-use crate::runtime::Running;
 use crate::secret::Secret;
 
 /// How a gateway that asks for its token is given it.
@@ -79,9 +78,9 @@ impl AdminListener {
                 return Err(Failure::BadInput(why));
             }
             None => {
-                let configuration = Running::load(&file.config, None)
+                let settings = Settings::load(&file.config)
                     .map_err(|problems| Failure::BadInput(problems.to_string()))?;
-                let mut address = configuration.settings.admin.address;
+                let mut address = settings.admin.address;
                 // Nobody can connect to "any address".
                 match address.ip() {
                     IpAddr::V4(ip) if ip.is_unspecified() => {
@@ -93,7 +92,7 @@ impl AdminListener {
                     IpAddr::V4(_) | IpAddr::V6(_) => {}
                 }
                 let base = format!("http://{address}");
-                match (given, configuration.settings.admin.token) {
+                match (given, settings.admin.token) {
                     (Some(given), _) | (None, AdminToken::Given(given)) => {
                         (base, Some(given), None)
                     }

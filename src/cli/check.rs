@@ -6,11 +6,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::{ConfigFile, Failure, table};
+use crate::config::Settings;
 use crate::gate::credential::Carrier;
 use crate::gate::path::Ambiguity;
 use crate::gate::policy::{Authenticate, Policy, WhenStale};
 use crate::gate::route::{Alias, HostPattern, Route, RouteMatch};
-use crate::runtime::Running;
 
 const HEADER: [&str; 6] = ["ROUTE", "HOSTS", "METHODS", "PATH", "UPSTREAM", "POLICY"];
 
@@ -25,29 +25,27 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let configuration = Running::load(&self.file.config, None)
+        let settings = Settings::load(&self.file.config)
             .map_err(|problems| Failure::BadInput(problems.to_string()))?;
-        if !configuration.settings.warnings.list.is_empty() {
-            eprintln!("{}", configuration.settings.warnings);
+        if !settings.warnings.list.is_empty() {
+            eprintln!("{}", settings.warnings);
         }
-        let rows: Vec<Row> = configuration
+        let rows: Vec<Row> = settings
             .gate
-            .settings
             .routes
             .routes()
             .iter()
-            .zip(&configuration.settings.matches)
-            .map(|(route, matching)| Row::new(&configuration, route, matching))
+            .zip(&settings.matches)
+            .map(|(route, matching)| Row::new(&settings, route, matching))
             .collect();
         let text = if self.json {
-            let aliases =
-                configuration.gate.settings.routes.aliases(&configuration.settings.matches);
+            let aliases = settings.gate.routes.aliases(&settings.matches);
             let aliases: Vec<_> = aliases.iter().map(|alias| in_json(alias, &rows)).collect();
             let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
             format!("{}\n", json!({ "routes": rows, "refused_aliases": aliases }))
         } else {
             let public = rows.iter().filter(|row| row.public).count();
-            let file = configuration.settings.file.display();
+            let file = settings.file.display();
             let cells = rows.iter().map(Row::cells).collect();
             let table = table::lay_out(&HEADER, cells);
             format!("{table}\n{file}: {} routes, {public} of them public\n", rows.len())
@@ -68,7 +66,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(configuration: &Running, route: &Route, matching: &RouteMatch) -> Self {
+    pub(super) fn new(settings: &Settings, route: &Route, matching: &RouteMatch) -> Self {
         let RouteMatch { hosts, path, methods } = matching;
         let hosts: Vec<_> = hosts
             .iter()
@@ -80,23 +78,19 @@ impl Row {
         let methods: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
         let (policy, public) = match &route.policy {
             Policy::Public => ("PUBLIC: anybody".to_owned(), true),
-            Policy::Authenticate(rule) => (describe(configuration, rule), false),
+            Policy::Authenticate(rule) => (describe(settings, rule), false),
         };
-        let told = route
-            .internal_token
-            .and_then(|place| configuration.settings.internal_tokens.get(place));
+        let told = route.internal_token.and_then(|place| settings.internal_tokens.get(place));
         let told = told.map(|token| format!(", internal token for {}", token.audience));
         let policy = policy + &told.unwrap_or_default();
-        let upstream = configuration.upstreams.get(route.upstream);
+        let upstream = settings.upstreams.get(route.upstream);
         Self {
             name: route.name.to_string(),
             hosts: or_any(&hosts.join(" ")),
             methods: or_any(&methods.join(" ")),
             path: path.clone(),
             policy,
-            upstream: upstream
-                .map(|upstream| upstream.settings().name.to_string())
-                .unwrap_or_default(),
+            upstream: upstream.map(|upstream| upstream.name.to_string()).unwrap_or_default(),
             public,
         }
     }
@@ -123,14 +117,15 @@ fn in_json(alias: &Alias, rows: &[Row]) -> serde_json::Value {
     json!({ "path": spelling, "of": name(of), "instead_of": name(served_by), "dangerous_path": by })
 }
 
-fn describe(configuration: &Running, rule: &Authenticate) -> String {
+fn describe(settings: &Settings, rule: &Authenticate) -> String {
     let Authenticate { carriers, issuers, requirement, when_stale } = rule;
     let carriers: Vec<_> = carriers.iter().map(|carrier| Carrier::as_str(*carrier)).collect();
-    let issuers: Vec<_> = configuration
-        .issuers()
+    let issuers: Vec<_> = settings
+        .issuers
+        .iter()
         .enumerate()
         .filter(|(place, _)| issuers.contains(place))
-        .map(|(_, issuer)| &*issuer.rules().name)
+        .map(|(_, issuer)| &*issuer.rules.name)
         .collect();
     let mut text = carriers.join(" or ");
     if !issuers.is_empty() {
@@ -146,7 +141,7 @@ fn describe(configuration: &Running, rule: &Authenticate) -> String {
         let accepted: Vec<_> = rule.accepted.iter().map(ToString::to_string).collect();
         text.push_str(&format!(", claim {} = {}", rule.path, accepted.join(" or ")));
     }
-    let staleness = u64::try_from(configuration.settings.revocation.max_staleness.as_millis());
+    let staleness = u64::try_from(settings.revocation.max_staleness.as_millis());
     text.push_str(&in_words(*when_stale, staleness.unwrap_or(u64::MAX)));
     text
 }

@@ -71,7 +71,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     tracing::info!("the store is {}", configuration.settings.store);
     let store =
         control.block_on(store::open(&configuration.settings.store)).map_err(Failure::Failed)?;
-    exposure::warn(&configuration);
+    exposure::warn(&configuration.settings);
     // Nobody else has asked for it: this is the process's first configuration.
     let writer = configuration.gate.revocations.writer();
     let writer = writer.ok_or_else(|| Failure::failed("the revocation list has a writer"))?;

@@ -329,7 +329,7 @@ fn announce(configuration: &Running, families: &Families) {
     }
     let routes =
         configuration.gate.settings.routes.routes().iter().zip(&configuration.settings.matches);
-    for row in routes.map(|(route, matching)| Row::new(configuration, route, matching)) {
+    for row in routes.map(|(route, matching)| Row::new(&configuration.settings, route, matching)) {
         if row.public {
             tracing::info!(
                 route = row.name,
@@ -344,6 +344,6 @@ fn announce(configuration: &Running, families: &Families) {
         tracing::warn!(place, option, "a dangerous option is in use");
     }
     let dangerous = configuration.settings.dangerous.iter().map(|(_, option)| *option);
-    let issuers = configuration.key_feeds.iter().map(|feed| &*feed.issuer);
+    let issuers = configuration.settings.fetched_issuers();
     families.publish(dangerous, issuers);
 }
