@@ -103,10 +103,11 @@ pub trait RevocationLog: fmt::Debug + Send + Sync {
         bounds: AppendBounds<'_>,
     ) -> Result<Position, AppendError>;
 
-    /// Appends a record that has an [`Owner`](record::Owner), or what stands for it: no account has
-    /// more than [`ENTRIES_PER_SUBJECT_MAX`](account::ENTRIES_PER_SUBJECT_MAX) live records, and
-    /// some room is left for others. Sessions end as by [`append`](Self::append), those of the
-    /// subject that a cut-off hits with them. One without an owner is appended.
+    /// Appends a record that has an [`Owner`](super::record::Owner), or what stands for it: no
+    /// account has more than
+    /// [`ENTRIES_PER_SUBJECT_MAX`](super::account::ENTRIES_PER_SUBJECT_MAX) live records, and some
+    /// room is left for others. Sessions end as by [`append`](Self::append), those of the subject
+    /// that a cut-off hits with them. One without an owner is appended.
     async fn charge(
         &self,
         record: &Record,
