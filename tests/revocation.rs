@@ -1,4 +1,4 @@
-//! Who is cut off stays out, and what was begun for him ends.
+//! Who is cut off stays out, and what was begun for them ends.
 
 mod agree;
 mod api;
@@ -9,6 +9,7 @@ mod embedded;
 mod faults;
 mod fleet;
 mod lift;
+mod lost_roster;
 mod outage;
 mod restored;
 mod servers;

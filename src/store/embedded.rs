@@ -298,7 +298,7 @@ impl Fleet for Embedded {
         let (head, records) = self.read_log(|log| Ok((log.head()?, log.kept()?))).await?;
         // The only gateway there is does not ask about itself once it has left.
         let gateways = self.members.list(clock::steady());
-        Ok(Roster { head, records, gateways, left: Vec::new() })
+        Ok(Roster { head, records, gateways, ..Roster::default() })
     }
 }
 

@@ -64,6 +64,9 @@ pub struct Roster {
     pub gateways: Vec<KnownGateway>,
     /// The instances that have taken their leave lately.
     pub left: Vec<String>,
+    /// For how long still a gateway may be serving that is on no roster, because the store lost
+    /// what it told, in milliseconds; 0 if none can be. One that is connected is back before that.
+    pub incomplete_for_ms: u64,
 }
 
 /// How long a gateway that says nothing, and did not take its leave, is still counted at least:

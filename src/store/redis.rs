@@ -56,6 +56,7 @@ mod sessions;
 mod settled;
 mod snapshot;
 mod spent;
+mod told;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,6 +71,7 @@ use master::Master;
 use reader::Reader;
 use settled::Settlement;
 use spent::Spent;
+use told::Told;
 
 /// The store in Redis.
 pub struct Redis {
@@ -84,6 +86,8 @@ pub struct Redis {
     head: Head,
     /// How far the log was read when that was found to be ahead of the link for commands.
     ahead: Mutex<Option<Position>>,
+    /// When what this gateway tells was taken down.
+    told: Told,
     /// Whether the server has all that it had.
     settlement: Settlement,
     /// What was used here that may be used once.
@@ -115,6 +119,7 @@ impl Redis {
             reader: Mutex::default(),
             head: Head::default(),
             ahead: Mutex::default(),
+            told: Told::default(),
             settlement: Settlement::default(),
             spent: Spent::default(),
             known_tag_key: KnownTagKey::default(),

@@ -59,7 +59,12 @@ impl RevocationFeed {
                         known.state.applied < sequence || !known.follows || (is_here && !is_there)
                     };
                     let missing: Vec<_> = roster.gateways.into_iter().filter(is_behind).collect();
-                    if is_last || (missing.is_empty() && is_there && gateways > 0) {
+                    // Nobody can be named, and nobody knows that there is none.
+                    if roster.incomplete_for_ms > 0 {
+                        if is_last {
+                            return Err(incomplete(roster.incomplete_for_ms));
+                        }
+                    } else if is_last || (missing.is_empty() && is_there && gateways > 0) {
                         let confirmed = gateways - missing.len();
                         return Ok(Confirmation { confirmed, gateways, missing, elapsed });
                     }
@@ -71,4 +76,12 @@ impl RevocationFeed {
             tokio::time::sleep(pause.min(wait.saturating_sub(elapsed))).await;
         }
     }
+}
+
+fn incomplete(for_ms: u64) -> StoreError {
+    StoreError::Unavailable(format!(
+        "the store lost what it knew of the gateways; one that has not come back may be serving, \
+         for {} s more at most",
+        for_ms.div_ceil(1000)
+    ))
 }

@@ -63,7 +63,7 @@ mod tests {
 
     fn roster(gateways: &[KnownGateway], left: &[&str]) -> Roster {
         let left = left.iter().map(ToString::to_string).collect();
-        Roster { head: 7, records: 0, gateways: gateways.to_vec(), left }
+        Roster { head: 7, gateways: gateways.to_vec(), left, ..Roster::default() }
     }
 
     fn names(known: &KnownGateways, roster: Roster, at_ms: u64) -> Vec<(String, bool)> {

@@ -9,6 +9,7 @@ use super::master::Live;
 use super::reply::{Flag, Held, Pairs};
 use super::script::{ANNOUNCE, LEAVE, REMIND, ROSTER};
 use super::{Redis, fault};
+use crate::clock;
 use crate::store::{
     Fleet, GATEWAY_FORGOTTEN_AFTER_MS, GatewayState, KnownGateway, Knows, Position, Roster,
     StoreError,
@@ -24,9 +25,41 @@ struct FleetMessage {
     /// The instance of a gateway that has taken its leave.
     #[serde(default)]
     left: Option<String>,
+    /// The server lost what gateways had told, and that matters for so long.
+    #[serde(default)]
+    lost_for_ms: u64,
 }
 
+/// What a server answers to what a gateway tells: the head of the log and its record, whether nobody
+/// is waited for, whether what the gateway told before is gone, and then the record where it is.
+type Announced = (u64, Option<Vec<u8>>, Flag, Flag, Option<Vec<u8>>);
+
 impl Redis {
+    /// Tells how far a gateway is, and for how long one that nobody knows of may matter, if that is
+    /// known.
+    async fn announce_on(
+        &self,
+        state: &GatewayState,
+        must_be_there: bool,
+        lost_for_ms: Option<u64>,
+    ) -> Result<(Announced, Live), StoreError> {
+        let text = serde_json::to_string(state)
+            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        let mut telling = ANNOUNCE.key(&self.keys.gateways);
+        telling.key(&self.keys.log).key(&self.keys.settled).arg(&state.instance).arg(text);
+        telling.arg(state.applied).arg(u8::from(must_be_there));
+        match lost_for_ms {
+            Some(lost_for_ms) => telling.arg(lost_for_ms),
+            None => telling.arg(-1),
+        };
+        let telling = &telling;
+        self.link
+            .ask_and_tell(&self.master, "announcing", move |mut connection| async move {
+                telling.invoke_async(&mut connection).await
+            })
+            .await
+    }
+
     /// A reader that is ahead of the link for commands speaks to another server, or its log has lost
     /// records since: it is looked at anew, once for each place.
     fn part_if_ahead(&self, state: &GatewayState, head: u64, link: &Live) {
@@ -55,24 +88,26 @@ impl Fleet for Redis {
     async fn announce(&self, state: &GatewayState) -> Result<(), StoreError> {
         // Every gateway comes by here once a second.
         self.master.look_again().await;
-        let text = serde_json::to_string(state)
-            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
-        let mut telling = ANNOUNCE.key(&self.keys.gateways);
-        telling.key(&self.keys.log).key(&self.keys.settled).arg(&state.instance).arg(text);
-        let telling = &telling;
-        let ((sequence, record, Flag(is_settled)), link): ((u64, Option<Vec<u8>>, Flag), _) = self
-            .link
-            .ask_and_tell(&self.master, "announcing", move |mut connection| async move {
-                telling.invoke_async(&mut connection).await
-            })
-            .await?;
+        let now = clock::steady();
+        let ((mut head, mut record, Flag(mut is_settled), Flag(is_gone), at), mut link) =
+            self.announce_on(state, self.told.must_be_there(now), None).await?;
+        if is_gone {
+            let applied = Position { sequence: state.applied, mark: state.mark };
+            // Who lost the log, too, is told what it lost by those who know, see `settled`.
+            let is_log_there = Held::from_record(at.as_deref())?.loss(applied, head).is_none();
+            let unknown_for_ms = state.counted_for_ms.min(GATEWAY_FORGOTTEN_AFTER_MS);
+            let lost_for_ms = if is_log_there { unknown_for_ms } else { 0 };
+            ((head, record, Flag(is_settled), _, _), link) =
+                self.announce_on(state, false, Some(lost_for_ms)).await?;
+        }
+        self.told.is_there(now);
         // One that cannot be read has no mark that is known.
         let mark = match Held::from_record(record.as_deref()) {
             Ok(Held::Entry(mark)) => mark,
             Ok(Held::Nothing) | Err(_) => None,
         };
-        self.head.told(&link, Position { sequence, mark });
-        self.part_if_ahead(state, sequence, &link);
+        self.head.told(&link, Position { sequence: head, mark });
+        self.part_if_ahead(state, head, &link);
         if !is_settled {
             self.settlement.ask_again();
         }
@@ -136,14 +171,17 @@ impl Fleet for Redis {
             .await?;
         let mut gateways = Vec::with_capacity(told.len());
         let mut left = Vec::new();
+        let mut incomplete_for_ms = 0;
         for (text, record) in told {
             let told = serde_json::from_slice(&text);
-            let FleetMessage { told_ms, gateway, left: gone } = told.map_err(|error| {
-                fault::nonsense(&format!("{} holds {error}", self.keys.gateways))
-            })?;
+            let FleetMessage { told_ms, gateway, left: gone, lost_for_ms } =
+                told.map_err(|error| {
+                    fault::nonsense(&format!("{} holds {error}", self.keys.gateways))
+                })?;
             left.extend(gone);
-            let Some(gateway) = gateway else { continue };
             let silent_ms = now_ms.saturating_sub(told_ms);
+            incomplete_for_ms = incomplete_for_ms.max(lost_for_ms.saturating_sub(silent_ms));
+            let Some(gateway) = gateway else { continue };
             let position = Position { sequence: gateway.applied, mark: gateway.mark };
             let follows = Held::from_record(record.as_deref())?.confirms(position);
             gateways.push(KnownGateway { state: gateway, silent_ms, follows });
@@ -153,6 +191,6 @@ impl Fleet for Redis {
                 |known: &KnownGateway| (known.state.name.clone(), known.state.instance.clone());
             order(one).cmp(&order(other))
         });
-        Ok(Roster { head, records, gateways, left })
+        Ok(Roster { head, records, gateways, left, incomplete_for_ms })
     }
 }

@@ -252,18 +252,37 @@ return spent
 });
 
 /// Writes down what a gateway tells, and when by the server's clock: those of the gateways may be
-/// apart.
+/// apart. If what it told before is gone, or there is a log and no fleet, nothing is written: the
+/// server lost what gateways told, or more than that, and the gateway says which when it asks again.
 ///
-/// Keys: the fleet, the log, `settled`. Arguments: the gateway's instance, its state in JSON. Returns how many
-/// records were ever appended, and the last of them, if it is there; and whether nobody is waited for.
+/// Keys: the fleet, the log, `settled`. Arguments: the gateway's instance, its state in JSON, how far
+/// it has applied the log, 1 if what it told must be there, and if it was found gone for how long a
+/// gateway that nobody knows of may matter, in milliseconds, else -1. Returns how many records were
+/// ever appended, and the last of them, if it is there; whether nobody is waited for; whether what it
+/// told is gone, and then the record where the gateway says it is.
 pub(super) static ANNOUNCE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         r#"
+local last = head(KEYS[2])
+local is_settled = redis.call('HEXISTS', KEYS[3], 'done')
+local lost_for = tonumber(ARGV[5])
+if lost_for < 0 and is_settled == 1 then
+  local is_gone = last > 0 and redis.call('EXISTS', KEYS[1]) == 0
+  if not is_gone and ARGV[4] == '1' then
+    local before = redis.call('HGET', KEYS[1], ARGV[1])
+    is_gone = not before or before:find('"reminded":true', 1, true)
+  end
+  if is_gone then
+    return {last, record_at(KEYS[2], last), is_settled, 1, record_at(KEYS[2], tonumber(ARGV[3]))}
+  end
+end
 local time = redis.call('TIME')
 local told = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+if lost_for > 0 then
+  redis.call('HSET', KEYS[1], 'lost', '{"told_ms":' .. told .. ',"lost_for_ms":' .. ARGV[5] .. '}')
+end
 redis.call('HSET', KEYS[1], ARGV[1], '{"told_ms":' .. told .. ',"gateway":' .. ARGV[2] .. '}')
-local last = head(KEYS[2])
-return {last, record_at(KEYS[2], last), redis.call('HEXISTS', KEYS[3], 'done')}
+return {last, record_at(KEYS[2], last), is_settled, 0, false}
 "#
     ))
 });
@@ -280,7 +299,8 @@ if redis.call('HEXISTS', KEYS[1], 'left:' .. ARGV[1]) == 1 then
 end
 local time = redis.call('TIME')
 local told = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[3])
-return redis.call('HSETNX', KEYS[1], ARGV[1], '{"told_ms":' .. told .. ',"gateway":' .. ARGV[2] .. '}')
+return redis.call('HSETNX', KEYS[1], ARGV[1],
+  '{"told_ms":' .. told .. ',"reminded":true,"gateway":' .. ARGV[2] .. '}')
 "#,
     )
 });
