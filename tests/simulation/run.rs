@@ -252,8 +252,14 @@ fn works(site: &Site, number: usize, rng: &mut Rng) -> bool {
         return is_in;
     }
     let token = mint(site, rng.usize(..4), 700);
-    // One that was killed is counted for a minute at least: it may be serving.
-    let waits = site.history.record().faults.iter().all(|fault| fault.kind != FaultKind::Kill);
+    // One that was killed is counted for a minute at least, and so is one that only a lost roster
+    // can have named: it may be serving.
+    let waits = site
+        .history
+        .record()
+        .faults
+        .iter()
+        .all(|fault| !matches!(fault.kind, FaultKind::Kill | FaultKind::EvictRoster));
     revoke(site, &door, Target::Token(Shown::Foreign(token)), waits);
     let record = site.history.record();
     let told = record.events.iter().rev().find(|event| matches!(event.deed, Deed::Revoke { .. }));
