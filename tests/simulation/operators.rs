@@ -104,6 +104,18 @@ pub(super) fn list(door: &Door, path: &str) -> String {
     ask(door, "GET", path, &Value::Null).map_or(String::new(), |reply| reply.json().to_string())
 }
 
+/// Whether all gateways have read all of the log, as far as one of them knows.
+pub(super) fn all_follow(door: &Door) -> bool {
+    let told = ask(door, "GET", "/v1/gateways", &Value::Null).map(|reply| reply.json());
+    let told = told.unwrap_or_default();
+    told["gateways"].as_array().is_some_and(|gateways| {
+        gateways.iter().all(|one| {
+            let is_heard = one["silent_ms"].as_u64().is_some_and(|ms| ms < 1_500);
+            is_heard && one["follows"] == true && one["lag"] == 0
+        })
+    })
+}
+
 fn ask(door: &Door, method: &str, path: &str, body: &Value) -> Option<Reply> {
     let (address, token) = door.admin();
     let authorization = bearer(&token);

@@ -12,7 +12,7 @@ use super::coverage::Coverage;
 use super::history::{Deed, Event, Fault, FaultKind, Heard, Life, Record, Route, Shown, Target};
 use super::judge::Judge;
 use super::members::Member;
-use super::operators::{list, operate, revoke, watch};
+use super::operators::{all_follow, list, operate, revoke, watch};
 use super::people::{Person, log_in, mint, probe, refresh, show_old, visit};
 use super::setting::Setting;
 use super::site::Site;
@@ -158,6 +158,12 @@ fn next_fault(site: &Site, rng: &mut Rng) -> FaultKind {
         FaultKind::Kill if record.faults.iter().any(lost_list) => FaultKind::StandStill,
         FaultKind::EvictList | FaultKind::EvictAll if !record.lives.iter().all(has_started) => {
             FaultKind::Evict
+        }
+        // Nor can one that has lost its place in the log, and loads the list again.
+        FaultKind::EvictList => {
+            drop(record);
+            let follows = site.front_door(rng).is_some_and(|door| all_follow(&door));
+            if follows { FaultKind::EvictList } else { FaultKind::Evict }
         }
         kind => kind,
     }
