@@ -14,8 +14,9 @@
 //! # Modules, in reading order
 //!
 //! [`gate`] decides; [`config`] reads `gateway.yaml`; [`runtime`] makes what runs by it; [`upstream`]
-//! reaches others; [`store`] remembers; [`feed`] keeps current; [`login`] logs in; [`edge`] serves; [`telemetry`] and [`admin`] tell; [`issuer`] signs; [`cli`] is the
-//! command line.
+//! reaches others; [`store`] remembers; [`feed`] keeps current; [`web`] is what
+//! the built-in endpoints read and write; [`login`] logs in; [`edge`] serves; [`telemetry`] and
+//! [`admin`] tell; [`issuer`] signs; [`cli`] is the command line.
 
 pub mod admin;
 pub mod cli;
@@ -34,3 +35,4 @@ pub mod secret;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;
+pub mod web;

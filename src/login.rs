@@ -9,7 +9,6 @@
 //! Knows nothing of sockets and of Pingora: a request comes in as [`Asked`], an answer goes out as
 //! [`Reply`]. The ways to log in are behind one seam, `finding::Finding`.
 
-mod answers;
 mod attempts;
 mod budgets;
 mod create_session;
@@ -17,7 +16,6 @@ mod deliver;
 mod devices;
 pub mod endpoint;
 mod finding;
-mod form;
 mod grant;
 mod handoff;
 mod hashing;
@@ -36,20 +34,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
 
 use crate::config::Login;
-use crate::feed::jwks::Sought;
 use crate::feed::revocations::{RevocationFeed, Taken};
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
 use crate::gate::denial::{Denial, Slug};
-use crate::gate::issuer::Issuer;
-use crate::gate::request::Request;
 use crate::gate::revocation::Scope;
-use crate::gate::session::{Session, SessionId, SessionSecret};
+use crate::gate::session::SessionId;
 use crate::runtime::{InForce, Running};
 use crate::store::attempts::AttemptLedger;
 use crate::store::family::FamilyStore;
@@ -57,9 +50,10 @@ use crate::store::record::Record;
 use crate::store::{AppendError, StoreError};
 use crate::telemetry::families::Families;
 use crate::telemetry::session_end::SessionEnd;
+use crate::web::form;
+use crate::web::message::{Answer, Asked, Reply};
 use budgets::Budgets;
 use endpoint::{Endpoint, LoginEndpoint};
-pub use grant::RefreshCookie;
 use grant::{Ending, Issuing, Memory, Secrets, Standstill};
 use hashing::Hashing;
 use method::Methods;
@@ -67,78 +61,8 @@ use page::Page;
 use return_to::ReturnTo;
 use revocation::{Account, Actor};
 
-/// The largest body of a request to the gateway itself, in bytes.
-pub const BODY_BYTES_MAX: usize = 16 * 1024;
-
 /// The longest place to come back to that is accepted, in bytes.
 pub const RETURN_TO_BYTES_MAX: usize = return_to::BYTES_MAX;
-
-/// A request to the gateway itself. Its body holds passwords, so it is not to be shown.
-pub struct Asked<'a> {
-    /// Its head.
-    pub request: &'a Request<'a>,
-    /// Its body, whole; empty for an endpoint that reads none.
-    pub body: Bytes,
-    /// The id that it goes by in the logs.
-    pub request_id: &'a str,
-    /// From where.
-    pub client: Option<IpAddr>,
-    /// Whether a person looks at the answer: a browser that navigates.
-    pub asker: ClientKind,
-    /// Who asks, if the endpoint wants to know.
-    pub caller: Option<Caller>,
-    /// The session of a cookie of ours that the store does not have.
-    pub lost: Option<SessionId>,
-    /// Who can find out whether an issuer has a key.
-    pub keys: &'a dyn KeySeeker,
-}
-
-/// Finds out whether an issuer has a key that a token names.
-#[async_trait]
-pub trait KeySeeker: std::fmt::Debug + Send + Sync {
-    /// Looks for the key of this id.
-    async fn seek(&self, issuer: &Issuer, key_id: &Option<Box<str>>) -> Sought;
-}
-
-/// Who looks at an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientKind {
-    /// A person, in a browser that navigates.
-    Person,
-    /// A program, or a page's script.
-    Program,
-}
-
-/// Somebody who is logged in: admitted by the gate, and no other site's page has sent him.
-#[derive(Debug)]
-pub struct Caller {
-    /// His session.
-    pub session: Arc<Session>,
-    /// Its secret.
-    pub secret: SessionSecret,
-}
-
-/// What is answered.
-#[derive(Debug)]
-pub enum Reply {
-    /// An answer that the endpoint made itself.
-    Answer(Answer),
-    /// The answer of the table.
-    Denial(Denial),
-}
-
-/// An answer. `Cache-Control: no-store` and the like are among its fields.
-#[derive(Debug)]
-pub struct Answer {
-    /// The status.
-    pub status: u16,
-    /// The header fields, without `Content-Length`.
-    pub fields: Vec<(HeaderName, HeaderValue)>,
-    /// The body.
-    pub body: Bytes,
-    /// Why it is a refusal, if it is one that is told in words of its own.
-    pub denial: Option<Slug>,
-}
 
 /// The endpoints, shared by all configurations of the process.
 #[derive(Debug)]

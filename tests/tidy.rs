@@ -12,7 +12,7 @@ use portcullis::gate::denial::Slug;
 const LINES_MAX: usize = 500;
 
 /// Who may use what of the crate. Imports run one way; whoever is not named is free.
-const IMPORTS: [(&str, &[&str]); 16] = [
+const IMPORTS: [(&str, &[&str]); 17] = [
     ("gate", &["gate"]),
     ("secret", &[]),
     ("network", &[]),
@@ -42,10 +42,12 @@ const IMPORTS: [(&str, &[&str]); 16] = [
             "private_files",
         ],
     ),
+    ("web", &["web", "gate", "config", "runtime", "feed", "issuer", "clock"]),
     (
         "login",
         &[
             "login",
+            "web",
             "gate",
             "config",
             "runtime",
@@ -65,6 +67,7 @@ const IMPORTS: [(&str, &[&str]); 16] = [
         &[
             "edge",
             "login",
+            "web",
             "gate",
             "config",
             "runtime",
@@ -123,6 +126,7 @@ const HOMES: [(&str, &[&str]); 10] = [
             // Issuers and subjects are texts of any length, and keys are not.
             "store/digest.rs",
             "telemetry/pseudonym.rs",
+            "web/page.rs",
         ],
     ),
     // Passwords: their hashes are read, compared and made.

@@ -19,7 +19,7 @@ use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::request::{Request, Scheme};
 use crate::login::endpoint::{Endpoint, Wants};
-use crate::login::{Asked, BODY_BYTES_MAX, Caller, ClientKind, Reply};
+use crate::web::message::{Asked, BODY_BYTES_MAX, Caller, ClientKind, Reply};
 
 /// How long the body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Resu
     context.places = Places::default();
     match reply {
         Ok(Reply::Answer(answer)) => {
-            let crate::login::Answer { status, mut fields, body, denial } = answer;
+            let crate::web::message::Answer { status, mut fields, body, denial } = answer;
             context.denial = denial;
             context.status = Some(status);
             // RFC 9110 §8.6: not with 204.

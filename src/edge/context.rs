@@ -35,8 +35,8 @@ use crate::gate::time::Moment;
 use crate::gate::verifier::CacheResult;
 use crate::gate::{Decision, Findings, Gate, Verdict, WantedKey, WantedSession};
 use crate::issuer::internal::{InternalTokenError, Minted};
-use crate::login::KeySeeker;
 use crate::upstream::Upstream;
+use crate::web::message::KeySeeker;
 
 /// What becomes of a browser that is refused for want of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,12 +16,13 @@ use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
 use crate::gate::issuer::Issuer;
 use crate::issuer::internal::InternalTokens;
-use crate::login::{Endpoints, KeySeeker};
+use crate::login::Endpoints;
 use crate::runtime::{InForce, Running, Source};
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::families::Families;
 use crate::telemetry::pseudonym::Pseudonyms;
 use crate::telemetry::routes::Handles;
+use crate::web::message::KeySeeker;
 
 /// A configuration, ready to serve.
 #[derive(Debug)]

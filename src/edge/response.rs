@@ -5,8 +5,8 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{ErrorType, OrErr, Result};
 
-use crate::login::RefreshCookie;
 use crate::runtime::Running;
+use crate::web::refresh_cookie::RefreshCookie;
 
 /// Fields that are about one connection (RFC 9110 §7.6.1); Pingora writes `Connection` itself.
 const HOP_BY_HOP: [&str; 3] = ["keep-alive", "proxy-connection", "te"];

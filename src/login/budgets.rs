@@ -7,11 +7,10 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 
-use super::Caller;
-use super::own_sessions::who;
 use crate::feed::budget::Budget;
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::network::network_of;
+use crate::web::message::Caller;
 
 /// How many lists a minute.
 const LISTS_MAX: u32 = 60;
@@ -110,6 +109,6 @@ where
 }
 
 fn whom(caller: &Caller) -> Result<Whom, Denial> {
-    let (issuer, subject) = who(caller)?;
+    let (issuer, subject) = caller.account()?;
     Ok((issuer.into(), subject.into()))
 }

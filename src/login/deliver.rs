@@ -2,11 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::LoginContext;
 use super::create_session::unavailable;
-use super::grant::{
-    self, Access, AccessDraft, GrantKind, Issuing, LoginDraft, RefreshCookie, access_token,
-};
-use super::{Answer, LoginContext, answers};
+use super::grant::{self, Access, AccessDraft, GrantKind, Issuing, LoginDraft, access_token};
 use crate::config::Tokens;
 use crate::config::tokens::{Client, FIRST_PARTY_CLIENT};
 use crate::gate::denial::{Denial, Slug};
@@ -15,6 +13,9 @@ use crate::gate::session::{SessionId, SessionRecord, SessionTerms};
 use crate::gate::time::UnixTime;
 use crate::issuer::refresh::{RefreshToken, family_key};
 use crate::store::family::Family;
+use crate::web::answers;
+use crate::web::message::Answer;
+use crate::web::refresh_cookie::RefreshCookie;
 
 /// What is to be delivered, as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::own_sessions::instant;
-use super::page::{Document, escape};
-use super::{Answer, Caller, LoginContext};
+use super::LoginContext;
 use crate::gate::session::{SessionId, StoredSession};
+use crate::web::date::instant;
+use crate::web::message::{Answer, Caller};
+use crate::web::page::{Document, escape};
 
 /// The page as an answer.
 pub(super) fn answer<'s>(

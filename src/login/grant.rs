@@ -10,7 +10,6 @@
 
 mod client;
 mod client_credentials;
-mod cookie;
 mod introspect;
 mod issue;
 mod logout;
@@ -27,15 +26,15 @@ mod verified;
 
 use bytes::Bytes;
 
+use super::Endpoints;
 use super::endpoint::TokenEndpoint;
-use super::{Answer, Asked, Endpoints};
 use crate::config::Tokens;
 use crate::runtime::Running;
+use crate::web::message::{Answer, Asked};
 use parameters::{Parameter, Parameters};
 use refusal::{Error, Refusal};
 
 pub(super) use client::Secrets;
-pub use cookie::RefreshCookie;
 pub(super) use issue::{Access, AccessDraft, LoginDraft, access_token, among, describe};
 pub(super) use memory::Memory;
 pub(super) use metadata::{KEYS_PATH, METADATA_PATH};

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use serde_json::{Map, Value, json};
 
+use super::LoginContext;
 use super::attempts::Counted;
 use super::create_session::{Begun, Tokens, create_session};
 use super::deliver::{Delivery, Plan};
@@ -11,10 +12,12 @@ use super::finding::{Finding, RefusalMessage, Sender, ServiceRefusal};
 use super::login_request::{LoginRequest, Manner, Unreadable};
 use super::page::Page;
 use super::return_to::ReturnTo;
-use super::{Answer, ClientKind, LoginContext, Reply, answers, own_sessions};
 use crate::clock;
 use crate::gate::denial::{Denial, Detail, Outcome, Slug};
 use crate::gate::session::{Origin, Session, SessionId, SessionRecord, StoredSession};
+use crate::web::answers;
+use crate::web::date::date;
+use crate::web::message::{Answer, ClientKind, Reply};
 
 /// What came of an attempt to log in, for the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,9 +184,9 @@ fn describe(here: &LoginContext<'_>, id: SessionId, record: &SessionRecord) -> V
     let session = Session::compile(id, &stored, rules, clock::steady());
     json!({
         "id": id.to_string(),
-        "created_at": own_sessions::date(record.created),
-        "expires_at": own_sessions::date(session.authentic().end()),
-        "idle_expires_at": own_sessions::date(session.idle_ends()),
+        "created_at": date(record.created),
+        "expires_at": date(session.authentic().end()),
+        "idle_expires_at": date(session.idle_ends()),
     })
 }
 

@@ -8,11 +8,11 @@ use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::deliver::{Delivery, Wording};
-use super::form;
 use super::return_to::ReturnTo;
 use crate::config::{Login, Tokens};
 use crate::gate::json;
 use crate::secret::Secret;
+use crate::web::form;
 
 /// The longest name, in bytes.
 pub(super) const NAME_BYTES_MAX: usize = 256;

@@ -4,12 +4,13 @@
 //! the store; only when that is written is somebody told that they are logged out.
 
 use super::create_session::unavailable;
-use super::own_sessions::who;
 use super::revocation::{Account, Actor};
-use super::{Answer, Caller, LoginContext, answers, revocation};
+use super::{LoginContext, revocation};
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::session::{Origin, SessionId, StoredSession};
 use crate::telemetry::session_end::SessionEnd;
+use crate::web::answers;
+use crate::web::message::{Answer, Caller};
 
 /// `POST logout`. Who is logged out already is told the same.
 pub(super) async fn logout(
@@ -27,7 +28,7 @@ pub(super) async fn logout(
         endpoints.cut_off_lost(id, asked.client, why, configuration).await?;
     }
     if let Some(caller) = caller {
-        let (issuer, subject) = who(caller)?;
+        let (issuer, subject) = caller.account()?;
         let id = caller.session.id();
         let account = Account::new(issuer, subject, caller.session.authentic().dated());
         let actor = Actor::Subject(subject);
@@ -47,7 +48,7 @@ pub(super) async fn logout_everywhere(
     caller: &Caller,
 ) -> Result<Answer, Denial> {
     let LoginContext { endpoints, configuration, .. } = here;
-    let (issuer, subject) = who(caller)?;
+    let (issuer, subject) = caller.account()?;
     let (why, own) = (SessionEnd::LogoutEverywhere, caller.session.id());
     let listed =
         endpoints.services.sessions.of_subject(issuer, subject).await.map_err(unavailable)?;
@@ -76,7 +77,7 @@ pub(super) async fn end(
     id: SessionId,
 ) -> Result<Answer, Denial> {
     let LoginContext { endpoints, configuration, .. } = here;
-    let (issuer, subject) = who(caller)?;
+    let (issuer, subject) = caller.account()?;
     if id != caller.session.id() {
         endpoints.budgets.permit_search(caller)?;
     }

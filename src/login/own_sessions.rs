@@ -3,12 +3,14 @@
 use serde_json::{Value, json};
 
 use super::create_session::unavailable;
-use super::{Answer, Caller, ClientKind, LoginContext, answers, devices};
+use super::{LoginContext, devices};
 use crate::clock;
 use crate::gate::credential::Carrier;
-use crate::gate::denial::{Denial, Slug};
+use crate::gate::denial::Denial;
 use crate::gate::session::{Session, SessionId, StoredSession};
-use crate::gate::time::UnixTime;
+use crate::web::answers;
+use crate::web::date::date;
+use crate::web::message::{Answer, Caller, ClientKind};
 
 /// `GET session`: who am I.
 pub(super) async fn session(here: &LoginContext<'_>, caller: &Caller) -> Result<Answer, Denial> {
@@ -38,7 +40,7 @@ pub(super) async fn session(here: &LoginContext<'_>, caller: &Caller) -> Result<
 
 /// `GET sessions`: where else am I logged in. For a person it is a page.
 pub(super) async fn sessions(here: &LoginContext<'_>, caller: &Caller) -> Result<Answer, Denial> {
-    let (issuer, subject) = who(caller)?;
+    let (issuer, subject) = caller.account()?;
     here.endpoints.budgets.count_list(caller)?;
     let listing = here.endpoints.services.sessions.of_subject(issuer, subject).await;
     let listed = listing.map_err(unavailable)?;
@@ -55,13 +57,6 @@ pub(super) async fn sessions(here: &LoginContext<'_>, caller: &Caller) -> Result
         described
     });
     Ok(answers::found(&json!({ "sessions": described.collect::<Vec<_>>() })))
-}
-
-/// Whose sessions a caller may see and end: the issuer, and the subject.
-pub(super) fn who(caller: &Caller) -> Result<(&str, &str), Denial> {
-    let authentic = caller.session.authentic();
-    let issuer = authentic.session_issuer().ok_or(Slug::Internal)?;
-    Ok((issuer, authentic.subject().as_str()))
 }
 
 /// Whether it could be used: it has not ended, and was not cut off.
@@ -85,15 +80,4 @@ fn describe(here: &LoginContext<'_>, id: SessionId, stored: &StoredSession) -> V
         "expires_at": date(session.authentic().end()),
         "idle_expires_at": date(session.idle_ends()),
     })
-}
-
-/// RFC 3339; `null` for a time that no clock shows.
-pub(super) fn date(time: UnixTime) -> Value {
-    clock::system_time(time).map_or(Value::Null, |_| json!(instant(time)))
-}
-
-/// RFC 3339; a dash for a time that no clock shows.
-pub(super) fn instant(time: UnixTime) -> String {
-    let time = clock::system_time(time).map(humantime::format_rfc3339_seconds);
-    time.map_or("-".to_owned(), |time| time.to_string())
 }

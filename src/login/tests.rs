@@ -1,5 +1,6 @@
 pub(super) mod world;
 
+use crate::gate::session::{Session, SessionSecret};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 

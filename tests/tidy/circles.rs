@@ -12,7 +12,7 @@ const KNOWN: [(&str, usize); 7] = [
     ("gate/denial", 2),
     ("gate/route", 3),
     ("issuer/ring", 2),
-    ("login", 23),
+    ("login", 17),
     ("store/redis", 3),
 ];
 

@@ -14,8 +14,8 @@ use super::parameters::{Parameter, Parameters};
 use super::refusal::{Error, Refusal};
 use crate::config::tokens::{Client, ClientAuthentication, Clients, FIRST_PARTY_CLIENT};
 use crate::gate::denial::Slug;
-use crate::login::form;
 use crate::secret::Secret;
+use crate::web::form;
 
 pub(in crate::login) use secrets::Secrets;
 

@@ -7,7 +7,8 @@ use super::issue::{self, AccessDraft};
 use super::parameters::Parameters;
 use super::refusal::{Error, Refusal};
 use super::{GrantKind, Issuing, revocation_status};
-use crate::login::{Answer, answers};
+use crate::web::answers;
+use crate::web::message::Answer;
 
 pub(super) async fn answer(here: &Issuing<'_>, parameters: &Parameters) -> Result<Answer, Refusal> {
     let client = authenticate(here, parameters, Unnamed::Refused).await?;

@@ -23,8 +23,9 @@ use crate::gate::token::Token;
 use crate::issuer::refresh::RefreshToken;
 use crate::login::create_session::unavailable;
 use crate::login::revocation::Account;
-use crate::login::{Answer, answers};
 use crate::store::family::StoredFamily;
+use crate::web::answers;
+use crate::web::message::Answer;
 
 /// What is told of a token.
 type Description = Map<String, Value>;

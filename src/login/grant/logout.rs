@@ -1,17 +1,19 @@
 //! `DELETE token`: a browser logs out whose login gave it tokens. Its refresh token is in a cookie that
 //! comes here and nowhere else.
 
+use super::Issuing;
 use super::refresh::{end_lost, find_family};
 use super::refusal::Refusal;
-use super::{Issuing, RefreshCookie};
 use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
 use crate::gate::session::Origin;
 use crate::issuer::refresh::RefreshToken;
 use crate::login::revocation::{Account, Actor};
-use crate::login::{Answer, answers};
 use crate::telemetry::session_end::SessionEnd;
+use crate::web::answers;
+use crate::web::message::Answer;
+use crate::web::refresh_cookie::RefreshCookie;
 
 /// Ends the login, and takes the cookie back. Who is logged out already is told the same.
 pub(super) async fn answer(here: &Issuing<'_>) -> Result<Answer, Refusal> {

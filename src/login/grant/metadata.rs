@@ -8,7 +8,8 @@ use serde_json::json;
 use super::Issuing;
 use super::refusal::Refusal;
 use crate::gate::denial::Slug;
-use crate::login::{Answer, answers};
+use crate::web::answers;
+use crate::web::message::Answer;
 
 /// The path of the keys.
 pub(in crate::login) const KEYS_PATH: &str = "/.well-known/jwks.json";

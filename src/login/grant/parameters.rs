@@ -8,7 +8,8 @@ use http::{HeaderMap, header};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::refusal::{Error, Refusal};
-use crate::login::{BODY_BYTES_MAX, form};
+use crate::web::form;
+use crate::web::message::BODY_BYTES_MAX;
 
 /// How many resources may be named.
 const RESOURCES_MAX: usize = 16;

@@ -15,7 +15,7 @@ use super::issue::{self, Access, AccessDraft, LoginDraft};
 use super::parameters::{Parameter, Parameters};
 use super::refusal::{Error, Refusal};
 use super::revocation_status::{self, RevocationStatus};
-use super::{GrantKind, Issuing, RefreshCookie, reuse};
+use super::{GrantKind, Issuing, reuse};
 use crate::clock;
 use crate::config::Tokens;
 use crate::config::tokens::Client;
@@ -27,12 +27,14 @@ use crate::gate::time::UnixTime;
 use crate::issuer::refresh::{self, RefreshToken};
 use crate::login::create_session::unavailable;
 use crate::login::revocation::{Account, Actor};
-use crate::login::{Answer, answers};
 use crate::secret::Secret;
 use crate::store::family::{
     Exchange, Family, Premise, Rotation, StoredFamily, Successor, TokenDigest,
 };
 use crate::telemetry::session_end::SessionEnd;
+use crate::web::answers;
+use crate::web::message::Answer;
+use crate::web::refresh_cookie::RefreshCookie;
 
 /// What carried a refresh token, for the metric and for the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use http::{HeaderValue, header};
 use serde_json::json;
 
 use crate::gate::denial::{Denial, Detail, Outcome, Slug};
-use crate::login::{Answer, answers};
+use crate::web::answers;
+use crate::web::message::Answer;
 
 /// `error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

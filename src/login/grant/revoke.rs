@@ -17,8 +17,9 @@ use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
 use crate::issuer::refresh::RefreshToken;
 use crate::login::revocation::{self, Account, Actor};
-use crate::login::{Answer, answers};
 use crate::telemetry::session_end::SessionEnd;
+use crate::web::answers;
+use crate::web::message::Answer;
 
 pub(super) async fn answer(here: &Issuing<'_>, body: Bytes) -> Result<Answer, Refusal> {
     let parameters = Parameters::parse(here.asked.request.headers, body)?;

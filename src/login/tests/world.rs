@@ -7,14 +7,18 @@ use arc_swap::ArcSwap;
 use argon2::password_hash::{PasswordHasher, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
 use async_trait::async_trait;
-use http::{HeaderMap, Method};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tempfile::TempDir;
 
 use super::super::*;
 use crate::clock;
 use crate::config::Settings;
-use crate::gate::request::Scheme;
+use crate::feed::jwks::Sought;
+use crate::gate::issuer::Issuer;
+use crate::gate::request::{Request, Scheme};
 use crate::gate::revocation::{self, Lifted, Scope};
+use crate::gate::session::{Session, SessionSecret};
 use crate::gate::time::UnixTime;
 use crate::login::endpoint::TokenEndpoint;
 use crate::store::family::{Exchange, Family, Rotation, StoredFamily, TokenDigest};
@@ -23,6 +27,7 @@ use crate::store::{
     self, AppendBounds, AppendError, Charged, LiftPremise, Listing, Position, RevocationLog, Store,
     StoreError, Tail, Writers,
 };
+use crate::web::message::{Caller, ClientKind, KeySeeker};
 
 /// The password of every user.
 pub(super) const PASSWORD: &str = "correct horse";
@@ -317,7 +322,7 @@ pub(in crate::login) struct Response {
 impl Response {
     fn of(reply: Reply, cookie: &str) -> Self {
         let mut told = match reply {
-            crate::login::Reply::Answer(Answer { status, fields, body, denial }) => Self {
+            crate::web::message::Reply::Answer(Answer { status, fields, body, denial }) => Self {
                 status,
                 slug: denial.map(Slug::as_str),
                 retry_after: None,
@@ -325,7 +330,7 @@ impl Response {
                 body: String::from_utf8(body.to_vec()).expect("text"),
                 cookie: None,
             },
-            crate::login::Reply::Denial(denial) => Self {
+            crate::web::message::Reply::Denial(denial) => Self {
                 status: denial.slug().status(),
                 slug: Some(denial.slug().as_str()),
                 retry_after: match denial.detail() {

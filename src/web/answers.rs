@@ -4,17 +4,17 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
 
-use super::grant::RefreshCookie;
-use super::{Answer, ClientKind, Reply};
 use crate::config::Login;
 use crate::gate::denial::Slug;
 use crate::gate::session::{CookieRules, SessionSecret};
 use crate::runtime::Running;
+use crate::web::message::{Answer, ClientKind, Reply};
+use crate::web::refresh_cookie::RefreshCookie;
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// A field whose value is ours, or was compiled to what a header can hold.
-pub(super) fn field(name: HeaderName, value: &str) -> Option<(HeaderName, HeaderValue)> {
+pub(crate) fn field(name: HeaderName, value: &str) -> Option<(HeaderName, HeaderValue)> {
     HeaderValue::from_str(value).ok().map(|value| (name, value))
 }
 
@@ -27,19 +27,19 @@ fn common() -> Vec<(HeaderName, HeaderValue)> {
 }
 
 /// An answer with a body of this type.
-pub(super) fn with_body(status: u16, kind: HeaderValue, body: impl Into<Bytes>) -> Answer {
+pub(crate) fn with_body(status: u16, kind: HeaderValue, body: impl Into<Bytes>) -> Answer {
     let mut fields = common();
     fields.push((header::CONTENT_TYPE, kind));
     Answer { status, fields, body: body.into(), denial: None }
 }
 
 /// 200, with JSON.
-pub(super) fn found(value: &Value) -> Answer {
+pub(crate) fn found(value: &Value) -> Answer {
     with_body(200, HeaderValue::from_static("application/json"), value.to_string())
 }
 
 /// JSON that is for whoever asked, and for no cache, old ones included (RFC 6749 §5.1).
-pub(super) fn private(status: u16, value: &Value) -> Answer {
+pub(crate) fn private(status: u16, value: &Value) -> Answer {
     let kind = HeaderValue::from_static("application/json");
     let mut answer = with_body(status, kind, value.to_string());
     answer.fields.push((header::PRAGMA, HeaderValue::from_static("no-cache")));
@@ -47,19 +47,19 @@ pub(super) fn private(status: u16, value: &Value) -> Answer {
 }
 
 /// 204.
-pub(super) fn done() -> Answer {
+pub(crate) fn done() -> Answer {
     Answer { status: 204, fields: common(), body: Bytes::new(), denial: None }
 }
 
 /// 303: look there.
-pub(super) fn see(place: &str) -> Answer {
+pub(crate) fn see(place: &str) -> Answer {
     let mut answer = Answer { status: 303, ..done() };
     answer.fields.extend(field(header::LOCATION, place));
     answer
 }
 
 /// Problem details (RFC 9457) that say more than the table does.
-pub(super) fn problem(slug: Slug, detail: &str, request_id: &str) -> Reply {
+pub(crate) fn problem(slug: Slug, detail: &str, request_id: &str) -> Reply {
     let body = json!({
         "type": format!("urn:portcullis:denial:{}", slug.as_str()),
         "title": slug.title(),
@@ -75,7 +75,7 @@ pub(super) fn problem(slug: Slug, detail: &str, request_id: &str) -> Reply {
 
 /// The answer to somebody who is logged out now: his cookie is taken back, and what his browser
 /// keeps of our pages.
-pub(super) fn logged_out(asker: ClientKind, configuration: &Running, login: &Login) -> Answer {
+pub(crate) fn logged_out(asker: ClientKind, configuration: &Running, login: &Login) -> Answer {
     let mut answer = match asker {
         ClientKind::Program => done(),
         ClientKind::Person => see(&format!("{}/login", login.base)),
@@ -86,12 +86,12 @@ pub(super) fn logged_out(asker: ClientKind, configuration: &Running, login: &Log
 }
 
 /// Gives the browser its session.
-pub(super) fn set_cookie(answer: &mut Answer, cookie: &CookieRules, secret: &SessionSecret) {
+pub(crate) fn set_cookie(answer: &mut Answer, cookie: &CookieRules, secret: &SessionSecret) {
     add_cookie(answer, &cookie.set(secret));
 }
 
 /// Takes it back, and its refresh token.
-pub(super) fn clear_cookies(answer: &mut Answer, configuration: &Running) {
+pub(crate) fn clear_cookies(answer: &mut Answer, configuration: &Running) {
     let cookie = &configuration.gate.sessions.rules.terms().cookie;
     add_cookie(answer, &cookie.clear());
     if configuration.settings.tokens.is_some() {
@@ -100,7 +100,7 @@ pub(super) fn clear_cookies(answer: &mut Answer, configuration: &Running) {
 }
 
 /// Sets a cookie, or takes one back.
-pub(super) fn add_cookie(answer: &mut Answer, set: &str) {
+pub(crate) fn add_cookie(answer: &mut Answer, set: &str) {
     answer.fields.extend(field(header::SET_COOKIE, set).map(|(name, mut value)| {
         value.set_sensitive(true);
         (name, value)

@@ -4,15 +4,15 @@
 use zeroize::Zeroizing;
 
 /// A name and its value. Values may be passwords: they are wiped when dropped.
-pub(super) type Pair = (String, Zeroizing<String>);
+pub(crate) type Pair = (String, Zeroizing<String>);
 
 /// A text that is not in this form: a `%` without two hexadecimal digits, or no UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a well-formed form")]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// The pairs of a text, in order.
-pub(super) fn parse(text: &[u8]) -> Result<Vec<Pair>, Malformed> {
+pub(crate) fn parse(text: &[u8]) -> Result<Vec<Pair>, Malformed> {
     let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
     pairs.map(pair).collect()
 }
@@ -25,7 +25,7 @@ fn pair(text: &[u8]) -> Result<Pair, Malformed> {
 }
 
 /// A name or a value.
-pub(super) fn decode(text: &[u8]) -> Result<Zeroizing<String>, Malformed> {
+pub(crate) fn decode(text: &[u8]) -> Result<Zeroizing<String>, Malformed> {
     // Never grows, so that no copy stays behind.
     let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut at = 0;
@@ -57,7 +57,7 @@ mod tests {
     use proptest::prelude::*;
     use url::form_urlencoded;
 
-    use super::*;
+    use crate::web::form::*;
 
     fn read(text: &[u8]) -> Result<Vec<(String, String)>, Malformed> {
         let pairs = parse(text)?;

@@ -41,13 +41,13 @@ impl RefreshCookie {
     /// # Errors
     ///
     /// [`Ambiguous`] if there are two.
-    pub(super) fn find<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h [u8]>, Ambiguous> {
+    pub(crate) fn find<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h [u8]>, Ambiguous> {
         cookie_value(headers, self.name())
     }
 
     /// What a request holds of before the cookie had its name, if that can be told. Anybody beside
     /// this host may have put it there: it is good for a logout, and nothing else.
-    pub(super) fn find_old<'h>(&self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
+    pub(crate) fn find_old<'h>(&self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
         match self.set_by {
             SetBy::Secure => cookie_value(headers, NAME_OLD).ok().flatten(),
             SetBy::Anything => None,
@@ -61,17 +61,17 @@ impl RefreshCookie {
     }
 
     /// The `Set-Cookie` that gives a browser a refresh token, for so many seconds.
-    pub(in crate::login) fn set(&self, token: &RefreshToken, max_age_s: i64) -> String {
+    pub(crate) fn set(&self, token: &RefreshToken, max_age_s: i64) -> String {
         self.cookie(self.name(), self.path(), &token.expose(), max_age_s)
     }
 
     /// The `Set-Cookie` that takes it back.
-    pub(in crate::login) fn clear(&self) -> String {
+    pub(crate) fn clear(&self) -> String {
         self.cookie(self.name(), self.path(), "", 0)
     }
 
     /// The `Set-Cookie` that takes back what is there of before the cookie had its name.
-    pub(super) fn clear_old(&self) -> String {
+    pub(crate) fn clear_old(&self) -> String {
         self.cookie(NAME_OLD, &self.endpoint, "", 0)
     }
 
@@ -97,8 +97,8 @@ impl RefreshCookie {
 mod tests {
     use http::header;
 
-    use super::*;
     use crate::gate::session::{SessionId, TagKeyCell};
+    use crate::web::refresh_cookie::*;
 
     const COOKIE: fn(SetBy) -> RefreshCookie =
         |set_by| RefreshCookie { endpoint: "/auth/token".to_owned(), set_by };

@@ -1,0 +1,8 @@
+//! What the built-in endpoints read and write: requests and answers, forms, pages, cookies.
+
+pub(crate) mod answers;
+pub(crate) mod date;
+pub(crate) mod form;
+pub mod message;
+pub(crate) mod page;
+pub mod refresh_cookie;
