@@ -15,7 +15,7 @@
 //!
 //! [`gate`] decides; [`config`] reads `gateway.yaml`; [`runtime`] makes what runs by it; [`upstream`]
 //! reaches others; [`store`] remembers; [`feed`] keeps current; [`web`] is what
-//! the built-in endpoints read and write; [`login`] logs in; [`edge`] serves; [`telemetry`] and
+//! the built-in endpoints read and write; [`password`] compares; [`login`] logs in; [`edge`] serves; [`telemetry`] and
 //! [`admin`] tell; [`issuer`] signs; [`cli`] is the command line.
 
 pub mod admin;
@@ -29,6 +29,7 @@ pub mod gate;
 pub mod issuer;
 pub mod login;
 pub mod network;
+pub mod password;
 pub mod private_files;
 pub mod runtime;
 pub mod secret;

@@ -9,7 +9,6 @@
 //! Knows nothing of sockets and of Pingora: a request comes in as [`Asked`], an answer goes out as
 //! [`Reply`]. The ways to log in are behind one seam, `finding::Finding`.
 
-mod attempts;
 mod budgets;
 mod create_session;
 mod deliver;
@@ -18,14 +17,13 @@ pub mod endpoint;
 mod finding;
 mod grant;
 mod handoff;
-mod hashing;
 mod login_endpoint;
 mod login_request;
 mod logout;
 mod method;
 mod own_sessions;
 mod page;
-mod password;
+mod password_file;
 mod return_to;
 pub mod revocation;
 
@@ -43,6 +41,7 @@ use crate::feed::signing::SigningFeed;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
 use crate::gate::session::SessionId;
+use crate::password::hashing::Hashing;
 use crate::runtime::{InForce, Running};
 use crate::store::attempts::AttemptLedger;
 use crate::store::family::FamilyStore;
@@ -55,7 +54,6 @@ use crate::web::message::{Answer, Asked, Reply};
 use budgets::Budgets;
 use endpoint::{Endpoint, LoginEndpoint};
 use grant::{Ending, Issuing, Memory, Secrets, Standstill};
-use hashing::Hashing;
 use method::Methods;
 use page::Page;
 use return_to::ReturnTo;

@@ -5,7 +5,6 @@ use http::{HeaderValue, header};
 use serde_json::{Map, Value, json};
 
 use super::LoginContext;
-use super::attempts::Counted;
 use super::create_session::{Begun, Tokens, create_session};
 use super::deliver::{Delivery, Plan};
 use super::finding::{Finding, RefusalMessage, Sender, ServiceRefusal};
@@ -15,6 +14,7 @@ use super::return_to::ReturnTo;
 use crate::clock;
 use crate::gate::denial::{Denial, Detail, Outcome, Slug};
 use crate::gate::session::{Origin, Session, SessionId, SessionRecord, StoredSession};
+use crate::password::attempts::Counted;
 use crate::web::answers;
 use crate::web::date::date;
 use crate::web::message::{Answer, ClientKind, Reply};

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::finding::{Finding, Sender};
 use super::handoff::{Clients, Service};
-use super::hashing::Hashing;
 use super::login_request::Credentials;
-use super::password;
 use crate::config::login::LoginMethod;
 use crate::gate::denial::Slug;
+use crate::login::password_file;
+use crate::password::hashing::Hashing;
 use crate::upstream::Upstream;
 
 /// What the ways to log in need beside their configuration, shared by all configurations.
@@ -33,7 +33,7 @@ impl Methods {
     ) -> Finding {
         match method {
             LoginMethod::PasswordFile(users) => {
-                password::verify(&self.hashing, users, credentials, sender.client).await
+                password_file::verify(&self.hashing, users, credentials, sender.client).await
             }
             LoginMethod::HandOff(settings) => match upstreams.get(settings.upstream) {
                 Some(upstream) => {

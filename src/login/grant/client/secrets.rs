@@ -11,8 +11,8 @@ use moka::future::Cache;
 use super::super::Issuing;
 use crate::clock;
 use crate::gate::denial::{Denial, Detail, Slug};
-use crate::login::attempts;
-use crate::login::hashing::{Hashing, Match, Party};
+use crate::password::attempts;
+use crate::password::hashing::{Hashing, Match, Party};
 use crate::secret::Secret;
 use crate::store::attempts::{Account, Attempt, AttemptLedger};
 

@@ -15,7 +15,7 @@ use crate::network::network_of;
 use crate::store::attempts::{Account, Attempt, AttemptLedger, Budget, Pace};
 
 /// An attempt that was counted.
-pub(super) struct Counted<'l> {
+pub(crate) struct Counted<'l> {
     ledger: &'l dyn AttemptLedger,
     /// The name as it was typed. A success forgets what was counted against it.
     name: Account,
@@ -31,7 +31,7 @@ impl<'l> Counted<'l> {
     /// # Errors
     ///
     /// [`Slug::RateLimited`], and [`Slug::StoreUnavailable`]: what cannot be counted is not tried.
-    pub(super) async fn count(
+    pub(crate) async fn count(
         ledger: &'l dyn AttemptLedger,
         login: &Login,
         name: &str,
@@ -74,17 +74,17 @@ impl<'l> Counted<'l> {
     }
 
     /// It succeeded: earlier ones by the same name are forgotten.
-    pub(super) async fn succeeded(self) {
+    pub(crate) async fn succeeded(self) {
         self.absolve(std::slice::from_ref(&self.name), &self.shared).await;
     }
 
     /// It failed, and uses up nothing of what is for successes.
-    pub(super) async fn failed(self) {
+    pub(crate) async fn failed(self) {
         self.absolve(&[], &self.successes).await;
     }
 
     /// It could not be decided, and counts as if it had not been made.
-    pub(super) async fn returned(self) {
+    pub(crate) async fn returned(self) {
         let all: Vec<_> = self.all().cloned().collect();
         self.absolve(&[], &all).await;
     }
@@ -105,7 +105,7 @@ impl<'l> Counted<'l> {
 ///
 /// Those who come from nowhere count as one. Many people can share an address, and it is seldom
 /// quiet for as long as it takes until a ledger forgets: it begins anew in each span of its budget.
-pub(super) fn of_network(
+pub(crate) fn of_network(
     what: &str,
     client: Option<IpAddr>,
     budget: Budget,
@@ -138,8 +138,8 @@ mod tests {
 
     use async_trait::async_trait;
 
-    use super::*;
     use crate::config::login::{LoginMethod, Users};
+    use crate::password::attempts::*;
     use crate::store::StoreError;
 
     #[derive(Debug, Default)]

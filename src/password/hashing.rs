@@ -10,7 +10,7 @@ use argon2::{Argon2, PasswordVerifier};
 
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::secret::Secret;
-pub(super) use line::Party;
+pub(crate) use line::Party;
 use line::{Line, NoPlace, Places};
 
 /// How many may hash or wait for each that hashes.
@@ -25,13 +25,13 @@ const SHARE_RETRY_S: u32 = 1;
 
 /// Hashes passwords, away from the threads that serve requests.
 #[derive(Debug)]
-pub(super) struct Hashing {
+pub(crate) struct Hashing {
     line: Arc<Line>,
 }
 
 /// Whether a password fits a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Match {
+pub(crate) enum Match {
     /// It does.
     Right,
     /// It does not.
@@ -40,7 +40,7 @@ pub(super) enum Match {
 
 impl Hashing {
     /// On about half of the cores.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let hashing = (cores / 2).max(1);
         let all = hashing * PLACES_PER_CORE;
@@ -55,7 +55,7 @@ impl Hashing {
     ///
     /// [`Slug::RateLimited`] if the party holds its part of the places already,
     /// [`Slug::Overloaded`] if all are held, and [`Slug::Internal`].
-    pub(super) async fn compare(
+    pub(crate) async fn compare(
         &self,
         party: &Party,
         hash: Option<Secret>,

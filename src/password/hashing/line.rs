@@ -16,7 +16,7 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Who wants something hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::login) struct Party {
+pub(crate) struct Party {
     /// A digest: names are of any length.
     account: [u8; 32],
     /// `None` for those who come from nowhere, who count as one.
@@ -25,14 +25,14 @@ pub(in crate::login) struct Party {
 
 impl Party {
     /// The account that people log in to by this name, in any of its spellings.
-    pub(in crate::login) fn of_user(name: &str, client: Option<IpAddr>) -> Self {
+    pub(crate) fn of_user(name: &str, client: Option<IpAddr>) -> Self {
         let account = account(&["user", &name.trim().to_lowercase()]);
         Self { account, network: client.map(network_of) }
     }
 
     /// A client of this id, as it comes from one network: ids are no secrets, and others who name it
     /// must not keep it waiting.
-    pub(in crate::login) fn of_client(id: &str, client: Option<IpAddr>) -> Self {
+    pub(crate) fn of_client(id: &str, client: Option<IpAddr>) -> Self {
         let network = client.map(network_of);
         let place = network.map(|network| network.to_string()).unwrap_or_default();
         Self { account: account(&["client", id, &place]), network }
@@ -281,7 +281,7 @@ impl Drop for Leaving<'_> {
 mod tests {
     use tokio::task::JoinHandle;
 
-    use super::*;
+    use crate::password::hashing::line::*;
 
     const PLACES: Places = Places { hashing: 1, all: 9, of_network: 6, of_account: 4 };
 

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use aws_lc_rs::digest;
 
-use super::finding::{Finding, RefusalMessage};
-use super::hashing::{Hashing, Match, Party};
-use super::login_request::Credentials;
 use crate::config::login::{User, Users};
+use crate::login::finding::{Finding, RefusalMessage};
+use crate::login::login_request::Credentials;
+use crate::password::hashing::{Hashing, Match, Party};
 
 /// Finds out whose credentials these are.
 pub(super) async fn verify(
@@ -46,8 +46,8 @@ mod tests {
     use argon2::{Algorithm, Argon2, Params, Version};
     use serde_json::Map;
 
-    use super::*;
     use crate::config::login::LoggedIn;
+    use crate::login::password_file::*;
     use crate::secret::Secret;
 
     fn user(name: &str, password: &str) -> (Box<str>, User) {
