@@ -14,25 +14,30 @@
 //! # Modules, in reading order
 //!
 //! [`gate`] decides; [`config`] reads `gateway.yaml`; [`runtime`] makes what runs by it; [`upstream`]
-//! reaches others; [`store`] remembers; [`feed`] keeps current; [`web`] is what
-//! the built-in endpoints read and write; [`password`] compares; [`login`] logs in; [`edge`] serves; [`telemetry`] and
-//! [`admin`] tell; [`issuer`] signs; [`cli`] is the command line.
+//! reaches others; [`store`] remembers; [`feed`] keeps current; [`web`] is what the built-in
+//! endpoints read and write; [`password`] compares; [`session`] shows and ends sessions; [`oauth`]
+//! grants tokens; [`login`] logs in; [`endpoints`] says what answers where; [`edge`] serves;
+//! [`telemetry`] and [`admin`] tell; [`issuer`] signs; [`cli`] is the command line. Beside them:
+//! [`clock`], [`fetch`], [`network`], [`private_files`], [`secret`].
 
 pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod edge;
+pub mod endpoints;
 pub mod feed;
 pub mod fetch;
 pub mod gate;
 pub mod issuer;
 pub mod login;
 pub mod network;
+pub mod oauth;
 pub mod password;
 pub mod private_files;
 pub mod runtime;
 pub mod secret;
+pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -24,11 +24,11 @@ use crate::edge::drain::Drain;
 use crate::edge::in_flight::InFlight;
 use crate::edge::listener::{self, Bound};
 use crate::edge::published::{Opening, Services};
+use crate::endpoints::{EndpointServices, Endpoints};
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
 use crate::feed::tags::TagFeed;
-use crate::login::{Endpoints, LoginServices};
 use crate::runtime::Running;
 use crate::store::{self, Store};
 use crate::telemetry::access_log::AccessLog;
@@ -82,7 +82,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let signing = SigningFeed::new(keyring, in_force.clone(), families.clone());
     let sessions = SessionFeed::new(sessions, in_force.clone(), families.clone());
     let revocations = RevocationFeed::new(store, writer, in_force.clone(), families.clone());
-    let endpoints = Endpoints::new(LoginServices {
+    let endpoints = Endpoints::new(EndpointServices {
         in_force: in_force.clone(),
         sessions: sessions.clone(),
         revocations: revocations.clone(),

@@ -1,4 +1,4 @@
-//! Serves requests to the built-in endpoints: reads them whole, within bounds; [`crate::login`] answers.
+//! Serves requests to the built-in endpoints: reads them whole, within bounds; [`crate::endpoints`] answers.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -15,11 +15,11 @@ use super::context::{Context, MissingSession, authority_of};
 use super::failure;
 use super::inbound::Fault;
 use super::places::Places;
+use crate::endpoints::table::{Endpoint, Wants};
 use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::request::{Request, Scheme};
-use crate::login::endpoint::{Endpoint, Wants};
-use crate::web::message::{Asked, BODY_BYTES_MAX, Caller, ClientKind, Reply};
+use crate::web::message::{BODY_BYTES_MAX, Caller, ClientKind, EndpointRequest, Reply};
 
 /// How long the body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -117,12 +117,12 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, No
         headers: &request.headers,
         session: None,
     };
-    let asked = Asked {
-        request: &head,
+    let request = EndpointRequest {
+        head: &head,
         body,
         request_id: context.request_id(),
         client: context.client.and_then(|client| client.address),
-        asker: match Reader::of(&request.headers) {
+        client_kind: match Reader::of(&request.headers) {
             Reader::Person => ClientKind::Person,
             Reader::Program => ClientKind::Program,
         },
@@ -131,7 +131,7 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, No
         keys: &*published,
     };
     // Boxed: a request that waits for its body does not hold what answering it takes.
-    Ok(Box::pin(published.endpoints.answer(&endpoint, asked, configuration)).await)
+    Ok(Box::pin(published.endpoints.answer(&endpoint, request, configuration)).await)
 }
 
 /// The whole body of a request.

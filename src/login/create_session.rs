@@ -1,15 +1,13 @@
 //! Creates a session for a user who has authenticated. Every login gets a new secret, against session
 //! fixation (RFC 6265bis §8.4), and the browser's previous session ends.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use http::header;
 use zeroize::Zeroizing;
 
 use super::deliver::{Delivered, Keeps, Plan};
-use super::revocation::{Account, Actor};
-use super::{LoginContext, revocation};
 use crate::clock;
 use crate::config::Login;
 use crate::config::login::LoggedIn;
@@ -18,15 +16,16 @@ use crate::gate::session::{
     Session, SessionId, SessionKind, SessionRecord, SessionSecret, StoredSession,
 };
 use crate::gate::time::UnixTime;
-use crate::store::StoreError;
+use crate::login::service::LoginContext;
+use crate::session::next_second::{SECOND_PATIENCE, until_next_second};
+use crate::session::revocation;
+use crate::session::revocation::{Account, Actor};
+use crate::session::service::unavailable;
 use crate::store::session::Displaced;
 use crate::telemetry::session_end::SessionEnd;
 
 /// How much of `User-Agent` is kept, in bytes.
 const USER_AGENT_BYTES_MAX: usize = 256;
-
-/// How long a login waits for the second to end in which its subject was cut off.
-pub(super) const SECOND_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A session that has begun.
 pub(super) struct Begun {
@@ -75,7 +74,7 @@ pub(super) async fn create_session(
     let family = family.unwrap_or_else(|| id.to_string().into());
     let draft = Draft { here, identity, family, plan };
     let record = draft.record_that_holds(id).await.ok_or(Slug::SessionRevoked)?;
-    let endpoints = here.endpoints;
+    let service = here.service;
     // Now that it is said when it begins: whoever changes after this is cut off with it.
     if !is_still_known(here, name) {
         return Err(Slug::LoginFailed.into());
@@ -87,7 +86,7 @@ pub(super) async fn create_session(
             Ok(delivered) => Some(delivered),
             Err(denial) => {
                 // Nobody was told of it; it would only be in the way.
-                drop(endpoints.services.sessions.end(id).await);
+                drop(service.sessions.feed.end(id).await);
                 return Err(denial);
             }
         },
@@ -95,10 +94,11 @@ pub(super) async fn create_session(
     if let Some(Replaced { id: old, record: was }) = replaced {
         let (actor, why) = (Actor::Subject(&was.subject), SessionEnd::Replaced);
         let account = Account::of(&was);
-        let ended = endpoints.cut_off_session(old, Some(&account), actor, why, here.configuration);
+        let ended =
+            service.sessions.cut_off_session(old, Some(&account), actor, why, here.configuration);
         if let Err(denial) = ended.await {
             // Nobody was told of the new one; it would only be in the way.
-            drop(endpoints.services.sessions.end(id).await);
+            drop(service.sessions.feed.end(id).await);
             return Err(denial);
         }
     }
@@ -112,21 +112,21 @@ async fn write_down(
     id: SessionId,
     record: &SessionRecord,
 ) -> Result<(), Denial> {
-    let LoginContext { endpoints, configuration, login, .. } = here;
-    let (services, why) = (&endpoints.services, SessionEnd::Displaced);
+    let LoginContext { service, configuration, login, .. } = here;
+    let (sessions, why) = (&service.sessions, SessionEnd::Displaced);
     let (account, actor) = (Account::of(record), Actor::Subject(&record.subject));
     let end = revocation::login_end(id, &account, actor, why, configuration);
     let displaced =
-        services.sessions.begin(id, record.clone(), Some(&end)).await.map_err(unavailable)?;
-    services.families.sessions_created.with_label_values(&[login.method.as_str()]).inc();
+        sessions.feed.begin(id, record.clone(), Some(&end)).await.map_err(unavailable)?;
+    sessions.families.sessions_created.with_label_values(&[login.method.as_str()]).inc();
     for Displaced { id, created, end: written } in displaced {
         match written {
-            Some(charged) => drop(services.revocations.wrote(&end.record_of(id, created), charged)),
+            Some(charged) => drop(sessions.revocations.wrote(&end.record_of(id, created), charged)),
             None => {
                 tracing::warn!(session = %id, "the list is full: a session that had to make room is not in it");
             }
         }
-        endpoints.count_end(why);
+        service.sessions.count_end(why);
     }
     Ok(())
 }
@@ -134,7 +134,7 @@ async fn write_down(
 /// Whether the configuration in force says of a name what that of the request says. A login takes
 /// its time, and what the request came with may be out of date.
 fn is_still_known(here: &LoginContext<'_>, name: &str) -> bool {
-    let in_force = here.endpoints.services.in_force.load();
+    let in_force = here.service.sessions.in_force.load();
     let user = |login: &Login| login.method.users().map(|users| users.0.get(name).cloned());
     in_force.settings.login.as_ref().map(|login| user(login)) == Some(user(here.login))
 }
@@ -156,12 +156,12 @@ impl Replaced {
 }
 
 async fn replaced(here: &LoginContext<'_>) -> Result<Option<Replaced>, Denial> {
-    let LoginContext { endpoints, configuration, asked, .. } = here;
+    let LoginContext { service, configuration, request, .. } = here;
     let cookie = &configuration.gate.sessions.rules.terms().cookie;
     // What cannot be read is nobody's session, and the new cookie takes its place.
-    let Some(secret) = cookie.find(asked.request.headers).ok().flatten() else { return Ok(None) };
+    let Some(secret) = cookie.find(request.head.headers).ok().flatten() else { return Ok(None) };
     let id = secret.id();
-    let stored = endpoints.services.sessions.stored(id).await.map_err(unavailable)?;
+    let stored = service.sessions.feed.stored(id).await.map_err(unavailable)?;
     Ok(stored.map(|StoredSession { record, .. }| Replaced { id, record }))
 }
 
@@ -196,15 +196,19 @@ impl Draft<'_> {
     }
 
     fn record(&self, now: UnixTime) -> SessionRecord {
-        let Self { here: LoginContext { configuration, login, asked, .. }, identity, family, plan } =
-            self;
+        let Self {
+            here: LoginContext { configuration, login, request, .. },
+            identity,
+            family,
+            plan,
+        } = self;
         let LoggedIn { subject, roles, scopes, claims } = identity.clone();
         let terms = configuration.gate.sessions.rules.terms();
         let (kind, (ends, idle_s)) = match plan {
             None => (SessionKind::Login, (now.plus(terms.lifetime_max_s), terms.idle_max_s)),
             Some(plan) => (SessionKind::Tokens, plan.bounds(now, terms)),
         };
-        let address = asked.client.map(|client| client.to_canonical().to_string());
+        let address = request.client.map(|client| client.to_canonical().to_string());
         SessionRecord {
             kind,
             subject,
@@ -217,17 +221,11 @@ impl Draft<'_> {
             ends,
             idle_s,
             family: family.clone(),
-            user_agent: user_agent(asked.request.headers),
+            user_agent: user_agent(request.head.headers),
             address: address.unwrap_or_default().into(),
             label: "".into(),
         }
     }
-}
-
-/// Until then nobody can tell what is new from what was cut off.
-pub(super) fn until_next_second() -> Duration {
-    // And a little more: timers may be early where the clock is corrected.
-    clock::until_next_shared_second() + Duration::from_millis(1)
 }
 
 fn user_agent(headers: &http::HeaderMap) -> Box<str> {
@@ -236,12 +234,6 @@ fn user_agent(headers: &http::HeaderMap) -> Box<str> {
         String::from_utf8_lossy(bytes).chars().filter(|letter| !letter.is_control()).collect();
     text.truncate(text.floor_char_boundary(USER_AGENT_BYTES_MAX));
     text.into()
-}
-
-/// What cannot be asked or written now may be some other time.
-pub(super) fn unavailable(error: StoreError) -> Denial {
-    tracing::warn!(%error, "the store does not serve a login");
-    Slug::StoreUnavailable.into()
 }
 
 #[cfg(test)]
@@ -258,10 +250,5 @@ mod tests {
         assert_eq!(of("\u{e9}".repeat(128).as_bytes()).len(), USER_AGENT_BYTES_MAX);
         assert_eq!(of(format!("a{}", "\u{e9}".repeat(128)).as_bytes()).len(), 255);
         assert_eq!(of(b"a\xffb"), "a\u{fffd}b");
-    }
-
-    #[test]
-    fn next_second_is_at_most_one_away() {
-        assert!(until_next_second() <= Duration::from_millis(1001));
     }
 }

@@ -2,9 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::LoginContext;
-use super::create_session::unavailable;
-use super::grant::{self, Access, AccessDraft, GrantKind, Issuing, LoginDraft, access_token};
 use crate::config::Tokens;
 use crate::config::tokens::{Client, FIRST_PARTY_CLIENT};
 use crate::gate::denial::{Denial, Slug};
@@ -12,6 +9,11 @@ use crate::gate::revocation::Scope;
 use crate::gate::session::{SessionId, SessionRecord, SessionTerms};
 use crate::gate::time::UnixTime;
 use crate::issuer::refresh::{RefreshToken, family_key};
+use crate::login::service::LoginContext;
+use crate::oauth::issue::{Access, AccessDraft, LoginDraft, access_token};
+use crate::oauth::service::{GrantKind, TokenContext};
+use crate::oauth::{issue, refresh};
+use crate::session::service::unavailable;
 use crate::store::family::Family;
 use crate::web::answers;
 use crate::web::message::Answer;
@@ -80,7 +82,7 @@ impl Wording {
 
 /// Tokens that are about to be made for a login.
 pub(super) struct Plan<'a> {
-    issuing: Issuing<'a>,
+    issuing: TokenContext<'a>,
     client: &'a Client,
     wish: &'a Wish,
     pub(super) keeps: Keeps,
@@ -114,15 +116,11 @@ impl<'a> Plan<'a> {
             Delivery::Tokens(wish) => (wish, Keeps::NoCookie),
             Delivery::Both(wish) => (wish, Keeps::Cookie),
         };
-        let LoginContext { endpoints, configuration, asked, .. } = *here;
-        let issuing = Issuing::of(endpoints, configuration, asked).ok_or(Slug::Internal)?;
+        let LoginContext { service, configuration, request, .. } = *here;
+        let issuing =
+            TokenContext::of(&service.tokens, configuration, request).ok_or(Slug::Internal)?;
         let client = issuing.tokens.clients.named(&wish.client).ok_or(Slug::Internal)?;
-        issuing
-            .endpoints
-            .services
-            .signing
-            .signer(crate::clock::shared())
-            .ok_or(Slug::KeysUnavailable)?;
+        issuing.service.signing.signer(crate::clock::shared()).ok_or(Slug::KeysUnavailable)?;
         Ok(Some(Self { issuing, client, wish, keeps }))
     }
 
@@ -137,7 +135,7 @@ impl<'a> Plan<'a> {
             None => Some(permitted),
             Some(wanted) => {
                 let wanted: Vec<&str> = wanted.iter().map(|scope| &**scope).collect();
-                grant::among(&permitted, &wanted)
+                issue::among(&permitted, &wanted)
             }
         }
     }
@@ -145,11 +143,11 @@ impl<'a> Plan<'a> {
     /// When the session of such a login ends, and how long it may rest, in seconds: the later of
     /// its tokens and its cookie.
     pub(super) fn bounds(&self, created: UnixTime, terms: &SessionTerms) -> (UnixTime, i64) {
-        let refresh = &self.issuing.tokens.refresh;
+        let rules = &self.issuing.tokens.refresh;
         let (lifetime_s, idle_s) = match self.keeps {
-            Keeps::NoCookie => (refresh.absolute_s, refresh.idle_s),
+            Keeps::NoCookie => (rules.absolute_s, rules.idle_s),
             Keeps::Cookie => {
-                (refresh.absolute_s.max(terms.lifetime_max_s), refresh.idle_s.max(terms.idle_max_s))
+                (rules.absolute_s.max(terms.lifetime_max_s), rules.idle_s.max(terms.idle_max_s))
             }
         };
         (created.plus(lifetime_s), idle_s)
@@ -168,14 +166,14 @@ impl<'a> Plan<'a> {
         scopes: Vec<Box<str>>,
     ) -> Result<Delivered, Denial> {
         let Self { issuing, client, .. } = self;
-        let refresh = &issuing.tokens.refresh;
+        let rules = &issuing.tokens.refresh;
         let family = Family {
             session: id,
             client: client.id.clone(),
             scopes,
             created: record.created,
-            ends: record.created.plus(refresh.absolute_s),
-            idle_s: refresh.idle_s,
+            ends: record.created.plus(rules.absolute_s),
+            idle_s: rules.idle_s,
             key: family_key().map_err(|_| Slug::Internal)?,
         };
         let login = LoginDraft { session: id, record, ends: family.ends };
@@ -186,13 +184,13 @@ impl<'a> Plan<'a> {
             login: Some(login),
         };
         let access = access_token(issuing, draft, GrantKind::Login, record.created)?;
-        let tag_key = grant::tag_key(issuing.tokens, &family.key);
+        let tag_key = refresh::tag_key(issuing.tokens, &family.key);
         let tags = &issuing.configuration.gate.sessions.tags;
         let first = RefreshToken::generate(id, 0, &tag_key, tags).map_err(|_| Slug::Internal)?;
-        let services = &issuing.endpoints.services;
+        let service = issuing.service;
         let begun =
-            services.refresh_families.begin(&family, grant::known_by(issuing.tokens, &first));
-        if !services.timed("begin_family", begun).await.map_err(unavailable)? {
+            service.refresh_families.begin(&family, refresh::known_by(issuing.tokens, &first));
+        if !service.sessions.timed("begin_family", begun).await.map_err(unavailable)? {
             let scope = Scope::Session(id.to_string().into());
             let is_ended = issuing.configuration.gate.revocations.names(&scope);
             // Either somebody has ended it meanwhile, or the store has lost it.
@@ -208,9 +206,9 @@ impl Delivered {
     /// can read it.
     pub(super) fn answer(self, here: &LoginContext<'_>, more: Map<String, Value>) -> Answer {
         let Self { access, refresh } = self;
-        let mut members = grant::describe(&access);
+        let mut members = issue::describe(&access);
         members.extend(more);
-        let is_by_browser = grant::is_by_browser(here.asked.request.headers);
+        let is_by_browser = refresh::is_by_browser(here.request.head.headers);
         if !is_by_browser {
             members.insert("refresh_token".to_owned(), json!(*refresh.expose()));
         }

@@ -19,8 +19,8 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use super::credentials::Credentials;
 use super::finding::{Finding, RefusalMessage, Sender, ServiceRefusal};
-use super::login_request::Credentials;
 use crate::config::login::{HandOff, OnFailure};
 use crate::config::upstream::UpstreamTls;
 use crate::fetch::{FetchError, Fetcher, Posted};

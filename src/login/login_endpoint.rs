@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use serde_json::{Map, Value, json};
 
-use super::LoginContext;
 use super::create_session::{Begun, Tokens, create_session};
 use super::deliver::{Delivery, Plan};
 use super::finding::{Finding, RefusalMessage, Sender, ServiceRefusal};
@@ -14,6 +13,7 @@ use super::return_to::ReturnTo;
 use crate::clock;
 use crate::gate::denial::{Denial, Detail, Outcome, Slug};
 use crate::gate::session::{Origin, Session, SessionId, SessionRecord, StoredSession};
+use crate::login::service::LoginContext;
 use crate::password::attempts::Counted;
 use crate::web::answers;
 use crate::web::date::date;
@@ -71,12 +71,12 @@ impl<T: Into<Denial>> From<T> for Refusal {
 }
 
 /// Answers `POST login`.
-pub(super) async fn answer(here: &LoginContext<'_>, body: Bytes) -> Reply {
+pub(crate) async fn answer(here: &LoginContext<'_>, body: Bytes) -> Reply {
     let count = |result: LoginResult| {
         let labels = [here.login.method.as_str(), result.as_str()];
-        here.endpoints.services.families.logins.with_label_values(&labels).inc();
+        here.service.sessions.families.logins.with_label_values(&labels).inc();
     };
-    let headers = here.asked.request.headers;
+    let headers = here.request.head.headers;
     let sent = match LoginRequest::parse(
         headers,
         body,
@@ -102,20 +102,20 @@ pub(super) async fn answer(here: &LoginContext<'_>, body: Bytes) -> Reply {
 }
 
 async fn enter(here: &LoginContext<'_>, sent: &LoginRequest) -> Result<Begun, Refusal> {
-    let LoginContext { endpoints, configuration, login, asked } = here;
+    let LoginContext { service, configuration, login, request } = here;
     // Another site's page must not log its visitors in as somebody whom it chose.
-    match configuration.gate.sessions.rules.terms().origins.origin(asked.request) {
+    match configuration.gate.sessions.rules.terms().origins.origin(request.head) {
         Origin::Permitted | Origin::Unsaid => {}
         Origin::Foreign => return Err(Slug::Csrf.into()),
     }
     let plan = Plan::of(here, &sent.delivery)?;
     let credentials = &sent.credentials;
-    let ledger = &*endpoints.services.attempts;
-    let counted = Counted::count(ledger, login, &credentials.name, asked.client).await?;
-    let request_id = HeaderValue::from_str(asked.request_id).ok();
-    let sender = Sender { client: asked.client, request_id: request_id.as_ref() };
+    let ledger = &*service.attempts;
+    let counted = Counted::count(ledger, login, &credentials.name, request.client).await?;
+    let request_id = HeaderValue::from_str(request.request_id).ok();
+    let sender = Sender { client: request.client, request_id: request_id.as_ref() };
     let upstreams = &configuration.upstreams;
-    match endpoints.methods.verify(&login.method, upstreams, credentials, sender).await {
+    match service.methods.verify(&login.method, upstreams, credentials, sender).await {
         Finding::LoggedIn(identity) => {
             counted.succeeded().await;
             let tokens = match &plan {
@@ -193,7 +193,7 @@ fn describe(here: &LoginContext<'_>, id: SessionId, record: &SessionRecord) -> V
 fn tell_unreadable(here: &LoginContext<'_>, unreadable: Unreadable) -> Reply {
     let Unreadable { manner, detail } = unreadable;
     let slug = Slug::RequestBody;
-    match (manner, here.asked.asker) {
+    match (manner, here.request.client_kind) {
         (Some(Manner::Form), ClientKind::Person) => {
             let return_to = ReturnTo::default();
             let page = Page { message: Some(detail), name: "", return_to: &return_to };
@@ -202,7 +202,7 @@ fn tell_unreadable(here: &LoginContext<'_>, unreadable: Unreadable) -> Reply {
             Reply::Answer(answer)
         }
         (Some(Manner::Form | Manner::Json) | None, ClientKind::Person | ClientKind::Program) => {
-            answers::problem(slug, detail, here.asked.request_id)
+            answers::problem(slug, detail, here.request.request_id)
         }
     }
 }
@@ -212,7 +212,7 @@ fn tell(here: &LoginContext<'_>, refusal: Refusal, sent: &LoginRequest) -> Reply
         (Refusal::ByService(told), _) => return Reply::Answer(pass_on(here, told)),
         (Refusal::Scope, _) => {
             let detail = "`scope` holds one that cannot be had by this user and client";
-            return answers::problem(Slug::TokenRequest, detail, here.asked.request_id);
+            return answers::problem(Slug::TokenRequest, detail, here.request.request_id);
         }
         (Refusal::Denial(denial), Manner::Json) => return Reply::Denial(denial),
         (Refusal::Denial(denial), Manner::Form) => denial,

@@ -1,24 +1,17 @@
 //! Reads the body of `POST login`: credentials, where to go afterwards, and what to deliver.
 
-use std::fmt;
-
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::credentials::{Credentials, NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
 use super::deliver::{Delivery, Wording};
 use super::return_to::ReturnTo;
 use crate::config::{Login, Tokens};
 use crate::gate::json;
 use crate::secret::Secret;
 use crate::web::form;
-
-/// The longest name, in bytes.
-pub(super) const NAME_BYTES_MAX: usize = 256;
-
-/// The longest password, in bytes.
-pub(super) const PASSWORD_BYTES_MAX: usize = 1024;
 
 /// How a login is asked for, and so how it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +20,6 @@ pub(super) enum Manner {
     Json,
     /// By a browser, with the page's form.
     Form,
-}
-
-/// What somebody typed.
-pub(super) struct Credentials {
-    /// The name, as it was typed.
-    pub(super) name: Box<str>,
-    /// The password.
-    pub(super) password: Secret,
 }
 
 /// A login that was asked for.
@@ -185,13 +170,6 @@ fn text(value: Value) -> Result<Zeroizing<String>, &'static str> {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             Err("A member is not a string")
         }
-    }
-}
-
-/// Not even the name: people type passwords there.
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").finish_non_exhaustive()
     }
 }
 

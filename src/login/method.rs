@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::credentials::Credentials;
 use super::finding::{Finding, Sender};
 use super::handoff::{Clients, Service};
-use super::login_request::Credentials;
 use crate::config::login::LoginMethod;
 use crate::gate::denial::Slug;
 use crate::login::password_file;

@@ -1,10 +1,22 @@
 //! The login page.
 
-use super::login_request::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
+use super::credentials::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
 use super::return_to::ReturnTo;
+use super::service::LoginContext;
 use crate::config::Login;
+use crate::web::form;
 use crate::web::message::Answer;
 use crate::web::page::{Document, escape};
+
+/// `GET login`. A place to go to that is not accepted is left out.
+pub(crate) fn answer(here: &LoginContext<'_>) -> Answer {
+    let query = here.request.head.target.split_once('?').map_or("", |(_, query)| query);
+    let pairs = form::parse(query.as_bytes()).unwrap_or_default();
+    let mut wanted = pairs.iter().filter(|(name, _)| name == "return_to").map(|(_, value)| value);
+    let wanted = wanted.next().filter(|_| wanted.next().is_none());
+    let return_to = wanted.and_then(|text| ReturnTo::parse(text, here.login)).unwrap_or_default();
+    Page { message: None, name: "", return_to: &return_to }.answer(200, here.login)
+}
 
 /// What the page shows.
 pub(super) struct Page<'a> {

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use aws_lc_rs::digest;
 
+use super::credentials::Credentials;
 use crate::config::login::{User, Users};
 use crate::login::finding::{Finding, RefusalMessage};
-use crate::login::login_request::Credentials;
 use crate::password::hashing::{Hashing, Match, Party};
 
 /// Finds out whose credentials these are.

@@ -17,9 +17,9 @@ use crate::gate::session::{Session, SessionId, SessionSecret};
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// A request to the gateway itself. Its body holds passwords, so it is not to be shown.
-pub struct Asked<'a> {
+pub struct EndpointRequest<'a> {
     /// Its head.
-    pub request: &'a Request<'a>,
+    pub head: &'a Request<'a>,
     /// Its body, whole; empty for an endpoint that reads none.
     pub body: Bytes,
     /// The id that it goes by in the logs.
@@ -27,7 +27,7 @@ pub struct Asked<'a> {
     /// From where.
     pub client: Option<IpAddr>,
     /// Whether a person looks at the answer: a browser that navigates.
-    pub asker: ClientKind,
+    pub client_kind: ClientKind,
     /// Who asks, if the endpoint wants to know.
     pub caller: Option<Caller>,
     /// The session of a cookie of ours that the store does not have.

@@ -26,9 +26,9 @@ use crate::feed::last_good::LastGoodFiles;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::watch::{self, Fingerprint};
 use crate::gate::time::UnixTime;
-use crate::login;
 use crate::runtime::{InForce, Running};
 use crate::secret::Secret;
+use crate::session::revocation;
 use crate::store::record::Record;
 use crate::telemetry::families::Families;
 use crate::telemetry::session_end::SessionEnd;
@@ -185,7 +185,7 @@ impl Supervisor {
 impl Supervisor {
     /// What somebody was when he logged in he may no longer be: he has to log in again.
     fn end_sessions_of_changed_users(&self, old: &Running, new: &Running) {
-        let records = login::revocation::of_changed_users(old, new);
+        let records = revocation::of_changed_users(old, new);
         let ended = self.services.families.sessions_ended.clone();
         let revocations = self.revocations.clone();
         let begun = clock::shared();

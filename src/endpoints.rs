@@ -1,0 +1,169 @@
+//! ANSWER. The gateway's own endpoints: path and method → what answers.
+//!
+//! ```text
+//! POST login ─attempts→ method ─LoggedIn→ session ─Set-Cookie→ browser
+//!                                            └─family→ refresh token ─grant→ access token
+//! ```
+//!
+//! Knows nothing of sockets and of Pingora: a request comes in as [`EndpointRequest`], an answer goes out as
+//! [`Reply`].
+
+pub mod table;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::feed::revocations::RevocationFeed;
+use crate::feed::sessions::SessionFeed;
+use crate::feed::signing::SigningFeed;
+use crate::gate::denial::{Denial, Slug};
+use crate::login;
+use crate::login::service::{LoginContext, LoginService};
+use crate::oauth;
+use crate::oauth::service::{TokenContext, TokenService};
+use crate::password::hashing::Hashing;
+use crate::runtime::{InForce, Running};
+use crate::session::service::{SessionContext, SessionService};
+use crate::session::{logout, own_sessions};
+use crate::store::attempts::AttemptLedger;
+use crate::store::family::FamilyStore;
+use crate::telemetry::families::Families;
+use crate::web::message::{Answer, EndpointRequest, Reply};
+use table::{Endpoint, LoginEndpoint, TokenEndpoint};
+
+/// The endpoints, shared by all configurations of the process.
+#[derive(Debug)]
+pub struct Endpoints {
+    login: LoginService,
+    sessions: Arc<SessionService>,
+    tokens: Arc<TokenService>,
+}
+
+/// What the endpoints read and write.
+#[derive(Debug)]
+pub struct EndpointServices {
+    /// The configuration in force.
+    pub in_force: InForce,
+    /// Who is logged in.
+    pub sessions: Arc<SessionFeed>,
+    /// Who is cut off.
+    pub revocations: Arc<RevocationFeed>,
+    /// With which keys tokens are signed.
+    pub signing: Arc<SigningFeed>,
+    /// How often somebody tried.
+    pub attempts: Arc<dyn AttemptLedger>,
+    /// Which refresh tokens are good.
+    pub refresh_families: Arc<dyn FamilyStore>,
+    /// How many logins may wait for an identity service at once.
+    pub hand_offs_max: usize,
+    /// Counters.
+    pub families: Arc<Families>,
+}
+
+impl Endpoints {
+    /// The endpoints, with what they read and write.
+    pub fn new(services: EndpointServices) -> Arc<Self> {
+        let EndpointServices {
+            in_force,
+            sessions,
+            revocations,
+            signing,
+            attempts,
+            refresh_families,
+            hand_offs_max,
+            families,
+        } = services;
+        let hashing = Arc::new(Hashing::new());
+        let sessions = Arc::new(SessionService::new(in_force, sessions, revocations, families));
+        let tokens = TokenService::new(
+            sessions.clone(),
+            signing,
+            attempts.clone(),
+            refresh_families,
+            hashing.clone(),
+        );
+        let tokens = Arc::new(tokens);
+        let login =
+            LoginService::new(sessions.clone(), tokens.clone(), attempts, hashing, hand_offs_max);
+        Arc::new(Self { login, sessions, tokens })
+    }
+
+    /// Watches for ever whether the gateway stands still; where requests are read.
+    pub async fn watch(self: Arc<Self>) {
+        self.tokens.standstill.watch().await;
+    }
+
+    /// Answers a request to one of them.
+    pub async fn answer(
+        &self,
+        endpoint: &Endpoint,
+        mut request: EndpointRequest<'_>,
+        configuration: &Running,
+    ) -> Reply {
+        let body = std::mem::take(&mut request.body);
+        match endpoint {
+            Endpoint::Login(endpoint) => {
+                self.answer_login(endpoint, &request, body, configuration).await
+            }
+            Endpoint::Token(endpoint) => {
+                match TokenContext::of(&self.tokens, configuration, &request) {
+                    Some(here) => Reply::Answer(answer_token(&here, *endpoint, body).await),
+                    None => Reply::Denial(Slug::RouteUnknown.into()),
+                }
+            }
+        }
+    }
+
+    async fn answer_login(
+        &self,
+        endpoint: &LoginEndpoint,
+        request: &EndpointRequest<'_>,
+        body: Bytes,
+        configuration: &Running,
+    ) -> Reply {
+        let Some(login) = &configuration.settings.login else {
+            return Reply::Denial(Slug::RouteUnknown.into());
+        };
+        let entering = LoginContext { service: &self.login, configuration, login, request };
+        let here = SessionContext { service: &self.sessions, configuration, login, request };
+        // The caller was asked for: without one, somebody forgot to.
+        let caller = request.caller.as_ref().ok_or(Denial::new(Slug::Internal));
+        let answered = match (endpoint, caller) {
+            (LoginEndpoint::LoginPage, _) => Ok(login::page::answer(&entering)),
+            (LoginEndpoint::Login, _) => {
+                return login::login_endpoint::answer(&entering, body).await;
+            }
+            (LoginEndpoint::Logout, caller) => logout::logout(&here, caller.ok()).await,
+            (LoginEndpoint::LogoutEverywhere, Ok(caller)) => {
+                logout::logout_everywhere(&here, caller).await
+            }
+            (LoginEndpoint::Session, Ok(caller)) => own_sessions::session(&here, caller).await,
+            (LoginEndpoint::Sessions, Ok(caller)) => own_sessions::sessions(&here, caller).await,
+            (LoginEndpoint::EndSession(id), Ok(caller)) => logout::end(&here, caller, *id).await,
+            (
+                LoginEndpoint::LogoutEverywhere
+                | LoginEndpoint::Session
+                | LoginEndpoint::Sessions
+                | LoginEndpoint::EndSession(_),
+                Err(denial),
+            ) => Err(denial),
+        };
+        answered.map_or_else(Reply::Denial, Reply::Answer)
+    }
+}
+
+async fn answer_token(here: &TokenContext<'_>, endpoint: TokenEndpoint, body: Bytes) -> Answer {
+    let answered = match endpoint {
+        TokenEndpoint::Token => oauth::token::answer(here, body).await,
+        TokenEndpoint::Leave => oauth::logout::answer(here).await,
+        TokenEndpoint::Revoke => oauth::revoke::answer(here, body).await,
+        TokenEndpoint::Introspect => oauth::introspect::answer(here, body).await,
+        TokenEndpoint::Keys => oauth::metadata::keys(here),
+        TokenEndpoint::Metadata => Ok(oauth::metadata::answer(here)),
+    };
+    answered.unwrap_or_else(|refusal| refusal.answer(&here.configuration.settings.realm))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! Path and method → endpoint.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::config::Tokens;
+use crate::gate::denial::{Denial, Detail, Slug};
+use crate::gate::session::SessionId;
+use crate::oauth::metadata::{KEYS_PATH, METADATA_PATH};
+use crate::runtime::Running;
+
+/// An endpoint of the gateway itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// About logins, if one can log in.
+    Login(LoginEndpoint),
+    /// About tokens, if some are issued.
+    Token(TokenEndpoint),
+}
+
+/// An endpoint about logins, below the base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginEndpoint {
+    /// `GET login`: the page.
+    LoginPage,
+    /// `POST login`.
+    Login,
+    /// `POST logout`.
+    Logout,
+    /// `POST logout-everywhere`.
+    LogoutEverywhere,
+    /// `GET session`: who am I.
+    Session,
+    /// `GET sessions`: where else am I logged in.
+    Sessions,
+    /// `DELETE sessions/{id}`.
+    EndSession(SessionId),
+}
+
+/// An endpoint about tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenEndpoint {
+    /// `POST token` (RFC 6749 §3.2).
+    Token,
+    /// `DELETE token`: a browser, whose scripts cannot read the refresh token, is done with it.
+    Leave,
+    /// `POST revoke` (RFC 7009).
+    Revoke,
+    /// `POST introspect` (RFC 7662).
+    Introspect,
+    /// `GET /.well-known/jwks.json` (RFC 7517 §5).
+    Keys,
+    /// `GET /.well-known/oauth-authorization-server` (RFC 8414 §3).
+    Metadata,
+}
+
+/// Who has to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Anybody may.
+    Anybody,
+    /// It is for those who are logged in, and nothing to do for others.
+    CallerIfAny,
+    /// Somebody who is logged in.
+    Caller,
+}
+
+/// The methods of an endpoint, by what it does.
+#[derive(Clone, Copy)]
+enum Asks<'m> {
+    Get,
+    Post,
+    Other(&'m Method),
+}
+
+impl Endpoint {
+    /// The endpoint for a path and a method.
+    ///
+    /// # Errors
+    ///
+    /// [`Slug::RouteUnknown`], and [`Slug::MethodNotAllowed`] with the methods that are.
+    pub fn find(path: &str, method: &Method, configuration: &Running) -> Result<Self, Denial> {
+        let asks = match *method {
+            Method::GET | Method::HEAD => Asks::Get,
+            Method::POST => Asks::Post,
+            _ => Asks::Other(method),
+        };
+        let base = configuration.gate.settings.own_base.as_deref();
+        let below = base.and_then(|base| path.strip_prefix(base));
+        if let Some(tokens) = &configuration.settings.tokens
+            && let Some(found) = TokenEndpoint::find(path, below, asks, tokens)
+        {
+            return found.map(Self::Token);
+        }
+        match (&configuration.settings.login, below) {
+            (Some(_), Some(below)) => LoginEndpoint::find(below, asks).map(Self::Login),
+            (Some(_) | None, _) => Err(Slug::RouteUnknown.into()),
+        }
+    }
+
+    /// Who has to ask.
+    pub fn wants(&self) -> Wants {
+        match self {
+            Self::Login(endpoint) => endpoint.wants(),
+            // Clients authenticate themselves; a session is nothing to them.
+            Self::Token(_) => Wants::Anybody,
+        }
+    }
+
+    /// Whether a browser may be looking at it.
+    pub fn is_page(&self) -> bool {
+        match self {
+            Self::Login(LoginEndpoint::LoginPage | LoginEndpoint::Sessions) => true,
+            Self::Login(
+                LoginEndpoint::Login
+                | LoginEndpoint::Logout
+                | LoginEndpoint::LogoutEverywhere
+                | LoginEndpoint::Session
+                | LoginEndpoint::EndSession(_),
+            )
+            | Self::Token(_) => false,
+        }
+    }
+
+    /// Whether it reads a body; that of others is thrown away.
+    pub fn reads_body(&self) -> bool {
+        match self {
+            Self::Login(LoginEndpoint::Login)
+            | Self::Token(
+                TokenEndpoint::Token | TokenEndpoint::Revoke | TokenEndpoint::Introspect,
+            ) => true,
+            Self::Login(
+                LoginEndpoint::LoginPage
+                | LoginEndpoint::Logout
+                | LoginEndpoint::LogoutEverywhere
+                | LoginEndpoint::Session
+                | LoginEndpoint::Sessions
+                | LoginEndpoint::EndSession(_),
+            )
+            | Self::Token(TokenEndpoint::Leave | TokenEndpoint::Keys | TokenEndpoint::Metadata) => {
+                false
+            }
+        }
+    }
+}
+
+impl LoginEndpoint {
+    /// The endpoint for a path below the base (`/login`).
+    fn find(below: &str, asks: Asks<'_>) -> Result<Self, Denial> {
+        match (below, asks) {
+            ("/login", Asks::Get) => Ok(Self::LoginPage),
+            ("/login", Asks::Post) => Ok(Self::Login),
+            ("/login", Asks::Other(_)) => refuse("GET, HEAD, POST"),
+            ("/logout", Asks::Post) => Ok(Self::Logout),
+            ("/logout-everywhere", Asks::Post) => Ok(Self::LogoutEverywhere),
+            ("/logout" | "/logout-everywhere", Asks::Get | Asks::Other(_)) => refuse("POST"),
+            ("/session", Asks::Get) => Ok(Self::Session),
+            ("/sessions", Asks::Get) => Ok(Self::Sessions),
+            ("/session" | "/sessions", Asks::Post | Asks::Other(_)) => refuse("GET, HEAD"),
+            (other, asks) => match other.strip_prefix("/sessions/").and_then(SessionId::parse) {
+                Some(id) => match asks {
+                    Asks::Other(&Method::DELETE) => Ok(Self::EndSession(id)),
+                    Asks::Get | Asks::Post | Asks::Other(_) => refuse("DELETE"),
+                },
+                None => Err(Slug::RouteUnknown.into()),
+            },
+        }
+    }
+
+    fn wants(&self) -> Wants {
+        match self {
+            Self::LoginPage | Self::Login => Wants::Anybody,
+            Self::Logout => Wants::CallerIfAny,
+            Self::LogoutEverywhere | Self::Session | Self::Sessions | Self::EndSession(_) => {
+                Wants::Caller
+            }
+        }
+    }
+}
+
+impl TokenEndpoint {
+    /// The endpoint for a path, and what of it is below the base; `None` if it is none of these.
+    fn find(
+        path: &str,
+        below: Option<&str>,
+        asks: Asks<'_>,
+        tokens: &Tokens,
+    ) -> Option<Result<Self, Denial>> {
+        let endpoint = match (below, path) {
+            (Some("/token"), _) => Self::Token,
+            (Some("/revoke"), _) => Self::Revoke,
+            (Some("/introspect"), _) => Self::Introspect,
+            (_, KEYS_PATH) => Self::Keys,
+            (_, path) if is_metadata(path, tokens) => Self::Metadata,
+            (_, _) => return None,
+        };
+        Some(match (endpoint, asks) {
+            (Self::Token, Asks::Other(&Method::DELETE)) => Ok(Self::Leave),
+            (Self::Token, Asks::Get | Asks::Other(_)) => refuse("POST, DELETE"),
+            (Self::Token | Self::Revoke | Self::Introspect, Asks::Post)
+            | (Self::Keys | Self::Metadata, Asks::Get) => Ok(endpoint),
+            // The same path as that of `Token`, which is told apart by its methods.
+            (Self::Leave, _) => Ok(endpoint),
+            (Self::Revoke | Self::Introspect, Asks::Get | Asks::Other(_)) => refuse("POST"),
+            (Self::Keys | Self::Metadata, Asks::Post | Asks::Other(_)) => refuse("GET, HEAD"),
+        })
+    }
+}
+
+/// RFC 8414 §3.1: the well-known path stands before that of the issuer.
+fn is_metadata(path: &str, tokens: &Tokens) -> bool {
+    let of_issuer = tokens.issuer.strip_prefix(&*tokens.origin).unwrap_or_default();
+    path.strip_prefix(METADATA_PATH) == Some(of_issuer.trim_end_matches('/'))
+}
+
+fn refuse<T>(allowed: &'static str) -> Result<T, Denial> {
+    Err(Denial::with(Slug::MethodNotAllowed, Detail::Allow(Arc::from(allowed))))
+}

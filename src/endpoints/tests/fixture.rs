@@ -1,0 +1,498 @@
+//! A gateway's endpoints with a store of their own, for tests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use argon2::password_hash::{PasswordHasher, Salt};
+use argon2::{Algorithm, Argon2, Params, Version};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tempfile::TempDir;
+
+use crate::clock;
+use crate::config::Settings;
+use crate::endpoints::table::TokenEndpoint;
+use crate::endpoints::table::{Endpoint, LoginEndpoint};
+use crate::endpoints::{EndpointServices, Endpoints};
+use crate::feed::jwks::Sought;
+use crate::feed::revocations::RevocationFeed;
+use crate::feed::sessions::SessionFeed;
+use crate::feed::signing::SigningFeed;
+use crate::gate::denial::Slug;
+use crate::gate::issuer::Issuer;
+use crate::gate::request::{Request, Scheme};
+use crate::gate::revocation::{self, Lifted, Scope};
+use crate::gate::session::SessionId;
+use crate::gate::session::{Session, SessionSecret};
+use crate::gate::time::UnixTime;
+use crate::runtime::{InForce, Running};
+use crate::store::family::FamilyStore;
+use crate::store::family::{Exchange, Family, Rotation, StoredFamily, TokenDigest};
+use crate::store::record::Record;
+use crate::store::settings::StoreSettings;
+use crate::store::{
+    self, AppendBounds, AppendError, Charged, LiftPremise, Listing, Position, RevocationLog, Store,
+    StoreError, Tail, Writers,
+};
+use crate::telemetry::families::Families;
+use crate::web::message::{Answer, EndpointRequest, Reply};
+use crate::web::message::{Caller, ClientKind, KeySeeker};
+
+/// The password of every user.
+pub(super) const PASSWORD: &str = "correct horse";
+
+pub(super) struct Fixture {
+    pub(super) directory: TempDir,
+    pub(super) in_force: Arc<ArcSwap<Running>>,
+    pub(super) sessions: Arc<SessionFeed>,
+    pub(super) revocations: Arc<RevocationFeed>,
+    pub(super) families: Arc<Families>,
+    pub(super) endpoints: Arc<Endpoints>,
+    /// Which gives out tokens.
+    pub(super) refresh_families: Arc<dyn FamilyStore>,
+    /// How many entries the log still takes.
+    pub(super) left: Arc<AtomicU64>,
+    /// Whether no family can begin.
+    pub(super) is_barren: Arc<AtomicBool>,
+    pub(super) is_mute: Arc<AtomicBool>,
+    /// Whether exchanges are asked for as by a gateway of an earlier version.
+    pub(super) is_earlier: Arc<AtomicBool>,
+}
+
+pub(super) fn hash() -> String {
+    let params = Params::new(7 * 1024, 1, 1, None).expect("parameters");
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let salt = Salt::from_b64("c29tZXNhbHQ").expect("a salt");
+    argon2.hash_password(PASSWORD.as_bytes(), salt).expect("hashes").to_string()
+}
+
+pub(super) fn compile(directory: &TempDir, login: &str, previous: Option<&Running>) -> Running {
+    compile_with(directory, login, "", previous)
+}
+
+fn compile_with(
+    directory: &TempDir,
+    login: &str,
+    sections: &str,
+    previous: Option<&Running>,
+) -> Running {
+    let text = format!(
+        "listeners: [{{address: '127.0.0.1:0'}}]\n\
+         upstreams: {{identity: {{peers: ['127.0.0.1:1']}}}}\n\
+         routes: [{{name: all, match: {{path: '/{{*rest}}'}}, upstream: identity, public: true}}]\n\
+         login: {{return_to: ['https://app.example'], {login}}}\n{sections}"
+    );
+    let file = directory.path().join("gateway.yaml");
+    let settings = Settings::compile(&file, text, &|_| None);
+    let settings = settings.unwrap_or_else(|problems| panic!("{problems}"));
+    Running::new(settings, previous)
+}
+
+/// Whether the signing keys, and who is cut off, are read.
+pub(super) enum Keys {
+    Read,
+    Unread,
+}
+
+impl Fixture {
+    pub(super) async fn new() -> Self {
+        Self::with("password_file: users.yaml").await
+    }
+
+    pub(super) async fn with(login: &str) -> Self {
+        Self::with_sections(login, "", Keys::Unread).await
+    }
+
+    /// One that issues tokens.
+    pub(super) async fn with_tokens(keys: Keys) -> Self {
+        let sections = "tokens: {issuer: 'https://gateway.example', access: {audiences: [api]}, \
+                        refresh: {rotation_grace: 0s}}\n";
+        Self::with_sections("password_file: users.yaml", sections, keys).await
+    }
+
+    /// One that issues tokens, with room for one entry in the list, which is taken.
+    pub(super) async fn with_a_full_list() -> Self {
+        let sections = "tokens: {issuer: 'https://gateway.example', access: {audiences: [api]}, \
+                        refresh: {rotation_grace: 0s}}\nrevocation: {max_entries: 1}\n";
+        let fixture = Self::with_sections("password_file: users.yaml", sections, Keys::Read).await;
+        let scope = Scope::Client("another".into());
+        let now = clock::now();
+        let entry = revocation::Entry { scope, cut_off: now, expires: now.plus(9000) };
+        let (actor, reason) = ("admin".into(), "test".into());
+        let record =
+            Record { entry, written_us: 0, actor, reason, mark: 1, owner: None, lifts: [].into() };
+        fixture.revocations.append(record).await.expect("appended");
+        fixture
+    }
+
+    async fn with_sections(login: &str, sections: &str, keys: Keys) -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let directory = TempDir::new().expect("a directory");
+        let users = format!(
+            "alice: {{password: '{0}', subject: a1, roles: [clerk], claims: {{email: a@b.c}}}}\n\
+             bob: {{password: '{0}'}}\n",
+            hash()
+        );
+        std::fs::write(directory.path().join("users.yaml"), users).expect("written");
+        let configuration = compile_with(&directory, login, sections, None);
+        let families = Arc::new(Families::new().expect("a table"));
+        let path = directory.path().join("store.redb");
+        let opened = store::open(&StoreSettings::Embedded { path }).await.expect("opens");
+        let left = Arc::new(AtomicU64::new(u64::MAX));
+        let log = opened.revocations.clone();
+        let log = Breakable { log, left: left.clone() };
+        let opened = Store { revocations: Arc::new(log), ..opened };
+        let writer = configuration.gate.revocations.writer().expect("the first");
+        let in_force = Arc::new(ArcSwap::from_pointee(configuration));
+        let (sessions, attempts) = (opened.sessions.clone(), opened.attempts.clone());
+        let sessions = SessionFeed::new(sessions, InForce::new(in_force.clone()), families.clone());
+        let (refresh_families, keyring) = (opened.families.clone(), opened.keyring.clone());
+        let is_barren = Arc::new(AtomicBool::new(false));
+        let is_mute = Arc::new(AtomicBool::new(false));
+        let is_earlier = Arc::new(AtomicBool::new(false));
+        let refresh_families: Arc<dyn FamilyStore> = Arc::new(Barren {
+            families: refresh_families,
+            is_barren: is_barren.clone(),
+            is_mute: is_mute.clone(),
+            is_earlier: is_earlier.clone(),
+        });
+        let revocations =
+            RevocationFeed::new(opened, writer, InForce::new(in_force.clone()), families.clone());
+        let signing = SigningFeed::new(keyring, InForce::new(in_force.clone()), families.clone());
+        match keys {
+            Keys::Unread => {}
+            Keys::Read => {
+                tokio::spawn(signing.clone().run());
+                tokio::spawn(revocations.clone().run());
+                signing.loaded().await;
+                revocations.loaded().await;
+            }
+        }
+        let endpoints = Endpoints::new(EndpointServices {
+            in_force: InForce::new(in_force.clone()),
+            sessions: sessions.clone(),
+            revocations: revocations.clone(),
+            signing,
+            attempts,
+            refresh_families: refresh_families.clone(),
+            hand_offs_max: 1,
+            families: families.clone(),
+        });
+        Self {
+            directory,
+            in_force,
+            sessions,
+            revocations,
+            families,
+            endpoints,
+            refresh_families,
+            left,
+            is_barren,
+            is_mute,
+            is_earlier,
+        }
+    }
+
+    /// Asks, with these header fields, as a program unless they say `accept`.
+    pub(super) async fn ask(&self, what: &Ask<'_>) -> Response {
+        let Ask { endpoint, target, fields, body, cookie } = what;
+        let configuration = self.in_force.load_full();
+        let cookies = &configuration.gate.sessions.rules.terms().cookie;
+        let mut headers: HeaderMap = fields
+            .iter()
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
+            .collect::<HeaderMap<HeaderValue>>();
+        if let Some(cookie) = cookie {
+            let value = format!("{}={cookie}", cookies.name);
+            headers.insert("cookie", value.parse().expect("a value"));
+        }
+        let request = Request {
+            scheme: Scheme::Https,
+            method: &Method::POST,
+            authority: Some("gateway.example"),
+            target,
+            headers: &headers,
+            session: None,
+        };
+        let asker = match headers.contains_key("accept") {
+            true => ClientKind::Person,
+            false => ClientKind::Program,
+        };
+        let secret = cookies.find(&headers).ok().flatten();
+        let login = Endpoint::Login(LoginEndpoint::Login);
+        let caller = match secret.filter(|_| *endpoint != login) {
+            None => None,
+            Some(secret) => {
+                self.session(secret.id()).await.map(|session| Caller { session, secret })
+            }
+        };
+        let client = "192.0.2.7".parse().ok();
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let request = &request;
+        let keys = &NoKeys;
+        let asked = EndpointRequest {
+            head: request,
+            body,
+            request_id: "test",
+            client,
+            client_kind: asker,
+            caller,
+            lost: None,
+            keys,
+        };
+        let reply = self.endpoints.answer(endpoint, asked, &configuration).await;
+        Response::of(reply, &cookies.name)
+    }
+
+    async fn session(&self, id: SessionId) -> Option<Arc<Session>> {
+        let stored = self.sessions.stored(id).await.expect("read")?;
+        let rules = self.in_force.load().gate.sessions.rules.clone();
+        Some(Arc::new(Session::compile(id, &stored, &rules, clock::steady())))
+    }
+
+    /// Logs in, and returns the value of the cookie.
+    pub(super) async fn log_in(&self, name: &str) -> String {
+        let told = self.ask(&Ask::login(name, PASSWORD)).await;
+        assert_eq!((told.status, told.slug), (200, None), "{}", told.body);
+        told.cookie.expect("a cookie")
+    }
+
+    pub(super) fn is_revoked(&self, id: SessionId) -> bool {
+        let scope = Scope::Session(id.to_string().into());
+        self.in_force.load().gate.revocations.names(&scope)
+    }
+
+    pub(super) fn break_log(&self, broken: bool) {
+        self.left.store(if broken { 0 } else { u64::MAX }, Ordering::Relaxed);
+    }
+}
+
+/// Nobody who knows of any key.
+#[derive(Debug)]
+struct NoKeys;
+
+#[async_trait]
+impl KeySeeker for NoKeys {
+    async fn seek(&self, _: &Issuer, _: &Option<Box<str>>) -> Sought {
+        Sought::Absent
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Ask<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) target: &'a str,
+    pub(super) fields: Vec<(&'a str, &'a str)>,
+    pub(super) body: String,
+    pub(super) cookie: Option<String>,
+}
+
+impl<'a> Ask<'a> {
+    pub(super) fn of(endpoint: LoginEndpoint, cookie: Option<&str>) -> Self {
+        let endpoint = Endpoint::Login(endpoint);
+        let cookie = cookie.map(str::to_owned);
+        Self { endpoint, target: "/auth/x", fields: Vec::new(), body: String::new(), cookie }
+    }
+
+    pub(super) fn login(name: &str, password: &str) -> Self {
+        let body = serde_json::json!({ "username": name, "password": password }).to_string();
+        let fields = vec![("content-type", "application/json"), ("user-agent", "test/1")];
+        Self { body, fields, ..Self::of(LoginEndpoint::Login, None) }
+    }
+
+    /// A login whose tokens go to a program.
+    pub(super) fn for_tokens(name: &str, deliver: &str) -> Self {
+        let body = format!("username={name}&password={}&deliver={deliver}", "correct+horse");
+        let fields = vec![("content-type", "application/x-www-form-urlencoded")];
+        Self { body, fields, ..Self::of(LoginEndpoint::Login, None) }
+    }
+
+    /// A request about tokens.
+    pub(super) fn token(endpoint: TokenEndpoint, body: String) -> Self {
+        let fields = vec![("content-type", "application/x-www-form-urlencoded")];
+        let endpoint = Endpoint::Token(endpoint);
+        Self { body, fields, endpoint, ..Self::of(LoginEndpoint::Login, None) }
+    }
+
+    pub(super) fn form(body: &str) -> Self {
+        let fields = vec![
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("accept", "text/html"),
+            ("origin", "https://gateway.example"),
+        ];
+        Self { body: body.to_owned(), fields, ..Self::of(LoginEndpoint::Login, None) }
+    }
+}
+
+/// An answer, or a denial, in what tests ask for.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) slug: Option<&'static str>,
+    pub(super) retry_after: Option<u32>,
+    fields: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: String,
+    /// The value of the cookie that is set, if one is; empty if it is taken back.
+    pub(super) cookie: Option<String>,
+}
+
+impl Response {
+    fn of(reply: Reply, cookie: &str) -> Self {
+        let mut told = match reply {
+            crate::web::message::Reply::Answer(Answer { status, fields, body, denial }) => Self {
+                status,
+                slug: denial.map(Slug::as_str),
+                retry_after: None,
+                fields,
+                body: String::from_utf8(body.to_vec()).expect("text"),
+                cookie: None,
+            },
+            crate::web::message::Reply::Denial(denial) => Self {
+                status: denial.slug().status(),
+                slug: Some(denial.slug().as_str()),
+                retry_after: match denial.detail() {
+                    crate::gate::denial::Detail::RetryAfter(seconds) => Some(*seconds),
+                    _ => None,
+                },
+                fields: Vec::new(),
+                body: String::new(),
+                cookie: None,
+            },
+        };
+        told.retry_after =
+            told.retry_after.or(told.field("retry-after").and_then(|text| text.parse().ok()));
+        let set = told.field("set-cookie");
+        let value = set.as_deref().and_then(|set| set.strip_prefix(cookie)?.strip_prefix('='));
+        told.cookie = value.and_then(|value| Some(value.split(';').next()?.to_owned()));
+        told
+    }
+
+    pub(super) fn field(&self, name: &str) -> Option<String> {
+        let found = self.fields.iter().find(|(field, _)| field == name);
+        found.map(|(_, value)| value.to_str().expect("text").to_owned())
+    }
+
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+}
+
+pub(super) fn id_of(cookie: &str) -> SessionId {
+    SessionSecret::parse(cookie.as_bytes()).expect("a secret").id()
+}
+
+/// Families of which none begins while there is told to be none.
+#[derive(Debug)]
+struct Barren {
+    families: Arc<dyn FamilyStore>,
+    is_barren: Arc<AtomicBool>,
+    /// Whether it does not tell what it has exchanged.
+    is_mute: Arc<AtomicBool>,
+    /// Whether it leaves out how a login ends.
+    is_earlier: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl FamilyStore for Barren {
+    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<bool, StoreError> {
+        if self.is_barren.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("on purpose".to_owned()));
+        }
+        self.families.begin(family, first).await
+    }
+
+    async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
+        self.families.find(id).await
+    }
+
+    async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError> {
+        let mut asked = exchange.clone();
+        if self.is_earlier.load(Ordering::Relaxed) {
+            asked.end = None;
+        }
+        let rotated = self.families.rotate(&asked).await;
+        match self.is_mute.load(Ordering::Relaxed) {
+            true => Err(StoreError::Unavailable("on purpose".to_owned())),
+            false => rotated,
+        }
+    }
+
+    async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        self.families.spend(key, until, now).await
+    }
+}
+
+/// A log that takes so many entries and no more.
+#[derive(Debug)]
+struct Breakable {
+    log: Arc<dyn RevocationLog>,
+    left: Arc<AtomicU64>,
+}
+
+impl Breakable {
+    fn take_one(&self) -> Result<(), StoreError> {
+        let ordering = Ordering::Relaxed;
+        let taken = self.left.fetch_update(ordering, ordering, |left| left.checked_sub(1));
+        taken.map(drop).map_err(|_| StoreError::Unavailable("on purpose".to_owned()))
+    }
+}
+
+#[async_trait]
+impl RevocationLog for Breakable {
+    fn writers(&self) -> Writers {
+        self.log.writers()
+    }
+
+    async fn append(
+        &self,
+        record: &Record,
+        bounds: AppendBounds<'_>,
+    ) -> Result<Position, AppendError> {
+        self.take_one()?;
+        self.log.append(record, bounds).await
+    }
+
+    async fn charge(
+        &self,
+        record: &Record,
+        bounds: AppendBounds<'_>,
+    ) -> Result<Charged, AppendError> {
+        self.take_one()?;
+        self.log.charge(record, bounds).await
+    }
+
+    async fn find_liftable(&self, sought: &[Lifted]) -> Result<Vec<Record>, StoreError> {
+        self.log.find_liftable(sought).await
+    }
+
+    async fn lift(
+        &self,
+        lift: &Record,
+        premise: LiftPremise,
+        now: UnixTime,
+    ) -> Result<Option<Position>, StoreError> {
+        self.log.lift(lift, premise, now).await
+    }
+
+    async fn snapshot(
+        &self,
+        take: &mut (dyn FnMut(Vec<Record>) + Send),
+    ) -> Result<Position, StoreError> {
+        self.log.snapshot(take).await
+    }
+
+    async fn tail(&self, position: Position, patience: Duration) -> Result<Tail, StoreError> {
+        self.log.tail(position, patience).await
+    }
+
+    async fn list(&self, offset: u64, limit: u64, now: UnixTime) -> Result<Listing, StoreError> {
+        self.log.list(offset, limit, now).await
+    }
+
+    async fn prune(&self, now: UnixTime) -> Result<u64, StoreError> {
+        self.log.prune(now).await
+    }
+}

@@ -1,0 +1,47 @@
+//! What logging in needs, and a request to do so.
+
+use std::sync::Arc;
+
+use super::method::Methods;
+use crate::config::Login;
+use crate::oauth::service::TokenService;
+use crate::password::hashing::Hashing;
+use crate::runtime::Running;
+use crate::session::service::SessionService;
+use crate::store::attempts::AttemptLedger;
+use crate::web::message::EndpointRequest;
+
+/// What logins read and write; shared by all configurations of the process.
+#[derive(Debug)]
+pub(crate) struct LoginService {
+    /// What ends the session that a login replaces.
+    pub(crate) sessions: Arc<SessionService>,
+    /// What issues the tokens that a login asks for.
+    pub(crate) tokens: Arc<TokenService>,
+    /// How often somebody tried.
+    pub(crate) attempts: Arc<dyn AttemptLedger>,
+    /// The ways to log in.
+    pub(super) methods: Methods,
+}
+
+/// A login, and all that is needed for it.
+#[derive(Clone, Copy)]
+pub(crate) struct LoginContext<'a> {
+    pub(crate) service: &'a LoginService,
+    pub(crate) configuration: &'a Running,
+    pub(crate) login: &'a Login,
+    pub(crate) request: &'a EndpointRequest<'a>,
+}
+
+impl LoginService {
+    /// With room for so many logins that wait for an identity service at once.
+    pub(crate) fn new(
+        sessions: Arc<SessionService>,
+        tokens: Arc<TokenService>,
+        attempts: Arc<dyn AttemptLedger>,
+        hashing: Arc<Hashing>,
+        hand_offs_max: usize,
+    ) -> Self {
+        Self { sessions, tokens, attempts, methods: Methods::new(hashing, hand_offs_max) }
+    }
+}

@@ -1,0 +1,29 @@
+//! GRANT. Tokens: the endpoints of RFC 6749 (token), RFC 7009 (revocation), RFC 7662 (introspection), and
+//! what clients have to know of them (RFC 7517, RFC 8414).
+//!
+//! ```text
+//! POST token ─parameters→ client ─grant→ access token, and the next refresh token
+//! ```
+//!
+//! An outage is never a word about a client or its token: `invalid_client` and `invalid_grant` make
+//! clients throw away what is still good.
+
+mod client;
+mod client_credentials;
+mod ending;
+pub(crate) mod introspect;
+pub(crate) mod issue;
+pub(crate) mod logout;
+mod memory;
+pub(crate) mod metadata;
+mod parameters;
+pub(crate) mod refresh;
+pub(crate) mod refusal;
+mod reuse;
+mod revocation_status;
+pub(crate) mod revoke;
+mod secrets;
+pub(crate) mod service;
+mod standstill;
+pub(crate) mod token;
+mod verified;

@@ -1,0 +1,62 @@
+//! The logins whose end is being written down: by one at a time, and not too many.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::gate::session::SessionId;
+
+/// How many ends may be waiting to be written down.
+const WAITING_MAX: usize = 1000;
+
+/// The logins whose end is being written down.
+#[derive(Debug, Default)]
+pub(crate) struct Ending(Mutex<HashSet<SessionId>>);
+
+/// That one of them is.
+pub(super) struct Place {
+    ending: Arc<Ending>,
+    pub(super) id: SessionId,
+}
+
+impl Ending {
+    fn ids(&self) -> MutexGuard<'_, HashSet<SessionId>> {
+        // A set is whole after each change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a login, unless it has one or there is none left.
+    pub(super) fn place(self: &Arc<Self>, id: SessionId) -> Option<Place> {
+        let mut ids = self.ids();
+        let is_new = ids.len() < WAITING_MAX && ids.insert(id);
+        is_new.then(|| Place { ending: self.clone(), id })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.ending.ids().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::oauth::ending::*;
+
+    #[test]
+    fn a_login_is_ended_by_one_at_a_time_and_not_too_many_are() {
+        let ending = Arc::new(Ending::default());
+        let id = |number: usize| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
+            SessionId::from_bytes(bytes)
+        };
+        let first = ending.place(id(0)).expect("a place");
+        assert!(ending.place(id(0)).is_none(), "somebody is at it");
+        let others: Vec<_> = (1..WAITING_MAX).map(|n| ending.place(id(n)).expect("one")).collect();
+        assert!(ending.place(id(WAITING_MAX)).is_none(), "there is none left");
+        drop(first);
+        assert!(ending.place(id(WAITING_MAX)).is_some());
+        drop(others);
+        assert!(ending.ids().is_empty());
+    }
+}

@@ -1,0 +1,158 @@
+//! `POST introspect`: what a token is good for, told to those who may ask (RFC 7662). Of a token
+//! that is not good now, nothing is told.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::clock;
+use crate::config::tokens::Introspection;
+use crate::feed::sessions::Charge;
+use crate::gate::claims::Claims;
+use crate::gate::denial::{Denial, Outcome};
+use crate::gate::principal::Principal;
+use crate::gate::session::{ApiKey, Session, SessionKind};
+use crate::gate::time::UnixTime;
+use crate::gate::token::Token;
+use crate::issuer::refresh::RefreshToken;
+use crate::oauth::client::{Unnamed, authenticate};
+use crate::oauth::parameters::{Parameter, Parameters};
+use crate::oauth::refresh::find_family;
+use crate::oauth::refusal::{Error, Refusal};
+use crate::oauth::revocation_status;
+use crate::oauth::revocation_status::RevocationStatus;
+use crate::oauth::service::TokenContext;
+use crate::oauth::verified;
+use crate::oauth::verified::Verified;
+use crate::oauth::{refresh, reuse};
+use crate::session::revocation::Account;
+use crate::session::service::unavailable;
+use crate::store::family::StoredFamily;
+use crate::web::answers;
+use crate::web::message::Answer;
+
+/// What is told of a token.
+type Description = Map<String, Value>;
+
+pub(crate) async fn answer(here: &TokenContext<'_>, body: Bytes) -> Result<Answer, Refusal> {
+    let parameters = Parameters::parse(here.request.head.headers, body)?;
+    let client = authenticate(here, &parameters, Unnamed::Refused).await?;
+    match client.introspection {
+        Introspection::Permitted if !client.authentication.is_public() => {}
+        Introspection::Permitted | Introspection::Refused => {
+            let words = "The client may not ask about tokens";
+            return Err(Refusal::request(Error::UnauthorizedClient, words));
+        }
+    }
+    let text = parameters.required(Parameter::Token, "`token` is missing")?;
+    let told = match (RefreshToken::parse(text), ApiKey::parse(text.as_bytes())) {
+        (Some(token), _) => of_refresh(here, &token).await?,
+        (None, Some(key)) => of_api_key(here, &key).await?,
+        (None, None) => of_access(here, text).await?,
+    };
+    let mut members = Map::from_iter([("active".to_owned(), json!(told.is_some()))]);
+    members.extend(told.unwrap_or_default());
+    Ok(answers::private(200, &Value::Object(members)))
+}
+
+async fn of_access(here: &TokenContext<'_>, text: &str) -> Result<Option<Description>, Denial> {
+    let Some(Verified { issuer, authentic }) = verified::verify(here, text).await? else {
+        return Ok(None);
+    };
+    let list = &here.configuration.gate.revocations;
+    let admitted = Principal::admit(authentic, list, here.list_age_max_ms(), clock::moment());
+    let Some(principal) = if_current(admitted)? else { return Ok(None) };
+    let mut told = of_claims(principal.authentic().claims());
+    say(&mut told, "iss", json!(issuer.rules().issuer));
+    say(&mut told, "token_type", json!("Bearer"));
+    // What was verified a moment ago; what nobody else asks for is not kept.
+    let all = Token::parse(text, text.len()).ok().and_then(|token| token.claims().ok());
+    if let Some(audience) = all.and_then(|mut all| all.remove("aud")) {
+        say(&mut told, "aud", audience);
+    }
+    Ok(Some(told))
+}
+
+async fn of_api_key(here: &TokenContext<'_>, key: &ApiKey) -> Result<Option<Description>, Denial> {
+    let gate = &here.configuration.gate;
+    let stored = here.service.sessions.feed.stored(key.id()).await.map_err(unavailable)?;
+    let stored = stored.filter(|stored| stored.record.kind == SessionKind::ApiKey);
+    let (Some(stored), Some(_)) = (stored, &gate.settings.api_key_header) else { return Ok(None) };
+    let now = clock::moment();
+    let session = Session::compile(key.id(), &stored, &gate.sessions.rules, now.steady);
+    let authentic = session.authentic().clone();
+    let admitted = Principal::admit(authentic, &gate.revocations, here.list_age_max_ms(), now);
+    let Some(principal) = if_current(admitted)? else { return Ok(None) };
+    let mut told = of_claims(principal.authentic().claims());
+    // A session's id is nobody's business here: there is no session.
+    told.remove("sid");
+    say(&mut told, "iss", json!(stored.record.issuer));
+    say(&mut told, "token_type", json!("api_key"));
+    Ok(Some(told))
+}
+
+async fn of_refresh(
+    here: &TokenContext<'_>,
+    token: &RefreshToken,
+) -> Result<Option<Description>, Denial> {
+    let (stored, record) = find_family(here, token, Charge::Client).await?;
+    if let Some(dead) = stored.as_ref().filter(|stored| stored.is_dead) {
+        // Whoever ended it has left the rest undone.
+        let account = record.as_ref().map(Account::of);
+        return reuse::end(here, &dead.family, account).await.map(|()| None);
+    }
+    let is_current = |stored: &StoredFamily| stored.current.digest == token.digest();
+    let stored = stored.filter(is_current);
+    let (Some(stored), Some(record)) = (stored, record) else { return Ok(None) };
+    let ends = refresh::ends_by_rules(&stored, here.tokens);
+    let family = &stored.family;
+    let standing = revocation_status::of_login(here, family.session, &record, &family.client)?;
+    if standing == RevocationStatus::CutOff || clock::shared() >= ends {
+        return Ok(None);
+    }
+    let mut told = Description::new();
+    say(&mut told, "iss", json!(here.tokens.issuer));
+    say(&mut told, "sub", json!(record.subject));
+    say(&mut told, "client_id", json!(family.client));
+    say(&mut told, "sid", json!(family.session.to_string()));
+    say(&mut told, "token_type", json!("refresh_token"));
+    say(&mut told, "iat", json!(family.created.as_seconds()));
+    say(&mut told, "exp", json!(ends.as_seconds()));
+    if !family.scopes.is_empty() {
+        say(&mut told, "scope", json!(family.scopes.join(" ")));
+    }
+    Ok(Some(told))
+}
+
+/// A principal, unless its credential is not good now.
+fn if_current(admitted: Result<Principal, Denial>) -> Result<Option<Principal>, Denial> {
+    match admitted {
+        Ok(principal) => Ok(Some(principal)),
+        Err(denial) if denial.slug().outcome() == Outcome::Unavailable => Err(denial),
+        Err(_) => Ok(None),
+    }
+}
+
+fn of_claims(claims: &Claims) -> Description {
+    let Claims { subject, expires, not_before, issued_at, token_id, scopes, .. } = claims;
+    let mut told = Description::new();
+    say(&mut told, "sub", json!(subject.as_str()));
+    say(&mut told, "exp", json!(expires.as_seconds()));
+    let dates = [("nbf", not_before), ("iat", issued_at)];
+    for (name, date) in dates.map(|(name, date)| (name, date.map(UnixTime::as_seconds))) {
+        say(&mut told, name, json!(date));
+    }
+    say(&mut told, "jti", json!(token_id));
+    say(&mut told, "sid", json!(claims.session_id));
+    say(&mut told, "client_id", json!(claims.client_id));
+    if !scopes.is_empty() {
+        say(&mut told, "scope", json!(scopes.join(" ")));
+    }
+    told
+}
+
+/// What is not known is not told.
+fn say(told: &mut Description, name: &str, value: Value) {
+    if !value.is_null() {
+        told.insert(name.to_owned(), value);
+    }
+}

@@ -1,0 +1,154 @@
+//! What is granted → an access token, and the answer that delivers it (RFC 6749 §5.1).
+
+use serde_json::{Map, Value, json};
+
+use crate::config::tokens::Client;
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::session::{SessionId, SessionRecord};
+use crate::gate::time::UnixTime;
+use crate::issuer::access::{AccessClaims, LoginClaims};
+use crate::oauth::parameters::Parameters;
+use crate::oauth::refusal::{Error, Refusal};
+use crate::oauth::service::{GrantKind, TokenContext};
+
+/// An access token that is about to be made.
+#[derive(Clone, Copy)]
+pub(crate) struct AccessDraft<'a> {
+    /// For whom.
+    pub(crate) client: &'a Client,
+    /// For use with whom.
+    pub(crate) audiences: &'a [Box<str>],
+    /// For what.
+    pub(crate) scopes: &'a [Box<str>],
+    /// The login of which it comes; without one it is about the client itself.
+    pub(crate) login: Option<LoginDraft<'a>>,
+}
+
+/// The login of which an access token comes.
+#[derive(Clone, Copy)]
+pub(crate) struct LoginDraft<'a> {
+    pub(crate) session: SessionId,
+    pub(crate) record: &'a SessionRecord,
+    /// When all that comes of it ends.
+    pub(crate) ends: UnixTime,
+}
+
+/// An access token.
+pub(crate) struct Access {
+    text: String,
+    lives_s: i64,
+    scopes: Vec<Box<str>>,
+}
+
+/// Makes an access token, and counts it.
+///
+/// # Errors
+///
+/// [`Slug::KeysUnavailable`] while there is no key, [`Slug::IdentityTooLarge`] if the token would be
+/// longer than what this gateway reads.
+pub(crate) fn access_token(
+    here: &TokenContext<'_>,
+    draft: AccessDraft<'_>,
+    grant: GrantKind,
+    now: UnixTime,
+) -> Result<Access, Denial> {
+    let AccessDraft { client, audiences, scopes, login } = draft;
+    let signer = here.service.signing.signer(now).ok_or(Slug::KeysUnavailable)?;
+    let ends = now.plus(client.lifetime_s);
+    let expires = login.map_or(ends, |login| ends.min(login.ends));
+    let claims = AccessClaims {
+        issuer: &here.tokens.issuer,
+        audiences,
+        subject: login.map_or(&client.id, |login| &login.record.subject),
+        client: &client.id,
+        scopes,
+        issued: now,
+        expires,
+        login: login.map(|LoginDraft { session, record, ends: _ }| LoginClaims {
+            session,
+            authenticated: record.created,
+            roles: &record.roles,
+            known: &record.claims,
+            told: &here.tokens.access.claims,
+        }),
+    };
+    let text = claims.sign(&signer).map_err(|error| {
+        tracing::error!(%error, "an access token cannot be signed");
+        Slug::Internal
+    })?;
+    if text.len() > here.configuration.settings.limits.token_bytes_max {
+        return Err(Slug::IdentityTooLarge.into());
+    }
+    here.count_issued("access", grant);
+    Ok(Access { text, lives_s: expires.since(now).max(0), scopes: scopes.to_vec() })
+}
+
+/// The members of RFC 6749 §5.1, but for the refresh token.
+pub(crate) fn describe(access: &Access) -> Map<String, Value> {
+    let Access { text, lives_s, scopes } = access;
+    let mut members = Map::new();
+    members.insert("access_token".to_owned(), json!(text));
+    members.insert("token_type".to_owned(), json!("Bearer"));
+    members.insert("expires_in".to_owned(), json!(lives_s));
+    if !scopes.is_empty() {
+        members.insert("scope".to_owned(), json!(scopes.join(" ")));
+    }
+    members
+}
+
+/// For whom an access token of a client is to be: all that it may name, unless it names some
+/// (RFC 8707 §2).
+pub(super) fn audiences(
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<Vec<Box<str>>, Refusal> {
+    let named = parameters.resources();
+    if named.is_empty() {
+        return Ok(client.audiences.clone());
+    }
+    let wanted: Vec<&str> = named.iter().map(|name| &**name).collect();
+    among(&client.audiences, &wanted).ok_or_else(|| {
+        Refusal::request(
+            Error::InvalidTarget,
+            "A resource is not one for which this client may ask",
+        )
+    })
+}
+
+/// The scopes that are wanted, if all of them are among those that may be had; all of those if
+/// none is named.
+pub(super) fn scopes(
+    permitted: &[Box<str>],
+    parameters: &Parameters,
+) -> Result<Vec<Box<str>>, Refusal> {
+    let Some(wanted) = parameters.scopes() else { return Ok(permitted.to_vec()) };
+    among(permitted, &wanted).ok_or_else(|| {
+        Refusal::request(Error::InvalidScope, "A scope is not one that may be had here")
+    })
+}
+
+/// Each of `wanted` once, if all are among `permitted`.
+pub(crate) fn among(permitted: &[Box<str>], wanted: &[&str]) -> Option<Vec<Box<str>>> {
+    let mut found: Vec<Box<str>> = Vec::new();
+    for name in wanted {
+        let name = permitted.iter().find(|permitted| ***permitted == **name)?;
+        if !found.contains(name) {
+            found.push(name.clone());
+        }
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::oauth::issue::*;
+
+    #[test]
+    fn what_is_wanted_is_among_what_may_be_had() {
+        let permitted: [Box<str>; 2] = ["a".into(), "b".into()];
+        assert_eq!(among(&permitted, &["b", "a", "b"]), Some(vec!["b".into(), "a".into()]));
+        assert_eq!(among(&permitted, &[]), Some(vec![]));
+        assert_eq!(among(&permitted, &["a", "A"]), None);
+        assert_eq!(among(&permitted, &["c"]), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! Secrets of clients. Machines present theirs again and again: one that was found right a moment
+//! ago is not hashed anew, and costs no count of attempts.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use moka::future::Cache;
+
+use crate::clock;
+use crate::gate::denial::{Denial, Detail, Slug};
+use crate::password::attempts;
+use crate::password::hashing::{Hashing, Match, Party};
+use crate::secret::Secret;
+use crate::store::attempts::{Account, Attempt, AttemptLedger, Budget};
+
+/// How many pairs of client and secret are remembered, and for how long.
+const REMEMBERED_MAX: u64 = 1000;
+const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// The word that keeps these attempts apart from those to log in.
+const LEDGER: &str = "client";
+
+/// Secrets that were found right.
+#[derive(Debug)]
+pub(crate) struct Secrets {
+    hashing: Arc<Hashing>,
+    /// By a keyed digest: what is in memory is of no use elsewhere. Without a key nothing is.
+    key: Option<hmac::Key>,
+    right: Cache<[u8; 32], ()>,
+}
+
+/// Where attempts of clients are counted, and against whom.
+#[derive(Clone, Copy)]
+pub(super) struct Attempts<'a> {
+    pub(super) ledger: &'a dyn AttemptLedger,
+    /// From where the client asks.
+    pub(super) client: Option<IpAddr>,
+    pub(super) per_address: Budget,
+}
+
+/// Why a secret was not found right.
+#[derive(Clone, Debug)]
+enum Fault {
+    Wrong,
+    Denied(Denial),
+}
+
+impl Secrets {
+    /// None yet.
+    pub(crate) fn new(hashing: Arc<Hashing>) -> Self {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
+        let right =
+            Cache::builder().max_capacity(REMEMBERED_MAX).time_to_live(REMEMBERED_FOR).build();
+        Self { hashing, key, right }
+    }
+
+    /// By what a pair is remembered. Another hash, in a new configuration, makes it another pair.
+    fn digest(&self, id: &str, hash: Option<&Secret>, secret: &Secret) -> Option<[u8; 32]> {
+        let mut context = hmac::Context::with_key(self.key.as_ref()?);
+        for part in [id.as_bytes(), hash?.expose(), secret.expose()] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        context.sign().as_ref().try_into().ok()
+    }
+
+    /// Whether a secret is the one of which `hash` is the PHC string, for a client that is known by it.
+    /// For one that is not it costs as much.
+    ///
+    /// # Errors
+    ///
+    /// [`Slug::RateLimited`] for somebody who has presented too many wrong ones, or too many at once;
+    /// [`Slug::StoreUnavailable`] if that cannot be asked: what cannot be counted is not tried.
+    pub(super) async fn is_right(
+        &self,
+        attempts: Attempts<'_>,
+        id: &str,
+        hash: Option<&Secret>,
+        is_known: bool,
+        secret: &Secret,
+    ) -> Result<bool, Denial> {
+        let comparison = async {
+            let named = is_known.then_some(id);
+            let counted = attempts.count(named).await.map_err(Fault::Denied)?;
+            let party = Party::of_client(id, attempts.client);
+            match self.hashing.compare(&party, hash.cloned(), secret).await {
+                Ok(Match::Right) if is_known => {
+                    attempts.give_back(counted).await;
+                    Ok(())
+                }
+                Ok(Match::Right | Match::Wrong) => Err(Fault::Wrong),
+                Err(denial) => {
+                    attempts.give_back(counted).await;
+                    Err(Fault::Denied(denial))
+                }
+            }
+        };
+        // Who asks for the same at the same time waits for the same answer: a machine that starts with
+        // many connections is hashed once.
+        let compared = match self.digest(id, hash, secret) {
+            Some(digest) => {
+                let compared = self.right.try_get_with(digest, comparison).await;
+                compared.map_err(|fault| (*fault).clone())
+            }
+            None => comparison.await,
+        };
+        match compared {
+            Ok(()) => Ok(true),
+            Err(Fault::Wrong) => Ok(false),
+            Err(Fault::Denied(denial)) => Err(denial),
+        }
+    }
+}
+
+impl Attempts<'_> {
+    /// Counts an attempt against where it comes from and the client that it names, all that are not
+    /// known together. Never against the client alone: anybody could then lock it out.
+    async fn count(self, named: Option<&str>) -> Result<Account, Denial> {
+        let now = clock::now();
+        let what = format!("{LEDGER}:{}", named.unwrap_or_default());
+        let account = attempts::of_network(&what, self.client, self.per_address, now);
+        match self.ledger.attempt(std::slice::from_ref(&account), now).await {
+            Ok(Attempt::Counted) => Ok(account),
+            Ok(Attempt::Early(seconds)) => {
+                Err(Denial::with(Slug::RateLimited, Detail::RetryAfter(seconds.max(1))))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "attempts of clients cannot be counted");
+                Err(Slug::StoreUnavailable.into())
+            }
+        }
+    }
+
+    async fn give_back(self, account: Account) {
+        if let Err(error) = self.ledger.absolve(&[], &[account]).await {
+            tracing::warn!(%error, "attempts of clients cannot be given back");
+        }
+    }
+}

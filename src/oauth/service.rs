@@ -1,0 +1,148 @@
+//! What the token endpoints need, and a request to one of them.
+
+use std::sync::Arc;
+
+use crate::config::Tokens;
+use crate::feed::budget::Budget;
+use crate::feed::signing::SigningFeed;
+use crate::gate::denial::{Denial, Detail, Slug};
+use crate::oauth::ending::Ending;
+use crate::oauth::memory::Memory;
+use crate::oauth::secrets::Secrets;
+use crate::oauth::standstill::Standstill;
+use crate::password::hashing::Hashing;
+use crate::runtime::Running;
+use crate::session::service::SessionService;
+use crate::store::attempts::AttemptLedger;
+use crate::store::family::FamilyStore;
+use crate::web::message::EndpointRequest;
+
+/// How many assertions of a client a minute: each is kept so that it cannot be used again.
+const ASSERTIONS_MAX: u32 = 600;
+
+/// What the token endpoints read and write; shared by all configurations of the process.
+#[derive(Debug)]
+pub(crate) struct TokenService {
+    /// What ends logins.
+    pub(crate) sessions: Arc<SessionService>,
+    /// With which keys tokens are signed.
+    pub(crate) signing: Arc<SigningFeed>,
+    /// How often somebody tried.
+    pub(crate) attempts: Arc<dyn AttemptLedger>,
+    /// Which refresh tokens are good.
+    pub(crate) refresh_families: Arc<dyn FamilyStore>,
+    /// The secrets of clients that were found right.
+    pub(crate) secrets: Secrets,
+    /// The logins whose end is being written down.
+    pub(crate) ending: Arc<Ending>,
+    /// What is remembered of exchanges.
+    pub(crate) memory: Memory,
+    /// Whether what is read now may have come long before.
+    pub(crate) standstill: Standstill,
+    /// How many assertions clients have used lately.
+    assertions: Budget<Box<str>>,
+}
+
+impl TokenService {
+    pub(crate) fn new(
+        sessions: Arc<SessionService>,
+        signing: Arc<SigningFeed>,
+        attempts: Arc<dyn AttemptLedger>,
+        refresh_families: Arc<dyn FamilyStore>,
+        hashing: Arc<Hashing>,
+    ) -> Self {
+        Self {
+            sessions,
+            signing,
+            attempts,
+            refresh_families,
+            secrets: Secrets::new(hashing),
+            ending: Arc::default(),
+            memory: Memory::default(),
+            standstill: Standstill::default(),
+            assertions: Budget::new(ASSERTIONS_MAX),
+        }
+    }
+
+    /// Counts an assertion that is about to be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Slug::RateLimited`] if it is one too many.
+    pub(super) fn count_assertion(&self, client: &str) -> Result<(), Denial> {
+        let client = client.into();
+        if let Some(seconds) = self.assertions.spent(&client) {
+            return Err(Denial::with(Slug::RateLimited, Detail::RetryAfter(seconds)));
+        }
+        self.assertions.spend(client);
+        Ok(())
+    }
+}
+
+/// What tokens are issued for, as metrics have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GrantKind {
+    /// Somebody logged in.
+    Login,
+    /// RFC 6749 §6.
+    RefreshToken,
+    /// RFC 6749 §4.4.
+    ClientCredentials,
+}
+
+impl GrantKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::RefreshToken => "refresh_token",
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
+}
+
+/// A request about tokens, and all that is needed to answer it.
+#[derive(Clone, Copy)]
+pub(crate) struct TokenContext<'a> {
+    pub(crate) service: &'a TokenService,
+    pub(crate) configuration: &'a Running,
+    pub(crate) tokens: &'a Tokens,
+    pub(crate) request: &'a EndpointRequest<'a>,
+}
+
+impl<'a> TokenContext<'a> {
+    /// A request, if tokens are issued here.
+    pub(crate) fn of(
+        service: &'a TokenService,
+        configuration: &'a Running,
+        request: &'a EndpointRequest<'a>,
+    ) -> Option<Self> {
+        let tokens = configuration.settings.tokens.as_deref()?;
+        Some(Self { service, configuration, tokens, request })
+    }
+
+    /// The URL of one of the endpoints below the base.
+    pub(super) fn url(&self, below: &str) -> String {
+        let base = self.configuration.gate.settings.own_base.as_deref().unwrap_or_default();
+        format!("{}{base}{below}", self.tokens.origin)
+    }
+
+    /// By which names an assertion may be meant for us: the issuer, and the URLs where clients show
+    /// who they are.
+    pub(super) fn names(&self) -> [String; 4] {
+        let issuer = self.tokens.issuer.to_string();
+        [issuer, self.url("/token"), self.url("/revoke"), self.url("/introspect")]
+    }
+
+    /// How old the revocation list may be, in milliseconds. What is issued lives on; no route's
+    /// patience is asked.
+    pub(super) fn list_age_max_ms(&self) -> u64 {
+        let age = self.configuration.settings.revocation.max_staleness;
+        u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Counts a token that was issued.
+    pub(crate) fn count_issued(&self, kind: &'static str, grant: GrantKind) {
+        let issued = &self.service.sessions.families.tokens_issued;
+        issued.with_label_values(&[kind, grant.as_str()]).inc();
+    }
+}

@@ -1,0 +1,53 @@
+//! A token that somebody asks about → what the gate knows of it.
+
+use std::sync::Arc;
+
+use crate::clock;
+use crate::feed::jwks::Sought;
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::issuer::Issuer;
+use crate::gate::principal::Authentic;
+use crate::gate::verifier::{Refusal, Verification};
+use crate::oauth::service::TokenContext;
+
+/// A token that is authentic; whether it is current is another question.
+pub(super) struct Verified {
+    pub(super) issuer: Arc<Issuer>,
+    pub(super) authentic: Arc<Authentic>,
+}
+
+/// Verifies a token of any issuer; `None` if it is not one that this gateway could accept.
+///
+/// # Errors
+///
+/// If nobody can say: [`Slug::KeysUnavailable`].
+pub(super) async fn verify(
+    here: &TokenContext<'_>,
+    text: &str,
+) -> Result<Option<Verified>, Denial> {
+    let Verification { issuer, result, .. } = once(here, text);
+    let (issuer, refusal) = match (issuer, result) {
+        (Some(issuer), Ok(authentic)) => return Ok(Some(Verified { issuer, authentic })),
+        (None, Ok(_) | Err(_)) => return Ok(None),
+        (Some(issuer), Err(refusal)) => (issuer, refusal),
+    };
+    let wanted = match refusal {
+        Refusal::Denied(denial) if denial.slug() == Slug::KeysUnavailable => return Err(denial),
+        Refusal::Denied(_) => return Ok(None),
+        Refusal::KeyUnknown { id, .. } => id,
+    };
+    match here.request.keys.seek(&issuer, &wanted).await {
+        Sought::Absent => Ok(None),
+        Sought::Unavailable => Err(Slug::KeysUnavailable.into()),
+        Sought::Found => match once(here, text).result {
+            Ok(authentic) => Ok(Some(Verified { issuer, authentic })),
+            Err(_) => Ok(None),
+        },
+    }
+}
+
+fn once(here: &TokenContext<'_>, text: &str) -> Verification {
+    let gate = &here.configuration.gate;
+    let all: Vec<_> = (0..gate.issuers.len()).collect();
+    gate.verifier.verify(text, &gate.issuers, &all, clock::now())
+}

@@ -1,0 +1,102 @@
+//! Ends sessions when their user logs out: this one, all of them, or one on another device.
+//!
+//! The revocation log, which every gateway follows, and the sessions with their families, in one step of
+//! the store; only when that is written is somebody told that they are logged out.
+
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::session::{Origin, SessionId, StoredSession};
+use crate::session::revocation;
+use crate::session::revocation::{Account, Actor};
+use crate::session::service::SessionContext;
+use crate::session::service::unavailable;
+use crate::telemetry::session_end::SessionEnd;
+use crate::web::answers;
+use crate::web::message::{Answer, Caller};
+
+/// `POST logout`. Who is logged out already is told the same.
+pub(crate) async fn logout(
+    here: &SessionContext<'_>,
+    caller: Option<&Caller>,
+) -> Result<Answer, Denial> {
+    let SessionContext { service, configuration, request, .. } = here;
+    // Without the cookie, which other sites cannot always send, the gate had nothing to look at.
+    match configuration.gate.sessions.rules.terms().origins.origin(request.head) {
+        Origin::Permitted | Origin::Unsaid => {}
+        Origin::Foreign => return Err(Slug::Csrf.into()),
+    }
+    if let Some(id) = request.lost {
+        let why = (Actor::Gateway, SessionEnd::Logout);
+        service.cut_off_lost(id, request.client, why, configuration).await?;
+    }
+    if let Some(caller) = caller {
+        let (issuer, subject) = caller.account()?;
+        let id = caller.session.id();
+        let account = Account::new(issuer, subject, caller.session.authentic().dated());
+        let actor = Actor::Subject(subject);
+        service
+            .cut_off_session(id, Some(&account), actor, SessionEnd::Logout, configuration)
+            .await?;
+    }
+    Ok(gone(here))
+}
+
+/// `POST logout-everywhere`: one revocation, however many sessions there are.
+///
+/// A session that was begun a moment ahead of us would be taken for a new login, and gets an entry of its own: before
+/// the others end, and with them the session that asks. Who is not told that it is done can ask again.
+pub(crate) async fn logout_everywhere(
+    here: &SessionContext<'_>,
+    caller: &Caller,
+) -> Result<Answer, Denial> {
+    let SessionContext { service, configuration, .. } = here;
+    let (issuer, subject) = caller.account()?;
+    let (why, own) = (SessionEnd::LogoutEverywhere, caller.session.id());
+    let listed = service.feed.of_subject(issuer, subject).await.map_err(unavailable)?;
+    service.revocations.dated_soon().await;
+    let everything = revocation::of_subject(issuer, subject, why, configuration);
+    let cut_off = everything.entry.cut_off;
+    let ahead = listed.iter().filter(|(_, stored)| stored.record.created > cut_off);
+    let (last, first): (Vec<_>, Vec<_>) = ahead.partition(|(id, _)| *id == own);
+    let one = |(id, stored): &(SessionId, StoredSession)| {
+        let (account, actor) = (Account::of(&stored.record), Actor::Subject(subject));
+        revocation::of_session(*id, Some(&account), actor, why, configuration)
+    };
+    let records = first.into_iter().map(one);
+    for record in records.chain([everything]).chain(last.into_iter().map(one)) {
+        service.cut_off(record).await?;
+    }
+    service.count_end(why);
+    listed.iter().for_each(|(id, _)| service.feed.forget(*id));
+    Ok(gone(here))
+}
+
+/// `DELETE sessions/{id}`: one's own only. Whether others have such a session is not told.
+pub(crate) async fn end(
+    here: &SessionContext<'_>,
+    caller: &Caller,
+    id: SessionId,
+) -> Result<Answer, Denial> {
+    let SessionContext { service, configuration, .. } = here;
+    let (issuer, subject) = caller.account()?;
+    if id != caller.session.id() {
+        service.budgets.permit_search(caller)?;
+    }
+    let stored = service.feed.stored(id).await.map_err(unavailable)?;
+    let own = stored
+        .filter(|stored| *stored.record.issuer == *issuer && *stored.record.subject == *subject);
+    let Some(stored) = own else {
+        service.budgets.count_stranger(caller)?;
+        return Err(Slug::RouteUnknown.into());
+    };
+    let (account, actor) = (Account::of(&stored.record), Actor::Subject(subject));
+    service.cut_off_session(id, Some(&account), actor, SessionEnd::Device, configuration).await?;
+    let mut answer = answers::done();
+    if id == caller.session.id() {
+        answers::clear_cookies(&mut answer, configuration);
+    }
+    Ok(answer)
+}
+
+fn gone(here: &SessionContext<'_>) -> Answer {
+    answers::logged_out(here.request.client_kind, here.configuration, here.login)
+}

@@ -1,0 +1,132 @@
+//! Ends what was begun, for good and everywhere: sessions and tokens.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::Login;
+use crate::feed::revocations::{RevocationFeed, Taken};
+use crate::feed::sessions::SessionFeed;
+use crate::gate::denial::{Denial, Slug};
+use crate::gate::revocation::Scope;
+use crate::gate::session::SessionId;
+use crate::runtime::{InForce, Running};
+use crate::session::budgets::Budgets;
+use crate::session::revocation;
+use crate::session::revocation::{Account, Actor};
+use crate::store::record::Record;
+use crate::store::{AppendError, StoreError};
+use crate::telemetry::families::Families;
+use crate::telemetry::session_end::SessionEnd;
+use crate::web::message::EndpointRequest;
+
+/// Who is logged in, and who is cut off; shared by all configurations of the process.
+#[derive(Debug)]
+pub struct SessionService {
+    /// The configuration in force.
+    pub(crate) in_force: InForce,
+    /// Who is logged in.
+    pub(crate) feed: Arc<SessionFeed>,
+    /// Who is cut off.
+    pub(crate) revocations: Arc<RevocationFeed>,
+    /// Counters.
+    pub(crate) families: Arc<Families>,
+    /// How often somebody asked about sessions.
+    pub(crate) budgets: Budgets,
+}
+
+/// A request about the caller's own sessions, and all that is needed to answer it.
+#[derive(Clone, Copy)]
+pub(crate) struct SessionContext<'a> {
+    pub(crate) service: &'a SessionService,
+    pub(crate) configuration: &'a Running,
+    pub(crate) login: &'a Login,
+    pub(crate) request: &'a EndpointRequest<'a>,
+}
+
+impl SessionService {
+    pub(crate) fn new(
+        in_force: InForce,
+        feed: Arc<SessionFeed>,
+        revocations: Arc<RevocationFeed>,
+        families: Arc<Families>,
+    ) -> Self {
+        Self { in_force, feed, revocations, families, budgets: Budgets::new() }
+    }
+
+    /// Ends one session for good, everywhere.
+    pub(crate) async fn cut_off_session(
+        &self,
+        id: SessionId,
+        account: Option<&Account>,
+        actor: Actor<'_>,
+        why: SessionEnd,
+        configuration: &Running,
+    ) -> Result<(), Denial> {
+        self.cut_off(revocation::of_session(id, account, actor, why, configuration)).await?;
+        self.count_end(why);
+        self.feed.forget(id);
+        Ok(())
+    }
+
+    /// Ends a login that the store does not have, so that it stays so: the store may be an earlier
+    /// state of itself, or a server that was deposed, and get it back.
+    ///
+    /// # Errors
+    ///
+    /// [`Slug::RateLimited`] for a client with too many of them, as nobody's account bounds these.
+    pub(crate) async fn cut_off_lost(
+        &self,
+        id: SessionId,
+        client: Option<IpAddr>,
+        (actor, why): (Actor<'_>, SessionEnd),
+        configuration: &Running,
+    ) -> Result<(), Denial> {
+        if configuration.gate.revocations.names(&Scope::Session(id.to_string().into())) {
+            return Ok(());
+        }
+        self.budgets.count_lost(client)?;
+        let record = revocation::of_lost_session(id, actor, why, configuration);
+        durable(self.revocations.append_for_nobody(record).await)?;
+        self.feed.forget(id);
+        Ok(())
+    }
+
+    /// Writes a revocation down.
+    pub(crate) async fn cut_off(&self, record: Record) -> Result<(), Denial> {
+        durable(self.revocations.append(record).await)
+    }
+
+    pub(crate) fn count_end(&self, why: SessionEnd) {
+        self.families.sessions_ended.with_label_values(&[why.as_str()]).inc();
+    }
+
+    /// What a store answers, timed.
+    pub(crate) async fn timed<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let done = work.await;
+        self.families.store_answered(operation, done.is_ok(), begun.elapsed());
+        done
+    }
+}
+
+fn durable(taken: Result<Taken, AppendError>) -> Result<(), Denial> {
+    match taken {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            tracing::error!(%error, "a session or token cannot be ended");
+            Err(Slug::StoreUnavailable.into())
+        }
+    }
+}
+
+/// What cannot be asked or written now may be some other time.
+pub(crate) fn unavailable(error: StoreError) -> Denial {
+    tracing::warn!(%error, "the store does not serve a login");
+    Slug::StoreUnavailable.into()
+}
