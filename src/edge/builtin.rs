@@ -92,7 +92,7 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, No
                     let sessions = &configuration.gate.sessions;
                     let cookie = &sessions.rules.terms().cookie;
                     let secret = cookie.find(&request.headers).ok().flatten();
-                    lost = secret.and_then(|secret| sessions.made_here(&secret));
+                    lost = secret.and_then(|secret| sessions.perhaps_ours(&secret));
                 }
                 None
             }

@@ -182,7 +182,9 @@ impl SessionFeed {
     ) -> Option<u32> {
         match provenance {
             Provenance::Ours => None,
-            Provenance::Unproven => self.budget_of(charge).spent(&network_of(client?)),
+            Provenance::Unproven | Provenance::Unknown => {
+                self.budget_of(charge).spent(&network_of(client?))
+            }
         }
     }
 

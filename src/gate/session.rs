@@ -42,10 +42,13 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// The session whose cookie this is, if a gateway of this store made it: not if somebody else
-    /// did, however well it is spelt.
-    pub fn made_here(&self, secret: &SessionSecret) -> Option<SessionId> {
-        (secret.provenance(&self.tags) == Provenance::Ours).then(|| secret.id())
+    /// The session whose cookie this is, unless it is certain that no gateway of this store made it:
+    /// somebody else did, however well it is spelt.
+    pub fn perhaps_ours(&self, secret: &SessionSecret) -> Option<SessionId> {
+        match secret.provenance(&self.tags) {
+            Provenance::Ours | Provenance::Unknown => Some(secret.id()),
+            Provenance::Unproven => None,
+        }
     }
 }
 

@@ -356,7 +356,7 @@ pub(crate) async fn end_lost(
     let TokenContext { service, configuration, request, .. } = here;
     match token.provenance(&configuration.gate.sessions.tags) {
         Provenance::Unproven => Ok(()),
-        Provenance::Ours => {
+        Provenance::Ours | Provenance::Unknown => {
             service.sessions.cut_off_lost(token.family(), request.client, why, configuration).await
         }
     }

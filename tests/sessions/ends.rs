@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Site, accepted, ask_on, await_told, changes, denied, told};
+use super::{Site, accepted, ask_on, await_told, changes, configuration, denied, told};
 use crate::harness::client::{self, Connection};
 use crate::harness::eventually;
+use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, COOKIE, Login, write_users};
 use crate::harness::redis::{Data, RedisServer};
 use serde_json::json;
@@ -227,6 +228,33 @@ fn logout_holds_at_a_gateway_that_started_when_the_store_had_lost_all_it_had() {
     site.join();
     await_told(&site, 2, &alice, &denied("session_unknown"));
     alice.log_out(site.gateway(2).address());
+    for number in [1, 2] {
+        await_told(&site, number, &alice, &denied("session_revoked"));
+    }
+}
+
+/// The same, before anybody has written down again by what it can tell a cookie from one that was made up.
+#[test]
+fn logout_holds_at_a_gateway_that_cannot_tell_yet_whose_cookie_it_is() {
+    let mut server = RedisServer::start();
+    let mut site = Site::on(&server, "", 1);
+    let alice = site.log_in("alice");
+    site.gateway(1).stand_still();
+    server.restart(Data::Lost);
+    let text = configuration(&site.upstream, &site.lines);
+    let mut starts = Gateway::spawn_in(login::directory(), &text);
+    starts.wait_until_bound();
+    let begun = Instant::now();
+    eventually("a logout", || {
+        let answer = alice.send(starts.address(), "POST", "/auth/logout");
+        assert!(matches!(answer.status, 204 | 503), "{answer:?}");
+        (answer.status == 204).then_some(())
+    });
+    // Later it goes by a key of its own.
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    site.gateway(1).signal("CONT");
+    starts.wait_until_ready();
+    site.gateways.push(starts);
     for number in [1, 2] {
         await_told(&site, number, &alice, &denied("session_revoked"));
     }
