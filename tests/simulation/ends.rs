@@ -70,6 +70,10 @@ impl End {
             Deed::Refresh { login, .. } if event.heard.word().contains("was used before") => {
                 (Whom::Login(login), true)
             }
+            // Nobody was told what came of it: the grace of what came before was over.
+            Deed::Refresh { login, .. } if is_late_again(record, event) => {
+                (Whom::Login(login), true)
+            }
             Deed::LogOutEverywhere { login } => {
                 (Whom::Subject(record.logins[login].subject, Issuers::Own), true)
             }
@@ -147,6 +151,18 @@ impl End {
             true => Hit::Perhaps,
         }
     }
+}
+
+/// Whether nobody heard of a refresh that shows again, too late, a token of which nobody heard either.
+fn is_late_again(record: &Record, event: &Event) -> bool {
+    let grace_ms = record.setting.grace_s * 1_000;
+    let is_before = |other: &Event| {
+        other.deed == event.deed
+            && other.heard.status() != Some(200)
+            && other.span.from + grace_ms <= event.span.until
+            && other.span.from < event.span.from
+    };
+    event.heard == Heard::Nothing && record.events.iter().any(is_before)
 }
 
 /// What an answer promises; `None` if it says that nothing was done.

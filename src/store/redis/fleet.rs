@@ -88,9 +88,10 @@ impl Fleet for Redis {
     async fn announce(&self, state: &GatewayState) -> Result<(), StoreError> {
         // Every gateway comes by here once a second.
         self.master.look_again().await;
-        let now = clock::steady();
+        let (now, reign) = (clock::steady(), self.master.reign());
+        let must_be_there = self.told.must_be_there(now, reign);
         let ((mut head, mut record, Flag(mut is_settled), Flag(is_gone), at), mut link) =
-            self.announce_on(state, self.told.must_be_there(now), None).await?;
+            self.announce_on(state, must_be_there, None).await?;
         if is_gone {
             let applied = Position { sequence: state.applied, mark: state.mark };
             // Who lost the log, too, is told what it lost by those who know, see `settled`.
@@ -100,7 +101,7 @@ impl Fleet for Redis {
             ((head, record, Flag(is_settled), _, _), link) =
                 self.announce_on(state, false, Some(lost_for_ms)).await?;
         }
-        self.told.is_there(now);
+        self.told.is_there(now, reign);
         // One that cannot be read has no mark that is known.
         let mark = match Held::from_record(record.as_deref()) {
             Ok(Held::Entry(mark)) => mark,
