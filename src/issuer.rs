@@ -8,6 +8,7 @@ pub mod published;
 pub mod random;
 pub mod refresh;
 pub mod ring;
+pub mod ring_document;
 pub mod seal;
 pub mod signer;
 pub mod signing;

@@ -10,7 +10,8 @@ use crate::config::Settings;
 use crate::gate::credential::Carrier;
 use crate::gate::path::Ambiguity;
 use crate::gate::policy::{Authenticate, Policy, WhenStale};
-use crate::gate::route::{Alias, HostPattern, Route, RouteMatch};
+use crate::gate::route::alias::Alias;
+use crate::gate::route::{HostPattern, Route, RouteMatch};
 
 const HEADER: [&str; 6] = ["ROUTE", "HOSTS", "METHODS", "PATH", "UPSTREAM", "POLICY"];
 

@@ -8,10 +8,11 @@
 //! gate answers for it; nothing that was applied is ever taken back, but by a lift in the log.
 
 mod agree;
+mod agreement;
 mod append;
-mod confirm;
+pub mod confirm;
 mod heartbeat;
-mod lift;
+pub mod lift;
 mod mend;
 mod pending;
 mod recent;
@@ -37,9 +38,7 @@ use crate::store::{
     TAIL_RECORDS_MAX, Tail, Writers,
 };
 use crate::telemetry::families::{Families, is_nearly_full};
-use agree::Agreement;
-pub use confirm::Confirmation;
-pub use lift::Liftable;
+use agreement::Agreement;
 use pending::Pending;
 use recent::Recent;
 use roster::KnownGateways;

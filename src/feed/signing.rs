@@ -10,6 +10,8 @@
 //! store that is away stops neither signing nor verifying.
 
 mod keep;
+mod listing;
+mod loaded_ring;
 mod publication;
 
 use std::sync::Arc;
@@ -31,9 +33,9 @@ use crate::runtime::{InForce, Running};
 use crate::secret::Secret;
 use crate::store::keyring::KeyRingStore;
 use crate::telemetry::families::Families;
-use keep::{LoadedRing, RingTarget, Trouble};
-pub use publication::{KeyState, ListedKey};
-use publication::{Published, Source};
+pub use listing::{KeyState, ListedKey};
+use listing::{Published, Source};
+use loaded_ring::{LoadedRing, RingTarget, Trouble};
 
 /// How often the ring is read.
 const READ_EVERY: Duration = Duration::from_secs(1);
@@ -211,7 +213,7 @@ impl SigningFeed {
             return set.signer(now).cloned();
         }
         let tokens = configuration.settings.tokens.as_ref()?;
-        let revoked = publication::revoked(&configuration, tokens, set.ids());
+        let revoked = listing::revoked(&configuration, tokens, set.ids());
         if revoked.is_empty() {
             set.was_clear_at(generation);
             return set.signer(now).cloned();
@@ -296,7 +298,7 @@ impl SigningFeed {
             let why = kept.told.as_ref().map(ToString::to_string);
             return Err(Refused::Unavailable(why.unwrap_or_default()));
         };
-        let revoked = publication::revoked(&configuration, tokens, source.ids());
+        let revoked = listing::revoked(&configuration, tokens, source.ids());
         Ok(source.list(&revoked, clock::shared()))
     }
 

@@ -6,8 +6,6 @@
 //!
 //! Pure: what time it is, what is revoked and what the random source gave are arguments.
 
-mod document;
-
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,8 +16,6 @@ use super::published::Dated;
 use super::signer::Signer;
 use super::signing::{KeyKind, SigningError, generate_pkcs8};
 use crate::gate::time::UnixTime;
-
-pub use document::{Form, Others, Unreadable};
 
 /// How many keys a ring may hold.
 pub const KEYS_MAX: usize = 16;
@@ -40,11 +36,11 @@ pub struct Ring {
 /// A key of the ring.
 #[derive(Clone)]
 pub struct RingKey {
-    signer: Arc<Signer>,
-    pkcs8: Arc<Zeroizing<Vec<u8>>>,
-    created: UnixTime,
-    signs_from: UnixTime,
-    reach_s: i64,
+    pub(super) signer: Arc<Signer>,
+    pub(super) pkcs8: Arc<Zeroizing<Vec<u8>>>,
+    pub(super) created: UnixTime,
+    pub(super) signs_from: UnixTime,
+    pub(super) reach_s: i64,
 }
 
 /// A key pair that was just made.
@@ -267,7 +263,7 @@ impl Ring {
         Ok(())
     }
 
-    fn insert(&mut self, key: RingKey) {
+    pub(super) fn insert(&mut self, key: RingKey) {
         let place = self.keys.partition_point(|known| known.signs_from <= key.signs_from);
         self.keys.insert(place, key);
     }

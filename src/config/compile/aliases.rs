@@ -5,7 +5,8 @@ use super::compiler::Compiler;
 use crate::config::problem::FieldPath;
 use crate::gate::path::{Ambiguities, Ambiguity};
 use crate::gate::policy::Policy;
-use crate::gate::route::{Alias, RouteMatch, RouteTable};
+use crate::gate::route::alias::Alias;
+use crate::gate::route::{RouteMatch, RouteTable};
 
 impl Compiler<'_> {
     /// One warning for each route that would serve such paths.

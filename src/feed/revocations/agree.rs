@@ -1,44 +1,8 @@
-//! Whether gateways that share a store have the same settings, as far as what they share depends on
-//! them: how long what one of them writes down lives elsewhere.
-
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+//! Says where the settings of other gateways differ from ours.
 
 use super::RevocationFeed;
-use crate::gate::issuer::DatedBy;
-use crate::gate::reason::span;
-use crate::runtime::Running;
+use super::agreement::{Difference, differences, settings};
 use crate::store::KnownGateway;
-
-/// How many differences are remembered as told. Gateways come and go.
-const TOLD_MAX: usize = 1_000;
-
-/// By the name of the field: what it says.
-type Settings = BTreeMap<String, String>;
-
-/// The differences that were told.
-#[derive(Debug, Default)]
-pub(super) struct Agreement(Mutex<HashSet<Difference>>);
-
-/// A field that says something else at another gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Difference {
-    gateway: String,
-    field: String,
-    here: String,
-    there: String,
-}
-
-impl Agreement {
-    /// Those that were not told before.
-    fn news(&self, found: Vec<Difference>) -> Vec<Difference> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() > TOLD_MAX {
-            told.clear();
-        }
-        found.into_iter().filter(|difference| told.insert(difference.clone())).collect()
-    }
-}
 
 impl RevocationFeed {
     /// Says where the settings of other gateways differ from ours, once for each difference.
@@ -63,52 +27,4 @@ impl RevocationFeed {
         let ours = settings(&self.configuration.load());
         differences(&ours, known).map(|difference| difference.field).collect()
     }
-}
-
-/// One that does not have a field, or is older and does not tell, does not differ in it.
-fn differences<'a>(
-    ours: &'a Settings,
-    known: &'a KnownGateway,
-) -> impl Iterator<Item = Difference> + 'a {
-    let state = &known.state;
-    ours.iter().filter_map(move |(field, here)| {
-        let there = state.settings.get(field).filter(|there| *there != here)?;
-        Some(Difference {
-            gateway: state.name.clone(),
-            field: field.clone(),
-            here: here.clone(),
-            there: there.clone(),
-        })
-    })
-}
-
-/// What all gateways of a store must agree on, as far as a configuration has it.
-pub(super) fn settings(configuration: &Running) -> Settings {
-    let terms = configuration.gate.sessions.rules.terms();
-    let mut settings = Settings::new();
-    let mut add = |field: &str, value: String| drop(settings.insert(field.to_owned(), value));
-    if let Some(login) = &configuration.settings.login {
-        add("login.issuer", login.issuer.to_string());
-        add("sessions.idle_timeout", span(terms.idle_max_s));
-        add("sessions.absolute_timeout", span(terms.lifetime_max_s));
-    }
-    if let Some(tokens) = &configuration.settings.tokens {
-        add("tokens.issuer", tokens.issuer.to_string());
-        add("tokens.access.lifetime", span(tokens.access.lifetime_s));
-        add("tokens.refresh.idle", span(tokens.refresh.idle_s));
-        add("tokens.refresh.absolute", span(tokens.refresh.absolute_s));
-        add("tokens.refresh.rotation_grace", format!("{} ms", tokens.refresh.grace_ms));
-    }
-    if let Some(keys) = &configuration.settings.api_keys {
-        add("api_keys.issuer", keys.issuer.to_string());
-        add("api_keys.max_lifetime", span(keys.lifetime_max_s));
-    }
-    add("revocation.max_entries", configuration.settings.revocation.entries_max.to_string());
-    // That of what we issue ourselves comes of what was said.
-    let others = configuration.issuers().map(|issuer| issuer.rules());
-    for rules in others.filter(|rules| rules.dated_by == DatedBy::Issue) {
-        let field = format!("issuers[{}].max_lifetime", rules.issuer);
-        add(&field, span(rules.lifetime_max_s));
-    }
-    settings
 }

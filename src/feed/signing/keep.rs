@@ -1,139 +1,21 @@
 //! The ring in the store: read, looked after, and replaced if nobody else was faster.
 
-use std::mem::discriminant;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use zeroize::Zeroizing;
 
-use super::publication::revoked;
+use super::listing::revoked;
+use super::loaded_ring::{Document, LoadedRing, RingTarget, Trouble};
 use super::{Kept, NewKey, RingTask, SigningFeed};
 use crate::clock;
-use crate::config::tokens::Tokens;
 use crate::gate::keys::Algorithm;
-use crate::issuer::ring::{Cause, Form, FreshKey, Full, Others, Ring, Terms, Unreadable};
-use crate::issuer::seal::Seal;
-use crate::issuer::signing::SigningError;
-use crate::runtime::Running;
+use crate::issuer::ring::{Cause, FreshKey, Full, Ring};
+use crate::issuer::ring_document::Form;
 use crate::secret::Secret;
 use crate::store::StoreError;
-use crate::store::settings::StoreSettings;
 
 /// How often somebody else may be faster.
 const ATTEMPTS_MAX: usize = 20;
-
-/// What was read.
-#[derive(Debug)]
-pub(super) struct LoadedRing {
-    document: Document,
-    stored: Ring,
-    /// What is stored, and what the store has lost.
-    ring: Ring,
-}
-
-/// What is in the store. Not to be shown.
-#[derive(Clone)]
-struct Document {
-    /// None if there is none.
-    bytes: Option<Zeroizing<Vec<u8>>>,
-    form: Form,
-    /// With what it was opened, or is to be sealed.
-    secret: Option<Secret>,
-}
-
-/// What the ring of a configuration is kept by.
-pub(super) struct RingTarget<'c> {
-    configuration: &'c Running,
-    tokens: &'c Tokens,
-    terms: Terms,
-    secret: Option<&'c Secret>,
-    seal: Option<Seal>,
-    others: Others,
-}
-
-/// Why the ring is not as it should be.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(super) enum Trouble {
-    #[error("the store cannot be used: {0}")]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-    #[error(transparent)]
-    Full(#[from] Full),
-    #[error("the store's clock was not read yet, which dates a key")]
-    Undated,
-    #[error("other gateways change the signing keys all the time")]
-    Contended,
-    #[error("{0}")]
-    Cryptography(String),
-}
-
-impl Trouble {
-    /// Whether it is the same again, though perhaps in other words.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Unreadable(one), Self::Unreadable(other)) => one == other,
-            (one, other) => discriminant(one) == discriminant(other),
-        }
-    }
-
-    /// Whether nobody can say what is in the ring.
-    pub(super) fn is_unread(&self) -> bool {
-        match self {
-            Self::Store(_) | Self::Unreadable(_) | Self::Cryptography(_) => true,
-            Self::Undated | Self::Full(_) | Self::Contended => false,
-        }
-    }
-}
-
-impl From<SigningError> for Trouble {
-    fn from(error: SigningError) -> Self {
-        Self::Cryptography(error.to_string())
-    }
-}
-
-impl std::fmt::Debug for Document {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Document").field("form", &self.form).finish_non_exhaustive()
-    }
-}
-
-impl LoadedRing {
-    pub(super) fn ring(&self) -> &Ring {
-        &self.ring
-    }
-}
-
-impl<'c> RingTarget<'c> {
-    pub(super) fn by(
-        configuration: &'c Running,
-        tokens: &'c Tokens,
-        secret: Option<&'c Secret>,
-    ) -> Result<Self, Trouble> {
-        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-        // So long a token is accepted after its end.
-        let skew_s = configuration.own_issuer().map_or(0, |own| own.rules().clock_skew_s);
-        let terms = Terms {
-            algorithm: tokens.signing.algorithm,
-            reach_s: tokens.signed_lifetime_max_s.saturating_add(skew_s),
-            publish_before_s: seconds(tokens.signing.publish_before),
-            rotate_every_s: tokens.signing.rotate_every.map(seconds),
-        };
-        let seal = secret.map(|secret| Ring::seal(secret.expose())).transpose()?;
-        let others = match configuration.settings.store {
-            StoreSettings::Embedded { .. } => Others::MayNotWrite,
-            StoreSettings::Redis(_) => Others::MayWrite,
-        };
-        Ok(Self { configuration, tokens, terms, secret, seal, others })
-    }
-
-    /// Whether the clock is known by which gateways date what they share. An embedded store has none.
-    fn is_dated(&self) -> bool {
-        match self.configuration.settings.store {
-            StoreSettings::Embedded { .. } => true,
-            StoreSettings::Redis(_) => clock::is_shared(),
-        }
-    }
-}
 
 impl SigningFeed {
     /// Reads the ring, and does with it what is asked for, however often others are faster. The key

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Challenge, Slug};
+use super::slug::{Challenge, Slug};
 
 /// The longest reason that is kept, in bytes: it may quote what a client sent.
 pub const REASON_BYTES_MAX: usize = 256;

@@ -11,7 +11,9 @@ use http::Method;
 
 use super::super::path::{Ambiguities, CanonicalPath, fold};
 use super::super::policy::Policy;
-use super::{HostPattern, Leaf, Route, RouteMatch, RouteTable};
+use super::RouteTable;
+use super::entry::{HostPattern, Route, RouteMatch};
+use super::tree::Leaf;
 
 /// How much of a path is told in a reason, in bytes.
 const SHOWN_BYTES_MAX: usize = 64;

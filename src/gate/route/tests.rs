@@ -1,3 +1,4 @@
+use super::super::policy::{ForwardCredential, Policy};
 use super::*;
 use crate::gate::denial::Detail;
 

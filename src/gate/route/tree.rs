@@ -7,8 +7,8 @@ use http::Method;
 
 use super::super::denial::{Denial, Detail, Slug};
 use super::super::path::{Ambiguities, fold};
+use super::conflict::{AddError, Conflict};
 use super::folded::Folded;
-use super::{AddError, Conflict};
 
 /// The path patterns of one host.
 #[derive(Debug, Default)]

@@ -1,3 +1,4 @@
+use crate::issuer::ring_document::{Form, Others, Unreadable};
 use proptest::prelude::*;
 
 use super::*;

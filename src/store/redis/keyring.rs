@@ -1,9 +1,6 @@
 //! The gateway's own signing keys, and the key of the tags in secrets.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use async_trait::async_trait;
-use zeroize::Zeroizing;
 
 use super::Redis;
 use super::dial::ANSWER_TIMEOUT;
@@ -12,25 +9,6 @@ use super::script::keyring::{KEEP, REPLACE};
 use crate::clock;
 use crate::store::StoreError;
 use crate::store::keyring::KeyRingStore;
-
-/// The key of the tags as the server had it last, in case it forgets that: with another one, what was made before is
-/// not recognised.
-#[derive(Default)]
-pub(super) struct KnownTagKey(Mutex<Option<Zeroizing<Vec<u8>>>>);
-
-impl KnownTagKey {
-    fn is(&self, key: &[u8]) -> bool {
-        self.known().as_ref().is_some_and(|known| known.as_slice() == key)
-    }
-
-    fn note(&self, key: &[u8]) {
-        *self.known() = Some(Zeroizing::new(key.to_vec()));
-    }
-
-    fn known(&self) -> MutexGuard<'_, Option<Zeroizing<Vec<u8>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Redis {
     /// Writes the key down again that the server had, unless it has one.

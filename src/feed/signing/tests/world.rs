@@ -14,7 +14,8 @@ use crate::gate::forward::{IdentityTemplate, OwnedName};
 use crate::gate::issuer::{DatedBy, IssuerRules, Untyped};
 use crate::gate::keys::{Algorithm, KeyCell};
 use crate::gate::revocation::{Entry, ListWriter, Scope};
-use crate::issuer::ring::{Others, Ring};
+use crate::issuer::ring::Ring;
+use crate::issuer::ring_document::Others;
 use crate::store::StoreError;
 use crate::store::attempts::Budget;
 

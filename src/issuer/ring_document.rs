@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Ring, RingKey};
 use crate::gate::time::UnixTime;
+use crate::issuer::ring::{Ring, RingKey};
 use crate::issuer::seal::Seal;
 use crate::issuer::signer::Signer;
 use crate::issuer::signing::SigningError;
@@ -160,8 +160,8 @@ impl Ring {
     /// [`SigningError::Generate`] if the cryptographic library fails.
     pub fn encode(&self, seal: Option<&Seal>) -> Result<Zeroizing<Vec<u8>>, SigningError> {
         let texts: Vec<_> =
-            self.keys.iter().map(|key| Zeroizing::new(STANDARD.encode(&**key.pkcs8))).collect();
-        let keys = self.keys.iter().zip(&texts).map(|(key, text)| Key {
+            self.keys().iter().map(|key| Zeroizing::new(STANDARD.encode(&**key.pkcs8))).collect();
+        let keys = self.keys().iter().zip(&texts).map(|(key, text)| Key {
             algorithm: name(&key.signer),
             pkcs8: text,
             created: key.created.as_seconds(),

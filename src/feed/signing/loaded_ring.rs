@@ -1,0 +1,131 @@
+//! The ring as it was read, by what it is kept, and why it may not be as it should be.
+
+use std::mem::discriminant;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::clock;
+use crate::config::tokens::Tokens;
+use crate::issuer::ring::{Full, Ring, Terms};
+use crate::issuer::ring_document::{Form, Others, Unreadable};
+use crate::issuer::seal::Seal;
+use crate::issuer::signing::SigningError;
+use crate::runtime::Running;
+use crate::secret::Secret;
+use crate::store::StoreError;
+use crate::store::settings::StoreSettings;
+
+/// What was read.
+#[derive(Debug)]
+pub(super) struct LoadedRing {
+    pub(super) document: Document,
+    pub(super) stored: Ring,
+    /// What is stored, and what the store has lost.
+    pub(super) ring: Ring,
+}
+
+/// What is in the store. Not to be shown.
+#[derive(Clone)]
+pub(super) struct Document {
+    /// None if there is none.
+    pub(super) bytes: Option<Zeroizing<Vec<u8>>>,
+    pub(super) form: Form,
+    /// With what it was opened, or is to be sealed.
+    pub(super) secret: Option<Secret>,
+}
+
+/// What the ring of a configuration is kept by.
+pub(super) struct RingTarget<'c> {
+    pub(super) configuration: &'c Running,
+    pub(super) tokens: &'c Tokens,
+    pub(super) terms: Terms,
+    pub(super) secret: Option<&'c Secret>,
+    pub(super) seal: Option<Seal>,
+    pub(super) others: Others,
+}
+
+/// Why the ring is not as it should be.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error("the store cannot be used: {0}")]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    #[error(transparent)]
+    Full(#[from] Full),
+    #[error("the store's clock was not read yet, which dates a key")]
+    Undated,
+    #[error("other gateways change the signing keys all the time")]
+    Contended,
+    #[error("{0}")]
+    Cryptography(String),
+}
+
+impl Trouble {
+    /// Whether it is the same again, though perhaps in other words.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unreadable(one), Self::Unreadable(other)) => one == other,
+            (one, other) => discriminant(one) == discriminant(other),
+        }
+    }
+
+    /// Whether nobody can say what is in the ring.
+    pub(super) fn is_unread(&self) -> bool {
+        match self {
+            Self::Store(_) | Self::Unreadable(_) | Self::Cryptography(_) => true,
+            Self::Undated | Self::Full(_) | Self::Contended => false,
+        }
+    }
+}
+
+impl From<SigningError> for Trouble {
+    fn from(error: SigningError) -> Self {
+        Self::Cryptography(error.to_string())
+    }
+}
+
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Document").field("form", &self.form).finish_non_exhaustive()
+    }
+}
+
+impl LoadedRing {
+    pub(super) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+}
+
+impl<'c> RingTarget<'c> {
+    pub(super) fn by(
+        configuration: &'c Running,
+        tokens: &'c Tokens,
+        secret: Option<&'c Secret>,
+    ) -> Result<Self, Trouble> {
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        // So long a token is accepted after its end.
+        let skew_s = configuration.own_issuer().map_or(0, |own| own.rules().clock_skew_s);
+        let terms = Terms {
+            algorithm: tokens.signing.algorithm,
+            reach_s: tokens.signed_lifetime_max_s.saturating_add(skew_s),
+            publish_before_s: seconds(tokens.signing.publish_before),
+            rotate_every_s: tokens.signing.rotate_every.map(seconds),
+        };
+        let seal = secret.map(|secret| Ring::seal(secret.expose())).transpose()?;
+        let others = match configuration.settings.store {
+            StoreSettings::Embedded { .. } => Others::MayNotWrite,
+            StoreSettings::Redis(_) => Others::MayWrite,
+        };
+        Ok(Self { configuration, tokens, terms, secret, seal, others })
+    }
+
+    /// Whether the clock is known by which gateways date what they share. An embedded store has none.
+    pub(super) fn is_dated(&self) -> bool {
+        match self.configuration.settings.store {
+            StoreSettings::Embedded { .. } => true,
+            StoreSettings::Redis(_) => clock::is_shared(),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The key of the tags, as a server had it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use zeroize::Zeroizing;
+
+/// The key of the tags as the server had it last, in case it forgets that: with another one, what was made before is
+/// not recognised.
+#[derive(Default)]
+pub(super) struct KnownTagKey(Mutex<Option<Zeroizing<Vec<u8>>>>);
+
+impl KnownTagKey {
+    pub(super) fn is(&self, key: &[u8]) -> bool {
+        self.known().as_ref().is_some_and(|known| known.as_slice() == key)
+    }
+
+    pub(super) fn note(&self, key: &[u8]) {
+        *self.known() = Some(Zeroizing::new(key.to_vec()));
+    }
+
+    pub(super) fn known(&self) -> MutexGuard<'_, Option<Zeroizing<Vec<u8>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,110 @@
+//! What is known here of whether a server has all that it had.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::gate::time::SteadyTime;
+use crate::store::SETTLES_WITHIN_MS;
+
+/// What is known of it.
+#[derive(Debug, Default)]
+pub(super) struct Settlement(Mutex<State>);
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// In whose reign it was so.
+    pub(super) settled: Option<u64>,
+    /// Records were lost, and nobody was told.
+    pub(super) has_lost: bool,
+    /// In whose reign was written down again what is in no log: what was used once, and the key of the tags.
+    pub(super) written_again: Option<u64>,
+    /// Since when a server of this reign does not take down that it is asked.
+    pub(super) refused: Option<(u64, SteadyTime)>,
+}
+
+impl Settlement {
+    /// Whether it is so in this reign.
+    pub(super) fn is_settled(&self, reign: u64) -> bool {
+        let state = self.state();
+        state.settled == Some(reign) && !state.has_lost
+    }
+
+    /// Records were lost: it is no longer so.
+    pub(super) fn doubt(&self) {
+        *self.state() = State { has_lost: true, ..State::default() };
+    }
+
+    /// Others have found that it is not so.
+    pub(super) fn ask_again(&self) {
+        let mut state = self.state();
+        *state = State { has_lost: state.has_lost, ..State::default() };
+    }
+
+    pub(super) fn has_lost(&self) -> bool {
+        self.state().has_lost
+    }
+
+    /// The server was told whether records were lost, and said whether it is so.
+    pub(super) fn told(&self, reign: u64, has_lost: bool, is_settled: bool) {
+        let mut state = self.state();
+        state.has_lost &= !has_lost;
+        state.refused = None;
+        state.settled = is_settled.then_some(reign);
+    }
+
+    /// The server takes nothing down for now: one that goes on like that is not waited for any
+    /// longer than another. Whether that is over.
+    pub(super) fn refused(&self, reign: u64, now: SteadyTime) -> bool {
+        let mut state = self.state();
+        let since = state.refused.filter(|(known, _)| *known == reign).map_or(now, |(_, at)| at);
+        state.refused = Some((reign, since));
+        let is_over = now.millis_since(since) >= SETTLES_WITHIN_MS;
+        if is_over {
+            state.settled = Some(reign);
+            state.has_lost = false;
+        }
+        is_over
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(milliseconds: u64) -> SteadyTime {
+        SteadyTime::from_millis(100_000 + milliseconds)
+    }
+
+    #[test]
+    fn what_one_server_said_is_not_said_of_another() {
+        let settlement = Settlement::default();
+        settlement.told(7, false, true);
+        assert!(settlement.is_settled(7) && !settlement.is_settled(8));
+        settlement.ask_again();
+        assert!(!settlement.is_settled(7));
+    }
+
+    #[test]
+    fn loss_counts_until_the_server_was_told_of_it() {
+        let settlement = Settlement::default();
+        settlement.doubt();
+        // What was asked before is answered after.
+        settlement.told(7, false, true);
+        assert!(!settlement.is_settled(7) && settlement.has_lost());
+        settlement.told(7, true, true);
+        assert!(settlement.is_settled(7) && !settlement.has_lost());
+    }
+
+    #[test]
+    fn server_that_takes_nothing_down_is_waited_for_no_longer() {
+        let settlement = Settlement::default();
+        assert!(!settlement.refused(7, at(0)));
+        assert!(!settlement.refused(7, at(SETTLES_WITHIN_MS - 1)));
+        assert!(!settlement.refused(8, at(SETTLES_WITHIN_MS)), "another one");
+        assert!(settlement.refused(8, at(2 * SETTLES_WITHIN_MS)));
+        assert!(settlement.is_settled(8));
+    }
+}
