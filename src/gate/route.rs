@@ -107,7 +107,7 @@ impl RouteTable {
     ///
     /// [`Slug::RouteUnknown`], [`Slug::MethodNotAllowed`] with the methods that are, or
     /// [`Slug::RequestTarget`] if the path is ambiguous in a way that the route does not allow,
-    /// would lead to another route once an upstream has decoded it, or is an [`Alias`].
+    /// would lead to another route once an upstream has decoded it, or is an [`Alias`](alias::Alias).
     pub fn find(
         &self,
         host: &str,
