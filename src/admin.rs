@@ -2,6 +2,7 @@
 //! change: who is cut off, and who stays logged in.
 
 mod api_keys;
+mod audited;
 mod body;
 mod change_request;
 mod gateways;

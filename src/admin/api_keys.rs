@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::audited::{Audited, Outcome};
 use super::change_request::{self, ChangeRequest, date};
 use super::problem::Problem;
 use super::view::View;
@@ -23,7 +24,6 @@ use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{ApiKey, Session, SessionId, SessionKind, SessionRecord, StoredSession};
 use crate::issuer::random;
 use crate::store::session::API_KEYS_MAX;
-use crate::telemetry::audit::{self, Change};
 use crate::telemetry::session_end::SessionEnd;
 
 /// What sessions of API keys are said to be begun by.
@@ -95,22 +95,17 @@ async fn make(
 ) -> Result<(), Problem> {
     let target = format!("API key {id} of {}", record.subject);
     let made = write_down(&view, id, record).await;
-    let change = Change {
+    let outcome = made.as_ref().map_or_else(Outcome::Refused, |()| Outcome::Written);
+    let change = Audited {
         audit: "create_api_key",
-        time: clock::wall(),
-        actor: &actor,
-        client: client.ip().to_canonical(),
         target: &target,
+        actor: &actor,
+        client,
         reason: &reason,
-        result: made.as_ref().map_or_else(Problem::slug, |()| "ok"),
-        position: None,
-        durable: made.is_ok(),
     };
-    let file = view.configuration.load().settings.audit_log.clone();
-    let audited = audit::append(file, change.line()).await;
+    let audited = change.write(&view, outcome).await;
     made?;
     if let Err(error) = audited {
-        tracing::error!(%error, "the audit log cannot be written");
         drop(view.sessions.end(id).await);
         return Err(Problem::Unaudited { durable: false, why: error.to_string() });
     }
@@ -131,7 +126,7 @@ pub(super) async fn list(
     State(view): State<View>,
     query: Result<Query<Whose>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let Whose { subject } = understood(query)?;
+    let Whose { subject } = words::query(query)?;
     settings(&view)?;
     let stored = view.sessions.api_keys().await.map_err(change_request::failed)?;
     let configuration = view.configuration.load();
@@ -158,7 +153,7 @@ pub(super) async fn revoke(
     let Some(id) = id.ok().and_then(|Path(id)| SessionId::parse(&id)) else {
         return bad("this is not the id of an API key, which has 43 characters");
     };
-    let Revoke { reason, actor, wait_ms } = understood(query)?;
+    let Revoke { reason, actor, wait_ms } = words::query(query)?;
     let (reason, actor) = (words::reason(reason)?, words::actor(actor)?);
     let now = clock::shared();
     let dies = now.plus(view.configuration.load().gate.sessions.rules.terms().reach_s());
@@ -275,9 +270,4 @@ fn describe(id: SessionId, StoredSession { record, last_seen }: &StoredSession) 
         "last_used_at": used,
         "expires_at": date(record.ends),
     })
-}
-
-fn understood<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
-    let Query(asked) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
-    Ok(asked)
 }

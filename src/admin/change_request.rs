@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::audited::{Audited, Outcome};
 use super::gateways;
 use super::problem::Problem;
 use super::view::View;
@@ -20,7 +21,6 @@ use crate::gate::revocation::{Entry, Lifted, Scope};
 use crate::gate::time::UnixTime;
 use crate::store::record::Record;
 use crate::store::{AppendError, StoreError};
-use crate::telemetry::audit::{self, Change};
 
 /// The longest that a request may wait for the gateways to confirm.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -114,39 +114,16 @@ impl ChangeRequest {
         client: SocketAddr,
         taken: Result<Taken, Problem>,
     ) -> Result<Taken, Problem> {
-        let audited = self.audit(view, client, taken.as_ref()).await;
+        let Record { actor, reason, .. } = &self.record;
+        let change = Audited { audit: self.audit, target: &self.target, actor, client, reason };
+        let outcome = taken.as_ref().map_or_else(Outcome::Refused, Outcome::Taken);
+        let audited = change.write(view, outcome).await;
         let taken = taken?;
         audited.map_err(|error| {
-            tracing::error!(%error, "the audit log cannot be written");
             let durable = matches!(taken, Taken::Durable(_));
             Problem::Unaudited { durable, why: error.to_string() }
         })?;
         Ok(taken)
-    }
-
-    async fn audit(
-        &self,
-        view: &View,
-        client: SocketAddr,
-        taken: Result<&Taken, &Problem>,
-    ) -> std::io::Result<()> {
-        let (result, position) = match taken {
-            Ok(Taken::Durable(position)) => ("ok", Some(*position)),
-            Ok(Taken::Locally) => ("ok", None),
-            Err(problem) => (problem.slug(), None),
-        };
-        let change = Change {
-            audit: self.audit,
-            time: clock::wall(),
-            actor: &self.record.actor,
-            client: client.ip().to_canonical(),
-            target: &self.target,
-            reason: &self.record.reason,
-            result,
-            position,
-            durable: position.is_some(),
-        };
-        audit::append(view.configuration.load().settings.audit_log.clone(), change.line()).await
     }
 
     /// The answer: what was done, and `more`; `status` if it is durable. Waits for the gateways if
@@ -194,29 +171,6 @@ pub(super) async fn to_the_end<T: Send + 'static>(
     let broken_off =
         |error: tokio::task::JoinError| Err(Problem::StoreUnavailable(error.to_string()));
     tokio::spawn(work).await.unwrap_or_else(broken_off)
-}
-
-/// Writes to the audit log that something was wanted, of this name and about this, that the store did not
-/// do, by whom and why. Whoever asked is told of that, however this goes.
-pub(super) async fn audit_refused(
-    view: &View,
-    client: SocketAddr,
-    (audit, target): (&'static str, &str),
-    (actor, reason): (&str, &str),
-    problem: &Problem,
-) {
-    let change = Change {
-        audit,
-        time: clock::wall(),
-        actor,
-        client: client.ip().to_canonical(),
-        target,
-        reason,
-        result: problem.slug(),
-        position: None,
-        durable: false,
-    };
-    drop(audit::append(view.configuration.load().settings.audit_log.clone(), change.line()).await);
 }
 
 /// What is told of a store that does not do what it should.

@@ -10,14 +10,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::audited::{Audited, Outcome};
 use super::change_request::{self, date};
 use super::problem::Problem;
 use super::view::View;
 use super::words;
-use crate::clock;
 use crate::feed::signing::{ListedKey, NewKey, Refused};
 use crate::issuer::ring::BeginsTo;
-use crate::telemetry::audit::{self, Change};
 
 /// How another key is wanted.
 #[derive(Debug, Default, Deserialize)]
@@ -66,24 +65,12 @@ async fn make(
 ) -> Result<NewKey, Problem> {
     let made = view.signing.rotate(begins).await.map_err(refused);
     let target = made.as_ref().map_or("signing keys".to_owned(), |new| format!("key {}", new.id));
-    let change = Change {
-        audit: "rotate_keys",
-        time: clock::wall(),
-        actor: &actor,
-        client: client.ip().to_canonical(),
-        target: &target,
-        reason: &reason,
-        result: made.as_ref().map_or_else(Problem::slug, |_| "ok"),
-        position: None,
-        durable: made.is_ok(),
-    };
-    let file = view.configuration.load().settings.audit_log.clone();
-    let audited = audit::append(file, change.line()).await;
+    let outcome = made.as_ref().map_or_else(Outcome::Refused, |_| Outcome::Written);
+    let change =
+        Audited { audit: "rotate_keys", target: &target, actor: &actor, client, reason: &reason };
+    let audited = change.write(&view, outcome).await;
     let new = made?;
-    audited.map_err(|error| {
-        tracing::error!(%error, "the audit log cannot be written");
-        Problem::Unaudited { durable: true, why: error.to_string() }
-    })?;
+    audited.map_err(|error| Problem::Unaudited { durable: true, why: error.to_string() })?;
     Ok(new)
 }
 

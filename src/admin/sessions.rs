@@ -70,7 +70,7 @@ pub(super) async fn list(
     State(view): State<View>,
     query: Result<Query<Whose>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let Whose { subject, issuer } = understood(query)?;
+    let Whose { subject, issuer } = words::query(query)?;
     let person = Person::compile(subject, issuer, &view.configuration.load())?;
     let sessions: Vec<_> = live(&view, &person).await?.iter().map(describe).collect();
     let Person { issuer, subject } = person;
@@ -89,7 +89,7 @@ pub(super) async fn end_one(
         Some(id) => id,
         None => return bad("this is not the id of a session, which has 43 characters"),
     };
-    let EndOne { reason, actor, wait_ms } = understood(query)?;
+    let EndOne { reason, actor, wait_ms } = words::query(query)?;
     let scope = Scope::Session(id.to_string().into());
     let order = order("end_session", scope, (reason, actor, wait_ms), &view)?;
     let ending = forget_one(view.clone(), client, id, order.clone());
@@ -129,7 +129,7 @@ pub(super) async fn end_all(
     query: Result<Query<EndAll>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
-    let EndAll { subject, issuer, reason, actor, wait_ms } = understood(query)?;
+    let EndAll { subject, issuer, reason, actor, wait_ms } = words::query(query)?;
     let configuration = view.configuration.load();
     let person = Person::compile(subject, issuer, &configuration)?;
     // Nobody else begins sessions, and his tokens were not asked about.
@@ -231,11 +231,6 @@ fn describe(Live { session, record }: &Live) -> Value {
         "user_agent": record.user_agent,
         "address": record.address,
     })
-}
-
-fn understood<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
-    let Query(asked) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
-    Ok(asked)
 }
 
 impl Person {

@@ -1,5 +1,8 @@
 //! What operators write, within bounds: whom they mean, who they are, and why.
 
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+
 use super::problem::Problem;
 use crate::gate::issuer::IssuerRules;
 use crate::runtime::Running;
@@ -15,6 +18,12 @@ const ACTOR_DEFAULT: &str = "admin";
 /// The refusal of what makes no sense.
 pub(super) fn bad<T>(detail: impl Into<String>) -> Result<T, Problem> {
     Err(Problem::BadRequest(detail.into()))
+}
+
+/// A query that was understood.
+pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+    let Query(query) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    Ok(query)
 }
 
 /// Why something is done.

@@ -378,11 +378,9 @@ impl RevocationFeed {
         operation: &'static str,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let begun = Instant::now();
-        let done = work.await;
+        let done = self.families.timed(operation, work).await;
         let is_up = done.as_ref().err().is_none_or(|error| !error.is_fault());
         self.families.store_up.set(i64::from(is_up));
-        self.families.store_answered(operation, done.is_ok(), begun.elapsed());
         done
     }
 }

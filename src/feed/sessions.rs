@@ -15,7 +15,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::budget::Budget;
@@ -210,7 +210,7 @@ impl SessionFeed {
             let as_of = clock::steady();
             // Before it is asked: what answers may change while it does.
             let era = self.era(id);
-            let found = self.timed("find_session", self.store.find(id)).await;
+            let found = self.families.timed("find_session", self.store.find(id)).await;
             if let Err(error) = &found {
                 self.doubt(id, error);
             }
@@ -267,7 +267,7 @@ impl SessionFeed {
         let creating = self.store.create(id, &stored, end);
         // Somebody may delete it before we have it.
         let begun = self.loads.begin(id);
-        let displaced = self.timed("create_session", creating).await?;
+        let displaced = self.families.timed("create_session", creating).await?;
         begun.publish(|| self.table.publish(self.compile(id, &stored, as_of)));
         for Displaced { id, .. } in &displaced {
             self.changed(*id);
@@ -287,7 +287,7 @@ impl SessionFeed {
     ///
     /// If the store cannot be written.
     pub async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
-        let was_there = self.timed("delete_session", self.store.delete(id)).await?;
+        let was_there = self.families.timed("delete_session", self.store.delete(id)).await?;
         self.changed(id);
         Ok(was_there)
     }
@@ -298,7 +298,7 @@ impl SessionFeed {
     ///
     /// If the store cannot be read.
     pub async fn stored(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError> {
-        self.timed("find_session", self.store.find(id)).await
+        self.families.timed("find_session", self.store.find(id)).await
     }
 
     /// A session as it is stored, with what `belonging` reads of what ends with it. Neither is read
@@ -341,7 +341,7 @@ impl SessionFeed {
         subject: &str,
     ) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
         let listing = self.store.of_subject(issuer, subject, clock::shared());
-        self.timed("list_sessions", listing).await
+        self.families.timed("list_sessions", listing).await
     }
 
     /// The API keys that can still be used, the latest first.
@@ -350,7 +350,7 @@ impl SessionFeed {
     ///
     /// If the store cannot be read.
     pub async fn api_keys(&self) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
-        self.timed("list_api_keys", self.store.api_keys(clock::shared())).await
+        self.families.timed("list_api_keys", self.store.api_keys(clock::shared())).await
     }
 
     /// Notes that a session is used, which will be written down some time.
@@ -417,7 +417,7 @@ impl SessionFeed {
                 if some.is_empty() {
                     break;
                 }
-                if self.timed("touch_sessions", self.store.touch(&some)).await.is_err() {
+                if self.families.timed("touch_sessions", self.store.touch(&some)).await.is_err() {
                     break;
                 }
                 self.seen.written(&some);
@@ -446,7 +446,7 @@ impl SessionFeed {
             // Not all gateways at once.
             tokio::time::sleep(PRUNE_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             // Tried again in a minute.
-            drop(self.timed("prune_sessions", self.store.prune(clock::shared())).await);
+            drop(self.families.timed("prune_sessions", self.store.prune(clock::shared())).await);
         }
     }
 
@@ -457,16 +457,5 @@ impl SessionFeed {
     fn has_just_failed(&self) -> bool {
         let failed = SteadyTime::from_millis(self.failed.load(Ordering::Relaxed));
         clock::steady().millis_since(failed) < SPARE_MS
-    }
-
-    async fn timed<T>(
-        &self,
-        operation: &'static str,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let begun = Instant::now();
-        let done = work.await;
-        self.families.store_answered(operation, done.is_ok(), begun.elapsed());
-        done
     }
 }

@@ -109,10 +109,7 @@ impl TagFeed {
 
     /// The key in the store: that which is there, else ours, else a new one.
     async fn read(&self, ours: Option<&Kept>) -> Result<Kept, StoreError> {
-        let begun = Instant::now();
-        let kept = self.kept(ours).await;
-        self.families.store_answered("read_tag_key", kept.is_ok(), begun.elapsed());
-        kept
+        self.families.timed("read_tag_key", self.kept(ours)).await
     }
 
     async fn kept(&self, ours: Option<&Kept>) -> Result<Kept, StoreError> {

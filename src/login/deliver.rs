@@ -190,7 +190,7 @@ impl<'a> Plan<'a> {
         let service = issuing.service;
         let begun =
             service.refresh_families.begin(&family, refresh::known_by(issuing.tokens, &first));
-        if !service.sessions.timed("begin_family", begun).await.map_err(unavailable)? {
+        if !service.sessions.families.timed("begin_family", begun).await.map_err(unavailable)? {
             let scope = Scope::Session(id.to_string().into());
             let is_ended = issuing.configuration.gate.revocations.names(&scope);
             // Either somebody has ended it meanwhile, or the store has lost it.

@@ -337,7 +337,7 @@ pub(crate) async fn find_family(
     {
         return Err(Denial::with(Slug::VerificationBudget, Detail::RetryAfter(seconds)));
     }
-    let family = service.sessions.timed("find_family", service.refresh_families.find(id));
+    let family = service.sessions.families.timed("find_family", service.refresh_families.find(id));
     let found = service.sessions.feed.stored_with(id, family).await.map_err(unavailable)?;
     let (family, session) = (found.0, found.1.map(|session| session.record));
     let family = family.filter(|stored| token.is_of(&tag_key(here.tokens, &stored.family.key)));
@@ -415,7 +415,7 @@ async fn rotate(
         end,
     };
     let rotating = service.refresh_families.rotate(&exchange);
-    let rotated = service.sessions.timed("rotate_family", rotating).await;
+    let rotated = service.sessions.families.timed("rotate_family", rotating).await;
     match &rotated {
         // One that arrives too late may be the second copy of one that did not.
         Ok(Rotation::TooLate) | Err(_) => memory.remember(token, next.clone()).await,

@@ -1,9 +1,7 @@
 //! Ends what was begun, for good and everywhere: sessions and tokens.
 
-use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::config::Login;
 use crate::feed::revocations::{RevocationFeed, Taken};
@@ -100,18 +98,6 @@ impl SessionService {
 
     pub(crate) fn count_end(&self, why: SessionEnd) {
         self.families.sessions_ended.with_label_values(&[why.as_str()]).inc();
-    }
-
-    /// What a store answers, timed.
-    pub(crate) async fn timed<T>(
-        &self,
-        operation: &'static str,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let begun = Instant::now();
-        let done = work.await;
-        self.families.store_answered(operation, done.is_ok(), begun.elapsed());
-        done
     }
 }
 

@@ -3,7 +3,8 @@
 
 mod table;
 
-use std::time::Duration;
+use std::future::Future;
+use std::time::Instant;
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -129,11 +130,22 @@ pub struct Families {
 }
 
 impl Families {
-    /// Counts an answer of the store, or the lack of one.
-    pub fn store_answered(&self, operation: &str, is_ok: bool, took: Duration) {
-        let result = if is_ok { "ok" } else { "failed" };
+    /// Asks the store, and counts its answer, or the lack of one.
+    ///
+    /// # Errors
+    ///
+    /// What it says.
+    pub async fn timed<T, E>(
+        &self,
+        operation: &'static str,
+        question: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let begun = Instant::now();
+        let answer = question.await;
+        let result = if answer.is_ok() { "ok" } else { "failed" };
         let seconds = self.store_operations.with_label_values(&[operation, result]);
-        seconds.observe(took.as_secs_f64());
+        seconds.observe(begun.elapsed().as_secs_f64());
+        answer
     }
 
     /// Registers every family.

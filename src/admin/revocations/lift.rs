@@ -10,6 +10,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::super::audited::{Audited, Outcome};
 use crate::admin::View;
 use crate::admin::change_request::{self, ChangeRequest};
 use crate::admin::problem::Problem;
@@ -123,14 +124,10 @@ async fn write_down(
         Err(error) => {
             let problem = change_request::failed(error);
             let Wish { actor, reason, .. } = &wish;
-            change_request::audit_refused(
-                &view,
-                client,
-                (AUDIT, &target.to_string()),
-                (actor, reason),
-                &problem,
-            )
-            .await;
+            let target = &*target.to_string();
+            let change = Audited { audit: AUDIT, target, actor, client, reason };
+            // Whoever asked is told of the store, however this goes.
+            drop(change.write(&view, Outcome::Refused(&problem)).await);
             return Err(problem);
         }
     };

@@ -1,6 +1,5 @@
 //! The ring in the store: read, looked after, and replaced if nobody else was faster.
 
-use std::time::Instant;
 
 use zeroize::Zeroizing;
 
@@ -99,9 +98,7 @@ impl SigningFeed {
         known: Option<&LoadedRing>,
         wanted: &RingTarget<'_>,
     ) -> Result<(Document, Ring), Trouble> {
-        let begun = Instant::now();
-        let read = self.store.ring().await;
-        self.families.store_answered("read_keys", read.is_ok(), begun.elapsed());
+        let read = self.families.timed("read_keys", self.store.ring()).await;
         let Some(bytes) = read?.map(Zeroizing::new) else {
             let nothing = Document { bytes: None, form: Form::Open, secret: None };
             return Ok((nothing, Ring::default()));
@@ -122,10 +119,7 @@ impl SigningFeed {
 
     /// Whether nobody else was faster.
     async fn replace(&self, expected: Option<&[u8]>, ring: &[u8]) -> Result<bool, StoreError> {
-        let begun = Instant::now();
-        let replaced = self.store.replace_ring(expected, ring).await;
-        self.families.store_answered("replace_keys", replaced.is_ok(), begun.elapsed());
-        replaced
+        self.families.timed("replace_keys", self.store.replace_ring(expected, ring)).await
     }
 }
 

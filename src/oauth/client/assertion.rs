@@ -47,7 +47,13 @@ pub(super) async fn verify<'t>(
     let Good { token_id, ends } = good;
     let key = spent_key(&client.id, &token_id);
     let families = &here.service.refresh_families;
-    match here.service.sessions.timed("spend_assertion", families.spend(&key, ends, now)).await {
+    match here
+        .service
+        .sessions
+        .families
+        .timed("spend_assertion", families.spend(&key, ends, now))
+        .await
+    {
         Ok(true) => Ok(client),
         Ok(false) => Err(Refusal::client("The assertion was used before")),
         Err(error) => {

@@ -1,0 +1,53 @@
+//! Writes to the audit log what an operator changed, or tried to.
+
+use std::net::SocketAddr;
+
+use super::problem::Problem;
+use super::view::View;
+use crate::clock;
+use crate::feed::revocations::Taken;
+use crate::telemetry::audit::{self, Change};
+
+/// A change: what it is called, to whom or what, by whom, from where and why.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Audited<'a> {
+    pub(super) audit: &'static str,
+    pub(super) target: &'a str,
+    pub(super) actor: &'a str,
+    pub(super) client: SocketAddr,
+    pub(super) reason: &'a str,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outcome<'a> {
+    /// The revocation log has it, or not yet.
+    Taken(&'a Taken),
+    /// The store has it.
+    Written,
+    Refused(&'a Problem),
+}
+
+impl Audited<'_> {
+    /// Writes the line.
+    ///
+    /// # Errors
+    ///
+    /// If the audit log cannot be written. That is logged.
+    pub(super) async fn write(self, view: &View, outcome: Outcome<'_>) -> std::io::Result<()> {
+        let Self { audit, target, actor, client, reason } = self;
+        let (result, position, durable) = match outcome {
+            Outcome::Taken(Taken::Durable(position)) => ("ok", Some(*position), true),
+            Outcome::Taken(Taken::Locally) => ("ok", None, false),
+            Outcome::Written => ("ok", None, true),
+            Outcome::Refused(problem) => (problem.slug(), None, false),
+        };
+        let client = client.ip().to_canonical();
+        let time = clock::wall();
+        let change =
+            Change { audit, time, actor, client, target, reason, result, position, durable };
+        let file = view.configuration.load().settings.audit_log.clone();
+        let written = audit::append(file, change.line()).await;
+        written.inspect_err(|error| tracing::error!(%error, "the audit log cannot be written"))
+    }
+}
