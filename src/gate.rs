@@ -9,6 +9,7 @@
 
 pub mod claims;
 pub mod credential;
+mod decision;
 pub mod denial;
 pub mod fields;
 pub mod forward;
@@ -34,16 +35,18 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use credential::{Carrier, Credential};
+use decision::Stop;
+pub use decision::{Decision, Findings, Verdict, WantedKey, WantedSession};
 use denial::{Denial, Slug};
 use forward::OwnedNames;
 use internal::InternalToken;
-use issuer::{Issuer, Issuers};
+use issuer::Issuers;
 use path::CanonicalPath;
 use policy::{Authenticate, Authorized, Forwarding, Permit, Policy};
 use principal::{Authentic, Lapse, Principal};
 use request::Request;
 use revocation::{RevocationList, Scope};
-use route::{Route, RouteTable};
+use route::RouteTable;
 use session::{Held, Provenance, Session, SessionId, Sessions, TagKeyCell};
 use time::Moment;
 use verifier::{CacheResult, Refusal, Verification, Verifier};
@@ -100,92 +103,6 @@ const RESTED_REASON: &str = "the session was not used for idle_timeout";
 /// What it says of sessions of which nobody knows whether somebody has.
 const UNHEARD_REASON: &str = "the session was not used for idle_timeout, but for a gateway that may \
      have used it and is not heard of";
-
-/// The `kid` of a key that no issuer was known to have; `None` for a token that names none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WantedKey(pub Option<Box<str>>);
-
-/// A session that the gate cannot judge by what is in memory.
-#[derive(Clone, Debug)]
-pub struct WantedSession {
-    /// The id of the session.
-    pub id: SessionId,
-    /// What its secret came in.
-    pub carrier: Carrier,
-    /// As it was some time ago, which is good enough if nobody can be asked.
-    pub aged: Option<Arc<Session>>,
-    /// Whether its secret is one of ours.
-    pub provenance: Provenance,
-}
-
-/// What the gate decides of one request; `P` is the proof that it may pass.
-#[derive(Debug)]
-pub enum Decision<P> {
-    /// It may pass.
-    Permitted(P),
-    /// It may not.
-    Denied(Denial),
-    /// The key that verifies the credential is not known. Fetching the issuer's keys anew may help;
-    /// if not, this is the denial.
-    NeedsKey(WantedKey, Denial),
-    /// The session has to be read from the store before there is an answer.
-    NeedsSession(WantedSession),
-    /// The gateway answers here itself.
-    Builtin,
-}
-
-/// The decision about one request, and what was learned on the way to it.
-#[derive(Debug)]
-pub struct Verdict<'g, P = Permit> {
-    /// What was learned.
-    pub findings: Findings<'g>,
-    /// The decision.
-    pub decision: Decision<P>,
-}
-
-/// What is known of a request once it is decided on, however that went.
-#[derive(Debug, Default)]
-pub struct Findings<'g> {
-    /// The route, if one matched.
-    pub route: Option<&'g Route>,
-    /// What carried the credential, if one was read.
-    pub carrier: Option<Carrier>,
-    /// Whether the credential had been seen before, if one was verified.
-    pub cache: Option<CacheResult>,
-    /// The issuer that the credential names, if it is one of ours.
-    pub issuer: Option<Arc<Issuer>>,
-    /// Who asked, if that was verified: admitted or not, permitted or not.
-    pub authentic: Option<Arc<Authentic>>,
-    /// The session by which the request was decided.
-    pub session: Option<Arc<Session>>,
-}
-
-/// Why the way to a permit ends.
-enum Stop {
-    Denied(Denial),
-    NeedsKey(WantedKey, Denial),
-    NeedsSession(WantedSession),
-    Builtin,
-}
-
-impl<T: Into<Denial>> From<T> for Stop {
-    fn from(denial: T) -> Self {
-        Self::Denied(denial.into())
-    }
-}
-
-impl<'g, P> Verdict<'g, P> {
-    fn new(findings: Findings<'g>, outcome: Result<P, Stop>) -> Self {
-        let decision = match outcome {
-            Ok(proof) => Decision::Permitted(proof),
-            Err(Stop::Denied(denial)) => Decision::Denied(denial),
-            Err(Stop::NeedsKey(key, denial)) => Decision::NeedsKey(key, denial),
-            Err(Stop::NeedsSession(session)) => Decision::NeedsSession(session),
-            Err(Stop::Builtin) => Decision::Builtin,
-        };
-        Self { findings, decision }
-    }
-}
 
 impl Gate {
     /// Decides on one request at the time `now`.

@@ -8,17 +8,17 @@ use portcullis::issuer::refresh::{RefreshToken, family_key};
 use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
 use serde_json::{Value, json};
 
-use super::ground::{
-    Granted, Ground, HOME, OWN, SECRET, accepted, api_key, ask, ask_with_key, assert_invalid_grant,
-    denied, error, form, header, log_in, payload, post, refresh, told,
+use super::issuing::{
+    Granted, HOME, IssuingFleet, OWN, SECRET, accepted, api_key, ask, ask_with_key,
+    assert_invalid_grant, denied, error, form, header, log_in, payload, post, refresh, told,
 };
 use crate::harness::client::{self, Connection, get, request};
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::{bearer, forged, pair, signing_key};
 
 /// The keys that the gateway publishes.
-fn published(ground: &Ground) -> Vec<Value> {
-    let answer = client::exchange(ground.at(1), get("/.well-known/jwks.json", &[]));
+fn published(site: &IssuingFleet) -> Vec<Value> {
+    let answer = client::exchange(site.at(1), get("/.well-known/jwks.json", &[]));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()["keys"].as_array().expect("keys").clone()
 }
@@ -44,9 +44,9 @@ fn made_up(family: &str) -> String {
 #[test]
 fn refresh_token_that_is_made_up_ends_no_family() {
     let server = RedisServer::start();
-    for ground in [Ground::on(&server, "", 2), Ground::embedded("")] {
-        let alice = Granted::log_in(ground.at(1), "alice");
-        let bob = Granted::log_in(ground.at(1), "bob");
+    for site in [IssuingFleet::on(&server, "", 2), IssuingFleet::embedded("")] {
+        let alice = Granted::log_in(site.at(1), "alice");
+        let bob = Granted::log_in(site.at(1), "bob");
         let (mut torn, mut grafted) = (alice.refresh.clone(), bob.refresh.clone());
         // One letter in the middle, which is part of the random bits.
         let middle = torn.len() / 2 + 8;
@@ -58,18 +58,18 @@ fn refresh_token_that_is_made_up_ends_no_family() {
         let mut made_up: Vec<String> = (0..20).map(|_| made_up(&alice.session())).collect();
         made_up.extend([torn, grafted]);
         for token in &made_up {
-            for gateway in ground.all() {
+            for gateway in site.all() {
                 assert_invalid_grant(&refresh(gateway.address(), token));
                 let answer = post(gateway.address(), "/auth/revoke", &[("token", token)]);
                 assert_eq!(answer.status, 200, "RFC 7009 §2.2: {answer:?}");
             }
         }
         for granted in [&alice, &bob] {
-            assert_eq!(ask(ground.at(1), HOME, &granted.access), accepted());
-            let next = granted.next(ground.at(1));
-            assert_eq!(ask(ground.at(1), HOME, &next.access), accepted());
+            assert_eq!(ask(site.at(1), HOME, &granted.access), accepted());
+            let next = granted.next(site.at(1));
+            assert_eq!(ask(site.at(1), HOME, &next.access), accepted());
         }
-        assert!(super::ground::audit(ground.gateway(1)).is_empty(), "nothing was reused");
+        assert!(super::issuing::audit(site.gateway(1)).is_empty(), "nothing was reused");
     }
 }
 
@@ -83,14 +83,14 @@ tokens:
   signing: { key_files: [own.pem] }
   access: { audiences: [orders-api] }
 ";
-    for lines in [super::ground::tokens("10s").as_str(), given] {
+    for lines in [super::issuing::tokens("10s").as_str(), given] {
         server.flush();
-        let directory = super::ground::directory();
+        let directory = super::issuing::directory();
         let key = generate(KeyKind::P256).expect("a pair");
         std::fs::write(directory.path().join("own.pem"), &*key.private).expect("a file");
         let lines = crate::harness::fleet::redis(&server.settings()) + lines;
-        let ground = Ground::alone_in(directory, &lines);
-        let alice = Granted::log_in(ground.at(1), "alice").next(ground.at(1));
+        let site = IssuingFleet::alone_in(directory, &lines);
+        let alice = Granted::log_in(site.at(1), "alice").next(site.at(1));
         let family = server.cli(&["--scan", "--pattern", "*famil*"]).trim().to_owned();
         let record: Value =
             serde_json::from_str(&server.cli(&["hget", &family, "record"])).expect("JSON");
@@ -99,19 +99,19 @@ tokens:
         let tags = TagKeyCell::default();
         for place in [2, 3, 1000, u64::from(u32::MAX), u64::MAX - 1, u64::MAX, 0, 1] {
             let made_up = RefreshToken::generate(id, place, &key, &tags).expect("a token");
-            assert_invalid_grant(&refresh(ground.at(1), &made_up.expose()));
+            assert_invalid_grant(&refresh(site.at(1), &made_up.expose()));
         }
         if lines.contains("encryption_key_file") {
             // And ends nothing with it.
-            let next = alice.next(ground.at(1));
-            assert_eq!(ask(ground.at(1), HOME, &next.access), accepted());
+            let next = alice.next(site.at(1));
+            assert_eq!(ask(site.at(1), HOME, &next.access), accepted());
         }
     }
 }
 
 #[test]
 fn refresh_token_of_a_family_that_there_is_not_is_refused() {
-    let ground = Ground::embedded("");
+    let site = IssuingFleet::embedded("");
     let nobody = SessionId::from_bytes([7; 32]).to_string();
     for token in [
         made_up(&nobody).as_str(),
@@ -123,62 +123,62 @@ fn refresh_token_of_a_family_that_there_is_not_is_refused() {
         "null",
         "\u{fffd}",
     ] {
-        assert_invalid_grant(&refresh(ground.at(1), token));
+        assert_invalid_grant(&refresh(site.at(1), token));
     }
 }
 
 #[test]
 fn no_token_passes_for_another_kind() {
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
-    let (key, id) = api_key(ground.gateway(1), json!({ "subject": "importer" }));
-    let answer = log_in(ground.at(1), "bob", json!({}), &[]);
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
+    let (key, id) = api_key(site.gateway(1), json!({ "subject": "importer" }));
+    let answer = log_in(site.at(1), "bob", json!({}), &[]);
     let cookie = answer.field("set-cookie").expect("a cookie").split(';').next().expect("a pair");
     let secret = cookie.split_once('=').expect("a value").1;
     // As a refresh token.
     for other in [&*key, secret, &*id, &*alice.session()] {
-        assert_invalid_grant(&refresh(ground.at(1), other));
+        assert_invalid_grant(&refresh(site.at(1), other));
     }
     // Longer than any refresh token, and perhaps than any parameter.
-    let (status, said) = error(&refresh(ground.at(1), &alice.access));
+    let (status, said) = error(&refresh(site.at(1), &alice.access));
     assert_eq!(status, 400);
     assert!(["invalid_grant", "invalid_request"].contains(&&*said), "{said}");
     // As a bearer token.
     for other in [&*alice.refresh, &*key, secret, &*id] {
-        let (status, slug) = ask(ground.at(1), HOME, other);
+        let (status, slug) = ask(site.at(1), HOME, other);
         assert_eq!((status, &*slug), (401, "token_malformed"), "{other}");
     }
     // As an API key.
     for other in [&*alice.refresh, &*alice.access, secret, &*id, &*alice.session(), ""] {
-        let (status, slug) = ask_with_key(ground.at(1), HOME, other);
+        let (status, slug) = ask_with_key(site.at(1), HOME, other);
         assert_eq!((status, &*slug), (400, "credential_malformed"), "{other}");
     }
     // As a session.
     for other in [&*alice.refresh, &*key, &*id, &*alice.session()] {
         let fields = [("Cookie", &*format!("__Host-session={other}"))];
-        let (status, slug) = told(&client::exchange(ground.at(1), get(HOME, &fields)));
+        let (status, slug) = told(&client::exchange(site.at(1), get(HOME, &fields)));
         assert_eq!(status, if slug == "credential_malformed" { 400 } else { 401 }, "{slug}");
         assert!(["session_unknown", "credential_malformed"].contains(&&*slug), "{other}: {slug}");
     }
     // None of this has used anything up.
-    alice.next(ground.at(1));
-    assert_eq!(ask_with_key(ground.at(1), HOME, &key), accepted());
+    alice.next(site.at(1));
+    assert_eq!(ask_with_key(site.at(1), HOME, &key), accepted());
 }
 
 /// Sessions are known by the SHA-256 of their secret, API keys by that of the whole key: what
 /// operators see in lists is neither.
 #[test]
 fn ids_that_lists_show_are_no_secrets() {
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
-    let (_, id) = api_key(ground.gateway(1), json!({ "subject": "importer" }));
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
+    let (_, id) = api_key(site.gateway(1), json!({ "subject": "importer" }));
     for id in [alice.session(), id] {
         let bits = URL_SAFE_NO_PAD.decode(&id).expect("base64url");
         let bits: [u8; 32] = bits.try_into().expect("256 bits");
         let key = portcullis::gate::session::ApiKey::from_random(&bits);
-        assert_eq!(ask_with_key(ground.at(1), HOME, key.expose()), denied(401, "api_key_unknown"));
+        assert_eq!(ask_with_key(site.at(1), HOME, key.expose()), denied(401, "api_key_unknown"));
         let fields = [("Cookie", &*format!("__Host-session={id}"))];
-        let answer = client::exchange(ground.at(1), get(HOME, &fields));
+        let answer = client::exchange(site.at(1), get(HOME, &fields));
         assert_eq!(told(&answer), denied(401, "session_unknown"));
     }
 }
@@ -186,11 +186,11 @@ fn ids_that_lists_show_are_no_secrets() {
 /// The session behind tokens has a secret too, which nobody was given.
 #[test]
 fn login_for_tokens_alone_sets_no_session_cookie() {
-    let ground = Ground::embedded("");
-    let answer = log_in(ground.at(1), "alice", json!({ "deliver": "tokens" }), &[]);
+    let site = IssuingFleet::embedded("");
+    let answer = log_in(site.at(1), "alice", json!({ "deliver": "tokens" }), &[]);
     assert_eq!(answer.field("set-cookie"), None, "{answer:?}");
     let answer = log_in(
-        ground.at(1),
+        site.at(1),
         "alice",
         json!({ "deliver": "tokens" }),
         &[("Origin", "http://gateway.test")],
@@ -204,30 +204,30 @@ fn login_for_tokens_alone_sets_no_session_cookie() {
 
 #[test]
 fn internal_token_opens_no_route() {
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
     for path in ["/inside/x", "/inside-bearer/x"] {
-        assert_eq!(ask(ground.at(1), path, &alice.access), accepted());
+        assert_eq!(ask(site.at(1), path, &alice.access), accepted());
     }
-    let received = ground.upstream.received();
+    let received = site.upstream.received();
     let own = received[0].values("x-internal-token")[0].to_owned();
     let standard = received[1].values("authorization")[0].strip_prefix("Bearer ").expect("a token");
     // The second even names an audience that the gateway accepts.
     for token in [own.as_str(), standard] {
-        let (status, slug) = ask(ground.at(1), "/bearers/x", token);
+        let (status, slug) = ask(site.at(1), "/bearers/x", token);
         assert_eq!((status, &*slug), (401, "token_type"), "{:?}", payload(token));
-        let answer = post(ground.at(1), "/auth/revoke", &[("token", token)]);
+        let answer = post(site.at(1), "/auth/revoke", &[("token", token)]);
         assert_eq!(answer.status, 200, "RFC 7009 §2.2: {answer:?}");
-        assert_eq!(ask(ground.at(1), HOME, &alice.access), accepted(), "nothing was revoked");
+        assert_eq!(ask(site.at(1), HOME, &alice.access), accepted(), "nothing was revoked");
     }
     assert_eq!(header(standard)["typ"], "internal+jwt");
 }
 
 #[test]
 fn access_token_for_another_audience_is_refused() {
-    let ground = Ground::embedded("");
+    let site = IssuingFleet::embedded("");
     let answer =
-        log_in(ground.at(1), "alice", json!({ "deliver": "tokens", "client_id": "other" }), &[]);
+        log_in(site.at(1), "alice", json!({ "deliver": "tokens", "client_id": "other" }), &[]);
     let granted = Granted::read(&answer);
     let pairs = [
         ("grant_type", "refresh_token"),
@@ -235,11 +235,11 @@ fn access_token_for_another_audience_is_refused() {
         ("client_id", "other"),
         ("audience", "other-api"),
     ];
-    let answer = post(ground.at(1), "/auth/token", &pairs);
+    let answer = post(site.at(1), "/auth/token", &pairs);
     if answer.status == 200 {
         let granted = Granted::read(&answer);
         if granted.claims()["aud"] == "other-api" {
-            let (status, slug) = ask(ground.at(1), "/bearers/x", &granted.access);
+            let (status, slug) = ask(site.at(1), "/bearers/x", &granted.access);
             assert_eq!((status, &*slug), (401, "token_audience"));
         }
     }
@@ -247,15 +247,15 @@ fn access_token_for_another_audience_is_refused() {
 
 #[test]
 fn own_issuer_believes_its_own_keys_only() {
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
     let (claims, kid) = (alice.claims(), header(&alice.access)["kid"].clone());
     assert_eq!(claims["iss"], OWN);
     let kid = kid.as_str().expect("a key id");
-    let (own, body) = (&published(&ground)[0], claims.to_string());
+    let (own, body) = (&published(&site)[0], claims.to_string());
     assert_eq!(own["kid"], kid);
     let refused = |token: &str, slugs: &[&str]| {
-        let (status, slug) = ask(ground.at(1), "/bearers/x", token);
+        let (status, slug) = ask(site.at(1), "/bearers/x", token);
         assert_eq!(status, 401, "{slug}: {token}");
         assert!(slugs.contains(&&*slug), "{slug}: {token}");
     };
@@ -264,7 +264,7 @@ fn own_issuer_believes_its_own_keys_only() {
         let head = json!({ "alg": algorithm, "typ": "at+jwt", "kid": kid }).to_string();
         for signature in [&b""[..], b"x"] {
             let token = forged(&head, &body, signature);
-            let (status, slug) = ask(ground.at(1), "/bearers/x", &token);
+            let (status, slug) = ask(site.at(1), "/bearers/x", &token);
             assert_eq!((status, &*slug), (401, "token_algorithm"), "{token}");
         }
     }
@@ -311,34 +311,34 @@ fn own_issuer_believes_its_own_keys_only() {
         let mut head = json!({ "alg": "ES256", "typ": "at+jwt", "kid": kid });
         head[member] = own.clone();
         let token = forged(&head.to_string(), &body, &[0; 64]);
-        let (status, slug) = ask(ground.at(1), "/bearers/x", &token);
+        let (status, slug) = ask(site.at(1), "/bearers/x", &token);
         assert!([400, 401].contains(&status), "{member}: {status} {slug}");
     }
     // The signature of one over the claims of another, and a signature of zeros.
-    let bob = Granted::log_in(ground.at(1), "bob");
+    let bob = Granted::log_in(site.at(1), "bob");
     let parts: Vec<_> = alice.access.split('.').collect();
     let others: Vec<_> = bob.access.split('.').collect();
     refused(&[parts[0], others[1], parts[2]].join("."), &["token_signature"]);
     let zeros = URL_SAFE_NO_PAD.encode([0; 64]);
     refused(&[parts[0], parts[1], &zeros].join("."), &["token_signature"]);
-    assert_eq!(ask(ground.at(1), "/bearers/x", &alice.access), accepted());
+    assert_eq!(ask(site.at(1), "/bearers/x", &alice.access), accepted());
 }
 
 /// The issuer of one's logins vouches for nobody else's tokens.
 #[test]
 fn another_issuers_key_signs_nothing_in_our_name_and_ours_nothing_in_its() {
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
     let mut claims = alice.claims();
     claims["iss"] = json!(crate::harness::tokens::ISSUER);
     let parts: Vec<_> = alice.access.split('.').collect();
     let body = URL_SAFE_NO_PAD.encode(claims.to_string());
-    let (status, slug) = ask(ground.at(1), "/bearers/x", &[parts[0], &body, parts[2]].join("."));
+    let (status, slug) = ask(site.at(1), "/bearers/x", &[parts[0], &body, parts[2]].join("."));
     assert_eq!(status, 401, "{slug}");
     for iss in ["https://gateway.test/", "https://GATEWAY.test", "gateway", "https://evil.test"] {
         claims["iss"] = json!(iss);
         let token = resigned(&signing_key(pair(), None), "at+jwt", &claims);
-        assert_eq!(ask(ground.at(1), "/bearers/x", &token), denied(401, "token_issuer"), "{iss}");
+        assert_eq!(ask(site.at(1), "/bearers/x", &token), denied(401, "token_issuer"), "{iss}");
     }
 }
 
@@ -346,15 +346,15 @@ fn another_issuers_key_signs_nothing_in_our_name_and_ours_nothing_in_its() {
 
 #[test]
 fn introspection_tells_strangers_nothing() {
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
     let basic = |id: &str, secret: &str| {
         format!("Basic {}", STANDARD.encode(format!("{id}:{}", secret.replace(' ', "+"))))
     };
     let ask = |authorization: Option<&str>, pairs: &[(&str, &str)]| {
         let fields: Vec<_> =
             authorization.map(|value| ("Authorization", value)).into_iter().collect();
-        client::exchange(ground.at(1), form("/auth/introspect", &fields, pairs))
+        client::exchange(site.at(1), form("/auth/introspect", &fields, pairs))
     };
     fn pairs(token: &str) -> [(&str, &str); 1] {
         [("token", token)]
@@ -396,26 +396,26 @@ fn introspection_tells_strangers_nothing() {
 /// RFC 7009 §2.1: a token is revoked by the client to which it was given.
 #[test]
 fn client_revokes_what_was_given_to_it_and_nothing_else() {
-    let ground = Ground::embedded("");
+    let site = IssuingFleet::embedded("");
     let answer =
-        log_in(ground.at(1), "alice", json!({ "deliver": "tokens", "client_id": "app" }), &[]);
+        log_in(site.at(1), "alice", json!({ "deliver": "tokens", "client_id": "app" }), &[]);
     let granted = Granted::read(&answer);
     for token in [&granted.refresh, &granted.access] {
         for client in ["other", "nobody"] {
             let answer =
-                post(ground.at(1), "/auth/revoke", &[("token", token), ("client_id", client)]);
+                post(site.at(1), "/auth/revoke", &[("token", token), ("client_id", client)]);
             assert!([200, 400, 401].contains(&answer.status), "{answer:?}");
-            assert_eq!(ask(ground.at(1), HOME, &granted.access), accepted(), "by {client}");
+            assert_eq!(ask(site.at(1), HOME, &granted.access), accepted(), "by {client}");
         }
         // Without a client it is that of those who name none.
-        let answer = post(ground.at(1), "/auth/revoke", &[("token", token)]);
+        let answer = post(site.at(1), "/auth/revoke", &[("token", token)]);
         assert!([200, 400, 401].contains(&answer.status), "{answer:?}");
-        assert_eq!(ask(ground.at(1), HOME, &granted.access), accepted());
+        assert_eq!(ask(site.at(1), HOME, &granted.access), accepted());
     }
     for client in [Some("other"), Some("nobody"), None] {
         let mut pairs = vec![("grant_type", "refresh_token"), ("refresh_token", &*granted.refresh)];
         pairs.extend(client.map(|id| ("client_id", id)));
-        let (status, said) = error(&post(ground.at(1), "/auth/token", &pairs));
+        let (status, said) = error(&post(site.at(1), "/auth/token", &pairs));
         assert!([400, 401].contains(&status), "{client:?}: {said}");
     }
     let pairs = [
@@ -423,12 +423,12 @@ fn client_revokes_what_was_given_to_it_and_nothing_else() {
         ("refresh_token", &*granted.refresh),
         ("client_id", "app"),
     ];
-    let next = Granted::read(&post(ground.at(1), "/auth/token", &pairs));
+    let next = Granted::read(&post(site.at(1), "/auth/token", &pairs));
     let answer =
-        post(ground.at(1), "/auth/revoke", &[("token", &*next.refresh), ("client_id", "app")]);
+        post(site.at(1), "/auth/revoke", &[("token", &*next.refresh), ("client_id", "app")]);
     assert_eq!(answer.status, 200, "{answer:?}");
     for granted in [&granted, &next] {
-        assert_eq!(ask(ground.at(1), HOME, &granted.access), denied(401, "token_revoked"));
+        assert_eq!(ask(site.at(1), HOME, &granted.access), denied(401, "token_revoked"));
     }
 }
 
@@ -436,19 +436,19 @@ fn client_revokes_what_was_given_to_it_and_nothing_else() {
 
 #[test]
 fn token_endpoint_takes_forms_by_post_and_nothing_else() {
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
     let body = format!("grant_type=refresh_token&refresh_token={}", alice.refresh);
     let kind = ("Content-Type", "application/x-www-form-urlencoded");
     let query = format!("/auth/token?{body}");
     for method in ["GET", "HEAD", "PUT", "PATCH", "OPTIONS", "TRACE"] {
-        let mut connection = Connection::open(ground.at(1));
+        let mut connection = Connection::open(site.at(1));
         connection.send(request(method, &query, &[], ""));
         let answer = connection.head_answer();
         assert!([400, 405].contains(&answer.status), "{method}: {answer:?}");
     }
     // Parameters belong into the body (RFC 6749 §3.2).
-    let answer = client::exchange(ground.at(1), request("POST", &query, &[kind], ""));
+    let answer = client::exchange(site.at(1), request("POST", &query, &[kind], ""));
     assert_eq!(error(&answer).0, 400, "{answer:?}");
     let json = json!({ "grant_type": "refresh_token", "refresh_token": alice.refresh }).to_string();
     for (kind, body) in [
@@ -457,17 +457,17 @@ fn token_endpoint_takes_forms_by_post_and_nothing_else() {
         ("multipart/form-data; boundary=x", body.as_str()),
     ] {
         let fields = [("Content-Type", kind)];
-        let answer = client::exchange(ground.at(1), request("POST", "/auth/token", &fields, body));
+        let answer = client::exchange(site.at(1), request("POST", "/auth/token", &fields, body));
         assert!([400, 415].contains(&answer.status), "{kind}: {answer:?}");
     }
     for kinds in [&[][..], &[kind, kind], &[kind, ("Content-Type", "application/json")]] {
-        let answer = client::exchange(ground.at(1), request("POST", "/auth/token", kinds, &body));
+        let answer = client::exchange(site.at(1), request("POST", "/auth/token", kinds, &body));
         assert!([400, 415].contains(&answer.status), "{kinds:?}: {answer:?}");
     }
     // At the limit, and one more.
     let padded = |length: usize| format!("{body}&x={}", "a".repeat(length - body.len() - 3));
     let answer = client::exchange(
-        ground.at(1),
+        site.at(1),
         request("POST", "/auth/token", &[kind], &padded(16 * 1024 + 1)),
     );
     assert_eq!(answer.status, 413, "{answer:?}");
@@ -481,28 +481,28 @@ fn token_endpoint_takes_forms_by_post_and_nothing_else() {
     };
     let long = padded(16 * 1024 + 1);
     let (one, other) = long.split_at(9000);
-    let answer = client::exchange(ground.at(1), chunked(&[one, other], "0\r\n\r\n"));
+    let answer = client::exchange(site.at(1), chunked(&[one, other], "0\r\n\r\n"));
     assert_eq!(answer.status, 413, "{answer:?}");
     // None of it was an exchange.
-    assert_eq!(super::ground::refreshes(ground.gateway(1), "ok"), 0.0);
+    assert_eq!(super::issuing::refreshes(site.gateway(1), "ok"), 0.0);
     let (one, other) = body.split_at(7);
-    let answer = client::exchange(ground.at(1), chunked(&[one, other], "0\r\n\r\n"));
+    let answer = client::exchange(site.at(1), chunked(&[one, other], "0\r\n\r\n"));
     let next = Granted::read(&answer);
     let body = format!("grant_type=refresh_token&refresh_token={}", next.refresh);
     let padded = format!("{body}&x={}", "a".repeat(16 * 1024 - body.len() - 3));
-    let answer = client::exchange(ground.at(1), request("POST", "/auth/token", &[kind], &padded));
+    let answer = client::exchange(site.at(1), request("POST", "/auth/token", &[kind], &padded));
     Granted::read(&answer);
 }
 
 /// Whatever comes after a request that was refused is a request of its own, or nothing.
 #[test]
 fn refused_token_requests_do_not_spoil_the_connection() {
-    let ground = Ground::embedded("");
-    let mut connection = Connection::open(ground.at(1));
+    let site = IssuingFleet::embedded("");
+    let mut connection = Connection::open(site.at(1));
     for _ in 0..3 {
         let answer = connection.exchange(form("/auth/token", &[], &[("grant_type", "password")]));
         assert_eq!(error(&answer), (400, "unsupported_grant_type".to_owned()), "{answer:?}");
-        let answer = connection.exchange(super::ground::refreshing("rt_x"));
+        let answer = connection.exchange(super::issuing::refreshing("rt_x"));
         assert_invalid_grant(&answer);
         assert_eq!(connection.exchange(get("/public/x", &[])).status, 200);
     }
@@ -511,11 +511,11 @@ fn refused_token_requests_do_not_spoil_the_connection() {
 /// Where the gateway publishes its keys no upstream is asked, in whatever spelling.
 #[test]
 fn published_keys_are_the_gateways_own_in_every_spelling() {
-    let ground = Ground::with_routes(
+    let site = IssuingFleet::with_routes(
         "  - { name: all, match: { path: '/{*rest}', dangerous_path: [empty_segment, semicolon, \
          encoded_slash, encoded_percent] }, upstream: behind, public: true }\n",
     );
-    let own = published(&ground);
+    let own = published(&site);
     assert_eq!(own.len(), 1, "{own:?}");
     for path in [
         "//.well-known/jwks.json",
@@ -531,14 +531,14 @@ fn published_keys_are_the_gateways_own_in_every_spelling() {
         "/x/../.well-known/jwks.json",
         "/.well-known/jwks.json?x",
     ] {
-        let answer = client::exchange(ground.at(1), get(path, &[]));
+        let answer = client::exchange(site.at(1), get(path, &[]));
         let is_own = answer.status == 200 && answer.body.contains("\"keys\"");
         let is_refused = answer.status == 400 && answer.slug() == "request_target";
         let is_unknown = answer.status == 404;
         assert!(is_own || is_refused || is_unknown, "{path}: {answer:?}");
     }
-    assert!(ground.upstream.received().is_empty(), "{:?}", ground.upstream.received());
-    let answer = client::exchange(ground.at(1), get("/.well-known/other", &[]));
+    assert!(site.upstream.received().is_empty(), "{:?}", site.upstream.received());
+    let answer = client::exchange(site.at(1), get("/.well-known/other", &[]));
     assert_eq!(answer.status, 200, "what is not ours is the route's");
 }
 
@@ -546,8 +546,8 @@ fn published_keys_are_the_gateways_own_in_every_spelling() {
 #[test]
 fn published_keys_hold_nothing_private() {
     let server = RedisServer::start();
-    let ground = Ground::on(&server, "", 1);
-    for key in published(&ground) {
+    let site = IssuingFleet::on(&server, "", 1);
+    for key in published(&site) {
         let members: Vec<_> = key.as_object().expect("an object").keys().cloned().collect();
         for private in ["d", "p", "q", "dp", "dq", "qi", "k", "oth"] {
             assert!(!members.iter().any(|member| member == private), "{members:?}");
@@ -571,14 +571,14 @@ fn published_keys_hold_nothing_private() {
 #[test]
 fn tokens_are_neither_stored_nor_logged() {
     let server = RedisServer::start();
-    let ground = Ground::on(&server, "", 1);
-    let first = Granted::log_in(ground.at(1), "alice");
-    let second = first.next(ground.at(1));
-    let (key, _) = api_key(ground.gateway(1), json!({ "subject": "importer" }));
-    ask_with_key(ground.at(1), HOME, &key);
-    ask(ground.at(1), "/inside/x", &second.access);
-    refresh(ground.at(1), "rt_wrong");
-    let internal = ground.upstream.last().values("x-internal-token")[0].to_owned();
+    let site = IssuingFleet::on(&server, "", 1);
+    let first = Granted::log_in(site.at(1), "alice");
+    let second = first.next(site.at(1));
+    let (key, _) = api_key(site.gateway(1), json!({ "subject": "importer" }));
+    ask_with_key(site.at(1), HOME, &key);
+    ask(site.at(1), "/inside/x", &second.access);
+    refresh(site.at(1), "rt_wrong");
+    let internal = site.upstream.last().values("x-internal-token")[0].to_owned();
     let mut everything = String::new();
     for name in server.cli(&["--scan"]).lines() {
         everything.push_str(&server.cli(&["dump", name]));
@@ -586,9 +586,9 @@ fn tokens_are_neither_stored_nor_logged() {
             everything.push_str(&server.cli(&command));
         }
     }
-    everything.push_str(&ground.gateway(1).errors().join("\n"));
-    everything.push_str(&ground.gateway(1).output().join("\n"));
-    everything.push_str(&ground.gateway(1).metrics());
+    everything.push_str(&site.gateway(1).errors().join("\n"));
+    everything.push_str(&site.gateway(1).output().join("\n"));
+    everything.push_str(&site.gateway(1).metrics());
     for secret in [&first.refresh, &second.refresh, &first.access, &second.access, &key, &internal]
     {
         for part in [&secret[3..], secret.rsplit('.').next().expect("a part")] {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::ground::{
-    Granted, Ground, HOME, SECRET, accepted, api_key, ask, ask_with_key, assert_invalid_grant,
-    assert_unavailable, await_told, form, log_in, post, refresh, refreshes, refreshing, tokens,
-    try_refresh,
+use super::issuing::{
+    Granted, HOME, IssuingFleet, SECRET, accepted, api_key, ask, ask_with_key,
+    assert_invalid_grant, assert_unavailable, await_told, form, log_in, post, refresh, refreshes,
+    refreshing, tokens, try_refresh,
 };
 use crate::harness::client::{self, Answer, Connection};
 use crate::harness::redis::{Data, RedisOptions, RedisServer, Sentinels};
@@ -82,88 +82,88 @@ fn await_more(exchanged: &AtomicUsize, more: usize) {
     });
 }
 
-fn people(ground: &Ground) -> Vec<Granted> {
-    (0..PEOPLE).map(|_| Granted::log_in(ground.at(1), "alice")).collect()
+fn people(site: &IssuingFleet) -> Vec<Granted> {
+    (0..PEOPLE).map(|_| Granted::log_in(site.at(1), "alice")).collect()
 }
 
 // ---- gateways that are killed
 
 #[test]
 fn nothing_acknowledged_is_lost_when_a_gateway_with_an_embedded_store_is_killed() {
-    let mut ground = Ground::embedded("");
-    let first = people(&ground);
-    let address = Arc::new(std::sync::Mutex::new(ground.at(1)));
+    let mut site = IssuingFleet::embedded("");
+    let first = people(&site);
+    let address = Arc::new(std::sync::Mutex::new(site.at(1)));
     let shared = address.clone();
     let addresses = move || vec![*shared.lock().expect("an address")];
     let (_, last) = all_along(addresses, first, |exchanged| {
         for _ in 0..5 {
-            ground.end(1, "KILL");
-            ground.revive(1);
-            *address.lock().expect("an address") = ground.at(1);
+            site.end(1, "KILL");
+            site.revive(1);
+            *address.lock().expect("an address") = site.at(1);
             await_more(exchanged, 2 * PEOPLE);
         }
     });
     for granted in last {
-        let next = granted.next(ground.at(1));
-        assert_eq!(ask(ground.at(1), HOME, &next.access), accepted());
+        let next = granted.next(site.at(1));
+        assert_eq!(ask(site.at(1), HOME, &next.access), accepted());
     }
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_when_one_of_three_gateways_is_killed() {
     let server = RedisServer::start();
-    let mut ground = Ground::on(&server, "", 3);
-    let first = people(&ground);
-    let all = ground.all().iter().map(crate::harness::gateway::Gateway::address);
+    let mut site = IssuingFleet::on(&server, "", 3);
+    let first = people(&site);
+    let all = site.all().iter().map(crate::harness::gateway::Gateway::address);
     let all: Arc<std::sync::Mutex<Vec<SocketAddr>>> =
         Arc::new(std::sync::Mutex::new(all.collect()));
     let shared = all.clone();
     let addresses = move || shared.lock().expect("the addresses").clone();
     let (_, last) = all_along(addresses, first, |exchanged| {
         for number in [2, 3, 2] {
-            ground.end(number, "KILL");
+            site.end(number, "KILL");
             await_more(exchanged, PEOPLE);
-            ground.revive(number);
-            all.lock().expect("the addresses")[number - 1] = ground.at(number);
+            site.revive(number);
+            all.lock().expect("the addresses")[number - 1] = site.at(number);
             await_more(exchanged, PEOPLE);
         }
     });
     for granted in last {
-        let next = granted.next(ground.at(1));
-        assert_eq!(ask(ground.at(2), HOME, &next.access), accepted());
+        let next = granted.next(site.at(1));
+        assert_eq!(ask(site.at(2), HOME, &next.access), accepted());
     }
 }
 
 /// Who never read the answer asks again with the token that he has.
-fn lost_answer_is_given_again(ground: &mut Ground, restarts: bool) {
-    let granted = Granted::log_in(ground.at(1), "alice");
-    let mut deaf = Connection::open(ground.at(1));
+fn lost_answer_is_given_again(site: &mut IssuingFleet, restarts: bool) {
+    let granted = Granted::log_in(site.at(1), "alice");
+    let mut deaf = Connection::open(site.at(1));
     deaf.send(refreshing(&granted.refresh));
-    eventually("an exchange", || (refreshes(ground.gateway(1), "ok") >= 1.0).then_some(()));
-    ground.end(1, "KILL");
+    eventually("an exchange", || (refreshes(site.gateway(1), "ok") >= 1.0).then_some(()));
+    site.end(1, "KILL");
     if restarts {
-        ground.revive(1);
+        site.revive(1);
     }
     let at = if restarts { 1 } else { 2 };
-    let next = granted.next(ground.at(at));
+    let next = granted.next(site.at(at));
     // What nobody read.
     let unread = Granted::read(&deaf.answer().expect("it was on its way"));
     assert_eq!(next.refresh, unread.refresh);
-    let last = next.next(ground.at(at));
+    let last = next.next(site.at(at));
     for granted in [&granted, &next, &unread, &last] {
-        assert_eq!(ask(ground.at(at), HOME, &granted.access), accepted());
+        assert_eq!(ask(site.at(at), HOME, &granted.access), accepted());
     }
 }
 
 #[test]
 fn answer_lost_with_its_gateway_is_given_again_by_another() {
     let server = RedisServer::start();
-    lost_answer_is_given_again(&mut Ground::on(&server, "", 2), false);
+    lost_answer_is_given_again(&mut IssuingFleet::on(&server, "", 2), false);
 }
 
 #[test]
 fn answer_lost_with_its_gateway_is_given_again_after_a_restart() {
-    lost_answer_is_given_again(&mut Ground::embedded(""), true);
+    lost_answer_is_given_again(&mut IssuingFleet::embedded(""), true);
 }
 
 // ---- answers of the store that are lost
@@ -245,12 +245,12 @@ fn exchange_whose_answer_the_store_could_not_give_is_made_up_for() {
     let relay = DeafRelay::start(server.port());
     let lines =
         format!("{PATIENT}store: {{ redis: {{ url: 'redis://127.0.0.1:{}' }} }}\n", relay.port);
-    let ground = Ground::start(&lines, 1);
-    let granted = Granted::log_in(ground.at(1), "alice");
+    let site = IssuingFleet::start(&lines, 1);
+    let granted = Granted::log_in(site.at(1), "alice");
     let family = server.cli(&["--scan", "--pattern", "*famil*"]).trim().to_owned();
     let current = || server.cli(&["hget", &family, "current"]);
     let monitor = Monitor::start(&server);
-    let granted = granted.next(ground.at(1));
+    let granted = granted.next(site.at(1));
     // The one script that is about the family is the exchange.
     let commands = monitor.about(&family);
     let script = commands.iter().find(|line| line.contains("EVALSHA")).expect("an exchange");
@@ -258,20 +258,20 @@ fn exchange_whose_answer_the_store_could_not_give_is_made_up_for() {
     drop(monitor);
     let before = current();
     relay.deaf_from(&exchange);
-    let answer = refresh(ground.at(1), &granted.refresh);
+    let answer = refresh(site.at(1), &granted.refresh);
     relay.hears_again();
     assert_unavailable(&answer);
     assert_ne!(current(), before, "it was exchanged");
     let next = eventually("the successor", || {
-        let answer = refresh(ground.at(1), &granted.refresh);
+        let answer = refresh(site.at(1), &granted.refresh);
         if answer.status != 200 {
             assert_unavailable(&answer);
             return None;
         }
         Some(Granted::read(&answer))
     });
-    let last = next.next(ground.at(1));
-    assert_eq!(ask(ground.at(1), HOME, &last.access), accepted());
+    let last = next.next(site.at(1));
+    assert_eq!(ask(site.at(1), HOME, &last.access), accepted());
 }
 
 #[test]
@@ -280,13 +280,13 @@ fn login_whose_answer_the_store_could_not_give_is_refused_with_503() {
     let relay = DeafRelay::start(server.port());
     let lines =
         format!("{PATIENT}store: {{ redis: {{ url: 'redis://127.0.0.1:{}' }} }}\n", relay.port);
-    let ground = Ground::start(&lines, 1);
+    let site = IssuingFleet::start(&lines, 1);
     relay.is_deaf.store(true, Ordering::SeqCst);
-    let answer = log_in(ground.at(1), "alice", json!({ "deliver": "tokens" }), &[]);
+    let answer = log_in(site.at(1), "alice", json!({ "deliver": "tokens" }), &[]);
     relay.hears_again();
     assert_unavailable(&answer);
     eventually("a login", || {
-        let answer = log_in(ground.at(1), "alice", json!({ "deliver": "tokens" }), &[]);
+        let answer = log_in(site.at(1), "alice", json!({ "deliver": "tokens" }), &[]);
         (answer.status == 200).then_some(())
     });
 }
@@ -352,28 +352,28 @@ fn assert_done_or_unavailable(what: &str, answer: &Answer) {
 fn store_goes_away(absence: Absence) {
     let mut server =
         RedisServer::start_with(RedisOptions { durable: true, ..RedisOptions::default() });
-    let ground = Ground::on(&server, PATIENT, 2);
-    let alice = Granted::log_in(ground.at(1), "alice");
-    let bob = Granted::log_in(ground.at(2), "bob");
-    let carol = [1, 2].map(|number| Granted::log_in(ground.at(number), "carol"));
-    let (key, _) = api_key(ground.gateway(1), json!({ "subject": "importer" }));
-    assert_eq!(ask_with_key(ground.at(1), HOME, &key), accepted());
+    let site = IssuingFleet::on(&server, PATIENT, 2);
+    let alice = Granted::log_in(site.at(1), "alice");
+    let bob = Granted::log_in(site.at(2), "bob");
+    let carol = [1, 2].map(|number| Granted::log_in(site.at(number), "carol"));
+    let (key, _) = api_key(site.gateway(1), json!({ "subject": "importer" }));
+    assert_eq!(ask_with_key(site.at(1), HOME, &key), accepted());
     // The gateway is told of its own writing, too, and reads once more.
-    let hits = || ground.gateway(1).metric("portcullis_session_cache_hits_total");
+    let hits = || site.gateway(1).metric("portcullis_session_cache_hits_total");
     let known = hits() + 3.0;
     eventually("the key in memory", || {
-        assert_eq!(ask_with_key(ground.at(1), HOME, &key), accepted());
+        assert_eq!(ask_with_key(site.at(1), HOME, &key), accepted());
         (hits() >= known).then_some(())
     });
     for number in [1, 2] {
-        assert_eq!(ask(ground.at(number), HOME, &alice.access), accepted());
+        assert_eq!(ask(site.at(number), HOME, &alice.access), accepted());
     }
-    let before = Granted::read_access(&machine(ground.at(1)));
-    assert_eq!(ask(ground.at(2), HOME, &before), accepted());
+    let before = Granted::read_access(&machine(site.at(1)));
+    assert_eq!(ask(site.at(2), HOME, &before), accepted());
 
     absence.begin(&mut server);
     for number in [1, 2] {
-        let address = ground.at(number);
+        let address = site.at(number);
         for token in [&alice.refresh, &bob.refresh] {
             let begun = Instant::now();
             assert_unavailable(&refresh(address, token));
@@ -404,22 +404,22 @@ fn store_goes_away(absence: Absence) {
         let keys = client::exchange(address, client::get("/.well-known/jwks.json", &[]));
         assert_eq!(keys.status, 200, "{keys:?}");
     }
-    assert_eq!(ask_with_key(ground.at(1), HOME, &key), accepted(), "it is known here");
+    assert_eq!(ask_with_key(site.at(1), HOME, &key), accepted(), "it is known here");
     let inside = client::get("/inside/x", &[("X-Api-Key", &key)]);
-    assert_eq!(client::exchange(ground.at(1), inside).status, 200, "signed from memory");
+    assert_eq!(client::exchange(site.at(1), inside).status, 200, "signed from memory");
 
     absence.end(&mut server);
     for (number, granted) in [(1, &bob), (2, &alice)] {
         let next = eventually("the successor", || {
-            let answer = refresh(ground.at(number), &granted.refresh);
+            let answer = refresh(site.at(number), &granted.refresh);
             if answer.status != 200 {
                 assert_unavailable(&answer);
                 return None;
             }
             Some(Granted::read(&answer))
         });
-        let last = next.next(ground.at(3 - number));
-        await_told(ground.at(number), HOME, &last.access, &accepted());
+        let last = next.next(site.at(3 - number));
+        await_told(site.at(number), HOME, &last.access, &accepted());
     }
 }
 
@@ -442,38 +442,38 @@ fn store_that_is_full_makes_no_grant_invalid() {
 #[test]
 fn list_that_is_too_old_makes_no_grant_invalid() {
     let server = RedisServer::start();
-    let ground = Ground::on(&server, "revocation: { max_staleness: 1s }\n", 1);
-    let alice = Granted::log_in(ground.at(1), "alice");
+    let site = IssuingFleet::on(&server, "revocation: { max_staleness: 1s }\n", 1);
+    let alice = Granted::log_in(site.at(1), "alice");
     server.pause();
-    await_told(ground.at(1), "/bearers/x", &alice.access, &(503, "revocation_stale".to_owned()));
-    assert_unavailable(&refresh(ground.at(1), &alice.refresh));
-    assert_eq!(ask(ground.at(1), "/patient/x", &alice.access), accepted());
-    assert_done_or_unavailable("introspection", &introspect(ground.at(1), &alice.access));
+    await_told(site.at(1), "/bearers/x", &alice.access, &(503, "revocation_stale".to_owned()));
+    assert_unavailable(&refresh(site.at(1), &alice.refresh));
+    assert_eq!(ask(site.at(1), "/patient/x", &alice.access), accepted());
+    assert_done_or_unavailable("introspection", &introspect(site.at(1), &alice.access));
     server.resume();
-    await_told(ground.at(1), HOME, &alice.access, &accepted());
+    await_told(site.at(1), HOME, &alice.access, &accepted());
     let next = eventually("the successor", || {
-        let answer = refresh(ground.at(1), &alice.refresh);
+        let answer = refresh(site.at(1), &alice.refresh);
         (answer.status == 200).then(|| Granted::read(&answer))
     });
-    assert_eq!(ask(ground.at(1), HOME, &next.access), accepted());
+    assert_eq!(ask(site.at(1), HOME, &next.access), accepted());
 }
 
 /// What somebody has written over is not the holder's fault either.
 #[test]
 fn family_that_cannot_be_read_makes_no_grant_invalid() {
     let server = RedisServer::start();
-    let ground = Ground::on(&server, PATIENT, 1);
-    let alice = Granted::log_in(ground.at(1), "alice");
+    let site = IssuingFleet::on(&server, PATIENT, 1);
+    let alice = Granted::log_in(site.at(1), "alice");
     let family = server.cli(&["--scan", "--pattern", "*famil*"]).trim().to_owned();
     server.cli(&["rename", &family, "aside"]);
     for command in [&["set", &family, "x"][..], &["hset", &family, "record", "{\"version\":99}"]] {
         server.cli(&["del", &family]);
         server.cli(command);
-        assert_unavailable(&refresh(ground.at(1), &alice.refresh));
+        assert_unavailable(&refresh(site.at(1), &alice.refresh));
     }
     server.cli(&["del", &family]);
     server.cli(&["rename", "aside", &family]);
-    alice.next(ground.at(1));
+    alice.next(site.at(1));
 }
 
 // ---- fail-over
@@ -482,9 +482,9 @@ fn family_that_cannot_be_read_makes_no_grant_invalid() {
 fn fail_over_amid_exchanges_makes_no_grant_invalid() {
     let sentinels = Sentinels::start();
     let lines = fleet::redis(&sentinels.settings()) + PATIENT;
-    let ground = Ground::start(&lines, 2);
-    let first = people(&ground);
-    let addresses = [ground.at(1), ground.at(2)].to_vec();
+    let site = IssuingFleet::start(&lines, 2);
+    let first = people(&site);
+    let addresses = [site.at(1), site.at(2)].to_vec();
     let accesses: Vec<_> = first.iter().map(|granted| granted.access.clone()).collect();
     let (_, last) = all_along(
         || addresses.clone(),
@@ -496,11 +496,11 @@ fn fail_over_amid_exchanges_makes_no_grant_invalid() {
     );
     for granted in last {
         // This one may still wait for the other.
-        let next = insist(&|| vec![ground.at(1)], &granted.refresh, 0);
-        assert_eq!(ask(ground.at(2), HOME, &next.access), accepted());
+        let next = insist(&|| vec![site.at(1)], &granted.refresh, 0);
+        assert_eq!(ask(site.at(2), HOME, &next.access), accepted());
     }
     for access in accesses {
-        assert_eq!(ask(ground.at(1), HOME, &access), accepted());
+        assert_eq!(ask(site.at(1), HOME, &access), accepted());
     }
 }
 
@@ -510,49 +510,49 @@ fn fail_over_amid_exchanges_makes_no_grant_invalid() {
 fn exchange_that_a_replica_never_got_is_done_again() {
     let mut sentinels = Sentinels::start();
     let lines = fleet::redis(&sentinels.settings()) + PATIENT + &tokens("1s");
-    let ground = Ground::start(&lines, 1);
-    let alice = Granted::log_in(ground.at(1), "alice");
-    let bob = Granted::log_in(ground.at(1), "bob");
+    let site = IssuingFleet::start(&lines, 1);
+    let alice = Granted::log_in(site.at(1), "alice");
+    let bob = Granted::log_in(site.at(1), "bob");
     let master = sentinels.master();
     assert_eq!(master.cli(&["wait", "1", "20000"]).trim(), "1");
     let old = master.port();
     // From here on the replica gets nothing.
     assert_eq!(master.cli(&["acl", "setuser", "default", "-psync", "-sync"]).trim(), "OK");
     master.cli(&["client", "kill", "type", "replica"]);
-    let newer = alice.next(ground.at(1)).next(ground.at(1));
+    let newer = alice.next(site.at(1)).next(site.at(1));
     sentinels.master().kill();
     sentinels.await_another_than(old);
     eventually("an exchange at the new master", || {
-        let answer = refresh(ground.at(1), &bob.refresh);
+        let answer = refresh(site.at(1), &bob.refresh);
         if answer.status != 200 {
             assert_unavailable(&answer);
             return None;
         }
         Some(())
     });
-    let next = newer.next(ground.at(1));
-    assert_eq!(ask(ground.at(1), HOME, &next.access), accepted());
-    let last = next.next(ground.at(1));
+    let next = newer.next(site.at(1));
+    assert_eq!(ask(site.at(1), HOME, &next.access), accepted());
+    let last = next.next(site.at(1));
     // What was used before is no better for it, once that was not a moment ago.
     eventually("the end of the grace", || {
-        let answer = refresh(ground.at(1), &alice.refresh);
+        let answer = refresh(site.at(1), &alice.refresh);
         if answer.status == 503 {
             return None;
         }
         assert_invalid_grant(&answer);
         Some(())
     });
-    await_told(ground.at(1), HOME, &last.access, &(401, "token_revoked".to_owned()));
+    await_told(site.at(1), HOME, &last.access, &(401, "token_revoked".to_owned()));
 }
 
 #[test]
 fn grace_is_not_used_up_by_a_restart_of_the_gateway() {
-    let mut ground = Ground::embedded(&tokens("10s"));
-    let granted = Granted::log_in(ground.at(1), "alice");
-    let next = granted.next(ground.at(1));
+    let mut site = IssuingFleet::embedded(&tokens("10s"));
+    let granted = Granted::log_in(site.at(1), "alice");
+    let next = granted.next(site.at(1));
     for signal in ["TERM", "KILL"] {
-        ground.end(1, signal);
-        ground.revive(1);
-        assert_eq!(granted.next(ground.at(1)).refresh, next.refresh, "after {signal}");
+        site.end(1, signal);
+        site.revive(1);
+        assert_eq!(granted.next(site.at(1)).refresh, next.refresh, "after {signal}");
     }
 }

@@ -7,8 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::issuer::refresh::RefreshToken;
 
-use super::ground::{
-    Granted, Ground, HOME, accepted, ask, assert_unavailable, error, refresh, refreshing, tokens,
+use super::issuing::{
+    Granted, HOME, IssuingFleet, accepted, ask, assert_unavailable, error, refresh, refreshing,
+    tokens,
 };
 use crate::harness::client::Connection;
 use crate::harness::eventually;
@@ -22,9 +23,9 @@ const PATIENT: &str = "revocation: { max_staleness: 60s }\n";
 const HELD_FOR: Duration = Duration::from_millis(500);
 
 /// A gateway that reaches the server through a proxy only.
-fn behind(proxy: &Proxy) -> Ground {
+fn behind(proxy: &Proxy) -> IssuingFleet {
     let store = format!("store: {{ redis: {{ url: 'redis://127.0.0.1:{}' }} }}\n", proxy.port());
-    Ground::start(&format!("{PATIENT}{store}"), 1)
+    IssuingFleet::start(&format!("{PATIENT}{store}"), 1)
 }
 
 /// By what the command is known that exchanges a token: by its digest, which stands in no other.
@@ -53,7 +54,7 @@ fn assert_goes_on(address: SocketAddr, granted: &Granted) {
 fn exchange_that_is_held_while_the_client_goes_on_elsewhere_ends_nothing() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port());
-    let (held, other) = (behind(&proxy), Ground::on(&server, PATIENT, 1));
+    let (held, other) = (behind(&proxy), IssuingFleet::on(&server, PATIENT, 1));
     let a = logged_in(held.at(1));
     proxy.hold_at(&exchange_of(&a.refresh));
     let mut broken = Connection::open(held.at(1));
@@ -73,22 +74,22 @@ fn exchange_that_is_held_while_the_client_goes_on_elsewhere_ends_nothing() {
 fn exchange_that_is_held_while_the_client_asks_again_ends_nothing() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port());
-    let ground = behind(&proxy);
-    let a = logged_in(ground.at(1));
+    let site = behind(&proxy);
+    let a = logged_in(site.at(1));
     proxy.hold_at(&exchange_of(&a.refresh));
-    assert_unavailable(&refresh(ground.at(1), &a.refresh));
+    assert_unavailable(&refresh(site.at(1), &a.refresh));
     let link = proxy.await_held();
     let b = eventually("an exchange on another link", || {
-        let answer = refresh(ground.at(1), &a.refresh);
+        let answer = refresh(site.at(1), &a.refresh);
         if answer.status != 200 {
             assert_unavailable(&answer);
             return None;
         }
         Some(Granted::read(&answer))
     });
-    let c = b.next(ground.at(1));
+    let c = b.next(site.at(1));
     link.deliver();
-    assert_goes_on(ground.at(1), &c);
+    assert_goes_on(site.at(1), &c);
 }
 
 /// The gateway's link is reset, and the gateway repeats the command itself: the client asks once.
@@ -96,17 +97,17 @@ fn exchange_that_is_held_while_the_client_asks_again_ends_nothing() {
 fn exchange_that_the_gateway_repeats_is_made_once_however_late_the_first_copy_is() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port());
-    let ground = behind(&proxy);
-    let a = logged_in(ground.at(1));
+    let site = behind(&proxy);
+    let a = logged_in(site.at(1));
     proxy.hold_at(&exchange_of(&a.refresh));
-    let mut connection = Connection::open(ground.at(1));
+    let mut connection = Connection::open(site.at(1));
     connection.send(refreshing(&a.refresh));
     let link = proxy.await_held();
     link.cut_client();
     let b = Granted::read(&connection.answer().expect("an answer"));
-    let c = b.next(ground.at(1));
+    let c = b.next(site.at(1));
     link.deliver();
-    assert_goes_on(ground.at(1), &c);
+    assert_goes_on(site.at(1), &c);
 }
 
 /// Whatever a gateway says arrives twice.
@@ -114,13 +115,13 @@ fn exchange_that_the_gateway_repeats_is_made_once_however_late_the_first_copy_is
 fn exchanges_that_arrive_twice_end_nothing() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port());
-    let ground = behind(&proxy);
-    let mut granted = logged_in(ground.at(1));
+    let site = behind(&proxy);
+    let mut granted = logged_in(site.at(1));
     proxy.links().iter().for_each(|link| link.duplicate());
     for _ in 0..10 {
-        granted = granted.next(ground.at(1));
+        granted = granted.next(site.at(1));
     }
-    assert_goes_on(ground.at(1), &granted);
+    assert_goes_on(site.at(1), &granted);
 }
 
 /// The store has done it, and its answer never comes; the client asks again, here and elsewhere.
@@ -128,7 +129,7 @@ fn exchanges_that_arrive_twice_end_nothing() {
 fn exchange_whose_answer_is_held_leads_on_everywhere() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port());
-    let (held, other) = (behind(&proxy), Ground::on(&server, PATIENT, 1));
+    let (held, other) = (behind(&proxy), IssuingFleet::on(&server, PATIENT, 1));
     let a = logged_in(held.at(1));
     proxy.hold_at(&exchange_of(&a.refresh));
     let mut waiting = Connection::open(held.at(1));
@@ -153,20 +154,20 @@ fn exchange_whose_answer_is_held_leads_on_everywhere() {
 #[test]
 fn exchange_that_a_gateway_reads_late_because_it_stood_still_ends_nothing() {
     let server = RedisServer::start();
-    let ground = Ground::on(&server, &format!("{PATIENT}{}", tokens("1s")), 2);
-    let a = logged_in(ground.at(1));
-    ground.gateway(2).stand_still();
-    let mut unread = Connection::open(ground.at(2));
+    let site = IssuingFleet::on(&server, &format!("{PATIENT}{}", tokens("1s")), 2);
+    let a = logged_in(site.at(1));
+    site.gateway(2).stand_still();
+    let mut unread = Connection::open(site.at(2));
     unread.send(refreshing(&a.refresh));
-    let b = a.next(ground.at(1));
-    let c = b.next(ground.at(1));
+    let b = a.next(site.at(1));
+    let c = b.next(site.at(1));
     std::thread::sleep(Duration::from_millis(1_500));
-    ground.gateway(2).signal("CONT");
+    site.gateway(2).signal("CONT");
     assert_unavailable(&unread.answer().expect("an answer"));
-    assert_goes_on(ground.at(1), &c);
+    assert_goes_on(site.at(1), &c);
     // Who shows it when that is over is found out.
     let answer = eventually("an answer about the token", || {
-        let answer = refresh(ground.at(2), &a.refresh);
+        let answer = refresh(site.at(2), &a.refresh);
         (answer.status != 503).then_some(answer)
     });
     assert_eq!(error(&answer), (400, "invalid_grant".to_owned()));

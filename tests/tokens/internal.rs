@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::ground::{
-    Granted, Ground, OWN, accepted, admin, api_key, ask, ask_with_key, await_told, denied, header,
-    log_in, payload, told,
+use super::issuing::{
+    Granted, IssuingFleet, OWN, accepted, admin, api_key, ask, ask_with_key, await_told, denied,
+    header, log_in, payload, told,
 };
 use crate::harness::client::{self, Connection, get};
 use crate::harness::eventually;
@@ -18,48 +18,48 @@ use crate::harness::upstream::Behaviour;
 
 /// The internal token that the upstream got last.
 #[track_caller]
-fn last(ground: &Ground) -> String {
-    let received = ground.upstream.last();
+fn last(site: &IssuingFleet) -> String {
+    let received = site.upstream.last();
     let [token] = received.values("x-internal-token")[..] else { panic!("{}", received.head) };
     token.to_owned()
 }
 
 /// The one that it gets of a request with these fields.
 #[track_caller]
-fn inside(ground: &Ground, fields: &[(&str, &str)]) -> String {
-    let answer = client::exchange(ground.at(1), get("/inside/x", fields));
+fn inside(site: &IssuingFleet, fields: &[(&str, &str)]) -> String {
+    let answer = client::exchange(site.at(1), get("/inside/x", fields));
     assert_eq!(answer.status, 200, "{answer:?}");
-    last(ground)
+    last(site)
 }
 
 fn names(claims: &Value) -> BTreeSet<String> {
     claims.as_object().expect("an object").keys().cloned().collect()
 }
 
-fn session_cookie(ground: &Ground, name: &str) -> String {
-    let answer = log_in(ground.at(1), name, json!({}), &[]);
+fn session_cookie(site: &IssuingFleet, name: &str) -> String {
+    let answer = log_in(site.at(1), name, json!({}), &[]);
     let set = answer.field("set-cookie").expect("a cookie");
     set.split(';').next().expect("a pair").to_owned()
 }
 
 #[test]
 fn internal_token_has_the_same_shape_whatever_the_caller_came_with() {
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
-    let cookie = session_cookie(&ground, "alice");
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
+    let cookie = session_cookie(&site, "alice");
     let claims = json!({ "email": "somebody@example.test" });
     let (key, _) = api_key(
-        ground.gateway(1),
+        site.gateway(1),
         json!({ "subject": "u-17", "roles": ["clerk"], "scopes": ["orders:read"], "claims": claims }),
     );
     let foreign = token(json!({ "email": "somebody@example.test" }));
     let told = [
-        inside(&ground, &[("Authorization", &bearer(&alice.access))]),
-        inside(&ground, &[("Cookie", &cookie)]),
-        inside(&ground, &[("X-Api-Key", &key)]),
-        inside(&ground, &[("Authorization", &bearer(&foreign))]),
+        inside(&site, &[("Authorization", &bearer(&alice.access))]),
+        inside(&site, &[("Cookie", &cookie)]),
+        inside(&site, &[("X-Api-Key", &key)]),
+        inside(&site, &[("Authorization", &bearer(&foreign))]),
     ];
-    let keys = client::exchange(ground.at(1), get("/.well-known/jwks.json", &[])).json();
+    let keys = client::exchange(site.at(1), get("/.well-known/jwks.json", &[])).json();
     let kid = &keys["keys"][0]["kid"];
     for token in &told {
         let (header, claims) = (header(token), payload(token));
@@ -93,10 +93,10 @@ fn internal_token_verifies_by_the_published_keys() {
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
-    let token = inside(&ground, &[("Authorization", &bearer(&alice.access))]);
-    let keys = client::exchange(ground.at(1), get("/.well-known/jwks.json", &[])).json();
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
+    let token = inside(&site, &[("Authorization", &bearer(&alice.access))]);
+    let keys = client::exchange(site.at(1), get("/.well-known/jwks.json", &[])).json();
     let member = |name: &str| {
         URL_SAFE_NO_PAD.decode(keys["keys"][0][name].as_str().expect("a text")).expect("base64url")
     };
@@ -112,14 +112,14 @@ fn internal_token_verifies_by_the_published_keys() {
 /// It lives for 8 seconds: it is the same one for 6, and then another.
 #[test]
 fn internal_token_is_used_until_a_quarter_of_its_life_is_left() {
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
     let fields = [("Authorization", &*bearer(&alice.access))];
-    let first = inside(&ground, &fields);
+    let first = inside(&site, &fields);
     let begun = Instant::now();
     let (claims, mut seen) = (payload(&first), 1);
     let next = eventually("another one", || {
-        let token = inside(&ground, &fields);
+        let token = inside(&site, &fields);
         let left = payload(&token)["exp"].as_i64().expect("a date") - now();
         assert!(left >= 1, "an upstream gets none that is about to end: {left}");
         if token == first {
@@ -141,27 +141,26 @@ fn internal_token_is_used_until_a_quarter_of_its_life_is_left() {
 /// Who else asks at the same time gets his own, and another audience another.
 #[test]
 fn internal_token_is_of_one_principal_and_one_audience() {
-    let ground = Ground::embedded("");
-    let (alice, bob) =
-        (Granted::log_in(ground.at(1), "alice"), Granted::log_in(ground.at(1), "bob"));
-    let again = Granted::log_in(ground.at(1), "alice");
+    let site = IssuingFleet::embedded("");
+    let (alice, bob) = (Granted::log_in(site.at(1), "alice"), Granted::log_in(site.at(1), "bob"));
+    let again = Granted::log_in(site.at(1), "alice");
     let threads = [&alice, &bob, &again].map(|granted| granted.access.clone());
     let subjects = ["u-17", "bob", "u-17"];
     for _ in 0..5 {
         for (access, subject) in threads.iter().zip(subjects) {
-            let token = inside(&ground, &[("Authorization", &bearer(access))]);
+            let token = inside(&site, &[("Authorization", &bearer(access))]);
             let claims = payload(&token);
             assert_eq!(claims["sub"], subject);
             assert_eq!(claims["sid"], payload(access)["sid"], "of this login");
-            assert_eq!(ask(ground.at(1), "/inside-bearer/x", access), accepted());
-            let received = ground.upstream.last();
+            assert_eq!(ask(site.at(1), "/inside-bearer/x", access), accepted());
+            let received = site.upstream.last();
             assert!(received.values("x-internal-token").is_empty(), "{}", received.head);
             let other = received.values("authorization")[0].to_owned();
             let claims = payload(other.strip_prefix("Bearer ").expect("a token"));
             assert_eq!((&claims["aud"], &claims["sub"]), (&json!("orders-api"), &json!(subject)));
         }
     }
-    let ids: BTreeSet<_> = ground
+    let ids: BTreeSet<_> = site
         .upstream
         .received()
         .iter()
@@ -175,9 +174,9 @@ fn internal_token_is_of_one_principal_and_one_audience() {
 
 #[test]
 fn internal_token_outlives_no_credential() {
-    let ground = Ground::embedded("");
+    let site = IssuingFleet::embedded("");
     let text = token(json!({ "exp": now() + 3, "iat": now() - 10 }));
-    let told = inside(&ground, &[("Authorization", &bearer(&text))]);
+    let told = inside(&site, &[("Authorization", &bearer(&text))]);
     let claims = payload(&told);
     // Until the credential could last be used, with the skew of its issuer.
     assert!(claims["exp"].as_i64() <= Some(now() + 3 + 60), "{claims}");
@@ -187,38 +186,38 @@ fn internal_token_outlives_no_credential() {
 #[test]
 fn whoever_is_cut_off_gets_no_internal_token() {
     let server = RedisServer::start();
-    let ground = Ground::on(&server, "", 2);
-    let alice = Granted::log_in(ground.at(1), "alice");
-    let cookie = session_cookie(&ground, "alice");
-    let (key, _) = api_key(ground.gateway(1), json!({ "subject": "u-17" }));
+    let site = IssuingFleet::on(&server, "", 2);
+    let alice = Granted::log_in(site.at(1), "alice");
+    let cookie = session_cookie(&site, "alice");
+    let (key, _) = api_key(site.gateway(1), json!({ "subject": "u-17" }));
     let fields = [("Authorization", bearer(&alice.access)), ("Cookie", cookie), ("X-Api-Key", key)];
     for number in [1, 2] {
         for (name, value) in &fields {
             let request = get("/inside/x", &[(name, value)]);
-            assert_eq!(client::exchange(ground.at(number), request).status, 200);
+            assert_eq!(client::exchange(site.at(number), request).status, 200);
         }
     }
     let draft = json!({ "scope": "subject", "subject": "u-17", "issuer": OWN, "wait_ms": 5000 });
-    let answer = admin(ground.gateway(2), "POST", "/v1/revocations", &draft);
+    let answer = admin(site.gateway(2), "POST", "/v1/revocations", &draft);
     assert_eq!(answer.status, 201, "{answer:?}");
-    let before = ground.upstream.received().len();
+    let before = site.upstream.received().len();
     for number in [1, 2] {
         for ((name, value), slug) in
             fields.iter().zip(["token_revoked", "session_revoked", "api_key_revoked"])
         {
-            let answer = client::exchange(ground.at(number), get("/inside/x", &[(name, value)]));
+            let answer = client::exchange(site.at(number), get("/inside/x", &[(name, value)]));
             assert_eq!(told(&answer), denied(401, slug), "at {number}");
         }
     }
-    assert_eq!(ground.upstream.received().len(), before, "nothing reached the upstream");
+    assert_eq!(site.upstream.received().len(), before, "nothing reached the upstream");
 }
 
 #[test]
 fn internal_token_goes_with_an_upgrade() {
-    let ground = Ground::embedded("");
-    ground.upstream.behave(Behaviour::Upgrade);
-    let alice = Granted::log_in(ground.at(1), "alice");
-    let (key, _) = api_key(ground.gateway(1), json!({ "subject": "importer" }));
+    let site = IssuingFleet::embedded("");
+    site.upstream.behave(Behaviour::Upgrade);
+    let alice = Granted::log_in(site.at(1), "alice");
+    let (key, _) = api_key(site.gateway(1), json!({ "subject": "importer" }));
     let bearer = bearer(&alice.access);
     for (credential, subject) in
         [(("Authorization", &*bearer), "u-17"), (("X-Api-Key", &*key), "importer")]
@@ -231,21 +230,21 @@ fn internal_token_goes_with_an_upgrade() {
             ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
             ("X-Internal-Token", "mallory"),
         ];
-        let mut connection = Connection::open(ground.at(1));
+        let mut connection = Connection::open(site.at(1));
         assert_eq!(connection.exchange(get("/inside/socket", &fields)).status, 101);
-        assert_eq!(payload(&last(&ground))["sub"], subject);
-        assert!(!ground.upstream.last().head.contains("mallory"));
+        assert_eq!(payload(&last(&site))["sub"], subject);
+        assert!(!site.upstream.last().head.contains("mallory"));
     }
 }
 
 #[test]
 fn internal_token_is_not_for_those_of_whom_nothing_is_asked() {
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
     for path in ["/public/x", "/home/x", "/bearers/x"] {
         let fields = [("Authorization", &*bearer(&alice.access))];
-        assert_eq!(client::exchange(ground.at(1), get(path, &fields)).status, 200);
-        let received = ground.upstream.last();
+        assert_eq!(client::exchange(site.at(1), get(path, &fields)).status, 200);
+        let received = site.upstream.last();
         assert!(received.values("x-internal-token").is_empty(), "{}", received.head);
         assert!(!received.head.contains("internal"), "{}", received.head);
     }
@@ -254,25 +253,25 @@ fn internal_token_is_not_for_those_of_whom_nothing_is_asked() {
 /// No key, no token, and no request without one.
 #[test]
 fn request_that_wants_an_internal_token_waits_for_the_keys() {
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
-    let keys = client::exchange(ground.at(1), get("/.well-known/jwks.json", &[])).json();
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
+    let keys = client::exchange(site.at(1), get("/.well-known/jwks.json", &[])).json();
     let kid = keys["keys"][0]["kid"].as_str().expect("a text").to_owned();
-    assert_eq!(ask(ground.at(1), "/inside/x", &alice.access), accepted());
-    let before = last(&ground);
+    assert_eq!(ask(site.at(1), "/inside/x", &alice.access), accepted());
+    let before = last(&site);
     // The key that signed it is cut off: another one signs from then on.
     let draft = json!({ "scope": "key", "key": kid, "issuer": OWN, "wait_ms": 5000 });
-    let answer = admin(ground.gateway(1), "POST", "/v1/revocations", &draft);
+    let answer = admin(site.gateway(1), "POST", "/v1/revocations", &draft);
     assert_eq!(answer.status, 201, "{answer:?}");
-    await_told(ground.at(1), "/inside/x", &alice.access, &denied(401, "token_revoked"));
-    let (key, _) = api_key(ground.gateway(1), json!({ "subject": "importer" }));
+    await_told(site.at(1), "/inside/x", &alice.access, &denied(401, "token_revoked"));
+    let (key, _) = api_key(site.gateway(1), json!({ "subject": "importer" }));
     let after = eventually("another key", || {
-        let told = ask_with_key(ground.at(1), "/inside/x", &key);
+        let told = ask_with_key(site.at(1), "/inside/x", &key);
         if told != accepted() {
             assert_eq!(told, denied(503, "keys_unavailable"));
             return None;
         }
-        Some(last(&ground))
+        Some(last(&site))
     });
     assert_ne!(header(&before)["kid"], header(&after)["kid"]);
 }

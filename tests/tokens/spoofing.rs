@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::ground::{
-    Granted, Ground, HOME, SECRET, accepted, api_key, ask, ask_with_key, assert_invalid_grant,
-    denied, log_in, payload, post, told,
+use super::issuing::{
+    Granted, HOME, IssuingFleet, SECRET, accepted, api_key, ask, ask_with_key,
+    assert_invalid_grant, denied, log_in, payload, post, told,
 };
 use crate::harness::client::{self, Answer, get};
 use crate::harness::login::{user, write_users};
@@ -23,23 +23,23 @@ fn spellings(name: &str) -> Vec<String> {
 
 /// A gateway, and somebody with a token.
 struct Scene {
-    ground: Ground,
+    site: IssuingFleet,
     alice: Granted,
 }
 
 impl Scene {
     fn start() -> Self {
-        let ground = Ground::embedded("");
-        let alice = Granted::log_in(ground.at(1), "alice");
-        Self { ground, alice }
+        let site = IssuingFleet::embedded("");
+        let alice = Granted::log_in(site.at(1), "alice");
+        Self { site, alice }
     }
 
     /// What reaches the upstream of a request with these fields that is let in.
     #[track_caller]
     fn forward(&self, path: &str, fields: &[(&str, &str)]) -> Received {
-        let answer = client::exchange(self.ground.at(1), get(path, fields));
+        let answer = client::exchange(self.site.at(1), get(path, fields));
         assert_eq!(answer.status, 200, "{answer:?}");
-        self.ground.upstream.last()
+        self.site.upstream.last()
     }
 
     /// The same of somebody with a token.
@@ -86,10 +86,10 @@ fn internal_token_survives_a_client_that_names_it_in_connection() {
     for connection in ["Authorization", "close, authorization"] {
         let bearer = bearer(&scene.alice.access);
         let fields = [("Authorization", &*bearer), ("Connection", connection)];
-        let answer = client::exchange(scene.ground.at(1), get("/inside-bearer/x", &fields));
+        let answer = client::exchange(scene.site.at(1), get("/inside-bearer/x", &fields));
         // Refused, or told who it is; not let in as nobody.
         if answer.status == 200 {
-            let received = scene.ground.upstream.last();
+            let received = scene.site.upstream.last();
             let [own] = received.values("authorization")[..] else { panic!("{}", received.head) };
             let own = own.strip_prefix("Bearer ").expect("a token");
             assert_eq!(payload(own)["sub"], "u-17");
@@ -105,7 +105,7 @@ fn internal_token_takes_the_place_of_what_the_client_sent() {
     let received = scene.forward_as("/inside-bearer/x", &[]);
     let [own] = received.values("authorization")[..] else { panic!("{}", received.head) };
     assert!(!own.contains(&scene.alice.access), "{}", received.head);
-    let answer = log_in(scene.ground.at(1), "bob", json!({}), &[]);
+    let answer = log_in(scene.site.at(1), "bob", json!({}), &[]);
     let cookie = answer.field("set-cookie").expect("a cookie").split(';').next().expect("a pair");
     let received = scene.forward("/inside-bearer/x", &[("Cookie", cookie)]);
     let [own] = received.values("authorization")[..] else { panic!("{}", received.head) };
@@ -115,7 +115,7 @@ fn internal_token_takes_the_place_of_what_the_client_sent() {
 #[test]
 fn api_key_reaches_no_upstream_in_any_spelling() {
     let scene = Scene::start();
-    let (key, _) = api_key(scene.ground.gateway(1), json!({ "subject": "importer" }));
+    let (key, _) = api_key(scene.site.gateway(1), json!({ "subject": "importer" }));
     let lower = key.to_ascii_lowercase();
     for name in spellings("X-Api-Key") {
         let received = scene.forward("/public/x", &[(&*name, &*key)]);
@@ -139,9 +139,9 @@ fn api_key_reaches_no_upstream_in_any_spelling() {
 #[test]
 fn api_key_in_the_wrong_place_is_none() {
     let scene = Scene::start();
-    let at = scene.ground.at(1);
-    let (key, _) = api_key(scene.ground.gateway(1), json!({ "subject": "importer" }));
-    let (other, _) = api_key(scene.ground.gateway(1), json!({ "subject": "other" }));
+    let at = scene.site.at(1);
+    let (key, _) = api_key(scene.site.gateway(1), json!({ "subject": "importer" }));
+    let (other, _) = api_key(scene.site.gateway(1), json!({ "subject": "other" }));
     let send = |fields: &[(&str, &str)]| told(&client::exchange(at, get(HOME, fields)));
     for two in [[&key, &key], [&key, &other]] {
         let fields = two.map(|key| ("X-Api-Key", key.as_str()));
@@ -178,8 +178,8 @@ fn api_key_in_the_wrong_place_is_none() {
 #[test]
 fn bad_credential_is_not_made_up_for_by_a_good_one() {
     let scene = Scene::start();
-    let at = scene.ground.at(1);
-    let (key, _) = api_key(scene.ground.gateway(1), json!({ "subject": "importer" }));
+    let at = scene.site.at(1);
+    let (key, _) = api_key(scene.site.gateway(1), json!({ "subject": "importer" }));
     let bad = bearer(&format!("{}x", scene.alice.access));
     let fields = [("Authorization", &*bad), ("X-Api-Key", &*key)];
     assert_eq!(client::exchange(at, get(HOME, &fields)).status / 100, 4);
@@ -200,17 +200,17 @@ fn bad_credential_is_not_made_up_for_by_a_good_one() {
 // ---- claims of a login
 
 /// A user whose claims would be somebody else's.
-fn with_claims(claims: Value) -> (Ground, Granted) {
-    let ground = Ground::embedded(TELLING);
+fn with_claims(claims: Value) -> (IssuingFleet, Granted) {
+    let site = IssuingFleet::embedded(TELLING);
     let mut users = crate::harness::login::everybody();
     users["mallory"] = user(json!({ "claims": claims }));
-    write_users(ground.gateway(1).directory(), &users);
+    write_users(site.gateway(1).directory(), &users);
     let answer = crate::harness::eventually("a user who is known", || {
-        let answer = log_in(ground.at(1), "mallory", json!({ "deliver": "tokens" }), &[]);
+        let answer = log_in(site.at(1), "mallory", json!({ "deliver": "tokens" }), &[]);
         (answer.status == 200).then_some(answer)
     });
     let granted = Granted::read(&answer);
-    (ground, granted)
+    (site, granted)
 }
 
 /// Claims that are the login's to tell.
@@ -222,7 +222,7 @@ tokens:
 
 #[test]
 fn claims_of_a_login_take_the_place_of_no_registered_claim() {
-    let (ground, granted) = with_claims(json!({
+    let (site, granted) = with_claims(json!({
         "iss": "https://evil.test", "sub": "root", "aud": ["everything"], "exp": 4_000_000_000_u64,
         "iat": 0, "nbf": 4_000_000_000_u64, "jti": "mine", "scope": "admin:all", "scp": "admin",
         "roles": ["admin"], "sid": "other", "client_id": "batch", "azp": "batch",
@@ -262,8 +262,8 @@ fn claims_of_a_login_take_the_place_of_no_registered_claim() {
     let date = |name: &str| claims[name].as_i64().expect("a date");
     assert!((date("iat") - now).abs() < 10 && (date("auth_time") - now).abs() < 10, "{claims}");
     assert_eq!(date("exp") - date("iat"), 900);
-    assert_eq!(ask(ground.at(1), "/inside/x", &granted.access), accepted());
-    let received = ground.upstream.last();
+    assert_eq!(ask(site.at(1), "/inside/x", &granted.access), accepted());
+    let received = site.upstream.last();
     let inside = payload(received.values("x-internal-token")[0]);
     for (name, value) in [
         ("iss", json!("https://gateway.test")),
@@ -282,7 +282,7 @@ fn claims_of_a_login_take_the_place_of_no_registered_claim() {
 
 #[test]
 fn claims_of_a_login_are_told_as_text_and_never_as_headers() {
-    let (ground, granted) = with_claims(json!({
+    let (site, granted) = with_claims(json!({
         "email": "a@b\r\nX-Auth-Roles: admin\r\n\r\nGET /admin HTTP/1.1",
         "tenant": "acm\u{e9}\u{2028}\u{202e}\u{0}%0d%0a",
         "name": "\"\\\u{1f600}</script>{{7*7}}",
@@ -291,8 +291,8 @@ fn claims_of_a_login_are_told_as_text_and_never_as_headers() {
     assert_eq!(claims["email"], "a@b\r\nX-Auth-Roles: admin\r\n\r\nGET /admin HTTP/1.1");
     assert_eq!(claims["name"], "\"\\\u{1f600}</script>{{7*7}}");
     for path in [HOME, "/inside/x", "/inside-bearer/x"] {
-        assert_eq!(ask(ground.at(1), path, &granted.access), accepted());
-        let received = ground.upstream.last();
+        assert_eq!(ask(site.at(1), path, &granted.access), accepted());
+        let received = site.upstream.last();
         assert_eq!(received.values("x-auth-roles"), ["clerk"], "{}", received.head);
         assert_eq!(received.values("x-auth-subject"), ["mallory"]);
         let lines = received.head.split("\r\n").count();
@@ -303,14 +303,14 @@ fn claims_of_a_login_are_told_as_text_and_never_as_headers() {
             assert!(!value.contains("%0d%0a") || value.contains("%25"), "{value}");
         }
     }
-    assert_eq!(ground.upstream.received().len(), 3, "and no other request");
+    assert_eq!(site.upstream.received().len(), 3, "and no other request");
 }
 
 /// Upstreams know people and machines by `sub` alone: a person must not be called like a machine.
 #[test]
 fn nobody_becomes_a_user_whose_subject_is_a_clients_id() {
-    let ground = Ground::embedded("");
-    let gateway = ground.gateway(1);
+    let site = IssuingFleet::embedded("");
+    let gateway = site.gateway(1);
     let with = |name: &str, subject: &str| {
         let mut users = crate::harness::login::everybody();
         users[name] = user(json!({ "subject": subject }));
@@ -320,7 +320,7 @@ fn nobody_becomes_a_user_whose_subject_is_a_clients_id() {
     crate::harness::eventually("a reload that is refused", || {
         gateway.errors().iter().any(|line| line.contains("not reloaded")).then_some(())
     });
-    let answer = log_in(ground.at(1), "mallory", json!({ "deliver": "tokens" }), &[]);
+    let answer = log_in(site.at(1), "mallory", json!({ "deliver": "tokens" }), &[]);
     assert_eq!(told(&answer), denied(401, "login_failed"));
     // The client of those who name none is in no configuration.
     with("eve", "first-party");
@@ -331,21 +331,21 @@ fn nobody_becomes_a_user_whose_subject_is_a_clients_id() {
             .then_some(())
     });
     for deliver in ["session", "tokens", "both"] {
-        let answer = log_in(ground.at(1), "eve", json!({ "deliver": deliver }), &[]);
+        let answer = log_in(site.at(1), "eve", json!({ "deliver": deliver }), &[]);
         assert_eq!(answer.status, 401, "{answer:?}");
         assert_eq!(answer.field("set-cookie"), None, "{answer:?}");
     }
     let pairs =
         [("grant_type", "client_credentials"), ("client_id", "batch"), ("client_secret", SECRET)];
-    let machine = Granted::read_access(&post(ground.at(1), "/auth/token", &pairs));
+    let machine = Granted::read_access(&post(site.at(1), "/auth/token", &pairs));
     let claims = payload(&machine);
     assert_eq!((&claims["sub"], &claims["client_id"]), (&json!("batch"), &json!("batch")));
     for absent in ["sid", "auth_time", "roles", "email"] {
         assert!(claims.get(absent).is_none(), "RFC 9068 §2.2.3: {claims}");
     }
-    assert_eq!(ask(ground.at(1), "/bearers/x", &machine), accepted());
+    assert_eq!(ask(site.at(1), "/bearers/x", &machine), accepted());
     for path in ["/auth/session", "/auth/sessions"] {
-        let (status, _) = ask(ground.at(1), path, &machine);
+        let (status, _) = ask(site.at(1), path, &machine);
         assert_eq!(status / 100, 4, "{path}");
     }
 }
@@ -353,16 +353,16 @@ fn nobody_becomes_a_user_whose_subject_is_a_clients_id() {
 /// The refresh token of a person is nothing to a machine that shows its secret.
 #[test]
 fn machine_exchanges_nobodys_refresh_token() {
-    let ground = Ground::embedded("");
-    let alice = Granted::log_in(ground.at(1), "alice");
+    let site = IssuingFleet::embedded("");
+    let alice = Granted::log_in(site.at(1), "alice");
     let pairs = [
         ("grant_type", "refresh_token"),
         ("refresh_token", &*alice.refresh),
         ("client_id", "batch"),
         ("client_secret", SECRET),
     ];
-    assert_invalid_grant(&post(ground.at(1), "/auth/token", &pairs));
-    alice.next(ground.at(1));
+    assert_invalid_grant(&post(site.at(1), "/auth/token", &pairs));
+    alice.next(site.at(1));
 }
 
 // ---- token bloat
@@ -376,36 +376,36 @@ fn identity_bytes(received: &Received) -> usize {
 
 #[test]
 fn identity_fits_to_the_byte_or_is_refused_whole() {
-    let ground = Ground::embedded("limits: { identity_bytes: 1KiB }\n");
+    let site = IssuingFleet::embedded("limits: { identity_bytes: 1KiB }\n");
     let send = |email: &str| -> Answer {
         let text = token(json!({ "email": email }));
-        client::exchange(ground.at(1), get("/bearers/x", &[("Authorization", &bearer(&text))]))
+        client::exchange(site.at(1), get("/bearers/x", &[("Authorization", &bearer(&text))]))
     };
     assert_eq!(send("a").status, 200);
-    let room = 1024 - identity_bytes(&ground.upstream.last()) + 1;
+    let room = 1024 - identity_bytes(&site.upstream.last()) + 1;
     let answer = send(&"a".repeat(room));
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(identity_bytes(&ground.upstream.last()), 1024);
-    let before = ground.upstream.received().len();
+    assert_eq!(identity_bytes(&site.upstream.last()), 1024);
+    let before = site.upstream.received().len();
     for more in [1, 2, 100, 3000] {
         let answer = send(&"a".repeat(room + more));
         assert_eq!(told(&answer), denied(431, "identity_too_large"), "{more}");
     }
-    assert_eq!(ground.upstream.received().len(), before, "nothing reached the upstream");
+    assert_eq!(site.upstream.received().len(), before, "nothing reached the upstream");
     // Escaped it is longer: what counts is what is sent.
     let answer = send(&"\u{e9}".repeat(room / 6));
     assert_eq!(answer.status, 200, "{answer:?}");
     let answer = send(&"\u{e9}".repeat(room / 6 + 1));
     assert_eq!(told(&answer), denied(431, "identity_too_large"));
-    let line = ground.gateway(1).logged(|line| line["slug"] == "identity_too_large");
+    let line = site.gateway(1).logged(|line| line["slug"] == "identity_too_large");
     assert_eq!((&line["status"], &line["outcome"]), (&json!(431), &json!("denied")), "{line}");
     // A public route tells nobody who it is.
-    assert_eq!(client::exchange(ground.at(1), get("/public/x", &[])).status, 200);
+    assert_eq!(client::exchange(site.at(1), get("/public/x", &[])).status, 200);
 }
 
 #[test]
 fn huge_lists_of_roles_and_scopes_are_refused_and_never_cut() {
-    let ground = Ground::embedded("");
+    let site = IssuingFleet::embedded("");
     let many =
         |count: usize| -> Vec<String> { (0..count).map(|n| format!("role-{n:04}")).collect() };
     for claims in [
@@ -416,61 +416,61 @@ fn huge_lists_of_roles_and_scopes_are_refused_and_never_cut() {
         let text = token(claims);
         for path in [HOME, "/inside/x", "/patient/x"] {
             let answer =
-                client::exchange(ground.at(1), get(path, &[("Authorization", &bearer(&text))]));
+                client::exchange(site.at(1), get(path, &[("Authorization", &bearer(&text))]));
             // A token too long to be read is refused before.
             let is_refused = told(&answer) == denied(431, "identity_too_large")
                 || told(&answer) == denied(401, "token_malformed");
             assert!(is_refused, "{answer:?}");
         }
     }
-    assert!(ground.upstream.received().is_empty());
+    assert!(site.upstream.received().is_empty());
     let text = token(json!({ "roles": many(100) }));
-    assert_eq!(ask(ground.at(1), HOME, &text), accepted());
-    let received = ground.upstream.last();
+    assert_eq!(ask(site.at(1), HOME, &text), accepted());
+    let received = site.upstream.last();
     assert_eq!(received.values("x-auth-roles")[0].split(',').count(), 100);
 }
 
 /// The same limit for whatever brings an identity, and for the token that says it.
 #[test]
 fn identities_of_logins_and_keys_are_limited_too() {
-    let ground = Ground::embedded("limits: { identity_bytes: 1KiB }\n");
+    let site = IssuingFleet::embedded("limits: { identity_bytes: 1KiB }\n");
     let roles: Vec<String> = (0..80).map(|n| format!("role-number-{n:04}")).collect();
     let (key, _) =
-        api_key(ground.gateway(1), json!({ "subject": "importer", "roles": roles.clone() }));
-    assert_eq!(ask_with_key(ground.at(1), HOME, &key), denied(431, "identity_too_large"));
+        api_key(site.gateway(1), json!({ "subject": "importer", "roles": roles.clone() }));
+    assert_eq!(ask_with_key(site.at(1), HOME, &key), denied(431, "identity_too_large"));
     let mut users = crate::harness::login::everybody();
     users["mallory"] = user(json!({ "roles": roles }));
-    write_users(ground.gateway(1).directory(), &users);
+    write_users(site.gateway(1).directory(), &users);
     let answer = crate::harness::eventually("a user who is known", || {
-        let answer = log_in(ground.at(1), "mallory", json!({}), &[]);
+        let answer = log_in(site.at(1), "mallory", json!({}), &[]);
         (answer.status != 401).then_some(answer)
     });
     if let Some(set) = answer.field("set-cookie") {
         let cookie = set.split(';').next().expect("a pair");
-        let answer = client::exchange(ground.at(1), get(HOME, &[("Cookie", cookie)]));
+        let answer = client::exchange(site.at(1), get(HOME, &[("Cookie", cookie)]));
         assert_eq!(told(&answer), denied(431, "identity_too_large"));
     }
-    let answer = log_in(ground.at(1), "mallory", json!({ "deliver": "tokens" }), &[]);
+    let answer = log_in(site.at(1), "mallory", json!({ "deliver": "tokens" }), &[]);
     if answer.status == 200 {
         let granted = Granted::read(&answer);
         let refused = denied(431, "identity_too_large");
-        assert_eq!(ask(ground.at(1), HOME, &granted.access), refused);
+        assert_eq!(ask(site.at(1), HOME, &granted.access), refused);
     }
-    assert!(ground.upstream.received().is_empty());
+    assert!(site.upstream.received().is_empty());
 }
 
 /// An internal token is longer than the headers that say the same.
 #[test]
 fn internal_token_that_does_not_fit_is_refused_and_nothing_is_forwarded() {
-    let ground = Ground::embedded("limits: { identity_bytes: 1KiB }\n");
+    let site = IssuingFleet::embedded("limits: { identity_bytes: 1KiB }\n");
     let email = "a".repeat(600);
     let text = token(json!({ "email": email }));
-    assert_eq!(ask(ground.at(1), HOME, &text), accepted(), "the headers fit");
-    let before = ground.upstream.received().len();
+    assert_eq!(ask(site.at(1), HOME, &text), accepted(), "the headers fit");
+    let before = site.upstream.received().len();
     for _ in 0..3 {
-        assert_eq!(ask(ground.at(1), "/inside/x", &text), denied(431, "identity_too_large"));
+        assert_eq!(ask(site.at(1), "/inside/x", &text), denied(431, "identity_too_large"));
     }
-    assert_eq!(ground.upstream.received().len(), before);
+    assert_eq!(site.upstream.received().len(), before);
     // Without that claim it fits.
-    assert_eq!(ask(ground.at(1), "/inside-bearer/x", &text), accepted());
+    assert_eq!(ask(site.at(1), "/inside-bearer/x", &text), accepted());
 }

@@ -7,11 +7,11 @@ use portcullis::store::redis::Redis;
 use portcullis::store::session::{SESSIONS_PER_SUBJECT_MAX, SessionStore};
 
 use super::faults::introspect;
-use super::ground::{
-    Granted, Ground, HOME, accepted, ask, assert_invalid_grant, await_told, denied, log_in,
+use super::histories::exchange_of;
+use super::issuing::{
+    Granted, HOME, IssuingFleet, accepted, ask, assert_invalid_grant, await_told, denied, log_in,
     refresh, refreshing, tokens, told,
 };
-use super::histories::exchange_of;
 use crate::harness::client::{self, Connection};
 use crate::harness::eventually;
 use crate::harness::fleet;
@@ -22,8 +22,8 @@ use crate::harness::redis::RedisServer;
 struct Pair {
     server: RedisServer,
     proxy: Proxy,
-    doomed: Ground,
-    other: Ground,
+    doomed: IssuingFleet,
+    other: IssuingFleet,
 }
 
 impl Pair {
@@ -32,8 +32,8 @@ impl Pair {
         let proxy = Proxy::start(server.port());
         let store =
             format!("store: {{ redis: {{ url: 'redis://127.0.0.1:{}' }} }}\n", proxy.port());
-        let doomed = Ground::start(&format!("{store}{lines}"), 1);
-        let other = Ground::on(&server, lines, 1);
+        let doomed = IssuingFleet::start(&format!("{store}{lines}"), 1);
+        let other = IssuingFleet::on(&server, lines, 1);
         Self { server, proxy, doomed, other }
     }
 
@@ -62,8 +62,8 @@ impl Pair {
 }
 
 /// Somebody with tokens and a cookie.
-fn with_both(ground: &Ground) -> (Granted, String) {
-    let answer = log_in(ground.at(1), "alice", json!({ "deliver": "both" }), &[]);
+fn with_both(site: &IssuingFleet) -> (Granted, String) {
+    let answer = log_in(site.at(1), "alice", json!({ "deliver": "both" }), &[]);
     let cookie = answer.field("set-cookie").expect("a cookie").split(';').next().expect("a pair");
     (Granted::read(&answer), cookie.to_owned())
 }
@@ -116,9 +116,9 @@ fn fill_up(server: &RedisServer, session: &str) {
 #[test]
 fn dead_family_is_brought_to_its_end_by_who_asks_about_it() {
     let server = RedisServer::start();
-    let ground = Ground::on(&server, &tokens("0s"), 1);
-    let at = ground.at(1);
-    let (first, cookie) = with_both(&ground);
+    let site = IssuingFleet::on(&server, &tokens("0s"), 1);
+    let at = site.at(1);
+    let (first, cookie) = with_both(&site);
     let key = format!("portcullis:{{revocations}}:family:{}", first.session());
     server.cli(&["hset", &key, "dead", "1"]);
     assert_eq!(ask(at, HOME, &first.access), accepted());
@@ -128,7 +128,7 @@ fn dead_family_is_brought_to_its_end_by_who_asks_about_it() {
     }
     let at_home = client::exchange(at, client::get(HOME, &[("Cookie", &cookie)]));
     assert_eq!(told(&at_home).0, 401);
-    let listed = eventually("the list", || fleet::admin(ground.gateway(1), "/v1/revocations"));
+    let listed = eventually("the list", || fleet::admin(site.gateway(1), "/v1/revocations"));
     assert_eq!(listed["total"], 1, "{listed}");
 }
 
@@ -136,9 +136,9 @@ fn dead_family_is_brought_to_its_end_by_who_asks_about_it() {
 #[test]
 fn login_that_the_store_has_lost_ends_for_who_revokes_its_refresh_token() {
     let server = RedisServer::start();
-    let ground = Ground::on(&server, &tokens("0s"), 2);
-    let granted = Granted::log_in(ground.at(1), "alice");
-    assert_eq!(ask(ground.at(2), HOME, &granted.access), accepted());
+    let site = IssuingFleet::on(&server, &tokens("0s"), 2);
+    let granted = Granted::log_in(site.at(1), "alice");
+    assert_eq!(ask(site.at(2), HOME, &granted.access), accepted());
     let keys = server.cli(&["--scan", "--pattern", &format!("*:{}", granted.session())]);
     assert!(keys.lines().count() >= 2, "a session and a family: {keys}");
     for key in keys.lines() {
@@ -147,7 +147,7 @@ fn login_that_the_store_has_lost_ends_for_who_revokes_its_refresh_token() {
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     let body = format!("token={}", granted.refresh);
     let answer =
-        client::exchange(ground.at(1), client::request("POST", "/auth/revoke", &form, &body));
+        client::exchange(site.at(1), client::request("POST", "/auth/revoke", &form, &body));
     assert_eq!(answer.status, 200, "{answer:?}");
-    await_told(ground.at(2), HOME, &granted.access, &denied(401, "token_revoked"));
+    await_told(site.at(2), HOME, &granted.access, &denied(401, "token_revoked"));
 }

@@ -1,6 +1,5 @@
 //! The ring in the store: read, looked after, and replaced if nobody else was faster.
 
-
 use zeroize::Zeroizing;
 
 use super::listing::revoked;

@@ -1,10 +1,10 @@
 mod revoked;
-mod world;
+mod shared_store;
 
 use std::collections::BTreeSet;
 
 use futures_of::all;
-use world::*;
+use shared_store::*;
 
 use super::*;
 use crate::config::tokens::Signing;

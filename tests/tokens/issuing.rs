@@ -87,14 +87,14 @@ const ROUTES: &str = "
 ";
 
 /// Gateways on one store, and what is behind them.
-pub(super) struct Ground {
+pub(super) struct IssuingFleet {
     pub(super) upstream: Upstream,
     lines: String,
     routes: String,
     gateways: Vec<Gateway>,
 }
 
-impl Ground {
+impl IssuingFleet {
     /// One gateway with a file of its own, and these routes beside the usual ones.
     pub(super) fn with_routes(routes: &str) -> Self {
         Self::with(routes, "")
@@ -102,18 +102,18 @@ impl Ground {
 
     /// The same, with these lines.
     pub(super) fn with(routes: &str, lines: &str) -> Self {
-        let mut ground = Self::empty(lines);
-        ground.routes.push_str(routes);
-        ground.join();
-        ground
+        let mut site = Self::empty(lines);
+        site.routes.push_str(routes);
+        site.join();
+        site
     }
 
     /// One gateway, in a directory that holds more.
     pub(super) fn alone_in(directory: Arc<TempDir>, lines: &str) -> Self {
-        let mut ground = Self::empty(lines);
-        let gateway = Gateway::start_in(directory, &ground.configuration());
-        ground.gateways.push(gateway);
-        ground
+        let mut site = Self::empty(lines);
+        let gateway = Gateway::start_in(directory, &site.configuration());
+        site.gateways.push(gateway);
+        site
     }
 
     /// One gateway with a file of its own.
@@ -128,11 +128,11 @@ impl Ground {
 
     /// So many gateways. Without a section `tokens` they get the usual one.
     pub(super) fn start(lines: &str, count: usize) -> Self {
-        let mut ground = Self::empty(lines);
+        let mut site = Self::empty(lines);
         for _ in 0..count {
-            ground.join();
+            site.join();
         }
-        ground
+        site
     }
 
     fn empty(lines: &str) -> Self {
