@@ -220,6 +220,7 @@ pub(super) fn with_query(path: &str, fields: &[(&str, Value)]) -> String {
 
 /// A value of the answer as text; `-` if there is none. Names come from tokens and from other
 /// gateways: what would move the cursor of a terminal is spelt out.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is serde_json's")]
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),

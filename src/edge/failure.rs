@@ -58,6 +58,7 @@ pub(super) fn is_departure(error: &Error) -> bool {
 }
 
 /// Why a client is taken to have left, where it did not say so itself.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is Pingora's")]
 pub(super) fn reason_of_departure(error: &Error) -> &'static str {
     let is_late = match error.etype() {
         ErrorType::WriteTimedout => true,

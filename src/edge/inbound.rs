@@ -172,8 +172,12 @@ impl Inbound {
         (self.pace, self.pace_to_come) = match self.body {
             Remaining::Nothing | Remaining::Faulty(_) => (None, None),
             // Until the client is told to go on, it owes nothing.
-            _ if waits_to_continue && length == 0 => (None, Some(pace)),
-            _ => (Some(Pace::begin(pace, Instant::now())), None),
+            Remaining::Length(_) | Remaining::Chunked(_) if waits_to_continue && length == 0 => {
+                (None, Some(pace))
+            }
+            Remaining::Length(_) | Remaining::Chunked(_) => {
+                (Some(Pace::begin(pace, Instant::now())), None)
+            }
         };
         bytes
     }

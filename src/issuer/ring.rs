@@ -123,6 +123,7 @@ impl FreshKey {
     /// # Errors
     ///
     /// [`SigningError`] if the algorithm is none that signs, or the random source failed.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is jsonwebtoken's")]
     pub fn generate(algorithm: Algorithm) -> Result<Self, SigningError> {
         let kind = match algorithm {
             Algorithm::ES256 => KeyKind::P256,

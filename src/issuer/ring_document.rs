@@ -194,6 +194,7 @@ fn write(document: &Document<'_>, bytes_max: usize) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is jsonwebtoken's")]
 fn name(signer: &Signer) -> &'static str {
     match signer.algorithm() {
         jsonwebtoken::Algorithm::ES256 => "ES256",

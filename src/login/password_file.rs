@@ -69,6 +69,7 @@ mod tests {
         Users(BTreeMap::from([user("alice", "one"), user("bob", "two\0"), user("eve", "")]))
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all else fails the test")]
     async fn verify(users: &Users, name: &str, password: &str) -> Option<String> {
         let password = Secret::new(password.as_bytes().to_vec());
         let credentials = Credentials { name: name.into(), password };

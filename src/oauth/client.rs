@@ -96,11 +96,15 @@ pub(super) async fn authenticate<'t>(
 }
 
 fn result_of(refusal: &Refusal) -> &'static str {
-    match refusal.slug() {
-        Slug::RateLimited => "limited",
-        Slug::TokenRequest => "malformed",
-        _ if refusal.is_outage() => "unavailable",
-        _ => "refused",
+    let slug = refusal.slug();
+    if slug == Slug::RateLimited {
+        "limited"
+    } else if slug == Slug::TokenRequest {
+        "malformed"
+    } else if refusal.is_outage() {
+        "unavailable"
+    } else {
+        "refused"
     }
 }
 

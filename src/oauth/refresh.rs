@@ -103,9 +103,10 @@ struct Failure {
 impl Failure {
     /// A token that is not good.
     fn of(outcome: Outcome, words: &'static str) -> Self {
-        let slug = match outcome {
-            Outcome::ReuseDetected => Slug::RefreshReused,
-            _ => Slug::GrantInvalid,
+        let slug = if outcome == Outcome::ReuseDetected {
+            Slug::RefreshReused
+        } else {
+            Slug::GrantInvalid
         };
         Self { outcome, refusal: Refusal::grant(slug, words) }
     }
@@ -132,12 +133,17 @@ impl Failure {
 impl<T: Into<Refusal>> From<T> for Failure {
     fn from(refusal: T) -> Self {
         let refusal = refusal.into();
-        let outcome = match refusal.slug() {
-            _ if refusal.is_outage() => Outcome::Unavailable,
-            Slug::RateLimited | Slug::VerificationBudget => Outcome::Limited,
-            Slug::ClientInvalid => Outcome::ClientRefused,
-            Slug::Csrf => Outcome::Forged,
-            _ => Outcome::Refused,
+        let slug = refusal.slug();
+        let outcome = if refusal.is_outage() {
+            Outcome::Unavailable
+        } else if matches!(slug, Slug::RateLimited | Slug::VerificationBudget) {
+            Outcome::Limited
+        } else if slug == Slug::ClientInvalid {
+            Outcome::ClientRefused
+        } else if slug == Slug::Csrf {
+            Outcome::Forged
+        } else {
+            Outcome::Refused
         };
         Self { outcome, refusal }
     }

@@ -178,6 +178,7 @@ impl Compiler<'_> {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is serde_yaml's")]
     fn claim_rules(
         &mut self,
         raw: BTreeMap<String, serde_yaml::Value>,

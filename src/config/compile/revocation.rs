@@ -74,6 +74,7 @@ impl Compiler<'_> {
     }
 
     /// What a route, or the default, does while the list is too old.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is serde_yaml's")]
     pub(super) fn when_stale(
         &mut self,
         value: Option<Value>,

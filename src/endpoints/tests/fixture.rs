@@ -340,6 +340,7 @@ pub(super) struct Response {
 }
 
 impl Response {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all else fails the test")]
     fn of(reply: Reply, cookie: &str) -> Self {
         let mut told = match reply {
             crate::web::message::Reply::Answer(Answer { status, fields, body, denial }) => Self {

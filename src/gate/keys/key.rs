@@ -123,6 +123,7 @@ impl Key {
     ///
     /// [`KeyError::ShortSecret`] if the secret is shorter than the longest hash asked for,
     /// [`KeyError::NoAlgorithm`] if no HMAC is permitted.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is jsonwebtoken's")]
     pub fn from_secret(secret: &[u8], permitted: &[Algorithm]) -> Result<Self, KeyError> {
         let prepared = prepare(permitted, HMAC, |algorithm| {
             let hash = match algorithm {
@@ -145,6 +146,7 @@ impl Key {
     /// # Errors
     ///
     /// [`KeyError`] if it is not a usable public signature key.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is jsonwebtoken's")]
     pub fn from_jwk(jwk: serde_json::Value, permitted: &[Algorithm]) -> Result<Self, KeyError> {
         let jwk: Jwk = serde_json::from_value(jwk)?;
         match jwk.common.public_key_use {
@@ -199,6 +201,7 @@ impl Key {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is jsonwebtoken's")]
     fn rsa(
         id: Option<String>,
         bits: usize,

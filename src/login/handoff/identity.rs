@@ -20,6 +20,7 @@ pub(super) enum MalformedAnswer {
 }
 
 /// Reads an answer.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is serde_json's")]
 pub(super) fn parse(answer: &[u8], service: &HandOff) -> Result<LoggedIn, MalformedAnswer> {
     let HandOff { subject, roles, scopes, claims, .. } = service;
     let answer = Value::Object(json::parse_object(answer)?);

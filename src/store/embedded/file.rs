@@ -234,6 +234,7 @@ fn emptied(path: &Path) -> String {
 }
 
 /// Why redb does not take a file, and what to do.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is redb's")]
 fn refused(path: &Path, error: &DatabaseError) -> String {
     let name = path.display();
     match error {

@@ -32,6 +32,7 @@ pub(super) fn nonsense(what: &str) -> StoreError {
 }
 
 /// Why a command failed, as a clause.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
 pub(super) fn cause(error: &RedisError) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
@@ -58,6 +59,7 @@ fn first(error: &RedisError) -> RedisError {
 
 /// Whether the command was not done, or may be done once more, and another connection may do it:
 /// the one that was used had been closed, or its server is no longer the one to ask.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
 pub(super) fn may_be_elsewhere(error: &RedisError) -> bool {
     match error.kind() {
         ErrorKind::Io => error.is_connection_dropped(),

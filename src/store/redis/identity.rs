@@ -36,6 +36,7 @@ impl Identity {
 
 impl Role {
     /// The role in the answer to `HELLO`, in RESP2 or RESP3.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
     pub(super) fn from_hello(answer: &Value) -> Self {
         let role = match answer {
             Value::Array(told) => {
@@ -55,6 +56,7 @@ impl Role {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
 fn text(value: &Value) -> Option<&[u8]> {
     match value {
         Value::BulkString(bytes) => Some(bytes),

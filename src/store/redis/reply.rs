@@ -12,6 +12,7 @@ use crate::store::{Loss, Position, StoreError};
 pub(super) struct List<T>(pub(super) Vec<T>);
 
 impl<T: FromRedisValue> FromRedisValue for List<T> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         match value {
             Value::Array(items) => {
@@ -48,6 +49,7 @@ impl FromRedisValue for Pairs {
 pub(super) struct Flag(pub(super) bool);
 
 impl FromRedisValue for Flag {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         match value {
             Value::Int(0) => Ok(Self(false)),
@@ -116,6 +118,7 @@ impl Held {
 }
 
 /// The entries in an answer to `XREAD` of one stream; none if nothing came.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
 pub(super) fn entries_read(answer: Value) -> Result<Vec<Entry>, StoreError> {
     let streams = match answer {
         Value::Nil => return Ok(Vec::new()),
@@ -155,6 +158,7 @@ fn sequence(id: &[u8]) -> Option<u64> {
     std::str::from_utf8(id).ok()?.strip_suffix("-0")?.parse().ok()
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
 fn array(value: Value) -> Result<Vec<Value>, StoreError> {
     match value {
         Value::Array(values) => Ok(values),
