@@ -238,7 +238,7 @@ impl Compiler<'_> {
             login,
             tokens,
             api_keys,
-            audit_log: audit_log?,
+            audit_log: audit_log.whole().ok()?,
             files: BTreeSet::new(),
             dangerous: Vec::new(),
             warnings: Problems::new(self.document.file(), Vec::new()),

@@ -151,7 +151,7 @@ impl Compiler<'_> {
         is_good.then_some(())
     }
 
-    /// `Some(None)`: the upstream gets none.
+    /// The one that the upstream gets, if it gets one.
     pub(super) fn route_internal_token(
         &mut self,
         raw: Option<raw::InternalToken>,
@@ -159,18 +159,20 @@ impl Compiler<'_> {
         of_upstream: Option<usize>,
         forward: &FieldPath,
         around: InternalTokenContext<'_>,
-    ) -> Option<Option<usize>> {
+    ) -> Section<usize> {
         let field = forward.key("internal_token");
         match (raw, policy) {
             (Some(_), Some(Policy::Public)) => {
                 let fact = "on a public route there is nobody of whom the upstream could be told";
-                self.error(&field, fact, "Remove it, or `public`")
+                Section::of(self.error(&field, fact, "Remove it, or `public`"))
             }
             (Some(raw), Some(Policy::Authenticate(_)) | None) => {
-                self.internal_token(raw, &field, around).map(Some)
+                Section::of(self.internal_token(raw, &field, around))
             }
-            (None, Some(Policy::Public)) => Some(None),
-            (None, Some(Policy::Authenticate(_)) | None) => Some(of_upstream),
+            (None, Some(Policy::Public)) => Section::Absent,
+            (None, Some(Policy::Authenticate(_)) | None) => {
+                of_upstream.map_or(Section::Absent, Section::Present)
+            }
         }
     }
 

@@ -181,8 +181,8 @@ impl Compiler<'_> {
             upstream: upstream?,
             path: path?,
             subject: subject?,
-            roles: roles?,
-            scopes: scopes?,
+            roles: roles.whole().ok()?,
+            scopes: scopes.whole().ok()?,
             claims: claims.into_iter().collect::<Option<_>>()?,
             timeout: timeout?,
             on_failure: on_failure?,
@@ -206,14 +206,10 @@ impl Compiler<'_> {
         }
     }
 
-    fn perhaps_pointer(
-        &mut self,
-        pointer: Option<String>,
-        field: &FieldPath,
-    ) -> Option<Option<Box<str>>> {
+    fn perhaps_pointer(&mut self, pointer: Option<String>, field: &FieldPath) -> Section<Box<str>> {
         match pointer {
-            None => Some(None),
-            Some(pointer) => self.pointer(pointer, field).map(Some),
+            None => Section::Absent,
+            Some(pointer) => Section::of(self.pointer(pointer, field)),
         }
     }
 

@@ -140,7 +140,7 @@ impl Compiler<'_> {
             &forward_field,
             references.around,
         );
-        if let Some(Some(token)) = internal_token {
+        if let Section::Present(token) = internal_token {
             self.refuse_two_bearers(token, policy.as_ref(), credential, &forward_field);
         }
         let body_field = field.key("limits").key("body");
@@ -154,7 +154,7 @@ impl Compiler<'_> {
             upstream: upstream?,
             policy: policy?,
             credential: credential?,
-            internal_token: internal_token?,
+            internal_token: internal_token.whole().ok()?,
             body_bytes_max: body_bytes_max?,
             dangerous_path,
         })

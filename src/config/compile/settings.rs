@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::cleartext::is_clear;
 use super::compiler::Compiler;
+use super::section::Section;
 use crate::config::problem::FieldPath;
 use crate::config::tls::{self, Unusable};
 use crate::config::{
@@ -280,10 +281,10 @@ impl Compiler<'_> {
             send_pace: PaceRules { timeout: send_timeout?, rate: send_rate?, deadline: None },
             token_bytes_max: token_bytes_max?,
             identity_bytes_max: identity_bytes_max?,
-            connections_max: connections_max?,
-            connections_per_address_max: connections_per_address_max?,
-            in_flight_max: in_flight_max?,
-            in_flight_per_client_max: in_flight_per_client_max?,
+            connections_max: connections_max.whole().ok()?,
+            connections_per_address_max: connections_per_address_max.whole().ok()?,
+            in_flight_max: in_flight_max.whole().ok()?,
+            in_flight_per_client_max: in_flight_per_client_max.whole().ok()?,
             in_flight_own_max: in_flight_own_max?,
             http2_streams_max: u32::try_from(http2_streams_max?).ok()?,
         })
@@ -303,14 +304,10 @@ impl Compiler<'_> {
     }
 
     /// A number of things that is not limited, or not here, if nothing is said.
-    pub(super) fn count(
-        &mut self,
-        value: Option<usize>,
-        field: &FieldPath,
-    ) -> Option<Option<usize>> {
+    pub(super) fn count(&mut self, value: Option<usize>, field: &FieldPath) -> Section<usize> {
         match value {
-            None => Some(None),
-            some => self.bounded(some, field, 1, COUNT_MAX).map(Some),
+            None => Section::Absent,
+            some => Section::of(self.bounded(some, field, 1, COUNT_MAX)),
         }
     }
 
@@ -373,16 +370,16 @@ impl Compiler<'_> {
         })
     }
 
-    /// `Some(None)`: standard output.
-    pub(super) fn audit_log(&mut self, raw: raw::AuditLog) -> Option<Option<PathBuf>> {
-        let Some(file) = raw.file else { return Some(None) };
+    /// Where it is, if it is not standard output.
+    pub(super) fn audit_log(&mut self, raw: raw::AuditLog) -> Section<PathBuf> {
+        let Some(file) = raw.file else { return Section::Absent };
         let path = self.path(&file);
         if file.is_empty() || path.is_dir() {
             let field = root().key("audit_log").key("file");
             let fact = format!("`{file}` cannot be the audit log: it is a directory");
-            return self.error(&field, &fact, "Name a file");
+            return Section::of(self.error(&field, &fact, "Name a file"));
         }
-        Some(Some(path))
+        Section::Present(path)
     }
 
     pub(super) fn trusted_proxies(&mut self, raw: Vec<String>) -> Vec<IpNet> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::compiler::Compiler;
+use super::section::{Reported, Section};
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::config::tls::{self, Unusable};
@@ -74,7 +75,8 @@ impl Compiler<'_> {
         let (servers, Said { encrypted: _, database, login }) = servers?;
         let login = self.redis_login(login, username, password.ok()?, field)?;
         let database = database.unwrap_or(0);
-        let settings = RedisSettings { servers, login, database, tls: tls?, prefix: prefix? };
+        let tls = tls.whole().ok()?;
+        let settings = RedisSettings { servers, login, database, tls, prefix: prefix? };
         Some(StoreSettings::Redis(Box::new(settings)))
     }
 
@@ -218,36 +220,42 @@ impl Compiler<'_> {
         Some(login)
     }
 
-    /// `Some(None)`: no TLS. Whether it is wanted is not known if the servers were reported.
+    /// TLS, if there is to be some. Whether it is wanted is not known if the servers were reported.
     fn redis_tls(
         &mut self,
         raw: raw::RedisTls,
         encrypted: Option<bool>,
         field: &FieldPath,
-    ) -> Option<Option<RedisTls>> {
+    ) -> Section<RedisTls> {
         let raw::RedisTls { ca_file, certificate_file, key_file } = raw;
         let is_given = ca_file.is_some() || certificate_file.is_some() || key_file.is_some();
         match encrypted {
             Some(false) if is_given => {
                 let fact = "these mean nothing without TLS";
-                return self.error(field, fact, "Write rediss:// in the URL, or remove them");
+                let remedy = "Write rediss:// in the URL, or remove them";
+                return Section::of(self.error(field, fact, remedy));
             }
-            Some(false) => return Some(None),
+            Some(false) => return Section::Absent,
             Some(true) | None => {}
         }
         let ca_pem = match ca_file {
-            Some(file) => self.authorities(&file, &field.key("ca_file")).map(|(pem, _)| Some(pem)),
-            None => Some(None),
+            Some(file) => {
+                Section::of(self.authorities(&file, &field.key("ca_file")).map(|(pem, _)| pem))
+            }
+            None => Section::Absent,
         };
         let identity = match (certificate_file, key_file) {
-            (None, None) => Some(None),
-            (Some(chain), Some(key)) => self.redis_identity(&chain, &key, field).map(Some),
+            (None, None) => Section::Absent,
+            (Some(chain), Some(key)) => Section::of(self.redis_identity(&chain, &key, field)),
             (Some(_), None) | (None, Some(_)) => {
                 let fact = "a certificate and its key belong together";
-                self.error(field, fact, "Name both certificate_file and key_file")
+                Section::of(self.error(field, fact, "Name both certificate_file and key_file"))
             }
         };
-        Some(Some(RedisTls { ca_pem: ca_pem?, identity: identity? }))
+        match (ca_pem.whole(), identity.whole()) {
+            (Ok(ca_pem), Ok(identity)) => Section::Present(RedisTls { ca_pem, identity }),
+            (Err(Reported), _) | (_, Err(Reported)) => Section::Broken,
+        }
     }
 
     fn redis_identity(
@@ -296,8 +304,10 @@ fn locate(url: &str, default_port: u16) -> Option<Located> {
     };
     let (username, password) = match user.map(|user| user.split_once(':').unwrap_or((user, ""))) {
         None => (None, None),
-        Some((name, word)) => (decoded(name)?, decoded(word)?),
+        Some((name, word)) => (Some(decoded(name)?), Some(decoded(word)?)),
     };
+    let said = |text: &String| !text.is_empty();
+    let (username, password) = (username.filter(said), password.filter(said));
     let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, default_port),
         Some((host, port)) => (host, port.strip_prefix(':')?.parse().ok()?),
@@ -313,8 +323,8 @@ fn locate(url: &str, default_port: u16) -> Option<Located> {
     good.then_some(Located { address, encrypted, database, username, password })
 }
 
-/// Percent-decoding (RFC 3986 §2.1); `Some(None)` if there is nothing, `None` if it is malformed.
-fn decoded(text: &str) -> Option<Option<String>> {
+/// Percent-decoding (RFC 3986 §2.1); `None` if it is malformed.
+fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
@@ -327,8 +337,7 @@ fn decoded(text: &str) -> Option<Option<String>> {
         bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
         rest = tail;
     }
-    let text = String::from_utf8(bytes).ok()?;
-    Some((!text.is_empty()).then_some(text))
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

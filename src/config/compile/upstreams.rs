@@ -120,7 +120,7 @@ impl Compiler<'_> {
             write_timeout: write?,
             idle_timeout: idle?,
             retries,
-            in_flight_max: in_flight_max?,
+            in_flight_max: in_flight_max.whole().ok()?,
         })
     }
 
