@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::audited::{Audited, Outcome};
+use super::audited::{Audited, ChangeOutcome};
 use super::change_request::{self, ChangeRequest, date};
 use super::problem::Problem;
 use super::view::View;
@@ -52,14 +52,14 @@ pub(super) struct ApiKeyRequest {
 /// Whose keys are wanted; everybody's, if it is not said.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Whose {
+pub(super) struct ApiKeyQuery {
     subject: Option<String>,
 }
 
 /// How a key is to be revoked.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Revoke {
+pub(super) struct ApiKeyRevocation {
     reason: Option<String>,
     actor: Option<String>,
     wait_ms: Option<u64>,
@@ -95,7 +95,7 @@ async fn make(
 ) -> Result<(), Problem> {
     let target = format!("API key {id} of {}", record.subject);
     let made = write_down(&view, id, record).await;
-    let outcome = made.as_ref().map_or_else(Outcome::Refused, |()| Outcome::Written);
+    let outcome = made.as_ref().map_or_else(ChangeOutcome::Refused, |()| ChangeOutcome::Written);
     let change = Audited {
         audit: "create_api_key",
         target: &target,
@@ -124,9 +124,9 @@ async fn write_down(view: &View, id: SessionId, record: SessionRecord) -> Result
 /// Lists the keys, the latest first. None is shown: they are not known any more.
 pub(super) async fn list(
     State(view): State<View>,
-    query: Result<Query<Whose>, QueryRejection>,
+    query: Result<Query<ApiKeyQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let Whose { subject } = words::query(query)?;
+    let ApiKeyQuery { subject } = words::query(query)?;
     settings(&view)?;
     let stored = view.sessions.api_keys().await.map_err(change_request::failed)?;
     let configuration = view.configuration.load();
@@ -147,13 +147,13 @@ pub(super) async fn revoke(
     State(view): State<View>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     id: Result<Path<String>, PathRejection>,
-    query: Result<Query<Revoke>, QueryRejection>,
+    query: Result<Query<ApiKeyRevocation>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let Some(id) = id.ok().and_then(|Path(id)| SessionId::parse(&id)) else {
         return bad("this is not the id of an API key, which has 43 characters");
     };
-    let Revoke { reason, actor, wait_ms } = words::query(query)?;
+    let ApiKeyRevocation { reason, actor, wait_ms } = words::query(query)?;
     let (reason, actor) = (words::reason(reason)?, words::actor(actor)?);
     let now = clock::shared();
     let dies = now.plus(view.configuration.load().gate.sessions.rules.terms().reach_s());

@@ -20,7 +20,7 @@ pub(super) struct Audited<'a> {
 
 /// What came of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Outcome<'a> {
+pub(super) enum ChangeOutcome<'a> {
     /// The revocation log has it, or not yet.
     Taken(&'a Taken),
     /// The store has it.
@@ -34,13 +34,17 @@ impl Audited<'_> {
     /// # Errors
     ///
     /// If the audit log cannot be written. That is logged.
-    pub(super) async fn write(self, view: &View, outcome: Outcome<'_>) -> std::io::Result<()> {
+    pub(super) async fn write(
+        self,
+        view: &View,
+        outcome: ChangeOutcome<'_>,
+    ) -> std::io::Result<()> {
         let Self { audit, target, actor, client, reason } = self;
         let (result, position, durable) = match outcome {
-            Outcome::Taken(Taken::Durable(position)) => ("ok", Some(*position), true),
-            Outcome::Taken(Taken::Locally) => ("ok", None, false),
-            Outcome::Written => ("ok", None, true),
-            Outcome::Refused(problem) => (problem.slug(), None, false),
+            ChangeOutcome::Taken(Taken::Durable(position)) => ("ok", Some(*position), true),
+            ChangeOutcome::Taken(Taken::Locally) => ("ok", None, false),
+            ChangeOutcome::Written => ("ok", None, true),
+            ChangeOutcome::Refused(problem) => (problem.slug(), None, false),
         };
         let client = client.ip().to_canonical();
         let time = clock::wall();

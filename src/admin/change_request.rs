@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::audited::{Audited, Outcome};
+use super::audited::{Audited, ChangeOutcome};
 use super::gateways;
 use super::problem::Problem;
 use super::view::View;
@@ -116,7 +116,7 @@ impl ChangeRequest {
     ) -> Result<Taken, Problem> {
         let Record { actor, reason, .. } = &self.record;
         let change = Audited { audit: self.audit, target: &self.target, actor, client, reason };
-        let outcome = taken.as_ref().map_or_else(Outcome::Refused, Outcome::Taken);
+        let outcome = taken.as_ref().map_or_else(ChangeOutcome::Refused, ChangeOutcome::Taken);
         let audited = change.write(view, outcome).await;
         let taken = taken?;
         audited.map_err(|error| {

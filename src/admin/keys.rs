@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::audited::{Audited, Outcome};
+use super::audited::{Audited, ChangeOutcome};
 use super::change_request::{self, date};
 use super::problem::Problem;
 use super::view::View;
@@ -65,7 +65,7 @@ async fn make(
 ) -> Result<NewKey, Problem> {
     let made = view.signing.rotate(begins).await.map_err(refused);
     let target = made.as_ref().map_or("signing keys".to_owned(), |new| format!("key {}", new.id));
-    let outcome = made.as_ref().map_or_else(Outcome::Refused, |_| Outcome::Written);
+    let outcome = made.as_ref().map_or_else(ChangeOutcome::Refused, |_| ChangeOutcome::Written);
     let change =
         Audited { audit: "rotate_keys", target: &target, actor: &actor, client, reason: &reason };
     let audited = change.write(&view, outcome).await;

@@ -20,7 +20,7 @@ use super::problem::Problem;
 use super::view::View;
 use crate::clock;
 use crate::feed::revocations::Taken;
-use draft::Draft;
+use draft::RevocationDraft;
 pub(super) use lift::{lift_all, lift_one};
 
 /// How many revocations one page may hold.
@@ -30,7 +30,7 @@ const PAGE_MAX: u64 = 1000;
 pub(super) async fn create(
     State(view): State<View>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
-    body: Result<Json<Draft>, JsonRejection>,
+    body: Result<Json<RevocationDraft>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let Json(draft) = body.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
@@ -52,7 +52,7 @@ async fn write_down(
 /// Which page is wanted.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Page {
+pub(super) struct PageQuery {
     #[serde(default)]
     offset: u64,
     limit: Option<u64>,
@@ -61,7 +61,7 @@ pub(super) struct Page {
 /// Lists the live revocations, those that expire first at the top.
 pub(super) async fn list(
     State(view): State<View>,
-    page: Result<Query<Page>, QueryRejection>,
+    page: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(page) = page.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     let limit = page.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);

@@ -26,7 +26,7 @@ use crate::telemetry::session_end::SessionEnd;
 /// Whose sessions are wanted.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Whose {
+pub(super) struct SessionQuery {
     subject: Option<String>,
     issuer: Option<String>,
 }
@@ -60,7 +60,7 @@ struct Person {
 
 /// A session that can be used.
 #[derive(Debug)]
-struct Live {
+struct UsableSession {
     session: Session,
     record: SessionRecord,
 }
@@ -68,9 +68,9 @@ struct Live {
 /// Lists the sessions of a subject, the latest login first.
 pub(super) async fn list(
     State(view): State<View>,
-    query: Result<Query<Whose>, QueryRejection>,
+    query: Result<Query<SessionQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let Whose { subject, issuer } = words::query(query)?;
+    let SessionQuery { subject, issuer } = words::query(query)?;
     let person = Person::compile(subject, issuer, &view.configuration.load())?;
     let sessions: Vec<_> = live(&view, &person).await?.iter().map(describe).collect();
     let Person { issuer, subject } = person;
@@ -170,8 +170,12 @@ async fn forget_all(
 
 /// Cuts off what the order says, and first what was begun by a gateway whose clock is ahead: it would
 /// be taken for a new login.
-async fn cut_all_off(view: &View, order: &ChangeRequest, found: &[Live]) -> Result<Taken, Problem> {
-    for Live { session, record } in found {
+async fn cut_all_off(
+    view: &View,
+    order: &ChangeRequest,
+    found: &[UsableSession],
+) -> Result<Taken, Problem> {
+    for UsableSession { session, record } in found {
         if record.created > order.cut_off() {
             let now = clock::shared();
             let dies = view.configuration.load().gate.sessions.rules.terms().forgotten_at(now);
@@ -198,7 +202,7 @@ fn accepts_locally(view: &View) -> bool {
 }
 
 /// The sessions of somebody that can be used.
-async fn live(view: &View, person: &Person) -> Result<Vec<Live>, Problem> {
+async fn live(view: &View, person: &Person) -> Result<Vec<UsableSession>, Problem> {
     let Person { issuer, subject } = person;
     let stored = view.sessions.of_subject(issuer, subject).await.map_err(change_request::failed)?;
     let configuration = view.configuration.load();
@@ -206,9 +210,9 @@ async fn live(view: &View, person: &Person) -> Result<Vec<Live>, Problem> {
     let compiled = stored.into_iter().map(|(id, stored)| {
         let session = Session::compile_login(id, &stored, &gate.sessions.rules, now.steady);
         let StoredSession { record, .. } = stored;
-        Live { session, record }
+        UsableSession { session, record }
     });
-    let is_usable = |Live { session, .. }: &Live| {
+    let is_usable = |UsableSession { session, .. }: &UsableSession| {
         session.authentic().end().min(session.idle_ends()) > now.shared()
             && !session.authentic().is_revoked(&gate.revocations, now)
     };
@@ -216,7 +220,7 @@ async fn live(view: &View, person: &Person) -> Result<Vec<Live>, Problem> {
 }
 
 /// A session, for people and programs.
-fn describe(Live { session, record }: &Live) -> Value {
+fn describe(UsableSession { session, record }: &UsableSession) -> Value {
     let ends = session.authentic().end();
     json!({
         "id": session.id().to_string(),

@@ -23,7 +23,7 @@ const FILE_BYTES_MAX: u64 = 4096;
 const READS_MAX: usize = 4;
 
 /// What is in the file.
-enum Kept {
+enum TokenFile {
     Nothing,
     Token(Secret),
     /// It is not used, and why.
@@ -53,8 +53,8 @@ pub fn prepare(token: &AdminToken) -> Result<Secret, String> {
     let mut why = String::new();
     for _ in 0..READS_MAX {
         match read(file).map_err(|error| failed(&error))? {
-            Kept::Token(token) => return Ok(token),
-            Kept::Nothing => {
+            TokenFile::Token(token) => return Ok(token),
+            TokenFile::Nothing => {
                 let made = make(file).map_err(|error| failed(&error))?;
                 if made {
                     tracing::info!("made a token for the admin API: {}", file.display());
@@ -62,7 +62,7 @@ pub fn prepare(token: &AdminToken) -> Result<Secret, String> {
             }
             // Not an error: what mounts a volume may give its group access to all files, each time
             // (`fsGroup` of a pod), and a token that may have been read is worth nothing.
-            Kept::Unusable(fact) => {
+            TokenFile::Unusable(fact) => {
                 tracing::warn!(
                     "{} is not used: {fact}. A new token takes its place",
                     file.display()
@@ -91,28 +91,28 @@ pub fn find(file: &Path) -> io::Result<Option<Secret>> {
     }
 }
 
-fn read(file: &Path) -> io::Result<Kept> {
+fn read(file: &Path) -> io::Result<TokenFile> {
     let opened = match File::open(file) {
         Ok(opened) => opened,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Kept::Nothing),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(TokenFile::Nothing),
         // It cannot be ours; if the directory is, it can be replaced.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            return Ok(Kept::Unusable(error.to_string()));
+            return Ok(TokenFile::Unusable(error.to_string()));
         }
         Err(error) => return Err(error),
     };
     let metadata = opened.metadata()?;
     if let Some((fact, _)) = private_files::others(&metadata) {
-        return Ok(Kept::Unusable(format!("others may know what it holds, {fact}")));
+        return Ok(TokenFile::Unusable(format!("others may know what it holds, {fact}")));
     }
     let mut bytes = Vec::new();
     opened.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
     let secret = Secret::new(bytes.trim_ascii().to_vec());
     let decoded = URL_SAFE_NO_PAD.decode(secret.expose());
     if secret.expose().len() != CHARACTERS || decoded.is_err() {
-        return Ok(Kept::Unusable("it does not hold 43 characters of base64url".to_owned()));
+        return Ok(TokenFile::Unusable("it does not hold 43 characters of base64url".to_owned()));
     }
-    Ok(Kept::Token(secret))
+    Ok(TokenFile::Token(secret))
 }
 
 /// Makes a token, unless another process has just made one.

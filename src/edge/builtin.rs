@@ -14,7 +14,7 @@ use super::body_start;
 use super::context::{Context, MissingSession, authority_of};
 use super::failure;
 use super::inbound::Fault;
-use super::places::Places;
+use super::places::HeldPlaces;
 use crate::endpoints::table::{Endpoint, Wants};
 use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
@@ -29,7 +29,7 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Resu
     context.route = Some(context.published.handles.own());
     let reply = reply(session, context).await;
     // What is left is up to the client: how fast it sends the rest of a body, or takes its answer.
-    context.places = Places::default();
+    context.places = HeldPlaces::default();
     match reply {
         Ok(Reply::Answer(answer)) => {
             let crate::web::message::Answer { status, mut fields, body, denial } = answer;
@@ -154,7 +154,7 @@ async fn body_of(session: &mut Session, context: &mut Context) -> Result<Bytes, 
                 let client = context.client.and_then(|client| client.address);
                 context.places.enter(&published, client)?;
                 let read = tokio::time::timeout(BODY_TIMEOUT, reading).await;
-                context.places = Places::default();
+                context.places = HeldPlaces::default();
                 read
             }
         }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::answer::{Answer, Reader};
 use super::bounds::REQUESTS_MAX;
 use super::drain::Drain;
-use super::head::{self, Read, Turn};
+use super::head::{self, ReadHead, Turn};
 use super::http2;
 use super::inbound::{Inbound, Left, Returned};
 use super::prefixed_stream::PrefixedStream;
@@ -62,7 +62,7 @@ impl Server {
             let stream = Box::new(PrefixedStream::new(preface, stream));
             let connection = {
                 let limits = &self.current.load().configuration.settings.limits;
-                http2::Connection::new(self.app.clone(), limits)
+                http2::Http2Connection::new(self.app.clone(), limits)
             };
             connection.serve(stream, &self.drain).await;
         }
@@ -88,9 +88,9 @@ impl Server {
             let limits = &current.load().configuration.settings.limits;
             let (stream, kept) = inbound.between_requests();
             let (message, bytes) = match head::read(stream, kept, limits, turn, &self.drain).await {
-                Read::Head(message, bytes) => (message, bytes),
-                Read::Closed => return,
-                Read::Refused(slug, bytes) => {
+                ReadHead::Head(message, bytes) => (message, bytes),
+                ReadHead::Closed => return,
+                ReadHead::Refused(slug, bytes) => {
                     return self.refuse(&mut inbound, client, slug, &bytes).await;
                 }
             };

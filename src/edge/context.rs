@@ -14,7 +14,7 @@ use super::answer::{Answer, Reader};
 use super::client::Client;
 use super::forward::IdentityToken;
 use super::pace::Pace;
-use super::places::Places;
+use super::places::HeldPlaces;
 use super::published::Published;
 use super::streams::ServingGuard;
 use super::trace::RequestId;
@@ -67,13 +67,13 @@ enum Settled<P> {
 
 /// What is logged of a request as it was asked. Copied without its bytes.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct LoggedRequest {
     pub(super) method: Method,
     pub(super) host: Option<HeaderValue>,
     pub(super) uri: Uri,
 }
 
-impl Asked {
+impl LoggedRequest {
     /// A permitted request, whose target is a path.
     fn of(request: &RequestHeader) -> Self {
         Self {
@@ -105,7 +105,7 @@ pub(super) struct Context {
     /// The slot from which the request is given up when its principal lapses.
     pub(super) tenure: Option<ServingGuard>,
     /// What is logged of the request if it is given up.
-    pub(super) asked: Option<Asked>,
+    pub(super) asked: Option<LoggedRequest>,
     /// The status of the answer, once there is one.
     pub(super) status: Option<u16>,
     /// Why the request was not permitted, or could not be served although it was.
@@ -125,7 +125,7 @@ pub(super) struct Context {
     /// Whether the upstream has switched protocols, if that was asked for.
     pub(super) switched: Option<Switched>,
     /// Its place among the requests that are being served.
-    pub(super) places: Places,
+    pub(super) places: HeldPlaces,
 }
 
 impl Context {
@@ -158,7 +158,7 @@ impl Context {
             tries: 0,
             peer_chosen: None,
             switched: None,
-            places: Places::default(),
+            places: HeldPlaces::default(),
         }
     }
 
@@ -194,7 +194,7 @@ impl Context {
             self.identity_token = self.identity_token_of(principal, internal_token.as_ref())?;
             // A request that nobody could end is not served.
             self.tenure = Some(ServingGuard::begin(principal).ok_or(Slug::Internal)?);
-            self.asked = self.published.log.is_on().then(|| Asked::of(request));
+            self.asked = self.published.log.is_on().then(|| LoggedRequest::of(request));
         }
         if let Some(session) = &self.session {
             self.published.sessions.touch(session, clock::shared());
@@ -330,14 +330,14 @@ impl Context {
         wanted: &WantedKey,
         absent: Denial,
     ) -> Result<Settled<P>, Denial> {
-        use jwks::Sought;
+        use jwks::KeySearch;
         let issuer = self.issuer.clone();
         let published = self.published.clone();
         let Some(issuer) = issuer else { return Err(absent) };
         match published.seek(&issuer, &wanted.0).await {
-            Sought::Found => settled(self.ask(request, ask)),
-            Sought::Absent => Err(absent),
-            Sought::Unavailable => {
+            KeySearch::Found => settled(self.ask(request, ask)),
+            KeySearch::Absent => Err(absent),
+            KeySearch::Unavailable => {
                 let reason = format!("{}, and it cannot be looked up now", absent.reason());
                 Err(Denial::new(Slug::KeysUnavailable).because(reason))
             }

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
 use super::client::{Client, Peer};
-use super::trace::{self, Origin, RequestId};
+use super::trace::{self, RequestId, TraceOrigin};
 use crate::gate::Gate;
 use crate::gate::credential::Carrier;
 use crate::gate::fields::{self, MethodOverride, is_like, starts_like};
@@ -60,10 +60,12 @@ impl Outgoing<'_> {
         let Self { permit, identity_token, client, request_id, gate } = *self;
         let Forwarding { credential, method_override, .. } = *permit.forwarding();
         let kept = match (credential, permit.principal()) {
-            (ForwardCredential::Strip, _) => Kept::Nothing,
+            (ForwardCredential::Strip, _) => KeptCredentials::Nothing,
             // What nobody looked at must not arrive as if somebody had.
-            (ForwardCredential::Keep, Some(principal)) => Kept::Only(principal.carrier()),
-            (ForwardCredential::Keep, None) => Kept::Everything,
+            (ForwardCredential::Keep, Some(principal)) => {
+                KeptCredentials::Only(principal.carrier())
+            }
+            (ForwardCredential::Keep, None) => KeptCredentials::Everything,
         };
         let api_key = gate.settings.api_key_header.as_ref().map(|name| (name, kept));
         let unwanted = Unwanted {
@@ -109,13 +111,13 @@ impl Outgoing<'_> {
 
 /// Which credentials an upstream gets.
 #[derive(Clone, Copy)]
-enum Kept {
+enum KeptCredentials {
     Nothing,
     Only(Carrier),
     Everything,
 }
 
-impl Kept {
+impl KeptCredentials {
     fn keeps(self, carrier: Carrier) -> bool {
         match self {
             Self::Nothing => false,
@@ -165,7 +167,7 @@ impl CameWith {
 /// What stays behind.
 struct Unwanted<'a> {
     owned: &'a OwnedNames,
-    api_key: Option<(&'a HeaderName, Kept)>,
+    api_key: Option<(&'a HeaderName, KeptCredentials)>,
     peer: Peer,
     method_override: MethodOverride,
 }
@@ -181,9 +183,10 @@ fn strip(request: &mut RequestHeader, unwanted: Unwanted<'_>) -> CameWith {
         let is_api_key = api_key.is_some_and(|(key, kept)| {
             is_like(text, key.as_str())
                 && match kept {
-                    Kept::Nothing | Kept::Only(Carrier::Bearer | Carrier::Session) => true,
-                    Kept::Only(Carrier::ApiKey) => name != key,
-                    Kept::Everything => false,
+                    KeptCredentials::Nothing
+                    | KeptCredentials::Only(Carrier::Bearer | Carrier::Session) => true,
+                    KeptCredentials::Only(Carrier::ApiKey) => name != key,
+                    KeptCredentials::Everything => false,
                 }
         });
         if is_api_key
@@ -369,7 +372,7 @@ fn set_trace(
     came_with: CameWith,
 ) -> pingora::Result<()> {
     // A client can have its own id deleted by naming it in `Connection`.
-    if request_id.origin == Origin::Gateway || !came_with.request_id {
+    if request_id.origin == TraceOrigin::Gateway || !came_with.request_id {
         request.insert_header("X-Request-Id", request_id.value().clone())?;
     }
     if !came_with.trace {

@@ -21,7 +21,7 @@ const READ_BYTES: usize = 4 * 1024;
 
 /// What came of reading a head.
 #[derive(Debug)]
-pub(super) enum Read {
+pub(super) enum ReadHead {
     /// A complete head, and perhaps more.
     Head(Message, BytesMut),
     /// There is no further request.
@@ -44,7 +44,7 @@ pub(super) async fn read(
     limits: &Limits,
     turn: Turn,
     drain: &Drain,
-) -> Read {
+) -> ReadHead {
     let mut scan = Scan::default();
     if !is_begun(&buffer) {
         let patience = match turn {
@@ -62,30 +62,30 @@ pub(super) async fn read(
             biased;
             // Broken or silent for too long is like closed: nobody waits for an answer.
             _ = timeout(patience, first) => {}
-            () = drain.begun() => return Read::Closed,
+            () = drain.begun() => return ReadHead::Closed,
         };
         if !is_begun(&buffer) {
-            return Read::Closed;
+            return ReadHead::Closed;
         }
     }
     let mut deadline = None;
     loop {
         match scan.read(&buffer, limits.head) {
-            Ok(Head::Complete(message)) => return Read::Head(message, buffer),
+            Ok(Head::Complete(message)) => return ReadHead::Head(message, buffer),
             Ok(Head::Partial) => {}
             Ok(Head::Unescaped(line)) => {
                 buffer = BytesMut::from(&*framing::escape_query(&buffer, line));
                 scan = Scan::default();
                 continue;
             }
-            Err(slug) => return Read::Refused(slug, buffer),
+            Err(slug) => return ReadHead::Refused(slug, buffer),
         }
         let deadline = *deadline.get_or_insert_with(|| from_now(limits.header_timeout));
         buffer.reserve(READ_BYTES);
         match timeout_at(deadline, stream.read_buf(&mut buffer)).await {
             Ok(Ok(bytes)) if bytes > 0 => {}
-            Ok(Ok(_) | Err(_)) => return Read::Closed,
-            Err(_) => return Read::Refused(Slug::RequestTimeout, buffer),
+            Ok(Ok(_) | Err(_)) => return ReadHead::Closed,
+            Err(_) => return ReadHead::Refused(Slug::RequestTimeout, buffer),
         }
     }
 }

@@ -34,7 +34,7 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 const REQUESTS_BEYOND_MIN: u32 = 1_000;
 
 /// A connection, request by request. Pingora drives it, and calls this for each stream.
-pub(super) struct Connection {
+pub(super) struct Http2Connection {
     app: Arc<RevocableProxy>,
     options: H2Options,
     /// How long it may idle.
@@ -47,7 +47,7 @@ pub(super) struct Connection {
     is_due: Notify,
 }
 
-impl Connection {
+impl Http2Connection {
     /// A connection that begins now.
     pub(super) fn new(app: Arc<RevocableProxy>, limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
@@ -135,7 +135,7 @@ fn options(limits: &Limits) -> H2Options {
 }
 
 #[async_trait]
-impl HttpServerApp for Connection {
+impl HttpServerApp for Http2Connection {
     async fn process_new_http(
         self: &Arc<Self>,
         session: ServerSession,

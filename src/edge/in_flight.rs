@@ -21,14 +21,14 @@ const SHARDS: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct InFlight {
     /// To upstreams.
-    pub(super) proxied: Arc<Kind>,
+    pub(super) proxied: Arc<RequestKind>,
     /// To the gateway itself.
-    pub(super) own: Arc<Kind>,
+    pub(super) own: Arc<RequestKind>,
 }
 
 /// Requests of one kind.
 #[derive(Debug)]
-pub(super) struct Kind {
+pub(super) struct RequestKind {
     all: Count,
     /// By the hash of their networks. A shard keeps its room when a client leaves it: nothing is
     /// allocated for one that comes back.
@@ -45,7 +45,7 @@ struct OfClient {
 
 /// Where a client network is counted.
 #[derive(Clone, Copy, Debug)]
-struct Client {
+struct ClientCount {
     network: IpAddr,
     shard: usize,
 }
@@ -53,29 +53,29 @@ struct Client {
 /// How many of a kind there may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Most {
-    pub(super) of_all: Bound,
-    pub(super) of_client: Bound,
+    pub(super) of_all: InFlightBound,
+    pub(super) of_client: InFlightBound,
 }
 
 /// A number of requests, and where it comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bound {
+pub(super) struct InFlightBound {
     pub(super) max: usize,
     pub(super) source: &'static str,
 }
 
 /// A request is being served until this is dropped.
 #[derive(Debug)]
-pub(super) struct Counted {
-    kind: Arc<Kind>,
-    client: Option<Client>,
+pub(super) struct InFlightGuard {
+    kind: Arc<RequestKind>,
+    client: Option<ClientCount>,
 }
 
 impl InFlight {
     /// Nothing is being served yet.
     pub fn new(families: &Families) -> Self {
         let kind = |all: &Count| {
-            Arc::new(Kind {
+            Arc::new(RequestKind {
                 all: all.clone(),
                 clients: (0..SHARDS).map(|_| Mutex::default()).collect(),
                 state: RandomState::new(),
@@ -85,7 +85,7 @@ impl InFlight {
     }
 }
 
-impl Kind {
+impl RequestKind {
     /// Counts a request of `client`, if there is room for it.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Kind {
         self: &Arc<Self>,
         client: Option<IpAddr>,
         most: Most,
-    ) -> Result<Counted, Denial> {
+    ) -> Result<InFlightGuard, Denial> {
         let client = client.map(|client| self.client(client));
         if let Some(client) = client {
             let mut clients = self.shard(client);
@@ -109,26 +109,26 @@ impl Kind {
             }
         }
         // From here on the guard gives back.
-        let counted = Counted { kind: self.clone(), client };
-        let Bound { max, source } = most.of_all;
+        let counted = InFlightGuard { kind: self.clone(), client };
+        let InFlightBound { max, source } = most.of_all;
         if self.all.add_one() >= max {
             return Err(overloaded(format!("{max} of all clients ({source})")));
         }
         Ok(counted)
     }
 
-    fn client(&self, address: IpAddr) -> Client {
+    fn client(&self, address: IpAddr) -> ClientCount {
         let network = network_of(address);
         let shard = self.state.hash_one(network) % SHARDS as u64;
-        Client { network, shard: shard as usize }
+        ClientCount { network, shard: shard as usize }
     }
 
-    fn shard(&self, client: Client) -> MutexGuard<'_, Vec<OfClient>> {
+    fn shard(&self, client: ClientCount) -> MutexGuard<'_, Vec<OfClient>> {
         self.clients[client.shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Counted {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.kind.all.take_one();
         let Some(client) = self.client else { return };
@@ -151,14 +151,14 @@ pub(super) fn overloaded(bound: String) -> Denial {
 mod tests {
     use super::*;
 
-    fn proxied() -> Arc<Kind> {
+    fn proxied() -> Arc<RequestKind> {
         InFlight::new(&Families::new().expect("families")).proxied
     }
 
     fn most(of_all: usize, of_client: usize) -> Most {
         Most {
-            of_all: Bound { max: of_all, source: "limits.in_flight" },
-            of_client: Bound { max: of_client, source: "limits.in_flight_per_client" },
+            of_all: InFlightBound { max: of_all, source: "limits.in_flight" },
+            of_client: InFlightBound { max: of_client, source: "limits.in_flight_per_client" },
         }
     }
 

@@ -3,19 +3,19 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::in_flight::{Bound, Counted, Most, overloaded};
+use super::in_flight::{InFlightBound, InFlightGuard, Most, overloaded};
 use super::published::Published;
 use crate::gate::denial::{Denial, Slug};
 use crate::upstream::{AtUpstream, Upstream};
 
 /// What a request has taken; given back when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Places {
-    counted: Option<Counted>,
+pub(super) struct HeldPlaces {
+    counted: Option<InFlightGuard>,
     at_upstream: Option<AtUpstream>,
 }
 
-impl Places {
+impl HeldPlaces {
     /// Counts a request to an upstream, if there is room for it and it is not counted yet.
     ///
     /// # Errors
@@ -31,8 +31,8 @@ impl Places {
         }
         let Published { bounds, in_flight, .. } = published;
         let most = Most {
-            of_all: Bound { max: bounds.in_flight_max, source: "limits.in_flight" },
-            of_client: Bound {
+            of_all: InFlightBound { max: bounds.in_flight_max, source: "limits.in_flight" },
+            of_client: InFlightBound {
                 max: bounds.in_flight_per_client_max,
                 source: "limits.in_flight_per_client",
             },
@@ -52,9 +52,9 @@ impl Places {
         let Published { bounds, in_flight, .. } = published;
         let bound = |max: usize, [whole, part]: [&'static str; 2]| {
             if asks_for_login_or_token {
-                Bound { max: max - max / 4, source: part }
+                InFlightBound { max: max - max / 4, source: part }
             } else {
-                Bound { max, source: whole }
+                InFlightBound { max, source: whole }
             }
         };
         let of_all = ["limits.in_flight_own", "three quarters of limits.in_flight_own"];

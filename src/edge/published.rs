@@ -12,7 +12,7 @@ use super::descriptors::Descriptors;
 use super::in_flight::InFlight;
 use crate::config::{LogFormat, SubjectInLog};
 use crate::endpoints::Endpoints;
-use crate::feed::jwks::{JwksFeed, Sought};
+use crate::feed::jwks::{JwksFeed, KeySearch};
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
 use crate::gate::issuer::Issuer;
@@ -132,9 +132,9 @@ impl Published {
 
 #[async_trait]
 impl KeySeeker for Published {
-    async fn seek(&self, issuer: &Issuer, key_id: &Option<Box<str>>) -> Sought {
+    async fn seek(&self, issuer: &Issuer, key_id: &Option<Box<str>>) -> KeySearch {
         match self.key_source(issuer) {
-            None => Sought::Absent,
+            None => KeySearch::Absent,
             Some(KeySource::Fetched(feed)) => feed.seek(key_id).await,
             Some(KeySource::Own(feed)) => feed.seek(key_id).await,
         }

@@ -23,7 +23,7 @@ use crate::telemetry::access_log::Entry;
 const CLIENT_LEFT: u16 = 499;
 
 /// What the log takes from elsewhere than the context.
-struct Exchange<'a> {
+struct ExchangeRecord<'a> {
     method: &'a str,
     host: Cow<'a, str>,
     target: &'a [u8],
@@ -50,7 +50,7 @@ pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context
         return;
     }
     let request = session.req_header();
-    let exchange = Exchange {
+    let exchange = ExchangeRecord {
         method: request.method.as_str(),
         host: host_of(request.headers.get(header::HOST), &request.uri),
         target: request.raw_path(),
@@ -82,7 +82,7 @@ fn ended(context: &Context, lapse: Lapse) {
         return;
     }
     let asked = context.asked.as_ref();
-    let exchange = Exchange {
+    let exchange = ExchangeRecord {
         method: asked.map_or("", |asked| asked.method.as_str()),
         host: asked.map_or("".into(), |asked| host_of(asked.host.as_ref(), &asked.uri)),
         target: asked
@@ -110,9 +110,9 @@ fn count(context: &Context, status: u16, took: Duration) {
     }
 }
 
-fn tell(context: &Context, status: u16, took: Duration, exchange: &Exchange<'_>) {
+fn tell(context: &Context, status: u16, took: Duration, exchange: &ExchangeRecord<'_>) {
     let Context { published, route, .. } = context;
-    let Exchange { method, host, target, bytes_in, bytes_out } = exchange;
+    let ExchangeRecord { method, host, target, bytes_in, bytes_out } = exchange;
     let who = context.authentic.as_ref();
     let hashed;
     let subject = match (&published.subjects, who) {

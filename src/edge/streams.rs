@@ -52,10 +52,10 @@ pub(super) struct StreamSlot {
 
 /// Where one request at a time is served.
 #[derive(Debug, Default)]
-struct Slot(Mutex<State>);
+struct Slot(Mutex<StreamState>);
 
 #[derive(Debug, Default)]
-enum State {
+enum StreamState {
     /// No request, or one that nobody was identified for.
     #[default]
     Vacant,
@@ -154,27 +154,27 @@ impl ServingGuard {
     /// case nobody could end it.
     pub(super) fn begin(principal: &Principal) -> Option<Self> {
         let slot = SLOT.try_with(Arc::clone).ok()?;
-        slot.replace(State::Serving(principal.clone(), None));
+        slot.replace(StreamState::Serving(principal.clone(), None));
         Some(Self(slot))
     }
 
     /// Gives the slot back; tells why the request was ended, if it was.
     pub(super) fn end(self) -> Option<Lapse> {
-        match self.0.replace(State::Vacant) {
-            State::Ended(lapse) => Some(lapse),
-            State::Serving(..) | State::Vacant => None,
+        match self.0.replace(StreamState::Vacant) {
+            StreamState::Ended(lapse) => Some(lapse),
+            StreamState::Serving(..) | StreamState::Vacant => None,
         }
     }
 }
 
 impl Drop for ServingGuard {
     fn drop(&mut self) {
-        self.0.replace(State::Vacant);
+        self.0.replace(StreamState::Vacant);
     }
 }
 
 impl Slot {
-    fn replace(&self, state: State) -> State {
+    fn replace(&self, state: StreamState) -> StreamState {
         std::mem::replace(&mut *lock(&self.0), state)
     }
 
@@ -182,28 +182,28 @@ impl Slot {
     /// the waker is there, or the end is seen at once.
     fn poll_ended(&self, context: &task::Context<'_>) -> Poll<()> {
         match &mut *lock(&self.0) {
-            State::Vacant => Poll::Pending,
-            State::Serving(_, waker) => {
+            StreamState::Vacant => Poll::Pending,
+            StreamState::Serving(_, waker) => {
                 match waker {
                     Some(waker) => waker.clone_from(context.waker()),
                     None => *waker = Some(context.waker().clone()),
                 }
                 Poll::Pending
             }
-            State::Ended(_) => Poll::Ready(()),
+            StreamState::Ended(_) => Poll::Ready(()),
         }
     }
 
     fn end_if_lapsed(&self, list: &RevocationList, now: Moment) {
         let mut state = lock(&self.0);
         let lapse = match &*state {
-            State::Serving(principal, _) => principal.lapsed(list, now),
-            State::Vacant | State::Ended(_) => None,
+            StreamState::Serving(principal, _) => principal.lapsed(list, now),
+            StreamState::Vacant | StreamState::Ended(_) => None,
         };
         let Some(lapse) = lapse else { return };
-        let ended = std::mem::replace(&mut *state, State::Ended(lapse));
+        let ended = std::mem::replace(&mut *state, StreamState::Ended(lapse));
         drop(state);
-        if let State::Serving(_, Some(waker)) = ended {
+        if let StreamState::Serving(_, Some(waker)) = ended {
             waker.wake();
         }
     }

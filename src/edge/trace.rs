@@ -17,12 +17,12 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 pub(super) struct RequestId {
     value: HeaderValue,
     /// Who made it.
-    pub(super) origin: Origin,
+    pub(super) origin: TraceOrigin,
 }
 
 /// Where an id comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum TraceOrigin {
     Client,
     Gateway,
 }
@@ -32,7 +32,7 @@ impl RequestId {
     pub(super) fn make() -> Self {
         let mut text = [0; 32];
         hexadecimal(fastrand::u128(..), &mut text);
-        Self { value: value_of(&text), origin: Origin::Gateway }
+        Self { value: value_of(&text), origin: TraceOrigin::Gateway }
     }
 
     /// The id that a request carries, or a new one.
@@ -40,7 +40,7 @@ impl RequestId {
         let mut values = headers.get_all(REQUEST_ID).iter();
         match (values.next(), values.next()) {
             (Some(value), None) if is_harmless(value) => {
-                Self { value: value.clone(), origin: Origin::Client }
+                Self { value: value.clone(), origin: TraceOrigin::Client }
             }
             _ => Self::make(),
         }
@@ -124,11 +124,11 @@ mod tests {
             headers.insert(REQUEST_ID, HeaderValue::from_str(text).expect("a value"));
             RequestId::find(&headers).origin
         };
-        assert_eq!(find("a-1_b.c~d:e/f+g=@"), Origin::Client);
-        assert_eq!(find(&"a".repeat(REQUEST_ID_BYTES_MAX)), Origin::Client);
+        assert_eq!(find("a-1_b.c~d:e/f+g=@"), TraceOrigin::Client);
+        assert_eq!(find(&"a".repeat(REQUEST_ID_BYTES_MAX)), TraceOrigin::Client);
         for text in ["", "a b", "a\"b", "a,b", "<a>", "{a}", &"a".repeat(REQUEST_ID_BYTES_MAX + 1)]
         {
-            assert_eq!(find(text), Origin::Gateway, "{text}");
+            assert_eq!(find(text), TraceOrigin::Gateway, "{text}");
         }
         assert_eq!(RequestId::make().as_str().len(), 32);
     }

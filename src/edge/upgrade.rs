@@ -89,7 +89,7 @@ impl L4Connect for Dialer {
                 .map_err(|_| Error::new_up(ErrorType::ConnectTimedout))?,
         };
         let io = connected.or_err(ErrorType::ConnectError, "connecting to an upstream")?;
-        let connection = Connection {
+        let connection = UpgradableStream {
             io,
             reading: Deadline::new(self.read_timeout),
             writing: Deadline::new(self.write_timeout),
@@ -101,7 +101,7 @@ impl L4Connect for Dialer {
 
 /// A connection with deadlines until it has switched.
 #[derive(Debug)]
-struct Connection {
+struct UpgradableStream {
     io: TcpStream,
     reading: Deadline,
     writing: Deadline,
@@ -139,7 +139,7 @@ impl Deadline {
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for UpgradableStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -151,7 +151,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for UpgradableStream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -171,7 +171,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-impl VirtualSocket for Connection {
+impl VirtualSocket for UpgradableStream {
     fn set_socket_option(&self, option: VirtualSockOpt) -> io::Result<()> {
         match option {
             VirtualSockOpt::NoDelay => self.io.set_nodelay(true),

@@ -39,7 +39,7 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 
 /// What looking for a key came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sought {
+pub enum KeySearch {
     /// The key is there now.
     Found,
     /// The issuer does not have it.
@@ -92,7 +92,7 @@ impl JwksFeed {
             runtime,
             absent: Cache::builder().max_capacity(ABSENT_MAX).time_to_live(ABSENT_FOR).build(),
             flight: Mutex::new(Flight {
-                budget: Budget::full(),
+                budget: FetchBudget::full(),
                 empty_since: None,
                 unusable: vec![],
             }),
@@ -178,19 +178,19 @@ impl JwksFeed {
     }
 
     /// Looks for a key that a token named and that is not in the set.
-    pub async fn seek(self: &Arc<Self>, key_id: &Option<Box<str>>) -> Sought {
+    pub async fn seek(self: &Arc<Self>, key_id: &Option<Box<str>>) -> KeySearch {
         if self.absent.contains_key(key_id) {
-            return Sought::Absent;
+            return KeySearch::Absent;
         }
         let landed = self.fly(FetchReason::Demanded).await;
         if self.spec.cell.knows(key_id.as_deref()) {
-            return Sought::Found;
+            return KeySearch::Found;
         }
         if !landed {
-            return Sought::Unavailable;
+            return KeySearch::Unavailable;
         }
         self.absent.insert(key_id.clone(), ());
-        Sought::Absent
+        KeySearch::Absent
     }
 
     /// Fetches, or waits for the fetch that is under way. Whether the keys are now as the issuer
@@ -328,7 +328,7 @@ enum FetchReason {
 /// What is known between two fetches.
 #[derive(Debug)]
 struct Flight {
-    budget: Budget,
+    budget: FetchBudget,
     /// Since when the set is empty, while that is not believed yet.
     empty_since: Option<Instant>,
     /// The keys that could not be used last time, as they were told of.
@@ -346,12 +346,12 @@ impl Flight {
 
 /// A bucket of fetches on demand.
 #[derive(Debug)]
-struct Budget {
+struct FetchBudget {
     left: u32,
     refilled: Instant,
 }
 
-impl Budget {
+impl FetchBudget {
     fn full() -> Self {
         Self { left: BUDGET_MAX, refilled: Instant::now() }
     }

@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::backoff::Backoff;
-use super::jwks::Sought;
+use super::jwks::KeySearch;
 use crate::clock;
 use crate::config::tokens::{SigningKeys, Tokens};
 use crate::gate::time::UnixTime;
@@ -34,7 +34,7 @@ use crate::secret::Secret;
 use crate::store::keyring::KeyRingStore;
 use crate::telemetry::families::Families;
 pub use listing::{KeyState, ListedKey};
-use listing::{Published, Source};
+use listing::{PublishedKeys, SigningKeySource};
 use loaded_ring::{LoadedRing, RingTarget, Trouble};
 
 /// How often the ring is read.
@@ -69,7 +69,7 @@ pub struct SigningFeed {
     families: Arc<Families>,
     cell: SigningCell,
     /// Held while the store is asked: there is one question at a time.
-    kept: Mutex<Kept>,
+    kept: Mutex<KnownKeys>,
     absent: Cache<Box<str>, ()>,
     has_keys: watch::Sender<bool>,
     /// A key was found to be revoked: the next read is due.
@@ -78,18 +78,18 @@ pub struct SigningFeed {
 
 /// What is known of the keys.
 #[derive(Debug, Default)]
-struct Kept {
+struct KnownKeys {
     ring: Option<LoadedRing>,
     given: Option<(Arc<Tokens>, Vec<Arc<Signer>>)>,
-    published: Option<Published>,
-    last: Option<Attempt>,
+    published: Option<PublishedKeys>,
+    last: Option<LastRead>,
     /// What is wrong, and was told.
     told: Option<Trouble>,
 }
 
 /// The last question to the store.
 #[derive(Clone, Copy, Debug)]
-struct Attempt {
+struct LastRead {
     began: Instant,
     ended: Instant,
     succeeded: bool,
@@ -228,31 +228,31 @@ impl SigningFeed {
     }
 
     /// Looks for a key of which this gateway does not know: another may have made it.
-    pub async fn seek(&self, key_id: &Option<Box<str>>) -> Sought {
+    pub async fn seek(&self, key_id: &Option<Box<str>>) -> KeySearch {
         let asked = Instant::now();
         let configuration = self.in_force.load();
-        let Some(own) = configuration.own_issuer() else { return Sought::Absent };
+        let Some(own) = configuration.own_issuer() else { return KeySearch::Absent };
         let is_impossible = |id: &str| id.len() != ID_CHARS || self.absent.contains_key(id);
         if key_id.as_deref().is_some_and(is_impossible) {
-            return Sought::Absent;
+            return KeySearch::Absent;
         }
         let is_read = self.read_since(asked, &configuration).await;
         if own.keys().knows(key_id.as_deref()) {
-            return Sought::Found;
+            return KeySearch::Found;
         }
         if !is_read {
-            return Sought::Unavailable;
+            return KeySearch::Unavailable;
         }
         if let Some(id) = key_id {
             self.absent.insert(id.clone(), ());
         }
-        Sought::Absent
+        KeySearch::Absent
     }
 
     /// Reads the ring, if that was not done since. Whether it was read.
     async fn read_since(&self, asked: Instant, configuration: &Running) -> bool {
         let kept = self.kept.lock().await;
-        if let Some(Attempt { began, ended, succeeded }) = kept.last {
+        if let Some(LastRead { began, ended, succeeded }) = kept.last {
             let is_spared = !succeeded && ended.elapsed() < SPARED_FOR;
             if began >= asked || is_spared {
                 return succeeded;
@@ -305,12 +305,12 @@ impl SigningFeed {
     /// Does something with the keys of a configuration, and publishes what came of it.
     async fn run_errand(
         &self,
-        mut kept: MutexGuard<'_, Kept>,
+        mut kept: MutexGuard<'_, KnownKeys>,
         configuration: &Running,
         errand: RingTask,
     ) -> Result<Option<NewKey>, Trouble> {
         let Some(tokens) = &configuration.settings.tokens else {
-            *kept = Kept::default();
+            *kept = KnownKeys::default();
             self.cell.clear();
             return Ok(None);
         };
@@ -323,7 +323,7 @@ impl SigningFeed {
                     Err(trouble) => Err(trouble),
                 };
                 let succeeded = !done.as_ref().is_err_and(Trouble::is_unread);
-                kept.last = Some(Attempt { began, ended: Instant::now(), succeeded });
+                kept.last = Some(LastRead { began, ended: Instant::now(), succeeded });
                 done
             }
         };
@@ -333,16 +333,16 @@ impl SigningFeed {
     }
 }
 
-impl Kept {
+impl KnownKeys {
     /// Where the keys of a configuration come from, as far as they are there.
-    fn source(&self, tokens: &Tokens) -> Option<Source<'_>> {
+    fn source(&self, tokens: &Tokens) -> Option<SigningKeySource<'_>> {
         match (&tokens.signing.keys, &self.ring, &self.given) {
             (SigningKeys::Kept(_), Some(known), _) => {
                 let ring = known.ring();
-                (!ring.keys().is_empty()).then_some(Source::Ring(ring))
+                (!ring.keys().is_empty()).then_some(SigningKeySource::Ring(ring))
             }
             (SigningKeys::Given(_), _, Some((of, signers))) if std::ptr::eq(&**of, tokens) => {
-                Some(Source::Given(signers))
+                Some(SigningKeySource::Given(signers))
             }
             (SigningKeys::Kept(_), None, _) | (SigningKeys::Given(_), _, _) => None,
         }

@@ -31,7 +31,7 @@ const READ_EVERY: Duration = Duration::from_secs(30);
 const FIRST_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// What is kept in the store.
-type Kept = Zeroizing<[u8; TAG_KEY_BYTES]>;
+type StoredKey = Zeroizing<[u8; TAG_KEY_BYTES]>;
 
 /// The feed of the key.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ pub struct TagFeed {
 }
 
 /// What the key in the cell was made of.
-struct Made {
-    kept: Kept,
+struct DerivedFrom {
+    kept: StoredKey,
     secret: Option<Secret>,
 }
 
@@ -71,7 +71,7 @@ impl TagFeed {
     /// Keeps the key current, for ever.
     pub async fn run(self: Arc<Self>) {
         let mut backoff = Backoff::default();
-        let mut made: Option<Made> = None;
+        let mut made: Option<DerivedFrom> = None;
         let mut read: Option<Instant> = None;
         let mut is_told = false;
         loop {
@@ -108,11 +108,11 @@ impl TagFeed {
     }
 
     /// The key in the store: that which is there, else ours, else a new one.
-    async fn read(&self, ours: Option<&Kept>) -> Result<Kept, StoreError> {
+    async fn read(&self, ours: Option<&StoredKey>) -> Result<StoredKey, StoreError> {
         self.families.timed("read_tag_key", self.kept(ours)).await
     }
 
-    async fn kept(&self, ours: Option<&Kept>) -> Result<Kept, StoreError> {
+    async fn kept(&self, ours: Option<&StoredKey>) -> Result<StoredKey, StoreError> {
         let there = match self.store.tag_key().await?.map(Zeroizing::new) {
             Some(there) => there,
             None => {
@@ -132,7 +132,7 @@ impl TagFeed {
     }
 
     /// Publishes the key of what is kept and the configuration in force, if that is another one.
-    fn publish(&self, made: &mut Option<Made>, kept: Kept) {
+    fn publish(&self, made: &mut Option<DerivedFrom>, kept: StoredKey) {
         let configuration = self.in_force.load();
         let tokens = configuration.settings.tokens.as_ref();
         let secret = tokens.and_then(|tokens| tokens.signing.keys.sealed_with());
@@ -142,7 +142,7 @@ impl TagFeed {
         });
         if !is_same {
             self.cell.publish(TagKey::derive(&kept, secret.map(Secret::expose)));
-            *made = Some(Made { kept, secret: secret.cloned() });
+            *made = Some(DerivedFrom { kept, secret: secret.cloned() });
         }
     }
 }

@@ -20,11 +20,11 @@ pub const CLIENT_CLAIMS_DEFAULT: [&str; 4] = ["client_id", "azp", "cid", "appid"
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimError {
     name: Cow<'static, str>,
-    fault: Fault,
+    fault: ClaimFault,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Fault {
+enum ClaimFault {
     /// It is not there, or `null`.
     Missing,
     /// It is there, and of another type than what is read.
@@ -34,7 +34,7 @@ enum Fault {
 impl ClaimError {
     /// The claim `name` is not there.
     pub fn missing(name: impl Into<Cow<'static, str>>) -> Self {
-        Self { name: name.into(), fault: Fault::Missing }
+        Self { name: name.into(), fault: ClaimFault::Missing }
     }
 
     fn of_type(
@@ -42,7 +42,7 @@ impl ClaimError {
         found: impl Into<Cow<'static, str>>,
         read: &'static str,
     ) -> Self {
-        Self { name: name.into(), fault: Fault::Type { found: found.into(), read } }
+        Self { name: name.into(), fault: ClaimFault::Type { found: found.into(), read } }
     }
 
     /// The claim, by name or JSON pointer.
@@ -55,8 +55,10 @@ impl fmt::Display for ClaimError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, fault } = self;
         match fault {
-            Fault::Missing => write!(f, "the claim `{name}` is missing"),
-            Fault::Type { found, read } => write!(f, "the claim `{name}` is {found}; {read} read"),
+            ClaimFault::Missing => write!(f, "the claim `{name}` is missing"),
+            ClaimFault::Type { found, read } => {
+                write!(f, "the claim `{name}` is {found}; {read} read")
+            }
         }
     }
 }

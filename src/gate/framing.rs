@@ -133,7 +133,7 @@ impl Scan {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+enum HttpVersion {
     Http10,
     Http11,
 }
@@ -148,7 +148,7 @@ enum Query {
 /// What the rules that span several lines need to remember. Texts are places in the head.
 #[derive(Debug, Default)]
 struct Fields {
-    version: Option<Version>,
+    version: Option<HttpVersion>,
     /// The authority of a target in absolute form.
     authority: Option<Range<usize>>,
     host: Range<usize>,
@@ -174,8 +174,8 @@ impl Fields {
             return Err(Slug::RequestFraming);
         }
         self.version = match version {
-            b"HTTP/1.1" => Some(Version::Http11),
-            b"HTTP/1.0" => Some(Version::Http10),
+            b"HTTP/1.1" => Some(HttpVersion::Http11),
+            b"HTTP/1.0" => Some(HttpVersion::Http10),
             // A target with a space in it ends up here too.
             _ => return Err(Slug::RequestFraming),
         };
@@ -262,14 +262,14 @@ impl Fields {
         if self.lengths + self.codings > 1 {
             return Err(Slug::RequestFraming);
         }
-        if self.codings == 1 && self.version == Some(Version::Http10) {
+        if self.codings == 1 && self.version == Some(HttpVersion::Http10) {
             return Err(Slug::RequestFraming);
         }
         let host = &bytes[self.host.clone()];
         // RFC 9112 §3.2: HTTP/1.1 requires it; HTTP/1.0 knows nothing of it.
         let is_named = match self.version {
-            Some(Version::Http10) => self.hosts <= 1,
-            Some(Version::Http11) | None => self.hosts == 1,
+            Some(HttpVersion::Http10) => self.hosts <= 1,
+            Some(HttpVersion::Http11) | None => self.hosts == 1,
         };
         if !is_named || host.contains(&b'@') {
             return Err(Slug::HostMissing);

@@ -27,7 +27,7 @@ use super::time::{Moment, UnixTime};
 #[derive(Debug)]
 pub struct Authentic {
     serial: Serial,
-    source: Source,
+    source: VouchedBy,
     claims: Claims,
     /// From when on it counts, when somebody is cut off.
     dated: UnixTime,
@@ -49,7 +49,7 @@ impl Serial {
 }
 
 /// What the verifier found out about a token.
-pub(super) struct Verified<'t> {
+pub(super) struct VerifiedToken<'t> {
     pub(super) claims: Claims,
     /// All claims.
     pub(super) all: &'t Map<String, Value>,
@@ -61,7 +61,7 @@ pub(super) struct Verified<'t> {
 
 /// What vouches for an [`Authentic`].
 #[derive(Debug)]
-enum Source {
+enum VouchedBy {
     /// A signature.
     Token { issuer: Arc<Issuer>, key_generation: u64, verified_at: UnixTime },
     /// The store, with what stands for an issuer.
@@ -69,14 +69,14 @@ enum Source {
 }
 
 impl Authentic {
-    pub(super) fn new(issuer: &Arc<Issuer>, verified: Verified<'_>) -> Self {
-        let Verified { claims, all, marks, dated, key_generation, at: verified_at } = verified;
+    pub(super) fn new(issuer: &Arc<Issuer>, verified: VerifiedToken<'_>) -> Self {
+        let VerifiedToken { claims, all, marks, dated, key_generation, at: verified_at } = verified;
         let rules = issuer.rules();
         let bytes_max = rules.identity_bytes_max;
         Self {
             serial: Serial::next(),
             dated,
-            source: Source::Token { issuer: issuer.clone(), key_generation, verified_at },
+            source: VouchedBy::Token { issuer: issuer.clone(), key_generation, verified_at },
             identity: rules.identity.render(&rules.issuer, &claims, all, None, bytes_max),
             claims,
             marks,
@@ -114,7 +114,7 @@ impl Authentic {
         Self {
             serial: Serial::next(),
             dated: record.created,
-            source: Source::Session { issuer: record.issuer.clone(), kind: record.kind },
+            source: VouchedBy::Session { issuer: record.issuer.clone(), kind: record.kind },
             identity: terms.identity.render(
                 &record.issuer,
                 &claims,
@@ -141,11 +141,11 @@ impl Authentic {
     /// What carried it.
     pub fn carrier(&self) -> Carrier {
         match self.source {
-            Source::Token { .. } => Carrier::Bearer,
-            Source::Session { kind: SessionKind::Login | SessionKind::Tokens, .. } => {
+            VouchedBy::Token { .. } => Carrier::Bearer,
+            VouchedBy::Session { kind: SessionKind::Login | SessionKind::Tokens, .. } => {
                 Carrier::Session
             }
-            Source::Session { kind: SessionKind::ApiKey, .. } => Carrier::ApiKey,
+            VouchedBy::Session { kind: SessionKind::ApiKey, .. } => Carrier::ApiKey,
         }
     }
 
@@ -157,34 +157,34 @@ impl Authentic {
     /// Who vouches for the subject: `iss`, or what is to a session what that is to a token.
     pub fn issued_by(&self) -> &str {
         match &self.source {
-            Source::Token { issuer, .. } => &issuer.rules().issuer,
-            Source::Session { issuer, .. } => issuer,
+            VouchedBy::Token { issuer, .. } => &issuer.rules().issuer,
+            VouchedBy::Session { issuer, .. } => issuer,
         }
     }
 
     /// What vouches for a session's subject; for a token it is its issuer.
     pub fn session_issuer(&self) -> Option<&str> {
         match &self.source {
-            Source::Token { .. } => None,
-            Source::Session { issuer, .. } => Some(issuer),
+            VouchedBy::Token { .. } => None,
+            VouchedBy::Session { issuer, .. } => Some(issuer),
         }
     }
 
     /// Whether this issuer issued it, and these keys of it verified it.
     pub(super) fn is_by(&self, by: IssuerId, generation: u64) -> bool {
         match &self.source {
-            Source::Token { issuer, key_generation, .. } => {
+            VouchedBy::Token { issuer, key_generation, .. } => {
                 issuer.id() == by && *key_generation == generation
             }
-            Source::Session { .. } => false,
+            VouchedBy::Session { .. } => false,
         }
     }
 
     /// The issuer of a token.
     pub(super) fn issuer(&self) -> Option<IssuerId> {
         match &self.source {
-            Source::Token { issuer, .. } => Some(issuer.id()),
-            Source::Session { .. } => None,
+            VouchedBy::Token { issuer, .. } => Some(issuer.id()),
+            VouchedBy::Session { .. } => None,
         }
     }
 
@@ -192,27 +192,29 @@ impl Authentic {
     /// matter: what we began ahead of our time is news of our clock, not of the session.
     fn clock_ahead_s(&self) -> Option<i64> {
         match &self.source {
-            Source::Token { issuer, .. } => Some(issuer.rules().clock_ahead_s),
-            Source::Session { .. } => None,
+            VouchedBy::Token { issuer, .. } => Some(issuer.rules().clock_ahead_s),
+            VouchedBy::Session { .. } => None,
         }
     }
 
     /// The time by the clock that dated it: with which gateways date what they share, or anybody's.
     fn time(&self, now: Moment) -> UnixTime {
         match &self.source {
-            Source::Token { issuer, .. } => match issuer.rules().dated_by {
+            VouchedBy::Token { issuer, .. } => match issuer.rules().dated_by {
                 DatedBy::Issue => now.wall,
                 DatedBy::Login => now.shared(),
             },
-            Source::Session { .. } => now.shared(),
+            VouchedBy::Session { .. } => now.shared(),
         }
     }
 
     /// From when on it cannot be admitted: a token's `exp` plus the clock skew, a session's end.
     pub fn end(&self) -> UnixTime {
         match &self.source {
-            Source::Token { issuer, .. } => self.claims.expires.plus(issuer.rules().clock_skew_s),
-            Source::Session { .. } => self.claims.expires,
+            VouchedBy::Token { issuer, .. } => {
+                self.claims.expires.plus(issuer.rules().clock_skew_s)
+            }
+            VouchedBy::Session { .. } => self.claims.expires,
         }
     }
 
@@ -221,12 +223,12 @@ impl Authentic {
         let denial = Denial::new(Lapse::Expired.slug(self.carrier()));
         let ago = span(now.since(self.claims.expires));
         match &self.source {
-            Source::Token { issuer, .. } => {
+            VouchedBy::Token { issuer, .. } => {
                 let skew = span(issuer.rules().clock_skew_s);
                 let reason = format!("the claim `exp` passed {ago} ago, and clock_skew is {skew}");
                 denial.told("the claim `exp` has passed").because(reason)
             }
-            Source::Session { .. } => denial.because(format!("it came to its end {ago} ago")),
+            VouchedBy::Session { .. } => denial.because(format!("it came to its end {ago} ago")),
         }
     }
 
@@ -280,8 +282,8 @@ impl Authentic {
     /// Seconds from its verification to the last moment at which it can be admitted.
     pub(super) fn seconds_left_when_verified(&self) -> u64 {
         let since = match self.source {
-            Source::Token { verified_at, .. } => verified_at,
-            Source::Session { .. } => self.end(),
+            VouchedBy::Token { verified_at, .. } => verified_at,
+            VouchedBy::Session { .. } => self.end(),
         };
         u64::try_from(self.end().since(since)).unwrap_or(0)
     }

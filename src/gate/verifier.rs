@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::claims::{self, ClaimError, ClaimNames, Claims};
 use super::issuer::{DatedBy, Issuer, Issuers, Untyped};
 use super::keys::{Algorithm, Match};
-use super::principal::{Authentic, Verified};
+use super::principal::{Authentic, VerifiedToken};
 use super::revocation::{CredentialScopes, GrantedBy, Revocable};
 use super::time::UnixTime;
 use super::token::Token;
@@ -204,7 +204,7 @@ impl Verifier {
                 DatedBy::Issue => GrantedBy::Others,
             },
         });
-        let verified = Verified { claims, all: &all, marks, dated, key_generation, at: now };
+        let verified = VerifiedToken { claims, all: &all, marks, dated, key_generation, at: now };
         Ok(Arc::new(Authentic::new(issuer, verified)))
     }
 

@@ -39,12 +39,12 @@ pub enum InternalTokenError {
 /// The internal tokens of one process.
 #[derive(Debug)]
 pub struct InternalTokens {
-    made: Cache<(Serial, InternalTokenId), Arc<Made>, RandomState>,
+    made: Cache<(Serial, InternalTokenId), Arc<MadeToken>, RandomState>,
 }
 
 /// A token that was made, or why not.
 #[derive(Debug)]
-struct Made {
+struct MadeToken {
     /// `None`: it would be too long.
     value: Option<HeaderValue>,
     /// Which key signed it. Another key that signs now makes another.
@@ -67,7 +67,7 @@ pub enum Minted {
 
 impl Default for InternalTokens {
     fn default() -> Self {
-        let weigh = |_: &(Serial, InternalTokenId), made: &Arc<Made>| {
+        let weigh = |_: &(Serial, InternalTokenId), made: &Arc<MadeToken>| {
             let length = made.value.as_ref().map_or(0, HeaderValue::len);
             u32::try_from(ENTRY_BYTES + length).unwrap_or(u32::MAX)
         };
@@ -105,7 +105,7 @@ impl InternalTokens {
     }
 }
 
-impl Made {
+impl MadeToken {
     fn is_usable(&self, signer: &Signer, now: Moment) -> bool {
         // On both clocks: neither a step of the one nor a stop of the other keeps an old one alive.
         *self.key == *signer.id()
@@ -120,7 +120,7 @@ fn make(
     issuer: &str,
     signer: &Signer,
     now: Moment,
-) -> Result<Made, InternalTokenError> {
+) -> Result<MadeToken, InternalTokenError> {
     let expires = now.wall.plus(terms.lifetime_s).min(authentic.end());
     let claims = claims_of(authentic, terms, issuer, now.wall, expires)?;
     let token = signer.sign(TokenType::Internal, claims.to_string().as_bytes())?;
@@ -135,7 +135,7 @@ fn make(
     }
     let life_s = expires.since(now.wall).max(0);
     let used_for_ms = u64::try_from(life_s).unwrap_or(0).saturating_mul(750);
-    Ok(Made {
+    Ok(MadeToken {
         value,
         key: signer.id().into(),
         begun: now.steady,

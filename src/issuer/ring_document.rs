@@ -43,7 +43,7 @@ pub enum Others {
 
 /// Why a document cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum UnreadableRing {
     /// Not a ring.
     #[error("the signing keys in the store are damaged")]
     Damaged,
@@ -70,22 +70,22 @@ pub enum Unreadable {
 }
 
 #[derive(Deserialize)]
-struct Version {
+struct DocumentVersion {
     version: u64,
 }
 
 /// What is written: the one or the other.
 #[derive(Serialize, Deserialize)]
-struct Document<'a> {
+struct RingDocument<'a> {
     version: u64,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    keys: Option<Vec<Key<'a>>>,
+    keys: Option<Vec<KeyDocument<'a>>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     sealed: Option<&'a str>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Key<'a> {
+struct KeyDocument<'a> {
     algorithm: &'a str,
     /// In base64, borrowed: a copy would have to be wiped.
     pkcs8: &'a str,
@@ -108,39 +108,40 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// [`Unreadable`], which says nothing of what it holds.
+    /// [`UnreadableRing`], which says nothing of what it holds.
     pub fn decode(
         bytes: &[u8],
         seal: Option<&Seal>,
         others: Others,
-    ) -> Result<(Self, Form), Unreadable> {
+    ) -> Result<(Self, Form), UnreadableRing> {
         match (parse(bytes)?, seal) {
-            (Document { keys: Some(_), sealed: None, .. }, Some(_))
+            (RingDocument { keys: Some(_), sealed: None, .. }, Some(_))
                 if others == Others::MayWrite =>
             {
-                Err(Unreadable::Open)
+                Err(UnreadableRing::Open)
             }
-            (Document { keys: Some(keys), sealed: None, .. }, _) => {
+            (RingDocument { keys: Some(keys), sealed: None, .. }, _) => {
                 Ok((Self::compile(keys)?, Form::Open))
             }
-            (Document { sealed: Some(_), .. }, None) => Err(Unreadable::NoKey),
-            (Document { sealed: Some(sealed), keys: None, .. }, Some(seal)) => {
-                let sealed = STANDARD.decode(sealed).map_err(|_| Unreadable::Damaged)?;
-                let open = seal.open(&sealed, PURPOSE).map_err(|_| Unreadable::OtherKey)?;
-                let keys = parse(&open)?.keys.ok_or(Unreadable::Damaged)?;
+            (RingDocument { sealed: Some(_), .. }, None) => Err(UnreadableRing::NoKey),
+            (RingDocument { sealed: Some(sealed), keys: None, .. }, Some(seal)) => {
+                let sealed = STANDARD.decode(sealed).map_err(|_| UnreadableRing::Damaged)?;
+                let open = seal.open(&sealed, PURPOSE).map_err(|_| UnreadableRing::OtherKey)?;
+                let keys = parse(&open)?.keys.ok_or(UnreadableRing::Damaged)?;
                 Ok((Self::compile(keys)?, Form::Sealed))
             }
-            (Document { .. }, _) => Err(Unreadable::Damaged),
+            (RingDocument { .. }, _) => Err(UnreadableRing::Damaged),
         }
     }
 
-    fn compile(keys: Vec<Key<'_>>) -> Result<Self, Unreadable> {
+    fn compile(keys: Vec<KeyDocument<'_>>) -> Result<Self, UnreadableRing> {
         let mut ring = Self::default();
-        for Key { algorithm, pkcs8, created, signs_from, reach_s } in keys {
-            let pkcs8 = STANDARD.decode(pkcs8).map(Zeroizing::new).map_err(|_| Unreadable::Key)?;
-            let signer = Signer::from_pkcs8(&pkcs8).map_err(|_| Unreadable::Key)?;
+        for KeyDocument { algorithm, pkcs8, created, signs_from, reach_s } in keys {
+            let pkcs8 =
+                STANDARD.decode(pkcs8).map(Zeroizing::new).map_err(|_| UnreadableRing::Key)?;
+            let signer = Signer::from_pkcs8(&pkcs8).map_err(|_| UnreadableRing::Key)?;
             if name(&signer) != algorithm {
-                return Err(Unreadable::Key);
+                return Err(UnreadableRing::Key);
             }
             ring.insert(RingKey {
                 signer: Arc::new(signer),
@@ -161,7 +162,7 @@ impl Ring {
     pub fn encode(&self, seal: Option<&Seal>) -> Result<Zeroizing<Vec<u8>>, SigningError> {
         let texts: Vec<_> =
             self.keys().iter().map(|key| Zeroizing::new(STANDARD.encode(&**key.pkcs8))).collect();
-        let keys = self.keys().iter().zip(&texts).map(|(key, text)| Key {
+        let keys = self.keys().iter().zip(&texts).map(|(key, text)| KeyDocument {
             algorithm: name(&key.signer),
             pkcs8: text,
             created: key.created.as_seconds(),
@@ -171,24 +172,28 @@ impl Ring {
         let keys = keys.collect();
         // All at once: what a vector leaves behind when it grows is not wiped.
         let bytes_max: usize = texts.iter().map(|text| text.len() + MEMBERS_BYTES).sum();
-        let open = write(&Document { version: VERSION, keys: Some(keys), sealed: None }, bytes_max);
+        let open =
+            write(&RingDocument { version: VERSION, keys: Some(keys), sealed: None }, bytes_max);
         let Some(seal) = seal else { return Ok(open) };
         let sealed = STANDARD.encode(seal.seal(&open, PURPOSE)?);
-        Ok(write(&Document { version: VERSION, keys: None, sealed: Some(&sealed) }, sealed.len()))
+        Ok(write(
+            &RingDocument { version: VERSION, keys: None, sealed: Some(&sealed) },
+            sealed.len(),
+        ))
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Document<'_>, Unreadable> {
+fn parse(bytes: &[u8]) -> Result<RingDocument<'_>, UnreadableRing> {
     // Errors of the parser quote what they do not understand.
-    let parsed: Result<Version, _> = serde_json::from_slice(bytes);
-    match parsed.map_err(|_| Unreadable::Damaged)? {
-        Version { version: VERSION } => {}
-        Version { version } => return Err(Unreadable::Version(version)),
+    let parsed: Result<DocumentVersion, _> = serde_json::from_slice(bytes);
+    match parsed.map_err(|_| UnreadableRing::Damaged)? {
+        DocumentVersion { version: VERSION } => {}
+        DocumentVersion { version } => return Err(UnreadableRing::Version(version)),
     }
-    serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged)
+    serde_json::from_slice(bytes).map_err(|_| UnreadableRing::Damaged)
 }
 
-fn write(document: &Document<'_>, bytes_max: usize) -> Zeroizing<Vec<u8>> {
+fn write(document: &RingDocument<'_>, bytes_max: usize) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(bytes_max + MEMBERS_BYTES));
     serde_json::to_writer(&mut *bytes, document).expect("texts and numbers are JSON");
     bytes

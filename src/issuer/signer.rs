@@ -40,14 +40,14 @@ impl TokenType {
 pub struct Signer {
     id: Box<str>,
     algorithm: Algorithm,
-    pair: Pair,
+    pair: SigningKeyPair,
     /// The encoded header of an access token, with the dot behind it.
     access_header: Box<str>,
     /// That of an internal token.
     internal_header: Box<str>,
 }
 
-enum Pair {
+enum SigningKeyPair {
     P256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair),
@@ -65,14 +65,14 @@ impl Signer {
         let ed25519 = || Ed25519KeyPair::from_pkcs8(der).ok();
         let rsa = || RsaKeyPair::from_pkcs8(der).ok();
         let pair = p256()
-            .map(Pair::P256)
-            .or_else(|| ed25519().map(Pair::Ed25519))
-            .or_else(|| rsa().map(Pair::Rsa))
+            .map(SigningKeyPair::P256)
+            .or_else(|| ed25519().map(SigningKeyPair::Ed25519))
+            .or_else(|| rsa().map(SigningKeyPair::Rsa))
             .ok_or(SigningError::Unusable)?;
         let algorithm = match &pair {
-            Pair::P256(_) => Algorithm::ES256,
-            Pair::Ed25519(_) => Algorithm::EdDSA,
-            Pair::Rsa(_) => Algorithm::RS256,
+            SigningKeyPair::P256(_) => Algorithm::ES256,
+            SigningKeyPair::Ed25519(_) => Algorithm::EdDSA,
+            SigningKeyPair::Rsa(_) => Algorithm::RS256,
         };
         let id: Box<str> = thumbprint(&pair).into();
         let header = |kind: TokenType| {
@@ -135,9 +135,9 @@ impl Signer {
     fn signature(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
         let random = SystemRandom::new();
         match &self.pair {
-            Pair::P256(pair) => Ok(pair.sign(&random, message)?.as_ref().to_vec()),
-            Pair::Ed25519(pair) => Ok(pair.try_sign(message)?.as_ref().to_vec()),
-            Pair::Rsa(pair) => {
+            SigningKeyPair::P256(pair) => Ok(pair.sign(&random, message)?.as_ref().to_vec()),
+            SigningKeyPair::Ed25519(pair) => Ok(pair.try_sign(message)?.as_ref().to_vec()),
+            SigningKeyPair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)?;
                 Ok(signature)
@@ -147,19 +147,19 @@ impl Signer {
 }
 
 /// The members that make the key what it is (RFC 7518 §6, RFC 8037 §2).
-fn public_members(pair: &Pair) -> Value {
+fn public_members(pair: &SigningKeyPair) -> Value {
     let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     match pair {
-        Pair::P256(pair) => {
+        SigningKeyPair::P256(pair) => {
             // RFC 5480 §2.2: an uncompressed point is 4, x and y.
             let point = pair.public_key().as_ref();
             let (x, y) = point.get(1..).unwrap_or_default().split_at(point.len() / 2);
             json!({ "kty": "EC", "crv": "P-256", "x": text(x), "y": text(y) })
         }
-        Pair::Ed25519(pair) => {
+        SigningKeyPair::Ed25519(pair) => {
             json!({ "kty": "OKP", "crv": "Ed25519", "x": text(pair.public_key().as_ref()) })
         }
-        Pair::Rsa(pair) => {
+        SigningKeyPair::Rsa(pair) => {
             let key = pair.public_key();
             let (n, e) = (key.modulus(), key.exponent());
             let (n, e) = (n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero());
@@ -169,7 +169,7 @@ fn public_members(pair: &Pair) -> Value {
 }
 
 /// RFC 7638 §3: the SHA-256 of the required members, in their order.
-fn thumbprint(pair: &Pair) -> String {
+fn thumbprint(pair: &SigningKeyPair) -> String {
     // Members of a JSON object are sorted here, and written without white space.
     let members = public_members(pair).to_string();
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, members.as_bytes()))
@@ -234,7 +234,7 @@ mod tests {
         // RFC 8037 A.1 and A.3.
         let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A");
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed.expect("base64")).expect("a key");
-        let print = thumbprint(&Pair::Ed25519(pair));
+        let print = thumbprint(&SigningKeyPair::Ed25519(pair));
         assert_eq!(print, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 

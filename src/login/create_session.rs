@@ -7,7 +7,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use http::header;
 use zeroize::Zeroizing;
 
-use super::deliver::{Delivered, Keeps, Plan};
+use super::deliver::{Delivered, DeliveryPlan, Keeps};
 use crate::clock;
 use crate::config::Login;
 use crate::config::login::LoggedIn;
@@ -28,7 +28,7 @@ use crate::telemetry::session_end::SessionEnd;
 const USER_AGENT_BYTES_MAX: usize = 256;
 
 /// A session that has begun.
-pub(super) struct Begun {
+pub(super) struct NewSession {
     pub(super) secret: SessionSecret,
     pub(super) id: SessionId,
     pub(super) record: SessionRecord,
@@ -37,8 +37,8 @@ pub(super) struct Begun {
 }
 
 /// The tokens that a session is begun with.
-pub(super) struct Tokens<'a> {
-    pub(super) plan: &'a Plan<'a>,
+pub(super) struct RequestedTokens<'a> {
+    pub(super) plan: &'a DeliveryPlan<'a>,
     pub(super) scopes: Vec<Box<str>>,
 }
 
@@ -47,13 +47,13 @@ pub(super) struct Tokens<'a> {
 /// # Errors
 ///
 /// [`Slug::StoreUnavailable`], [`Slug::SessionRevoked`] for somebody who may not log in for now,
-/// and [`Slug::Internal`] if there is no randomness; and what [`Plan::deliver`] says.
+/// and [`Slug::Internal`] if there is no randomness; and what [`DeliveryPlan::deliver`] says.
 pub(super) async fn create_session(
     here: &LoginContext<'_>,
     name: &str,
     identity: LoggedIn,
-    tokens: Option<Tokens<'_>>,
-) -> Result<Begun, Denial> {
+    tokens: Option<RequestedTokens<'_>>,
+) -> Result<NewSession, Denial> {
     let plan = tokens.as_ref().map(|tokens| tokens.plan);
     // Only who gets a cookie takes the place of the one that he has.
     let replaced = match plan.map(|plan| plan.keeps) {
@@ -72,7 +72,7 @@ pub(super) async fn create_session(
     let secret = SessionSecret::generate(bits, &here.configuration.gate.sessions.tags);
     let id = secret.id();
     let family = family.unwrap_or_else(|| id.to_string().into());
-    let draft = Draft { here, identity, family, plan };
+    let draft = SessionDraft { here, identity, family, plan };
     let record = draft.record_that_holds(id).await.ok_or(Slug::SessionRevoked)?;
     let service = here.service;
     // Now that it is said when it begins: whoever changes after this is cut off with it.
@@ -82,7 +82,7 @@ pub(super) async fn create_session(
     write_down(here, id, &record).await?;
     let delivered = match tokens {
         None => None,
-        Some(Tokens { plan, scopes }) => match plan.deliver(id, &record, scopes).await {
+        Some(RequestedTokens { plan, scopes }) => match plan.deliver(id, &record, scopes).await {
             Ok(delivered) => Some(delivered),
             Err(denial) => {
                 // Nobody was told of it; it would only be in the way.
@@ -102,7 +102,7 @@ pub(super) async fn create_session(
             return Err(denial);
         }
     }
-    Ok(Begun { secret, id, record, delivered })
+    Ok(NewSession { secret, id, record, delivered })
 }
 
 /// Writes a session down. Those that have to make room for it are gone everywhere in the same step, whoever hears of
@@ -166,14 +166,14 @@ async fn replaced(here: &LoginContext<'_>) -> Result<Option<Replaced>, Denial> {
 }
 
 /// A session that is about to begin.
-struct Draft<'a> {
+struct SessionDraft<'a> {
     here: &'a LoginContext<'a>,
     identity: LoggedIn,
     family: Box<str>,
-    plan: Option<&'a Plan<'a>>,
+    plan: Option<&'a DeliveryPlan<'a>>,
 }
 
-impl Draft<'_> {
+impl SessionDraft<'_> {
     /// The record of a session that is not cut off as soon as it begins. Cut-offs count in seconds:
     /// who logs out everywhere and in again waits for the second to end. `None` if that does not
     /// help.

@@ -25,14 +25,14 @@ pub(super) enum Delivery {
     /// A cookie.
     Session,
     /// Tokens, and no cookie.
-    Tokens(Wish),
+    Tokens(TokenWish),
     /// All of it.
-    Both(Wish),
+    Both(TokenWish),
 }
 
 /// The tokens that are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wish {
+pub(super) struct TokenWish {
     client: Box<str>,
     /// All that may be had, if it is not said which.
     scopes: Option<Vec<Box<str>>>,
@@ -53,7 +53,7 @@ impl Wording {
     /// What is to be delivered, if it can be; in words, if not.
     pub(super) fn compile(self, tokens: Option<&Tokens>) -> Result<Delivery, &'static str> {
         let Self { deliver, client_id, scope } = self;
-        let deliver: fn(Wish) -> Delivery = match deliver.as_deref() {
+        let deliver: fn(TokenWish) -> Delivery = match deliver.as_deref() {
             None | Some("session") => {
                 if client_id.is_some() || scope.is_some() {
                     return Err("`client_id` and `scope` are about tokens; say what to `deliver`");
@@ -76,15 +76,15 @@ impl Wording {
                 Some(scope.split(' ').filter(|scope| !scope.is_empty()).map(Into::into).collect())
             }
         };
-        Ok(deliver(Wish { client: client.id.clone(), scopes }))
+        Ok(deliver(TokenWish { client: client.id.clone(), scopes }))
     }
 }
 
 /// Tokens that are about to be made for a login.
-pub(super) struct Plan<'a> {
+pub(super) struct DeliveryPlan<'a> {
     issuing: TokenContext<'a>,
     client: &'a Client,
-    wish: &'a Wish,
+    wish: &'a TokenWish,
     pub(super) keeps: Keeps,
 }
 
@@ -101,7 +101,7 @@ pub(super) struct Delivered {
     refresh: RefreshToken,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> DeliveryPlan<'a> {
     /// What it takes to deliver tokens; `None` if none are wanted.
     ///
     /// # Errors

@@ -52,14 +52,14 @@ pub(super) struct Service<'a> {
 
 /// Clients of identity services: the one that was used last, which reloads seldom change.
 #[derive(Debug)]
-pub(super) struct Clients {
-    kept: Mutex<Option<Kept>>,
+pub(super) struct ServiceClients {
+    kept: Mutex<Option<KeptClient>>,
     places: Semaphore,
     open_max: usize,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct KeptClient {
     upstream: Arc<Upstream>,
     timeout: Duration,
     fetcher: Fetcher,
@@ -102,7 +102,7 @@ impl Undecided {
     }
 }
 
-impl Clients {
+impl ServiceClients {
     /// Asks nobody yet; later up to so many questions at once.
     pub(super) fn new(open_max: usize) -> Self {
         Self { kept: Mutex::default(), places: Semaphore::new(open_max), open_max }
@@ -175,7 +175,7 @@ impl Clients {
         };
         let fetcher = Fetcher::directed(*timeout, ca, next)?;
         let (upstream, timeout) = (upstream.clone(), *timeout);
-        *kept = Some(Kept { upstream, timeout, fetcher: fetcher.clone() });
+        *kept = Some(KeptClient { upstream, timeout, fetcher: fetcher.clone() });
         Ok(fetcher)
     }
 }
@@ -220,13 +220,13 @@ fn fields(service: Service<'_>, sender: Sender<'_>) -> HeaderMap {
 /// The credentials as JSON, in memory that is wiped.
 fn body(credentials: &Credentials) -> Bytes {
     #[derive(Serialize)]
-    struct Asked<'a> {
+    struct ServiceQuery<'a> {
         username: &'a str,
         password: &'a str,
     }
     let Credentials { name, password } = credentials;
     // Bodies are read as UTF-8.
-    let asked = Asked {
+    let asked = ServiceQuery {
         username: name,
         password: std::str::from_utf8(password.expose()).unwrap_or_default(),
     };

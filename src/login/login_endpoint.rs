@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use serde_json::{Map, Value, json};
 
-use super::create_session::{Begun, Tokens, create_session};
-use super::deliver::{Delivery, Plan};
+use super::create_session::{NewSession, RequestedTokens, create_session};
+use super::deliver::{Delivery, DeliveryPlan};
 use super::finding::{Finding, RefusalMessage, Sender, ServiceRefusal};
-use super::login_request::{LoginRequest, Manner, Unreadable};
-use super::page::Page;
+use super::login_request::{LoginRequest, Manner, UnreadableLogin};
+use super::page::LoginPage;
 use super::return_to::ReturnTo;
 use crate::clock;
 use crate::gate::denial::{Denial, Detail, Outcome, Slug};
@@ -42,14 +42,14 @@ impl LoginResult {
 }
 
 /// Why there is no session.
-enum Refusal {
+enum LoginRefusal {
     Denial(Denial),
     ByService(ServiceRefusal),
     /// A scope is wanted that he or the client may not have.
     Scope,
 }
 
-impl Refusal {
+impl LoginRefusal {
     fn result(&self) -> LoginResult {
         let slug = match self {
             Self::Denial(denial) => denial.slug(),
@@ -64,7 +64,7 @@ impl Refusal {
     }
 }
 
-impl<T: Into<Denial>> From<T> for Refusal {
+impl<T: Into<Denial>> From<T> for LoginRefusal {
     fn from(denial: T) -> Self {
         Self::Denial(denial.into())
     }
@@ -101,14 +101,14 @@ pub(crate) async fn answer(here: &LoginContext<'_>, body: Bytes) -> Reply {
     }
 }
 
-async fn enter(here: &LoginContext<'_>, sent: &LoginRequest) -> Result<Begun, Refusal> {
+async fn enter(here: &LoginContext<'_>, sent: &LoginRequest) -> Result<NewSession, LoginRefusal> {
     let LoginContext { service, configuration, login, request } = here;
     // Another site's page must not log its visitors in as somebody whom it chose.
     match configuration.gate.sessions.rules.terms().origins.origin(request.head) {
         Origin::Permitted | Origin::Unsaid => {}
         Origin::Foreign => return Err(Slug::Csrf.into()),
     }
-    let plan = Plan::of(here, &sent.delivery)?;
+    let plan = DeliveryPlan::of(here, &sent.delivery)?;
     let credentials = &sent.credentials;
     let ledger = &*service.attempts;
     let counted = Counted::count(ledger, login, &credentials.name, request.client).await?;
@@ -121,8 +121,8 @@ async fn enter(here: &LoginContext<'_>, sent: &LoginRequest) -> Result<Begun, Re
             let tokens = match &plan {
                 None => None,
                 Some(plan) => {
-                    let scopes = plan.scopes(&identity.scopes).ok_or(Refusal::Scope)?;
-                    Some(Tokens { plan, scopes })
+                    let scopes = plan.scopes(&identity.scopes).ok_or(LoginRefusal::Scope)?;
+                    Some(RequestedTokens { plan, scopes })
                 }
             };
             Ok(create_session(here, &credentials.name, identity, tokens).await?)
@@ -133,7 +133,7 @@ async fn enter(here: &LoginContext<'_>, sent: &LoginRequest) -> Result<Begun, Re
         }
         Finding::Refused(RefusalMessage::Service(told)) => {
             counted.failed().await;
-            Err(Refusal::ByService(told))
+            Err(LoginRefusal::ByService(told))
         }
         Finding::Limited(seconds) => {
             counted.failed().await;
@@ -151,8 +151,8 @@ async fn enter(here: &LoginContext<'_>, sent: &LoginRequest) -> Result<Begun, Re
     }
 }
 
-fn welcome(here: &LoginContext<'_>, begun: Begun, sent: LoginRequest) -> Answer {
-    let Begun { secret, id, record, delivered } = begun;
+fn welcome(here: &LoginContext<'_>, begun: NewSession, sent: LoginRequest) -> Answer {
+    let NewSession { secret, id, record, delivered } = begun;
     let LoginRequest { manner, return_to, delivery, .. } = sent;
     let return_to = return_to.unwrap_or_default();
     let described = || {
@@ -190,13 +190,13 @@ fn describe(here: &LoginContext<'_>, id: SessionId, record: &SessionRecord) -> V
     })
 }
 
-fn tell_unreadable(here: &LoginContext<'_>, unreadable: Unreadable) -> Reply {
-    let Unreadable { manner, detail } = unreadable;
+fn tell_unreadable(here: &LoginContext<'_>, unreadable: UnreadableLogin) -> Reply {
+    let UnreadableLogin { manner, detail } = unreadable;
     let slug = Slug::RequestBody;
     match (manner, here.request.client_kind) {
         (Some(Manner::Form), ClientKind::Person) => {
             let return_to = ReturnTo::default();
-            let page = Page { message: Some(detail), name: "", return_to: &return_to };
+            let page = LoginPage { message: Some(detail), name: "", return_to: &return_to };
             let mut answer = page.answer(slug.status(), here.login);
             answer.denial = Some(slug);
             Reply::Answer(answer)
@@ -207,20 +207,20 @@ fn tell_unreadable(here: &LoginContext<'_>, unreadable: Unreadable) -> Reply {
     }
 }
 
-fn tell(here: &LoginContext<'_>, refusal: Refusal, sent: &LoginRequest) -> Reply {
+fn tell(here: &LoginContext<'_>, refusal: LoginRefusal, sent: &LoginRequest) -> Reply {
     let denial = match (refusal, sent.manner) {
-        (Refusal::ByService(told), _) => return Reply::Answer(pass_on(here, told)),
-        (Refusal::Scope, _) => {
+        (LoginRefusal::ByService(told), _) => return Reply::Answer(pass_on(here, told)),
+        (LoginRefusal::Scope, _) => {
             let detail = "`scope` holds one that cannot be had by this user and client";
             return answers::problem(Slug::TokenRequest, detail, here.request.request_id);
         }
-        (Refusal::Denial(denial), Manner::Json) => return Reply::Denial(denial),
-        (Refusal::Denial(denial), Manner::Form) => denial,
+        (LoginRefusal::Denial(denial), Manner::Json) => return Reply::Denial(denial),
+        (LoginRefusal::Denial(denial), Manner::Form) => denial,
     };
     let message = message(&denial);
     let return_to = sent.return_to.clone().unwrap_or_default();
     let name = &sent.credentials.name;
-    let page = Page { message: Some(&message), name, return_to: &return_to };
+    let page = LoginPage { message: Some(&message), name, return_to: &return_to };
     let slug = denial.slug();
     let mut answer = page.answer(slug.status(), here.login);
     let challenge = denial.challenge(&here.configuration.settings.realm);

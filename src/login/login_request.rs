@@ -37,7 +37,7 @@ pub(super) struct LoginRequest {
 
 /// A body that is not a login, and why, for whoever sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unreadable {
+pub(super) struct UnreadableLogin {
     /// In which manner it was asked for, if that can be told.
     pub(super) manner: Option<Manner>,
     /// What is wrong.
@@ -51,18 +51,18 @@ impl LoginRequest {
         body: Bytes,
         login: &Login,
         tokens: Option<&Tokens>,
-    ) -> Result<Self, Unreadable> {
+    ) -> Result<Self, UnreadableLogin> {
         let manner = Manner::of(headers);
         let read = match manner {
-            Some(Manner::Json) => Fields::of_json(&body).map(|fields| (Manner::Json, fields)),
-            Some(Manner::Form) => Fields::of_form(&body).map(|fields| (Manner::Form, fields)),
+            Some(Manner::Json) => LoginFields::of_json(&body).map(|fields| (Manner::Json, fields)),
+            Some(Manner::Form) => LoginFields::of_form(&body).map(|fields| (Manner::Form, fields)),
             None => Err("Send application/json or application/x-www-form-urlencoded"),
         };
         if let Ok(mut bytes) = body.try_into_mut() {
             bytes.as_mut().zeroize();
         }
         let sent = read.and_then(|(manner, fields)| fields.sent(manner, login, tokens));
-        sent.map_err(|detail| Unreadable { manner, detail })
+        sent.map_err(|detail| UnreadableLogin { manner, detail })
     }
 }
 
@@ -81,14 +81,14 @@ impl Manner {
 
 /// The fields of a body, each at most once.
 #[derive(Default)]
-struct Fields {
+struct LoginFields {
     username: Option<String>,
     password: Option<Zeroizing<String>>,
     return_to: Option<String>,
     wording: Wording,
 }
 
-impl Fields {
+impl LoginFields {
     fn of_json(body: &[u8]) -> Result<Self, &'static str> {
         let mut members = json::parse_object(body)
             .map_err(|_| "The body is not a JSON object without repetitions")?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::credentials::Credentials;
 use super::finding::{Finding, Sender};
-use super::handoff::{Clients, Service};
+use super::handoff::{Service, ServiceClients};
 use crate::config::login::LoginMethod;
 use crate::gate::denial::Slug;
 use crate::login::password_file;
@@ -15,12 +15,12 @@ use crate::upstream::Upstream;
 #[derive(Debug)]
 pub(super) struct Methods {
     hashing: Arc<Hashing>,
-    clients: Clients,
+    clients: ServiceClients,
 }
 
 impl Methods {
     pub(super) fn new(hashing: Arc<Hashing>, hand_offs_max: usize) -> Self {
-        Self { hashing, clients: Clients::new(hand_offs_max) }
+        Self { hashing, clients: ServiceClients::new(hand_offs_max) }
     }
 
     /// Finds out whose credentials these are.

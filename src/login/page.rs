@@ -6,7 +6,7 @@ use super::service::LoginContext;
 use crate::config::Login;
 use crate::web::form;
 use crate::web::message::Answer;
-use crate::web::page::{Document, escape};
+use crate::web::page::{HtmlPage, escape};
 
 /// `GET login`. A place to go to that is not accepted is left out.
 pub(crate) fn answer(here: &LoginContext<'_>) -> Answer {
@@ -15,11 +15,11 @@ pub(crate) fn answer(here: &LoginContext<'_>) -> Answer {
     let mut wanted = pairs.iter().filter(|(name, _)| name == "return_to").map(|(_, value)| value);
     let wanted = wanted.next().filter(|_| wanted.next().is_none());
     let return_to = wanted.and_then(|text| ReturnTo::parse(text, here.login)).unwrap_or_default();
-    Page { message: None, name: "", return_to: &return_to }.answer(200, here.login)
+    LoginPage { message: None, name: "", return_to: &return_to }.answer(200, here.login)
 }
 
 /// What the page shows.
-pub(super) struct Page<'a> {
+pub(super) struct LoginPage<'a> {
     /// What went wrong, if something did.
     pub(super) message: Option<&'a str>,
     /// The name that was typed.
@@ -28,11 +28,11 @@ pub(super) struct Page<'a> {
     pub(super) return_to: &'a ReturnTo,
 }
 
-impl Page<'_> {
+impl LoginPage<'_> {
     /// The page as an answer.
     pub(super) fn answer(&self, status: u16, login: &Login) -> Answer {
         let title = if self.message.is_some() { "Error: Log in" } else { "Log in" };
-        Document { title, body: &self.body(login) }.answer(status)
+        HtmlPage { title, body: &self.body(login) }.answer(status)
     }
 
     fn body(&self, login: &Login) -> String {
@@ -88,7 +88,7 @@ mod tests {
         }
     }
 
-    fn text(page: &Page<'_>) -> String {
+    fn text(page: &LoginPage<'_>) -> String {
         String::from_utf8(page.answer(200, &login()).body.to_vec()).expect("text")
     }
 
@@ -96,7 +96,7 @@ mod tests {
     fn whatever_was_typed_means_nothing_in_the_page() {
         let name = "\"><script>alert('1')</script>&amp;\0";
         let return_to = ReturnTo::parse("/a?b=\"><script>&c='", &login()).expect("accepted");
-        let page = Page { message: Some("<b>no</b>"), name, return_to: &return_to };
+        let page = LoginPage { message: Some("<b>no</b>"), name, return_to: &return_to };
         let text = text(&page);
         assert!(!text.contains("<script") && !text.contains("<b>") && !text.contains('\0'));
         assert!(text.contains(
@@ -108,9 +108,9 @@ mod tests {
     #[test]
     fn focus_is_on_the_name_unless_there_is_something_to_say() {
         let return_to = ReturnTo::default();
-        let plain = text(&Page { message: None, name: "", return_to: &return_to });
+        let plain = text(&LoginPage { message: None, name: "", return_to: &return_to });
         assert!(plain.contains(" autofocus") && !plain.contains("role=\"alert\""));
-        let failed = text(&Page { message: Some("No"), name: "a", return_to: &return_to });
+        let failed = text(&LoginPage { message: Some("No"), name: "a", return_to: &return_to });
         assert!(!failed.contains(" autofocus"));
         assert!(failed.contains("id=\"problem\" role=\"alert\">No<"));
     }
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn page_has_nothing_active_and_nothing_from_elsewhere() {
         let return_to = ReturnTo::default();
-        let text = text(&Page { message: None, name: "", return_to: &return_to });
+        let text = text(&LoginPage { message: None, name: "", return_to: &return_to });
         for banned in ["<script", " on", "src=", "href=", "url(", "@import", "style=\"", "//"] {
             assert!(!text.contains(banned), "{banned}");
         }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::config::tokens::{Client, ClientAuthentication, Clients, FIRST_PARTY_CLIENT};
 use crate::gate::denial::Slug;
 use crate::oauth::parameters::{Parameter, Parameters};
-use crate::oauth::refusal::{Error, Refusal};
+use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::secrets::Attempts;
 use crate::oauth::service::TokenContext;
 use crate::secret::Secret;
@@ -53,7 +53,7 @@ impl Method {
 }
 
 /// What a client presents.
-struct Presented<'p> {
+struct PresentedClient<'p> {
     method: Method,
     /// Who it says that it is.
     id: Option<Box<str>>,
@@ -77,12 +77,12 @@ pub(super) async fn authenticate<'t>(
     here: &TokenContext<'t>,
     parameters: &Parameters,
     unnamed: Unnamed,
-) -> Result<&'t Client, Refusal> {
+) -> Result<&'t Client, TokenRefusal> {
     let count = |method: Method, result: &'static str| {
         let families = &here.service.sessions.families;
         families.client_authentications.with_label_values(&[method.as_str(), result]).inc();
     };
-    let presented = match Presented::find(here.request.head.headers, parameters) {
+    let presented = match PresentedClient::find(here.request.head.headers, parameters) {
         Ok(presented) => presented,
         Err((method, refusal)) => {
             count(method, "malformed");
@@ -95,7 +95,7 @@ pub(super) async fn authenticate<'t>(
     found
 }
 
-fn result_of(refusal: &Refusal) -> &'static str {
+fn result_of(refusal: &TokenRefusal) -> &'static str {
     let slug = refusal.slug();
     if slug == Slug::RateLimited {
         "limited"
@@ -108,10 +108,14 @@ fn result_of(refusal: &Refusal) -> &'static str {
     }
 }
 
-impl<'p> Presented<'p> {
+impl<'p> PresentedClient<'p> {
     /// What stands in a request. One way only (RFC 6749 §2.3).
-    fn find(headers: &HeaderMap, parameters: &'p Parameters) -> Result<Self, (Method, Refusal)> {
-        let bad = |method, words| Err((method, Refusal::request(Error::InvalidRequest, words)));
+    fn find(
+        headers: &HeaderMap,
+        parameters: &'p Parameters,
+    ) -> Result<Self, (Method, TokenRefusal)> {
+        let bad =
+            |method, words| Err((method, TokenRefusal::request(Error::InvalidRequest, words)));
         let named = parameters.value(Parameter::ClientId);
         let secret = parameters.value(Parameter::ClientSecret);
         let assertion = parameters.value(Parameter::ClientAssertion);
@@ -161,7 +165,7 @@ impl<'p> Presented<'p> {
         self,
         here: &TokenContext<'t>,
         unnamed: Unnamed,
-    ) -> Result<&'t Client, Refusal> {
+    ) -> Result<&'t Client, TokenRefusal> {
         let Self { id, proof, .. } = self;
         let clients = &here.tokens.clients;
         match proof {
@@ -170,11 +174,12 @@ impl<'p> Presented<'p> {
                     (Some(id), _) => id,
                     (None, Unnamed::FirstParty) => FIRST_PARTY_CLIENT,
                     (None, Unnamed::Refused) => {
-                        return Err(Refusal::client("The client does not say who it is"));
+                        return Err(TokenRefusal::client("The client does not say who it is"));
                     }
                 };
                 let client = clients.named(id).filter(|client| client.authentication.is_public());
-                client.ok_or_else(|| Refusal::client("The client is unknown, or shows no proof"))
+                client
+                    .ok_or_else(|| TokenRefusal::client("The client is unknown, or shows no proof"))
             }
             Proof::Secret(secret) => {
                 let id = id.as_deref().unwrap_or_default();
@@ -195,7 +200,9 @@ impl<'p> Presented<'p> {
                 let is_right =
                     secrets.is_right(attempts, id, hash, known.is_some(), &secret).await?;
                 let client = known.filter(|_| is_right).map(|(client, _)| client);
-                client.ok_or_else(|| Refusal::client("The client is unknown, or its secret wrong"))
+                client.ok_or_else(|| {
+                    TokenRefusal::client("The client is unknown, or its secret wrong")
+                })
             }
             Proof::Assertion(assertion) => assertion::verify(here, id.as_deref(), assertion).await,
         }
@@ -211,9 +218,12 @@ fn any_hash(clients: &Clients) -> Option<&Secret> {
 }
 
 /// Reads `Basic` (RFC 7617), in which id and secret are written as in a form (RFC 6749 §2.3.1).
-fn basic(field: &[u8]) -> Result<(Box<str>, Secret), Refusal> {
+fn basic(field: &[u8]) -> Result<(Box<str>, Secret), TokenRefusal> {
     let malformed = || {
-        Refusal::request(Error::InvalidRequest, "The Authorization header is not well-formed Basic")
+        TokenRefusal::request(
+            Error::InvalidRequest,
+            "The Authorization header is not well-formed Basic",
+        )
     };
     if field.len() > AUTHORIZATION_BYTES_MAX {
         return Err(malformed());
@@ -221,7 +231,7 @@ fn basic(field: &[u8]) -> Result<(Box<str>, Secret), Refusal> {
     let end = memchr::memchr(b' ', field).unwrap_or(field.len());
     let (scheme, rest) = field.split_at(end);
     if !scheme.eq_ignore_ascii_case(b"basic") {
-        return Err(Refusal::client("Clients authenticate with Basic, or in the body"));
+        return Err(TokenRefusal::client("Clients authenticate with Basic, or in the body"));
     }
     let decoded =
         STANDARD.decode(rest.trim_ascii()).map(Zeroizing::new).map_err(|_| malformed())?;

@@ -6,7 +6,7 @@ use crate::oauth::client::{Unnamed, authenticate};
 use crate::oauth::issue;
 use crate::oauth::issue::AccessDraft;
 use crate::oauth::parameters::Parameters;
-use crate::oauth::refusal::{Error, Refusal};
+use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::revocation_status;
 use crate::oauth::service::{GrantKind, TokenContext};
 use crate::web::answers;
@@ -15,16 +15,16 @@ use crate::web::message::Answer;
 pub(super) async fn answer(
     here: &TokenContext<'_>,
     parameters: &Parameters,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, TokenRefusal> {
     let client = authenticate(here, parameters, Unnamed::Refused).await?;
     if client.authentication.is_public() {
         let words = "A client that shows no proof gets no tokens of its own";
-        return Err(Refusal::request(Error::UnauthorizedClient, words));
+        return Err(TokenRefusal::request(Error::UnauthorizedClient, words));
     }
     let scopes = issue::scopes(&client.scopes, parameters)?;
     let audiences = issue::audiences(client, parameters)?;
     let now = revocation_status::of_client(here, client).await?;
-    let now = now.ok_or_else(|| Refusal::client("The client is cut off"))?;
+    let now = now.ok_or_else(|| TokenRefusal::client("The client is cut off"))?;
     let draft = AccessDraft { client, audiences: &audiences, scopes: &scopes, login: None };
     let access = issue::access_token(here, draft, GrantKind::ClientCredentials, now)?;
     Ok(answers::private(200, &Value::Object(issue::describe(&access))))

@@ -13,7 +13,7 @@ const WAITING_MAX: usize = 1000;
 pub(crate) struct Ending(Mutex<HashSet<SessionId>>);
 
 /// That one of them is.
-pub(super) struct Place {
+pub(super) struct EndingPlace {
     ending: Arc<Ending>,
     pub(super) id: SessionId,
 }
@@ -25,14 +25,14 @@ impl Ending {
     }
 
     /// A place for a login, unless it has one or there is none left.
-    pub(super) fn place(self: &Arc<Self>, id: SessionId) -> Option<Place> {
+    pub(super) fn place(self: &Arc<Self>, id: SessionId) -> Option<EndingPlace> {
         let mut ids = self.ids();
         let is_new = ids.len() < WAITING_MAX && ids.insert(id);
-        is_new.then(|| Place { ending: self.clone(), id })
+        is_new.then(|| EndingPlace { ending: self.clone(), id })
     }
 }
 
-impl Drop for Place {
+impl Drop for EndingPlace {
     fn drop(&mut self) {
         self.ending.ids().remove(&self.id);
     }

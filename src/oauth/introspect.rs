@@ -17,7 +17,7 @@ use crate::issuer::refresh::RefreshToken;
 use crate::oauth::client::{Unnamed, authenticate};
 use crate::oauth::parameters::{Parameter, Parameters};
 use crate::oauth::refresh::find_family;
-use crate::oauth::refusal::{Error, Refusal};
+use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::revocation_status;
 use crate::oauth::revocation_status::RevocationStatus;
 use crate::oauth::service::TokenContext;
@@ -33,14 +33,14 @@ use crate::web::message::Answer;
 /// What is told of a token.
 type Description = Map<String, Value>;
 
-pub(crate) async fn answer(here: &TokenContext<'_>, body: Bytes) -> Result<Answer, Refusal> {
+pub(crate) async fn answer(here: &TokenContext<'_>, body: Bytes) -> Result<Answer, TokenRefusal> {
     let parameters = Parameters::parse(here.request.head.headers, body)?;
     let client = authenticate(here, &parameters, Unnamed::Refused).await?;
     match client.introspection {
         Introspection::Permitted if !client.authentication.is_public() => {}
         Introspection::Permitted | Introspection::Refused => {
             let words = "The client may not ask about tokens";
-            return Err(Refusal::request(Error::UnauthorizedClient, words));
+            return Err(TokenRefusal::request(Error::UnauthorizedClient, words));
         }
     }
     let text = parameters.required(Parameter::Token, "`token` is missing")?;

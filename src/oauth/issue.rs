@@ -8,7 +8,7 @@ use crate::gate::session::{SessionId, SessionRecord};
 use crate::gate::time::UnixTime;
 use crate::issuer::access::{AccessClaims, LoginClaims};
 use crate::oauth::parameters::Parameters;
-use crate::oauth::refusal::{Error, Refusal};
+use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::service::{GrantKind, TokenContext};
 
 /// An access token that is about to be made.
@@ -101,14 +101,14 @@ pub(crate) fn describe(access: &Access) -> Map<String, Value> {
 pub(super) fn audiences(
     client: &Client,
     parameters: &Parameters,
-) -> Result<Vec<Box<str>>, Refusal> {
+) -> Result<Vec<Box<str>>, TokenRefusal> {
     let named = parameters.resources();
     if named.is_empty() {
         return Ok(client.audiences.clone());
     }
     let wanted: Vec<&str> = named.iter().map(|name| &**name).collect();
     among(&client.audiences, &wanted).ok_or_else(|| {
-        Refusal::request(
+        TokenRefusal::request(
             Error::InvalidTarget,
             "A resource is not one for which this client may ask",
         )
@@ -120,10 +120,10 @@ pub(super) fn audiences(
 pub(super) fn scopes(
     permitted: &[Box<str>],
     parameters: &Parameters,
-) -> Result<Vec<Box<str>>, Refusal> {
+) -> Result<Vec<Box<str>>, TokenRefusal> {
     let Some(wanted) = parameters.scopes() else { return Ok(permitted.to_vec()) };
     among(permitted, &wanted).ok_or_else(|| {
-        Refusal::request(Error::InvalidScope, "A scope is not one that may be had here")
+        TokenRefusal::request(Error::InvalidScope, "A scope is not one that may be had here")
     })
 }
 

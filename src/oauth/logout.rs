@@ -7,7 +7,7 @@ use crate::gate::revocation::Scope;
 use crate::gate::session::Origin;
 use crate::issuer::refresh::RefreshToken;
 use crate::oauth::refresh::{end_lost, find_family};
-use crate::oauth::refusal::Refusal;
+use crate::oauth::refusal::TokenRefusal;
 use crate::oauth::service::TokenContext;
 use crate::session::revocation::{Account, Actor};
 use crate::telemetry::session_end::SessionEnd;
@@ -16,7 +16,7 @@ use crate::web::message::Answer;
 use crate::web::refresh_cookie::RefreshCookie;
 
 /// Ends the login, and takes the cookie back. Who is logged out already is told the same.
-pub(crate) async fn answer(here: &TokenContext<'_>) -> Result<Answer, Refusal> {
+pub(crate) async fn answer(here: &TokenContext<'_>) -> Result<Answer, TokenRefusal> {
     match here.configuration.gate.sessions.rules.terms().origins.origin(here.request.head) {
         Origin::Permitted | Origin::Unsaid => {}
         Origin::Foreign => return Err(Denial::from(Slug::Csrf).into()),

@@ -6,7 +6,7 @@ use http::{HeaderValue, header};
 use serde_json::json;
 
 use crate::gate::denial::Slug;
-use crate::oauth::refusal::Refusal;
+use crate::oauth::refusal::TokenRefusal;
 use crate::oauth::service::TokenContext;
 use crate::web::answers;
 use crate::web::message::Answer;
@@ -25,7 +25,7 @@ const ALGORITHMS: [&str; 9] =
     ["ES256", "ES384", "EdDSA", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 
 /// `GET /.well-known/jwks.json`.
-pub(crate) fn keys(here: &TokenContext<'_>) -> Result<Answer, Refusal> {
+pub(crate) fn keys(here: &TokenContext<'_>) -> Result<Answer, TokenRefusal> {
     let set = here.service.signing.current().ok_or(Slug::KeysUnavailable)?;
     let body = Bytes::copy_from_slice(set.jwks().as_bytes());
     Ok(public("application/jwk-set+json", body, set.fresh_for_s()))

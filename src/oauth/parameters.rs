@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::oauth::refusal::{Error, Refusal};
+use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::web::form;
 use crate::web::message::BODY_BYTES_MAX;
 
@@ -88,7 +88,7 @@ pub(super) struct Parameters {
 
 impl Parameters {
     /// Reads a body, and wipes it.
-    pub(super) fn parse(headers: &HeaderMap, body: Bytes) -> Result<Self, Refusal> {
+    pub(super) fn parse(headers: &HeaderMap, body: Bytes) -> Result<Self, TokenRefusal> {
         let read = if is_form(headers) {
             Self::of_form(&body)
         } else {
@@ -97,7 +97,7 @@ impl Parameters {
         if let Ok(mut bytes) = body.try_into_mut() {
             bytes.as_mut().zeroize();
         }
-        read.map_err(|words| Refusal::request(Error::InvalidRequest, words))
+        read.map_err(|words| TokenRefusal::request(Error::InvalidRequest, words))
     }
 
     fn of_form(body: &[u8]) -> Result<Self, &'static str> {
@@ -154,8 +154,8 @@ impl Parameters {
         &self,
         parameter: Parameter,
         words: &'static str,
-    ) -> Result<&str, Refusal> {
-        self.value(parameter).ok_or_else(|| Refusal::request(Error::InvalidRequest, words))
+    ) -> Result<&str, TokenRefusal> {
+        self.value(parameter).ok_or_else(|| TokenRefusal::request(Error::InvalidRequest, words))
     }
 
     /// For whom the token is to be; nobody, if that is not said.
@@ -185,7 +185,7 @@ mod tests {
 
     use crate::oauth::parameters::*;
 
-    fn parse(body: &str) -> Result<Parameters, Refusal> {
+    fn parse(body: &str) -> Result<Parameters, TokenRefusal> {
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8");
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]);
         Parameters::parse(&headers, Bytes::copy_from_slice(body.as_bytes()))

@@ -23,7 +23,7 @@ use crate::oauth::client::{Unnamed, authenticate};
 use crate::oauth::issue;
 use crate::oauth::issue::{Access, AccessDraft, LoginDraft};
 use crate::oauth::parameters::{Parameter, Parameters};
-use crate::oauth::refusal::{Error, Refusal};
+use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::reuse;
 use crate::oauth::revocation_status;
 use crate::oauth::revocation_status::RevocationStatus;
@@ -41,12 +41,12 @@ use crate::web::refresh_cookie::RefreshCookie;
 
 /// What carried a refresh token, for the metric and for the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Carrier {
+enum TokenCarrier {
     Body,
     Cookie,
 }
 
-impl Carrier {
+impl TokenCarrier {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Body => "body",
@@ -57,7 +57,7 @@ impl Carrier {
 
 /// What came of an exchange, for the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum RefreshOutcome {
     Ok,
     Replayed,
     ReuseDetected,
@@ -74,7 +74,7 @@ enum Outcome {
     Unavailable,
 }
 
-impl Outcome {
+impl RefreshOutcome {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -95,55 +95,56 @@ impl Outcome {
 }
 
 /// Why nothing was exchanged.
-struct Failure {
-    outcome: Outcome,
-    refusal: Refusal,
+struct RefreshFailure {
+    outcome: RefreshOutcome,
+    refusal: TokenRefusal,
 }
 
-impl Failure {
+impl RefreshFailure {
     /// A token that is not good.
-    fn of(outcome: Outcome, words: &'static str) -> Self {
-        let slug = if outcome == Outcome::ReuseDetected {
+    fn of(outcome: RefreshOutcome, words: &'static str) -> Self {
+        let slug = if outcome == RefreshOutcome::ReuseDetected {
             Slug::RefreshReused
         } else {
             Slug::GrantInvalid
         };
-        Self { outcome, refusal: Refusal::grant(slug, words) }
+        Self { outcome, refusal: TokenRefusal::grant(slug, words) }
     }
 
     /// Whether the token was looked at, and will not be good any more.
     fn is_final(&self) -> bool {
         match self.outcome {
-            Outcome::ReuseDetected | Outcome::Expired | Outcome::Revoked | Outcome::Unknown => {
-                !self.refusal.is_outage()
-            }
-            Outcome::Ok
-            | Outcome::Replayed
-            | Outcome::WrongClient
-            | Outcome::ClientRefused
-            | Outcome::Forged
-            | Outcome::Limited
-            | Outcome::Malformed
-            | Outcome::Refused
-            | Outcome::Unavailable => false,
+            RefreshOutcome::ReuseDetected
+            | RefreshOutcome::Expired
+            | RefreshOutcome::Revoked
+            | RefreshOutcome::Unknown => !self.refusal.is_outage(),
+            RefreshOutcome::Ok
+            | RefreshOutcome::Replayed
+            | RefreshOutcome::WrongClient
+            | RefreshOutcome::ClientRefused
+            | RefreshOutcome::Forged
+            | RefreshOutcome::Limited
+            | RefreshOutcome::Malformed
+            | RefreshOutcome::Refused
+            | RefreshOutcome::Unavailable => false,
         }
     }
 }
 
-impl<T: Into<Refusal>> From<T> for Failure {
+impl<T: Into<TokenRefusal>> From<T> for RefreshFailure {
     fn from(refusal: T) -> Self {
         let refusal = refusal.into();
         let slug = refusal.slug();
         let outcome = if refusal.is_outage() {
-            Outcome::Unavailable
+            RefreshOutcome::Unavailable
         } else if matches!(slug, Slug::RateLimited | Slug::VerificationBudget) {
-            Outcome::Limited
+            RefreshOutcome::Limited
         } else if slug == Slug::ClientInvalid {
-            Outcome::ClientRefused
+            RefreshOutcome::ClientRefused
         } else if slug == Slug::Csrf {
-            Outcome::Forged
+            RefreshOutcome::Forged
         } else {
-            Outcome::Refused
+            RefreshOutcome::Refused
         };
         Self { outcome, refusal }
     }
@@ -151,14 +152,14 @@ impl<T: Into<Refusal>> From<T> for Failure {
 
 /// What an exchange gives.
 struct Exchanged {
-    outcome: Outcome,
+    outcome: RefreshOutcome,
     access: Access,
     successor: Arc<RefreshToken>,
 }
 
 /// A refresh token as it was presented.
-struct Presented {
-    carrier: Carrier,
+struct PresentedToken {
+    carrier: TokenCarrier,
     token: Option<RefreshToken>,
 }
 
@@ -166,39 +167,39 @@ struct Presented {
 pub(super) async fn answer(here: &TokenContext<'_>, parameters: &Parameters) -> Answer {
     let cookie = RefreshCookie::of(here.configuration);
     let (carrier, exchanged) = match find(here, parameters, &cookie) {
-        Ok(Presented { carrier, token }) => {
+        Ok(PresentedToken { carrier, token }) => {
             (carrier, exchange(here, parameters, carrier, token).await)
         }
         Err((carrier, words)) => {
-            let refusal = Refusal::request(Error::InvalidRequest, words);
-            (carrier, Err(Failure { outcome: Outcome::Malformed, refusal }))
+            let refusal = TokenRefusal::request(Error::InvalidRequest, words);
+            (carrier, Err(RefreshFailure { outcome: RefreshOutcome::Malformed, refusal }))
         }
     };
     let outcome = exchanged.as_ref().map_or_else(|failure| failure.outcome, |done| done.outcome);
     let families = &here.service.sessions.families;
     families.refreshes.with_label_values(&[carrier.as_str(), outcome.as_str()]).inc();
     let set = match (&exchanged, carrier) {
-        (Ok(Exchanged { successor, .. }), Carrier::Cookie) => {
+        (Ok(Exchanged { successor, .. }), TokenCarrier::Cookie) => {
             Some(cookie.set(successor, here.tokens.refresh.idle_s))
         }
         // Never for want of an answer: what could not be decided may be good.
-        (Err(failure), Carrier::Cookie) if failure.is_final() => Some(cookie.clear()),
-        (Ok(_) | Err(_), Carrier::Cookie | Carrier::Body) => None,
+        (Err(failure), TokenCarrier::Cookie) if failure.is_final() => Some(cookie.clear()),
+        (Ok(_) | Err(_), TokenCarrier::Cookie | TokenCarrier::Body) => None,
     };
     let mut answer = match exchanged {
         Ok(Exchanged { access, successor, .. }) => {
             let mut members = issue::describe(&access);
-            if carrier == Carrier::Body {
+            if carrier == TokenCarrier::Body {
                 members.insert("refresh_token".to_owned(), json!(*successor.expose()));
             }
             answers::private(200, &Value::Object(members))
         }
-        Err(Failure { refusal, .. }) => refusal.answer(&here.configuration.settings.realm),
+        Err(RefreshFailure { refusal, .. }) => refusal.answer(&here.configuration.settings.realm),
     };
     if let Some(set) = set {
         answers::add_cookie(&mut answer, &set);
     }
-    if carrier == Carrier::Cookie && cookie.find_old(here.request.head.headers).is_some() {
+    if carrier == TokenCarrier::Cookie && cookie.find_old(here.request.head.headers).is_some() {
         answers::add_cookie(&mut answer, &cookie.clear_old());
     }
     answer
@@ -209,23 +210,25 @@ fn find(
     here: &TokenContext<'_>,
     parameters: &Parameters,
     cookie: &RefreshCookie,
-) -> Result<Presented, (Carrier, &'static str)> {
+) -> Result<PresentedToken, (TokenCarrier, &'static str)> {
     let in_body = parameters.value(Parameter::RefreshToken);
     let in_cookie = cookie.find(here.request.head.headers);
     match (in_body, in_cookie) {
         (None, Ok(None)) if cookie.find_old(here.request.head.headers).is_some() => {
-            Err((Carrier::Cookie, "The refresh cookie is of an earlier version: log in again"))
+            Err((TokenCarrier::Cookie, "The refresh cookie is of an earlier version: log in again"))
         }
-        (None, Ok(None)) => Err((Carrier::Body, "`refresh_token` is missing")),
-        (Some(_), Ok(Some(_)) | Err(_)) => Err((Carrier::Body, "There are two refresh tokens")),
-        (None, Err(_)) => Err((Carrier::Cookie, "The refresh cookie is repeated")),
+        (None, Ok(None)) => Err((TokenCarrier::Body, "`refresh_token` is missing")),
+        (Some(_), Ok(Some(_)) | Err(_)) => {
+            Err((TokenCarrier::Body, "There are two refresh tokens"))
+        }
+        (None, Err(_)) => Err((TokenCarrier::Cookie, "The refresh cookie is repeated")),
         (Some(text), Ok(None)) => {
-            Ok(Presented { carrier: Carrier::Body, token: RefreshToken::parse(text) })
+            Ok(PresentedToken { carrier: TokenCarrier::Body, token: RefreshToken::parse(text) })
         }
         (None, Ok(Some(bytes))) => {
             let text = std::str::from_utf8(bytes).ok();
             let token = text.and_then(RefreshToken::parse);
-            Ok(Presented { carrier: Carrier::Cookie, token })
+            Ok(PresentedToken { carrier: TokenCarrier::Cookie, token })
         }
     }
 }
@@ -233,17 +236,18 @@ fn find(
 async fn exchange(
     here: &TokenContext<'_>,
     parameters: &Parameters,
-    carrier: Carrier,
+    carrier: TokenCarrier,
     token: Option<RefreshToken>,
-) -> Result<Exchanged, Failure> {
-    if carrier == Carrier::Cookie {
+) -> Result<Exchanged, RefreshFailure> {
+    if carrier == TokenCarrier::Cookie {
         // A browser sends it whoever's page asks; no other site's may.
         match here.configuration.gate.sessions.rules.terms().origins.origin(here.request.head) {
             Origin::Permitted | Origin::Unsaid => {}
             Origin::Foreign => return Err(Denial::from(Slug::Csrf).into()),
         }
     }
-    let token = token.ok_or_else(|| Failure::of(Outcome::Malformed, "This is no refresh token"))?;
+    let token = token
+        .ok_or_else(|| RefreshFailure::of(RefreshOutcome::Malformed, "This is no refresh token"))?;
     let presented_at = clock::steady();
     let unread_ms = here.service.standstill.unread_ms(presented_at);
     let client = authenticate(here, parameters, Unnamed::FirstParty).await?;
@@ -258,21 +262,21 @@ async fn exchange(
     match revocation_status::of_login(here, family.session, record, &client.id)? {
         RevocationStatus::Good => {}
         RevocationStatus::CutOff => {
-            return Err(Failure::of(Outcome::Revoked, "The login was ended"));
+            return Err(RefreshFailure::of(RefreshOutcome::Revoked, "The login was ended"));
         }
     }
     if now >= ends_by_rules(&found.stored, here.tokens) {
-        return Err(Failure::of(Outcome::Expired, "The refresh token has expired"));
+        return Err(RefreshFailure::of(RefreshOutcome::Expired, "The refresh token has expired"));
     }
     let login = LoginDraft { session: family.session, record, ends: family.ends };
     let draft = AccessDraft { client, audiences: &audiences, scopes: &scopes, login: Some(login) };
     let access = issue::access_token(here, draft, GrantKind::RefreshToken, now)?;
     let (outcome, successor) = rotate(here, &token, &found, waited_ms, now).await?;
-    if outcome == Outcome::Replayed && unread_ms > 0 {
+    if outcome == RefreshOutcome::Replayed && unread_ms > 0 {
         // Whether its grace is over is not known: it ends nothing, and gives nothing.
         return Err(Denial::from(Slug::StoreUnavailable).into());
     }
-    if outcome == Outcome::Ok {
+    if outcome == RefreshOutcome::Ok {
         here.count_issued("refresh", GrantKind::RefreshToken);
     }
     Ok(Exchanged { outcome, access, successor })
@@ -289,21 +293,23 @@ impl Found {
         here: &TokenContext<'_>,
         token: &RefreshToken,
         client: &Client,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, RefreshFailure> {
         let (stored, session) = find_family(here, token, Charge::Client).await?;
         let Some(stored) = stored else {
             // A family ends with its session; the list may still tell this token from one that was
             // made up.
             let scope = Scope::Session(token.family().to_string().into());
             return Err(match here.configuration.gate.revocations.names(&scope) {
-                true => Failure::of(Outcome::Revoked, "The login was ended"),
-                false => Failure::of(Outcome::Unknown, "The refresh token is not known"),
+                true => RefreshFailure::of(RefreshOutcome::Revoked, "The login was ended"),
+                false => {
+                    RefreshFailure::of(RefreshOutcome::Unknown, "The refresh token is not known")
+                }
             });
         };
         if stored.family.client != client.id {
             reuse::tell_wrong_client(here, &stored.family, client).await;
-            return Err(Failure::of(
-                Outcome::WrongClient,
+            return Err(RefreshFailure::of(
+                RefreshOutcome::WrongClient,
                 "The refresh token was given to another client",
             ));
         }
@@ -312,7 +318,7 @@ impl Found {
         }
         let record = session.ok_or_else(|| {
             // What ended it may have been forgotten since.
-            Failure::of(Outcome::Revoked, "The login was ended")
+            RefreshFailure::of(RefreshOutcome::Revoked, "The login was ended")
         })?;
         Ok(Self { stored, record })
     }
@@ -390,8 +396,8 @@ async fn rotate(
     Found { stored: StoredFamily { family, current, read_ms, .. }, record }: &Found,
     waited_ms: u64,
     now: UnixTime,
-) -> Result<(Outcome, Arc<RefreshToken>), Failure> {
-    let no_randomness = |_| Failure::from(Denial::from(Slug::Internal));
+) -> Result<(RefreshOutcome, Arc<RefreshToken>), RefreshFailure> {
+    let no_randomness = |_| RefreshFailure::from(Denial::from(Slug::Internal));
     let memory = &here.service.memory;
     let next = match memory.unanswered(token).await {
         Some(next) => next,
@@ -428,9 +434,9 @@ async fn rotate(
         Ok(_) => memory.forget(token).await,
     }
     match rotated {
-        Ok(Rotation::Rotated) => Ok((Outcome::Ok, next)),
+        Ok(Rotation::Rotated) => Ok((RefreshOutcome::Ok, next)),
         Ok(Rotation::Replayed(way)) => match follow(token, &way) {
-            Some(next) => Ok((Outcome::Replayed, Arc::new(next))),
+            Some(next) => Ok((RefreshOutcome::Replayed, Arc::new(next))),
             None => {
                 tracing::error!(session = %family.session, "a refresh token's successor is spoilt");
                 Err(Denial::from(Slug::StoreUnavailable).into())
@@ -446,9 +452,11 @@ async fn rotate(
             Err(reuse_detected(reuse::ended(here, family, account, end, charged).await))
         }
         Ok(Rotation::Expired) => {
-            Err(Failure::of(Outcome::Expired, "The refresh token has expired"))
+            Err(RefreshFailure::of(RefreshOutcome::Expired, "The refresh token has expired"))
         }
-        Ok(Rotation::Absent) => Err(Failure::of(Outcome::Revoked, "The login was ended")),
+        Ok(Rotation::Absent) => {
+            Err(RefreshFailure::of(RefreshOutcome::Revoked, "The login was ended"))
+        }
         Err(error) => Err(unavailable(error).into()),
     }
 }
@@ -464,14 +472,19 @@ async fn reused(
     here: &TokenContext<'_>,
     family: &Family,
     session: Option<&SessionRecord>,
-) -> Failure {
+) -> RefreshFailure {
     reuse_detected(reuse::end(here, family, session.map(Account::of)).await)
 }
 
-fn reuse_detected(ended: Result<(), Denial>) -> Failure {
+fn reuse_detected(ended: Result<(), Denial>) -> RefreshFailure {
     match ended {
-        Ok(()) => Failure::of(Outcome::ReuseDetected, "The refresh token was used before"),
-        Err(denial) => Failure { outcome: Outcome::ReuseDetected, refusal: Refusal::from(denial) },
+        Ok(()) => {
+            RefreshFailure::of(RefreshOutcome::ReuseDetected, "The refresh token was used before")
+        }
+        Err(denial) => RefreshFailure {
+            outcome: RefreshOutcome::ReuseDetected,
+            refusal: TokenRefusal::from(denial),
+        },
     }
 }
 

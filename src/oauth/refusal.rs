@@ -52,13 +52,13 @@ impl Error {
 
 /// Why there is no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct TokenRefusal {
     denial: Denial,
     error: Error,
     description: &'static str,
 }
 
-impl Refusal {
+impl TokenRefusal {
     /// A request that nobody could be granted as it is, or not this client.
     pub(crate) fn request(error: Error, description: &'static str) -> Self {
         Self { denial: Slug::TokenRequest.into(), error, description }
@@ -110,7 +110,7 @@ impl Refusal {
 }
 
 /// What the table says, in these words.
-impl<T: Into<Denial>> From<T> for Refusal {
+impl<T: Into<Denial>> From<T> for TokenRefusal {
     fn from(denial: T) -> Self {
         let denial = denial.into();
         let slug = denial.slug();

@@ -15,7 +15,7 @@ use crate::feed::revocations::Taken;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
 use crate::gate::session::{SessionId, SessionRecord};
-use crate::oauth::ending::Place;
+use crate::oauth::ending::EndingPlace;
 use crate::oauth::service::TokenContext;
 use crate::runtime::Running;
 use crate::session::revocation;
@@ -74,7 +74,12 @@ pub(super) async fn ended(
     tracing::error!(session = %id, "the list is full: access tokens of a stolen login go on");
     tell(here.configuration, "refresh_reused", id, client, Err(Slug::StoreUnavailable)).await;
     if let Some(place) = here.service.ending.place(id) {
-        tokio::spawn(go_on(sessions.clone(), place, End { id, account: Some(account) }, client));
+        tokio::spawn(go_on(
+            sessions.clone(),
+            place,
+            EndedLogin { id, account: Some(account) },
+            client,
+        ));
     }
     Err(Slug::StoreUnavailable.into())
 }
@@ -103,7 +108,7 @@ pub(super) async fn end(
     let client = here.request.client;
     warn_of(family);
     let configuration = here.service.sessions.in_force.load();
-    let end = End { id, account };
+    let end = EndedLogin { id, account };
     let ended = write_down(&here.service.sessions, &configuration, &end, client).await;
     if ended.is_err() {
         let sessions = here.service.sessions.clone();
@@ -113,14 +118,14 @@ pub(super) async fn end(
 }
 
 /// The end of a login, and on whose account it is, if that is known.
-struct End {
+struct EndedLogin {
     id: SessionId,
     account: Option<Account>,
 }
 
 /// The place from which a login is ended; `None` if it has ended. Whoever is second waits a moment
 /// for the first.
-async fn place(here: &TokenContext<'_>, id: SessionId) -> Result<Option<Place>, Denial> {
+async fn place(here: &TokenContext<'_>, id: SessionId) -> Result<Option<EndingPlace>, Denial> {
     let scope = Scope::Session(id.to_string().into());
     let begun = Instant::now();
     loop {
@@ -138,7 +143,12 @@ async fn place(here: &TokenContext<'_>, id: SessionId) -> Result<Option<Place>, 
     }
 }
 
-async fn go_on(sessions: Arc<SessionService>, place: Place, end: End, client: Option<IpAddr>) {
+async fn go_on(
+    sessions: Arc<SessionService>,
+    place: EndingPlace,
+    end: EndedLogin,
+    client: Option<IpAddr>,
+) {
     let mut pause = PAUSE_FIRST;
     for _ in 0..TRIES_MAX {
         tokio::time::sleep(pause).await;
@@ -155,7 +165,7 @@ async fn go_on(sessions: Arc<SessionService>, place: Place, end: End, client: Op
 async fn write_down(
     sessions: &SessionService,
     configuration: &Running,
-    end: &End,
+    end: &EndedLogin,
     client: Option<IpAddr>,
 ) -> Result<(), Denial> {
     let id = end.id;
@@ -174,7 +184,7 @@ async fn write_down(
 async fn append(
     sessions: &SessionService,
     configuration: &Running,
-    End { id, account }: &End,
+    EndedLogin { id, account }: &EndedLogin,
 ) -> Result<Taken, AppendError> {
     let record = revocation::of_session(*id, account.as_ref(), Actor::Gateway, WHY, configuration);
     let taken = sessions.revocations.append(record).await.inspect_err(|error| {

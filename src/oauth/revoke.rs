@@ -13,7 +13,7 @@ use crate::issuer::refresh::RefreshToken;
 use crate::oauth::client::{Unnamed, authenticate};
 use crate::oauth::parameters::{Parameter, Parameters};
 use crate::oauth::refresh::{end_lost, find_family};
-use crate::oauth::refusal::{Error, Refusal};
+use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::service::TokenContext;
 use crate::oauth::verified;
 use crate::oauth::verified::Verified;
@@ -23,7 +23,7 @@ use crate::telemetry::session_end::SessionEnd;
 use crate::web::answers;
 use crate::web::message::Answer;
 
-pub(crate) async fn answer(here: &TokenContext<'_>, body: Bytes) -> Result<Answer, Refusal> {
+pub(crate) async fn answer(here: &TokenContext<'_>, body: Bytes) -> Result<Answer, TokenRefusal> {
     let parameters = Parameters::parse(here.request.head.headers, body)?;
     let client = authenticate(here, &parameters, Unnamed::FirstParty).await?;
     let text = parameters.required(Parameter::Token, "`token` is missing")?;
@@ -39,7 +39,7 @@ async fn revoke_refresh(
     here: &TokenContext<'_>,
     client: &Client,
     token: &RefreshToken,
-) -> Result<(), Refusal> {
+) -> Result<(), TokenRefusal> {
     let id = token.family();
     // It is how a client logs out.
     let (family, session) = find_family(here, token, Charge::Logout).await?;
@@ -66,7 +66,7 @@ async fn revoke_access(
     here: &TokenContext<'_>,
     client: &Client,
     text: &str,
-) -> Result<(), Refusal> {
+) -> Result<(), TokenRefusal> {
     let Some(Verified { issuer, authentic }) = verified::verify(here, text).await? else {
         return Ok(());
     };
@@ -92,6 +92,6 @@ async fn revoke_access(
     Ok(())
 }
 
-fn not_its_own() -> Refusal {
-    Refusal::request(Error::UnauthorizedClient, "The token was given to another client")
+fn not_its_own() -> TokenRefusal {
+    TokenRefusal::request(Error::UnauthorizedClient, "The token was given to another client")
 }

@@ -43,7 +43,7 @@ pub(super) struct Attempts<'a> {
 
 /// Why a secret was not found right.
 #[derive(Clone, Debug)]
-enum Fault {
+enum SecretFault {
     Wrong,
     Denied(Denial),
 }
@@ -84,17 +84,17 @@ impl Secrets {
     ) -> Result<bool, Denial> {
         let comparison = async {
             let named = is_known.then_some(id);
-            let counted = attempts.count(named).await.map_err(Fault::Denied)?;
+            let counted = attempts.count(named).await.map_err(SecretFault::Denied)?;
             let party = Party::of_client(id, attempts.client);
             match self.hashing.compare(&party, hash.cloned(), secret).await {
                 Ok(Match::Right) if is_known => {
                     attempts.give_back(counted).await;
                     Ok(())
                 }
-                Ok(Match::Right | Match::Wrong) => Err(Fault::Wrong),
+                Ok(Match::Right | Match::Wrong) => Err(SecretFault::Wrong),
                 Err(denial) => {
                     attempts.give_back(counted).await;
-                    Err(Fault::Denied(denial))
+                    Err(SecretFault::Denied(denial))
                 }
             }
         };
@@ -109,8 +109,8 @@ impl Secrets {
         };
         match compared {
             Ok(()) => Ok(true),
-            Err(Fault::Wrong) => Ok(false),
-            Err(Fault::Denied(denial)) => Err(denial),
+            Err(SecretFault::Wrong) => Ok(false),
+            Err(SecretFault::Denied(denial)) => Err(denial),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock;
-use crate::feed::jwks::Sought;
+use crate::feed::jwks::KeySearch;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::issuer::Issuer;
 use crate::gate::principal::Authentic;
@@ -32,14 +32,16 @@ pub(super) async fn verify(
         (Some(issuer), Err(refusal)) => (issuer, refusal),
     };
     let wanted = match refusal {
-        Refusal::Denied(denial) if denial.slug() == Slug::KeysUnavailable => return Err(denial),
+        Refusal::Denied(denial) if denial.slug() == Slug::KeysUnavailable => {
+            return Err(denial);
+        }
         Refusal::Denied(_) => return Ok(None),
         Refusal::KeyUnknown { id, .. } => id,
     };
     match here.request.keys.seek(&issuer, &wanted).await {
-        Sought::Absent => Ok(None),
-        Sought::Unavailable => Err(Slug::KeysUnavailable.into()),
-        Sought::Found => match once(here, text).result {
+        KeySearch::Absent => Ok(None),
+        KeySearch::Unavailable => Err(Slug::KeysUnavailable.into()),
+        KeySearch::Found => match once(here, text).result {
             Ok(authentic) => Ok(Some(Verified { issuer, authentic })),
             Err(_) => Ok(None),
         },

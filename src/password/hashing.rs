@@ -11,7 +11,7 @@ use argon2::{Argon2, PasswordVerifier};
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::secret::Secret;
 pub(crate) use line::Party;
-use line::{Line, NoPlace, Places};
+use line::{HashingLine, HashingPlaces, NoPlace};
 
 /// How many may hash or wait for each that hashes.
 const PLACES_PER_CORE: usize = 33;
@@ -26,7 +26,7 @@ const SHARE_RETRY_S: u32 = 1;
 /// Hashes passwords, away from the threads that serve requests.
 #[derive(Debug)]
 pub(crate) struct Hashing {
-    line: Arc<Line>,
+    line: Arc<HashingLine>,
 }
 
 /// Whether a password fits a hash.
@@ -45,7 +45,7 @@ impl Hashing {
         let hashing = (cores / 2).max(1);
         let all = hashing * PLACES_PER_CORE;
         let (of_network, of_account) = (all / NETWORK_PART, all / ACCOUNT_PART);
-        Self { line: Line::new(Places { hashing, all, of_network, of_account }) }
+        Self { line: HashingLine::new(HashingPlaces { hashing, all, of_network, of_account }) }
     }
 
     /// Whether `password` is the one of which `hash` is the PHC string. Without a hash it takes

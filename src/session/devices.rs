@@ -6,7 +6,7 @@ use crate::gate::session::{SessionId, StoredSession};
 use crate::session::service::SessionContext;
 use crate::web::date::instant;
 use crate::web::message::{Answer, Caller};
-use crate::web::page::{Document, escape};
+use crate::web::page::{HtmlPage, escape};
 
 /// The page as an answer.
 pub(crate) fn answer<'s>(
@@ -40,5 +40,5 @@ pub(crate) fn answer<'s>(
          <form method=\"post\" action=\"{base}/logout-everywhere\">\n\
          <p><button type=\"submit\" class=\"second\">Log out everywhere</button></p>\n</form>\n"
     );
-    Document { title: "Your sessions", body: &body }.answer(200)
+    HtmlPage { title: "Your sessions", body: &body }.answer(200)
 }

@@ -42,7 +42,7 @@ use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
 use exchanges::Instant;
 use families::ReadFamilies;
-use fault::Fault;
+use fault::FileFault;
 use file::File;
 use log::ReadLog;
 use roster::Members;
@@ -73,7 +73,7 @@ pub struct Embedded {
 }
 
 /// Drops some of what is spent, so much at most; how much.
-type PruneSome = fn(&mut Tables<'_>, UnixTime, usize) -> Result<usize, Fault>;
+type PruneSome = fn(&mut Tables<'_>, UnixTime, usize) -> Result<usize, FileFault>;
 
 impl Embedded {
     /// Opens the file, or makes it, with the directories above. Blocking.
@@ -93,7 +93,7 @@ impl Embedded {
     /// Reads in one transaction, away from the runtime's threads: a disk may take its time.
     async fn read<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&ReadTransaction) -> Result<T, Fault> + Send + 'static,
+        job: impl FnOnce(&ReadTransaction) -> Result<T, FileFault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let file = self.file.clone();
         let reading = tokio::task::spawn_blocking(move || file.read(job));
@@ -102,14 +102,14 @@ impl Embedded {
 
     async fn read_log<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&ReadLog) -> Result<T, Fault> + Send + 'static,
+        job: impl FnOnce(&ReadLog) -> Result<T, FileFault> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.read(|transaction| job(&ReadLog::open(transaction)?)).await
     }
 
     async fn read_sessions<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&ReadSessions) -> Result<T, Fault> + Send + 'static,
+        job: impl FnOnce(&ReadSessions) -> Result<T, FileFault> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.read(|transaction| job(&ReadSessions::open(transaction)?)).await
     }
@@ -117,7 +117,7 @@ impl Embedded {
     /// Has the writer do something; it is on disk when this returns.
     async fn write<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+        job: impl FnOnce(&mut Tables<'_>) -> Result<T, FileFault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (order, answered) = writer::order(job);
         self.writer.take(order).await.map_err(|_| self.stopped())?;

@@ -235,7 +235,7 @@ pub trait FamilyStore: fmt::Debug + Send + Sync {
 pub(super) const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct WrittenFamily {
     version: u32,
     #[serde(default)]
     client: Box<str>,
@@ -253,7 +253,7 @@ struct Written {
 /// What a family is as one line of JSON; its id is where it is kept.
 pub fn encode(family: &Family) -> String {
     let Family { session: _, client, scopes, created, ends, idle_s, key } = family.clone();
-    let written = Written {
+    let written = WrittenFamily {
         version: VERSION,
         client,
         scopes,
@@ -273,15 +273,15 @@ pub fn encode(family: &Family) -> String {
 /// [`Unreadable`]: it is not a family, or one of a later version.
 pub fn decode(session: SessionId, bytes: &[u8]) -> Result<Family, Unreadable> {
     #[derive(Deserialize)]
-    struct Versioned {
+    struct VersionedFamily {
         version: u32,
     }
     let unreadable = |error: serde_json::Error| Unreadable::family(&error.to_string());
-    let Versioned { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
+    let VersionedFamily { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
     if version > VERSION {
         return Err(Unreadable::family(&format!("it has the later version {version}")));
     }
-    let Written { version: _, client, scopes, created, ends, idle_s, key } =
+    let WrittenFamily { version: _, client, scopes, created, ends, idle_s, key } =
         serde_json::from_slice(bytes).map_err(unreadable)?;
     Ok(Family {
         session,

@@ -85,7 +85,7 @@ impl Unreadable {
 
 /// The form in which records are written. New fields may come; what they mean may not change.
 #[derive(Debug, Serialize, Deserialize)]
-struct Written<'a> {
+struct WrittenRecord<'a> {
     #[serde(borrow)]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -193,7 +193,7 @@ impl Record {
             id: id.to_string(),
             expires: date(*expires),
         });
-        let written = Written {
+        let written = WrittenRecord {
             kind: if self.is_lift() { LIFT } else { REVOCATION }.into(),
             scope: scope.kind().as_str().into(),
             issuer: issuer.map(Into::into),
@@ -222,7 +222,7 @@ impl Record {
     ///
     /// [`Unreadable`].
     pub fn decode(bytes: &[u8]) -> Result<Read, Unreadable> {
-        let written: Written<'_> = serde_json::from_slice(bytes)
+        let written: WrittenRecord<'_> = serde_json::from_slice(bytes)
             .map_err(|error| Unreadable::record(&error.to_string()))?;
         match &*written.kind {
             REVOCATION => Self::read(written, Box::default()).map(Read::Record),
@@ -235,8 +235,9 @@ impl Record {
         }
     }
 
-    fn read(written: Written<'_>, lifts: Box<[Lifted]>) -> Result<Self, Unreadable> {
-        let Written { kind: _, scope, issuer, id, cut_off, expires, written_us, .. } = written;
+    fn read(written: WrittenRecord<'_>, lifts: Box<[Lifted]>) -> Result<Self, Unreadable> {
+        let WrittenRecord { kind: _, scope, issuer, id, cut_off, expires, written_us, .. } =
+            written;
         let lacks =
             |what: &str| Unreadable::record(&format!("a revocation by {scope} lacks its {what}"));
         let issuer: Option<Box<str>> = issuer.map(|text| text.into_owned().into());

@@ -65,27 +65,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Position;
 use super::settings::{RedisServers, RedisSettings};
-use head::Head;
-use keys::{Keys, has_hash_tag};
+use head::LogHead;
+use keys::{KeyNames, has_hash_tag};
 use known_tag_key::KnownTagKey;
 use link::Link;
 use master::Master;
-use reader::Reader;
+use reader::LogReader;
 use settlement::Settlement;
 use spent::Spent;
 use told::Told;
 
 /// The store in Redis.
 pub struct Redis {
-    keys: Keys,
+    keys: KeyNames,
     master: Arc<Master>,
     /// For everything that is answered at once.
     link: Link,
     /// For following the log, which blocks. Taken out while it is in use, so that whoever stops
     /// waiting closes it.
-    reader: Mutex<Option<Reader>>,
+    reader: Mutex<Option<LogReader>>,
     /// The head of the log, as the link for commands was told.
-    head: Head,
+    head: LogHead,
     /// How far the log was read when that was found to be ahead of the link for commands.
     ahead: Mutex<Option<Position>>,
     /// When what this gateway tells was taken down.
@@ -105,7 +105,7 @@ impl Redis {
     ///
     /// A text for people, if the settings cannot work.
     pub fn open(settings: &RedisSettings) -> Result<Self, String> {
-        let keys = Keys::below(&settings.prefix);
+        let keys = KeyNames::below(&settings.prefix);
         if matches!(settings.servers, RedisServers::Cluster(_)) && !has_hash_tag(&keys.log) {
             let prefix = &settings.prefix;
             return Err(format!(
@@ -119,7 +119,7 @@ impl Redis {
             master,
             link: Link::default(),
             reader: Mutex::default(),
-            head: Head::default(),
+            head: LogHead::default(),
             ahead: Mutex::default(),
             told: Told::default(),
             settlement: Settlement::default(),
@@ -128,7 +128,7 @@ impl Redis {
         })
     }
 
-    fn reader(&self) -> std::sync::MutexGuard<'_, Option<Reader>> {
+    fn reader(&self) -> std::sync::MutexGuard<'_, Option<LogReader>> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -161,7 +161,7 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
 pub(super) const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct WrittenSession {
     version: u32,
     #[serde(default, skip_serializing_if = "WrittenKind::is_login")]
     kind: WrittenKind,
@@ -226,7 +226,7 @@ pub fn encode(record: &SessionRecord) -> String {
         address,
         label,
     } = record.clone();
-    let written = Written {
+    let written = WrittenSession {
         version: VERSION,
         kind: match kind {
             SessionKind::Login => WrittenKind::Login,
@@ -258,15 +258,15 @@ pub fn encode(record: &SessionRecord) -> String {
 /// [`Unreadable`]: it is not a session, or one of a later version.
 pub fn decode(bytes: &[u8]) -> Result<SessionRecord, Unreadable> {
     #[derive(Deserialize)]
-    struct Versioned {
+    struct VersionedSession {
         version: u32,
     }
     let unreadable = |error: serde_json::Error| Unreadable::session(&error.to_string());
-    let Versioned { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
+    let VersionedSession { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
     if version > VERSION {
         return Err(Unreadable::session(&format!("it has the later version {version}")));
     }
-    let written: Written = serde_json::from_slice(bytes).map_err(unreadable)?;
+    let written: WrittenSession = serde_json::from_slice(bytes).map_err(unreadable)?;
     if written.subject.is_empty() || written.issuer.is_empty() {
         return Err(Unreadable::session("it is nobody's"));
     }

@@ -89,13 +89,13 @@ pub struct AccessLog {
 
 #[derive(Debug)]
 struct Sink {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WaitingLine>,
     grown: Condvar,
     dropped: IntCounter,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct WaitingLine {
     bytes: Vec<u8>,
     writing: bool,
 }
@@ -108,7 +108,7 @@ impl AccessLog {
     /// If no thread can be started.
     pub fn start(dropped: IntCounter) -> std::io::Result<Self> {
         let sink = Arc::new(Sink {
-            waiting: Mutex::new(Waiting::default()),
+            waiting: Mutex::new(WaitingLine::default()),
             grown: Condvar::new(),
             dropped,
         });
@@ -142,7 +142,7 @@ impl AccessLog {
     /// Waits until everything has been handed to the system, or `timeout` is over.
     pub fn flush(&self, timeout: Duration) {
         let waiting = self.sink.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = |waiting: &mut Waiting| waiting.writing || !waiting.bytes.is_empty();
+        let idle = |waiting: &mut WaitingLine| waiting.writing || !waiting.bytes.is_empty();
         drop(self.sink.grown.wait_timeout_while(waiting, timeout, idle));
     }
 }

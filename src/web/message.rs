@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-use crate::feed::jwks::Sought;
+use crate::feed::jwks::KeySearch;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::issuer::Issuer;
 use crate::gate::request::Request;
@@ -40,7 +40,7 @@ pub struct EndpointRequest<'a> {
 #[async_trait]
 pub trait KeySeeker: std::fmt::Debug + Send + Sync {
     /// Looks for the key of this id.
-    async fn seek(&self, issuer: &Issuer, key_id: &Option<Box<str>>) -> Sought;
+    async fn seek(&self, issuer: &Issuer, key_id: &Option<Box<str>>) -> KeySearch;
 }
 
 /// Who looks at an answer.

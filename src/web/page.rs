@@ -39,13 +39,13 @@ input:focus-visible,button:focus-visible{outline-color:#a8c7fa}\
 .problem{background:#3b1513;border-color:#f2b8b5;color:#f9dedc}}";
 
 /// A whole page.
-pub(crate) struct Document<'a> {
+pub(crate) struct HtmlPage<'a> {
     pub(crate) title: &'a str,
     /// What it shows, in HTML.
     pub(crate) body: &'a str,
 }
 
-impl Document<'_> {
+impl HtmlPage<'_> {
     /// The page as an answer.
     pub(crate) fn answer(&self, status: u16) -> Answer {
         let Self { title, body } = self;
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn policy_names_the_style_that_is_there() {
-        let answer = Document { title: "A title", body: "<p>A body.</p>" }.answer(200);
+        let answer = HtmlPage { title: "A title", body: "<p>A body.</p>" }.answer(200);
         let policy = field(&answer, "content-security-policy");
         let text = String::from_utf8(answer.body.to_vec()).expect("text");
         let style = text.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next());

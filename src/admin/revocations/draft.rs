@@ -24,7 +24,7 @@ const AUDIT: &str = "revoke";
 /// The body of `POST /v1/revocations`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::admin) struct Draft {
+pub(in crate::admin) struct RevocationDraft {
     scope: ScopeKind,
     token: Option<String>,
     jti: Option<String>,
@@ -41,7 +41,7 @@ pub(in crate::admin) struct Draft {
     wait_ms: Option<u64>,
 }
 
-impl Draft {
+impl RevocationDraft {
     /// What is to be done.
     pub(super) fn compile(
         self,

@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::audited::{Audited, Outcome};
+use super::super::audited::{Audited, ChangeOutcome};
 use crate::admin::View;
 use crate::admin::change_request::{self, ChangeRequest};
 use crate::admin::problem::Problem;
@@ -61,7 +61,7 @@ enum Target {
 
 /// Who wants it, why, and for how long the gateways are waited for.
 #[derive(Clone, Debug)]
-struct Wish {
+struct LiftRequest {
     actor: Box<str>,
     reason: Box<str>,
     wait: Option<Duration>,
@@ -82,7 +82,7 @@ pub(in crate::admin) async fn lift_one(
     }
     let Query(LiftOne { reason, actor, wait_ms }) =
         query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
-    lift(view, client, Target::One(id), Wish::compile(actor, reason, wait_ms)?).await
+    lift(view, client, Target::One(id), LiftRequest::compile(actor, reason, wait_ms)?).await
 }
 
 /// Lifts all that an operator cut off of a scope.
@@ -94,14 +94,14 @@ pub(in crate::admin) async fn lift_all(
     let Query(asked) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     let LiftAll { scope, subject, client: of_client, issuer, reason, actor, wait_ms } = asked;
     let scope = whole(scope, (subject, of_client, issuer), &view.configuration.load())?;
-    lift(view, client, Target::All(scope), Wish::compile(actor, reason, wait_ms)?).await
+    lift(view, client, Target::All(scope), LiftRequest::compile(actor, reason, wait_ms)?).await
 }
 
 async fn lift(
     view: View,
     client: SocketAddr,
     target: Target,
-    wish: Wish,
+    wish: LiftRequest,
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let lifting = write_down(view.clone(), client, target, wish);
@@ -115,7 +115,7 @@ async fn write_down(
     view: View,
     client: SocketAddr,
     target: Target,
-    wish: Wish,
+    wish: LiftRequest,
 ) -> Result<(ChangeRequest, Taken, Vec<RevocationId>), Problem> {
     let records = match target.find(&view).await {
         Ok(Liftable::Live(records)) => records,
@@ -123,17 +123,17 @@ async fn write_down(
         Ok(Liftable::Absent) => return Err(Problem::RevocationUnknown),
         Err(error) => {
             let problem = change_request::failed(error);
-            let Wish { actor, reason, .. } = &wish;
+            let LiftRequest { actor, reason, .. } = &wish;
             let target = &*target.to_string();
             let change = Audited { audit: AUDIT, target, actor, client, reason };
             // Whoever asked is told of the store, however this goes.
-            drop(change.write(&view, Outcome::Refused(&problem)).await);
+            drop(change.write(&view, ChangeOutcome::Refused(&problem)).await);
             return Err(problem);
         }
     };
     let mut last = None;
     for some in records.chunks(LIFTED_AT_ONCE_MAX) {
-        let Wish { actor, reason, wait } = wish.clone();
+        let LiftRequest { actor, reason, wait } = wish.clone();
         let Some(order) = ChangeRequest::lift(AUDIT, some, actor, reason, wait) else { continue };
         let taken = order.write_lift(&view).await;
         let taken = order.told(&view, client, taken).await?;
@@ -161,7 +161,7 @@ impl std::fmt::Display for Target {
     }
 }
 
-impl Wish {
+impl LiftRequest {
     fn compile(
         actor: Option<String>,
         reason: Option<String>,

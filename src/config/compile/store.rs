@@ -32,7 +32,7 @@ struct Located {
 }
 
 /// What the URLs of all servers say beside where those are.
-struct Said {
+struct UrlParts {
     encrypted: bool,
     database: Option<i64>,
     login: Option<(Option<Box<str>>, Option<String>)>,
@@ -72,7 +72,7 @@ impl Compiler<'_> {
         let prefix = self.redis_prefix(prefix, &field.key("prefix"));
         let encrypted = servers.as_ref().map(|(_, said)| said.encrypted);
         let tls = self.redis_tls(tls, encrypted, &field.key("tls"));
-        let (servers, Said { encrypted: _, database, login }) = servers?;
+        let (servers, UrlParts { encrypted: _, database, login }) = servers?;
         let login = self.redis_login(login, username, password.ok()?, field)?;
         let database = database.unwrap_or(0);
         let tls = tls.whole().ok()?;
@@ -86,7 +86,7 @@ impl Compiler<'_> {
         sentinel: Option<raw::Sentinel>,
         cluster: Option<Vec<String>>,
         field: &FieldPath,
-    ) -> Option<(RedisServers, Said)> {
+    ) -> Option<(RedisServers, UrlParts)> {
         let addresses = |located: &[Located]| -> Vec<_> {
             located.iter().map(|one| one.address.clone()).collect()
         };
@@ -130,13 +130,13 @@ impl Compiler<'_> {
     }
 
     /// What the URLs say together. What only some of them say holds for all.
-    fn agreed(&mut self, located: Vec<Located>, field: &FieldPath) -> Option<Said> {
+    fn agreed(&mut self, located: Vec<Located>, field: &FieldPath) -> Option<UrlParts> {
         let encrypted = located.first()?.encrypted;
         if located.iter().any(|one| one.encrypted != encrypted) {
             let fact = "some of these use TLS and some do not";
             return self.error(field, fact, "Write rediss:// or redis:// for all of them");
         }
-        let mut said = Said { encrypted, database: None, login: None };
+        let mut said = UrlParts { encrypted, database: None, login: None };
         for Located { address: _, encrypted: _, database, username, password } in located {
             let login = (username.is_some() || password.is_some()).then_some((username, password));
             if differ(&said.database, &database) || differ(&said.login, &login) {

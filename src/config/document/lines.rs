@@ -28,7 +28,7 @@ impl Lines {
     /// Reads a text. What comes after a syntax error stays unknown.
     pub(super) fn of(text: &str) -> Self {
         let mut lines = Self::default();
-        let node = Node { at: FieldPath::default(), lines: &mut lines };
+        let node = LineNode { at: FieldPath::default(), lines: &mut lines };
         if let Ok(Some(first)) = node.deserialize(serde_yaml::Deserializer::from_str(text)) {
             lines.known.insert(FieldPath::default(), first);
         }
@@ -49,12 +49,12 @@ impl Lines {
 }
 
 /// A node, whose value is its first line; an empty container has none.
-struct Node<'l> {
+struct LineNode<'l> {
     at: FieldPath,
     lines: &'l mut Lines,
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_> {
+impl<'de> DeserializeSeed<'de> for LineNode<'_> {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -91,7 +91,7 @@ struct Scalar {
 
 /// Walks containers and refuses scalars; without a node it keeps no lines.
 struct Probe<'l, 's> {
-    node: Option<Node<'l>>,
+    node: Option<LineNode<'l>>,
     scalar: &'s mut Scalar,
 }
 
@@ -142,14 +142,14 @@ impl<'de> Visitor<'de> for Probe<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let Some(Node { at, lines }) = self.node else {
+        let Some(LineNode { at, lines }) = self.node else {
             while seq.next_element::<IgnoredAny>()?.is_some() {}
             return Ok(None);
         };
         let mut first = None;
         for index in 0.. {
             let at = at.index(index);
-            let item = Node { at: at.clone(), lines: &mut *lines };
+            let item = LineNode { at: at.clone(), lines: &mut *lines };
             let Some(line) = seq.next_element_seed(item)? else { break };
             lines.known.extend(line.map(|line| (at, line)));
             first = first.or(line);
@@ -158,7 +158,7 @@ impl<'de> Visitor<'de> for Probe<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let Some(Node { at, lines }) = self.node else {
+        let Some(LineNode { at, lines }) = self.node else {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(None);
         };
@@ -174,7 +174,7 @@ impl<'de> Visitor<'de> for Probe<'_, '_> {
                 lines.repeated = lines.repeated.or(line);
             }
             lines.known.extend(line.map(|line| (at.clone(), line)));
-            map.next_value_seed(Node { at, lines: &mut *lines })?;
+            map.next_value_seed(LineNode { at, lines: &mut *lines })?;
         }
         Ok(first)
     }

@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::endpoints::table::TokenEndpoint;
 use crate::endpoints::table::{Endpoint, LoginEndpoint};
 use crate::endpoints::{EndpointServices, Endpoints};
-use crate::feed::jwks::Sought;
+use crate::feed::jwks::KeySearch;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
@@ -276,8 +276,8 @@ struct NoKeys;
 
 #[async_trait]
 impl KeySeeker for NoKeys {
-    async fn seek(&self, _: &Issuer, _: &Option<Box<str>>) -> Sought {
-        Sought::Absent
+    async fn seek(&self, _: &Issuer, _: &Option<Box<str>>) -> KeySearch {
+        KeySearch::Absent
     }
 }
 

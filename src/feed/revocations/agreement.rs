@@ -13,7 +13,7 @@ use crate::store::KnownGateway;
 const TOLD_MAX: usize = 1_000;
 
 /// By the name of the field: what it says.
-pub(super) type Settings = BTreeMap<String, String>;
+pub(super) type SharedSettings = BTreeMap<String, String>;
 
 /// The differences that were told.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl Agreement {
 
 /// One that does not have a field, or is older and does not tell, does not differ in it.
 pub(super) fn differences<'a>(
-    ours: &'a Settings,
+    ours: &'a SharedSettings,
     known: &'a KnownGateway,
 ) -> impl Iterator<Item = Difference> + 'a {
     let state = &known.state;
@@ -57,9 +57,9 @@ pub(super) fn differences<'a>(
 }
 
 /// What all gateways of a store must agree on, as far as a configuration has it.
-pub(super) fn settings(configuration: &Running) -> Settings {
+pub(super) fn settings(configuration: &Running) -> SharedSettings {
     let terms = configuration.gate.sessions.rules.terms();
-    let mut settings = Settings::new();
+    let mut settings = SharedSettings::new();
     let mut add = |field: &str, value: String| drop(settings.insert(field.to_owned(), value));
     if let Some(login) = &configuration.settings.login {
         add("login.issuer", login.issuer.to_string());

@@ -13,17 +13,17 @@ use crate::store::record::{Owner, Record};
 const RECENT_MAX: usize = 10_000;
 
 /// What makes two records the same: not the mark, which a record gets anew when it is written again.
-type Identity = (u64, Entry, bool);
+type RecordIdentity = (u64, Entry, bool);
 
 /// The last records.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    order: VecDeque<Identity>,
+    order: VecDeque<RecordIdentity>,
     /// Those that were acknowledged and not yet read, in the order in which they were.
-    awaited: Vec<Identity>,
-    records: HashMap<Identity, (Record, Presence)>,
+    awaited: Vec<RecordIdentity>,
+    records: HashMap<RecordIdentity, (Record, Presence)>,
     /// Those that were written down again and not read since.
-    again: HashMap<Identity, Again>,
+    again: HashMap<RecordIdentity, Again>,
 }
 
 /// How often a record was written down again in vain, and when it may be next.
@@ -52,11 +52,11 @@ enum Presence {
 }
 
 /// An issuer and a subject.
-type Whose = (Box<str>, Box<str>);
+type OwnerKey = (Box<str>, Box<str>);
 
 /// By whose they are: until when what had begun is cut off, and for how long.
 #[derive(Debug, Default)]
-struct Cuts(HashMap<Whose, Vec<(UnixTime, UnixTime)>>);
+struct Cuts(HashMap<OwnerKey, Vec<(UnixTime, UnixTime)>>);
 
 impl Cuts {
     /// Whether one of them does what an entry of this owner does that expires then.
@@ -68,7 +68,7 @@ impl Cuts {
     }
 }
 
-fn identity(record: &Record) -> Identity {
+fn identity(record: &Record) -> RecordIdentity {
     (record.written_us, record.entry.clone(), record.is_lift())
 }
 
@@ -102,7 +102,7 @@ impl Recent {
 
     /// When the next record that is missing may be written down again.
     pub(super) fn next_again(&self, now: UnixTime) -> Option<SteadyTime> {
-        let is_missing = |identity: &Identity| {
+        let is_missing = |identity: &RecordIdentity| {
             self.records.get(identity).is_some_and(|(record, presence)| {
                 *presence == Presence::Missing && !record.entry.is_spent(now)
             })
@@ -237,7 +237,7 @@ impl Recent {
 
     /// What is missing, not spent, and may be written down now, in the order in which it came.
     pub(super) fn missing(&self, now: Moment) -> Vec<Record> {
-        let is_due = |identity: &&Identity| {
+        let is_due = |identity: &&RecordIdentity| {
             self.again.get(*identity).is_none_or(|again| again.next <= now.steady)
         };
         let due = self.order.iter().filter(is_due);

@@ -16,7 +16,7 @@ pub(super) const NEVER: u64 = u64::MAX;
 
 /// When a read began, and whether the store had then all that it had.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Begun {
+pub(super) struct BegunRead {
     pub(super) at: SteadyTime,
     reign: u64,
     is_settled: bool,
@@ -25,11 +25,11 @@ pub(super) struct Begun {
 impl RevocationFeed {
     /// Before a read: asks whether the store has all that it had, if that is not known, and tells it what
     /// this gateway knows.
-    pub(super) async fn begin_read(&self) -> Result<Begun, StoreError> {
+    pub(super) async fn begin_read(&self) -> Result<BegunRead, StoreError> {
         let is_settled = self.fleet.is_settled() || self.ask_settled().await?;
         let told = &self.families.store_server_changes;
         told.inc_by(self.fleet.server_changes().saturating_sub(told.get()));
-        Ok(Begun { at: clock::steady(), reign: self.fleet.reign(), is_settled })
+        Ok(BegunRead { at: clock::steady(), reign: self.fleet.reign(), is_settled })
     }
 
     async fn ask_settled(&self) -> Result<bool, StoreError> {
@@ -77,8 +77,8 @@ impl RevocationFeed {
     }
 
     /// The log was read to its end, or all of it was loaded, since then. Whether that is contact.
-    pub(super) fn end_read(&self, begun: Begun) -> bool {
-        let Begun { at, reign, is_settled } = begun;
+    pub(super) fn end_read(&self, begun: BegunRead) -> bool {
+        let BegunRead { at, reign, is_settled } = begun;
         let is_same = self.fleet.reign() == reign;
         let is_contact = is_same && is_settled && self.fleet.is_settled();
         if is_contact {

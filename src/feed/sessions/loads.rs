@@ -45,7 +45,7 @@ pub(super) struct Era {
 pub(super) struct Loads {
     coalesced: Cache<SessionId, Loaded>,
     /// For each read in progress, how many, and whether something was told of its session.
-    begun: Mutex<HashMap<SessionId, Progress>>,
+    begun: Mutex<HashMap<SessionId, LoadProgress>>,
     /// How often all that was not there was forgotten.
     forgotten: AtomicU64,
     /// How often that was, for each part of the ids, of which one may be there again.
@@ -53,13 +53,13 @@ pub(super) struct Loads {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Progress {
+struct LoadProgress {
     reads: usize,
     is_spoilt: bool,
 }
 
 /// A read in progress.
-pub(super) struct Begun<'l> {
+pub(super) struct LoadInProgress<'l> {
     loads: &'l Loads,
     id: SessionId,
 }
@@ -125,9 +125,9 @@ impl Loads {
     }
 
     /// Begins a read: from now on it is noted if something is told of the session.
-    pub(super) fn begin(&self, id: SessionId) -> Begun<'_> {
+    pub(super) fn begin(&self, id: SessionId) -> LoadInProgress<'_> {
         self.begun().entry(id).or_default().reads += 1;
-        Begun { loads: self, id }
+        LoadInProgress { loads: self, id }
     }
 
     /// Something was told of a session: what is being read may be older, and it may be there again.
@@ -148,12 +148,12 @@ impl Loads {
         }
     }
 
-    fn begun(&self) -> MutexGuard<'_, HashMap<SessionId, Progress>> {
+    fn begun(&self) -> MutexGuard<'_, HashMap<SessionId, LoadProgress>> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Begun<'_> {
+impl LoadInProgress<'_> {
     /// Publishes what was read, unless something was told meanwhile: then it must be read again.
     pub(super) fn publish(&self, publish: impl FnOnce()) -> bool {
         let mut begun = self.loads.begun();
@@ -167,7 +167,7 @@ impl Begun<'_> {
     }
 }
 
-impl Drop for Begun<'_> {
+impl Drop for LoadInProgress<'_> {
     fn drop(&mut self) {
         let mut begun = self.loads.begun();
         if let Some(progress) = begun.get_mut(&self.id) {

@@ -15,10 +15,10 @@ const WAITING_MAX: usize = 1_000_000;
 
 /// What is still to be written down.
 #[derive(Debug, Default)]
-pub(super) struct Seen(Mutex<Waiting>);
+pub(super) struct Seen(Mutex<UnwrittenUse>);
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct UnwrittenUse {
     /// Every session that waits, once.
     order: VecDeque<SessionId>,
     last: HashMap<SessionId, UnixTime>,
@@ -59,7 +59,7 @@ impl Seen {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, UnwrittenUse> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,8 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::listing::revoked;
-use super::loaded_ring::{Document, LoadedRing, RingTarget, Trouble};
-use super::{Kept, NewKey, RingTask, SigningFeed};
+use super::loaded_ring::{LoadedRing, RingTarget, StoredRing, Trouble};
+use super::{KnownKeys, NewKey, RingTask, SigningFeed};
 use crate::clock;
 use crate::gate::keys::Algorithm;
 use crate::issuer::ring::{Cause, FreshKey, Full, Ring};
@@ -20,7 +20,7 @@ impl SigningFeed {
     /// that was ordered.
     pub(super) async fn keep(
         &self,
-        kept: &mut Kept,
+        kept: &mut KnownKeys,
         wanted: &RingTarget<'_>,
         errand: RingTask,
     ) -> Result<Option<NewKey>, Trouble> {
@@ -77,7 +77,7 @@ impl SigningFeed {
             }
             let form = if seal.is_some() { Form::Sealed } else { Form::Open };
             let secret = wanted.secret.cloned();
-            known.document = Document { bytes: Some(bytes), form, secret };
+            known.document = StoredRing { bytes: Some(bytes), form, secret };
             known.stored = ring.clone();
             known.ring = ring;
             return Ok(made?.map(|(cause, new)| self.tell_of(new, cause)));
@@ -96,14 +96,14 @@ impl SigningFeed {
         &self,
         known: Option<&LoadedRing>,
         wanted: &RingTarget<'_>,
-    ) -> Result<(Document, Ring), Trouble> {
+    ) -> Result<(StoredRing, Ring), Trouble> {
         let read = self.families.timed("read_keys", self.store.ring()).await;
         let Some(bytes) = read?.map(Zeroizing::new) else {
-            let nothing = Document { bytes: None, form: Form::Open, secret: None };
+            let nothing = StoredRing { bytes: None, form: Form::Open, secret: None };
             return Ok((nothing, Ring::default()));
         };
         let is_known = |known: &&LoadedRing| {
-            let Document { bytes: before, form: _, secret } = &known.document;
+            let StoredRing { bytes: before, form: _, secret } = &known.document;
             let (secret, wanted) = (secret.as_ref(), wanted.secret);
             before.as_ref() == Some(&bytes)
                 && secret.map(Secret::expose) == wanted.map(Secret::expose)
@@ -113,7 +113,7 @@ impl SigningFeed {
         }
         let (ring, form) = Ring::decode(&bytes, wanted.seal.as_ref(), wanted.others)?;
         let secret = wanted.secret.cloned();
-        Ok((Document { bytes: Some(bytes), form, secret }, ring))
+        Ok((StoredRing { bytes: Some(bytes), form, secret }, ring))
     }
 
     /// Whether nobody else was faster.

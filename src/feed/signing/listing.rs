@@ -19,7 +19,7 @@ const GIVEN_FRESH_FOR_S: u64 = 300;
 
 /// Where keys come from.
 #[derive(Clone, Copy)]
-pub(super) enum Source<'k> {
+pub(super) enum SigningKeySource<'k> {
     /// All gateways.
     Ring(&'k Ring),
     /// The configuration.
@@ -58,7 +58,7 @@ pub struct ListedKey {
 
 /// What was published last.
 #[derive(Debug)]
-pub(super) struct Published {
+pub(super) struct PublishedKeys {
     pub(super) of: Arc<Tokens>,
     pub(super) keys: Vec<ListedKey>,
 }
@@ -78,7 +78,7 @@ impl KeyState {
     }
 }
 
-impl<'k> Source<'k> {
+impl<'k> SigningKeySource<'k> {
     pub(super) fn ids(self) -> Vec<&'k str> {
         match self {
             Self::Ring(ring) => ring.keys().iter().map(|key| key.id()).collect(),

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::clock;
 use crate::config::tokens::Tokens;
 use crate::issuer::ring::{Full, Ring, Terms};
-use crate::issuer::ring_document::{Form, Others, Unreadable};
+use crate::issuer::ring_document::{Form, Others, UnreadableRing};
 use crate::issuer::seal::Seal;
 use crate::issuer::signing::SigningError;
 use crate::runtime::Running;
@@ -19,7 +19,7 @@ use crate::store::settings::StoreSettings;
 /// What was read.
 #[derive(Debug)]
 pub(super) struct LoadedRing {
-    pub(super) document: Document,
+    pub(super) document: StoredRing,
     pub(super) stored: Ring,
     /// What is stored, and what the store has lost.
     pub(super) ring: Ring,
@@ -27,7 +27,7 @@ pub(super) struct LoadedRing {
 
 /// What is in the store. Not to be shown.
 #[derive(Clone)]
-pub(super) struct Document {
+pub(super) struct StoredRing {
     /// None if there is none.
     pub(super) bytes: Option<Zeroizing<Vec<u8>>>,
     pub(super) form: Form,
@@ -51,7 +51,7 @@ pub(super) enum Trouble {
     #[error("the store cannot be used: {0}")]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Unreadable(#[from] Unreadable),
+    Unreadable(#[from] UnreadableRing),
     #[error(transparent)]
     Full(#[from] Full),
     #[error("the store's clock was not read yet, which dates a key")]
@@ -86,7 +86,7 @@ impl From<SigningError> for Trouble {
     }
 }
 
-impl std::fmt::Debug for Document {
+impl std::fmt::Debug for StoredRing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Document").field("form", &self.form).finish_non_exhaustive()
     }

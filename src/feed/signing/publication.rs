@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::listing::{KeyState, ListedKey, Published, is_among, revoked};
-use super::{Kept, SigningFeed};
+use super::listing::{KeyState, ListedKey, PublishedKeys, is_among, revoked};
+use super::{KnownKeys, SigningFeed};
 use crate::clock;
 use crate::config::tokens::Tokens;
 use crate::gate::keys::{Algorithm, Key, KeySet};
@@ -23,7 +23,12 @@ const USABLE_UNTIL: UnixTime = UnixTime::from_seconds(i64::MAX - 1);
 
 impl SigningFeed {
     /// Publishes what is known, if it is news.
-    pub(super) fn publish(&self, kept: &mut Kept, configuration: &Running, tokens: &Arc<Tokens>) {
+    pub(super) fn publish(
+        &self,
+        kept: &mut KnownKeys,
+        configuration: &Running,
+        tokens: &Arc<Tokens>,
+    ) {
         let (now, steady) = (clock::shared(), clock::steady());
         // Before, nobody knows which of them are revoked.
         if configuration.gate.revocations.age_ms(steady).is_none() {
@@ -33,7 +38,7 @@ impl SigningFeed {
             let Some(source) = kept.source(tokens) else { return };
             let revoked = revoked(configuration, tokens, source.ids());
             let keys = source.list(&revoked, now);
-            let is_published = |Published { of, keys: before }: &Published| {
+            let is_published = |PublishedKeys { of, keys: before }: &PublishedKeys| {
                 Arc::ptr_eq(of, tokens) && *before == keys
             };
             if kept.published.as_ref().is_some_and(is_published) {
@@ -54,7 +59,7 @@ impl SigningFeed {
         let signs = set.signer(now).is_some();
         self.cell.publish(set);
         self.count(&keys);
-        kept.published = Some(Published { of: tokens.clone(), keys });
+        kept.published = Some(PublishedKeys { of: tokens.clone(), keys });
         if signs {
             self.has_keys.send_replace(true);
         }

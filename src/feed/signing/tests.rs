@@ -96,7 +96,7 @@ async fn gateway_without_tokens_asks_for_nothing() {
     gateway.feed.loaded().await;
     gateway.upkeep().await;
     assert_eq!((gateway.signs(), store.reads()), (None, 0));
-    assert_eq!(gateway.seek(&unknown_id(0)).await, Sought::Absent);
+    assert_eq!(gateway.seek(&unknown_id(0)).await, KeySearch::Absent);
     assert_eq!(gateway.feed.list().await, Err(Refused::NoTokens));
     assert_eq!(gateway.feed.rotate(SignNow).await, Err(Refused::NoTokens));
 }
@@ -142,7 +142,7 @@ async fn key_of_another_gateway_is_found_at_once_when_a_token_names_it() {
     let new = one.rotate(SignNow).await;
     assert_eq!(one.signs(), Some(new.clone()));
     assert!(!other.verifies(&new));
-    assert_eq!(other.seek(&new).await, Sought::Found);
+    assert_eq!(other.seek(&new).await, KeySearch::Found);
     assert!(other.verifies(&new) && other.verifies(&old));
     assert_eq!(other.signs(), Some(new.clone()));
     assert_eq!(other.jwks(), [old, new]);
@@ -268,12 +268,12 @@ async fn longer_tokens_are_known_of_before_their_configuration_is_in_force() {
 async fn key_that_nobody_made_is_absent_and_asked_for_once() {
     let store = Arc::<Shared>::default();
     let gateway = Gateway::started(&store, kept()).await;
-    assert_eq!(gateway.seek(&unknown_id(1)).await, Sought::Absent);
+    assert_eq!(gateway.seek(&unknown_id(1)).await, KeySearch::Absent);
     let reads = store.reads();
     for _ in 0..10 {
-        assert_eq!(gateway.seek(&unknown_id(1)).await, Sought::Absent);
-        assert_eq!(gateway.seek("no-thumbprint").await, Sought::Absent);
-        assert_eq!(gateway.seek(&"x".repeat(44)).await, Sought::Absent);
+        assert_eq!(gateway.seek(&unknown_id(1)).await, KeySearch::Absent);
+        assert_eq!(gateway.seek("no-thumbprint").await, KeySearch::Absent);
+        assert_eq!(gateway.seek(&"x".repeat(44)).await, KeySearch::Absent);
     }
     assert_eq!(store.reads(), reads);
 }
@@ -288,13 +288,13 @@ async fn however_many_ask_the_ring_is_read_a_few_times() {
         async move { gateway.seek(&unknown_id(number)).await }
     });
     let sought = all(asking).await;
-    assert!(sought.iter().all(|sought| *sought == Sought::Absent));
+    assert!(sought.iter().all(|sought| *sought == KeySearch::Absent));
     let read = store.reads() - reads;
     assert!((1..=5).contains(&read), "{read} reads");
     // Whoever asks later is not answered by what was read before.
     let paced = Instant::now();
     for number in 500..503 {
-        assert_eq!(gateway.seek(&unknown_id(number)).await, Sought::Absent);
+        assert_eq!(gateway.seek(&unknown_id(number)).await, KeySearch::Absent);
     }
     assert!(paced.elapsed() > 2 * READS_APART, "{:?}", paced.elapsed());
 }
@@ -304,9 +304,9 @@ async fn key_that_cannot_be_looked_for_is_not_absent() {
     let store = Arc::<Shared>::default();
     let gateway = Gateway::started(&store, kept()).await;
     store.go_away(true);
-    assert_eq!(gateway.seek(&unknown_id(1)).await, Sought::Unavailable);
+    assert_eq!(gateway.seek(&unknown_id(1)).await, KeySearch::Unavailable);
     let reads = store.reads();
-    assert_eq!(gateway.seek(&unknown_id(2)).await, Sought::Unavailable, "nobody waits");
+    assert_eq!(gateway.seek(&unknown_id(2)).await, KeySearch::Unavailable, "nobody waits");
     assert_eq!(store.reads(), reads);
 }
 
@@ -347,7 +347,7 @@ async fn what_the_store_has_lost_is_put_back() {
     // A fail-over that lacks the last write, and a server without its data. A question comes first.
     for lost in [before, None] {
         store.put(lost.as_deref());
-        assert_eq!(gateway.seek(&unknown_id(lost.iter().count())).await, Sought::Absent);
+        assert_eq!(gateway.seek(&unknown_id(lost.iter().count())).await, KeySearch::Absent);
         gateway.upkeep().await;
         assert_eq!(gateway.signs().as_ref(), Some(&new));
         assert_eq!(store.document(), after);
@@ -407,7 +407,7 @@ async fn ring_that_becomes_unreadable_leaves_the_keys_in_memory() {
         let gateway = gateway.clone();
         async move { gateway.seek(&unknown_id(number)).await }
     });
-    assert_eq!(all(asking).await, [Sought::Unavailable; 5]);
+    assert_eq!(all(asking).await, [KeySearch::Unavailable; 5]);
 }
 
 #[tokio::test]
@@ -442,7 +442,7 @@ async fn of_given_keys_the_first_signs_and_all_are_published() {
     assert_eq!(gateway.signs().as_ref(), Some(&published[0]));
     assert!(published.iter().all(|id| gateway.verifies(id)));
     assert_eq!(gateway.feed.current().expect("keys").fresh_for_s(), 300);
-    assert_eq!(gateway.seek(&unknown_id(1)).await, Sought::Absent);
+    assert_eq!(gateway.seek(&unknown_id(1)).await, KeySearch::Absent);
     assert_eq!(gateway.feed.rotate(SignNow).await, Err(Refused::Given));
     let states: Vec<_> = gateway.states().await.into_iter().map(|(_, state)| state).collect();
     assert_eq!(states, [KeyState::Signing, KeyState::Next, KeyState::Next]);

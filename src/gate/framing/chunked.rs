@@ -24,7 +24,7 @@ const TRAILER_FIELDS_MAX: usize = 100;
 /// The reading of one body, whose bytes may arrive in any number of pieces.
 #[derive(Debug)]
 pub struct Chunked {
-    state: State,
+    state: ChunkState,
     /// Of the current chunk's extensions.
     line_bytes: usize,
     extension_bytes: usize,
@@ -52,7 +52,7 @@ pub struct Malformed {
 
 /// What is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     /// A digit of the size, after so many.
     Size {
         size: u64,
@@ -109,7 +109,7 @@ enum State {
 impl Default for Chunked {
     fn default() -> Self {
         Self {
-            state: State::Size { size: 0, digits: 0 },
+            state: ChunkState::Size { size: 0, digits: 0 },
             line_bytes: 0,
             extension_bytes: 0,
             trailer_bytes: 0,
@@ -127,19 +127,19 @@ impl Chunked {
     pub fn read(&mut self, bytes: &[u8]) -> Result<Progress, Malformed> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
-            if let State::Data { left } = self.state {
+            if let ChunkState::Data { left } = self.state {
                 let here = bytes.len() - at;
                 let taken = usize::try_from(left).map_or(here, |left| left.min(here));
                 at += taken;
                 self.state = match left - taken as u64 {
-                    0 => State::DataReturn,
-                    left => State::Data { left },
+                    0 => ChunkState::DataReturn,
+                    left => ChunkState::Data { left },
                 };
                 continue;
             }
             self.state = self.after(*byte).map_err(|reason| Malformed { at, reason })?;
             at += 1;
-            if self.state == State::End {
+            if self.state == ChunkState::End {
                 return Ok(Progress::End(at));
             }
         }
@@ -147,8 +147,8 @@ impl Chunked {
     }
 
     /// The state after a byte that is not data.
-    fn after(&mut self, byte: u8) -> Result<State, &'static str> {
-        use State::{
+    fn after(&mut self, byte: u8) -> Result<ChunkState, &'static str> {
+        use ChunkState::{
             Data, DataLineFeed, DataReturn, End, Escaped, LastLineFeed, Name, NameEnd, NameStart,
             Quoted, QuotedEnd, Semicolon, Size, SizeLineFeed, Trailer, TrailerLineFeed,
             TrailerName, TrailerValue, Value, ValueStart,
@@ -262,14 +262,16 @@ impl Chunked {
     fn extension(
         &mut self,
         byte: u8,
-        space: State,
-        semicolon: State,
-    ) -> Result<State, &'static str> {
+        space: ChunkState,
+        semicolon: ChunkState,
+    ) -> Result<ChunkState, &'static str> {
         self.extend()?;
         match byte {
             b' ' | b'\t' => Ok(space),
             b';' => Ok(semicolon),
-            _ if matches!(self.state, State::Size { .. }) => Err("a chunk size is not a number"),
+            _ if matches!(self.state, ChunkState::Size { .. }) => {
+                Err("a chunk size is not a number")
+            }
             _ => Err(EXTENSION),
         }
     }

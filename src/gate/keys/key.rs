@@ -91,10 +91,10 @@ impl Key {
     /// [`KeyError`] if it is not such a file, the key is weak, or nothing in `permitted` fits.
     pub fn from_pem(pem: &[u8], permitted: &[Algorithm]) -> Result<Self, KeyError> {
         type Parse = fn(&[u8]) -> Result<DecodingKey, JwtError>;
-        let parsers: [(Parse, Kind); 3] = [
-            (DecodingKey::from_rsa_pem, Kind::Rsa),
-            (DecodingKey::from_ec_pem, Kind::Ec),
-            (DecodingKey::from_ed_pem, Kind::Ed),
+        let parsers: [(Parse, KeyShape); 3] = [
+            (DecodingKey::from_rsa_pem, KeyShape::Rsa),
+            (DecodingKey::from_ec_pem, KeyShape::Ec),
+            (DecodingKey::from_ed_pem, KeyShape::Ed),
         ];
         let (key, kind) = parsers
             .into_iter()
@@ -102,7 +102,7 @@ impl Key {
             .ok_or(KeyError::Pem)?;
         let DecodingKeyKind::SecretOrDer(der) = key.kind() else { return Err(KeyError::Pem) };
         match kind {
-            Kind::Rsa => {
+            KeyShape::Rsa => {
                 let rsa = RsaPublicKey::from_der(der).map_err(|_| KeyError::Rejected)?;
                 Self::rsa(
                     None,
@@ -112,8 +112,8 @@ impl Key {
                     der,
                 )
             }
-            Kind::Ec => Self::ec(None, der, permitted),
-            Kind::Ed => Self::ed(None, der, permitted),
+            KeyShape::Ec => Self::ec(None, der, permitted),
+            KeyShape::Ed => Self::ed(None, der, permitted),
         }
     }
 
@@ -288,7 +288,7 @@ impl Key {
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum KeyShape {
     Rsa,
     Ec,
     Ed,

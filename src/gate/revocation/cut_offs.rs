@@ -17,12 +17,12 @@ pub(super) enum Part {
 
 /// Up to when what was issued is cut off, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct CutOffSpan {
     pub(super) cut_off: UnixTime,
     pub(super) expires: UnixTime,
 }
 
-impl Span {
+impl CutOffSpan {
     /// What cuts off whatever either does, for as long as either.
     pub(super) fn with(self, other: Self) -> Self {
         Self { cut_off: self.cut_off.max(other.cut_off), expires: self.expires.max(other.expires) }
@@ -32,13 +32,13 @@ impl Span {
 /// The cut-offs of the scopes of which some can be lifted, and what was lifted.
 #[derive(Debug, Default)]
 pub(super) struct CutOffs {
-    parts: BTreeMap<(ScopeId, Part), Span>,
+    parts: BTreeMap<(ScopeId, Part), CutOffSpan>,
     /// Until when it must be known: a revocation may be written down again by whoever does not.
     lifted: HashMap<RevocationId, UnixTime>,
 }
 
 impl CutOffs {
-    pub(super) fn add(&mut self, scope: ScopeId, part: Part, span: Span) {
+    pub(super) fn add(&mut self, scope: ScopeId, part: Part, span: CutOffSpan) {
         let known = self.parts.entry((scope, part)).or_insert(span);
         *known = known.with(span);
     }
@@ -58,13 +58,13 @@ impl CutOffs {
     }
 
     /// What is cut off of a scope, all in all.
-    pub(super) fn rest(&self, scope: ScopeId) -> Option<Span> {
-        self.of(scope).map(|(_, span)| span).reduce(Span::with)
+    pub(super) fn rest(&self, scope: ScopeId) -> Option<CutOffSpan> {
+        self.of(scope).map(|(_, span)| span).reduce(CutOffSpan::with)
     }
 
     /// What can be lifted of a scope.
     pub(super) fn liftable(&self, scope: ScopeId) -> Vec<Lifted> {
-        let lifted = |(part, Span { expires, .. })| match part {
+        let lifted = |(part, CutOffSpan { expires, .. })| match part {
             Part::Lasting => None,
             Part::Liftable(id) => Some(Lifted { id, expires }),
         };
@@ -75,7 +75,8 @@ impl CutOffs {
     pub(super) fn find(&self, id: RevocationId) -> Option<Lifted> {
         let lifted = self.lifted.get(&id).copied();
         let live = || {
-            let is_it = |((_, part), _): &(&(ScopeId, Part), &Span)| *part == Part::Liftable(id);
+            let is_it =
+                |((_, part), _): &(&(ScopeId, Part), &CutOffSpan)| *part == Part::Liftable(id);
             self.parts.iter().find(is_it).map(|(_, span)| span.expires)
         };
         lifted.or_else(live).map(|expires| Lifted { id, expires })
@@ -87,7 +88,7 @@ impl CutOffs {
         self.lifted.retain(|_, expires| *expires > then);
     }
 
-    fn of(&self, scope: ScopeId) -> impl Iterator<Item = (Part, Span)> {
+    fn of(&self, scope: ScopeId) -> impl Iterator<Item = (Part, CutOffSpan)> {
         let from = (scope, Part::Lasting);
         let all = self.parts.range(from..).take_while(move |((other, _), _)| *other == scope);
         all.map(|((_, part), span)| (*part, *span))

@@ -8,7 +8,7 @@ use ahash::RandomState;
 use moka::sync::Cache;
 
 use super::credential_scopes::{CredentialScopes, Revocable, ScopeId};
-use super::cut_offs::{CutOffs, Part, Span};
+use super::cut_offs::{CutOffSpan, CutOffs, Part};
 use super::entry::{Entry, Revocation};
 use super::id::{Lifted, RevocationId};
 use super::scope::{Scope, ScopeKind};
@@ -23,16 +23,16 @@ const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// What is kept of an entry.
 #[derive(Clone, Copy, Debug)]
-struct Cut {
+struct ListCut {
     cut_off: UnixTime,
     expires: UnixTime,
     /// How long it stays in memory; `None`: for ever.
     stays: Option<Duration>,
 }
 
-impl Cut {
+impl ListCut {
     /// What is kept of a span; `None` if it is long spent.
-    fn of(Span { cut_off, expires }: Span, now: UnixTime) -> Option<Self> {
+    fn of(CutOffSpan { cut_off, expires }: CutOffSpan, now: UnixTime) -> Option<Self> {
         let seconds = expires.plus(CLOCK_MARGIN_S).since(now);
         let stays = Duration::from_secs(u64::try_from(seconds).ok()?);
         // The cache counts in spans that end some day; this process will not see that one.
@@ -47,7 +47,7 @@ impl Cut {
 /// is bounded is the writing, by whoever appends to the log.
 #[derive(Debug)]
 pub struct RevocationList {
-    cuts: Cache<ScopeId, Cut, RandomState>,
+    cuts: Cache<ScopeId, ListCut, RandomState>,
     /// The kinds of scopes that were ever revoked.
     kinds: AtomicU8,
     generation: AtomicU64,
@@ -133,7 +133,7 @@ impl RevocationList {
         &self,
         marks: &CredentialScopes,
         issued_at: UnixTime,
-    ) -> impl Iterator<Item = (ScopeId, Cut)> {
+    ) -> impl Iterator<Item = (ScopeId, ListCut)> {
         let kinds = self.kinds.load(Ordering::Acquire);
         let hit = move |id: ScopeId| {
             // Asking whether it is there costs a third of taking it out, and usually it is not.
@@ -210,11 +210,12 @@ impl ListWriter {
             return;
         }
         let id = ScopeId::of(&entry.scope);
-        let span = Span { cut_off: entry.cut_off, expires: entry.expires };
+        let span = CutOffSpan { cut_off: entry.cut_off, expires: entry.expires };
         let known = self.list.cuts.get(&id);
-        let whole =
-            known.map_or(span, |Cut { cut_off, expires, .. }| span.with(Span { cut_off, expires }));
-        let Some(cut) = Cut::of(whole, now) else { return };
+        let whole = known.map_or(span, |ListCut { cut_off, expires, .. }| {
+            span.with(CutOffSpan { cut_off, expires })
+        });
+        let Some(cut) = ListCut::of(whole, now) else { return };
         if entry.scope.kind().is_liftable() {
             cut_offs.add(id, part, span);
         }
@@ -233,7 +234,7 @@ impl ListWriter {
         if counted == 0 {
             return;
         }
-        match cut_offs.rest(id).and_then(|rest| Cut::of(rest, now)) {
+        match cut_offs.rest(id).and_then(|rest| ListCut::of(rest, now)) {
             Some(cut) => self.list.cuts.insert(id, cut),
             None => self.list.cuts.invalidate(&id),
         }
@@ -285,15 +286,15 @@ impl ListWriter {
 
 struct UntilSpent;
 
-impl moka::Expiry<ScopeId, Cut> for UntilSpent {
-    fn expire_after_create(&self, _: &ScopeId, cut: &Cut, _: Instant) -> Option<Duration> {
+impl moka::Expiry<ScopeId, ListCut> for UntilSpent {
+    fn expire_after_create(&self, _: &ScopeId, cut: &ListCut, _: Instant) -> Option<Duration> {
         cut.stays
     }
 
     fn expire_after_update(
         &self,
         _: &ScopeId,
-        cut: &Cut,
+        cut: &ListCut,
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {

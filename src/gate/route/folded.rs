@@ -10,15 +10,15 @@ use super::super::path::{Ambiguities, fold};
 #[derive(Debug)]
 pub(super) struct Folded {
     by: Ambiguities,
-    root: Node,
+    root: FoldedNode,
 }
 
 /// What may follow a segment, and the leaves of the patterns that end there: several if they differ
 /// in nothing but what is folded.
 #[derive(Debug, Default)]
-struct Node {
-    literals: HashMap<Box<str>, Node, ahash::RandomState>,
-    parameter: Option<Box<Node>>,
+struct FoldedNode {
+    literals: HashMap<Box<str>, FoldedNode, ahash::RandomState>,
+    parameter: Option<Box<FoldedNode>>,
     /// Of patterns that end here.
     whole: Vec<usize>,
     /// Of those that end in `{*name}` here.
@@ -28,7 +28,7 @@ struct Node {
 impl Folded {
     /// Folds patterns, each with its leaf.
     pub(super) fn new(patterns: &[(&str, usize)], by: Ambiguities) -> Self {
-        let mut root = Node::default();
+        let mut root = FoldedNode::default();
         for (pattern, leaf) in patterns {
             let pattern = fold(pattern, by);
             root.insert(pattern.split('/'), *leaf);
@@ -48,7 +48,7 @@ impl Folded {
     }
 }
 
-impl Node {
+impl FoldedNode {
     fn insert(&mut self, mut segments: Split<'_, char>, leaf: usize) {
         let next = match segments.next() {
             None => return self.whole.push(leaf),

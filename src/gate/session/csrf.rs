@@ -30,16 +30,16 @@ impl Origins {
         let (site, origin) = (only(headers, SEC_FETCH_SITE), only(headers, ORIGIN));
         let permits = |is: bool| if is { Origin::Permitted } else { Origin::Foreign };
         match (site, origin) {
-            (Said::Twice, _) | (_, Said::Twice) => Origin::Foreign,
-            (Said::Once(site), origin) => match (site.as_bytes(), origin) {
+            (PresentedCsrf::Twice, _) | (_, PresentedCsrf::Twice) => Origin::Foreign,
+            (PresentedCsrf::Once(site), origin) => match (site.as_bytes(), origin) {
                 (b"same-origin" | b"none", _) => Origin::Permitted,
-                (_, Said::Once(origin)) => permits(self.lists(origin)),
-                (_, Said::Nothing | Said::Twice) => Origin::Foreign,
+                (_, PresentedCsrf::Once(origin)) => permits(self.lists(origin)),
+                (_, PresentedCsrf::Nothing | PresentedCsrf::Twice) => Origin::Foreign,
             },
-            (Said::Nothing, Said::Once(origin)) => {
+            (PresentedCsrf::Nothing, PresentedCsrf::Once(origin)) => {
                 permits(is_own(origin, request) || self.lists(origin))
             }
-            (Said::Nothing, Said::Nothing) => Origin::Unsaid,
+            (PresentedCsrf::Nothing, PresentedCsrf::Nothing) => Origin::Unsaid,
         }
     }
 
@@ -52,8 +52,8 @@ impl Origins {
             Origin::Permitted => true,
             Origin::Foreign => false,
             Origin::Unsaid => match only(request.headers, CSRF_TOKEN) {
-                Said::Once(token) => secret.is_csrf_token(token.as_bytes()),
-                Said::Nothing | Said::Twice => false,
+                PresentedCsrf::Once(token) => secret.is_csrf_token(token.as_bytes()),
+                PresentedCsrf::Nothing | PresentedCsrf::Twice => false,
             },
         }
     }
@@ -75,18 +75,18 @@ impl SessionSecret {
     }
 }
 
-enum Said<'h> {
+enum PresentedCsrf<'h> {
     Nothing,
     Once(&'h HeaderValue),
     Twice,
 }
 
-fn only(headers: &HeaderMap, name: HeaderName) -> Said<'_> {
+fn only(headers: &HeaderMap, name: HeaderName) -> PresentedCsrf<'_> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
-        (None, _) => Said::Nothing,
-        (Some(value), None) => Said::Once(value),
-        (Some(_), Some(_)) => Said::Twice,
+        (None, _) => PresentedCsrf::Nothing,
+        (Some(value), None) => PresentedCsrf::Once(value),
+        (Some(_), Some(_)) => PresentedCsrf::Twice,
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::issuer::ring_document::{Form, Others, Unreadable};
+use crate::issuer::ring_document::{Form, Others, UnreadableRing};
 use proptest::prelude::*;
 
 use super::*;
@@ -318,7 +318,7 @@ fn document_that_is_open_is_read_with_a_key_only_where_nobody_else_writes() {
     assert_eq!(form, Form::Open, "so that it can be sealed");
     // Whoever can write there could have us sign with a key of his own.
     let planted = Ring::decode(&open, Some(&seal), Others::MayWrite);
-    assert_eq!(planted.err(), Some(Unreadable::Open));
+    assert_eq!(planted.err(), Some(UnreadableRing::Open));
 }
 
 #[test]
@@ -335,20 +335,20 @@ fn reasons_why_a_document_is_not_read_are_told_apart() {
     let seal = seal(1);
     let both = format!("{},{}", &open[..open.len() - 1], &sealed[1..]);
     for (text, key, expected) in [
-        (sealed.as_str(), None, Unreadable::NoKey),
-        (&sealed, Some(&self::seal(2)), Unreadable::OtherKey),
-        (&damaged, Some(&seal), Unreadable::OtherKey),
-        (&later, None, Unreadable::Version(2)),
-        (r#"{"version":7,"anything":[]}"#, Some(&seal), Unreadable::Version(7)),
-        (&other, None, Unreadable::Key),
-        (&cut, None, Unreadable::Key),
-        (r#"{"version":1}"#, None, Unreadable::Damaged),
-        (r#"{"version":1,"sealed":"?"}"#, Some(&seal), Unreadable::Damaged),
-        (&both, Some(&seal), Unreadable::Damaged),
-        (r#"{"keys":[]}"#, None, Unreadable::Damaged),
-        ("", None, Unreadable::Damaged),
-        ("null", None, Unreadable::Damaged),
-        (&open[..open.len() - 1], None, Unreadable::Damaged),
+        (sealed.as_str(), None, UnreadableRing::NoKey),
+        (&sealed, Some(&self::seal(2)), UnreadableRing::OtherKey),
+        (&damaged, Some(&seal), UnreadableRing::OtherKey),
+        (&later, None, UnreadableRing::Version(2)),
+        (r#"{"version":7,"anything":[]}"#, Some(&seal), UnreadableRing::Version(7)),
+        (&other, None, UnreadableRing::Key),
+        (&cut, None, UnreadableRing::Key),
+        (r#"{"version":1}"#, None, UnreadableRing::Damaged),
+        (r#"{"version":1,"sealed":"?"}"#, Some(&seal), UnreadableRing::Damaged),
+        (&both, Some(&seal), UnreadableRing::Damaged),
+        (r#"{"keys":[]}"#, None, UnreadableRing::Damaged),
+        ("", None, UnreadableRing::Damaged),
+        ("null", None, UnreadableRing::Damaged),
+        (&open[..open.len() - 1], None, UnreadableRing::Damaged),
     ] {
         assert_eq!(
             Ring::decode(text.as_bytes(), key, Others::MayNotWrite).err(),

@@ -62,7 +62,7 @@ async fn ask(service: &Identity) -> Finding {
     drop(rustls::crypto::ring::default_provider().install_default());
     let id = HeaderValue::from_static("id-7");
     let sender = Sender { client: "::ffff:192.0.2.7".parse().ok(), request_id: Some(&id) };
-    Clients::new(1).ask(service.as_service(), &credentials(), sender).await
+    ServiceClients::new(1).ask(service.as_service(), &credentials(), sender).await
 }
 
 /// Reads one request, head and body.
@@ -158,7 +158,7 @@ async fn addresses_are_taken_in_turn() {
     let (second, _served) = answering(answer).await;
     let service = service(&[first, second], None);
     drop(rustls::crypto::ring::default_provider().install_default());
-    let (clients, credentials) = (Clients::new(1), credentials());
+    let (clients, credentials) = (ServiceClients::new(1), credentials());
     for _ in 0..2 {
         let sender = Sender { client: None, request_id: None };
         let finding = clients.ask(service.as_service(), &credentials, sender).await;

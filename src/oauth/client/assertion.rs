@@ -12,7 +12,7 @@ use crate::gate::denial::Slug;
 use crate::gate::keys::{Algorithm, Match};
 use crate::gate::time::UnixTime;
 use crate::gate::token::Token;
-use crate::oauth::refusal::Refusal;
+use crate::oauth::refusal::TokenRefusal;
 use crate::oauth::service::TokenContext;
 
 /// How long an assertion may be, in bytes.
@@ -40,9 +40,9 @@ pub(super) async fn verify<'t>(
     here: &TokenContext<'t>,
     named: Option<&str>,
     text: &str,
-) -> Result<&'t Client, Refusal> {
+) -> Result<&'t Client, TokenRefusal> {
     let now = clock::now();
-    let (client, good) = read(here, named, text, now).map_err(Refusal::client)?;
+    let (client, good) = read(here, named, text, now).map_err(TokenRefusal::client)?;
     here.service.count_assertion(&client.id)?;
     let Good { token_id, ends } = good;
     let key = spent_key(&client.id, &token_id);
@@ -55,7 +55,7 @@ pub(super) async fn verify<'t>(
         .await
     {
         Ok(true) => Ok(client),
-        Ok(false) => Err(Refusal::client("The assertion was used before")),
+        Ok(false) => Err(TokenRefusal::client("The assertion was used before")),
         Err(error) => {
             tracing::warn!(%error, "whether an assertion was used before is not known");
             Err(Slug::StoreUnavailable.into())

@@ -20,8 +20,8 @@ fn find(authorization: &[&str], body: &str) -> Result<(Method, Option<String>, S
     let headers = headers(authorization);
     let body = Bytes::copy_from_slice(body.as_bytes());
     let parameters = Parameters::parse(&headers, body).map_err(|refusal| refusal.slug())?;
-    let found = Presented::find(&headers, &parameters);
-    let Presented { method, id, proof } = found.map_err(|(_, refusal)| refusal.slug())?;
+    let found = PresentedClient::find(&headers, &parameters);
+    let PresentedClient { method, id, proof } = found.map_err(|(_, refusal)| refusal.slug())?;
     let proof = match proof {
         Proof::Nothing => String::new(),
         Proof::Secret(secret) => String::from_utf8(secret.expose().to_vec()).expect("text"),

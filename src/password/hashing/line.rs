@@ -52,7 +52,7 @@ fn account(parts: &[&str]) -> [u8; 32] {
 
 /// How many places there are, for those who hash and those who wait together.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Places {
+pub(super) struct HashingPlaces {
     /// How many hash at once.
     pub(super) hashing: usize,
     /// How many hash or wait, in all.
@@ -74,28 +74,28 @@ pub(super) enum NoPlace {
 
 /// The line.
 #[derive(Debug)]
-pub(super) struct Line {
-    places: Places,
-    state: Mutex<State>,
+pub(super) struct HashingLine {
+    places: HashingPlaces,
+    state: Mutex<LineState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LineState {
     hashing: usize,
     /// How many turns there have been.
     turn: u64,
     /// How many have ever waited.
     came: u64,
-    waiting: Vec<Waiting>,
+    waiting: Vec<LineWaiting>,
     accounts: HashMap<[u8; 32], Share>,
     networks: HashMap<Option<IpAddr>, Share>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct LineWaiting {
     number: u64,
     party: Party,
-    call: oneshot::Sender<Place>,
+    call: oneshot::Sender<HashingPlace>,
 }
 
 /// What an account or a network holds.
@@ -109,13 +109,13 @@ struct Share {
 
 /// A place to hash at, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    line: Arc<Line>,
+pub(super) struct HashingPlace {
+    line: Arc<HashingLine>,
     party: Party,
 }
 
-impl Line {
-    pub(super) fn new(places: Places) -> Arc<Self> {
+impl HashingLine {
+    pub(super) fn new(places: HashingPlaces) -> Arc<Self> {
         Arc::new(Self { places, state: Mutex::default() })
     }
 
@@ -124,19 +124,19 @@ impl Line {
     /// # Errors
     ///
     /// [`NoPlace`], at once or, if others who hold less come meanwhile, later.
-    pub(super) async fn place(self: &Arc<Self>, party: &Party) -> Result<Place, NoPlace> {
+    pub(super) async fn place(self: &Arc<Self>, party: &Party) -> Result<HashingPlace, NoPlace> {
         let (number, called) = {
             let mut state = self.state();
             state.make_room(party, self.places)?;
             state.hold(party);
             if state.hashing < self.places.hashing && state.waiting.is_empty() {
                 state.begin(party);
-                return Ok(Place { line: self.clone(), party: party.clone() });
+                return Ok(HashingPlace { line: self.clone(), party: party.clone() });
             }
             let (call, called) = oneshot::channel();
             let number = state.came;
             state.came += 1;
-            state.waiting.push(Waiting { number, party: party.clone(), call });
+            state.waiting.push(LineWaiting { number, party: party.clone(), call });
             (number, called)
         };
         // Whoever does not wait any longer, for whatever reason, is not called.
@@ -156,21 +156,21 @@ impl Line {
             state.release(party);
             state.next().inspect(|next| state.begin(&next.party))
         };
-        if let Some(Waiting { party, call, .. }) = next {
+        if let Some(LineWaiting { party, call, .. }) = next {
             // Not while the state is locked: a place that nobody takes comes back here.
-            drop(call.send(Place { line: self.clone(), party }));
+            drop(call.send(HashingPlace { line: self.clone(), party }));
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LineState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl LineState {
     /// Sees to it that one more place may be held, by sending somebody away who holds more than the
     /// newcomer then will.
-    fn make_room(&mut self, party: &Party, places: Places) -> Result<(), NoPlace> {
+    fn make_room(&mut self, party: &Party, places: HashingPlaces) -> Result<(), NoPlace> {
         let held = self.accounts.get(&party.account).map_or(0, |share| share.places);
         if held >= places.of_account {
             return Err(NoPlace::ShareHeld);
@@ -189,7 +189,7 @@ impl State {
     /// Sends the last one away of the account that holds most, if it will still hold as many as
     /// somebody who holds so many and gets one more.
     fn displace(&mut self, held: usize, is_among: impl Fn(&Party) -> bool) -> Option<()> {
-        let holds = |waiting: &Waiting| {
+        let holds = |waiting: &LineWaiting| {
             self.accounts.get(&waiting.party.account).map_or(0, |share| share.places)
         };
         let among = self.waiting.iter().enumerate();
@@ -200,7 +200,7 @@ impl State {
         if most <= held + 1 {
             return None;
         }
-        let Waiting { party, call, .. } = self.waiting.swap_remove(at);
+        let LineWaiting { party, call, .. } = self.waiting.swap_remove(at);
         drop(call);
         self.release(&party);
         Some(())
@@ -241,9 +241,9 @@ impl State {
 
     /// Takes out who is next: of the network that has waited longest for a turn the account that
     /// has, and of that the one who came first.
-    fn next(&mut self) -> Option<Waiting> {
+    fn next(&mut self) -> Option<LineWaiting> {
         let last_turn = |share: Option<&Share>| share.map_or(0, |share| share.last_turn);
-        let rank = |waiting: &Waiting| {
+        let rank = |waiting: &LineWaiting| {
             let Party { account, network } = &waiting.party;
             let (network, account) = (self.networks.get(network), self.accounts.get(account));
             (last_turn(network), last_turn(account), waiting.number)
@@ -254,7 +254,7 @@ impl State {
     }
 }
 
-impl Drop for Place {
+impl Drop for HashingPlace {
     fn drop(&mut self) {
         let Self { line, party } = self;
         line.leave(party);
@@ -263,7 +263,7 @@ impl Drop for Place {
 
 /// Somebody who waits, and may give up.
 struct Leaving<'l> {
-    line: &'l Arc<Line>,
+    line: &'l Arc<HashingLine>,
     number: u64,
 }
 
@@ -271,7 +271,7 @@ impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         let mut state = self.line.state();
         if let Some(at) = state.waiting.iter().position(|one| one.number == self.number) {
-            let Waiting { party, .. } = state.waiting.swap_remove(at);
+            let LineWaiting { party, .. } = state.waiting.swap_remove(at);
             state.release(&party);
         }
     }
@@ -283,7 +283,8 @@ mod tests {
 
     use crate::password::hashing::line::*;
 
-    const PLACES: Places = Places { hashing: 1, all: 9, of_network: 6, of_account: 4 };
+    const PLACES: HashingPlaces =
+        HashingPlaces { hashing: 1, all: 9, of_network: 6, of_account: 4 };
 
     fn user(name: &str, address: &str) -> Party {
         Party::of_user(name, address.parse().ok())
@@ -291,7 +292,7 @@ mod tests {
 
     /// Somebody who waits, and tells when it was their turn.
     fn wait(
-        line: &Arc<Line>,
+        line: &Arc<HashingLine>,
         party: &Party,
         turns: &Arc<Mutex<Vec<Party>>>,
     ) -> JoinHandle<Result<(), NoPlace>> {
@@ -304,7 +305,7 @@ mod tests {
         })
     }
 
-    async fn until(line: &Line, waiting: usize) {
+    async fn until(line: &HashingLine, waiting: usize) {
         while line.state().waiting.len() != waiting {
             tokio::task::yield_now().await;
         }
@@ -322,7 +323,7 @@ mod tests {
 
     #[tokio::test]
     async fn account_holds_its_part_and_no_more() {
-        let (line, turns) = (Line::new(PLACES), Arc::default());
+        let (line, turns) = (HashingLine::new(PLACES), Arc::default());
         let taken = line.place(&user("bob", "192.0.2.1")).await.expect("the first");
         let places = (1..4).map(|number| user("bob", &format!("192.0.2.{number}")));
         let all: Vec<_> = places.map(|party| wait(&line, &party, &turns)).collect();
@@ -340,7 +341,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_holds_many_makes_room_for_who_holds_none() {
-        let (line, turns) = (Line::new(PLACES), Arc::default());
+        let (line, turns) = (HashingLine::new(PLACES), Arc::default());
         let taken = line.place(&user("bob", "192.0.2.1")).await.expect("the first");
         // All that their network may hold: 4 and 2.
         let bob: Vec<_> = (0..3).map(|_| wait(&line, &user("bob", "192.0.2.1"), &turns)).collect();
@@ -373,7 +374,7 @@ mod tests {
 
     #[tokio::test]
     async fn networks_have_their_turns_one_after_the_other() {
-        let (line, turns) = (Line::new(PLACES), Arc::default());
+        let (line, turns) = (HashingLine::new(PLACES), Arc::default());
         let taken = line.place(&user("zoe", "203.0.113.1")).await.expect("the first");
         let mut all = Vec::new();
         for (name, address) in [
@@ -401,7 +402,7 @@ mod tests {
 
     #[tokio::test]
     async fn full_line_turns_away_who_would_hold_as_much_as_the_others() {
-        let (line, turns) = (Line::new(PLACES), Arc::default());
+        let (line, turns) = (HashingLine::new(PLACES), Arc::default());
         let _taken = line.place(&user("0", "203.0.113.1")).await.expect("the first");
         for number in 1..9 {
             let address = format!("192.0.2.{number}");
@@ -414,7 +415,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_gives_up_is_not_called_and_holds_nothing() {
-        let (line, turns) = (Line::new(PLACES), Arc::default());
+        let (line, turns) = (HashingLine::new(PLACES), Arc::default());
         let taken = line.place(&user("bob", "192.0.2.1")).await.expect("the first");
         let one = wait(&line, &user("carol", "192.0.2.1"), &turns);
         until(&line, 1).await;

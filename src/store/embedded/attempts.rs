@@ -2,7 +2,7 @@
 
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
-use super::fault::Fault;
+use super::fault::FileFault;
 use crate::gate::time::UnixTime;
 use crate::store::attempts::{Account, Attempt};
 
@@ -26,7 +26,7 @@ pub(super) struct WriteAttempts<'t> {
 
 /// What is written down of an account.
 #[derive(Clone, Copy)]
-struct Entry {
+struct AttemptEntry {
     made: u32,
     last: i64,
     expires: i64,
@@ -34,7 +34,7 @@ struct Entry {
 
 impl<'t> WriteAttempts<'t> {
     /// The ledger; its tables are made if they are not there.
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             made: transaction.open_table(MADE)?,
             by_expiry: transaction.open_table(BY_EXPIRY)?,
@@ -52,14 +52,15 @@ impl<'t> WriteAttempts<'t> {
         &mut self,
         accounts: &[Account],
         now: UnixTime,
-    ) -> Result<Attempt, Fault> {
+    ) -> Result<Attempt, FileFault> {
         let now = now.as_seconds();
         let mut wait_s = 0;
         let mut counted = Vec::with_capacity(accounts.len());
         for account in accounts {
             let Account { key, budget, pace: _ } = account;
             let span_s = i64::from(budget.span_s);
-            let next = |made: u32| Entry { made, last: now, expires: now.saturating_add(span_s) };
+            let next =
+                |made: u32| AttemptEntry { made, last: now, expires: now.saturating_add(span_s) };
             let Some(entry) = self.entry(key)? else {
                 counted.push((account, next(1)));
                 continue;
@@ -90,16 +91,16 @@ impl<'t> WriteAttempts<'t> {
         &mut self,
         forgotten: &[Account],
         returned: &[Account],
-    ) -> Result<(), Fault> {
+    ) -> Result<(), FileFault> {
         for account in forgotten {
             self.forget(&account.key)?;
         }
         for account in returned {
             match self.entry(&account.key)? {
-                Some(entry @ Entry { made: 2.., .. }) => {
-                    self.put(&account.key, Entry { made: entry.made - 1, ..entry })?;
+                Some(entry @ AttemptEntry { made: 2.., .. }) => {
+                    self.put(&account.key, AttemptEntry { made: entry.made - 1, ..entry })?;
                 }
-                Some(Entry { made: 0..2, .. }) => self.forget(&account.key)?,
+                Some(AttemptEntry { made: 0..2, .. }) => self.forget(&account.key)?,
                 None => {}
             }
         }
@@ -107,7 +108,7 @@ impl<'t> WriteAttempts<'t> {
     }
 
     /// Forgets accounts whose last attempt was long enough ago; how many.
-    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<usize, Fault> {
+    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<usize, FileFault> {
         let mut spent = Vec::new();
         // The next second's begins with the empty name.
         let end = (now.as_seconds().saturating_add(1), "");
@@ -120,24 +121,24 @@ impl<'t> WriteAttempts<'t> {
         Ok(spent.len())
     }
 
-    fn entry(&self, key: &str) -> Result<Option<Entry>, Fault> {
+    fn entry(&self, key: &str) -> Result<Option<AttemptEntry>, FileFault> {
         Ok(self.made.get(key)?.map(|entry| {
             let (made, last, expires) = entry.value();
-            Entry { made, last, expires }
+            AttemptEntry { made, last, expires }
         }))
     }
 
-    fn put(&mut self, key: &str, entry: Entry) -> Result<(), Fault> {
+    fn put(&mut self, key: &str, entry: AttemptEntry) -> Result<(), FileFault> {
         self.forget(key)?;
-        let Entry { made, last, expires } = entry;
+        let AttemptEntry { made, last, expires } = entry;
         self.made.insert(key, (made, last, expires))?;
         self.by_expiry.insert((expires, key), ())?;
         self.is_changed = true;
         Ok(())
     }
 
-    fn forget(&mut self, key: &str) -> Result<(), Fault> {
-        if let Some(Entry { expires, .. }) = self.entry(key)? {
+    fn forget(&mut self, key: &str) -> Result<(), FileFault> {
+        if let Some(AttemptEntry { expires, .. }) = self.entry(key)? {
             self.made.remove(key)?;
             self.by_expiry.remove((expires, key))?;
             self.is_changed = true;

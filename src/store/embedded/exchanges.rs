@@ -65,7 +65,7 @@ impl Date {
 
 /// An exchange that was made.
 #[derive(Clone, Debug)]
-pub(super) struct Made {
+pub(super) struct MadeExchange {
     pub(super) token: TokenDigest,
     pub(super) date: Date,
     /// What it was exchanged for; nothing if that does not lead on any more.
@@ -76,7 +76,7 @@ pub(super) struct Made {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exchanges {
     /// The earliest first.
-    pub(super) made: Vec<Made>,
+    pub(super) made: Vec<MadeExchange>,
     /// The current token was.
     pub(super) is_shared: bool,
     /// The token before it was.
@@ -85,7 +85,7 @@ pub(super) struct Exchanges {
 
 /// What is said to a token that is not good any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum SpentAnswer {
     /// It is the last exchange, once more.
     Repeated,
     /// What leads from it to the current token.
@@ -101,9 +101,9 @@ impl Exchanges {
     }
 
     /// Adds an exchange, and forgets what no grace reaches.
-    pub(super) fn add(&mut self, made: Made, grace_ms: u64, at: Instant) {
+    pub(super) fn add(&mut self, made: MadeExchange, grace_ms: u64, at: Instant) {
         let kept_ms = grace_ms.saturating_add(EXCHANGE_WITHIN_MS);
-        let is_over = |made: &Made| made.date.apart_ms(at) >= kept_ms;
+        let is_over = |made: &MadeExchange| made.date.apart_ms(at) >= kept_ms;
         // One stays that is over: what is at its place or below came earlier.
         while self.made.get(1).is_some_and(is_over) {
             self.made.remove(0);
@@ -133,12 +133,17 @@ impl Exchanges {
     }
 
     /// What is said to a token that is neither the current one nor comes after it.
-    pub(super) fn answer(&self, exchange: &Exchange, current: TokenDigest, at: Instant) -> Said {
+    pub(super) fn answer(
+        &self,
+        exchange: &Exchange,
+        current: TokenDigest,
+        at: Instant,
+    ) -> SpentAnswer {
         let Exchange { presented, successor, grace_ms, premise, .. } = exchange;
         let number = self.made.iter().position(|made| made.token == *presented);
         let is_last = number.is_some_and(|number| number + 1 == self.made.len());
         if is_last && successor.digest == current {
-            return Said::Repeated;
+            return SpentAnswer::Repeated;
         }
         // What was exchanged since the sender looked was presented before.
         let was_good = premise.holds_for(*presented);
@@ -154,8 +159,8 @@ impl Exchanges {
         };
         match age_ms {
             Some(age_ms) if is_within(age_ms) => self.way_from(number),
-            Some(_) | None if was_good => Said::Changed,
-            Some(_) | None => Said::Reused,
+            Some(_) | None if was_good => SpentAnswer::Changed,
+            Some(_) | None => SpentAnswer::Reused,
         }
     }
 
@@ -166,19 +171,19 @@ impl Exchanges {
         (made.token.place > token.place).then_some(made.date)
     }
 
-    fn way_from(&self, number: Option<usize>) -> Said {
-        let Some(number) = number else { return Said::Changed };
+    fn way_from(&self, number: Option<usize>) -> SpentAnswer {
+        let Some(number) = number else { return SpentAnswer::Changed };
         let way: Vec<_> = self.made[number..].iter().map(|made| made.sealed.clone()).collect();
         match way.iter().any(Vec::is_empty) {
-            true => Said::Changed,
-            false => Said::Way(way),
+            true => SpentAnswer::Changed,
+            false => SpentAnswer::Way(way),
         }
     }
 }
 
 /// What is written beside the last exchange.
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct ExchangeNotes {
     /// The token of the last exchange, and when that was.
     last: Option<(String, Date)>,
     #[serde(default)]
@@ -197,11 +202,11 @@ pub(super) fn encode(exchanges: &Exchanges) -> String {
         None => (None, &[][..]),
     };
     let earlier = earlier.iter().map(|made| {
-        let Made { token, date, sealed } = made;
+        let MadeExchange { token, date, sealed } = made;
         (token.to_string(), *date, URL_SAFE_NO_PAD.encode(sealed))
     });
     let (is_shared, was_shared) = (*is_shared, *was_shared);
-    let written = Written { last, earlier: earlier.collect(), is_shared, was_shared };
+    let written = ExchangeNotes { last, earlier: earlier.collect(), is_shared, was_shared };
     // Texts and numbers can always be written.
     serde_json::to_string(&written).unwrap_or_default()
 }
@@ -215,13 +220,13 @@ pub(super) fn decode(
 ) -> Result<Exchanges, Unreadable> {
     let place = current.place.saturating_sub(1);
     let token = TokenDigest { place, digest: *digest };
-    let mut last = Made { token, date: Date::by_wall(wall_ms), sealed: sealed.to_vec() };
+    let mut last = MadeExchange { token, date: Date::by_wall(wall_ms), sealed: sealed.to_vec() };
     let Some(bytes) = bytes else {
         return Ok(Exchanges { made: vec![last], ..Exchanges::default() });
     };
     let odd = || Unreadable::family("its exchanges are not a list");
-    let written: Written = serde_json::from_slice(bytes).map_err(|_| odd())?;
-    let Written { last: known, earlier, is_shared, was_shared } = written;
+    let written: ExchangeNotes = serde_json::from_slice(bytes).map_err(|_| odd())?;
+    let ExchangeNotes { last: known, earlier, is_shared, was_shared } = written;
     let (token, date) = known.ok_or_else(odd)?;
     let token = TokenDigest::parse(&token).ok_or_else(odd)?;
     let is_known = token.digest == last.token.digest;
@@ -233,9 +238,9 @@ pub(super) fn decode(
     let earlier = earlier.into_iter().map(|(token, date, sealed)| {
         let token = TokenDigest::parse(&token).ok_or_else(odd)?;
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| odd())?;
-        Ok(Made { token, date, sealed })
+        Ok(MadeExchange { token, date, sealed })
     });
-    let mut made: Vec<Made> = earlier.collect::<Result<_, Unreadable>>()?;
+    let mut made: Vec<MadeExchange> = earlier.collect::<Result<_, Unreadable>>()?;
     if !is_known {
         made.clear();
     }

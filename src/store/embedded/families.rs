@@ -5,8 +5,8 @@ use redb::{
     WriteTransaction,
 };
 
-use super::exchanges::{self, Date, Exchanges, Instant, Made, Said};
-use super::fault::Fault;
+use super::exchanges::{self, Date, Exchanges, Instant, MadeExchange, SpentAnswer};
+use super::fault::FileFault;
 use super::sessions::WriteSessions;
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
@@ -56,7 +56,7 @@ pub(super) struct WriteFamilies<'t> {
 
 /// What is known of a family beside its record.
 #[derive(Clone, Copy)]
-struct State {
+struct FamilyState {
     current: TokenDigest,
     used: i64,
     due: i64,
@@ -65,7 +65,7 @@ struct State {
 
 impl<'t> WriteFamilies<'t> {
     /// The families; their tables are made if they are not there.
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
             states: transaction.open_table(STATES)?,
@@ -82,7 +82,7 @@ impl<'t> WriteFamilies<'t> {
     }
 
     /// Writes a family down, unless it is there.
-    pub(super) fn begin(&mut self, family: &Family, first: TokenDigest) -> Result<(), Fault> {
+    pub(super) fn begin(&mut self, family: &Family, first: TokenDigest) -> Result<(), FileFault> {
         let id = family.session;
         if self.records.get(id.as_bytes())?.is_some() {
             return Ok(());
@@ -90,7 +90,7 @@ impl<'t> WriteFamilies<'t> {
         self.records.insert(id.as_bytes(), encode(family).as_bytes())?;
         let due = rests_until(family, family.created).as_seconds();
         let used = family.created.as_seconds();
-        self.put(id, State { current: first, used, due, is_dead: false })
+        self.put(id, FamilyState { current: first, used, due, is_dead: false })
     }
 
     /// [`FamilyStore::rotate`](crate::store::family::FamilyStore::rotate), where the session is
@@ -100,7 +100,7 @@ impl<'t> WriteFamilies<'t> {
         exchange: &Exchange,
         sessions: &mut WriteSessions<'_>,
         at: Instant,
-    ) -> Result<Result<Rotation, Unreadable>, Fault> {
+    ) -> Result<Result<Rotation, Unreadable>, FileFault> {
         let Exchange { family: id, presented, successor, grace_ms, now, premise, end: _ } =
             exchange;
         let Some(record) = self.records.get(id.as_bytes())? else {
@@ -131,27 +131,31 @@ impl<'t> WriteFamilies<'t> {
             let used = used.max(*now);
             let due = rests_until(&family, used).as_seconds();
             let current = successor.digest;
-            self.put(*id, State { current, used: used.as_seconds(), due, ..state })?;
+            self.put(*id, FamilyState { current, used: used.as_seconds(), due, ..state })?;
             let was_shared = exchanges.is_shared && *presented == state.current;
             exchanges.is_shared = was_shared;
             let sealed = successor.sealed.clone();
-            exchanges.add(Made { token: *presented, date: Date::of(at), sealed }, *grace_ms, at);
+            exchanges.add(
+                MadeExchange { token: *presented, date: Date::of(at), sealed },
+                *grace_ms,
+                at,
+            );
             self.put_exchanges(*id, &exchanges)?;
             sessions.touch(&[(*id, *now)])?;
             return Ok(Ok(Rotation::Rotated));
         }
         Ok(Ok(match exchanges.answer(exchange, state.current, at) {
-            Said::Repeated => Rotation::Rotated,
-            Said::Way(way) => {
+            SpentAnswer::Repeated => Rotation::Rotated,
+            SpentAnswer::Way(way) => {
                 if !exchanges.is_shared {
                     exchanges.is_shared = true;
                     self.put_exchanges(*id, &exchanges)?;
                 }
                 Rotation::Replayed(way)
             }
-            Said::Changed => Rotation::Changed,
-            Said::Reused => {
-                self.put(*id, State { is_dead: true, ..state })?;
+            SpentAnswer::Changed => Rotation::Changed,
+            SpentAnswer::Reused => {
+                self.put(*id, FamilyState { is_dead: true, ..state })?;
                 self.last.remove(id.as_bytes())?;
                 self.exchanges.remove(id.as_bytes())?;
                 Rotation::Reused
@@ -164,15 +168,15 @@ impl<'t> WriteFamilies<'t> {
         &self,
         id: SessionId,
         current: TokenDigest,
-    ) -> Result<Result<Exchanges, Unreadable>, Fault> {
+    ) -> Result<Result<Exchanges, Unreadable>, FileFault> {
         let Some(last) = self.last.get(id.as_bytes())? else { return Ok(Ok(Exchanges::default())) };
         let written = self.exchanges.get(id.as_bytes())?;
         let written = written.as_ref().map(redb::AccessGuard::value);
         Ok(exchanges::decode(written, last.value(), current))
     }
 
-    fn put_exchanges(&mut self, id: SessionId, exchanges: &Exchanges) -> Result<(), Fault> {
-        if let Some(Made { token, date, sealed }) = exchanges.made.last() {
+    fn put_exchanges(&mut self, id: SessionId, exchanges: &Exchanges) -> Result<(), FileFault> {
+        if let Some(MadeExchange { token, date, sealed }) = exchanges.made.last() {
             let last = (&token.digest, date.wall_ms, &**sealed);
             self.last.insert(id.as_bytes(), last)?;
             self.exchanges.insert(id.as_bytes(), exchanges::encode(exchanges).as_bytes())?;
@@ -182,10 +186,10 @@ impl<'t> WriteFamilies<'t> {
     }
 
     /// Deletes a family; whether it was there.
-    pub(super) fn end(&mut self, id: SessionId) -> Result<bool, Fault> {
+    pub(super) fn end(&mut self, id: SessionId) -> Result<bool, FileFault> {
         let was_there = self.records.remove(id.as_bytes())?.is_some();
         let state = self.state(id)?;
-        if let Some(State { due, .. }) = state {
+        if let Some(FamilyState { due, .. }) = state {
             self.by_due.remove((due, id.as_bytes()))?;
             self.states.remove(id.as_bytes())?;
             self.last.remove(id.as_bytes())?;
@@ -197,7 +201,7 @@ impl<'t> WriteFamilies<'t> {
 
     /// Drops families that could last be used a while ago, whether they can be read or not; how
     /// many.
-    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<usize, Fault> {
+    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<usize, FileFault> {
         let last = now.plus(-FAMILY_MARGIN_S).as_seconds();
         let mut spent = Vec::new();
         for entry in self.by_due.range(..=(last, &[u8::MAX; 32]))?.take(at_most) {
@@ -209,15 +213,15 @@ impl<'t> WriteFamilies<'t> {
         Ok(spent.len())
     }
 
-    fn state(&self, id: SessionId) -> Result<Option<State>, Fault> {
-        Ok(self.states.get(id.as_bytes())?.map(|state| State::read(state.value())))
+    fn state(&self, id: SessionId) -> Result<Option<FamilyState>, FileFault> {
+        Ok(self.states.get(id.as_bytes())?.map(|state| FamilyState::read(state.value())))
     }
 
-    fn put(&mut self, id: SessionId, state: State) -> Result<(), Fault> {
-        let State { current, used, due, is_dead } = state;
+    fn put(&mut self, id: SessionId, state: FamilyState) -> Result<(), FileFault> {
+        let FamilyState { current, used, due, is_dead } = state;
         let TokenDigest { place, digest } = current;
         let before = self.states.insert(id.as_bytes(), (&digest, place, used, due, is_dead))?;
-        let before = before.map(|before| State::read(before.value()).due);
+        let before = before.map(|before| FamilyState::read(before.value()).due);
         if before != Some(due) {
             if let Some(before) = before {
                 self.by_due.remove((before, id.as_bytes()))?;
@@ -229,7 +233,7 @@ impl<'t> WriteFamilies<'t> {
     }
 }
 
-impl State {
+impl FamilyState {
     fn read((digest, place, used, due, is_dead): Facts<'_>) -> Self {
         Self { current: TokenDigest { place, digest: *digest }, used, due, is_dead }
     }
@@ -242,7 +246,7 @@ pub(super) struct ReadFamilies {
 }
 
 impl ReadFamilies {
-    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
             states: transaction.open_table(STATES)?,
@@ -250,11 +254,15 @@ impl ReadFamilies {
     }
 
     /// A family, unless there is none; it is read at this time.
-    pub(super) fn find(&self, id: SessionId, read_ms: u64) -> Result<Option<StoredFamily>, Fault> {
+    pub(super) fn find(
+        &self,
+        id: SessionId,
+        read_ms: u64,
+    ) -> Result<Option<StoredFamily>, FileFault> {
         let Some(record) = self.records.get(id.as_bytes())? else { return Ok(None) };
         let family = decode(id, record.value())?;
         let Some(state) = self.states.get(id.as_bytes())? else { return Ok(None) };
-        let State { current, used, due: _, is_dead } = State::read(state.value());
+        let FamilyState { current, used, due: _, is_dead } = FamilyState::read(state.value());
         let used = UnixTime::from_seconds(used);
         Ok(Some(StoredFamily { family, current, used, is_dead, read_ms }))
     }

@@ -4,7 +4,7 @@ use crate::store::record::Unreadable;
 
 /// Why something could not be done in the file.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum FileFault {
     /// The file is at fault, or what it is on.
     #[error("{0}")]
     File(redb::Error),
@@ -13,13 +13,13 @@ pub(super) enum Fault {
     Record(Unreadable),
 }
 
-impl<E: Into<redb::Error>> From<E> for Fault {
+impl<E: Into<redb::Error>> From<E> for FileFault {
     fn from(error: E) -> Self {
         Self::File(error.into())
     }
 }
 
-impl From<Unreadable> for Fault {
+impl From<Unreadable> for FileFault {
     fn from(error: Unreadable) -> Self {
         Self::Record(error)
     }

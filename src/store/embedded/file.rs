@@ -8,7 +8,7 @@ use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, TableError,
 };
 
-use super::fault::Fault;
+use super::fault::FileFault;
 use super::log::META;
 use super::tables::{Tables, are_complete};
 use crate::private_files;
@@ -28,11 +28,11 @@ const FORMAT_NAME: &str = "format";
 #[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
-    state: RwLock<State>,
+    state: RwLock<FileState>,
 }
 
 #[derive(Debug)]
-enum State {
+enum FileState {
     Open(Database),
     /// After an error of the disk redb does nothing more until the file is opened anew.
     Failed,
@@ -59,7 +59,7 @@ impl File {
         // The name of the file is to be as durable as what is in it.
         let named = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
         named.map_err(|error| not_opened(path, &error))?;
-        Ok(Self { path: path.to_owned(), state: RwLock::new(State::Open(database)) })
+        Ok(Self { path: path.to_owned(), state: RwLock::new(FileState::Open(database)) })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -68,13 +68,13 @@ impl File {
 
     /// Closes the file, once nothing is done in it any more.
     pub(super) fn close(&self) {
-        self.enter(State::Closed);
+        self.enter(FileState::Closed);
     }
 
     /// Reads in a transaction of its own.
     pub(super) fn read<T>(
         &self,
-        job: impl FnOnce(&ReadTransaction) -> Result<T, Fault>,
+        job: impl FnOnce(&ReadTransaction) -> Result<T, FileFault>,
     ) -> Result<T, StoreError> {
         self.with(|database| job(&database.begin_read()?))
     }
@@ -82,27 +82,27 @@ impl File {
     /// Does a job in the file.
     pub(super) fn with<T>(
         &self,
-        job: impl FnOnce(&Database) -> Result<T, Fault>,
+        job: impl FnOnce(&Database) -> Result<T, FileFault>,
     ) -> Result<T, StoreError> {
         self.recover()?;
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let outcome = match &*state {
-            State::Open(database) => job(database),
-            State::Failed | State::Closed => return Err(self.unavailable("it is closed")),
+            FileState::Open(database) => job(database),
+            FileState::Failed | FileState::Closed => return Err(self.unavailable("it is closed")),
         };
         drop(state);
         outcome.map_err(|fault| match fault {
-            Fault::File(error) => {
-                self.enter(State::Failed);
+            FileFault::File(error) => {
+                self.enter(FileState::Failed);
                 self.unavailable(&error.to_string())
             }
-            Fault::Record(error) => StoreError::Unreadable(format!("{}: {error}", self.name())),
+            FileFault::Record(error) => StoreError::Unreadable(format!("{}: {error}", self.name())),
         })
     }
 
     /// Opens the file anew if the disk has failed, which may have passed.
     fn recover(&self) -> Result<(), StoreError> {
-        let is_failed = |state: &State| matches!(state, State::Failed);
+        let is_failed = |state: &FileState| matches!(state, FileState::Failed);
         if !is_failed(&self.state.read().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(());
         }
@@ -112,14 +112,14 @@ impl File {
             let reopened = builder().open(&self.path).map_err(|error| refused(&self.path, &error));
             let database = reopened.map_err(StoreError::Unavailable)?;
             begin(&self.path, &database).map_err(StoreError::Unavailable)?;
-            *state = State::Open(database);
+            *state = FileState::Open(database);
         }
         Ok(())
     }
 
-    fn enter(&self, next: State) {
+    fn enter(&self, next: FileState) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*state, State::Closed) {
+        if !matches!(*state, FileState::Closed) {
             *state = next;
         }
     }
@@ -190,7 +190,7 @@ enum Format {
     Foreign,
 }
 
-fn format(database: &Database) -> Result<Format, Fault> {
+fn format(database: &Database) -> Result<Format, FileFault> {
     let transaction = database.begin_read()?;
     if transaction.list_tables()?.next().is_none() {
         return Ok(Format::Empty);
@@ -208,7 +208,7 @@ fn format(database: &Database) -> Result<Format, Fault> {
     })
 }
 
-fn make_tables(database: &Database) -> Result<(), Fault> {
+fn make_tables(database: &Database) -> Result<(), FileFault> {
     let transaction = database.begin_write()?;
     drop(Tables::open(&transaction)?);
     transaction.open_table(META)?.insert(FORMAT_NAME, FORMAT)?;

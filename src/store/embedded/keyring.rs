@@ -3,7 +3,7 @@
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
-use super::fault::Fault;
+use super::fault::FileFault;
 
 /// The document, if there is one.
 const RING: TableDefinition<(), &[u8]> = TableDefinition::new("keyring");
@@ -17,12 +17,12 @@ pub(super) fn names() -> [&'static str; 2] {
 }
 
 /// The document as it was when the transaction began.
-pub(super) fn ring(transaction: &ReadTransaction) -> Result<Option<Vec<u8>>, Fault> {
+pub(super) fn ring(transaction: &ReadTransaction) -> Result<Option<Vec<u8>>, FileFault> {
     Ok(transaction.open_table(RING)?.get(())?.map(|ring| ring.value().to_vec()))
 }
 
 /// The key of the tags as it was when the transaction began.
-pub(super) fn tag_key(transaction: &ReadTransaction) -> Result<Option<Vec<u8>>, Fault> {
+pub(super) fn tag_key(transaction: &ReadTransaction) -> Result<Option<Vec<u8>>, FileFault> {
     Ok(transaction.open_table(TAG_KEY)?.get(())?.map(|key| key.value().to_vec()))
 }
 
@@ -35,7 +35,7 @@ pub(super) struct WriteKeyRing<'t> {
 
 impl<'t> WriteKeyRing<'t> {
     /// The document and the key; their tables are made if they are not there.
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
         let (ring, tag_key) = (transaction.open_table(RING)?, transaction.open_table(TAG_KEY)?);
         Ok(Self { ring, tag_key, is_changed: false })
     }
@@ -46,7 +46,11 @@ impl<'t> WriteKeyRing<'t> {
     }
 
     /// Replaces the document, if it is as expected; whether it is `ring` now.
-    pub(super) fn replace(&mut self, expected: Option<&[u8]>, ring: &[u8]) -> Result<bool, Fault> {
+    pub(super) fn replace(
+        &mut self,
+        expected: Option<&[u8]>,
+        ring: &[u8],
+    ) -> Result<bool, FileFault> {
         let held = self.ring.get(())?.map(|held| held.value().to_vec());
         let held = held.as_deref();
         if held == Some(ring) {
@@ -61,7 +65,7 @@ impl<'t> WriteKeyRing<'t> {
     }
 
     /// Writes a key of the tags down, unless there is one; which it is then.
-    pub(super) fn keep_tag_key(&mut self, key: &[u8]) -> Result<Vec<u8>, Fault> {
+    pub(super) fn keep_tag_key(&mut self, key: &[u8]) -> Result<Vec<u8>, FileFault> {
         if let Some(held) = self.tag_key.get(())? {
             return Ok(held.value().to_vec());
         }

@@ -8,8 +8,8 @@ use redb::{
     TableHandle, WriteTransaction,
 };
 
-use super::fault::Fault;
-use super::owned::{self, Kind, Owned, WriteOwned};
+use super::fault::FileFault;
+use super::owned::{self, Owned, OwnedKind, WriteOwned};
 use crate::gate::revocation::Lifted;
 use crate::gate::time::UnixTime;
 use crate::store::account::{Account, Cut, Ending, Plan, Room, Span};
@@ -53,7 +53,7 @@ pub(super) struct WriteLog<'t> {
 
 impl<'t> WriteLog<'t> {
     /// The log; its tables are made if they are not there.
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
             by_expiry: transaction.open_table(BY_EXPIRY)?,
@@ -80,7 +80,7 @@ impl<'t> WriteLog<'t> {
         record: &Record,
         entries_max: u64,
         now: UnixTime,
-    ) -> Result<Option<u64>, Fault> {
+    ) -> Result<Option<u64>, FileFault> {
         let is_full = self.len_for(entries_max, now)? >= entries_max;
         if is_full { Ok(None) } else { self.put(record).map(Some) }
     }
@@ -94,13 +94,13 @@ impl<'t> WriteLog<'t> {
         ending: Ending,
         entries_max: u64,
         now: UnixTime,
-    ) -> Result<Option<(Vec<Record>, u64)>, Fault> {
+    ) -> Result<Option<(Vec<Record>, u64)>, FileFault> {
         let room = Room::of(entries_max);
         let all = self.len_for(room.more, now)?;
         let subject = account.as_bytes();
-        let singles = self.owned.of(subject, Kind::Single)?;
-        let once = |kind| Ok::<_, Fault>(self.owned.of(subject, kind)?.pop());
-        let (grants, everything) = (once(Kind::Grants)?, once(Kind::Subject)?);
+        let singles = self.owned.of(subject, OwnedKind::Single)?;
+        let once = |kind| Ok::<_, FileFault>(self.owned.of(subject, kind)?.pop());
+        let (grants, everything) = (once(OwnedKind::Grants)?, once(OwnedKind::Subject)?);
         let entries: Vec<Span> = singles.iter().map(|held| held.span).collect();
         let known = [grants, everything].into_iter().flatten().count() + entries.len();
         let held = Account {
@@ -132,7 +132,7 @@ impl<'t> WriteLog<'t> {
         let mut written = Vec::new();
         if let (true, Ending::Single { span, .. }) = (adds, ending) {
             let sequence = self.put(record)?;
-            self.owned.note(subject, Kind::Single, Owned { sequence, span })?;
+            self.owned.note(subject, OwnedKind::Single, Owned { sequence, span })?;
             written.push(record.clone());
         }
         if let Some(span) = cut {
@@ -150,7 +150,7 @@ impl<'t> WriteLog<'t> {
         &mut self,
         lift: &Record,
         premise: LiftPremise,
-    ) -> Result<Option<u64>, Fault> {
+    ) -> Result<Option<u64>, FileFault> {
         let found = bearing(&lift.lifts, &self.records, &self.by_expiry)?;
         if found.is_empty() && premise == LiftPremise::IsLive {
             return Ok(None);
@@ -163,18 +163,18 @@ impl<'t> WriteLog<'t> {
     }
 
     /// How many records there are; those that are spent go first, if there are so many.
-    fn len_for(&mut self, at_most: u64, now: UnixTime) -> Result<u64, Fault> {
+    fn len_for(&mut self, at_most: u64, now: UnixTime) -> Result<u64, FileFault> {
         if self.records.len()? >= at_most {
             self.prune(now, PRUNED_AT_ONCE_MAX)?;
         }
         Ok(self.records.len()?)
     }
 
-    fn last(&self) -> Result<u64, Fault> {
+    fn last(&self) -> Result<u64, FileFault> {
         Ok(self.meta.get(SEQUENCE)?.map_or(0, |sequence| sequence.value()))
     }
 
-    fn put(&mut self, record: &Record) -> Result<u64, Fault> {
+    fn put(&mut self, record: &Record) -> Result<u64, FileFault> {
         let sequence = self.last()? + 1;
         self.records.insert(sequence, record.encode().as_bytes())?;
         self.by_expiry.insert((record.entry.expires.as_seconds(), sequence), ())?;
@@ -184,7 +184,7 @@ impl<'t> WriteLog<'t> {
         Ok(sequence)
     }
 
-    fn remove(&mut self, Owned { sequence, span }: Owned) -> Result<(), Fault> {
+    fn remove(&mut self, Owned { sequence, span }: Owned) -> Result<(), FileFault> {
         self.records.remove(sequence)?;
         self.by_expiry.remove((span.expires, sequence))?;
         self.owned.forget(sequence)?;
@@ -194,7 +194,7 @@ impl<'t> WriteLog<'t> {
 
     /// Drops records that have been spent for a while, those that expired first before others; how
     /// many.
-    pub(super) fn prune(&mut self, now: UnixTime, at_most: u64) -> Result<u64, Fault> {
+    pub(super) fn prune(&mut self, now: UnixTime, at_most: u64) -> Result<u64, FileFault> {
         let Self { records, by_expiry, owned, is_changed, meta: _, has_grown: _ } = self;
         let last = (now.plus(-PRUNE_MARGIN_S).as_seconds(), u64::MAX);
         let mut pruned = 0;
@@ -220,7 +220,7 @@ pub(super) struct ReadLog {
 }
 
 impl ReadLog {
-    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
             by_expiry: transaction.open_table(BY_EXPIRY)?,
@@ -229,18 +229,18 @@ impl ReadLog {
     }
 
     /// How many records were ever appended.
-    pub(super) fn head(&self) -> Result<u64, Fault> {
+    pub(super) fn head(&self) -> Result<u64, FileFault> {
         Ok(self.meta.get(SEQUENCE)?.map_or(0, |sequence| sequence.value()))
     }
 
     /// How many records there are, those included that are about to be pruned: they count against
     /// the bound.
-    pub(super) fn kept(&self) -> Result<u64, Fault> {
+    pub(super) fn kept(&self) -> Result<u64, FileFault> {
         Ok(self.records.len()?)
     }
 
     /// What comes after a position; `None` if that is the end.
-    pub(super) fn after(&self, position: Position) -> Result<Option<Tail>, Fault> {
+    pub(super) fn after(&self, position: Position) -> Result<Option<Tail>, FileFault> {
         let head = self.head()?;
         let is_another = match (position.mark, self.mark(position.sequence)?) {
             (Some(read), Some(here)) => read != here,
@@ -278,7 +278,7 @@ impl ReadLog {
     pub(super) fn snapshot(
         &self,
         mut wanted: impl FnMut(Vec<Record>) -> bool,
-    ) -> Result<Position, Fault> {
+    ) -> Result<Position, FileFault> {
         let mut piece = Vec::new();
         for entry in self.records.iter()? {
             piece.extend(revocation(entry?.1.value())?);
@@ -293,7 +293,12 @@ impl ReadLog {
     }
 
     /// Some of the records that are not spent, in the order of their expiry.
-    pub(super) fn list(&self, offset: u64, limit: u64, now: UnixTime) -> Result<Listing, Fault> {
+    pub(super) fn list(
+        &self,
+        offset: u64,
+        limit: u64,
+        now: UnixTime,
+    ) -> Result<Listing, FileFault> {
         let last_spent = (now.as_seconds(), u64::MAX);
         // Of the spent there are few: they are pruned.
         let mut total = self.by_expiry.len()?;
@@ -314,17 +319,17 @@ impl ReadLog {
     }
 
     /// The records that these ids name.
-    pub(super) fn find_liftable(&self, sought: &[Lifted]) -> Result<Vec<Record>, Fault> {
+    pub(super) fn find_liftable(&self, sought: &[Lifted]) -> Result<Vec<Record>, FileFault> {
         let found = bearing(sought, &self.records, &self.by_expiry)?;
         Ok(found.into_iter().map(|(_, record)| record).collect())
     }
 
-    fn position(&self, sequence: u64) -> Result<Position, Fault> {
+    fn position(&self, sequence: u64) -> Result<Position, FileFault> {
         Ok(Position { sequence, mark: self.mark(sequence)? })
     }
 
     /// The mark of a record, if it is still there.
-    fn mark(&self, sequence: u64) -> Result<Option<u64>, Fault> {
+    fn mark(&self, sequence: u64) -> Result<Option<u64>, FileFault> {
         match self.records.get(sequence)? {
             Some(json) => Ok(revocation(json.value())?.map(|record| record.mark)),
             None => Ok(None),
@@ -337,7 +342,7 @@ fn bearing(
     sought: &[Lifted],
     records: &impl ReadableTable<u64, &'static [u8]>,
     by_expiry: &impl ReadableTable<(i64, u64), ()>,
-) -> Result<Vec<(u64, Record)>, Fault> {
+) -> Result<Vec<(u64, Record)>, FileFault> {
     let ids: BTreeSet<_> = sought.iter().map(|one| one.id).collect();
     let ends: BTreeSet<_> = sought.iter().map(|one| one.expires.as_seconds()).collect();
     let mut found = Vec::new();
@@ -359,7 +364,7 @@ fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn revocation(json: &[u8]) -> Result<Option<Record>, Fault> {
+fn revocation(json: &[u8]) -> Result<Option<Record>, FileFault> {
     match Record::decode(json)? {
         Read::Record(record) => Ok(Some(record)),
         Read::Other => Ok(None),

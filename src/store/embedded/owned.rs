@@ -2,14 +2,14 @@
 
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
-use super::fault::Fault;
+use super::fault::FileFault;
 use crate::store::account::{Cut, Span};
 
 /// A subject's digest, what kind of entry it is, its time, and its sequence.
-type Key<'a> = (&'a [u8; 32], u8, i64, u64);
+type OwnedKey<'a> = (&'a [u8; 32], u8, i64, u64);
 
 /// When an entry expires.
-const BY_OWNER: TableDefinition<Key<'_>, i64> = TableDefinition::new("revocations_by_owner");
+const BY_OWNER: TableDefinition<OwnedKey<'_>, i64> = TableDefinition::new("revocations_by_owner");
 
 /// By sequence: the rest of the key.
 const OWNERS: TableDefinition<u64, (&[u8; 32], u8, i64)> =
@@ -22,13 +22,13 @@ pub(super) fn names() -> [&'static str; 2] {
 
 /// What kind of entry it is, as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum OwnedKind {
     Single = 0,
     Grants = 1,
     Subject = 2,
 }
 
-impl From<Cut> for Kind {
+impl From<Cut> for OwnedKind {
     fn from(cut: Cut) -> Self {
         match cut {
             Cut::Grants => Self::Grants,
@@ -46,13 +46,13 @@ pub(super) struct Owned {
 
 /// Who owns what, being written.
 pub(super) struct WriteOwned<'t> {
-    by_owner: Table<'t, Key<'static>, i64>,
+    by_owner: Table<'t, OwnedKey<'static>, i64>,
     owners: Table<'t, u64, (&'static [u8; 32], u8, i64)>,
 }
 
 impl<'t> WriteOwned<'t> {
     /// The tables; they are made if they are not there.
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             by_owner: transaction.open_table(BY_OWNER)?,
             owners: transaction.open_table(OWNERS)?,
@@ -60,7 +60,7 @@ impl<'t> WriteOwned<'t> {
     }
 
     /// The records of a subject of this kind, the earliest first.
-    pub(super) fn of(&self, subject: &[u8; 32], kind: Kind) -> Result<Vec<Owned>, Fault> {
+    pub(super) fn of(&self, subject: &[u8; 32], kind: OwnedKind) -> Result<Vec<Owned>, FileFault> {
         let kind = kind as u8;
         let all = (subject, kind, i64::MIN, u64::MIN)..=(subject, kind, i64::MAX, u64::MAX);
         let mut owned = Vec::new();
@@ -76,16 +76,16 @@ impl<'t> WriteOwned<'t> {
     pub(super) fn note(
         &mut self,
         subject: &[u8; 32],
-        kind: Kind,
+        kind: OwnedKind,
         Owned { sequence, span: Span { dated, expires } }: Owned,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), FileFault> {
         self.by_owner.insert((subject, kind as u8, dated, sequence), expires)?;
         self.owners.insert(sequence, (subject, kind as u8, dated))?;
         Ok(())
     }
 
     /// Forgets a record that goes; it may be nobody's.
-    pub(super) fn forget(&mut self, sequence: u64) -> Result<(), Fault> {
+    pub(super) fn forget(&mut self, sequence: u64) -> Result<(), FileFault> {
         let Some(owner) = self.owners.remove(sequence)? else { return Ok(()) };
         let (subject, kind, dated) = owner.value();
         self.by_owner.remove((subject, kind, dated, sequence))?;

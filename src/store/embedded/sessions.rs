@@ -5,7 +5,7 @@ use redb::{
     WriteTransaction,
 };
 
-use super::fault::Fault;
+use super::fault::FileFault;
 use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
 use crate::store::digest::SubjectDigest;
@@ -51,7 +51,7 @@ pub(super) struct WriteSessions<'t> {
 
 /// What is known of a session beside its record.
 #[derive(Clone, Copy)]
-struct State {
+struct SessionState {
     last_seen: i64,
     due: i64,
     created: i64,
@@ -68,7 +68,7 @@ pub(super) struct Pruned {
 
 impl<'t> WriteSessions<'t> {
     /// The sessions; their tables are made if they are not there.
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
             states: transaction.open_table(STATES)?,
@@ -88,12 +88,12 @@ impl<'t> WriteSessions<'t> {
         &mut self,
         id: SessionId,
         session: &StoredSession,
-    ) -> Result<Vec<Displaced>, Fault> {
+    ) -> Result<Vec<Displaced>, FileFault> {
         if self.records.get(id.as_bytes())?.is_some() {
             return Ok(Vec::new());
         }
         let StoredSession { record, last_seen } = session;
-        let state = State {
+        let state = SessionState {
             last_seen: last_seen.as_seconds(),
             due: rests_until(session).as_seconds(),
             created: record.created.as_seconds(),
@@ -116,7 +116,7 @@ impl<'t> WriteSessions<'t> {
         newest: SessionId,
         subject: &[u8; 32],
         sessions_max: usize,
-    ) -> Result<Vec<Displaced>, Fault> {
+    ) -> Result<Vec<Displaced>, FileFault> {
         let logins = logins_of(&self.by_subject, subject, i64::MAX)?;
         let excess = logins.len().saturating_sub(sessions_max);
         let oldest = logins.into_iter().filter(|login| login.id != newest).take(excess);
@@ -132,34 +132,34 @@ impl<'t> WriteSessions<'t> {
         &self,
         subject: &SubjectDigest,
         cut_off: UnixTime,
-    ) -> Result<Vec<SessionId>, Fault> {
+    ) -> Result<Vec<SessionId>, FileFault> {
         let logins = logins_of(&self.by_subject, subject.as_bytes(), cut_off.as_seconds())?;
         Ok(logins.into_iter().map(|login| login.id).collect())
     }
 
     /// Whether a session is there.
-    pub(super) fn holds(&self, id: SessionId) -> Result<bool, Fault> {
+    pub(super) fn holds(&self, id: SessionId) -> Result<bool, FileFault> {
         Ok(self.records.get(id.as_bytes())?.is_some())
     }
 
     /// Notes when sessions were last used.
-    pub(super) fn touch(&mut self, seen: &[(SessionId, UnixTime)]) -> Result<(), Fault> {
+    pub(super) fn touch(&mut self, seen: &[(SessionId, UnixTime)]) -> Result<(), FileFault> {
         for (id, seen) in seen {
             let seen = seen.as_seconds();
             if let Some(state) = self.state(*id)?
                 && seen > state.last_seen
             {
-                self.put(*id, State { last_seen: seen, ..state })?;
+                self.put(*id, SessionState { last_seen: seen, ..state })?;
             }
         }
         Ok(())
     }
 
     /// Deletes a session; whether it was there. Whether its record can be read does not matter.
-    pub(super) fn delete(&mut self, id: SessionId) -> Result<bool, Fault> {
+    pub(super) fn delete(&mut self, id: SessionId) -> Result<bool, FileFault> {
         let was_there = self.records.remove(id.as_bytes())?.is_some();
         let state = self.state(id)?;
-        if let Some(State { due, created, subject, last_seen: _ }) = state {
+        if let Some(SessionState { due, created, subject, last_seen: _ }) = state {
             self.by_due.remove((due, id.as_bytes()))?;
             self.by_subject.remove((&subject, created, id.as_bytes()))?;
             self.states.remove(id.as_bytes())?;
@@ -169,7 +169,7 @@ impl<'t> WriteSessions<'t> {
     }
 
     /// Looks at those whose time has come, and drops those that ended a while ago.
-    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<Pruned, Fault> {
+    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<Pruned, FileFault> {
         let last = now.plus(-SESSION_MARGIN_S);
         let mut looked_at = Vec::new();
         for entry in self.by_due.range(..=(last.as_seconds(), &[u8::MAX; 32]))?.take(at_most) {
@@ -184,7 +184,7 @@ impl<'t> WriteSessions<'t> {
             match self.next_look(*id, last)? {
                 Some((state, next)) => {
                     self.by_due.insert((next.as_seconds(), id.as_bytes()), ())?;
-                    self.put(*id, State { due: next.as_seconds(), ..state })?;
+                    self.put(*id, SessionState { due: next.as_seconds(), ..state })?;
                 }
                 None => dropped.extend(self.delete(*id)?.then_some(*id)),
             }
@@ -193,7 +193,11 @@ impl<'t> WriteSessions<'t> {
     }
 
     /// When a session is to be looked at again; `None` if it ended by `last`.
-    fn next_look(&self, id: SessionId, last: UnixTime) -> Result<Option<(State, UnixTime)>, Fault> {
+    fn next_look(
+        &self,
+        id: SessionId,
+        last: UnixTime,
+    ) -> Result<Option<(SessionState, UnixTime)>, FileFault> {
         let (Some(state), Some(json)) = (self.state(id)?, self.records.get(id.as_bytes())?) else {
             return Ok(None);
         };
@@ -208,19 +212,19 @@ impl<'t> WriteSessions<'t> {
         Ok((next > last).then_some((state, next)))
     }
 
-    fn state(&self, id: SessionId) -> Result<Option<State>, Fault> {
-        Ok(self.states.get(id.as_bytes())?.map(|state| State::read(state.value())))
+    fn state(&self, id: SessionId) -> Result<Option<SessionState>, FileFault> {
+        Ok(self.states.get(id.as_bytes())?.map(|state| SessionState::read(state.value())))
     }
 
-    fn put(&mut self, id: SessionId, state: State) -> Result<(), Fault> {
-        let State { last_seen, due, created, subject } = state;
+    fn put(&mut self, id: SessionId, state: SessionState) -> Result<(), FileFault> {
+        let SessionState { last_seen, due, created, subject } = state;
         self.states.insert(id.as_bytes(), (last_seen, due, created, &subject))?;
         self.is_changed = true;
         Ok(())
     }
 }
 
-impl State {
+impl SessionState {
     fn read((last_seen, due, created, subject): (i64, i64, i64, &[u8; 32])) -> Self {
         Self { last_seen, due, created, subject: *subject }
     }
@@ -234,7 +238,7 @@ pub(super) struct ReadSessions {
 }
 
 impl ReadSessions {
-    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
             states: transaction.open_table(STATES)?,
@@ -243,10 +247,10 @@ impl ReadSessions {
     }
 
     /// A session, unless there is none.
-    pub(super) fn find(&self, id: SessionId) -> Result<Option<StoredSession>, Fault> {
+    pub(super) fn find(&self, id: SessionId) -> Result<Option<StoredSession>, FileFault> {
         let Some(json) = self.records.get(id.as_bytes())? else { return Ok(None) };
         let record = decode(json.value())?;
-        let state = self.states.get(id.as_bytes())?.map(|state| State::read(state.value()));
+        let state = self.states.get(id.as_bytes())?.map(|state| SessionState::read(state.value()));
         let last_seen =
             state.map_or(record.created, |state| UnixTime::from_seconds(state.last_seen));
         Ok(Some(StoredSession { record, last_seen }))
@@ -257,15 +261,15 @@ impl ReadSessions {
         &self,
         subject: &SubjectDigest,
         now: UnixTime,
-    ) -> Result<Vec<(SessionId, StoredSession)>, Fault> {
+    ) -> Result<Vec<(SessionId, StoredSession)>, FileFault> {
         let mut sessions = Vec::new();
         let logins = logins_of(&self.by_subject, subject.as_bytes(), i64::MAX)?;
         for Displaced { id, .. } in logins.into_iter().rev() {
             match self.find(id) {
                 Ok(Some(session)) if now < rests_until(&session) => sessions.push((id, session)),
                 // One of a later version says nothing about the others.
-                Ok(_) | Err(Fault::Record(_)) => {}
-                Err(error @ Fault::File(_)) => return Err(error),
+                Ok(_) | Err(FileFault::Record(_)) => {}
+                Err(error @ FileFault::File(_)) => return Err(error),
             }
         }
         Ok(sessions)
@@ -277,7 +281,7 @@ fn logins_of(
     by_subject: &impl ReadableTable<(&'static [u8; 32], i64, &'static [u8; 32]), ()>,
     subject: &[u8; 32],
     until: i64,
-) -> Result<Vec<Displaced>, Fault> {
+) -> Result<Vec<Displaced>, FileFault> {
     let first = (subject, i64::MIN, &[u8::MIN; 32]);
     let last = (subject, until, &[u8::MAX; 32]);
     let mut logins = Vec::new();

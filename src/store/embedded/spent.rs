@@ -2,7 +2,7 @@
 
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
-use super::fault::Fault;
+use super::fault::FileFault;
 use crate::gate::time::UnixTime;
 use crate::store::family::FAMILY_MARGIN_S;
 
@@ -26,7 +26,7 @@ pub(super) struct WriteSpent<'t> {
 
 impl<'t> WriteSpent<'t> {
     /// What was used; the tables are made if they are not there.
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             spent: transaction.open_table(SPENT)?,
             by_expiry: transaction.open_table(BY_EXPIRY)?,
@@ -40,7 +40,7 @@ impl<'t> WriteSpent<'t> {
     }
 
     /// Notes that something is used; whether it was not before.
-    pub(super) fn spend(&mut self, key: &str, until: UnixTime) -> Result<bool, Fault> {
+    pub(super) fn spend(&mut self, key: &str, until: UnixTime) -> Result<bool, FileFault> {
         if self.spent.get(key)?.is_some() {
             return Ok(false);
         }
@@ -52,7 +52,7 @@ impl<'t> WriteSpent<'t> {
     }
 
     /// Forgets what need not be remembered any more; how much.
-    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<usize, Fault> {
+    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<usize, FileFault> {
         let last = now.plus(-FAMILY_MARGIN_S).as_seconds();
         let mut forgotten = Vec::new();
         // The next second's begins with the empty key.

@@ -7,7 +7,7 @@ use redb::{ReadTransaction, TableHandle, WriteTransaction};
 use super::attempts::{self, WriteAttempts};
 use super::exchanges::Instant;
 use super::families::{self, WriteFamilies};
-use super::fault::Fault;
+use super::fault::FileFault;
 use super::keyring::{self, WriteKeyRing};
 use super::log::{self, WriteLog};
 use super::sessions::{self, Pruned, WriteSessions};
@@ -34,7 +34,7 @@ pub(super) struct Tables<'t> {
 
 impl<'t> Tables<'t> {
     /// The tables; those are made that are not there.
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             log: WriteLog::open(transaction)?,
             sessions: WriteSessions::open(transaction)?,
@@ -65,7 +65,7 @@ impl Tables<'_> {
         id: SessionId,
         session: &StoredSession,
         end: Option<&LoginEnd>,
-    ) -> Result<Vec<Displaced>, Fault> {
+    ) -> Result<Vec<Displaced>, FileFault> {
         let mut displaced = self.sessions.create(id, session)?;
         for Displaced { id, .. } in &displaced {
             self.families.end(*id)?;
@@ -84,7 +84,7 @@ impl Tables<'_> {
         &mut self,
         exchange: &Exchange,
         at: Instant,
-    ) -> Result<Result<Rotation, Unreadable>, Fault> {
+    ) -> Result<Result<Rotation, Unreadable>, FileFault> {
         let Exchange { family: id, end, .. } = exchange;
         if !self.sessions.holds(*id)? {
             return Ok(Ok(Rotation::Absent));
@@ -104,7 +104,7 @@ impl Tables<'_> {
         record: &Record,
         entries_max: u64,
         now: UnixTime,
-    ) -> Result<Option<Charged>, Fault> {
+    ) -> Result<Option<Charged>, FileFault> {
         let Some((owner, ending)) = Ending::of(record) else { return Ok(None) };
         let account = SubjectDigest::of(&owner.issuer, &owner.subject);
         let charged = self.log.append_of(record, &account, ending, entries_max, now)?;
@@ -122,7 +122,7 @@ impl Tables<'_> {
         &mut self,
         family: &Family,
         first: TokenDigest,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, FileFault> {
         let is_there = self.sessions.holds(family.session)?;
         if is_there {
             self.families.begin(family, first)?;
@@ -131,13 +131,13 @@ impl Tables<'_> {
     }
 
     /// Deletes a session with its family; whether it was there.
-    pub(super) fn delete_session(&mut self, id: SessionId) -> Result<bool, Fault> {
+    pub(super) fn delete_session(&mut self, id: SessionId) -> Result<bool, FileFault> {
         self.families.end(id)?;
         self.sessions.delete(id)
     }
 
     /// Deletes the sessions that an entry of the log ends.
-    pub(super) fn end_sessions(&mut self, ended: &EndedSessions) -> Result<(), Fault> {
+    pub(super) fn end_sessions(&mut self, ended: &EndedSessions) -> Result<(), FileFault> {
         let ids = match ended {
             EndedSessions::None => Vec::new(),
             EndedSessions::One(id) => vec![*id],
@@ -154,7 +154,7 @@ impl Tables<'_> {
         &mut self,
         now: UnixTime,
         at_most: usize,
-    ) -> Result<(usize, u64), Fault> {
+    ) -> Result<(usize, u64), FileFault> {
         let Pruned { looked_at, dropped } = self.sessions.prune(now, at_most)?;
         for id in &dropped {
             self.families.end(*id)?;
@@ -164,7 +164,7 @@ impl Tables<'_> {
 }
 
 /// Whether all tables are there. Some are not if an earlier version wrote the file.
-pub(super) fn are_complete(transaction: &ReadTransaction) -> Result<bool, Fault> {
+pub(super) fn are_complete(transaction: &ReadTransaction) -> Result<bool, FileFault> {
     let there: BTreeSet<String> =
         transaction.list_tables()?.map(|table| table.name().to_owned()).collect();
     let names = log::names().chain(sessions::names()).chain(attempts::names());

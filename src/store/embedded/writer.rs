@@ -8,7 +8,7 @@ use redb::{Database, Durability};
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::fault::Fault;
+use super::fault::FileFault;
 use super::file::File;
 use super::tables::Tables;
 use crate::store::StoreError;
@@ -19,7 +19,7 @@ const ORDERS_MAX: usize = 256;
 /// Something to be written, for somebody who waits for it.
 pub(super) trait WriteJob: Send {
     /// Does it, in a transaction that others share.
-    fn write(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault>;
+    fn write(&mut self, tables: &mut Tables<'_>) -> Result<(), FileFault>;
 
     /// Tells what came of it: it is on disk, or the transaction failed.
     fn answer(self: Box<Self>, committed: Result<(), &StoreError>);
@@ -29,7 +29,7 @@ pub(super) trait WriteJob: Send {
 pub(super) fn order<T, J>(job: J) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, StoreError>>)
 where
     T: Send + 'static,
-    J: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+    J: FnOnce(&mut Tables<'_>) -> Result<T, FileFault> + Send + 'static,
 {
     let (answer, answered) = oneshot::channel();
     (Box::new(Job { job: Some(job), outcome: None, answer }), answered)
@@ -44,9 +44,9 @@ struct Job<J, T> {
 impl<T, J> WriteJob for Job<J, T>
 where
     T: Send,
-    J: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send,
+    J: FnOnce(&mut Tables<'_>) -> Result<T, FileFault> + Send,
 {
-    fn write(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault> {
+    fn write(&mut self, tables: &mut Tables<'_>) -> Result<(), FileFault> {
         if let Some(job) = self.job.take() {
             self.outcome = Some(job(tables)?);
         }
@@ -127,7 +127,7 @@ enum Log {
 }
 
 /// Does what was ordered. When this returns, it is on disk.
-fn commit(batch: &mut [Box<dyn WriteJob>], database: &Database) -> Result<Log, Fault> {
+fn commit(batch: &mut [Box<dyn WriteJob>], database: &Database) -> Result<Log, FileFault> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     let mut tables = Tables::open(&transaction)?;

@@ -4,8 +4,8 @@ use redis::ScriptInvocation;
 
 use super::fault;
 use super::keys::EXPIRY_MAX_S;
-use super::keys::Keys;
-use super::reply::List;
+use super::keys::KeyNames;
+use super::reply::ReplyList;
 use crate::gate::time::UnixTime;
 use crate::store::account::{Cut, ENTRIES_PER_SUBJECT_MAX, Ending, Room, Span};
 use crate::store::digest::SubjectDigest;
@@ -15,7 +15,7 @@ use crate::store::session::EndedSessions;
 use crate::store::{Charged, PRUNE_MARGIN_S, Position, StoreError};
 
 /// A record of an account, and the cut-off that may be written in its place or beside it.
-pub(super) struct Charge {
+pub(super) struct AccountCharge {
     subject: SubjectDigest,
     /// Its text, its time and its expiry, if it is about one login or one token.
     single: Option<(String, Span)>,
@@ -29,9 +29,9 @@ pub(super) struct Charge {
 
 /// What a script answers that has charged: how many records were ever appended, or less than none if there was no
 /// room, and those that were written.
-pub(super) type Written = (i64, List<Vec<u8>>);
+pub(super) type ChargedReply = (i64, ReplyList<Vec<u8>>);
 
-impl Charge {
+impl AccountCharge {
     /// How a record is charged; `None` if it is on nobody's account.
     pub(super) fn of(record: &Record) -> Option<Self> {
         Self::marked(record, fastrand::u64(..))
@@ -66,7 +66,7 @@ impl Charge {
     pub(super) fn add_to(
         &self,
         script: &mut ScriptInvocation<'_>,
-        keys: &Keys,
+        keys: &KeyNames,
         entries_max: u64,
         now: UnixTime,
     ) {
@@ -92,7 +92,9 @@ impl Charge {
 }
 
 /// What was written, and where the log stands with it; `None` if there was no room.
-pub(super) fn charged((sequence, List(texts)): Written) -> Result<Option<Charged>, StoreError> {
+pub(super) fn charged(
+    (sequence, ReplyList(texts)): ChargedReply,
+) -> Result<Option<Charged>, StoreError> {
     let Ok(sequence) = u64::try_from(sequence) else { return Ok(None) };
     let mut written = Vec::with_capacity(texts.len());
     for text in texts {

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::fault;
-use super::identity::{Identity, Role};
+use super::identity::{Role, ServerIdentity};
 use crate::store::settings::{RedisAddress, RedisSettings, RedisTls};
 
 /// How long a server may take to answer a command that does not block.
@@ -54,7 +54,7 @@ pub(super) type Pushes = UnboundedSender<PushInfo>;
 /// A connection, and who answers on it, if that can be known.
 pub(super) struct Dialled {
     pub(super) connection: MultiplexedConnection,
-    pub(super) identity: Option<Identity>,
+    pub(super) identity: Option<ServerIdentity>,
 }
 
 /// Why there is no connection, in words.
@@ -180,7 +180,7 @@ fn is_login_refused(error: &RedisError) -> bool {
 async fn introduce(
     connection: &mut MultiplexedConnection,
     wanted: ExpectedServer,
-) -> Result<Option<Identity>, String> {
+) -> Result<Option<ServerIdentity>, String> {
     let mut greeting = redis::pipe();
     greeting.cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME);
     greeting.cmd("HELLO");
@@ -207,7 +207,7 @@ async fn introduce(
             return Err("it is not a master".to_owned());
         }
     }
-    Ok(Identity::from_info(info))
+    Ok(ServerIdentity::from_info(info))
 }
 
 /// Reads what is needed for TLS, once.

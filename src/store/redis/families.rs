@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 
-use super::charge::{self, Charge};
+use super::charge::{self, AccountCharge};
 use super::dial::ANSWER_TIMEOUT;
 use super::keys::EXPIRY_MAX_S;
-use super::reply::{Flag, List};
+use super::reply::{Flag, ReplyList};
 use super::script::families::{BEGIN, ROTATE, SPEND};
 use super::spent::Use;
 use super::{Redis, fault};
@@ -80,7 +80,7 @@ impl FamilyStore for Redis {
         rotating.arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
         rotating.arg(current.to_string()).arg(*read_ms).arg(*waited_ms);
         rotating.arg(EXCHANGE_WITHIN_MS).arg(unused_ms(*grace_ms)).arg(EARLIER_MAX);
-        let charge = end.as_ref().and_then(|end| Some((Charge::of(&end.record)?, end)));
+        let charge = end.as_ref().and_then(|end| Some((AccountCharge::of(&end.record)?, end)));
         if let Some((charge, end)) = charge {
             charge.add_to(&mut rotating, &self.keys, end.entries_max, end.now);
         }
@@ -99,7 +99,7 @@ impl FamilyStore for Redis {
             "too late" => Ok(Rotation::TooLate),
             "reused" => Ok(Rotation::Reused),
             "ended" => {
-                let charged = charge::charged((sequence, List(told)))?;
+                let charged = charge::charged((sequence, ReplyList(told)))?;
                 if let Some(Charged { position, .. }) = &charged {
                     self.head.told(&link, *position);
                 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::master::Live;
-use super::reply::{Flag, Held, Pairs};
+use super::reply::{Flag, HeldRecord, Pairs};
 use super::script::{ANNOUNCE, LEAVE, REMIND, ROSTER};
 use super::{Redis, fault};
 use crate::clock;
@@ -95,7 +95,8 @@ impl Fleet for Redis {
         if is_gone {
             let applied = Position { sequence: state.applied, mark: state.mark };
             // Who lost the log, too, is told what it lost by those who know, see `settled`.
-            let is_log_there = Held::from_record(at.as_deref())?.loss(applied, head).is_none();
+            let is_log_there =
+                HeldRecord::from_record(at.as_deref())?.loss(applied, head).is_none();
             let unknown_for_ms = state.counted_for_ms.min(GATEWAY_FORGOTTEN_AFTER_MS);
             let lost_for_ms = if is_log_there { unknown_for_ms } else { 0 };
             ((head, record, Flag(is_settled), _, _), link) =
@@ -103,9 +104,9 @@ impl Fleet for Redis {
         }
         self.told.is_there(now, reign);
         // One that cannot be read has no mark that is known.
-        let mark = match Held::from_record(record.as_deref()) {
-            Ok(Held::Entry(mark)) => mark,
-            Ok(Held::Nothing) | Err(_) => None,
+        let mark = match HeldRecord::from_record(record.as_deref()) {
+            Ok(HeldRecord::Entry(mark)) => mark,
+            Ok(HeldRecord::Nothing) | Err(_) => None,
         };
         self.head.told(&link, Position { sequence: head, mark });
         self.part_if_ahead(state, head, &link);
@@ -184,7 +185,7 @@ impl Fleet for Redis {
             incomplete_for_ms = incomplete_for_ms.max(lost_for_ms.saturating_sub(silent_ms));
             let Some(gateway) = gateway else { continue };
             let position = Position { sequence: gateway.applied, mark: gateway.mark };
-            let follows = Held::from_record(record.as_deref())?.confirms(position);
+            let follows = HeldRecord::from_record(record.as_deref())?.confirms(position);
             gateways.push(KnownGateway { state: gateway, silent_ms, follows });
         }
         gateways.sort_by(|one, other| {

@@ -8,12 +8,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::master::Live;
-use super::reply::Held;
+use super::reply::HeldRecord;
 use crate::store::Position;
 
 /// The head, and in whose reign that was.
 #[derive(Debug, Default)]
-pub(super) struct Head(Mutex<Option<(Position, u64)>>);
+pub(super) struct LogHead(Mutex<Option<(Position, u64)>>);
 
 /// How what a link sees goes with the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) enum Sight {
     Other,
 }
 
-impl Head {
+impl LogHead {
     /// The link for commands was told that the log ends there.
     pub(super) fn told(&self, link: &Live, at: Position) {
         *self.known() = Some((at, link.reign()));
@@ -49,12 +49,12 @@ impl Head {
 
 impl Sight {
     /// Of a log that ends at `end`, and holds this where the head was.
-    pub(super) fn of(head: Position, end: u64, held: Held) -> Self {
+    pub(super) fn of(head: Position, end: u64, held: HeldRecord) -> Self {
         match held {
             _ if end < head.sequence => Self::Behind,
-            Held::Entry(mark) if head.mark.is_some() && mark != head.mark => Self::Other,
+            HeldRecord::Entry(mark) if head.mark.is_some() && mark != head.mark => Self::Other,
             // It may have been trimmed.
-            Held::Entry(_) | Held::Nothing => Self::Same,
+            HeldRecord::Entry(_) | HeldRecord::Nothing => Self::Same,
         }
     }
 
@@ -78,13 +78,13 @@ mod tests {
     fn log_that_lacks_the_head_is_another_one() {
         let head = Position { sequence: 7, mark: Some(1) };
         let of = |end, held| Sight::of(head, end, held);
-        assert_eq!(of(7, Held::Entry(Some(1))), Sight::Same);
-        assert_eq!(of(9, Held::Entry(Some(1))), Sight::Same);
-        assert_eq!(of(6, Held::Nothing), Sight::Behind);
-        assert_eq!(of(7, Held::Entry(Some(2))), Sight::Other);
-        assert_eq!(of(9, Held::Entry(None)), Sight::Other);
-        assert_eq!(of(7, Held::Nothing), Sight::Same, "it was trimmed");
+        assert_eq!(of(7, HeldRecord::Entry(Some(1))), Sight::Same);
+        assert_eq!(of(9, HeldRecord::Entry(Some(1))), Sight::Same);
+        assert_eq!(of(6, HeldRecord::Nothing), Sight::Behind);
+        assert_eq!(of(7, HeldRecord::Entry(Some(2))), Sight::Other);
+        assert_eq!(of(9, HeldRecord::Entry(None)), Sight::Other);
+        assert_eq!(of(7, HeldRecord::Nothing), Sight::Same, "it was trimmed");
         let unmarked = Position { mark: None, ..head };
-        assert_eq!(Sight::of(unmarked, 7, Held::Entry(Some(2))), Sight::Same);
+        assert_eq!(Sight::of(unmarked, 7, HeldRecord::Entry(Some(2))), Sight::Same);
     }
 }

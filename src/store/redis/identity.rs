@@ -6,7 +6,7 @@ use redis::{Value, from_redis_value};
 /// A server process, by its `run_id`: the same for all connections to it, and another one after a
 /// restart. A replica has another one than its master.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Identity(Box<str>);
+pub(super) struct ServerIdentity(Box<str>);
 
 /// What a server is in its replication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(super) enum Role {
     Other,
 }
 
-impl Identity {
+impl ServerIdentity {
     /// The identity in the answer to `INFO server`; `None` if the user may not ask, or what answers
     /// has none.
     pub(super) fn from_info(answer: Value) -> Option<Self> {
@@ -27,7 +27,7 @@ impl Identity {
     }
 }
 
-impl Identity {
+impl ServerIdentity {
     /// As the server writes it.
     pub(super) fn as_str(&self) -> &str {
         &self.0
@@ -76,12 +76,12 @@ mod tests {
     #[test]
     fn identity_is_the_run_id() {
         let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:d0d1\r\ntcp_port:1\r\n";
-        let identity = Some(Identity("d0d1".into()));
-        assert_eq!(Identity::from_info(bulk(info)), identity);
+        let identity = Some(ServerIdentity("d0d1".into()));
+        assert_eq!(ServerIdentity::from_info(bulk(info)), identity);
         for none in ["# Server\r\n", "run_id:\r\n", ""] {
-            assert_eq!(Identity::from_info(bulk(none)), None, "{none:?}");
+            assert_eq!(ServerIdentity::from_info(bulk(none)), None, "{none:?}");
         }
-        assert_eq!(Identity::from_info(Value::Nil), None);
+        assert_eq!(ServerIdentity::from_info(Value::Nil), None);
     }
 
     #[test]

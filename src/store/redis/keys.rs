@@ -7,7 +7,7 @@ use crate::store::digest::SubjectDigest;
 pub(super) const EXPIRY_MAX_S: i64 = 253_402_300_799;
 
 /// The names of the keys.
-pub(super) struct Keys {
+pub(super) struct KeyNames {
     pub(super) log: String,
     pub(super) live: String,
     pub(super) lifted: String,
@@ -32,7 +32,7 @@ pub(super) struct Keys {
     pub(super) tag_key: String,
 }
 
-impl Keys {
+impl KeyNames {
     pub(super) fn below(prefix: &str) -> Self {
         let key = |name: &str| format!("{prefix}:{{revocations}}:{name}");
         Self {

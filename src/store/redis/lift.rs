@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::dial::ANSWER_TIMEOUT;
-use super::reply::{Flag, List};
+use super::reply::{Flag, ReplyList};
 use super::score::score;
 use super::script::LIFT;
 use super::{Redis, fault};
@@ -109,7 +109,7 @@ impl Redis {
         asking.arg(&self.keys.live).arg(score).arg(score);
         asking.arg("LIMIT").arg(offset).arg(LOOKED_AT_ONCE);
         let asking = &asking;
-        let List(members) = self
+        let ReplyList(members) = self
             .link
             .ask(&self.master, "looking for revocations", move |mut connection| async move {
                 asking.query_async(&mut connection).await

@@ -19,10 +19,10 @@ pub(super) struct Link {
     /// How often a connection was made or given up.
     changes: AtomicU64,
     /// Held by the one who connects; how that went last time, if badly.
-    connecting: tokio::sync::Mutex<Option<Failure>>,
+    connecting: tokio::sync::Mutex<Option<LinkFailure>>,
 }
 
-struct Failure {
+struct LinkFailure {
     at: Instant,
     error: StoreError,
 }
@@ -117,7 +117,7 @@ impl Link {
         }
         // Who waited while another tried has had its answer; otherwise they would queue up, each
         // for a timeout more than the one before.
-        if let Some(Failure { at, error }) = &*last
+        if let Some(LinkFailure { at, error }) = &*last
             && *at >= asked
         {
             return Err(error.clone());
@@ -129,7 +129,7 @@ impl Link {
                 Ok(live)
             }
             Err(error) => {
-                *last = Some(Failure { at: Instant::now(), error: error.clone() });
+                *last = Some(LinkFailure { at: Instant::now(), error: error.clone() });
                 Err(error)
             }
         }

@@ -12,11 +12,11 @@ use redis::{PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
 
 use super::fault;
-use super::head::{Head, Sight};
+use super::head::{LogHead, Sight};
 use super::identity::Role;
-use super::keys::Keys;
+use super::keys::KeyNames;
 use super::master::{Live, Master};
-use super::reply::Held;
+use super::reply::HeldRecord;
 use super::script::PLACE;
 use crate::gate::session::SessionId;
 use crate::store::StoreError;
@@ -32,8 +32,8 @@ const ASKED_EVERY: Duration = Duration::from_millis(500);
 /// Tells of changes until that fails.
 pub(super) async fn listen(
     master: &Master,
-    head: &Head,
-    keys: &Keys,
+    head: &LogHead,
+    keys: &KeyNames,
     hear: &mut (dyn FnMut(SessionNotice) + Send),
 ) -> Result<Infallible, StoreError> {
     let (sender, pushes) = mpsc::unbounded_channel();
@@ -41,7 +41,7 @@ pub(super) async fn listen(
     track(&live, &keys.session).await?;
     hear(SessionNotice::Begun);
     let (address, session) = (&live.address, &*keys.session);
-    let mut listener = Listener { address, session, pushes, hear };
+    let mut listener = PushListener { address, session, pushes, hear };
     loop {
         let asked = Instant::now();
         let known = head.known_to(&live);
@@ -59,7 +59,7 @@ pub(super) async fn listen(
             return Err(live.deposed(WHAT));
         }
         // Of one that cannot be read it is not known which it is.
-        let held = Held::from_record(record.as_deref()).unwrap_or(Held::Nothing);
+        let held = HeldRecord::from_record(record.as_deref()).unwrap_or(HeldRecord::Nothing);
         let sight = known.map_or(Sight::Same, |known| Sight::of(known, end, held));
         if let Some(fault) = sight.fault() {
             master.part(&live);
@@ -98,7 +98,7 @@ async fn track(live: &Live, session: &str) -> Result<(), StoreError> {
 }
 
 /// What is pushed, and whom to tell.
-struct Listener<'l> {
+struct PushListener<'l> {
     address: &'l RedisAddress,
     /// What the key of a record begins with.
     session: &'l str,
@@ -106,7 +106,7 @@ struct Listener<'l> {
     hear: &'l mut (dyn FnMut(SessionNotice) + Send),
 }
 
-impl Listener<'_> {
+impl PushListener<'_> {
     /// Tells what is pushed until `done`, and all that came before that.
     async fn until<T>(&mut self, done: impl Future<Output = T>) -> Result<T, StoreError> {
         let mut done = pin!(done);
@@ -168,7 +168,7 @@ mod tests {
         let mut heard = Vec::new();
         let mut hear = |told| heard.push(told);
         let mut listener =
-            Listener { address: &address, session: "p:session:", pushes, hear: &mut hear };
+            PushListener { address: &address, session: "p:session:", pushes, hear: &mut hear };
         // Between the look at what was pushed and the look at the answer, both come.
         let answer = async {
             for _ in 0..300 {

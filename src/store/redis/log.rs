@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::charge::{self, Charge};
+use super::charge::{self, AccountCharge};
 use super::dial::ANSWER_TIMEOUT;
 use super::head::Sight;
-use super::reader::Reader;
-use super::reply::{Held, List};
+use super::reader::LogReader;
+use super::reply::{HeldRecord, ReplyList};
 use super::score::score;
 use super::script::account::CHARGE;
 use super::script::{APPEND, PRUNE};
@@ -81,7 +81,7 @@ impl RevocationLog for Redis {
         bounds: AppendBounds<'_>,
     ) -> Result<Charged, AppendError> {
         let AppendBounds { entries_max, now, login_issuer: _ } = bounds;
-        let Some(charge) = Charge::of(record) else {
+        let Some(charge) = AccountCharge::of(record) else {
             let position = self.append(record, bounds).await?;
             return Ok(Charged { written: vec![record.clone()], position });
         };
@@ -129,7 +129,8 @@ impl RevocationLog for Redis {
         }
         let sight = known.map_or(Sight::Same, |head| {
             let is_there = position.sequence == head.sequence && position.mark.is_some();
-            let held = if is_there { Held::Entry(position.mark) } else { Held::Nothing };
+            let held =
+                if is_there { HeldRecord::Entry(position.mark) } else { HeldRecord::Nothing };
             Sight::of(head, position.sequence, held)
         });
         sight.fault().map_or(Ok(position), |fault| {
@@ -143,7 +144,7 @@ impl RevocationLog for Redis {
         let kept = self.reader().take().filter(|reader| reader.is_at(position, master));
         let opened = match kept {
             Some(reader) => Ok(reader),
-            None => Reader::open(master, &keys.log, position).await?,
+            None => LogReader::open(master, &keys.log, position).await?,
         };
         let tail = match opened {
             Ok(mut reader) => {
@@ -171,7 +172,7 @@ impl RevocationLog for Redis {
         let within = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         asking.arg("LIMIT").arg(within(offset)).arg(within(limit));
         let asking = &asking;
-        let (total, List(members)): (u64, List<Vec<u8>>) = self
+        let (total, ReplyList(members)): (u64, ReplyList<Vec<u8>>) = self
             .link
             .ask(&self.master, "listing records", move |mut connection| async move {
                 asking.query_async(&mut connection).await

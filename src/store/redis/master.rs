@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::cluster::Cluster;
 use super::dial::{Dial, Dialled, ExpectedServer, Pushes, Unreached};
-use super::identity::Identity;
+use super::identity::ServerIdentity;
 use super::sentinels::{Named, Sentinels};
 use crate::store::StoreError;
 use crate::store::settings::{RedisAddress, RedisServers, RedisSettings};
@@ -44,9 +44,9 @@ enum Guides {
 struct KnownMaster {
     address: Option<RedisAddress>,
     /// The server that answers there, once a connection has told.
-    identity: Option<Identity>,
+    identity: Option<ServerIdentity>,
     /// The last that did, wherever that was, and how often it was another one than before.
-    met: Option<Identity>,
+    met: Option<ServerIdentity>,
     changes: u64,
     /// Grows when the master is another one than before, or connections are given up because they
     /// may lead to different servers.
@@ -62,7 +62,7 @@ pub(super) struct Live {
     /// Different for each connection.
     pub(super) number: u64,
     /// Who answers on it, if that can be known.
-    pub(super) identity: Option<Identity>,
+    pub(super) identity: Option<ServerIdentity>,
     reign: u64,
 }
 
@@ -119,7 +119,7 @@ impl Master {
 
     /// The reign of a connection on which this server answers. If it is another one than those that
     /// are there lead to, they are given up: what was dialled last shows where the address leads.
-    fn meet(&self, identity: &Identity, address: &RedisAddress, reign: u64) -> u64 {
+    fn meet(&self, identity: &ServerIdentity, address: &RedisAddress, reign: u64) -> u64 {
         let mut known = self.known();
         if known.met.as_ref() != Some(identity)
             && let Some(_before) = known.met.replace(identity.clone())

@@ -5,10 +5,10 @@ use std::time::Duration;
 use redis::Value;
 
 use super::fault;
-use super::head::{Head, Sight};
+use super::head::{LogHead, Sight};
 use super::identity::Role;
 use super::master::{Live, Master};
-use super::reply::{Entry, Held, entries_in, entries_read};
+use super::reply::{HeldRecord, StreamEntry, entries_in, entries_read};
 use super::script::PLACE;
 use crate::store::record::{Read, Record};
 use crate::store::{Loss, Position, StoreError, TAIL_RECORDS_MAX, Tail};
@@ -17,12 +17,12 @@ use crate::store::{Loss, Position, StoreError, TAIL_RECORDS_MAX, Tail};
 const BLOCK_MARGIN: Duration = Duration::from_secs(1);
 
 /// A connection, and how far the log was read on it.
-pub(super) struct Reader {
+pub(super) struct LogReader {
     live: Live,
     at: Position,
 }
 
-impl Reader {
+impl LogReader {
     /// Connects, and looks whether the log goes on from the position.
     pub(super) async fn open(
         master: &Master,
@@ -46,12 +46,12 @@ impl Reader {
     pub(super) async fn read(
         &mut self,
         master: &Master,
-        head: &Head,
+        head: &LogHead,
         log: &str,
         patience: Duration,
     ) -> Result<Tail, StoreError> {
         let head = head.known_to(&self.live);
-        let Answer { entries, here, there, role } = self.ask(log, patience, head).await?;
+        let ReadAnswer { entries, here, there, role } = self.ask(log, patience, head).await?;
         if role == Role::Replica {
             master.part(&self.live);
             return Err(self.live.apart("reading the log", fault::REPLICA));
@@ -85,8 +85,8 @@ impl Reader {
     async fn measure(
         &mut self,
         head: Position,
-        entries: &[Entry],
-        there: Held,
+        entries: &[StreamEntry],
+        there: HeldRecord,
         master: &Master,
         log: &str,
     ) -> Result<Option<Loss>, StoreError> {
@@ -118,7 +118,7 @@ impl Reader {
         log: &str,
         patience: Duration,
         head: Option<Position>,
-    ) -> Result<Answer, StoreError> {
+    ) -> Result<ReadAnswer, StoreError> {
         let id = |sequence: u64| format!("{sequence}-0");
         let at = id(self.at.sequence);
         // 0 would be for ever.
@@ -144,25 +144,25 @@ impl Reader {
         let (read, here, there) = (next(), next(), next());
         let (entries, here) = (entries_read(read)?, held(here)?);
         // Of one that cannot be read it is not known which it is.
-        let there = held(there).unwrap_or(Held::Nothing);
-        Ok(Answer { entries, here, there, role })
+        let there = held(there).unwrap_or(HeldRecord::Nothing);
+        Ok(ReadAnswer { entries, here, there, role })
     }
 }
 
 /// What was read.
-struct Answer {
-    entries: Vec<Entry>,
+struct ReadAnswer {
+    entries: Vec<StreamEntry>,
     /// What is at the position from which they go on.
-    here: Held,
+    here: HeldRecord,
     /// What is where the head was.
-    there: Held,
+    there: HeldRecord,
     /// What the server is, if only that tells it from another.
     role: Role,
 }
 
-fn held(answer: Value) -> Result<Held, StoreError> {
+fn held(answer: Value) -> Result<HeldRecord, StoreError> {
     let entry = entries_in(answer)?.into_iter().next();
-    Held::from_record(entry.as_ref().map(|entry| &*entry.record))
+    HeldRecord::from_record(entry.as_ref().map(|entry| &*entry.record))
 }
 
 /// How many records were ever appended, and what is at the position.
@@ -170,24 +170,24 @@ pub(super) async fn look_up(
     live: &mut Live,
     log: &str,
     position: Position,
-) -> Result<(u64, Held), StoreError> {
+) -> Result<(u64, HeldRecord), StoreError> {
     let mut asking = PLACE.key(log);
     asking.arg(position.sequence);
     let told = asking.invoke_async::<(u64, Option<Vec<u8>>)>(&mut live.connection).await;
     let (head, record) =
         told.map_err(|error| fault::at(&live.address, "looking up a position", &error))?;
-    Ok((head, Held::from_record(record.as_deref())?))
+    Ok((head, HeldRecord::from_record(record.as_deref())?))
 }
 
 /// What the entries after a position say. If there is one that cannot be read, what came before it
 /// is told first.
 fn follow(
     from: Position,
-    entries: Vec<Entry>,
+    entries: Vec<StreamEntry>,
 ) -> Result<Result<(Vec<Record>, Position), Loss>, StoreError> {
     let mut at = from;
     let mut records = Vec::with_capacity(entries.len());
-    for Entry { sequence, record } in entries {
+    for StreamEntry { sequence, record } in entries {
         let next = at.sequence.saturating_add(1);
         if sequence != Some(next) {
             return Ok(Err(Loss::Trimmed));
@@ -211,8 +211,8 @@ fn follow(
 mod tests {
     use super::*;
 
-    fn entry(sequence: u64, record: &str) -> Entry {
-        Entry { sequence: Some(sequence), record: record.into() }
+    fn entry(sequence: u64, record: &str) -> StreamEntry {
+        StreamEntry { sequence: Some(sequence), record: record.into() }
     }
 
     const EVERYTHING: &str = r#"{"kind":"revocation","scope":"everything","mark":9}"#;
@@ -229,7 +229,7 @@ mod tests {
     fn gap_is_a_loss() {
         let entries = || vec![entry(5, EVERYTHING), entry(7, EVERYTHING)];
         assert_eq!(follow(FROM, entries()).expect("it reads"), Err(Loss::Trimmed));
-        let foreign = vec![Entry { sequence: None, record: EVERYTHING.into() }];
+        let foreign = vec![StreamEntry { sequence: None, record: EVERYTHING.into() }];
         assert_eq!(follow(FROM, foreign).expect("it reads"), Err(Loss::Trimmed));
     }
 

@@ -9,9 +9,9 @@ use crate::store::{Loss, Position, StoreError};
 /// A list, and nothing else. The library takes `nil` for one without items: an answer that is none would
 /// say that there is nobody.
 #[derive(Debug)]
-pub(super) struct List<T>(pub(super) Vec<T>);
+pub(super) struct ReplyList<T>(pub(super) Vec<T>);
 
-impl<T: FromRedisValue> FromRedisValue for List<T> {
+impl<T: FromRedisValue> FromRedisValue for ReplyList<T> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         match value {
@@ -30,7 +30,7 @@ pub(super) struct Pairs(pub(super) Vec<(Vec<u8>, Option<Vec<u8>>)>);
 
 impl FromRedisValue for Pairs {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let List(items): List<Value> = FromRedisValue::from_redis_value(value)?;
+        let ReplyList(items): ReplyList<Value> = FromRedisValue::from_redis_value(value)?;
         let mut items = items.into_iter();
         let mut pairs = Vec::with_capacity(items.len() / 2);
         while let Some(text) = items.next() {
@@ -70,7 +70,7 @@ pub(super) fn about<T>(asked: &str, (about, answer): (String, T)) -> RedisResult
 
 /// An entry of the log, not yet decoded.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct StreamEntry {
     /// `None` for an id that is not of our making.
     pub(super) sequence: Option<u64>,
     pub(super) record: Vec<u8>,
@@ -78,14 +78,14 @@ pub(super) struct Entry {
 
 /// What the log holds at a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
+pub(super) enum HeldRecord {
     /// No entry.
     Nothing,
     /// One with this mark; `None` if it is not a revocation.
     Entry(Option<u64>),
 }
 
-impl Held {
+impl HeldRecord {
     /// What the record at a position is.
     pub(super) fn from_record(record: Option<&[u8]>) -> Result<Self, StoreError> {
         let Some(record) = record else { return Ok(Self::Nothing) };
@@ -119,7 +119,7 @@ impl Held {
 
 /// The entries in an answer to `XREAD` of one stream; none if nothing came.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
-pub(super) fn entries_read(answer: Value) -> Result<Vec<Entry>, StoreError> {
+pub(super) fn entries_read(answer: Value) -> Result<Vec<StreamEntry>, StoreError> {
     let streams = match answer {
         Value::Nil => return Ok(Vec::new()),
         other => array(other)?,
@@ -134,11 +134,11 @@ pub(super) fn entries_read(answer: Value) -> Result<Vec<Entry>, StoreError> {
 }
 
 /// The entries in an answer to `XRANGE`.
-pub(super) fn entries_in(answer: Value) -> Result<Vec<Entry>, StoreError> {
+pub(super) fn entries_in(answer: Value) -> Result<Vec<StreamEntry>, StoreError> {
     array(answer)?.into_iter().map(entry).collect()
 }
 
-fn entry(value: Value) -> Result<Entry, StoreError> {
+fn entry(value: Value) -> Result<StreamEntry, StoreError> {
     let Ok([Value::BulkString(id), fields]) = <[Value; 2]>::try_from(array(value)?) else {
         return Err(fault::nonsense("an entry of a stream"));
     };
@@ -147,7 +147,7 @@ fn entry(value: Value) -> Result<Entry, StoreError> {
         if let (Value::BulkString(name), Value::BulkString(record)) = (name, value)
             && name == b"record"
         {
-            return Ok(Entry { sequence: sequence(&id), record });
+            return Ok(StreamEntry { sequence: sequence(&id), record });
         }
     }
     Err(fault::nonsense("an entry of the log without a record"))
@@ -175,18 +175,18 @@ mod tests {
         let at = |sequence, mark| Position { sequence, mark };
         let (went, trimmed) = (Some(Loss::WentBackwards), Some(Loss::Trimmed));
         for (position, head, held, loss) in [
-            (at(0, None), 0, Held::Nothing, None),
-            (at(0, None), 9, Held::Nothing, None),
-            (at(5, Some(7)), 5, Held::Entry(Some(7)), None),
-            (at(5, Some(7)), 9, Held::Entry(Some(7)), None),
-            (at(5, Some(7)), 4, Held::Nothing, went),
-            (at(5, Some(7)), 9, Held::Entry(Some(8)), went),
-            (at(5, Some(7)), 9, Held::Entry(None), went),
-            (at(5, Some(7)), 9, Held::Nothing, trimmed),
-            (at(5, Some(7)), 5, Held::Nothing, trimmed),
-            (at(5, None), 4, Held::Nothing, went),
-            (at(5, None), 5, Held::Nothing, None),
-            (at(5, None), 5, Held::Entry(Some(7)), None),
+            (at(0, None), 0, HeldRecord::Nothing, None),
+            (at(0, None), 9, HeldRecord::Nothing, None),
+            (at(5, Some(7)), 5, HeldRecord::Entry(Some(7)), None),
+            (at(5, Some(7)), 9, HeldRecord::Entry(Some(7)), None),
+            (at(5, Some(7)), 4, HeldRecord::Nothing, went),
+            (at(5, Some(7)), 9, HeldRecord::Entry(Some(8)), went),
+            (at(5, Some(7)), 9, HeldRecord::Entry(None), went),
+            (at(5, Some(7)), 9, HeldRecord::Nothing, trimmed),
+            (at(5, Some(7)), 5, HeldRecord::Nothing, trimmed),
+            (at(5, None), 4, HeldRecord::Nothing, went),
+            (at(5, None), 5, HeldRecord::Nothing, None),
+            (at(5, None), 5, HeldRecord::Entry(Some(7)), None),
         ] {
             assert_eq!(held.loss(position, head), loss, "{position:?} {head} {held:?}");
         }
@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn list_is_one_and_absence_is_none() {
         let read = |value: Value| {
-            let read = List::<(String, f64)>::from_redis_value_ref(&value);
-            read.ok().map(|List(items)| items)
+            let read = ReplyList::<(String, f64)>::from_redis_value_ref(&value);
+            read.ok().map(|ReplyList(items)| items)
         };
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let item = |of: Vec<Value>| Value::Array(vec![Value::Array(of)]);

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 
-use super::charge::{self, Charge};
+use super::charge::{self, AccountCharge};
 use super::dial::ANSWER_TIMEOUT;
 use super::keys::EXPIRY_MAX_S;
-use super::reply::{self, Flag, List};
+use super::reply::{self, Flag, ReplyList};
 use super::score::score;
 use super::script::sessions::{CREATE, DELETE, FIND, OF_SUBJECT, PRUNE};
 use super::{Redis, fault, listener};
@@ -30,7 +30,7 @@ const TOUCHED_AT_ONCE: usize = 1000;
 const MARK_FIRST_MAX: u64 = 1 << 52;
 
 /// A session that made room: its id, when it had begun, and what was written of its end.
-type Made = (String, f64, i64, List<Vec<u8>>);
+type DisplacedReply = (String, f64, i64, ReplyList<Vec<u8>>);
 
 #[async_trait]
 impl SessionStore for Redis {
@@ -56,12 +56,12 @@ impl SessionStore for Redis {
         // Of many that are displaced each gets another, and so may a cut-off beside it.
         creating.arg(fastrand::u64(..MARK_FIRST_MAX));
         if let Some(end) = end
-            && let Some(charge) = Charge::of_any(end)
+            && let Some(charge) = AccountCharge::of_any(end)
         {
             charge.add_to(&mut creating, &self.keys, end.entries_max, end.now);
         }
         let creating = &creating;
-        let (List(displaced), link): (List<Made>, _) = self
+        let (ReplyList(displaced), link): (ReplyList<DisplacedReply>, _) = self
             .link
             .ask_and_tell(
                 &self.master,
@@ -210,7 +210,7 @@ impl Redis {
         asking.key(&self.keys.sessions).key(&self.keys.due);
         asking.arg(&name).arg(&self.keys.session);
         let (asking, name) = (&asking, &*name);
-        let found: List<(String, Vec<u8>, Option<f64>)> = self
+        let found: ReplyList<(String, Vec<u8>, Option<f64>)> = self
             .link
             .ask(&self.master, "listing sessions", move |mut connection| async move {
                 reply::about(name, asking.invoke_async(&mut connection).await?)

@@ -7,7 +7,7 @@
 use std::pin::Pin;
 
 use super::Redis;
-use super::identity::Identity;
+use super::identity::ServerIdentity;
 use super::master::Live;
 use super::reply::Flag;
 use super::script::settled::SETTLE;
@@ -38,7 +38,7 @@ impl Redis {
         let asking = |live: Live| async move {
             let mut asking = SETTLE.key(&self.keys.settled);
             asking.key(&self.keys.gateways);
-            asking.arg(live.identity.as_ref().map_or("", Identity::as_str)).arg(instance);
+            asking.arg(live.identity.as_ref().map_or("", ServerIdentity::as_str)).arg(instance);
             asking.arg(u8::from(has_lost)).arg(knows.as_str());
             asking.arg(SETTLES_WITHIN_MS).arg(GATEWAY_FORGOTTEN_AFTER_MS);
             asking.invoke_async(&mut live.connection.clone()).await

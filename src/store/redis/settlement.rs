@@ -7,10 +7,10 @@ use crate::store::SETTLES_WITHIN_MS;
 
 /// What is known of it.
 #[derive(Debug, Default)]
-pub(super) struct Settlement(Mutex<State>);
+pub(super) struct Settlement(Mutex<SettlementState>);
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct SettlementState {
     /// In whose reign it was so.
     pub(super) settled: Option<u64>,
     /// Records were lost, and nobody was told.
@@ -30,13 +30,13 @@ impl Settlement {
 
     /// Records were lost: it is no longer so.
     pub(super) fn doubt(&self) {
-        *self.state() = State { has_lost: true, ..State::default() };
+        *self.state() = SettlementState { has_lost: true, ..SettlementState::default() };
     }
 
     /// Others have found that it is not so.
     pub(super) fn ask_again(&self) {
         let mut state = self.state();
-        *state = State { has_lost: state.has_lost, ..State::default() };
+        *state = SettlementState { has_lost: state.has_lost, ..SettlementState::default() };
     }
 
     pub(super) fn has_lost(&self) -> bool {
@@ -65,7 +65,7 @@ impl Settlement {
         is_over
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, SettlementState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

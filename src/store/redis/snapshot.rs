@@ -10,7 +10,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::fault;
 use super::master::Live;
-use super::reply::{Flag, List};
+use super::reply::{Flag, ReplyList};
 use super::script::{LAST, PLACE};
 use crate::clock;
 use crate::store::record::{Read, Record};
@@ -130,7 +130,7 @@ async fn members(
 ) -> redis::RedisResult<Vec<Value>> {
     let mut asking = redis::cmd("ZRANGE");
     asking.arg(set).arg(rank).arg(rank + PAGE);
-    let List(members) = asking.query_async(&mut connection).await?;
+    let ReplyList(members) = asking.query_async(&mut connection).await?;
     Ok(members)
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use redis::Pipeline;
 
 use super::keys::EXPIRY_MAX_S;
-use super::keys::Keys;
+use super::keys::KeyNames;
 use crate::gate::time::UnixTime;
 use crate::store::family::FAMILY_MARGIN_S;
 
@@ -47,7 +47,7 @@ impl Spent {
 }
 
 /// What writes them down, unless they are there.
-pub(super) fn note_again(uses: &[Use], keys: &Keys) -> Pipeline {
+pub(super) fn note_again(uses: &[Use], keys: &KeyNames) -> Pipeline {
     let mut noting = redis::pipe();
     for Use { key, number, until } in uses {
         let expires = until.plus(FAMILY_MARGIN_S).as_seconds().clamp(1, EXPIRY_MAX_S);

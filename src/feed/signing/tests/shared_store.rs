@@ -274,7 +274,7 @@ impl Gateway {
         keys.is_usable(clock::now()) && keys.knows(Some(id))
     }
 
-    pub(super) async fn seek(&self, id: &str) -> Sought {
+    pub(super) async fn seek(&self, id: &str) -> KeySearch {
         self.feed.seek(&Some(id.into())).await
     }
 

@@ -112,7 +112,7 @@ fn sizes_are_read_up_to_64_bits() {
     let mut reader = Chunked::default();
     assert_eq!(reader.read(text.as_bytes()), Ok(Progress::Partial));
     assert_eq!(reader.read(&[0; 9]), Ok(Progress::Partial));
-    assert_eq!(reader.state, State::Data { left: u64::MAX - 9 });
+    assert_eq!(reader.state, ChunkState::Data { left: u64::MAX - 9 });
 }
 
 #[test]

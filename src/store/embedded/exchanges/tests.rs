@@ -9,8 +9,8 @@ fn token(number: u8) -> TokenDigest {
     TokenDigest { place: u64::from(number), digest: [number; 32] }
 }
 
-fn made(number: u8, ago_ms: u64) -> Made {
-    Made { token: token(number), date: Date::of(NOW.before(ago_ms)), sealed: vec![number] }
+fn made(number: u8, ago_ms: u64) -> MadeExchange {
+    MadeExchange { token: token(number), date: Date::of(NOW.before(ago_ms)), sealed: vec![number] }
 }
 
 fn tokens(exchanges: &Exchanges) -> Vec<(u64, bool)> {
