@@ -132,7 +132,7 @@ pub(super) async fn end_all(
     let EndAll { subject, issuer, reason, actor, wait_ms } = words::query(query)?;
     let configuration = view.configuration.load();
     let person = Person::compile(subject, issuer, &configuration)?;
-    // Nobody else begins sessions, and his tokens were not asked about.
+    // Nobody else begins sessions, and their tokens were not asked about.
     if configuration.settings.login.as_ref().is_some_and(|login| login.issuer != person.issuer) {
         let Person { issuer, .. } = person;
         return bad(format!("`{issuer}` begins no sessions; revoke the subject instead"));

@@ -147,7 +147,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
         loads.loaded().await;
         // Before, no token of ours could be verified.
         signing.loaded().await;
-        // Before, everybody's session would count as made up.
+        // Before, nobody could tell whose session it is.
         tags.asked().await;
         becomes_ready.ready();
         tracing::info!("ready");

@@ -181,7 +181,7 @@ impl Context {
         until < now
     }
 
-    /// Decides on a request. Whoever is permitted as a principal is so for as long as he is one.
+    /// Decides on a request. Whoever is permitted as a principal is so for as long as they are one.
     pub(super) async fn admit(&mut self, request: &RequestHeader) -> Result<AnsweredBy, Denial> {
         let permit = match self.decide(request, Gate::decide, Charge::Client).await? {
             Settled::Permitted(permit) => permit,

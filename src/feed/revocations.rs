@@ -316,6 +316,9 @@ impl RevocationFeed {
         // From the beginning of the log: from now on nothing is confirmed without this gateway, and
         // what was confirmed before is in the snapshot.
         self.count_in(Position::default()).await?;
+        if cause == "start" && self.is_shorter_than_read().await? {
+            self.found_loss();
+        }
         let read = self.begin_read().await?;
         let mut loaded = 0_usize;
         self.recent().begin_search();

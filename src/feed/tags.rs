@@ -91,6 +91,9 @@ impl TagFeed {
                                 made-up ones cannot be used: all count as made up, within the budget");
                         }
                         is_told |= !is_away;
+                        if !is_away {
+                            self.cell.give_up();
+                        }
                         pause = match made {
                             Some(_) => backoff.next(),
                             None => backoff.next().min(FIRST_PAUSE_MAX),

@@ -55,7 +55,7 @@ pub(super) async fn create_session(
     tokens: Option<RequestedTokens<'_>>,
 ) -> Result<NewSession, Denial> {
     let plan = tokens.as_ref().map(|tokens| tokens.plan);
-    // Only who gets a cookie takes the place of the one that he has.
+    // Only those who get a cookie take the place of the one that they have.
     let replaced = match plan.map(|plan| plan.keeps) {
         None | Some(Keeps::Cookie) => replaced(here).await?,
         Some(Keeps::NoCookie) => None,

@@ -45,7 +45,7 @@ impl LoginResult {
 enum LoginRefusal {
     Denial(Denial),
     ByService(ServiceRefusal),
-    /// A scope is wanted that he or the client may not have.
+    /// A scope is wanted that they or the client may not have.
     Scope,
 }
 

@@ -359,7 +359,7 @@ pub(crate) async fn find_family(
     Ok((family, session))
 }
 
-/// Ends the login of a token of ours whose family the store does not have.
+/// Ends the login of a token that may be ours whose family the store does not have.
 pub(crate) async fn end_lost(
     here: &TokenContext<'_>,
     token: &RefreshToken,

@@ -90,7 +90,7 @@ impl<'l> Counted<'l> {
     }
 
     async fn absolve(&self, forgotten: &[Account], returned: &[Account]) {
-        // Somebody will have to wait longer than he should; what was decided stays.
+        // Somebody will have to wait longer than they should; what was decided stays.
         if let Err(error) = self.ledger.absolve(forgotten, returned).await {
             tracing::warn!(%error, "attempts to log in cannot be given back");
         }

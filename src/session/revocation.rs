@@ -180,7 +180,7 @@ fn record_of(entry: Entry, actor: &str, why: SessionEnd) -> Record {
     }
 }
 
-/// Told apart from operators, whatever somebody calls himself.
+/// Told apart from operators, whatever somebody calls themselves.
 impl fmt::Display for Actor<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, name) = match self {

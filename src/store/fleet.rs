@@ -64,8 +64,9 @@ pub struct Roster {
     pub gateways: Vec<KnownGateway>,
     /// The instances that have taken their leave lately.
     pub left: Vec<String>,
-    /// For how long still a gateway may be serving that is on no roster, because the store lost
-    /// what it told, in milliseconds; 0 if none can be. One that is connected is back before that.
+    /// For how long still nothing is confirmed, because the store lost what gateways told and one of
+    /// them may be serving that nobody knows of; in milliseconds, 0 if it did not. One that is
+    /// connected is back before that.
     pub incomplete_for_ms: u64,
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn problem(slug: Slug, detail: &str, request_id: &str) -> Reply {
     Reply::Answer(Answer { denial: Some(slug), ..answer })
 }
 
-/// The answer to somebody who is logged out now: his cookie is taken back, and what his browser
+/// The answer to somebody who is logged out now: their cookie is taken back, and what their browser
 /// keeps of our pages.
 pub(crate) fn logged_out(asker: ClientKind, configuration: &Running, login: &Login) -> Answer {
     let mut answer = match asker {

@@ -30,7 +30,7 @@ pub struct EndpointRequest<'a> {
     pub client_kind: ClientKind,
     /// Who asks, if the endpoint wants to know.
     pub caller: Option<Caller>,
-    /// The session of a cookie of ours that the store does not have.
+    /// The session of a cookie that may be ours, and that the store does not have.
     pub lost: Option<SessionId>,
     /// Who can find out whether an issuer has a key.
     pub keys: &'a dyn KeySeeker,

@@ -76,6 +76,33 @@ fn gateway_that_starts_with_a_restored_server_waits_for_who_knows_better() {
     assert!(begun.elapsed() < BOUND, "it did not wait for longer than it had to");
 }
 
+/// Nobody who runs has noticed yet what was evicted; how far they have read the log tells of it.
+#[test]
+fn gateway_that_starts_beside_an_evicted_log_waits_for_who_has_read_it() {
+    let server = RedisServer::start();
+    let upstream = Upstream::start();
+    let lines = redis(&server.settings());
+    let knows = fleet::start(&upstream, "knows", &lines);
+    revoke_on_all(&knows, "since", 1);
+    knows.stand_still();
+    server.cli(&["del", "portcullis:{revocations}:log", "portcullis:{revocations}:live"]);
+    let starts =
+        Gateway::spawn_in(gateway::directory(), &configuration(&upstream, "starts", &lines));
+    let token = token_of("since");
+    addresses(&starts);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        assert!(!is_ready(&starts), "ready after {:?}", begun.elapsed());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    knows.signal("CONT");
+    eventually("a gateway that is ready", || {
+        assert_ne!(fleet::said(&whoami(&starts, &token)), Said::Accepted);
+        is_ready(&starts).then_some(())
+    });
+    assert_eq!(fleet::said(&whoami(&starts, &token)), Said::Revoked);
+}
+
 #[test]
 fn gateway_that_starts_with_a_restored_server_alone_waits_for_a_bounded_time() {
     let mut server = RedisServer::start();

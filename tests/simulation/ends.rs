@@ -158,7 +158,7 @@ fn is_late_again(record: &Record, event: &Event) -> bool {
     let grace_ms = record.setting.grace_s * 1_000;
     let is_before = |other: &Event| {
         other.deed == event.deed
-            && other.heard.status() != Some(200)
+            && matches!(other.heard.status(), None | Some(500..))
             && other.span.from + grace_ms <= event.span.until
             && other.span.from < event.span.from
     };

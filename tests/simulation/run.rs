@@ -259,7 +259,7 @@ fn works(site: &Site, number: usize, rng: &mut Rng) -> bool {
     }
     let token = mint(site, rng.usize(..4), 700);
     // One that was killed is counted for a minute at least, and so is one that only a lost roster
-    // can have named: it may be serving.
+    // can have named: it may be serving. No seed lasts that long.
     let waits = site
         .history
         .record()

@@ -32,7 +32,8 @@ impl RevocationFeed {
     ///
     /// # Errors
     ///
-    /// If the store cannot be reached by then: nobody knows who has applied it.
+    /// If the store cannot be reached by then, or has lost what gateways told: nobody knows who has
+    /// applied it.
     pub async fn confirm(
         &self,
         record: &Record,
@@ -59,12 +60,13 @@ impl RevocationFeed {
                         known.state.applied < sequence || !known.follows || (is_here && !is_there)
                     };
                     let missing: Vec<_> = roster.gateways.into_iter().filter(is_behind).collect();
-                    // Nobody can be named, and nobody knows that there is none.
-                    if roster.incomplete_for_ms > 0 {
-                        if is_last {
-                            return Err(incomplete(roster.incomplete_for_ms));
-                        }
-                    } else if is_last || (missing.is_empty() && is_there && gateways > 0) {
+                    let is_complete = roster.incomplete_for_ms == 0;
+                    if is_last && missing.is_empty() && !is_complete {
+                        // Nobody can be named, and nobody knows that there is none.
+                        return Err(incomplete(roster.incomplete_for_ms));
+                    }
+                    let is_applied = missing.is_empty() && is_there && gateways > 0;
+                    if is_last || (is_applied && is_complete) {
                         let confirmed = gateways - missing.len();
                         return Ok(Confirmation { confirmed, gateways, missing, elapsed });
                     }
@@ -80,8 +82,8 @@ impl RevocationFeed {
 
 fn incomplete(for_ms: u64) -> StoreError {
     StoreError::Unavailable(format!(
-        "the store lost what it knew of the gateways; one that has not come back may be serving, \
-         for {} s more at most",
+        "the store lost what it knew of the gateways; one that has not come back may be serving; \
+         nothing is confirmed for {} s more",
         for_ms.div_ceil(1000)
     ))
 }

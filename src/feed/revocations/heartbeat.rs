@@ -18,6 +18,10 @@ const ANSWER_MAX_MS: u64 = 200;
 /// How far our clock may be from the store's before that is told, in milliseconds.
 const APART_WARNED_MS: i64 = 5_000;
 
+/// Who was heard of within this time may know what a store has lost, in milliseconds: they tell of
+/// themselves once a second.
+const HEARD_WITHIN_MS: u64 = 3_000;
+
 /// The pause between two tellings, however many revocations arrive.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -139,6 +143,17 @@ impl RevocationFeed {
             }
         }
         Ok(())
+    }
+
+    /// Whether another gateway that was heard of a moment ago has read more of the log than there is:
+    /// the log has lost that, and the other may not have noticed yet.
+    pub(super) async fn is_shorter_than_read(&self) -> Result<bool, StoreError> {
+        let roster = self.roster().await?;
+        Ok(roster.gateways.iter().any(|known| {
+            known.state.instance != self.instance
+                && known.silent_ms < HEARD_WITHIN_MS
+                && known.state.applied > roster.head
+        }))
     }
 
     /// Whether the others cannot have forgotten this gateway yet.

@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::{constant_time, hmac};
 use zeroize::Zeroizing;
@@ -40,7 +42,7 @@ pub enum Provenance {
     Ours,
     /// Made up, or made before there were tags or with another key.
     Unproven,
-    /// Nobody can tell: the key was not read yet, or cannot be.
+    /// Nobody can tell yet: the key was not read.
     Unknown,
 }
 
@@ -95,12 +97,21 @@ impl fmt::Debug for TagKey {
 
 /// The key as it is now; the feed writes it.
 #[derive(Debug, Default)]
-pub struct TagKeyCell(ArcSwapOption<TagKey>);
+pub struct TagKeyCell {
+    key: ArcSwapOption<TagKey>,
+    /// What the store holds is none.
+    is_damaged: AtomicBool,
+}
 
 impl TagKeyCell {
     /// Takes a key in.
     pub fn publish(&self, key: TagKey) {
-        self.0.store(Some(key.into()));
+        self.key.store(Some(key.into()));
+    }
+
+    /// There will be none until somebody mends the store: nobody waits for it.
+    pub fn give_up(&self) {
+        self.is_damaged.store(true, Ordering::Relaxed);
     }
 
     /// A secret of this kind made of random bytes; without a key they stay as they are.
@@ -110,7 +121,7 @@ impl TagKeyCell {
         context: &[u8],
         mut random: Zeroizing<[u8; SECRET_BYTES]>,
     ) -> Zeroizing<[u8; SECRET_BYTES]> {
-        if let Some(key) = &*self.0.load() {
+        if let Some(key) = &*self.key.load() {
             key.tag(kind, context, &mut random);
         }
         random
@@ -123,9 +134,10 @@ impl TagKeyCell {
         context: &[u8],
         secret: &[u8; SECRET_BYTES],
     ) -> Provenance {
-        match &*self.0.load() {
+        match &*self.key.load() {
             Some(key) if key.knows(kind, context, secret) => Provenance::Ours,
             Some(_) => Provenance::Unproven,
+            None if self.is_damaged.load(Ordering::Relaxed) => Provenance::Unproven,
             None => Provenance::Unknown,
         }
     }
@@ -186,6 +198,8 @@ mod tests {
         let cell = TagKeyCell::default();
         assert_eq!(made(&cell, SecretKind::Session, b""), RANDOM);
         assert_eq!(cell.provenance(SecretKind::Session, b"", &RANDOM), Provenance::Unknown);
+        cell.give_up();
+        assert_eq!(cell.provenance(SecretKind::Session, b"", &RANDOM), Provenance::Unproven);
     }
 
     #[test]

@@ -11,11 +11,11 @@ use super::script::{ANNOUNCE, LEAVE, REMIND, ROSTER};
 use super::{Redis, fault};
 use crate::clock;
 use crate::store::{
-    Fleet, GATEWAY_FORGOTTEN_AFTER_MS, GatewayState, KnownGateway, Knows, Position, Roster,
+    Fleet, GATEWAY_FORGOTTEN_AFTER_MS, GatewayState, KnownGateway, Knows, Loss, Position, Roster,
     StoreError,
 };
 
-/// What is written down of a gateway.
+/// What is written down of a gateway, or of the loss of what gateways told.
 #[derive(Deserialize)]
 struct FleetMessage {
     /// When it told, by the server's clock, in milliseconds since 1970.
@@ -95,14 +95,18 @@ impl Fleet for Redis {
         if is_gone {
             let applied = Position { sequence: state.applied, mark: state.mark };
             // Who lost the log, too, is told what it lost by those who know, see `settled`.
-            let is_log_there =
-                HeldRecord::from_record(at.as_deref())?.loss(applied, head).is_none();
+            let is_log_there = match HeldRecord::from_record(at.as_deref()) {
+                Ok(held) => held.loss(applied, head) != Some(Loss::WentBackwards),
+                // Nobody can say: it may be.
+                Err(_) => true,
+            };
+            // Nobody can say how long others serve; nothing is confirmed for a minute at most.
             let unknown_for_ms = state.counted_for_ms.min(GATEWAY_FORGOTTEN_AFTER_MS);
             let lost_for_ms = if is_log_there { unknown_for_ms } else { 0 };
             ((head, record, Flag(is_settled), _, _), link) =
                 self.announce_on(state, false, Some(lost_for_ms)).await?;
         }
-        self.told.is_there(now, reign);
+        self.told.is_there(now, link.reign());
         // One that cannot be read has no mark that is known.
         let mark = match HeldRecord::from_record(record.as_deref()) {
             Ok(HeldRecord::Entry(mark)) => mark,
@@ -151,8 +155,11 @@ impl Fleet for Redis {
     }
 
     async fn leave(&self, instance: &str) -> Result<(), StoreError> {
+        let must_be_there = self.told.must_be_there(clock::steady(), self.master.reign());
+        let unknown_for_ms = if must_be_there { GATEWAY_FORGOTTEN_AFTER_MS } else { 0 };
         let mut leaving = LEAVE.key(&self.keys.gateways);
         leaving.arg(instance).arg(serde_json::Value::from(instance).to_string());
+        leaving.arg(unknown_for_ms);
         let leaving = &leaving;
         self.link
             .ask(&self.master, "leaving", move |mut connection| async move {

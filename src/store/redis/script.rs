@@ -254,6 +254,7 @@ return spent
 /// Writes down what a gateway tells, and when by the server's clock: those of the gateways may be
 /// apart. If what it told before is gone, or there is a log and no fleet, nothing is written: the
 /// server lost what gateways told, or more than that, and the gateway says which when it asks again.
+/// The field `lost` says since when that matters, and for how long.
 ///
 /// Keys: the fleet, the log, `settled`. Arguments: the gateway's instance, its state in JSON, how far
 /// it has applied the log, 1 if what it told must be there, and if it was found gone for how long a
@@ -279,7 +280,12 @@ end
 local time = redis.call('TIME')
 local told = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 if lost_for > 0 then
-  redis.call('HSET', KEYS[1], 'lost', '{"told_ms":' .. told .. ',"lost_for_ms":' .. ARGV[5] .. '}')
+  local read, known = pcall(cjson.decode, redis.call('HGET', KEYS[1], 'lost') or '')
+  local since = read and type(known) == 'table' and tonumber(known['told_ms'])
+  local left = since and (tonumber(known['lost_for_ms']) or 0) - (tonumber(told) - since) or 0
+  if lost_for > left then
+    redis.call('HSET', KEYS[1], 'lost', '{"told_ms":' .. told .. ',"lost_for_ms":' .. ARGV[5] .. '}')
+  end
 end
 redis.call('HSET', KEYS[1], ARGV[1], '{"told_ms":' .. told .. ',"gateway":' .. ARGV[2] .. '}')
 return {last, record_at(KEYS[2], last), is_settled, 0, false}
@@ -305,15 +311,19 @@ return redis.call('HSETNX', KEYS[1], ARGV[1],
     )
 });
 
-/// Takes a gateway off the roster, and notes that it went of its own accord.
+/// Takes a gateway off the roster, and notes that it went of its own accord; and that the server lost
+/// what gateways had told, if what this one told must be there and is not.
 ///
-/// Key: the fleet. Arguments: the gateway's instance, the same in JSON.
+/// Key: the fleet. Arguments: the gateway's instance, the same in JSON, and for how long one that
+/// nobody knows of may matter then, in milliseconds, or 0.
 pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r#"
 local time = redis.call('TIME')
 local told = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-redis.call('HDEL', KEYS[1], ARGV[1])
+if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 and ARGV[3] ~= '0' then
+  redis.call('HSET', KEYS[1], 'lost', '{"told_ms":' .. told .. ',"lost_for_ms":' .. ARGV[3] .. '}')
+end
 redis.call('HSET', KEYS[1], 'left:' .. ARGV[1], '{"told_ms":' .. told .. ',"left":' .. ARGV[2] .. '}')
 return 1
 "#,
