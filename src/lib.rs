@@ -16,7 +16,7 @@
 //! [`gate`] decides; [`config`] reads `gateway.yaml`; [`runtime`] makes what runs by it; [`upstream`]
 //! reaches others; [`store`] remembers; [`feed`] keeps current; [`web`] is what the built-in
 //! endpoints read and write; [`password`] compares; [`session`] shows and ends sessions; [`oauth`]
-//! grants tokens; [`login`] logs in; [`endpoints`] says what answers where; [`edge`] serves;
+//! grants tokens; [`login`] logs in; [`endpoints`] says which answers; [`edge`] serves;
 //! [`telemetry`] and [`admin`] tell; [`issuer`] signs; [`cli`] is the command line. Beside them:
 //! [`clock`], [`fetch`], [`network`], [`private_files`], [`secret`].
 

@@ -1,9 +1,9 @@
 //! HOLD. Sessions of those who are logged in: shown to them, and ended.
 
-pub(crate) mod budgets;
+mod budgets;
 mod devices;
 pub(crate) mod logout;
 pub(crate) mod next_second;
 pub(crate) mod own_sessions;
 pub mod revocation;
-pub mod service;
+pub(crate) mod service;

@@ -18,8 +18,7 @@ use crate::gate::session::{
 use crate::gate::time::UnixTime;
 use crate::login::service::LoginContext;
 use crate::session::next_second::{SECOND_PATIENCE, until_next_second};
-use crate::session::revocation;
-use crate::session::revocation::{Account, Actor};
+use crate::session::revocation::{self, Account, Actor};
 use crate::session::service::unavailable;
 use crate::store::session::Displaced;
 use crate::telemetry::session_end::SessionEnd;

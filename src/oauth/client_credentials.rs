@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use crate::oauth::client::{Unnamed, authenticate};
-use crate::oauth::issue;
-use crate::oauth::issue::AccessDraft;
+use crate::oauth::issue::{self, AccessDraft};
 use crate::oauth::parameters::Parameters;
 use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::revocation_status;

@@ -10,7 +10,7 @@ const WAITING_MAX: usize = 1000;
 
 /// The logins whose end is being written down.
 #[derive(Debug, Default)]
-pub(crate) struct Ending(Mutex<HashSet<SessionId>>);
+pub(super) struct Ending(Mutex<HashSet<SessionId>>);
 
 /// That one of them is.
 pub(super) struct EndingPlace {

@@ -14,7 +14,7 @@ const REMEMBERED_MAX: u64 = 10_000;
 
 /// What is remembered of exchanges.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub(super) struct Memory {
     /// By the digest of a token, what it was to be exchanged for when the store gave no answer. It
     /// may have been done: asked the same again, the store says so, however late that is. Another
     /// successor would look like theft.

@@ -20,13 +20,11 @@ use crate::gate::session::{Origin, Provenance, SessionRecord};
 use crate::gate::time::UnixTime;
 use crate::issuer::refresh::{self, RefreshToken};
 use crate::oauth::client::{Unnamed, authenticate};
-use crate::oauth::issue;
-use crate::oauth::issue::{Access, AccessDraft, LoginDraft};
+use crate::oauth::issue::{self, Access, AccessDraft, LoginDraft};
 use crate::oauth::parameters::{Parameter, Parameters};
 use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::reuse;
-use crate::oauth::revocation_status;
-use crate::oauth::revocation_status::RevocationStatus;
+use crate::oauth::revocation_status::{self, RevocationStatus};
 use crate::oauth::service::{GrantKind, TokenContext};
 use crate::secret::Secret;
 use crate::session::revocation::{Account, Actor};
@@ -325,7 +323,7 @@ impl Found {
 }
 
 /// When a family ends by the rules in force: those that became stricter since hold for it, too.
-pub(crate) fn ends_by_rules(stored: &StoredFamily, tokens: &Tokens) -> UnixTime {
+pub(super) fn ends_by_rules(stored: &StoredFamily, tokens: &Tokens) -> UnixTime {
     let StoredFamily { family, used, .. } = stored;
     let rested = used.plus(family.idle_s.min(tokens.refresh.idle_s));
     family.ends.min(family.created.plus(tokens.refresh.absolute_s)).min(rested)
@@ -337,7 +335,7 @@ pub(crate) fn ends_by_rules(stored: &StoredFamily, tokens: &Tokens) -> UnixTime 
 ///
 /// [`Slug::VerificationBudget`] for somebody who has sent too many that none made, if this one is not
 /// ours for sure: whoever makes tokens up must not keep the store busy. [`Slug::StoreUnavailable`].
-pub(crate) async fn find_family(
+pub(super) async fn find_family(
     here: &TokenContext<'_>,
     token: &RefreshToken,
     charge: Charge,
@@ -360,7 +358,7 @@ pub(crate) async fn find_family(
 }
 
 /// Ends the login of a token that may be ours whose family the store does not have.
-pub(crate) async fn end_lost(
+pub(super) async fn end_lost(
     here: &TokenContext<'_>,
     token: &RefreshToken,
     why: (Actor<'_>, SessionEnd),

@@ -25,7 +25,7 @@ const LEDGER: &str = "client";
 
 /// Secrets that were found right.
 #[derive(Debug)]
-pub(crate) struct Secrets {
+pub(super) struct Secrets {
     hashing: Arc<Hashing>,
     /// By a keyed digest: what is in memory is of no use elsewhere. Without a key nothing is.
     key: Option<hmac::Key>,
@@ -50,7 +50,7 @@ enum SecretFault {
 
 impl Secrets {
     /// None yet.
-    pub(crate) fn new(hashing: Arc<Hashing>) -> Self {
+    pub(super) fn new(hashing: Arc<Hashing>) -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
         let right =
             Cache::builder().max_capacity(REMEMBERED_MAX).time_to_live(REMEMBERED_FOR).build();

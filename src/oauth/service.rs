@@ -32,11 +32,11 @@ pub(crate) struct TokenService {
     /// Which refresh tokens are good.
     pub(crate) refresh_families: Arc<dyn FamilyStore>,
     /// The secrets of clients that were found right.
-    pub(crate) secrets: Secrets,
+    pub(super) secrets: Secrets,
     /// The logins whose end is being written down.
-    pub(crate) ending: Arc<Ending>,
+    pub(super) ending: Arc<Ending>,
     /// What is remembered of exchanges.
-    pub(crate) memory: Memory,
+    pub(super) memory: Memory,
     /// Whether what is read now may have come long before.
     pub(crate) standstill: Standstill,
     /// How many assertions clients have used lately.

@@ -22,7 +22,7 @@ const LOST_MAX: u32 = 60;
 
 /// What subjects have asked for lately.
 #[derive(Debug)]
-pub(crate) struct Budgets {
+pub(super) struct Budgets {
     lists: Budget<Whom>,
     strangers: Budget<Whom>,
     lost: Budget<Option<IpAddr>>,
@@ -32,7 +32,7 @@ pub(crate) struct Budgets {
 type Whom = (Box<str>, Box<str>);
 
 impl Budgets {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             lists: Budget::new(LISTS_MAX),
             strangers: Budget::new(STRANGERS_MAX),
@@ -45,7 +45,7 @@ impl Budgets {
     /// # Errors
     ///
     /// [`Slug::RateLimited`] if it is one too many.
-    pub(crate) fn count_list(&self, caller: &Caller) -> Result<(), Denial> {
+    pub(super) fn count_list(&self, caller: &Caller) -> Result<(), Denial> {
         let whom = whom(caller)?;
         refuse_spent(&self.lists, &whom)?;
         self.lists.spend(whom);
@@ -57,7 +57,7 @@ impl Budgets {
     /// # Errors
     ///
     /// [`Slug::RateLimited`] if too many were not the caller's own.
-    pub(crate) fn permit_search(&self, caller: &Caller) -> Result<(), Denial> {
+    pub(super) fn permit_search(&self, caller: &Caller) -> Result<(), Denial> {
         refuse_spent(&self.strangers, &whom(caller)?)
     }
 
@@ -66,7 +66,7 @@ impl Budgets {
     /// # Errors
     ///
     /// [`Slug::RateLimited`] if it is one too many.
-    pub(crate) fn count_lost(&self, client: Option<IpAddr>) -> Result<(), Denial> {
+    pub(super) fn count_lost(&self, client: Option<IpAddr>) -> Result<(), Denial> {
         let network = client.map(network_of);
         refuse_spent(&self.lost, &network)?;
         self.lost.spend(network);
@@ -74,7 +74,7 @@ impl Budgets {
     }
 
     /// Counts an id that is not the caller's own.
-    pub(crate) fn count_stranger(&self, caller: &Caller) -> Result<(), Denial> {
+    pub(super) fn count_stranger(&self, caller: &Caller) -> Result<(), Denial> {
         self.strangers.spend(whom(caller)?);
         Ok(())
     }

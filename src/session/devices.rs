@@ -9,7 +9,7 @@ use crate::web::message::{Answer, Caller};
 use crate::web::page::{HtmlPage, escape};
 
 /// The page as an answer.
-pub(crate) fn answer<'s>(
+pub(super) fn answer<'s>(
     here: &SessionContext<'_>,
     caller: &Caller,
     sessions: impl Iterator<Item = &'s (SessionId, StoredSession)>,

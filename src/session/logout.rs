@@ -5,8 +5,7 @@
 
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::session::{Origin, SessionId, StoredSession};
-use crate::session::revocation;
-use crate::session::revocation::{Account, Actor};
+use crate::session::revocation::{self, Account, Actor};
 use crate::session::service::SessionContext;
 use crate::session::service::unavailable;
 use crate::telemetry::session_end::SessionEnd;

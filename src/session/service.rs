@@ -11,8 +11,7 @@ use crate::gate::revocation::Scope;
 use crate::gate::session::SessionId;
 use crate::runtime::{InForce, Running};
 use crate::session::budgets::Budgets;
-use crate::session::revocation;
-use crate::session::revocation::{Account, Actor};
+use crate::session::revocation::{self, Account, Actor};
 use crate::store::record::Record;
 use crate::store::{AppendError, StoreError};
 use crate::telemetry::families::Families;
@@ -21,7 +20,7 @@ use crate::web::message::EndpointRequest;
 
 /// Who is logged in, and who is cut off; shared by all configurations of the process.
 #[derive(Debug)]
-pub struct SessionService {
+pub(crate) struct SessionService {
     /// The configuration in force.
     pub(crate) in_force: InForce,
     /// Who is logged in.
@@ -31,7 +30,7 @@ pub struct SessionService {
     /// Counters.
     pub(crate) families: Arc<Families>,
     /// How often somebody asked about sessions.
-    pub(crate) budgets: Budgets,
+    pub(super) budgets: Budgets,
 }
 
 /// A request about the caller's own sessions, and all that is needed to answer it.

@@ -40,93 +40,193 @@ const STORE_BUCKETS: [f64; 12] =
 /// From which share of the bound on a list counts as nearly full, in percent.
 const NEARLY_FULL_PERCENT: u64 = 80;
 
-/// All families, registered.
-#[derive(Debug)]
-pub struct Families {
-    registry: Registry,
-    /// `portcullis_decisions_total`.
-    pub decisions: IntCounterVec,
-    /// `portcullis_decision_seconds`.
-    pub decision_seconds: HistogramVec,
-    /// `portcullis_tokens_verified_total`.
-    pub tokens_verified: IntCounterVec,
-    /// `portcullis_key_set_fetches_total`.
-    pub key_set_fetches: IntCounterVec,
-    /// `portcullis_signing_keys`.
-    pub signing_keys: IntGaugeVec,
-    /// `portcullis_signing_key_rotations_total`.
-    pub signing_key_rotations: IntCounterVec,
-    /// `portcullis_requests_total`.
-    pub requests: IntCounterVec,
-    /// `portcullis_request_seconds`.
-    pub request_seconds: HistogramVec,
-    /// `portcullis_upstream_seconds`.
-    pub upstream_seconds: HistogramVec,
-    /// `portcullis_connections_open`.
-    pub connections_open: IntGauge,
-    /// `portcullis_connections_max`.
-    pub connections_max: IntGauge,
-    /// `portcullis_requests_in_flight`, of requests to upstreams.
-    pub in_flight: Count,
-    /// `portcullis_requests_in_flight_max`, of requests to upstreams.
-    pub in_flight_max: IntGauge,
-    /// `portcullis_requests_in_flight_own`.
-    pub in_flight_own: Count,
-    /// `portcullis_connections_refused_total`.
-    pub connections_refused: IntCounter,
-    /// `portcullis_config_reloads_total`.
-    pub reloads: IntCounterVec,
-    /// `portcullis_config_generation`.
-    pub generation: IntGauge,
-    /// `portcullis_revocations_applied_total`.
-    pub revocations_applied: IntCounterVec,
-    /// `portcullis_revocation_propagation_seconds`.
-    pub revocation_propagation: Histogram,
-    /// `portcullis_clock_ahead_seconds`.
-    pub clock_ahead: Gauge,
-    /// `portcullis_revocation_records`.
-    pub revocation_records: IntGauge,
-    /// `portcullis_revocations_pending`.
-    pub revocations_pending: IntGauge,
-    /// `portcullis_revocation_snapshots_total`.
-    pub revocation_snapshots: IntCounterVec,
-    /// `portcullis_store_operations_seconds`.
-    pub store_operations: HistogramVec,
-    /// `portcullis_store_up`.
-    pub store_up: IntGauge,
-    /// `portcullis_store_server_changes_total`.
-    pub store_server_changes: IntCounter,
-    /// `portcullis_session_cache_hits_total`.
-    pub session_hits: IntCounter,
-    /// `portcullis_session_cache_misses_total`.
-    pub session_misses: IntCounter,
-    /// `portcullis_sessions_created_total`.
-    pub sessions_created: IntCounterVec,
-    /// `portcullis_sessions_ended_total`.
-    pub sessions_ended: IntCounterVec,
-    /// `portcullis_logins_total`.
-    pub logins: IntCounterVec,
-    /// `portcullis_refreshes_total`.
-    pub refreshes: IntCounterVec,
-    /// `portcullis_tokens_issued_total`.
-    pub tokens_issued: IntCounterVec,
-    /// `portcullis_client_authentications_total`.
-    pub client_authentications: IntCounterVec,
-    /// `portcullis_streams_ended_total`.
-    pub streams_ended: IntCounterVec,
-    /// `portcullis_access_log_dropped_total`.
-    pub log_dropped: IntCounter,
-    key_set_age: GaugeVec,
-    dangerous: IntGaugeVec,
-    cache_hits: IntCounter,
-    cache_misses: IntCounter,
-    cache_evictions: IntCounter,
-    cache_entries: Gauge,
-    session_entries: IntGauge,
-    revocation_entries: IntGauge,
-    revocation_entries_max: IntGauge,
-    revocation_nearly_full: IntGauge,
-    revocation_staleness: Gauge,
+/// Makes the table: a field for each family, its documentation, and how it is registered, from one row.
+macro_rules! families {
+    ($($visible:vis $field:ident: $kind:ty = $make:ident($name:literal, $help:literal $(, $more:expr)*);)*) => {
+        /// All families, registered.
+        #[derive(Debug)]
+        pub struct Families {
+            registry: Registry,
+            $(
+                #[doc = concat!("`", $name, "`: ", $help)]
+                $visible $field: $kind,
+            )*
+        }
+
+        impl Families {
+            fn register(registry: Registry) -> prometheus::Result<Self> {
+                let table = Table { registry: &registry };
+                Ok(Self { $($field: table.$make($name, $help $(, $more)*)?,)* registry })
+            }
+        }
+    };
+}
+
+families! {
+    pub decisions: IntCounterVec = counters(
+        "portcullis_decisions_total",
+        "Decisions by route, carrier of the credential, outcome and slug.",
+        &["route", "carrier", "outcome", "slug"]);
+    pub decision_seconds: HistogramVec = histograms(
+        "portcullis_decision_seconds",
+        "Time to decide, without waiting for the upstream.",
+        &DECISION_BUCKETS, &["carrier", "cache"]);
+    pub tokens_verified: IntCounterVec = counters(
+        "portcullis_tokens_verified_total",
+        "Tokens verified anew, that is not found in the cache.",
+        &["issuer", "result"]);
+    pub key_set_fetches: IntCounterVec = counters(
+        "portcullis_key_set_fetches_total",
+        "Attempts to fetch an issuer's keys.",
+        &["issuer", "result"]);
+    pub signing_keys: IntGaugeVec = gauges(
+        "portcullis_signing_keys",
+        "The gateway's own signing keys that are published, by what they do.",
+        &["state"]);
+    pub signing_key_rotations: IntCounterVec = counters(
+        "portcullis_signing_key_rotations_total",
+        "Signing keys made by this gateway, and why.",
+        &["cause"]);
+    pub requests: IntCounterVec = counters(
+        "portcullis_requests_total",
+        "Requests answered.",
+        &["route", "status_class"]);
+    pub request_seconds: HistogramVec = histograms(
+        "portcullis_request_seconds",
+        "Time from the request's head to the end of its answer.",
+        &REQUEST_BUCKETS, &["route"]);
+    pub upstream_seconds: HistogramVec = histograms(
+        "portcullis_upstream_seconds",
+        "Time from choosing a peer to the upstream's response head.",
+        &REQUEST_BUCKETS, &["route"]);
+    pub connections_open: IntGauge = gauge(
+        "portcullis_connections_open",
+        "Client connections open now.");
+    pub connections_max: IntGauge = gauge(
+        "portcullis_connections_max",
+        "Client connections that may be open at once.");
+    pub in_flight: Count = count(
+        "portcullis_requests_in_flight",
+        "Requests to upstreams that are being served now.");
+    pub in_flight_max: IntGauge = gauge(
+        "portcullis_requests_in_flight_max",
+        "Requests to upstreams that may be served at once.");
+    pub in_flight_own: Count = count(
+        "portcullis_requests_in_flight_own",
+        "Requests to the gateway itself that are being answered now.");
+    pub connections_refused: IntCounter = counter(
+        "portcullis_connections_refused_total",
+        "Client connections closed because there were too many.");
+    pub reloads: IntCounterVec = counters(
+        "portcullis_config_reloads_total",
+        "Attempts to load the configuration anew.",
+        &["result"]);
+    pub generation: IntGauge = gauge(
+        "portcullis_config_generation",
+        "Counts the configurations that have been in force.");
+    pub revocations_applied: IntCounterVec = counters(
+        "portcullis_revocations_applied_total",
+        "Revocations taken into the list, from the log or from a snapshot.",
+        &["scope"]);
+    pub revocation_propagation: Histogram = histogram(
+        "portcullis_revocation_propagation_seconds",
+        "Time from writing a revocation to applying it here, by the clocks of both.",
+        &PROPAGATION_BUCKETS);
+    pub clock_ahead: Gauge = float_gauge(
+        "portcullis_clock_ahead_seconds",
+        "How far this machine's clock is ahead of the store's; 0 without such a store.");
+    pub revocation_records: IntGauge = gauge(
+        "portcullis_revocation_records",
+        "Records in the store, by which max_entries is counted; spent ones stay for an hour.");
+    pub revocations_pending: IntGauge = gauge(
+        "portcullis_revocations_pending",
+        "Revocations applied here that the store has not taken yet.");
+    pub revocation_snapshots: IntCounterVec = counters(
+        "portcullis_revocation_snapshots_total",
+        "Times that the whole list was loaded, and why.",
+        &["cause"]);
+    pub store_operations: HistogramVec = histograms(
+        "portcullis_store_operations_seconds",
+        "Time that the store took.",
+        &STORE_BUCKETS, &["operation", "result"]);
+    pub store_up: IntGauge = gauge(
+        "portcullis_store_up",
+        "Whether the store answered when last asked.");
+    pub store_server_changes: IntCounter = counter(
+        "portcullis_store_server_changes_total",
+        "How often the store was found to be another server, or the same started again.");
+    pub session_hits: IntCounter = counter(
+        "portcullis_session_cache_hits_total",
+        "Sessions found in memory.");
+    pub session_misses: IntCounter = counter(
+        "portcullis_session_cache_misses_total",
+        "Sessions that had to be read from the store.");
+    session_entries: IntGauge = gauge(
+        "portcullis_session_cache_entries",
+        "Sessions in memory, about.");
+    pub sessions_created: IntCounterVec = counters(
+        "portcullis_sessions_created_total",
+        "Sessions begun here, by the way to log in.",
+        &["method"]);
+    pub sessions_ended: IntCounterVec = counters(
+        "portcullis_sessions_ended_total",
+        "Sessions ended here before their time.",
+        &["cause"]);
+    pub logins: IntCounterVec = counters(
+        "portcullis_logins_total",
+        "Attempts to log in.",
+        &["method", "result"]);
+    pub refreshes: IntCounterVec = counters(
+        "portcullis_refreshes_total",
+        "Attempts to exchange a refresh token, by what carried it.",
+        &["method", "result"]);
+    pub tokens_issued: IntCounterVec = counters(
+        "portcullis_tokens_issued_total",
+        "Tokens that the gateway issued itself, by what they are and for what.",
+        &["kind", "grant"]);
+    pub client_authentications: IntCounterVec = counters(
+        "portcullis_client_authentications_total",
+        "Attempts of clients to show that they are who they say.",
+        &["method", "result"]);
+    revocation_entries: IntGauge = gauge(
+        "portcullis_revocation_entries",
+        "Live revocations in memory, about.");
+    revocation_entries_max: IntGauge = gauge(
+        "portcullis_revocation_entries_max",
+        "How many live revocations there may be.");
+    revocation_nearly_full: IntGauge = gauge(
+        "portcullis_revocation_nearly_full",
+        "Whether four fifths of the live revocations that there may be are there.");
+    revocation_staleness: Gauge = float_gauge(
+        "portcullis_revocation_staleness_seconds",
+        "Seconds since the log was last read to its end; -1 if it never was.");
+    pub streams_ended: IntCounterVec = counters(
+        "portcullis_streams_ended_total",
+        "Permitted requests given up because their principal lapsed meanwhile.",
+        &["cause"]);
+    pub log_dropped: IntCounter = counter(
+        "portcullis_access_log_dropped_total",
+        "Access log lines dropped because nobody read them fast enough.");
+    key_set_age: GaugeVec = float_gauges(
+        "portcullis_key_set_age_seconds",
+        "Seconds since an issuer's keys were last fetched with success.",
+        &["issuer"]);
+    dangerous: IntGaugeVec = gauges(
+        "portcullis_dangerous_options",
+        "Options in use whose name starts with `dangerous_`.",
+        &["option"]);
+    cache_hits: IntCounter = counter(
+        "portcullis_token_cache_hits_total",
+        "Tokens found in the cache.");
+    cache_misses: IntCounter = counter(
+        "portcullis_token_cache_misses_total",
+        "Tokens not found in the cache.");
+    cache_evictions: IntCounter = counter(
+        "portcullis_token_cache_evictions_total",
+        "Tokens dropped from the cache to make room.");
+    cache_entries: Gauge = float_gauge(
+        "portcullis_token_cache_entries",
+        "Tokens in the cache, about.");
 }
 
 impl Families {
@@ -160,228 +260,18 @@ impl Families {
             table.gauges("portcullis_build_info", "Which build this is.", &["version"])?;
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self {
-            decisions: table.counters(
-                "portcullis_decisions_total",
-                "Decisions by route, carrier of the credential, outcome and slug.",
-                &["route", "carrier", "outcome", "slug"],
-            )?,
-            decision_seconds: table.histograms(
-                "portcullis_decision_seconds",
-                "Time to decide, without waiting for the upstream.",
-                &DECISION_BUCKETS,
-                &["carrier", "cache"],
-            )?,
-            tokens_verified: table.counters(
-                "portcullis_tokens_verified_total",
-                "Tokens verified anew, that is not found in the cache.",
-                &["issuer", "result"],
-            )?,
-            key_set_fetches: table.counters(
-                "portcullis_key_set_fetches_total",
-                "Attempts to fetch an issuer's keys.",
-                &["issuer", "result"],
-            )?,
-            signing_keys: table.gauges(
-                "portcullis_signing_keys",
-                "The gateway's own signing keys that are published, by what they do.",
-                &["state"],
-            )?,
-            signing_key_rotations: table.counters(
-                "portcullis_signing_key_rotations_total",
-                "Signing keys made by this gateway, and why.",
-                &["cause"],
-            )?,
-            requests: table.counters(
-                "portcullis_requests_total",
-                "Requests answered.",
-                &["route", "status_class"],
-            )?,
-            request_seconds: table.histograms(
-                "portcullis_request_seconds",
-                "Time from the request's head to the end of its answer.",
-                &REQUEST_BUCKETS,
-                &["route"],
-            )?,
-            upstream_seconds: table.histograms(
-                "portcullis_upstream_seconds",
-                "Time from choosing a peer to the upstream's response head.",
-                &REQUEST_BUCKETS,
-                &["route"],
-            )?,
-            connections_open: table
-                .gauge("portcullis_connections_open", "Client connections open now.")?,
-            connections_max: table.gauge(
-                "portcullis_connections_max",
-                "Client connections that may be open at once.",
-            )?,
-            in_flight: table.count(
-                "portcullis_requests_in_flight",
-                "Requests to upstreams that are being served now.",
-            )?,
-            in_flight_max: table.gauge(
-                "portcullis_requests_in_flight_max",
-                "Requests to upstreams that may be served at once.",
-            )?,
-            in_flight_own: table.count(
-                "portcullis_requests_in_flight_own",
-                "Requests to the gateway itself that are being answered now.",
-            )?,
-            connections_refused: table.counter(
-                "portcullis_connections_refused_total",
-                "Client connections closed because there were too many.",
-            )?,
-            reloads: table.counters(
-                "portcullis_config_reloads_total",
-                "Attempts to load the configuration anew.",
-                &["result"],
-            )?,
-            generation: table.gauge(
-                "portcullis_config_generation",
-                "Counts the configurations that have been in force.",
-            )?,
-            revocations_applied: {
-                let applied = table.counters(
-                    "portcullis_revocations_applied_total",
-                    "Revocations taken into the list, from the log or from a snapshot.",
-                    &["scope"],
-                )?;
-                for word in ScopeKind::ALL.map(ScopeKind::as_str).into_iter().chain([LIFT]) {
-                    applied.with_label_values(&[word]);
-                }
-                applied
-            },
-            revocation_propagation: table.histogram(
-                "portcullis_revocation_propagation_seconds",
-                "Time from writing a revocation to applying it here, by the clocks of both.",
-                &PROPAGATION_BUCKETS,
-            )?,
-            clock_ahead: table.float_gauge(
-                "portcullis_clock_ahead_seconds",
-                "How far this machine's clock is ahead of the store's; 0 without such a store.",
-            )?,
-            revocation_records: table.gauge(
-                "portcullis_revocation_records",
-                "Records in the store, by which max_entries is counted; spent ones stay for an hour.",
-            )?,
-            revocations_pending: table.gauge(
-                "portcullis_revocations_pending",
-                "Revocations applied here that the store has not taken yet.",
-            )?,
-            revocation_snapshots: table.counters(
-                "portcullis_revocation_snapshots_total",
-                "Times that the whole list was loaded, and why.",
-                &["cause"],
-            )?,
-            store_operations: table.histograms(
-                "portcullis_store_operations_seconds",
-                "Time that the store took.",
-                &STORE_BUCKETS,
-                &["operation", "result"],
-            )?,
-            store_up: table
-                .gauge("portcullis_store_up", "Whether the store answered when last asked.")?,
-            store_server_changes: table.counter(
-                "portcullis_store_server_changes_total",
-                "How often the store was found to be another server, or the same started again.",
-            )?,
-            session_hits: table.counter(
-                "portcullis_session_cache_hits_total",
-                "Sessions found in memory.",
-            )?,
-            session_misses: table.counter(
-                "portcullis_session_cache_misses_total",
-                "Sessions that had to be read from the store.",
-            )?,
-            session_entries: table
-                .gauge("portcullis_session_cache_entries", "Sessions in memory, about.")?,
-            sessions_created: table.counters(
-                "portcullis_sessions_created_total",
-                "Sessions begun here, by the way to log in.",
-                &["method"],
-            )?,
-            sessions_ended: {
-                let ended = table.counters(
-                    "portcullis_sessions_ended_total",
-                    "Sessions ended here before their time.",
-                    &["cause"],
-                )?;
-                for cause in SessionEnd::ALL {
-                    ended.with_label_values(&[cause.as_str()]);
-                }
-                ended
-            },
-            logins: table.counters(
-                "portcullis_logins_total",
-                "Attempts to log in.",
-                &["method", "result"],
-            )?,
-            refreshes: table.counters(
-                "portcullis_refreshes_total",
-                "Attempts to exchange a refresh token, by what carried it.",
-                &["method", "result"],
-            )?,
-            tokens_issued: table.counters(
-                "portcullis_tokens_issued_total",
-                "Tokens that the gateway issued itself, by what they are and for what.",
-                &["kind", "grant"],
-            )?,
-            client_authentications: table.counters(
-                "portcullis_client_authentications_total",
-                "Attempts of clients to show that they are who they say.",
-                &["method", "result"],
-            )?,
-            revocation_entries: table
-                .gauge("portcullis_revocation_entries", "Live revocations in memory, about.")?,
-            revocation_entries_max: table.gauge(
-                "portcullis_revocation_entries_max",
-                "How many live revocations there may be.",
-            )?,
-            revocation_nearly_full: table.gauge(
-                "portcullis_revocation_nearly_full",
-                "Whether four fifths of the live revocations that there may be are there.",
-            )?,
-            revocation_staleness: table.float_gauge(
-                "portcullis_revocation_staleness_seconds",
-                "Seconds since the log was last read to its end; -1 if it never was.",
-            )?,
-            streams_ended: {
-                let ended = table.counters(
-                    "portcullis_streams_ended_total",
-                    "Permitted requests given up because their principal lapsed meanwhile.",
-                    &["cause"],
-                )?;
-                for lapse in [Lapse::Revoked, Lapse::Expired] {
-                    ended.with_label_values(&[lapse.as_str()]);
-                }
-                ended
-            },
-            log_dropped: table.counter(
-                "portcullis_access_log_dropped_total",
-                "Access log lines dropped because nobody read them fast enough.",
-            )?,
-            key_set_age: table.float_gauges(
-                "portcullis_key_set_age_seconds",
-                "Seconds since an issuer's keys were last fetched with success.",
-                &["issuer"],
-            )?,
-            dangerous: table.gauges(
-                "portcullis_dangerous_options",
-                "Options in use whose name starts with `dangerous_`.",
-                &["option"],
-            )?,
-            cache_hits: table
-                .counter("portcullis_token_cache_hits_total", "Tokens found in the cache.")?,
-            cache_misses: table
-                .counter("portcullis_token_cache_misses_total", "Tokens not found in the cache.")?,
-            cache_evictions: table.counter(
-                "portcullis_token_cache_evictions_total",
-                "Tokens dropped from the cache to make room.",
-            )?,
-            cache_entries: table
-                .float_gauge("portcullis_token_cache_entries", "Tokens in the cache, about.")?,
-            registry,
-        })
+        let families = Self::register(registry)?;
+        // What may never happen is told as 0.
+        for word in ScopeKind::ALL.map(ScopeKind::as_str).into_iter().chain([LIFT]) {
+            families.revocations_applied.with_label_values(&[word]);
+        }
+        for cause in SessionEnd::ALL {
+            families.sessions_ended.with_label_values(&[cause.as_str()]);
+        }
+        for lapse in [Lapse::Revoked, Lapse::Expired] {
+            families.streams_ended.with_label_values(&[lapse.as_str()]);
+        }
+        Ok(families)
     }
 
     /// What a new configuration changes for good: the dangerous options that it uses, and the

@@ -75,8 +75,12 @@ pub(crate) fn problem(slug: Slug, detail: &str, request_id: &str) -> Reply {
 
 /// The answer to somebody who is logged out now: their cookie is taken back, and what their browser
 /// keeps of our pages.
-pub(crate) fn logged_out(asker: ClientKind, configuration: &Running, login: &Login) -> Answer {
-    let mut answer = match asker {
+pub(crate) fn logged_out(
+    client_kind: ClientKind,
+    configuration: &Running,
+    login: &Login,
+) -> Answer {
+    let mut answer = match client_kind {
         ClientKind::Program => done(),
         ClientKind::Person => see(&format!("{}/login", login.base)),
     };

@@ -277,7 +277,7 @@ impl Site {
         let lasts = lasts.min(Duration::from_millis(1_200));
         match &self.cluster {
             Some(cluster) => {
-                let node = &cluster.nodes()[cluster.home_of("portcullis:{revocations}:gateways")];
+                let node = &cluster.nodes()[cluster.home_of("portcullis:{revocations}:settled")];
                 node.pause();
                 sleep(lasts);
                 node.resume();
