@@ -125,14 +125,14 @@ impl Endpoints {
         let Some(login) = &configuration.settings.login else {
             return Reply::Denial(Slug::RouteUnknown.into());
         };
-        let entering = LoginContext { service: &self.login, configuration, login, request };
+        let login_here = LoginContext { service: &self.login, configuration, login, request };
         let here = SessionContext { service: &self.sessions, configuration, login, request };
         // The caller was asked for: without one, somebody forgot to.
         let caller = request.caller.as_ref().ok_or(Denial::new(Slug::Internal));
         let answered = match (endpoint, caller) {
-            (LoginEndpoint::LoginPage, _) => Ok(login::page::answer(&entering)),
+            (LoginEndpoint::LoginPage, _) => Ok(login::page::answer(&login_here)),
             (LoginEndpoint::Login, _) => {
-                return login::login_endpoint::answer(&entering, body).await;
+                return login::login_endpoint::answer(&login_here, body).await;
             }
             (LoginEndpoint::Logout, caller) => logout::logout(&here, caller.ok()).await,
             (LoginEndpoint::LogoutEverywhere, Ok(caller)) => {

@@ -140,6 +140,7 @@ const IMPORTS: [(&str, &[&str]); 21] = [
         "admin",
         &[
             "admin",
+            "web",
             "gate",
             "config",
             "runtime",

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::audited::{Audited, ChangeOutcome};
-use super::change_request::{self, ChangeRequest, date};
+use super::change_request::{self, ChangeRequest};
 use super::problem::Problem;
 use super::view::View;
 use super::words::{self, bad};
@@ -25,6 +25,7 @@ use crate::gate::session::{ApiKey, Session, SessionId, SessionKind, SessionRecor
 use crate::issuer::random;
 use crate::store::session::API_KEYS_MAX;
 use crate::telemetry::session_end::SessionEnd;
+use crate::web::date::date;
 
 /// What sessions of API keys are said to be begun by.
 const METHOD: &str = "api_key";

@@ -21,6 +21,7 @@ use crate::gate::revocation::{Entry, Lifted, Scope};
 use crate::gate::time::UnixTime;
 use crate::store::record::Record;
 use crate::store::{AppendError, StoreError};
+use crate::web::date::date;
 
 /// The longest that a request may wait for the gateways to confirm.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -230,14 +231,6 @@ pub(super) fn describe(record: &Record) -> Value {
     value["issued_until"] = date(*cut_off);
     value["expires_at"] = date(*expires);
     value
-}
-
-/// RFC 3339; `null` for never.
-pub(super) fn date(time: UnixTime) -> Value {
-    match clock::system_time(time) {
-        Some(time) => json!(humantime::format_rfc3339_seconds(time).to_string()),
-        None => Value::Null,
-    }
 }
 
 fn millis(duration: Duration) -> f64 {

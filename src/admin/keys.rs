@@ -11,12 +11,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::audited::{Audited, ChangeOutcome};
-use super::change_request::{self, date};
+use super::change_request;
 use super::problem::Problem;
 use super::view::View;
 use super::words;
 use crate::feed::signing::{ListedKey, NewKey, Refused};
 use crate::issuer::ring::BeginsTo;
+use crate::web::date::date;
 
 /// How another key is wanted.
 #[derive(Debug, Default, Deserialize)]

@@ -11,7 +11,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::change_request::{self, ChangeRequest, date};
+use super::change_request::{self, ChangeRequest};
 use super::problem::Problem;
 use super::view::View;
 use super::words::{self, bad, known_issuer};
@@ -22,6 +22,7 @@ use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{Session, SessionId, SessionRecord, StoredSession};
 use crate::runtime::Running;
 use crate::telemetry::session_end::SessionEnd;
+use crate::web::date::date;
 
 /// Whose sessions are wanted.
 #[derive(Debug, Deserialize)]

@@ -1,4 +1,4 @@
-//! `portcullis sessions`: who is logged in, and his end.
+//! `portcullis sessions`: who is logged in, and the end of that.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) struct List {
     /// Whose sessions, by `sub`.
     #[arg(long, value_name = "SUB")]
     subject: String,
-    /// Who vouches for him, if not the configuration's `login.issuer`.
+    /// Who vouches for them, if not the configuration's `login.issuer`.
     #[arg(long)]
     issuer: Option<String>,
     /// Print JSON.
@@ -48,7 +48,7 @@ pub(super) struct End {
     /// All sessions of this `sub`, and whatever else was issued to it under the same issuer.
     #[arg(long, group = "whom", value_name = "SUB")]
     subject: Option<String>,
-    /// Who vouches for him, if not the configuration's `login.issuer`.
+    /// Who vouches for them, if not the configuration's `login.issuer`.
     #[arg(long, requires = "subject", conflicts_with = "id")]
     issuer: Option<String>,
     #[command(flatten)]

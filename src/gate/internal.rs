@@ -1,4 +1,4 @@
-//! The token that tells an upstream who the caller is, whatever he brought: what it must be like.
+//! The token that tells an upstream who the caller is, whatever they brought: what it must be like.
 //! Who makes it is not the gate's business.
 
 use std::sync::atomic::{AtomicU64, Ordering};

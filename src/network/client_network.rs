@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The network that stands for an address where clients are counted: an IPv4 address itself, the
-/// /64 of an IPv6 address, which one customer has to himself.
+/// /64 of an IPv6 address, which is one customer's alone.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

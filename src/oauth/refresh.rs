@@ -101,10 +101,20 @@ struct RefreshFailure {
 impl RefreshFailure {
     /// A token that is not good.
     fn of(outcome: RefreshOutcome, words: &'static str) -> Self {
-        let slug = if outcome == RefreshOutcome::ReuseDetected {
-            Slug::RefreshReused
-        } else {
-            Slug::GrantInvalid
+        let slug = match outcome {
+            RefreshOutcome::ReuseDetected => Slug::RefreshReused,
+            RefreshOutcome::Ok
+            | RefreshOutcome::Replayed
+            | RefreshOutcome::Expired
+            | RefreshOutcome::Revoked
+            | RefreshOutcome::Unknown
+            | RefreshOutcome::WrongClient
+            | RefreshOutcome::ClientRefused
+            | RefreshOutcome::Forged
+            | RefreshOutcome::Limited
+            | RefreshOutcome::Malformed
+            | RefreshOutcome::Refused
+            | RefreshOutcome::Unavailable => Slug::GrantInvalid,
         };
         Self { outcome, refusal: TokenRefusal::grant(slug, words) }
     }

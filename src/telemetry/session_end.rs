@@ -5,7 +5,7 @@
 pub enum SessionEnd {
     /// Its user logged out.
     Logout,
-    /// He logged out everywhere; counted once, however many sessions he had.
+    /// They logged out everywhere; counted once, however many sessions they had.
     LogoutEverywhere,
     /// He ended it from another one.
     Device,

@@ -133,7 +133,7 @@ fn page_that_was_asked_for_may_lead_on_to_another_site() {
     assert_eq!(browser.title(), "There");
 }
 
-/// Where the list of sessions sends somebody who is not logged in, he comes back to.
+/// Where the list of sessions sends somebody who is not logged in, they come back to.
 #[test]
 fn list_of_sessions_is_returned_to() {
     let leave = Leave::to_run(1);

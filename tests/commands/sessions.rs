@@ -1,4 +1,4 @@
-//! `portcullis sessions`: who is logged in, and his end.
+//! `portcullis sessions`: who is logged in, and the end of that.
 
 use serde_json::{Value, json};
 

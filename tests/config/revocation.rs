@@ -106,7 +106,7 @@ fn staleness_has_its_answers_by_default_and_on_a_route() {
     }
 }
 
-/// Nobody is asked who he is there, so nobody can have been cut off.
+/// Nobody is asked who they are there, so nobody can have been cut off.
 #[test]
 fn staleness_means_nothing_on_a_public_route() {
     for answer in ["deny", "{ allow_for: 30s }", "nonsense"] {

@@ -140,7 +140,7 @@ fn name_of_the_refresh_cookie_is_taken() {
     all_compile([cookie("name: __Host-refreshed")]);
 }
 
-/// Anybody who has another host of the domain could log somebody in as himself.
+/// Anybody who has another host of the domain could log somebody in as themselves.
 #[test]
 fn cookie_that_others_can_plant_is_a_warning() {
     for name in ["sid", "__Secure-sid", "__Hostile", "Host-sid"] {

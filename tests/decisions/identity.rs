@@ -18,7 +18,7 @@ fn gatehouse(limits: &str) -> Gatehouse {
     Gatehouse::compile(&format!("{limits}\n{text}"), &[("issuer.pem", &pair().public)])
 }
 
-/// What somebody gets whose name is so long, and how much would be told of him.
+/// What somebody gets whose name is so long, and how much would be told of them.
 fn told(gate: &Gatehouse, length: usize) -> Result<usize, &'static str> {
     let token = token(json!({"sub": "s".repeat(length)}));
     let mut asked = Asked::get("/orders/7");
@@ -45,7 +45,7 @@ fn identity_has_8_kib_unless_the_limits_say_otherwise() {
     assert_eq!(told(&gate, 8193 - rest), Err("identity_too_large"));
 }
 
-/// Who is cut off is told so, however much there is to tell of him.
+/// Who is cut off is told so, however much there is to tell of them.
 #[test]
 fn identity_that_does_not_fit_is_no_reason_to_say_less() {
     let gate = gatehouse("limits: {identity_bytes: 256B}");

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::harness::jwks::jwk;
 
-/// RFC 8725 §3.10: `jwk`, `jku`, `x5u` and `x5c` are the sender's word about himself.
+/// RFC 8725 §3.10: `jwk`, `jku`, `x5u` and `x5c` are the sender's word about themselves.
 #[test]
 fn key_that_comes_with_the_token_is_never_honoured() {
     let gate = Gatehouse::standard("", "");

@@ -158,7 +158,7 @@ fn subject_is_a_text_or_a_whole_number_of_a_sensible_length() {
     }
 }
 
-/// Whoever can choose his subject must not be able to choose his roles.
+/// Whoever can choose their subject must not be able to choose their roles.
 #[test]
 fn subject_cannot_break_out_of_its_header() {
     let desk = Desk::open("timeout: 20s");

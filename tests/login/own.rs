@@ -1,4 +1,4 @@
-//! `GET session` and `GET sessions`: what somebody may know of himself, and of nobody else.
+//! `GET session` and `GET sessions`: what somebody may know of themselves, and of nobody else.
 
 use std::collections::BTreeSet;
 

@@ -228,7 +228,7 @@ fn hashes_may_differ_in_all_their_parameters() {
     let users = users.map(|(name, hash)| ((*name).to_owned(), json!({ "password": hash })));
     let site = Site::open_in(directory_of(&Value::Object(users.collect())), "", MANY);
     for name in names {
-        // Everybody's password is his own name.
+        // Everybody's password is their own name.
         for password in names {
             let answer = guess(site.address(), name, password, &[]);
             assert_eq!(answer.status, if name == password { 200 } else { 401 }, "{answer:?}");

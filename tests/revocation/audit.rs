@@ -227,7 +227,7 @@ fn what_makes_no_sense_and_who_may_not_is_no_change() {
     assert!(!text.contains("secret-of-the-admin"), "{text}");
 }
 
-// ---- nobody writes lines of his own
+// ---- nobody writes lines of their own
 
 #[test]
 fn line_cannot_be_forged_whatever_is_said() {

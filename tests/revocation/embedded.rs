@@ -210,7 +210,7 @@ fn full_list_takes_no_more_and_says_what_to_do() {
     for number in 0..3 {
         revoke_on_all(&gateway, &format!("user-{number}"), 1);
     }
-    // One who is cut off already is no exception: what he was issued since is not yet.
+    // One who is cut off already is no exception: what they were issued since is not yet.
     for subject in ["user-3", "user-1"] {
         let answer = revoke(&gateway, subject);
         assert_eq!((answer.status, &*answer.slug()), (507, "revocation_list_full"), "{answer:?}");

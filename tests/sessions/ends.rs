@@ -168,7 +168,7 @@ fn change_of_the_password_file_ends_the_sessions_of_that_user_on_all_gateways() 
             changed => users[name] = login::user(changed),
         }
         change(&users);
-        let (_, ended) = logins.iter().find(|(one, _)| *one == name).expect("he was there");
+        let (_, ended) = logins.iter().find(|(one, _)| *one == name).expect("they were there");
         for number in [1, 2] {
             await_told(&site, number, ended, &denied("session_revoked"));
         }

@@ -29,7 +29,7 @@ const LOGINS_MAX: usize = 4;
 /// How long somebody who was told nothing waits before the next attempt.
 const PAUSE: Duration = Duration::from_millis(60);
 
-/// Somebody, with everything he is logged in with.
+/// Somebody, with everything they are logged in with.
 pub(super) struct Person<'s> {
     site: &'s Site,
     rng: Rng,

@@ -1,4 +1,4 @@
-//! Whoever is cut off is so with all tokens that came of his login, the later ones too, and stays
+//! Whoever is cut off is so with all tokens that came of their login, the later ones too, and stays
 //! so for as long as any of them could live.
 
 use std::time::Duration;
@@ -65,7 +65,7 @@ fn subject_that_is_cut_off_loses_all_logins_and_can_log_in_again() {
         assert_dead(&site, granted);
     }
     assert_alive(&site, &bob);
-    // From the next second on he is somebody who was not cut off.
+    // From the next second on they are somebody who was not cut off.
     let again = eventually("a login that counts", || {
         let again = Granted::log_in(site.at(2), "alice");
         (ask(site.at(1), HOME, &again.access) == accepted()).then_some(again)

@@ -1,5 +1,5 @@
-//! Gateways that are killed, answers that are lost, and stores that are away: nobody loses his
-//! login by any of it, and nobody is told that his token is not good while nobody can know.
+//! Gateways that are killed, answers that are lost, and stores that are away: nobody loses their
+//! login by any of it, and nobody is told that their token is not good while nobody can know.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -134,7 +134,7 @@ fn nothing_acknowledged_is_lost_when_one_of_three_gateways_is_killed() {
     }
 }
 
-/// Who never read the answer asks again with the token that he has.
+/// Who never read the answer asks again with the token that they have.
 fn lost_answer_is_given_again(site: &mut IssuingFleet, restarts: bool) {
     let granted = Granted::log_in(site.at(1), "alice");
     let mut deaf = Connection::open(site.at(1));

@@ -50,7 +50,7 @@ fn sessions(site: &IssuingFleet, subject: &str) -> Vec<Value> {
 }
 
 /// Whoever exchanges the same token at the same time gets the same one for it, each with an access
-/// token of his own, which all gateways take. And nothing else has come of it.
+/// token of their own, which all gateways take. And nothing else has come of it.
 fn crowd_gets_one_successor(site: &IssuingFleet) {
     let first = Granted::log_in(site.at(1), "alice");
     let all: Vec<Granted> = crowd(site, &first.refresh).iter().map(Granted::read).collect();

@@ -138,7 +138,7 @@ fn internal_token_is_used_until_a_quarter_of_its_life_is_left() {
     assert!(later["iat"].as_i64() >= claims["exp"].as_i64().map(|exp| exp - 3), "{later}");
 }
 
-/// Who else asks at the same time gets his own, and another audience another.
+/// Who else asks at the same time gets their own, and another audience another.
 #[test]
 fn internal_token_is_of_one_principal_and_one_audience() {
     let site = IssuingFleet::embedded("");

@@ -92,7 +92,7 @@ fn public_client_gets_no_tokens_of_its_own() {
         let answer = desk.token(&[GRANT, ("client_id", client)]);
         assert_error(&answer, 400, "unauthorized_client");
     }
-    // Who does not say who he is is not the application without a name.
+    // Who does not say who they are is not the application without a name.
     assert_error(&desk.token(&[GRANT]), 401, "invalid_client");
 }
 

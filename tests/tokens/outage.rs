@@ -1,4 +1,4 @@
-//! A store that is away: nobody is told that his token or his client is bad.
+//! A store that is away: nobody is told that their token or their client is bad.
 
 use serde_json::json;
 

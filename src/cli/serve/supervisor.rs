@@ -183,7 +183,7 @@ impl Supervisor {
 }
 
 impl Supervisor {
-    /// What somebody was when he logged in he may no longer be: he has to log in again.
+    /// What somebody was when they logged in they may no longer be: they have to log in again.
     fn end_sessions_of_changed_users(&self, old: &Running, new: &Running) {
         let records = revocation::of_changed_users(old, new);
         let ended = self.services.families.sessions_ended.clone();

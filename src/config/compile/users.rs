@@ -80,7 +80,7 @@ fn without_value(error: &serde_yaml::Error) -> String {
     format!("{line}{place}expected {expected}")
 }
 
-/// A user, and what his hash costs.
+/// A user, and what their hash costs.
 fn user(name: &str, raw: raw::User) -> Result<(User, Cost), Mistake> {
     let raw::User { password, subject, roles, scopes, claims } = raw;
     if name.is_empty() || name.len() > NAME_BYTES_MAX {

@@ -5,7 +5,7 @@ use aws_lc_rs::digest;
 use super::scope::{Scope, ScopeKind};
 
 /// The first 128 bits of a scope's SHA-256, of which three tell its kind. Two scopes that an
-/// attacker could make meet would take 2^62 tries to find, and cut only him off.
+/// attacker could make meet would take 2^62 tries to find, and cut only them off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct ScopeId(u128);
 

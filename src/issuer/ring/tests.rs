@@ -316,7 +316,7 @@ fn document_that_is_open_is_read_with_a_key_only_where_nobody_else_writes() {
     let (read, form) = Ring::decode(&open, Some(&seal), Others::MayNotWrite).expect("a ring");
     assert!(read.is_same_as(&ring));
     assert_eq!(form, Form::Open, "so that it can be sealed");
-    // Whoever can write there could have us sign with a key of his own.
+    // Whoever can write there could have us sign with a key of their own.
     let planted = Ring::decode(&open, Some(&seal), Others::MayWrite);
     assert_eq!(planted.err(), Some(UnreadableRing::Open));
 }

@@ -46,14 +46,8 @@ pub(super) async fn verify<'t>(
     here.service.count_assertion(&client.id)?;
     let Good { token_id, ends } = good;
     let key = spent_key(&client.id, &token_id);
-    let families = &here.service.refresh_families;
-    match here
-        .service
-        .sessions
-        .families
-        .timed("spend_assertion", families.spend(&key, ends, now))
-        .await
-    {
+    let spending = here.service.refresh_families.spend(&key, ends, now);
+    match here.service.sessions.families.timed("spend_assertion", spending).await {
         Ok(true) => Ok(client),
         Ok(false) => Err(TokenRefusal::client("The assertion was used before")),
         Err(error) => {

@@ -124,7 +124,7 @@ fn base_is_ours_whatever_the_method() {
     }
 }
 
-// ---- who may ask for what is his own
+// ---- who may ask for what is their own
 
 #[test]
 fn own_endpoints_know_who_asks_by_the_cookie_alone() {

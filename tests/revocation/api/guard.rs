@@ -83,7 +83,7 @@ fn scheme_of_the_token_is_read_in_any_case() {
     }
 }
 
-/// Whoever holds the token says where he comes from, or does not: no page can make a browser send it.
+/// Whoever holds the token says where they come from, or does not: no page can make a browser send it.
 #[test]
 fn token_opens_a_listener_that_others_reach_whatever_the_host_and_the_origin_are() {
     let scene = with_token_on("0.0.0.0:0");
