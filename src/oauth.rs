@@ -18,6 +18,7 @@ mod memory;
 pub(crate) mod metadata;
 mod parameters;
 pub(crate) mod refresh;
+mod refresh_outcome;
 pub(crate) mod refusal;
 mod reuse;
 mod revocation_status;

@@ -22,6 +22,7 @@ use crate::issuer::refresh::{self, RefreshToken};
 use crate::oauth::client::{Unnamed, authenticate};
 use crate::oauth::issue::{self, Access, AccessDraft, LoginDraft};
 use crate::oauth::parameters::{Parameter, Parameters};
+use crate::oauth::refresh_outcome::{RefreshFailure, RefreshOutcome};
 use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::reuse;
 use crate::oauth::revocation_status::{self, RevocationStatus};
@@ -50,111 +51,6 @@ impl TokenCarrier {
             Self::Body => "body",
             Self::Cookie => "cookie",
         }
-    }
-}
-
-/// What came of an exchange, for the metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RefreshOutcome {
-    Ok,
-    Replayed,
-    ReuseDetected,
-    Expired,
-    Revoked,
-    Unknown,
-    WrongClient,
-    ClientRefused,
-    Forged,
-    Limited,
-    Malformed,
-    /// More was wanted than there is, or than fits.
-    Refused,
-    Unavailable,
-}
-
-impl RefreshOutcome {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Replayed => "replayed",
-            Self::ReuseDetected => "reuse_detected",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::Unknown => "unknown",
-            Self::WrongClient => "wrong_client",
-            Self::ClientRefused => "client_refused",
-            Self::Forged => "forged",
-            Self::Limited => "limited",
-            Self::Malformed => "malformed",
-            Self::Refused => "refused",
-            Self::Unavailable => "unavailable",
-        }
-    }
-}
-
-/// Why nothing was exchanged.
-struct RefreshFailure {
-    outcome: RefreshOutcome,
-    refusal: TokenRefusal,
-}
-
-impl RefreshFailure {
-    /// A token that is not good.
-    fn of(outcome: RefreshOutcome, words: &'static str) -> Self {
-        let slug = match outcome {
-            RefreshOutcome::ReuseDetected => Slug::RefreshReused,
-            RefreshOutcome::Ok
-            | RefreshOutcome::Replayed
-            | RefreshOutcome::Expired
-            | RefreshOutcome::Revoked
-            | RefreshOutcome::Unknown
-            | RefreshOutcome::WrongClient
-            | RefreshOutcome::ClientRefused
-            | RefreshOutcome::Forged
-            | RefreshOutcome::Limited
-            | RefreshOutcome::Malformed
-            | RefreshOutcome::Refused
-            | RefreshOutcome::Unavailable => Slug::GrantInvalid,
-        };
-        Self { outcome, refusal: TokenRefusal::grant(slug, words) }
-    }
-
-    /// Whether the token was looked at, and will not be good any more.
-    fn is_final(&self) -> bool {
-        match self.outcome {
-            RefreshOutcome::ReuseDetected
-            | RefreshOutcome::Expired
-            | RefreshOutcome::Revoked
-            | RefreshOutcome::Unknown => !self.refusal.is_outage(),
-            RefreshOutcome::Ok
-            | RefreshOutcome::Replayed
-            | RefreshOutcome::WrongClient
-            | RefreshOutcome::ClientRefused
-            | RefreshOutcome::Forged
-            | RefreshOutcome::Limited
-            | RefreshOutcome::Malformed
-            | RefreshOutcome::Refused
-            | RefreshOutcome::Unavailable => false,
-        }
-    }
-}
-
-impl<T: Into<TokenRefusal>> From<T> for RefreshFailure {
-    fn from(refusal: T) -> Self {
-        let refusal = refusal.into();
-        let slug = refusal.slug();
-        let outcome = if refusal.is_outage() {
-            RefreshOutcome::Unavailable
-        } else if matches!(slug, Slug::RateLimited | Slug::VerificationBudget) {
-            RefreshOutcome::Limited
-        } else if slug == Slug::ClientInvalid {
-            RefreshOutcome::ClientRefused
-        } else if slug == Slug::Csrf {
-            RefreshOutcome::Forged
-        } else {
-            RefreshOutcome::Refused
-        };
-        Self { outcome, refusal }
     }
 }
 
