@@ -254,7 +254,8 @@ return spent
 /// Writes down what a gateway tells, and when by the server's clock: those of the gateways may be
 /// apart. If what it told before is gone, or there is a log and no fleet, nothing is written: the
 /// server lost what gateways told, or more than that, and the gateway says which when it asks again.
-/// The field `lost` says since when that matters, and for how long.
+/// The field `lost` says since when that matters, and for how long; `begun` is never forgotten, so
+/// that a fleet of which all were silent for long is not taken for one that was lost.
 ///
 /// Keys: the fleet, the log, `settled`. Arguments: the gateway's instance, its state in JSON, how far
 /// it has applied the log, 1 if what it told must be there, and if it was found gone for how long a
@@ -287,6 +288,7 @@ if lost_for > 0 then
     redis.call('HSET', KEYS[1], 'lost', '{"told_ms":' .. told .. ',"lost_for_ms":' .. ARGV[5] .. '}')
   end
 end
+redis.call('HSETNX', KEYS[1], 'begun', '{"told_ms":' .. told .. '}')
 redis.call('HSET', KEYS[1], ARGV[1], '{"told_ms":' .. told .. ',"gateway":' .. ARGV[2] .. '}')
 return {last, record_at(KEYS[2], last), is_settled, 0, false}
 "#
@@ -349,7 +351,7 @@ for i = 1, #known, 2 do
   if since and type(gateway['gateway']) == 'table' then
     counted = math.max(counted, tonumber(gateway['gateway']['counted_for_ms']) or 0)
   end
-  if since and now - since > counted then
+  if since and known[i] ~= 'begun' and now - since > counted then
     redis.call('HDEL', KEYS[2], known[i])
   else
     local state = since and gateway['gateway']
