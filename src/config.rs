@@ -35,8 +35,8 @@ use crate::store::settings::StoreSettings;
 use ipnet::IpNet;
 
 pub use login::Login;
-pub use problem::{FieldPath, Problem, Problems, Severity};
-pub use tokens::{ApiKeys, Tokens};
+pub use problem::{ConfigProblem, FieldPath, Problems, Severity};
+pub use tokens::{ApiKeySettings, Tokens};
 pub use upstream::UpstreamSettings;
 
 /// What `gateway.yaml` says, with every default filled in.
@@ -63,11 +63,11 @@ pub struct Settings {
     /// Where operators connect.
     pub admin: Admin,
     /// The process.
-    pub server: Server,
+    pub server: ServerSettings,
     /// Bounds on what clients may send.
     pub limits: Limits,
     /// The access log.
-    pub access_log: AccessLog,
+    pub access_log: AccessLogSettings,
     /// Peers whose `Forwarded` and `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The realm of challenges.
@@ -77,13 +77,13 @@ pub struct Settings {
     /// What must outlive the process, and where.
     pub store: StoreSettings,
     /// How the revocation log is followed and written.
-    pub revocation: Revocation,
+    pub revocation: RevocationSettings,
     /// How people log in, if they can.
     pub login: Option<Arc<Login>>,
     /// What the gateway itself issues, if it does.
     pub tokens: Option<Arc<Tokens>>,
     /// API keys, if there are any.
-    pub api_keys: Option<ApiKeys>,
+    pub api_keys: Option<ApiKeySettings>,
     /// The file to which changes by operators are written; standard output if there is none.
     pub audit_log: Option<PathBuf>,
     /// Every file that was read; a change to one of them is a change to the configuration.
@@ -152,7 +152,7 @@ pub enum AdminToken {
 
 /// How the revocation log is followed and written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revocation {
+pub struct RevocationSettings {
     /// How old the list may grow before it is too old to say.
     pub max_staleness: Duration,
     /// How many live entries there may be.
@@ -172,7 +172,7 @@ pub enum WhenUnreachable {
 
 /// The process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub struct ServerSettings {
     /// The name by which other gateways and people know this one.
     pub name: Box<str>,
     /// Threads that serve requests.
@@ -227,7 +227,7 @@ pub struct PaceRules {
 
 /// The access log.
 #[derive(Clone, Debug)]
-pub struct AccessLog {
+pub struct AccessLogSettings {
     /// Whether there is one, and how it is written.
     pub format: LogFormat,
     /// How subjects appear in it.

@@ -161,7 +161,7 @@ impl Gate {
         findings.route = Some(route);
         // On public routes too: an upstream could take the other one for the credential.
         if credential::is_repeated(request.headers) {
-            return Err(credential::Malformed::Repeated.into());
+            return Err(credential::MalformedCredential::Repeated.into());
         }
         let forwarding = || {
             let internal_token = match route.internal_token {

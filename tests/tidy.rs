@@ -2,7 +2,7 @@
 
 mod circles;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -432,6 +432,33 @@ fn imports(code: &str) -> BTreeSet<&str> {
     }
     found.remove("");
     found
+}
+
+/// But for the mirror of what is written, and what the command line reads: their names are those of
+/// sections and commands.
+#[test]
+fn each_name_of_a_type_stands_for_one_thing() {
+    let sources = sources();
+    let mut places: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for Source { path, code, .. } in &sources {
+        if path == "config/raw.rs" || path.starts_with("cli/") || path.contains("/tests/") {
+            continue;
+        }
+        for line in code.lines() {
+            // `pub`, `pub(super)` and the like; what is indented belongs to a trait or a function.
+            let line = line.trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ");
+            let line = line.trim_start_matches("pub ");
+            let is_type = |kind: &&str| line.starts_with(*kind);
+            if let Some(kind) = ["struct ", "enum ", "trait ", "type "].into_iter().find(is_type) {
+                let name = line[kind.len()..].split(|c: char| !c.is_alphanumeric()).next();
+                places.entry(name.unwrap_or_default()).or_default().insert(path);
+            }
+        }
+    }
+    let several = places.into_iter().filter(|(_, places)| places.len() > 1);
+    let told =
+        several.map(|(name, places)| format!("{name}: {}", Vec::from_iter(places).join(", ")));
+    assert_none(told, "these names stand for several types");
 }
 
 #[test]

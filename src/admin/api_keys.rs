@@ -18,7 +18,7 @@ use super::view::View;
 use super::words::{self, bad};
 use crate::clock;
 use crate::config;
-use crate::config::tokens::ApiKeys;
+use crate::config::tokens::ApiKeySettings;
 use crate::feed::revocations::Taken;
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{ApiKey, Session, SessionId, SessionKind, SessionRecord, StoredSession};
@@ -201,7 +201,7 @@ async fn end(view: &View, id: SessionId, order: &ChangeRequest) -> Result<Taken,
 fn record(wanted: ApiKeyRequest, view: &View) -> Result<SessionRecord, Problem> {
     let ApiKeyRequest { subject, label, scopes, roles, claims, expires_in, reason: _, actor: _ } =
         wanted;
-    let ApiKeys { issuer, lifetime_max_s, .. } = settings(view)?;
+    let ApiKeySettings { issuer, lifetime_max_s, .. } = settings(view)?;
     let lifetime_s = match expires_in {
         None => lifetime_max_s,
         Some(text) => {
@@ -251,7 +251,7 @@ fn record(wanted: ApiKeyRequest, view: &View) -> Result<SessionRecord, Problem> 
 }
 
 /// What API keys must be like, if there are to be any.
-fn settings(view: &View) -> Result<ApiKeys, Problem> {
+fn settings(view: &View) -> Result<ApiKeySettings, Problem> {
     let settings = view.configuration.load().settings.api_keys.clone();
     settings.map_or_else(|| bad("the configuration has no `api_keys`"), Ok)
 }

@@ -31,23 +31,23 @@ impl Check {
         if !settings.warnings.list.is_empty() {
             eprintln!("{}", settings.warnings);
         }
-        let rows: Vec<Row> = settings
+        let rows: Vec<RouteRow> = settings
             .gate
             .routes
             .routes()
             .iter()
             .zip(&settings.matches)
-            .map(|(route, matching)| Row::new(&settings, route, matching))
+            .map(|(route, matching)| RouteRow::new(&settings, route, matching))
             .collect();
         let text = if self.json {
             let aliases = settings.gate.routes.aliases(&settings.matches);
             let aliases: Vec<_> = aliases.iter().map(|alias| in_json(alias, &rows)).collect();
-            let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
+            let rows: Vec<_> = rows.iter().map(RouteRow::to_json).collect();
             format!("{}\n", json!({ "routes": rows, "refused_aliases": aliases }))
         } else {
             let public = rows.iter().filter(|row| row.public).count();
             let file = settings.file.display();
-            let cells = rows.iter().map(Row::cells).collect();
+            let cells = rows.iter().map(RouteRow::cells).collect();
             let table = table::lay_out(&HEADER, cells);
             format!("{table}\n{file}: {} routes, {public} of them public\n", rows.len())
         };
@@ -56,7 +56,7 @@ impl Check {
 }
 
 /// One route, in words.
-pub(super) struct Row {
+pub(super) struct RouteRow {
     pub(super) name: String,
     pub(super) hosts: String,
     pub(super) methods: String,
@@ -66,7 +66,7 @@ pub(super) struct Row {
     pub(super) public: bool,
 }
 
-impl Row {
+impl RouteRow {
     pub(super) fn new(settings: &Settings, route: &Route, matching: &RouteMatch) -> Self {
         let RouteMatch { hosts, path, methods } = matching;
         let hosts: Vec<_> = hosts
@@ -111,7 +111,7 @@ impl Row {
 }
 
 /// A spelling that is refused, and why.
-fn in_json(alias: &Alias, rows: &[Row]) -> serde_json::Value {
+fn in_json(alias: &Alias, rows: &[RouteRow]) -> serde_json::Value {
     let Alias { of, served_by, by, spelling } = alias;
     let name = |at: &usize| rows.get(*at).map(|row| row.name.as_str());
     let by: Vec<_> = by.iter().map(Ambiguity::name).collect();

@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, Failure};
 use crate::admin::{self, Readiness, View, token};
-use crate::config::{AdminToken, Server};
+use crate::config::{AdminToken, ServerSettings};
 use crate::edge::descriptors::Descriptors;
 use crate::edge::drain::Drain;
 use crate::edge::in_flight::InFlight;
@@ -53,7 +53,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     };
     let configuration = Running::load(&file.config, None)
         .map_err(|problems| Failure::BadInput(problems.to_string()))?;
-    let Server { threads, .. } = configuration.settings.server;
+    let ServerSettings { threads, .. } = configuration.settings.server;
     let families = Arc::new(Families::new().map_err(Failure::failed)?);
     let log = AccessLog::start(families.log_dropped.clone()).map_err(Failure::failed)?;
 

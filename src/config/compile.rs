@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use super::document::Document;
 use super::problem::{Problems, Severity};
-use super::tokens::{ApiKeys, OWN_ISSUER};
+use super::tokens::{ApiKeySettings, OWN_ISSUER};
 use super::{Settings, raw};
 use crate::gate::GateSettings;
 use crate::gate::credential::Carrier;
@@ -198,7 +198,7 @@ impl Compiler<'_> {
             let by_login = login.as_ref().map(|login| &login.issuer);
             let issuer = by_login.or(tokens.as_ref().map(|tokens| &tokens.issuer));
             let issuer = issuer.cloned().unwrap_or_else(|| login::ISSUER_DEFAULT.into());
-            ApiKeys { header, issuer, lifetime_max_s }
+            ApiKeySettings { header, issuer, lifetime_max_s }
         });
         let sessions = sessions?;
         // Over plain HTTP it is for the token endpoint alone.

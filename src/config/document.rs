@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 
 use self::lines::Lines;
-use super::problem::{FieldPath, Problem, Segment, Severity};
+use super::problem::{ConfigProblem, FieldPath, Segment, Severity};
 
 /// The largest configuration that is read, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -43,7 +43,7 @@ impl Document {
         file: &Path,
         text: String,
         environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<(Self, Vec<Problem>), Problem> {
+    ) -> Result<(Self, Vec<ConfigProblem>), ConfigProblem> {
         if text.len() > DOCUMENT_BYTES_MAX {
             return Err(problem(
                 None,
@@ -85,7 +85,9 @@ impl Document {
 
     /// Reads the raw types. What cannot be read is reported, taken out, and the rest read again.
     /// `None` if that came to no end: to compile what is left would make mistakes up.
-    pub(super) fn read<T: DeserializeOwned + Default>(&mut self) -> (Option<T>, Vec<Problem>) {
+    pub(super) fn read<T: DeserializeOwned + Default>(
+        &mut self,
+    ) -> (Option<T>, Vec<ConfigProblem>) {
         let mut problems = Vec::new();
         if matches!(self.value, Value::Null) {
             return (Some(T::default()), problems);
@@ -188,7 +190,7 @@ impl Document {
         value: Value,
         at: &FieldPath,
         environment: &dyn Fn(&str) -> Option<String>,
-        problems: &mut Vec<Problem>,
+        problems: &mut Vec<ConfigProblem>,
     ) -> Option<Value> {
         match value {
             Value::String(text) => match substitute(&text, environment) {
@@ -236,8 +238,13 @@ impl Document {
 }
 
 /// An error at a field.
-pub(super) fn problem(line: Option<usize>, field: FieldPath, fact: &str, remedy: &str) -> Problem {
-    Problem {
+pub(super) fn problem(
+    line: Option<usize>,
+    field: FieldPath,
+    fact: &str,
+    remedy: &str,
+) -> ConfigProblem {
+    ConfigProblem {
         severity: Severity::Error,
         line,
         field,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::secret::Secret;
-use crate::store::attempts::Budget;
+use crate::store::attempts::AttemptBudget;
 
 /// How much memory the hash of a password may take, in KiB. Below it a hash is guessed too fast:
 /// OWASP wants 19 MiB with two passes, or less memory with more passes. Above it a few logins at
@@ -33,13 +33,13 @@ pub struct Login {
     /// Where a browser may be sent after it, beside our own paths: origins, and whole URLs.
     pub return_to: Vec<Box<str>>,
     /// How often one name may be tried.
-    pub per_account: Budget,
+    pub per_account: AttemptBudget,
     /// How often one address may try.
-    pub per_address: Budget,
+    pub per_address: AttemptBudget,
     /// How often one name may log in successfully.
-    pub successes_per_account: Budget,
+    pub successes_per_account: AttemptBudget,
     /// How often one address may.
-    pub successes_per_address: Budget,
+    pub successes_per_address: AttemptBudget,
 }
 
 /// How people log in.

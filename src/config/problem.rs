@@ -64,7 +64,7 @@ pub enum Severity {
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// How bad it is.
     pub severity: Severity,
     /// The line, from 1, if known.
@@ -83,13 +83,13 @@ pub struct Problems {
     /// The file.
     pub file: PathBuf,
     /// In the order of the file.
-    pub list: Vec<Problem>,
+    pub list: Vec<ConfigProblem>,
     /// Every file that was read, or should have been; a change to one of them may mend things.
     pub files: BTreeSet<PathBuf>,
 }
 
 impl Problems {
-    pub(super) fn new(file: &Path, mut list: Vec<Problem>) -> Self {
+    pub(super) fn new(file: &Path, mut list: Vec<ConfigProblem>) -> Self {
         list.sort_by_key(|problem| (problem.line.unwrap_or(0), problem.field.clone()));
         list.dedup();
         Self { file: file.to_owned(), list, files: BTreeSet::from([file.to_owned()]) }
@@ -102,7 +102,7 @@ impl fmt::Display for Problems {
             if position > 0 {
                 writeln!(f)?;
             }
-            let Problem { severity, line, field, fact, remedy } = problem;
+            let ConfigProblem { severity, line, field, fact, remedy } = problem;
             write!(f, "{}:", self.file.display())?;
             if let Some(line) = line {
                 write!(f, "{line}:")?;

@@ -9,7 +9,7 @@ use http::HeaderName;
 
 use crate::gate::keys::{Algorithm, KeySet};
 use crate::secret::Secret;
-use crate::store::attempts::Budget;
+use crate::store::attempts::AttemptBudget;
 
 /// The name of the gateway's own issuer in routes, metrics and logs.
 pub const OWN_ISSUER: &str = "gateway";
@@ -33,7 +33,7 @@ pub struct Tokens {
     /// Who may ask for tokens, by `client_id`; [`FIRST_PARTY_CLIENT`] is among them.
     pub clients: Clients,
     /// How often one address may present a wrong secret.
-    pub per_address: Budget,
+    pub per_address: AttemptBudget,
     /// How long the longest token lives that the gateway's keys sign, internal ones included, in
     /// seconds.
     pub signed_lifetime_max_s: i64,
@@ -96,7 +96,7 @@ pub struct Refresh {
 
 /// API keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiKeys {
+pub struct ApiKeySettings {
     /// The header that carries them.
     pub header: HeaderName,
     /// Who vouches for them: what `iss` is to a token.

@@ -19,7 +19,7 @@ const DRAIN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A finished answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct FinishedAnswer {
     pub(super) status: u16,
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
@@ -42,7 +42,7 @@ impl Reader {
     }
 }
 
-impl Answer {
+impl FinishedAnswer {
     /// The answer that tells `denial`.
     pub(super) fn new(denial: &Denial, reader: Reader, request_id: &str, realm: &str) -> Self {
         let slug = denial.slug();

@@ -9,7 +9,7 @@ use http::{HeaderValue, header};
 use pingora::proxy::Session;
 use pingora::{Error, Result};
 
-use super::answer::{Answer, Reader};
+use super::answer::{FinishedAnswer, Reader};
 use super::body_start;
 use super::context::{Context, MissingSession, authority_of};
 use super::failure;
@@ -39,7 +39,7 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Resu
             if status != 204 {
                 fields.push((header::CONTENT_LENGTH, HeaderValue::from(body.len())));
             }
-            Answer { status, fields, body }.write(session).await
+            FinishedAnswer { status, fields, body }.write(session).await
         }
         Ok(Reply::Denial(denial)) | Err(NoReply::Denied(denial)) => {
             context.refuse(session, &denial).await

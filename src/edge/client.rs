@@ -12,7 +12,7 @@ const HOPS_MAX: usize = 32;
 
 /// The client of a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Client {
+pub(super) struct RequestClient {
     /// Who opened the connection.
     pub(super) peer: Option<IpAddr>,
     /// Who sent the request.
@@ -32,7 +32,7 @@ pub(super) enum Peer {
     Untrusted,
 }
 
-impl Client {
+impl RequestClient {
     /// How the request came to the first of us: a trusted proxy says how it came to it.
     pub(super) fn scheme_told(&self, headers: &HeaderMap) -> Scheme {
         let told = match self.peer_is {
@@ -102,7 +102,7 @@ mod tests {
         let trusted: Vec<IpNet> =
             trusted.iter().map(|network| network.parse().expect("a network")).collect();
         let peer = peer.parse().ok();
-        let client = Client::find(peer, Scheme::Http, &headers, &trusted);
+        let client = RequestClient::find(peer, Scheme::Http, &headers, &trusted);
         client.address.expect("an address").to_string()
     }
 

@@ -11,7 +11,7 @@ use pingora::protocols::{ALPN, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::answer::{Answer, Reader};
+use super::answer::{FinishedAnswer, Reader};
 use super::bounds::REQUESTS_MAX;
 use super::drain::Drain;
 use super::head::{self, ReadHead, Turn};
@@ -130,7 +130,7 @@ impl Server {
         let request_id = RequestId::make();
         let realm = &current.configuration.settings.realm;
         let denial = Denial::new(slug);
-        let answer = Answer::new(&denial, Reader::Program, request_id.as_str(), realm);
+        let answer = FinishedAnswer::new(&denial, Reader::Program, request_id.as_str(), realm);
         record::refused(&current, client, request_id.as_str(), head, slug, started);
         drop(current);
         inbound.give_up();

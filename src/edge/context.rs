@@ -10,8 +10,8 @@ use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::answer::{Answer, Reader};
-use super::client::Client;
+use super::answer::{FinishedAnswer, Reader};
+use super::client::RequestClient;
 use super::forward::IdentityToken;
 use super::pace::Pace;
 use super::places::HeldPlaces;
@@ -90,7 +90,7 @@ pub(super) struct Context {
     pub(super) published: Arc<Published>,
     pub(super) started: Instant,
     pub(super) request_id: Option<RequestId>,
-    pub(super) client: Option<Client>,
+    pub(super) client: Option<RequestClient>,
     pub(super) decision_took: Duration,
     pub(super) route: Option<usize>,
     pub(super) carrier: Option<Carrier>,
@@ -414,11 +414,11 @@ impl Context {
             (Some(login), MissingSession::SentToLogin, Reader::Person)
                 if request.method.is_safe() && denial.slug().is_want_of_login() =>
             {
-                Answer::to_login(&login.base, request.raw_path())
+                FinishedAnswer::to_login(&login.base, request.raw_path())
             }
             (Some(_) | None, MissingSession::SentToLogin | MissingSession::Refused, _) => {
                 let realm = &self.published.configuration.settings.realm;
-                Answer::new(denial, reader, self.request_id(), realm)
+                FinishedAnswer::new(denial, reader, self.request_id(), realm)
             }
         };
         self.status = Some(answer.status);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
-use super::client::{Client, Peer};
+use super::client::{Peer, RequestClient};
 use super::trace::{self, RequestId, TraceOrigin};
 use crate::gate::Gate;
 use crate::gate::credential::Carrier;
@@ -45,7 +45,7 @@ pub(super) struct IdentityToken {
 pub(super) struct Outgoing<'a> {
     pub(super) permit: &'a Permit,
     pub(super) identity_token: Option<&'a IdentityToken>,
-    pub(super) client: &'a Client,
+    pub(super) client: &'a RequestClient,
     pub(super) request_id: &'a RequestId,
     pub(super) gate: &'a Gate,
 }
@@ -256,7 +256,7 @@ fn set_canonical_length(request: &mut RequestHeader) -> pingora::Result<()> {
 /// that they and `Host` do not; they are rewritten if the request came with them.
 fn set_forwarded(
     request: &mut RequestHeader,
-    client: &Client,
+    client: &RequestClient,
     came_with: CameWith,
 ) -> pingora::Result<()> {
     let mut hops = match came_with.forwarded_for {

@@ -11,7 +11,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use super::client::Client;
+use super::client::RequestClient;
 use super::context::{AnsweredBy, Context};
 use super::forward::Outgoing;
 use super::inbound::{Fault, Inbound};
@@ -69,7 +69,7 @@ impl ProxyHttp for Gatekeeper {
         let peer = peer_of(session);
         let trusted = &context.published.configuration.settings.trusted_proxies;
         let headers = &session.req_header().headers;
-        context.client = Some(Client::find(peer, scheme, headers, trusted));
+        context.client = Some(RequestClient::find(peer, scheme, headers, trusted));
         context.request_id = Some(RequestId::find(headers));
         if session.req_header().version == Version::HTTP_2 && refuse_malformed(session, context) {
             return Ok(true);

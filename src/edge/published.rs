@@ -119,14 +119,14 @@ impl Published {
     }
 
     /// Who can find out whether an issuer has a key, unless all are in the configuration.
-    pub(super) fn key_source(&self, issuer: &Issuer) -> Option<KeySource<'_>> {
+    pub(super) fn key_source(&self, issuer: &Issuer) -> Option<KeyLookup<'_>> {
         let own = self.configuration.own_issuer();
         if own.is_some_and(|own| own.id() == issuer.id()) {
-            return Some(KeySource::Own(&self.signing));
+            return Some(KeyLookup::Own(&self.signing));
         }
         let mut feeds = self.key_feeds.iter();
         let feed = feeds.find(|feed| Arc::ptr_eq(&feed.spec().cell, issuer.keys()));
-        feed.map(KeySource::Fetched)
+        feed.map(KeyLookup::Fetched)
     }
 }
 
@@ -135,14 +135,14 @@ impl KeySeeker for Published {
     async fn seek(&self, issuer: &Issuer, key_id: &Option<Box<str>>) -> KeySearch {
         match self.key_source(issuer) {
             None => KeySearch::Absent,
-            Some(KeySource::Fetched(feed)) => feed.seek(key_id).await,
-            Some(KeySource::Own(feed)) => feed.seek(key_id).await,
+            Some(KeyLookup::Fetched(feed)) => feed.seek(key_id).await,
+            Some(KeyLookup::Own(feed)) => feed.seek(key_id).await,
         }
     }
 }
 
 /// Who can find out whether an issuer has a key.
-pub(super) enum KeySource<'p> {
+pub(super) enum KeyLookup<'p> {
     /// They are fetched.
     Fetched(&'p Arc<JwksFeed>),
     /// They are the gateways' own.
@@ -211,15 +211,15 @@ impl Current {
     }
 
     /// A reader that costs next to nothing while nothing is published.
-    pub(super) fn reader(&self) -> Reader {
-        Reader(Cache::new(self.0.clone()))
+    pub(super) fn reader(&self) -> PublishedReader {
+        PublishedReader(Cache::new(self.0.clone()))
     }
 }
 
 /// Follows what is published, for one connection.
-pub(super) struct Reader(Cache<Arc<ArcSwap<Published>>, Arc<Published>>);
+pub(super) struct PublishedReader(Cache<Arc<ArcSwap<Published>>, Arc<Published>>);
 
-impl Reader {
+impl PublishedReader {
     pub(super) fn load(&mut self) -> &Arc<Published> {
         self.0.load()
     }

@@ -17,7 +17,7 @@ use crate::config::QueryInLog;
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Outcome, Slug};
 use crate::gate::principal::Lapse;
-use crate::telemetry::access_log::Entry;
+use crate::telemetry::access_log::LogEntry;
 
 /// The status that is logged for a client that left before it had its answer, as other proxies do.
 const CLIENT_LEFT: u16 = 499;
@@ -128,7 +128,7 @@ fn tell(context: &Context, status: u16, took: Duration, exchange: &ExchangeRecor
         QueryInLog::Shown => &*target,
         QueryInLog::Omitted => target.split('?').next().unwrap_or_default(),
     };
-    published.log.write(&Entry {
+    published.log.write(&LogEntry {
         time: clock::wall(),
         request_id: context.request_id(),
         client: context.client.and_then(|client| client.address),
@@ -178,7 +178,7 @@ pub(super) fn refused(
         return;
     }
     let (method, path) = shown(head);
-    published.log.write(&Entry {
+    published.log.write(&LogEntry {
         time: clock::wall(),
         request_id,
         client: Some(client),

@@ -51,7 +51,7 @@ impl std::fmt::Debug for Credential<'_> {
 
 /// There is something that is meant to be a credential, but it cannot be read as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedCredential {
     /// More than one `Authorization` header.
     #[error("more than one Authorization field")]
     Repeated,
@@ -69,13 +69,13 @@ pub enum Malformed {
     ApiKey,
 }
 
-impl From<Malformed> for Denial {
-    fn from(malformed: Malformed) -> Self {
+impl From<MalformedCredential> for Denial {
+    fn from(malformed: MalformedCredential) -> Self {
         let slug = match malformed {
-            Malformed::Repeated | Malformed::Unreadable | Malformed::ApiKey => {
-                Slug::CredentialMalformed
-            }
-            Malformed::NoToken | Malformed::Token => Slug::TokenMalformed,
+            MalformedCredential::Repeated
+            | MalformedCredential::Unreadable
+            | MalformedCredential::ApiKey => Slug::CredentialMalformed,
+            MalformedCredential::NoToken | MalformedCredential::Token => Slug::TokenMalformed,
         };
         Self::new(slug).told_because(malformed.to_string())
     }
@@ -85,28 +85,32 @@ impl From<Malformed> for Denial {
 ///
 /// # Errors
 ///
-/// [`Malformed`] if there is more than one `Authorization` header, or one that cannot be read, or the
+/// [`MalformedCredential`] if there is more than one `Authorization` header, or one that cannot be read, or the
 /// Bearer scheme without exactly one token.
-pub fn find_bearer(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
+pub fn find_bearer(headers: &HeaderMap) -> Result<Option<&str>, MalformedCredential> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Malformed::Repeated);
+        return Err(MalformedCredential::Repeated);
     }
     let value = value.as_bytes();
     let end = memchr::memchr(b' ', value).unwrap_or(value.len());
     let (scheme, rest) = value.split_at(end);
     if !scheme.eq_ignore_ascii_case(b"bearer") {
         // An empty field says nothing.
-        return if scheme.iter().all(is_tchar) { Ok(None) } else { Err(Malformed::Unreadable) };
+        return if scheme.iter().all(is_tchar) {
+            Ok(None)
+        } else {
+            Err(MalformedCredential::Unreadable)
+        };
     }
     let token = trim_spaces(rest);
     // Every byte is looked at, with no branch: tokens are long, and nearly all are good.
     let is_good = token.iter().fold(true, |good, byte| good & TOKEN68[usize::from(*byte)]);
     match std::str::from_utf8(token) {
-        Ok("") => Err(Malformed::NoToken),
+        Ok("") => Err(MalformedCredential::NoToken),
         Ok(token) if is_good => Ok(Some(token)),
-        Ok(_) | Err(_) => Err(Malformed::Token),
+        Ok(_) | Err(_) => Err(MalformedCredential::Token),
     }
 }
 
@@ -136,12 +140,15 @@ const fn is_tchar(byte: &u8) -> bool {
 ///
 /// # Errors
 ///
-/// [`Malformed::ApiKey`] if the header is there, but not once with a key.
-pub fn find_api_key(headers: &HeaderMap, name: &HeaderName) -> Result<Option<ApiKey>, Malformed> {
+/// [`MalformedCredential::ApiKey`] if the header is there, but not once with a key.
+pub fn find_api_key(
+    headers: &HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<ApiKey>, MalformedCredential> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let key = ApiKey::parse(trim_spaces(value.as_bytes())).filter(|_| values.next().is_none());
-    key.map(Some).ok_or(Malformed::ApiKey)
+    key.map(Some).ok_or(MalformedCredential::ApiKey)
 }
 
 fn trim_spaces(bytes: &[u8]) -> &[u8] {
@@ -173,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    fn find(values: &[&str]) -> Result<Option<String>, Malformed> {
+    fn find(values: &[&str]) -> Result<Option<String>, MalformedCredential> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).expect("a header value"));
@@ -205,19 +212,19 @@ mod tests {
     #[test]
     fn malformed_is_refused() {
         for value in ["Bearer\ta.b.c", "\"Bearer\" a", "Bearer,a", "a=b", "B\u{e9}arer a"] {
-            assert_eq!(find(&[value]), Err(Malformed::Unreadable), "{value}");
+            assert_eq!(find(&[value]), Err(MalformedCredential::Unreadable), "{value}");
         }
         for value in ["Bearer", "Bearer ", "bearer   "] {
-            assert_eq!(find(&[value]), Err(Malformed::NoToken), "{value}");
+            assert_eq!(find(&[value]), Err(MalformedCredential::NoToken), "{value}");
         }
         for value in ["Bearer a b", "Bearer a,b", "Bearer \"a\"", "Bearer a;b", "Bearer \u{e9}"] {
-            assert_eq!(find(&[value]), Err(Malformed::Token), "{value}");
+            assert_eq!(find(&[value]), Err(MalformedCredential::Token), "{value}");
         }
     }
 
     #[test]
     fn two_are_refused_even_when_equal() {
-        assert_eq!(find(&["Bearer a", "Bearer a"]), Err(Malformed::Repeated));
+        assert_eq!(find(&["Bearer a", "Bearer a"]), Err(MalformedCredential::Repeated));
     }
 
     proptest::proptest! {

@@ -21,7 +21,7 @@ pub const KEYS_MAX: usize = 100;
 
 /// What a key set says to a token's header.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Match<'k> {
+pub enum KeyMatch<'k> {
     /// A key that the header names verified the signature. The key's own id, if it has one: a
     /// header may leave it out.
     Verified(Option<&'k str>),
@@ -92,25 +92,25 @@ impl KeySet {
         algorithm: Algorithm,
         message: &[u8],
         signature: &[u8],
-    ) -> Match<'_> {
-        let mut outcome = Match::Unknown;
+    ) -> KeyMatch<'_> {
+        let mut outcome = KeyMatch::Unknown;
         let named = self.keys.iter().filter(|key| key.answers_to(id));
         let mut tried = 0;
         for key in named {
             if !key.serves(algorithm) {
-                if outcome == Match::Unknown {
-                    outcome = Match::Algorithm;
+                if outcome == KeyMatch::Unknown {
+                    outcome = KeyMatch::Algorithm;
                 }
                 continue;
             }
             if tried == CANDIDATES_MAX {
-                return Match::Untried;
+                return KeyMatch::Untried;
             }
             tried += 1;
             if key.verifies(algorithm, message, signature) {
-                return Match::Verified(key.id());
+                return KeyMatch::Verified(key.id());
             }
-            outcome = Match::Signature;
+            outcome = KeyMatch::Signature;
         }
         outcome
     }

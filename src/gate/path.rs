@@ -143,7 +143,7 @@ fn is_query(byte: u8) -> bool {
 /// collects the ambiguities. Also tells whether a segment ends in a dot that is not escaped.
 fn survey(path: &[u8]) -> Result<(Ambiguities, bool), TargetError> {
     let mut found = Ambiguities::default();
-    let mut segment = Segment::default();
+    let mut segment = ReadSegment::default();
     let mut ends_in_dot = path.ends_with(b".");
     let mut i = 1; // past the leading slash
     while i < path.len() {
@@ -192,13 +192,13 @@ fn unescape(path: &[u8], at: usize) -> Result<u8, TargetError> {
 /// What the dot-segment rule needs to know of the segment being read: how it starts, up to a
 /// path parameter (`..;x` is `..` to the servers that cut parameters off).
 #[derive(Default)]
-struct Segment {
+struct ReadSegment {
     dots: usize,
     others: usize,
     parameter: bool,
 }
 
-impl Segment {
+impl ReadSegment {
     fn push(&mut self, byte: u8) {
         match byte {
             b';' => self.parameter = true,

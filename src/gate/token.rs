@@ -16,7 +16,7 @@ pub const HEADER_BYTES_MAX: usize = 4 * 1024;
 
 /// Why a text is not a compact JWS (RFC 7515 §7.1). Quotes nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedToken {
     /// Longer than the configured bound.
     #[error("the token has {bytes} bytes, and {bytes_max} are read (limits.token_bytes)")]
     Oversized {
@@ -81,14 +81,14 @@ impl<'a> Token<'a> {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if it is longer than `bytes_max` or not a compact JWS.
-    pub fn parse(text: &'a str, bytes_max: usize) -> Result<Self, Malformed> {
+    /// [`MalformedToken`] if it is longer than `bytes_max` or not a compact JWS.
+    pub fn parse(text: &'a str, bytes_max: usize) -> Result<Self, MalformedToken> {
         if text.len() > bytes_max {
-            return Err(Malformed::Oversized { bytes: text.len(), bytes_max });
+            return Err(MalformedToken::Oversized { bytes: text.len(), bytes_max });
         }
         let parts = || match text.split('.').count() {
-            5 => Malformed::Encrypted,
-            parts => Malformed::Parts(parts),
+            5 => MalformedToken::Encrypted,
+            parts => MalformedToken::Parts(parts),
         };
         let (signing_input, signature) = text.rsplit_once('.').ok_or_else(parts)?;
         let (header, payload) = signing_input.split_once('.').ok_or_else(parts)?;
@@ -130,13 +130,13 @@ impl<'a> Token<'a> {
 }
 
 impl JoseHeader {
-    fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+    fn parse(bytes: &[u8]) -> Result<Self, MalformedToken> {
         if bytes.len() > HEADER_BYTES_MAX {
-            return Err(Malformed::HeaderOversized(bytes.len()));
+            return Err(MalformedToken::HeaderOversized(bytes.len()));
         }
-        let mut members = json::parse_object(bytes).map_err(|_| Malformed::Header)?;
+        let mut members = json::parse_object(bytes).map_err(|_| MalformedToken::Header)?;
         Ok(Self {
-            algorithm: string(&mut members, "alg")?.ok_or(Malformed::Algorithm)?,
+            algorithm: string(&mut members, "alg")?.ok_or(MalformedToken::Algorithm)?,
             key_id: string(&mut members, "kid")?,
             token_type: string(&mut members, "typ")?,
             critical: members.contains_key("crit"),
@@ -148,18 +148,18 @@ impl JoseHeader {
 fn string(
     members: &mut Map<String, Value>,
     name: &'static str,
-) -> Result<Option<String>, Malformed> {
+) -> Result<Option<String>, MalformedToken> {
     match members.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
-            Err(Malformed::Parameter { name, found: kind_of(&other) })
+            Err(MalformedToken::Parameter { name, found: kind_of(&other) })
         }
     }
 }
 
-fn decode(part: &str, name: &'static str) -> Result<Vec<u8>, Malformed> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Malformed::Encoding(name))
+fn decode(part: &str, name: &'static str) -> Result<Vec<u8>, MalformedToken> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| MalformedToken::Encoding(name))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::claims::{self, ClaimError, ClaimNames, Claims};
 use super::issuer::{DatedBy, Issuer, Issuers, Untyped};
-use super::keys::{Algorithm, Match};
+use super::keys::{Algorithm, KeyMatch};
 use super::principal::{Authentic, VerifiedToken};
 use super::revocation::{CredentialScopes, GrantedBy, Revocable};
 use super::time::UnixTime;
@@ -160,11 +160,11 @@ impl Verifier {
         let key_id = header.key_id.as_deref();
         let matched = keys.verify(key_id, algorithm, token.signing_input(), token.signature());
         let key_id = match matched {
-            Match::Verified(own) => own,
-            Match::Signature => return Err(refusal::signature(key_id, rules)),
-            Match::Untried => return Err(refusal::untried(rules)),
-            Match::Algorithm => return Err(refusal::key_serves_not(algorithm, key_id, rules)),
-            Match::Unknown => return Err(refusal::key_unknown(key_id, rules)),
+            KeyMatch::Verified(own) => own,
+            KeyMatch::Signature => return Err(refusal::signature(key_id, rules)),
+            KeyMatch::Untried => return Err(refusal::untried(rules)),
+            KeyMatch::Algorithm => return Err(refusal::key_serves_not(algorithm, key_id, rules)),
+            KeyMatch::Unknown => return Err(refusal::key_unknown(key_id, rules)),
         };
         require_type(header.token_type.as_deref(), issuer)?;
         let audiences = claims::audiences(&all)?;

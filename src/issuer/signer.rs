@@ -185,7 +185,7 @@ impl fmt::Debug for Signer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::keys::{Key, KeySet, Match};
+    use crate::gate::keys::{Key, KeyMatch, KeySet};
     use crate::gate::token::Token;
     use crate::issuer::signing::{KeyKind, generate, generate_pkcs8};
 
@@ -207,7 +207,7 @@ mod tests {
                 token.signing_input(),
                 token.signature(),
             );
-            assert_eq!(verified, Match::Verified(Some(signer.id())), "{kind:?}");
+            assert_eq!(verified, KeyMatch::Verified(Some(signer.id())), "{kind:?}");
         }
     }
 
@@ -222,7 +222,7 @@ mod tests {
             let set = KeySet::new(vec![key]);
             let (input, signature) = (token.signing_input(), token.signature());
             let verified = set.verify(None, signer.algorithm(), input, signature);
-            assert_eq!(verified, Match::Verified(None), "{kind:?}");
+            assert_eq!(verified, KeyMatch::Verified(None), "{kind:?}");
             assert!(Signer::from_pem(pair.public.as_bytes()).is_err(), "a public key");
         }
         let p384 = generate(KeyKind::P384).expect("a pair");

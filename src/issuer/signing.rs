@@ -183,7 +183,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::gate::keys::{Key, KeySet, Match};
+    use crate::gate::keys::{Key, KeyMatch, KeySet};
     use crate::gate::token::Token;
 
     #[test]
@@ -204,10 +204,10 @@ mod tests {
             let set = KeySet::new(vec![key]);
             let verify =
                 |signature: &[u8]| set.verify(None, algorithm, token.signing_input(), signature);
-            assert_eq!(verify(token.signature()), Match::Verified(None), "{kind:?}");
+            assert_eq!(verify(token.signature()), KeyMatch::Verified(None), "{kind:?}");
             let mut broken = token.signature().to_vec();
             broken[0] ^= 1;
-            assert_eq!(verify(&broken), Match::Signature, "{kind:?}");
+            assert_eq!(verify(&broken), KeyMatch::Signature, "{kind:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::gate::session::{SessionId, SessionRecord, SessionTerms};
 use crate::gate::time::UnixTime;
 use crate::issuer::refresh::{RefreshToken, family_key};
 use crate::login::service::LoginContext;
-use crate::oauth::issue::{Access, AccessDraft, LoginDraft, access_token};
+use crate::oauth::issue::{AccessDraft, IssuedAccess, LoginDraft, access_token};
 use crate::oauth::service::{GrantKind, TokenContext};
 use crate::oauth::{issue, refresh};
 use crate::session::service::unavailable;
@@ -97,7 +97,7 @@ pub(super) enum Keeps {
 
 /// Tokens that a login gave.
 pub(super) struct Delivered {
-    access: Access,
+    access: IssuedAccess,
     refresh: RefreshToken,
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct LoginDraft<'a> {
 }
 
 /// An access token.
-pub(crate) struct Access {
+pub(crate) struct IssuedAccess {
     text: String,
     lives_s: i64,
     scopes: Vec<Box<str>>,
@@ -51,7 +51,7 @@ pub(crate) fn access_token(
     draft: AccessDraft<'_>,
     grant: GrantKind,
     now: UnixTime,
-) -> Result<Access, Denial> {
+) -> Result<IssuedAccess, Denial> {
     let AccessDraft { client, audiences, scopes, login } = draft;
     let signer = here.service.signing.signer(now).ok_or(Slug::KeysUnavailable)?;
     let ends = now.plus(client.lifetime_s);
@@ -80,12 +80,12 @@ pub(crate) fn access_token(
         return Err(Slug::IdentityTooLarge.into());
     }
     here.count_issued("access", grant);
-    Ok(Access { text, lives_s: expires.since(now).max(0), scopes: scopes.to_vec() })
+    Ok(IssuedAccess { text, lives_s: expires.since(now).max(0), scopes: scopes.to_vec() })
 }
 
 /// The members of RFC 6749 §5.1, but for the refresh token.
-pub(crate) fn describe(access: &Access) -> Map<String, Value> {
-    let Access { text, lives_s, scopes } = access;
+pub(crate) fn describe(access: &IssuedAccess) -> Map<String, Value> {
+    let IssuedAccess { text, lives_s, scopes } = access;
     let mut members = Map::new();
     members.insert("access_token".to_owned(), json!(text));
     members.insert("token_type".to_owned(), json!("Bearer"));

@@ -20,7 +20,7 @@ use crate::gate::session::{Origin, Provenance, SessionRecord};
 use crate::gate::time::UnixTime;
 use crate::issuer::refresh::{self, RefreshToken};
 use crate::oauth::client::{Unnamed, authenticate};
-use crate::oauth::issue::{self, Access, AccessDraft, LoginDraft};
+use crate::oauth::issue::{self, AccessDraft, IssuedAccess, LoginDraft};
 use crate::oauth::parameters::{Parameter, Parameters};
 use crate::oauth::refresh_outcome::{RefreshFailure, RefreshOutcome};
 use crate::oauth::refusal::{Error, TokenRefusal};
@@ -57,7 +57,7 @@ impl TokenCarrier {
 /// What an exchange gives.
 struct Exchanged {
     outcome: RefreshOutcome,
-    access: Access,
+    access: IssuedAccess,
     successor: Arc<RefreshToken>,
 }
 

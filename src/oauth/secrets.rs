@@ -14,7 +14,7 @@ use crate::gate::denial::{Denial, Detail, Slug};
 use crate::password::attempts;
 use crate::password::hashing::{Hashing, Match, Party};
 use crate::secret::Secret;
-use crate::store::attempts::{Account, Attempt, AttemptLedger, Budget};
+use crate::store::attempts::{Attempt, AttemptAccount, AttemptBudget, AttemptLedger};
 
 /// How many pairs of client and secret are remembered, and for how long.
 const REMEMBERED_MAX: u64 = 1000;
@@ -38,7 +38,7 @@ pub(super) struct Attempts<'a> {
     pub(super) ledger: &'a dyn AttemptLedger,
     /// From where the client asks.
     pub(super) client: Option<IpAddr>,
-    pub(super) per_address: Budget,
+    pub(super) per_address: AttemptBudget,
 }
 
 /// Why a secret was not found right.
@@ -118,7 +118,7 @@ impl Secrets {
 impl Attempts<'_> {
     /// Counts an attempt against where it comes from and the client that it names, all that are not
     /// known together. Never against the client alone: anybody could then lock it out.
-    async fn count(self, named: Option<&str>) -> Result<Account, Denial> {
+    async fn count(self, named: Option<&str>) -> Result<AttemptAccount, Denial> {
         let now = clock::now();
         let what = format!("{LEDGER}:{}", named.unwrap_or_default());
         let account = attempts::of_network(&what, self.client, self.per_address, now);
@@ -134,7 +134,7 @@ impl Attempts<'_> {
         }
     }
 
-    async fn give_back(self, account: Account) {
+    async fn give_back(self, account: AttemptAccount) {
         if let Err(error) = self.ledger.absolve(&[], &[account]).await {
             tracing::warn!(%error, "attempts of clients cannot be given back");
         }

@@ -12,17 +12,17 @@ use crate::config::Login;
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::gate::time::UnixTime;
 use crate::network::network_of;
-use crate::store::attempts::{Account, Attempt, AttemptLedger, Budget, Pace};
+use crate::store::attempts::{Attempt, AttemptAccount, AttemptBudget, AttemptLedger, BudgetPace};
 
 /// An attempt that was counted.
 pub(crate) struct Counted<'l> {
     ledger: &'l dyn AttemptLedger,
     /// The name as it was typed. A success forgets what was counted against it.
-    name: Account,
+    name: AttemptAccount,
     /// What others share: the network, and all spellings of the name.
-    shared: Vec<Account>,
+    shared: Vec<AttemptAccount>,
     /// What only a success uses up: they cost the work of a password and a record, too.
-    successes: Vec<Account>,
+    successes: Vec<AttemptAccount>,
 }
 
 impl<'l> Counted<'l> {
@@ -37,10 +37,10 @@ impl<'l> Counted<'l> {
         name: &str,
         client: Option<IpAddr>,
     ) -> Result<Self, Denial> {
-        let account = |name: &str| Account {
+        let account = |name: &str| AttemptAccount {
             key: key(&["account", login.method.as_str(), name]),
             budget: login.per_account,
-            pace: Pace::Slowing,
+            pace: BudgetPace::Slowing,
         };
         let now = clock::now();
         let budget = login.per_address;
@@ -53,10 +53,10 @@ impl<'l> Counted<'l> {
         // A ledger forgets what is quiet for a while, which a name that logs in is not: these begin
         // anew in each span, too.
         let mut of_successes = of_span("success", &folded, login.successes_per_account, now);
-        of_successes.pace = Pace::Even;
+        of_successes.pace = BudgetPace::Even;
         let mut of_network_successes =
             of_network("success from", client, login.successes_per_address, now);
-        of_network_successes.pace = Pace::Even;
+        of_network_successes.pace = BudgetPace::Even;
         let successes = vec![of_successes, of_network_successes];
         let counted = Self { ledger, name: account(name), shared, successes };
         let all: Vec<_> = counted.all().cloned().collect();
@@ -89,14 +89,14 @@ impl<'l> Counted<'l> {
         self.absolve(&[], &all).await;
     }
 
-    async fn absolve(&self, forgotten: &[Account], returned: &[Account]) {
+    async fn absolve(&self, forgotten: &[AttemptAccount], returned: &[AttemptAccount]) {
         // Somebody will have to wait longer than they should; what was decided stays.
         if let Err(error) = self.ledger.absolve(forgotten, returned).await {
             tracing::warn!(%error, "attempts to log in cannot be given back");
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Account> {
+    fn all(&self) -> impl Iterator<Item = &AttemptAccount> {
         std::iter::once(&self.name).chain(&self.shared).chain(&self.successes)
     }
 }
@@ -108,18 +108,18 @@ impl<'l> Counted<'l> {
 pub(crate) fn of_network(
     what: &str,
     client: Option<IpAddr>,
-    budget: Budget,
+    budget: AttemptBudget,
     now: UnixTime,
-) -> Account {
+) -> AttemptAccount {
     let network = client.map(|client| network_of(client).to_string()).unwrap_or_default();
     of_span(what, &network, budget, now)
 }
 
 /// What is counted against somebody, and begins anew in each span of its budget.
-fn of_span(what: &str, whom: &str, budget: Budget, now: UnixTime) -> Account {
+fn of_span(what: &str, whom: &str, budget: AttemptBudget, now: UnixTime) -> AttemptAccount {
     let span = now.as_seconds() / i64::from(budget.span_s.max(1));
     let key = key(&[what, whom, &span.to_string()]);
-    Account { key, budget, pace: Pace::Slowing }
+    AttemptAccount { key, budget, pace: BudgetPace::Slowing }
 }
 
 /// A digest: names of accounts are nobody's business in a store, and of any length.
@@ -151,17 +151,21 @@ mod tests {
 
     #[async_trait]
     impl AttemptLedger for Lost {
-        async fn attempt(&self, _: &[Account], _: UnixTime) -> Result<Attempt, StoreError> {
+        async fn attempt(&self, _: &[AttemptAccount], _: UnixTime) -> Result<Attempt, StoreError> {
             Err(StoreError::Unavailable("on purpose".to_owned()))
         }
 
-        async fn absolve(&self, _: &[Account], _: &[Account]) -> Result<(), StoreError> {
+        async fn absolve(
+            &self,
+            _: &[AttemptAccount],
+            _: &[AttemptAccount],
+        ) -> Result<(), StoreError> {
             Err(StoreError::Unavailable("on purpose".to_owned()))
         }
     }
 
     impl Noted {
-        fn note(&self, what: &'static str, accounts: &[Account]) {
+        fn note(&self, what: &'static str, accounts: &[AttemptAccount]) {
             let keys = accounts.iter().map(|account| account.key.clone()).collect();
             self.0.lock().expect("not poisoned").push((what, keys));
         }
@@ -169,12 +173,20 @@ mod tests {
 
     #[async_trait]
     impl AttemptLedger for Noted {
-        async fn attempt(&self, accounts: &[Account], _: UnixTime) -> Result<Attempt, StoreError> {
+        async fn attempt(
+            &self,
+            accounts: &[AttemptAccount],
+            _: UnixTime,
+        ) -> Result<Attempt, StoreError> {
             self.note("attempt", accounts);
             Ok(Attempt::Counted)
         }
 
-        async fn absolve(&self, forgotten: &[Account], back: &[Account]) -> Result<(), StoreError> {
+        async fn absolve(
+            &self,
+            forgotten: &[AttemptAccount],
+            back: &[AttemptAccount],
+        ) -> Result<(), StoreError> {
             self.note("forgotten", forgotten);
             self.note("returned", back);
             Err(StoreError::Unavailable("on purpose".to_owned()))
@@ -182,14 +194,14 @@ mod tests {
     }
 
     fn login() -> Login {
-        let budget = Budget { attempts_max: 10, span_s: 900 };
+        let budget = AttemptBudget { attempts_max: 10, span_s: 900 };
         Login {
             base: "/auth".into(),
             issuer: "gateway".into(),
             method: LoginMethod::PasswordFile(Users::default()),
             return_to: Vec::new(),
             per_account: budget,
-            per_address: Budget { attempts_max: 100, span_s: 900 },
+            per_address: AttemptBudget { attempts_max: 100, span_s: 900 },
             successes_per_account: budget,
             successes_per_address: budget,
         }
@@ -250,7 +262,7 @@ mod tests {
 
     #[test]
     fn addresses_of_one_network_and_parts_are_told_apart() {
-        let budget = Budget { attempts_max: 1, span_s: 60 };
+        let budget = AttemptBudget { attempts_max: 1, span_s: 60 };
         let at = |text: &str, seconds| {
             of_network("address", text.parse().ok(), budget, UnixTime::from_seconds(seconds)).key
         };
@@ -260,7 +272,8 @@ mod tests {
         assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2::9"));
         assert_ne!(address("192.0.2.1"), address("192.0.2.2"));
         assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
-        let (budget, now) = (Budget { attempts_max: 1, span_s: 60 }, UnixTime::from_seconds(0));
+        let (budget, now) =
+            (AttemptBudget { attempts_max: 1, span_s: 60 }, UnixTime::from_seconds(0));
         assert_ne!(of_network("address", None, budget, now), of_network("b", None, budget, now));
     }
 }

@@ -77,7 +77,7 @@ impl Cut {
 
 /// What an account has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum EndedScope {
     /// One login, or one token.
     Single {
         span: Span,
@@ -88,7 +88,7 @@ pub(super) enum Ending {
     Cut { kind: Cut, cut: Span },
 }
 
-impl Ending {
+impl EndedScope {
     /// What a record ends on somebody's account; `None` if it is on nobody's.
     pub(super) fn of(record: &Record) -> Option<(&Owner, Self)> {
         let Record { entry: Entry { scope, cut_off, expires }, owner, .. } = record;
@@ -141,7 +141,7 @@ impl Ending {
 
 /// What a subject has in the list.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Account<'a> {
+pub(super) struct AccountEntries<'a> {
     /// Its single entries, the earliest first.
     pub(super) entries: &'a [Span],
     pub(super) grants: Option<Span>,
@@ -164,7 +164,7 @@ pub(super) enum Plan {
     Merge { cut: Span, folded: usize, drops_grants: bool, adds: bool },
 }
 
-impl Account<'_> {
+impl AccountEntries<'_> {
     /// What comes of one more entry. `until`: by when all is dead that a cut-off can hit.
     pub(super) fn add(self, entry: Span, until: i64, room: Room) -> Plan {
         let Self { entries, grants, subject, others } = self;

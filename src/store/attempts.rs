@@ -11,14 +11,14 @@ use crate::gate::time::UnixTime;
 
 /// How many attempts in which time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub struct AttemptBudget {
     /// How many.
     pub attempts_max: u32,
     /// In how many seconds.
     pub span_s: u32,
 }
 
-impl Budget {
+impl AttemptBudget {
     /// How long after the last of `made` attempts the next one may be made, in seconds.
     pub fn delay_s(self, made: u32) -> u32 {
         let Self { attempts_max, span_s } = self;
@@ -31,7 +31,7 @@ impl Budget {
 
 /// How a budget is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub enum BudgetPace {
     /// Each attempt has the next one wait longer: it may be a guess.
     Slowing,
     /// None has to wait until the budget is used up.
@@ -40,22 +40,22 @@ pub enum Pace {
 
 /// What an attempt is counted against.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct AttemptAccount {
     /// A digest of a user's name, or of a client's address; in base64url.
     pub key: String,
     /// Its budget.
-    pub budget: Budget,
+    pub budget: AttemptBudget,
     /// How that is spent.
-    pub pace: Pace,
+    pub pace: BudgetPace,
 }
 
-impl Account {
+impl AttemptAccount {
     /// How long after the last of `made` attempts the next one may be made, in seconds.
     pub fn delay_s(&self, made: u32) -> u32 {
         match self.pace {
-            Pace::Slowing => self.budget.delay_s(made),
-            Pace::Even if made < self.budget.attempts_max => 0,
-            Pace::Even => self.budget.span_s,
+            BudgetPace::Slowing => self.budget.delay_s(made),
+            BudgetPace::Even if made < self.budget.attempts_max => 0,
+            BudgetPace::Even => self.budget.span_s,
         }
     }
 }
@@ -73,20 +73,28 @@ pub enum Attempt {
 #[async_trait]
 pub trait AttemptLedger: std::fmt::Debug + Send + Sync {
     /// Counts an attempt against all of `accounts`, or against none of them if one has to wait.
-    async fn attempt(&self, accounts: &[Account], now: UnixTime) -> Result<Attempt, StoreError>;
+    async fn attempt(
+        &self,
+        accounts: &[AttemptAccount],
+        now: UnixTime,
+    ) -> Result<Attempt, StoreError>;
 
     /// Forgets all attempts that were counted against `forgotten`, and one of each of `returned`:
     /// the last one succeeded, or could not be made after all.
-    async fn absolve(&self, forgotten: &[Account], returned: &[Account]) -> Result<(), StoreError>;
+    async fn absolve(
+        &self,
+        forgotten: &[AttemptAccount],
+        returned: &[AttemptAccount],
+    ) -> Result<(), StoreError>;
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Budget;
+    use super::AttemptBudget;
 
     #[test]
     fn delay_doubles_up_to_the_span() {
-        let budget = Budget { attempts_max: 10, span_s: 900 };
+        let budget = AttemptBudget { attempts_max: 10, span_s: 900 };
         let delays: Vec<_> = (0..=11).map(|made| budget.delay_s(made)).collect();
         assert_eq!(delays, [0, 0, 1, 3, 7, 14, 28, 56, 112, 225, 900, 900]);
     }

@@ -24,8 +24,8 @@ use redb::ReadTransaction;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 
-use super::account::Ending;
-use super::attempts::{Account, Attempt, AttemptLedger};
+use super::account::EndedScope;
+use super::attempts::{Attempt, AttemptAccount, AttemptLedger};
 use super::digest::SubjectDigest;
 use super::family::{Exchange, Family, FamilyStore, Rotation, StoredFamily, TokenDigest};
 use super::keyring::KeyRingStore;
@@ -174,7 +174,7 @@ impl RevocationLog for Embedded {
         bounds: AppendBounds<'_>,
     ) -> Result<Charged, AppendError> {
         let AppendBounds { entries_max, now, login_issuer: _ } = bounds;
-        if Ending::of(record).is_none() {
+        if EndedScope::of(record).is_none() {
             let position = self.append(record, bounds).await?;
             return Ok(Charged { written: vec![record.clone()], position });
         }
@@ -384,12 +384,20 @@ impl SessionStore for Embedded {
 
 #[async_trait]
 impl AttemptLedger for Embedded {
-    async fn attempt(&self, accounts: &[Account], now: UnixTime) -> Result<Attempt, StoreError> {
+    async fn attempt(
+        &self,
+        accounts: &[AttemptAccount],
+        now: UnixTime,
+    ) -> Result<Attempt, StoreError> {
         let accounts = accounts.to_vec();
         self.write(move |tables| tables.attempts.attempt(&accounts, now)).await
     }
 
-    async fn absolve(&self, forgotten: &[Account], returned: &[Account]) -> Result<(), StoreError> {
+    async fn absolve(
+        &self,
+        forgotten: &[AttemptAccount],
+        returned: &[AttemptAccount],
+    ) -> Result<(), StoreError> {
         let (forgotten, returned) = (forgotten.to_vec(), returned.to_vec());
         self.write(move |tables| tables.attempts.absolve(&forgotten, &returned)).await
     }

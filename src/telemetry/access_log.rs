@@ -26,7 +26,7 @@ const FLUSH_EVERY: Duration = Duration::from_millis(50);
 
 /// What is logged of one request.
 #[derive(Debug)]
-pub struct Entry<'a> {
+pub struct LogEntry<'a> {
     /// When it was answered.
     pub time: SystemTime,
     /// Its id.
@@ -128,7 +128,7 @@ impl AccessLog {
     }
 
     /// Adds a line.
-    pub fn write(&self, entry: &Entry<'_>) {
+    pub fn write(&self, entry: &LogEntry<'_>) {
         let Some(line) = self.line else { return };
         let mut text = Vec::with_capacity(512);
         match line {
@@ -182,7 +182,7 @@ impl Sink {
     }
 }
 
-impl Entry<'_> {
+impl LogEntry<'_> {
     /// Writes one JSON object. Names and numbers need no escapes, and most texts have none: a
     /// serializer that looks at each byte of all of them takes twice as long, and each request waits
     /// for it.
@@ -300,8 +300,8 @@ mod tests {
 
     use super::*;
 
-    fn entry() -> Entry<'static> {
-        Entry {
+    fn entry() -> LogEntry<'static> {
+        LogEntry {
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_007),
             request_id: "a-1",
             client: None,
@@ -326,7 +326,7 @@ mod tests {
         }
     }
 
-    fn written(entry: &Entry<'_>) -> serde_json::Value {
+    fn written(entry: &LogEntry<'_>) -> serde_json::Value {
         let mut line = Vec::new();
         entry.for_programs(&mut line);
         serde_json::from_slice(&line).expect("JSON")
@@ -347,7 +347,7 @@ mod tests {
     fn line_of_json_holds_whatever_a_text_holds() {
         for text in ["\"", "\\", "a\nb", "\u{1}", "\u{7f}", "ä😀", "\u{2028}", "{\"a\":1}", " "]
         {
-            let line = written(&Entry {
+            let line = written(&LogEntry {
                 host: text,
                 path: text,
                 slug: text,
@@ -380,7 +380,7 @@ mod tests {
             (1_001, "1970-01-01T00:00:01.001Z"),
         ] {
             let time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-            assert_eq!(written(&Entry { time, ..entry() })["time"], text);
+            assert_eq!(written(&LogEntry { time, ..entry() })["time"], text);
         }
     }
 }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use portcullis::clock;
 use portcullis::gate::time::UnixTime;
 use portcullis::store::StoreError;
-use portcullis::store::attempts::{Account, Attempt, AttemptLedger, Budget, Pace};
+use portcullis::store::attempts::{
+    Attempt, AttemptAccount, AttemptBudget, AttemptLedger, BudgetPace,
+};
 use portcullis::store::embedded::Embedded;
 use portcullis::store::redis::Redis;
 use portcullis::store::session::SessionStore;
@@ -17,16 +19,16 @@ use tempfile::TempDir;
 use crate::harness::redis::{Cluster, Data, RedisOptions, RedisServer};
 
 /// The first two at once, the third a second later, and the tenth after 225 s.
-const BUDGET: Budget = Budget { attempts_max: 10, span_s: 900 };
+const BUDGET: AttemptBudget = AttemptBudget { attempts_max: 10, span_s: 900 };
 
 /// One attempt, and then none for an hour.
-const ONCE: Budget = Budget { attempts_max: 1, span_s: 3600 };
+const ONCE: AttemptBudget = AttemptBudget { attempts_max: 1, span_s: 3600 };
 
-fn account(key: &str, budget: Budget) -> Account {
-    Account { key: key.to_owned(), budget, pace: Pace::Slowing }
+fn account(key: &str, budget: AttemptBudget) -> AttemptAccount {
+    AttemptAccount { key: key.to_owned(), budget, pace: BudgetPace::Slowing }
 }
 
-async fn attempt(ledger: &dyn AttemptLedger, account: &Account, now: UnixTime) -> Attempt {
+async fn attempt(ledger: &dyn AttemptLedger, account: &AttemptAccount, now: UnixTime) -> Attempt {
     ledger.attempt(std::slice::from_ref(account), now).await.expect("it answers")
 }
 
@@ -57,13 +59,13 @@ fn made(server: &RedisServer, account: &str, made: u32, ago_ms: i64) {
 }
 
 /// Budgets of all sorts, and how many attempts are looked at.
-const BUDGETS: [(Budget, u32); 6] = [
+const BUDGETS: [(AttemptBudget, u32); 6] = [
     (BUDGET, 12),
     (ONCE, 3),
-    (Budget { attempts_max: 0, span_s: 60 }, 2),
-    (Budget { attempts_max: 5, span_s: 1_000_000 }, 7),
-    (Budget { attempts_max: 40, span_s: u32::MAX }, 42),
-    (Budget { attempts_max: u32::MAX, span_s: u32::MAX }, 3),
+    (AttemptBudget { attempts_max: 0, span_s: 60 }, 2),
+    (AttemptBudget { attempts_max: 5, span_s: 1_000_000 }, 7),
+    (AttemptBudget { attempts_max: 40, span_s: u32::MAX }, 42),
+    (AttemptBudget { attempts_max: u32::MAX, span_s: u32::MAX }, 3),
 ];
 
 #[tokio::test]
@@ -157,7 +159,7 @@ async fn attempt_is_counted_against_all_accounts_or_none(ledger: Arc<dyn Attempt
         assert!(matches!(told, Attempt::Early(3590..=3600)), "{told:?}");
     }
     // The longest time is told.
-    let longer = account("longer", Budget { attempts_max: 1, span_s: 7200 });
+    let longer = account("longer", AttemptBudget { attempts_max: 1, span_s: 7200 });
     assert_eq!(attempt(&*ledger, &longer, now).await, Attempt::Counted);
     let all = [spent.clone(), longer.clone(), free.clone()];
     let told = ledger.attempt(&all, now).await.expect("it answers");
@@ -225,7 +227,7 @@ async fn success_forgets_all_attempts(ledger: Arc<dyn AttemptLedger>) {
 
 async fn attempt_that_was_not_made_is_returned(ledger: Arc<dyn AttemptLedger>) {
     let now = clock::now();
-    let few = account("few", Budget { attempts_max: 2, span_s: 4000 });
+    let few = account("few", AttemptBudget { attempts_max: 2, span_s: 4000 });
     let once = account("once", ONCE);
     assert_eq!(attempt(&*ledger, &few, now).await, Attempt::Counted);
     let waits = |told: Attempt| match told {
@@ -236,7 +238,7 @@ async fn attempt_that_was_not_made_is_returned(ledger: Arc<dyn AttemptLedger>) {
     assert_eq!(ledger.absolve(&[], std::slice::from_ref(&few)).await, Ok(()));
     assert_eq!(attempt(&*ledger, &few, now).await, Attempt::Counted);
     // What is returned is one, and not what was counted before.
-    let twice = account("twice", Budget { attempts_max: 3, span_s: 7 });
+    let twice = account("twice", AttemptBudget { attempts_max: 3, span_s: 7 });
     for _ in 0..2 {
         assert_eq!(attempt(&*ledger, &twice, now).await, Attempt::Counted);
     }
@@ -274,7 +276,7 @@ async fn clock_that_is_set_back_has_nobody_wait_longer_than_the_span() {
 async fn server_whose_clock_was_set_back_has_nobody_wait_longer_than_the_span() {
     let server = RedisServer::start();
     let ledger = in_redis(&server);
-    let account = account("a", Budget { attempts_max: 1, span_s: 2 });
+    let account = account("a", AttemptBudget { attempts_max: 1, span_s: 2 });
     made(&server, "a", 1, -1_000_000_000);
     assert_eq!(attempt(&ledger, &account, clock::now()).await, Attempt::Early(2));
     let begun = Instant::now();

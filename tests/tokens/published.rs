@@ -1,6 +1,6 @@
 //! What clients and resource servers find at well-known places.
 
-use portcullis::gate::keys::{Algorithm, KeySet, Match};
+use portcullis::gate::keys::{Algorithm, KeyMatch, KeySet};
 use portcullis::gate::token::Token;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ fn keys_verify_what_is_issued() {
     let key_id = token.header().key_id.as_deref();
     let (message, signature) = (token.signing_input(), token.signature());
     let verified = set.verify(key_id, Algorithm::ES256, message, signature);
-    assert_eq!(verified, Match::Verified(key_id));
+    assert_eq!(verified, KeyMatch::Verified(key_id));
 }
 
 #[test]

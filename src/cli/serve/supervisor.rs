@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::admin::token;
-use crate::cli::check::Row;
+use crate::cli::check::RouteRow;
 use crate::clock;
 use crate::config::Problems;
 use crate::config::tokens::OWN_ISSUER;
@@ -329,7 +329,9 @@ fn announce(configuration: &Running, families: &Families) {
     }
     let routes =
         configuration.gate.settings.routes.routes().iter().zip(&configuration.settings.matches);
-    for row in routes.map(|(route, matching)| Row::new(&configuration.settings, route, matching)) {
+    for row in
+        routes.map(|(route, matching)| RouteRow::new(&configuration.settings, route, matching))
+    {
         if row.public {
             tracing::info!(
                 route = row.name,

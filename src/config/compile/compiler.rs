@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::document::Document;
-use crate::config::problem::{FieldPath, Problem};
+use crate::config::problem::{ConfigProblem, FieldPath};
 use crate::config::values;
 use crate::gate::internal::InternalTokenTerms;
 use crate::secret::Secret;
@@ -16,7 +16,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Compiles sections, whatever went wrong in another.
 pub(super) struct Compiler<'a> {
     pub(super) document: Document,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<ConfigProblem>,
     pub(super) files: BTreeSet<PathBuf>,
     pub(super) dangerous: Vec<(String, &'static str)>,
     pub(super) environment: &'a dyn Fn(&str) -> Option<String>,

@@ -11,17 +11,20 @@ use crate::config::login::{HandOff, Login, LoginMethod, OnFailure};
 use crate::config::problem::FieldPath;
 use crate::config::{raw, values};
 use crate::gate::path::CanonicalPath;
-use crate::store::attempts::Budget;
+use crate::store::attempts::AttemptBudget;
 
 pub(super) const BASE_DEFAULT: &str = "/auth";
 pub(super) const ISSUER_DEFAULT: &str = "gateway";
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(3);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
-const PER_ACCOUNT_DEFAULT: Budget = Budget { attempts_max: 10, span_s: 15 * 60 };
-pub(super) const PER_ADDRESS_DEFAULT: Budget = Budget { attempts_max: 100, span_s: 15 * 60 };
+const PER_ACCOUNT_DEFAULT: AttemptBudget = AttemptBudget { attempts_max: 10, span_s: 15 * 60 };
+pub(super) const PER_ADDRESS_DEFAULT: AttemptBudget =
+    AttemptBudget { attempts_max: 100, span_s: 15 * 60 };
 /// Nobody logs in so often, and a network of a thousand people in one morning.
-const SUCCESSES_PER_ACCOUNT_DEFAULT: Budget = Budget { attempts_max: 60, span_s: 15 * 60 };
-const SUCCESSES_PER_ADDRESS_DEFAULT: Budget = Budget { attempts_max: 1000, span_s: 15 * 60 };
+const SUCCESSES_PER_ACCOUNT_DEFAULT: AttemptBudget =
+    AttemptBudget { attempts_max: 60, span_s: 15 * 60 };
+const SUCCESSES_PER_ADDRESS_DEFAULT: AttemptBudget =
+    AttemptBudget { attempts_max: 1000, span_s: 15 * 60 };
 const SPAN_MAX_S: u64 = 24 * 3600;
 
 impl Compiler<'_> {
@@ -247,15 +250,15 @@ impl Compiler<'_> {
         &mut self,
         text: Option<String>,
         field: &FieldPath,
-        default: Budget,
-    ) -> Option<Budget> {
+        default: AttemptBudget,
+    ) -> Option<AttemptBudget> {
         let Some(text) = text else { return Some(default) };
         let parsed = text.split_once('/').and_then(|(attempts, span)| {
             let attempts_max: u32 = attempts.trim().parse().ok()?;
             let span_s = values::duration(span.trim())?.as_secs();
             let sensible =
                 (1..=1_000_000).contains(&attempts_max) && (1..=SPAN_MAX_S).contains(&span_s);
-            sensible.then_some(Budget { attempts_max, span_s: u32::try_from(span_s).ok()? })
+            sensible.then_some(AttemptBudget { attempts_max, span_s: u32::try_from(span_s).ok()? })
         });
         match parsed {
             Some(budget) => Some(budget),

@@ -2,7 +2,7 @@
 
 use super::compiler::Compiler;
 use crate::config::document::{self, Document};
-use crate::config::problem::{FieldPath, Problem, Severity};
+use crate::config::problem::{ConfigProblem, FieldPath, Severity};
 
 impl Compiler<'_> {
     pub(super) fn report(
@@ -18,7 +18,7 @@ impl Compiler<'_> {
             return;
         }
         let line = document.line_of(&field);
-        let problem = Problem { severity, ..document::problem(line, field, fact, remedy) };
+        let problem = ConfigProblem { severity, ..document::problem(line, field, fact, remedy) };
         match &self.included {
             Some((file, place, included)) if std::ptr::eq(document, included) => {
                 let (file, place) = (file.clone(), place.clone());
@@ -37,8 +37,8 @@ impl Compiler<'_> {
     }
 
     /// Reports what is wrong with a file at the field that names it.
-    pub(super) fn retell(&mut self, file: &str, place: &FieldPath, problem: Problem) {
-        let Problem { severity, line, field, fact, remedy } = problem;
+    pub(super) fn retell(&mut self, file: &str, place: &FieldPath, problem: ConfigProblem) {
+        let ConfigProblem { severity, line, field, fact, remedy } = problem;
         let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
         let separator = if field == FieldPath::default() { "" } else { ": " };
         let fact = format!("`{file}`{line}: {field}{separator}{fact}");

@@ -6,7 +6,7 @@ use serde_yaml::Value;
 
 use super::compiler::Compiler;
 use crate::config::problem::FieldPath;
-use crate::config::{Revocation, WhenUnreachable, raw};
+use crate::config::{RevocationSettings, WhenUnreachable, raw};
 use crate::gate::policy::WhenStale;
 
 const MAX_STALENESS_DEFAULT: Duration = Duration::from_secs(5);
@@ -35,7 +35,10 @@ impl StaleRules {
 
 impl Compiler<'_> {
     /// `None` beside the rules if something was reported.
-    pub(super) fn revocation(&mut self, raw: raw::Revocation) -> (Option<Revocation>, StaleRules) {
+    pub(super) fn revocation(
+        &mut self,
+        raw: raw::Revocation,
+    ) -> (Option<RevocationSettings>, StaleRules) {
         let field = FieldPath::default().key("revocation");
         let raw::Revocation { max_staleness, when_stale, max_entries, accept_local } = raw;
         let staleness_field = field.key("max_staleness");
@@ -61,7 +64,7 @@ impl Compiler<'_> {
         };
         let compiled = || {
             default?;
-            Some(Revocation {
+            Some(RevocationSettings {
                 max_staleness: max_staleness?,
                 entries_max: entries_max?,
                 unreachable: match accept_local {

@@ -13,8 +13,8 @@ use super::section::Section;
 use crate::config::problem::FieldPath;
 use crate::config::tls::{self, Unusable};
 use crate::config::{
-    AccessLog, Admin, AdminToken, Limits, Listener, LogFormat, PaceRules, QueryInLog, Server,
-    SubjectInLog, raw, values,
+    AccessLogSettings, Admin, AdminToken, Limits, Listener, LogFormat, PaceRules, QueryInLog,
+    ServerSettings, SubjectInLog, raw, values,
 };
 use crate::gate::framing::HeadLimits;
 use crate::gate::token::TOKEN_BYTES_DEFAULT;
@@ -173,7 +173,7 @@ impl Compiler<'_> {
         Some(Admin { address, token })
     }
 
-    pub(super) fn server(&mut self, raw: raw::Server) -> Option<Server> {
+    pub(super) fn server(&mut self, raw: raw::Server) -> Option<ServerSettings> {
         let field = root().key("server");
         let raw::Server { name, threads, shutdown_grace } = raw;
         let name = match name {
@@ -188,7 +188,7 @@ impl Compiler<'_> {
             let fact = format!("{threads} threads cannot be");
             return self.error(&field.key("threads"), &fact, "Write a number from 1 to 1024");
         }
-        Some(Server { name: name?, threads, shutdown_grace: shutdown_grace? })
+        Some(ServerSettings { name: name?, threads, shutdown_grace: shutdown_grace? })
     }
 
     pub(super) fn limits(&mut self, raw: raw::Limits) -> Option<Limits> {
@@ -341,7 +341,7 @@ impl Compiler<'_> {
         usize::try_from(size).ok()
     }
 
-    pub(super) fn access_log(&mut self, raw: raw::AccessLog) -> Option<AccessLog> {
+    pub(super) fn access_log(&mut self, raw: raw::AccessLog) -> Option<AccessLogSettings> {
         let field = root().key("access_log");
         let raw::AccessLog { enabled, format, subject, subject_key_file, query } = raw;
         let formats =
@@ -363,7 +363,7 @@ impl Compiler<'_> {
             }
             _ => SubjectInLog::Omitted,
         };
-        Some(AccessLog {
+        Some(AccessLogSettings {
             format: if enabled.unwrap_or(true) { format? } else { LogFormat::Off },
             subject,
             query: if query.unwrap_or(false) { QueryInLog::Shown } else { QueryInLog::Omitted },

@@ -43,7 +43,7 @@ pub enum Progress {
 
 /// Bytes that no chunked body has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed {
+pub struct MalformedChunk {
     /// How many bytes in front of them are in order.
     pub at: usize,
     /// What is wrong with them.
@@ -123,8 +123,8 @@ impl Chunked {
     ///
     /// # Errors
     ///
-    /// [`Malformed`], after which nothing can be read.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<Progress, Malformed> {
+    /// [`MalformedChunk`], after which nothing can be read.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Progress, MalformedChunk> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             if let ChunkState::Data { left } = self.state {
@@ -137,7 +137,7 @@ impl Chunked {
                 };
                 continue;
             }
-            self.state = self.after(*byte).map_err(|reason| Malformed { at, reason })?;
+            self.state = self.after(*byte).map_err(|reason| MalformedChunk { at, reason })?;
             at += 1;
             if self.state == ChunkState::End {
                 return Ok(Progress::End(at));

@@ -108,19 +108,19 @@ fn assert_verifies_exactly(set: &KeySet, algorithm: Algorithm, token: &str, sour
     let token = Token::parse(token, 4096).expect(source);
     let verify = |message: &[u8], signature: &[u8]| set.verify(None, algorithm, message, signature);
     let (message, signature) = (token.signing_input(), token.signature());
-    assert_eq!(verify(message, signature), Match::Verified(None), "{source}");
+    assert_eq!(verify(message, signature), KeyMatch::Verified(None), "{source}");
     for at in 0..message.len() {
         let mut changed = message.to_vec();
         changed[at] ^= 1;
-        assert_eq!(verify(&changed, signature), Match::Signature, "{source}: message byte {at}");
+        assert_eq!(verify(&changed, signature), KeyMatch::Signature, "{source}: message byte {at}");
     }
     for at in 0..signature.len() {
         let mut changed = signature.to_vec();
         changed[at] ^= 1;
-        assert_eq!(verify(message, &changed), Match::Signature, "{source}: signature byte {at}");
+        assert_eq!(verify(message, &changed), KeyMatch::Signature, "{source}: signature byte {at}");
     }
     let shorter = &signature[..signature.len() - 1];
-    assert_eq!(verify(message, shorter), Match::Signature, "{source}: a signature cut short");
+    assert_eq!(verify(message, shorter), KeyMatch::Signature, "{source}: a signature cut short");
 }
 
 #[test]
@@ -143,8 +143,11 @@ fn key_serves_its_own_algorithm_only() {
         let token = Token::parse(vector.token, 4096).expect(vector.source);
         let set = vector.set();
         for other in ALL {
-            let expected =
-                if other == vector.algorithm { Match::Verified(None) } else { Match::Algorithm };
+            let expected = if other == vector.algorithm {
+                KeyMatch::Verified(None)
+            } else {
+                KeyMatch::Algorithm
+            };
             let found = set.verify(None, other, token.signing_input(), token.signature());
             assert_eq!(found, expected, "{} as {other:?}", vector.source);
         }
@@ -317,8 +320,8 @@ fn text_that_is_no_jwks_is_refused() {
 fn empty_set_is_a_set() {
     let (set, unusable) = KeySet::from_jwks(br#"{"keys":[]}"#, ANY).expect("a set");
     assert!(set.is_empty() && unusable.is_empty());
-    assert_eq!(named(&set, Some("a")), Match::Unknown);
-    assert_eq!(named(&set, None), Match::Unknown);
+    assert_eq!(named(&set, Some("a")), KeyMatch::Unknown);
+    assert_eq!(named(&set, None), KeyMatch::Unknown);
 }
 
 /// Java's `BigInteger` writes the sign, and some libraries leave zeros out that belong there.
@@ -338,7 +341,7 @@ fn integers_are_the_same_with_and_without_leading_zeros() {
         assert!(unusable.is_empty(), "{unusable:?}");
         let token = Token::parse(vector.token, 4096).expect(vector.source);
         let matched = set.verify(None, vector.algorithm, token.signing_input(), token.signature());
-        matched == Match::Verified(None)
+        matched == KeyMatch::Verified(None)
     };
     let [of_rsa, of_ec, ..] = &PUBLIC_KEY_VECTORS;
     for zeros in [1, 2, 256] {
@@ -354,7 +357,7 @@ fn integers_are_the_same_with_and_without_leading_zeros() {
 // ---- the key that a token names
 
 /// What `set` says to a token of A.3, whose key is the second of the vectors.
-fn named<'k>(set: &'k KeySet, id: Option<&str>) -> Match<'k> {
+fn named<'k>(set: &'k KeySet, id: Option<&str>) -> KeyMatch<'k> {
     let vector = &PUBLIC_KEY_VECTORS[1];
     let token = Token::parse(vector.token, 4096).expect(vector.source);
     set.verify(id, vector.algorithm, token.signing_input(), token.signature())
@@ -363,33 +366,37 @@ fn named<'k>(set: &'k KeySet, id: Option<&str>) -> Match<'k> {
 #[test]
 fn key_with_an_id_answers_to_it_and_to_no_other() {
     let (set, _) = read(&[p256(json!({"kid": "a"})), fresh(json!({"kid": "b"}))]).expect("a set");
-    assert_eq!(named(&set, Some("a")), Match::Verified(Some("a")));
-    assert_eq!(named(&set, None), Match::Verified(Some("a")), "a token may leave the choice to us");
-    assert_eq!(named(&set, Some("b")), Match::Signature);
+    assert_eq!(named(&set, Some("a")), KeyMatch::Verified(Some("a")));
+    assert_eq!(
+        named(&set, None),
+        KeyMatch::Verified(Some("a")),
+        "a token may leave the choice to us"
+    );
+    assert_eq!(named(&set, Some("b")), KeyMatch::Signature);
     for id in ["A", "", "a ", "ab"] {
-        assert_eq!(named(&set, Some(id)), Match::Unknown, "{id:?}");
+        assert_eq!(named(&set, Some(id)), KeyMatch::Unknown, "{id:?}");
     }
 }
 
 #[test]
 fn key_without_an_id_answers_to_all() {
     let (set, _) = read(&[p256(json!({}))]).expect("a set");
-    assert_eq!(named(&set, Some("any")), Match::Verified(None));
-    assert_eq!(named(&set, None), Match::Verified(None));
+    assert_eq!(named(&set, Some("any")), KeyMatch::Verified(None));
+    assert_eq!(named(&set, None), KeyMatch::Verified(None));
 }
 
 #[test]
 fn keys_that_share_an_id_are_told_apart_by_algorithm() {
     let keys = [rsa(json!({"kid": "a"})), ed25519(json!({"kid": "a"})), p256(json!({"kid": "a"}))];
     let (set, _) = read(&keys).expect("a set");
-    assert_eq!(named(&set, Some("a")), Match::Verified(Some("a")));
+    assert_eq!(named(&set, Some("a")), KeyMatch::Verified(Some("a")));
 }
 
 #[test]
 fn key_of_another_kind_is_known_but_of_no_use() {
     let (set, _) = read(&[rsa(json!({"kid": "a"}))]).expect("a set");
-    assert_eq!(named(&set, Some("a")), Match::Algorithm);
-    assert_eq!(named(&set, Some("b")), Match::Unknown);
+    assert_eq!(named(&set, Some("a")), KeyMatch::Algorithm);
+    assert_eq!(named(&set, Some("b")), KeyMatch::Unknown);
 }
 
 #[test]
@@ -399,17 +406,17 @@ fn token_that_names_no_key_has_so_many_tried_and_no_more() {
         keys.push(p256(json!({})));
         read(&keys).expect("a set").0
     };
-    assert_eq!(named(&set(CANDIDATES_MAX - 1), None), Match::Verified(None));
-    assert_eq!(named(&set(CANDIDATES_MAX), None), Match::Untried);
+    assert_eq!(named(&set(CANDIDATES_MAX - 1), None), KeyMatch::Verified(None));
+    assert_eq!(named(&set(CANDIDATES_MAX), None), KeyMatch::Untried);
     let others = read(&vec![fresh(json!({})); CANDIDATES_MAX]).expect("a set").0;
-    assert_eq!(named(&others, None), Match::Signature, "all were tried");
+    assert_eq!(named(&others, None), KeyMatch::Signature, "all were tried");
 }
 
 #[test]
 fn keys_of_another_kind_do_not_count_as_tried() {
     let mut keys = vec![rsa(json!({})); CANDIDATES_MAX];
     keys.push(p256(json!({})));
-    assert_eq!(named(&read(&keys).expect("a set").0, None), Match::Verified(None));
+    assert_eq!(named(&read(&keys).expect("a set").0, None), KeyMatch::Verified(None));
 }
 
 // ---- secrets

@@ -26,7 +26,7 @@ fn length_is_accepted_up_to_the_limit_and_refused_beyond() {
     assert!(Token::parse(&text, text.len()).is_ok());
     assert_eq!(
         Token::parse(&text, text.len() - 1).expect_err("one over"),
-        Malformed::Oversized { bytes: text.len(), bytes_max: text.len() - 1 }
+        MalformedToken::Oversized { bytes: text.len(), bytes_max: text.len() - 1 }
     );
 }
 
@@ -41,7 +41,7 @@ fn header_length_is_accepted_up_to_the_limit_and_refused_beyond() {
     assert!(Token::parse(&at, usize::MAX).is_ok());
     assert_eq!(
         Token::parse(&over, usize::MAX).expect_err("one over"),
-        Malformed::HeaderOversized(HEADER_BYTES_MAX + 1)
+        MalformedToken::HeaderOversized(HEADER_BYTES_MAX + 1)
     );
 }
 
@@ -49,11 +49,14 @@ fn header_length_is_accepted_up_to_the_limit_and_refused_beyond() {
 fn anything_but_three_parts_is_refused_and_counted() {
     for (text, parts) in [("", 1), ("a", 1), (".", 2), ("a.b", 2), ("a.b.c.d", 4)] {
         let error = Token::parse(text, 100).expect_err(text);
-        assert_eq!(error, Malformed::Parts(parts), "{text}");
+        assert_eq!(error, MalformedToken::Parts(parts), "{text}");
     }
-    assert_eq!(Token::parse("a.b.c.d.e", 100).expect_err("a JWE"), Malformed::Encrypted);
-    assert_eq!(Token::parse("a.b.c.d.e.f", 100).expect_err("six"), Malformed::Parts(6));
-    assert_eq!(Malformed::Parts(1).to_string(), "the token has 1 part, and a signed one has 3");
+    assert_eq!(Token::parse("a.b.c.d.e", 100).expect_err("a JWE"), MalformedToken::Encrypted);
+    assert_eq!(Token::parse("a.b.c.d.e.f", 100).expect_err("six"), MalformedToken::Parts(6));
+    assert_eq!(
+        MalformedToken::Parts(1).to_string(),
+        "the token has 1 part, and a signed one has 3"
+    );
 }
 
 #[test]
@@ -63,19 +66,22 @@ fn padded_standard_and_loose_base64_is_refused() {
     let (rest, signature) = good.rsplit_once('.').expect("three parts");
     for signature in [format!("{signature}="), "a+b/".to_owned(), "AB".to_owned(), " ".to_owned()] {
         let text = format!("{rest}.{signature}");
-        assert_eq!(Token::parse(&text, 1000).expect_err(&text), Malformed::Encoding("signature"));
+        assert_eq!(
+            Token::parse(&text, 1000).expect_err(&text),
+            MalformedToken::Encoding("signature")
+        );
     }
 }
 
 #[test]
 fn header_that_is_not_one_object_with_a_string_alg_is_refused() {
-    let of = |name, found| Malformed::Parameter { name, found };
+    let of = |name, found| MalformedToken::Parameter { name, found };
     for (header, error) in [
-        ("", Malformed::Header),
-        ("[]", Malformed::Header),
-        (r#"{"alg":"RS256","alg":"none"}"#, Malformed::Header),
-        ("{}", Malformed::Algorithm),
-        (r#"{"alg":null}"#, Malformed::Algorithm),
+        ("", MalformedToken::Header),
+        ("[]", MalformedToken::Header),
+        (r#"{"alg":"RS256","alg":"none"}"#, MalformedToken::Header),
+        ("{}", MalformedToken::Algorithm),
+        (r#"{"alg":null}"#, MalformedToken::Algorithm),
         (r#"{"alg":1}"#, of("alg", "a number")),
         (r#"{"alg":"RS256","kid":7}"#, of("kid", "a number")),
         (r#"{"alg":"RS256","typ":[]}"#, of("typ", "a list")),

@@ -8,7 +8,7 @@ use crate::gate::issuer::IssuerRules;
 use crate::gate::json::JsonError;
 use crate::gate::keys::{Algorithm, CANDIDATES_MAX};
 use crate::gate::reason::{Quoted, listed, span};
-use crate::gate::token::Malformed;
+use crate::gate::token::MalformedToken;
 
 /// Why a token is not authentic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ impl From<ClaimError> for Refusal {
     }
 }
 
-impl From<Malformed> for Refusal {
-    fn from(malformed: Malformed) -> Self {
+impl From<MalformedToken> for Refusal {
+    fn from(malformed: MalformedToken) -> Self {
         Self::Denied(Denial::new(Slug::TokenMalformed).told_because(malformed.to_string()))
     }
 }

@@ -3,13 +3,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::login::{LoginMethod, Users};
-use crate::store::attempts::Budget;
+use crate::store::attempts::AttemptBudget;
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 fn parse(kind: &str, body: &str) -> Result<LoginRequest, &'static str> {
-    let budget = Budget { attempts_max: 10, span_s: 900 };
+    let budget = AttemptBudget { attempts_max: 10, span_s: 900 };
     let login = Login {
         base: "/auth".into(),
         issuer: "gateway".into(),

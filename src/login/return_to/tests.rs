@@ -3,10 +3,10 @@ use url::Url;
 
 use super::*;
 use crate::config::login::{LoginMethod, Users};
-use crate::store::attempts::Budget;
+use crate::store::attempts::AttemptBudget;
 
 fn login() -> Login {
-    let budget = Budget { attempts_max: 10, span_s: 900 };
+    let budget = AttemptBudget { attempts_max: 10, span_s: 900 };
     Login {
         base: "/auth".into(),
         issuer: "gateway".into(),

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::config::tokens::{Client, ClientAuthentication};
 use crate::gate::claims;
 use crate::gate::denial::Slug;
-use crate::gate::keys::{Algorithm, Match};
+use crate::gate::keys::{Algorithm, KeyMatch};
 use crate::gate::time::UnixTime;
 use crate::gate::token::Token;
 use crate::oauth::refusal::TokenRefusal;
@@ -86,8 +86,8 @@ fn read<'t>(
     };
     let key_id = header.key_id.as_deref();
     match keys.verify(key_id, algorithm, token.signing_input(), token.signature()) {
-        Match::Verified(_) => {}
-        Match::Signature | Match::Untried | Match::Algorithm | Match::Unknown => {
+        KeyMatch::Verified(_) => {}
+        KeyMatch::Signature | KeyMatch::Untried | KeyMatch::Algorithm | KeyMatch::Unknown => {
             return Err("The assertion's signature is not by a key of the client");
         }
     }

@@ -17,8 +17,8 @@ fn sorted(mut entries: Vec<Span>) -> Vec<Span> {
 }
 
 /// How many records the subject has when a plan is carried out.
-fn after(account: Account<'_>, kind: Cut, plan: Plan) -> usize {
-    let Account { entries, grants, subject, .. } = account;
+fn after(account: AccountEntries<'_>, kind: Cut, plan: Plan) -> usize {
+    let AccountEntries { entries, grants, subject, .. } = account;
     let cuts = usize::from(grants.is_some()) + usize::from(subject.is_some());
     match plan {
         Plan::Covered | Plan::Full => entries.len() + cuts,
@@ -47,7 +47,7 @@ proptest! {
         entries_max in 1..240_u64,
     ) {
         let entries = sorted(entries);
-        let account = Account { entries: &entries, grants, subject, others };
+        let account = AccountEntries { entries: &entries, grants, subject, others };
         let room = Room::of(entries_max);
         let plan = account.add(entry, until, room);
         let covers = |cut: Option<Span>| cut.is_some_and(|cut| cut.covers(entry));
@@ -96,7 +96,7 @@ proptest! {
     ) {
         let kind = if is_subject { Cut::Subject } else { Cut::Grants };
         let entries = sorted(entries);
-        let account = Account { entries: &entries, grants, subject, others };
+        let account = AccountEntries { entries: &entries, grants, subject, others };
         let room = Room::of(entries_max);
         let own = if is_subject { subject } else { grants };
         let plan = account.cut(kind, cut, room);
@@ -129,7 +129,11 @@ fn hundredth_entry_is_added_and_the_next_merges_the_two_earliest() {
     let entries: Vec<_> = (0..100).map(|dated| span(dated, 500)).collect();
     let add = |held: usize, dated| {
         let entries = &entries[..held];
-        Account { entries, grants: None, subject: None, others: 5 }.add(span(dated, 500), 600, room)
+        AccountEntries { entries, grants: None, subject: None, others: 5 }.add(
+            span(dated, 500),
+            600,
+            room,
+        )
     };
     assert_eq!(add(99, 1000), Plan::Add);
     let cut = span(1, 600);
@@ -146,7 +150,11 @@ fn accounts_leave_a_tenth_and_their_first_entries_a_twentieth() {
     assert_eq!(Room::of(9), Room { more: 9, first: 9 });
     let entry = span(7, 500);
     let add = |entries: &[Span], others| {
-        Account { entries, grants: None, subject: None, others }.add(entry, 600, Room::of(200))
+        AccountEntries { entries, grants: None, subject: None, others }.add(
+            entry,
+            600,
+            Room::of(200),
+        )
     };
     assert_eq!(add(&[span(1, 500)], 178), Plan::Add);
     let merge = Plan::Merge { cut: span(7, 600), folded: 1, drops_grants: false, adds: false };

@@ -4,7 +4,7 @@ use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction}
 
 use super::fault::FileFault;
 use crate::gate::time::UnixTime;
-use crate::store::attempts::{Account, Attempt};
+use crate::store::attempts::{Attempt, AttemptAccount};
 
 /// By account: how many attempts were made, when the last one was, and when they are forgotten.
 const MADE: TableDefinition<&str, (u32, i64, i64)> = TableDefinition::new("attempts");
@@ -50,14 +50,14 @@ impl<'t> WriteAttempts<'t> {
     /// Counts an attempt against all accounts, or none.
     pub(super) fn attempt(
         &mut self,
-        accounts: &[Account],
+        accounts: &[AttemptAccount],
         now: UnixTime,
     ) -> Result<Attempt, FileFault> {
         let now = now.as_seconds();
         let mut wait_s = 0;
         let mut counted = Vec::with_capacity(accounts.len());
         for account in accounts {
-            let Account { key, budget, pace: _ } = account;
+            let AttemptAccount { key, budget, pace: _ } = account;
             let span_s = i64::from(budget.span_s);
             let next =
                 |made: u32| AttemptEntry { made, last: now, expires: now.saturating_add(span_s) };
@@ -89,8 +89,8 @@ impl<'t> WriteAttempts<'t> {
     /// Forgets all attempts of some accounts, and one of each of others.
     pub(super) fn absolve(
         &mut self,
-        forgotten: &[Account],
-        returned: &[Account],
+        forgotten: &[AttemptAccount],
+        returned: &[AttemptAccount],
     ) -> Result<(), FileFault> {
         for account in forgotten {
             self.forget(&account.key)?;

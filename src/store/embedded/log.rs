@@ -12,7 +12,7 @@ use super::fault::FileFault;
 use super::owned::{self, Owned, OwnedKind, WriteOwned};
 use crate::gate::revocation::Lifted;
 use crate::gate::time::UnixTime;
-use crate::store::account::{Account, Cut, Ending, Plan, Room, Span};
+use crate::store::account::{AccountEntries, Cut, EndedScope, Plan, Room, Span};
 use crate::store::digest::SubjectDigest;
 use crate::store::record::{Read, Record};
 use crate::store::{LiftPremise, Listing, Loss, PRUNE_MARGIN_S, Position, TAIL_RECORDS_MAX, Tail};
@@ -91,7 +91,7 @@ impl<'t> WriteLog<'t> {
         &mut self,
         record: &Record,
         account: &SubjectDigest,
-        ending: Ending,
+        ending: EndedScope,
         entries_max: u64,
         now: UnixTime,
     ) -> Result<Option<(Vec<Record>, u64)>, FileFault> {
@@ -103,15 +103,15 @@ impl<'t> WriteLog<'t> {
         let (grants, everything) = (once(OwnedKind::Grants)?, once(OwnedKind::Subject)?);
         let entries: Vec<Span> = singles.iter().map(|held| held.span).collect();
         let known = [grants, everything].into_iter().flatten().count() + entries.len();
-        let held = Account {
+        let held = AccountEntries {
             entries: &entries,
             grants: grants.map(|held| held.span),
             subject: everything.map(|held| held.span),
             others: all.saturating_sub(known as u64),
         };
         let (kind, plan) = match ending {
-            Ending::Single { span, until } => (Cut::Grants, held.add(span, until, room)),
-            Ending::Cut { kind, cut } => (kind, held.cut(kind, cut, room)),
+            EndedScope::Single { span, until } => (Cut::Grants, held.add(span, until, room)),
+            EndedScope::Cut { kind, cut } => (kind, held.cut(kind, cut, room)),
         };
         let (cut, adds) = match plan {
             Plan::Covered => return Ok(Some((Vec::new(), self.last()?))),
@@ -130,7 +130,7 @@ impl<'t> WriteLog<'t> {
             }
         };
         let mut written = Vec::new();
-        if let (true, Ending::Single { span, .. }) = (adds, ending) {
+        if let (true, EndedScope::Single { span, .. }) = (adds, ending) {
             let sequence = self.put(record)?;
             self.owned.note(subject, OwnedKind::Single, Owned { sequence, span })?;
             written.push(record.clone());

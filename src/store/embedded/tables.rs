@@ -14,7 +14,7 @@ use super::sessions::{self, Pruned, WriteSessions};
 use super::spent::{self, WriteSpent};
 use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
-use crate::store::account::Ending;
+use crate::store::account::EndedScope;
 use crate::store::digest::SubjectDigest;
 use crate::store::family::{Exchange, Family, Rotation, TokenDigest};
 use crate::store::login_end::LoginEnd;
@@ -105,7 +105,7 @@ impl Tables<'_> {
         entries_max: u64,
         now: UnixTime,
     ) -> Result<Option<Charged>, FileFault> {
-        let Some((owner, ending)) = Ending::of(record) else { return Ok(None) };
+        let Some((owner, ending)) = EndedScope::of(record) else { return Ok(None) };
         let account = SubjectDigest::of(&owner.issuer, &owner.subject);
         let charged = self.log.append_of(record, &account, ending, entries_max, now)?;
         let Some((written, sequence)) = charged else { return Ok(None) };

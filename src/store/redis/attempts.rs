@@ -8,16 +8,20 @@ use super::script::attempts::{ABSOLVE, ATTEMPT};
 use crate::clock;
 use crate::gate::time::UnixTime;
 use crate::store::StoreError;
-use crate::store::attempts::{Account, Attempt, AttemptLedger, Pace};
+use crate::store::attempts::{Attempt, AttemptAccount, AttemptLedger, BudgetPace};
 
 #[async_trait]
 impl AttemptLedger for Redis {
     /// By the server's clock, which is the same for all gateways.
-    async fn attempt(&self, accounts: &[Account], _: UnixTime) -> Result<Attempt, StoreError> {
+    async fn attempt(
+        &self,
+        accounts: &[AttemptAccount],
+        _: UnixTime,
+    ) -> Result<Attempt, StoreError> {
         let mut counting = ATTEMPT.prepare_invoke();
-        for Account { key, budget, pace } in accounts {
+        for AttemptAccount { key, budget, pace } in accounts {
             counting.key(self.account(key)).arg(budget.attempts_max).arg(budget.span_s);
-            counting.arg(*pace == Pace::Slowing);
+            counting.arg(*pace == BudgetPace::Slowing);
         }
         counting.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         let counting = &counting;
@@ -31,9 +35,13 @@ impl AttemptLedger for Redis {
         Ok(if wait_s == 0 { Attempt::Counted } else { Attempt::Early(wait_s) })
     }
 
-    async fn absolve(&self, forgotten: &[Account], returned: &[Account]) -> Result<(), StoreError> {
+    async fn absolve(
+        &self,
+        forgotten: &[AttemptAccount],
+        returned: &[AttemptAccount],
+    ) -> Result<(), StoreError> {
         let mut absolving = ABSOLVE.arg(forgotten.len());
-        for Account { key, .. } in forgotten.iter().chain(returned) {
+        for AttemptAccount { key, .. } in forgotten.iter().chain(returned) {
             absolving.key(self.account(key));
         }
         absolving.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());

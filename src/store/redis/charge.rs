@@ -7,7 +7,7 @@ use super::keys::EXPIRY_MAX_S;
 use super::keys::KeyNames;
 use super::reply::ReplyList;
 use crate::gate::time::UnixTime;
-use crate::store::account::{Cut, ENTRIES_PER_SUBJECT_MAX, Ending, Room, Span};
+use crate::store::account::{Cut, ENTRIES_PER_SUBJECT_MAX, EndedScope, Room, Span};
 use crate::store::digest::SubjectDigest;
 use crate::store::login_end::LoginEnd;
 use crate::store::record::{Read, Record};
@@ -43,13 +43,13 @@ impl AccountCharge {
     }
 
     fn marked(record: &Record, mark: u64) -> Option<Self> {
-        let (owner, ending) = Ending::of(record)?;
+        let (owner, ending) = EndedScope::of(record)?;
         let (kind, cut, single) = match ending {
-            Ending::Single { span, until } => {
+            EndedScope::Single { span, until } => {
                 let single = (record.encode(), span);
                 (Cut::Grants, Span { expires: until, ..span }, Some(single))
             }
-            Ending::Cut { kind, cut } => (kind, cut, None),
+            EndedScope::Cut { kind, cut } => (kind, cut, None),
         };
         let session = match EndedSessions::of(&record.entry, None) {
             EndedSessions::One(id) => id.to_string(),

@@ -3,7 +3,7 @@
 use portcullis::gate::session::SessionId;
 use portcullis::gate::time::UnixTime;
 use portcullis::secret::Secret;
-use portcullis::store::attempts::{Account, AttemptLedger, Budget, Pace};
+use portcullis::store::attempts::{AttemptAccount, AttemptBudget, AttemptLedger, BudgetPace};
 use portcullis::store::family::{
     Exchange, Family, FamilyStore, Premise, Rotation, StoredFamily, Successor, TokenDigest,
 };
@@ -87,8 +87,8 @@ async fn user_with_the_rights_that_are_documented_can_do_everything() {
     assert_eq!(log.delete(id).await, Ok(false), "it ended with its family");
     let owner = Owner { issuer: ISSUER.into(), subject: "ada".into(), dated: now, until: now };
     log.charge(&Record { owner: Some(owner), ..record("a") }, bounds()).await.expect("it is taken");
-    let budget = Budget { attempts_max: 1, span_s: 1 };
-    let account = [Account { key: "a".to_owned(), budget, pace: Pace::Slowing }];
+    let budget = AttemptBudget { attempts_max: 1, span_s: 1 };
+    let account = [AttemptAccount { key: "a".to_owned(), budget, pace: BudgetPace::Slowing }];
     log.attempt(&account, now).await.expect("it is counted");
     log.absolve(&account, &account).await.expect("it is forgotten");
     let heard = std::sync::Mutex::new(Vec::new());

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use portcullis::clock;
-use portcullis::store::attempts::{Account, Attempt, AttemptLedger, Budget, Pace};
+use portcullis::store::attempts::{
+    Attempt, AttemptAccount, AttemptBudget, AttemptLedger, BudgetPace,
+};
 use portcullis::store::family::FamilyStore;
 use portcullis::store::keyring::KeyRingStore;
 use portcullis::store::record::Owner;
@@ -15,9 +17,9 @@ use portcullis::store::record::Record;
 use portcullis::store::{AppendError, RevocationLog, StoreError};
 
 /// An attempt, and then none for an hour.
-fn account(key: &str) -> [Account; 1] {
-    let budget = Budget { attempts_max: 1, span_s: 3600 };
-    [Account { key: key.to_owned(), budget, pace: Pace::Slowing }]
+fn account(key: &str) -> [AttemptAccount; 1] {
+    let budget = AttemptBudget { attempts_max: 1, span_s: 3600 };
+    [AttemptAccount { key: key.to_owned(), budget, pace: BudgetPace::Slowing }]
 }
 
 /// How many commands the server has found to be late.

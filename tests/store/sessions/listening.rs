@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis::secret::Secret;
-use portcullis::store::attempts::{Account, AttemptLedger, Budget, Pace};
+use portcullis::store::attempts::{AttemptAccount, AttemptBudget, AttemptLedger, BudgetPace};
 use portcullis::store::session::SessionNotice;
 use portcullis::store::settings::{RedisAddress, RedisLogin, RedisServers, RedisSettings};
 use portcullis::store::{Fleet, GatewayState};
@@ -158,8 +158,8 @@ async fn use_of_a_session_is_not_told_nor_is_anything_else_that_leaves_it_as_it_
     listed(&store, "ada", now).await;
     store.prune(now).await.expect("it prunes");
     create(&store, 1, &session("ada", now)).await;
-    let budget = Budget { attempts_max: 10, span_s: 900 };
-    let account = Account { key: "a".to_owned(), budget, pace: Pace::Slowing };
+    let budget = AttemptBudget { attempts_max: 10, span_s: 900 };
+    let account = AttemptAccount { key: "a".to_owned(), budget, pace: BudgetPace::Slowing };
     store.attempt(&[account], now).await.expect("it is counted");
     server.cli(&["set", "portcullis:{revocations}:session", "near"]);
     store.delete(id(2)).await.expect("it is deleted");

@@ -17,7 +17,7 @@ use crate::gate::revocation::{Entry, ListWriter, Scope};
 use crate::issuer::ring::Ring;
 use crate::issuer::ring_document::Others;
 use crate::store::StoreError;
-use crate::store::attempts::Budget;
+use crate::store::attempts::AttemptBudget;
 
 pub(super) const ISSUER: &str = "https://gateway.test";
 
@@ -188,7 +188,7 @@ pub(super) fn tokens(signing: Signing, lifetime_s: i64) -> Issued {
         access: Access { lifetime_s, audiences: Vec::new(), claims: Vec::new() },
         refresh: Refresh { idle_s: 1, absolute_s: 1, grace_ms: 0 },
         clients: Clients::default(),
-        per_address: Budget { attempts_max: 1, span_s: 1 },
+        per_address: AttemptBudget { attempts_max: 1, span_s: 1 },
         signed_lifetime_max_s: lifetime_s,
     };
     Issued { tokens, rules }

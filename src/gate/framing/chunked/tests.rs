@@ -3,12 +3,12 @@ use proptest::prelude::*;
 use super::*;
 
 /// The whole of a text, read at once.
-fn read(bytes: &[u8]) -> Result<Progress, Malformed> {
+fn read(bytes: &[u8]) -> Result<Progress, MalformedChunk> {
     Chunked::default().read(bytes)
 }
 
 /// Reads in pieces that end at these places.
-fn read_split(bytes: &[u8], mut splits: Vec<usize>) -> Result<Progress, Malformed> {
+fn read_split(bytes: &[u8], mut splits: Vec<usize>) -> Result<Progress, MalformedChunk> {
     splits.sort_unstable();
     splits.push(bytes.len());
     let mut reader = Chunked::default();
@@ -17,7 +17,9 @@ fn read_split(bytes: &[u8], mut splits: Vec<usize>) -> Result<Progress, Malforme
         match reader.read(&bytes[start..end]) {
             Ok(Progress::Partial) => start = end,
             Ok(Progress::End(length)) => return Ok(Progress::End(start + length)),
-            Err(Malformed { at, reason }) => return Err(Malformed { at: start + at, reason }),
+            Err(MalformedChunk { at, reason }) => {
+                return Err(MalformedChunk { at: start + at, reason });
+            }
         }
     }
     Ok(Progress::Partial)
@@ -260,7 +262,7 @@ proptest! {
             (Ok(Progress::End(end)), lines) => prop_assert_eq!(lines, Some(Ok(end))),
             (Ok(Progress::Partial), lines) => prop_assert_eq!(lines, None),
             // Refused before its line is complete: then no end of the line makes it good.
-            (Err(Malformed { at, .. }), None) => {
+            (Err(MalformedChunk { at, .. }), None) => {
                 for end in [&b""[..], b"\r\n", b"\r\n\r\n", b"0\r\n\r\n", b"\"\r\n\r\n"] {
                     let longer = [&body[..], &more[..], end].concat();
                     let ends = read_lines(&longer).and_then(Result::ok);

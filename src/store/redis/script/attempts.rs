@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use redis::Script;
 
 /// Counts an attempt against all accounts, or against none if one has to wait. How long that is, is
-/// [`Account::delay_s`](crate::store::attempts::Account::delay_s) once more.
+/// [`AttemptAccount::delay_s`](crate::store::attempts::AttemptAccount::delay_s) once more.
 ///
 /// By the server's clock. If that was set back, the last attempt counts as made just now, and from
 /// now on: otherwise it would be waited for until the clock is where it was.
