@@ -10,6 +10,7 @@ use pingora::proxy::Session;
 use super::body_start::expects_continue;
 use crate::gate::denial::{Denial, Detail};
 use crate::login::RETURN_TO_BYTES_MAX;
+use crate::web::message::ClientKind;
 
 /// A request body up to this size is read and thrown away, so that the connection can stay open.
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
@@ -25,30 +26,27 @@ pub(super) struct FinishedAnswer {
     pub(super) body: Bytes,
 }
 
-/// Who is asking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reader {
-    Program,
-    Person,
-}
-
-impl Reader {
-    /// A navigation of a browser that takes HTML; a script's request is not one.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let takes_html = text("accept").is_some_and(|accept| accept.contains("text/html"));
-        let navigates = text("sec-fetch-mode").is_none_or(|mode| mode == "navigate");
-        if takes_html && navigates { Self::Person } else { Self::Program }
-    }
+/// Who looks at an answer: a person, if a browser that takes HTML navigates; a script's request is
+/// a program's.
+pub(super) fn client_kind(headers: &HeaderMap) -> ClientKind {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let takes_html = text("accept").is_some_and(|accept| accept.contains("text/html"));
+    let navigates = text("sec-fetch-mode").is_none_or(|mode| mode == "navigate");
+    if takes_html && navigates { ClientKind::Person } else { ClientKind::Program }
 }
 
 impl FinishedAnswer {
     /// The answer that tells `denial`.
-    pub(super) fn new(denial: &Denial, reader: Reader, request_id: &str, realm: &str) -> Self {
+    pub(super) fn new(
+        denial: &Denial,
+        client_kind: ClientKind,
+        request_id: &str,
+        realm: &str,
+    ) -> Self {
         let slug = denial.slug();
-        let (kind, body) = match reader {
-            Reader::Program => ("application/problem+json", problem(denial, request_id)),
-            Reader::Person => ("text/html; charset=utf-8", page(denial, request_id)),
+        let (kind, body) = match client_kind {
+            ClientKind::Program => ("application/problem+json", problem(denial, request_id)),
+            ClientKind::Person => ("text/html; charset=utf-8", page(denial, request_id)),
         };
         let mut fields = vec![
             (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
@@ -59,7 +57,7 @@ impl FinishedAnswer {
             // Realm, scopes and methods were compiled to what a header can hold.
             fields.extend(HeaderValue::from_str(text).ok().map(|value| (name, value)));
         };
-        if reader == Reader::Person {
+        if client_kind == ClientKind::Person {
             let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
             add(header::CONTENT_SECURITY_POLICY, policy);
         }

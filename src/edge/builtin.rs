@@ -9,7 +9,7 @@ use http::{HeaderValue, header};
 use pingora::proxy::Session;
 use pingora::{Error, Result};
 
-use super::answer::{FinishedAnswer, Reader};
+use super::answer::{FinishedAnswer, client_kind};
 use super::body_start;
 use super::context::{Context, MissingSession, authority_of};
 use super::failure;
@@ -19,7 +19,7 @@ use crate::endpoints::table::{Endpoint, Wants};
 use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::request::{Request, Scheme};
-use crate::web::message::{BODY_BYTES_MAX, Caller, ClientKind, EndpointRequest, Reply};
+use crate::web::message::{BODY_BYTES_MAX, Caller, EndpointRequest, Reply};
 
 /// How long the body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -122,10 +122,7 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, No
         body,
         request_id: context.request_id(),
         client: context.client.and_then(|client| client.address),
-        client_kind: match Reader::of(&request.headers) {
-            Reader::Person => ClientKind::Person,
-            Reader::Program => ClientKind::Program,
-        },
+        client_kind: client_kind(&request.headers),
         caller,
         lost,
         keys: &*published,

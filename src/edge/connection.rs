@@ -11,7 +11,7 @@ use pingora::protocols::{ALPN, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::answer::{FinishedAnswer, Reader};
+use super::answer::FinishedAnswer;
 use super::bounds::REQUESTS_MAX;
 use super::drain::Drain;
 use super::head::{self, ReadHead, Turn};
@@ -23,6 +23,7 @@ use super::record;
 use super::revocable_proxy::RevocableProxy;
 use super::trace::RequestId;
 use crate::gate::denial::{Denial, Slug};
+use crate::web::message::ClientKind;
 
 /// How long a refused client may go on sending before the connection is cut, and how much.
 const LINGER: Duration = Duration::from_secs(1);
@@ -130,7 +131,7 @@ impl Server {
         let request_id = RequestId::make();
         let realm = &current.configuration.settings.realm;
         let denial = Denial::new(slug);
-        let answer = FinishedAnswer::new(&denial, Reader::Program, request_id.as_str(), realm);
+        let answer = FinishedAnswer::new(&denial, ClientKind::Program, request_id.as_str(), realm);
         record::refused(&current, client, request_id.as_str(), head, slug, started);
         drop(current);
         inbound.give_up();

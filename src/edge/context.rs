@@ -10,7 +10,7 @@ use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::answer::{FinishedAnswer, Reader};
+use super::answer::{FinishedAnswer, client_kind};
 use super::client::RequestClient;
 use super::forward::IdentityToken;
 use super::pace::Pace;
@@ -36,7 +36,7 @@ use crate::gate::verifier::CacheResult;
 use crate::gate::{Decision, Findings, Gate, Verdict, WantedKey, WantedSession};
 use crate::issuer::internal::{InternalTokenError, Minted};
 use crate::upstream::Upstream;
-use crate::web::message::KeySeeker;
+use crate::web::message::{ClientKind, KeySeeker};
 
 /// What becomes of a browser that is refused for want of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -409,18 +409,19 @@ impl Context {
             session.set_keepalive(None);
         }
         let request = session.req_header();
-        let reader = Reader::of(&request.headers);
-        let answer = match (&self.published.configuration.settings.login, self.stranger, reader) {
-            (Some(login), MissingSession::SentToLogin, Reader::Person)
-                if request.method.is_safe() && denial.slug().is_want_of_login() =>
-            {
-                FinishedAnswer::to_login(&login.base, request.raw_path())
-            }
-            (Some(_) | None, MissingSession::SentToLogin | MissingSession::Refused, _) => {
-                let realm = &self.published.configuration.settings.realm;
-                FinishedAnswer::new(denial, reader, self.request_id(), realm)
-            }
-        };
+        let client_kind = client_kind(&request.headers);
+        let answer =
+            match (&self.published.configuration.settings.login, self.stranger, client_kind) {
+                (Some(login), MissingSession::SentToLogin, ClientKind::Person)
+                    if request.method.is_safe() && denial.slug().is_want_of_login() =>
+                {
+                    FinishedAnswer::to_login(&login.base, request.raw_path())
+                }
+                (Some(_) | None, MissingSession::SentToLogin | MissingSession::Refused, _) => {
+                    let realm = &self.published.configuration.settings.realm;
+                    FinishedAnswer::new(denial, client_kind, self.request_id(), realm)
+                }
+            };
         self.status = Some(answer.status);
         answer.write(session).await
     }

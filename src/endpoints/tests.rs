@@ -1,3 +1,4 @@
+mod faulty_stores;
 mod fixture;
 mod tokens;
 

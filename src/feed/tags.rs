@@ -91,7 +91,8 @@ impl TagFeed {
                                 made-up ones cannot be used: all count as made up, within the budget");
                         }
                         is_told |= !is_away;
-                        if !is_away {
+                        // What is refused now may be answered later; what is damaged stays so.
+                        if matches!(error, StoreError::Unreadable(_)) {
                             self.cell.give_up();
                         }
                         pause = match made {

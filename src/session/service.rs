@@ -85,14 +85,14 @@ impl SessionService {
         }
         self.budgets.count_lost(client)?;
         let record = revocation::of_lost_session(id, actor, why, configuration);
-        durable(self.revocations.append_for_nobody(record).await)?;
+        taken(self.revocations.append_for_nobody(record).await)?;
         self.feed.forget(id);
         Ok(())
     }
 
     /// Writes a revocation down.
     pub(crate) async fn cut_off(&self, record: Record) -> Result<(), Denial> {
-        durable(self.revocations.append(record).await)
+        taken(self.revocations.append(record).await)
     }
 
     pub(crate) fn count_end(&self, why: SessionEnd) {
@@ -100,7 +100,8 @@ impl SessionService {
     }
 }
 
-fn durable(taken: Result<Taken, AppendError>) -> Result<(), Denial> {
+/// Whether a revocation was taken: by the store, or here until the store takes it.
+fn taken(taken: Result<Taken, AppendError>) -> Result<(), Denial> {
     match taken {
         Ok(_) => Ok(()),
         Err(error) => {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use argon2::password_hash::{PasswordHasher, Salt};
@@ -12,10 +11,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tempfile::TempDir;
 
+use super::faulty_stores::{FaultyFamilies, LimitedLog};
 use crate::clock;
 use crate::config::Settings;
-use crate::endpoints::table::TokenEndpoint;
-use crate::endpoints::table::{Endpoint, LoginEndpoint};
+use crate::endpoints::table::{Endpoint, LoginEndpoint, TokenEndpoint};
 use crate::endpoints::{EndpointServices, Endpoints};
 use crate::feed::jwks::KeySearch;
 use crate::feed::revocations::RevocationFeed;
@@ -24,22 +23,15 @@ use crate::feed::signing::SigningFeed;
 use crate::gate::denial::Slug;
 use crate::gate::issuer::Issuer;
 use crate::gate::request::{Request, Scheme};
-use crate::gate::revocation::{self, Lifted, Scope};
-use crate::gate::session::SessionId;
-use crate::gate::session::{Session, SessionSecret};
-use crate::gate::time::UnixTime;
+use crate::gate::revocation::{self, Scope};
+use crate::gate::session::{Session, SessionId, SessionSecret};
 use crate::runtime::{InForce, Running};
 use crate::store::family::FamilyStore;
-use crate::store::family::{Exchange, Family, Rotation, StoredFamily, TokenDigest};
 use crate::store::record::Record;
 use crate::store::settings::StoreSettings;
-use crate::store::{
-    self, AppendBounds, AppendError, Charged, LiftPremise, Listing, Position, RevocationLog, Store,
-    StoreError, Tail, Writers,
-};
+use crate::store::{self, Store};
 use crate::telemetry::families::Families;
-use crate::web::message::{Answer, EndpointRequest, Reply};
-use crate::web::message::{Caller, ClientKind, KeySeeker};
+use crate::web::message::{Answer, Caller, ClientKind, EndpointRequest, KeySeeker, Reply};
 
 /// The password of every user.
 pub(super) const PASSWORD: &str = "correct horse";
@@ -143,7 +135,7 @@ impl Fixture {
         let opened = store::open(&StoreSettings::Embedded { path }).await.expect("opens");
         let left = Arc::new(AtomicU64::new(u64::MAX));
         let log = opened.revocations.clone();
-        let log = Breakable { log, left: left.clone() };
+        let log = LimitedLog { log, left: left.clone() };
         let opened = Store { revocations: Arc::new(log), ..opened };
         let writer = configuration.gate.revocations.writer().expect("the first");
         let in_force = Arc::new(ArcSwap::from_pointee(configuration));
@@ -153,7 +145,7 @@ impl Fixture {
         let is_barren = Arc::new(AtomicBool::new(false));
         let is_mute = Arc::new(AtomicBool::new(false));
         let is_earlier = Arc::new(AtomicBool::new(false));
-        let refresh_families: Arc<dyn FamilyStore> = Arc::new(Barren {
+        let refresh_families: Arc<dyn FamilyStore> = Arc::new(FaultyFamilies {
             families: refresh_families,
             is_barren: is_barren.clone(),
             is_mute: is_mute.clone(),
@@ -383,117 +375,4 @@ impl Response {
 
 pub(super) fn id_of(cookie: &str) -> SessionId {
     SessionSecret::parse(cookie.as_bytes()).expect("a secret").id()
-}
-
-/// Families of which none begins while there is told to be none.
-#[derive(Debug)]
-struct Barren {
-    families: Arc<dyn FamilyStore>,
-    is_barren: Arc<AtomicBool>,
-    /// Whether it does not tell what it has exchanged.
-    is_mute: Arc<AtomicBool>,
-    /// Whether it leaves out how a login ends.
-    is_earlier: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl FamilyStore for Barren {
-    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<bool, StoreError> {
-        if self.is_barren.load(Ordering::Relaxed) {
-            return Err(StoreError::Unavailable("on purpose".to_owned()));
-        }
-        self.families.begin(family, first).await
-    }
-
-    async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
-        self.families.find(id).await
-    }
-
-    async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError> {
-        let mut asked = exchange.clone();
-        if self.is_earlier.load(Ordering::Relaxed) {
-            asked.end = None;
-        }
-        let rotated = self.families.rotate(&asked).await;
-        match self.is_mute.load(Ordering::Relaxed) {
-            true => Err(StoreError::Unavailable("on purpose".to_owned())),
-            false => rotated,
-        }
-    }
-
-    async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
-        self.families.spend(key, until, now).await
-    }
-}
-
-/// A log that takes so many entries and no more.
-#[derive(Debug)]
-struct Breakable {
-    log: Arc<dyn RevocationLog>,
-    left: Arc<AtomicU64>,
-}
-
-impl Breakable {
-    fn take_one(&self) -> Result<(), StoreError> {
-        let ordering = Ordering::Relaxed;
-        let taken = self.left.fetch_update(ordering, ordering, |left| left.checked_sub(1));
-        taken.map(drop).map_err(|_| StoreError::Unavailable("on purpose".to_owned()))
-    }
-}
-
-#[async_trait]
-impl RevocationLog for Breakable {
-    fn writers(&self) -> Writers {
-        self.log.writers()
-    }
-
-    async fn append(
-        &self,
-        record: &Record,
-        bounds: AppendBounds<'_>,
-    ) -> Result<Position, AppendError> {
-        self.take_one()?;
-        self.log.append(record, bounds).await
-    }
-
-    async fn charge(
-        &self,
-        record: &Record,
-        bounds: AppendBounds<'_>,
-    ) -> Result<Charged, AppendError> {
-        self.take_one()?;
-        self.log.charge(record, bounds).await
-    }
-
-    async fn find_liftable(&self, sought: &[Lifted]) -> Result<Vec<Record>, StoreError> {
-        self.log.find_liftable(sought).await
-    }
-
-    async fn lift(
-        &self,
-        lift: &Record,
-        premise: LiftPremise,
-        now: UnixTime,
-    ) -> Result<Option<Position>, StoreError> {
-        self.log.lift(lift, premise, now).await
-    }
-
-    async fn snapshot(
-        &self,
-        take: &mut (dyn FnMut(Vec<Record>) + Send),
-    ) -> Result<Position, StoreError> {
-        self.log.snapshot(take).await
-    }
-
-    async fn tail(&self, position: Position, patience: Duration) -> Result<Tail, StoreError> {
-        self.log.tail(position, patience).await
-    }
-
-    async fn list(&self, offset: u64, limit: u64, now: UnixTime) -> Result<Listing, StoreError> {
-        self.log.list(offset, limit, now).await
-    }
-
-    async fn prune(&self, now: UnixTime) -> Result<u64, StoreError> {
-        self.log.prune(now).await
-    }
 }
