@@ -224,5 +224,5 @@ fn durable_server() -> RedisServer {
 
 /// Asks on a connection that stays open.
 fn ask_on(connection: &mut Connection, login: &Login) -> (u16, String) {
-    told(&connection.exchange(login.get("/home/x")))
+    told(&connection.exchange_safely(&login.get("/home/x")))
 }

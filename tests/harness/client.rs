@@ -97,6 +97,18 @@ impl Connection {
         self.answer().expect("an answer")
     }
 
+    /// Sends a GET as HTTP clients do (RFC 9110, 9.2.2): once more, on a new connection, where this
+    /// one ended without an answer, as it does for what is in flight when a revocation arrives.
+    pub(crate) fn exchange_safely(&mut self, bytes: &str) -> Answer {
+        assert!(bytes.starts_with("GET "), "not to be sent twice: {bytes}");
+        self.send(bytes);
+        if let Some(answer) = self.answer() {
+            return answer;
+        }
+        *self = Self::open(self.stream.peer_addr().expect("where it led"));
+        self.exchange(bytes)
+    }
+
     /// Reads one answer; `None` if the connection ends before one.
     pub(crate) fn answer(&mut self) -> Option<Answer> {
         loop {
@@ -245,6 +257,11 @@ impl Connection {
 /// Sends one request on a connection of its own.
 pub(crate) fn exchange(to: impl Destination, bytes: impl AsRef<[u8]>) -> Answer {
     Connection::open(to).exchange(bytes)
+}
+
+/// Sends a GET as [`Connection::exchange_safely`] does, on a connection of its own.
+pub(crate) fn exchange_safely(address: SocketAddr, bytes: &str) -> Answer {
+    Connection::open(address).exchange_safely(bytes)
 }
 
 /// A connection from this address of the machine.

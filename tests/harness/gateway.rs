@@ -275,7 +275,8 @@ impl Gateway {
 
     /// Gets a path with a bearer token.
     pub(crate) fn get_as(&self, path: &str, token: &str) -> Answer {
-        self.exchange(client::get(path, &[("Authorization", &tokens::bearer(token))]))
+        let bytes = client::get(path, &[("Authorization", &tokens::bearer(token))]);
+        client::exchange_safely(self.address(), &bytes)
     }
 
     /// The directory of the configuration.

@@ -9,7 +9,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::client::{self, Answer, Connection};
+use super::client::{self, Answer};
 use super::gateway;
 
 /// Everybody's password.
@@ -151,7 +151,7 @@ impl Login {
     /// Gets a path, on a connection of its own.
     #[track_caller]
     pub(crate) fn ask(&self, address: SocketAddr, path: &str) -> Answer {
-        Connection::open(address).exchange(self.get(path))
+        client::exchange_safely(address, &self.get(path))
     }
 
     /// Sends such a request, on a connection of its own.

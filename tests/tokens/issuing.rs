@@ -318,7 +318,8 @@ pub(super) fn assert_unavailable(answer: &Answer) {
 /// Status and slug of what a bearer is told on a route.
 #[track_caller]
 pub(super) fn ask(address: SocketAddr, path: &str, token: &str) -> (u16, String) {
-    told(&client::exchange(address, client::get(path, &[("Authorization", &bearer(token))])))
+    let bytes = client::get(path, &[("Authorization", &bearer(token))]);
+    told(&client::exchange_safely(address, &bytes))
 }
 
 /// Status and slug.
