@@ -155,7 +155,7 @@ routes:
 fn compile(directory: &Path, text: String) -> Running {
     let compiled = Settings::compile(&directory.join("gateway.yaml"), text, &|_| None);
     let settings = compiled.unwrap_or_else(|problems| panic!("{problems}"));
-    Running::new(settings, None)
+    Running::new(settings, None).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// The cookies of a browser, with its session's behind the others.

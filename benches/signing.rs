@@ -129,7 +129,8 @@ routes:
 ";
     let compiled = Settings::compile(Path::new("gateway.yaml"), text.to_owned(), &|_| None);
     let settings = compiled.unwrap_or_else(|problems| panic!("{problems}"));
-    let configuration = Running::new(settings, None);
+    let configuration =
+        Running::new(settings, None).unwrap_or_else(|problems| panic!("{problems}"));
     let Moment { wall: created, steady, .. } = now();
     let principal = |number| {
         let id = SessionSecret::from_random(std::array::from_fn(|_| fastrand::u8(..))).id();

@@ -1,9 +1,8 @@
 //! READ. `gateway.yaml` → immutable [`Settings`], or every reason why not.
 //!
 //! The raw types mirror the file and die here. What leaves this module is plain data, complete and
-//! consistent: nothing downstream asks whether a field makes sense. Nothing that runs is made here, but
-//! for the settings of TLS, whose certificates and keys are checked by making them;
-//! [`runtime`](crate::runtime) makes the rest.
+//! consistent: nothing downstream asks whether a field makes sense. Nothing that runs is made here;
+//! that is for [`runtime`](crate::runtime).
 
 pub(crate) mod compile;
 mod document;
@@ -36,6 +35,7 @@ use ipnet::IpNet;
 
 pub use login::Login;
 pub use problem::{ConfigProblem, FieldPath, Problems, Severity};
+pub use tls::TlsCertificate;
 pub use tokens::{ApiKeySettings, Tokens};
 pub use upstream::UpstreamSettings;
 
@@ -128,8 +128,8 @@ pub struct SessionSettings {
 pub struct Listener {
     /// The address.
     pub address: SocketAddr,
-    /// TLS, if it speaks it.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// The certificate that it shows, if it speaks TLS.
+    pub tls: Option<TlsCertificate>,
 }
 
 /// The admin listener.
@@ -314,6 +314,12 @@ impl Settings {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Problems> {
         compile::compile(file, text, environment)
+    }
+
+    /// What to say where something cannot be set up that was found good.
+    pub fn problem(&self, fact: &str, remedy: &str) -> Problems {
+        let problem = document::problem(None, FieldPath::default(), fact, remedy);
+        Problems { files: self.files.clone(), ..Problems::new(&self.file, vec![problem]) }
     }
 
     /// The issuers whose keys are fetched, by name.

@@ -1,5 +1,5 @@
 //! RUN. [`Settings`](crate::config::Settings) and what already runs → what runs: key cells, caches,
-//! upstreams, the gate.
+//! upstreams, the gate, the TLS of listeners.
 //!
 //! A reload keeps what did not change, by handle: tokens stay verified, keys fetched, addresses
 //! resolved.
@@ -7,6 +7,7 @@
 mod in_force;
 mod issuers;
 mod running;
+mod tls;
 
 pub use in_force::{InForce, Source};
 pub use issuers::KeyFeed;

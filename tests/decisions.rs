@@ -231,7 +231,8 @@ fn compile(file: PathBuf, text: &str, previous: Option<&Running>) -> Running {
          upstreams: {{behind: {{peers: ['127.0.0.1:1']}}}}\n{text}\n"
     );
     let settings = Settings::compile(&file, text, &|_| None);
-    Running::new(settings.unwrap_or_else(|problems| panic!("{problems}")), previous)
+    let running = settings.and_then(|settings| Running::new(settings, previous));
+    running.unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn standard(audience: &str, issuer: &str, route: &str) -> String {

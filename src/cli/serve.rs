@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, Failure};
 use crate::admin::{self, Readiness, View, token};
-use crate::config::{AdminToken, ServerSettings};
+use crate::config::{AdminToken, Listener, ServerSettings};
 use crate::edge::descriptors::Descriptors;
 use crate::edge::drain::Drain;
 use crate::edge::in_flight::InFlight;
@@ -211,11 +211,11 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
 
 fn bind(configuration: &Running) -> Result<Vec<Bound>, Failure> {
     let mut all = Vec::new();
-    for listener in &configuration.settings.listeners {
-        let bound = Bound::bind(listener).map_err(|error| {
-            Failure::Failed(format!("cannot listen on {}: {error}", listener.address))
-        })?;
-        let protocol = if listener.tls.is_some() { "https" } else { "http" };
+    let listeners = configuration.settings.listeners.iter().zip(&configuration.listener_tls);
+    for (Listener { address, tls: _ }, tls) in listeners {
+        let bound = Bound::bind(*address, tls.clone())
+            .map_err(|error| Failure::Failed(format!("cannot listen on {address}: {error}")))?;
+        let protocol = if tls.is_some() { "https" } else { "http" };
         tracing::info!("listening on {protocol}://{}", bound.address());
         all.push(bound);
     }

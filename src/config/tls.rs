@@ -1,9 +1,11 @@
 //! Certificates and keys from PEM files. A bad file is an error here, never a panic later.
 
-use std::sync::Arc;
+use std::fmt;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
+use zeroize::Zeroizing;
 
 /// Which of two files is to blame, and for what, as a clause.
 pub(super) enum Unusable {
@@ -13,59 +15,51 @@ pub(super) enum Unusable {
     Key(String),
 }
 
-/// Builds what a TLS listener needs: TLS 1.2 and 1.3, h2 and HTTP/1.1.
-///
-/// # Errors
-///
-/// What is wrong with the certificate chain or the key.
-pub(super) fn server_config(
-    chain_pem: &[u8],
-    key_pem: &[u8],
-) -> Result<Arc<rustls::ServerConfig>, Unusable> {
-    let (chain, key) = identity(chain_pem, key_pem)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(|error| Unusable::Chain(error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| {
+/// A certificate chain and the private key that belongs to it, to show by TLS who one is.
+pub struct TlsCertificate {
+    chain: Vec<CertificateDer<'static>>,
+    key: Zeroizing<PrivateKeyDer<'static>>,
+}
+
+impl TlsCertificate {
+    /// Reads both from PEM.
+    ///
+    /// # Errors
+    ///
+    /// If one of them cannot be used, or they do not belong together.
+    pub(super) fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, Unusable> {
+        let chain = certificates(chain_pem).map_err(Unusable::Chain)?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| {
+            Unusable::Key(format!("the key file holds no private key in PEM ({error})"))
+        })?;
+        // What a handshake would do with them. Nothing is kept of it.
+        let provider = rustls::crypto::ring::default_provider();
+        CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(|error| {
             Unusable::Chain(format!("certificate and key do not go together ({error})"))
         })?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+        Ok(Self { chain, key: Zeroizing::new(key) })
+    }
+
+    /// The certificates, that of the server first.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    /// The private key of the first one.
+    pub fn key(&self) -> &PrivateKeyDer<'static> {
+        &self.key
+    }
+
+    /// Whether clients would see no difference.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.chain == other.chain && self.key.secret_der() == other.key.secret_der()
+    }
 }
 
-/// Builds what a client needs to show who it is; whom it trusts is for others to say.
-///
-/// # Errors
-///
-/// What is wrong with the certificate chain or the key.
-pub(super) fn client_config(
-    chain_pem: &[u8],
-    key_pem: &[u8],
-) -> Result<rustls::ClientConfig, Unusable> {
-    let (chain, key) = identity(chain_pem, key_pem)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Unusable::Chain(error.to_string()))?
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| {
-            Unusable::Chain(format!("certificate and key do not go together ({error})"))
-        })
-}
-
-fn identity(
-    chain_pem: &[u8],
-    key_pem: &[u8],
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Unusable> {
-    let chain = certificates(chain_pem).map_err(Unusable::Chain)?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| {
-        Unusable::Key(format!("the key file holds no private key in PEM ({error})"))
-    })?;
-    Ok((chain, key))
+impl fmt::Debug for TlsCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsCertificate").field("chain", &self.chain).finish_non_exhaustive()
+    }
 }
 
 /// The private key of a PEM file, in PKCS#8.
@@ -102,5 +96,21 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
         Err("the file holds no certificate in PEM".to_owned())
     } else {
         Ok(chain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificate_does_not_show_its_key() {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["site.test".to_owned()]).expect("a certificate");
+        let read = |key: &str| TlsCertificate::from_pem(cert.pem().as_bytes(), key.as_bytes());
+        let Ok(certificate) = read(&signing_key.serialize_pem()) else { panic!("a certificate") };
+        assert_eq!(certificate.key().secret_der(), signing_key.serialize_der());
+        let shown = format!("{certificate:?}");
+        assert!(shown.contains("chain") && !shown.contains("key"), "{shown}");
     }
 }

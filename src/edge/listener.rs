@@ -21,7 +21,6 @@ use super::published::Current;
 use super::revocable_proxy::RevocableProxy;
 use super::streams::Streams;
 use super::wire::Wire;
-use crate::config::Listener;
 use crate::network::OpenConnections;
 use crate::telemetry::families::Families;
 
@@ -54,17 +53,20 @@ impl TlsCell {
 }
 
 impl Bound {
-    /// Binds a listener's address.
+    /// Binds a listener's address, at which handshakes use `tls` if there are any.
     ///
     /// # Errors
     ///
     /// If it is taken, or not ours.
-    pub fn bind(listener: &Listener) -> std::io::Result<Self> {
-        let socket = std::net::TcpListener::bind(listener.address)?;
+    pub fn bind(
+        address: SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> std::io::Result<Self> {
+        let socket = std::net::TcpListener::bind(address)?;
         socket.set_nonblocking(true)?;
-        let tls = TlsCell::default();
-        tls.publish(listener.tls.clone());
-        Ok(Self { address: socket.local_addr()?, listener: socket, tls })
+        let cell = TlsCell::default();
+        cell.publish(tls);
+        Ok(Self { address: socket.local_addr()?, listener: socket, tls: cell })
     }
 
     /// The address, with the port that the system chose if it was asked to.

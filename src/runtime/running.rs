@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::issuers::{self, Before, KeyFeed};
-use crate::config::{KeySource, Problems, SessionSettings, Settings};
+use super::tls;
+use crate::config::{KeySource, Listener, Problems, SessionSettings, Settings, TlsCertificate};
 use crate::gate::Gate;
 use crate::gate::internal::{InternalToken, InternalTokenTerms};
 use crate::gate::issuer::Issuer;
@@ -24,6 +25,9 @@ pub struct Running {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Issuers whose keys are fetched.
     pub key_feeds: Vec<KeyFeed>,
+    /// What each listener uses for handshakes, in the order of the settings; `None` for one that
+    /// speaks no TLS.
+    pub listener_tls: Vec<Option<Arc<rustls::ServerConfig>>>,
 }
 
 impl Running {
@@ -33,11 +37,16 @@ impl Running {
     ///
     /// Everything that is wrong with the file.
     pub fn load(file: &Path, previous: Option<&Self>) -> Result<Self, Problems> {
-        Ok(Self::new(Settings::load(file)?, previous))
+        Self::new(Settings::load(file)?, previous)
     }
 
     /// Makes what runs by `settings`, of which `previous` has what did not change.
-    pub fn new(settings: Settings, previous: Option<&Self>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If TLS cannot be set up with what the settings say, which were found good for it.
+    pub fn new(settings: Settings, previous: Option<&Self>) -> Result<Self, Problems> {
+        let listener_tls = listener_tls(&settings, previous)?;
         let (issuers, key_feeds) = issuers::issuers(
             &settings,
             previous.map(|previous| Before {
@@ -59,7 +68,7 @@ impl Running {
             sessions: sessions(&settings, previous),
         };
         let upstreams = upstreams(&settings, previous);
-        Self { settings, gate, upstreams, key_feeds }
+        Ok(Self { settings, gate, upstreams, key_feeds, listener_tls })
     }
 
     /// The issuers of the gate.
@@ -91,6 +100,31 @@ impl Running {
         let begun = begun.then(|| self.settings.sessions.terms.reach_s());
         tokens.chain(begun).collect()
     }
+}
+
+/// A listener that shows the same certificate goes on with what it has: clients may resume the TLS
+/// sessions that it knows.
+fn listener_tls(
+    settings: &Settings,
+    previous: Option<&Running>,
+) -> Result<Vec<Option<Arc<rustls::ServerConfig>>>, Problems> {
+    let known = |place: usize, certificate: &TlsCertificate| {
+        let Running { settings, listener_tls, .. } = previous?;
+        let before = settings.listeners.get(place)?.tls.as_ref()?;
+        listener_tls.get(place)?.clone().filter(|_| before.is_same_as(certificate))
+    };
+    let listeners = settings.listeners.iter().enumerate();
+    let made = listeners.map(|(place, Listener { address, tls })| {
+        let Some(certificate) = tls else { return Ok(None) };
+        match known(place, certificate) {
+            Some(kept) => Ok(Some(kept)),
+            None => tls::server_config(certificate).map(Some).map_err(|error| {
+                let fact = format!("TLS cannot be set up for the listener on {address}: {error}");
+                settings.problem(&fact, "Give it another certificate and key")
+            }),
+        }
+    });
+    made.collect()
 }
 
 /// The verifier outlives configurations: what was verified stays so.

@@ -26,7 +26,7 @@ fn recompiled_in(directory: &Path, text: &str, from: &str, to: &str) -> (Running
 
 fn compiled(directory: &Path, text: &str, previous: Option<&Running>) -> Running {
     let settings = compile_in(directory, text).unwrap_or_else(|problems| panic!("{problems}"));
-    Running::new(settings, previous)
+    Running::new(settings, previous).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// The names of the issuers that were taken over as they were.
@@ -87,6 +87,25 @@ fn upstreams_that_did_not_change_keep_their_addresses() {
         .map(|upstream| &*upstream.settings().name)
         .collect();
     assert_eq!(kept, ["pages"]);
+}
+
+#[test]
+fn listener_whose_certificate_is_the_same_keeps_the_tls_sessions_that_it_knows() {
+    let (directory, text) = whole();
+    let before = compiled(directory.path(), &text, None);
+    let same = compiled(directory.path(), &text, Some(&before));
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["site.test".to_owned()]).expect("a certificate");
+    std::fs::write(directory.path().join("site.pem"), cert.pem()).expect("a file");
+    let key = signing_key.serialize_pem();
+    std::fs::write(directory.path().join("site.key"), key).expect("a file");
+    let renewed = compiled(directory.path(), &text, Some(&same));
+    let tls = |running: &Running| match &*running.listener_tls {
+        [None, Some(tls)] => Arc::as_ptr(tls),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(tls(&before), tls(&same));
+    assert_ne!(tls(&same), tls(&renewed));
 }
 
 #[test]

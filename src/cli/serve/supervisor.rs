@@ -164,8 +164,8 @@ impl Supervisor {
             start_feeds(&configuration, running, &self.services.families, &self.runtime).await;
         self.resolver.abort();
         self.resolver = start_resolver(&configuration, &self.runtime).await;
-        for (cell, listener) in self.certificates.iter().zip(&configuration.settings.listeners) {
-            cell.publish(listener.tls.clone());
+        for (cell, tls) in self.certificates.iter().zip(&configuration.listener_tls) {
+            cell.publish(tls.clone());
         }
         announce(&configuration, &self.services.families);
         self.current.publish(Published::new(

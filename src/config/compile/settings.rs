@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -11,10 +10,10 @@ use super::cleartext::is_clear;
 use super::compiler::Compiler;
 use super::section::Section;
 use crate::config::problem::FieldPath;
-use crate::config::tls::{self, Unusable};
+use crate::config::tls::Unusable;
 use crate::config::{
     AccessLogSettings, Admin, AdminToken, Limits, Listener, LogFormat, PaceRules, QueryInLog,
-    ServerSettings, SubjectInLog, raw, values,
+    ServerSettings, SubjectInLog, TlsCertificate, raw, values,
 };
 use crate::gate::framing::HeadLimits;
 use crate::gate::token::TOKEN_BYTES_DEFAULT;
@@ -92,11 +91,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn listener_tls(
-        &mut self,
-        raw: raw::ListenerTls,
-        field: &FieldPath,
-    ) -> Option<Arc<rustls::ServerConfig>> {
+    fn listener_tls(&mut self, raw: raw::ListenerTls, field: &FieldPath) -> Option<TlsCertificate> {
         let field = field.key("certificates");
         let mut certificates = raw.certificates.into_iter();
         let remedy = "Write `- { certificate_file: site.pem, key_file: site.key }`";
@@ -115,8 +110,8 @@ impl Compiler<'_> {
         let key_file = self.required(key_file, &key_field, "Name a PEM file");
         let chain = chain_file.and_then(|file| self.read(&file, &chain_field));
         let key = key_file.and_then(|file| self.read(&file, &key_field));
-        match tls::server_config(&chain?, &key?) {
-            Ok(config) => Some(config),
+        match TlsCertificate::from_pem(&chain?, &key?) {
+            Ok(certificate) => Some(certificate),
             Err(Unusable::Chain(fact)) => {
                 self.error(&chain_field, &fact, "Name a certificate chain and its key")
             }

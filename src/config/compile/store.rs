@@ -5,8 +5,8 @@ use std::path::Path;
 use super::compiler::Compiler;
 use super::section::{Reported, Section};
 use crate::config::problem::FieldPath;
-use crate::config::raw;
-use crate::config::tls::{self, Unusable};
+use crate::config::tls::Unusable;
+use crate::config::{TlsCertificate, raw};
 use crate::secret::Secret;
 use crate::store::settings::{
     RedisAddress, RedisLogin, RedisServers, RedisSettings, RedisTls, StoreSettings,
@@ -268,7 +268,7 @@ impl Compiler<'_> {
         let chain = self.read(chain_file, &chain_field);
         let key = self.read(key_file, &key_field);
         let (chain, key) = (chain?, key?);
-        match tls::client_config(&chain, &key) {
+        match TlsCertificate::from_pem(&chain, &key) {
             Ok(_) => Some((chain, Secret::new(key))),
             Err(Unusable::Chain(fact)) => {
                 self.error(&chain_field, &fact, "Name a certificate chain and its key")

@@ -80,7 +80,7 @@ fn compile_with(
     let file = directory.path().join("gateway.yaml");
     let settings = Settings::compile(&file, text, &|_| None);
     let settings = settings.unwrap_or_else(|problems| panic!("{problems}"));
-    Running::new(settings, previous)
+    Running::new(settings, previous).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// Whether the signing keys, and who is cut off, are read.

@@ -150,7 +150,7 @@ pub(super) fn configuration(issued: Option<Issued>, previous: Option<&Running>) 
         settings.tokens = Some(Arc::new(tokens));
         settings.issuers.push(IssuerSettings { rules: Arc::new(rules), keys: KeySource::Own });
     }
-    Running::new(settings, previous)
+    Running::new(settings, previous).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 pub(super) fn tokens(signing: Signing, lifetime_s: i64) -> Issued {
