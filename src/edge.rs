@@ -8,6 +8,7 @@
 //! to Pingora only once its framing is beyond doubt. Pingora then calls the gatekeeper, which asks
 //! the gate, and forwards. What is forwarded is given up if its principal lapses meanwhile.
 
+mod admission;
 mod alarm;
 mod answer;
 mod body_start;
@@ -18,6 +19,7 @@ mod connection;
 mod context;
 pub mod descriptors;
 pub mod drain;
+mod exchange;
 mod failure;
 mod forward;
 mod gatekeeper;

@@ -9,16 +9,17 @@ use http::{HeaderValue, header};
 use pingora::proxy::Session;
 use pingora::{Error, Result};
 
+use super::admission::authority_of;
 use super::answer::{FinishedAnswer, client_kind};
 use super::body_start;
-use super::context::{Context, MissingSession, authority_of};
+use super::context::{Context, MissingSession};
 use super::failure;
 use super::inbound::Fault;
 use super::places::HeldPlaces;
 use crate::endpoints::table::{Endpoint, Wants};
 use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
-use crate::gate::request::{Request, Scheme};
+use crate::gate::request::Request;
 use crate::web::message::{BODY_BYTES_MAX, Caller, EndpointRequest, Reply};
 
 /// How long the body may take to arrive.
@@ -26,15 +27,19 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a request to the gateway itself.
 pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Result<()> {
-    context.route = Some(context.published.handles.own());
-    let reply = reply(session, context).await;
+    context.record.route = Some(context.published.handles.own());
+    let endpoint = match endpoint_of(session, context) {
+        Ok(endpoint) => endpoint,
+        Err(denial) => return context.refuse(session, &denial).await,
+    };
+    let reply = reply(session, context, &endpoint).await;
     // What is left is up to the client: how fast it sends the rest of a body, or takes its answer.
     context.places = HeldPlaces::default();
     match reply {
         Ok(Reply::Answer(answer)) => {
             let crate::web::message::Answer { status, mut fields, body, denial } = answer;
-            context.denial = denial;
-            context.status = Some(status);
+            context.record.denial = denial;
+            context.record.status = Some(status);
             // RFC 9110 §8.6: not with 204.
             if status != 204 {
                 fields.push((header::CONTENT_LENGTH, HeaderValue::from(body.len())));
@@ -42,10 +47,22 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Resu
             FinishedAnswer { status, fields, body }.write(session).await
         }
         Ok(Reply::Denial(denial)) | Err(NoReply::Denied(denial)) => {
-            context.refuse(session, &denial).await
+            let missing = match endpoint.wants() {
+                Wants::Caller if endpoint.is_page() => MissingSession::SentToLogin,
+                Wants::Caller | Wants::CallerIfAny | Wants::Anybody => MissingSession::Refused,
+            };
+            context.refuse_where(missing, session, &denial).await
         }
         Err(NoReply::Departed(error)) => Err(error),
     }
+}
+
+/// The endpoint that a request asks for.
+fn endpoint_of(session: &Session, context: &Context) -> Result<Endpoint, Denial> {
+    let request = session.req_header();
+    let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
+    let path = target.split('?').next().unwrap_or_default();
+    Endpoint::find(path, &request.method, &context.published.configuration)
 }
 
 /// Why there is nothing to answer with.
@@ -62,31 +79,24 @@ impl<D: Into<Denial>> From<D> for NoReply {
     }
 }
 
-async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, NoReply> {
+async fn reply(
+    session: &mut Session,
+    context: &mut Context,
+    endpoint: &Endpoint,
+) -> Result<Reply, NoReply> {
     let published = context.published.clone();
     let configuration = &published.configuration;
-    let request = session.req_header();
-    let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
-    let path = target.split('?').next().unwrap_or_default();
-    let endpoint = Endpoint::find(path, &request.method, configuration)?;
     let reads_body = endpoint.reads_body();
     let body = if reads_body { body_of(session, context).await? } else { Bytes::new() };
     let request = session.req_header();
-    let client = context.client.and_then(|client| client.address);
-    context.places.enter_own(&published, client, reads_body)?;
+    context.places.enter_own(&published, context.client_address(), reads_body)?;
     let mut lost = None;
     let admitted = match endpoint.wants() {
         Wants::Anybody => None,
-        Wants::Caller => {
-            if endpoint.is_page() {
-                context.stranger = MissingSession::SentToLogin;
-            }
-            context.admit_own(request, Charge::Client).await?;
-            context.session.clone()
-        }
+        Wants::Caller => Some(context.admit_own(request, Charge::Client).await?),
         // That is, for a logout.
         Wants::CallerIfAny => match context.admit_own(request, Charge::Logout).await {
-            Ok(()) => context.session.clone(),
+            Ok(own) => Some(own),
             Err(denial) if denial.slug().is_want_of_login() => {
                 if denial.slug() == Slug::SessionUnknown {
                     let sessions = &configuration.gate.sessions;
@@ -110,7 +120,7 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, No
     let authority = authority_of(request)?.ok_or(Slug::HostMissing)?;
     let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
     let head = Request {
-        scheme: context.client.map_or(Scheme::Http, |client| client.scheme_told(&request.headers)),
+        scheme: context.scheme(&request.headers),
         method: &request.method,
         authority: Some(&authority),
         target,
@@ -121,14 +131,14 @@ async fn reply(session: &mut Session, context: &mut Context) -> Result<Reply, No
         head: &head,
         body,
         request_id: context.request_id(),
-        client: context.client.and_then(|client| client.address),
+        client: context.client_address(),
         client_kind: client_kind(&request.headers),
         caller,
         lost,
         keys: &*published,
     };
     // Boxed: a request that waits for its body does not hold what answering it takes.
-    Ok(Box::pin(published.endpoints.answer(&endpoint, request, configuration)).await)
+    Ok(Box::pin(published.endpoints.answer(endpoint, request, configuration)).await)
 }
 
 /// The whole body of a request.
@@ -147,9 +157,7 @@ async fn body_of(session: &mut Session, context: &mut Context) -> Result<Bytes, 
         match poll_fn(|waker| Poll::Ready(reading.as_mut().poll(waker))).await {
             Poll::Ready(read) => Ok(read),
             Poll::Pending => {
-                let published = context.published.clone();
-                let client = context.client.and_then(|client| client.address);
-                context.places.enter(&published, client)?;
+                context.places.enter(&context.published, context.client_address())?;
                 let read = tokio::time::timeout(BODY_TIMEOUT, reading).await;
                 context.places = HeldPlaces::default();
                 read

@@ -11,8 +11,10 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
+use super::admission::AnsweredBy;
 use super::client::RequestClient;
-use super::context::{AnsweredBy, Context};
+use super::context::Context;
+use super::exchange::{ExchangeState, RequestOrigin, UpstreamAttempt, UpstreamExchange};
 use super::forward::Outgoing;
 use super::inbound::{Fault, Inbound};
 use super::published::Current;
@@ -69,8 +71,9 @@ impl ProxyHttp for Gatekeeper {
         let peer = peer_of(session);
         let trusted = &context.published.configuration.settings.trusted_proxies;
         let headers = &session.req_header().headers;
-        context.client = Some(RequestClient::find(peer, scheme, headers, trusted));
-        context.request_id = Some(RequestId::find(headers));
+        let client = RequestClient::find(peer, scheme, headers, trusted);
+        let request_id = RequestId::find(headers);
+        context.state = ExchangeState::Received(RequestOrigin { client, request_id });
         if session.req_header().version == Version::HTTP_2 && refuse_malformed(session, context) {
             return Ok(true);
         }
@@ -104,8 +107,12 @@ impl ProxyHttp for Gatekeeper {
             let patience = context.published.configuration.settings.limits.body_pace.timeout;
             Box::pin(body_start::arrived(session, patience)).await?;
         }
-        let upstream = context.upstream().cloned();
-        match context.places.enter_upstream(&context.published, upstream) {
+        let Context { published, state, places, .. } = &mut **context;
+        let entered = match state.permitted() {
+            Some(exchange) => places.enter_upstream(published, &exchange.upstream),
+            None => Err(Slug::Internal.into()),
+        };
+        match entered {
             Ok(()) => Ok(true),
             Err(denial) => {
                 Box::pin(context.refuse(session, &denial)).await?;
@@ -120,16 +127,13 @@ impl ProxyHttp for Gatekeeper {
         context: &mut Box<Context>,
     ) -> Result<Box<HttpPeer>> {
         // The last look before a request leaves: no permit, no upstream.
-        let Some(upstream) = context.upstream() else {
-            return Err(Error::explain(ErrorType::InternalError, "a request without a permit"));
-        };
+        let exchange = context.state.permitted_mut().ok_or_else(without_permit)?;
+        let upstream = &exchange.upstream;
         let Some(address) = upstream.next() else {
             return Err(Error::new_up(failure::NO_ADDRESS));
         };
         let mut peer = upstream.peer_at(address);
-        context.tries += 1;
-        context.peer = Some(address);
-        context.peer_chosen = Some(Instant::now());
+        let chosen = Instant::now();
         if owes_body(session) {
             let body_timeout = context.published.configuration.settings.limits.body_pace.timeout;
             peer.options.read_timeout = match (Inbound::of(session), peer.options.read_timeout) {
@@ -144,9 +148,11 @@ impl ProxyHttp for Gatekeeper {
                 (_, None) => None,
             };
         }
-        if upgrade::is_asked_for(session.req_header()) {
-            context.switched = Some(upgrade::prepare(&mut peer));
-        }
+        let switched =
+            upgrade::is_asked_for(session.req_header()).then(|| upgrade::prepare(&mut peer));
+        exchange.tries += 1;
+        exchange.attempt =
+            Some(UpstreamAttempt { address, chosen, answered_after: None, switched });
         Ok(peer)
     }
 
@@ -156,18 +162,14 @@ impl ProxyHttp for Gatekeeper {
         request: &mut RequestHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        let (Some(permit), Some(client), Some(request_id)) =
-            (&context.permit, &context.client, &context.request_id)
-        else {
-            return Err(Error::explain(ErrorType::InternalError, "a request without a permit"));
-        };
-        let gate = &context.published.configuration.gate;
+        let exchange = context.state.permitted().ok_or_else(without_permit)?;
+        let UpstreamExchange { origin, permit, identity_token, .. } = exchange;
         let outgoing = Outgoing {
             permit,
-            identity_token: context.identity_token.as_ref(),
-            client,
-            request_id,
-            gate,
+            identity_token: identity_token.as_ref(),
+            client: &origin.client,
+            request_id: &origin.request_id,
+            gate: &context.published.configuration.gate,
         };
         let came_with = outgoing.apply(request)?;
         if came_with.expect
@@ -178,7 +180,7 @@ impl ProxyHttp for Gatekeeper {
             request.remove_header(&header::EXPECT);
         }
         if !came_with.host {
-            request.insert_header(header::HOST, context.upstream_host())?;
+            request.insert_header(header::HOST, exchange.upstream_host())?;
         }
         Ok(())
     }
@@ -190,9 +192,10 @@ impl ProxyHttp for Gatekeeper {
         is_end: bool,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        context.bytes_in += length(body.as_ref());
-        let max = context.permit.as_ref().and_then(|permit| permit.forwarding().body_bytes_max);
-        if max.is_some_and(|max| context.bytes_in > max) {
+        context.record.bytes_in += length(body.as_ref());
+        let exchange = context.state.permitted().ok_or_else(without_permit)?;
+        let max = exchange.permit.forwarding().body_bytes_max;
+        if max.is_some_and(|max| context.record.bytes_in > max) {
             return Err(Error::new_down(failure::BODY_TOO_LARGE));
         }
         // The connection sees to that of HTTP/1.
@@ -212,28 +215,27 @@ impl ProxyHttp for Gatekeeper {
         response: &mut ResponseHeader,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        if context.upstream_took.is_none() {
-            context.upstream_took = context.peer_chosen.map(|chosen| chosen.elapsed());
+        let exchange = context.state.permitted_mut().ok_or_else(without_permit)?;
+        let attempt = exchange.attempt.as_mut().ok_or_else(without_permit)?;
+        if attempt.answered_after.is_none() {
+            attempt.answered_after = Some(attempt.chosen.elapsed());
         }
         let switches = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
-        if switches && context.switched.is_none() {
-            let why = "a 101 that nobody asked for";
-            return Err(Error::explain(ErrorType::InvalidHTTPHeader, why).into_up());
-        }
         if switches {
+            let Some(switched) = &attempt.switched else {
+                let why = "a 101 that nobody asked for";
+                return Err(Error::explain(ErrorType::InvalidHTTPHeader, why).into_up());
+            };
             if let Some(inbound) = Inbound::of(session) {
                 inbound.switch();
             }
-            if let Some(switched) = &context.switched {
-                switched.set();
-            }
+            switched.set();
         }
         if !response::is_interim(response.status) {
-            context.status = Some(response.status.as_u16());
+            context.record.status = Some(response.status.as_u16());
         }
         response::clean(response, &session.req_header().method, switches)?;
-        let configuration = &context.published.configuration;
-        response::keep_session(response, configuration, context.session.is_some())
+        response::keep_session(response, &context.published.configuration, exchange.is_of_session)
     }
 
     async fn response_filter(
@@ -258,7 +260,7 @@ impl ProxyHttp for Gatekeeper {
         _: bool,
         context: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
-        context.bytes_out += length(body.as_ref());
+        context.record.bytes_out += length(body.as_ref());
         Ok(None)
     }
 
@@ -269,8 +271,9 @@ impl ProxyHttp for Gatekeeper {
         context: &mut Box<Context>,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let retries = context.upstream().map_or(0, |upstream| upstream.settings().retries);
-        let is_last = context.tries > retries;
+        let exchange = context.state.permitted();
+        let is_last =
+            exchange.is_none_or(|exchange| exchange.tries > exchange.upstream.settings().retries);
         if !is_last {
             tell(&error, context);
         }
@@ -288,7 +291,7 @@ impl ProxyHttp for Gatekeeper {
         let nobody_waits = FailToProxy { error_code: 0, can_reuse_downstream: false };
         let denial = match failure::read(error) {
             None => {
-                context.reason = failure::reason_of_departure(error).into();
+                context.record.reason = failure::reason_of_departure(error).into();
                 return nobody_waits;
             }
             // The upstream had nothing to answer yet. That it takes nothing is its own fault; over
@@ -325,7 +328,7 @@ impl ProxyHttp for Gatekeeper {
         context: &mut Box<Context>,
     ) {
         // Whatever comes now, the request ended by itself.
-        drop(context.tenure.take());
+        drop(context.state.permitted_mut().and_then(|exchange| exchange.revocable.take()));
         record::served(session, error, context);
     }
 
@@ -345,10 +348,17 @@ impl ProxyHttp for Gatekeeper {
     }
 }
 
+/// What must never be: nothing reaches an upstream without a permit.
+fn without_permit() -> Box<Error> {
+    Error::explain(ErrorType::InternalError, "a request without a permit")
+}
+
 /// Tells the log of the failure of a request's upstream.
 fn tell(error: &Error, context: &Context) {
-    let name = context.upstream().map_or("", |upstream| &upstream.settings().name);
-    failure::tell(error, context.request_id(), name, context.peer);
+    let exchange = context.state.permitted();
+    let name = exchange.map_or("", |exchange| &exchange.upstream.settings().name);
+    let address = exchange.and_then(|exchange| exchange.attempt.as_ref()).map(|last| last.address);
+    failure::tell(error, context.request_id(), name, address);
 }
 
 /// Whether the client still has to send some of the request's body.
@@ -377,8 +387,9 @@ fn peer_of(session: &Session) -> Option<IpAddr> {
 /// Resets the stream of a malformed HTTP/2 request (RFC 9113 §8.1.1); tells whether it was one.
 fn refuse_malformed(session: &mut Session, context: &mut Context) -> bool {
     let Some(field) = http2::padded_field(&session.req_header().headers) else { return false };
-    context.denial = Some(Slug::RequestFraming);
-    context.reason = format!("the value of `{field}` starts or ends with white space").into();
+    context.record.denial = Some(Slug::RequestFraming);
+    context.record.reason =
+        format!("the value of `{field}` starts or ends with white space").into();
     session.as_downstream_mut().shutdown_with_reason(h2::Reason::PROTOCOL_ERROR);
     true
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::in_flight::{InFlightBound, InFlightGuard, Most, overloaded};
 use super::published::Published;
-use crate::gate::denial::{Denial, Slug};
+use crate::gate::denial::Denial;
 use crate::upstream::{AtUpstream, Upstream};
 
 /// What a request has taken; given back when it is dropped.
@@ -20,7 +20,7 @@ impl HeldPlaces {
     ///
     /// # Errors
     ///
-    /// [`Slug::Overloaded`], naming the bound; so do the others.
+    /// [`Overloaded`](crate::gate::denial::Slug::Overloaded), naming the bound; so do the others.
     pub(super) fn enter(
         &mut self,
         published: &Published,
@@ -74,9 +74,8 @@ impl HeldPlaces {
     pub(super) fn enter_upstream(
         &mut self,
         published: &Published,
-        upstream: Option<Arc<Upstream>>,
+        upstream: &Arc<Upstream>,
     ) -> Result<(), Denial> {
-        let upstream = upstream.ok_or(Slug::Internal)?;
         let settings = upstream.settings();
         let max = settings.in_flight_max.unwrap_or(published.bounds.in_flight_per_upstream_max);
         let refused = || {

@@ -8,10 +8,10 @@ use pingora::Error;
 use pingora::proxy::Session;
 
 use super::context::Context;
+use super::exchange::{ExchangeState, LoggedRequest, RevocableExchange, UpstreamAttempt};
 use super::failure;
 use super::published::{Published, Subjects};
 use super::response;
-use super::streams::ServingGuard;
 use crate::clock;
 use crate::config::QueryInLog;
 use crate::gate::credential::Carrier;
@@ -42,9 +42,9 @@ pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context
         (Some(response), _) => response.status.as_u16(),
         (None, Some(_)) => CLIENT_LEFT,
         // A stream that was reset has no status; the log tells that of the refusal.
-        (None, None) => context.denial.map_or(0, Slug::status),
+        (None, None) => context.record.denial.map_or(0, Slug::status),
     };
-    let took = context.started.elapsed();
+    let took = context.record.started.elapsed();
     count(context, status, took);
     if !context.published.log.is_on() {
         return;
@@ -63,57 +63,63 @@ pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context
 impl Drop for Context {
     /// Pingora's last hook, which records a request, does not run for one that is given up.
     fn drop(&mut self) {
+        let revocable = self.state.permitted_mut().and_then(|exchange| exchange.revocable.take());
+        let Some(RevocableExchange { guard, logged }) = revocable else { return };
         // Without a lapse it is the whole program that ends.
-        let Some(lapse) = self.tenure.take().and_then(ServingGuard::end) else { return };
+        let Some(lapse) = guard.end() else { return };
         let slug = self.slug_of(lapse);
-        self.denial.get_or_insert(slug);
-        ended(self, lapse);
+        self.record.denial.get_or_insert(slug);
+        ended(self, lapse, logged.as_ref());
     }
 }
 
 /// Records a request that was given up because its principal lapsed.
-fn ended(context: &Context, lapse: Lapse) {
+fn ended(context: &Context, lapse: Lapse, logged: Option<&LoggedRequest>) {
     // Without an answer, the status is what the request would have been refused with.
-    let status = context.status.unwrap_or(context.slug_of(lapse).status());
-    let took = context.started.elapsed();
+    let status = context.record.status.unwrap_or(context.slug_of(lapse).status());
+    let took = context.record.started.elapsed();
     context.published.families.streams_ended.with_label_values(&[lapse.as_str()]).inc();
     count(context, status, took);
-    if !context.published.log.is_on() {
+    let (true, Some(LoggedRequest { method, host, uri })) = (context.published.log.is_on(), logged)
+    else {
         return;
-    }
-    let asked = context.asked.as_ref();
+    };
     let exchange = ExchangeRecord {
-        method: asked.map_or("", |asked| asked.method.as_str()),
-        host: asked.map_or("".into(), |asked| host_of(asked.host.as_ref(), &asked.uri)),
-        target: asked
-            .and_then(|asked| asked.uri.path_and_query())
-            .map_or(b"", |target| target.as_str().as_bytes()),
-        bytes_in: context.bytes_in,
-        bytes_out: context.bytes_out,
+        method: method.as_str(),
+        host: host_of(host.as_ref(), uri),
+        target: uri.path_and_query().map_or(b"", |target| target.as_str().as_bytes()),
+        bytes_in: context.record.bytes_in,
+        bytes_out: context.record.bytes_out,
     };
     tell(context, status, took, &exchange);
 }
 
 fn count(context: &Context, status: u16, took: Duration) {
-    let Context { published, route, .. } = context;
+    let Context { published, state, record, .. } = context;
     published.handles.decided(
         &published.families,
-        *route,
-        context.carrier,
-        context.cache,
-        context.denial,
-        context.decision_took,
+        record.route,
+        record.carrier,
+        record.cache,
+        record.denial,
+        record.decision_took,
     );
-    published.handles.answered(*route, status, took);
-    if let Some(took) = context.upstream_took {
-        published.handles.upstream_answered(*route, took);
+    published.handles.answered(record.route, status, took);
+    if let Some(took) = attempt_of(state).and_then(|attempt| attempt.answered_after) {
+        published.handles.upstream_answered(record.route, took);
     }
 }
 
+/// The last try to have a request answered by its upstream.
+fn attempt_of(state: &ExchangeState) -> Option<&UpstreamAttempt> {
+    state.permitted().and_then(|exchange| exchange.attempt.as_ref())
+}
+
 fn tell(context: &Context, status: u16, took: Duration, exchange: &ExchangeRecord<'_>) {
-    let Context { published, route, .. } = context;
+    let Context { published, state, record, .. } = context;
+    let attempt = attempt_of(state);
     let ExchangeRecord { method, host, target, bytes_in, bytes_out } = exchange;
-    let who = context.authentic.as_ref();
+    let who = record.authentic.as_ref();
     let hashed;
     let subject = match (&published.subjects, who) {
         (_, None) | (Subjects::Omitted, _) => "",
@@ -131,28 +137,28 @@ fn tell(context: &Context, status: u16, took: Duration, exchange: &ExchangeRecor
     published.log.write(&LogEntry {
         time: clock::wall(),
         request_id: context.request_id(),
-        client: context.client.and_then(|client| client.address),
+        client: context.client_address(),
         method,
         host,
         path,
-        route: published.handles.name(*route),
+        route: published.handles.name(record.route),
         status,
-        outcome: context.denial.map_or(Outcome::Permitted, Slug::outcome).as_str(),
-        slug: context.denial.map_or("", Slug::as_str),
-        reason: &context.reason,
-        carrier: context.carrier.map_or("none", Carrier::as_str),
-        issuer: match &context.issuer {
+        outcome: record.denial.map_or(Outcome::Permitted, Slug::outcome).as_str(),
+        slug: record.denial.map_or("", Slug::as_str),
+        reason: &record.reason,
+        carrier: record.carrier.map_or("none", Carrier::as_str),
+        issuer: match &record.issuer {
             Some(issuer) => &issuer.rules().name,
             None => who.and_then(|who| who.session_issuer()).unwrap_or_default(),
         },
         subject,
         token_id: who.and_then(|who| who.token_id()).unwrap_or_default(),
-        upstream: context.peer,
+        upstream: attempt.map(|attempt| attempt.address),
         bytes_in: *bytes_in,
         bytes_out: *bytes_out,
         duration_us: micros(took),
-        decision_us: micros(context.decision_took),
-        upstream_us: context.upstream_took.map(micros),
+        decision_us: micros(record.decision_took),
+        upstream_us: attempt.and_then(|attempt| attempt.answered_after).map(micros),
     });
 }
 

@@ -1,0 +1,320 @@
+//! Decides on a request: asks the gate, and fetches a key or a session where the decision hangs on it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{Version, header};
+use pingora::http::RequestHeader;
+
+use super::context::Context;
+use super::exchange::{ExchangeState, LoggedRequest, RevocableExchange, UpstreamExchange};
+use super::forward::IdentityToken;
+use super::streams::ServingGuard;
+use crate::clock;
+use crate::feed::sessions::Charge;
+use crate::feed::{jwks, sessions};
+use crate::gate::credential::Carrier;
+use crate::gate::denial::{Denial, Detail, Slug};
+use crate::gate::fields;
+use crate::gate::internal::InternalToken;
+use crate::gate::policy::{Forwarding, Permit};
+use crate::gate::principal::{Lapse, Principal};
+use crate::gate::request::Request;
+use crate::gate::session::Session as LoginSession;
+use crate::gate::time::Moment;
+use crate::gate::verifier::CacheResult;
+use crate::gate::{Decision, Findings, Gate, Verdict, WantedKey, WantedSession};
+use crate::issuer::internal::{InternalTokenError, Minted};
+use crate::web::message::KeySeeker;
+
+/// Who answers a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnsweredBy {
+    /// An upstream: there is a permit.
+    Upstream,
+    /// The gateway itself.
+    Us,
+}
+
+/// Asks the gate in one of its two ways: by the route's rule, or by that of its own endpoints.
+type Ask<P> = for<'g, 'a, 'r> fn(&'g Gate, &'a Request<'r>, Moment) -> Verdict<'g, P>;
+
+/// What the gate said, with the session by which it decided.
+type Asked<P> = (Decision<P>, Option<Arc<LoginSession>>);
+
+/// A decision for which nothing is lacking any more.
+enum Settled<P> {
+    /// By a session, if there was one.
+    Permitted(P, Option<Arc<LoginSession>>),
+    Builtin,
+}
+
+impl Context {
+    /// Decides on a request. Whoever is permitted as a principal is so for as long as they are one.
+    pub(super) async fn admit(&mut self, request: &RequestHeader) -> Result<AnsweredBy, Denial> {
+        let (permit, session) = match self.decide(request, Gate::decide, Charge::Client).await? {
+            Settled::Permitted(permit, session) => (permit, session),
+            Settled::Builtin => return Ok(AnsweredBy::Us),
+        };
+        refuse_announced_body(request, permit.forwarding().body_bytes_max)?;
+        self.take_place()?;
+        let permitted = self.permitted(request, permit, session.is_some())?;
+        if let Some(session) = &session {
+            self.published.sessions.touch(session, clock::shared());
+        }
+        self.state = permitted;
+        Ok(AnsweredBy::Upstream)
+    }
+
+    /// What the request is with its permit: on its way to an upstream.
+    fn permitted(
+        &mut self,
+        request: &RequestHeader,
+        permit: Permit,
+        is_of_session: bool,
+    ) -> Result<ExchangeState, Denial> {
+        let Forwarding { upstream, internal_token, .. } = permit.forwarding();
+        let upstream = self.published.configuration.upstreams.get(*upstream);
+        let upstream = upstream.ok_or(Slug::Internal)?.clone();
+        let (identity_token, revocable) = match permit.principal() {
+            None => (None, None),
+            Some(principal) => {
+                let identity_token = self.identity_token_of(principal, internal_token.as_ref())?;
+                // A request that nobody could end is not served.
+                let guard = ServingGuard::begin(principal).ok_or(Slug::Internal)?;
+                let logged = self.published.log.is_on().then(|| LoggedRequest::of(request));
+                (identity_token, Some(RevocableExchange { guard, logged }))
+            }
+        };
+        match std::mem::take(&mut self.state) {
+            ExchangeState::Received(origin) => Ok(ExchangeState::Permitted(UpstreamExchange {
+                origin,
+                permit,
+                upstream,
+                identity_token,
+                is_of_session,
+                revocable,
+                tries: 0,
+                attempt: None,
+            })),
+            ExchangeState::New | ExchangeState::Permitted(_) => Err(Slug::Internal.into()),
+        }
+    }
+
+    /// Counts the request among those in flight.
+    fn take_place(&mut self) -> Result<(), Denial> {
+        self.places.enter(&self.published, self.client_address())
+    }
+
+    /// The token that tells the upstream who the principal is, if the route asks for one.
+    fn identity_token_of(
+        &self,
+        principal: &Principal,
+        wanted: Option<&Arc<InternalToken>>,
+    ) -> Result<Option<IdentityToken>, Denial> {
+        let Some(wanted) = wanted else { return Ok(None) };
+        let published = &self.published;
+        let tokens = published.configuration.settings.tokens.as_ref().ok_or(Slug::Internal)?;
+        let now = clock::moment();
+        let signer = published.signing.signer(now.shared()).ok_or(Slug::KeysUnavailable)?;
+        let made = published.internal_tokens.value(
+            principal.authentic(),
+            wanted,
+            &tokens.issuer,
+            &signer,
+            now,
+        );
+        match made {
+            Ok((value, minted)) => {
+                if minted == Minted::Now {
+                    let issued = &published.families.tokens_issued;
+                    issued.with_label_values(&["internal", "none"]).inc();
+                }
+                Ok(Some(IdentityToken { wanted: wanted.clone(), value }))
+            }
+            Err(InternalTokenError::TooLarge) => Err(Slug::IdentityTooLarge.into()),
+            Err(InternalTokenError::Signing(error)) => {
+                tracing::error!(%error, "an internal token cannot be signed");
+                Err(Slug::Internal.into())
+            }
+        }
+    }
+
+    /// Decides whether a request to the gateway itself comes from somebody who is logged in. Returns
+    /// their session.
+    pub(super) async fn admit_own(
+        &mut self,
+        request: &RequestHeader,
+        charge: Charge,
+    ) -> Result<Arc<LoginSession>, Denial> {
+        match self.decide(request, Gate::decide_own, charge).await? {
+            Settled::Permitted(_, Some(session)) => Ok(session),
+            Settled::Permitted(_, None) | Settled::Builtin => Err(Slug::Internal.into()),
+        }
+    }
+
+    /// Asks the gate; if the answer hangs on a key that may have come since, or on a session that
+    /// is not in memory, fetches it and asks once more.
+    async fn decide<P>(
+        &mut self,
+        request: &RequestHeader,
+        ask: Ask<P>,
+        charge: Charge,
+    ) -> Result<Settled<P>, Denial> {
+        // HTTP/1 heads were counted before Pingora saw them.
+        if request.headers.len() > self.published.configuration.settings.limits.head.fields_max {
+            return Err(Slug::HeadersTooLarge.into());
+        }
+        fields::read(&request.headers)?;
+        let authority = authority_of(request)?;
+        let target = std::str::from_utf8(request.raw_path()).map_err(|_| Slug::RequestTarget)?;
+        let request = Request {
+            scheme: self.scheme(&request.headers),
+            method: &request.method,
+            authority: authority.as_deref(),
+            target,
+            headers: &request.headers,
+            session: None,
+        };
+        match self.ask(&request, ask) {
+            (Decision::NeedsKey(wanted, denial), _) => {
+                self.take_place()?;
+                self.decide_with_key(&request, ask, &wanted, denial).await
+            }
+            (Decision::NeedsSession(wanted), _) => {
+                self.take_place()?;
+                self.decide_with_session(&request, ask, charge, &wanted).await
+            }
+            asked @ (Decision::Permitted(_) | Decision::Denied(_) | Decision::Builtin, _) => {
+                settled(asked)
+            }
+        }
+    }
+
+    async fn decide_with_session<P>(
+        &mut self,
+        request: &Request<'_>,
+        ask: Ask<P>,
+        charge: Charge,
+        wanted: &WantedSession,
+    ) -> Result<Settled<P>, Denial> {
+        use sessions::Sought;
+        let published = self.published.clone();
+        let client = self.client_address();
+        published.families.session_misses.inc();
+        match published.sessions.seek(wanted, client, charge).await {
+            Sought::Found(session) => {
+                let outcome =
+                    settled(self.ask(&Request { session: Some(&session), ..*request }, ask));
+                if let Err(denial) = &outcome
+                    && denial.slug() == Lapse::Expired.slug(wanted.carrier)
+                {
+                    published.sessions.spend(client, charge);
+                }
+                outcome
+            }
+            Sought::Absent => Err(published.configuration.gate.absent(wanted.id, wanted.carrier)),
+            Sought::Unavailable => Err(Slug::StoreUnavailable.into()),
+            Sought::Refused(seconds) => {
+                Err(Denial::with(Slug::VerificationBudget, Detail::RetryAfter(seconds)))
+            }
+        }
+    }
+
+    async fn decide_with_key<P>(
+        &mut self,
+        request: &Request<'_>,
+        ask: Ask<P>,
+        wanted: &WantedKey,
+        absent: Denial,
+    ) -> Result<Settled<P>, Denial> {
+        use jwks::KeySearch;
+        let issuer = self.record.issuer.clone();
+        let published = self.published.clone();
+        let Some(issuer) = issuer else { return Err(absent) };
+        match published.seek(&issuer, &wanted.0).await {
+            KeySearch::Found => settled(self.ask(request, ask)),
+            KeySearch::Absent => Err(absent),
+            KeySearch::Unavailable => {
+                let reason = format!("{}, and it cannot be looked up now", absent.reason());
+                Err(Denial::new(Slug::KeysUnavailable).because(reason))
+            }
+        }
+    }
+
+    /// One pass through the gate, timed.
+    fn ask<P>(&mut self, request: &Request<'_>, ask: Ask<P>) -> Asked<P> {
+        let begun = Instant::now();
+        let now = clock::moment_at(clock::steady_at(begun));
+        let published = &self.published;
+        let Verdict { findings, decision } = ask(&published.configuration.gate, request, now);
+        let Findings { route, carrier, cache, issuer, authentic, session } = findings;
+        let record = &mut self.record;
+        record.decision_took += begun.elapsed();
+        record.route = route.map(|route| route.index).or(record.route);
+        if let (Some(CacheResult::Miss), Some(issuer)) = (cache, &issuer) {
+            let result = match &decision {
+                Decision::Denied(denial) | Decision::NeedsKey(_, denial) => denial.slug().as_str(),
+                Decision::Permitted(_) | Decision::NeedsSession(_) | Decision::Builtin => "ok",
+            };
+            let labels = [&*issuer.rules().name, result];
+            published.families.tokens_verified.with_label_values(&labels).inc();
+        }
+        if let (Some(Carrier::Session | Carrier::ApiKey), Some(CacheResult::Hit)) = (carrier, cache)
+        {
+            published.families.session_hits.inc();
+        }
+        record.carrier = carrier;
+        record.cache = cache;
+        record.issuer = issuer;
+        record.authentic = authentic;
+        (decision, session)
+    }
+}
+
+/// What a decision comes to when nothing more can be fetched for it.
+fn settled<P>((decision, session): Asked<P>) -> Result<Settled<P>, Denial> {
+    match decision {
+        Decision::Permitted(proof) => Ok(Settled::Permitted(proof, session)),
+        Decision::Builtin => Ok(Settled::Builtin),
+        Decision::Denied(denial) | Decision::NeedsKey(_, denial) => Err(denial),
+        Decision::NeedsSession(_) => Err(Slug::StoreUnavailable.into()),
+    }
+}
+
+/// Refuses a body that says that it is longer than the route allows.
+fn refuse_announced_body(request: &RequestHeader, max: Option<u64>) -> Result<(), Denial> {
+    let Some(max) = max else { return Ok(()) };
+    let announced = request
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<u64>().ok());
+    match announced {
+        Some(length) if length > max => Err(Slug::BodyTooLarge.into()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The authority of a request; `None` if it has none, which only HTTP/1.0 allows (RFC 9112 §3.2).
+pub(super) fn authority_of(request: &RequestHeader) -> Result<Option<Cow<'_, str>>, Slug> {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (None, _) => None,
+        (Some(host), None) => Some(host.to_str().map_err(|_| Slug::HostMissing)?),
+        (Some(_), Some(_)) => return Err(Slug::HostMissing),
+    };
+    // RFC 9113 §8.3.1: `:authority` and `Host` must not differ.
+    let authority = match request.version {
+        Version::HTTP_2 => request.uri.authority().map(|authority| authority.as_str()),
+        _ => None,
+    };
+    match (authority, host) {
+        (Some(authority), Some(host)) if authority != host => Err(Slug::HostMissing),
+        (Some(authority), _) => Ok(Some(authority.into())),
+        (None, Some(host)) => Ok(Some(host.into())),
+        (None, None) if request.version == Version::HTTP_10 => Ok(None),
+        (None, None) => Err(Slug::HostMissing),
+    }
+}
