@@ -25,7 +25,7 @@ use std::sync::OnceLock;
 use portcullis::issuer::signing::{KeyKind, generate};
 use tempfile::TempDir;
 
-use crate::commands::{Ran, run_with};
+use crate::harness::program::{Ran, run_with};
 use crate::harness::tokens;
 
 /// Five lines that compile. What a test adds begins on line 6: a route, if it starts with `  - `,

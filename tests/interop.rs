@@ -18,10 +18,10 @@ use portcullis::issuer::signing::{KeyKind, generate};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::commands;
 use crate::harness::client;
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, PASSWORD, common_hash};
+use crate::harness::program::operate;
 use crate::harness::upstream::Upstream;
 
 /// Of the access tokens, and of the internal ones.
@@ -155,7 +155,7 @@ fn issuer_at(address: SocketAddr) -> String {
 /// Runs the program beside a gateway's configuration, which must work; what it prints.
 #[track_caller]
 fn run(gateway: &Gateway, arguments: &[&str]) -> String {
-    let ran = commands::operate(gateway, gateway.directory(), arguments, &[]);
+    let ran = operate(gateway, gateway.directory(), arguments, &[]);
     assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
     ran.stdout
 }

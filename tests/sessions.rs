@@ -9,7 +9,6 @@ mod forwarding;
 mod http2;
 mod idle;
 mod memory;
-pub(crate) mod monitor;
 mod outage;
 mod rotation;
 mod servers;

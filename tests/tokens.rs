@@ -12,7 +12,6 @@ mod fleet;
 mod histories;
 mod internal;
 mod introspection;
-mod issuing;
 mod machines;
 mod outage;
 mod published;

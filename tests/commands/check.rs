@@ -1,11 +1,12 @@
 //! `portcullis check` on configurations that compile; `config` holds what it says of others.
 
 use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::*;
+use crate::harness::program::{program, run, run_with};
 use crate::harness::tokens;
 
 const CONFIGURATION: &str = "\

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::Child;
+use std::process::{Child, Stdio};
 
 use serde_json::json;
 
-use super::*;
 use crate::harness::client::{Connection, exchange, get, request};
+use crate::harness::program::{program, run};
 
 /// A running echo; it is killed when dropped.
 struct Echo {

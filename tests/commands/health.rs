@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::*;
 use crate::harness::client::{Connection, get};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, directory, standard};
 use crate::harness::jwks::{Jwks, Serves};
+use crate::harness::program::{Ran, run, run_with};
 use crate::harness::upstream::{Behaviour, Upstream};
 
 /// Asks the admin listener at this address.

@@ -1,12 +1,13 @@
 //! `portcullis keys generate`.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use super::*;
 use crate::harness::gateway::Gateway;
+use crate::harness::program::{Ran, run};
 use crate::harness::upstream::Upstream;
 
 const ALGORITHMS: [&str; 4] = ["ES256", "ES384", "RS256", "EdDSA"];

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use argon2::password_hash::{PasswordHash, PasswordVerifier};
 use argon2::{Argon2, Params};
 
-use super::*;
 use crate::harness::eventually;
 use crate::harness::gateway::{directory, standard};
+use crate::harness::program::{Ran, program, ran, run};
 use crate::harness::upstream::Upstream;
 
 /// The cheapest that is accepted, so that tests are fast.

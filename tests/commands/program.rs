@@ -1,10 +1,12 @@
 //! The program as such: help, versions, exit codes, and what it never prints.
 
+use std::process::{Command, Stdio};
+
 use serde_json::json;
 
-use super::*;
 use crate::harness::client::{self, get};
-use crate::harness::gateway::{Gateway, directory, standard};
+use crate::harness::gateway::{Gateway, PROGRAM, directory, standard};
+use crate::harness::program::{Ran, run};
 use crate::harness::tokens::{self, bearer};
 use crate::harness::upstream::Upstream;
 

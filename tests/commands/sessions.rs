@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::*;
 use crate::harness::fleet::{self, await_silence, redis};
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::people::{self, Browser, USER_AGENT, ZOE};
+use crate::harness::program::{Ran, operate};
 use crate::harness::redis::RedisServer;
 use crate::harness::upstream::Upstream;
 use crate::harness::{client, eventually};

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::*;
 use crate::harness::client;
 use crate::harness::fleet::configuration;
 use crate::harness::gateway::Gateway;
+use crate::harness::program::{Ran, operate};
 use crate::harness::upstream::Upstream;
 
 const TOKENS: &str = "audit_log: { file: audit.jsonl }\n\

@@ -1,11 +1,13 @@
 //! `portcullis token`.
 
+use std::path::Path;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::*;
+use crate::harness::program::{Ran, run};
 use crate::harness::tokens;
 
 /// A part of a token, as JSON.

@@ -1,6 +1,7 @@
 //! Real Redis servers, on free ports, in directories of their own.
 
 mod cluster;
+pub(crate) mod monitor;
 mod sentinels;
 
 use std::fmt::Write;

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::commands::{Ran, operate, run_fed, run_with};
 use crate::harness::fleet::{self, Fleet, Said, ask, await_silence, redis, token_of};
 use crate::harness::gateway::{Gateway, directory, standard, with_key_id};
+use crate::harness::program::{Ran, operate, run_fed, run_with};
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::{ISSUER, now, token};
 use crate::harness::upstream::Upstream;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::commands::{Ran, run, run_with};
 use crate::harness::client::{Answer, exchange, get, request};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, directory, standard};
+use crate::harness::program::{Ran, run, run_with};
 use crate::harness::upstream::Upstream;
 
 const LOCAL: (&str, &str) = ("Host", "localhost");

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::commands::operate;
 use crate::harness::client::{Connection, connect_from, exchange, get, request};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, directory, standard};
+use crate::harness::program::operate;
 use crate::harness::upstream::Upstream;
 
 const LOCAL: (&str, &str) = ("Host", "localhost");

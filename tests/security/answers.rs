@@ -6,9 +6,9 @@ use super::in_front_of;
 use crate::harness::client::{Connection, get, request};
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::script::script;
+use crate::harness::tls::Site;
+use crate::harness::tls::client::Http2;
 use crate::harness::upstream::{Behaviour, Upstream};
-use crate::tls::Site;
-use crate::tls::client::Http2;
 
 fn site() -> (Upstream, Gateway) {
     let upstream = Upstream::start();

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::commands::operate;
 use crate::harness::fleet::{self, Said};
 use crate::harness::gateway::{self, Gateway, standard};
 use crate::harness::jwks::{Jwks, Serves, jwk};
 use crate::harness::login;
+use crate::harness::program::operate;
 use crate::harness::tokens::{now, pair, signed, signing_key, token};
 use crate::harness::upstream::Upstream;
 

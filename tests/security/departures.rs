@@ -10,9 +10,9 @@ use crate::harness::gateway::Gateway;
 use crate::harness::login;
 use crate::harness::oauth;
 use crate::harness::script::script;
+use crate::harness::tls::Site;
+use crate::harness::tls::client::{Http2, request as request2};
 use crate::harness::upstream::{Behaviour, Upstream};
-use crate::tls::Site;
-use crate::tls::client::{Http2, request as request2};
 
 /// An upstream whose answers are larger than whatever lies between it and a client.
 fn large() -> SocketAddr {

@@ -4,9 +4,9 @@ use http::HeaderMap;
 
 use crate::harness::client::{Answer, get, request};
 use crate::harness::gateway::{Gateway, standard};
+use crate::harness::tls::Site;
+use crate::harness::tls::client::{Http2, request as request2};
 use crate::harness::upstream::{Behaviour, Received, Upstream};
-use crate::tls::Site;
-use crate::tls::client::{Http2, request as request2};
 
 const FRAMING: &str = "request_framing";
 

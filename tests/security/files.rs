@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::commands::run;
 use crate::harness::certificates::Authority;
 use crate::harness::client::exchange;
 use crate::harness::fleet;
 use crate::harness::gateway::{Gateway, directory, standard};
 use crate::harness::jwks::{Jwks, Serves, jwk};
+use crate::harness::program::run;
 use crate::harness::upstream::Upstream;
 use crate::harness::{people, tokens};
 

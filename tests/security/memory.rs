@@ -9,9 +9,9 @@ use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::login;
 use crate::harness::script::script;
+use crate::harness::tls::client::{Begun, Http2, request};
+use crate::harness::tls::{NAME, configuration, install};
 use crate::harness::upstream::Upstream;
-use crate::tls::client::{Begun, Http2, request};
-use crate::tls::{NAME, configuration, install};
 
 /// What one connection holds at once.
 const STREAMS: usize = 32;

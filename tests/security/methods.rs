@@ -2,10 +2,10 @@
 
 use crate::harness::client::{Answer, get, request};
 use crate::harness::gateway::{Gateway, standard};
+use crate::harness::tls::Site;
+use crate::harness::tls::client::{Http2, request as request2};
 use crate::harness::tokens::{bearer, token};
 use crate::harness::upstream::Upstream;
-use crate::tls::Site;
-use crate::tls::client::{Http2, request as request2};
 
 /// What is told of a path that takes any method.
 const ANY: &str = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT";

@@ -7,9 +7,9 @@ use crate::harness::client::{Connection, get, request as request1};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, directory, standard};
 use crate::harness::script::script;
+use crate::harness::tls::client::{Http2, request};
+use crate::harness::tls::{NAME, configuration, install};
 use crate::harness::upstream::Upstream;
-use crate::tls::client::{Http2, request};
-use crate::tls::{NAME, configuration, install};
 
 const TIMEOUT: Duration = Duration::from_millis(1000);
 

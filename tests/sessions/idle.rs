@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::monitor::Monitor;
 use super::{Site, accepted, ask_on, denied};
 use crate::harness::client::Connection;
 use crate::harness::eventually;
 use crate::harness::fleet;
 use crate::harness::login::Login;
 use crate::harness::proxy::{Direction, Proxy};
+use crate::harness::redis::monitor::Monitor;
 use crate::harness::redis::{RedisServer, free_port};
 
 /// Uses a session for so long, on one connection.

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Barrier};
 
-use super::monitor::Monitor;
 use super::{Site, accepted, ask_on, denied, told};
 use crate::harness::client::{self, Connection, get};
 use crate::harness::eventually;
 use crate::harness::login::{COOKIE, Login};
 use crate::harness::redis::RedisServer;
+use crate::harness::redis::monitor::Monitor;
 
 /// How many reads that lead to nothing one address may cause in a minute.
 const ABSENT_MAX: usize = 1000;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::commands::run;
+use crate::harness::program::run;
 
 fn generate(directory: &Path, algorithm: &str, file: &str) {
     let arguments = ["keys", "generate", "--algorithm", algorithm, "--private-key", file];

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::client::{Http2, Tls, VERSIONS, connect, exchange1, get_once, settings};
-use super::{NAME, Site, configuration, install};
 use crate::harness::certificates::Authority;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, directory};
+use crate::harness::tls::client::{Http2, Tls, VERSIONS, connect, exchange1, get_once, settings};
+use crate::harness::tls::{NAME, Site, configuration, install};
 use crate::harness::upstream::Upstream;
 
 const FIELD: &str = "listeners[0].tls.certificates[0]";

@@ -9,8 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
 
-use super::client::{VERSIONS, settings};
-use super::{NAME, Site};
+use crate::harness::tls::client::{VERSIONS, settings};
+use crate::harness::tls::{NAME, Site};
 
 /// How many cases there are.
 const CASES: usize = 107;

@@ -3,9 +3,9 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use super::client::{Http2, Tls, VERSIONS, connect, settings};
-use super::{NAME, Site};
 use crate::harness::eventually;
+use crate::harness::tls::client::{Http2, Tls, VERSIONS, connect, settings};
+use crate::harness::tls::{NAME, Site};
 
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;

@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::Site;
-use super::client::{Http2, VERSIONS, connect, exchange1, get_once, settings};
 use crate::harness::certificates::Authority;
 use crate::harness::client::get;
+use crate::harness::tls::Site;
+use crate::harness::tls::client::{Http2, VERSIONS, connect, exchange1, get_once, settings};
 use crate::harness::{PATIENCE, eventually};
 
 /// Sends bytes, and returns how long it took until the gateway closed the connection, and what it

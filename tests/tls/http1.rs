@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::Site;
-use super::client::{VERSIONS, connect, exchange1, get_once, settings};
+use crate::harness::tls::Site;
+use crate::harness::tls::client::{VERSIONS, connect, exchange1, get_once, settings};
 use crate::harness::tokens::{bearer, token};
 
 #[test]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use http::{HeaderMap, Request};
 use serde_json::json;
 
-use super::client::{Http2, VERSIONS, request, settings};
-use super::{NAME, Site};
 use crate::harness::client::Answer;
 use crate::harness::eventually;
+use crate::harness::tls::client::{Http2, VERSIONS, request, settings};
+use crate::harness::tls::{NAME, Site};
 use crate::harness::tokens::{bearer, token};
 use crate::harness::upstream::Behaviour;
 
@@ -369,7 +369,8 @@ fn reload_is_in_force_for_the_next_stream() {
     let site = Site::open();
     let client = site.http2();
     assert_eq!(client.get("/public/x", &[]).status, 200);
-    let moved = super::configuration(&site.upstream).replace("/public/{*rest}", "/moved/{*rest}");
+    let moved = crate::harness::tls::configuration(&site.upstream)
+        .replace("/public/{*rest}", "/moved/{*rest}");
     std::fs::write(site.gateway.file(), moved).expect("a file");
     site.gateway.signal("HUP");
     eventually("the new route", || (client.get("/moved/x", &[]).status == 200).then_some(()));

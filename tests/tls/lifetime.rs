@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::Site;
-use super::client::{Http2, request};
 use super::frames::{END_HEADERS, END_STREAM, HEADERS, Wire, block, frame, with};
+use crate::harness::tls::Site;
+use crate::harness::tls::client::{Http2, request};
 
 /// As many as one connection carries.
 const REQUESTS_MAX: usize = 10_000;

@@ -1,9 +1,9 @@
 //! HTTP/2 messages that RFC 9113 §8 calls malformed: their stream is reset, and no upstream hears of them.
 
-use super::Site;
 use super::frames::{
     END_HEADERS, END_STREAM, HEADERS, PSEUDO, RST_STREAM, Wire, block, frame, with,
 };
+use crate::harness::tls::Site;
 
 const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
 

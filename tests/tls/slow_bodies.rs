@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::Site;
-use super::client::{Http2, request};
 use crate::harness::client::Answer;
 use crate::harness::script::script;
+use crate::harness::tls::Site;
+use crate::harness::tls::client::{Http2, request};
 use crate::harness::{PATIENCE, eventually};
 
 const LIMITS: &str = "limits: { body_timeout: 1s, body_rate: 1000B/s }\n";

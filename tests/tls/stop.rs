@@ -3,10 +3,10 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::Site;
-use super::client::{Http2, request};
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
+use crate::harness::tls::Site;
+use crate::harness::tls::client::{Http2, request};
 use crate::harness::upstream::Behaviour;
 
 /// What an overloaded machine may add to any time that is measured here.

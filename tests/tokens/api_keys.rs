@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::issuing::{
-    HOME, IssuingFleet, accepted, admin, api_key, ask_with_key, audit, command, denied, told,
-};
 use crate::harness::client::{self, Connection, get};
 use crate::harness::eventually;
+use crate::harness::issuing::{
+    HOME, IssuingFleet, accepted, admin, api_key, ask_with_key, audit, command, denied, told,
+};
 use crate::harness::redis::{Data, RedisOptions, RedisServer};
 
 /// How long the news of a revocation may take. The best of a few tries counts: others use the

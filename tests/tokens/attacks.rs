@@ -8,11 +8,11 @@ use portcullis::issuer::refresh::{RefreshToken, family_key};
 use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
 use serde_json::{Value, json};
 
-use super::issuing::{
+use crate::harness::client::{self, Connection, get, request};
+use crate::harness::issuing::{
     Granted, HOME, IssuingFleet, OWN, SECRET, accepted, api_key, ask, ask_with_key,
     assert_invalid_grant, denied, error, form, header, log_in, payload, post, refresh, told,
 };
-use crate::harness::client::{self, Connection, get, request};
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::{bearer, forged, pair, signing_key};
 
@@ -69,7 +69,7 @@ fn refresh_token_that_is_made_up_ends_no_family() {
             let next = granted.next(site.at(1));
             assert_eq!(ask(site.at(1), HOME, &next.access), accepted());
         }
-        assert!(super::issuing::audit(site.gateway(1)).is_empty(), "nothing was reused");
+        assert!(crate::harness::issuing::audit(site.gateway(1)).is_empty(), "nothing was reused");
     }
 }
 
@@ -83,9 +83,9 @@ tokens:
   signing: { key_files: [own.pem] }
   access: { audiences: [orders-api] }
 ";
-    for lines in [super::issuing::tokens("10s").as_str(), given] {
+    for lines in [crate::harness::issuing::tokens("10s").as_str(), given] {
         server.flush();
-        let directory = super::issuing::directory();
+        let directory = crate::harness::issuing::directory();
         let key = generate(KeyKind::P256).expect("a pair");
         std::fs::write(directory.path().join("own.pem"), &*key.private).expect("a file");
         let lines = crate::harness::fleet::redis(&server.settings()) + lines;
@@ -484,7 +484,7 @@ fn token_endpoint_takes_forms_by_post_and_nothing_else() {
     let answer = client::exchange(site.at(1), chunked(&[one, other], "0\r\n\r\n"));
     assert_eq!(answer.status, 413, "{answer:?}");
     // None of it was an exchange.
-    assert_eq!(super::issuing::refreshes(site.gateway(1), "ok"), 0.0);
+    assert_eq!(crate::harness::issuing::refreshes(site.gateway(1), "ok"), 0.0);
     let (one, other) = body.split_at(7);
     let answer = client::exchange(site.at(1), chunked(&[one, other], "0\r\n\r\n"));
     let next = Granted::read(&answer);
@@ -502,7 +502,7 @@ fn refused_token_requests_do_not_spoil_the_connection() {
     for _ in 0..3 {
         let answer = connection.exchange(form("/auth/token", &[], &[("grant_type", "password")]));
         assert_eq!(error(&answer), (400, "unsupported_grant_type".to_owned()), "{answer:?}");
-        let answer = connection.exchange(super::issuing::refreshing("rt_x"));
+        let answer = connection.exchange(crate::harness::issuing::refreshing("rt_x"));
         assert_invalid_grant(&answer);
         assert_eq!(connection.exchange(get("/public/x", &[])).status, 200);
     }

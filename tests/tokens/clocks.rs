@@ -6,12 +6,12 @@ use portcullis::issuer::signing::{KeyKind, KeyPairPem, SigningKey, generate};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::issuing::{
+use crate::harness::eventually;
+use crate::harness::gateway::Gateway;
+use crate::harness::issuing::{
     Granted, HOME, IssuingFleet, OWN, accepted, admin, ask, assert_invalid_grant, await_told,
     denied, directory, header, refresh, tokens,
 };
-use crate::harness::eventually;
-use crate::harness::gateway::Gateway;
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::{now, signing_key};
 use crate::harness::wrong_clock::WrongClock;

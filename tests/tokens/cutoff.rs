@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::issuing::{
+use crate::harness::client::{self, Connection};
+use crate::harness::eventually;
+use crate::harness::issuing::{
     Granted, HOME, IssuingFleet, OWN, SECRET, accepted, admin, api_key, ask, ask_with_key,
     assert_invalid_grant, assert_unavailable, await_told, command, denied, header, log_in, post,
     refresh, refreshing, revocations,
 };
-use crate::harness::client::{self, Connection};
-use crate::harness::eventually;
 use crate::harness::login::{self, Login, user, write_users};
 use crate::harness::redis::RedisServer;
 
@@ -416,7 +416,7 @@ fn cookie_that_came_with_tokens_ends_like_any_other_and_the_tokens_go_on() {
         let cookie = set.split(';').next().expect("a pair").to_owned();
         let at_home = || {
             let request = client::get(HOME, &[("Cookie", &cookie)]);
-            super::issuing::told(&client::exchange(site.at(1), request))
+            crate::harness::issuing::told(&client::exchange(site.at(1), request))
         };
         assert_eq!(at_home(), accepted());
         let begun = std::time::Instant::now();
@@ -465,7 +465,7 @@ tokens:
         let login = claims["auth_time"].as_i64().expect("a date");
         assert!(claims["exp"].as_i64() <= Some(login + 6), "{claims}");
         // Nothing was stolen.
-        assert!(super::issuing::audit(site.gateway(1)).is_empty());
-        assert_eq!(super::issuing::refreshes(site.gateway(1), "reuse_detected"), 0.0);
+        assert!(crate::harness::issuing::audit(site.gateway(1)).is_empty());
+        assert_eq!(crate::harness::issuing::refreshes(site.gateway(1), "reuse_detected"), 0.0);
     }
 }

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::issuing::{
+use crate::harness::client::{self, Answer, Connection};
+use crate::harness::issuing::{
     Granted, HOME, IssuingFleet, SECRET, accepted, api_key, ask, ask_with_key,
     assert_invalid_grant, assert_unavailable, await_told, form, log_in, post, refresh, refreshes,
     refreshing, tokens, try_refresh,
 };
-use crate::harness::client::{self, Answer, Connection};
+use crate::harness::redis::monitor::Monitor;
 use crate::harness::redis::{Data, RedisOptions, RedisServer, Sentinels};
 use crate::harness::{PATIENCE, eventually, fleet};
-use crate::sessions::monitor::Monitor;
 
 /// Gateways whose list may be old, so that it is the exchange itself that fails.
 const PATIENT: &str = "revocation: { max_staleness: 60s }\n";

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::issuing::{
+use crate::harness::client::{self, Answer, Connection};
+use crate::harness::issuing::{
     Granted, HOME, IssuingFleet, accepted, api_key, ask, ask_with_key, assert_invalid_grant, audit,
     await_told, denied, form, log_in, refresh, refreshes, refreshing, tokens, told,
 };
-use crate::harness::client::{self, Answer, Connection};
 use crate::harness::login::Login;
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::bearer;
@@ -215,7 +215,7 @@ fn reuse_of_a_dead_family_is_refused_alike_each_time() {
     answers.iter().for_each(assert_invalid_grant);
     crowd(&site, &third.refresh).iter().for_each(assert_invalid_grant);
     // One entry of each gateway that found out before it was told, not one for each attempt.
-    let cuts = super::issuing::revocations(site.gateway(1));
+    let cuts = crate::harness::issuing::revocations(site.gateway(1));
     let about = |cut: &&Value| cut.to_string().contains(&third.session());
     assert!((1..=2).contains(&cuts.iter().filter(about).count()), "{cuts:?}");
 }

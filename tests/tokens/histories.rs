@@ -7,12 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::issuer::refresh::RefreshToken;
 
-use super::issuing::{
+use crate::harness::client::Connection;
+use crate::harness::eventually;
+use crate::harness::issuing::{
     Granted, HOME, IssuingFleet, accepted, ask, assert_unavailable, error, refresh, refreshing,
     tokens,
 };
-use crate::harness::client::Connection;
-use crate::harness::eventually;
 use crate::harness::proxy::{Direction, Proxy};
 use crate::harness::redis::RedisServer;
 

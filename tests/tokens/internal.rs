@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::issuing::{
+use crate::harness::client::{self, Connection, get};
+use crate::harness::eventually;
+use crate::harness::issuing::{
     Granted, IssuingFleet, OWN, accepted, admin, api_key, ask, ask_with_key, await_told, denied,
     header, log_in, payload, told,
 };
-use crate::harness::client::{self, Connection, get};
-use crate::harness::eventually;
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::{ISSUER, bearer, now, token};
 use crate::harness::upstream::Behaviour;

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::issuing::{
+use crate::harness::client::{self, Answer, get};
+use crate::harness::issuing::{
     Granted, HOME, IssuingFleet, SECRET, accepted, api_key, ask, ask_with_key,
     assert_invalid_grant, denied, log_in, payload, post, told,
 };
-use crate::harness::client::{self, Answer, get};
 use crate::harness::login::{user, write_users};
 use crate::harness::tokens::{bearer, token};
 use crate::harness::upstream::Received;

@@ -8,13 +8,13 @@ use portcullis::store::session::{SESSIONS_PER_SUBJECT_MAX, SessionStore};
 
 use super::faults::introspect;
 use super::histories::exchange_of;
-use super::issuing::{
-    Granted, HOME, IssuingFleet, accepted, ask, assert_invalid_grant, await_told, denied, log_in,
-    refresh, refreshing, tokens, told,
-};
 use crate::harness::client::{self, Connection};
 use crate::harness::eventually;
 use crate::harness::fleet;
+use crate::harness::issuing::{
+    Granted, HOME, IssuingFleet, accepted, ask, assert_invalid_grant, await_told, denied, log_in,
+    refresh, refreshing, tokens, told,
+};
 use crate::harness::proxy::{Direction, Proxy};
 use crate::harness::redis::RedisServer;
 

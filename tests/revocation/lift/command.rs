@@ -1,7 +1,7 @@
 //! `portcullis revocations lift`, as operators use it.
 
 use super::*;
-use crate::commands::{Ran, operate};
+use crate::harness::program::{Ran, operate};
 
 fn run(gateway: &Gateway, arguments: &[&str]) -> Ran {
     let arguments = [&["revocations", "lift"], arguments].concat();

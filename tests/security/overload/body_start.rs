@@ -6,9 +6,9 @@ use crate::harness::client::{Connection, get};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::script::script;
+use crate::harness::tls::Site;
+use crate::harness::tls::client::{Http2, request};
 use crate::harness::upstream::{Behaviour, Upstream};
-use crate::tls::Site;
-use crate::tls::client::{Http2, request};
 
 /// Waits until so many requests are being served.
 fn await_in_flight(gateway: &Gateway, count: f64) {

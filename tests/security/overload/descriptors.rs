@@ -7,11 +7,11 @@ use crate::harness::gateway::{Gateway, directory, standard};
 use crate::harness::proxy::Proxy;
 use crate::harness::redis::RedisServer;
 use crate::harness::script::script;
+use crate::harness::tls::client::{Http2, request};
+use crate::harness::tls::{NAME, configuration, install};
 use crate::harness::tokens::bearer;
 use crate::harness::upstream::{Behaviour, Upstream};
 use crate::harness::{certificates::Authority, eventually, fleet};
-use crate::tls::client::{Http2, request};
-use crate::tls::{NAME, configuration, install};
 
 /// As many as systems give to programs that ask for nothing.
 const DESCRIPTORS: usize = 1024;

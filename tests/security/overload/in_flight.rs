@@ -10,10 +10,10 @@ use crate::harness::client::{Connection, get, request};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::script::script;
+use crate::harness::tls::Site;
+use crate::harness::tls::client::Http2;
 use crate::harness::tokens::{bearer, now, token};
 use crate::harness::upstream::{Behaviour, Upstream};
-use crate::tls::Site;
-use crate::tls::client::Http2;
 
 const TRUSTING: &str = "trusted_proxies: [127.0.0.1]\n";
 

@@ -163,7 +163,7 @@ impl Http2 {
     }
 
     /// Sends a request whose body comes in pieces, each after a pause, and perhaps an end.
-    pub(super) fn exchange_slowly(
+    pub(crate) fn exchange_slowly(
         &self,
         request: Request<()>,
         pieces: &[(Duration, &'static str)],
@@ -218,7 +218,7 @@ impl Http2 {
 
     /// Gets a path again and again, so many times at once, until the gateway takes no more requests. Returns
     /// how many it answered, each with this status; to whatever was sent there has to be an answer.
-    pub(super) fn exhaust(&self, path: &'static str, at_once: usize, status: u16) -> usize {
+    pub(crate) fn exhaust(&self, path: &'static str, at_once: usize, status: u16) -> usize {
         let asking = |sender: h2::client::SendRequest<Bytes>| async move {
             let mut answered = 0;
             loop {

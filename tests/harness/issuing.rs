@@ -17,16 +17,16 @@ use crate::harness::upstream::Upstream;
 use crate::harness::{PATIENCE, eventually, fleet, login};
 
 /// `iss` of what these gateways issue.
-pub(super) const OWN: &str = "https://gateway.test";
+pub(crate) const OWN: &str = "https://gateway.test";
 
 /// The secret of the clients that have one.
-pub(super) const SECRET: &str = "a secret of machines";
+pub(crate) const SECRET: &str = "a secret of machines";
 
 /// What an access token opens, on every gateway.
-pub(super) const HOME: &str = "/home/x";
+pub(crate) const HOME: &str = "/home/x";
 
 /// The tokens section, with this grace.
-pub(super) fn tokens(grace: &str) -> String {
+pub(crate) fn tokens(grace: &str) -> String {
     format!(
         "
 tokens:
@@ -87,8 +87,8 @@ const ROUTES: &str = "
 ";
 
 /// Gateways on one store, and what is behind them.
-pub(super) struct IssuingFleet {
-    pub(super) upstream: Upstream,
+pub(crate) struct IssuingFleet {
+    pub(crate) upstream: Upstream,
     lines: String,
     routes: String,
     gateways: Vec<Gateway>,
@@ -96,12 +96,12 @@ pub(super) struct IssuingFleet {
 
 impl IssuingFleet {
     /// One gateway with a file of its own, and these routes beside the usual ones.
-    pub(super) fn with_routes(routes: &str) -> Self {
+    pub(crate) fn with_routes(routes: &str) -> Self {
         Self::with(routes, "")
     }
 
     /// The same, with these lines.
-    pub(super) fn with(routes: &str, lines: &str) -> Self {
+    pub(crate) fn with(routes: &str, lines: &str) -> Self {
         let mut site = Self::empty(lines);
         site.routes.push_str(routes);
         site.join();
@@ -109,7 +109,7 @@ impl IssuingFleet {
     }
 
     /// One gateway, in a directory that holds more.
-    pub(super) fn alone_in(directory: Arc<TempDir>, lines: &str) -> Self {
+    pub(crate) fn alone_in(directory: Arc<TempDir>, lines: &str) -> Self {
         let mut site = Self::empty(lines);
         let gateway = Gateway::start_in(directory, &site.configuration());
         site.gateways.push(gateway);
@@ -117,17 +117,17 @@ impl IssuingFleet {
     }
 
     /// One gateway with a file of its own.
-    pub(super) fn embedded(lines: &str) -> Self {
+    pub(crate) fn embedded(lines: &str) -> Self {
         Self::start(lines, 1)
     }
 
     /// So many gateways on a server.
-    pub(super) fn on(server: &RedisServer, lines: &str, count: usize) -> Self {
+    pub(crate) fn on(server: &RedisServer, lines: &str, count: usize) -> Self {
         Self::start(&(fleet::redis(&server.settings()) + lines), count)
     }
 
     /// So many gateways. Without a section `tokens` they get the usual one.
-    pub(super) fn start(lines: &str, count: usize) -> Self {
+    pub(crate) fn start(lines: &str, count: usize) -> Self {
         let mut site = Self::empty(lines);
         for _ in 0..count {
             site.join();
@@ -147,42 +147,42 @@ impl IssuingFleet {
     }
 
     /// Starts another gateway.
-    pub(super) fn join(&mut self) -> &Gateway {
+    pub(crate) fn join(&mut self) -> &Gateway {
         self.gateways.push(Gateway::start_in(directory(), &self.configuration()));
         self.gateways.last().expect("it was just started")
     }
 
     /// The configuration of all of them.
-    pub(super) fn configuration(&self) -> String {
+    pub(crate) fn configuration(&self) -> String {
         let standard = gateway::standard(&self.upstream);
         let Self { lines, routes, .. } = self;
         format!("{lines}{}{}{ROUTES}{routes}", login::SECTION, standard.trim_end())
     }
 
     /// The one with this number; the first is 1.
-    pub(super) fn gateway(&self, number: usize) -> &Gateway {
+    pub(crate) fn gateway(&self, number: usize) -> &Gateway {
         &self.gateways[number - 1]
     }
 
     /// Where the one with this number listens.
-    pub(super) fn at(&self, number: usize) -> SocketAddr {
+    pub(crate) fn at(&self, number: usize) -> SocketAddr {
         self.gateway(number).address()
     }
 
     /// All of them.
-    pub(super) fn all(&self) -> &[Gateway] {
+    pub(crate) fn all(&self) -> &[Gateway] {
         &self.gateways
     }
 
     /// Ends a gateway with a signal, and waits until it is gone.
-    pub(super) fn end(&mut self, number: usize, signal: &str) {
+    pub(crate) fn end(&mut self, number: usize, signal: &str) {
         let gateway = &mut self.gateways[number - 1];
         gateway.signal(signal);
         gateway.wait();
     }
 
     /// Starts a gateway that has ended again, in its directory.
-    pub(super) fn revive(&mut self, number: usize) {
+    pub(crate) fn revive(&mut self, number: usize) {
         let directory = self.gateways[number - 1].shared_directory();
         let text = self.configuration();
         self.gateways[number - 1] = Gateway::start_in(directory, &text);
@@ -190,7 +190,7 @@ impl IssuingFleet {
 }
 
 /// A directory with everything that the configuration names.
-pub(super) fn directory() -> Arc<TempDir> {
+pub(crate) fn directory() -> Arc<TempDir> {
     let directory = login::directory();
     // The same for all: they share what it seals.
     std::fs::write(directory.path().join("kek"), "a key-encryption key of more than 32 bytes")
@@ -200,21 +200,21 @@ pub(super) fn directory() -> Arc<TempDir> {
 
 /// What somebody who logged in for tokens has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Granted {
-    pub(super) access: String,
-    pub(super) refresh: String,
+pub(crate) struct Granted {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
 }
 
 impl Granted {
     /// Logs somebody in.
     #[track_caller]
-    pub(super) fn log_in(address: SocketAddr, name: &str) -> Self {
+    pub(crate) fn log_in(address: SocketAddr, name: &str) -> Self {
         Self::read(&log_in(address, name, json!({ "deliver": "tokens" }), &[]))
     }
 
     /// What a granting answer gave (RFC 6749 §5.1).
     #[track_caller]
-    pub(super) fn read(answer: &Answer) -> Self {
+    pub(crate) fn read(answer: &Answer) -> Self {
         assert_eq!(answer.status, 200, "{answer:?}");
         let told = answer.json();
         assert_eq!(told["token_type"], "Bearer", "{answer:?}");
@@ -224,26 +224,26 @@ impl Granted {
 
     /// Exchanges the refresh token, which must work.
     #[track_caller]
-    pub(super) fn next(&self, address: SocketAddr) -> Self {
+    pub(crate) fn next(&self, address: SocketAddr) -> Self {
         Self::read(&refresh(address, &self.refresh))
     }
 
     /// The claims of the access token.
     #[track_caller]
-    pub(super) fn claims(&self) -> Value {
+    pub(crate) fn claims(&self) -> Value {
         payload(&self.access)
     }
 
     /// The session of which it came.
     #[track_caller]
-    pub(super) fn session(&self) -> String {
+    pub(crate) fn session(&self) -> String {
         self.claims()["sid"].as_str().expect("a session").to_owned()
     }
 }
 
 /// Asks to be logged in over JSON, with more members and fields.
 #[track_caller]
-pub(super) fn log_in(
+pub(crate) fn log_in(
     address: SocketAddr,
     name: &str,
     members: Value,
@@ -257,7 +257,7 @@ pub(super) fn log_in(
 }
 
 /// A form, as a request.
-pub(super) fn form(path: &str, fields: &[(&str, &str)], pairs: &[(&str, &str)]) -> String {
+pub(crate) fn form(path: &str, fields: &[(&str, &str)], pairs: &[(&str, &str)]) -> String {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     let fields = [&[("Content-Type", "application/x-www-form-urlencoded")], fields].concat();
     client::request("POST", path, &fields, &body)
@@ -265,23 +265,23 @@ pub(super) fn form(path: &str, fields: &[(&str, &str)], pairs: &[(&str, &str)]) 
 
 /// Sends a form on a connection of its own.
 #[track_caller]
-pub(super) fn post(address: SocketAddr, path: &str, pairs: &[(&str, &str)]) -> Answer {
+pub(crate) fn post(address: SocketAddr, path: &str, pairs: &[(&str, &str)]) -> Answer {
     client::exchange(address, form(path, &[], pairs))
 }
 
 /// The request that exchanges a refresh token.
-pub(super) fn refreshing(token: &str) -> String {
+pub(crate) fn refreshing(token: &str) -> String {
     form("/auth/token", &[], &[("grant_type", "refresh_token"), ("refresh_token", token)])
 }
 
 /// Exchanges a refresh token.
 #[track_caller]
-pub(super) fn refresh(address: SocketAddr, token: &str) -> Answer {
+pub(crate) fn refresh(address: SocketAddr, token: &str) -> Answer {
     client::exchange(address, refreshing(token))
 }
 
 /// The same; `None` if the gateway is gone, or goes before it has answered.
-pub(super) fn try_refresh(address: SocketAddr, token: &str) -> Option<Answer> {
+pub(crate) fn try_refresh(address: SocketAddr, token: &str) -> Option<Answer> {
     let stream = std::net::TcpStream::connect(address).ok()?;
     let mut connection = Connection::over(stream);
     connection.send(refreshing(token));
@@ -290,7 +290,7 @@ pub(super) fn try_refresh(address: SocketAddr, token: &str) -> Option<Answer> {
 
 /// The `error` of RFC 6749 §5.2, with its status.
 #[track_caller]
-pub(super) fn error(answer: &Answer) -> (u16, String) {
+pub(crate) fn error(answer: &Answer) -> (u16, String) {
     let told = answer.json();
     let error = told["error"].as_str().unwrap_or_else(|| panic!("no error: {answer:?}"));
     assert!(told.get("access_token").is_none() && told.get("refresh_token").is_none());
@@ -299,13 +299,13 @@ pub(super) fn error(answer: &Answer) -> (u16, String) {
 
 /// Asserts that a refresh token is refused for good.
 #[track_caller]
-pub(super) fn assert_invalid_grant(answer: &Answer) {
+pub(crate) fn assert_invalid_grant(answer: &Answer) {
     assert_eq!(error(answer), (400, "invalid_grant".to_owned()), "{answer:?}");
 }
 
 /// Asserts that nothing could be decided, and that it is said when to come back.
 #[track_caller]
-pub(super) fn assert_unavailable(answer: &Answer) {
+pub(crate) fn assert_unavailable(answer: &Answer) {
     assert_eq!(answer.status, 503, "{answer:?}");
     let pause = answer.field("retry-after").and_then(|text| text.parse::<u64>().ok());
     assert!(pause > Some(0), "{answer:?}");
@@ -317,14 +317,14 @@ pub(super) fn assert_unavailable(answer: &Answer) {
 
 /// Status and slug of what a bearer is told on a route.
 #[track_caller]
-pub(super) fn ask(address: SocketAddr, path: &str, token: &str) -> (u16, String) {
+pub(crate) fn ask(address: SocketAddr, path: &str, token: &str) -> (u16, String) {
     let bytes = client::get(path, &[("Authorization", &bearer(token))]);
     told(&client::exchange_safely(address, &bytes))
 }
 
 /// Status and slug.
 #[track_caller]
-pub(super) fn told(answer: &Answer) -> (u16, String) {
+pub(crate) fn told(answer: &Answer) -> (u16, String) {
     if answer.status < 400 {
         return (answer.status, String::new());
     }
@@ -332,18 +332,18 @@ pub(super) fn told(answer: &Answer) -> (u16, String) {
 }
 
 /// What is told to who is let in.
-pub(super) fn accepted() -> (u16, String) {
+pub(crate) fn accepted() -> (u16, String) {
     (200, String::new())
 }
 
 /// What is told to who is refused.
-pub(super) fn denied(status: u16, slug: &str) -> (u16, String) {
+pub(crate) fn denied(status: u16, slug: &str) -> (u16, String) {
     (status, slug.to_owned())
 }
 
 /// Waits until a bearer is told this.
 #[track_caller]
-pub(super) fn await_told(address: SocketAddr, path: &str, token: &str, wanted: &(u16, String)) {
+pub(crate) fn await_told(address: SocketAddr, path: &str, token: &str, wanted: &(u16, String)) {
     let begun = std::time::Instant::now();
     let mut last = (0, String::new());
     while begun.elapsed() < PATIENCE {
@@ -358,13 +358,13 @@ pub(super) fn await_told(address: SocketAddr, path: &str, token: &str, wanted: &
 
 /// The payload of a token, as it is.
 #[track_caller]
-pub(super) fn payload(token: &str) -> Value {
+pub(crate) fn payload(token: &str) -> Value {
     part(token, 1)
 }
 
 /// The header of a token, as it is.
 #[track_caller]
-pub(super) fn header(token: &str) -> Value {
+pub(crate) fn header(token: &str) -> Value {
     part(token, 0)
 }
 
@@ -375,7 +375,7 @@ fn part(token: &str, number: usize) -> Value {
 }
 
 /// The sum of all refreshes with this result.
-pub(super) fn refreshes(gateway: &Gateway, result: &str) -> f64 {
+pub(crate) fn refreshes(gateway: &Gateway, result: &str) -> f64 {
     let (family, label) = ("portcullis_refreshes_total{", format!("result=\"{result}\""));
     let text = gateway.metrics();
     let lines = text.lines().filter(|line| line.starts_with(family) && line.contains(&label));
@@ -383,12 +383,12 @@ pub(super) fn refreshes(gateway: &Gateway, result: &str) -> f64 {
 }
 
 /// The lines of the audit log that a gateway has written so far.
-pub(super) fn audit(gateway: &Gateway) -> Vec<Value> {
+pub(crate) fn audit(gateway: &Gateway) -> Vec<Value> {
     gateway.log().into_iter().filter(|line| line.get("audit").is_some()).collect()
 }
 
 /// Asks the admin API.
-pub(super) fn admin(gateway: &Gateway, method: &str, path: &str, body: &Value) -> Answer {
+pub(crate) fn admin(gateway: &Gateway, method: &str, path: &str, body: &Value) -> Answer {
     let fields = [("Host", "localhost"), ("Content-Type", "application/json")];
     let body = if body.is_null() { String::new() } else { body.to_string() };
     client::exchange(gateway.admin(), client::request(method, path, &fields, &body))
@@ -396,7 +396,7 @@ pub(super) fn admin(gateway: &Gateway, method: &str, path: &str, body: &Value) -
 
 /// Makes an API key of somebody: the key, and its id.
 #[track_caller]
-pub(super) fn api_key(gateway: &Gateway, members: Value) -> (String, String) {
+pub(crate) fn api_key(gateway: &Gateway, members: Value) -> (String, String) {
     let answer = admin(gateway, "POST", "/v1/api-keys", &members);
     assert_eq!(answer.status, 201, "{answer:?}");
     let told = answer.json();
@@ -406,20 +406,20 @@ pub(super) fn api_key(gateway: &Gateway, members: Value) -> (String, String) {
 
 /// What an API key is told on a route.
 #[track_caller]
-pub(super) fn ask_with_key(address: SocketAddr, path: &str, key: &str) -> (u16, String) {
+pub(crate) fn ask_with_key(address: SocketAddr, path: &str, key: &str) -> (u16, String) {
     told(&client::exchange(address, client::get(path, &[("X-Api-Key", key)])))
 }
 
 /// The live entries of the revocation log, as an operator sees them.
-pub(super) fn revocations(gateway: &Gateway) -> Vec<Value> {
+pub(crate) fn revocations(gateway: &Gateway) -> Vec<Value> {
     let listing = eventually("the list", || fleet::admin(gateway, "/v1/revocations?limit=1000"));
     listing["revocations"].as_array().expect("a list").clone()
 }
 
 /// Runs the program against a gateway's admin API, and returns what it printed.
 #[track_caller]
-pub(super) fn command(gateway: &Gateway, arguments: &[&str]) -> String {
-    let ran = crate::commands::operate(gateway, gateway.directory(), arguments, &[]);
+pub(crate) fn command(gateway: &Gateway, arguments: &[&str]) -> String {
+    let ran = crate::harness::program::operate(gateway, gateway.directory(), arguments, &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
     ran.stdout
 }
@@ -427,7 +427,7 @@ pub(super) fn command(gateway: &Gateway, arguments: &[&str]) -> String {
 impl Granted {
     /// The access token of an answer that has nothing else.
     #[track_caller]
-    pub(super) fn read_access(answer: &Answer) -> String {
+    pub(crate) fn read_access(answer: &Answer) -> String {
         assert_eq!(answer.status, 200, "{answer:?}");
         let told = answer.json();
         assert!(told.get("refresh_token").is_none(), "RFC 6749 §4.4.3: {answer:?}");

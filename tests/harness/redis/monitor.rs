@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use super::RedisServer;
 use crate::harness::eventually;
-use crate::harness::redis::RedisServer;
 
 /// What a server is asked, from now on.
 pub(crate) struct Monitor<'s> {
