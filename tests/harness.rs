@@ -13,6 +13,7 @@ pub(crate) mod people;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod redis;
+pub(crate) mod revocations;
 pub(crate) mod script;
 pub(crate) mod switch;
 pub(crate) mod tls;
@@ -25,6 +26,9 @@ use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What an overloaded machine may add to any time that is measured.
+pub(crate) const SLACK: Duration = Duration::from_secs(4);
 
 /// Waits until `condition` gives a value.
 pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {

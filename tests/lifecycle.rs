@@ -2,15 +2,11 @@
 
 mod connections;
 mod reload;
-mod start;
 mod stop;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
-
-/// What an overloaded machine may add to any time that is measured here.
-const SLACK: Duration = Duration::from_secs(4);
 
 /// Sends bytes one at a time until the gateway closes the connection. Returns what it answered and
 /// how long it took.

@@ -4,7 +4,6 @@ mod agree;
 mod api;
 mod audit;
 mod clocks;
-mod command;
 mod embedded;
 mod faults;
 mod fleet;

@@ -6,7 +6,7 @@
 mod authentication;
 mod authorization;
 mod browser;
-mod commands;
+mod cli;
 mod config;
 mod decisions;
 mod forwarding;

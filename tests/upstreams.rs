@@ -7,13 +7,9 @@ mod peers;
 mod streams;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use crate::harness::gateway::Gateway;
 use crate::harness::tokens;
-
-/// What an overloaded machine may add to any time that is measured here.
-const SLACK: Duration = Duration::from_secs(4);
 
 /// A gateway with a public and a protected route, and these settings of its only upstream.
 fn gateway(upstream: &str) -> Gateway {

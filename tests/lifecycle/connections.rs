@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{SLACK, connect, drip};
+use super::{connect, drip};
 use crate::harness::client::{self, Connection, connect_from, get};
-use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::upstream::{Behaviour, Upstream};
+use crate::harness::{SLACK, eventually};
 
 const HEADER_TIMEOUT: Duration = Duration::from_millis(600);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_millis(1500);

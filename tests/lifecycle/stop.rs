@@ -4,11 +4,10 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::SLACK;
 use crate::harness::client::{self, Connection, get};
-use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::upstream::{Behaviour, Upstream};
+use crate::harness::{SLACK, eventually};
 
 /// A gateway whose grace is long, so that nothing ends only because it is over.
 fn patient(upstream: &Upstream) -> Gateway {

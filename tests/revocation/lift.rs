@@ -1,7 +1,5 @@
 //! A cut-off that was a mistake is lifted: whom it hit is let in again, on every gateway and for good.
 
-mod command;
-
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -14,6 +12,7 @@ use crate::harness::gateway::{Gateway, directory};
 use crate::harness::people::{self, Browser};
 use crate::harness::proxy::{Direction, Proxy};
 use crate::harness::redis::RedisServer;
+use crate::harness::revocations::{lift, lift_on_all, listing, revoke, revoke_on_all, subject};
 use crate::harness::tokens::{ISSUER, now, token};
 use crate::harness::upstream::Upstream;
 
@@ -22,42 +21,6 @@ const LIVE: &str = "portcullis:{revocations}:live";
 const LIFTED: &str = "portcullis:{revocations}:lifted";
 
 const EMBEDDED: &str = "store: { embedded: { path: data/revocations.redb } }\n";
-
-/// Revokes something; its id.
-#[track_caller]
-fn revoke(gateway: &Gateway, draft: &Value) -> String {
-    let answer = post(gateway, draft);
-    assert_eq!(answer.status, 201, "{answer:?}");
-    answer.json()["id"].as_str().expect("an id").to_owned()
-}
-
-fn subject(name: &str) -> Value {
-    json!({ "scope": "subject", "subject": name })
-}
-
-/// Revokes a subject on all gateways; the id.
-#[track_caller]
-fn revoke_on_all(gateway: &Gateway, name: &str) -> String {
-    revoke(gateway, &json!({ "scope": "subject", "subject": name, "wait_ms": 5000 }))
-}
-
-fn lift(gateway: &Gateway, id: &str) -> Answer {
-    fleet::delete(gateway, &format!("/v1/revocations/{id}?wait_ms=5000&reason=a%20mistake"))
-}
-
-/// Lifts one, which must be confirmed by so many gateways.
-#[track_caller]
-fn lift_on_all(gateway: &Gateway, id: &str, count: usize) {
-    let answer = lift(gateway, id);
-    let told = answer.json();
-    assert_eq!((answer.status, &told["durable"]), (200, &json!(true)), "{answer:?}");
-    assert_eq!((&told["confirmed"], &told["gateways"]), (&json!(count), &json!(count)), "{told}");
-    assert_eq!(told["lifts"], json!([id]), "{told}");
-}
-
-fn listing(gateway: &Gateway) -> Value {
-    fleet::admin(gateway, "/v1/revocations?limit=1000").expect("a list")
-}
 
 #[track_caller]
 fn assert_refused(answer: &Answer, status: u16, slug: &str, detail: &str) {

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{SLACK, dead, gateway, peers};
+use super::{dead, gateway, peers};
 use crate::harness::client::{Connection, get, request};
-use crate::harness::eventually;
 use crate::harness::script::script;
 use crate::harness::upstream::{Behaviour, Upstream};
+use crate::harness::{SLACK, eventually};
 
 #[test]
 fn peer_that_refuses_connections_is_answered_502_at_once() {

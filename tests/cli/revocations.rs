@@ -1,5 +1,7 @@
 //! `portcullis revoke`, `revocations list` and `gateways`, as operators use them.
 
+mod lift;
+
 use serde_json::{Value, json};
 
 use crate::harness::fleet::{self, Fleet, Said, ask, await_silence, redis, token_of};

@@ -1,7 +1,15 @@
 //! `portcullis revocations lift`, as operators use it.
 
-use super::*;
+use serde_json::json;
+
+use crate::harness::eventually;
+use crate::harness::fleet::{Fleet, Said, ask, redis, token_of};
+use crate::harness::gateway::Gateway;
 use crate::harness::program::{Ran, operate};
+use crate::harness::redis::RedisServer;
+use crate::harness::revocations::{revoke, revoke_on_all, subject};
+use crate::harness::tokens::ISSUER;
+use crate::harness::upstream::Upstream;
 
 fn run(gateway: &Gateway, arguments: &[&str]) -> Ran {
     let arguments = [&["revocations", "lift"], arguments].concat();

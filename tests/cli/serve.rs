@@ -6,7 +6,7 @@ use crate::harness::gateway::{Gateway, directory, standard};
 use crate::harness::jwks::{Jwks, Serves};
 use crate::harness::tokens::token;
 use crate::harness::upstream::Upstream;
-use crate::harness::{client, eventually};
+use crate::harness::{SLACK, client, eventually};
 
 #[test]
 fn taken_port_is_named_and_ends_with_exit_code_1() {
@@ -133,7 +133,7 @@ fn terminated_while_starting_ends_at_once() {
     let begun = std::time::Instant::now();
     gateway.signal("TERM");
     gateway.wait();
-    assert!(begun.elapsed() < super::SLACK, "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < SLACK, "it took {:?}", begun.elapsed());
 }
 
 /// A store that another gateway writes could lose what either was told.

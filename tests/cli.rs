@@ -6,6 +6,8 @@ mod health;
 mod keys;
 mod password;
 mod program;
+mod revocations;
+mod serve;
 mod sessions;
 mod signing_keys;
 mod token;
