@@ -2,6 +2,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod client;
+pub(crate) mod exposition;
 pub(crate) mod fleet;
 pub(crate) mod gateway;
 pub(crate) mod identity;
@@ -15,6 +16,7 @@ pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod revocations;
 pub(crate) mod script;
+pub(crate) mod signing_keys;
 pub(crate) mod switch;
 pub(crate) mod tls;
 pub(crate) mod tokens;

@@ -1,9 +1,7 @@
 //! What the gateway tells about itself: metrics, access log, probes.
 
-mod admin;
 mod counting;
 mod dashboard;
-mod exposition;
 mod log;
 mod revocation;
 mod sessions;
@@ -18,20 +16,6 @@ use crate::harness::oauth::{self, Pair};
 use crate::harness::people::{self, Browser, HOME};
 use crate::harness::tokens::{self, AUDIENCE, bearer, pair, signed, signing_key, token};
 use crate::harness::upstream::Upstream;
-use exposition::Exposition;
-
-impl Gateway {
-    /// The metrics, taken apart.
-    fn exposition(&self) -> Exposition {
-        Exposition::parse(&self.metrics())
-    }
-
-    /// Waits until everything sent so far is counted: a request is counted before it is logged,
-    /// and its answer may arrive before either.
-    fn settle(&self, requests: usize) {
-        eventually("the access log", || (self.log().len() >= requests).then_some(()));
-    }
-}
 
 /// A gateway that has done everything that is counted.
 struct Busy {

@@ -3,6 +3,8 @@
 // What a test does not expect fails it.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod admin;
+mod admin_api;
 mod authentication;
 mod authorization;
 mod browser;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::Busy;
-use super::exposition::Exposition;
+use crate::harness::exposition::Exposition;
 
 const DASHBOARD: &str = include_str!("../../dashboards/portcullis.json");
 

@@ -164,7 +164,7 @@ fn own_endpoints_are_counted_under_one_name() {
     own(&gateway, &alice, "GET", "/auth/no/such/thing");
     gateway.exchange(get("/auth/login", &[]));
     let route = ("route", "gateway:own");
-    let answered = |exposition: &super::exposition::Exposition, class: &str| {
+    let answered = |exposition: &crate::harness::exposition::Exposition, class: &str| {
         exposition.sum("portcullis_requests_total", &[route, ("status_class", class)])
     };
     eventually("four answers", || {

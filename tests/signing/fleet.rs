@@ -6,10 +6,18 @@ use std::time::Instant;
 use portcullis::gate::keys::Algorithm;
 use portcullis::gate::time::UnixTime;
 use portcullis::issuer::ring::{BeginsTo, FreshKey, Ring, Terms};
+use serde_json::json;
 
-use super::*;
+use crate::harness::fleet::{self, configuration, redis};
+use crate::harness::gateway::Gateway;
+use crate::harness::redis::RedisServer;
+use crate::harness::signing_keys::{
+    RING, SECRET, SPREAD, directory, join, keys, now, rotate, rotated, sealed, signing, spawn,
+    states, tokens,
+};
+use crate::harness::upstream::Upstream;
 use crate::harness::wrong_clock::WrongClock;
-use crate::harness::{self, eventually, fleet};
+use crate::harness::{self, eventually};
 
 /// Waits until a gateway lists the same keys as another one.
 #[track_caller]

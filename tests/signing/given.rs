@@ -1,9 +1,16 @@
 //! Keys that the configuration gives.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::*;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::harness::fleet::configuration;
+use crate::harness::gateway::Gateway;
 use crate::harness::program::run;
+use crate::harness::signing_keys::{directory, keys, now, rotate, states, tokens};
+use crate::harness::upstream::Upstream;
 
 fn generate(directory: &Path, algorithm: &str, file: &str) {
     let arguments = ["keys", "generate", "--algorithm", algorithm, "--private-key", file];

@@ -1,8 +1,14 @@
 //! Stores that are away, and rings that cannot be read.
 
-use super::*;
 use crate::harness::eventually;
-use crate::harness::redis::{Data, RedisOptions};
+use crate::harness::fleet::{configuration, redis};
+use crate::harness::gateway::Gateway;
+use crate::harness::redis::{Data, RedisOptions, RedisServer};
+use crate::harness::signing_keys::{
+    RING, directory, get, is_ready, join, keys, now, rotate, rotated, sealed, signing, spawn,
+    states,
+};
+use crate::harness::upstream::Upstream;
 
 fn told(gateway: &Gateway, what: &str) {
     eventually(what, || gateway.errors().iter().any(|line| line.contains(what)).then_some(()));

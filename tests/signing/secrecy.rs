@@ -3,8 +3,15 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use portcullis::issuer::seal::Seal;
+use serde_json::{Value, json};
 
-use super::*;
+use crate::harness::fleet::configuration;
+use crate::harness::gateway::Gateway;
+use crate::harness::redis::RedisServer;
+use crate::harness::signing_keys::{
+    RING, SECRET, directory, get, join, now, rotated, sealed, tokens,
+};
+use crate::harness::upstream::Upstream;
 
 /// The private keys of a ring, in PKCS#8.
 fn private_keys(ring: &Value) -> Vec<Vec<u8>> {

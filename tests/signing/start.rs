@@ -2,7 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::*;
+use serde_json::{Value, json};
+
+use crate::harness::fleet::configuration;
+use crate::harness::gateway::Gateway;
+use crate::harness::signing_keys::{alone, directory, get, keys, signing, states, tokens};
+use crate::harness::upstream::Upstream;
 
 #[test]
 fn first_start_makes_a_key_that_signs() {

@@ -2,9 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 
-use super::*;
+use crate::harness::client;
+use crate::harness::gateway::Gateway;
 use crate::harness::login::{PASSWORD, common_hash};
+use crate::harness::redis::RedisServer;
+use crate::harness::signing_keys::{alone, join, now, rotated, sealed, signing, tokens};
 
 /// A client that gets tokens for the route `whoami`.
 fn batch() -> String {

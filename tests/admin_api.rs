@@ -2,6 +2,7 @@
 
 mod drafts;
 mod guard;
+mod keys;
 mod lists;
 mod scopes;
 mod sessions;

@@ -1,6 +1,16 @@
 //! `/v1/keys`.
 
-use super::*;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::client;
+use crate::harness::fleet::configuration;
+use crate::harness::gateway::Gateway;
+use crate::harness::signing_keys::{
+    alone, directory, get, keys, now, rotate, rotated, signing, states, tokens,
+};
+use crate::harness::upstream::Upstream;
 
 #[test]
 fn new_key_is_published_and_signs_when_it_is_said() {

@@ -2,23 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::harness::eventually;
+use crate::harness::gateway::Gateway;
+
 /// Everything that one scrape told.
-pub(super) struct Exposition {
+pub(crate) struct Exposition {
     /// The kind of each family.
-    pub(super) kinds: BTreeMap<String, String>,
-    pub(super) samples: Vec<Sample>,
+    pub(crate) kinds: BTreeMap<String, String>,
+    pub(crate) samples: Vec<Sample>,
 }
 
 /// One line.
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// With `_bucket`, `_sum` or `_count`, for a histogram.
-    pub(super) name: String,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) value: f64,
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) value: f64,
 }
 
 impl Exposition {
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut kinds = BTreeMap::new();
         let mut samples = Vec::new();
         for line in text.lines() {
@@ -37,7 +40,7 @@ impl Exposition {
     }
 
     /// The sum over all series of `name` whose labels include `labels`.
-    pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let holds = |sample: &&Sample| {
             sample.name == name
                 && labels.iter().all(|(label, value)| {
@@ -48,7 +51,7 @@ impl Exposition {
     }
 
     /// The labels of each series, by its name.
-    pub(super) fn labels(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+    pub(crate) fn labels(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for sample in &self.samples {
             let labels = sample.labels.keys().map(String::as_str);
@@ -58,14 +61,14 @@ impl Exposition {
     }
 
     /// The values that a label has anywhere in a series.
-    pub(super) fn values(&self, name: &str, label: &str) -> BTreeSet<&str> {
+    pub(crate) fn values(&self, name: &str, label: &str) -> BTreeSet<&str> {
         let named = self.samples.iter().filter(|sample| sample.name == name);
         named.filter_map(|sample| sample.labels.get(label)).map(String::as_str).collect()
     }
 }
 
 impl Sample {
-    fn parse(line: &str) -> Self {
+    pub(crate) fn parse(line: &str) -> Self {
         let (series, value) = line.rsplit_once(' ').expect("a value");
         let value = value.parse().expect("a number");
         let Some((name, rest)) = series.split_once('{') else {
@@ -84,7 +87,7 @@ impl Sample {
 }
 
 /// The text up to the closing quote, and what follows it.
-fn unquote(quoted: &str) -> (String, &str) {
+pub(crate) fn unquote(quoted: &str) -> (String, &str) {
     let mut text = String::new();
     let mut characters = quoted.char_indices();
     while let Some((at, character)) = characters.next() {
@@ -95,4 +98,17 @@ fn unquote(quoted: &str) -> (String, &str) {
         }
     }
     panic!("a quote is not closed: {quoted}");
+}
+
+impl Gateway {
+    /// The metrics, taken apart.
+    pub(crate) fn exposition(&self) -> Exposition {
+        Exposition::parse(&self.metrics())
+    }
+
+    /// Waits until everything sent so far is counted: a request is counted before it is logged,
+    /// and its answer may arrive before either.
+    pub(crate) fn settle(&self, requests: usize) {
+        eventually("the access log", || (self.log().len() >= requests).then_some(()));
+    }
 }
