@@ -5,14 +5,11 @@
 
 mod admin;
 mod admin_api;
-mod authentication;
-mod authorization;
 mod browser;
 mod cli;
 mod config;
-mod decisions;
 mod forwarding;
-mod framing;
+mod gate;
 mod harness;
 mod interop;
 mod keys;
@@ -24,7 +21,6 @@ mod security;
 mod sessions;
 mod signing;
 mod simulation;
-mod slugs;
 mod store;
 mod tidy;
 mod tls;

@@ -3,8 +3,8 @@
 use http::header::{AUTHORIZATION, COOKIE};
 use serde_json::json;
 
-use super::super::{stranger_private, token, token_of};
 use super::*;
+use crate::gate::{stranger_private, token, token_of};
 
 fn authorization(value: &str) -> (HeaderName, String) {
     (AUTHORIZATION, value.to_owned())

@@ -4,7 +4,6 @@ mod bodies;
 mod heads;
 mod noise;
 mod pipelines;
-mod targets;
 
 use std::time::Duration;
 
@@ -14,37 +13,42 @@ use crate::harness::upstream::{Behaviour, Upstream};
 
 /// A request that must never be seen behind the gateway: it only ever stands where another
 /// request's body, or the end of one, should be.
-const SMUGGLED: &str = "GET /public/smuggled HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
+pub(super) const SMUGGLED: &str = "GET /public/smuggled HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
 
 /// How soon a connection that is given up must be closed.
-const PROMPTLY: Duration = Duration::from_secs(5);
+pub(super) const PROMPTLY: Duration = Duration::from_secs(5);
 
 /// A gateway, and the upstream that it keeps from harm.
-struct Wall {
-    upstream: Upstream,
-    gateway: Gateway,
+pub(super) struct Wall {
+    pub(super) upstream: Upstream,
+    pub(super) gateway: Gateway,
 }
 
 impl Wall {
     /// With the standard configuration.
-    fn build() -> Self {
+    pub(super) fn build() -> Self {
         Self::build_with(gateway::standard)
     }
 
-    fn build_with(configuration: impl FnOnce(&Upstream) -> String) -> Self {
+    pub(super) fn build_with(configuration: impl FnOnce(&Upstream) -> String) -> Self {
         let upstream = Upstream::start_with(Behaviour::Mirror);
         let gateway = Gateway::start(&configuration(&upstream));
         Self { upstream, gateway }
     }
 
-    fn connect(&self) -> Connection {
+    pub(super) fn connect(&self) -> Connection {
         Connection::open(self.gateway.address())
     }
 
     /// Sends bytes on a connection of their own, and asserts that they are answered so, and that
     /// nothing reaches the upstream. Returns the connection.
     #[track_caller]
-    fn denies(&self, bytes: impl AsRef<[u8]>, status: u16, slug: &str) -> (Connection, Answer) {
+    pub(super) fn denies(
+        &self,
+        bytes: impl AsRef<[u8]>,
+        status: u16,
+        slug: &str,
+    ) -> (Connection, Answer) {
         let bytes = bytes.as_ref();
         let reached = self.upstream.received().len();
         let mut connection = self.connect();
@@ -60,7 +64,7 @@ impl Wall {
     /// The same, for bytes after which nobody can say where the next request begins: the
     /// connection must be closed too.
     #[track_caller]
-    fn cuts_off(&self, bytes: impl AsRef<[u8]>, status: u16, slug: &str) {
+    pub(super) fn cuts_off(&self, bytes: impl AsRef<[u8]>, status: u16, slug: &str) {
         let bytes = bytes.as_ref();
         let (mut connection, answer) = self.denies(bytes, status, slug);
         assert_eq!(answer.field("connection"), Some("close"), "{}", shown(bytes));
@@ -69,7 +73,7 @@ impl Wall {
 
     /// Sends bytes on a connection of their own, and asserts that they are answered 200.
     #[track_caller]
-    fn forwards(&self, bytes: impl AsRef<[u8]>) -> Answer {
+    pub(super) fn forwards(&self, bytes: impl AsRef<[u8]>) -> Answer {
         let answer = self.connect().exchange(bytes.as_ref());
         assert_eq!(answer.status, 200, "{} was answered {answer:?}", shown(bytes.as_ref()));
         answer
@@ -77,7 +81,7 @@ impl Wall {
 
     /// Asserts that the smuggled request was not seen behind the gateway.
     #[track_caller]
-    fn kept_out(&self) {
+    pub(super) fn kept_out(&self) {
         for received in self.upstream.received() {
             assert!(!received.line().contains("/smuggled"), "smuggled: {received:?}");
         }
@@ -85,7 +89,7 @@ impl Wall {
 }
 
 /// Bytes as they are shown when an assertion fails.
-fn shown(bytes: &[u8]) -> String {
+pub(super) fn shown(bytes: &[u8]) -> String {
     let start = &bytes[..bytes.len().min(300)];
     format!("{:?}", String::from_utf8_lossy(start))
 }

@@ -1,10 +1,10 @@
 //! The session carrier: a cookie, what is in memory, and what was read from the store.
 
 mod api_key;
+mod builtin_paths;
 mod carriers;
 mod csrf;
-mod life;
-mod own;
+mod lifetime;
 mod revocation;
 
 use std::sync::Arc;

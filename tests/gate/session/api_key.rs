@@ -4,8 +4,8 @@ use http::header::{AUTHORIZATION, COOKIE};
 use portcullis::gate::revocation::Scope;
 use portcullis::gate::session::ApiKey;
 
-use super::super::token;
 use super::*;
+use crate::gate::token;
 
 const HEADER: HeaderName = HeaderName::from_static("x-api-key");
 

@@ -1,16 +1,21 @@
 //! The gate boundary: a configuration, a request and a time give a slug. No socket, no clock.
 
 mod algorithm;
-mod cache;
+mod authentication;
+mod authorization;
 mod claims;
 mod credential;
-mod identity;
+mod denial;
+mod forward;
+mod framing;
 mod issued;
-mod key;
-mod requirement;
+mod keys;
+mod path;
+mod policy;
 mod revocation;
 mod session;
 mod time;
+mod verifier;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! Request targets: one path for the policy and for the upstream.
 
-use super::Wall;
+use super::framing::Wall;
 use crate::harness::client::{self, get};
 use crate::harness::tokens;
 use crate::harness::upstream::Upstream;
