@@ -11,4 +11,3 @@ mod lost_roster;
 mod outage;
 mod restored;
 mod servers;
-mod streams;

@@ -1,8 +1,9 @@
 //! How long a connection may take, and how many there may be.
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::{connect, drip};
 use crate::harness::client::{self, Connection, connect_from, get};
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::upstream::{Behaviour, Upstream};
@@ -10,6 +11,35 @@ use crate::harness::{SLACK, eventually};
 
 const HEADER_TIMEOUT: Duration = Duration::from_millis(600);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Sends bytes one at a time until the gateway closes the connection. Returns what it answered and
+/// how long it took.
+fn drip(mut stream: TcpStream, bytes: &[u8]) -> (String, Duration) {
+    stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+    let begun = Instant::now();
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    let mut left = bytes.iter();
+    while begun.elapsed() < crate::harness::PATIENCE {
+        if let Some(byte) = left.next() {
+            // A gateway that hung up is noticed when its answer is read.
+            let _ = stream.write_all(&[*byte]);
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) => return (String::from_utf8_lossy(&answer).into_owned(), begun.elapsed()),
+            Ok(bytes) => answer.extend_from_slice(&buffer[..bytes]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => panic!("the connection broke: {error}"),
+        }
+    }
+    panic!("the gateway waited for ever");
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the gateway accepts");
+    stream.set_nodelay(true).expect("no delay");
+    stream
+}
 
 fn impatient(upstream: &Upstream) -> Gateway {
     Gateway::start(

@@ -1,0 +1,8 @@
+//! What clients meet: listeners and connections, what is read and passed on, and how serving ends.
+
+mod connection;
+mod drain;
+mod forward;
+mod http2;
+mod streams;
+mod tls;
