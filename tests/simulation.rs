@@ -17,16 +17,16 @@
 //! | --- | --- | --- |
 //! | 1 | exchange that arrives late is taken for theft | `tokens::histories` |
 //! | 2 | login that was given up is begun later | `store::sessions::redis::session_that_was_given_up_is_not_begun_when_the_server_comes_to_it` |
-//! | 3 | cut-off that is delivered late is dated anew | `revocation::clocks::cut_off_that_is_delivered_late_hits_no_later_login` |
+//! | 3 | cut-off that is delivered late is dated anew | `feed::revocations::clocks::cut_off_that_is_delivered_late_hits_no_later_login` |
 //! | 4 | family is dead, and nobody wrote it down | `tokens::steps` |
-//! | 5 | store with older data while a gateway starts | `revocation::restored` |
-//! | 6 | one address with two servers behind it | `revocation::servers`, `sessions::servers`, `store::redis::servers` |
+//! | 5 | store with older data while a gateway starts | `feed::revocations::restored` |
+//! | 6 | one address with two servers behind it | `feed::revocations::servers`, `sessions::servers`, `store::redis::servers` |
 //! | 7 | session that nobody can confirm | `sessions::servers::session_that_nobody_can_confirm_is_not_believed_because_the_log_can_be_read` |
-//! | 8 | gateway that is behind forgets an entry early | `revocation::clocks::entry_of_a_gateway_that_is_behind_lives_as_long_as_the_token_that_it_is_about` |
-//! | 9 | gateway that is ahead cuts off later logins | `revocation::clocks::cut_off_by_a_gateway_that_is_ahead_hits_no_later_login` |
-//! | 10 | gateway that is ahead stops the rotation of keys | `signing::fleet::gateway_that_is_a_year_ahead_dates_its_keys_like_the_others` |
-//! | 11 | clock that is set back in small steps | `revocation::clocks::clock_that_is_set_back_in_small_steps_is_noticed_like_one_large_step` |
-//! | 12 | gateway that is behind cuts off too little | `revocation::clocks::cut_off_by_a_gateway_that_is_behind_hits_what_was_issued_before_it` |
+//! | 8 | gateway that is behind forgets an entry early | `feed::revocations::clocks::entry_of_a_gateway_that_is_behind_lives_as_long_as_the_token_that_it_is_about` |
+//! | 9 | gateway that is ahead cuts off later logins | `feed::revocations::clocks::cut_off_by_a_gateway_that_is_ahead_hits_no_later_login` |
+//! | 10 | gateway that is ahead stops the rotation of keys | `feed::signing::fleet::gateway_that_is_a_year_ahead_dates_its_keys_like_the_others` |
+//! | 11 | clock that is set back in small steps | `feed::revocations::clocks::clock_that_is_set_back_in_small_steps_is_noticed_like_one_large_step` |
+//! | 12 | gateway that is behind cuts off too little | `feed::revocations::clocks::cut_off_by_a_gateway_that_is_behind_hits_what_was_issued_before_it` |
 //!
 //! That it can fail was tried by taking out one mechanism at a time. These of the first 64 seeds found it; a run on a busy machine
 //! finds others, too:

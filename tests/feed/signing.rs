@@ -5,4 +5,3 @@ mod given;
 mod outage;
 mod secrecy;
 mod start;
-mod tokens;

@@ -3,10 +3,10 @@
 mod answers;
 mod flood;
 mod https;
+mod last_good;
 mod outage;
 mod reload;
 mod rotation;
-mod shelf;
 mod sources;
 
 use std::sync::Barrier;

@@ -1,0 +1,5 @@
+//! What gateways keep current in memory: keys of issuers, signing keys, the revocation list, sessions.
+
+mod jwks;
+mod revocations;
+mod signing;
