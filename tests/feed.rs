@@ -2,4 +2,5 @@
 
 mod jwks;
 mod revocations;
+mod sessions;
 mod signing;

@@ -20,8 +20,8 @@
 //! | 3 | cut-off that is delivered late is dated anew | `feed::revocations::clocks::cut_off_that_is_delivered_late_hits_no_later_login` |
 //! | 4 | family is dead, and nobody wrote it down | `tokens::steps` |
 //! | 5 | store with older data while a gateway starts | `feed::revocations::restored` |
-//! | 6 | one address with two servers behind it | `feed::revocations::servers`, `sessions::servers`, `store::redis::servers` |
-//! | 7 | session that nobody can confirm | `sessions::servers::session_that_nobody_can_confirm_is_not_believed_because_the_log_can_be_read` |
+//! | 6 | one address with two servers behind it | `feed::revocations::servers`, `feed::sessions::servers`, `store::redis::servers` |
+//! | 7 | session that nobody can confirm | `feed::sessions::servers::session_that_nobody_can_confirm_is_not_believed_because_the_log_can_be_read` |
 //! | 8 | gateway that is behind forgets an entry early | `feed::revocations::clocks::entry_of_a_gateway_that_is_behind_lives_as_long_as_the_token_that_it_is_about` |
 //! | 9 | gateway that is ahead cuts off later logins | `feed::revocations::clocks::cut_off_by_a_gateway_that_is_ahead_hits_no_later_login` |
 //! | 10 | gateway that is ahead stops the rotation of keys | `feed::signing::fleet::gateway_that_is_a_year_ahead_dates_its_keys_like_the_others` |

@@ -2,8 +2,11 @@
 
 use serde_json::json;
 
-use super::*;
-use crate::harness::login::Login;
+use crate::harness::client;
+use crate::harness::login::{Login, PASSWORD};
+use crate::harness::password_login::{
+    FORM, JSON, MANY, Site, WRONG, assert_refused, encoded, guess,
+};
 
 /// What tells of another site's page.
 const FOREIGN: [&[(&str, &str)]; 9] = [

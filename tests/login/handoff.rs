@@ -1,15 +1,22 @@
 //! The hand-off: another service says who somebody is, as long as it can be understood.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tempfile::TempDir;
 
-use super::*;
 use crate::harness::certificates::Authority;
+use crate::harness::client::{self, Answer};
 use crate::harness::eventually;
+use crate::harness::gateway::{self, Gateway};
 use crate::harness::identity::{Identity, Says};
-use crate::harness::login::Login;
+use crate::harness::login::{self, Login};
+use crate::harness::password_login::{
+    MANY, Site, assert_refused, configuration, guess, retry_after,
+};
 use crate::harness::redis::free_port;
+use crate::harness::upstream::Upstream;
 
 /// A gateway that asks an identity service.
 struct Desk {

@@ -8,8 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::*;
-use crate::harness::login::Login;
+use crate::harness::client::{self, Answer};
+use crate::harness::login::{self, Login};
+use crate::harness::password_login::{JSON, Site, WRONG, encoded, retry_after};
 
 /// Reads a page, complains of what is not well-formed, and prints what is in it.
 const READER: &str = r#"

@@ -2,9 +2,14 @@
 
 use serde_json::json;
 
-use super::*;
-use crate::harness::login::{COOKIE, Login};
+use crate::harness::client::{self, Answer};
+use crate::harness::gateway::Gateway;
+use crate::harness::login::{self, COOKIE, Login, PASSWORD};
+use crate::harness::password_login::{
+    MANY, NAVIGATION, Site, WRONG, assert_refused, configuration, cookie_of, hidden_return_to,
+};
 use crate::harness::tokens::{bearer, token};
+use crate::harness::upstream::Upstream;
 
 /// Follows a navigation through the login, as a browser does; where that leads.
 #[track_caller]

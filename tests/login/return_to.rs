@@ -3,7 +3,9 @@
 use serde_json::json;
 use url::Url;
 
-use super::*;
+use crate::harness::client;
+use crate::harness::login::PASSWORD;
+use crate::harness::password_login::{MANY, Site, assert_refused, encoded, hidden_return_to};
 
 /// Places to which a login must not lead.
 const EVIL: [&str; 52] = [

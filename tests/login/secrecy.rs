@@ -1,8 +1,8 @@
 //! What must not be found where it does not belong: passwords, cookies, and who failed to log in.
 
-use super::*;
-use crate::harness::eventually;
-use crate::harness::login::Login;
+use crate::harness::login::{self, Login, PASSWORD};
+use crate::harness::password_login::{JSON, Site, WRONG, guess};
+use crate::harness::{client, eventually};
 
 const TYPED: &str = "Tr0ub4dor&3 typed by somebody";
 const NAME: &str = "his-password-typed-as-a-name";

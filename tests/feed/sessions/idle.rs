@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Site, accepted, ask_on, denied};
 use crate::harness::client::Connection;
 use crate::harness::eventually;
 use crate::harness::fleet;
@@ -10,6 +9,7 @@ use crate::harness::login::Login;
 use crate::harness::proxy::{Direction, Proxy};
 use crate::harness::redis::monitor::Monitor;
 use crate::harness::redis::{RedisServer, free_port};
+use crate::harness::sessions::{Site, accepted, ask_on, denied};
 
 /// Uses a session for so long, on one connection.
 fn use_for(site: &Site, number: usize, login: &Login, span: Duration) {

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Site, accepted, ask_on, await_told, changes, configuration, denied, told};
+use serde_json::json;
+
 use crate::harness::client::{self, Connection};
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, COOKIE, Login, write_users};
 use crate::harness::redis::{Data, RedisServer};
-use serde_json::json;
+use crate::harness::sessions::{Site, accepted, ask_on, await_told, configuration, denied, told};
+use crate::harness::sessions::{delete, key};
 
 /// How long the news of a logout may take. The best of a few tries counts: others use the machine.
 const PROMPT: Duration = Duration::from_millis(50);
@@ -192,9 +194,9 @@ fn logout_holds_though_the_store_does_not_have_the_session_and_gets_it_back() {
     let server = RedisServer::start();
     let site = Site::on(&server, "", 2);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
-    let key = changes::key(&server, &alice);
+    let key = key(&server, &alice);
     let record = server.cli(&["get", &key]);
-    changes::delete(&server, &alice);
+    delete(&server, &alice);
     await_told(&site, 1, &alice, &denied("session_unknown"));
     let entries = || site.gateways[0].metric("portcullis_revocation_entries");
     assert_eq!(entries(), 0.0);

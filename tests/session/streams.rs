@@ -4,12 +4,12 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{ROUTES, Site, accepted};
 use crate::harness::client::{self, Connection, get};
 use crate::harness::gateway::{self, Gateway};
 use crate::harness::login::{self, Login};
 use crate::harness::redis::RedisServer;
 use crate::harness::script::script;
+use crate::harness::sessions::{ROUTES, Site, accepted};
 use crate::harness::upstream::Upstream;
 use crate::harness::{PATIENCE, eventually};
 
@@ -143,7 +143,7 @@ fn deleting_a_session_by_hand_leaves_its_streams_alone() {
     let gateway = Gateway::start_in(login::directory(), &text);
     let alice = Login::new(gateway.address(), "alice");
     let mut socket = open_socket(gateway.address(), &alice);
-    super::changes::delete(&server, &alice);
+    crate::harness::sessions::delete(&server, &alice);
     eventually("a refusal", || {
         let answer = client::exchange(gateway.address(), alice.get("/home/x"));
         (answer.status == 401).then_some(())

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::memory::made_up;
-use super::{Site, accepted, configuration, denied, durable_server, told};
 use crate::harness::client::{self, get};
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, COOKIE, Login};
 use crate::harness::redis::RedisServer;
 use crate::harness::redis::monitor::Monitor;
+use crate::harness::sessions::made_up;
+use crate::harness::sessions::{Site, accepted, configuration, denied, durable_server, told};
 use crate::harness::tokens::{bearer, token};
 
 #[test]

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::{Site, accepted, denied, told};
 use crate::harness::client::{self, request};
 use crate::harness::login::Login;
+use crate::harness::sessions::{Site, accepted, denied, told};
 use crate::harness::tokens::{bearer, token};
 
 /// The host that these clients ask for.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::*;
-use crate::harness::login::Login;
+use crate::harness::client;
+use crate::harness::login::{self, Login};
+use crate::harness::password_login::{MANY, Site, assert_refused};
 
 fn names(value: &Value) -> BTreeSet<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()

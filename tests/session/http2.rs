@@ -10,12 +10,12 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::{ROUTES, accepted, denied, told};
 use crate::harness::PATIENCE;
 use crate::harness::certificates::Authority;
 use crate::harness::client::Answer;
 use crate::harness::gateway::{self, Gateway};
 use crate::harness::login::{self, COOKIE, Login};
+use crate::harness::sessions::{ROUTES, accepted, denied, told};
 use crate::harness::upstream::Upstream;
 
 const NAME: &str = "gateway.test";

@@ -1,17 +1,20 @@
 //! The password file: who is let in, who is not, and what neither tells.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Params, ParamsBuilder, Version};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use super::*;
-use crate::harness::eventually;
+use crate::harness::client::{self, Answer};
 use crate::harness::fleet::{redis, revocation};
-use crate::harness::login::{COOKIE, Login, everybody, hash, user, write_users};
+use crate::harness::login::{COOKIE, Login, PASSWORD, everybody, hash, user, write_users};
+use crate::harness::password_login::{MANY, Site, WRONG, assert_refused, cookie_of, guess};
 use crate::harness::redis::RedisServer;
+use crate::harness::{eventually, gateway};
 
 /// A directory with this password file.
 fn directory_of(users: &Value) -> Arc<TempDir> {

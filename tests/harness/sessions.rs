@@ -1,32 +1,20 @@
-//! Cookie sessions: a credential like a token, kept by the store, known from memory, ended by the
-//! server.
-
-mod changes;
-mod credential;
-mod csrf;
-mod ends;
-mod forwarding;
-mod http2;
-mod idle;
-mod memory;
-mod outage;
-mod rotation;
-mod servers;
-mod streams;
+//! Gateways whose users log in with a password and have sessions, on one store.
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tempfile::TempDir;
 
 use crate::harness::client::{Answer, Connection};
-use crate::harness::fleet;
 use crate::harness::gateway::{self, Gateway};
-use crate::harness::login::{self, Login};
+use crate::harness::login::{self, COOKIE, Login};
 use crate::harness::redis::{RedisOptions, RedisServer};
 use crate::harness::upstream::Upstream;
+use crate::harness::{PATIENCE, eventually, fleet};
 
 /// Routes for those who have a session, in all their kinds.
-const ROUTES: &str = "
+pub(crate) const ROUTES: &str = "
   - { name: home, match: { path: '/home/{*rest}' }, upstream: behind, authenticate: [session] }
   - name: bearer-first
     match: { path: /bearer-first }
@@ -69,30 +57,30 @@ const ROUTES: &str = "
 ";
 
 /// The configuration of these tests: people can log in, and these lines go in as they are.
-fn configuration(upstream: &Upstream, lines: &str) -> String {
+pub(crate) fn configuration(upstream: &Upstream, lines: &str) -> String {
     let standard = gateway::standard(upstream);
     format!("{lines}{}{}{ROUTES}", login::SECTION, standard.trim_end())
 }
 
 /// Gateways on one store, and what is behind them.
-struct Site {
-    upstream: Upstream,
-    lines: String,
-    gateways: Vec<Gateway>,
+pub(crate) struct Site {
+    pub(crate) upstream: Upstream,
+    pub(crate) lines: String,
+    pub(crate) gateways: Vec<Gateway>,
 }
 
 impl Site {
     /// One gateway with a file of its own, and these lines in its configuration.
-    fn embedded(lines: &str) -> Self {
+    pub(crate) fn embedded(lines: &str) -> Self {
         Self::start(lines, 1)
     }
 
     /// So many gateways on a server.
-    fn on(server: &RedisServer, lines: &str, count: usize) -> Self {
+    pub(crate) fn on(server: &RedisServer, lines: &str, count: usize) -> Self {
         Self::start(&(fleet::redis(&server.settings()) + lines), count)
     }
 
-    fn start(lines: &str, count: usize) -> Self {
+    pub(crate) fn start(lines: &str, count: usize) -> Self {
         let mut site = Self::empty(lines);
         for _ in 0..count {
             site.join();
@@ -100,54 +88,54 @@ impl Site {
         site
     }
 
-    fn empty(lines: &str) -> Self {
+    pub(crate) fn empty(lines: &str) -> Self {
         Self { upstream: Upstream::start(), lines: lines.to_owned(), gateways: Vec::new() }
     }
 
     /// Starts another gateway.
-    fn join(&mut self) {
+    pub(crate) fn join(&mut self) {
         self.join_in(login::directory());
     }
 
     /// The same, in this directory.
-    fn join_in(&mut self, directory: Arc<TempDir>) {
+    pub(crate) fn join_in(&mut self, directory: Arc<TempDir>) {
         let text = configuration(&self.upstream, &self.lines);
         self.gateways.push(Gateway::start_in(directory, &text));
     }
 
     /// The one with this number; the first is 1.
-    fn gateway(&self, number: usize) -> &Gateway {
+    pub(crate) fn gateway(&self, number: usize) -> &Gateway {
         &self.gateways[number - 1]
     }
 
     /// Logs somebody in at the first gateway.
     #[track_caller]
-    fn log_in(&self, name: &str) -> Login {
+    pub(crate) fn log_in(&self, name: &str) -> Login {
         Login::new(self.gateway(1).address(), name)
     }
 
     /// What the gateway with this number says to a session on a route that wants one.
     #[track_caller]
-    fn ask(&self, number: usize, login: &Login) -> (u16, String) {
+    pub(crate) fn ask(&self, number: usize, login: &Login) -> (u16, String) {
         self.ask_for(number, login, "/home/x")
     }
 
     /// The same, on another route.
     #[track_caller]
-    fn ask_for(&self, number: usize, login: &Login, path: &str) -> (u16, String) {
+    pub(crate) fn ask_for(&self, number: usize, login: &Login, path: &str) -> (u16, String) {
         told(&login.ask(self.gateway(number).address(), path))
     }
 
     /// Asserts that a session is accepted on all gateways.
     #[track_caller]
-    fn assert_in(&self, login: &Login) {
+    pub(crate) fn assert_in(&self, login: &Login) {
         for number in 1..=self.gateways.len() {
             assert_eq!(self.ask(number, login), accepted(), "at gateway {number}");
         }
     }
 
     /// Kills a gateway and starts another one in its directory, with the same configuration.
-    fn restart(&mut self, number: usize, signal: &str) {
+    pub(crate) fn restart(&mut self, number: usize, signal: &str) {
         let directory = self.gateways[number - 1].shared_directory();
         let mut old = self.gateways.remove(number - 1);
         old.signal(signal);
@@ -157,13 +145,13 @@ impl Site {
     }
 
     /// Puts another configuration in force.
-    fn reload(&self, number: usize, lines: &str) {
+    pub(crate) fn reload(&self, number: usize, lines: &str) {
         let gateway = self.gateway(number);
         let before = gateway.metric("portcullis_config_generation");
         let text = configuration(&self.upstream, lines);
         std::fs::write(gateway.file(), text).expect("a file");
         gateway.signal("HUP");
-        crate::harness::eventually("a reload", || {
+        eventually("a reload", || {
             (gateway.metric("portcullis_config_generation") > before).then_some(())
         });
     }
@@ -171,7 +159,7 @@ impl Site {
 
 /// Status and slug. An answer that refuses something sets no cookie and takes none.
 #[track_caller]
-fn told(answer: &Answer) -> (u16, String) {
+pub(crate) fn told(answer: &Answer) -> (u16, String) {
     if answer.status < 400 {
         return (answer.status, String::new());
     }
@@ -185,12 +173,12 @@ fn told(answer: &Answer) -> (u16, String) {
 }
 
 /// What is told to who is let in.
-fn accepted() -> (u16, String) {
+pub(crate) fn accepted() -> (u16, String) {
     (200, String::new())
 }
 
 /// What is told to who is refused.
-fn denied(slug: &str) -> (u16, String) {
+pub(crate) fn denied(slug: &str) -> (u16, String) {
     let status = match slug {
         "credential_malformed" => 400,
         "csrf" | "role_missing" => 403,
@@ -203,10 +191,10 @@ fn denied(slug: &str) -> (u16, String) {
 
 /// Waits until a gateway says this to a session.
 #[track_caller]
-fn await_told(site: &Site, number: usize, login: &Login, wanted: &(u16, String)) {
+pub(crate) fn await_told(site: &Site, number: usize, login: &Login, wanted: &(u16, String)) {
     let mut last = (0, String::new());
     let begun = std::time::Instant::now();
-    while begun.elapsed() < crate::harness::PATIENCE {
+    while begun.elapsed() < PATIENCE {
         last = site.ask(number, login);
         if last == *wanted {
             return;
@@ -217,11 +205,43 @@ fn await_told(site: &Site, number: usize, login: &Login, wanted: &(u16, String))
 }
 
 /// A server whose data survives it.
-fn durable_server() -> RedisServer {
+pub(crate) fn durable_server() -> RedisServer {
     RedisServer::start_with(RedisOptions { durable: true, ..RedisOptions::default() })
 }
 
 /// Asks on a connection that stays open.
-fn ask_on(connection: &mut Connection, login: &Login) -> (u16, String) {
+pub(crate) fn ask_on(connection: &mut Connection, login: &Login) -> (u16, String) {
     told(&connection.exchange_safely(&login.get("/home/x")))
+}
+
+/// Asks until a gateway knows the session from memory: it is told of its own writing, too, and may
+/// have to read what it wrote.
+pub(crate) fn settle(site: &Site, number: usize, login: &Login) {
+    let hits = || site.gateway(number).metric("portcullis_session_cache_hits_total");
+    eventually("a session in memory", || {
+        let before = hits();
+        assert_eq!(site.ask(number, login), accepted());
+        (hits() > before).then_some(())
+    });
+}
+
+/// A cookie that nobody was given, as an attacker would choose it.
+pub(crate) fn made_up() -> String {
+    let bits: [u8; 32] = std::array::from_fn(|_| fastrand::u8(..));
+    let secret = URL_SAFE_NO_PAD.encode(bits);
+    format!("{COOKIE}={secret}")
+}
+
+/// The key of a session's record.
+pub(crate) fn key(server: &RedisServer, login: &Login) -> String {
+    let keys = server.cli(&["--scan", "--pattern", &format!("*:session:{}", login.id)]);
+    let mut lines = keys.lines();
+    let key = lines.next().expect("the session is there").to_owned();
+    assert_eq!(lines.next(), None, "{keys}");
+    key
+}
+
+/// Deletes a session by hand.
+pub(crate) fn delete(server: &RedisServer, login: &Login) {
+    assert_eq!(server.cli(&["del", &key(server, login)]).trim(), "1");
 }

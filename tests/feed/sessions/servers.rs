@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::changes::{delete, key};
-use super::memory::settle;
-use super::{Site, accepted, configuration, denied};
 use crate::harness::eventually;
 use crate::harness::fleet;
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, Login};
 use crate::harness::redis::{RedisOptions, RedisServer};
+use crate::harness::sessions::settle;
+use crate::harness::sessions::{Site, accepted, configuration, denied};
+use crate::harness::sessions::{delete, key};
 use crate::harness::switch::{Link, Switch, cut};
 
 /// How long a session is believed here that nobody confirms, and how old the list may be.
@@ -69,9 +69,9 @@ fn ends_elsewhere(links: &[Link]) {
     assert_refused_in_time(site.gateway(1), &alice);
     bob.log_out(joined.address());
     assert_refused_in_time(site.gateway(1), &bob);
-    super::await_told(&site, 1, &alice, &denied("session_unknown"));
-    super::await_told(&site, 1, &bob, &denied("session_revoked"));
-    super::await_told(&site, 1, &carol, &accepted());
+    crate::harness::sessions::await_told(&site, 1, &alice, &denied("session_unknown"));
+    crate::harness::sessions::await_told(&site, 1, &bob, &denied("session_revoked"));
+    crate::harness::sessions::await_told(&site, 1, &carol, &accepted());
     // Changes are told by the new server.
     let dave = Login::new(joined.address(), "dave");
     settle(&site, 1, &dave);
@@ -118,6 +118,6 @@ fn session_that_nobody_can_confirm_is_not_believed_because_the_log_can_be_read()
     assert_eq!(site.ask_for(1, &alice, "/open"), accepted(), "the route would have it so");
     assert!(site.gateway(1).metric("portcullis_revocation_staleness_seconds") < 2.0);
     switch.move_to(&server);
-    super::await_told(&site, 1, &alice, &denied("session_unknown"));
-    super::await_told(&site, 1, &bob, &accepted());
+    crate::harness::sessions::await_told(&site, 1, &alice, &denied("session_unknown"));
+    crate::harness::sessions::await_told(&site, 1, &bob, &accepted());
 }

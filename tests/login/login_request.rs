@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::*;
 use crate::harness::PATIENCE;
-use crate::harness::client::Connection;
+use crate::harness::client::{self, Connection};
+use crate::harness::login::{self, PASSWORD};
+use crate::harness::password_login::{FORM, JSON, NAVIGATION, Site, assert_refused, encoded};
 
 /// The largest body that is read.
 const BYTES_MAX: usize = 16 * 1024;

@@ -2,8 +2,12 @@
 
 use serde_json::json;
 
-use super::*;
-use crate::harness::login::Login;
+use crate::harness::client::{self, Answer};
+use crate::harness::gateway::Gateway;
+use crate::harness::login::{self, Login};
+use crate::harness::password_login::{
+    FORM, MANY, NAVIGATION, Site, WRONG, assert_refused, configuration, guess,
+};
 
 const CLEARED: &str = "__Host-session=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0";
 

@@ -1,10 +1,10 @@
 //! Each login is another session, and no client chooses which.
 
-use super::memory::made_up;
-use super::{Site, accepted, await_told, denied, told};
 use crate::harness::client::{self, Answer, get};
 use crate::harness::login::{self, COOKIE, Login};
 use crate::harness::redis::RedisServer;
+use crate::harness::sessions::made_up;
+use crate::harness::sessions::{Site, accepted, await_told, denied, told};
 
 /// Who am I.
 fn me(site: &Site, login: &Login) -> Answer {

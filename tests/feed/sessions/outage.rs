@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::memory::{made_up, settle};
-use super::{Site, accepted, ask_on, await_told, denied, durable_server, told};
 use crate::harness::client::{self, Connection, get};
 use crate::harness::eventually;
 use crate::harness::fleet;
 use crate::harness::login::{self, Login};
 use crate::harness::redis::{Data, RedisServer, Sentinels};
+use crate::harness::sessions::{Site, accepted, ask_on, await_told, denied, durable_server, told};
+use crate::harness::sessions::{made_up, settle};
 
 /// Within what time it is said that the store is away.
 const AT_ONCE: Duration = Duration::from_millis(2500);
@@ -193,7 +193,7 @@ fn gateway_that_starts_without_its_store_lets_nobody_in_and_logs_nobody_out() {
     let site = Site::on(&server, HASTY, 1);
     let alice = site.log_in("alice");
     server.kill();
-    let text = super::configuration(&site.upstream, &site.lines);
+    let text = crate::harness::sessions::configuration(&site.upstream, &site.lines);
     let late = crate::harness::gateway::Gateway::spawn_in(login::directory(), &text);
     let (address, _) = fleet::addresses(&late);
     eventually("a listener", || {
@@ -264,7 +264,7 @@ fn fail_over_in_the_middle_of_traffic_logs_nobody_out() {
     await_told(&site, 1, &carol, &denied("session_revoked"));
     // Of the new server's changes gateways are told as well.
     let server = sentinels.master();
-    let key = super::changes::key(server, &alice);
+    let key = crate::harness::sessions::key(server, &alice);
     assert_eq!(server.cli(&["del", &key]).trim(), "1");
     for number in [1, 2] {
         await_told(&site, number, &alice, &denied("session_unknown"));

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::*;
-use crate::harness::login::Login;
+use crate::harness::login::{Login, PASSWORD};
+use crate::harness::password_login::{MANY, Site, assert_refused, guess, retry_after};
 
 #[test]
 fn flood_of_logins_is_bounded_and_requests_go_on() {

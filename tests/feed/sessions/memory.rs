@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Barrier};
 
-use super::{Site, accepted, ask_on, denied, told};
 use crate::harness::client::{self, Connection, get};
 use crate::harness::eventually;
-use crate::harness::login::{COOKIE, Login};
 use crate::harness::redis::RedisServer;
 use crate::harness::redis::monitor::Monitor;
+use crate::harness::sessions::{Site, accepted, ask_on, denied, told};
+use crate::harness::sessions::{made_up, settle};
 
 /// How many reads that lead to nothing one address may cause in a minute.
 const ABSENT_MAX: usize = 1000;
@@ -17,25 +17,6 @@ fn reads(site: &Site, number: usize) -> f64 {
     let series =
         "portcullis_store_operations_seconds_count{operation=\"find_session\",result=\"ok\"}";
     site.gateway(number).metric(series)
-}
-
-/// Asks until a gateway knows the session from memory: it is told of its own writing, too, and may
-/// have to read what it wrote.
-pub(super) fn settle(site: &Site, number: usize, login: &Login) {
-    let hits = || site.gateway(number).metric("portcullis_session_cache_hits_total");
-    eventually("a session in memory", || {
-        let before = hits();
-        assert_eq!(site.ask(number, login), accepted());
-        (hits() > before).then_some(())
-    });
-}
-
-/// A cookie that nobody was given, as an attacker would choose it.
-pub(super) fn made_up() -> String {
-    use base64::Engine;
-    let bits: [u8; 32] = std::array::from_fn(|_| fastrand::u8(..));
-    let secret = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bits);
-    format!("{COOKIE}={secret}")
 }
 
 /// What is said to a cookie, on a connection that stays open.

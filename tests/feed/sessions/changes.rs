@@ -6,28 +6,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Site, accepted, ask_on, await_told, denied};
 use crate::harness::client::Connection;
 use crate::harness::eventually;
 use crate::harness::login::Login;
 use crate::harness::redis::{RedisOptions, RedisServer};
+use crate::harness::sessions::{Site, accepted, ask_on, await_told, denied};
+use crate::harness::sessions::{delete, key};
 
 /// Within what time a change is noticed where the server tells of it.
 const PROMPT: Duration = Duration::from_millis(50);
-
-/// The key of a session's record.
-pub(super) fn key(server: &RedisServer, login: &Login) -> String {
-    let keys = server.cli(&["--scan", "--pattern", &format!("*:session:{}", login.id)]);
-    let mut lines = keys.lines();
-    let key = lines.next().expect("the session is there").to_owned();
-    assert_eq!(lines.next(), None, "{keys}");
-    key
-}
-
-/// Deletes a session by hand.
-pub(super) fn delete(server: &RedisServer, login: &Login) {
-    assert_eq!(server.cli(&["del", &key(server, login)]).trim(), "1");
-}
 
 /// Changes the record of a session by hand.
 fn rewrite(server: &RedisServer, login: &Login, change: impl FnOnce(&mut Value)) {
@@ -182,7 +169,7 @@ fn session_that_is_busy_does_not_wait_for_a_store_that_stands_still() {
         Site::start(&(untold(server.port(), "1s") + "revocation: { max_staleness: 60s }\n"), 1);
     let alice = site.log_in("alice");
     let mut connection = Connection::open(site.gateway(1).address());
-    super::memory::settle(&site, 1, &alice);
+    crate::harness::sessions::settle(&site, 1, &alice);
     server.pause();
     let (begun, mut waits) = (Instant::now(), Vec::new());
     while begun.elapsed() < Duration::from_secs(4) {
@@ -325,9 +312,12 @@ fn record_of_a_later_version_is_not_read_and_left_alone() {
     let later = server.cli(&["get", &key]);
     let address = site.gateway(2).address();
     assert_eq!(site.ask(2, &alice), denied("store_unavailable"));
-    assert_eq!(super::told(&alice.ask(address, "/auth/session")), denied("store_unavailable"));
     assert_eq!(
-        super::told(&alice.send(address, "POST", "/auth/logout")),
+        crate::harness::sessions::told(&alice.ask(address, "/auth/session")),
+        denied("store_unavailable")
+    );
+    assert_eq!(
+        crate::harness::sessions::told(&alice.send(address, "POST", "/auth/logout")),
         denied("store_unavailable")
     );
     assert_eq!(server.cli(&["get", &key]), later);

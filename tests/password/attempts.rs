@@ -1,13 +1,19 @@
 //! Guessing: how often a name may be tried, and from where.
 
+use std::net::SocketAddr;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use super::*;
+use crate::harness::client::{self, Answer};
 use crate::harness::eventually;
 use crate::harness::fleet::redis;
-use crate::harness::login::Login;
+use crate::harness::gateway::Gateway;
+use crate::harness::login::{self, Login, PASSWORD};
+use crate::harness::password_login::{
+    FORM, NAVIGATION, Site, WRONG, assert_refused, configuration, encoded, guess, post, retry_after,
+};
 use crate::harness::redis::RedisServer;
+use crate::harness::upstream::Upstream;
 
 /// Whose word on addresses is taken: ours.
 const TRUSTING: &str = "trusted_proxies: [127.0.0.0/8]";

@@ -2,10 +2,12 @@
 
 use std::process::Command;
 
-use super::*;
 use crate::harness::certificates::Authority;
-use crate::harness::client::Connection;
-use crate::harness::login::Login;
+use crate::harness::client::{self, Connection};
+use crate::harness::gateway::Gateway;
+use crate::harness::login::{self, Login, PASSWORD};
+use crate::harness::password_login::{FORM, MANY, Site, assert_refused, configuration, encoded};
+use crate::harness::upstream::Upstream;
 
 const ID: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 

@@ -1,8 +1,8 @@
 //! What passes through beside the session: cookies of others, in both directions, and caching.
 
-use super::Site;
 use crate::harness::client::{self, get};
 use crate::harness::login::COOKIE;
+use crate::harness::sessions::Site;
 use crate::harness::upstream::Behaviour;
 
 /// The `Cookie` fields that the upstream gets for these.
@@ -161,7 +161,7 @@ fn upstream_that_is_away_takes_no_cookie() {
     let alice = site.log_in("alice");
     site.upstream.behave(Behaviour::HangUp);
     let answer = alice.ask(site.gateway(1).address(), "/home/x");
-    assert_eq!(super::told(&answer), (502, "upstream_unavailable".to_owned()));
+    assert_eq!(crate::harness::sessions::told(&answer), (502, "upstream_unavailable".to_owned()));
     site.upstream.behave(Behaviour::Answer);
-    assert_eq!(site.ask(1, &alice), super::accepted());
+    assert_eq!(site.ask(1, &alice), crate::harness::sessions::accepted());
 }
