@@ -1,3 +1,4 @@
 //! What the gateway signs.
 
 mod access;
+mod internal;

@@ -1,5 +1,6 @@
 //! Logging in, as a browser does it, as a confused client does it, and as an attacker tries it.
 
+mod deliver;
 mod forgery;
 mod handoff;
 mod login_request;

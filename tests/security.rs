@@ -29,8 +29,10 @@ mod refresh_cookie;
 mod session_lists;
 mod slow_bodies;
 mod slow_readers;
+mod spoofed_identity;
 mod standing_still;
 mod store_nonsense;
+mod token_confusion;
 mod unknown_credentials;
 mod upgrade;
 

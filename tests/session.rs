@@ -1,6 +1,7 @@
 //! Cookie sessions: a credential like a token, kept by the store, known from memory, ended by the
 //! server.
 
+mod api_keys;
 mod credential;
 mod csrf;
 mod ends;

@@ -15,10 +15,10 @@
 //!
 //! | | finding | history |
 //! | --- | --- | --- |
-//! | 1 | exchange that arrives late is taken for theft | `tokens::histories` |
+//! | 1 | exchange that arrives late is taken for theft | `oauth::histories` |
 //! | 2 | login that was given up is begun later | `store::sessions::redis::session_that_was_given_up_is_not_begun_when_the_server_comes_to_it` |
 //! | 3 | cut-off that is delivered late is dated anew | `feed::revocations::clocks::cut_off_that_is_delivered_late_hits_no_later_login` |
-//! | 4 | family is dead, and nobody wrote it down | `tokens::steps` |
+//! | 4 | family is dead, and nobody wrote it down | `oauth::steps` |
 //! | 5 | store with older data while a gateway starts | `feed::revocations::restored` |
 //! | 6 | one address with two servers behind it | `feed::revocations::servers`, `feed::sessions::servers`, `store::redis::servers` |
 //! | 7 | session that nobody can confirm | `feed::sessions::servers::session_that_nobody_can_confirm_is_not_believed_because_the_log_can_be_read` |

@@ -1,22 +1,17 @@
 //! What the gateway itself issues: access and refresh tokens, for people and machines; API keys; one
 //! identity for upstreams.
 
-mod api_keys;
-mod attacks;
-mod clients;
+mod client;
+mod client_credentials;
 mod clocks;
-mod cutoff;
-mod delivery;
+mod cut_off;
 mod faults;
 mod fleet;
 mod histories;
-mod internal;
-mod introspection;
-mod machines;
+mod introspect;
+mod metadata;
 mod outage;
-mod published;
-mod requests;
-mod revoking;
-mod rotation;
-mod spoofing;
+mod refresh;
+mod revoke;
 mod steps;
+mod token;
