@@ -1,5 +1,5 @@
 # Each target is one script; this file only names them. ARGS goes to the script:
-#   make bench ARGS=--quick        make test ARGS='--test tests lifecycle'
+#   make bench ARGS=--quick        make test ARGS='--test tests runtime'
 
 .PHONY: help run run-fleet test simulate lint bench bench-revocation bench-session bench-token bench-decision build clean
 

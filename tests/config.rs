@@ -6,7 +6,6 @@ mod files;
 mod future;
 mod internal_tokens;
 mod issuers;
-mod issuing;
 mod login;
 mod mistakes;
 mod revocation;
@@ -16,6 +15,7 @@ mod sessions;
 mod shipped;
 mod store;
 mod structure;
+mod tokens;
 mod users;
 mod values;
 
@@ -26,7 +26,7 @@ use portcullis::issuer::signing::{KeyKind, generate};
 use tempfile::TempDir;
 
 use crate::harness::program::{Ran, run_with};
-use crate::harness::tokens;
+use crate::harness::tokens::pair;
 
 /// Five lines that compile. What a test adds begins on line 6: a route, if it starts with `  - `,
 /// or another section.
@@ -69,7 +69,7 @@ fn directory() -> TempDir {
     static RSA: OnceLock<String> = OnceLock::new();
     let rsa = RSA.get_or_init(|| generate(KeyKind::Rsa).expect("a key pair").public);
     let directory = tempfile::tempdir().expect("a directory");
-    put(directory.path(), "idp.pem", &tokens::pair().public);
+    put(directory.path(), "idp.pem", &pair().public);
     put(directory.path(), "rsa.pem", rsa);
     put(directory.path(), "users.yaml", format!("alice: {{ password: '{HASH}' }}"));
     directory

@@ -174,7 +174,7 @@ fn keys_of_a_client_are_public_and_say_what_they_are_for() {
 #[test]
 fn key_set_of_a_client_without_a_key_for_an_algorithm_is_warned_of() {
     let directory = directory();
-    let set = serde_json::json!({"keys": [crate::harness::jwks::jwk(tokens::pair(), "a")]});
+    let set = serde_json::json!({"keys": [crate::harness::jwks::jwk(pair(), "a")]});
     put(directory.path(), "set.json", set.to_string());
     let text = shown_by("jwks_file: set.json, algorithms: [ES256, RS256]");
     assert_eq!(

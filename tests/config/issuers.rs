@@ -99,7 +99,7 @@ fn rsa_key_below_2048_bits_is_refused() {
 #[test]
 fn private_key_in_the_place_of_a_public_one_is_refused() {
     let directory = directory();
-    put(directory.path(), "private.pem", tokens::pair().private.as_bytes());
+    put(directory.path(), "private.pem", pair().private.as_bytes());
     let text = with_issuer("algorithms: [ES256], keys: { public_key_file: private.pem }");
     let problems = problems_of(&examine_in(directory.path(), text, &[]));
     assert_eq!(problems.len(), 1, "{problems:#?}");
@@ -283,7 +283,7 @@ const UNSERVED: &str = "3: warning: issuers[0].algorithms[0]: no key of the issu
 fn key_set_without_a_key_for_an_algorithm_is_warned_of() {
     assert_eq!(warnings_of(&with_set("{\"keys\": []}")), [UNSERVED]);
     let directory = directory();
-    let other = crate::harness::jwks::jwk(tokens::pair(), "a");
+    let other = crate::harness::jwks::jwk(pair(), "a");
     put(directory.path(), "set.json", serde_json::json!({"keys": [other]}).to_string());
     let text = with_issuer("algorithms: [RS256, ES256], keys: { jwks_file: set.json }");
     let told = UNSERVED.replace("ES256", "RS256");
@@ -312,7 +312,7 @@ fn secret_in_a_key_set_is_refused_even_where_secrets_are_permitted() {
 
 #[test]
 fn key_that_is_left_out_of_a_set_is_warned_of_by_its_id() {
-    let usable = crate::harness::jwks::jwk(tokens::pair(), "a");
+    let usable = crate::harness::jwks::jwk(pair(), "a");
     let set = serde_json::json!({"keys": [usable, {"kty": "oct", "k": "c2VjcmV0", "kid": "b"}]});
     let warnings = warnings_of(&with_set(&set.to_string()));
     assert_eq!(

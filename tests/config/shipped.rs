@@ -12,7 +12,7 @@ fn repository() -> PathBuf {
 }
 
 fn key() -> &'static KeyPairPem {
-    tokens::pair()
+    pair()
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Who is cut off stays out, and what was begun for them ends.
 
 mod agree;
-mod audit;
 mod clocks;
 mod embedded;
 mod faults;

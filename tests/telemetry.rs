@@ -1,8 +1,9 @@
 //! What the gateway tells about itself: metrics, access log, probes.
 
+mod access_log;
+mod audit_log;
 mod counting;
 mod dashboard;
-mod log;
 mod revocation;
 mod sessions;
 
