@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use ahash::RandomState;
 use moka::sync::Cache;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::claims::{self, ClaimError, ClaimNames, Claims};
-use super::issuer::{DatedBy, Issuer, Issuers, Untyped};
-use super::keys::{Algorithm, KeyMatch};
+use super::issuer::{DatedBy, Issuer, IssuerRules, Issuers, Untyped};
+use super::keys::{Algorithm, KeyMatch, KeySet};
 use super::principal::{Authentic, VerifiedToken};
 use super::revocation::{CredentialScopes, GrantedBy, Revocable};
 use super::time::UnixTime;
@@ -138,12 +138,7 @@ impl Verifier {
         named: &mut Option<Arc<Issuer>>,
     ) -> Result<Arc<Authentic>, Refusal> {
         let token = Token::parse(text, self.token_bytes_max)?;
-        let header = token.header();
-        let unknown = |_| refusal::algorithm_unknown(&header.algorithm);
-        let algorithm: Algorithm = header.algorithm.parse().map_err(unknown)?;
-        if header.critical {
-            return Err(refusal::critical());
-        }
+        let algorithm = algorithm(&token)?;
         let all = token.claims().map_err(|error| refusal::payload(&error))?;
         let iss = claims::issuer(&all)?;
         let (place, issuer) = issuers.named(iss).ok_or_else(|| refusal::issuer_unknown(iss))?;
@@ -157,53 +152,18 @@ impl Verifier {
         // verified once more than necessary.
         let key_generation = issuer.keys().generation();
         let keys = issuer.keys().current().ok_or_else(|| refusal::keys_unavailable(rules))?;
-        let key_id = header.key_id.as_deref();
-        let matched = keys.verify(key_id, algorithm, token.signing_input(), token.signature());
-        let key_id = match matched {
-            KeyMatch::Verified(own) => own,
-            KeyMatch::Signature => return Err(refusal::signature(key_id, rules)),
-            KeyMatch::Untried => return Err(refusal::untried(rules)),
-            KeyMatch::Algorithm => return Err(refusal::key_serves_not(algorithm, key_id, rules)),
-            KeyMatch::Unknown => return Err(refusal::key_unknown(key_id, rules)),
-        };
-        require_type(header.token_type.as_deref(), issuer)?;
-        let audiences = claims::audiences(&all)?;
-        let is_ours = |named: &&str| rules.audiences.iter().any(|ours| **ours == **named);
-        if !audiences.iter().any(is_ours) {
-            return Err(refusal::audience(&audiences, rules));
-        }
-        let is_missing = |name: &&str| all.get(*name).is_none_or(Value::is_null);
-        if let Some(name) = rules.required_claims.iter().map(|name| &**name).find(is_missing) {
-            return Err(ClaimError::missing(name.to_owned()).into());
-        }
+        let key_id = verify_signature(&token, algorithm, &keys, rules)?;
+        require_type(token.header().token_type.as_deref(), rules)?;
+        require_audience(&all, rules)?;
+        require_claims(&all, rules)?;
         let names = ClaimNames {
             roles: &rules.roles_pointer,
             client: &rules.client_claims,
             asked: &rules.asked_claims,
         };
         let claims = Claims::parse(&all, names)?;
-        // A token that does not say when it was issued could be older than any cut-off: it counts
-        // as issued at time zero.
-        let issued_at = claims.issued_at.unwrap_or_default();
-        if claims.expires.since(issued_at) > rules.lifetime_max_s {
-            return Err(refusal::lifetime(&claims, rules));
-        }
-        let dated = match rules.dated_by {
-            DatedBy::Issue => issued_at,
-            DatedBy::Login => claims::authenticated_at(&all)?.unwrap_or(issued_at),
-        };
-        let marks = CredentialScopes::of(Revocable {
-            issuer: &rules.issuer,
-            subject: claims.subject.as_str(),
-            token_id: claims.token_id.as_deref(),
-            session_id: claims.session_id.as_deref(),
-            client_id: claims.client_id.as_deref(),
-            key_id,
-            granted_by: match rules.dated_by {
-                DatedBy::Login => GrantedBy::Gateway,
-                DatedBy::Issue => GrantedBy::Others,
-            },
-        });
+        let dated = dated(&claims, &all, rules)?;
+        let marks = credential_scopes(&claims, key_id, rules);
         let verified = VerifiedToken { claims, all: &all, marks, dated, key_generation, at: now };
         Ok(Arc::new(Authentic::new(issuer, verified)))
     }
@@ -234,10 +194,38 @@ fn accept(
     Ok(())
 }
 
+/// The algorithm that the header names (RFC 7515 §4.1.1), if it is one of ours and nothing in the
+/// header has to be understood that is not (`crit`, §4.1.11).
+fn algorithm(token: &Token<'_>) -> Result<Algorithm, Refusal> {
+    let header = token.header();
+    let unknown = |_| refusal::algorithm_unknown(&header.algorithm);
+    let algorithm = header.algorithm.parse().map_err(unknown)?;
+    if header.critical {
+        return Err(refusal::critical());
+    }
+    Ok(algorithm)
+}
+
+/// Verifies the signature. The id of the key that made it, if that has one.
+fn verify_signature<'k>(
+    token: &Token<'_>,
+    algorithm: Algorithm,
+    keys: &'k KeySet,
+    rules: &IssuerRules,
+) -> Result<Option<&'k str>, Refusal> {
+    let key_id = token.header().key_id.as_deref();
+    match keys.verify(key_id, algorithm, token.signing_input(), token.signature()) {
+        KeyMatch::Verified(own) => Ok(own),
+        KeyMatch::Signature => Err(refusal::signature(key_id, rules)),
+        KeyMatch::Untried => Err(refusal::untried(rules)),
+        KeyMatch::Algorithm => Err(refusal::key_serves_not(algorithm, key_id, rules)),
+        KeyMatch::Unknown => Err(refusal::key_unknown(key_id, rules)),
+    }
+}
+
 /// RFC 8725 §3.11: explicit typing. Media types compare without case and without the
 /// `application/` that RFC 7515 §4.1.9 recommends leaving out.
-fn require_type(token_type: Option<&str>, issuer: &Issuer) -> Result<(), Refusal> {
-    let rules = issuer.rules();
+fn require_type(token_type: Option<&str>, rules: &IssuerRules) -> Result<(), Refusal> {
     let accepted = match token_type {
         None => rules.untyped == Untyped::Accepted,
         Some(named) => {
@@ -247,6 +235,64 @@ fn require_type(token_type: Option<&str>, issuer: &Issuer) -> Result<(), Refusal
         }
     };
     if accepted { Ok(()) } else { Err(refusal::token_type(token_type, rules)) }
+}
+
+/// RFC 7519 §4.1.3: one of the token's audiences is one of ours.
+fn require_audience(all: &Map<String, Value>, rules: &IssuerRules) -> Result<(), Refusal> {
+    let audiences = claims::audiences(all)?;
+    let is_ours = |named: &&str| rules.audiences.iter().any(|ours| **ours == **named);
+    if audiences.iter().any(is_ours) {
+        return Ok(());
+    }
+    Err(refusal::audience(&audiences, rules))
+}
+
+/// The claims that the issuer's rules ask for are there, whatever they say.
+fn require_claims(all: &Map<String, Value>, rules: &IssuerRules) -> Result<(), Refusal> {
+    let is_missing = |name: &&str| all.get(*name).is_none_or(Value::is_null);
+    match rules.required_claims.iter().map(|name| &**name).find(is_missing) {
+        Some(name) => Err(ClaimError::missing(name.to_owned()).into()),
+        None => Ok(()),
+    }
+}
+
+/// When the credential began, as cut-offs see it: when it was issued, or the login was of which it
+/// comes. A token that would live longer than its issuer's `max_lifetime` is refused.
+fn dated(
+    claims: &Claims,
+    all: &Map<String, Value>,
+    rules: &IssuerRules,
+) -> Result<UnixTime, Refusal> {
+    // A token that does not say when it was issued could be older than any cut-off: it counts
+    // as issued at time zero.
+    let issued_at = claims.issued_at.unwrap_or_default();
+    if claims.expires.since(issued_at) > rules.lifetime_max_s {
+        return Err(refusal::lifetime(claims, rules));
+    }
+    match rules.dated_by {
+        DatedBy::Issue => Ok(issued_at),
+        DatedBy::Login => Ok(claims::authenticated_at(all)?.unwrap_or(issued_at)),
+    }
+}
+
+/// By what the token can be revoked.
+fn credential_scopes(
+    claims: &Claims,
+    key_id: Option<&str>,
+    rules: &IssuerRules,
+) -> CredentialScopes {
+    CredentialScopes::of(Revocable {
+        issuer: &rules.issuer,
+        subject: claims.subject.as_str(),
+        token_id: claims.token_id.as_deref(),
+        session_id: claims.session_id.as_deref(),
+        client_id: claims.client_id.as_deref(),
+        key_id,
+        granted_by: match rules.dated_by {
+            DatedBy::Login => GrantedBy::Gateway,
+            DatedBy::Issue => GrantedBy::Others,
+        },
+    })
 }
 
 struct UntilExpiry;
