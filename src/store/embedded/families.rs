@@ -101,8 +101,7 @@ impl<'t> WriteFamilies<'t> {
         sessions: &mut WriteSessions<'_>,
         at: Instant,
     ) -> Result<Result<Rotation, Unreadable>, FileFault> {
-        let Exchange { family: id, presented, successor, grace_ms, now, premise, end: _ } =
-            exchange;
+        let Exchange { family: id, presented, premise, now, .. } = exchange;
         let Some(record) = self.records.get(id.as_bytes())? else {
             return Ok(Ok(Rotation::Absent));
         };
@@ -118,49 +117,69 @@ impl<'t> WriteFamilies<'t> {
         if state.is_dead {
             return Ok(Ok(Rotation::Reused));
         }
-        let used = UnixTime::from_seconds(state.used);
-        if *now >= rests_until(&family, used) {
+        if *now >= rests_until(&family, UnixTime::from_seconds(state.used)) {
             return Ok(Ok(Rotation::Expired));
         }
-        let mut exchanges = match self.exchanges(*id, state.current)? {
+        let exchanges = match self.exchanges(*id, state.current)? {
             Ok(exchanges) => exchanges,
             Err(error) => return Ok(Err(error)),
         };
         // One that comes after the current was given out, and the file is an older copy.
         if *presented == state.current || presented.place > state.current.place {
-            let used = used.max(*now);
-            let due = rests_until(&family, used).as_seconds();
-            let current = successor.digest;
-            self.put(*id, FamilyState { current, used: used.as_seconds(), due, ..state })?;
-            let was_shared = exchanges.is_shared && *presented == state.current;
-            exchanges.is_shared = was_shared;
-            let sealed = successor.sealed.clone();
-            exchanges.add(
-                MadeExchange { token: *presented, date: Date::of(at), sealed },
-                *grace_ms,
-                at,
-            );
-            self.put_exchanges(*id, &exchanges)?;
+            self.advance(exchange, &family, state, exchanges, at)?;
             sessions.touch(&[(*id, *now)])?;
             return Ok(Ok(Rotation::Rotated));
         }
-        Ok(Ok(match exchanges.answer(exchange, state.current, at) {
+        Ok(Ok(self.answer_spent(exchange, state, exchanges, at)?))
+    }
+
+    /// Puts the successor of a good token in the place of the current one.
+    fn advance(
+        &mut self,
+        exchange: &Exchange,
+        family: &Family,
+        state: FamilyState,
+        mut exchanges: Exchanges,
+        at: Instant,
+    ) -> Result<(), FileFault> {
+        let Exchange { family: id, presented, successor, grace_ms, now, .. } = exchange;
+        let used = UnixTime::from_seconds(state.used).max(*now);
+        let due = rests_until(family, used).as_seconds();
+        let current = successor.digest;
+        self.put(*id, FamilyState { current, used: used.as_seconds(), due, ..state })?;
+        exchanges.is_shared &= *presented == state.current;
+        let sealed = successor.sealed.clone();
+        let made = MadeExchange { token: *presented, date: Date::of(at), sealed };
+        exchanges.add(made, *grace_ms, at);
+        self.put_exchanges(*id, &exchanges)
+    }
+
+    /// Answers a token that was exchanged before: by its grace, or the family is dead from now on.
+    fn answer_spent(
+        &mut self,
+        exchange: &Exchange,
+        state: FamilyState,
+        mut exchanges: Exchanges,
+        at: Instant,
+    ) -> Result<Rotation, FileFault> {
+        let id = exchange.family;
+        Ok(match exchanges.answer(exchange, state.current, at) {
             SpentAnswer::Repeated => Rotation::Rotated,
             SpentAnswer::Way(way) => {
                 if !exchanges.is_shared {
                     exchanges.is_shared = true;
-                    self.put_exchanges(*id, &exchanges)?;
+                    self.put_exchanges(id, &exchanges)?;
                 }
                 Rotation::Replayed(way)
             }
             SpentAnswer::Changed => Rotation::Changed,
             SpentAnswer::Reused => {
-                self.put(*id, FamilyState { is_dead: true, ..state })?;
+                self.put(id, FamilyState { is_dead: true, ..state })?;
                 self.last.remove(id.as_bytes())?;
                 self.exchanges.remove(id.as_bytes())?;
                 Rotation::Reused
             }
-        }))
+        })
     }
 
     /// What a family remembers of its exchanges.
