@@ -22,6 +22,28 @@ const PAGE: usize = 2000;
 /// How long a page may take.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What has been handed on of a snapshot.
+struct HandedOn<'t> {
+    take: &'t mut (dyn FnMut(Vec<Record>) + Send),
+    /// How many records.
+    records: usize,
+    /// The last record of the log, until it has been among them.
+    sought: Option<Record>,
+}
+
+impl HandedOn<'_> {
+    fn add(&mut self, records: Vec<Record>) {
+        self.sought.take_if(|last| records.iter().any(|record| record.mark == last.mark));
+        self.records += records.len();
+        (self.take)(records);
+    }
+
+    /// Whether the last record of the log is still good for something, and was not handed on.
+    fn lacks_last(&self) -> bool {
+        self.sought.as_ref().is_some_and(|last| !last.entry.is_spent(clock::now()))
+    }
+}
+
 /// Hands on every record of the sorted set, and returns the position of the log that is at least
 /// in it.
 pub(super) async fn take_all(
@@ -32,21 +54,13 @@ pub(super) async fn take_all(
 ) -> Result<Position, StoreError> {
     live.connection.set_response_timeout(PAGE_TIMEOUT);
     let failed = |error| fault::at(&live.address, "taking a snapshot", &error);
-    let mut asking = PLACE.key(log);
-    asking.arg("");
-    let told = asking.invoke_async::<(u64, Option<Vec<u8>>)>(&mut live.connection.clone()).await;
-    let (sequence, last) = told.map_err(failed)?;
-    let mut sought = match last.as_deref().map(Record::decode).transpose()? {
+    let (sequence, last) = head(live.connection.clone(), log).await.map_err(failed)?;
+    let sought = match last.as_deref().map(Record::decode).transpose()? {
         Some(Read::Record(record)) => Some(record),
         Some(Read::Other) | None => None,
     };
     let mark = sought.as_ref().map(|record| record.mark);
-    let mut taken = 0;
-    let mut take = |records: Vec<Record>| {
-        sought.take_if(|last| records.iter().any(|record| record.mark == last.mark));
-        taken += records.len();
-        take(records);
-    };
+    let mut handed_on = HandedOn { take, records: 0, sought };
 
     let mut rank = 0;
     let mut known: Option<Value> = None;
@@ -63,24 +77,11 @@ pub(super) async fn take_all(
             continue;
         };
         if page.len() <= PAGE {
-            take(decode(fresh)?);
-            let unseen = sought.filter(|last| !last.entry.is_spent(clock::now()));
-            let why = match (unseen, last) {
-                // It may have been merged with others while the snapshot was read: into one that was
-                // in it then.
-                (Some(_), Some(_)) if taken == 0 => Some("the server gave it none of its records"),
-                (Some(_), Some(last)) => {
-                    find_loss(live.connection.clone(), log, set, &last).await.map_err(failed)?
-                }
-                (Some(_) | None, None) | (None, Some(_)) => None,
-            };
-            return match why {
-                Some(why) => Err(StoreError::Unreadable(format!(
-                    "Redis at {}: the snapshot of the revocation log lacks what it must hold: {why}",
-                    live.address
-                ))),
-                None => Ok(Position { sequence, mark }),
-            };
+            handed_on.add(decode(fresh)?);
+            if let (true, Some(last)) = (handed_on.lacks_last(), last) {
+                require_merged(&live, log, set, handed_on.records, &last).await?;
+            }
+            return Ok(Position { sequence, mark });
         }
         rank += PAGE;
         // The next page is asked for before this one is decoded.
@@ -89,9 +90,44 @@ pub(super) async fn take_all(
             tokio::task::yield_now().await;
             decode(fresh)
         });
-        take(decoded?);
+        handed_on.add(decoded?);
         known = page.pop();
         page = next.map_err(failed)?;
+    }
+}
+
+/// How many records were ever appended to the log, and the last of them, as it is written.
+async fn head(
+    mut connection: MultiplexedConnection,
+    log: &str,
+) -> redis::RedisResult<(u64, Option<Vec<u8>>)> {
+    let mut asking = PLACE.key(log);
+    asking.arg("");
+    asking.invoke_async(&mut connection).await
+}
+
+/// The last record of the log was not in a snapshot of so many records: it may only have been merged
+/// with others while that was read, into one that was in it then.
+async fn require_merged(
+    live: &Live,
+    log: &str,
+    set: &str,
+    records: usize,
+    last: &[u8],
+) -> Result<(), StoreError> {
+    let loss = match records {
+        0 => Some("the server gave it none of its records"),
+        _ => {
+            let finding = find_loss(live.connection.clone(), log, set, last).await;
+            finding.map_err(|error| fault::at(&live.address, "taking a snapshot", &error))?
+        }
+    };
+    match loss {
+        Some(why) => Err(StoreError::Unreadable(format!(
+            "Redis at {}: the snapshot of the revocation log lacks what it must hold: {why}",
+            live.address
+        ))),
+        None => Ok(()),
     }
 }
 
