@@ -7,7 +7,8 @@ use super::loaded_ring::{LoadedRing, RingTarget, StoredRing, Trouble};
 use super::{KnownKeys, NewKey, RingTask, SigningFeed};
 use crate::clock;
 use crate::gate::keys::Algorithm;
-use crate::issuer::ring::{Cause, FreshKey, Full, Ring};
+use crate::gate::time::UnixTime;
+use crate::issuer::ring::{BeginsTo, Cause, FreshKey, Full, Ring, Terms};
 use crate::issuer::ring_document::Form;
 use crate::secret::Secret;
 use crate::store::StoreError;
@@ -52,20 +53,10 @@ impl SigningFeed {
             ring.raise_reach(terms.reach_s);
             ring.expel(&revoked, now);
             ring.prune(now);
-            let mut made = Ok(None);
-            if let Some((cause, begins)) = due {
-                if fresh.is_none() && !ring.is_full() {
-                    fresh = Some(make(terms.algorithm).await?);
-                }
-                made = match &fresh {
-                    Some(fresh) => ring.rotate(fresh, begins, terms, now).map(|()| {
-                        let signs_from = ring.key(fresh.id()).map(|key| key.signs_from());
-                        let signs_from = signs_from.unwrap_or(now);
-                        Some((cause, NewKey { id: fresh.id().into(), signs_from }))
-                    }),
-                    None => Err(Full),
-                };
-            }
+            let made = match due {
+                Some(due) => add_key(&mut ring, &mut fresh, due, terms, now).await?.map(Some),
+                None => Ok(None),
+            };
             let is_sealed = seal.is_none() || known.document.form == Form::Sealed;
             if ring.is_same_as(&known.stored) && is_sealed {
                 return Ok(made.map(|_| None)?);
@@ -120,6 +111,24 @@ impl SigningFeed {
     async fn replace(&self, expected: Option<&[u8]>, ring: &[u8]) -> Result<bool, StoreError> {
         self.families.timed("replace_keys", self.store.replace_ring(expected, ring)).await
     }
+}
+
+/// Adds a key to the ring, unless that is full. `fresh` is the key, once it is made.
+async fn add_key(
+    ring: &mut Ring,
+    fresh: &mut Option<FreshKey>,
+    (cause, begins): (Cause, BeginsTo),
+    terms: &Terms,
+    now: UnixTime,
+) -> Result<Result<(Cause, NewKey), Full>, Trouble> {
+    if fresh.is_none() && !ring.is_full() {
+        *fresh = Some(make(terms.algorithm).await?);
+    }
+    let Some(fresh) = fresh else { return Ok(Err(Full)) };
+    Ok(ring.rotate(fresh, begins, terms, now).map(|()| {
+        let signs_from = ring.key(fresh.id()).map_or(now, |key| key.signs_from());
+        (cause, NewKey { id: fresh.id().into(), signs_from })
+    }))
 }
 
 /// Makes a key, away from the threads that serve: RSA takes its time.
