@@ -67,12 +67,8 @@ impl RevocationDraft {
         Ok(ChangeRequest::new(AUDIT, entry, actor, reason, wait))
     }
 
-    /// Whom it is about, and when the token that is meant dies, if that is known.
-    fn scope(
-        self,
-        configuration: &Running,
-        now: UnixTime,
-    ) -> Result<(Scope, Option<UnixTime>), Problem> {
+    /// The first field that was given and means nothing for the scope.
+    fn misplaced(&self) -> Option<&'static str> {
         let Self { scope, token, jti, session, subject, client, key, issuer, .. } = self;
         let given = [
             ("token", token.is_some(), matches!(scope, ScopeKind::Token)),
@@ -90,9 +86,19 @@ impl RevocationDraft {
                 ),
             ),
         ];
-        if let Some((name, ..)) = given.iter().find(|(_, given, fits)| *given && !*fits) {
+        given.iter().find(|(_, given, fits)| *given && !*fits).map(|(name, ..)| *name)
+    }
+
+    /// Whom it is about, and when the token that is meant dies, if that is known.
+    fn scope(
+        self,
+        configuration: &Running,
+        now: UnixTime,
+    ) -> Result<(Scope, Option<UnixTime>), Problem> {
+        if let Some(name) = self.misplaced() {
             return bad(format!("`{name}` does not belong to this scope"));
         }
+        let Self { scope, token, jti, session, subject, client, key, issuer, .. } = self;
         let issuer = issuer.map(|issuer| known_issuer(configuration, &issuer)).transpose()?;
         let issuer_iss = || issuer.clone();
         let scope = match scope {
