@@ -125,8 +125,10 @@ impl Endpoints {
         let Some(login) = &configuration.settings.login else {
             return Reply::Denial(Slug::RouteUnknown.into());
         };
-        let login_here = LoginContext { service: &self.login, configuration, login, request };
-        let here = SessionContext { service: &self.sessions, configuration, login, request };
+        let login_here =
+            LoginContext { service: &self.login, configuration, settings: login, request };
+        let here =
+            SessionContext { service: &self.sessions, configuration, settings: login, request };
         // The caller was asked for: without one, somebody forgot to.
         let caller = request.caller.as_ref().ok_or(Denial::new(Slug::Internal));
         let answered = match (endpoint, caller) {

@@ -1,6 +1,7 @@
 //! What the built-in endpoints read and write: requests and answers, forms, pages, cookies.
 
 pub(crate) mod answers;
+pub(crate) mod context;
 pub(crate) mod date;
 pub(crate) mod form;
 pub mod message;

@@ -111,7 +111,7 @@ async fn write_down(
     id: SessionId,
     record: &SessionRecord,
 ) -> Result<(), Denial> {
-    let LoginContext { service, configuration, login, .. } = here;
+    let LoginContext { service, configuration, settings: login, .. } = here;
     let (sessions, why) = (&service.sessions, SessionEnd::Displaced);
     let (account, actor) = (Account::of(record), Actor::Subject(&record.subject));
     let end = revocation::login_end(id, &account, actor, why, configuration);
@@ -135,7 +135,7 @@ async fn write_down(
 fn is_still_known(here: &LoginContext<'_>, name: &str) -> bool {
     let in_force = here.service.sessions.in_force.load();
     let user = |login: &Login| login.method.users().map(|users| users.0.get(name).cloned());
-    in_force.settings.login.as_ref().map(|login| user(login)) == Some(user(here.login))
+    in_force.settings.login.as_ref().map(|login| user(login)) == Some(user(here.settings))
 }
 
 /// The session that the browser has. Whoever planted it, or knows it, must not be logged in with
@@ -149,7 +149,7 @@ impl Replaced {
     /// Its family, if it was the same user's.
     fn family_of(&self, identity: &LoggedIn, here: &LoginContext<'_>) -> Option<Box<str>> {
         let Self { record, .. } = self;
-        let is_same = record.subject == identity.subject && record.issuer == here.login.issuer;
+        let is_same = record.subject == identity.subject && record.issuer == here.settings.issuer;
         is_same.then(|| record.family.clone())
     }
 }
@@ -196,7 +196,7 @@ impl SessionDraft<'_> {
 
     fn record(&self, now: UnixTime) -> SessionRecord {
         let Self {
-            here: LoginContext { configuration, login, request, .. },
+            here: LoginContext { configuration, settings: login, request, .. },
             identity,
             family,
             plan,

@@ -119,7 +119,7 @@ impl<'a> DeliveryPlan<'a> {
         let LoginContext { service, configuration, request, .. } = *here;
         let issuing =
             TokenContext::of(&service.tokens, configuration, request).ok_or(Slug::Internal)?;
-        let client = issuing.tokens.clients.named(&wish.client).ok_or(Slug::Internal)?;
+        let client = issuing.settings.clients.named(&wish.client).ok_or(Slug::Internal)?;
         issuing.service.signing.signer(crate::clock::shared()).ok_or(Slug::KeysUnavailable)?;
         Ok(Some(Self { issuing, client, wish, keeps }))
     }
@@ -143,7 +143,7 @@ impl<'a> DeliveryPlan<'a> {
     /// When the session of such a login ends, and how long it may rest, in seconds: the later of
     /// its tokens and its cookie.
     pub(super) fn bounds(&self, created: UnixTime, terms: &SessionTerms) -> (UnixTime, i64) {
-        let rules = &self.issuing.tokens.refresh;
+        let rules = &self.issuing.settings.refresh;
         let (lifetime_s, idle_s) = match self.keeps {
             Keeps::NoCookie => (rules.absolute_s, rules.idle_s),
             Keeps::Cookie => {
@@ -166,7 +166,7 @@ impl<'a> DeliveryPlan<'a> {
         scopes: Vec<Box<str>>,
     ) -> Result<Delivered, Denial> {
         let Self { issuing, client, .. } = self;
-        let rules = &issuing.tokens.refresh;
+        let rules = &issuing.settings.refresh;
         let family = Family {
             session: id,
             client: client.id.clone(),
@@ -184,12 +184,12 @@ impl<'a> DeliveryPlan<'a> {
             login: Some(login),
         };
         let access = access_token(issuing, draft, GrantKind::Login, record.created)?;
-        let tag_key = refresh::tag_key(issuing.tokens, &family.key);
+        let tag_key = refresh::tag_key(issuing.settings, &family.key);
         let tags = &issuing.configuration.gate.sessions.tags;
         let first = RefreshToken::generate(id, 0, &tag_key, tags).map_err(|_| Slug::Internal)?;
         let service = issuing.service;
         let begun =
-            service.refresh_families.begin(&family, refresh::known_by(issuing.tokens, &first));
+            service.refresh_families.begin(&family, refresh::known_by(issuing.settings, &first));
         if !service.sessions.families.timed("begin_family", begun).await.map_err(unavailable)? {
             let scope = Scope::Session(id.to_string().into());
             let is_ended = issuing.configuration.gate.revocations.names(&scope);

@@ -73,14 +73,14 @@ impl<T: Into<Denial>> From<T> for LoginRefusal {
 /// Answers `POST login`.
 pub(crate) async fn answer(here: &LoginContext<'_>, body: Bytes) -> Reply {
     let count = |result: LoginResult| {
-        let labels = [here.login.method.as_str(), result.as_str()];
+        let labels = [here.settings.method.as_str(), result.as_str()];
         here.service.sessions.families.logins.with_label_values(&labels).inc();
     };
     let headers = here.request.head.headers;
     let sent = match LoginRequest::parse(
         headers,
         body,
-        here.login,
+        here.settings,
         here.configuration.settings.tokens.as_deref(),
     ) {
         Ok(sent) => sent,
@@ -102,7 +102,7 @@ pub(crate) async fn answer(here: &LoginContext<'_>, body: Bytes) -> Reply {
 }
 
 async fn enter(here: &LoginContext<'_>, sent: &LoginRequest) -> Result<NewSession, LoginRefusal> {
-    let LoginContext { service, configuration, login, request } = here;
+    let LoginContext { service, configuration, settings: login, request } = here;
     // Another site's page must not log its visitors in as somebody whom it chose.
     match configuration.gate.sessions.rules.terms().origins.origin(request.head) {
         Origin::Permitted | Origin::Unsaid => {}
@@ -197,7 +197,7 @@ fn tell_unreadable(here: &LoginContext<'_>, unreadable: UnreadableLogin) -> Repl
         (Some(Manner::Form), ClientKind::Person) => {
             let return_to = ReturnTo::default();
             let page = LoginPage { message: Some(detail), name: "", return_to: &return_to };
-            let mut answer = page.answer(slug.status(), here.login);
+            let mut answer = page.answer(slug.status(), here.settings);
             answer.denial = Some(slug);
             Reply::Answer(answer)
         }
@@ -222,7 +222,7 @@ fn tell(here: &LoginContext<'_>, refusal: LoginRefusal, sent: &LoginRequest) -> 
     let name = &sent.credentials.name;
     let page = LoginPage { message: Some(&message), name, return_to: &return_to };
     let slug = denial.slug();
-    let mut answer = page.answer(slug.status(), here.login);
+    let mut answer = page.answer(slug.status(), here.settings);
     let challenge = denial.challenge(&here.configuration.settings.realm);
     answer.fields.extend(
         challenge.and_then(|challenge| answers::field(header::WWW_AUTHENTICATE, &challenge)),

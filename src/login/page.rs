@@ -14,8 +14,9 @@ pub(crate) fn answer(here: &LoginContext<'_>) -> Answer {
     let pairs = form::parse(query.as_bytes()).unwrap_or_default();
     let mut wanted = pairs.iter().filter(|(name, _)| name == "return_to").map(|(_, value)| value);
     let wanted = wanted.next().filter(|_| wanted.next().is_none());
-    let return_to = wanted.and_then(|text| ReturnTo::parse(text, here.login)).unwrap_or_default();
-    LoginPage { message: None, name: "", return_to: &return_to }.answer(200, here.login)
+    let return_to =
+        wanted.and_then(|text| ReturnTo::parse(text, here.settings)).unwrap_or_default();
+    LoginPage { message: None, name: "", return_to: &return_to }.answer(200, here.settings)
 }
 
 /// What the page shows.

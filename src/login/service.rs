@@ -6,10 +6,9 @@ use super::method::Methods;
 use crate::config::Login;
 use crate::oauth::service::TokenService;
 use crate::password::hashing::Hashing;
-use crate::runtime::Running;
 use crate::session::service::SessionService;
 use crate::store::attempts::AttemptLedger;
-use crate::web::message::EndpointRequest;
+use crate::web::context::EndpointContext;
 
 /// What logins read and write; shared by all configurations of the process.
 #[derive(Debug)]
@@ -25,13 +24,7 @@ pub(crate) struct LoginService {
 }
 
 /// A login, and all that is needed for it.
-#[derive(Clone, Copy)]
-pub(crate) struct LoginContext<'a> {
-    pub(crate) service: &'a LoginService,
-    pub(crate) configuration: &'a Running,
-    pub(crate) login: &'a Login,
-    pub(crate) request: &'a EndpointRequest<'a>,
-}
+pub(crate) type LoginContext<'a> = EndpointContext<'a, LoginService, Login>;
 
 impl LoginService {
     /// With room for so many logins that wait for an identity service at once.

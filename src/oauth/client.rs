@@ -167,7 +167,7 @@ impl<'p> PresentedClient<'p> {
         unnamed: Unnamed,
     ) -> Result<&'t Client, TokenRefusal> {
         let Self { id, proof, .. } = self;
-        let clients = &here.tokens.clients;
+        let clients = &here.settings.clients;
         match proof {
             Proof::Nothing => {
                 let id = match (&id, unnamed) {
@@ -194,7 +194,7 @@ impl<'p> PresentedClient<'p> {
                 let attempts = Attempts {
                     ledger: &*here.service.attempts,
                     client: here.request.client,
-                    per_address: here.tokens.per_address,
+                    per_address: here.settings.per_address,
                 };
                 let secrets = &here.service.secrets;
                 let is_right =

@@ -101,14 +101,14 @@ async fn of_refresh(
     let is_current = |stored: &StoredFamily| stored.current.digest == token.digest();
     let stored = stored.filter(is_current);
     let (Some(stored), Some(record)) = (stored, record) else { return Ok(None) };
-    let ends = refresh::ends_by_rules(&stored, here.tokens);
+    let ends = refresh::ends_by_rules(&stored, here.settings);
     let family = &stored.family;
     let standing = revocation_status::of_login(here, family.session, &record, &family.client)?;
     if standing == RevocationStatus::CutOff || clock::shared() >= ends {
         return Ok(None);
     }
     let mut told = Description::new();
-    say(&mut told, "iss", json!(here.tokens.issuer));
+    say(&mut told, "iss", json!(here.settings.issuer));
     say(&mut told, "sub", json!(record.subject));
     say(&mut told, "client_id", json!(family.client));
     say(&mut told, "sid", json!(family.session.to_string()));

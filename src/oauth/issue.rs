@@ -57,7 +57,7 @@ pub(crate) fn access_token(
     let ends = now.plus(client.lifetime_s);
     let expires = login.map_or(ends, |login| ends.min(login.ends));
     let claims = AccessClaims {
-        issuer: &here.tokens.issuer,
+        issuer: &here.settings.issuer,
         audiences,
         subject: login.map_or(&client.id, |login| &login.record.subject),
         client: &client.id,
@@ -69,7 +69,7 @@ pub(crate) fn access_token(
             authenticated: record.created,
             roles: &record.roles,
             known: &record.claims,
-            told: &here.tokens.access.claims,
+            told: &here.settings.access.claims,
         }),
     };
     let text = claims.sign(&signer).map_err(|error| {

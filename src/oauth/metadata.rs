@@ -36,8 +36,8 @@ pub(crate) fn answer(here: &TokenContext<'_>) -> Answer {
     let with_proof = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
     let with_none = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
     let document = json!({
-        "issuer": here.tokens.issuer,
-        "jwks_uri": format!("{}{KEYS_PATH}", here.tokens.origin),
+        "issuer": here.settings.issuer,
+        "jwks_uri": format!("{}{KEYS_PATH}", here.settings.origin),
         "response_types_supported": [],
         "grant_types_supported": ["refresh_token", "client_credentials"],
         "token_endpoint": here.url("/token"),

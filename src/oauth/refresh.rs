@@ -84,7 +84,7 @@ pub(super) async fn answer(here: &TokenContext<'_>, parameters: &Parameters) -> 
     families.refreshes.with_label_values(&[carrier.as_str(), outcome.as_str()]).inc();
     let set = match (&exchanged, carrier) {
         (Ok(Exchanged { successor, .. }), TokenCarrier::Cookie) => {
-            Some(cookie.set(successor, here.tokens.refresh.idle_s))
+            Some(cookie.set(successor, here.settings.refresh.idle_s))
         }
         // Never for want of an answer: what could not be decided may be good.
         (Err(failure), TokenCarrier::Cookie) if failure.is_final() => Some(cookie.clear()),
@@ -169,7 +169,7 @@ async fn exchange(
             return Err(RefreshFailure::of(RefreshOutcome::Revoked, "The login was ended"));
         }
     }
-    if now >= ends_by_rules(&found.stored, here.tokens) {
+    if now >= ends_by_rules(&found.stored, here.settings) {
         return Err(RefreshFailure::of(RefreshOutcome::Expired, "The refresh token has expired"));
     }
     let login = LoginDraft { session: family.session, record, ends: family.ends };
@@ -256,7 +256,7 @@ pub(super) async fn find_family(
     let family = service.sessions.families.timed("find_family", service.refresh_families.find(id));
     let found = service.sessions.feed.stored_with(id, family).await.map_err(unavailable)?;
     let (family, session) = (found.0, found.1.map(|session| session.record));
-    let family = family.filter(|stored| token.is_of(&tag_key(here.tokens, &stored.family.key)));
+    let family = family.filter(|stored| token.is_of(&tag_key(here.settings, &stored.family.key)));
     if family.is_none() {
         service.sessions.feed.spend(here.request.client, charge);
     }
@@ -309,23 +309,23 @@ async fn rotate(
             let next = RefreshToken::generate(
                 family.session,
                 token.place().saturating_add(1),
-                &tag_key(here.tokens, &family.key),
+                &tag_key(here.settings, &family.key),
                 &here.configuration.gate.sessions.tags,
             );
             Arc::new(next.map_err(no_randomness)?)
         }
     };
     let sealed = token.seal(&next).map_err(no_randomness)?;
-    let successor = Successor { digest: known_by(here.tokens, &next), sealed };
+    let successor = Successor { digest: known_by(here.settings, &next), sealed };
     let service = here.service;
-    let presented = known_by(here.tokens, token);
+    let presented = known_by(here.settings, token);
     let premise = Premise { current: *current, read_ms: *read_ms, waited_ms };
     let end = (!premise.holds_for(presented)).then(|| reuse::login_end(here, family, record));
     let exchange = Exchange {
         family: family.session,
         presented,
         successor,
-        grace_ms: here.tokens.refresh.grace_ms,
+        grace_ms: here.settings.refresh.grace_ms,
         now,
         premise,
         end,

@@ -33,7 +33,7 @@ pub(super) fn of_login(
         granted_by: GrantedBy::Gateway,
     };
     // Who vouches for the login may go by another name than who issues the tokens.
-    let names = [source, Revocable { issuer: &here.tokens.issuer, ..source }];
+    let names = [source, Revocable { issuer: &here.settings.issuer, ..source }];
     for source in names {
         if ask(here, source, record.created)? == RevocationStatus::CutOff {
             return Ok(RevocationStatus::CutOff);
@@ -63,7 +63,7 @@ pub(super) async fn of_client(
     client: &Client,
 ) -> Result<Option<UnixTime>, Denial> {
     let source = Revocable {
-        issuer: &here.tokens.issuer,
+        issuer: &here.settings.issuer,
         subject: &client.id,
         token_id: None,
         session_id: None,

@@ -15,6 +15,7 @@ use crate::runtime::Running;
 use crate::session::service::SessionService;
 use crate::store::attempts::AttemptLedger;
 use crate::store::family::FamilyStore;
+use crate::web::context::EndpointContext;
 use crate::web::message::EndpointRequest;
 
 /// How many assertions of a client a minute: each is kept so that it cannot be used again.
@@ -101,13 +102,7 @@ impl GrantKind {
 }
 
 /// A request about tokens, and all that is needed to answer it.
-#[derive(Clone, Copy)]
-pub(crate) struct TokenContext<'a> {
-    pub(crate) service: &'a TokenService,
-    pub(crate) configuration: &'a Running,
-    pub(crate) tokens: &'a Tokens,
-    pub(crate) request: &'a EndpointRequest<'a>,
-}
+pub(crate) type TokenContext<'a> = EndpointContext<'a, TokenService, Tokens>;
 
 impl<'a> TokenContext<'a> {
     /// A request, if tokens are issued here.
@@ -116,20 +111,20 @@ impl<'a> TokenContext<'a> {
         configuration: &'a Running,
         request: &'a EndpointRequest<'a>,
     ) -> Option<Self> {
-        let tokens = configuration.settings.tokens.as_deref()?;
-        Some(Self { service, configuration, tokens, request })
+        let settings = configuration.settings.tokens.as_deref()?;
+        Some(Self { service, configuration, settings, request })
     }
 
     /// The URL of one of the endpoints below the base.
     pub(super) fn url(&self, below: &str) -> String {
         let base = self.configuration.gate.settings.own_base.as_deref().unwrap_or_default();
-        format!("{}{base}{below}", self.tokens.origin)
+        format!("{}{base}{below}", self.settings.origin)
     }
 
     /// By which names an assertion may be meant for us: the issuer, and the URLs where clients show
     /// who they are.
     pub(super) fn names(&self) -> [String; 4] {
-        let issuer = self.tokens.issuer.to_string();
+        let issuer = self.settings.issuer.to_string();
         [issuer, self.url("/token"), self.url("/revoke"), self.url("/introspect")]
     }
 

@@ -14,7 +14,7 @@ pub(super) fn answer<'s>(
     caller: &Caller,
     sessions: impl Iterator<Item = &'s (SessionId, StoredSession)>,
 ) -> Answer {
-    let base = escape(&here.login.base);
+    let base = escape(&here.settings.base);
     let subject = escape(caller.session.authentic().subject().as_str());
     let mut rows = String::new();
     for (id, StoredSession { record, last_seen }) in sessions {

@@ -97,5 +97,5 @@ pub(crate) async fn end(
 }
 
 fn gone(here: &SessionContext<'_>) -> Answer {
-    answers::logged_out(here.request.client_kind, here.configuration, here.login)
+    answers::logged_out(here.request.client_kind, here.configuration, here.settings)
 }

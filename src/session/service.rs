@@ -16,7 +16,7 @@ use crate::store::record::Record;
 use crate::store::{AppendError, StoreError};
 use crate::telemetry::families::Families;
 use crate::telemetry::session_end::SessionEnd;
-use crate::web::message::EndpointRequest;
+use crate::web::context::EndpointContext;
 
 /// Who is logged in, and who is cut off; shared by all configurations of the process.
 #[derive(Debug)]
@@ -34,13 +34,7 @@ pub(crate) struct SessionService {
 }
 
 /// A request about the caller's own sessions, and all that is needed to answer it.
-#[derive(Clone, Copy)]
-pub(crate) struct SessionContext<'a> {
-    pub(crate) service: &'a SessionService,
-    pub(crate) configuration: &'a Running,
-    pub(crate) login: &'a Login,
-    pub(crate) request: &'a EndpointRequest<'a>,
-}
+pub(crate) type SessionContext<'a> = EndpointContext<'a, SessionService, Login>;
 
 impl SessionService {
     pub(crate) fn new(

@@ -77,7 +77,7 @@ fn read<'t>(
     // Unverified, it selects the client, and grants nothing.
     let id = text_of("iss").filter(|iss| Some(*iss) == text_of("sub"));
     let id = id.filter(|id| named.is_none_or(|named| named == *id));
-    let client = id.and_then(|id| here.tokens.clients.named(id));
+    let client = id.and_then(|id| here.settings.clients.named(id));
     let (client, keys) = match client.map(|client| (client, &client.authentication)) {
         Some((client, ClientAuthentication::PrivateKey(keys))) => (client, keys),
         Some((_, ClientAuthentication::None | ClientAuthentication::Secret(_))) | None => {
