@@ -1,5 +1,6 @@
 //! Decides what a login delivers: the cookie of a session, tokens, or both.
 
+use http::header;
 use serde_json::{Map, Value, json};
 
 use crate::config::Tokens;
@@ -12,7 +13,7 @@ use crate::issuer::refresh::{RefreshToken, family_key};
 use crate::login::service::LoginContext;
 use crate::oauth::issue::{AccessDraft, IssuedAccess, LoginDraft, access_token};
 use crate::oauth::service::{GrantKind, TokenContext};
-use crate::oauth::{issue, refresh};
+use crate::oauth::{issue, refresh_family};
 use crate::session::service::unavailable;
 use crate::store::family::Family;
 use crate::web::answers;
@@ -184,12 +185,13 @@ impl<'a> DeliveryPlan<'a> {
             login: Some(login),
         };
         let access = access_token(issuing, draft, GrantKind::Login, record.created)?;
-        let tag_key = refresh::tag_key(issuing.settings, &family.key);
+        let tag_key = refresh_family::tag_key(issuing.settings, &family.key);
         let tags = &issuing.configuration.gate.sessions.tags;
         let first = RefreshToken::generate(id, 0, &tag_key, tags).map_err(|_| Slug::Internal)?;
         let service = issuing.service;
-        let begun =
-            service.refresh_families.begin(&family, refresh::known_by(issuing.settings, &first));
+        let begun = service
+            .refresh_families
+            .begin(&family, refresh_family::known_by(issuing.settings, &first));
         if !service.sessions.families.timed("begin_family", begun).await.map_err(unavailable)? {
             let scope = Scope::Session(id.to_string().into());
             let is_ended = issuing.configuration.gate.revocations.names(&scope);
@@ -208,7 +210,7 @@ impl Delivered {
         let Self { access, refresh } = self;
         let mut members = issue::describe(&access);
         members.extend(more);
-        let is_by_browser = refresh::is_by_browser(here.request.head.headers);
+        let is_by_browser = is_by_browser(here.request.head.headers);
         if !is_by_browser {
             members.insert("refresh_token".to_owned(), json!(*refresh.expose()));
         }
@@ -219,4 +221,10 @@ impl Delivered {
         }
         answer
     }
+}
+
+/// Whether a request says that a browser sent it: where scripts could read its answer, no refresh
+/// token may stand in it.
+fn is_by_browser(headers: &http::HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
 }

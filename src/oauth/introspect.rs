@@ -16,7 +16,7 @@ use crate::gate::token::Token;
 use crate::issuer::refresh::RefreshToken;
 use crate::oauth::client::{Unnamed, authenticate};
 use crate::oauth::parameters::{Parameter, Parameters};
-use crate::oauth::refresh::{self, find_family};
+use crate::oauth::refresh_family::{ends_by_rules, find_family};
 use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::reuse;
 use crate::oauth::revocation_status::{self, RevocationStatus};
@@ -101,7 +101,7 @@ async fn of_refresh(
     let is_current = |stored: &StoredFamily| stored.current.digest == token.digest();
     let stored = stored.filter(is_current);
     let (Some(stored), Some(record)) = (stored, record) else { return Ok(None) };
-    let ends = refresh::ends_by_rules(&stored, here.settings);
+    let ends = ends_by_rules(&stored, here.settings);
     let family = &stored.family;
     let standing = revocation_status::of_login(here, family.session, &record, &family.client)?;
     if standing == RevocationStatus::CutOff || clock::shared() >= ends {

@@ -6,7 +6,7 @@ use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
 use crate::gate::session::Origin;
 use crate::issuer::refresh::RefreshToken;
-use crate::oauth::refresh::{end_lost, find_family};
+use crate::oauth::refresh_family::{end_lost, find_family};
 use crate::oauth::refusal::TokenRefusal;
 use crate::oauth::service::TokenContext;
 use crate::session::revocation::{Account, Actor};

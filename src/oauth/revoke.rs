@@ -12,7 +12,7 @@ use crate::gate::revocation::Scope;
 use crate::issuer::refresh::RefreshToken;
 use crate::oauth::client::{Unnamed, authenticate};
 use crate::oauth::parameters::{Parameter, Parameters};
-use crate::oauth::refresh::{end_lost, find_family};
+use crate::oauth::refresh_family::{end_lost, find_family};
 use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::service::TokenContext;
 use crate::oauth::verified::{self, Verified};
