@@ -1,5 +1,34 @@
 //! What outlives a gateway, driven through the seam that the gateway uses.
 
+/// Claims that hold for both stores: `claim(&store)`, or `claim(Arc::new(store))` if they are said to be shared.
+macro_rules! of_both_stores {
+    (shared: $($claim:ident)*) => {
+        of_both_stores! { store => std::sync::Arc::new(store); $($claim)* }
+    };
+    ($store:ident => $given:expr; $($claim:ident)*) => {
+        mod of_the_file {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                let (_directory, path) = crate::store::sessions::place();
+                let $store = crate::store::sessions::in_file(&path);
+                super::$claim($given).await;
+            })*
+        }
+
+        mod of_redis {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                let server = crate::harness::redis::RedisServer::start();
+                let $store = crate::store::sessions::in_redis(&server);
+                super::$claim($given).await;
+            })*
+        }
+    };
+    ($($claim:ident)*) => {
+        of_both_stores! { store => &store; $($claim)* }
+    };
+}
+
 mod accounts;
 mod api_keys;
 mod attempts;

@@ -86,27 +86,6 @@ async fn live(store: &dyn Whole) -> Vec<Entry> {
     listing.records.into_iter().map(|record| record.entry).collect()
 }
 
-/// Claims that hold for both stores.
-macro_rules! of_both_stores {
-    ($($claim:ident)*) => {
-        mod of_the_file {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                let (_directory, path) = super::place();
-                super::$claim(&super::in_file(&path)).await;
-            })*
-        }
-
-        mod of_redis {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                let server = crate::harness::redis::RedisServer::start();
-                super::$claim(&super::in_redis(&server)).await;
-            })*
-        }
-    };
-}
-
 mod steps;
 
 of_both_stores! {

@@ -34,27 +34,6 @@ async fn keys(store: &dyn SessionStore, now: UnixTime) -> Vec<SessionId> {
     keys.into_iter().map(|(id, _)| id).collect()
 }
 
-/// Claims that hold for both stores.
-macro_rules! of_both_stores {
-    ($($claim:ident)*) => {
-        mod of_the_file {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                let (_directory, path) = super::place();
-                super::$claim(&super::in_file(&path)).await;
-            })*
-        }
-
-        mod of_redis {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                let server = crate::harness::redis::RedisServer::start();
-                super::$claim(&super::in_redis(&server)).await;
-            })*
-        }
-    };
-}
-
 of_both_stores! {
     api_keys_are_listed_apart_from_logins_the_latest_first
     api_keys_and_logins_never_displace_each_other

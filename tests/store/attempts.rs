@@ -121,28 +121,8 @@ async fn redis_has_attempts_wait_as_long_as_the_budget_says() {
     }
 }
 
-/// Claims that hold for both stores.
-macro_rules! of_both_stores {
-    ($($claim:ident)*) => {
-        mod of_the_file {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                let (_directory, path) = super::place();
-                super::$claim(std::sync::Arc::new(super::in_file(&path))).await;
-            })*
-        }
-
-        mod of_redis {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                let server = crate::harness::redis::RedisServer::start();
-                super::$claim(std::sync::Arc::new(super::in_redis(&server))).await;
-            })*
-        }
-    };
-}
-
 of_both_stores! {
+    shared:
     attempt_is_counted_against_all_accounts_or_none
     attempts_at_once_are_as_many_as_may_be
     success_forgets_all_attempts

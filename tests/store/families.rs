@@ -143,28 +143,8 @@ async fn premise(store: &dyn Both, number: u64) -> Premise {
     }
 }
 
-/// Claims that hold for both stores.
-macro_rules! of_both_stores {
-    ($($claim:ident)*) => {
-        mod of_the_file {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                let (_directory, path) = super::place();
-                super::$claim(std::sync::Arc::new(super::in_file(&path))).await;
-            })*
-        }
-
-        mod of_redis {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                let server = crate::harness::redis::RedisServer::start();
-                super::$claim(std::sync::Arc::new(super::in_redis(&server))).await;
-            })*
-        }
-    };
-}
-
 of_both_stores! {
+    shared:
     family_is_found_as_it_was_written
     beginning_twice_is_beginning_once
     token_is_exchanged_for_the_next

@@ -14,28 +14,8 @@ use crate::harness::redis::{Cluster, Data, RedisOptions, RedisServer};
 
 const RING: &str = "portcullis:{revocations}:keyring";
 
-/// Claims that hold for both stores.
-macro_rules! of_both_stores {
-    ($($claim:ident)*) => {
-        mod of_the_file {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                let (_directory, path) = super::place();
-                super::$claim(std::sync::Arc::new(super::in_file(&path))).await;
-            })*
-        }
-
-        mod of_redis {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                let server = crate::harness::redis::RedisServer::start();
-                super::$claim(std::sync::Arc::new(super::in_redis(&server))).await;
-            })*
-        }
-    };
-}
-
 of_both_stores! {
+    shared:
     ring_is_replaced_only_if_it_is_as_expected
     ring_is_any_bytes
     answer_that_was_lost_is_given_again

@@ -98,27 +98,6 @@ pub(super) fn in_redis(server: &RedisServer) -> Redis {
     Redis::open(&server.settings()).expect("settings that can work")
 }
 
-/// Claims that hold for both stores.
-macro_rules! of_both_stores {
-    ($($claim:ident)*) => {
-        mod of_the_file {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                let (_directory, path) = super::place();
-                super::$claim(&super::in_file(&path)).await;
-            })*
-        }
-
-        mod of_redis {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $claim() {
-                let server = crate::harness::redis::RedisServer::start();
-                super::$claim(&super::in_redis(&server)).await;
-            })*
-        }
-    };
-}
-
 of_both_stores! {
     session_is_found_as_it_was_written
     creating_twice_is_creating_once
