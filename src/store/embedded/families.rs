@@ -1,291 +1,37 @@
-//! Families of refresh tokens in their tables, inside one transaction.
+//! Families of refresh tokens, and what may be used once, as gateways read and write them in the file.
 
-use redb::{
-    ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableHandle,
-    WriteTransaction,
-};
+use async_trait::async_trait;
 
-use super::exchanges::{self, Date, Exchanges, Instant, MadeExchange, SpentAnswer};
-use super::fault::FileFault;
-use super::sessions::WriteSessions;
+use super::Embedded;
+use super::tables::exchanges::Instant;
+use super::tables::families::ReadFamilies;
+use crate::clock;
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
-use crate::store::family::{
-    Exchange, FAMILY_MARGIN_S, Family, Rotation, StoredFamily, TokenDigest, decode, encode,
-    rests_until,
-};
-use crate::store::record::Unreadable;
+use crate::store::StoreError;
+use crate::store::family::{Exchange, Family, FamilyStore, Rotation, StoredFamily, TokenDigest};
 
-/// By id: the record as JSON. Written once.
-const RECORDS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("families");
-
-/// The digest of the one good token, its place, when a token was last used, from when on the family
-/// is of no use, and whether it is dead.
-type Facts<'a> = (&'a [u8; 32], u64, i64, i64, bool);
-
-/// By id: what is known of the family beside its record.
-const STATES: TableDefinition<&[u8; 32], Facts<'_>> = TableDefinition::new("families_state");
-
-/// The digest of the token that was exchanged last, when by the wall clock, in milliseconds, and for
-/// what.
-type Last<'a> = (&'a [u8; 32], u64, &'a [u8]);
-
-/// By id: the last exchange. Not before the first one, nor of a dead family.
-const LAST: TableDefinition<&[u8; 32], Last<'_>> = TableDefinition::new("families_last_exchange");
-
-/// By id: the exchanges before the last one, and what else is known of the last, as JSON.
-const EXCHANGES: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("families_exchanges");
-
-/// From when on a family is of no use, and its id.
-const BY_DUE: TableDefinition<(i64, &[u8; 32]), ()> = TableDefinition::new("families_by_due");
-
-/// The names of the tables.
-pub(super) fn names() -> [&'static str; 5] {
-    [RECORDS.name(), STATES.name(), LAST.name(), EXCHANGES.name(), BY_DUE.name()]
-}
-
-/// The families, being written.
-pub(super) struct WriteFamilies<'t> {
-    records: Table<'t, &'static [u8; 32], &'static [u8]>,
-    states: Table<'t, &'static [u8; 32], Facts<'static>>,
-    last: Table<'t, &'static [u8; 32], Last<'static>>,
-    exchanges: Table<'t, &'static [u8; 32], &'static [u8]>,
-    by_due: Table<'t, (i64, &'static [u8; 32]), ()>,
-    is_changed: bool,
-}
-
-/// What is known of a family beside its record.
-#[derive(Clone, Copy)]
-struct FamilyState {
-    current: TokenDigest,
-    used: i64,
-    due: i64,
-    is_dead: bool,
-}
-
-impl<'t> WriteFamilies<'t> {
-    /// The families; their tables are made if they are not there.
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
-        Ok(Self {
-            records: transaction.open_table(RECORDS)?,
-            states: transaction.open_table(STATES)?,
-            last: transaction.open_table(LAST)?,
-            exchanges: transaction.open_table(EXCHANGES)?,
-            by_due: transaction.open_table(BY_DUE)?,
-            is_changed: false,
-        })
+#[async_trait]
+impl FamilyStore for Embedded {
+    async fn begin(&self, family: &Family, first: TokenDigest) -> Result<bool, StoreError> {
+        let family = family.clone();
+        self.write(move |tables| tables.begin_family(&family, first)).await
     }
 
-    /// Whether anything was written.
-    pub(super) fn is_changed(&self) -> bool {
-        self.is_changed
+    async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
+        // Before it is read: what is read is not older than that.
+        let read_ms = clock::steady().as_millis();
+        self.read(move |transaction| ReadFamilies::open(transaction)?.find(id, read_ms)).await
     }
 
-    /// Writes a family down, unless it is there.
-    pub(super) fn begin(&mut self, family: &Family, first: TokenDigest) -> Result<(), FileFault> {
-        let id = family.session;
-        if self.records.get(id.as_bytes())?.is_some() {
-            return Ok(());
-        }
-        self.records.insert(id.as_bytes(), encode(family).as_bytes())?;
-        let due = rests_until(family, family.created).as_seconds();
-        let used = family.created.as_seconds();
-        self.put(id, FamilyState { current: first, used, due, is_dead: false })
+    async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError> {
+        let (exchange, process) = (exchange.clone(), self.process);
+        let rotating = self.write(move |tables| tables.rotate(&exchange, Instant::now(process)));
+        Ok(rotating.await??)
     }
 
-    /// [`FamilyStore::rotate`](crate::store::family::FamilyStore::rotate), where the session is
-    /// there. What becomes of the login is not decided here.
-    pub(super) fn rotate(
-        &mut self,
-        exchange: &Exchange,
-        sessions: &mut WriteSessions<'_>,
-        at: Instant,
-    ) -> Result<Result<Rotation, Unreadable>, FileFault> {
-        let Exchange { family: id, presented, premise, now, .. } = exchange;
-        let Some(record) = self.records.get(id.as_bytes())? else {
-            return Ok(Ok(Rotation::Absent));
-        };
-        let family = match decode(*id, record.value()) {
-            Ok(family) => family,
-            Err(error) => return Ok(Err(error)),
-        };
-        drop(record);
-        let Some(state) = self.state(*id)? else { return Ok(Ok(Rotation::Absent)) };
-        if !Exchanges::is_in_time(premise, at) {
-            return Ok(Ok(Rotation::TooLate));
-        }
-        if state.is_dead {
-            return Ok(Ok(Rotation::Reused));
-        }
-        if *now >= rests_until(&family, UnixTime::from_seconds(state.used)) {
-            return Ok(Ok(Rotation::Expired));
-        }
-        let exchanges = match self.exchanges(*id, state.current)? {
-            Ok(exchanges) => exchanges,
-            Err(error) => return Ok(Err(error)),
-        };
-        // One that comes after the current was given out, and the file is an older copy.
-        if *presented == state.current || presented.place > state.current.place {
-            self.advance(exchange, &family, state, exchanges, at)?;
-            sessions.touch(&[(*id, *now)])?;
-            return Ok(Ok(Rotation::Rotated));
-        }
-        Ok(Ok(self.answer_spent(exchange, state, exchanges, at)?))
-    }
-
-    /// Puts the successor of a good token in the place of the current one.
-    fn advance(
-        &mut self,
-        exchange: &Exchange,
-        family: &Family,
-        state: FamilyState,
-        mut exchanges: Exchanges,
-        at: Instant,
-    ) -> Result<(), FileFault> {
-        let Exchange { family: id, presented, successor, grace_ms, now, .. } = exchange;
-        let used = UnixTime::from_seconds(state.used).max(*now);
-        let due = rests_until(family, used).as_seconds();
-        let current = successor.digest;
-        self.put(*id, FamilyState { current, used: used.as_seconds(), due, ..state })?;
-        exchanges.is_shared &= *presented == state.current;
-        let sealed = successor.sealed.clone();
-        let made = MadeExchange { token: *presented, date: Date::of(at), sealed };
-        exchanges.add(made, *grace_ms, at);
-        self.put_exchanges(*id, &exchanges)
-    }
-
-    /// Answers a token that was exchanged before: by its grace, or the family is dead from now on.
-    fn answer_spent(
-        &mut self,
-        exchange: &Exchange,
-        state: FamilyState,
-        mut exchanges: Exchanges,
-        at: Instant,
-    ) -> Result<Rotation, FileFault> {
-        let id = exchange.family;
-        Ok(match exchanges.answer(exchange, state.current, at) {
-            SpentAnswer::Repeated => Rotation::Rotated,
-            SpentAnswer::Way(way) => {
-                if !exchanges.is_shared {
-                    exchanges.is_shared = true;
-                    self.put_exchanges(id, &exchanges)?;
-                }
-                Rotation::Replayed(way)
-            }
-            SpentAnswer::Changed => Rotation::Changed,
-            SpentAnswer::Reused => {
-                self.put(id, FamilyState { is_dead: true, ..state })?;
-                self.last.remove(id.as_bytes())?;
-                self.exchanges.remove(id.as_bytes())?;
-                Rotation::Reused
-            }
-        })
-    }
-
-    /// What a family remembers of its exchanges.
-    fn exchanges(
-        &self,
-        id: SessionId,
-        current: TokenDigest,
-    ) -> Result<Result<Exchanges, Unreadable>, FileFault> {
-        let Some(last) = self.last.get(id.as_bytes())? else { return Ok(Ok(Exchanges::default())) };
-        let written = self.exchanges.get(id.as_bytes())?;
-        let written = written.as_ref().map(redb::AccessGuard::value);
-        Ok(exchanges::decode(written, last.value(), current))
-    }
-
-    fn put_exchanges(&mut self, id: SessionId, exchanges: &Exchanges) -> Result<(), FileFault> {
-        if let Some(MadeExchange { token, date, sealed }) = exchanges.made.last() {
-            let last = (&token.digest, date.wall_ms, &**sealed);
-            self.last.insert(id.as_bytes(), last)?;
-            self.exchanges.insert(id.as_bytes(), exchanges::encode(exchanges).as_bytes())?;
-            self.is_changed = true;
-        }
-        Ok(())
-    }
-
-    /// Deletes a family; whether it was there.
-    pub(super) fn end(&mut self, id: SessionId) -> Result<bool, FileFault> {
-        let was_there = self.records.remove(id.as_bytes())?.is_some();
-        let state = self.state(id)?;
-        if let Some(FamilyState { due, .. }) = state {
-            self.by_due.remove((due, id.as_bytes()))?;
-            self.states.remove(id.as_bytes())?;
-            self.last.remove(id.as_bytes())?;
-            self.exchanges.remove(id.as_bytes())?;
-        }
-        self.is_changed |= was_there || state.is_some();
-        Ok(was_there)
-    }
-
-    /// Drops families that could last be used a while ago, whether they can be read or not; how
-    /// many.
-    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<usize, FileFault> {
-        let last = now.plus(-FAMILY_MARGIN_S).as_seconds();
-        let mut spent = Vec::new();
-        for entry in self.by_due.range(..=(last, &[u8::MAX; 32]))?.take(at_most) {
-            spent.push(SessionId::from_bytes(*entry?.0.value().1));
-        }
-        for id in &spent {
-            self.end(*id)?;
-        }
-        Ok(spent.len())
-    }
-
-    fn state(&self, id: SessionId) -> Result<Option<FamilyState>, FileFault> {
-        Ok(self.states.get(id.as_bytes())?.map(|state| FamilyState::read(state.value())))
-    }
-
-    fn put(&mut self, id: SessionId, state: FamilyState) -> Result<(), FileFault> {
-        let FamilyState { current, used, due, is_dead } = state;
-        let TokenDigest { place, digest } = current;
-        let before = self.states.insert(id.as_bytes(), (&digest, place, used, due, is_dead))?;
-        let before = before.map(|before| FamilyState::read(before.value()).due);
-        if before != Some(due) {
-            if let Some(before) = before {
-                self.by_due.remove((before, id.as_bytes()))?;
-            }
-            self.by_due.insert((due, id.as_bytes()), ())?;
-        }
-        self.is_changed = true;
-        Ok(())
+    async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        let (key, until) = (key.to_owned(), until.max(now));
+        self.write(move |tables| tables.spent.spend(&key, until)).await
     }
 }
-
-impl FamilyState {
-    fn read((digest, place, used, due, is_dead): Facts<'_>) -> Self {
-        Self { current: TokenDigest { place, digest: *digest }, used, due, is_dead }
-    }
-}
-
-/// The families as they were when the transaction began.
-pub(super) struct ReadFamilies {
-    records: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
-    states: ReadOnlyTable<&'static [u8; 32], Facts<'static>>,
-}
-
-impl ReadFamilies {
-    pub(super) fn open(transaction: &ReadTransaction) -> Result<Self, FileFault> {
-        Ok(Self {
-            records: transaction.open_table(RECORDS)?,
-            states: transaction.open_table(STATES)?,
-        })
-    }
-
-    /// A family, unless there is none; it is read at this time.
-    pub(super) fn find(
-        &self,
-        id: SessionId,
-        read_ms: u64,
-    ) -> Result<Option<StoredFamily>, FileFault> {
-        let Some(record) = self.records.get(id.as_bytes())? else { return Ok(None) };
-        let family = decode(id, record.value())?;
-        let Some(state) = self.states.get(id.as_bytes())? else { return Ok(None) };
-        let FamilyState { current, used, due: _, is_dead } = FamilyState::read(state.value());
-        let used = UnixTime::from_seconds(used);
-        Ok(Some(StoredFamily { family, current, used, is_dead, read_ms }))
-    }
-}
-
-#[cfg(test)]
-mod tests;

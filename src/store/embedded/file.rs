@@ -9,7 +9,7 @@ use redb::{
 };
 
 use super::fault::FileFault;
-use super::log::META;
+use super::tables::log::META;
 use super::tables::{Tables, are_complete};
 use crate::private_files;
 use crate::store::StoreError;

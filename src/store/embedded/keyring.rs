@@ -1,76 +1,29 @@
-//! The gateway's own signing keys, and the key of the tags in secrets, each in its table, inside one
-//! transaction.
+//! The gateway's own signing keys, and the key of the tags, as gateways read and write them in the file.
 
-use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
+use async_trait::async_trait;
 
-use super::fault::FileFault;
+use super::Embedded;
+use super::tables::keyring;
+use crate::store::StoreError;
+use crate::store::keyring::KeyRingStore;
 
-/// The document, if there is one.
-const RING: TableDefinition<(), &[u8]> = TableDefinition::new("keyring");
-
-/// The key of the tags, if there is one.
-const TAG_KEY: TableDefinition<(), &[u8]> = TableDefinition::new("tag_key");
-
-/// The names of the tables.
-pub(super) fn names() -> [&'static str; 2] {
-    [RING.name(), TAG_KEY.name()]
-}
-
-/// The document as it was when the transaction began.
-pub(super) fn ring(transaction: &ReadTransaction) -> Result<Option<Vec<u8>>, FileFault> {
-    Ok(transaction.open_table(RING)?.get(())?.map(|ring| ring.value().to_vec()))
-}
-
-/// The key of the tags as it was when the transaction began.
-pub(super) fn tag_key(transaction: &ReadTransaction) -> Result<Option<Vec<u8>>, FileFault> {
-    Ok(transaction.open_table(TAG_KEY)?.get(())?.map(|key| key.value().to_vec()))
-}
-
-/// The document and the key, being written.
-pub(super) struct WriteKeyRing<'t> {
-    ring: Table<'t, (), &'static [u8]>,
-    tag_key: Table<'t, (), &'static [u8]>,
-    is_changed: bool,
-}
-
-impl<'t> WriteKeyRing<'t> {
-    /// The document and the key; their tables are made if they are not there.
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
-        let (ring, tag_key) = (transaction.open_table(RING)?, transaction.open_table(TAG_KEY)?);
-        Ok(Self { ring, tag_key, is_changed: false })
+#[async_trait]
+impl KeyRingStore for Embedded {
+    async fn ring(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(keyring::ring).await
     }
 
-    /// Whether anything was written.
-    pub(super) fn is_changed(&self) -> bool {
-        self.is_changed
+    async fn replace_ring(&self, expected: Option<&[u8]>, ring: &[u8]) -> Result<bool, StoreError> {
+        let (expected, ring) = (expected.map(<[u8]>::to_vec), ring.to_vec());
+        self.write(move |tables| tables.keyring.replace(expected.as_deref(), &ring)).await
     }
 
-    /// Replaces the document, if it is as expected; whether it is `ring` now.
-    pub(super) fn replace(
-        &mut self,
-        expected: Option<&[u8]>,
-        ring: &[u8],
-    ) -> Result<bool, FileFault> {
-        let held = self.ring.get(())?.map(|held| held.value().to_vec());
-        let held = held.as_deref();
-        if held == Some(ring) {
-            return Ok(true);
-        }
-        if held != expected {
-            return Ok(false);
-        }
-        self.ring.insert((), ring)?;
-        self.is_changed = true;
-        Ok(true)
+    async fn tag_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(keyring::tag_key).await
     }
 
-    /// Writes a key of the tags down, unless there is one; which it is then.
-    pub(super) fn keep_tag_key(&mut self, key: &[u8]) -> Result<Vec<u8>, FileFault> {
-        if let Some(held) = self.tag_key.get(())? {
-            return Ok(held.value().to_vec());
-        }
-        self.tag_key.insert((), key)?;
-        self.is_changed = true;
-        Ok(key.to_vec())
+    async fn keep_tag_key(&self, key: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let key = key.to_vec();
+        self.write(move |tables| tables.keyring.keep_tag_key(&key)).await
     }
 }

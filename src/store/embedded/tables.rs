@@ -1,17 +1,19 @@
 //! All the tables, inside one transaction that writes.
 
+mod attempts;
+pub(super) mod exchanges;
+pub(super) mod families;
+pub(super) mod keyring;
+pub(super) mod log;
+mod owned;
+pub(super) mod sessions;
+mod spent;
+
 use std::collections::BTreeSet;
 
 use redb::{ReadTransaction, TableHandle, WriteTransaction};
 
-use super::attempts::{self, WriteAttempts};
-use super::exchanges::Instant;
-use super::families::{self, WriteFamilies};
 use super::fault::FileFault;
-use super::keyring::{self, WriteKeyRing};
-use super::log::{self, WriteLog};
-use super::sessions::{self, Pruned, WriteSessions};
-use super::spent::{self, WriteSpent};
 use crate::gate::session::{SessionId, StoredSession};
 use crate::gate::time::UnixTime;
 use crate::store::account::EndedScope;
@@ -21,6 +23,13 @@ use crate::store::login_end::LoginEnd;
 use crate::store::record::{Record, Unreadable};
 use crate::store::session::{Displaced, EndedSessions};
 use crate::store::{Charged, Position};
+use attempts::WriteAttempts;
+use exchanges::Instant;
+use families::WriteFamilies;
+use keyring::WriteKeyRing;
+use log::WriteLog;
+use sessions::{Pruned, WriteSessions};
+use spent::WriteSpent;
 
 /// The tables, being written.
 pub(super) struct Tables<'t> {

@@ -14,16 +14,16 @@ use crate::store::record::Unreadable;
 /// Now, in milliseconds: on the clock that goes on when this process has ended, and on the one that
 /// nobody can set.
 #[derive(Clone, Copy)]
-pub(super) struct Instant {
+pub(in crate::store::embedded) struct Instant {
     /// Since 1970.
-    pub(super) wall_ms: u64,
-    pub(super) steady: SteadyTime,
+    pub(in crate::store::embedded) wall_ms: u64,
+    pub(in crate::store::embedded) steady: SteadyTime,
     /// A random number of the process whose steady clock this is.
-    pub(super) process: u64,
+    pub(in crate::store::embedded) process: u64,
 }
 
 impl Instant {
-    pub(super) fn now(process: u64) -> Self {
+    pub(in crate::store::embedded) fn now(process: u64) -> Self {
         Self { wall_ms: clock::micros() / 1000, steady: clock::steady(), process }
     }
 
@@ -36,20 +36,20 @@ impl Instant {
 
 /// When something was exchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Date {
-    pub(super) wall_ms: u64,
+pub(in crate::store::embedded) struct Date {
+    pub(in crate::store::embedded) wall_ms: u64,
     steady_ms: u64,
     process: u64,
 }
 
 impl Date {
-    pub(super) fn of(at: Instant) -> Self {
+    pub(in crate::store::embedded) fn of(at: Instant) -> Self {
         let Instant { wall_ms, steady, process } = at;
         Self { wall_ms, steady_ms: steady.as_millis(), process }
     }
 
     /// A date of which only the wall clock's time is known.
-    pub(super) fn by_wall(wall_ms: u64) -> Self {
+    pub(in crate::store::embedded) fn by_wall(wall_ms: u64) -> Self {
         Self { wall_ms, steady_ms: 0, process: 0 }
     }
 
@@ -65,27 +65,27 @@ impl Date {
 
 /// An exchange that was made.
 #[derive(Clone, Debug)]
-pub(super) struct MadeExchange {
-    pub(super) token: TokenDigest,
-    pub(super) date: Date,
+pub(in crate::store::embedded) struct MadeExchange {
+    pub(in crate::store::embedded) token: TokenDigest,
+    pub(in crate::store::embedded) date: Date,
     /// What it was exchanged for; nothing if that does not lead on any more.
-    pub(super) sealed: Vec<u8>,
+    pub(in crate::store::embedded) sealed: Vec<u8>,
 }
 
 /// The exchanges of a family, as far as a grace may reach, and whether its tokens were given out more than once.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Exchanges {
+pub(in crate::store::embedded) struct Exchanges {
     /// The earliest first.
-    pub(super) made: Vec<MadeExchange>,
+    pub(in crate::store::embedded) made: Vec<MadeExchange>,
     /// The current token was.
-    pub(super) is_shared: bool,
+    pub(in crate::store::embedded) is_shared: bool,
     /// The token before it was.
-    pub(super) was_shared: bool,
+    pub(in crate::store::embedded) was_shared: bool,
 }
 
 /// What is said to a token that is not good any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum SpentAnswer {
+pub(in crate::store::embedded) enum SpentAnswer {
     /// It is the last exchange, once more.
     Repeated,
     /// What leads from it to the current token.
@@ -96,12 +96,17 @@ pub(super) enum SpentAnswer {
 
 impl Exchanges {
     /// Whether an exchange may still be made: the family was read a moment ago.
-    pub(super) fn is_in_time(premise: &Premise, at: Instant) -> bool {
+    pub(in crate::store::embedded) fn is_in_time(premise: &Premise, at: Instant) -> bool {
         at.steady.as_millis().abs_diff(premise.read_ms) < EXCHANGE_WITHIN_MS
     }
 
     /// Adds an exchange, and forgets what no grace reaches.
-    pub(super) fn add(&mut self, made: MadeExchange, grace_ms: u64, at: Instant) {
+    pub(in crate::store::embedded) fn add(
+        &mut self,
+        made: MadeExchange,
+        grace_ms: u64,
+        at: Instant,
+    ) {
         let kept_ms = grace_ms.saturating_add(EXCHANGE_WITHIN_MS);
         let is_over = |made: &MadeExchange| made.date.apart_ms(at) >= kept_ms;
         // One stays that is over: what is at its place or below came earlier.
@@ -133,7 +138,7 @@ impl Exchanges {
     }
 
     /// What is said to a token that is neither the current one nor comes after it.
-    pub(super) fn answer(
+    pub(in crate::store::embedded) fn answer(
         &self,
         exchange: &Exchange,
         current: TokenDigest,
@@ -195,7 +200,7 @@ struct ExchangeNotes {
 }
 
 /// All but what the last exchange led to, as JSON.
-pub(super) fn encode(exchanges: &Exchanges) -> String {
+pub(in crate::store::embedded) fn encode(exchanges: &Exchanges) -> String {
     let Exchanges { made, is_shared, was_shared } = exchanges;
     let (last, earlier) = match made.split_last() {
         Some((last, earlier)) => (Some((last.token.to_string(), last.date)), earlier),
@@ -213,7 +218,7 @@ pub(super) fn encode(exchanges: &Exchanges) -> String {
 
 /// Reads what [`encode`] wrote of a family whose last exchange is this one. An earlier version may have made it, and
 /// written nothing of it: it counts as made at the place before the current one.
-pub(super) fn decode(
+pub(in crate::store::embedded) fn decode(
     bytes: Option<&[u8]>,
     (digest, wall_ms, sealed): (&[u8; 32], u64, &[u8]),
     current: TokenDigest,

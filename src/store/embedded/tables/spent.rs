@@ -2,8 +2,8 @@
 
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
-use super::fault::FileFault;
 use crate::gate::time::UnixTime;
+use crate::store::embedded::fault::FileFault;
 use crate::store::family::FAMILY_MARGIN_S;
 
 /// By key: until when it must be remembered.
@@ -13,12 +13,12 @@ const SPENT: TableDefinition<&str, i64> = TableDefinition::new("spent");
 const BY_EXPIRY: TableDefinition<(i64, &str), ()> = TableDefinition::new("spent_by_expiry");
 
 /// The names of the tables.
-pub(super) fn names() -> [&'static str; 2] {
+pub(in crate::store::embedded) fn names() -> [&'static str; 2] {
     [SPENT.name(), BY_EXPIRY.name()]
 }
 
 /// What was used, being written.
-pub(super) struct WriteSpent<'t> {
+pub(in crate::store::embedded) struct WriteSpent<'t> {
     spent: Table<'t, &'static str, i64>,
     by_expiry: Table<'t, (i64, &'static str), ()>,
     is_changed: bool,
@@ -26,7 +26,9 @@ pub(super) struct WriteSpent<'t> {
 
 impl<'t> WriteSpent<'t> {
     /// What was used; the tables are made if they are not there.
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
+    pub(in crate::store::embedded) fn open(
+        transaction: &'t WriteTransaction,
+    ) -> Result<Self, FileFault> {
         Ok(Self {
             spent: transaction.open_table(SPENT)?,
             by_expiry: transaction.open_table(BY_EXPIRY)?,
@@ -35,12 +37,16 @@ impl<'t> WriteSpent<'t> {
     }
 
     /// Whether anything was written.
-    pub(super) fn is_changed(&self) -> bool {
+    pub(in crate::store::embedded) fn is_changed(&self) -> bool {
         self.is_changed
     }
 
     /// Notes that something is used; whether it was not before.
-    pub(super) fn spend(&mut self, key: &str, until: UnixTime) -> Result<bool, FileFault> {
+    pub(in crate::store::embedded) fn spend(
+        &mut self,
+        key: &str,
+        until: UnixTime,
+    ) -> Result<bool, FileFault> {
         if self.spent.get(key)?.is_some() {
             return Ok(false);
         }
@@ -52,7 +58,11 @@ impl<'t> WriteSpent<'t> {
     }
 
     /// Forgets what need not be remembered any more; how much.
-    pub(super) fn prune(&mut self, now: UnixTime, at_most: usize) -> Result<usize, FileFault> {
+    pub(in crate::store::embedded) fn prune(
+        &mut self,
+        now: UnixTime,
+        at_most: usize,
+    ) -> Result<usize, FileFault> {
         let last = now.plus(-FAMILY_MARGIN_S).as_seconds();
         let mut forgotten = Vec::new();
         // The next second's begins with the empty key.

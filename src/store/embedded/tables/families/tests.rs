@@ -1,9 +1,9 @@
 //! How long an exchange can be asked for again, to the millisecond, and by which clock.
 
-use super::super::Embedded;
 use super::*;
 use crate::gate::session::{SessionKind, SessionRecord, StoredSession};
 use crate::gate::time::SteadyTime;
+use crate::store::embedded::Embedded;
 use crate::store::family::{Premise, Successor, UNUSED_GRACES};
 use crate::store::session::SessionStore;
 

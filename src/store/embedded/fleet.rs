@@ -1,0 +1,56 @@
+//! The fleet of a store that one gateway has: that gateway.
+
+use async_trait::async_trait;
+
+use super::Embedded;
+use crate::clock;
+use crate::store::{Fleet, GatewayState, KnownGateway, Knows, Roster, StoreError};
+
+#[async_trait]
+impl Fleet for Embedded {
+    async fn time_ms(&self) -> Result<Option<u64>, StoreError> {
+        // The clock of this machine is the only one.
+        Ok(None)
+    }
+
+    async fn announce(&self, state: &GatewayState) -> Result<(), StoreError> {
+        self.members.announce(state, clock::steady());
+        Ok(())
+    }
+
+    async fn settle(&self, _: &str, _: Knows) -> Result<bool, StoreError> {
+        // One file, which nobody else has had.
+        Ok(true)
+    }
+
+    fn is_settled(&self) -> bool {
+        true
+    }
+
+    fn doubt(&self) {}
+
+    fn server_changes(&self) -> u64 {
+        0
+    }
+
+    fn reign(&self) -> u64 {
+        0
+    }
+
+    async fn remind(&self, _: &KnownGateway) -> Result<(), StoreError> {
+        // What is in this process is not forgotten.
+        Ok(())
+    }
+
+    async fn leave(&self, instance: &str) -> Result<(), StoreError> {
+        self.members.leave(instance);
+        Ok(())
+    }
+
+    async fn roster(&self) -> Result<Roster, StoreError> {
+        let (head, records) = self.read_log(|log| Ok((log.head()?, log.kept()?))).await?;
+        // The only gateway there is does not ask about itself once it has left.
+        let gateways = self.members.list(clock::steady());
+        Ok(Roster { head, records, gateways, ..Roster::default() })
+    }
+}
