@@ -20,6 +20,7 @@ pub mod record;
 pub mod redis;
 pub mod session;
 pub mod settings;
+mod versioned;
 
 use std::sync::Arc;
 

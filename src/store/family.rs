@@ -16,6 +16,7 @@ use super::error::StoreError;
 use super::log::Charged;
 use super::login_end::LoginEnd;
 use super::record::Unreadable;
+use super::versioned;
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
 
@@ -272,17 +273,8 @@ pub fn encode(family: &Family) -> String {
 ///
 /// [`Unreadable`]: it is not a family, or one of a later version.
 pub fn decode(session: SessionId, bytes: &[u8]) -> Result<Family, Unreadable> {
-    #[derive(Deserialize)]
-    struct VersionedFamily {
-        version: u32,
-    }
-    let unreadable = |error: serde_json::Error| Unreadable::family(&error.to_string());
-    let VersionedFamily { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
-    if version > VERSION {
-        return Err(Unreadable::family(&format!("it has the later version {version}")));
-    }
     let WrittenFamily { version: _, client, scopes, created, ends, idle_s, key } =
-        serde_json::from_slice(bytes).map_err(unreadable)?;
+        versioned::decode(bytes, VERSION, Unreadable::family)?;
     Ok(Family {
         session,
         client,

@@ -9,6 +9,7 @@ use super::error::StoreError;
 use super::log::Charged;
 use super::login_end::LoginEnd;
 use super::record::Unreadable;
+use super::versioned;
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{SessionId, SessionKind, SessionRecord, StoredSession};
 use crate::gate::time::UnixTime;
@@ -257,16 +258,7 @@ pub fn encode(record: &SessionRecord) -> String {
 ///
 /// [`Unreadable`]: it is not a session, or one of a later version.
 pub fn decode(bytes: &[u8]) -> Result<SessionRecord, Unreadable> {
-    #[derive(Deserialize)]
-    struct VersionedSession {
-        version: u32,
-    }
-    let unreadable = |error: serde_json::Error| Unreadable::session(&error.to_string());
-    let VersionedSession { version } = serde_json::from_slice(bytes).map_err(unreadable)?;
-    if version > VERSION {
-        return Err(Unreadable::session(&format!("it has the later version {version}")));
-    }
-    let written: WrittenSession = serde_json::from_slice(bytes).map_err(unreadable)?;
+    let written: WrittenSession = versioned::decode(bytes, VERSION, Unreadable::session)?;
     if written.subject.is_empty() || written.issuer.is_empty() {
         return Err(Unreadable::session("it is nobody's"));
     }
