@@ -136,3 +136,21 @@ pub trait Fleet: fmt::Debug + Send + Sync {
     /// Who follows the log, and how far they are.
     async fn roster(&self) -> Result<Roster, StoreError>;
 }
+
+#[cfg(test)]
+impl KnownGateway {
+    /// A gateway that has applied seven records, for unit tests.
+    pub(crate) fn example(name: &str, silent_ms: u64) -> Self {
+        let state = GatewayState {
+            instance: name.to_owned(),
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            applied: 7,
+            mark: None,
+            counted_for_ms: 0,
+            clock_ahead_ms: None,
+            settings: Default::default(),
+        };
+        Self { state, silent_ms, follows: true }
+    }
+}

@@ -45,21 +45,7 @@ impl KnownGateways {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{GATEWAY_FORGOTTEN_AFTER_MS, GatewayState};
-
-    fn gateway(name: &str, silent_ms: u64) -> KnownGateway {
-        let state = GatewayState {
-            instance: name.to_owned(),
-            name: name.to_owned(),
-            version: "1".to_owned(),
-            applied: 7,
-            mark: None,
-            counted_for_ms: 0,
-            clock_ahead_ms: None,
-            settings: Default::default(),
-        };
-        KnownGateway { state, silent_ms, follows: true }
-    }
+    use crate::store::GATEWAY_FORGOTTEN_AFTER_MS;
 
     fn roster(gateways: &[KnownGateway], left: &[&str]) -> Roster {
         let left = left.iter().map(ToString::to_string).collect();
@@ -74,7 +60,7 @@ mod tests {
     #[test]
     fn gateway_that_the_store_forgot_is_counted_until_it_has_been_silent_for_long() {
         let known = KnownGateways::default();
-        let (one, two) = (gateway("one", 0), gateway("two", 10));
+        let (one, two) = (KnownGateway::example("one", 0), KnownGateway::example("two", 10));
         let both = |follows| vec![("one".to_owned(), true), ("two".to_owned(), follows)];
         assert_eq!(names(&known, roster(&[one.clone(), two], &[]), 0), both(true));
         let only = || roster(std::slice::from_ref(&one), &[]);
@@ -87,7 +73,7 @@ mod tests {
     #[test]
     fn gateway_that_took_its_leave_is_not_counted() {
         let known = KnownGateways::default();
-        let (one, two) = (gateway("one", 0), gateway("two", 0));
+        let (one, two) = (KnownGateway::example("one", 0), KnownGateway::example("two", 0));
         names(&known, roster(&[one.clone(), two], &[]), 0);
         let told = names(&known, roster(&[one], &["two"]), 1);
         assert_eq!(told, [("one".to_owned(), true)]);

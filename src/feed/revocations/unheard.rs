@@ -45,30 +45,16 @@ impl Unheard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::GatewayState;
 
     const NOW: UnixTime = UnixTime::from_seconds(1_000);
-
-    fn gateway(instance: &str, silent_ms: u64) -> KnownGateway {
-        let state = GatewayState {
-            instance: instance.to_owned(),
-            name: instance.to_owned(),
-            version: "1".to_owned(),
-            applied: 7,
-            mark: None,
-            counted_for_ms: 0,
-            clock_ahead_ms: None,
-            settings: Default::default(),
-        };
-        KnownGateway { state, silent_ms, follows: true }
-    }
 
     #[test]
     fn gateway_that_is_not_heard_of_may_have_used_sessions_since() {
         let unheard = Unheard::default();
         let at = |ms: u64| SteadyTime::from_millis(100_000 + ms);
         let since = |other_ms, ms: u64| {
-            let gateways = [gateway("we", 9_000), gateway("other", other_ms)];
+            let gateways =
+                [KnownGateway::example("we", 9_000), KnownGateway::example("other", other_ms)];
             unheard.since(&gateways, "we", NOW, at(ms))
         };
         assert_eq!(since(3_000, 0), None);
