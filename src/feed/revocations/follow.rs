@@ -1,0 +1,198 @@
+//! Follows the revocation log: loads a snapshot, then applies what is appended.
+
+use std::time::{Duration, Instant};
+
+use super::RevocationFeed;
+use crate::clock;
+use crate::feed::backoff::Backoff;
+use crate::gate::revocation::LIFT;
+use crate::gate::time::SteadyTime;
+use crate::store::record::Record;
+use crate::store::{Loss, Position, StoreError, TAIL_RECORDS_MAX, Tail, Writers};
+
+/// The longest that one read of the log waits for something to happen.
+const PATIENCE_MAX: Duration = Duration::from_millis(500);
+
+/// The shortest, for a read that is not meant to wait.
+const PATIENCE_MIN: Duration = Duration::from_millis(1);
+
+/// The longest while the store may lack something: who knows better is noticed soon.
+const PATIENCE_UNSETTLED: Duration = Duration::from_millis(50);
+
+/// The pause after a read that brought something. A fraction of the propagation that is promised.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// How far the wall clock may be set, in seconds, before everything that was told by it is told
+/// again.
+const CLOCK_STEP_MAX_S: u64 = 60;
+
+/// What was done to follow the log.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// What came next was read, to this position.
+    Read(Position),
+    /// Everything that is live was loaded; the log goes on from this position.
+    Loaded(Position),
+}
+
+impl RevocationFeed {
+    /// Follows the log, for ever.
+    pub(super) async fn follow(&self) {
+        let mut backoff = Backoff::default();
+        let mut position = None;
+        let mut has_loaded = false;
+        let mut is_up = true;
+        let mut apart_s = clocks_apart_s();
+        loop {
+            let apart_now_s = clocks_apart_s();
+            let has_stepped = apart_now_s.abs_diff(apart_s) > CLOCK_STEP_MAX_S;
+            let step = match position {
+                None => self.load("start").await.map(Step::Loaded),
+                // What is spent and how long an entry stays was told by another clock.
+                Some(_) if has_stepped => self.load("clock").await.map(Step::Loaded),
+                Some(at) => self.read(at, has_loaded).await,
+            };
+            match step {
+                Ok(step) => {
+                    if !is_up {
+                        tracing::info!("the revocation log is followed again");
+                    }
+                    is_up = true;
+                    // Only by a load, and only one that did not fail: many small steps are a large one.
+                    if matches!(step, Step::Loaded(_)) {
+                        apart_s = apart_now_s;
+                    }
+                    let (Step::Read(next) | Step::Loaded(next)) = step;
+                    position = Some(next);
+                    match step {
+                        Step::Read(_) => backoff.reset(),
+                        // A log that is lost again and again must not keep the store busy.
+                        Step::Loaded(_) if has_loaded => tokio::time::sleep(backoff.next()).await,
+                        Step::Loaded(_) => {}
+                    }
+                    has_loaded = matches!(step, Step::Loaded(_));
+                }
+                Err(error) => {
+                    if is_up {
+                        tracing::error!(%error, "the revocation log cannot be followed");
+                    }
+                    is_up = false;
+                    tokio::time::sleep(backoff.next()).await;
+                }
+            }
+        }
+    }
+
+    /// One read of the log.
+    async fn read(&self, position: Position, has_loaded: bool) -> Result<Step, StoreError> {
+        // Whoever is not counted must not decide: a revocation could be confirmed without it.
+        if !self.is_counted() {
+            self.count_in(position).await?;
+        }
+        let max_staleness = self.configuration.load().settings.revocation.max_staleness;
+        // What is written after this moment may be missed by the read; what was before is not.
+        let begun = self.begin_read().await?;
+        let patience = match (has_loaded, self.fleet.is_settled()) {
+            // Loading takes its time, and what it found is as old as its beginning.
+            (true, true) => PATIENCE_MIN,
+            (false, true) => PATIENCE_MAX.min(max_staleness / 4),
+            (_, false) => PATIENCE_UNSETTLED.min(max_staleness / 4),
+        };
+        let read = self.log.tail(position, patience).await;
+        // Its duration is mostly waiting, and tells nothing.
+        self.families.store_up.set(i64::from(read.is_ok()));
+        match read? {
+            Tail::Records(records, next) => {
+                let is_idle = records.is_empty();
+                self.take(records);
+                if next.sequence - position.sequence < TAIL_RECORDS_MAX {
+                    let lost = self.recent().was_read_to_the_end(begun.at);
+                    if lost > 0 {
+                        tracing::error!(lost, "the revocation log lost acknowledged writes");
+                        self.lost.notify_one();
+                    }
+                    if self.end_read(begun) {
+                        self.in_contact.send_if_modified(|is_so| !std::mem::replace(is_so, true));
+                    }
+                }
+                self.applied.send_if_modified(|applied| applied.replace(next) != Some(next));
+                if !is_idle {
+                    // Where many revocations arrive, those of a moment are read together.
+                    tokio::time::sleep(GATHER).await;
+                }
+                Ok(Step::Read(next))
+            }
+            Tail::Lost(Loss::Trimmed) => {
+                tracing::warn!(%position, "the revocation log was trimmed past this gateway");
+                self.load("trimmed").await.map(Step::Loaded)
+            }
+            Tail::Lost(Loss::WentBackwards) => {
+                tracing::error!(%position, "the revocation log went backwards: writes were lost");
+                self.found_loss();
+                self.load("went_backwards").await.map(Step::Loaded)
+            }
+        }
+    }
+
+    /// Applies what came through the log.
+    fn take(&self, records: Vec<Record>) {
+        for record in records {
+            let written = Duration::from_micros(clock::micros().saturating_sub(record.written_us));
+            self.apply(&record);
+            self.families.revocation_propagation.observe(written.as_secs_f64());
+            self.recent().read(record);
+        }
+    }
+
+    fn apply(&self, record: &Record) {
+        self.enforce(record);
+        let kind = if record.is_lift() { LIFT } else { record.entry.scope.kind().as_str() };
+        self.families.revocations_applied.with_label_values(&[kind]).inc();
+    }
+
+    /// Applies everything that is live. What is in the list already stays there.
+    async fn load(&self, cause: &'static str) -> Result<Position, StoreError> {
+        let begun = Instant::now();
+        // From the beginning of the log: from now on nothing is confirmed without this gateway, and
+        // what was confirmed before is in the snapshot.
+        self.count_in(Position::default()).await?;
+        if cause == "start" && self.is_shorter_than_read().await? {
+            self.found_loss();
+        }
+        let read = self.begin_read().await?;
+        let mut loaded = 0_usize;
+        self.recent().begin_search();
+        let mut take = |records: Vec<Record>| {
+            loaded += records.len();
+            let mut recent = self.recent();
+            for record in &records {
+                self.apply(record);
+                recent.found(record);
+            }
+        };
+        let position = self.timed("snapshot", self.log.snapshot(&mut take)).await?;
+        self.families.revocation_snapshots.with_label_values(&[cause]).inc();
+        if self.recent().end_search(|record| self.was_lifted(record)) > 0 {
+            self.lost.notify_one();
+        }
+        self.end_read(read);
+        let took_ms = begun.elapsed().as_millis() as u64;
+        tracing::info!(cause, loaded, %position, took_ms, "loaded the revocation list");
+        Ok(position)
+    }
+
+    /// Notes that everything has been applied that was written until `at`. What nobody else writes
+    /// is applied as it is written: a process that stood still has missed nothing.
+    pub(super) fn was_in_contact(&self, at: SteadyTime) {
+        match self.log.writers() {
+            Writers::ThisGateway => self.writer().complete(),
+            Writers::Gateways => self.writer().contact(at),
+        }
+    }
+}
+
+/// How far the two clocks are apart, in seconds: a number that only a step of one of them changes.
+fn clocks_apart_s() -> i64 {
+    let steady_s = clock::steady().as_millis() / 1000;
+    clock::now().plus(-i64::try_from(steady_s).unwrap_or(0)).as_seconds()
+}
