@@ -9,45 +9,29 @@
 //! store by hand, and what the store does itself.
 
 mod loads;
+mod seek;
 mod seen;
+mod upkeep;
 
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
 
-use super::backoff::Backoff;
 use super::budget::Budget;
 use crate::clock;
-use crate::gate::WantedSession;
 use crate::gate::session::{
     Provenance, Session, SessionId, SessionRecord, SessionTable, StoredSession,
 };
-use crate::gate::time::{SteadyTime, UnixTime};
+use crate::gate::time::UnixTime;
 use crate::network::network_of;
 use crate::runtime::InForce;
 use crate::store::StoreError;
 use crate::store::login_end::LoginEnd;
-use crate::store::session::{Displaced, SessionNotice, SessionStore};
+use crate::store::session::{Displaced, SessionStore};
 use crate::telemetry::families::Families;
-use loads::{Era, Loaded, Loads};
+use loads::{Era, Loads};
 use seen::Seen;
-
-/// After a failure nobody waits for the store on behalf of a session that is known, for this long.
-const SPARE_MS: u64 = 500;
-
-/// How long a request waits for the store on behalf of a session that is known.
-const KNOWN_PATIENCE: Duration = Duration::from_millis(100);
-
-/// How often what was used is written down.
-const WRITE_EVERY: Duration = Duration::from_millis(500);
-
-/// How often sessions that have long ended are dropped.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
-
-/// How long a store that cannot tell of changes is left alone.
-const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// How many reads of the store a network may cause in a minute that lead to nothing. A browser that
 /// comes back after a logout causes one.
@@ -117,61 +101,6 @@ impl SessionFeed {
         tokio::join!(self.listen(), self.write_seen(), self.prune());
     }
 
-    /// Reads a session that the gate cannot judge, once for all who ask at the same time.
-    ///
-    /// What is one of ours is read for whoever asks. All else is read within a budget of the
-    /// client, and what is not there is counted.
-    pub async fn seek(
-        self: &Arc<Self>,
-        wanted: &WantedSession,
-        client: Option<IpAddr>,
-        charge: Charge,
-    ) -> Sought {
-        let WantedSession { id, carrier: _, aged, provenance } = wanted;
-        // Known, and only too old to be sure: the revocation list says whether that will do.
-        let known = || match aged {
-            Some(session) if !session.is_changed() => Sought::Found(session.clone()),
-            Some(_) | None => Sought::Unavailable,
-        };
-        if aged.is_some() && self.has_just_failed() {
-            return known();
-        }
-        if self.loads.is_known_absent(id, self.era(*id)).await {
-            return Sought::Absent;
-        }
-        if aged.is_none()
-            && let Some(seconds) = self.refused_for(client, *provenance, charge)
-        {
-            return Sought::Refused(seconds);
-        }
-        let (feed, id) = (self.clone(), *id);
-        let reading = async move { feed.loads.load(id, feed.load(id)).await };
-        let read = match aged {
-            None => Some(reading.await),
-            // It is read to its end, though nobody waits so long: by a slow store, too, a session is
-            // believed for a while only.
-            Some(_) => {
-                let read = tokio::time::timeout(KNOWN_PATIENCE, tokio::spawn(reading)).await;
-                read.ok().and_then(Result::ok)
-            }
-        };
-        match read {
-            Some(Ok(Loaded::Found(session))) => Sought::Found(session),
-            Some(Ok(Loaded::Absent(_))) => {
-                self.spend(client, charge);
-                Sought::Absent
-            }
-            Some(Err(error)) => {
-                tracing::debug!(%error, "a session cannot be read");
-                known()
-            }
-            None => {
-                self.failed();
-                known()
-            }
-        }
-    }
-
     /// When a client may have the store read for it again, in seconds, if it has been too often for
     /// nothing and what it shows is nothing of which we know that we made it.
     pub fn refused_for(
@@ -200,52 +129,6 @@ impl SessionFeed {
             Charge::Client => &self.budget,
             Charge::Logout => &self.logout_budget,
         }
-    }
-
-    /// One read of the store, into the table.
-    async fn load(&self, id: SessionId) -> Result<Loaded, StoreError> {
-        // A change that is told while we read is later than what we read, or what we read.
-        let begun = self.loads.begin(id);
-        loop {
-            let as_of = clock::steady();
-            // Before it is asked: what answers may change while it does.
-            let era = self.era(id);
-            let found = self.families.timed("find_session", self.store.find(id)).await;
-            if let Err(error) = &found {
-                self.doubt(id, error);
-            }
-            let Some(stored) = found? else {
-                self.table.changed(&id);
-                return Ok(Loaded::Absent(era));
-            };
-            let session = self.compile(id, &stored, as_of);
-            if begun.publish(|| self.table.publish(session.clone())) {
-                return Ok(Loaded::Found(session));
-            }
-        }
-    }
-
-    /// Forgets what may not be so any more, now that the store could not say what there is of a session.
-    fn doubt(&self, id: SessionId, error: &StoreError) {
-        match error {
-            StoreError::Unavailable(_) => {
-                self.loads.forget_all_absent();
-                self.failed();
-            }
-            StoreError::Refused(_) => self.loads.forget_all_absent(),
-            // One record is damaged, or of a later version: that says nothing about others.
-            StoreError::Unreadable(_) => self.loads.forget_absent(id),
-        }
-    }
-
-    fn compile(&self, id: SessionId, stored: &StoredSession, as_of: SteadyTime) -> Arc<Session> {
-        let rules = self.configuration.load().gate.sessions.rules.clone();
-        let session = Session::compile(id, stored, &rules, as_of);
-        // What this gateway has not written down yet.
-        if let Some(seen) = self.seen.of(id) {
-            session.was_seen(seen);
-        }
-        Arc::new(session)
     }
 
     /// Writes a new session down. Returns the sessions that had to make room for it, whose `end` is in the log, if there
@@ -368,94 +251,5 @@ impl SessionFeed {
         // In this order: what is being read must not be taken for what is.
         self.loads.spoil(id);
         self.table.changed(&id);
-    }
-
-    async fn listen(&self) {
-        let mut backoff = Backoff::default();
-        loop {
-            let mut hear = |told: SessionNotice| match told {
-                SessionNotice::Begun => {
-                    tracing::debug!("changes of sessions are told");
-                    self.loads.spoil_all();
-                    self.table.told_from(clock::steady());
-                }
-                SessionNotice::Contact(ago_ms) => {
-                    let asked = clock::steady().as_millis().saturating_sub(ago_ms);
-                    self.table.told_until(SteadyTime::from_millis(asked));
-                    backoff.reset();
-                }
-                SessionNotice::Changed(id) => self.changed(id),
-                SessionNotice::Anything => {
-                    self.loads.spoil_all();
-                    // What was read before may be anything by now.
-                    self.table.told_from(clock::steady());
-                }
-            };
-            let error = self.store.listen(&mut hear).await;
-            match error {
-                StoreError::Refused(why) => {
-                    tracing::warn!(
-                        why,
-                        "the store does not tell when sessions are deleted by hand"
-                    );
-                    tokio::time::sleep(REFUSED_PAUSE).await;
-                }
-                StoreError::Unavailable(why) | StoreError::Unreadable(why) => {
-                    tracing::debug!(why, "changes of sessions are not told");
-                    tokio::time::sleep(backoff.next()).await;
-                }
-            }
-        }
-    }
-
-    async fn write_seen(&self) {
-        loop {
-            tokio::time::sleep(WRITE_EVERY).await;
-            // Until nothing is left, or the store does not do it.
-            loop {
-                let some = self.seen.some();
-                if some.is_empty() {
-                    break;
-                }
-                if self.families.timed("touch_sessions", self.store.touch(&some)).await.is_err() {
-                    break;
-                }
-                self.seen.written(&some);
-            }
-        }
-    }
-
-    /// Writes down what was used lately; for the end of the program.
-    ///
-    /// # Errors
-    ///
-    /// If the store cannot be written.
-    pub async fn flush(&self) -> Result<(), StoreError> {
-        loop {
-            let some = self.seen.some();
-            if some.is_empty() {
-                return Ok(());
-            }
-            self.store.touch(&some).await?;
-            self.seen.written(&some);
-        }
-    }
-
-    async fn prune(&self) {
-        loop {
-            // Not all gateways at once.
-            tokio::time::sleep(PRUNE_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
-            // Tried again in a minute.
-            drop(self.families.timed("prune_sessions", self.store.prune(clock::shared())).await);
-        }
-    }
-
-    fn failed(&self) {
-        self.failed.store(clock::steady().as_millis(), Ordering::Relaxed);
-    }
-
-    fn has_just_failed(&self) -> bool {
-        let failed = SteadyTime::from_millis(self.failed.load(Ordering::Relaxed));
-        clock::steady().millis_since(failed) < SPARE_MS
     }
 }

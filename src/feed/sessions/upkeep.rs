@@ -1,0 +1,104 @@
+//! What the feed does all the time: hears of changes, notes when sessions were used, drops what is spent.
+
+use std::time::Duration;
+
+use super::SessionFeed;
+use crate::clock;
+use crate::feed::backoff::Backoff;
+use crate::gate::time::SteadyTime;
+use crate::store::StoreError;
+use crate::store::session::SessionNotice;
+
+/// How often what was used is written down.
+const WRITE_EVERY: Duration = Duration::from_millis(500);
+
+/// How often sessions that have long ended are dropped.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a store that cannot tell of changes is left alone.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+
+impl SessionFeed {
+    /// Applies the changes that others make in the store, for ever.
+    pub(super) async fn listen(&self) {
+        let mut backoff = Backoff::default();
+        loop {
+            let mut hear = |notice: SessionNotice| match notice {
+                SessionNotice::Begun => {
+                    tracing::debug!("changes of sessions are told");
+                    self.loads.spoil_all();
+                    self.table.told_from(clock::steady());
+                }
+                SessionNotice::Contact(ago_ms) => {
+                    let asked = clock::steady().as_millis().saturating_sub(ago_ms);
+                    self.table.told_until(SteadyTime::from_millis(asked));
+                    backoff.reset();
+                }
+                SessionNotice::Changed(id) => self.changed(id),
+                SessionNotice::Anything => {
+                    self.loads.spoil_all();
+                    // What was read before may be anything by now.
+                    self.table.told_from(clock::steady());
+                }
+            };
+            let error = self.store.listen(&mut hear).await;
+            match error {
+                StoreError::Refused(why) => {
+                    tracing::warn!(
+                        why,
+                        "the store does not tell when sessions are deleted by hand"
+                    );
+                    tokio::time::sleep(REFUSED_PAUSE).await;
+                }
+                StoreError::Unavailable(why) | StoreError::Unreadable(why) => {
+                    tracing::debug!(why, "changes of sessions are not told");
+                    tokio::time::sleep(backoff.next()).await;
+                }
+            }
+        }
+    }
+
+    /// Writes down when sessions were last used, for ever.
+    pub(super) async fn write_seen(&self) {
+        loop {
+            tokio::time::sleep(WRITE_EVERY).await;
+            // Until nothing is left, or the store does not do it.
+            loop {
+                let some = self.seen.some();
+                if some.is_empty() {
+                    break;
+                }
+                if self.families.timed("touch_sessions", self.store.touch(&some)).await.is_err() {
+                    break;
+                }
+                self.seen.written(&some);
+            }
+        }
+    }
+
+    /// Writes down what was used lately; for the end of the program.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be written.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        loop {
+            let some = self.seen.some();
+            if some.is_empty() {
+                return Ok(());
+            }
+            self.store.touch(&some).await?;
+            self.seen.written(&some);
+        }
+    }
+
+    /// Drops sessions that have long ended, for ever.
+    pub(super) async fn prune(&self) {
+        loop {
+            // Not all gateways at once.
+            tokio::time::sleep(PRUNE_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+            // Tried again in a minute.
+            drop(self.families.timed("prune_sessions", self.store.prune(clock::shared())).await);
+        }
+    }
+}
