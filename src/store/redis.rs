@@ -42,6 +42,7 @@ mod identity;
 mod keyring;
 mod keys;
 mod known_tag_key;
+mod last_announcement;
 mod lift;
 mod link;
 mod listener;
@@ -58,7 +59,6 @@ mod settled;
 mod settlement;
 mod snapshot;
 mod spent;
-mod told;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,12 +68,12 @@ use super::settings::{RedisServers, RedisSettings};
 use head::LogHead;
 use keys::{KeyNames, has_hash_tag};
 use known_tag_key::KnownTagKey;
+use last_announcement::LastAnnouncement;
 use link::Link;
 use master::Master;
 use reader::LogReader;
 use settlement::Settlement;
 use spent::Spent;
-use told::Told;
 
 /// The store in Redis.
 pub struct Redis {
@@ -89,7 +89,7 @@ pub struct Redis {
     /// How far the log was read when that was found to be ahead of the link for commands.
     ahead: Mutex<Option<Position>>,
     /// When what this gateway tells was taken down.
-    told: Told,
+    last_announcement: LastAnnouncement,
     /// Whether the server has all that it had.
     settlement: Settlement,
     /// What was used here that may be used once.
@@ -121,7 +121,7 @@ impl Redis {
             reader: Mutex::default(),
             head: LogHead::default(),
             ahead: Mutex::default(),
-            told: Told::default(),
+            last_announcement: LastAnnouncement::default(),
             settlement: Settlement::default(),
             spent: Spent::default(),
             known_tag_key: KnownTagKey::default(),

@@ -144,19 +144,19 @@ fn builder() -> Builder {
 fn make(path: &Path) -> Result<(), String> {
     let not_made = |error: std::io::Error| not_opened(path, &error);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{:016x}", fastrand::u64(..)));
+    let temporary = path.with_file_name(format!(".{name}.{:016x}", fastrand::u64(..)));
     // The owner's only: whoever could write there could let in whom others have cut off.
-    let file = private_files::options().read(true).write(true).create_new(true).open(&beside);
+    let file = private_files::options().read(true).write(true).create_new(true).open(&temporary);
     let made = builder().create_file(file.map_err(not_made)?);
     let made = made
         .map_err(|error| refused(path, &error))
         .and_then(|database| begin(path, &database))
-        .and_then(|()| match std::fs::hard_link(&beside, path) {
+        .and_then(|()| match std::fs::hard_link(&temporary, path) {
             // Another gateway was faster; which of them may have it the lock tells.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             linked => linked.map_err(not_made),
         });
-    let removed = std::fs::remove_file(&beside).map_err(not_made);
+    let removed = std::fs::remove_file(&temporary).map_err(not_made);
     made.and(removed)
 }
 

@@ -22,10 +22,12 @@ impl Members {
     /// Those that are not forgotten, by name.
     pub(super) fn list(&self, now: SteadyTime) -> Vec<KnownGateway> {
         let mut members = self.lock();
-        members.retain(|_, (state, told)| now.millis_since(*told) <= state.forgotten_after_ms());
-        let known = |(state, told): &(GatewayState, SteadyTime)| KnownGateway {
+        members.retain(|_, (state, announced)| {
+            now.millis_since(*announced) <= state.forgotten_after_ms()
+        });
+        let known = |(state, announced): &(GatewayState, SteadyTime)| KnownGateway {
             state: state.clone(),
-            silent_ms: now.millis_since(*told),
+            silent_ms: now.millis_since(*announced),
             // There is one log, and it never goes backwards.
             follows: true,
         };

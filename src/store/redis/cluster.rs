@@ -34,8 +34,8 @@ impl Cluster {
         for offset in 0..self.nodes.len() {
             let place = (begin + offset) % self.nodes.len();
             let node = &self.nodes[place];
-            let told = node.ask(dial, &questions).await;
-            match told.and_then(|answers| master_in(answers, &node.address)) {
+            let reply = node.ask(dial, &questions).await;
+            match reply.and_then(|answers| master_in(answers, &node.address)) {
                 Ok(master) => {
                     self.answered.store(place, Ordering::Relaxed);
                     return Ok(master);
@@ -90,7 +90,7 @@ mod tests {
         Value::BulkString(text.into())
     }
 
-    fn told(info: &str, host: Value) -> Result<RedisAddress, String> {
+    fn master_named(info: &str, host: Value) -> Result<RedisAddress, String> {
         let other = Value::Array(vec![text("10.0.0.9"), Value::Int(7)]);
         let master = Value::Array(vec![host, Value::Int(6380), text("an id")]);
         let slots = Value::Array(vec![
@@ -105,13 +105,13 @@ mod tests {
     fn master_of_the_slot_is_found_and_an_empty_host_is_the_one_asked() {
         let at = |host: &str| Ok(RedisAddress { host: host.into(), port: 6380 });
         let ok = "cluster_state:ok\r\n";
-        assert_eq!(told(ok, text("10.0.0.1")), at("10.0.0.1"));
-        assert_eq!(told(ok, text("")), at("asked"));
-        assert_eq!(told(ok, Value::Nil), at("asked"));
+        assert_eq!(master_named(ok, text("10.0.0.1")), at("10.0.0.1"));
+        assert_eq!(master_named(ok, text("")), at("asked"));
+        assert_eq!(master_named(ok, Value::Nil), at("asked"));
     }
 
     #[test]
     fn node_that_is_cut_off_is_not_believed() {
-        told("cluster_state:fail\r\n", text("10.0.0.1")).expect_err("it may be wrong");
+        master_named("cluster_state:fail\r\n", text("10.0.0.1")).expect_err("it may be wrong");
     }
 }

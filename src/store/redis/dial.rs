@@ -58,7 +58,7 @@ pub(super) struct Dialled {
 }
 
 /// Why there is no connection, in words.
-pub(super) enum Unreached {
+pub(super) enum ConnectFailure {
     /// The server cannot say anything unasked.
     Mute(String),
     /// Something else is wrong.
@@ -84,19 +84,20 @@ impl Dial {
     pub(super) async fn connect(
         &self,
         address: &RedisAddress,
-        wanted: ExpectedServer,
+        expected: ExpectedServer,
     ) -> Result<Dialled, String> {
         in_time(async {
-            let connection = match (self.open(address, &self.login, wanted, None).await, wanted) {
+            let connection = match (self.open(address, &self.login, expected, None).await, expected)
+            {
                 // Sentinels often have no password although their servers have one.
                 (Err(error), ExpectedServer::Sentinel) if is_login_refused(&error) => {
                     let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
-                    self.open(address, &nobody, wanted, None).await
+                    self.open(address, &nobody, expected, None).await
                 }
                 (opened, _) => opened,
             };
             let mut connection = connection.map_err(|error| fault::cause(&error))?;
-            let identity = introduce(&mut connection, wanted).await?;
+            let identity = introduce(&mut connection, expected).await?;
             Ok(Dialled { connection, identity })
         })
         .await
@@ -107,28 +108,29 @@ impl Dial {
     pub(super) async fn connect_for_pushes(
         &self,
         address: &RedisAddress,
-        wanted: ExpectedServer,
+        expected: ExpectedServer,
         pushes: Pushes,
-    ) -> Result<Dialled, Unreached> {
+    ) -> Result<Dialled, ConnectFailure> {
         let login = self.login.clone().set_protocol(ProtocolVersion::RESP3);
         in_time(async {
-            let opened = self.open(address, &login, wanted, Some(pushes)).await;
+            let opened = self.open(address, &login, expected, Some(pushes)).await;
             let mut connection = opened.map_err(|error| match is_resp3_refused(&error) {
-                true => Unreached::Mute(fault::cause(&error)),
-                false => Unreached::Fault(fault::cause(&error)),
+                true => ConnectFailure::Mute(fault::cause(&error)),
+                false => ConnectFailure::Fault(fault::cause(&error)),
             })?;
-            let identity = introduce(&mut connection, wanted).await.map_err(Unreached::Fault)?;
+            let identity =
+                introduce(&mut connection, expected).await.map_err(ConnectFailure::Fault)?;
             Ok(Dialled { connection, identity })
         })
         .await
-        .unwrap_or_else(|late| Err(Unreached::Fault(late)))
+        .unwrap_or_else(|late| Err(ConnectFailure::Fault(late)))
     }
 
     async fn open(
         &self,
         address: &RedisAddress,
         login: &RedisConnectionInfo,
-        wanted: ExpectedServer,
+        expected: ExpectedServer,
         pushes: Option<Pushes>,
     ) -> Result<MultiplexedConnection, RedisError> {
         let RedisAddress { host, port } = address;
@@ -142,7 +144,7 @@ impl Dial {
             *name = host.to_string();
             *number = *port;
         }
-        let database = match wanted {
+        let database = match expected {
             ExpectedServer::Server | ExpectedServer::Master => self.database,
             ExpectedServer::Node | ExpectedServer::Sentinel => 0,
         };
@@ -179,19 +181,19 @@ fn is_login_refused(error: &RedisError) -> bool {
 /// for the identity `INFO`, which some may not.
 async fn introduce(
     connection: &mut MultiplexedConnection,
-    wanted: ExpectedServer,
+    expected: ExpectedServer,
 ) -> Result<Option<ServerIdentity>, String> {
     let mut greeting = redis::pipe();
     greeting.cmd("CLIENT").arg("SETNAME").arg(CLIENT_NAME);
     greeting.cmd("HELLO");
-    match wanted {
+    match expected {
         ExpectedServer::Server | ExpectedServer::Master => drop(greeting.cmd("INFO").arg("server")),
         ExpectedServer::Node | ExpectedServer::Sentinel => {}
     }
     let answers = connection.send_packed_commands(&greeting, 0, greeting.len()).await;
     let mut answers = answers.map_err(|error| fault::cause(&error))?.into_iter().skip(1);
     let (hello, info) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
-    match (wanted, Role::from_hello(&hello), hello) {
+    match (expected, Role::from_hello(&hello), hello) {
         (ExpectedServer::Sentinel, _, Value::ServerError(error)) if error.code() == "NOAUTH" => {
             return Err("the user name or the password is refused, or missing".to_owned());
         }

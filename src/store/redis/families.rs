@@ -85,7 +85,7 @@ impl FamilyStore for Redis {
             charge.add_to(&mut rotating, &self.keys, end.entries_max, end.now);
         }
         let rotating = &rotating;
-        let ((outcome, told, sequence), link): ((String, Vec<Vec<u8>>, i64), _) = self
+        let ((outcome, values, sequence), link): ((String, Vec<Vec<u8>>, i64), _) = self
             .link
             .ask_and_tell(&self.master, "exchanging a token", move |mut connection| async move {
                 rotating.invoke_async(&mut connection).await
@@ -94,21 +94,21 @@ impl FamilyStore for Redis {
         self.was_settled(&link)?;
         match outcome.as_str() {
             "rotated" => Ok(Rotation::Rotated),
-            "replayed" if !told.is_empty() => Ok(Rotation::Replayed(told)),
+            "replayed" if !values.is_empty() => Ok(Rotation::Replayed(values)),
             "changed" => Ok(Rotation::Changed),
             "too late" => Ok(Rotation::TooLate),
             "reused" => Ok(Rotation::Reused),
             "ended" => {
-                let charged = charge::charged((sequence, ReplyList(told)))?;
+                let charged = charge::charged((sequence, ReplyList(values)))?;
                 if let Some(Charged { position, .. }) = &charged {
-                    self.head.told(&link, *position);
+                    self.head.moved_to(&link, *position);
                 }
                 Ok(Rotation::Ended(charged))
             }
             "expired" => Ok(Rotation::Expired),
             "absent" => Ok(Rotation::Absent),
             "unreadable" => {
-                decode(*id, told.first().map(Vec::as_slice).unwrap_or_default())?;
+                decode(*id, values.first().map(Vec::as_slice).unwrap_or_default())?;
                 Err(unreadable())
             }
             _ => Err(fault::nonsense("what came of an exchange")),

@@ -89,7 +89,7 @@ impl Fleet for Redis {
         // Every gateway comes by here once a second.
         self.master.look_again().await;
         let (now, reign) = (clock::steady(), self.master.reign());
-        let must_be_there = self.told.must_be_there(now, reign);
+        let must_be_there = self.last_announcement.must_be_there(now, reign);
         let ((mut head, mut record, Flag(mut is_settled), Flag(is_gone), at), mut link) =
             self.announce_on(state, must_be_there, None).await?;
         if is_gone {
@@ -106,13 +106,13 @@ impl Fleet for Redis {
             ((head, record, Flag(is_settled), _, _), link) =
                 self.announce_on(state, false, Some(lost_for_ms)).await?;
         }
-        self.told.is_there(now, link.reign());
+        self.last_announcement.is_there(now, link.reign());
         // One that cannot be read has no mark that is known.
         let mark = match HeldRecord::from_record(record.as_deref()) {
             Ok(HeldRecord::Entry(mark)) => mark,
             Ok(HeldRecord::Nothing) | Err(_) => None,
         };
-        self.head.told(&link, Position { sequence: head, mark });
+        self.head.moved_to(&link, Position { sequence: head, mark });
         self.part_if_ahead(state, head, &link);
         if !is_settled {
             self.settlement.ask_again();
@@ -155,7 +155,8 @@ impl Fleet for Redis {
     }
 
     async fn leave(&self, instance: &str) -> Result<(), StoreError> {
-        let must_be_there = self.told.must_be_there(clock::steady(), self.master.reign());
+        let must_be_there =
+            self.last_announcement.must_be_there(clock::steady(), self.master.reign());
         let unknown_for_ms = if must_be_there { GATEWAY_FORGOTTEN_AFTER_MS } else { 0 };
         let mut leaving = LEAVE.key(&self.keys.gateways);
         leaving.arg(instance).arg(serde_json::Value::from(instance).to_string());
@@ -172,19 +173,19 @@ impl Fleet for Redis {
         let mut asking = ROSTER.key(&self.keys.log);
         asking.key(&self.keys.gateways).key(&self.keys.live).arg(GATEWAY_FORGOTTEN_AFTER_MS);
         let asking = &asking;
-        let (now_ms, head, records, Pairs(told)): (u64, u64, u64, Pairs) = self
+        let (now_ms, head, records, Pairs(messages)): (u64, u64, u64, Pairs) = self
             .link
             .ask(&self.master, "reading the roster", move |mut connection| async move {
                 asking.invoke_async(&mut connection).await
             })
             .await?;
-        let mut gateways = Vec::with_capacity(told.len());
+        let mut gateways = Vec::with_capacity(messages.len());
         let mut left = Vec::new();
         let mut incomplete_for_ms = 0;
-        for (text, record) in told {
-            let told = serde_json::from_slice(&text);
+        for (text, record) in messages {
+            let message = serde_json::from_slice(&text);
             let FleetMessage { told_ms, gateway, left: gone, lost_for_ms } =
-                told.map_err(|error| {
+                message.map_err(|error| {
                     fault::nonsense(&format!("{} holds {error}", self.keys.gateways))
                 })?;
             left.extend(gone);

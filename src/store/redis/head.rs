@@ -17,7 +17,7 @@ pub(super) struct LogHead(Mutex<Option<(Position, u64)>>);
 
 /// How what a link sees goes with the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sight {
+pub(super) enum HeadComparison {
     /// It may be the same log.
     Same,
     /// It ends before the head.
@@ -27,8 +27,8 @@ pub(super) enum Sight {
 }
 
 impl LogHead {
-    /// The link for commands was told that the log ends there.
-    pub(super) fn told(&self, link: &Live, at: Position) {
+    /// Notes that the log ends there, as the link for commands was told.
+    pub(super) fn moved_to(&self, link: &Live, at: Position) {
         *self.known() = Some((at, link.reign()));
     }
 
@@ -47,7 +47,7 @@ impl LogHead {
     }
 }
 
-impl Sight {
+impl HeadComparison {
     /// Of a log that ends at `end`, and holds this where the head was.
     pub(super) fn of(head: Position, end: u64, held: HeldRecord) -> Self {
         match held {
@@ -77,14 +77,17 @@ mod tests {
     #[test]
     fn log_that_lacks_the_head_is_another_one() {
         let head = Position { sequence: 7, mark: Some(1) };
-        let of = |end, held| Sight::of(head, end, held);
-        assert_eq!(of(7, HeldRecord::Entry(Some(1))), Sight::Same);
-        assert_eq!(of(9, HeldRecord::Entry(Some(1))), Sight::Same);
-        assert_eq!(of(6, HeldRecord::Nothing), Sight::Behind);
-        assert_eq!(of(7, HeldRecord::Entry(Some(2))), Sight::Other);
-        assert_eq!(of(9, HeldRecord::Entry(None)), Sight::Other);
-        assert_eq!(of(7, HeldRecord::Nothing), Sight::Same, "it was trimmed");
+        let of = |end, held| HeadComparison::of(head, end, held);
+        assert_eq!(of(7, HeldRecord::Entry(Some(1))), HeadComparison::Same);
+        assert_eq!(of(9, HeldRecord::Entry(Some(1))), HeadComparison::Same);
+        assert_eq!(of(6, HeldRecord::Nothing), HeadComparison::Behind);
+        assert_eq!(of(7, HeldRecord::Entry(Some(2))), HeadComparison::Other);
+        assert_eq!(of(9, HeldRecord::Entry(None)), HeadComparison::Other);
+        assert_eq!(of(7, HeldRecord::Nothing), HeadComparison::Same, "it was trimmed");
         let unmarked = Position { mark: None, ..head };
-        assert_eq!(Sight::of(unmarked, 7, HeldRecord::Entry(Some(2))), Sight::Same);
+        assert_eq!(
+            HeadComparison::of(unmarked, 7, HeldRecord::Entry(Some(2))),
+            HeadComparison::Same
+        );
     }
 }

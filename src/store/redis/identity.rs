@@ -39,12 +39,12 @@ impl Role {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
     pub(super) fn from_hello(answer: &Value) -> Self {
         let role = match answer {
-            Value::Array(told) => {
-                let mut pairs = told.chunks_exact(2);
+            Value::Array(reply) => {
+                let mut pairs = reply.chunks_exact(2);
                 pairs.find(|pair| text(&pair[0]) == Some(b"role")).map(|pair| &pair[1])
             }
-            Value::Map(told) => {
-                told.iter().find(|(name, _)| text(name) == Some(b"role")).map(|(_, value)| value)
+            Value::Map(reply) => {
+                reply.iter().find(|(name, _)| text(name) == Some(b"role")).map(|(_, value)| value)
             }
             _ => None,
         };

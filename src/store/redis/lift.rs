@@ -72,7 +72,7 @@ impl Redis {
             (_, Ok(sequence)) if !is_last => Ok(Some(Position { sequence, mark: None })),
             (_, Ok(sequence)) => {
                 let position = Position { sequence, mark: Some(lift.mark) };
-                self.head.told(&link, position);
+                self.head.moved_to(&link, position);
                 Ok(Some(position))
             }
         }

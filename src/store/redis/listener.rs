@@ -12,7 +12,7 @@ use redis::{PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
 
 use super::fault;
-use super::head::{LogHead, Sight};
+use super::head::{HeadComparison, LogHead};
 use super::identity::Role;
 use super::keys::KeyNames;
 use super::master::{Live, Master};
@@ -60,7 +60,8 @@ pub(super) async fn listen(
         }
         // Of one that cannot be read it is not known which it is.
         let held = HeldRecord::from_record(record.as_deref()).unwrap_or(HeldRecord::Nothing);
-        let sight = known.map_or(Sight::Same, |known| Sight::of(known, end, held));
+        let sight =
+            known.map_or(HeadComparison::Same, |known| HeadComparison::of(known, end, held));
         if let Some(fault) = sight.fault() {
             master.part(&live);
             return Err(live.apart(WHAT, fault));
@@ -68,9 +69,9 @@ pub(super) async fn listen(
         // Where the identity is told, it shows that the address leads elsewhere.
         if live.identity.is_none() {
             let mut connection = live.connection.clone();
-            let told = listener.until(redis::cmd("HELLO").query_async(&mut connection)).await?;
-            let told = told.map_err(|error| fault::at(&live.address, WHAT, &error))?;
-            if Role::from_hello(&told) == Role::Replica {
+            let hello = listener.until(redis::cmd("HELLO").query_async(&mut connection)).await?;
+            let hello = hello.map_err(|error| fault::at(&live.address, WHAT, &error))?;
+            if Role::from_hello(&hello) == Role::Replica {
                 master.part(&live);
                 return Err(live.apart(WHAT, fault::REPLICA));
             }
@@ -126,8 +127,8 @@ impl PushListener<'_> {
     fn tell(&mut self, push: Option<PushInfo>) -> Result<(), StoreError> {
         match push {
             Some(PushInfo { kind: PushKind::Invalidate, data }) => {
-                for told in changes(&data, self.session) {
-                    (self.hear)(told);
+                for notice in changes(&data, self.session) {
+                    (self.hear)(notice);
                 }
                 Ok(())
             }
@@ -166,7 +167,7 @@ mod tests {
         let (sender, pushes) = mpsc::unbounded_channel();
         let address = RedisAddress { host: "nowhere.test".into(), port: 1 };
         let mut heard = Vec::new();
-        let mut hear = |told| heard.push(told);
+        let mut hear = |notice| heard.push(notice);
         let mut listener =
             PushListener { address: &address, session: "p:session:", pushes, hear: &mut hear };
         // Between the look at what was pushed and the look at the answer, both come.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::charge::{self, AccountCharge};
 use super::dial::ANSWER_TIMEOUT;
-use super::head::Sight;
+use super::head::HeadComparison;
 use super::reader::LogReader;
 use super::reply::{HeldRecord, ReplyList};
 use super::score::score;
@@ -71,7 +71,7 @@ impl RevocationLog for Redis {
             _ => AppendError::Full,
         })?;
         let position = Position { sequence, mark: Some(record.mark) };
-        self.head.told(&link, position);
+        self.head.moved_to(&link, position);
         Ok(position)
     }
 
@@ -99,7 +99,7 @@ impl RevocationLog for Redis {
             )
             .await?;
         let charged = charge::charged(written)?.ok_or(AppendError::Full)?;
-        self.head.told(&link, charged.position);
+        self.head.moved_to(&link, charged.position);
         Ok(charged)
     }
 
@@ -127,11 +127,11 @@ impl RevocationLog for Redis {
         if !master.is_reigning(&live) {
             return Err(live.deposed("a snapshot"));
         }
-        let sight = known.map_or(Sight::Same, |head| {
+        let sight = known.map_or(HeadComparison::Same, |head| {
             let is_there = position.sequence == head.sequence && position.mark.is_some();
             let held =
                 if is_there { HeldRecord::Entry(position.mark) } else { HeldRecord::Nothing };
-            Sight::of(head, position.sequence, held)
+            HeadComparison::of(head, position.sequence, held)
         });
         sight.fault().map_or(Ok(position), |fault| {
             master.part(&live);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 
 use super::cluster::Cluster;
-use super::dial::{Dial, Dialled, ExpectedServer, Pushes, Unreached};
+use super::dial::{ConnectFailure, Dial, Dialled, ExpectedServer, Pushes};
 use super::identity::ServerIdentity;
 use super::sentinels::{Named, Sentinels};
 use crate::store::StoreError;
@@ -27,13 +27,13 @@ const ADDRESS_DIALLED_EVERY: Duration = Duration::from_secs(2);
 /// The master.
 pub(super) struct Master {
     dial: Arc<Dial>,
-    guides: Guides,
+    discovery: Discovery,
     known: Mutex<KnownMaster>,
     connections: AtomicU64,
 }
 
 /// Who knows where the master is.
-enum Guides {
+enum Discovery {
     /// We do.
     Nobody(RedisAddress),
     Sentinels(Sentinels),
@@ -69,15 +69,15 @@ pub(super) struct Live {
 impl Master {
     /// `key`: one of ours, all of which are in one slot.
     pub(super) fn new(settings: &RedisSettings, key: &str) -> Result<Self, String> {
-        let guides = match &settings.servers {
-            RedisServers::Single(address) => Guides::Nobody(address.clone()),
+        let discovery = match &settings.servers {
+            RedisServers::Single(address) => Discovery::Nobody(address.clone()),
             RedisServers::Sentinel { master, nodes } => {
-                Guides::Sentinels(Sentinels::new(master, nodes))
+                Discovery::Sentinels(Sentinels::new(master, nodes))
             }
-            RedisServers::Cluster(nodes) => Guides::Cluster(Cluster::new(key, nodes)),
+            RedisServers::Cluster(nodes) => Discovery::Cluster(Cluster::new(key, nodes)),
         };
         let dial = Arc::new(Dial::new(settings)?);
-        Ok(Self { dial, guides, known: Mutex::default(), connections: AtomicU64::new(0) })
+        Ok(Self { dial, discovery, known: Mutex::default(), connections: AtomicU64::new(0) })
     }
 
     /// Finds the master and connects to it.
@@ -92,19 +92,19 @@ impl Master {
 
     async fn reach(&self, pushes: Option<Pushes>) -> Result<Live, StoreError> {
         let (address, reign) = self.find().await.map_err(StoreError::Unavailable)?;
-        let wanted = match &self.guides {
-            Guides::Nobody(_) => ExpectedServer::Server,
-            Guides::Sentinels(_) | Guides::Cluster(_) => ExpectedServer::Master,
+        let expected = match &self.discovery {
+            Discovery::Nobody(_) => ExpectedServer::Server,
+            Discovery::Sentinels(_) | Discovery::Cluster(_) => ExpectedServer::Master,
         };
         let connected = match pushes {
-            None => self.dial.connect(&address, wanted).await.map_err(Unreached::Fault),
-            Some(pushes) => self.dial.connect_for_pushes(&address, wanted, pushes).await,
+            None => self.dial.connect(&address, expected).await.map_err(ConnectFailure::Fault),
+            Some(pushes) => self.dial.connect_for_pushes(&address, expected, pushes).await,
         };
         let Dialled { connection, identity } = connected.map_err(|unreached| match unreached {
-            Unreached::Fault(cause) => {
+            ConnectFailure::Fault(cause) => {
                 StoreError::Unavailable(format!("Redis at {address}: {cause}"))
             }
-            Unreached::Mute(cause) => StoreError::Refused(format!(
+            ConnectFailure::Mute(cause) => StoreError::Refused(format!(
                 "Redis at {address}: it does not tell when sessions change ({cause}): RESP3 is \
                  needed, which Redis 6.2 speaks, and what is between it and us must let through"
             )),
@@ -153,17 +153,17 @@ impl Master {
     /// Asks again where the master is, if that was not done lately. One that was deposed while
     /// nobody could reach it does not know that it was; it would be followed for ever.
     pub(super) async fn look_again(self: &Arc<Self>) {
-        let every = match &self.guides {
-            Guides::Nobody(_) => ADDRESS_DIALLED_EVERY,
-            Guides::Sentinels(_) => SENTINELS_ASKED_EVERY,
-            Guides::Cluster(_) => CLUSTER_ASKED_EVERY,
+        let every = match &self.discovery {
+            Discovery::Nobody(_) => ADDRESS_DIALLED_EVERY,
+            Discovery::Sentinels(_) => SENTINELS_ASKED_EVERY,
+            Discovery::Cluster(_) => CLUSTER_ASKED_EVERY,
         };
         if !self.known().is_due(every) {
             return;
         }
         // If nobody answers, the master that we have is the best that is known.
-        match &self.guides {
-            Guides::Nobody(_) => {
+        match &self.discovery {
+            Discovery::Nobody(_) => {
                 // Where nobody tells who answers, it would not be noticed.
                 if self.known().identity.is_some() {
                     let master = self.clone();
@@ -171,7 +171,7 @@ impl Master {
                     tokio::spawn(async move { drop(master.reach(None).await) });
                 }
             }
-            Guides::Sentinels(_) | Guides::Cluster(_) => drop(self.find().await),
+            Discovery::Sentinels(_) | Discovery::Cluster(_) => drop(self.find().await),
         }
     }
 
@@ -192,10 +192,10 @@ impl Master {
 
     async fn find(&self) -> Result<(RedisAddress, u64), String> {
         let sure = |address| Named { address, by_majority: true };
-        let named = match &self.guides {
-            Guides::Nobody(address) => Ok(sure(address.clone())),
-            Guides::Sentinels(sentinels) => sentinels.master(&self.dial).await,
-            Guides::Cluster(cluster) => cluster.master(&self.dial).await.map(sure),
+        let named = match &self.discovery {
+            Discovery::Nobody(address) => Ok(sure(address.clone())),
+            Discovery::Sentinels(sentinels) => sentinels.master(&self.dial).await,
+            Discovery::Cluster(cluster) => cluster.master(&self.dial).await.map(sure),
         };
         let mut known = self.known();
         known.asked = Some(Instant::now());

@@ -16,17 +16,21 @@ const GUIDE_TIMEOUT: Duration = Duration::from_millis(500);
 /// A sentinel, or a node of a cluster.
 pub(super) struct Node {
     pub(super) address: RedisAddress,
-    wanted: ExpectedServer,
+    expected: ExpectedServer,
     kept: Mutex<Option<MultiplexedConnection>>,
 }
 
 impl Node {
     pub(super) fn sentinel(address: &RedisAddress) -> Self {
-        Self { address: address.clone(), wanted: ExpectedServer::Sentinel, kept: Mutex::default() }
+        Self {
+            address: address.clone(),
+            expected: ExpectedServer::Sentinel,
+            kept: Mutex::default(),
+        }
     }
 
     pub(super) fn of_cluster(address: &RedisAddress) -> Self {
-        Self { address: address.clone(), wanted: ExpectedServer::Node, kept: Mutex::default() }
+        Self { address: address.clone(), expected: ExpectedServer::Node, kept: Mutex::default() }
     }
 
     /// The answers to these commands.
@@ -54,7 +58,7 @@ impl Node {
             return Ok(answers);
         }
         let Dialled { mut connection, identity: _ } =
-            dial.connect(&self.address, self.wanted).await?;
+            dial.connect(&self.address, self.expected).await?;
         let answers = questions.query_async(&mut connection).await;
         let answers = answers.map_err(|error| fault::cause(&error))?;
         *self.kept() = Some(connection);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::fault;
-use super::head::{LogHead, Sight};
+use super::head::{HeadComparison, LogHead};
 use super::identity::Role;
 use super::master::{Live, Master};
 use super::reply::{HeldRecord, StreamEntry, entries_in, entries_read};
@@ -100,7 +100,8 @@ impl LogReader {
                 return Ok(Some(Loss::Trimmed));
             }
         }
-        let sight = Sight::of(head, if has_more { end.max(head.sequence) } else { end }, there);
+        let sight =
+            HeadComparison::of(head, if has_more { end.max(head.sequence) } else { end }, there);
         match sight.fault() {
             None => Ok(None),
             Some(fault) => {
@@ -173,9 +174,9 @@ pub(super) async fn look_up(
 ) -> Result<(u64, HeldRecord), StoreError> {
     let mut asking = PLACE.key(log);
     asking.arg(position.sequence);
-    let told = asking.invoke_async::<(u64, Option<Vec<u8>>)>(&mut live.connection).await;
+    let place = asking.invoke_async::<(u64, Option<Vec<u8>>)>(&mut live.connection).await;
     let (head, record) =
-        told.map_err(|error| fault::at(&live.address, "looking up a position", &error))?;
+        place.map_err(|error| fault::at(&live.address, "looking up a position", &error))?;
     Ok((head, HeldRecord::from_record(record.as_deref())?))
 }
 

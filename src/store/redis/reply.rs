@@ -35,7 +35,7 @@ impl FromRedisValue for Pairs {
         let mut pairs = Vec::with_capacity(items.len() / 2);
         while let Some(text) = items.next() {
             pairs.push(match (text, items.next()) {
-                (Value::BulkString(text), Some(Value::BulkString(beside))) => (text, Some(beside)),
+                (Value::BulkString(text), Some(Value::BulkString(other))) => (text, Some(other)),
                 (Value::BulkString(text), Some(Value::Nil)) => (text, None),
                 (_, _) => return Err("not a list of pairs".to_owned().into()),
             });

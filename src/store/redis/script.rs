@@ -279,17 +279,17 @@ if lost_for < 0 and is_settled == 1 then
   end
 end
 local time = redis.call('TIME')
-local told = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 if lost_for > 0 then
   local read, known = pcall(cjson.decode, redis.call('HGET', KEYS[1], 'lost') or '')
   local since = read and type(known) == 'table' and tonumber(known['told_ms'])
-  local left = since and (tonumber(known['lost_for_ms']) or 0) - (tonumber(told) - since) or 0
+  local left = since and (tonumber(known['lost_for_ms']) or 0) - (tonumber(now_ms) - since) or 0
   if lost_for > left then
-    redis.call('HSET', KEYS[1], 'lost', '{"told_ms":' .. told .. ',"lost_for_ms":' .. ARGV[5] .. '}')
+    redis.call('HSET', KEYS[1], 'lost', '{"told_ms":' .. now_ms .. ',"lost_for_ms":' .. ARGV[5] .. '}')
   end
 end
-redis.call('HSETNX', KEYS[1], 'begun', '{"told_ms":' .. told .. '}')
-redis.call('HSET', KEYS[1], ARGV[1], '{"told_ms":' .. told .. ',"gateway":' .. ARGV[2] .. '}')
+redis.call('HSETNX', KEYS[1], 'begun', '{"told_ms":' .. now_ms .. '}')
+redis.call('HSET', KEYS[1], ARGV[1], '{"told_ms":' .. now_ms .. ',"gateway":' .. ARGV[2] .. '}')
 return {last, record_at(KEYS[2], last), is_settled, 0, false}
 "#
     ))
@@ -306,9 +306,9 @@ if redis.call('HEXISTS', KEYS[1], 'left:' .. ARGV[1]) == 1 then
   return 0
 end
 local time = redis.call('TIME')
-local told = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[3])
+local told_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[3])
 return redis.call('HSETNX', KEYS[1], ARGV[1],
-  '{"told_ms":' .. told .. ',"reminded":true,"gateway":' .. ARGV[2] .. '}')
+  '{"told_ms":' .. told_ms .. ',"reminded":true,"gateway":' .. ARGV[2] .. '}')
 "#,
     )
 });
@@ -322,11 +322,11 @@ pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r#"
 local time = redis.call('TIME')
-local told = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 and ARGV[3] ~= '0' then
-  redis.call('HSET', KEYS[1], 'lost', '{"told_ms":' .. told .. ',"lost_for_ms":' .. ARGV[3] .. '}')
+  redis.call('HSET', KEYS[1], 'lost', '{"told_ms":' .. now_ms .. ',"lost_for_ms":' .. ARGV[3] .. '}')
 end
-redis.call('HSET', KEYS[1], 'left:' .. ARGV[1], '{"told_ms":' .. told .. ',"left":' .. ARGV[2] .. '}')
+redis.call('HSET', KEYS[1], 'left:' .. ARGV[1], '{"told_ms":' .. now_ms .. ',"left":' .. ARGV[2] .. '}')
 return 1
 "#,
     )
@@ -343,7 +343,7 @@ pub(super) static ROSTER: LazyLock<Script> = LazyLock::new(|| {
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local known = redis.call('HGETALL', KEYS[2])
-local told = {}
+local gateways = {}
 for i = 1, #known, 2 do
   local read, gateway = pcall(cjson.decode, known[i + 1])
   local since = read and type(gateway) == 'table' and tonumber(gateway['told_ms'])
@@ -356,11 +356,11 @@ for i = 1, #known, 2 do
   else
     local state = since and gateway['gateway']
     local applied = type(state) == 'table' and tonumber(state['applied']) or false
-    told[#told + 1] = known[i + 1]
-    told[#told + 1] = applied and record_at(KEYS[1], applied)
+    gateways[#gateways + 1] = known[i + 1]
+    gateways[#gateways + 1] = applied and record_at(KEYS[1], applied)
   end
 end
-return {now, head(KEYS[1]), redis.call('ZCARD', KEYS[3]), told}
+return {now, head(KEYS[1]), redis.call('ZCARD', KEYS[3]), gateways}
 "
     ))
 });

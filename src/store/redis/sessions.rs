@@ -75,7 +75,7 @@ impl SessionStore for Redis {
             let id = SessionId::parse(&id).ok_or_else(|| fault::nonsense("a session's id"))?;
             let end = charge::charged((sequence, written))?;
             if let Some(Charged { position, .. }) = &end {
-                self.head.told(&link, *position);
+                self.head.moved_to(&link, *position);
             }
             Ok(Displaced { id, created: UnixTime::from_seconds(created as i64), end })
         });

@@ -46,7 +46,7 @@ impl Redis {
         let asked = self.link.ask_on(&self.master, "asking whether it lacks anything", asking);
         match asked.await {
             Ok((Flag(is_settled), live)) => {
-                self.settlement.told(live.reign(), has_lost, is_settled);
+                self.settlement.answered(live.reign(), has_lost, is_settled);
                 Ok(is_settled)
             }
             Err(StoreError::Refused(_)) => Ok(self.settlement.refused(reign, clock::steady())),

@@ -44,7 +44,7 @@ impl Settlement {
     }
 
     /// The server was told whether records were lost, and said whether it is so.
-    pub(super) fn told(&self, reign: u64, has_lost: bool, is_settled: bool) {
+    pub(super) fn answered(&self, reign: u64, has_lost: bool, is_settled: bool) {
         let mut state = self.state();
         state.has_lost &= !has_lost;
         state.refused = None;
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn what_one_server_said_is_not_said_of_another() {
         let settlement = Settlement::default();
-        settlement.told(7, false, true);
+        settlement.answered(7, false, true);
         assert!(settlement.is_settled(7) && !settlement.is_settled(8));
         settlement.ask_again();
         assert!(!settlement.is_settled(7));
@@ -92,9 +92,9 @@ mod tests {
         let settlement = Settlement::default();
         settlement.doubt();
         // What was asked before is answered after.
-        settlement.told(7, false, true);
+        settlement.answered(7, false, true);
         assert!(!settlement.is_settled(7) && settlement.has_lost());
-        settlement.told(7, true, true);
+        settlement.answered(7, true, true);
         assert!(settlement.is_settled(7) && !settlement.has_lost());
     }
 

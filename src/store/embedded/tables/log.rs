@@ -289,17 +289,17 @@ impl ReadLog {
     /// Gives every record, in pieces, until they are no longer `wanted`; the position of the last.
     pub(in crate::store::embedded) fn snapshot(
         &self,
-        mut wanted: impl FnMut(Vec<Record>) -> bool,
+        mut take: impl FnMut(Vec<Record>) -> bool,
     ) -> Result<Position, FileFault> {
         let mut piece = Vec::new();
         for entry in self.records.iter()? {
             piece.extend(revocation(entry?.1.value())?);
-            if piece.len() == SNAPSHOT_PIECE && !wanted(std::mem::take(&mut piece)) {
+            if piece.len() == SNAPSHOT_PIECE && !take(std::mem::take(&mut piece)) {
                 break;
             }
         }
         if !piece.is_empty() {
-            wanted(piece);
+            take(piece);
         }
         self.position(self.head()?)
     }

@@ -44,12 +44,12 @@ local function is_awaited(id, text)
   if redis.call('HEXISTS', settled, 'back:' .. id) == 1 then
     return false
   end
-  local is_read, told = pcall(cjson.decode, text)
-  local told_ms = is_read and type(told) == 'table' and tonumber(told['told_ms'])
-  if not told_ms or type(told['gateway']) ~= 'table' then
+  local is_read, message = pcall(cjson.decode, text)
+  local told_ms = is_read and type(message) == 'table' and tonumber(message['told_ms'])
+  if not told_ms or type(message['gateway']) ~= 'table' then
     return false
   end
-  local counted = math.max(tonumber(ARGV[6]), tonumber(told['gateway']['counted_for_ms']) or 0)
+  local counted = math.max(tonumber(ARGV[6]), tonumber(message['gateway']['counted_for_ms']) or 0)
   return now - told_ms <= counted
 end
 

@@ -1,4 +1,4 @@
-//! Whether the server must have what this gateway told.
+//! Says whether the server must still have what this gateway announced.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,13 +8,13 @@ use crate::store::GATEWAY_FORGOTTEN_AFTER_MS;
 /// When a server last took down what this gateway told, and in whose reign. It must be there for a
 /// while. Another server may lack it, and all that it lacks is asked for elsewhere (`settled`).
 #[derive(Default)]
-pub(super) struct Told(Mutex<Option<(SteadyTime, u64)>>);
+pub(super) struct LastAnnouncement(Mutex<Option<(SteadyTime, u64)>>);
 
-impl Told {
+impl LastAnnouncement {
     /// Whether the server cannot have forgotten it of its own accord.
     pub(super) fn must_be_there(&self, now: SteadyTime, reign: u64) -> bool {
-        let told = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.is_some_and(|(at, of)| {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|(at, of)| {
             of == reign && now.millis_since(at) < GATEWAY_FORGOTTEN_AFTER_MS / 2
         })
     }
