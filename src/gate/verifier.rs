@@ -163,8 +163,9 @@ impl Verifier {
         };
         let claims = Claims::parse(&all, names)?;
         let dated = dated(&claims, &all, rules)?;
-        let marks = credential_scopes(&claims, key_id, rules);
-        let verified = VerifiedToken { claims, all: &all, marks, dated, key_generation, at: now };
+        let scopes = credential_scopes(&claims, key_id, rules);
+        let verified =
+            VerifiedToken { claims, all: &all, marks: scopes, dated, key_generation, at: now };
         Ok(Arc::new(Authentic::new(issuer, verified)))
     }
 

@@ -66,10 +66,10 @@ pub struct LoginClaims<'a> {
     pub authenticated: UnixTime,
     /// `roles`.
     pub roles: &'a [Box<str>],
-    /// All that is known of the subject.
-    pub known: &'a Map<String, Value>,
-    /// What of it goes into the token, by name.
-    pub told: &'a [Box<str>],
+    /// The claims of the session: all that is known of the subject.
+    pub attributes: &'a Map<String, Value>,
+    /// Which of them go into the token, by name.
+    pub released: &'a [Box<str>],
 }
 
 /// Whether a claim is not a login's to give.
@@ -93,12 +93,12 @@ impl AccessClaims<'_> {
     fn claims(&self, id: &str) -> Value {
         let Self { issuer, audiences, subject, client, scopes, issued, expires, login } = *self;
         let mut claims = Map::new();
-        if let Some(LoginClaims { known, told, .. }) = login {
+        if let Some(LoginClaims { attributes, released, .. }) = login {
             // First, so that whatever they are called they override nothing.
-            let told = told.iter().filter(|name| !is_reserved(name));
-            let told =
-                told.filter_map(|name| Some((name.to_string(), known.get(&**name)?.clone())));
-            claims.extend(told);
+            let named = released.iter().filter(|name| !is_reserved(name));
+            let named =
+                named.filter_map(|name| Some((name.to_string(), attributes.get(&**name)?.clone())));
+            claims.extend(named);
         }
         let mut say = |name: &str, value: Value| claims.insert(name.to_owned(), value);
         say("iss", json!(issuer));
@@ -161,7 +161,7 @@ mod tests {
         }) else {
             panic!("an object")
         };
-        let told: Vec<Box<str>> = known
+        let released: Vec<Box<str>> = known
             .keys()
             .filter(|name| *name != "tenant")
             .map(|name| name.as_str().into())
@@ -171,8 +171,8 @@ mod tests {
             session,
             authenticated: UnixTime::from_seconds(50),
             roles: &["clerk".into()],
-            known: &known,
-            told: &told,
+            attributes: &known,
+            released: &released,
         };
         let audiences = ["orders-api".into()];
         let claims =

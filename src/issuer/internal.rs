@@ -86,19 +86,19 @@ impl InternalTokens {
     pub fn value(
         &self,
         authentic: &Authentic,
-        wanted: &InternalToken,
+        requested: &InternalToken,
         issuer: &str,
         signer: &Signer,
         now: Moment,
     ) -> Result<(HeaderValue, Minted), InternalTokenError> {
-        let key = (authentic.serial(), wanted.id());
+        let key = (authentic.serial(), requested.id());
         if let Some(made) = self.made.get(&key)
             && made.is_usable(signer, now)
         {
             let value = made.value.clone().ok_or(InternalTokenError::TooLarge)?;
             return Ok((value, Minted::Before));
         }
-        let made = Arc::new(make(authentic, wanted.terms(), issuer, signer, now)?);
+        let made = Arc::new(make(authentic, requested.terms(), issuer, signer, now)?);
         self.made.insert(key, made.clone());
         let value = made.value.clone().ok_or(InternalTokenError::TooLarge)?;
         Ok((value, Minted::Now))

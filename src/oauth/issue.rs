@@ -68,8 +68,8 @@ pub(crate) fn access_token(
             session,
             authenticated: record.created,
             roles: &record.roles,
-            known: &record.claims,
-            told: &here.settings.access.claims,
+            attributes: &record.claims,
+            released: &here.settings.access.claims,
         }),
     };
     let text = claims.sign(&signer).map_err(|error| {

@@ -5,7 +5,7 @@ use std::fmt;
 use super::key::KeyError;
 
 /// How much of an id is told, and of what is wrong, in characters: a stranger wrote both.
-const TOLD_MAX: usize = 128;
+const EXCERPT_CHARACTERS_MAX: usize = 128;
 
 /// A key of a published set that cannot be used.
 #[derive(Debug)]
@@ -29,23 +29,23 @@ impl fmt::Display for UnusableKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, index, error } = self;
         match id {
-            Some(id) => write!(f, "key `{}`: ", told(id))?,
+            Some(id) => write!(f, "key `{}`: ", excerpt(id))?,
             None => write!(f, "key {} of the set, which has no `kid`: ", index + 1)?,
         }
-        f.write_str(&told(&error.to_string()))
+        f.write_str(&excerpt(&error.to_string()))
     }
 }
 
-fn told(text: &str) -> String {
+fn excerpt(text: &str) -> String {
     let visible = |character: char| match character.is_control() {
         true => character.escape_default().to_string(),
         false => character.to_string(),
     };
-    let mut told: String = text.chars().take(TOLD_MAX).map(visible).collect();
-    if text.chars().nth(TOLD_MAX).is_some() {
-        told.push('…');
+    let mut excerpt: String = text.chars().take(EXCERPT_CHARACTERS_MAX).map(visible).collect();
+    if text.chars().nth(EXCERPT_CHARACTERS_MAX).is_some() {
+        excerpt.push('…');
     }
-    told
+    excerpt
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(key(Some("k-1")), format!("key `k-1`: {why}"));
         assert_eq!(key(None), format!("key 3 of the set, which has no `kid`: {why}"));
         assert_eq!(key(Some("a\nb\u{1b}[m")), format!("key `a\\nb\\u{{1b}}[m`: {why}"));
-        let longest = "x".repeat(TOLD_MAX);
+        let longest = "x".repeat(EXCERPT_CHARACTERS_MAX);
         assert_eq!(key(Some(&longest)), format!("key `{longest}`: {why}"));
         assert_eq!(key(Some(&format!("{longest}y"))), format!("key `{longest}…`: {why}"));
     }

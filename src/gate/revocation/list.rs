@@ -98,7 +98,7 @@ impl RevocationList {
     /// milliseconds; before the first snapshot it is too old for everybody.
     pub fn find(
         &self,
-        marks: &CredentialScopes,
+        scopes: &CredentialScopes,
         issued_at: UnixTime,
         clear_at: &AtomicU64,
         age_max_ms: u64,
@@ -107,7 +107,7 @@ impl RevocationList {
         // Read before the list is: an entry that comes in between makes the next answer anew.
         let generation = self.generation.load(Ordering::Acquire);
         if clear_at.load(Ordering::Relaxed) != generation {
-            if self.hits(marks, issued_at).next().is_some() {
+            if self.hits(scopes, issued_at).next().is_some() {
                 return Revocation::Revoked;
             }
             clear_at.store(generation, Ordering::Relaxed);
@@ -122,16 +122,16 @@ impl RevocationList {
     /// cut-off; [`UnixTime::NEVER`]: whatever the time. It may be spent by now.
     pub fn cause(
         &self,
-        marks: &CredentialScopes,
+        scopes: &CredentialScopes,
         issued_at: UnixTime,
     ) -> Option<(ScopeKind, UnixTime)> {
-        self.hits(marks, issued_at).next().map(|(id, cut)| (id.kind(), cut.cut_off))
+        self.hits(scopes, issued_at).next().map(|(id, cut)| (id.kind(), cut.cut_off))
     }
 
     /// The entries that cut a credential off.
     fn hits(
         &self,
-        marks: &CredentialScopes,
+        scopes: &CredentialScopes,
         issued_at: UnixTime,
     ) -> impl Iterator<Item = (ScopeId, ListCut)> {
         let kinds = self.kinds.load(Ordering::Acquire);
@@ -141,7 +141,7 @@ impl RevocationList {
             let cut = may_be_there.then(|| self.cuts.get(&id)).flatten()?;
             (issued_at <= cut.cut_off).then_some((id, cut))
         };
-        marks.iter().filter_map(hit)
+        scopes.iter().filter_map(hit)
     }
 
     /// Asks the same about something that is not presented itself: that of which a credential is to
