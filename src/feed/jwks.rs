@@ -62,7 +62,7 @@ enum RefreshError {
 #[derive(Debug)]
 pub struct JwksFeed {
     spec: KeyFeed,
-    shelf: LastGoodFiles,
+    last_good: LastGoodFiles,
     families: Arc<Families>,
     runtime: Handle,
     absent: Cache<Option<Box<str>>, ()>,
@@ -81,13 +81,13 @@ impl JwksFeed {
     /// A feed for `spec`, whose fetches run on `runtime`.
     pub fn new(
         spec: KeyFeed,
-        shelf: LastGoodFiles,
+        last_good: LastGoodFiles,
         families: Arc<Families>,
         runtime: Handle,
     ) -> Arc<Self> {
         Arc::new(Self {
             spec,
-            shelf,
+            last_good,
             families,
             runtime,
             absent: Cache::builder().max_capacity(ABSENT_MAX).time_to_live(ABSENT_FOR).build(),
@@ -111,7 +111,7 @@ impl JwksFeed {
     /// Publishes the copy on disk, if it is young enough. Reads a file.
     pub fn start_from_last_good(&self) {
         let source = &self.spec.source;
-        let copy = match self.shelf.find(&self.spec.issuer, &source.url) {
+        let copy = match self.last_good.find(&self.spec.issuer, &source.url) {
             Ok(Some(copy)) => copy,
             Ok(None) => return,
             Err(error) => {
@@ -195,7 +195,7 @@ impl JwksFeed {
 
     /// Fetches, or waits for the fetch that is under way. Whether the keys are now as the issuer
     /// has them.
-    async fn fly(self: &Arc<Self>, errand: FetchReason) -> bool {
+    async fn fly(self: &Arc<Self>, reason: FetchReason) -> bool {
         let feed = self.clone();
         let seen = self.landed.load(Ordering::Acquire);
         // On a task of its own: a client that leaves must not take the fetch with it.
@@ -204,7 +204,7 @@ impl JwksFeed {
             if feed.landed.load(Ordering::Acquire) != seen {
                 return feed.last_succeeded.load(Ordering::Acquire);
             }
-            match errand {
+            match reason {
                 FetchReason::Demanded if !flight.budget.take() => return false,
                 FetchReason::Demanded | FetchReason::Scheduled => {}
             }
@@ -273,13 +273,13 @@ impl JwksFeed {
     /// Replaces the copy on disk, or withdraws it. Where neither can be done it is tried again soon.
     fn keep(&self, bytes: &[u8], now: UnixTime) {
         let issuer = &*self.spec.issuer;
-        let kept = self.shelf.keep(issuer, &self.spec.source.url, bytes, now);
+        let kept = self.last_good.keep(issuer, &self.spec.source.url, bytes, now);
         let settled = kept.or_else(|error| {
             tracing::warn!(issuer, %error, "cannot keep a copy of the keys");
-            self.shelf.withdraw(issuer)
+            self.last_good.withdraw(issuer)
         });
         if let Err(error) = &settled {
-            let file = self.shelf.file(issuer);
+            let file = self.last_good.file(issuer);
             tracing::error!(
                 issuer,
                 file = %file.display(),

@@ -19,7 +19,7 @@ mod pending;
 mod recent;
 mod roster;
 mod settle;
-mod unheard;
+mod silent_gateways;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -39,7 +39,7 @@ use agreement::Agreement;
 use pending::Pending;
 use recent::Recent;
 use roster::KnownGateways;
-use unheard::Unheard;
+use silent_gateways::SilentGateways;
 
 /// How long a cut-off waits for the store's clock.
 const DATED_WITHIN: Duration = Duration::from_secs(1);
@@ -61,7 +61,7 @@ pub struct RevocationFeed {
     /// Rings when records were lost.
     lost: Notify,
     known: KnownGateways,
-    unheard: Unheard,
+    silent: SilentGateways,
     agreement: Agreement,
     /// The roster as it was last read, and when that began.
     looked: tokio::sync::Mutex<Option<(Instant, Roster)>>,
@@ -116,7 +116,7 @@ impl RevocationFeed {
             recent: Mutex::default(),
             lost: Notify::new(),
             known: KnownGateways::default(),
-            unheard: Unheard::default(),
+            silent: SilentGateways::default(),
             agreement: Agreement::default(),
             looked: tokio::sync::Mutex::default(),
             announced: AtomicU64::new(0),

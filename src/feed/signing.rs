@@ -83,8 +83,8 @@ struct KnownKeys {
     given: Option<(Arc<Tokens>, Vec<Arc<Signer>>)>,
     published: Option<PublishedKeys>,
     last: Option<LastRead>,
-    /// What is wrong, and was told.
-    told: Option<Trouble>,
+    /// What is wrong, and was reported.
+    reported: Option<Trouble>,
 }
 
 /// The last question to the store.
@@ -165,7 +165,7 @@ impl SigningFeed {
         let mut backoff = Backoff::default();
         loop {
             let configuration = self.in_force.load();
-            let done = self.run_errand(self.kept.lock().await, &configuration, RingTask::Upkeep);
+            let done = self.run_task(self.kept.lock().await, &configuration, RingTask::Upkeep);
             let pause = match done.await {
                 Err(trouble) if trouble.is_unread() => backoff.next(),
                 Ok(_) | Err(_) if !*self.has_keys.borrow() => UNPUBLISHED_PAUSE,
@@ -194,9 +194,8 @@ impl SigningFeed {
     /// the beginning, and no token outlives the key that signed it. Not for ever: what could not be
     /// done now will be done when it is in force.
     pub async fn prepare(&self, configuration: &Running) {
-        let preparing = async {
-            self.run_errand(self.kept.lock().await, configuration, RingTask::Upkeep).await
-        };
+        let preparing =
+            async { self.run_task(self.kept.lock().await, configuration, RingTask::Upkeep).await };
         if tokio::time::timeout(PREPARE_TIMEOUT, preparing).await.is_err() {
             tracing::warn!("the signing keys are not ready for the configuration yet");
         }
@@ -259,7 +258,7 @@ impl SigningFeed {
             }
             sleep_until(began + READS_APART).await;
         }
-        self.run_errand(kept, configuration, RingTask::Look).await.is_ok()
+        self.run_task(kept, configuration, RingTask::Look).await.is_ok()
     }
 
     /// Makes another key.
@@ -275,7 +274,7 @@ impl SigningFeed {
             Some(SigningKeys::Kept(_)) => {}
         }
         let kept = self.kept.lock().await;
-        match self.run_errand(kept, &configuration, RingTask::Rotate(begins)).await {
+        match self.run_task(kept, &configuration, RingTask::Rotate(begins)).await {
             Ok(Some(new)) => Ok(new),
             // Not without `tokens`, and not if they are given.
             Ok(None) => Err(Refused::NoTokens),
@@ -295,7 +294,7 @@ impl SigningFeed {
         self.read_since(Instant::now(), &configuration).await;
         let kept = self.kept.lock().await;
         let Some(source) = kept.source(tokens) else {
-            let why = kept.told.as_ref().map(ToString::to_string);
+            let why = kept.reported.as_ref().map(ToString::to_string);
             return Err(Refused::Unavailable(why.unwrap_or_default()));
         };
         let revoked = listing::revoked(&configuration, tokens, source.ids());
@@ -303,11 +302,11 @@ impl SigningFeed {
     }
 
     /// Does something with the keys of a configuration, and publishes what came of it.
-    async fn run_errand(
+    async fn run_task(
         &self,
         mut kept: MutexGuard<'_, KnownKeys>,
         configuration: &Running,
-        errand: RingTask,
+        task: RingTask,
     ) -> Result<Option<NewKey>, Trouble> {
         let Some(tokens) = &configuration.settings.tokens else {
             *kept = KnownKeys::default();
@@ -319,7 +318,7 @@ impl SigningFeed {
             SigningKeys::Kept(secret) => {
                 let began = Instant::now();
                 let done = match RingTarget::by(configuration, tokens, secret.as_ref()) {
-                    Ok(wanted) => self.keep(&mut kept, &wanted, errand).await,
+                    Ok(target) => self.keep(&mut kept, &target, task).await,
                     Err(trouble) => Err(trouble),
                 };
                 let succeeded = !done.as_ref().is_err_and(Trouble::is_unread);
@@ -363,8 +362,8 @@ impl KnownKeys {
 
     /// Tells what is wrong, and when it no longer is; once.
     fn tell(&mut self, trouble: Option<&Trouble>, has_keys: bool) {
-        match (trouble, &self.told) {
-            (Some(trouble), Some(told)) if trouble.is_like(told) => {}
+        match (trouble, &self.reported) {
+            (Some(trouble), Some(reported)) if trouble.is_like(reported) => {}
             (Some(trouble), _) if has_keys => {
                 tracing::warn!(%trouble, "the signing keys are not kept current");
             }
@@ -372,7 +371,7 @@ impl KnownKeys {
             (None, Some(_)) => tracing::info!("the signing keys are kept current again"),
             (None, None) => {}
         }
-        self.told = trouble.cloned();
+        self.reported = trouble.cloned();
     }
 }
 

@@ -10,7 +10,7 @@ impl RevocationFeed {
         let ours = settings(&self.configuration.load());
         let others = gateways.iter().filter(|known| known.state.instance != self.instance);
         let found = others.flat_map(|known| differences(&ours, known)).collect();
-        for Difference { gateway, field, here, there } in self.agreement.news(found) {
+        for Difference { gateway, field, here, there } in self.agreement.not_reported(found) {
             tracing::warn!(
                 gateway,
                 field,

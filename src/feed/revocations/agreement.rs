@@ -10,7 +10,7 @@ use crate::runtime::Running;
 use crate::store::KnownGateway;
 
 /// How many differences are remembered as told. Gateways come and go.
-const TOLD_MAX: usize = 1_000;
+const REPORTED_MAX: usize = 1_000;
 
 /// By the name of the field: what it says.
 pub(super) type SharedSettings = BTreeMap<String, String>;
@@ -30,12 +30,12 @@ pub(super) struct Difference {
 
 impl Agreement {
     /// Those that were not told before.
-    pub(super) fn news(&self, found: Vec<Difference>) -> Vec<Difference> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() > TOLD_MAX {
-            told.clear();
+    pub(super) fn not_reported(&self, found: Vec<Difference>) -> Vec<Difference> {
+        let mut reported = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if reported.len() > REPORTED_MAX {
+            reported.clear();
         }
-        found.into_iter().filter(|difference| told.insert(difference.clone())).collect()
+        found.into_iter().filter(|difference| reported.insert(difference.clone())).collect()
     }
 }
 

@@ -78,17 +78,17 @@ impl RevocationFeed {
     pub(super) async fn count_in(&self, reached: Position) -> Result<(), StoreError> {
         // What is dated from now on is dated alike by all gateways.
         self.read_clock().await?;
-        let told = match self.tell(reached).await {
+        let counted = match self.tell(reached).await {
             Ok(()) => self.remind().await,
             refused => refused,
         };
-        match told {
+        match counted {
             // Nobody can write a revocation down either; what is there can be read.
             Err(StoreError::Refused(why)) => {
                 tracing::debug!(%why, "the store takes no writes");
                 Ok(())
             }
-            told => told,
+            counted => counted,
         }
     }
 
@@ -96,16 +96,16 @@ impl RevocationFeed {
     /// from it. What the answer takes is the error; an answer that takes long is not counted.
     async fn read_clock(&self) -> Result<(), StoreError> {
         let asked = clock::steady();
-        let told = self.timed("time", self.fleet.time_ms()).await?;
+        let store_ms = self.timed("time", self.fleet.time_ms()).await?;
         let took_ms = clock::steady().millis_since(asked);
-        if let Some(told_ms) = told
+        if let Some(store_ms) = store_ms
             && (took_ms <= ANSWER_MAX_MS || clock::ahead_ms().is_none())
         {
-            // It was told half-way.
-            clock::share(told_ms, SteadyTime::from_millis(asked.as_millis() + took_ms / 2));
+            // It was read half-way.
+            clock::share(store_ms, SteadyTime::from_millis(asked.as_millis() + took_ms / 2));
         }
         self.is_dated.send_replace(true);
-        if told.is_none() {
+        if store_ms.is_none() {
             return Ok(());
         }
         let ahead_ms = clock::ahead_ms().unwrap_or(0);
@@ -135,8 +135,8 @@ impl RevocationFeed {
         let complete = self.known.complete(roster, clock::steady());
         self.compare(&complete.gateways);
         let (now, steady) = (clock::shared(), clock::steady());
-        let unheard = self.unheard.since(&complete.gateways, &self.instance, now, steady);
-        self.configuration.load().gate.sessions.table.unheard_since(unheard);
+        let silent_since = self.silent.since(&complete.gateways, &self.instance, now, steady);
+        self.configuration.load().gate.sessions.table.unheard_since(silent_since);
         if complete.gateways.len() > listed {
             for known in complete.gateways.iter().filter(|known| !known.follows) {
                 self.timed("remind", self.fleet.remind(known)).await?;

@@ -19,17 +19,17 @@ impl KnownGateways {
     pub(super) fn complete(&self, mut roster: Roster, now: SteadyTime) -> Roster {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for gateway in &roster.gateways {
-            let told_ms = now.as_millis().saturating_sub(gateway.silent_ms);
-            let told = (gateway.clone(), SteadyTime::from_millis(told_ms));
-            known.insert(gateway.state.instance.clone(), told);
+            let heard_ms = now.as_millis().saturating_sub(gateway.silent_ms);
+            let heard = (gateway.clone(), SteadyTime::from_millis(heard_ms));
+            known.insert(gateway.state.instance.clone(), heard);
         }
-        known.retain(|instance, (gateway, told)| {
-            let is_forgotten = now.millis_since(*told) > gateway.state.forgotten_after_ms();
+        known.retain(|instance, (gateway, heard_at)| {
+            let is_forgotten = now.millis_since(*heard_at) > gateway.state.forgotten_after_ms();
             !is_forgotten && !roster.left.contains(instance)
         });
-        for (instance, (gateway, told)) in known.iter() {
+        for (instance, (gateway, heard_at)) in known.iter() {
             if !roster.gateways.iter().any(|listed| listed.state.instance == *instance) {
-                let silent_ms = now.millis_since(*told);
+                let silent_ms = now.millis_since(*heard_at);
                 roster.gateways.push(KnownGateway { silent_ms, follows: false, ..gateway.clone() });
             }
         }

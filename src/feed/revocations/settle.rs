@@ -27,8 +27,8 @@ impl RevocationFeed {
     /// this gateway knows.
     pub(super) async fn begin_read(&self) -> Result<BegunRead, StoreError> {
         let is_settled = self.fleet.is_settled() || self.ask_settled().await?;
-        let told = &self.families.store_server_changes;
-        told.inc_by(self.fleet.server_changes().saturating_sub(told.get()));
+        let counter = &self.families.store_server_changes;
+        counter.inc_by(self.fleet.server_changes().saturating_sub(counter.get()));
         Ok(BegunRead { at: clock::steady(), reign: self.fleet.reign(), is_settled })
     }
 

@@ -22,14 +22,14 @@ impl SigningFeed {
     pub(super) async fn keep(
         &self,
         kept: &mut KnownKeys,
-        wanted: &RingTarget<'_>,
-        errand: RingTask,
+        target: &RingTarget<'_>,
+        task: RingTask,
     ) -> Result<Option<NewKey>, Trouble> {
-        let RingTarget { configuration, tokens, terms, seal, .. } = wanted;
+        let RingTarget { configuration, tokens, terms, seal, .. } = target;
         // Made once, however often it has to be put in.
         let mut fresh = None;
         for _ in 0..ATTEMPTS_MAX {
-            let (document, stored) = self.read(kept.ring.as_ref(), wanted).await?;
+            let (document, stored) = self.read(kept.ring.as_ref(), target).await?;
             // All gateways date their keys alike.
             let now = clock::shared();
             let before = kept.ring.take().map(|known| known.ring).unwrap_or_default();
@@ -38,10 +38,10 @@ impl SigningFeed {
             let mut ring = stored.clone();
             ring.recover(&before, &revoked, now);
             let known = kept.ring.insert(LoadedRing { document, stored, ring: ring.clone() });
-            let due = match errand {
+            let due = match task {
                 RingTask::Look => return Ok(None),
                 // By a clock of our own it might be the newest for years, or another be taken for spent.
-                RingTask::Rotate(_) | RingTask::Upkeep if !wanted.is_dated() => {
+                RingTask::Rotate(_) | RingTask::Upkeep if !target.is_dated() => {
                     return Err(Trouble::Undated);
                 }
                 RingTask::Rotate(begins) => Some((Cause::Operator, begins)),
@@ -67,7 +67,7 @@ impl SigningFeed {
                 continue;
             }
             let form = if seal.is_some() { Form::Sealed } else { Form::Open };
-            let secret = wanted.secret.cloned();
+            let secret = target.secret.cloned();
             known.document = StoredRing { bytes: Some(bytes), form, secret };
             known.stored = ring.clone();
             known.ring = ring;
@@ -86,7 +86,7 @@ impl SigningFeed {
     async fn read(
         &self,
         known: Option<&LoadedRing>,
-        wanted: &RingTarget<'_>,
+        target: &RingTarget<'_>,
     ) -> Result<(StoredRing, Ring), Trouble> {
         let read = self.families.timed("read_keys", self.store.ring()).await;
         let Some(bytes) = read?.map(Zeroizing::new) else {
@@ -95,15 +95,15 @@ impl SigningFeed {
         };
         let is_known = |known: &&LoadedRing| {
             let StoredRing { bytes: before, form: _, secret } = &known.document;
-            let (secret, wanted) = (secret.as_ref(), wanted.secret);
+            let (secret, target) = (secret.as_ref(), target.secret);
             before.as_ref() == Some(&bytes)
-                && secret.map(Secret::expose) == wanted.map(Secret::expose)
+                && secret.map(Secret::expose) == target.map(Secret::expose)
         };
         if let Some(known) = known.filter(is_known) {
             return Ok((known.document.clone(), known.stored.clone()));
         }
-        let (ring, form) = Ring::decode(&bytes, wanted.seal.as_ref(), wanted.others)?;
-        let secret = wanted.secret.cloned();
+        let (ring, form) = Ring::decode(&bytes, target.seal.as_ref(), target.others)?;
+        let secret = target.secret.cloned();
         Ok((StoredRing { bytes: Some(bytes), form, secret }, ring))
     }
 

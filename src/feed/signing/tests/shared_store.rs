@@ -225,7 +225,7 @@ impl Gateway {
         let configuration = self.in_force.load_full();
         let kept = self.feed.kept.lock().await;
         // What came of it is asked later.
-        drop(self.feed.run_errand(kept, &configuration, RingTask::Upkeep).await);
+        drop(self.feed.run_task(kept, &configuration, RingTask::Upkeep).await);
     }
 
     /// Puts another configuration in force, as a reload does.

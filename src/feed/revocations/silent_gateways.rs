@@ -1,5 +1,5 @@
-//! Which gateways are not heard of: they may serve sessions from memory, and nobody learns of it
-//! before they are back.
+//! Knows since when gateways have been silent: they may serve sessions from memory, and nobody learns
+//! of it before they are back.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -16,9 +16,9 @@ const WRITES_WITHIN_MS: u64 = 3_000;
 
 /// Since when there are such gateways.
 #[derive(Debug, Default)]
-pub(super) struct Unheard(Mutex<Option<(UnixTime, SteadyTime)>>);
+pub(super) struct SilentGateways(Mutex<Option<(UnixTime, SteadyTime)>>);
 
-impl Unheard {
+impl SilentGateways {
     /// Since when one of them may have used sessions that nobody knows of; `None` if none can have.
     pub(super) fn since(
         &self,
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn gateway_that_is_not_heard_of_may_have_used_sessions_since() {
-        let unheard = Unheard::default();
+        let unheard = SilentGateways::default();
         let at = |ms: u64| SteadyTime::from_millis(100_000 + ms);
         let since = |other_ms, ms: u64| {
             let gateways =
