@@ -10,13 +10,13 @@
 
 mod client;
 mod client_credentials;
-mod ending;
+mod ending_logins;
 pub(crate) mod introspect;
 pub(crate) mod issue;
 pub(crate) mod logout;
-mod memory;
 pub(crate) mod metadata;
 mod parameters;
+mod recent_exchanges;
 mod refresh;
 pub(crate) mod refresh_family;
 mod refresh_outcome;

@@ -114,8 +114,9 @@ impl<'p> PresentedClient<'p> {
         headers: &HeaderMap,
         parameters: &'p Parameters,
     ) -> Result<Self, (Method, TokenRefusal)> {
-        let bad =
-            |method, words| Err((method, TokenRefusal::request(Error::InvalidRequest, words)));
+        let bad = |method, description| {
+            Err((method, TokenRefusal::request(Error::InvalidRequest, description)))
+        };
         let named = parameters.value(Parameter::ClientId);
         let secret = parameters.value(Parameter::ClientSecret);
         let assertion = parameters.value(Parameter::ClientAssertion);

@@ -17,8 +17,8 @@ pub(super) async fn answer(
 ) -> Result<Answer, TokenRefusal> {
     let client = authenticate(here, parameters, Unnamed::Refused).await?;
     if client.authentication.is_public() {
-        let words = "A client that shows no proof gets no tokens of its own";
-        return Err(TokenRefusal::request(Error::UnauthorizedClient, words));
+        let description = "A client that shows no proof gets no tokens of its own";
+        return Err(TokenRefusal::request(Error::UnauthorizedClient, description));
     }
     let scopes = issue::scopes(&client.scopes, parameters)?;
     let audiences = issue::audiences(client, parameters)?;

@@ -37,18 +37,18 @@ pub(crate) async fn answer(here: &TokenContext<'_>, body: Bytes) -> Result<Answe
     match client.introspection {
         Introspection::Permitted if !client.authentication.is_public() => {}
         Introspection::Permitted | Introspection::Refused => {
-            let words = "The client may not ask about tokens";
-            return Err(TokenRefusal::request(Error::UnauthorizedClient, words));
+            let reason = "The client may not ask about tokens";
+            return Err(TokenRefusal::request(Error::UnauthorizedClient, reason));
         }
     }
     let text = parameters.required(Parameter::Token, "`token` is missing")?;
-    let told = match (RefreshToken::parse(text), ApiKey::parse(text.as_bytes())) {
+    let description = match (RefreshToken::parse(text), ApiKey::parse(text.as_bytes())) {
         (Some(token), _) => of_refresh(here, &token).await?,
         (None, Some(key)) => of_api_key(here, &key).await?,
         (None, None) => of_access(here, text).await?,
     };
-    let mut members = Map::from_iter([("active".to_owned(), json!(told.is_some()))]);
-    members.extend(told.unwrap_or_default());
+    let mut members = Map::from_iter([("active".to_owned(), json!(description.is_some()))]);
+    members.extend(description.unwrap_or_default());
     Ok(answers::private(200, &Value::Object(members)))
 }
 
@@ -59,15 +59,15 @@ async fn of_access(here: &TokenContext<'_>, text: &str) -> Result<Option<Descrip
     let list = &here.configuration.gate.revocations;
     let admitted = Principal::admit(authentic, list, here.list_age_max_ms(), clock::moment());
     let Some(principal) = if_current(admitted)? else { return Ok(None) };
-    let mut told = of_claims(principal.authentic().claims());
-    say(&mut told, "iss", json!(issuer.rules().issuer));
-    say(&mut told, "token_type", json!("Bearer"));
+    let mut description = of_claims(principal.authentic().claims());
+    say(&mut description, "iss", json!(issuer.rules().issuer));
+    say(&mut description, "token_type", json!("Bearer"));
     // What was verified a moment ago; what nobody else asks for is not kept.
     let all = Token::parse(text, text.len()).ok().and_then(|token| token.claims().ok());
     if let Some(audience) = all.and_then(|mut all| all.remove("aud")) {
-        say(&mut told, "aud", audience);
+        say(&mut description, "aud", audience);
     }
-    Ok(Some(told))
+    Ok(Some(description))
 }
 
 async fn of_api_key(here: &TokenContext<'_>, key: &ApiKey) -> Result<Option<Description>, Denial> {
@@ -80,12 +80,12 @@ async fn of_api_key(here: &TokenContext<'_>, key: &ApiKey) -> Result<Option<Desc
     let authentic = session.authentic().clone();
     let admitted = Principal::admit(authentic, &gate.revocations, here.list_age_max_ms(), now);
     let Some(principal) = if_current(admitted)? else { return Ok(None) };
-    let mut told = of_claims(principal.authentic().claims());
+    let mut description = of_claims(principal.authentic().claims());
     // A session's id is nobody's business here: there is no session.
-    told.remove("sid");
-    say(&mut told, "iss", json!(stored.record.issuer));
-    say(&mut told, "token_type", json!("api_key"));
-    Ok(Some(told))
+    description.remove("sid");
+    say(&mut description, "iss", json!(stored.record.issuer));
+    say(&mut description, "token_type", json!("api_key"));
+    Ok(Some(description))
 }
 
 async fn of_refresh(
@@ -103,22 +103,22 @@ async fn of_refresh(
     let (Some(stored), Some(record)) = (stored, record) else { return Ok(None) };
     let ends = ends_by_rules(&stored, here.settings);
     let family = &stored.family;
-    let standing = revocation_status::of_login(here, family.session, &record, &family.client)?;
-    if standing == RevocationStatus::CutOff || clock::shared() >= ends {
+    let status = revocation_status::of_login(here, family.session, &record, &family.client)?;
+    if status == RevocationStatus::CutOff || clock::shared() >= ends {
         return Ok(None);
     }
-    let mut told = Description::new();
-    say(&mut told, "iss", json!(here.settings.issuer));
-    say(&mut told, "sub", json!(record.subject));
-    say(&mut told, "client_id", json!(family.client));
-    say(&mut told, "sid", json!(family.session.to_string()));
-    say(&mut told, "token_type", json!("refresh_token"));
-    say(&mut told, "iat", json!(family.created.as_seconds()));
-    say(&mut told, "exp", json!(ends.as_seconds()));
+    let mut description = Description::new();
+    say(&mut description, "iss", json!(here.settings.issuer));
+    say(&mut description, "sub", json!(record.subject));
+    say(&mut description, "client_id", json!(family.client));
+    say(&mut description, "sid", json!(family.session.to_string()));
+    say(&mut description, "token_type", json!("refresh_token"));
+    say(&mut description, "iat", json!(family.created.as_seconds()));
+    say(&mut description, "exp", json!(ends.as_seconds()));
     if !family.scopes.is_empty() {
-        say(&mut told, "scope", json!(family.scopes.join(" ")));
+        say(&mut description, "scope", json!(family.scopes.join(" ")));
     }
-    Ok(Some(told))
+    Ok(Some(description))
 }
 
 /// A principal, unless its credential is not good now.
@@ -132,25 +132,25 @@ fn if_current(admitted: Result<Principal, Denial>) -> Result<Option<Principal>, 
 
 fn of_claims(claims: &Claims) -> Description {
     let Claims { subject, expires, not_before, issued_at, token_id, scopes, .. } = claims;
-    let mut told = Description::new();
-    say(&mut told, "sub", json!(subject.as_str()));
-    say(&mut told, "exp", json!(expires.as_seconds()));
+    let mut description = Description::new();
+    say(&mut description, "sub", json!(subject.as_str()));
+    say(&mut description, "exp", json!(expires.as_seconds()));
     let dates = [("nbf", not_before), ("iat", issued_at)];
     for (name, date) in dates.map(|(name, date)| (name, date.map(UnixTime::as_seconds))) {
-        say(&mut told, name, json!(date));
+        say(&mut description, name, json!(date));
     }
-    say(&mut told, "jti", json!(token_id));
-    say(&mut told, "sid", json!(claims.session_id));
-    say(&mut told, "client_id", json!(claims.client_id));
+    say(&mut description, "jti", json!(token_id));
+    say(&mut description, "sid", json!(claims.session_id));
+    say(&mut description, "client_id", json!(claims.client_id));
     if !scopes.is_empty() {
-        say(&mut told, "scope", json!(scopes.join(" ")));
+        say(&mut description, "scope", json!(scopes.join(" ")));
     }
-    told
+    description
 }
 
 /// What is not known is not told.
-fn say(told: &mut Description, name: &str, value: Value) {
+fn say(description: &mut Description, name: &str, value: Value) {
     if !value.is_null() {
-        told.insert(name.to_owned(), value);
+        description.insert(name.to_owned(), value);
     }
 }

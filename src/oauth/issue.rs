@@ -106,8 +106,8 @@ pub(super) fn audiences(
     if named.is_empty() {
         return Ok(client.audiences.clone());
     }
-    let wanted: Vec<&str> = named.iter().map(|name| &**name).collect();
-    among(&client.audiences, &wanted).ok_or_else(|| {
+    let requested: Vec<&str> = named.iter().map(|name| &**name).collect();
+    among(&client.audiences, &requested).ok_or_else(|| {
         TokenRefusal::request(
             Error::InvalidTarget,
             "A resource is not one for which this client may ask",
@@ -121,16 +121,16 @@ pub(super) fn scopes(
     permitted: &[Box<str>],
     parameters: &Parameters,
 ) -> Result<Vec<Box<str>>, TokenRefusal> {
-    let Some(wanted) = parameters.scopes() else { return Ok(permitted.to_vec()) };
-    among(permitted, &wanted).ok_or_else(|| {
+    let Some(requested) = parameters.scopes() else { return Ok(permitted.to_vec()) };
+    among(permitted, &requested).ok_or_else(|| {
         TokenRefusal::request(Error::InvalidScope, "A scope is not one that may be had here")
     })
 }
 
 /// Each of `wanted` once, if all are among `permitted`.
-pub(crate) fn among(permitted: &[Box<str>], wanted: &[&str]) -> Option<Vec<Box<str>>> {
+pub(crate) fn among(permitted: &[Box<str>], requested: &[&str]) -> Option<Vec<Box<str>>> {
     let mut found: Vec<Box<str>> = Vec::new();
-    for name in wanted {
+    for name in requested {
         let name = permitted.iter().find(|permitted| ***permitted == **name)?;
         if !found.contains(name) {
             found.push(name.clone());

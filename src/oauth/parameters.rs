@@ -97,7 +97,7 @@ impl Parameters {
         if let Ok(mut bytes) = body.try_into_mut() {
             bytes.as_mut().zeroize();
         }
-        read.map_err(|words| TokenRefusal::request(Error::InvalidRequest, words))
+        read.map_err(|description| TokenRefusal::request(Error::InvalidRequest, description))
     }
 
     fn of_form(body: &[u8]) -> Result<Self, &'static str> {
@@ -153,9 +153,10 @@ impl Parameters {
     pub(super) fn required(
         &self,
         parameter: Parameter,
-        words: &'static str,
+        description: &'static str,
     ) -> Result<&str, TokenRefusal> {
-        self.value(parameter).ok_or_else(|| TokenRefusal::request(Error::InvalidRequest, words))
+        self.value(parameter)
+            .ok_or_else(|| TokenRefusal::request(Error::InvalidRequest, description))
     }
 
     /// For whom the token is to be; nobody, if that is not said.

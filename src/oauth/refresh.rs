@@ -43,8 +43,8 @@ pub(super) async fn answer(here: &TokenContext<'_>, parameters: &Parameters) -> 
     let cookie = RefreshCookie::of(here.configuration);
     let (carrier, exchanged) = match find(here, parameters, &cookie) {
         Ok(presented) => (presented.carrier, exchange(here, parameters, presented).await),
-        Err((carrier, words)) => {
-            let refusal = TokenRefusal::request(Error::InvalidRequest, words);
+        Err((carrier, description)) => {
+            let refusal = TokenRefusal::request(Error::InvalidRequest, description);
             (carrier, Err(RefreshFailure { outcome: RefreshOutcome::Malformed, refusal }))
         }
     };

@@ -50,7 +50,7 @@ pub(super) struct RefreshFailure {
 
 impl RefreshFailure {
     /// A token that is not good.
-    pub(super) fn of(outcome: RefreshOutcome, words: &'static str) -> Self {
+    pub(super) fn of(outcome: RefreshOutcome, description: &'static str) -> Self {
         let slug = match outcome {
             RefreshOutcome::ReuseDetected => Slug::RefreshReused,
             RefreshOutcome::Ok
@@ -66,7 +66,7 @@ impl RefreshFailure {
             | RefreshOutcome::Refused
             | RefreshOutcome::Unavailable => Slug::GrantInvalid,
         };
-        Self { outcome, refusal: TokenRefusal::grant(slug, words) }
+        Self { outcome, refusal: TokenRefusal::grant(slug, description) }
     }
 
     /// Whether the token was looked at, and will not be good any more.

@@ -15,7 +15,7 @@ use crate::feed::revocations::Taken;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::revocation::Scope;
 use crate::gate::session::{SessionId, SessionRecord};
-use crate::oauth::ending::EndingPlace;
+use crate::oauth::ending_logins::EndingPlace;
 use crate::oauth::service::TokenContext;
 use crate::runtime::Running;
 use crate::session::revocation::{self, Account, Actor};
@@ -175,9 +175,9 @@ async fn write_down(
         // The family is dead, and says so to whoever comes next.
         Err(AppendError::Store(_) | AppendError::Lifted) | Ok(_) => {}
     }
-    let told = appended.map_err(|_| Slug::StoreUnavailable);
-    tell(configuration, "refresh_reused", id, client, told).await;
-    told.map(drop).map_err(Denial::from)
+    let taken = appended.map_err(|_| Slug::StoreUnavailable);
+    tell(configuration, "refresh_reused", id, client, taken).await;
+    taken.map(drop).map_err(Denial::from)
 }
 
 async fn append(
@@ -214,9 +214,15 @@ pub(super) async fn tell_wrong_client(here: &TokenContext<'_>, family: &Family, 
         client = &*client.id,
         "a client presented the refresh token of another"
     );
-    let told = Err(Slug::GrantInvalid);
-    tell(here.configuration, "refresh_by_wrong_client", family.session, here.request.client, told)
-        .await;
+    let refused = Err(Slug::GrantInvalid);
+    tell(
+        here.configuration,
+        "refresh_by_wrong_client",
+        family.session,
+        here.request.client,
+        refused,
+    )
+    .await;
 }
 
 /// Writes a line to the audit log. That it cannot be written changes nothing of what was decided.

@@ -6,8 +6,8 @@ use crate::config::Tokens;
 use crate::feed::budget::Budget;
 use crate::feed::signing::SigningFeed;
 use crate::gate::denial::{Denial, Detail, Slug};
-use crate::oauth::ending::Ending;
-use crate::oauth::memory::Memory;
+use crate::oauth::ending_logins::EndingLogins;
+use crate::oauth::recent_exchanges::RecentExchanges;
 use crate::oauth::secrets::Secrets;
 use crate::oauth::standstill::Standstill;
 use crate::password::hashing::Hashing;
@@ -35,9 +35,9 @@ pub(crate) struct TokenService {
     /// The secrets of clients that were found right.
     pub(super) secrets: Secrets,
     /// The logins whose end is being written down.
-    pub(super) ending: Arc<Ending>,
+    pub(super) ending: Arc<EndingLogins>,
     /// What is remembered of exchanges.
-    pub(super) memory: Memory,
+    pub(super) memory: RecentExchanges,
     /// Whether what is read now may have come long before.
     pub(crate) standstill: Standstill,
     /// How many assertions clients have used lately.
@@ -59,7 +59,7 @@ impl TokenService {
             refresh_families,
             secrets: Secrets::new(hashing),
             ending: Arc::default(),
-            memory: Memory::default(),
+            memory: RecentExchanges::default(),
             standstill: Standstill::default(),
             assertions: Budget::new(ASSERTIONS_MAX),
         }

@@ -31,14 +31,14 @@ pub(super) async fn verify(
         (None, Ok(_) | Err(_)) => return Ok(None),
         (Some(issuer), Err(refusal)) => (issuer, refusal),
     };
-    let wanted = match refusal {
+    let key_id = match refusal {
         Refusal::Denied(denial) if denial.slug() == Slug::KeysUnavailable => {
             return Err(denial);
         }
         Refusal::Denied(_) => return Ok(None),
         Refusal::KeyUnknown { id, .. } => id,
     };
-    match here.request.keys.seek(&issuer, &wanted).await {
+    match here.request.keys.seek(&issuer, &key_id).await {
         KeySearch::Absent => Ok(None),
         KeySearch::Unavailable => Err(Slug::KeysUnavailable.into()),
         KeySearch::Found => match once(here, text).result {

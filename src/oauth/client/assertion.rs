@@ -29,7 +29,7 @@ const TYPES: [&str; 2] = ["jwt", "client-authentication+jwt"];
 
 /// What is left to do once an assertion was found good.
 #[derive(Debug, PartialEq, Eq)]
-struct Good {
+struct VerifiedAssertion {
     token_id: Box<str>,
     /// From when on it would be refused in any case.
     ends: UnixTime,
@@ -42,9 +42,9 @@ pub(super) async fn verify<'t>(
     text: &str,
 ) -> Result<&'t Client, TokenRefusal> {
     let now = clock::now();
-    let (client, good) = read(here, named, text, now).map_err(TokenRefusal::client)?;
+    let (client, verified) = read(here, named, text, now).map_err(TokenRefusal::client)?;
     here.service.count_assertion(&client.id)?;
-    let Good { token_id, ends } = good;
+    let VerifiedAssertion { token_id, ends } = verified;
     let key = spent_key(&client.id, &token_id);
     let spending = here.service.refresh_families.spend(&key, ends, now);
     match here.service.sessions.families.timed("spend_assertion", spending).await {
@@ -63,7 +63,7 @@ fn read<'t>(
     named: Option<&str>,
     text: &str,
     now: UnixTime,
-) -> Result<(&'t Client, Good), &'static str> {
+) -> Result<(&'t Client, VerifiedAssertion), &'static str> {
     let token = Token::parse(text, BYTES_MAX).map_err(|_| "The assertion is not a JWT")?;
     let header = token.header();
     let kind = header.token_type.as_deref().map(str::to_ascii_lowercase);
@@ -94,7 +94,7 @@ fn read<'t>(
     if !is_for_us(&all, &here.names()) {
         return Err("The assertion is meant for someone else");
     }
-    Ok((client, good(&all, now)?))
+    Ok((client, verified(&all, now)?))
 }
 
 /// Whether every audience is one of our own names: what others may use is not good for us, too.
@@ -107,7 +107,7 @@ fn is_for_us(all: &Map<String, Value>, ours: &[String]) -> bool {
     }
 }
 
-fn good(all: &Map<String, Value>, now: UnixTime) -> Result<Good, &'static str> {
+fn verified(all: &Map<String, Value>, now: UnixTime) -> Result<VerifiedAssertion, &'static str> {
     let date = |name| claims::date(all, name).map_err(|_| "A date of the assertion cannot be read");
     let expires = date("exp")?.ok_or("The assertion has no `exp`")?;
     let ends = expires.plus(CLOCK_SKEW_S);
@@ -123,7 +123,7 @@ fn good(all: &Map<String, Value>, now: UnixTime) -> Result<Good, &'static str> {
     }
     let token_id = all.get("jti").and_then(Value::as_str).filter(|id| !id.is_empty());
     let token_id = token_id.ok_or("The assertion has no `jti`")?;
-    Ok(Good { token_id: token_id.into(), ends })
+    Ok(VerifiedAssertion { token_id: token_id.into(), ends })
 }
 
 /// A digest: ids are of any length, and each client has its own.
@@ -144,9 +144,9 @@ mod tests {
 
     const NOW: UnixTime = UnixTime::from_seconds(1_000_000);
 
-    fn judged(claims: Value) -> Result<Good, &'static str> {
+    fn judged(claims: Value) -> Result<VerifiedAssertion, &'static str> {
         let Value::Object(all) = claims else { panic!("an object") };
-        good(&all, NOW)
+        verified(&all, NOW)
     }
 
     fn at(offset_s: i64) -> i64 {
@@ -163,9 +163,9 @@ mod tests {
         assert!(with(-29).is_ok());
         assert_eq!(with(-30), Err("The assertion has expired"));
         assert_eq!(judged(json!({ "jti": "1" })), Err("The assertion has no `exp`"));
-        let words = "A date of the assertion cannot be read";
-        assert_eq!(judged(json!({ "exp": "soon", "jti": "1" })), Err(words));
-        assert_eq!(judged(json!({ "exp": at(60), "iat": "now", "jti": "1" })), Err(words));
+        let description = "A date of the assertion cannot be read";
+        assert_eq!(judged(json!({ "exp": "soon", "jti": "1" })), Err(description));
+        assert_eq!(judged(json!({ "exp": at(60), "iat": "now", "jti": "1" })), Err(description));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The logins whose end is being written down: by one at a time, and not too many.
+//! Keeps the logins whose end is being written down: each by one task at a time, and not too many.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,15 +10,15 @@ const WAITING_MAX: usize = 1000;
 
 /// The logins whose end is being written down.
 #[derive(Debug, Default)]
-pub(super) struct Ending(Mutex<HashSet<SessionId>>);
+pub(super) struct EndingLogins(Mutex<HashSet<SessionId>>);
 
 /// That one of them is.
 pub(super) struct EndingPlace {
-    ending: Arc<Ending>,
+    ending: Arc<EndingLogins>,
     pub(super) id: SessionId,
 }
 
-impl Ending {
+impl EndingLogins {
     fn ids(&self) -> MutexGuard<'_, HashSet<SessionId>> {
         // A set is whole after each change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -40,11 +40,11 @@ impl Drop for EndingPlace {
 
 #[cfg(test)]
 mod tests {
-    use crate::oauth::ending::*;
+    use crate::oauth::ending_logins::*;
 
     #[test]
     fn a_login_is_ended_by_one_at_a_time_and_not_too_many_are() {
-        let ending = Arc::new(Ending::default());
+        let ending = Arc::new(EndingLogins::default());
         let id = |number: usize| {
             let mut bytes = [0; 32];
             bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());

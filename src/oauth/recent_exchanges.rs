@@ -1,4 +1,5 @@
-//! What is remembered of exchanges for a while, in this gateway alone.
+//! Remembers exchanges of refresh tokens for a while, in this gateway alone: those that the store did not answer,
+//! and clients that presented tokens of others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ const REMEMBERED_MAX: u64 = 10_000;
 
 /// What is remembered of exchanges.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct RecentExchanges {
     /// By the digest of a token, what it was to be exchanged for when the store gave no answer. It
     /// may have been done: asked the same again, the store says so, however late that is. Another
     /// successor would look like theft.
@@ -23,7 +24,7 @@ pub(super) struct Memory {
     mistaken: Cache<(SessionId, Box<str>), ()>,
 }
 
-impl Default for Memory {
+impl Default for RecentExchanges {
     fn default() -> Self {
         Self { unanswered: cache(), mistaken: cache() }
     }
@@ -37,7 +38,7 @@ where
     Cache::builder().max_capacity(REMEMBERED_MAX).time_to_live(REMEMBERED_FOR).build()
 }
 
-impl Memory {
+impl RecentExchanges {
     /// What a token was to be exchanged for, if nobody knows whether it was.
     pub(super) async fn unanswered(&self, token: &RefreshToken) -> Option<Arc<RefreshToken>> {
         self.unanswered.get(&token.digest()).await
