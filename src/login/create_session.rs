@@ -7,7 +7,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use http::header;
 use zeroize::Zeroizing;
 
-use super::deliver::{Delivered, DeliveryPlan, Keeps};
+use super::deliver::{Delivered, DeliveryPlan, SessionCookie};
 use crate::clock;
 use crate::config::Login;
 use crate::config::login::LoggedIn;
@@ -55,9 +55,9 @@ pub(super) async fn create_session(
 ) -> Result<NewSession, Denial> {
     let plan = tokens.as_ref().map(|tokens| tokens.plan);
     // Only those who get a cookie take the place of the one that they have.
-    let replaced = match plan.map(|plan| plan.keeps) {
-        None | Some(Keeps::Cookie) => replaced(here).await?,
-        Some(Keeps::NoCookie) => None,
+    let replaced = match plan.map(|plan| plan.cookie) {
+        None | Some(SessionCookie::Set) => replaced(here).await?,
+        Some(SessionCookie::NotSet) => None,
     };
     // A machine's tokens say the same of themselves, and nobody could tell them apart.
     let tokens_of = here.configuration.settings.tokens.as_ref();

@@ -41,7 +41,7 @@ pub(super) struct TokenWish {
 
 /// What a login asks for, as it stands in its body.
 #[derive(Debug, Default)]
-pub(super) struct Wording {
+pub(super) struct DeliveryFields {
     pub(super) deliver: Option<String>,
     pub(super) client_id: Option<String>,
     pub(super) scope: Option<String>,
@@ -50,7 +50,7 @@ pub(super) struct Wording {
 /// The longest scope, in bytes.
 const SCOPE_BYTES_MAX: usize = 4 * 1024;
 
-impl Wording {
+impl DeliveryFields {
     /// What is to be delivered, if it can be; in words, if not.
     pub(super) fn compile(self, tokens: Option<&Tokens>) -> Result<Delivery, &'static str> {
         let Self { deliver, client_id, scope } = self;
@@ -86,14 +86,14 @@ pub(super) struct DeliveryPlan<'a> {
     issuing: TokenContext<'a>,
     client: &'a Client,
     wish: &'a TokenWish,
-    pub(super) keeps: Keeps,
+    pub(super) cookie: SessionCookie,
 }
 
-/// Whether the login has a cookie, too.
+/// Whether the login sets the session cookie, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keeps {
-    Cookie,
-    NoCookie,
+pub(super) enum SessionCookie {
+    Set,
+    NotSet,
 }
 
 /// Tokens that a login gave.
@@ -112,17 +112,17 @@ impl<'a> DeliveryPlan<'a> {
         here: &LoginContext<'a>,
         delivery: &'a Delivery,
     ) -> Result<Option<Self>, Denial> {
-        let (wish, keeps) = match delivery {
+        let (wish, cookie) = match delivery {
             Delivery::Session => return Ok(None),
-            Delivery::Tokens(wish) => (wish, Keeps::NoCookie),
-            Delivery::Both(wish) => (wish, Keeps::Cookie),
+            Delivery::Tokens(wish) => (wish, SessionCookie::NotSet),
+            Delivery::Both(wish) => (wish, SessionCookie::Set),
         };
         let LoginContext { service, configuration, request, .. } = *here;
         let issuing =
             TokenContext::of(&service.tokens, configuration, request).ok_or(Slug::Internal)?;
         let client = issuing.settings.clients.named(&wish.client).ok_or(Slug::Internal)?;
         issuing.service.signing.signer(crate::clock::shared()).ok_or(Slug::KeysUnavailable)?;
-        Ok(Some(Self { issuing, client, wish, keeps }))
+        Ok(Some(Self { issuing, client, wish, cookie }))
     }
 
     /// The scopes of the tokens of somebody who has these: the client's of them, if it may not have
@@ -134,9 +134,9 @@ impl<'a> DeliveryPlan<'a> {
         let permitted: Vec<Box<str>> = permitted.cloned().collect();
         match &wish.scopes {
             None => Some(permitted),
-            Some(wanted) => {
-                let wanted: Vec<&str> = wanted.iter().map(|scope| &**scope).collect();
-                issue::among(&permitted, &wanted)
+            Some(requested) => {
+                let requested: Vec<&str> = requested.iter().map(|scope| &**scope).collect();
+                issue::among(&permitted, &requested)
             }
         }
     }
@@ -145,9 +145,9 @@ impl<'a> DeliveryPlan<'a> {
     /// its tokens and its cookie.
     pub(super) fn bounds(&self, created: UnixTime, terms: &SessionTerms) -> (UnixTime, i64) {
         let rules = &self.issuing.settings.refresh;
-        let (lifetime_s, idle_s) = match self.keeps {
-            Keeps::NoCookie => (rules.absolute_s, rules.idle_s),
-            Keeps::Cookie => {
+        let (lifetime_s, idle_s) = match self.cookie {
+            SessionCookie::NotSet => (rules.absolute_s, rules.idle_s),
+            SessionCookie::Set => {
                 (rules.absolute_s.max(terms.lifetime_max_s), rules.idle_s.max(terms.idle_max_s))
             }
         };

@@ -150,7 +150,7 @@ impl ServiceClients {
             429 => Ok(Finding::Limited(retry_after(&posted))),
             400..=499 => Ok(Finding::Refused(match service.settings.on_failure {
                 OnFailure::Own => RefusalMessage::Gateway,
-                OnFailure::PassThrough => words(posted).await,
+                OnFailure::PassThrough => refusal_message(posted).await,
             })),
             other => Err(Undecided::Status(other)),
         }
@@ -239,7 +239,7 @@ fn body(credentials: &Credentials) -> Bytes {
 }
 
 /// What the service says; our own words, if that is too much or does not arrive.
-async fn words(posted: Posted) -> RefusalMessage {
+async fn refusal_message(posted: Posted) -> RefusalMessage {
     let status = posted.status().as_u16();
     let kind = posted.field(&header::CONTENT_TYPE).cloned();
     let kind = kind.unwrap_or_else(|| HeaderValue::from_static("application/octet-stream"));

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::create_session::{NewSession, RequestedTokens, create_session};
 use super::deliver::{Delivery, DeliveryPlan};
 use super::finding::{Finding, RefusalMessage, Sender, ServiceRefusal};
-use super::login_request::{LoginRequest, Manner, UnreadableLogin};
+use super::login_request::{BodyFormat, LoginRequest, UnreadableLogin};
 use super::page::LoginPage;
 use super::return_to::ReturnTo;
 use crate::clock;
@@ -77,39 +77,42 @@ pub(crate) async fn answer(here: &LoginContext<'_>, body: Bytes) -> Reply {
         here.service.sessions.families.logins.with_label_values(&labels).inc();
     };
     let headers = here.request.head.headers;
-    let sent = match LoginRequest::parse(
+    let login_request = match LoginRequest::parse(
         headers,
         body,
         here.settings,
         here.configuration.settings.tokens.as_deref(),
     ) {
-        Ok(sent) => sent,
+        Ok(login_request) => login_request,
         Err(unreadable) => {
             count(LoginResult::Malformed);
-            return tell_unreadable(here, unreadable);
+            return answer_unreadable(here, unreadable);
         }
     };
-    match enter(here, &sent).await {
-        Ok(begun) => {
+    match log_in(here, &login_request).await {
+        Ok(session) => {
             count(LoginResult::Ok);
-            Reply::Answer(welcome(here, begun, sent))
+            Reply::Answer(answer_success(here, session, login_request))
         }
         Err(refusal) => {
             count(refusal.result());
-            tell(here, refusal, &sent)
+            answer_refusal(here, refusal, &login_request)
         }
     }
 }
 
-async fn enter(here: &LoginContext<'_>, sent: &LoginRequest) -> Result<NewSession, LoginRefusal> {
+async fn log_in(
+    here: &LoginContext<'_>,
+    login_request: &LoginRequest,
+) -> Result<NewSession, LoginRefusal> {
     let LoginContext { service, configuration, settings: login, request } = here;
     // Another site's page must not log its visitors in as somebody whom it chose.
     match configuration.gate.sessions.rules.terms().origins.origin(request.head) {
         Origin::Permitted | Origin::Unsaid => {}
         Origin::Foreign => return Err(Slug::Csrf.into()),
     }
-    let plan = DeliveryPlan::of(here, &sent.delivery)?;
-    let credentials = &sent.credentials;
+    let plan = DeliveryPlan::of(here, &login_request.delivery)?;
+    let credentials = &login_request.credentials;
     let ledger = &*service.attempts;
     let counted = Counted::count(ledger, login, &credentials.name, request.client).await?;
     let request_id = HeaderValue::from_str(request.request_id).ok();
@@ -131,9 +134,9 @@ async fn enter(here: &LoginContext<'_>, sent: &LoginRequest) -> Result<NewSessio
             counted.failed().await;
             Err(Slug::LoginFailed.into())
         }
-        Finding::Refused(RefusalMessage::Service(told)) => {
+        Finding::Refused(RefusalMessage::Service(refusal)) => {
             counted.failed().await;
-            Err(LoginRefusal::ByService(told))
+            Err(LoginRefusal::ByService(refusal))
         }
         Finding::Limited(seconds) => {
             counted.failed().await;
@@ -151,9 +154,13 @@ async fn enter(here: &LoginContext<'_>, sent: &LoginRequest) -> Result<NewSessio
     }
 }
 
-fn welcome(here: &LoginContext<'_>, begun: NewSession, sent: LoginRequest) -> Answer {
-    let NewSession { secret, id, record, delivered } = begun;
-    let LoginRequest { manner, return_to, delivery, .. } = sent;
+fn answer_success(
+    here: &LoginContext<'_>,
+    session: NewSession,
+    login_request: LoginRequest,
+) -> Answer {
+    let NewSession { secret, id, record, delivered } = session;
+    let LoginRequest { format, return_to, delivery, .. } = login_request;
     let return_to = return_to.unwrap_or_default();
     let described = || {
         Map::from_iter([
@@ -163,14 +170,14 @@ fn welcome(here: &LoginContext<'_>, begun: NewSession, sent: LoginRequest) -> An
             ("return_to".to_owned(), json!(return_to.as_str())),
         ])
     };
-    let mut answer = match (delivered, &delivery, manner) {
+    let mut answer = match (delivered, &delivery, format) {
         // The secret goes with this request: nobody has it.
         (Some(tokens), Delivery::Tokens(_), _) => return tokens.answer(here, Map::new()),
         (Some(tokens), Delivery::Both(_) | Delivery::Session, _) => {
             tokens.answer(here, described())
         }
-        (None, _, Manner::Form) => answers::see(return_to.as_str()),
-        (None, _, Manner::Json) => answers::found(&Value::Object(described())),
+        (None, _, BodyFormat::Form) => answers::see(return_to.as_str()),
+        (None, _, BodyFormat::Json) => answers::found(&Value::Object(described())),
     };
     let cookie = &here.configuration.gate.sessions.rules.terms().cookie;
     answers::set_cookie(&mut answer, cookie, &secret);
@@ -190,36 +197,43 @@ fn describe(here: &LoginContext<'_>, id: SessionId, record: &SessionRecord) -> V
     })
 }
 
-fn tell_unreadable(here: &LoginContext<'_>, unreadable: UnreadableLogin) -> Reply {
-    let UnreadableLogin { manner, detail } = unreadable;
+fn answer_unreadable(here: &LoginContext<'_>, unreadable: UnreadableLogin) -> Reply {
+    let UnreadableLogin { format, detail } = unreadable;
     let slug = Slug::RequestBody;
-    match (manner, here.request.client_kind) {
-        (Some(Manner::Form), ClientKind::Person) => {
+    match (format, here.request.client_kind) {
+        (Some(BodyFormat::Form), ClientKind::Person) => {
             let return_to = ReturnTo::default();
             let page = LoginPage { message: Some(detail), name: "", return_to: &return_to };
             let mut answer = page.answer(slug.status(), here.settings);
             answer.denial = Some(slug);
             Reply::Answer(answer)
         }
-        (Some(Manner::Form | Manner::Json) | None, ClientKind::Person | ClientKind::Program) => {
-            answers::problem(slug, detail, here.request.request_id)
-        }
+        (
+            Some(BodyFormat::Form | BodyFormat::Json) | None,
+            ClientKind::Person | ClientKind::Program,
+        ) => answers::problem(slug, detail, here.request.request_id),
     }
 }
 
-fn tell(here: &LoginContext<'_>, refusal: LoginRefusal, sent: &LoginRequest) -> Reply {
-    let denial = match (refusal, sent.manner) {
-        (LoginRefusal::ByService(told), _) => return Reply::Answer(pass_on(here, told)),
+fn answer_refusal(
+    here: &LoginContext<'_>,
+    refusal: LoginRefusal,
+    login_request: &LoginRequest,
+) -> Reply {
+    let denial = match (refusal, login_request.format) {
+        (LoginRefusal::ByService(refusal), _) => {
+            return Reply::Answer(answer_of_service(here, refusal));
+        }
         (LoginRefusal::Scope, _) => {
             let detail = "`scope` holds one that cannot be had by this user and client";
             return answers::problem(Slug::TokenRequest, detail, here.request.request_id);
         }
-        (LoginRefusal::Denial(denial), Manner::Json) => return Reply::Denial(denial),
-        (LoginRefusal::Denial(denial), Manner::Form) => denial,
+        (LoginRefusal::Denial(denial), BodyFormat::Json) => return Reply::Denial(denial),
+        (LoginRefusal::Denial(denial), BodyFormat::Form) => denial,
     };
     let message = message(&denial);
-    let return_to = sent.return_to.clone().unwrap_or_default();
-    let name = &sent.credentials.name;
+    let return_to = login_request.return_to.clone().unwrap_or_default();
+    let name = &login_request.credentials.name;
     let page = LoginPage { message: Some(&message), name, return_to: &return_to };
     let slug = denial.slug();
     let mut answer = page.answer(slug.status(), here.settings);
@@ -238,8 +252,8 @@ fn tell(here: &LoginContext<'_>, refusal: LoginRefusal, sent: &LoginRequest) -> 
 }
 
 /// What an identity service says, but for its header: cookies and challenges are ours.
-fn pass_on(here: &LoginContext<'_>, told: ServiceRefusal) -> Answer {
-    let ServiceRefusal { status, kind, body } = told;
+fn answer_of_service(here: &LoginContext<'_>, refusal: ServiceRefusal) -> Answer {
+    let ServiceRefusal { status, kind, body } = refusal;
     let mut answer = answers::with_body(status, kind, body);
     let slug = Slug::LoginFailed;
     answer.denial = Some(slug);

@@ -6,16 +6,16 @@ use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::credentials::{Credentials, NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
-use super::deliver::{Delivery, Wording};
+use super::deliver::{Delivery, DeliveryFields};
 use super::return_to::ReturnTo;
 use crate::config::{Login, Tokens};
 use crate::gate::json;
 use crate::secret::Secret;
 use crate::web::form;
 
-/// How a login is asked for, and so how it is answered.
+/// The format of a login's body, and so how it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum BodyFormat {
     /// By a program, in JSON.
     Json,
     /// By a browser, with the page's form.
@@ -25,8 +25,8 @@ pub(super) enum Manner {
 /// A login that was asked for.
 #[derive(Debug)]
 pub(super) struct LoginRequest {
-    /// In which manner.
-    pub(super) manner: Manner,
+    /// The format of its body.
+    pub(super) format: BodyFormat,
     /// Who wants to.
     pub(super) credentials: Credentials,
     /// Where to go then, if it was said.
@@ -38,8 +38,8 @@ pub(super) struct LoginRequest {
 /// A body that is not a login, and why, for whoever sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UnreadableLogin {
-    /// In which manner it was asked for, if that can be told.
-    pub(super) manner: Option<Manner>,
+    /// The format of the body, if that can be told.
+    pub(super) format: Option<BodyFormat>,
     /// What is wrong.
     pub(super) detail: &'static str,
 }
@@ -52,21 +52,25 @@ impl LoginRequest {
         login: &Login,
         tokens: Option<&Tokens>,
     ) -> Result<Self, UnreadableLogin> {
-        let manner = Manner::of(headers);
-        let read = match manner {
-            Some(Manner::Json) => LoginFields::of_json(&body).map(|fields| (Manner::Json, fields)),
-            Some(Manner::Form) => LoginFields::of_form(&body).map(|fields| (Manner::Form, fields)),
+        let format = BodyFormat::of(headers);
+        let read = match format {
+            Some(BodyFormat::Json) => {
+                LoginFields::of_json(&body).map(|fields| (BodyFormat::Json, fields))
+            }
+            Some(BodyFormat::Form) => {
+                LoginFields::of_form(&body).map(|fields| (BodyFormat::Form, fields))
+            }
             None => Err("Send application/json or application/x-www-form-urlencoded"),
         };
         if let Ok(mut bytes) = body.try_into_mut() {
             bytes.as_mut().zeroize();
         }
-        let sent = read.and_then(|(manner, fields)| fields.sent(manner, login, tokens));
-        sent.map_err(|detail| UnreadableLogin { manner, detail })
+        let request = read.and_then(|(format, fields)| fields.compile(format, login, tokens));
+        request.map_err(|detail| UnreadableLogin { format, detail })
     }
 }
 
-impl Manner {
+impl BodyFormat {
     /// By `Content-Type`, whatever its parameters.
     fn of(headers: &HeaderMap) -> Option<Self> {
         let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
@@ -85,7 +89,7 @@ struct LoginFields {
     username: Option<String>,
     password: Option<Zeroizing<String>>,
     return_to: Option<String>,
-    wording: Wording,
+    delivery: DeliveryFields,
 }
 
 impl LoginFields {
@@ -113,7 +117,7 @@ impl LoginFields {
     }
 
     fn take(&mut self, name: &str, mut value: Zeroizing<String>) -> Result<(), &'static str> {
-        let Wording { deliver, client_id, scope } = &mut self.wording;
+        let DeliveryFields { deliver, client_id, scope } = &mut self.delivery;
         let previous = match name {
             "password" => self.password.replace(value).is_some(),
             "username" => self.username.replace(std::mem::take(&mut *value)).is_some(),
@@ -130,14 +134,14 @@ impl LoginFields {
         if previous { Err("A field is repeated") } else { Ok(()) }
     }
 
-    fn sent(
+    fn compile(
         self,
-        manner: Manner,
+        format: BodyFormat,
         login: &Login,
         tokens: Option<&Tokens>,
     ) -> Result<LoginRequest, &'static str> {
-        let Self { username, password, return_to, wording } = self;
-        let delivery = wording.compile(tokens)?;
+        let Self { username, password, return_to, delivery } = self;
+        let delivery = delivery.compile(tokens)?;
         let name = username.filter(|name| !name.is_empty()).ok_or("`username` is missing")?;
         // An empty one is a login without a password to some directories (RFC 4513 §5.1.2).
         let password = password.filter(|password| !password.is_empty());
@@ -160,7 +164,7 @@ impl LoginFields {
         };
         let password = Secret::new(std::mem::take(&mut *password).into_bytes());
         let credentials = Credentials { name: name.into(), password };
-        Ok(LoginRequest { manner, credentials, return_to, delivery })
+        Ok(LoginRequest { format, credentials, return_to, delivery })
     }
 }
 

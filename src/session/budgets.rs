@@ -15,7 +15,7 @@ use crate::web::message::Caller;
 const LISTS_MAX: u32 = 60;
 
 /// How many ids a minute that are not one's own.
-const STRANGERS_MAX: u32 = 60;
+const FOREIGN_IDS_MAX: u32 = 60;
 
 /// How many sessions that the store does not have a network may end a minute.
 const LOST_MAX: u32 = 60;
@@ -23,19 +23,19 @@ const LOST_MAX: u32 = 60;
 /// What subjects have asked for lately.
 #[derive(Debug)]
 pub(super) struct Budgets {
-    lists: Budget<Whom>,
-    strangers: Budget<Whom>,
+    lists: Budget<SubjectKey>,
+    foreign_ids: Budget<SubjectKey>,
     lost: Budget<Option<IpAddr>>,
 }
 
 /// The issuer, and the subject.
-type Whom = (Box<str>, Box<str>);
+type SubjectKey = (Box<str>, Box<str>);
 
 impl Budgets {
     pub(super) fn new() -> Self {
         Self {
             lists: Budget::new(LISTS_MAX),
-            strangers: Budget::new(STRANGERS_MAX),
+            foreign_ids: Budget::new(FOREIGN_IDS_MAX),
             lost: Budget::new(LOST_MAX),
         }
     }
@@ -46,9 +46,9 @@ impl Budgets {
     ///
     /// [`Slug::RateLimited`] if it is one too many.
     pub(super) fn count_list(&self, caller: &Caller) -> Result<(), Denial> {
-        let whom = whom(caller)?;
-        refuse_spent(&self.lists, &whom)?;
-        self.lists.spend(whom);
+        let subject = subject_key(caller)?;
+        refuse_spent(&self.lists, &subject)?;
+        self.lists.spend(subject);
         Ok(())
     }
 
@@ -58,7 +58,7 @@ impl Budgets {
     ///
     /// [`Slug::RateLimited`] if too many were not the caller's own.
     pub(super) fn permit_search(&self, caller: &Caller) -> Result<(), Denial> {
-        refuse_spent(&self.strangers, &whom(caller)?)
+        refuse_spent(&self.foreign_ids, &subject_key(caller)?)
     }
 
     /// Counts a session that is to be ended though the store does not have it.
@@ -74,23 +74,23 @@ impl Budgets {
     }
 
     /// Counts an id that is not the caller's own.
-    pub(super) fn count_stranger(&self, caller: &Caller) -> Result<(), Denial> {
-        self.strangers.spend(whom(caller)?);
+    pub(super) fn count_foreign_id(&self, caller: &Caller) -> Result<(), Denial> {
+        self.foreign_ids.spend(subject_key(caller)?);
         Ok(())
     }
 }
 
-fn refuse_spent<K>(budget: &Budget<K>, whom: &K) -> Result<(), Denial>
+fn refuse_spent<K>(budget: &Budget<K>, key: &K) -> Result<(), Denial>
 where
     K: Hash + Eq + Send + Sync + 'static,
 {
-    match budget.spent(whom) {
+    match budget.spent(key) {
         None => Ok(()),
         Some(seconds) => Err(Denial::with(Slug::RateLimited, Detail::RetryAfter(seconds))),
     }
 }
 
-fn whom(caller: &Caller) -> Result<Whom, Denial> {
+fn subject_key(caller: &Caller) -> Result<SubjectKey, Denial> {
     let (issuer, subject) = caller.account()?;
     Ok((issuer.into(), subject.into()))
 }

@@ -84,7 +84,7 @@ pub(crate) async fn end(
     let own = stored
         .filter(|stored| *stored.record.issuer == *issuer && *stored.record.subject == *subject);
     let Some(stored) = own else {
-        service.budgets.count_stranger(caller)?;
+        service.budgets.count_foreign_id(caller)?;
         return Err(Slug::RouteUnknown.into());
     };
     let (account, actor) = (Account::of(&stored.record), Actor::Subject(subject));
