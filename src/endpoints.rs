@@ -158,7 +158,7 @@ impl Endpoints {
 async fn answer_token(here: &TokenContext<'_>, endpoint: TokenEndpoint, body: Bytes) -> Answer {
     let answered = match endpoint {
         TokenEndpoint::Token => oauth::token::answer(here, body).await,
-        TokenEndpoint::Leave => oauth::logout::answer(here).await,
+        TokenEndpoint::Logout => oauth::logout::answer(here).await,
         TokenEndpoint::Revoke => oauth::revoke::answer(here, body).await,
         TokenEndpoint::Introspect => oauth::introspect::answer(here, body).await,
         TokenEndpoint::Keys => oauth::metadata::keys(here),

@@ -16,7 +16,7 @@ use super::context::{Context, MissingSession};
 use super::failure;
 use super::inbound::Fault;
 use super::places::HeldPlaces;
-use crate::endpoints::table::{Endpoint, Wants};
+use crate::endpoints::table::{CallerAuthentication, Endpoint};
 use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::request::Request;
@@ -47,9 +47,11 @@ pub(super) async fn answer(session: &mut Session, context: &mut Context) -> Resu
             FinishedAnswer { status, fields, body }.write(session).await
         }
         Ok(Reply::Denial(denial)) | Err(NoReply::Denied(denial)) => {
-            let missing = match endpoint.wants() {
-                Wants::Caller if endpoint.is_page() => MissingSession::SentToLogin,
-                Wants::Caller | Wants::CallerIfAny | Wants::Anybody => MissingSession::Refused,
+            let missing = match endpoint.authentication() {
+                CallerAuthentication::Required if endpoint.is_page() => MissingSession::SentToLogin,
+                CallerAuthentication::Required
+                | CallerAuthentication::Optional
+                | CallerAuthentication::None => MissingSession::Refused,
             };
             context.refuse_where(missing, session, &denial).await
         }
@@ -91,11 +93,11 @@ async fn reply(
     let request = session.req_header();
     context.places.enter_own(&published, context.client_address(), reads_body)?;
     let mut lost = None;
-    let admitted = match endpoint.wants() {
-        Wants::Anybody => None,
-        Wants::Caller => Some(context.admit_own(request, Charge::Client).await?),
+    let admitted = match endpoint.authentication() {
+        CallerAuthentication::None => None,
+        CallerAuthentication::Required => Some(context.admit_own(request, Charge::Client).await?),
         // That is, for a logout.
-        Wants::CallerIfAny => match context.admit_own(request, Charge::Logout).await {
+        CallerAuthentication::Optional => match context.admit_own(request, Charge::Logout).await {
             Ok(own) => Some(own),
             Err(denial) if denial.slug().is_want_of_login() => {
                 if denial.slug() == Slug::SessionUnknown {

@@ -44,7 +44,7 @@ pub enum TokenEndpoint {
     /// `POST token` (RFC 6749 §3.2).
     Token,
     /// `DELETE token`: a browser, whose scripts cannot read the refresh token, is done with it.
-    Leave,
+    Logout,
     /// `POST revoke` (RFC 7009).
     Revoke,
     /// `POST introspect` (RFC 7662).
@@ -55,20 +55,20 @@ pub enum TokenEndpoint {
     Metadata,
 }
 
-/// Who has to ask.
+/// Whether an endpoint asks for somebody who is logged in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
-    /// Anybody may.
-    Anybody,
+pub enum CallerAuthentication {
+    /// It does not.
+    None,
     /// It is for those who are logged in, and nothing to do for others.
-    CallerIfAny,
-    /// Somebody who is logged in.
-    Caller,
+    Optional,
+    /// It is refused to anybody else.
+    Required,
 }
 
 /// The methods of an endpoint, by what it does.
 #[derive(Clone, Copy)]
-enum Asks<'m> {
+enum MethodKind<'m> {
     Get,
     Post,
     Other(&'m Method),
@@ -81,30 +81,30 @@ impl Endpoint {
     ///
     /// [`Slug::RouteUnknown`], and [`Slug::MethodNotAllowed`] with the methods that are.
     pub fn find(path: &str, method: &Method, configuration: &Running) -> Result<Self, Denial> {
-        let asks = match *method {
-            Method::GET | Method::HEAD => Asks::Get,
-            Method::POST => Asks::Post,
-            _ => Asks::Other(method),
+        let method = match *method {
+            Method::GET | Method::HEAD => MethodKind::Get,
+            Method::POST => MethodKind::Post,
+            _ => MethodKind::Other(method),
         };
         let base = configuration.gate.settings.own_base.as_deref();
         let below = base.and_then(|base| path.strip_prefix(base));
         if let Some(tokens) = &configuration.settings.tokens
-            && let Some(found) = TokenEndpoint::find(path, below, asks, tokens)
+            && let Some(found) = TokenEndpoint::find(path, below, method, tokens)
         {
             return found.map(Self::Token);
         }
         match (&configuration.settings.login, below) {
-            (Some(_), Some(below)) => LoginEndpoint::find(below, asks).map(Self::Login),
+            (Some(_), Some(below)) => LoginEndpoint::find(below, method).map(Self::Login),
             (Some(_) | None, _) => Err(Slug::RouteUnknown.into()),
         }
     }
 
-    /// Who has to ask.
-    pub fn wants(&self) -> Wants {
+    /// Whether it asks for somebody who is logged in.
+    pub fn authentication(&self) -> CallerAuthentication {
         match self {
-            Self::Login(endpoint) => endpoint.wants(),
+            Self::Login(endpoint) => endpoint.authentication(),
             // Clients authenticate themselves; a session is nothing to them.
-            Self::Token(_) => Wants::Anybody,
+            Self::Token(_) => CallerAuthentication::None,
         }
     }
 
@@ -138,7 +138,7 @@ impl Endpoint {
                 | LoginEndpoint::Sessions
                 | LoginEndpoint::EndSession(_),
             )
-            | Self::Token(TokenEndpoint::Leave | TokenEndpoint::Keys | TokenEndpoint::Metadata) => {
+            | Self::Token(TokenEndpoint::Logout | TokenEndpoint::Keys | TokenEndpoint::Metadata) => {
                 false
             }
         }
@@ -147,33 +147,37 @@ impl Endpoint {
 
 impl LoginEndpoint {
     /// The endpoint for a path below the base (`/login`).
-    fn find(below: &str, asks: Asks<'_>) -> Result<Self, Denial> {
-        match (below, asks) {
-            ("/login", Asks::Get) => Ok(Self::LoginPage),
-            ("/login", Asks::Post) => Ok(Self::Login),
-            ("/login", Asks::Other(_)) => refuse("GET, HEAD, POST"),
-            ("/logout", Asks::Post) => Ok(Self::Logout),
-            ("/logout-everywhere", Asks::Post) => Ok(Self::LogoutEverywhere),
-            ("/logout" | "/logout-everywhere", Asks::Get | Asks::Other(_)) => refuse("POST"),
-            ("/session", Asks::Get) => Ok(Self::Session),
-            ("/sessions", Asks::Get) => Ok(Self::Sessions),
-            ("/session" | "/sessions", Asks::Post | Asks::Other(_)) => refuse("GET, HEAD"),
-            (other, asks) => match other.strip_prefix("/sessions/").and_then(SessionId::parse) {
-                Some(id) => match asks {
-                    Asks::Other(&Method::DELETE) => Ok(Self::EndSession(id)),
-                    Asks::Get | Asks::Post | Asks::Other(_) => refuse("DELETE"),
+    fn find(below: &str, method: MethodKind<'_>) -> Result<Self, Denial> {
+        match (below, method) {
+            ("/login", MethodKind::Get) => Ok(Self::LoginPage),
+            ("/login", MethodKind::Post) => Ok(Self::Login),
+            ("/login", MethodKind::Other(_)) => refuse("GET, HEAD, POST"),
+            ("/logout", MethodKind::Post) => Ok(Self::Logout),
+            ("/logout-everywhere", MethodKind::Post) => Ok(Self::LogoutEverywhere),
+            ("/logout" | "/logout-everywhere", MethodKind::Get | MethodKind::Other(_)) => {
+                refuse("POST")
+            }
+            ("/session", MethodKind::Get) => Ok(Self::Session),
+            ("/sessions", MethodKind::Get) => Ok(Self::Sessions),
+            ("/session" | "/sessions", MethodKind::Post | MethodKind::Other(_)) => {
+                refuse("GET, HEAD")
+            }
+            (other, method) => match other.strip_prefix("/sessions/").and_then(SessionId::parse) {
+                Some(id) => match method {
+                    MethodKind::Other(&Method::DELETE) => Ok(Self::EndSession(id)),
+                    MethodKind::Get | MethodKind::Post | MethodKind::Other(_) => refuse("DELETE"),
                 },
                 None => Err(Slug::RouteUnknown.into()),
             },
         }
     }
 
-    fn wants(&self) -> Wants {
+    fn authentication(&self) -> CallerAuthentication {
         match self {
-            Self::LoginPage | Self::Login => Wants::Anybody,
-            Self::Logout => Wants::CallerIfAny,
+            Self::LoginPage | Self::Login => CallerAuthentication::None,
+            Self::Logout => CallerAuthentication::Optional,
             Self::LogoutEverywhere | Self::Session | Self::Sessions | Self::EndSession(_) => {
-                Wants::Caller
+                CallerAuthentication::Required
             }
         }
     }
@@ -184,7 +188,7 @@ impl TokenEndpoint {
     fn find(
         path: &str,
         below: Option<&str>,
-        asks: Asks<'_>,
+        method: MethodKind<'_>,
         tokens: &Tokens,
     ) -> Option<Result<Self, Denial>> {
         let endpoint = match (below, path) {
@@ -195,15 +199,19 @@ impl TokenEndpoint {
             (_, path) if is_metadata(path, tokens) => Self::Metadata,
             (_, _) => return None,
         };
-        Some(match (endpoint, asks) {
-            (Self::Token, Asks::Other(&Method::DELETE)) => Ok(Self::Leave),
-            (Self::Token, Asks::Get | Asks::Other(_)) => refuse("POST, DELETE"),
-            (Self::Token | Self::Revoke | Self::Introspect, Asks::Post)
-            | (Self::Keys | Self::Metadata, Asks::Get) => Ok(endpoint),
+        Some(match (endpoint, method) {
+            (Self::Token, MethodKind::Other(&Method::DELETE)) => Ok(Self::Logout),
+            (Self::Token, MethodKind::Get | MethodKind::Other(_)) => refuse("POST, DELETE"),
+            (Self::Token | Self::Revoke | Self::Introspect, MethodKind::Post)
+            | (Self::Keys | Self::Metadata, MethodKind::Get) => Ok(endpoint),
             // The same path as that of `Token`, which is told apart by its methods.
-            (Self::Leave, _) => Ok(endpoint),
-            (Self::Revoke | Self::Introspect, Asks::Get | Asks::Other(_)) => refuse("POST"),
-            (Self::Keys | Self::Metadata, Asks::Post | Asks::Other(_)) => refuse("GET, HEAD"),
+            (Self::Logout, _) => Ok(endpoint),
+            (Self::Revoke | Self::Introspect, MethodKind::Get | MethodKind::Other(_)) => {
+                refuse("POST")
+            }
+            (Self::Keys | Self::Metadata, MethodKind::Post | MethodKind::Other(_)) => {
+                refuse("GET, HEAD")
+            }
         })
     }
 }
