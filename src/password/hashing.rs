@@ -1,7 +1,7 @@
 //! Passwords and secrets → whether they fit a hash: argon2id, and never so much of it at once that
 //! requests are kept waiting, nor so much for one account that others are.
 
-mod line;
+mod queue;
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use argon2::{Argon2, PasswordVerifier};
 
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::secret::Secret;
-pub(crate) use line::Party;
-use line::{HashingLine, HashingPlaces, NoPlace};
+pub(crate) use queue::Party;
+use queue::{HashingPlaces, HashingQueue, NoPlace};
 
 /// How many may hash or wait for each that hashes.
 const PLACES_PER_CORE: usize = 33;
@@ -26,7 +26,7 @@ const SHARE_RETRY_S: u32 = 1;
 /// Hashes passwords, away from the threads that serve requests.
 #[derive(Debug)]
 pub(crate) struct Hashing {
-    line: Arc<HashingLine>,
+    queue: Arc<HashingQueue>,
 }
 
 /// Whether a password fits a hash.
@@ -45,7 +45,7 @@ impl Hashing {
         let hashing = (cores / 2).max(1);
         let all = hashing * PLACES_PER_CORE;
         let (of_network, of_account) = (all / NETWORK_PART, all / ACCOUNT_PART);
-        Self { line: HashingLine::new(HashingPlaces { hashing, all, of_network, of_account }) }
+        Self { queue: HashingQueue::new(HashingPlaces { hashing, all, of_network, of_account }) }
     }
 
     /// Whether `password` is the one of which `hash` is the PHC string. Without a hash it takes
@@ -61,7 +61,7 @@ impl Hashing {
         hash: Option<Secret>,
         password: &Secret,
     ) -> Result<Match, Denial> {
-        let place = self.line.place(party).await.map_err(|no_place| match no_place {
+        let place = self.queue.place(party).await.map_err(|no_place| match no_place {
             NoPlace::ShareHeld => {
                 Denial::with(Slug::RateLimited, Detail::RetryAfter(SHARE_RETRY_S))
                     .because("too many passwords of one account or network wait to be verified")

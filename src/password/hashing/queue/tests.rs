@@ -12,21 +12,21 @@ fn user(name: &str, address: &str) -> Party {
 
 /// Somebody who waits, and tells when it was their turn.
 fn wait(
-    line: &Arc<HashingLine>,
+    queue: &Arc<HashingQueue>,
     party: &Party,
     turns: &Arc<Mutex<Vec<Party>>>,
 ) -> JoinHandle<Result<(), NoPlace>> {
-    let (line, party, turns) = (line.clone(), party.clone(), turns.clone());
+    let (queue, party, turns) = (queue.clone(), party.clone(), turns.clone());
     tokio::spawn(async move {
-        let place = line.place(&party).await?;
+        let place = queue.place(&party).await?;
         turns.lock().expect("no panic").push(party);
         drop(place);
         Ok(())
     })
 }
 
-async fn until(line: &HashingLine, waiting: usize) {
-    while line.state().waiting.len() != waiting {
+async fn until(queue: &HashingQueue, waiting: usize) {
+    while queue.state().waiting.len() != waiting {
         tokio::task::yield_now().await;
     }
 }
@@ -43,34 +43,34 @@ fn spellings_of_a_name_are_one_account_and_clients_are_others() {
 
 #[tokio::test]
 async fn account_holds_its_part_and_no_more() {
-    let (line, turns) = (HashingLine::new(PLACES), Arc::default());
-    let taken = line.place(&user("bob", "192.0.2.1")).await.expect("the first");
+    let (queue, turns) = (HashingQueue::new(PLACES), Arc::default());
+    let taken = queue.place(&user("bob", "192.0.2.1")).await.expect("the first");
     let places = (1..4).map(|number| user("bob", &format!("192.0.2.{number}")));
-    let all: Vec<_> = places.map(|party| wait(&line, &party, &turns)).collect();
-    until(&line, 3).await;
-    let one_more = line.place(&user("bob", "192.0.2.9")).await;
+    let all: Vec<_> = places.map(|party| wait(&queue, &party, &turns)).collect();
+    until(&queue, 3).await;
+    let one_more = queue.place(&user("bob", "192.0.2.9")).await;
     assert_eq!(one_more.expect_err("the fifth"), NoPlace::ShareHeld);
     drop(taken);
     for one in all {
         assert_eq!(one.await.expect("it ends"), Ok(()));
     }
-    assert!(line.place(&user("bob", "192.0.2.9")).await.is_ok());
-    let state = line.state();
+    assert!(queue.place(&user("bob", "192.0.2.9")).await.is_ok());
+    let state = queue.state();
     assert!(state.accounts.is_empty() && state.networks.is_empty() && state.hashing == 0);
 }
 
 #[tokio::test]
 async fn who_holds_many_makes_room_for_who_holds_none() {
-    let (line, turns) = (HashingLine::new(PLACES), Arc::default());
-    let taken = line.place(&user("bob", "192.0.2.1")).await.expect("the first");
+    let (queue, turns) = (HashingQueue::new(PLACES), Arc::default());
+    let taken = queue.place(&user("bob", "192.0.2.1")).await.expect("the first");
     // All that their network may hold: 4 and 2.
-    let bob: Vec<_> = (0..3).map(|_| wait(&line, &user("bob", "192.0.2.1"), &turns)).collect();
-    until(&line, 3).await;
-    let carol: Vec<_> = (0..2).map(|_| wait(&line, &user("carol", "192.0.2.1"), &turns)).collect();
-    until(&line, 5).await;
-    let alice = wait(&line, &user("alice", "192.0.2.1"), &turns);
+    let bob: Vec<_> = (0..3).map(|_| wait(&queue, &user("bob", "192.0.2.1"), &turns)).collect();
+    until(&queue, 3).await;
+    let carol: Vec<_> = (0..2).map(|_| wait(&queue, &user("carol", "192.0.2.1"), &turns)).collect();
+    until(&queue, 5).await;
+    let alice = wait(&queue, &user("alice", "192.0.2.1"), &turns);
     let mut ends = Vec::new();
-    while line.state().accounts.len() < 3 {
+    while queue.state().accounts.len() < 3 {
         tokio::task::yield_now().await;
     }
     drop(taken);
@@ -93,8 +93,8 @@ async fn who_holds_many_makes_room_for_who_holds_none() {
 
 #[tokio::test]
 async fn networks_have_their_turns_one_after_the_other() {
-    let (line, turns) = (HashingLine::new(PLACES), Arc::default());
-    let taken = line.place(&user("zoe", "203.0.113.1")).await.expect("the first");
+    let (queue, turns) = (HashingQueue::new(PLACES), Arc::default());
+    let taken = queue.place(&user("zoe", "203.0.113.1")).await.expect("the first");
     let mut all = Vec::new();
     for (name, address) in [
         ("a", "192.0.2.1"),
@@ -103,8 +103,8 @@ async fn networks_have_their_turns_one_after_the_other() {
         ("d", "198.51.100.1"),
         ("e", "198.51.100.1"),
     ] {
-        all.push(wait(&line, &user(name, address), &turns));
-        until(&line, all.len()).await;
+        all.push(wait(&queue, &user(name, address), &turns));
+        until(&queue, all.len()).await;
     }
     drop(taken);
     for one in all {
@@ -121,26 +121,26 @@ async fn networks_have_their_turns_one_after_the_other() {
 
 #[tokio::test]
 async fn full_line_turns_away_who_would_hold_as_much_as_the_others() {
-    let (line, turns) = (HashingLine::new(PLACES), Arc::default());
-    let _taken = line.place(&user("0", "203.0.113.1")).await.expect("the first");
+    let (queue, turns) = (HashingQueue::new(PLACES), Arc::default());
+    let _taken = queue.place(&user("0", "203.0.113.1")).await.expect("the first");
     for number in 1..9 {
         let address = format!("192.0.2.{number}");
-        drop(wait(&line, &user(&number.to_string(), &address), &turns));
-        until(&line, number).await;
+        drop(wait(&queue, &user(&number.to_string(), &address), &turns));
+        until(&queue, number).await;
     }
-    let late = line.place(&user("late", "198.51.100.1")).await;
+    let late = queue.place(&user("late", "198.51.100.1")).await;
     assert_eq!(late.expect_err("it is full"), NoPlace::Full);
 }
 
 #[tokio::test]
 async fn who_gives_up_is_not_called_and_holds_nothing() {
-    let (line, turns) = (HashingLine::new(PLACES), Arc::default());
-    let taken = line.place(&user("bob", "192.0.2.1")).await.expect("the first");
-    let one = wait(&line, &user("carol", "192.0.2.1"), &turns);
-    until(&line, 1).await;
+    let (queue, turns) = (HashingQueue::new(PLACES), Arc::default());
+    let taken = queue.place(&user("bob", "192.0.2.1")).await.expect("the first");
+    let one = wait(&queue, &user("carol", "192.0.2.1"), &turns);
+    until(&queue, 1).await;
     one.abort();
-    until(&line, 0).await;
+    until(&queue, 0).await;
     drop(taken);
-    let state = line.state();
+    let state = queue.state();
     assert!(state.accounts.is_empty() && state.networks.is_empty() && state.hashing == 0);
 }

@@ -72,27 +72,27 @@ pub(super) enum NoPlace {
     Full,
 }
 
-/// The line.
+/// The queue.
 #[derive(Debug)]
-pub(super) struct HashingLine {
+pub(super) struct HashingQueue {
     places: HashingPlaces,
-    state: Mutex<LineState>,
+    state: Mutex<QueueState>,
 }
 
 #[derive(Debug, Default)]
-struct LineState {
+struct QueueState {
     hashing: usize,
     /// How many turns there have been.
     turn: u64,
     /// How many have ever waited.
     came: u64,
-    waiting: Vec<LineWaiting>,
+    waiting: Vec<QueuedParty>,
     accounts: HashMap<[u8; 32], Share>,
     networks: HashMap<Option<IpAddr>, Share>,
 }
 
 #[derive(Debug)]
-struct LineWaiting {
+struct QueuedParty {
     number: u64,
     party: Party,
     call: oneshot::Sender<HashingPlace>,
@@ -110,11 +110,11 @@ struct Share {
 /// A place to hash at, until it is dropped.
 #[derive(Debug)]
 pub(super) struct HashingPlace {
-    line: Arc<HashingLine>,
+    queue: Arc<HashingQueue>,
     party: Party,
 }
 
-impl HashingLine {
+impl HashingQueue {
     pub(super) fn new(places: HashingPlaces) -> Arc<Self> {
         Arc::new(Self { places, state: Mutex::default() })
     }
@@ -131,16 +131,16 @@ impl HashingLine {
             state.hold(party);
             if state.hashing < self.places.hashing && state.waiting.is_empty() {
                 state.begin(party);
-                return Ok(HashingPlace { line: self.clone(), party: party.clone() });
+                return Ok(HashingPlace { queue: self.clone(), party: party.clone() });
             }
             let (call, called) = oneshot::channel();
             let number = state.came;
             state.came += 1;
-            state.waiting.push(LineWaiting { number, party: party.clone(), call });
+            state.waiting.push(QueuedParty { number, party: party.clone(), call });
             (number, called)
         };
         // Whoever does not wait any longer, for whatever reason, is not called.
-        let _leaving = Leaving { line: self, number };
+        let _entry = QueueEntry { queue: self, number };
         match tokio::time::timeout(WAIT_MAX, called).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) => Err(NoPlace::ShareHeld),
@@ -156,18 +156,18 @@ impl HashingLine {
             state.release(party);
             state.next().inspect(|next| state.begin(&next.party))
         };
-        if let Some(LineWaiting { party, call, .. }) = next {
+        if let Some(QueuedParty { party, call, .. }) = next {
             // Not while the state is locked: a place that nobody takes comes back here.
-            drop(call.send(HashingPlace { line: self.clone(), party }));
+            drop(call.send(HashingPlace { queue: self.clone(), party }));
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, LineState> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl LineState {
+impl QueueState {
     /// Sees to it that one more place may be held, by sending somebody away who holds more than the
     /// newcomer then will.
     fn make_room(&mut self, party: &Party, places: HashingPlaces) -> Result<(), NoPlace> {
@@ -189,7 +189,7 @@ impl LineState {
     /// Sends the last one away of the account that holds most, if it will still hold as many as
     /// somebody who holds so many and gets one more.
     fn displace(&mut self, held: usize, is_among: impl Fn(&Party) -> bool) -> Option<()> {
-        let holds = |waiting: &LineWaiting| {
+        let holds = |waiting: &QueuedParty| {
             self.accounts.get(&waiting.party.account).map_or(0, |share| share.places)
         };
         let among = self.waiting.iter().enumerate();
@@ -200,7 +200,7 @@ impl LineState {
         if most <= held + 1 {
             return None;
         }
-        let LineWaiting { party, call, .. } = self.waiting.swap_remove(at);
+        let QueuedParty { party, call, .. } = self.waiting.swap_remove(at);
         drop(call);
         self.release(&party);
         Some(())
@@ -241,9 +241,9 @@ impl LineState {
 
     /// Takes out who is next: of the network that has waited longest for a turn the account that
     /// has, and of that the one who came first.
-    fn next(&mut self) -> Option<LineWaiting> {
+    fn next(&mut self) -> Option<QueuedParty> {
         let last_turn = |share: Option<&Share>| share.map_or(0, |share| share.last_turn);
-        let rank = |waiting: &LineWaiting| {
+        let rank = |waiting: &QueuedParty| {
             let Party { account, network } = &waiting.party;
             let (network, account) = (self.networks.get(network), self.accounts.get(account));
             (last_turn(network), last_turn(account), waiting.number)
@@ -256,22 +256,22 @@ impl LineState {
 
 impl Drop for HashingPlace {
     fn drop(&mut self) {
-        let Self { line, party } = self;
-        line.leave(party);
+        let Self { queue, party } = self;
+        queue.leave(party);
     }
 }
 
-/// Somebody who waits, and may give up.
-struct Leaving<'l> {
-    line: &'l Arc<HashingLine>,
+/// Takes a party out of the queue that does not wait any longer.
+struct QueueEntry<'l> {
+    queue: &'l Arc<HashingQueue>,
     number: u64,
 }
 
-impl Drop for Leaving<'_> {
+impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
-        let mut state = self.line.state();
+        let mut state = self.queue.state();
         if let Some(at) = state.waiting.iter().position(|one| one.number == self.number) {
-            let LineWaiting { party, .. } = state.waiting.swap_remove(at);
+            let QueuedParty { party, .. } = state.waiting.swap_remove(at);
             state.release(&party);
         }
     }
