@@ -7,6 +7,7 @@ mod body;
 mod change_request;
 mod gateways;
 mod guard;
+mod input;
 mod keys;
 mod listener;
 mod problem;
@@ -15,7 +16,6 @@ mod revocations;
 mod sessions;
 pub mod token;
 mod view;
-mod words;
 
 use std::convert::Infallible;
 use std::net::TcpListener;

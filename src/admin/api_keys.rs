@@ -1,4 +1,5 @@
-//! `/v1/api-keys`: keys for those who cannot do OAuth. Each is shown once, when it is made.
+//! Answers `/v1/api-keys`: makes, lists and revokes keys for those who cannot do OAuth. Each is
+//! shown once, when it is made.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,9 +14,9 @@ use serde_json::{Map, Value, json};
 
 use super::audited::{Audited, ChangeOutcome};
 use super::change_request::{self, ChangeRequest};
+use super::input::{self, bad};
 use super::problem::Problem;
 use super::view::View;
-use super::words::{self, bad};
 use crate::clock;
 use crate::config;
 use crate::config::tokens::ApiKeySettings;
@@ -70,12 +71,12 @@ pub(super) struct ApiKeyRevocation {
 pub(super) async fn create(
     State(view): State<View>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
-    wanted: Result<Json<ApiKeyRequest>, JsonRejection>,
+    request: Result<Json<ApiKeyRequest>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let Json(wanted) = wanted.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    let Json(request) = request.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     let (reason, actor) =
-        (words::reason(wanted.reason.clone())?, words::actor(wanted.actor.clone())?);
-    let record = record(wanted, &view)?;
+        (input::reason(request.reason.clone())?, input::actor(request.actor.clone())?);
+    let record = record(request, &view)?;
     let bits = random::bits().map_err(|error| Problem::StoreUnavailable(error.to_string()))?;
     let key = ApiKey::generate(bits, &view.configuration.load().gate.sessions.tags);
     let id = key.id();
@@ -127,7 +128,7 @@ pub(super) async fn list(
     State(view): State<View>,
     query: Result<Query<ApiKeyQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let ApiKeyQuery { subject } = words::query(query)?;
+    let ApiKeyQuery { subject } = input::query(query)?;
     settings(&view)?;
     let stored = view.sessions.api_keys().await.map_err(change_request::failed)?;
     let configuration = view.configuration.load();
@@ -154,18 +155,18 @@ pub(super) async fn revoke(
     let Some(id) = id.ok().and_then(|Path(id)| SessionId::parse(&id)) else {
         return bad("this is not the id of an API key, which has 43 characters");
     };
-    let ApiKeyRevocation { reason, actor, wait_ms } = words::query(query)?;
-    let (reason, actor) = (words::reason(reason)?, words::actor(actor)?);
+    let ApiKeyRevocation { reason, actor, wait_ms } = input::query(query)?;
+    let (reason, actor) = (input::reason(reason)?, input::actor(actor)?);
     let now = clock::shared();
     let dies = now.plus(view.configuration.load().gate.sessions.rules.terms().reach_s());
     let scope = Scope::Session(id.to_string().into());
     let entry = Entry::compile(scope, None, Some(dies), [], now);
     let wait = wait_ms.map(Duration::from_millis);
-    let order = ChangeRequest::new("revoke_api_key", entry, actor, reason, wait);
+    let change = ChangeRequest::new("revoke_api_key", entry, actor, reason, wait);
     let (taken, subject) =
-        change_request::to_the_end(cut_off(view.clone(), client, id, order.clone())).await?;
+        change_request::to_the_end(cut_off(view.clone(), client, id, change.clone())).await?;
     let more = [("api_key", json!(id.to_string())), ("subject", json!(subject))];
-    Ok(order.answer(&view, taken, begun, StatusCode::OK, more).await)
+    Ok(change.answer(&view, taken, begun, StatusCode::OK, more).await)
 }
 
 /// Cuts a key off, and deletes it. Whose it was.
@@ -173,7 +174,7 @@ async fn cut_off(
     view: View,
     client: SocketAddr,
     id: SessionId,
-    order: ChangeRequest,
+    change: ChangeRequest,
 ) -> Result<(Taken, Box<str>), Problem> {
     let (taken, subject) = match view.sessions.stored(id).await {
         Ok(stored) => {
@@ -181,16 +182,16 @@ async fn cut_off(
             let Some(record) = record.filter(|record| record.kind == SessionKind::ApiKey) else {
                 return Err(Problem::ApiKeyUnknown);
             };
-            (end(&view, id, &order).await, record.subject)
+            (end(&view, id, &change).await, record.subject)
         }
         Err(error) => (Err(change_request::failed(error)), "".into()),
     };
-    Ok((order.told(&view, client, taken).await?, subject))
+    Ok((change.audit(&view, client, taken).await?, subject))
 }
 
 /// Cut off, no gateway takes it any more; deleted in the same step, it stays away when the list has forgotten it.
-async fn end(view: &View, id: SessionId, order: &ChangeRequest) -> Result<Taken, Problem> {
-    let taken = order.append(view).await?;
+async fn end(view: &View, id: SessionId, change: &ChangeRequest) -> Result<Taken, Problem> {
+    let taken = change.append(view).await?;
     let operator = SessionEnd::Operator.as_str();
     view.families.sessions_ended.with_label_values(&[operator]).inc();
     view.sessions.forget(id);
@@ -198,9 +199,9 @@ async fn end(view: &View, id: SessionId, order: &ChangeRequest) -> Result<Taken,
 }
 
 /// What a key is, by the words in which it is wanted.
-fn record(wanted: ApiKeyRequest, view: &View) -> Result<SessionRecord, Problem> {
+fn record(request: ApiKeyRequest, view: &View) -> Result<SessionRecord, Problem> {
     let ApiKeyRequest { subject, label, scopes, roles, claims, expires_in, reason: _, actor: _ } =
-        wanted;
+        request;
     let ApiKeySettings { issuer, lifetime_max_s, .. } = settings(view)?;
     let lifetime_s = match expires_in {
         None => lifetime_max_s,
@@ -227,17 +228,17 @@ fn record(wanted: ApiKeyRequest, view: &View) -> Result<SessionRecord, Problem> 
     if let Some(scope) = scopes.iter().find(|scope| !is_scope(scope)) {
         return bad(format!("`{scope}` is not a scope"));
     }
-    let words = |list: Vec<String>, name: &str| -> Result<Vec<Box<str>>, Problem> {
-        list.into_iter().map(|word| words::id(Some(word), name)).collect()
+    let ids = |list: Vec<String>, name: &str| -> Result<Vec<Box<str>>, Problem> {
+        list.into_iter().map(|id| input::id(Some(id), name)).collect()
     };
     let created = clock::shared();
     Ok(SessionRecord {
         kind: SessionKind::ApiKey,
-        subject: words::id(subject, "subject")?,
+        subject: input::id(subject, "subject")?,
         issuer,
         method: METHOD.into(),
-        roles: words(roles, "roles")?,
-        scopes: words(scopes, "scopes")?,
+        roles: ids(roles, "roles")?,
+        scopes: ids(scopes, "scopes")?,
         claims,
         created,
         ends: created.plus(lifetime_s),
@@ -246,7 +247,7 @@ fn record(wanted: ApiKeyRequest, view: &View) -> Result<SessionRecord, Problem> 
         family: "".into(),
         user_agent: "".into(),
         address: "".into(),
-        label: words::label(label)?,
+        label: input::label(label)?,
     })
 }
 

@@ -40,7 +40,7 @@ pub(super) struct ChangeRequest {
 }
 
 impl ChangeRequest {
-    /// An order that was given now.
+    /// A request that was made now.
     pub(super) fn new(
         audit: &'static str,
         entry: Entry,
@@ -56,7 +56,7 @@ impl ChangeRequest {
         Self { audit, target, record, wait }
     }
 
-    /// An order to lift these, which are of one scope; `None` for nothing.
+    /// A request to lift these, which are of one scope; `None` for nothing.
     pub(super) fn lift(
         audit: &'static str,
         revocations: &[Record],
@@ -74,13 +74,13 @@ impl ChangeRequest {
         let lifted = |record: &Record| Lifted { id: record.id(), expires: record.entry.expires };
         let lifts: Box<[_]> = revocations.iter().map(lifted).collect();
         let ids: Vec<_> = lifts.iter().map(|lifted| lifted.id.to_string()).collect();
-        let mut order = Self::new(audit, entry, actor, reason, wait);
-        order.target = format!("{} (revocation {})", order.target, ids.join(", ")).into();
-        order.record.lifts = lifts;
-        Some(order)
+        let mut change = Self::new(audit, entry, actor, reason, wait);
+        change.target = format!("{} (revocation {})", change.target, ids.join(", ")).into();
+        change.record.lifts = lifts;
+        Some(change)
     }
 
-    /// The same order for another entry.
+    /// The same request for another entry.
     pub(super) fn with_entry(&self, entry: Entry) -> Self {
         let Self { audit, record, wait, target: _ } = self.clone();
         let target = entry.scope.to_string().into();
@@ -108,8 +108,12 @@ impl ChangeRequest {
         position.map(Taken::Durable).ok_or(Problem::RevocationUnknown)
     }
 
-    /// Writes to the audit log what came of it, and tells it on.
-    pub(super) async fn told(
+    /// Writes to the audit log what came of it, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// The problem that it was, or [`Problem::Unaudited`].
+    pub(super) async fn audit(
         &self,
         view: &View,
         client: SocketAddr,

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::audited::{Audited, ChangeOutcome};
 use super::change_request;
+use super::input;
 use super::problem::Problem;
 use super::view::View;
-use super::words;
 use crate::feed::signing::{ListedKey, NewKey, Refused};
 use crate::issuer::ring::BeginsTo;
 use crate::web::date::date;
@@ -45,14 +45,14 @@ pub(super) async fn list(State(view): State<View>) -> Result<Json<Value>, Proble
 pub(super) async fn rotate(
     State(view): State<View>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
-    wanted: Result<Json<RotationRequest>, JsonRejection>,
+    request: Result<Json<RotationRequest>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let Json(wanted) = wanted.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
-    let RotationRequest { now, reason, actor } = wanted;
-    let words = Attribution { actor: words::actor(actor)?, reason: words::reason(reason)? };
+    let Json(request) = request.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    let RotationRequest { now, reason, actor } = request;
+    let attribution = Attribution { actor: input::actor(actor)?, reason: input::reason(reason)? };
     let begins = if now { BeginsTo::SignNow } else { BeginsTo::SignAfterPublication };
     let NewKey { id, signs_from } =
-        change_request::to_the_end(make(view, client, begins, words)).await?;
+        change_request::to_the_end(make(view, client, begins, attribution)).await?;
     let answer = json!({ "id": id, "signs_from": date(signs_from) });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }

@@ -35,18 +35,19 @@ pub(super) async fn create(
     let begun = Instant::now();
     let Json(draft) = body.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     view.revocations.dated_soon().await;
-    let order = draft.compile(&view.configuration.load(), clock::shared())?;
-    let taken = change_request::to_the_end(write_down(view.clone(), client, order.clone())).await?;
-    Ok(order.answer(&view, taken, begun, StatusCode::CREATED, []).await)
+    let change = draft.compile(&view.configuration.load(), clock::shared())?;
+    let taken =
+        change_request::to_the_end(write_down(view.clone(), client, change.clone())).await?;
+    Ok(change.answer(&view, taken, begun, StatusCode::CREATED, []).await)
 }
 
 async fn write_down(
     view: View,
     client: SocketAddr,
-    order: ChangeRequest,
+    change: ChangeRequest,
 ) -> Result<Taken, Problem> {
-    let taken = order.append(&view).await;
-    order.told(&view, client, taken).await
+    let taken = change.append(&view).await;
+    change.audit(&view, client, taken).await
 }
 
 /// Which page is wanted.

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::change_request::{self, ChangeRequest};
+use super::input::{self, bad, known_issuer};
 use super::problem::Problem;
 use super::view::View;
-use super::words::{self, bad, known_issuer};
 use crate::clock;
 use crate::config::WhenUnreachable;
 use crate::feed::revocations::Taken;
@@ -71,7 +71,7 @@ pub(super) async fn list(
     State(view): State<View>,
     query: Result<Query<SessionQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let SessionQuery { subject, issuer } = words::query(query)?;
+    let SessionQuery { subject, issuer } = input::query(query)?;
     let person = Person::compile(subject, issuer, &view.configuration.load())?;
     let sessions: Vec<_> = live(&view, &person).await?.iter().map(describe).collect();
     let Person { issuer, subject } = person;
@@ -90,16 +90,16 @@ pub(super) async fn end_one(
         Some(id) => id,
         None => return bad("this is not the id of a session, which has 43 characters"),
     };
-    let EndOne { reason, actor, wait_ms } = words::query(query)?;
+    let EndOne { reason, actor, wait_ms } = input::query(query)?;
     let scope = Scope::Session(id.to_string().into());
-    let order = order("end_session", scope, (reason, actor, wait_ms), &view)?;
-    let ending = forget_one(view.clone(), client, id, order.clone());
+    let change = change("end_session", scope, (reason, actor, wait_ms), &view)?;
+    let ending = forget_one(view.clone(), client, id, change.clone());
     let (taken, record) = change_request::to_the_end(ending).await?;
     let more = record.map(|record| {
         let SessionRecord { subject, issuer, .. } = record;
         [("subject", json!(subject)), ("issuer", json!(issuer))]
     });
-    Ok(order.answer(&view, taken, begun, StatusCode::OK, more.into_iter().flatten()).await)
+    Ok(change.answer(&view, taken, begun, StatusCode::OK, more.into_iter().flatten()).await)
 }
 
 /// Cuts a session off; it is gone from the store in the same step. Whose it was, if that could be found out.
@@ -107,20 +107,20 @@ async fn forget_one(
     view: View,
     client: SocketAddr,
     id: SessionId,
-    order: ChangeRequest,
+    change: ChangeRequest,
 ) -> Result<(Taken, Option<SessionRecord>), Problem> {
     let (taken, record) = match view.sessions.stored(id).await {
         Ok(None) => return Err(Problem::SessionUnknown),
-        Ok(Some(stored)) => (order.append(&view).await, Some(stored.record)),
+        Ok(Some(stored)) => (change.append(&view).await, Some(stored.record)),
         // To cut off what does not exist does no harm.
-        Err(_) if accepts_locally(&view) => (order.append(&view).await, None),
+        Err(_) if accepts_locally(&view) => (change.append(&view).await, None),
         Err(error) => (Err(change_request::failed(error)), None),
     };
     if taken.is_ok() {
         view.sessions.forget(id);
         count(&view, 1);
     }
-    Ok((order.told(&view, client, taken).await?, record))
+    Ok((change.audit(&view, client, taken).await?, record))
 }
 
 /// Ends all sessions of a subject.
@@ -130,7 +130,7 @@ pub(super) async fn end_all(
     query: Result<Query<EndAll>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
-    let EndAll { subject, issuer, reason, actor, wait_ms } = words::query(query)?;
+    let EndAll { subject, issuer, reason, actor, wait_ms } = input::query(query)?;
     let configuration = view.configuration.load();
     let person = Person::compile(subject, issuer, &configuration)?;
     // Nobody else begins sessions, and their tokens were not asked about.
@@ -141,10 +141,10 @@ pub(super) async fn end_all(
     let Person { issuer, subject } = person.clone();
     let scope = Scope::Subject { issuer: Some(issuer), subject };
     view.revocations.dated_soon().await;
-    let order = order("end_sessions", scope, (reason, actor, wait_ms), &view)?;
-    let ending = forget_all(view.clone(), client, person, order.clone());
+    let change = change("end_sessions", scope, (reason, actor, wait_ms), &view)?;
+    let ending = forget_all(view.clone(), client, person, change.clone());
     let (taken, ended) = change_request::to_the_end(ending).await?;
-    Ok(order.answer(&view, taken, begun, StatusCode::OK, [("ended", json!(ended))]).await)
+    Ok(change.answer(&view, taken, begun, StatusCode::OK, [("ended", json!(ended))]).await)
 }
 
 /// Cuts somebody's sessions off; they are gone from the store in the same step. How many there were, if that could be found out.
@@ -152,12 +152,12 @@ async fn forget_all(
     view: View,
     client: SocketAddr,
     person: Person,
-    order: ChangeRequest,
+    change: ChangeRequest,
 ) -> Result<(Taken, Option<usize>), Problem> {
     // Before the cut-off, after which there are none.
     let (taken, found) = match live(&view, &person).await {
-        Ok(found) => (cut_all_off(&view, &order, &found).await, Some(found)),
-        Err(_) if accepts_locally(&view) => (order.append(&view).await, None),
+        Ok(found) => (cut_all_off(&view, &change, &found).await, Some(found)),
+        Err(_) if accepts_locally(&view) => (change.append(&view).await, None),
         Err(problem) => (Err(problem), None),
     };
     let ended = found.map(|found| found.iter().map(|live| live.session.id()).collect::<Vec<_>>());
@@ -165,7 +165,7 @@ async fn forget_all(
         ended.iter().for_each(|id| view.sessions.forget(*id));
         count(&view, ended.len());
     }
-    let taken = order.told(&view, client, taken).await?;
+    let taken = change.audit(&view, client, taken).await?;
     Ok((taken, ended.map(|ended| ended.len())))
 }
 
@@ -173,19 +173,19 @@ async fn forget_all(
 /// be taken for a new login.
 async fn cut_all_off(
     view: &View,
-    order: &ChangeRequest,
+    change: &ChangeRequest,
     found: &[UsableSession],
 ) -> Result<Taken, Problem> {
     for UsableSession { session, record } in found {
-        if record.created > order.cut_off() {
+        if record.created > change.cut_off() {
             let now = clock::shared();
             let dies = view.configuration.load().gate.sessions.rules.terms().forgotten_at(now);
             let scope = Scope::Session(session.id().to_string().into());
             let entry = Entry::compile(scope, None, Some(dies), [], now);
-            order.with_entry(entry).append(view).await?;
+            change.with_entry(entry).append(view).await?;
         }
     }
-    order.append(view).await
+    change.append(view).await
 }
 
 fn count(view: &View, ended: usize) {
@@ -248,7 +248,7 @@ impl Person {
         let Some(login) = &configuration.settings.login else {
             return bad("nobody can log in: the configuration has no `login`");
         };
-        let subject = words::id(subject, "subject")?;
+        let subject = input::id(subject, "subject")?;
         let issuer = match issuer {
             Some(named) => known_issuer(configuration, &named)?,
             None => login.issuer.clone(),
@@ -257,13 +257,13 @@ impl Person {
     }
 }
 
-fn order(
+fn change(
     audit: &'static str,
     scope: Scope,
     (reason, actor, wait_ms): (Option<String>, Option<String>, Option<u64>),
     view: &View,
 ) -> Result<ChangeRequest, Problem> {
-    let (reason, actor) = (words::reason(reason)?, words::actor(actor)?);
+    let (reason, actor) = (input::reason(reason)?, input::actor(actor)?);
     let reaches_s = view.configuration.load().reaches_s(&scope);
     let entry = Entry::compile(scope, None, None, reaches_s, clock::shared());
     Ok(ChangeRequest::new(audit, entry, actor, reason, wait_ms.map(Duration::from_millis)))

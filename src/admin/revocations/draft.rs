@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::admin::change_request::ChangeRequest;
+use crate::admin::input::{self, bad, id, known_issuer};
 use crate::admin::problem::Problem;
 use crate::admin::revocations::reach;
-use crate::admin::words::{self, bad, id, known_issuer};
 use crate::clock;
 use crate::gate::denial::Slug;
 use crate::gate::revocation::{Entry, Scope, ScopeKind};
@@ -50,8 +50,8 @@ impl RevocationDraft {
     ) -> Result<ChangeRequest, Problem> {
         let before = self.before.as_ref().map(|before| cut_off(before, now)).transpose()?;
         let wait = self.wait_ms.map(Duration::from_millis);
-        let reason = words::reason(self.reason.clone())?;
-        let actor = words::actor(self.actor.clone())?;
+        let reason = input::reason(self.reason.clone())?;
+        let actor = input::actor(self.actor.clone())?;
         let (scope, token_dies) = self.scope(configuration, now)?;
         if before.is_some() && matches!(scope, Scope::Token { .. } | Scope::Session(_)) {
             return bad("`before` means nothing for one token or session: it is cut off anyway");

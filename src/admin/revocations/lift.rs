@@ -13,8 +13,8 @@ use serde_json::json;
 use super::super::audited::{Audited, ChangeOutcome};
 use crate::admin::View;
 use crate::admin::change_request::{self, ChangeRequest};
+use crate::admin::input::{self, bad, known_issuer};
 use crate::admin::problem::Problem;
-use crate::admin::words::{self, bad, known_issuer};
 use crate::feed::revocations::Taken;
 use crate::feed::revocations::lift::Liftable;
 use crate::gate::revocation::{MadeBy, RevocationId, Scope, ScopeKind};
@@ -105,9 +105,9 @@ async fn lift(
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let lifting = write_down(view.clone(), client, target, wish);
-    let (order, taken, lifted) = change_request::to_the_end(lifting).await?;
+    let (change, taken, lifted) = change_request::to_the_end(lifting).await?;
     let lifted: Vec<_> = lifted.iter().map(ToString::to_string).collect();
-    Ok(order.answer(&view, taken, begun, StatusCode::OK, [("lifts", json!(lifted))]).await)
+    Ok(change.answer(&view, taken, begun, StatusCode::OK, [("lifts", json!(lifted))]).await)
 }
 
 /// Writes down as many lifts as it takes; the last of them, and all that was lifted.
@@ -134,13 +134,13 @@ async fn write_down(
     let mut last = None;
     for some in records.chunks(LIFTED_AT_ONCE_MAX) {
         let LiftRequest { actor, reason, wait } = wish.clone();
-        let Some(order) = ChangeRequest::lift(AUDIT, some, actor, reason, wait) else { continue };
-        let taken = order.write_lift(&view).await;
-        let taken = order.told(&view, client, taken).await?;
-        last = Some((order, taken));
+        let Some(change) = ChangeRequest::lift(AUDIT, some, actor, reason, wait) else { continue };
+        let taken = change.write_lift(&view).await;
+        let taken = change.audit(&view, client, taken).await?;
+        last = Some((change, taken));
     }
-    let (order, taken) = last.ok_or(Problem::RevocationUnknown)?;
-    Ok((order, taken, records.iter().map(Record::id).collect()))
+    let (change, taken) = last.ok_or(Problem::RevocationUnknown)?;
+    Ok((change, taken, records.iter().map(Record::id).collect()))
 }
 
 impl Target {
@@ -167,7 +167,7 @@ impl LiftRequest {
         reason: Option<String>,
         wait_ms: Option<u64>,
     ) -> Result<Self, Problem> {
-        let (reason, actor) = (words::reason(reason)?, words::actor(actor)?);
+        let (reason, actor) = (input::reason(reason)?, input::actor(actor)?);
         Ok(Self { actor, reason, wait: wait_ms.map(Duration::from_millis) })
     }
 }
@@ -198,9 +198,9 @@ fn whole(
     let issuer = issuer.map(|issuer| known_issuer(configuration, &issuer)).transpose()?;
     match (kind, subject, client, issuer) {
         (ScopeKind::Subject, subject, None, issuer) => {
-            Ok(Scope::Subject { issuer, subject: words::id(subject, "subject")? })
+            Ok(Scope::Subject { issuer, subject: input::id(subject, "subject")? })
         }
-        (ScopeKind::Client, None, client, None) => Ok(Scope::Client(words::id(client, "client")?)),
+        (ScopeKind::Client, None, client, None) => Ok(Scope::Client(input::id(client, "client")?)),
         (ScopeKind::Issuer, None, None, Some(issuer)) => Ok(Scope::Issuer(issuer)),
         (ScopeKind::Issuer, None, None, None) => bad("`issuer` is missing"),
         (ScopeKind::Subject | ScopeKind::Client | ScopeKind::Issuer, ..) => {

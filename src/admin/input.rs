@@ -1,4 +1,4 @@
-//! What operators write, within bounds: whom they mean, who they are, and why.
+//! Reads what operators write, within bounds: whom they mean, who they are, and why.
 
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
