@@ -84,10 +84,10 @@ impl Embedded {
     /// Has the writer do something; it is on disk when this returns.
     async fn write<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Tables<'_>) -> Result<T, FileFault> + Send + 'static,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, FileFault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (order, answered) = writer::order(job);
-        self.writer.take(order).await.map_err(|_| self.stopped())?;
+        let (job, answered) = writer::job(work);
+        self.writer.take(job).await.map_err(|_| self.stopped())?;
         answered.await.unwrap_or_else(|_| Err(self.stopped()))
     }
 

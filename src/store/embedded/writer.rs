@@ -13,8 +13,8 @@ use super::file::File;
 use super::tables::Tables;
 use crate::store::StoreError;
 
-/// How many orders may wait, and how many share a transaction.
-const ORDERS_MAX: usize = 256;
+/// How many jobs may wait, and how many share a transaction.
+const JOBS_MAX: usize = 256;
 
 /// Something to be written, for somebody who waits for it.
 pub(super) trait WriteJob: Send {
@@ -25,18 +25,18 @@ pub(super) trait WriteJob: Send {
     fn answer(self: Box<Self>, committed: Result<(), &StoreError>);
 }
 
-/// An order to do `job`, and where its outcome will be told.
-pub(super) fn order<T, J>(job: J) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, StoreError>>)
+/// A job that does `work`, and where its outcome will be told.
+pub(super) fn job<T, J>(work: J) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, StoreError>>)
 where
     T: Send + 'static,
     J: FnOnce(&mut Tables<'_>) -> Result<T, FileFault> + Send + 'static,
 {
     let (answer, answered) = oneshot::channel();
-    (Box::new(Job { job: Some(job), outcome: None, answer }), answered)
+    (Box::new(Job { work: Some(work), outcome: None, answer }), answered)
 }
 
 struct Job<J, T> {
-    job: Option<J>,
+    work: Option<J>,
     outcome: Option<T>,
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -47,15 +47,15 @@ where
     J: FnOnce(&mut Tables<'_>) -> Result<T, FileFault> + Send,
 {
     fn write(&mut self, tables: &mut Tables<'_>) -> Result<(), FileFault> {
-        if let Some(job) = self.job.take() {
-            self.outcome = Some(job(tables)?);
+        if let Some(work) = self.work.take() {
+            self.outcome = Some(work(tables)?);
         }
         Ok(())
     }
 
     fn answer(self: Box<Self>, committed: Result<(), &StoreError>) {
-        let Self { job: _, outcome, answer } = *self;
-        // Whoever does not wait any more needs no answer: what was ordered is done.
+        let Self { work: _, outcome, answer } = *self;
+        // Whoever does not wait any more needs no answer: what was asked for is done.
         match (committed, outcome) {
             (Ok(()), Some(outcome)) => drop(answer.send(Ok(outcome))),
             (Ok(()), None) => {}
@@ -67,34 +67,34 @@ where
 /// The thread.
 #[derive(Debug)]
 pub(super) struct Writer {
-    orders: Option<mpsc::Sender<Box<dyn WriteJob>>>,
+    jobs: Option<mpsc::Sender<Box<dyn WriteJob>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     /// Starts the thread; it rings after every append to the log.
     pub(super) fn start(file: Arc<File>, ring: watch::Sender<()>) -> std::io::Result<Self> {
-        let (orders, waiting) = mpsc::channel(ORDERS_MAX);
+        let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || run(&file, waiting, &ring))?;
-        Ok(Self { orders: Some(orders), thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Takes an order, once there is room for it.
+    /// Takes a job, once there is room for it.
     pub(super) async fn take(
         &self,
-        order: Box<dyn WriteJob>,
+        job: Box<dyn WriteJob>,
     ) -> Result<(), SendError<Box<dyn WriteJob>>> {
-        match &self.orders {
-            Some(orders) => orders.send(order).await,
-            None => Err(SendError(order)),
+        match &self.jobs {
+            Some(jobs) => jobs.send(job).await,
+            None => Err(SendError(job)),
         }
     }
 
     /// Ends the thread, after what it was already given.
     pub(super) fn stop(&mut self) {
-        self.orders = None;
+        self.jobs = None;
         if let Some(thread) = self.thread.take() {
             // If it has panicked, that was told on standard error, and there is nothing to add.
             let _ = thread.join();
@@ -102,11 +102,11 @@ impl Writer {
     }
 }
 
-fn run(file: &File, mut orders: mpsc::Receiver<Box<dyn WriteJob>>, ring: &watch::Sender<()>) {
-    while let Some(first) = orders.blocking_recv() {
+fn run(file: &File, mut jobs: mpsc::Receiver<Box<dyn WriteJob>>, ring: &watch::Sender<()>) {
+    while let Some(first) = jobs.blocking_recv() {
         let mut batch = vec![first];
-        while batch.len() < ORDERS_MAX
-            && let Ok(next) = orders.try_recv()
+        while batch.len() < JOBS_MAX
+            && let Ok(next) = jobs.try_recv()
         {
             batch.push(next);
         }
@@ -114,8 +114,8 @@ fn run(file: &File, mut orders: mpsc::Receiver<Box<dyn WriteJob>>, ring: &watch:
         if let Ok(Log::Grown) = committed {
             ring.send_replace(());
         }
-        for order in batch {
-            order.answer(committed.as_ref().map(|_| ()));
+        for job in batch {
+            job.answer(committed.as_ref().map(|_| ()));
         }
     }
 }
@@ -131,8 +131,8 @@ fn commit(batch: &mut [Box<dyn WriteJob>], database: &Database) -> Result<Log, F
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     let mut tables = Tables::open(&transaction)?;
-    for order in batch {
-        order.write(&mut tables)?;
+    for job in batch {
+        job.write(&mut tables)?;
     }
     let is_changed = tables.is_changed();
     let log = if tables.log.has_grown() { Log::Grown } else { Log::Same };
