@@ -1,5 +1,5 @@
-//! What operators and machines ask: is it alive, is it ready, how is it doing; and what operators
-//! change: who is cut off, and who stays logged in.
+//! OPERATE. Answers what operators and machines ask (is it alive, is it ready, how is it doing) and
+//! does what operators change: who is cut off, and who stays logged in.
 
 mod api_keys;
 mod audited;

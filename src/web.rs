@@ -1,4 +1,4 @@
-//! What the built-in endpoints read and write: requests and answers, forms, pages, cookies.
+//! Reads requests of the built-in endpoints and makes their answers: forms, pages, cookies.
 
 pub(crate) mod answers;
 pub(crate) mod context;

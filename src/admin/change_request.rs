@@ -1,5 +1,5 @@
-//! What an operator wants cut off, or a cut-off lifted: written to the revocation log, then to the audit log, and
-//! confirmed by the gateways if they are to be waited for.
+//! Carries out what an operator asks for, a revocation or a lift: writes it to the revocation log,
+//! then to the audit log, and has the gateways confirm it if they are to be waited for.
 
 use std::future::Future;
 use std::net::SocketAddr;

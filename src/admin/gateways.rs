@@ -1,4 +1,4 @@
-//! `GET /v1/gateways`: who follows the revocation log, and how far they are.
+//! Answers `GET /v1/gateways`: which gateways follow the revocation log, and how far they are.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! Who may use the admin listener.
+//! Guards the admin listener: who may use it.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

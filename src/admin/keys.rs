@@ -1,4 +1,5 @@
-//! `/v1/keys`: the gateway's own signing keys, and another one. Never a private key.
+//! Answers `/v1/keys`: lists the gateway's own signing keys, and makes another. Never a private
+//! key.
 
 use std::net::SocketAddr;
 

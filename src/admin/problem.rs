@@ -1,4 +1,4 @@
-//! What the admin API answers when it cannot do what it was asked: problem details (RFC 9457).
+//! Problems: what the admin API answers when it cannot do what it was asked (RFC 9457).
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};

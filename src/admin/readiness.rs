@@ -1,4 +1,4 @@
-//! Whether requests should be sent here.
+//! Tells whether requests should be sent here.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -1,4 +1,4 @@
-//! `/v1/revocations`: cutting off, who is, and lifting that.
+//! Answers `/v1/revocations`: cuts off, lists who is, and lifts that.
 
 mod draft;
 mod lift;

@@ -1,4 +1,4 @@
-//! `/v1/sessions`: lists who is logged in, and ends their sessions.
+//! Answers `/v1/sessions`: lists who is logged in, and ends their sessions.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

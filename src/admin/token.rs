@@ -1,4 +1,4 @@
-//! The token of the admin API where the configuration gives none: made at the first start, kept in
+//! Keeps the token of the admin API where the configuration gives none: made at the first start, in
 //! the data directory, for whoever may read there.
 
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! What the admin listener looks at.
+//! Holds what the admin listener looks at.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Longer and longer pauses, none the same on two gateways.
+//! Backs off: longer and longer pauses, none the same on two gateways.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! How often somebody may cause a certain work in a minute. Counted in this process alone.
+//! Budgets: how often one client may cause a certain work in a minute. Counted in this process
+//! alone.
 
 use std::hash::Hash;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Who may issue tokens, and what its tokens must be like.
+//! Issuers of tokens, and the rules for their tokens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

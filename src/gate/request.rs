@@ -1,4 +1,4 @@
-//! A request as the gate sees it: borrowed, and nothing more than a decision needs.
+//! Requests as the gate sees them: borrowed, and nothing more than a decision needs.
 
 use std::sync::Arc;
 

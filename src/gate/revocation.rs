@@ -1,4 +1,5 @@
-//! Who has been cut off. The list is in memory and exact: no false positives, no evictions.
+//! Revocations: who has been cut off. The list is in memory and exact: no false positives, no
+//! evictions.
 //!
 //! ```text
 //! revoked(c)  ⇔  some live entry's scope matches c, and c was issued at or before its cut-off

@@ -1,4 +1,4 @@
-//! A compact JWS, taken apart within bounds and trusted for nothing.
+//! Parses a compact JWS within bounds, and trusts nothing in it.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! A private key that signs, parsed once.
+//! Signs with a private key that was parsed once.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What somebody logs in with.
+//! Credentials of a user: a name and a password.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What a way to log in finds out about credentials, and who sent them.
+//! Findings of a login method about credentials, and who sent them.
 
 use std::net::IpAddr;
 

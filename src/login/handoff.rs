@@ -1,4 +1,4 @@
-//! The hand-off: an identity service is asked, and its word is taken if it can be understood.
+//! Asks an identity service who a user is, and takes its word if it can be understood.
 //!
 //! | its answer | what it means |
 //! | --- | --- |

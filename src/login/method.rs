@@ -1,4 +1,4 @@
-//! The ways to log in: each takes credentials and finds out whose they are; none knows of sessions.
+//! Login methods: each takes credentials and finds out whose they are; none knows of sessions.
 
 use std::sync::Arc;
 

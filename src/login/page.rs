@@ -1,4 +1,4 @@
-//! The login page.
+//! Renders the login page.
 
 use super::credentials::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
 use super::return_to::ReturnTo;

@@ -1,4 +1,4 @@
-//! The password file: the same work for every name.
+//! Compares credentials with the password file, with the same work for every name.
 
 use std::net::IpAddr;
 

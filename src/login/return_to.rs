@@ -1,6 +1,6 @@
-//! Where a browser is sent after a login: one of our own paths, or what the configuration lists.
-//! Whoever can have a login page send its visitors anywhere can have them type their password again
-//! there.
+//! Places where a browser may be sent after a login: one of our own paths, or what the
+//! configuration lists. Whoever can have a login page send its visitors anywhere can have them type
+//! their password again there.
 
 use crate::config::Login;
 use crate::gate::path::{Ambiguity, CanonicalPath};

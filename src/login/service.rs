@@ -1,4 +1,4 @@
-//! What logging in needs, and a request to do so.
+//! Holds what logging in needs.
 
 use std::sync::Arc;
 

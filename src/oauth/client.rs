@@ -1,5 +1,5 @@
-//! Who asks for tokens: a client that shows a secret or an assertion, or one that can show nothing
-//! (RFC 6749 §2.3).
+//! Authenticates the client that asks for tokens, by a secret or an assertion, or as one that can
+//! show nothing (RFC 6749 §2.3).
 
 mod assertion;
 

@@ -1,4 +1,5 @@
-//! A token about the client itself (RFC 6749 §4.4). It gets no refresh token: it can come again.
+//! Issues a token about the client itself (RFC 6749 §4.4). It gets no refresh token: it can come
+//! again.
 
 use serde_json::Value;
 

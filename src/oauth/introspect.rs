@@ -1,5 +1,5 @@
-//! `POST introspect`: what a token is good for, told to those who may ask (RFC 7662). Of a token
-//! that is not good now, nothing is told.
+//! Answers `POST introspect`: what a token is good for, for clients that may ask (RFC 7662). Of a
+//! token that is not good now, nothing is told.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};

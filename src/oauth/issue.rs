@@ -1,4 +1,5 @@
-//! What is granted → an access token, and the answer that delivers it (RFC 6749 §5.1).
+//! Issues an access token for what is granted, and makes the answer that delivers it (RFC 6749
+//! §5.1).
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,5 @@
-//! `DELETE token`: a browser logs out whose login gave it tokens. Its refresh token is in a cookie that
-//! comes here and nowhere else.
+//! Answers `DELETE token`: a browser logs out whose login gave it tokens. Its refresh token is in a
+//! cookie that comes here and nowhere else.
 
 use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};

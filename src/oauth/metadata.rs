@@ -1,5 +1,5 @@
-//! What clients and resource servers have to know: the public keys (RFC 7517 §5), and where and how
-//! to ask (RFC 8414).
+//! Answers what clients and resource servers have to know: the public keys (RFC 7517 §5), and where
+//! and how to ask (RFC 8414).
 
 use bytes::Bytes;
 use http::{HeaderValue, header};

@@ -1,5 +1,5 @@
-//! The body of a request to the token endpoint or its kin → parameters, each at most once
-//! (RFC 6749 §3.2).
+//! Reads the body of a request to the token endpoint or its kin: parameters, each at most once (RFC
+//! 6749 §3.2).
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What comes of an exchange of a refresh token, and why nothing was exchanged.
+//! Outcomes of an exchange of a refresh token, and why nothing was exchanged.
 
 use crate::gate::denial::Slug;
 use crate::oauth::refusal::TokenRefusal;

@@ -1,5 +1,5 @@
-//! A refresh token that was used twice: two hold it, and one of them has stolen it. All that came of
-//! the login ends.
+//! Ends the login of a refresh token that was used twice: two hold it, and one of them has stolen
+//! it. All that came of the login ends.
 //!
 //! The store ends the login in the step in which it finds out: the family and the session are gone, and the
 //! revocation log has it. If there is no room in the log, that is tried again. A family that is dead and still there,

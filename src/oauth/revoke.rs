@@ -1,5 +1,5 @@
-//! `POST revoke`: a client is done with a token (RFC 7009). What is not known was revoked already,
-//! for all that a client needs to know.
+//! Answers `POST revoke`: a client is done with a token (RFC 7009). What is not known was revoked
+//! already, for all that a client needs to know.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};

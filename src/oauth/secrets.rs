@@ -1,5 +1,5 @@
-//! Secrets of clients. Machines present theirs again and again: one that was found right a moment
-//! ago is not hashed anew, and costs no count of attempts.
+//! Compares the secrets of clients. Machines present theirs again and again: one that was found
+//! right a moment ago is not hashed anew, and costs no count of attempts.
 
 use std::net::IpAddr;
 use std::sync::Arc;

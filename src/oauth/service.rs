@@ -1,4 +1,4 @@
-//! What the token endpoints need, and a request to one of them.
+//! Holds what the token endpoints need.
 
 use std::sync::Arc;
 

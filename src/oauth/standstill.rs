@@ -1,5 +1,5 @@
-//! Whether the gateway stood still a moment ago, because its process was stopped. What it reads when it
-//! goes on may have come long before, and whoever sent it may have gone on elsewhere.
+//! Notices that the gateway stood still a moment ago, because its process was stopped. What it
+//! reads when it goes on may have come long before, and whoever sent it may have gone on elsewhere.
 //!
 //! A machine that is suspended is not noticed: its steady clock stands still as well.
 

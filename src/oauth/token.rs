@@ -1,4 +1,4 @@
-//! `POST token` (RFC 6749 §3.2): by the kind of grant.
+//! Answers `POST token` (RFC 6749 §3.2), by the kind of grant.
 
 use bytes::Bytes;
 

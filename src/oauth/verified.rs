@@ -1,4 +1,4 @@
-//! A token that somebody asks about → what the gate knows of it.
+//! Verifies a token that a client asks about, for what the gate knows of it.
 
 use std::sync::Arc;
 

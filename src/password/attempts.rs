@@ -1,5 +1,5 @@
-//! Attempts to log in, counted before they are looked at: against the account, and against where
-//! they come from.
+//! Counts attempts to log in before they are looked at: against the account, and against where they
+//! come from.
 
 use std::net::IpAddr;
 

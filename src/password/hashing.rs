@@ -1,4 +1,4 @@
-//! Passwords and secrets → whether they fit a hash: argon2id, and never so much of it at once that
+//! Compares passwords and secrets with hashes: argon2id, and never so much of it at once that
 //! requests are kept waiting, nor so much for one account that others are.
 
 mod queue;

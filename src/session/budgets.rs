@@ -1,5 +1,5 @@
-//! How often somebody may have the store work. A list of sessions has it read one record for each of
-//! them, and an id that is not one's own is looked for in vain.
+//! Bounds how often a subject may have the store work. A list of sessions has it read one record
+//! for each of them, and an id that is not one's own is looked for in vain.
 //!
 //! Counted by subject: logging in again gives nobody more.
 

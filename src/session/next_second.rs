@@ -1,5 +1,5 @@
-//! The second in which somebody was cut off: cut-offs count in seconds, and who logs in again waits
-//! for the next.
+//! Waits for the next second after a cut-off: they count in seconds, and a login in the same one
+//! would be cut off, too.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The end of sessions, as the revocation log has it.
+//! Makes records of the revocation log for the end of sessions.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Ends what was begun, for good and everywhere: sessions and tokens.
+//! Ends sessions and tokens for good, everywhere.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! How much of the revocation list what accounts end may take, and what is merged beyond that.
+//! Bounds how much of the revocation list accounts may take, and merges what is beyond that.
 //!
 //! Of the list, single ends may use nine tenths; the first entry of a subject nineteen twentieths;
 //! the rest is for operators and for what the gateway ends of itself. A subject has a bounded number

@@ -1,4 +1,4 @@
-//! How often somebody has tried to log in, counted for all gateways together.
+//! Counts attempts to log in, for all gateways together.
 //!
 //! Attempts are counted before they are looked at, so that many at once are as many. After each one
 //! the next has to wait, twice as long as before: a budget of ten in 15 minutes gives the first two

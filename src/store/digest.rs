@@ -1,4 +1,4 @@
-//! By what a subject's sessions are found: a digest, because issuers and subjects are texts of any
+//! Digests of issuer and subject, by which a subject's sessions are found: both are texts of any
 //! length, which others have written.
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Why the store did not do what it was asked.
+//! Errors of a store: why it did not do what it was asked.
 
 use super::record::Unreadable;
 

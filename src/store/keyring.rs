@@ -1,6 +1,6 @@
-//! What all gateways sign and recognise things with: their own signing keys, as one document, and the
-//! key of the tags in secrets. What is in them, and that nobody can read it, is for those who write
-//! them.
+//! Keeps what all gateways sign and recognise things with: their own signing keys, as one document,
+//! and the key of the tags in secrets. What is in them, and that nobody can read it, is for those
+//! who write them.
 
 use async_trait::async_trait;
 

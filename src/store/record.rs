@@ -1,4 +1,5 @@
-//! A revocation, or the lift of some, as it is written down: the entry, and who made it, when and why.
+//! Records of the revocation log: a revocation, or the lift of some, with who made it, when and
+//! why.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Sessions as they are written down, and the seam behind which they are kept.
+//! Sessions as they are written, and the trait behind which they are kept.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Where a store is, compiled from `store`.
+//! Settings of the store: where it is, compiled from `store`.
 
 use std::fmt;
 use std::path::PathBuf;

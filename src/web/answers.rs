@@ -1,4 +1,4 @@
-//! Answers in their few shapes, and the header fields that they share.
+//! Makes answers in their few shapes, with the header fields that they share.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};

@@ -1,4 +1,4 @@
-//! A request to one of the gateway's own endpoints, with what is needed to answer it.
+//! Contexts: a request to one of the gateway's own endpoints, with what is needed to answer it.
 
 use super::message::EndpointRequest;
 use crate::runtime::Running;

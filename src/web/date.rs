@@ -1,4 +1,4 @@
-//! Times as answers and pages show them.
+//! Writes times as answers and pages show them.
 
 use serde_json::{Value, json};
 

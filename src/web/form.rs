@@ -1,4 +1,4 @@
-//! `application/x-www-form-urlencoded`, read strictly: what is not well-formed is refused and not
+//! Reads `application/x-www-form-urlencoded` strictly: what is not well-formed is refused and not
 //! guessed at. Two passwords that differ stay different.
 
 use zeroize::Zeroizing;

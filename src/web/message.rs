@@ -1,4 +1,4 @@
-//! What a built-in endpoint is asked, and what it answers.
+//! Requests to built-in endpoints, and their answers.
 
 use std::net::IpAddr;
 use std::sync::Arc;

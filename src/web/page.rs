@@ -1,4 +1,4 @@
-//! Pages: plain, accessible, without scripts, and with nothing from elsewhere.
+//! Renders pages: plain, accessible, without scripts, and with nothing from elsewhere.
 
 use std::sync::LazyLock;
 

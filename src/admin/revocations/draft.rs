@@ -1,4 +1,4 @@
-//! What an operator asks to have cut off → a record that can be written down.
+//! Reads what an operator asks to have cut off: a draft of a record.
 
 use std::time::Duration;
 

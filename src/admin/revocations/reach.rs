@@ -1,5 +1,6 @@
-//! What a revocation could hit. One that is sure to hit nothing is refused: whoever is told "revoked"
-//! looks no further. What is only unlikely, such as a subject that nobody has heard of, is written down.
+//! Tells what a revocation could hit. One that is sure to hit nothing is refused: whoever is told
+//! "revoked" looks no further. What is only unlikely, such as a subject that nobody has heard of,
+//! is written down.
 
 use crate::gate::issuer::{Issuer, IssuerRules};
 use crate::gate::reason::listed;

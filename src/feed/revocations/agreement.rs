@@ -1,5 +1,5 @@
-//! Whether gateways that share a store have the same settings, as far as what they share depends on
-//! them: how long what one of them writes down lives elsewhere.
+//! Compares the settings that gateways which share a store must have alike: how long what one of
+//! them writes down lives elsewhere depends on them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! Whether every gateway has applied a revocation.
+//! Confirms that every gateway has applied a revocation.
 
 use std::time::{Duration, Instant};
 

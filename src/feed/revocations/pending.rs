@@ -1,4 +1,4 @@
-//! Revocations that were taken while the store was away, and wait to be delivered.
+//! Keeps revocations that were taken while the store was away, until they are delivered.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! The last records that this gateway wrote or read, in case the log forgets them.
+//! Remembers the last records that this gateway wrote or read, in case the log forgets them.
 //!
 //! Redis acknowledges a write before its replicas have it, so that a fail-over can lose what was
 //! acknowledged a moment ago. Whoever knows of it writes it down again.

@@ -1,4 +1,4 @@
-//! Who follows the log, also when the store has forgotten them.
+//! Completes the roster of the store with gateways that the store has forgotten.
 //!
 //! A server that lost its data knows of no gateway until it comes back to it. One that has not come
 //! back yet may still be serving, and nothing is confirmed without it.

@@ -1,4 +1,5 @@
-//! When sessions were last used, until it is written down: those that wait longest first.
+//! Remembers when sessions were last used, until that is written down: those that wait longest
+//! first.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,5 @@
-//! What the feed does all the time: hears of changes, notes when sessions were used, drops what is spent.
+//! Applies changes that others make, writes down when sessions were used, and drops what is spent;
+//! all the time.
 
 use std::time::Duration;
 

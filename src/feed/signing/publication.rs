@@ -1,5 +1,5 @@
-//! What is published of the keys: who signs for the issuers of tokens, the JWKS for everybody, and
-//! the same for our own gate.
+//! Publishes the keys: who signs for the issuers of tokens, the JWKS for everybody, and the same
+//! for our own gate.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A refusal: a slug, and what is said beside it to the client and in the log.
+//! Denials: a slug, with what the client is told beside it and what stands in the log.
 
 use std::borrow::Cow;
 use std::sync::Arc;

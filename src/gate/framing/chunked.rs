@@ -1,4 +1,4 @@
-//! A chunked body (RFC 9112 §7.1), read without any leniency.
+//! Reads a chunked body (RFC 9112 §7.1) without any leniency.
 //!
 //! Chunk sizes are hexadecimal digits and nothing else, extensions are names with or without a
 //! token or a quoted string, trailer fields are read like header fields, and every line ends with

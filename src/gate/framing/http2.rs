@@ -1,4 +1,4 @@
-//! What makes an HTTP/2 request malformed that its frames do not show.
+//! Refuses HTTP/2 requests that are malformed in a way that their frames do not show.
 
 use http::{HeaderMap, HeaderName};
 

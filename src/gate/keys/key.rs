@@ -1,4 +1,4 @@
-//! A key, which owns its algorithms.
+//! One key, which owns its algorithms.
 //!
 //! RFC 8725 §3.1: the key decides the algorithm; a token's header may only agree.
 

@@ -1,4 +1,5 @@
-//! What a private key could sign with. The gate never signs: this is for whoever is given a key.
+//! Tells with which algorithms a private key could sign. The gate never signs: this is for whoever
+//! is given a key.
 
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};

@@ -1,4 +1,4 @@
-//! A key of a set that is left out, and why.
+//! Keys of a set that are left out, and why.
 
 use std::fmt;
 

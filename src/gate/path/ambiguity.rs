@@ -1,4 +1,4 @@
-//! What servers disagree about in a path, and sets of it.
+//! Ambiguities of a path: what servers disagree about in it, and sets of those.
 
 use std::fmt;
 

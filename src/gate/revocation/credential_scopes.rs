@@ -1,4 +1,4 @@
-//! By what a credential can be cut off, in the form in which the list is asked.
+//! Scopes by which a credential can be cut off, in the form in which the list is asked.
 
 use aws_lc_rs::digest;
 

@@ -1,4 +1,4 @@
-//! By what a revocation is named, for as long as it lives.
+//! Ids by which revocations are named, for as long as they live.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Why a route cannot be added to the table.
+//! Conflicts of routes: why one cannot be added to the table.
 
 /// Two routes claim the same requests.
 #[derive(Debug, PartialEq, Eq)]

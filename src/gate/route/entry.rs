@@ -1,4 +1,4 @@
-//! A route, and which requests it is for.
+//! One route, and the requests that it is for.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Why a token is not authentic, in words for the log and for the client. Made on the way to a refusal only.
+//! Refusals of tokens: why one is not authentic, in words for the log and for the client. Made on
+//! the way to a refusal only.
 //!
 //! The client is told which claim was at fault; what came stands in the log.
 

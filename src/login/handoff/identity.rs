@@ -1,4 +1,4 @@
-//! What an identity service answers → who somebody is, by the JSON pointers of the configuration.
+//! Reads an identity service's answer, by the JSON pointers of the configuration: who the user is.
 
 use serde_json::{Map, Value};
 

@@ -1,5 +1,6 @@
-//! Who hashes next. Turns go round between networks and, within one, between accounts; nobody holds
-//! more than a part of the places, and who holds many makes room for who holds few.
+//! Queues those who wait to hash. Turns go round between networks and, within one, between
+//! accounts; nobody holds more than a part of the places, and who holds many makes room for who
+//! holds few.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

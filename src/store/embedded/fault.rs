@@ -1,4 +1,4 @@
-//! Why something could not be done in the file.
+//! Faults of the file: why something could not be done in it.
 
 use crate::store::record::Unreadable;
 

@@ -1,4 +1,4 @@
-//! Who follows the log, in process.
+//! Remembers which gateways follow the log, in process.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! All the tables, inside one transaction that writes.
+//! Opens all the tables inside one transaction that writes, and does what concerns several of them.
 
 mod attempts;
 pub(super) mod exchanges;

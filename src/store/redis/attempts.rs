@@ -1,4 +1,4 @@
-//! How often somebody tried to log in.
+//! Counts attempts to log in, in Redis.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! Records on somebody's account, as the scripts take them that write them down.
+//! Makes of records on an account the arguments of the scripts that write them.
 
 use redis::ScriptInvocation;
 

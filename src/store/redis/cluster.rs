@@ -1,4 +1,4 @@
-//! The nodes of a cluster, and which of them is the master for our keys.
+//! Asks the nodes of a cluster which of them is the master for our keys.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

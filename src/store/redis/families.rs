@@ -1,4 +1,4 @@
-//! Families of refresh tokens, and what may be used once.
+//! Keeps families of refresh tokens, and what may be used once, in Redis.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! What went wrong at a server, in words for an operator. Never a password.
+//! Says what went wrong at a server, in words for an operator. Never a password.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 

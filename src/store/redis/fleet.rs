@@ -1,4 +1,4 @@
-//! Who follows the log.
+//! Announces this gateway to the others, and reads which gateways follow the log.
 
 use std::sync::PoisonError;
 

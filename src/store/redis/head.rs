@@ -1,5 +1,5 @@
-//! The head of the log as the link for commands sees it, against which the other links are measured:
-//! one that is behind it, or sees another record there, speaks to another server.
+//! Remembers the head of the log as the link for commands sees it, against which the other links
+//! are measured: one that is behind it, or sees another record there, speaks to another server.
 //!
 //! A server does what it is asked one after the other: whoever asks after somebody was told of the
 //! head finds that record, or a later one. This holds although the servers' identities cannot be

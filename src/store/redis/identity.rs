@@ -1,5 +1,5 @@
-//! Which server it is that a connection leads to. One address may have several behind it, one after
-//! the other or at once: a Kubernetes Service, a virtual address, a proxy.
+//! Tells which server a connection leads to. One address may have several behind it, one after the
+//! other or at once: a Kubernetes Service, a virtual address, a proxy.
 
 use redis::{Value, from_redis_value};
 

@@ -1,4 +1,4 @@
-//! The gateway's own signing keys, and the key of the tags in secrets.
+//! Keeps the gateway's own signing keys, and the key of the tags in secrets, in Redis.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! The key of the tags, as a server had it.
+//! Remembers the key of the tags as a server had it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! The revocation log.
+//! Reads and writes the revocation log in Redis.
 
 use std::time::Duration;
 

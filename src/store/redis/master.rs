@@ -1,5 +1,5 @@
-//! Which server is the master, found out without help of the crate, and found out again; and that all
-//! connections lead to the same one.
+//! Finds the master without help of the crate, and again when it changes, and has all connections
+//! lead to the same server.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! A server that is asked where the master is, over a connection that is kept for the next time.
+//! Asks a server where the master is, over a connection that is kept for the next time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

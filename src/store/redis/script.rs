@@ -1,4 +1,4 @@
-//! What the server does in one step, in Lua.
+//! Scripts in Lua: what the server does in one step.
 //!
 //! What ends a login is one script: session, family and entry in the log. And a script can be carried out when its
 //! sender has long given up. One that would harm somebody then says until when it may be done (`is_late`), or on what

@@ -1,4 +1,4 @@
-//! Sentinels, and which server most of them name.
+//! Asks sentinels for the master, and takes the server that most of them name.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Who is logged in.
+//! Keeps sessions in Redis, and lists those of a subject.
 
 use async_trait::async_trait;
 

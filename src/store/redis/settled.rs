@@ -1,4 +1,4 @@
-//! Whether a server has all that anybody knows it had.
+//! Waits until a server has all that any gateway knows it had.
 //!
 //! A server that was started again, or became the master, may lack what its predecessor had
 //! acknowledged. Its data says which server wrote it: where that is another one, nobody goes by what

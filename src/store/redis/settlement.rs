@@ -1,4 +1,4 @@
-//! What is known here of whether a server has all that it had.
+//! Remembers whether a server has all that it had, as far as this gateway knows.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What was used here that may be used once, in case the server forgets it.
+//! Remembers what was used here that may be used once, in case the server forgets it.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! What a family remembers of its exchanges, and what it says to a token that comes again.
+//! Remembers the exchanges of a family, and answers a token that comes again.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! Which records of the log are on whose account, in their tables, inside one transaction.
+//! Keeps which records of the log are on which account, inside one transaction.
 
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 

@@ -1,4 +1,4 @@
-//! What was used that may be used once, in its tables, inside one transaction.
+//! Remembers in its tables what was used that may be used once, inside one transaction.
 
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 

@@ -1,5 +1,5 @@
-//! What the server does in one step about records that are on somebody's account. What is decided
-//! here is what [`AccountEntries`](crate::store::account) decides.
+//! Scripts about records that are on an account. What is decided here is what
+//! [`AccountEntries`](crate::store::account) decides.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! What the server does about attempts in one step.
+//! Scripts about attempts to log in.
 
 use std::sync::LazyLock;
 

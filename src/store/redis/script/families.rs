@@ -1,4 +1,4 @@
-//! What the server does about families of refresh tokens in one step.
+//! Scripts about families of refresh tokens.
 //!
 //! A family is a hash: `record` is what it is, as JSON; `current` the place and digest of the one good token;
 //! `used` when a token was last used, in seconds. Once a token was exchanged: `previous`, its

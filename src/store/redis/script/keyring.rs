@@ -1,4 +1,4 @@
-//! What the server does about keys in one step.
+//! Scripts about the signing keys and the key of the tags.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! What the server does about sessions in one step.
+//! Scripts about sessions.
 //!
 //! A member of the set of what is due is an id and its subject's digest, 43 characters each: the
 //! subject cannot be told from an id whose record is gone.

@@ -1,4 +1,4 @@
-//! What the server does in one step about whether it has all that it had.
+//! Scripts that settle whether the server has all that it had.
 
 use std::sync::LazyLock;
 
