@@ -7,6 +7,7 @@
 //! Each rung is a type with private fields that one place builds. [`Gate::decide`] climbs the
 //! ladder for one request; nothing reaches an upstream without the [`policy::Permit`] at its end.
 
+mod builtin;
 pub mod claims;
 pub mod credential;
 mod decision;
@@ -147,15 +148,8 @@ impl Gate {
         let path = CanonicalPath::parse(request.target)
             .map_err(|error| Denial::new(Slug::RequestTarget).because(error.to_string()))?;
         let GateSettings { routes, own_base, own_paths, .. } = &*self.settings;
-        if let Some(base) = own_base
-            && is_below(&path, base)?
-        {
+        if builtin::is_builtin(&path, own_base.as_deref(), own_paths)? {
             return Err(Stop::Builtin);
-        }
-        for own in own_paths {
-            if is_at(&path, own)? {
-                return Err(Stop::Builtin);
-            }
         }
         let route = routes.find(&host, &path, request.method)?;
         findings.route = Some(route);
@@ -355,47 +349,6 @@ const fn unknown(carrier: Carrier) -> Slug {
         Carrier::Session => Slug::SessionUnknown,
         Carrier::ApiKey => Slug::ApiKeyUnknown,
     }
-}
-
-/// Whether a path is `base`, or below it; an error if only some would say so.
-fn is_below(path: &CanonicalPath<'_>, base: &str) -> Result<bool, Slug> {
-    let is = |path: &str| {
-        path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let is_loosely = |path: &str| {
-        let mut found = loose_segments(path);
-        loose_segments(base).all(|segment| found.next() == Some(segment))
-    };
-    is_ours(path, is, is_loosely)
-}
-
-/// Whether a path is this very one; an error if only some would say so.
-fn is_at(path: &CanonicalPath<'_>, own: &str) -> Result<bool, Slug> {
-    let is_loosely = |path: &str| loose_segments(path).eq(loose_segments(own));
-    is_ours(path, |path| path == own, is_loosely)
-}
-
-fn is_ours(
-    path: &CanonicalPath<'_>,
-    is: impl Fn(&str) -> bool,
-    is_loosely: impl Fn(&str) -> bool,
-) -> Result<bool, Slug> {
-    let (sent, decoded) = (path.as_str(), path.decoded());
-    if decoded.is_none() && path.ambiguities().is_empty() {
-        return Ok(is(sent));
-    }
-    // Whatever the route would allow: it does not decide what is ours.
-    if is_loosely(sent) || decoded.is_some_and(&is_loosely) {
-        let is_clear = is(sent) && path.ambiguities().is_empty() && decoded.is_none_or(is);
-        return if is_clear { Ok(true) } else { Err(Slug::RequestTarget) };
-    }
-    Ok(false)
-}
-
-/// What a path is to a server that merges slashes and cuts path parameters off.
-fn loose_segments(path: &str) -> impl Iterator<Item = &str> {
-    let whole = path.split('/').filter_map(|segment| segment.split(';').next());
-    whole.filter(|segment| !segment.is_empty())
 }
 
 #[cfg(test)]
