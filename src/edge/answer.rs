@@ -191,7 +191,7 @@ fn problem(denial: &Denial, request_id: &str) -> String {
         "slug": slug.as_str(),
         "request_id": request_id,
     });
-    if let Some(sentence) = denial.sentence() {
+    if let Some(sentence) = denial.explanation() {
         problem["detail"] = sentence.into();
     }
     problem.to_string()

@@ -77,7 +77,7 @@ impl From<MalformedCredential> for Denial {
             | MalformedCredential::ApiKey => Slug::CredentialMalformed,
             MalformedCredential::NoToken | MalformedCredential::Token => Slug::TokenMalformed,
         };
-        Self::new(slug).told_because(malformed.to_string())
+        Self::new(slug).explained_because(malformed.to_string())
     }
 }
 

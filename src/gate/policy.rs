@@ -217,7 +217,7 @@ impl ClaimRule {
             None | Some(Value::Null) => format!("the claim `{name}` is missing"),
             Some(_) => format!("the claim `{name}` does not have an accepted value"),
         };
-        Denial::new(Slug::ClaimMismatch).told_because(reason)
+        Denial::new(Slug::ClaimMismatch).explained_because(reason)
     }
 
     fn implies(&self, other: &Self) -> bool {

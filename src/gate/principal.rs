@@ -226,7 +226,7 @@ impl Authentic {
             VouchedBy::Token { issuer, .. } => {
                 let skew = span(issuer.rules().clock_skew_s);
                 let reason = format!("the claim `exp` passed {ago} ago, and clock_skew is {skew}");
-                denial.told("the claim `exp` has passed").because(reason)
+                denial.explained("the claim `exp` has passed").because(reason)
             }
             VouchedBy::Session { .. } => denial.because(format!("it came to its end {ago} ago")),
         }
@@ -349,8 +349,8 @@ impl Lapse {
 fn not_yet_valid(name: &'static str, by_s: i64, clock_ahead_s: i64) -> Denial {
     let (by, tolerated) = (span(by_s), span(clock_ahead_s));
     let reason = format!("the claim `{name}` lies {by} ahead, and {tolerated} are tolerated");
-    let told = format!("the claim `{name}` lies ahead");
-    Denial::new(Slug::TokenNotYetValid).told(told).because(reason)
+    let explanation = format!("the claim `{name}` lies ahead");
+    Denial::new(Slug::TokenNotYetValid).explained(explanation).because(reason)
 }
 
 /// An [`Authentic`] that is current and not revoked.

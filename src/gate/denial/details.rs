@@ -29,7 +29,7 @@ pub enum Detail {
 pub struct Denial {
     slug: Slug,
     detail: Detail,
-    told: Option<Cow<'static, str>>,
+    explanation: Option<Cow<'static, str>>,
     reason: Option<Cow<'static, str>>,
 }
 
@@ -40,12 +40,12 @@ impl Denial {
             503 => Detail::RetryAfter(RETRY_AFTER_S),
             _ => Detail::None,
         };
-        Self { slug, detail, told: None, reason: None }
+        Self { slug, detail, explanation: None, reason: None }
     }
 
     /// A refusal that tells the client something more.
     pub const fn with(slug: Slug, detail: Detail) -> Self {
-        Self { slug, detail, told: None, reason: None }
+        Self { slug, detail, explanation: None, reason: None }
     }
 
     /// The same refusal with what exactly was wrong, for the access log: which claim, which route,
@@ -65,19 +65,19 @@ impl Denial {
         self
     }
 
-    /// The same refusal with a sentence for the client, in the body (`detail`, RFC 9457 §3.1.4): what
+    /// The same refusal with an explanation for the client, in the body (`detail`, RFC 9457 §3.1.4): what
     /// it could do better. Never what it sent.
     #[must_use]
-    pub fn told(mut self, told: impl Into<Cow<'static, str>>) -> Self {
-        self.told = Some(told.into());
+    pub fn explained(mut self, explanation: impl Into<Cow<'static, str>>) -> Self {
+        self.explanation = Some(explanation.into());
         self
     }
 
     /// The same refusal with a reason that the client may read as well.
     #[must_use]
-    pub fn told_because(self, reason: impl Into<Cow<'static, str>>) -> Self {
+    pub fn explained_because(self, reason: impl Into<Cow<'static, str>>) -> Self {
         let reason = reason.into();
-        self.told(reason.clone()).because(reason)
+        self.explained(reason.clone()).because(reason)
     }
 
     /// The reason.
@@ -95,9 +95,9 @@ impl Denial {
         self.reason.as_deref().unwrap_or_default()
     }
 
-    /// The sentence for the client, if there is one.
-    pub fn sentence(&self) -> Option<&str> {
-        self.told.as_deref()
+    /// The explanation for the client, if there is one.
+    pub fn explanation(&self) -> Option<&str> {
+        self.explanation.as_deref()
     }
 
     /// The value of `WWW-Authenticate`, if the slug calls for one.

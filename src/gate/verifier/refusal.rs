@@ -36,7 +36,7 @@ impl Refusal {
 
 impl From<ClaimError> for Denial {
     fn from(error: ClaimError) -> Self {
-        Self::new(Slug::TokenClaims).told_because(error.to_string())
+        Self::new(Slug::TokenClaims).explained_because(error.to_string())
     }
 }
 
@@ -48,7 +48,7 @@ impl From<ClaimError> for Refusal {
 
 impl From<MalformedToken> for Refusal {
     fn from(malformed: MalformedToken) -> Self {
-        Self::Denied(Denial::new(Slug::TokenMalformed).told_because(malformed.to_string()))
+        Self::Denied(Denial::new(Slug::TokenMalformed).explained_because(malformed.to_string()))
     }
 }
 
@@ -76,7 +76,9 @@ pub(super) fn critical() -> Refusal {
 
 pub(super) fn payload(error: &JsonError) -> Refusal {
     // It may name a claim, and holds no value of one.
-    Refusal::Denied(Denial::new(Slug::TokenClaims).told_because(format!("the claims are {error}")))
+    Refusal::Denied(
+        Denial::new(Slug::TokenClaims).explained_because(format!("the claims are {error}")),
+    )
 }
 
 pub(super) fn issuer_unknown(iss: &str) -> Refusal {
@@ -88,8 +90,8 @@ pub(super) fn issuer_not_permitted(rules: &IssuerRules) -> Refusal {
 }
 
 fn issuer(reason: String) -> Refusal {
-    const TOLD: &str = "the claim `iss` names no issuer that is accepted";
-    Refusal::Denied(Denial::new(Slug::TokenIssuer).told(TOLD).because(reason))
+    const EXPLANATION: &str = "the claim `iss` names no issuer that is accepted";
+    Refusal::Denied(Denial::new(Slug::TokenIssuer).explained(EXPLANATION).because(reason))
 }
 
 pub(super) fn keys_unavailable(rules: &IssuerRules) -> Refusal {
@@ -150,17 +152,17 @@ pub(super) fn token_type(named: Option<&str>, rules: &IssuerRules) -> Refusal {
 }
 
 pub(super) fn audience(named: &[&str], rules: &IssuerRules) -> Refusal {
-    const TOLD: &str = "the claim `aud` names none of the audiences that are accepted";
+    const EXPLANATION: &str = "the claim `aud` names none of the audiences that are accepted";
     let accepted = listed(rules.audiences.iter().map(|accepted| &**accepted));
     let named = listed(named.iter().copied());
     let reason = format!("the claim `aud` is {named}; accepted: {accepted}");
-    Refusal::Denied(Denial::new(Slug::TokenAudience).told(TOLD).because(reason))
+    Refusal::Denied(Denial::new(Slug::TokenAudience).explained(EXPLANATION).because(reason))
 }
 
 pub(super) fn lifetime(claims: &Claims, rules: &IssuerRules) -> Refusal {
     let longest = span(rules.lifetime_max_s);
     let lives = span(claims.expires.since(claims.issued_at.unwrap_or_default()));
-    let (told, reason) = match claims.issued_at {
+    let (explanation, reason) = match claims.issued_at {
         Some(_) => (
             "the claim `exp` is too long after `iat`",
             format!("the token lives for {lives}, and max_lifetime is {longest}"),
@@ -173,5 +175,5 @@ pub(super) fn lifetime(claims: &Claims, rules: &IssuerRules) -> Refusal {
             ),
         ),
     };
-    Refusal::Denied(Denial::new(Slug::TokenLifetime).told(told).because(reason))
+    Refusal::Denied(Denial::new(Slug::TokenLifetime).explained(explanation).because(reason))
 }
