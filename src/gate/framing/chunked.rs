@@ -58,36 +58,9 @@ enum ChunkState {
         size: u64,
         digits: u8,
     },
-    /// A `;`, after bad whitespace.
-    Semicolon {
+    Extension {
         size: u64,
-    },
-    /// An extension's name, perhaps after bad whitespace.
-    NameStart {
-        size: u64,
-    },
-    Name {
-        size: u64,
-    },
-    /// A `=` or `;`, after a name and bad whitespace.
-    NameEnd {
-        size: u64,
-    },
-    /// An extension's value, perhaps after bad whitespace.
-    ValueStart {
-        size: u64,
-    },
-    Value {
-        size: u64,
-    },
-    Quoted {
-        size: u64,
-    },
-    Escaped {
-        size: u64,
-    },
-    QuotedEnd {
-        size: u64,
+        at: ExtensionState,
     },
     SizeLineFeed {
         size: u64,
@@ -97,13 +70,37 @@ enum ChunkState {
     },
     DataReturn,
     DataLineFeed,
-    /// A trailer field, or the line that ends the section.
-    Trailer,
-    TrailerName,
-    TrailerValue,
-    TrailerLineFeed,
-    LastLineFeed,
+    Trailer(TrailerState),
     End,
+}
+
+/// Where in the extensions of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ExtensionState {
+    /// A `;`, after bad whitespace.
+    Semicolon,
+    /// An extension's name, perhaps after bad whitespace.
+    NameStart,
+    Name,
+    /// A `=` or `;`, after a name and bad whitespace.
+    NameEnd,
+    /// An extension's value, perhaps after bad whitespace.
+    ValueStart,
+    Value,
+    Quoted,
+    Escaped,
+    QuotedEnd,
+}
+
+/// Where in the trailer section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TrailerState {
+    /// A trailer field, or the line that ends the section.
+    FieldStart,
+    Name,
+    Value,
+    LineFeed,
+    LastLineFeed,
 }
 
 impl Default for Chunked {
@@ -148,142 +145,121 @@ impl Chunked {
 
     /// The state after a byte that is not data.
     fn after(&mut self, byte: u8) -> Result<ChunkState, &'static str> {
-        use ChunkState::{
-            Data, DataLineFeed, DataReturn, End, Escaped, LastLineFeed, Name, NameEnd, NameStart,
-            Quoted, QuotedEnd, Semicolon, Size, SizeLineFeed, Trailer, TrailerLineFeed,
-            TrailerName, TrailerValue, Value, ValueStart,
-        };
         match self.state {
-            Size { size, digits } => match (char::from(byte).to_digit(16), digits) {
-                (Some(digit), 0..SIZE_DIGITS_MAX) => {
-                    Ok(Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
-                }
-                (Some(_), _) => Err("a chunk size is too large"),
-                (None, 0) => Err("a chunk has no size"),
-                (None, _) => match byte {
-                    b'\r' => Ok(SizeLineFeed { size }),
-                    _ => self.extension(byte, Semicolon { size }, NameStart { size }),
-                },
-            },
-            Semicolon { size } => self.extension(byte, Semicolon { size }, NameStart { size }),
-            NameStart { size } => {
-                self.extend()?;
-                match byte {
-                    b' ' | b'\t' => Ok(NameStart { size }),
-                    _ if is_token(byte) => Ok(Name { size }),
-                    _ => Err(EXTENSION),
-                }
-            }
-            Name { size } => match byte {
-                b'\r' => Ok(SizeLineFeed { size }),
-                _ if is_token(byte) => self.extend().map(|()| Name { size }),
-                b'=' => self.extend().map(|()| ValueStart { size }),
-                _ => self.extension(byte, NameEnd { size }, NameStart { size }),
-            },
-            NameEnd { size } => match byte {
-                b'=' => self.extend().map(|()| ValueStart { size }),
-                _ => self.extension(byte, NameEnd { size }, NameStart { size }),
-            },
-            ValueStart { size } => {
-                self.extend()?;
-                match byte {
-                    b' ' | b'\t' => Ok(ValueStart { size }),
-                    b'"' => Ok(Quoted { size }),
-                    _ if is_token(byte) => Ok(Value { size }),
-                    _ => Err(EXTENSION),
-                }
-            }
-            Value { size } => match byte {
-                b'\r' => Ok(SizeLineFeed { size }),
-                _ if is_token(byte) => self.extend().map(|()| Value { size }),
-                _ => self.extension(byte, Semicolon { size }, NameStart { size }),
-            },
-            Quoted { size } => {
-                self.extend()?;
-                match byte {
-                    b'"' => Ok(QuotedEnd { size }),
-                    b'\\' => Ok(Escaped { size }),
-                    _ if is_text(byte) => Ok(Quoted { size }),
-                    _ => Err(EXTENSION),
-                }
-            }
-            Escaped { size } => {
-                self.extend()?;
-                if is_text(byte) { Ok(Quoted { size }) } else { Err(EXTENSION) }
-            }
-            QuotedEnd { size } => match byte {
-                b'\r' => Ok(SizeLineFeed { size }),
-                _ => self.extension(byte, Semicolon { size }, NameStart { size }),
-            },
-            SizeLineFeed { size } => {
+            ChunkState::Size { size, digits } => self.after_size(size, digits, byte),
+            ChunkState::Extension { size, at } => self.after_extension(size, at, byte),
+            ChunkState::SizeLineFeed { size } => {
                 self.line_bytes = 0;
                 match (byte, size) {
-                    (b'\n', 0) => Ok(Trailer),
-                    (b'\n', left) => Ok(Data { left }),
+                    (b'\n', 0) => Ok(ChunkState::Trailer(TrailerState::FieldStart)),
+                    (b'\n', left) => Ok(ChunkState::Data { left }),
                     _ => Err("the line of a chunk size does not end with CRLF"),
                 }
             }
-            Data { .. } | DataReturn => match byte {
-                b'\r' => Ok(DataLineFeed),
+            ChunkState::Data { .. } | ChunkState::DataReturn => match byte {
+                b'\r' => Ok(ChunkState::DataLineFeed),
                 _ => Err(DATA),
             },
-            DataLineFeed => match byte {
-                b'\n' => Ok(Size { size: 0, digits: 0 }),
+            ChunkState::DataLineFeed => match byte {
+                b'\n' => Ok(ChunkState::Size { size: 0, digits: 0 }),
                 _ => Err(DATA),
             },
-            Trailer => match byte {
-                b'\r' => Ok(LastLineFeed),
-                _ if is_token(byte) => self.trail(1).map(|()| TrailerName),
-                _ => Err(TRAILER),
-            },
-            TrailerName => match byte {
-                b':' => self.trail(0).map(|()| TrailerValue),
-                _ if is_token(byte) => self.trail(0).map(|()| TrailerName),
-                _ => Err(TRAILER),
-            },
-            TrailerValue => match byte {
-                b'\r' => Ok(TrailerLineFeed),
-                _ if is_text(byte) => self.trail(0).map(|()| TrailerValue),
-                _ => Err(TRAILER),
-            },
-            TrailerLineFeed => match byte {
-                b'\n' => Ok(Trailer),
-                _ => Err(TRAILER),
-            },
-            LastLineFeed => match byte {
-                b'\n' => Ok(End),
-                _ => Err(TRAILER),
-            },
-            End => Err("there is more after the end"),
+            ChunkState::Trailer(at) => self.after_trailer(at, byte),
+            ChunkState::End => Err("there is more after the end"),
         }
     }
 
-    /// The state after bad whitespace or a `;`, wherever nothing else may stand.
-    fn extension(
+    fn after_size(&mut self, size: u64, digits: u8, byte: u8) -> Result<ChunkState, &'static str> {
+        match (char::from(byte).to_digit(16), digits) {
+            (Some(digit), 0..SIZE_DIGITS_MAX) => {
+                Ok(ChunkState::Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
+            }
+            (Some(_), _) => Err("a chunk size is too large"),
+            (None, 0) => Err("a chunk has no size"),
+            (None, _) if byte == b'\r' => Ok(ChunkState::SizeLineFeed { size }),
+            (None, _) => {
+                let at = self.separator(
+                    byte,
+                    ExtensionState::Semicolon,
+                    "a chunk size is not a number",
+                )?;
+                Ok(ChunkState::Extension { size, at })
+            }
+        }
+    }
+
+    fn after_extension(
+        &mut self,
+        size: u64,
+        at: ExtensionState,
+        byte: u8,
+    ) -> Result<ChunkState, &'static str> {
+        use ExtensionState::{
+            Escaped, Name, NameEnd, NameStart, Quoted, QuotedEnd, Semicolon, Value, ValueStart,
+        };
+        if byte == b'\r' && matches!(at, Name | Value | QuotedEnd) {
+            return Ok(ChunkState::SizeLineFeed { size });
+        }
+        let at = match (at, byte) {
+            (Name | NameEnd, b'=') => self.extend(ValueStart)?,
+            (Name, _) if is_token(byte) => self.extend(Name)?,
+            (Name | NameEnd, _) => self.separator(byte, NameEnd, EXTENSION)?,
+            (Value, _) if is_token(byte) => self.extend(Value)?,
+            (Semicolon | Value | QuotedEnd, _) => self.separator(byte, Semicolon, EXTENSION)?,
+            (NameStart | ValueStart, b' ' | b'\t') => self.extend(at)?,
+            (NameStart, _) if is_token(byte) => self.extend(Name)?,
+            (ValueStart, b'"') => self.extend(Quoted)?,
+            (ValueStart, _) if is_token(byte) => self.extend(Value)?,
+            (Quoted, b'"') => self.extend(QuotedEnd)?,
+            (Quoted, b'\\') => self.extend(Escaped)?,
+            (Quoted | Escaped, _) if is_text(byte) => self.extend(Quoted)?,
+            (NameStart | ValueStart | Quoted | Escaped, _) => {
+                self.extend(at)?;
+                return Err(EXTENSION);
+            }
+        };
+        Ok(ChunkState::Extension { size, at })
+    }
+
+    fn after_trailer(&mut self, at: TrailerState, byte: u8) -> Result<ChunkState, &'static str> {
+        use TrailerState::{FieldStart, LastLineFeed, LineFeed, Name, Value};
+        let next = match (at, byte) {
+            (FieldStart, b'\r') => LastLineFeed,
+            (FieldStart, _) if is_token(byte) => self.trail(1).map(|()| Name)?,
+            (Name, b':') => self.trail(0).map(|()| Value)?,
+            (Name, _) if is_token(byte) => self.trail(0).map(|()| Name)?,
+            (Value, b'\r') => LineFeed,
+            (Value, _) if is_text(byte) => self.trail(0).map(|()| Value)?,
+            (LineFeed, b'\n') => FieldStart,
+            (LastLineFeed, b'\n') => return Ok(ChunkState::End),
+            (FieldStart | Name | Value | LineFeed | LastLineFeed, _) => return Err(TRAILER),
+        };
+        Ok(ChunkState::Trailer(next))
+    }
+
+    /// What is expected after bad whitespace or a `;`, wherever nothing else may stand: something
+    /// else is refused with this reason.
+    fn separator(
         &mut self,
         byte: u8,
-        space: ChunkState,
-        semicolon: ChunkState,
-    ) -> Result<ChunkState, &'static str> {
-        self.extend()?;
+        after_space: ExtensionState,
+        reason: &'static str,
+    ) -> Result<ExtensionState, &'static str> {
         match byte {
-            b' ' | b'\t' => Ok(space),
-            b';' => Ok(semicolon),
-            _ if matches!(self.state, ChunkState::Size { .. }) => {
-                Err("a chunk size is not a number")
-            }
-            _ => Err(EXTENSION),
+            b' ' | b'\t' => self.extend(after_space),
+            b';' => self.extend(ExtensionState::NameStart),
+            _ => self.extend(after_space).and(Err(reason)),
         }
     }
 
-    /// Counts a byte of an extension (RFC 9112 §7.1.1: they ought to be limited).
-    const fn extend(&mut self) -> Result<(), &'static str> {
+    /// Counts a byte of an extension (RFC 9112 §7.1.1: they ought to be limited) before what is next.
+    const fn extend(&mut self, next: ExtensionState) -> Result<ExtensionState, &'static str> {
         self.line_bytes += 1;
         self.extension_bytes += 1;
         if self.line_bytes > LINE_BYTES_MAX || self.extension_bytes > EXTENSION_BYTES_MAX {
             return Err("the chunk extensions are too long");
         }
-        Ok(())
+        Ok(next)
     }
 
     /// Counts a byte of the trailer section, which begins so many fields.
