@@ -264,6 +264,7 @@ impl Ring {
         Ok(())
     }
 
+    /// Puts a key in its place: the keys are in the order in which they sign.
     pub(super) fn insert(&mut self, key: RingKey) {
         let place = self.keys.partition_point(|known| known.signs_from <= key.signs_from);
         self.keys.insert(place, key);

@@ -19,6 +19,7 @@ pub(super) struct Methods {
 }
 
 impl Methods {
+    /// The methods, with room for so many logins that wait for an identity service at once.
     pub(super) fn new(hashing: Arc<Hashing>, hand_offs_max: usize) -> Self {
         Self { hashing, clients: ServiceClients::new(hand_offs_max) }
     }

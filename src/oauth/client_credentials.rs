@@ -12,6 +12,11 @@ use crate::oauth::service::{GrantKind, TokenContext};
 use crate::web::answers;
 use crate::web::message::Answer;
 
+/// Answers `grant_type=client_credentials`.
+///
+/// # Errors
+///
+/// [`TokenRefusal`], in the words of RFC 6749 §5.2.
 pub(super) async fn answer(
     here: &TokenContext<'_>,
     parameters: &Parameters,

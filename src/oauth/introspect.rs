@@ -31,6 +31,11 @@ use crate::web::message::Answer;
 /// What is told of a token.
 type Description = Map<String, Value>;
 
+/// Answers `POST introspect` (RFC 7662 §2.2): JSON with `active`, and the claims if it is.
+///
+/// # Errors
+///
+/// [`TokenRefusal`]: the client may not ask, or nobody knows.
 pub(crate) async fn answer(here: &TokenContext<'_>, body: Bytes) -> Result<Answer, TokenRefusal> {
     let parameters = Parameters::parse(here.request.head.headers, body)?;
     let client = authenticate(here, &parameters, Unnamed::Refused).await?;

@@ -23,6 +23,7 @@ pub(super) enum RefreshOutcome {
 }
 
 impl RefreshOutcome {
+    /// The value of the label `outcome`.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",

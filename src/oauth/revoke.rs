@@ -21,6 +21,11 @@ use crate::telemetry::session_end::SessionEnd;
 use crate::web::answers;
 use crate::web::message::Answer;
 
+/// Answers `POST revoke` (RFC 7009 §2.2): 200 also for a token that is not known.
+///
+/// # Errors
+///
+/// [`TokenRefusal`], in the words of RFC 6749 §5.2.
 pub(crate) async fn answer(here: &TokenContext<'_>, body: Bytes) -> Result<Answer, TokenRefusal> {
     let parameters = Parameters::parse(here.request.head.headers, body)?;
     let client = authenticate(here, &parameters, Unnamed::FirstParty).await?;

@@ -45,6 +45,7 @@ pub(crate) struct TokenService {
 }
 
 impl TokenService {
+    /// What the token endpoints need, at the start of the process.
     pub(crate) fn new(
         sessions: Arc<SessionService>,
         signing: Arc<SigningFeed>,

@@ -8,6 +8,11 @@ use crate::oauth::service::TokenContext;
 use crate::oauth::{client_credentials, refresh};
 use crate::web::message::Answer;
 
+/// Answers `POST token`, by `grant_type`.
+///
+/// # Errors
+///
+/// [`TokenRefusal`], in the words of RFC 6749 §5.2.
 pub(crate) async fn answer(here: &TokenContext<'_>, body: Bytes) -> Result<Answer, TokenRefusal> {
     let parameters = Parameters::parse(here.request.head.headers, body)?;
     match parameters.required(Parameter::GrantType, "`grant_type` is missing")? {

@@ -32,6 +32,7 @@ pub(super) struct Budgets {
 type SubjectKey = (Box<str>, Box<str>);
 
 impl Budgets {
+    /// Budgets of which nothing is spent.
     pub(super) fn new() -> Self {
         Self {
             lists: Budget::new(LISTS_MAX),

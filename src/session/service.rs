@@ -37,6 +37,7 @@ pub(crate) struct SessionService {
 pub(crate) type SessionContext<'a> = EndpointContext<'a, SessionService, Login>;
 
 impl SessionService {
+    /// What ends sessions, at the start of the process.
     pub(crate) fn new(
         in_force: InForce,
         feed: Arc<SessionFeed>,
@@ -89,6 +90,7 @@ impl SessionService {
         taken(self.revocations.append(record).await)
     }
 
+    /// Counts the end of a session, for the metric.
     pub(crate) fn count_end(&self, why: SessionEnd) {
         self.families.sessions_ended.with_label_values(&[why.as_str()]).inc();
     }

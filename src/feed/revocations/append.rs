@@ -54,6 +54,7 @@ impl RevocationFeed {
         Ok(taken)
     }
 
+    /// Appends a record to the log, on its account if it has an owner, and remembers it.
     pub(super) async fn append_durably(
         &self,
         record: &Record,
@@ -85,6 +86,7 @@ impl RevocationFeed {
         Taken::Durable(position.sequence)
     }
 
+    /// Remembers what was written for a record.
     pub(super) fn remember(&self, record: &Record, charged: Charged) {
         let Charged { written, position: _ } = charged;
         let mut recent = self.recent();

@@ -79,6 +79,7 @@ impl RevocationFeed {
         Ok(position.map(|position| position.sequence))
     }
 
+    /// Appends a lift to the log, and remembers it; `None` if `premise` does not hold.
     pub(super) async fn lift_durably(
         &self,
         lift: &Record,

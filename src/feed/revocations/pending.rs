@@ -14,6 +14,7 @@ const PENDING_MAX: usize = 10_000;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NoRoom;
 
+/// The revocations that wait to be delivered.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     waiting: Mutex<VecDeque<Record>>,
@@ -21,6 +22,11 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// Adds one.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRoom`] if too many wait.
     pub(super) fn push(&self, record: Record) -> Result<(), NoRoom> {
         let mut waiting = self.waiting();
         if waiting.len() >= PENDING_MAX {
@@ -57,6 +63,7 @@ impl Pending {
         }
     }
 
+    /// How many wait.
     pub(super) fn len(&self) -> i64 {
         i64::try_from(self.waiting().len()).unwrap_or(i64::MAX)
     }

@@ -185,6 +185,7 @@ impl Recent {
         cuts
     }
 
+    /// Notes that a record is in the log.
     pub(super) fn found(&mut self, record: &Record) {
         if !self.records.is_empty()
             && let Some((known, presence)) = self.records.get_mut(&identity(record))
@@ -210,6 +211,7 @@ impl Recent {
         }
     }
 
+    /// Whether a record was looked for in vain.
     pub(super) fn is_missing(&self, record: &Record) -> bool {
         let known = self.records.get(&identity(record));
         known.is_some_and(|(_, presence)| *presence == Presence::Missing)

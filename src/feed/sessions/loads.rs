@@ -65,6 +65,7 @@ pub(super) struct LoadInProgress<'l> {
 }
 
 impl Loads {
+    /// No reads yet.
     pub(super) fn new() -> Self {
         let coalesced = Cache::builder().max_capacity(ABSENT_MAX).expire_after(AbsentOnly).build();
         let forgotten_parts = std::iter::repeat_with(AtomicU64::default).take(PARTS).collect();

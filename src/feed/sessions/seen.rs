@@ -26,6 +26,7 @@ struct UnwrittenUse {
 }
 
 impl Seen {
+    /// Notes that a session was used at this time.
     pub(super) fn note(&self, id: SessionId, at: UnixTime) {
         let mut waiting = self.waiting();
         if let Some(last) = waiting.last.get_mut(&id) {
@@ -36,6 +37,7 @@ impl Seen {
         }
     }
 
+    /// When a session was last used, if that is not written down yet.
     pub(super) fn of(&self, id: SessionId) -> Option<UnixTime> {
         self.waiting().last.get(&id).copied()
     }

@@ -79,6 +79,7 @@ impl KeyState {
 }
 
 impl<'k> SigningKeySource<'k> {
+    /// The ids of the keys.
     pub(super) fn ids(self) -> Vec<&'k str> {
         match self {
             Self::Ring(ring) => ring.keys().iter().map(|key| key.id()).collect(),
@@ -86,6 +87,7 @@ impl<'k> SigningKeySource<'k> {
         }
     }
 
+    /// The keys, as they sign.
     pub(super) fn signers(self) -> Vec<&'k Arc<Signer>> {
         match self {
             Self::Ring(ring) => ring.keys().iter().map(|key| key.signer()).collect(),
@@ -141,6 +143,7 @@ impl<'k> SigningKeySource<'k> {
         list.collect()
     }
 
+    /// For how long verifiers may keep the key set, in seconds.
     pub(super) fn fresh_for_s(self, tokens: &Tokens) -> u64 {
         match self {
             // Half the time: who has just read it knows the next key before it signs.
@@ -166,6 +169,7 @@ pub(super) fn revoked<'k>(
     ids.into_iter().filter(is_revoked).map(Into::into).collect()
 }
 
+/// Whether an id is among these.
 pub(super) fn is_among(ids: &[Box<str>], id: &str) -> bool {
     ids.iter().any(|one| **one == *id)
 }

@@ -93,12 +93,18 @@ impl std::fmt::Debug for StoredRing {
 }
 
 impl LoadedRing {
+    /// The ring: what is stored, and what the store has lost.
     pub(super) fn ring(&self) -> &Ring {
         &self.ring
     }
 }
 
 impl<'c> RingTarget<'c> {
+    /// The ring of a configuration, sealed with `secret` if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Cryptography`] if no seal can be made of the secret.
     pub(super) fn by(
         configuration: &'c Running,
         tokens: &'c Tokens,

@@ -266,14 +266,17 @@ impl Key {
         })
     }
 
+    /// Whether it may verify signatures of this algorithm.
     pub(super) fn serves(&self, algorithm: Algorithm) -> bool {
         self.algorithms().any(|served| served == algorithm)
     }
 
+    /// Its `kid` (RFC 7517 §4.5), if it has one.
     pub(super) fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
+    /// What tells the key from any other, whatever its id: a SHA-256 digest.
     pub(super) fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }

@@ -95,6 +95,7 @@ pub enum GrantedBy {
 }
 
 impl CredentialScopes {
+    /// The scopes of a credential that says this.
     pub(in crate::gate) fn of(revocable: Revocable<'_>) -> Self {
         let Revocable { issuer, subject, token_id, session_id, client_id, key_id, granted_by } =
             revocable;
@@ -118,6 +119,7 @@ impl CredentialScopes {
         Self(all.into())
     }
 
+    /// The scopes, in the order in which they are asked.
     pub(super) fn iter(&self) -> impl Iterator<Item = ScopeId> {
         self.0.iter().copied()
     }

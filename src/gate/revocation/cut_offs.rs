@@ -38,15 +38,18 @@ pub(super) struct CutOffs {
 }
 
 impl CutOffs {
+    /// Notes a cut-off of a part of a scope.
     pub(super) fn add(&mut self, scope: ScopeId, part: Part, span: CutOffSpan) {
         let known = self.parts.entry((scope, part)).or_insert(span);
         *known = known.with(span);
     }
 
+    /// Whether the revocation of this id was lifted.
     pub(super) fn is_lifted(&self, id: RevocationId) -> bool {
         self.lifted.contains_key(&id)
     }
 
+    /// Whether a scope is cut off by the revocation of this id.
     pub(super) fn holds(&self, scope: ScopeId, id: RevocationId) -> bool {
         self.parts.contains_key(&(scope, Part::Liftable(id)))
     }

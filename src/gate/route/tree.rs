@@ -98,6 +98,7 @@ impl PathTree {
         self.foldings
     }
 
+    /// The leaf of the most precise pattern that a path fits.
     pub(super) fn find(&self, path: &str) -> Option<&Leaf> {
         self.leaves.get(*self.written.find(path)?)
     }

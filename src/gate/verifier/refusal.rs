@@ -56,10 +56,12 @@ fn denied(slug: Slug, reason: String) -> Refusal {
     Refusal::Denied(Denial::new(slug).because(reason))
 }
 
+/// `alg` names no algorithm that is implemented.
 pub(super) fn algorithm_unknown(named: &str) -> Refusal {
     denied(Slug::TokenAlgorithm, format!("the algorithm {} is not known", Quoted(named)))
 }
 
+/// `alg` is none of the issuer's algorithms.
 pub(super) fn algorithm_not_listed(named: Algorithm, rules: &IssuerRules) -> Refusal {
     let accepted: Vec<_> = rules.algorithms.iter().map(|known| format!("{known:?}")).collect();
     let accepted = listed(accepted.iter().map(String::as_str));
@@ -69,11 +71,13 @@ pub(super) fn algorithm_not_listed(named: Algorithm, rules: &IssuerRules) -> Ref
     denied(Slug::TokenAlgorithm, reason)
 }
 
+/// `crit` asks for an extension (RFC 7515 §4.1.11); none is implemented.
 pub(super) fn critical() -> Refusal {
     let reason = "the header has `crit`, and no extension is supported";
     Refusal::Denied(Denial::new(Slug::TokenCritical).because(reason))
 }
 
+/// The payload is not one strict JSON object.
 pub(super) fn payload(error: &JsonError) -> Refusal {
     // It may name a claim, and holds no value of one.
     Refusal::Denied(
@@ -81,10 +85,12 @@ pub(super) fn payload(error: &JsonError) -> Refusal {
     )
 }
 
+/// `iss` names no issuer of the configuration.
 pub(super) fn issuer_unknown(iss: &str) -> Refusal {
     issuer(format!("the claim `iss` is {}, and no issuer of that name is configured", Quoted(iss)))
 }
 
+/// The route does not take this issuer's tokens.
 pub(super) fn issuer_not_permitted(rules: &IssuerRules) -> Refusal {
     issuer(format!("the issuer `{}` is not among those of this route", rules.name))
 }
@@ -94,6 +100,7 @@ fn issuer(reason: String) -> Refusal {
     Refusal::Denied(Denial::new(Slug::TokenIssuer).explained(EXPLANATION).because(reason))
 }
 
+/// There are no keys, or they are too old to be believed.
 pub(super) fn keys_unavailable(rules: &IssuerRules) -> Refusal {
     denied(
         Slug::KeysUnavailable,
@@ -101,6 +108,7 @@ pub(super) fn keys_unavailable(rules: &IssuerRules) -> Refusal {
     )
 }
 
+/// Keys answer to the header, but none made the signature.
 pub(super) fn signature(key_id: Option<&str>, rules: &IssuerRules) -> Refusal {
     let name = &rules.name;
     let reason = match key_id {
@@ -110,6 +118,7 @@ pub(super) fn signature(key_id: Option<&str>, rules: &IssuerRules) -> Refusal {
     denied(Slug::TokenSignature, reason)
 }
 
+/// More keys answer to the header than are tried.
 pub(super) fn untried(rules: &IssuerRules) -> Refusal {
     let name = &rules.name;
     let reason = format!(
@@ -119,6 +128,7 @@ pub(super) fn untried(rules: &IssuerRules) -> Refusal {
     denied(Slug::TokenSignature, reason)
 }
 
+/// The key that `kid` names does not serve the algorithm (RFC 8725 §3.1).
 pub(super) fn key_serves_not(
     algorithm: Algorithm,
     key_id: Option<&str>,
@@ -132,6 +142,7 @@ pub(super) fn key_serves_not(
     denied(Slug::TokenAlgorithm, reason)
 }
 
+/// No key answers to `kid`; newer keys might.
 pub(super) fn key_unknown(key_id: Option<&str>, rules: &IssuerRules) -> Refusal {
     let name = &rules.name;
     let reason = match key_id {
@@ -142,6 +153,7 @@ pub(super) fn key_unknown(key_id: Option<&str>, rules: &IssuerRules) -> Refusal 
     Refusal::KeyUnknown { id: key_id.map(Into::into), denial }
 }
 
+/// `typ` is none of the accepted types (RFC 8725 §3.11).
 pub(super) fn token_type(named: Option<&str>, rules: &IssuerRules) -> Refusal {
     let accepted = listed(rules.token_types.iter().map(|accepted| &**accepted));
     let reason = match named {
@@ -151,6 +163,7 @@ pub(super) fn token_type(named: Option<&str>, rules: &IssuerRules) -> Refusal {
     denied(Slug::TokenType, reason)
 }
 
+/// `aud` names none of the issuer's audiences (RFC 7519 §4.1.3).
 pub(super) fn audience(named: &[&str], rules: &IssuerRules) -> Refusal {
     const EXPLANATION: &str = "the claim `aud` names none of the audiences that are accepted";
     let accepted = listed(rules.audiences.iter().map(|accepted| &**accepted));
@@ -159,6 +172,7 @@ pub(super) fn audience(named: &[&str], rules: &IssuerRules) -> Refusal {
     Refusal::Denied(Denial::new(Slug::TokenAudience).explained(EXPLANATION).because(reason))
 }
 
+/// It lives for longer than the issuer's `max_lifetime`.
 pub(super) fn lifetime(claims: &Claims, rules: &IssuerRules) -> Refusal {
     let longest = span(rules.lifetime_max_s);
     let lives = span(claims.expires.since(claims.issued_at.unwrap_or_default()));

@@ -116,6 +116,7 @@ pub(super) struct HashingPlace {
 }
 
 impl HashingQueue {
+    /// An empty queue with so many places.
     pub(super) fn new(places: HashingPlaces) -> Arc<Self> {
         Arc::new(Self { places, state: Mutex::default() })
     }

@@ -62,6 +62,7 @@ impl File {
         Ok(Self { path: path.to_owned(), state: RwLock::new(FileState::Open(database)) })
     }
 
+    /// Where the file is.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -11,10 +11,12 @@ use crate::store::{GatewayState, KnownGateway};
 pub(super) struct Members(Mutex<BTreeMap<String, (GatewayState, SteadyTime)>>);
 
 impl Members {
+    /// Notes what a gateway says of itself at this time.
     pub(super) fn announce(&self, state: &GatewayState, now: SteadyTime) {
         self.lock().insert(state.instance.clone(), (state.clone(), now));
     }
 
+    /// Takes a gateway off the roster: it went of its own accord.
     pub(super) fn leave(&self, instance: &str) {
         self.lock().remove(instance);
     }

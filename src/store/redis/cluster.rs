@@ -17,6 +17,7 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
+    /// The cluster that these addresses lead to; `key` tells for which slot the master is wanted.
     pub(super) fn new(key: &str, addresses: &[RedisAddress]) -> Self {
         let nodes = addresses.iter().map(Node::of_cluster).collect();
         Self { key: key.into(), nodes, answered: AtomicUsize::new(0) }

@@ -66,6 +66,11 @@ pub(super) enum ConnectFailure {
 }
 
 impl Dial {
+    /// How to connect by these settings.
+    ///
+    /// # Errors
+    ///
+    /// A text for people: a user name, a password or a certificate cannot be used.
     pub(super) fn new(settings: &RedisSettings) -> Result<Self, String> {
         let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
         if let Some(password) = &settings.login.password {

@@ -33,6 +33,7 @@ pub(super) struct KeyNames {
 }
 
 impl KeyNames {
+    /// The names below a prefix.
     pub(super) fn below(prefix: &str) -> Self {
         let key = |name: &str| format!("{prefix}:{{revocations}}:{name}");
         Self {
@@ -55,26 +56,32 @@ impl KeyNames {
         }
     }
 
+    /// The key of a session's record.
     pub(super) fn record_of(&self, id: SessionId) -> String {
         format!("{}{id}", self.session)
     }
 
+    /// The key of a session's family of refresh tokens.
     pub(super) fn family_of(&self, id: SessionId) -> String {
         format!("{}{id}", self.family)
     }
 
+    /// The key that notes that something was used.
     pub(super) fn spent_of(&self, key: &str) -> String {
         format!("{}{key}", self.spent)
     }
 
+    /// The key of a subject's single records in the log.
     pub(super) fn ends_of(&self, subject: &SubjectDigest) -> String {
         format!("{}{subject}", self.ends)
     }
 
+    /// The key of a subject's cut-offs in the log.
     pub(super) fn cuts_of(&self, subject: &SubjectDigest) -> String {
         format!("{}{subject}", self.cuts)
     }
 
+    /// The key of a subject's sessions.
     pub(super) fn sessions_of(&self, subject: &SubjectDigest) -> String {
         format!("{}{subject}", self.subject)
     }

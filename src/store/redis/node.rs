@@ -21,6 +21,7 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// A sentinel at this address.
     pub(super) fn sentinel(address: &RedisAddress) -> Self {
         Self {
             address: address.clone(),
@@ -29,6 +30,7 @@ impl Node {
         }
     }
 
+    /// A node of a cluster at this address.
     pub(super) fn of_cluster(address: &RedisAddress) -> Self {
         Self { address: address.clone(), expected: ExpectedServer::Node, kept: Mutex::default() }
     }

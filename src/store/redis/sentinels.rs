@@ -23,6 +23,7 @@ pub(super) struct Named {
 }
 
 impl Sentinels {
+    /// The sentinels at these addresses, which know the master by this name.
     pub(super) fn new(name: &str, addresses: &[RedisAddress]) -> Self {
         let nodes = addresses.iter().map(|address| Arc::new(Node::sentinel(address))).collect();
         Self { name: name.into(), nodes }

@@ -9,6 +9,7 @@ use crate::store::SETTLES_WITHIN_MS;
 #[derive(Debug, Default)]
 pub(super) struct Settlement(Mutex<SettlementState>);
 
+/// What is known of one server, told by its reign.
 #[derive(Debug, Default)]
 pub(super) struct SettlementState {
     /// In whose reign it was so.
@@ -39,6 +40,7 @@ impl Settlement {
         *state = SettlementState { has_lost: state.has_lost, ..SettlementState::default() };
     }
 
+    /// Whether records were lost that the server was not told of yet.
     pub(super) fn has_lost(&self) -> bool {
         self.state().has_lost
     }
@@ -65,6 +67,7 @@ impl Settlement {
         is_over
     }
 
+    /// The state, locked.
     pub(super) fn state(&self) -> MutexGuard<'_, SettlementState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -31,6 +31,7 @@ pub(super) struct Use {
 }
 
 impl Spent {
+    /// Remembers a use; the oldest is forgotten beyond [`REMEMBERED_MAX`].
     pub(super) fn note(&self, used: Use) {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if uses.len() >= REMEMBERED_MAX {

@@ -23,6 +23,7 @@ pub(in crate::store::embedded) struct Instant {
 }
 
 impl Instant {
+    /// The time now, by both clocks; `process` says whose steady clock it is.
     pub(in crate::store::embedded) fn now(process: u64) -> Self {
         Self { wall_ms: clock::micros() / 1000, steady: clock::steady(), process }
     }
@@ -43,6 +44,7 @@ pub(in crate::store::embedded) struct Date {
 }
 
 impl Date {
+    /// The date of something that happens at this time.
     pub(in crate::store::embedded) fn of(at: Instant) -> Self {
         let Instant { wall_ms, steady, process } = at;
         Self { wall_ms, steady_ms: steady.as_millis(), process }

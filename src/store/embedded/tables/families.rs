@@ -275,6 +275,7 @@ pub(in crate::store::embedded) struct ReadFamilies {
 }
 
 impl ReadFamilies {
+    /// The families, as the transaction sees them.
     pub(in crate::store::embedded) fn open(
         transaction: &ReadTransaction,
     ) -> Result<Self, FileFault> {

@@ -227,6 +227,7 @@ pub(in crate::store::embedded) struct ReadLog {
 }
 
 impl ReadLog {
+    /// The log, as the transaction sees it.
     pub(in crate::store::embedded) fn open(
         transaction: &ReadTransaction,
     ) -> Result<Self, FileFault> {

@@ -247,6 +247,7 @@ pub(in crate::store::embedded) struct ReadSessions {
 }
 
 impl ReadSessions {
+    /// The sessions, as the transaction sees them.
     pub(in crate::store::embedded) fn open(
         transaction: &ReadTransaction,
     ) -> Result<Self, FileFault> {
