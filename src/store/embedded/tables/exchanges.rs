@@ -16,10 +16,10 @@ use crate::store::record::Unreadable;
 #[derive(Clone, Copy)]
 pub(in crate::store::embedded) struct Instant {
     /// Since 1970.
-    pub(in crate::store::embedded) wall_ms: u64,
-    pub(in crate::store::embedded) steady: SteadyTime,
+    pub(super) wall_ms: u64,
+    pub(super) steady: SteadyTime,
     /// A random number of the process whose steady clock this is.
-    pub(in crate::store::embedded) process: u64,
+    pub(super) process: u64,
 }
 
 impl Instant {
@@ -37,21 +37,21 @@ impl Instant {
 
 /// When something was exchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::store::embedded) struct Date {
-    pub(in crate::store::embedded) wall_ms: u64,
+pub(super) struct Date {
+    pub(super) wall_ms: u64,
     steady_ms: u64,
     process: u64,
 }
 
 impl Date {
     /// The date of something that happens at this time.
-    pub(in crate::store::embedded) fn of(at: Instant) -> Self {
+    pub(super) fn of(at: Instant) -> Self {
         let Instant { wall_ms, steady, process } = at;
         Self { wall_ms, steady_ms: steady.as_millis(), process }
     }
 
     /// A date of which only the wall clock's time is known.
-    pub(in crate::store::embedded) fn by_wall(wall_ms: u64) -> Self {
+    pub(super) fn by_wall(wall_ms: u64) -> Self {
         Self { wall_ms, steady_ms: 0, process: 0 }
     }
 
@@ -67,27 +67,27 @@ impl Date {
 
 /// An exchange that was made.
 #[derive(Clone, Debug)]
-pub(in crate::store::embedded) struct MadeExchange {
-    pub(in crate::store::embedded) token: TokenDigest,
-    pub(in crate::store::embedded) date: Date,
+pub(super) struct MadeExchange {
+    pub(super) token: TokenDigest,
+    pub(super) date: Date,
     /// What it was exchanged for; nothing if that does not lead on any more.
-    pub(in crate::store::embedded) sealed: Vec<u8>,
+    pub(super) sealed: Vec<u8>,
 }
 
 /// The exchanges of a family, as far as a grace may reach, and whether its tokens were given out more than once.
 #[derive(Clone, Debug, Default)]
-pub(in crate::store::embedded) struct Exchanges {
+pub(super) struct Exchanges {
     /// The earliest first.
-    pub(in crate::store::embedded) made: Vec<MadeExchange>,
+    pub(super) made: Vec<MadeExchange>,
     /// The current token was.
-    pub(in crate::store::embedded) is_shared: bool,
+    pub(super) is_shared: bool,
     /// The token before it was.
-    pub(in crate::store::embedded) was_shared: bool,
+    pub(super) was_shared: bool,
 }
 
 /// What is said to a token that is not good any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::store::embedded) enum SpentAnswer {
+pub(super) enum SpentAnswer {
     /// It is the last exchange, once more.
     Repeated,
     /// What leads from it to the current token.
@@ -98,17 +98,12 @@ pub(in crate::store::embedded) enum SpentAnswer {
 
 impl Exchanges {
     /// Whether an exchange may still be made: the family was read a moment ago.
-    pub(in crate::store::embedded) fn is_in_time(premise: &Premise, at: Instant) -> bool {
+    pub(super) fn is_in_time(premise: &Premise, at: Instant) -> bool {
         at.steady.as_millis().abs_diff(premise.read_ms) < EXCHANGE_WITHIN_MS
     }
 
     /// Adds an exchange, and forgets what no grace reaches.
-    pub(in crate::store::embedded) fn add(
-        &mut self,
-        made: MadeExchange,
-        grace_ms: u64,
-        at: Instant,
-    ) {
+    pub(super) fn add(&mut self, made: MadeExchange, grace_ms: u64, at: Instant) {
         let kept_ms = grace_ms.saturating_add(EXCHANGE_WITHIN_MS);
         let is_over = |made: &MadeExchange| made.date.apart_ms(at) >= kept_ms;
         // One stays that is over: what is at its place or below came earlier.
@@ -140,7 +135,7 @@ impl Exchanges {
     }
 
     /// What is said to a token that is neither the current one nor comes after it.
-    pub(in crate::store::embedded) fn answer(
+    pub(super) fn answer(
         &self,
         exchange: &Exchange,
         current: TokenDigest,
@@ -202,7 +197,7 @@ struct ExchangeNotes {
 }
 
 /// All but what the last exchange led to, as JSON.
-pub(in crate::store::embedded) fn encode(exchanges: &Exchanges) -> String {
+pub(super) fn encode(exchanges: &Exchanges) -> String {
     let Exchanges { made, is_shared, was_shared } = exchanges;
     let (last, earlier) = match made.split_last() {
         Some((last, earlier)) => (Some((last.token.to_string(), last.date)), earlier),
@@ -220,7 +215,7 @@ pub(in crate::store::embedded) fn encode(exchanges: &Exchanges) -> String {
 
 /// Reads what [`encode`] wrote of a family whose last exchange is this one. An earlier version may have made it, and
 /// written nothing of it: it counts as made at the place before the current one.
-pub(in crate::store::embedded) fn decode(
+pub(super) fn decode(
     bytes: Option<&[u8]>,
     (digest, wall_ms, sealed): (&[u8; 32], u64, &[u8]),
     current: TokenDigest,

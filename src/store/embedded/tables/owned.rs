@@ -16,13 +16,13 @@ const OWNERS: TableDefinition<u64, (&[u8; 32], u8, i64)> =
     TableDefinition::new("revocations_owners");
 
 /// The names of the tables.
-pub(in crate::store::embedded) fn names() -> [&'static str; 2] {
+pub(super) fn names() -> [&'static str; 2] {
     [BY_OWNER.name(), OWNERS.name()]
 }
 
 /// What kind of entry it is, as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store::embedded) enum OwnedKind {
+pub(super) enum OwnedKind {
     Single = 0,
     Grants = 1,
     Subject = 2,
@@ -39,22 +39,20 @@ impl From<Cut> for OwnedKind {
 
 /// A record of a subject.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store::embedded) struct Owned {
-    pub(in crate::store::embedded) sequence: u64,
-    pub(in crate::store::embedded) span: Span,
+pub(super) struct Owned {
+    pub(super) sequence: u64,
+    pub(super) span: Span,
 }
 
 /// Who owns what, being written.
-pub(in crate::store::embedded) struct WriteOwned<'t> {
+pub(super) struct WriteOwned<'t> {
     by_owner: Table<'t, OwnedKey<'static>, i64>,
     owners: Table<'t, u64, (&'static [u8; 32], u8, i64)>,
 }
 
 impl<'t> WriteOwned<'t> {
     /// The tables; they are made if they are not there.
-    pub(in crate::store::embedded) fn open(
-        transaction: &'t WriteTransaction,
-    ) -> Result<Self, FileFault> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             by_owner: transaction.open_table(BY_OWNER)?,
             owners: transaction.open_table(OWNERS)?,
@@ -62,11 +60,7 @@ impl<'t> WriteOwned<'t> {
     }
 
     /// The records of a subject of this kind, the earliest first.
-    pub(in crate::store::embedded) fn of(
-        &self,
-        subject: &[u8; 32],
-        kind: OwnedKind,
-    ) -> Result<Vec<Owned>, FileFault> {
+    pub(super) fn of(&self, subject: &[u8; 32], kind: OwnedKind) -> Result<Vec<Owned>, FileFault> {
         let kind = kind as u8;
         let all = (subject, kind, i64::MIN, u64::MIN)..=(subject, kind, i64::MAX, u64::MAX);
         let mut owned = Vec::new();
@@ -79,7 +73,7 @@ impl<'t> WriteOwned<'t> {
     }
 
     /// Notes whose record it is.
-    pub(in crate::store::embedded) fn note(
+    pub(super) fn note(
         &mut self,
         subject: &[u8; 32],
         kind: OwnedKind,
@@ -91,7 +85,7 @@ impl<'t> WriteOwned<'t> {
     }
 
     /// Forgets a record that goes; it may be nobody's.
-    pub(in crate::store::embedded) fn forget(&mut self, sequence: u64) -> Result<(), FileFault> {
+    pub(super) fn forget(&mut self, sequence: u64) -> Result<(), FileFault> {
         let Some(owner) = self.owners.remove(sequence)? else { return Ok(()) };
         let (subject, kind, dated) = owner.value();
         self.by_owner.remove((subject, kind, dated, sequence))?;
