@@ -73,7 +73,7 @@ pub(super) async fn create(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Result<Json<ApiKeyRequest>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let Json(request) = request.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    let request = input::body(request)?;
     let (reason, actor) =
         (input::reason(request.reason.clone())?, input::actor(request.actor.clone())?);
     let record = record(request, &view)?;

@@ -1,7 +1,8 @@
 //! Reads what operators write, within bounds: whom they mean, who they are, and why.
 
+use axum::Json;
 use axum::extract::Query;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 
 use super::problem::Problem;
 use crate::gate::issuer::IssuerRules;
@@ -24,6 +25,12 @@ pub(super) fn bad<T>(detail: impl Into<String>) -> Result<T, Problem> {
 pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
     let Query(query) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
     Ok(query)
+}
+
+/// A body that was understood.
+pub(super) fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    let Json(body) = body.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    Ok(body)
 }
 
 /// Why something is done.

@@ -48,8 +48,7 @@ pub(super) async fn rotate(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Result<Json<RotationRequest>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let Json(request) = request.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
-    let RotationRequest { now, reason, actor } = request;
+    let RotationRequest { now, reason, actor } = input::body(request)?;
     let attribution = Attribution { actor: input::actor(actor)?, reason: input::reason(reason)? };
     let begins = if now { BeginsTo::SignNow } else { BeginsTo::SignAfterPublication };
     let NewKey { id, signs_from } =

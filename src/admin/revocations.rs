@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::change_request::{self, ChangeRequest};
+use super::input;
 use super::problem::Problem;
 use super::view::View;
 use crate::clock;
@@ -33,7 +34,7 @@ pub(super) async fn create(
     body: Result<Json<RevocationDraft>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
-    let Json(draft) = body.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    let draft = input::body(body)?;
     view.revocations.dated_soon().await;
     let change = draft.compile(&view.configuration.load(), clock::shared())?;
     let taken =
@@ -64,11 +65,11 @@ pub(super) async fn list(
     State(view): State<View>,
     page: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let Query(page) = page.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
-    let limit = page.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
+    let PageQuery { offset, limit } = input::query(page)?;
+    let limit = limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
     let listing = view
         .revocations
-        .list(page.offset, limit)
+        .list(offset, limit)
         .await
         .map_err(|error| Problem::StoreUnavailable(error.to_string()))?;
     // Apart: nobody is to take a lift for a revocation.
@@ -78,7 +79,7 @@ pub(super) async fn list(
         |records: Vec<_>| records.into_iter().map(change_request::describe).collect::<Vec<_>>();
     Ok(Json(json!({
         "total": listing.total,
-        "offset": page.offset,
+        "offset": offset,
         "revocations": described(revocations),
         "lifts": described(lifts),
     })))

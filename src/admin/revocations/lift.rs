@@ -80,8 +80,7 @@ pub(in crate::admin) async fn lift_one(
     if let Some(why) = not_liftable(id) {
         return bad(why);
     }
-    let Query(LiftOne { reason, actor, wait_ms }) =
-        query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
+    let LiftOne { reason, actor, wait_ms } = input::query(query)?;
     lift(view, client, Target::One(id), LiftRequest::compile(actor, reason, wait_ms)?).await
 }
 
@@ -91,8 +90,8 @@ pub(in crate::admin) async fn lift_all(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     query: Result<Query<LiftAll>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(asked) = query.map_err(|rejection| Problem::BadRequest(rejection.body_text()))?;
-    let LiftAll { scope, subject, client: of_client, issuer, reason, actor, wait_ms } = asked;
+    let LiftAll { scope, subject, client: of_client, issuer, reason, actor, wait_ms } =
+        input::query(query)?;
     let scope = whole(scope, (subject, of_client, issuer), &view.configuration.load())?;
     lift(view, client, Target::All(scope), LiftRequest::compile(actor, reason, wait_ms)?).await
 }
