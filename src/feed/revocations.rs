@@ -78,7 +78,7 @@ pub struct RevocationFeed {
     applied: watch::Sender<Option<Position>>,
     /// Whether the list has been as the store knew it, which had all that it had.
     in_contact: watch::Sender<bool>,
-    /// In whose reign the log was read last.
+    /// In which epoch the log was read last.
     read_in: AtomicU64,
     /// Whether it is being asked if the store has all that it had.
     is_asking: AtomicBool,

@@ -124,7 +124,7 @@ pub trait Fleet: fmt::Debug + Send + Sync {
     fn server_changes(&self) -> u64;
 
     /// Another number each time that another server may answer.
-    fn reign(&self) -> u64;
+    fn epoch(&self) -> u64;
 
     /// Puts a gateway back of which the store knows nothing, as it was last heard of. Another
     /// gateway asks for it.

@@ -11,14 +11,14 @@ use crate::clock;
 use crate::gate::time::SteadyTime;
 use crate::store::{Knows, SETTLES_WITHIN_MS, StoreError};
 
-/// In no reign.
+/// In no epoch.
 pub(super) const NEVER: u64 = u64::MAX;
 
 /// When a read began, and whether the store had then all that it had.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BegunRead {
     pub(super) at: SteadyTime,
-    reign: u64,
+    epoch: u64,
     is_settled: bool,
 }
 
@@ -29,7 +29,7 @@ impl RevocationFeed {
         let is_settled = self.fleet.is_settled() || self.ask_settled().await?;
         let counter = &self.families.store_server_changes;
         counter.inc_by(self.fleet.server_changes().saturating_sub(counter.get()));
-        Ok(BegunRead { at: clock::steady(), reign: self.fleet.reign(), is_settled })
+        Ok(BegunRead { at: clock::steady(), epoch: self.fleet.epoch(), is_settled })
     }
 
     async fn ask_settled(&self) -> Result<bool, StoreError> {
@@ -71,21 +71,21 @@ impl RevocationFeed {
         }
         let recent = self.recent();
         let now = clock::moment();
-        let has_read = self.read_in.load(Ordering::Acquire) == self.fleet.reign();
+        let has_read = self.read_in.load(Ordering::Acquire) == self.fleet.epoch();
         let is_missing = !recent.missing(now).is_empty() || recent.next_again(now.wall).is_some();
         if has_read && !is_missing { Knows::NoMore } else { Knows::More }
     }
 
     /// The log was read to its end, or all of it was loaded, since then. Whether that is contact.
     pub(super) fn end_read(&self, begun: BegunRead) -> bool {
-        let BegunRead { at, reign, is_settled } = begun;
-        let is_same = self.fleet.reign() == reign;
+        let BegunRead { at, epoch, is_settled } = begun;
+        let is_same = self.fleet.epoch() == epoch;
         let is_contact = is_same && is_settled && self.fleet.is_settled();
         if is_contact {
             self.was_in_contact(at);
         }
         // What is missing was found.
-        self.read_in.store(if is_same { reign } else { NEVER }, Ordering::Release);
+        self.read_in.store(if is_same { epoch } else { NEVER }, Ordering::Release);
         is_contact
     }
 

@@ -33,7 +33,7 @@ impl Fleet for Embedded {
         0
     }
 
-    fn reign(&self) -> u64 {
+    fn epoch(&self) -> u64 {
         0
     }
 

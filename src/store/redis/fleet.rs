@@ -68,7 +68,7 @@ impl Redis {
         if applied.sequence <= head {
             *ahead = None;
         } else if ahead.replace(applied) != Some(applied) {
-            self.master.part(link);
+            self.master.begin_epoch_after(link);
         }
     }
 }
@@ -88,8 +88,8 @@ impl Fleet for Redis {
     async fn announce(&self, state: &GatewayState) -> Result<(), StoreError> {
         // Every gateway comes by here once a second.
         self.master.look_again().await;
-        let (now, reign) = (clock::steady(), self.master.reign());
-        let must_be_there = self.last_announcement.must_be_there(now, reign);
+        let (now, epoch) = (clock::steady(), self.master.epoch());
+        let must_be_there = self.last_announcement.must_be_there(now, epoch);
         let ((mut head, mut record, Flag(mut is_settled), Flag(is_gone), at), mut link) =
             self.announce_on(state, must_be_there, None).await?;
         if is_gone {
@@ -106,7 +106,7 @@ impl Fleet for Redis {
             ((head, record, Flag(is_settled), _, _), link) =
                 self.announce_on(state, false, Some(lost_for_ms)).await?;
         }
-        self.last_announcement.is_there(now, link.reign());
+        self.last_announcement.is_there(now, link.epoch());
         // One that cannot be read has no mark that is known.
         let mark = match HeldRecord::from_record(record.as_deref()) {
             Ok(HeldRecord::Entry(mark)) => mark,
@@ -136,8 +136,8 @@ impl Fleet for Redis {
         self.master.changes()
     }
 
-    fn reign(&self) -> u64 {
-        self.master.reign()
+    fn epoch(&self) -> u64 {
+        self.master.epoch()
     }
 
     async fn remind(&self, forgotten: &KnownGateway) -> Result<(), StoreError> {
@@ -156,7 +156,7 @@ impl Fleet for Redis {
 
     async fn leave(&self, instance: &str) -> Result<(), StoreError> {
         let must_be_there =
-            self.last_announcement.must_be_there(clock::steady(), self.master.reign());
+            self.last_announcement.must_be_there(clock::steady(), self.master.epoch());
         let unknown_for_ms = if must_be_there { GATEWAY_FORGOTTEN_AFTER_MS } else { 0 };
         let mut leaving = LEAVE.key(&self.keys.gateways);
         leaving.arg(instance).arg(serde_json::Value::from(instance).to_string());

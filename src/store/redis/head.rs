@@ -11,7 +11,7 @@ use super::master::Live;
 use super::reply::HeldRecord;
 use crate::store::Position;
 
-/// The head, and in whose reign that was.
+/// The head, and in which epoch that was.
 #[derive(Debug, Default)]
 pub(super) struct LogHead(Mutex<Option<(Position, u64)>>);
 
@@ -29,12 +29,12 @@ pub(super) enum HeadComparison {
 impl LogHead {
     /// Notes that the log ends there, as the link for commands was told.
     pub(super) fn moved_to(&self, link: &Live, at: Position) {
-        *self.known() = Some((at, link.reign()));
+        *self.known() = Some((at, link.epoch()));
     }
 
-    /// What is known; for a link of the same reign. It must be asked for before the link asks.
+    /// What is known; for a link of the same epoch. It must be asked for before the link asks.
     pub(super) fn known_to(&self, link: &Live) -> Option<Position> {
-        self.known().filter(|(_, reign)| *reign == link.reign()).map(|(at, _)| at)
+        self.known().filter(|(_, epoch)| *epoch == link.epoch()).map(|(at, _)| at)
     }
 
     /// Nothing is known any more: the log lost records.

@@ -88,7 +88,7 @@ impl Link {
     /// Another number each time that a connection was made or given up, or the master is another
     /// one.
     pub(super) fn era(&self, master: &Master) -> u64 {
-        self.changes.load(Ordering::Acquire).wrapping_add(master.reign())
+        self.changes.load(Ordering::Acquire).wrapping_add(master.epoch())
     }
 
     /// An answer counts only if it came from the master.
@@ -99,7 +99,7 @@ impl Link {
         what: &str,
         answer: T,
     ) -> Result<(T, Live), StoreError> {
-        if master.is_reigning(&live) {
+        if master.is_current(&live) {
             return Ok((answer, live));
         }
         self.discard(&live);
@@ -136,7 +136,7 @@ impl Link {
     }
 
     fn current(&self, master: &Master) -> Option<Live> {
-        self.live().clone().filter(|live| master.is_reigning(live))
+        self.live().clone().filter(|live| master.is_current(live))
     }
 
     fn discard(&self, broken: &Live) {

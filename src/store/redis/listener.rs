@@ -55,7 +55,7 @@ pub(super) async fn listen(
             .until(question.invoke_async::<(u64, Option<Vec<u8>>)>(&mut connection))
             .await?;
         let (end, record) = answered.map_err(|error| fault::at(&live.address, WHAT, &error))?;
-        if !master.is_reigning(&live) {
+        if !master.is_current(&live) {
             return Err(live.deposed(WHAT));
         }
         // Of one that cannot be read it is not known which it is.
@@ -63,7 +63,7 @@ pub(super) async fn listen(
         let sight =
             known.map_or(HeadComparison::Same, |known| HeadComparison::of(known, end, held));
         if let Some(fault) = sight.fault() {
-            master.part(&live);
+            master.begin_epoch_after(&live);
             return Err(live.apart(WHAT, fault));
         }
         // Where the identity is told, it shows that the address leads elsewhere.
@@ -72,7 +72,7 @@ pub(super) async fn listen(
             let hello = listener.until(redis::cmd("HELLO").query_async(&mut connection)).await?;
             let hello = hello.map_err(|error| fault::at(&live.address, WHAT, &error))?;
             if Role::from_hello(&hello) == Role::Replica {
-                master.part(&live);
+                master.begin_epoch_after(&live);
                 return Err(live.apart(WHAT, fault::REPLICA));
             }
         }

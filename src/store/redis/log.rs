@@ -124,7 +124,7 @@ impl RevocationLog for Redis {
         let Self { keys, master, head, .. } = self;
         let known = head.known_to(&live);
         let position = snapshot::take_all(live.clone(), &keys.log, &keys.live, take).await?;
-        if !master.is_reigning(&live) {
+        if !master.is_current(&live) {
             return Err(live.deposed("a snapshot"));
         }
         let sight = known.map_or(HeadComparison::Same, |head| {
@@ -134,7 +134,7 @@ impl RevocationLog for Redis {
             HeadComparison::of(head, position.sequence, held)
         });
         sight.fault().map_or(Ok(position), |fault| {
-            master.part(&live);
+            master.begin_epoch_after(&live);
             Err(live.apart("a snapshot", fault))
         })
     }

@@ -46,11 +46,11 @@ struct KnownMaster {
     /// The server that answers there, once a connection has told.
     identity: Option<ServerIdentity>,
     /// The last that did, wherever that was, and how often it was another one than before.
-    met: Option<ServerIdentity>,
+    last_identity: Option<ServerIdentity>,
     changes: u64,
     /// Grows when the master is another one than before, or connections are given up because they
     /// may lead to different servers.
-    reign: u64,
+    epoch: u64,
     asked: Option<Instant>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Live {
     pub(super) number: u64,
     /// Who answers on it, if that can be known.
     pub(super) identity: Option<ServerIdentity>,
-    reign: u64,
+    epoch: u64,
 }
 
 impl Master {
@@ -91,7 +91,7 @@ impl Master {
     }
 
     async fn reach(&self, pushes: Option<Pushes>) -> Result<Live, StoreError> {
-        let (address, reign) = self.find().await.map_err(StoreError::Unavailable)?;
+        let (address, epoch) = self.find().await.map_err(StoreError::Unavailable)?;
         let expected = match &self.discovery {
             Discovery::Nobody(_) => ExpectedServer::Server,
             Discovery::Sentinels(_) | Discovery::Cluster(_) => ExpectedServer::Master,
@@ -109,44 +109,44 @@ impl Master {
                  needed, which Redis 6.2 speaks, and what is between it and us must let through"
             )),
         })?;
-        let reign = match &identity {
-            Some(identity) => self.meet(identity, &address, reign),
-            None => reign,
+        let epoch = match &identity {
+            Some(identity) => self.epoch_on(identity, &address, epoch),
+            None => epoch,
         };
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
-        Ok(Live { connection, address, number, identity, reign })
+        Ok(Live { connection, address, number, identity, epoch })
     }
 
-    /// The reign of a connection on which this server answers. If it is another one than those that
+    /// The epoch of a connection on which this server answers. If it is another one than those that
     /// are there lead to, they are given up: what was dialled last shows where the address leads.
-    fn meet(&self, identity: &ServerIdentity, address: &RedisAddress, reign: u64) -> u64 {
+    fn epoch_on(&self, identity: &ServerIdentity, address: &RedisAddress, epoch: u64) -> u64 {
         let mut known = self.known();
-        if known.met.as_ref() != Some(identity)
-            && let Some(_before) = known.met.replace(identity.clone())
+        if known.last_identity.as_ref() != Some(identity)
+            && let Some(_before) = known.last_identity.replace(identity.clone())
         {
             known.changes += 1;
         }
         if known.address.as_ref() != Some(address) {
             // Another one became the master meanwhile.
-            return reign;
+            return epoch;
         }
         if known.identity.as_ref().is_some_and(|known| known != identity) {
-            known.reign += 1;
+            known.epoch += 1;
             tracing::warn!(
                 %address,
                 "another server answers, or the same was started again: all connections are made anew"
             );
         }
         known.identity = Some(identity.clone());
-        known.reign
+        known.epoch
     }
 
-    /// Gives up all connections of the reign of this one, which leads to another server than the
+    /// Gives up all connections of the epoch of this one, which leads to another server than the
     /// others do.
-    pub(super) fn part(&self, live: &Live) {
+    pub(super) fn begin_epoch_after(&self, live: &Live) {
         let mut known = self.known();
-        if known.reign == live.reign {
-            known.reign += 1;
+        if known.epoch == live.epoch {
+            known.epoch += 1;
         }
     }
 
@@ -176,8 +176,8 @@ impl Master {
     }
 
     /// How often another server became the master, as far as is known.
-    pub(super) fn reign(&self) -> u64 {
-        self.known().reign
+    pub(super) fn epoch(&self) -> u64 {
+        self.known().epoch
     }
 
     /// How often another server answered than before, or the same was started again.
@@ -186,8 +186,8 @@ impl Master {
     }
 
     /// Whether this is still a connection to the master, as far as is known.
-    pub(super) fn is_reigning(&self, live: &Live) -> bool {
-        self.known().reign == live.reign
+    pub(super) fn is_current(&self, live: &Live) -> bool {
+        self.known().epoch == live.epoch
     }
 
     async fn find(&self) -> Result<(RedisAddress, u64), String> {
@@ -207,11 +207,11 @@ impl Master {
             Some(_) | None => address,
         };
         if known.address.as_ref() != Some(&address) {
-            known.reign += 1;
+            known.epoch += 1;
             known.identity = None;
             known.address = Some(address.clone());
         }
-        Ok((address, known.reign))
+        Ok((address, known.epoch))
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, KnownMaster> {
@@ -231,9 +231,9 @@ impl KnownMaster {
 }
 
 impl Live {
-    /// In whose reign it was made: another number for each server, as far as is known.
-    pub(super) fn reign(&self) -> u64 {
-        self.reign
+    /// In which epoch it was made: another number for each server, as far as is known.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The error for an answer that shows that it came from another server than others do.

@@ -39,7 +39,7 @@ impl LogReader {
 
     /// Whether it may go on from this position.
     pub(super) fn is_at(&self, position: Position, master: &Master) -> bool {
-        self.at == position && master.is_reigning(&self.live)
+        self.at == position && master.is_current(&self.live)
     }
 
     /// Waits for what comes next. After an error, or when the log is lost, it is of no more use.
@@ -53,7 +53,7 @@ impl LogReader {
         let head = head.known_to(&self.live);
         let ReadAnswer { entries, here, there, role } = self.ask(log, patience, head).await?;
         if role == Role::Replica {
-            master.part(&self.live);
+            master.begin_epoch_after(&self.live);
             return Err(self.live.apart("reading the log", fault::REPLICA));
         }
         if !here.confirms(self.at) {
@@ -68,7 +68,7 @@ impl LogReader {
             return Ok(Tail::Lost(loss));
         }
         // Nothing that a deposed master says is news, nor is its silence.
-        if !master.is_reigning(&self.live) {
+        if !master.is_current(&self.live) {
             return Err(self.live.deposed("reading the log"));
         }
         Ok(match follow(self.at, entries)? {
@@ -105,7 +105,7 @@ impl LogReader {
         match sight.fault() {
             None => Ok(None),
             Some(fault) => {
-                master.part(&self.live);
+                master.begin_epoch_after(&self.live);
                 Err(self.live.apart("reading the log", fault))
             }
         }

@@ -17,7 +17,7 @@ use crate::store::{GATEWAY_FORGOTTEN_AFTER_MS, Knows, SETTLES_WITHIN_MS, StoreEr
 impl Redis {
     /// Whether the server has all that it had, as far as is known.
     pub(super) fn is_known_settled(&self) -> bool {
-        self.settlement.is_settled(self.master.reign())
+        self.settlement.is_settled(self.master.epoch())
     }
 
     /// The same, and asks it. `instance` is who asks, or nothing.
@@ -34,7 +34,7 @@ impl Redis {
             Knows::Nothing | Knows::More => knows,
         };
         let has_lost = self.settlement.has_lost();
-        let reign = self.master.reign();
+        let epoch = self.master.epoch();
         let asking = |live: Live| async move {
             let mut asking = SETTLE.key(&self.keys.settled);
             asking.key(&self.keys.gateways);
@@ -46,10 +46,10 @@ impl Redis {
         let asked = self.link.ask_on(&self.master, "asking whether it lacks anything", asking);
         match asked.await {
             Ok((Flag(is_settled), live)) => {
-                self.settlement.answered(live.reign(), has_lost, is_settled);
+                self.settlement.answered(live.epoch(), has_lost, is_settled);
                 Ok(is_settled)
             }
-            Err(StoreError::Refused(_)) => Ok(self.settlement.refused(reign, clock::steady())),
+            Err(StoreError::Refused(_)) => Ok(self.settlement.refused(epoch, clock::steady())),
             Err(error) => Err(error),
         }
     }
@@ -70,7 +70,7 @@ impl Redis {
 
     /// The same for what a server has answered on this connection.
     pub(super) fn was_settled(&self, live: &Live) -> Result<(), StoreError> {
-        match self.settlement.is_settled(live.reign()) {
+        match self.settlement.is_settled(live.epoch()) {
             true => Ok(()),
             false => Err(unsettled()),
         }
@@ -79,8 +79,8 @@ impl Redis {
     /// Writes down again what is in no log. What the server refuses to take down this gateway goes
     /// on knowing, and the server not.
     async fn write_again(&self) -> Result<Knows, StoreError> {
-        let reign = self.master.reign();
-        if self.settlement.state().written_again == Some(reign) {
+        let epoch = self.master.epoch();
+        if self.settlement.state().written_again == Some(epoch) {
             return Ok(Knows::NoMore);
         }
         let kept = match self.keep_tag_key_again().await {
@@ -99,7 +99,7 @@ impl Redis {
             Err(error) => return Err(error),
         };
         if knows == Knows::NoMore {
-            self.settlement.state().written_again = Some(reign);
+            self.settlement.state().written_again = Some(epoch);
         }
         Ok(knows)
     }

@@ -9,24 +9,24 @@ use crate::store::SETTLES_WITHIN_MS;
 #[derive(Debug, Default)]
 pub(super) struct Settlement(Mutex<SettlementState>);
 
-/// What is known of one server, told by its reign.
+/// What is known of one server, told by its epoch.
 #[derive(Debug, Default)]
 pub(super) struct SettlementState {
-    /// In whose reign it was so.
+    /// In which epoch it was so.
     pub(super) settled: Option<u64>,
     /// Records were lost, and nobody was told.
     pub(super) has_lost: bool,
-    /// In whose reign was written down again what is in no log: what was used once, and the key of the tags.
+    /// In which epoch was written down again what is in no log: what was used once, and the key of the tags.
     pub(super) written_again: Option<u64>,
-    /// Since when a server of this reign does not take down that it is asked.
+    /// Since when a server of this epoch does not take down that it is asked.
     pub(super) refused: Option<(u64, SteadyTime)>,
 }
 
 impl Settlement {
-    /// Whether it is so in this reign.
-    pub(super) fn is_settled(&self, reign: u64) -> bool {
+    /// Whether it is so in this epoch.
+    pub(super) fn is_settled(&self, epoch: u64) -> bool {
         let state = self.state();
-        state.settled == Some(reign) && !state.has_lost
+        state.settled == Some(epoch) && !state.has_lost
     }
 
     /// Records were lost: it is no longer so.
@@ -46,22 +46,22 @@ impl Settlement {
     }
 
     /// The server was told whether records were lost, and said whether it is so.
-    pub(super) fn answered(&self, reign: u64, has_lost: bool, is_settled: bool) {
+    pub(super) fn answered(&self, epoch: u64, has_lost: bool, is_settled: bool) {
         let mut state = self.state();
         state.has_lost &= !has_lost;
         state.refused = None;
-        state.settled = is_settled.then_some(reign);
+        state.settled = is_settled.then_some(epoch);
     }
 
     /// The server takes nothing down for now: one that goes on like that is not waited for any
     /// longer than another. Whether that is over.
-    pub(super) fn refused(&self, reign: u64, now: SteadyTime) -> bool {
+    pub(super) fn refused(&self, epoch: u64, now: SteadyTime) -> bool {
         let mut state = self.state();
-        let since = state.refused.filter(|(known, _)| *known == reign).map_or(now, |(_, at)| at);
-        state.refused = Some((reign, since));
+        let since = state.refused.filter(|(known, _)| *known == epoch).map_or(now, |(_, at)| at);
+        state.refused = Some((epoch, since));
         let is_over = now.millis_since(since) >= SETTLES_WITHIN_MS;
         if is_over {
-            state.settled = Some(reign);
+            state.settled = Some(epoch);
             state.has_lost = false;
         }
         is_over
