@@ -67,13 +67,13 @@ pub struct JwksFeed {
     runtime: Handle,
     absent: Cache<Option<Box<str>>, ()>,
     /// Held while fetching: there is one fetch at a time.
-    flight: Mutex<Flight>,
+    state: Mutex<FetchState>,
     /// The set was empty, or the disk refused it, and is to be fetched again soon.
     doubted: Notify,
     /// Whether the disk refuses to forget an older set, which a restart would bring back.
     is_copy_stuck: AtomicBool,
     /// Counts finished fetches, so that whoever waited for one does not start another.
-    landed: AtomicU64,
+    completed: AtomicU64,
     last_succeeded: AtomicBool,
 }
 
@@ -91,14 +91,14 @@ impl JwksFeed {
             families,
             runtime,
             absent: Cache::builder().max_capacity(ABSENT_MAX).time_to_live(ABSENT_FOR).build(),
-            flight: Mutex::new(Flight {
+            state: Mutex::new(FetchState {
                 budget: FetchBudget::full(),
                 empty_since: None,
                 unusable: vec![],
             }),
             doubted: Notify::new(),
             is_copy_stuck: false.into(),
-            landed: AtomicU64::new(0),
+            completed: AtomicU64::new(0),
             last_succeeded: false.into(),
         })
     }
@@ -146,7 +146,7 @@ impl JwksFeed {
 
     /// Fetches once; for start and reload, which wait for it.
     pub async fn prime(self: &Arc<Self>) {
-        let _ = self.fly(FetchReason::Scheduled).await;
+        let _ = self.fetch_once(FetchReason::Scheduled).await;
     }
 
     /// Fetches for ever: at the refresh interval, sooner after failures.
@@ -182,11 +182,11 @@ impl JwksFeed {
         if self.absent.contains_key(key_id) {
             return KeySearch::Absent;
         }
-        let landed = self.fly(FetchReason::Demanded).await;
+        let succeeded = self.fetch_once(FetchReason::Demanded).await;
         if self.spec.cell.knows(key_id.as_deref()) {
             return KeySearch::Found;
         }
-        if !landed {
+        if !succeeded {
             return KeySearch::Unavailable;
         }
         self.absent.insert(key_id.clone(), ());
@@ -195,30 +195,30 @@ impl JwksFeed {
 
     /// Fetches, or waits for the fetch that is under way. Whether the keys are now as the issuer
     /// has them.
-    async fn fly(self: &Arc<Self>, reason: FetchReason) -> bool {
+    async fn fetch_once(self: &Arc<Self>, reason: FetchReason) -> bool {
         let feed = self.clone();
-        let seen = self.landed.load(Ordering::Acquire);
+        let seen = self.completed.load(Ordering::Acquire);
         // On a task of its own: a client that leaves must not take the fetch with it.
-        let flight = self.runtime.spawn(async move {
-            let mut flight = feed.flight.lock().await;
-            if feed.landed.load(Ordering::Acquire) != seen {
+        let fetching = self.runtime.spawn(async move {
+            let mut state = feed.state.lock().await;
+            if feed.completed.load(Ordering::Acquire) != seen {
                 return feed.last_succeeded.load(Ordering::Acquire);
             }
             match reason {
-                FetchReason::Demanded if !flight.budget.take() => return false,
+                FetchReason::Demanded if !state.budget.take() => return false,
                 FetchReason::Demanded | FetchReason::Scheduled => {}
             }
-            let succeeded = feed.refresh(&mut flight).await;
+            let succeeded = feed.refresh(&mut state).await;
             feed.last_succeeded.store(succeeded, Ordering::Release);
-            feed.landed.fetch_add(1, Ordering::AcqRel);
+            feed.completed.fetch_add(1, Ordering::AcqRel);
             succeeded
         });
-        flight.await.unwrap_or(false)
+        fetching.await.unwrap_or(false)
     }
 
-    async fn refresh(&self, flight: &mut Flight) -> bool {
+    async fn refresh(&self, state: &mut FetchState) -> bool {
         let issuer = &*self.spec.issuer;
-        let (result, succeeded) = match self.fetch(flight).await {
+        let (result, succeeded) = match self.fetch(state).await {
             Ok(keys) => {
                 tracing::debug!(issuer, keys, "fetched keys");
                 ("ok", true)
@@ -233,18 +233,18 @@ impl JwksFeed {
         succeeded
     }
 
-    async fn fetch(&self, flight: &mut Flight) -> Result<usize, RefreshError> {
+    async fn fetch(&self, state: &mut FetchState) -> Result<usize, RefreshError> {
         let source = &self.spec.source;
         let fetcher = Fetcher::new(source.timeout, source.ca_pem.as_deref())?;
         let bytes = fetcher.fetch(&source.url).await?;
         let (set, unusable) = KeySet::from_jwks(&bytes, &source.algorithms)?;
         if !set.is_empty() || !unusable.is_empty() {
-            flight.empty_since = None;
-        } else if !flight.is_empty_again() {
+            state.empty_since = None;
+        } else if !state.is_empty_again() {
             self.doubted.notify_one();
             return Err(RefreshError::Empty);
         }
-        self.tell_of(unusable, flight);
+        self.tell_of(unusable, state);
         let keys = set.len();
         self.publish(set, &bytes);
         Ok(keys)
@@ -295,7 +295,7 @@ impl JwksFeed {
     }
 
     /// Warns of keys that cannot be used, once for as long as they stay the same.
-    fn tell_of(&self, unusable: Vec<UnusableKey>, flight: &mut Flight) {
+    fn tell_of(&self, unusable: Vec<UnusableKey>, state: &mut FetchState) {
         let issuer = &*self.spec.issuer;
         let (meant, other): (Vec<_>, Vec<_>) =
             unusable.into_iter().partition(|key| !key.is_for_another_use());
@@ -303,11 +303,11 @@ impl JwksFeed {
             tracing::debug!(issuer, %key, "a key is left out");
         }
         let meant: Vec<_> = meant.iter().map(ToString::to_string).collect();
-        if meant != flight.unusable {
+        if meant != state.unusable {
             for key in &meant {
                 tracing::warn!(issuer, "a key of the issuer cannot be used: {key}");
             }
-            flight.unusable = meant;
+            state.unusable = meant;
         }
     }
 
@@ -327,7 +327,7 @@ enum FetchReason {
 
 /// What is known between two fetches.
 #[derive(Debug)]
-struct Flight {
+struct FetchState {
     budget: FetchBudget,
     /// Since when the set is empty, while that is not believed yet.
     empty_since: Option<Instant>,
@@ -335,7 +335,7 @@ struct Flight {
     unusable: Vec<String>,
 }
 
-impl Flight {
+impl FetchState {
     /// Whether the set was empty a while ago, too. One answer may be a slip of the issuer; and those
     /// who can make us fetch at once must not make a slip count twice.
     fn is_empty_again(&mut self) -> bool {

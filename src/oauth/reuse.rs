@@ -72,7 +72,7 @@ pub(super) async fn ended(
     }
     tracing::error!(session = %id, "the list is full: access tokens of a stolen login go on");
     tell(here.configuration, "refresh_reused", id, client, Err(Slug::StoreUnavailable)).await;
-    if let Some(place) = here.service.ending.place(id) {
+    if let Some(place) = here.service.ending_logins.place(id) {
         tokio::spawn(go_on(
             sessions.clone(),
             place,
@@ -131,7 +131,7 @@ async fn place(here: &TokenContext<'_>, id: SessionId) -> Result<Option<EndingPl
         if here.configuration.gate.revocations.names(&scope) {
             return Ok(None);
         }
-        if let Some(place) = here.service.ending.place(id) {
+        if let Some(place) = here.service.ending_logins.place(id) {
             return Ok(Some(place));
         }
         if begun.elapsed() > OTHERS_PATIENCE {
@@ -206,7 +206,7 @@ async fn forget(sessions: &SessionService, id: SessionId) {
 /// its owner has done nothing wrong.
 pub(super) async fn tell_wrong_client(here: &TokenContext<'_>, family: &Family, client: &Client) {
     // Once in a while: who has a token must not be able to fill the audit log.
-    if !here.service.memory.is_new_mistake(family.session, &client.id).await {
+    if !here.service.recent_exchanges.is_new_mistake(family.session, &client.id).await {
         return;
     }
     tracing::warn!(

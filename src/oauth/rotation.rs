@@ -153,8 +153,10 @@ async fn rotate(
     let rotated = service.sessions.families.timed("rotate_family", rotating).await;
     match &rotated {
         // One that arrives too late may be the second copy of one that did not.
-        Ok(Rotation::TooLate) | Err(_) => service.memory.remember(token, next.clone()).await,
-        Ok(_) => service.memory.forget(token).await,
+        Ok(Rotation::TooLate) | Err(_) => {
+            service.recent_exchanges.remember(token, next.clone()).await
+        }
+        Ok(_) => service.recent_exchanges.forget(token).await,
     }
     match rotated.map_err(unavailable)? {
         Rotation::Rotated => Ok((RefreshOutcome::Ok, next)),
@@ -185,7 +187,7 @@ async fn successor(
     token: &RefreshToken,
     family: &Family,
 ) -> Result<Arc<RefreshToken>, RefreshFailure> {
-    if let Some(next) = here.service.memory.unanswered(token).await {
+    if let Some(next) = here.service.recent_exchanges.unanswered(token).await {
         return Ok(next);
     }
     let next = RefreshToken::generate(

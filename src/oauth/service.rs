@@ -35,9 +35,9 @@ pub(crate) struct TokenService {
     /// The secrets of clients that were found right.
     pub(super) secrets: Secrets,
     /// The logins whose end is being written down.
-    pub(super) ending: Arc<EndingLogins>,
+    pub(super) ending_logins: Arc<EndingLogins>,
     /// What is remembered of exchanges.
-    pub(super) memory: RecentExchanges,
+    pub(super) recent_exchanges: RecentExchanges,
     /// Whether what is read now may have come long before.
     pub(crate) standstill: Standstill,
     /// How many assertions clients have used lately.
@@ -59,8 +59,8 @@ impl TokenService {
             attempts,
             refresh_families,
             secrets: Secrets::new(hashing),
-            ending: Arc::default(),
-            memory: RecentExchanges::default(),
+            ending_logins: Arc::default(),
+            recent_exchanges: RecentExchanges::default(),
             standstill: Standstill::default(),
             assertions: Budget::new(ASSERTIONS_MAX),
         }

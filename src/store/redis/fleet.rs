@@ -62,7 +62,7 @@ impl Redis {
 
     /// A reader that is ahead of the link for commands speaks to another server, or its log has lost
     /// records since: it is looked at anew, once for each place.
-    fn part_if_ahead(&self, state: &GatewayState, head: u64, link: &Live) {
+    fn begin_epoch_if_ahead(&self, state: &GatewayState, head: u64, link: &Live) {
         let applied = Position { sequence: state.applied, mark: state.mark };
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         if applied.sequence <= head {
@@ -113,7 +113,7 @@ impl Fleet for Redis {
             Ok(HeldRecord::Nothing) | Err(_) => None,
         };
         self.head.moved_to(&link, Position { sequence: head, mark });
-        self.part_if_ahead(state, head, &link);
+        self.begin_epoch_if_ahead(state, head, &link);
         if !is_settled {
             self.settlement.ask_again();
         }
