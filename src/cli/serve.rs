@@ -4,6 +4,8 @@
 //! another, so that probes are answered and keys refreshed however busy the gate is.
 
 mod exposure;
+mod feeds;
+mod stopping;
 mod supervisor;
 
 use std::io::IsTerminal;
@@ -13,172 +15,121 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, Failure};
 use crate::admin::{self, Readiness, View, token};
-use crate::config::{AdminToken, Listener, ServerSettings};
+use crate::config::{AdminToken, Listener};
 use crate::edge::descriptors::Descriptors;
-use crate::edge::drain::Drain;
 use crate::edge::in_flight::InFlight;
 use crate::edge::listener::{self, Bound};
 use crate::edge::published::{Opening, Services};
-use crate::endpoints::{EndpointServices, Endpoints};
-use crate::feed::revocations::RevocationFeed;
-use crate::feed::sessions::SessionFeed;
-use crate::feed::signing::SigningFeed;
-use crate::feed::tags::TagFeed;
+use crate::endpoints::Endpoints;
 use crate::runtime::Running;
+use crate::secret::Secret;
 use crate::store::{self, Store};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::families::Families;
+use feeds::Feeds;
+use stopping::Stopping;
 use supervisor::Supervisor;
 
 /// How long the last lines of the access log may take to be written.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long the other gateways may take to be told that this one is gone.
-const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     install_logging();
     install_crypto_provider();
     let descriptors = Descriptors::raise();
     let control = runtime("control", 1)?;
-    // Before anything that takes its time: until there is a handler, a SIGHUP kills.
-    let hangup = {
-        let _guard = control.enter();
-        signal(SignalKind::hangup()).map_err(Failure::failed)?
-    };
+    let hangup = hangup(&control)?;
     let configuration = Running::load(&file.config, None)
         .map_err(|problems| Failure::BadInput(problems.to_string()))?;
-    let ServerSettings { threads, .. } = configuration.settings.server;
+    let threads = configuration.settings.server.threads;
     let families = Arc::new(Families::new().map_err(Failure::failed)?);
     let log = AccessLog::start(families.log_dropped.clone()).map_err(Failure::failed)?;
-
-    let admin_token =
-        token::prepare(&configuration.settings.admin.token).map_err(Failure::Failed)?;
-    if let AdminToken::Kept(file) = &configuration.settings.admin.token {
-        tracing::info!("the admin API asks for the token in {}", file.display());
-    }
-    let admin_token = Arc::new(ArcSwap::from_pointee(admin_token));
+    let admin_token = Arc::new(ArcSwap::from_pointee(admin_token(&configuration)?));
     let bound = bind(&configuration)?;
     let admin_listener = bind_admin(&configuration)?;
     let certificates = bound.iter().map(Bound::tls).collect();
-
     let edge = runtime("edge", threads)?;
-    tracing::info!("the store is {}", configuration.settings.store);
-    let store =
-        control.block_on(store::open(&configuration.settings.store)).map_err(Failure::Failed)?;
+    let store = open_store(&configuration, &control)?;
     exposure::warn(&configuration.settings);
     // Nobody else has asked for it: this is the process's first configuration.
     let writer = configuration.gate.revocations.writer();
     let writer = writer.ok_or_else(|| Failure::failed("the revocation list has a writer"))?;
     let opening = Opening::new(configuration);
     let in_force = opening.in_force();
-    let Store { sessions, attempts, families: refresh_families, keyring, .. } = store.clone();
-    let tags = TagFeed::new(keyring.clone(), in_force.clone(), families.clone());
-    let signing = SigningFeed::new(keyring, in_force.clone(), families.clone());
-    let sessions = SessionFeed::new(sessions, in_force.clone(), families.clone());
-    let revocations = RevocationFeed::new(store, writer, in_force.clone(), families.clone());
-    let endpoints = Endpoints::new(EndpointServices {
-        in_force: in_force.clone(),
-        sessions: sessions.clone(),
-        revocations: revocations.clone(),
-        signing: signing.clone(),
-        attempts,
-        refresh_families,
-        hand_offs_max: descriptors.hand_offs(),
-        families: families.clone(),
-    });
+    let feeds = Feeds::new(&store, writer, &in_force, &families);
+    let endpoints = Endpoints::new(feeds.for_endpoints(store, &in_force, &families, descriptors));
     edge.spawn(endpoints.clone().watch());
     let services = Services {
         families: families.clone(),
         log: log.clone(),
-        sessions: sessions.clone(),
-        signing: signing.clone(),
+        sessions: feeds.sessions.clone(),
+        signing: feeds.signing.clone(),
         internal_tokens: Arc::default(),
         endpoints,
         in_flight: InFlight::new(&families),
         descriptors,
     };
-    let supervisor = Supervisor::new(
-        opening,
-        admin_token.clone(),
-        certificates,
-        services,
-        revocations.clone(),
-        control.handle(),
-    );
+    let revocations = feeds.revocations.clone();
+    let token = admin_token.clone();
+    let supervisor =
+        Supervisor::new(opening, token, certificates, services, revocations, control.handle());
     let supervisor = control.block_on(supervisor);
 
-    let readiness = Arc::new(Readiness::default());
-    let drain = Drain::new();
-    let view = View {
-        configuration: in_force.clone(),
-        admin_token,
-        families,
-        readiness: readiness.clone(),
-        revocations: revocations.clone(),
-        sessions: sessions.clone(),
-        signing: signing.clone(),
-    };
-    control.spawn(revocations.clone().run());
-    control.spawn(sessions.clone().run());
-    let (clock, keys) = (revocations.clone(), signing.clone());
-    control.spawn(async move {
-        // No key is made before; waiting a moment spares a warning. Keys of files need no store.
-        clock.dated_soon().await;
-        keys.run().await;
-    });
-    control.spawn(tags.clone().run());
-    control.spawn(async move {
-        let Err(error) = admin::serve(admin_listener, view, descriptors.admin_connections()).await;
-        tracing::error!(%error, "the admin listener failed");
-    });
+    let stopping = Stopping::new(&in_force);
+    let readiness = stopping.readiness();
+    feeds.start(&control);
+    let view = feeds.for_admin(admin_token, &in_force, families, readiness.clone());
+    control.spawn(serve_admin(admin_listener, view, descriptors));
     {
         let _guard = edge.enter();
-        listener::serve(bound, &supervisor.current(), &drain, threads).map_err(Failure::failed)?;
+        listener::serve(bound, &supervisor.current(), stopping.drain(), threads)
+            .map_err(Failure::failed)?;
     }
     control.spawn(supervisor.run(hangup));
-    let (loads, becomes_ready) = (revocations.clone(), readiness.clone());
-    control.spawn(async move {
-        loads.loaded().await;
-        // Before, no token of ours could be verified.
-        signing.loaded().await;
-        // Before, nobody could tell whose session it is.
-        tags.asked().await;
-        becomes_ready.ready();
-        tracing::info!("ready");
-    });
-
-    control.block_on(async {
-        stop_signal().await?;
-        let grace = in_force.load().settings.server.shutdown_grace;
-        tracing::info!(grace_s = grace.as_secs(), open = drain.open(), "stopping");
-        readiness.stopping();
-        drain.begin();
-        tokio::select! {
-            () = drain.emptied() => tracing::info!("stopped"),
-            () = tokio::time::sleep(grace) => {
-                tracing::warn!(open = drain.open(), "stopped with connections still open");
-            }
-            again = stop_signal() => {
-                again?;
-                tracing::warn!(open = drain.open(), "stopped at once");
-            }
-        }
-        // Else a session might seem to have rested for longer than it has.
-        drop(tokio::time::timeout(LEAVE_TIMEOUT, sessions.flush()).await);
-        // Else the others would wait for this one to confirm, for a minute.
-        drop(tokio::time::timeout(LEAVE_TIMEOUT, revocations.leave()).await);
-        Ok(())
-    })?;
+    control.spawn(become_ready(feeds.clone(), readiness));
+    control.block_on(stopping.run(&feeds))?;
     log.flush(LOG_FLUSH_TIMEOUT);
     edge.shutdown_background();
     control.shutdown_background();
     Ok(())
+}
+
+/// Before anything that takes its time: until there is a handler, a SIGHUP kills.
+fn hangup(control: &Runtime) -> Result<Signal, Failure> {
+    let _guard = control.enter();
+    signal(SignalKind::hangup()).map_err(Failure::failed)
+}
+
+/// The token that the admin API asks for.
+fn admin_token(configuration: &Running) -> Result<Secret, Failure> {
+    let settings = &configuration.settings.admin.token;
+    let token = token::prepare(settings).map_err(Failure::Failed)?;
+    if let AdminToken::Kept(file) = settings {
+        tracing::info!("the admin API asks for the token in {}", file.display());
+    }
+    Ok(token)
+}
+
+fn open_store(configuration: &Running, control: &Runtime) -> Result<Store, Failure> {
+    let settings = &configuration.settings.store;
+    tracing::info!("the store is {settings}");
+    control.block_on(store::open(settings)).map_err(Failure::Failed)
+}
+
+async fn serve_admin(listener: TcpListener, view: View, descriptors: Descriptors) {
+    let Err(error) = admin::serve(listener, view, descriptors.admin_connections()).await;
+    tracing::error!(%error, "the admin listener failed");
+}
+
+async fn become_ready(feeds: Feeds, readiness: Arc<Readiness>) {
+    feeds.loaded().await;
+    readiness.ready();
+    tracing::info!("ready");
 }
 
 /// Both TLS users, Pingora and the HTTP client, take the process's default provider.
@@ -229,14 +180,4 @@ fn bind_admin(configuration: &Running) -> Result<TcpListener, Failure> {
     let address = listener.local_addr().map_err(Failure::failed)?;
     tracing::info!("admin on http://{address}");
     Ok(listener)
-}
-
-async fn stop_signal() -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
 }

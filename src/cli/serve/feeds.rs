@@ -1,0 +1,118 @@
+//! The feeds that run for as long as the process, whatever configuration is in force.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Runtime;
+
+use crate::admin::{Readiness, View};
+use crate::edge::descriptors::Descriptors;
+use crate::endpoints::EndpointServices;
+use crate::feed::revocations::RevocationFeed;
+use crate::feed::sessions::SessionFeed;
+use crate::feed::signing::SigningFeed;
+use crate::feed::tags::TagFeed;
+use crate::gate::revocation::ListWriter;
+use crate::runtime::InForce;
+use crate::secret::Secret;
+use crate::store::Store;
+use crate::telemetry::families::Families;
+
+/// How long the other gateways may take to be told that this one is gone.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
+
+#[derive(Clone)]
+pub(super) struct Feeds {
+    tags: Arc<TagFeed>,
+    pub(super) signing: Arc<SigningFeed>,
+    pub(super) sessions: Arc<SessionFeed>,
+    pub(super) revocations: Arc<RevocationFeed>,
+}
+
+impl Feeds {
+    pub(super) fn new(
+        store: &Store,
+        writer: ListWriter,
+        in_force: &InForce,
+        families: &Arc<Families>,
+    ) -> Self {
+        let all = store.clone();
+        let Store { sessions, keyring, .. } = store.clone();
+        Self {
+            tags: TagFeed::new(keyring.clone(), in_force.clone(), families.clone()),
+            signing: SigningFeed::new(keyring, in_force.clone(), families.clone()),
+            sessions: SessionFeed::new(sessions, in_force.clone(), families.clone()),
+            revocations: RevocationFeed::new(all, writer, in_force.clone(), families.clone()),
+        }
+    }
+
+    /// What the gateway's own endpoints read and write.
+    pub(super) fn for_endpoints(
+        &self,
+        store: Store,
+        in_force: &InForce,
+        families: &Arc<Families>,
+        descriptors: Descriptors,
+    ) -> EndpointServices {
+        EndpointServices {
+            in_force: in_force.clone(),
+            sessions: self.sessions.clone(),
+            revocations: self.revocations.clone(),
+            signing: self.signing.clone(),
+            attempts: store.attempts,
+            refresh_families: store.families,
+            hand_offs_max: descriptors.hand_offs(),
+            families: families.clone(),
+        }
+    }
+
+    /// What operators see and do.
+    pub(super) fn for_admin(
+        &self,
+        admin_token: Arc<ArcSwap<Secret>>,
+        in_force: &InForce,
+        families: Arc<Families>,
+        readiness: Arc<Readiness>,
+    ) -> View {
+        View {
+            configuration: in_force.clone(),
+            admin_token,
+            families,
+            readiness,
+            revocations: self.revocations.clone(),
+            sessions: self.sessions.clone(),
+            signing: self.signing.clone(),
+        }
+    }
+
+    /// Keeps everything current, for as long as `control` runs.
+    pub(super) fn start(&self, control: &Runtime) {
+        control.spawn(self.revocations.clone().run());
+        control.spawn(self.sessions.clone().run());
+        let (clock, keys) = (self.revocations.clone(), self.signing.clone());
+        control.spawn(async move {
+            // No key is made before; waiting a moment spares a warning. Keys of files need no store.
+            clock.dated_soon().await;
+            keys.run().await;
+        });
+        control.spawn(self.tags.clone().run());
+    }
+
+    /// Waits until requests can be judged.
+    pub(super) async fn loaded(&self) {
+        self.revocations.loaded().await;
+        // Before, no token of ours could be verified.
+        self.signing.loaded().await;
+        // Before, nobody could tell whose session it is.
+        self.tags.asked().await;
+    }
+
+    /// Leaves the fleet, in the time that there is.
+    pub(super) async fn leave(&self) {
+        // Else a session might seem to have rested for longer than it has.
+        drop(tokio::time::timeout(LEAVE_TIMEOUT, self.sessions.flush()).await);
+        // Else the others would wait for this one to confirm, for a minute.
+        drop(tokio::time::timeout(LEAVE_TIMEOUT, self.revocations.leave()).await);
+    }
+}
