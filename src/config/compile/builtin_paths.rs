@@ -1,6 +1,7 @@
 //! Where the gateway answers itself, so that no route gets what is there.
 
 use super::login::BASE_DEFAULT;
+use super::tokens::TokenParts;
 use crate::config::Login;
 
 /// RFC 8414 §3.
@@ -17,11 +18,13 @@ pub(super) struct BuiltinPaths {
 }
 
 impl BuiltinPaths {
-    /// Those of a gateway where people log in by `login`, and that issues tokens as an issuer with
-    /// `issuer_path`, if it does.
-    pub(super) fn new(login: Option<&Login>, issuer_path: Option<&str>) -> Self {
+    /// Those of a gateway where people log in by `login`, if they can, and that issues `tokens`, if
+    /// it does.
+    pub(super) fn new(login: Option<&Login>, tokens: Option<&TokenParts>) -> Self {
         let base = login.map(|login| login.base.clone());
-        let Some(issuer_path) = issuer_path else { return Self { base, paths: Vec::new() } };
+        let issuer = tokens.and_then(|parts| parts.issuer.as_ref());
+        let Some(issuer) = issuer else { return Self { base, paths: Vec::new() } };
+        let issuer_path = &*issuer.path;
         let mut paths = vec![JWKS_PATH.into(), METADATA_PATH.into()];
         if !issuer_path.is_empty() {
             // RFC 8414 §3.1: between the host and the path of the issuer.

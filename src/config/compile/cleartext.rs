@@ -1,9 +1,11 @@
 //! Secrets that travel in the clear.
 
+use ipnet::IpNet;
+
 use super::compiler::Compiler;
-use crate::config::problem::FieldPath;
+use super::listeners::CompiledListeners;
+use crate::config::Login;
 use crate::config::tokens::{ClientAuthentication, Clients};
-use crate::config::{Listener, Login};
 
 const REMEDY: &str = "Add `tls`, listen on a loopback address, or name the proxy that ends TLS in \
                       `trusted_proxies`";
@@ -13,10 +15,14 @@ impl Compiler<'_> {
     /// no proxy is named that could end TLS before.
     pub(super) fn warn_of_cleartext(
         &mut self,
-        clear: &[FieldPath],
+        listeners: &CompiledListeners,
+        trusted_proxies: &[IpNet],
         login: Option<&Login>,
         clients: Option<&Clients>,
     ) {
+        if !trusted_proxies.is_empty() {
+            return;
+        }
         let has_secret = |clients: &Clients| {
             let mut clients = clients.0.values();
             clients.any(|one| matches!(one.authentication, ClientAuthentication::Secret(_)))
@@ -27,14 +33,9 @@ impl Compiler<'_> {
             (false, true) => "the secrets of clients travel",
             (false, false) => return,
         };
-        for field in clear {
+        for field in &listeners.clear {
             let fact = format!("{secrets} in the clear: others can reach it, and it speaks no TLS");
             self.warn(field, &fact, REMEDY);
         }
     }
-}
-
-/// Whether what a listener is sent can be read on the way.
-pub(super) fn is_clear(listener: &Listener) -> bool {
-    listener.tls.is_none() && !listener.address.ip().to_canonical().is_loopback()
 }

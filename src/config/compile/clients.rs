@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::compiler::{Compiler, whole_seconds};
-use super::issuers::is_hmac;
+use super::keys::is_hmac;
 use super::section::Section;
 use super::tokens::TokenParts;
 use super::users::cost_of;

@@ -25,8 +25,6 @@ pub(super) struct Compiler<'a> {
     pub(super) included: Option<(String, FieldPath, Document)>,
     /// The internal tokens that were compiled, which routes share.
     pub(super) internal_tokens: Vec<InternalTokenTerms>,
-    /// Where things are kept unless the file says otherwise.
-    pub(super) data_directory: String,
 }
 
 impl Compiler<'_> {

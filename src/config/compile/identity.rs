@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::compiler::Compiler;
 use crate::config::problem::FieldPath;
-use crate::config::raw;
+use crate::config::{Limits, raw};
 use crate::gate::forward::{IdentityTemplate, OwnedName, OwnedNames};
 
 /// Headers that carry a connection, a frame, a credential or what the gateway itself forwards
@@ -50,6 +50,17 @@ pub(super) struct IdentityTerms<'k> {
     /// Claims by name or JSON pointer.
     pub(super) asked_claims: &'k [Box<str>],
     pub(super) bytes_max: usize,
+}
+
+impl<'k> IdentityTerms<'k> {
+    pub(super) fn new(
+        identity: Option<&'k Arc<IdentityTemplate>>,
+        asked_claims: &'k [Box<str>],
+        limits: Option<&Limits>,
+    ) -> Self {
+        let bytes_max = limits.map_or(0, |limits| limits.identity_bytes_max);
+        Self { identity, asked_claims, bytes_max }
+    }
 }
 
 impl Compiler<'_> {

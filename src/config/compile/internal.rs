@@ -6,6 +6,7 @@ use http::HeaderName;
 
 use super::api_keys::ApiKeyTerms;
 use super::compiler::{Compiler, whole_seconds};
+use super::identity::IdentityTerms;
 use super::section::Section;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
@@ -51,6 +52,21 @@ pub(super) struct InternalTokenContext<'k> {
     pub(super) identity: Option<&'k IdentityTemplate>,
     pub(super) api_keys: Option<&'k ApiKeyTerms>,
     pub(super) bytes_max: usize,
+}
+
+impl<'k> InternalTokenContext<'k> {
+    pub(super) fn new(
+        issuer: Section<&'k str>,
+        api_keys: Section<&'k ApiKeyTerms>,
+        told: IdentityTerms<'k>,
+    ) -> Self {
+        Self {
+            issuer,
+            identity: told.identity.map(|identity| &**identity),
+            api_keys: api_keys.present(),
+            bytes_max: told.bytes_max,
+        }
+    }
 }
 
 impl Compiler<'_> {

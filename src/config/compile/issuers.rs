@@ -8,28 +8,9 @@ use super::compiler::{Compiler, whole_seconds};
 use super::identity::IdentityTerms;
 use super::section::Section;
 use crate::config::problem::FieldPath;
-use crate::config::{IssuerSettings, JwksUrl, KeySource, raw, without_password};
+use crate::config::{IssuerSettings, KeySource, raw};
 use crate::gate::claims::{CLIENT_CLAIMS_DEFAULT, ROLES_POINTER_DEFAULT};
 use crate::gate::issuer::{DatedBy, IssuerRules, Untyped};
-use crate::gate::keys::{Algorithm, Key, KeySet};
-
-const ALGORITHMS: [(&str, Algorithm); 12] = [
-    ("HS256", Algorithm::HS256),
-    ("HS384", Algorithm::HS384),
-    ("HS512", Algorithm::HS512),
-    ("RS256", Algorithm::RS256),
-    ("RS384", Algorithm::RS384),
-    ("RS512", Algorithm::RS512),
-    ("PS256", Algorithm::PS256),
-    ("PS384", Algorithm::PS384),
-    ("PS512", Algorithm::PS512),
-    ("ES256", Algorithm::ES256),
-    ("ES384", Algorithm::ES384),
-    ("EdDSA", Algorithm::EdDSA),
-];
-
-const KEYS_REMEDY: &str =
-    "Name one of jwks_url, jwks_file, public_key_file, secret_file or secret: ${NAME}";
 
 /// The issuers by name; one that could not be compiled is known, so that routes may name it.
 pub(super) struct CompiledIssuers {
@@ -54,6 +35,12 @@ impl CompiledIssuers {
             self.list.len() - 1
         });
         self.places.insert(name.to_owned(), place);
+    }
+
+    /// The gateway itself, if it is one.
+    pub(super) fn own(&self) -> Option<&Arc<IssuerRules>> {
+        let mut own = self.list.iter().filter(|issuer| matches!(issuer.keys, KeySource::Own));
+        own.next().map(|issuer| &issuer.rules)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -146,213 +133,6 @@ impl Compiler<'_> {
         Some(IssuerSettings { rules: Arc::new(rules), keys: source? })
     }
 
-    /// The algorithms that `whose` keys may serve.
-    pub(super) fn algorithms(
-        &mut self,
-        names: &[String],
-        whose: &str,
-        field: &FieldPath,
-    ) -> Option<Vec<Algorithm>> {
-        if names.is_empty() {
-            let remedy =
-                format!("List the algorithms that the {whose} signs with, such as [RS256]");
-            return self.empty(field, "no algorithm is permitted", &remedy);
-        }
-        let mut algorithms = Vec::new();
-        for (index, name) in names.iter().enumerate() {
-            let known = ALGORITHMS.iter().find(|(known, _)| known == name);
-            match known {
-                Some((_, algorithm)) => algorithms.push(*algorithm),
-                None => {
-                    let remedy = super::compiler::one_of(ALGORITHMS.iter().map(|(name, _)| *name));
-                    let fact = format!("there is no algorithm `{name}`");
-                    self.error::<()>(&field.index(index), &fact, &remedy);
-                }
-            }
-        }
-        (algorithms.len() == names.len() && !self.is_reported(field)).then_some(algorithms)
-    }
-
-    /// Without algorithms, which then were refused, everything is read all the same, for its own
-    /// mistakes.
-    fn keys(
-        &mut self,
-        raw: Option<raw::Keys>,
-        algorithms: Option<&[Algorithm]>,
-        issuer: &FieldPath,
-    ) -> Option<KeySource> {
-        let field = issuer.key("keys");
-        let raw::Keys {
-            jwks_url,
-            refresh,
-            max_stale,
-            timeout,
-            ca_file,
-            jwks_file,
-            public_key_file,
-            secret_file,
-            secret,
-        } = self.required(raw, &field, KEYS_REMEDY)?;
-        let given = [
-            jwks_url.is_some(),
-            jwks_file.is_some(),
-            public_key_file.is_some(),
-            secret_file.is_some() || secret.is_some(),
-        ];
-        if given.into_iter().filter(|given| *given).count() != 1 {
-            let wanted = ["jwks_url", "jwks_file", "public_key_file", "secret_file", "secret"];
-            let wanted = wanted.map(|key| field.key(key));
-            let fact = "there must be exactly one source of keys";
-            return self.lacking(&field, &wanted, fact, KEYS_REMEDY);
-        }
-        let times = [("refresh", &refresh), ("max_stale", &max_stale), ("timeout", &timeout)];
-        for (key, value) in times.into_iter().chain([("ca_file", &ca_file)]) {
-            if value.is_some() && jwks_url.is_none() {
-                let fact = format!("`{key}` only goes with jwks_url");
-                self.error::<()>(&field.key(key), &fact, "Remove it");
-            }
-        }
-        if let Some(url) = jwks_url {
-            let refresh = self.duration(refresh, &field.key("refresh"), Duration::from_mins(10));
-            let stale_max =
-                self.seconds(max_stale, &field.key("max_stale"), Duration::from_hours(24));
-            let timeout = self.duration(timeout, &field.key("timeout"), Duration::from_secs(3));
-            let ca_field = field.key("ca_file");
-            let ca_pem = match ca_file {
-                None => Some(None),
-                Some(file) => self.authorities(&file, &ca_field).map(|(pem, _)| Some(pem)),
-            };
-            let url = self.jwks_url(url, &field.key("jwks_url"));
-            self.refuse_unserved(algorithms.unwrap_or_default(), "issuer", issuer, |a| !is_hmac(a));
-            let (refresh, stale_max, timeout) = (refresh?, stale_max?, timeout?);
-            if stale_max < refresh {
-                let remedy = "Make it several times as long as `refresh`";
-                let fact = "keys would be too old before they are fetched again";
-                return self.error(&field.key("max_stale"), fact, remedy);
-            }
-            return Some(KeySource::Fetched(JwksUrl {
-                url: url?,
-                algorithms: algorithms?.to_vec(),
-                refresh,
-                stale_max,
-                timeout,
-                ca_pem: ca_pem?,
-            }));
-        }
-        let set = self.fixed_keys(
-            jwks_file.as_deref(),
-            public_key_file.as_deref(),
-            secret_file.as_deref(),
-            secret,
-            algorithms,
-            &field,
-        )?;
-        let is_published = jwks_file.is_some();
-        self.tell_unserved(algorithms?, "issuer", issuer, &set, is_published);
-        Some(KeySource::Given(Arc::new(set)))
-    }
-
-    pub(super) fn fixed_keys(
-        &mut self,
-        jwks_file: Option<&str>,
-        public_key_file: Option<&str>,
-        secret_file: Option<&str>,
-        secret: Option<String>,
-        algorithms: Option<&[Algorithm]>,
-        field: &FieldPath,
-    ) -> Option<KeySet> {
-        if let Some(file) = jwks_file {
-            let field = field.key("jwks_file");
-            let bytes = self.read(file, &field)?;
-            return match KeySet::from_jwks(&bytes, algorithms?) {
-                Ok((set, unusable)) => {
-                    for key in unusable {
-                        let fact = format!("a key of the set is left out: {key}");
-                        self.warn(&field, &fact, "Remove it, or permit its algorithm");
-                    }
-                    Some(set)
-                }
-                Err(error) => self.error(&field, &error.to_string(), "Name a JWKS (RFC 7517)"),
-            };
-        }
-        let (key, field) = match public_key_file {
-            Some(file) => {
-                let field = field.key("public_key_file");
-                (Key::from_pem(&self.read(file, &field)?, algorithms?), field)
-            }
-            None => {
-                let secret = self.secret(secret_file, secret, field, "secret").ok()??;
-                (Key::from_secret(secret.expose(), algorithms?), field.clone())
-            }
-        };
-        match key {
-            Ok(key) => Some(KeySet::new(vec![key])),
-            Err(error) => {
-                self.error(&field, &error.to_string(), "Make key and `algorithms` fit each other")
-            }
-        }
-    }
-
-    /// Reports algorithms that no key of `set` can serve. A published set is its issuer's word, which
-    /// may withdraw the last key of an algorithm: the gateway goes on, and starts, without it. Any
-    /// other key and the algorithms stand side by side in the configuration.
-    pub(super) fn tell_unserved(
-        &mut self,
-        algorithms: &[Algorithm],
-        whose: &str,
-        field: &FieldPath,
-        set: &KeySet,
-        is_published: bool,
-    ) {
-        if !is_published {
-            return self.refuse_unserved(algorithms, whose, field, |one| set.serves(one));
-        }
-        // Secrets are never taken from a set.
-        self.refuse_unserved(algorithms, whose, field, |algorithm| !is_hmac(algorithm));
-        for (index, algorithm) in algorithms.iter().enumerate() {
-            if !is_hmac(*algorithm) && !set.serves(*algorithm) {
-                let fact = format!(
-                    "no key of the {whose} can serve {algorithm:?}: what is signed with it is refused"
-                );
-                let field = field.key("algorithms").index(index);
-                self.warn(&field, &fact, "Remove it, or add a key for it");
-            }
-        }
-    }
-
-    fn refuse_unserved(
-        &mut self,
-        algorithms: &[Algorithm],
-        whose: &str,
-        field: &FieldPath,
-        serves: impl Fn(Algorithm) -> bool,
-    ) {
-        for (index, algorithm) in algorithms.iter().enumerate() {
-            if !serves(*algorithm) {
-                let fact = format!("no key of the {whose} can serve {algorithm:?}");
-                let field = field.key("algorithms").index(index);
-                self.error::<()>(&field, &fact, "Remove it, or add a key for it");
-            }
-        }
-    }
-
-    fn jwks_url(&mut self, text: String, field: &FieldPath) -> Option<Box<str>> {
-        let remedy = "Write https://host/path; http:// is for loopback addresses only";
-        let not_one = format!("`{}` is not a URL", without_password(&text));
-        let Ok(url) = text.parse::<http::Uri>() else {
-            return self.error(field, &not_one, remedy);
-        };
-        let host = url.host().unwrap_or_default();
-        match url.scheme_str() {
-            _ if host.is_empty() => self.error(field, &not_one, remedy),
-            Some("https") => Some(text.into()),
-            // Whoever sits on the way could put in keys of their own.
-            Some("http") if is_loopback(host) => Some(text.into()),
-            Some("http") => self.error(field, "keys must not be fetched in the clear", remedy),
-            _ => self.error(field, &not_one, remedy),
-        }
-    }
-
     /// Which claims name the client, by default those of the usual providers. None at all: tokens name none.
     fn client_claims(
         &mut self,
@@ -396,13 +176,4 @@ fn token_types_of(listed: Option<Vec<String>>) -> (Vec<Box<str>>, Untyped) {
             (types.collect(), Untyped::Refused)
         }
     }
-}
-
-/// Whether nobody sits on the way to a host.
-pub(super) fn is_loopback(host: &str) -> bool {
-    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
-}
-
-pub(super) fn is_hmac(algorithm: Algorithm) -> bool {
-    matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
 }

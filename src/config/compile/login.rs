@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::compiler::{Compiler, one_of};
+use super::origin::is_origin;
 use super::section::Section;
-use super::sessions::is_origin;
 use super::upstreams::CompiledUpstreams;
 use crate::config::login::{HandOff, Login, LoginMethod, OnFailure};
 use crate::config::problem::FieldPath;

@@ -19,6 +19,12 @@ use crate::gate::route::{
     is_never_forwarded,
 };
 
+/// Which rule a request meets, and what each route matches, for people.
+pub(super) struct CompiledRoutes {
+    pub(super) table: RouteTable,
+    pub(super) matches: Vec<RouteMatch>,
+}
+
 /// The claims that some route asks for or tells its upstream, which is what is kept of a token's.
 pub(super) fn asked_claims(
     routes: &[raw::Route],
@@ -37,7 +43,7 @@ impl Compiler<'_> {
         &mut self,
         raw: Vec<raw::Route>,
         references: References<'_>,
-    ) -> (Option<RouteTable>, Vec<RouteMatch>) {
+    ) -> Option<CompiledRoutes> {
         let field = FieldPath::default().key("routes");
         if raw.is_empty() {
             let remedy = "Add one; see the reference in README.md";
@@ -75,13 +81,11 @@ impl Compiler<'_> {
             matches.into_iter().collect::<Option<Vec<_>>>(),
             rules.into_iter().collect::<Option<Vec<_>>>(),
         ) else {
-            return (None, Vec::new());
+            return None;
         };
-        let table = RouteTable::compile(matches.iter().cloned().zip(rules)).ok();
-        if let Some(table) = &table {
-            self.warn_of_aliases(table, &matches, &field);
-        }
-        (table, matches)
+        let table = RouteTable::compile(matches.iter().cloned().zip(rules)).ok()?;
+        self.warn_of_aliases(&table, &matches, &field);
+        Some(CompiledRoutes { table, matches })
     }
 
     fn route(

@@ -1,5 +1,7 @@
 //! What may be absent: an optional section, or what a name refers to.
 
+use std::ops::Deref;
+
 /// Whether something is there, and could be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Section<T> {
@@ -30,6 +32,14 @@ impl<T> Section<T> {
             Self::Broken => Section::Broken,
             Self::Present(value) => Section::Present(value),
         }
+    }
+
+    /// What a pointer leads to.
+    pub(super) fn as_deref(&self) -> Section<&T::Target>
+    where
+        T: Deref,
+    {
+        self.as_ref().and_then(|pointer| Some(&**pointer))
     }
 
     /// The same of a part of it; broken if that is.

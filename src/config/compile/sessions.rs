@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use super::api_keys::ApiKeyTerms;
 use super::compiler::{Compiler, whole_seconds};
 use super::identity::IdentityTerms;
+use super::origin::is_origin;
+use super::tokens::TokenParts;
 use crate::config::problem::FieldPath;
 use crate::config::{SessionSettings, raw};
 use crate::gate::request::host_of;
@@ -29,6 +32,16 @@ pub(super) struct RelatedLifetimes {
     /// The refresh tokens of a login.
     pub(super) refresh_s: i64,
     pub(super) api_key_lifetime_max_s: i64,
+}
+
+impl RelatedLifetimes {
+    pub(super) fn of(tokens: Option<&TokenParts>, api_keys: Option<&ApiKeyTerms>) -> Self {
+        let refresh = tokens.and_then(|parts| parts.refresh.as_ref());
+        Self {
+            refresh_s: refresh.map_or(0, |refresh| refresh.absolute_s),
+            api_key_lifetime_max_s: api_keys.map_or(0, |keys| keys.lifetime_max_s),
+        }
+    }
 }
 
 impl Compiler<'_> {
@@ -185,27 +198,4 @@ fn is_domain(host: &str) -> bool {
     labels.clone().nth(1).is_some()
         && labels.clone().all(is_label)
         && !labels.next_back().is_some_and(is_number)
-}
-
-/// Whether a text is an origin as browsers write it (RFC 6454 §6.2).
-pub(super) fn is_origin(text: &str) -> bool {
-    let (rest, default_port) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
-        (Some(rest), _) => (rest, 443),
-        (None, Some(rest)) => (rest, 80),
-        (None, None) => return false,
-    };
-    // The colons within an IPv6 address do not begin a port.
-    let host_end = rest.rfind(']').map_or(0, |at| at + 1);
-    let (host, port) = match rest[host_end..].find(':') {
-        Some(at) => (&rest[..host_end + at], Some(&rest[host_end + at + 1..])),
-        None => (rest, None),
-    };
-    let is_port = |text: &str| {
-        let port = text.parse::<u16>();
-        port.is_ok_and(|port| port != 0 && port != default_port && port.to_string() == text)
-    };
-    port.is_none_or(is_port)
-        && !host.ends_with('.')
-        && !host.bytes().any(|byte| byte.is_ascii_uppercase())
-        && host_of(host).is_some()
 }

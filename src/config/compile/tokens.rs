@@ -1,22 +1,18 @@
-//! `tokens` → what the gateway itself issues, and the gateway as one of the issuers.
+//! `tokens` → what the gateway itself issues.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::compiler::{Compiler, whole_seconds};
-use super::identity::IdentityTerms;
-use super::issuers::is_loopback;
+use super::keys::is_loopback;
+use super::origin::is_origin;
 use super::section::Section;
-use super::sessions::is_origin;
 use crate::config::login::Login;
 use crate::config::problem::FieldPath;
-use crate::config::tokens::{Access, Clients, OWN_ISSUER, Refresh, Signing, Tokens};
-use crate::config::{IssuerSettings, KeySource, raw, without_password};
-use crate::gate::claims::ROLES_POINTER_DEFAULT;
-use crate::gate::issuer::{DatedBy, IssuerRules, Untyped};
-use crate::gate::keys::Algorithm;
+use crate::config::tokens::{Access, Clients, Refresh, Signing, Tokens};
+use crate::config::{raw, without_password};
+use crate::gate::issuer::IssuerRules;
 use crate::gate::revocation::SESSION_S;
-use crate::gate::time::GATEWAYS_APART_S;
 use crate::store::settings::StoreSettings;
 
 const ACCESS_DEFAULT: Duration = Duration::from_mins(15);
@@ -25,7 +21,6 @@ const IDLE_DEFAULT: Duration = Duration::from_hours(7 * 24);
 const ABSOLUTE_DEFAULT: Duration = Duration::from_hours(30 * 24);
 const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 const GRACE_MAX: Duration = Duration::from_secs(60);
-const CLOCK_SKEW_S: i64 = 30;
 const ISSUER_BYTES_MAX: usize = 255;
 
 /// What `tokens` says, as far as it could be read.
@@ -180,34 +175,6 @@ impl Compiler<'_> {
         })
     }
 
-    /// Reports entries of `issuers` that the gateway could be taken for.
-    pub(super) fn refuse_own_issuer(&mut self, raw: &[raw::Issuer], parts: &TokenParts) {
-        let field = FieldPath::default().key("issuers");
-        for (index, raw) in raw.iter().enumerate() {
-            let field = field.index(index);
-            if raw.name.as_deref() == Some(OWN_ISSUER) {
-                let fact = format!("`{OWN_ISSUER}` is the issuer of the gateway's own tokens");
-                self.error::<()>(&field.key("name"), &fact, "Choose another name");
-            }
-            if raw.issuer.is_some() && raw.issuer.as_deref() == parts.issuer() {
-                let fact = "the gateway itself is this issuer";
-                let remedy = "Remove the entry: its own tokens are accepted without";
-                self.error::<()>(&field.key("issuer"), fact, remedy);
-            }
-        }
-    }
-
-    /// The gateway as one of the issuers. `None` if it is none, or something was reported.
-    pub(super) fn own_issuer(
-        &self,
-        tokens: Option<&TokenParts>,
-        clients: Option<&Clients>,
-        told: IdentityTerms<'_>,
-    ) -> Option<IssuerSettings> {
-        let rules = own_rules(tokens?, clients, told)?;
-        Some(IssuerSettings { rules: Arc::new(rules), keys: KeySource::Own })
-    }
-
     /// Everything together, once it is known for whom tokens are made.
     pub(super) fn tokens(
         &mut self,
@@ -231,35 +198,4 @@ impl Compiler<'_> {
             signed_lifetime_max_s: longest_s,
         }))
     }
-}
-
-/// What the gateway's own tokens must be like at its own gate. `None` if what they depend on was
-/// reported.
-fn own_rules(
-    parts: &TokenParts,
-    clients: Option<&Clients>,
-    told: IdentityTerms<'_>,
-) -> Option<IssuerRules> {
-    let access = parts.access.as_ref()?;
-    let of_clients = clients?.0.values().map(|client| client.lifetime_s);
-    Some(IssuerRules {
-        name: OWN_ISSUER.into(),
-        issuer: parts.issuer()?.into(),
-        audiences: access.audiences.clone(),
-        algorithms: vec![Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256],
-        clock_skew_s: CLOCK_SKEW_S,
-        clock_ahead_s: GATEWAYS_APART_S,
-        dated_by: DatedBy::Login,
-        lifetime_max_s: of_clients.max().unwrap_or(0).max(access.lifetime_s),
-        // RFC 9068 §2.1.
-        token_types: vec!["at+jwt".into()],
-        untyped: Untyped::Refused,
-        required_claims: vec!["jti".into(), "client_id".into()],
-        roles_pointer: ROLES_POINTER_DEFAULT.into(),
-        // RFC 9068 §2.2.
-        client_claims: vec!["client_id".into()],
-        asked_claims: told.asked_claims.to_vec(),
-        identity: told.identity?.clone(),
-        identity_bytes_max: told.bytes_max,
-    })
 }
