@@ -195,3 +195,53 @@ fn line_in(error: &impl fmt::Display) -> usize {
     let place = message.rsplit_once(" at line ").and_then(|(_, place)| place.split(' ').next());
     place.and_then(|line| line.parse().ok()).unwrap_or(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_node_is_on_its_line_however_it_is_written() {
+        let text = "\
+a: 1
+b:
+  c: [x,
+    y, {d: z}]
+  'e f': |
+    text
+    more
+  g: !tag value
+h: &anchor
+  - i: ~
+  - 2.5
+j: *anchor
+k: >-
+  folded
+";
+        let lines = Lines::of(text);
+        let root = FieldPath::default();
+        let (b, h) = (root.key("b"), root.key("h"));
+        for (field, line) in [
+            (root.key("a"), 1),
+            (b.clone(), 2),
+            (b.key("c"), 3),
+            (b.key("c").index(0), 3),
+            (b.key("c").index(1), 4),
+            (b.key("c").index(2).key("d"), 4),
+            (b.key("e f"), 5),
+            (b.key("g"), 8),
+            (h.clone(), 9),
+            (h.index(0).key("i"), 10),
+            (h.index(1), 11),
+            (root.key("j"), 12),
+            (root.key("k"), 13),
+            // What is not there is where it would be.
+            (b.key("absent"), 2),
+            (h.index(0).key("absent"), 10),
+        ] {
+            assert_eq!(lines.nearest(&field), line, "{field}");
+        }
+        assert_eq!(lines.repeated(), None);
+        assert_eq!(Lines::of("a: 1\nb: {c: 2,\n c: 3}\na: 4\n").repeated(), Some(3));
+    }
+}
