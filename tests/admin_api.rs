@@ -18,7 +18,7 @@ use crate::harness::client::{self, Answer};
 use crate::harness::fleet::{self, Said, ask};
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::jwks::jwk;
-use crate::harness::tokens::{ISSUER, now, pair, signed, signing_key};
+use crate::harness::tokens::{ISSUER, now, pair, seconds, signed, signing_key};
 use crate::harness::upstream::Upstream;
 
 /// Another issuer, which uses the same keys.
@@ -130,13 +130,4 @@ fn post(gateway: &Gateway, fields: &[(&str, &str)], body: &str) -> Answer {
     let has_host = fields.iter().any(|(name, _)| *name == "Host");
     let fields: Vec<_> = fields.iter().copied().chain((!has_host).then_some(host)).collect();
     client::exchange(gateway.admin(), client::request("POST", "/v1/revocations", &fields, body))
-}
-
-/// Seconds since 1970 of a time that is told.
-#[track_caller]
-fn seconds(time: &Value) -> i64 {
-    let text = time.as_str().unwrap_or_else(|| panic!("{time} is no time"));
-    let time = humantime::parse_rfc3339(text).expect("RFC 3339");
-    let since = time.duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_secs()).expect("seconds")
 }

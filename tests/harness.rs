@@ -10,6 +10,7 @@ pub(crate) mod issuing;
 pub(crate) mod jwks;
 pub(crate) mod login;
 pub(crate) mod oauth;
+pub(crate) mod outcome;
 pub(crate) mod password_login;
 pub(crate) mod people;
 pub(crate) mod program;
@@ -26,6 +27,8 @@ pub(crate) mod upstream;
 pub(crate) mod webdriver;
 pub(crate) mod wrong_clock;
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true.
@@ -44,4 +47,9 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
         assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Says who may read and write a file.
+pub(crate) fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("a mode");
 }

@@ -19,15 +19,6 @@ const FAILED: &str = "portcullis_config_reloads_total{result=\"failed\"}";
 const CACHE_HITS: &str = "portcullis_token_cache_hits_total";
 const CACHE_MISSES: &str = "portcullis_token_cache_misses_total";
 
-/// Writes a configuration and has it loaded.
-#[track_caller]
-fn reload(gateway: &Gateway, configuration: &str) {
-    let generation = gateway.metric(GENERATION);
-    std::fs::write(gateway.file(), configuration).expect("a file");
-    gateway.signal("HUP");
-    eventually("a reload", || (gateway.metric(GENERATION) > generation).then_some(()));
-}
-
 /// Writes a configuration that must be refused, and returns what was said about it.
 #[track_caller]
 fn refused(gateway: &Gateway, configuration: &str) -> String {
@@ -59,7 +50,7 @@ fn hangup_swaps_routes_without_dropping_a_request_in_flight() {
     eventually("the slow request", || (!upstream.received().is_empty()).then_some(()));
     upstream.behave(Behaviour::Answer);
     let moved = standard(&upstream).replace("/public/{*rest}", "/moved/{*rest}");
-    reload(&gateway, &moved);
+    gateway.reload(&moved);
     assert_eq!(gateway.exchange(get("/moved/x", &[])).status, 200);
     assert_eq!(gateway.exchange(get("/public/x", &[])).slug(), "route_unknown");
     let answer = slow.answer().expect("an answer");
@@ -75,7 +66,7 @@ fn reload_reaches_an_upstream_that_moved() {
     let gateway = Gateway::standard(&old);
     let mut connection = Connection::open(gateway.address());
     assert_eq!(connection.exchange(get("/public/x", &[])).status, 200);
-    reload(&gateway, &standard(&new));
+    gateway.reload(&standard(&new));
     for _ in 0..4 {
         assert_eq!(connection.exchange(get("/public/x", &[])).status, 200);
     }
@@ -275,7 +266,7 @@ fn change_of_the_store_needs_a_restart_and_says_so() {
     assert_eq!(fleet::revoke(&gateway, "alice").status, 201);
     assert_eq!(fleet::ask(&gateway, &fleet::token_of("alice")), Said::Revoked);
     assert_eq!(gateway.metric(GENERATION), 1.0);
-    reload(&gateway, &with("store: { embedded: { path: ./one.redb } }\nrealm: another"));
+    gateway.reload(&with("store: { embedded: { path: ./one.redb } }\nrealm: another"));
 }
 
 #[test]
@@ -304,7 +295,7 @@ fn change_of_the_way_to_redis_needs_a_restart_and_tells_no_password() {
     let told = gateway.errors().join("\n");
     assert!(!told.contains(password) && !told.contains("another-password"), "{told}");
     // The same in other words.
-    reload(&gateway, &with(password, "/0', prefix: portcullis"));
+    gateway.reload(&with(password, "/0', prefix: portcullis"));
 }
 
 #[test]
@@ -320,7 +311,7 @@ fn who_is_cut_off_stays_so_whatever_is_reloaded() {
         ("server: {", "token_cache: { size: 1MiB }\nserver: {"),
         ("server: {", "revocation: { max_staleness: 60s, when_stale: allow }\nserver: {"),
     ] {
-        reload(&gateway, &standard(&upstream).replacen(from, to, 1));
+        gateway.reload(&standard(&upstream).replacen(from, to, 1));
         assert_eq!(fleet::ask(&gateway, &token), Said::Revoked, "{to}");
     }
 }
@@ -339,9 +330,9 @@ fn changed_answer_to_staleness_holds_for_the_next_request() {
     server.kill();
     let token = token(json!({}));
     eventually("an old list", || (fleet::ask(&gateway, &token) == Said::Unknown).then_some(()));
-    reload(&gateway, &allow);
+    gateway.reload(&allow);
     assert_eq!(fleet::ask(&gateway, &token), Said::Accepted);
-    reload(&gateway, &deny);
+    gateway.reload(&deny);
     assert_eq!(fleet::ask(&gateway, &token), Said::Unknown);
 }
 
@@ -351,7 +342,7 @@ fn changed_name_is_told_to_the_other_gateways() {
     let gateway = Gateway::start(&fleet::configuration(&upstream, "before", ""));
     let name = || fleet::roster(&gateway)?.first().map(|one| one["name"].clone());
     eventually("the first name", || (name()? == "before").then_some(()));
-    reload(&gateway, &fleet::configuration(&upstream, "after", ""));
+    gateway.reload(&fleet::configuration(&upstream, "after", ""));
     eventually("the other name", || (name()? == "after").then_some(()));
     assert_eq!(fleet::roster(&gateway).map(|all| all.len()), Some(1));
 }
@@ -365,9 +356,9 @@ fn tokens_that_may_live_longer_than_before_are_warned_of() {
     };
     let gateway = Gateway::start(&lifetime("1h"));
     let warned = || gateway.errors().iter().any(|line| line.contains("max_lifetime has grown"));
-    reload(&gateway, &lifetime("30m"));
+    gateway.reload(&lifetime("30m"));
     assert!(!warned());
-    reload(&gateway, &lifetime("2h"));
+    gateway.reload(&lifetime("2h"));
     eventually("a warning", || warned().then_some(()));
 }
 
@@ -377,7 +368,7 @@ fn generation_increases_with_every_configuration() {
     let gateway = Gateway::standard(&upstream);
     assert_eq!(gateway.metric(GENERATION), 1.0);
     for round in 1..4 {
-        reload(&gateway, &format!("{}# {round}\n", standard(&upstream)));
+        gateway.reload(&format!("{}# {round}\n", standard(&upstream)));
         assert_eq!(gateway.metric(GENERATION), f64::from(round + 1));
         assert_eq!(gateway.metric(RELOADED), f64::from(round));
     }
@@ -389,7 +380,7 @@ fn verified_token_is_still_in_the_cache_after_an_unrelated_change() {
     let gateway = Gateway::standard(&upstream);
     let token = token(json!({}));
     assert_eq!(gateway.get_as("/orders/7", &token).status, 200);
-    reload(&gateway, &standard(&upstream).replace("/public/{*rest}", "/moved/{*rest}"));
+    gateway.reload(&standard(&upstream).replace("/public/{*rest}", "/moved/{*rest}"));
     let misses = gateway.metric(CACHE_MISSES);
     let hits = gateway.metric(CACHE_HITS);
     assert_eq!(gateway.get_as("/orders/7", &token).status, 200);
@@ -406,7 +397,7 @@ fn verified_token_is_refused_once_its_audience_is_no_longer_accepted() {
     let request = get("/orders/7", &[("Authorization", &bearer(&token))]);
     assert_eq!(connection.exchange(&request).status, 200);
     let accepted = format!("audiences: [{}]", tokens::AUDIENCE);
-    reload(&gateway, &standard(&upstream).replace(&accepted, "audiences: [billing-api]"));
+    gateway.reload(&standard(&upstream).replace(&accepted, "audiences: [billing-api]"));
     let answer = connection.exchange(&request);
     assert_eq!((answer.status, answer.slug().as_str()), (401, "token_audience"));
 }
@@ -417,7 +408,7 @@ fn verified_token_is_refused_once_its_issuer_is_gone() {
     let gateway = Gateway::standard(&upstream);
     let token = token(json!({}));
     assert_eq!(gateway.get_as("/whoami", &token).status, 200);
-    reload(&gateway, &standard(&upstream).replace(tokens::ISSUER, "https://other.test"));
+    gateway.reload(&standard(&upstream).replace(tokens::ISSUER, "https://other.test"));
     let answer = gateway.get_as("/whoami", &token);
     assert_eq!((answer.status, answer.slug().as_str()), (401, "token_issuer"));
 }
@@ -428,7 +419,7 @@ fn verified_token_is_measured_by_the_new_rules_of_its_route() {
     let gateway = Gateway::standard(&upstream);
     let token = token(json!({}));
     assert_eq!(gateway.get_as("/orders/7", &token).status, 200);
-    reload(&gateway, &standard(&upstream).replace("[orders:read]", "[orders:write]"));
+    gateway.reload(&standard(&upstream).replace("[orders:read]", "[orders:write]"));
     let answer = gateway.get_as("/orders/7", &token);
     assert_eq!((answer.status, answer.slug().as_str()), (403, "scope_missing"));
 }
@@ -441,7 +432,7 @@ fn changed_identity_headers_are_stripped_and_set_at_once() {
     let spoofed = |name| get("/orders/7", &[("Authorization", &*token), (name, "mallory")]);
     assert_eq!(gateway.exchange(spoofed("X-Auth-Email")).status, 200);
     assert_eq!(upstream.last().values("x-auth-email"), ["a@example.test"]);
-    reload(&gateway, &standard(&upstream).replace("X-Auth-Email", "X-Auth-Mail"));
+    gateway.reload(&standard(&upstream).replace("X-Auth-Email", "X-Auth-Mail"));
     assert_eq!(gateway.exchange(spoofed("X-Auth-Mail")).status, 200);
     assert_eq!(upstream.last().values("x-auth-mail"), ["a@example.test"]);
 }
@@ -453,7 +444,7 @@ fn changed_limits_hold_for_the_next_request_on_an_open_connection() {
     let mut connection = Connection::open(gateway.address());
     let large = get("/public/x", &[("X", &"a".repeat(2000))]);
     assert_eq!(connection.exchange(&large).status, 200);
-    reload(&gateway, &(standard(&upstream) + "limits: { header_bytes: 1KiB }\n"));
+    gateway.reload(&(standard(&upstream) + "limits: { header_bytes: 1KiB }\n"));
     // The head of the next request may be awaited with the limits of before.
     let mut second = Connection::open(gateway.address());
     assert_eq!(second.exchange(get("/public/x", &[])).status, 200);
@@ -503,10 +494,10 @@ fn reloads_do_not_pile_up_memory_or_files() {
     let upstream = Upstream::start();
     let gateway = Gateway::standard(&upstream);
     let files = || std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).expect("files").count();
-    reload(&gateway, &format!("{}# first\n", standard(&upstream)));
+    gateway.reload(&format!("{}# first\n", standard(&upstream)));
     let before = files();
     for round in 0..10 {
-        reload(&gateway, &format!("{}# {round}\n", standard(&upstream)));
+        gateway.reload(&format!("{}# {round}\n", standard(&upstream)));
     }
     // The admin connection that asks for the metrics comes and goes.
     eventually("no more open files than before", || (files() <= before + 1).then_some(()));

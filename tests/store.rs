@@ -46,7 +46,9 @@ use portcullis::clock;
 use portcullis::gate::revocation::{Entry, Scope};
 use portcullis::gate::time::UnixTime;
 use portcullis::store::record::Record;
-use portcullis::store::{AppendBounds, Loss, Position, RevocationLog, StoreError, Tail};
+use portcullis::store::{
+    AppendBounds, GatewayState, Loss, Position, RevocationLog, StoreError, Tail,
+};
 
 /// How long a tail waits where something is sure to come, or where it is to be seen that it waits.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -120,4 +122,18 @@ fn sessions(records: &[Record]) -> Vec<&str> {
             other => panic!("another scope: {other}"),
         })
         .collect()
+}
+
+/// A gateway that tells of itself.
+fn gateway_state() -> GatewayState {
+    GatewayState {
+        instance: "1".to_owned(),
+        name: "one".to_owned(),
+        version: "0".to_owned(),
+        applied: 0,
+        mark: None,
+        counted_for_ms: 0,
+        clock_ahead_ms: None,
+        settings: Default::default(),
+    }
 }

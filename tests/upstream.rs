@@ -44,9 +44,3 @@ fn peers(addresses: &[SocketAddr]) -> String {
     let addresses: Vec<_> = addresses.iter().map(|address| format!("'{address}'")).collect();
     format!("peers: [{}]", addresses.join(", "))
 }
-
-/// An address that refuses connections.
-fn dead() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address")
-}

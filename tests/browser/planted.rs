@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::harness::oauth::{self, Desk, cookies};
+use crate::harness::oauth::{Desk, cookies};
+use crate::harness::tokens::payload;
 
 /// A host of the site, for which browsers ask nobody (RFC 6761 §6.3) and which they trust like HTTPS.
 const GATEWAY: &str = "gateway.site.localhost";
@@ -53,7 +54,7 @@ fn refresh_cookie_of_a_sibling_host_logs_nobody_in() {
     let tokens = browser.run(REFRESH);
     assert_eq!(tokens[0], 200, "{tokens}");
     let access = tokens[1]["access_token"].as_str().expect("a token");
-    assert_eq!(oauth::claims_of(access)["sub"], "u-17");
+    assert_eq!(payload(access)["sub"], "u-17");
     // What was planted is a live token all the same: it was the name that was refused.
     let cookie = format!("__Host-refresh={mallory}");
     let answer = desk.post(

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::fleet::{self, Fleet, Said, ask, await_silence, redis, token_of};
 use crate::harness::gateway::{Gateway, directory, standard, with_key_id};
-use crate::harness::program::{Ran, operate, run_fed, run_with};
+use crate::harness::program::{Ran, bad_input, done, failed, operate, run_fed, run_with};
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::{ISSUER, now, token};
 use crate::harness::upstream::Upstream;
@@ -17,27 +17,6 @@ const TOKEN: &str = "an-admin-token-of-some-length";
 /// Runs a command against a gateway.
 fn run(gateway: &Gateway, arguments: &[&str]) -> Ran {
     operate(gateway, &std::env::temp_dir(), arguments, &[("USER", "ops")])
-}
-
-/// What a command printed that did what it was told.
-#[track_caller]
-fn done(ran: Ran) -> String {
-    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
-    ran.stdout
-}
-
-/// What is told of what makes no sense.
-#[track_caller]
-fn bad_input(ran: Ran) -> String {
-    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
-    ran.stderr
-}
-
-/// What is told of what could not be done.
-#[track_caller]
-fn failed(ran: Ran) -> String {
-    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
-    ran.stderr
 }
 
 fn start() -> (Upstream, Gateway) {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::fleet::{self, await_silence, redis};
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::people::{self, Browser, USER_AGENT, ZOE};
-use crate::harness::program::{Ran, operate};
+use crate::harness::program::{Ran, bad_input, cells, done, failed, operate};
 use crate::harness::redis::RedisServer;
 use crate::harness::upstream::Upstream;
 use crate::harness::{client, eventually};
@@ -25,34 +25,9 @@ fn sessions(gateway: &Gateway, arguments: &[&str]) -> Ran {
     operate(gateway, &std::env::temp_dir(), &arguments, &[("USER", "ops")])
 }
 
-/// What a command printed that did what it was told.
-#[track_caller]
-fn done(ran: Ran) -> String {
-    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
-    ran.stdout
-}
-
-/// What is told of what makes no sense.
-#[track_caller]
-fn bad_input(ran: Ran) -> String {
-    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
-    ran.stderr
-}
-
-/// What is told of what could not be done.
-#[track_caller]
-fn failed(ran: Ran) -> String {
-    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
-    ran.stderr
-}
-
 fn json(printed: &str) -> Value {
     assert_eq!(printed.lines().count(), 1, "{printed}");
     serde_json::from_str(printed).expect("JSON")
-}
-
-fn cells(line: &str) -> Vec<&str> {
-    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
 }
 
 // ---- list

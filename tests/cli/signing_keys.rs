@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::client;
 use crate::harness::fleet::configuration;
 use crate::harness::gateway::Gateway;
-use crate::harness::program::{Ran, operate};
+use crate::harness::program::{Ran, cells, done, operate};
 use crate::harness::upstream::Upstream;
 
 const TOKENS: &str = "audit_log: { file: audit.jsonl }\n\
@@ -21,22 +21,11 @@ fn keys(gateway: &Gateway, arguments: &[&str]) -> Ran {
     operate(gateway, &std::env::temp_dir(), &arguments, &[("USER", "ops")])
 }
 
-/// What a command printed that did what it was told.
-#[track_caller]
-fn done(ran: Ran) -> String {
-    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
-    ran.stdout
-}
-
 fn listed(gateway: &Gateway) -> Value {
     let answer =
         client::exchange(gateway.admin(), client::get("/v1/keys", &[("Host", "localhost")]));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
-}
-
-fn cells(line: &str) -> Vec<&str> {
-    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
 }
 
 #[test]

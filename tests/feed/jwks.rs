@@ -14,10 +14,11 @@ use std::sync::Barrier;
 use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
 use serde_json::{Value, json};
 
-use crate::harness::client::{self, Answer, Connection, get};
+use crate::harness::client::{self, Connection, get};
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::jwks::{Jwks, Serves, jwk};
+use crate::harness::outcome::{accepted, denied, outcome};
 use crate::harness::tokens::{self, bearer};
 use crate::harness::upstream::Upstream;
 
@@ -139,19 +140,6 @@ fn ask(gateway: &Gateway, token: &str) -> (u16, String) {
     outcome(&gateway.get_as("/whoami", token))
 }
 
-fn outcome(answer: &Answer) -> (u16, String) {
-    let slug = if answer.status == 200 { String::new() } else { answer.slug() };
-    (answer.status, slug)
-}
-
-fn permitted() -> (u16, String) {
-    (200, String::new())
-}
-
-fn denied(status: u16, slug: &str) -> (u16, String) {
-    (status, slug.to_owned())
-}
-
 /// Sends the tokens at the same time, each on a connection of its own.
 fn at_once(gateway: &Gateway, tokens: &[String]) -> Vec<(u16, String)> {
     let barrier = Barrier::new(tokens.len());
@@ -190,15 +178,6 @@ fn await_failure(gateway: &Gateway, issuer: &str) {
 fn await_requests(jwks: &Jwks, times: usize) {
     let before = jwks.requests();
     eventually("requests for keys", || (jwks.requests() >= before + times).then_some(()));
-}
-
-/// Puts another configuration in force.
-fn reload(gateway: &Gateway, configuration: &str) {
-    let generation = || gateway.metric("portcullis_config_generation");
-    let before = generation();
-    std::fs::write(gateway.file(), configuration).expect("a file");
-    gateway.signal("HUP");
-    eventually("a reload", || (generation() > before).then_some(()));
 }
 
 /// Asks for the public page.

@@ -349,6 +349,27 @@ impl Gateway {
         });
     }
 
+    /// Puts another configuration in force.
+    #[track_caller]
+    pub(crate) fn reload(&self, configuration: &str) {
+        std::fs::write(self.file(), configuration).expect("a file");
+        self.read_again();
+    }
+
+    /// Has the configuration and its files read again, and waits until that is in force.
+    #[track_caller]
+    pub(crate) fn read_again(&self) {
+        let generation = || self.metric("portcullis_config_generation");
+        let before = generation();
+        self.signal("HUP");
+        eventually("a reload", || (generation() > before).then_some(()));
+    }
+
+    /// Whether requests should be sent there.
+    pub(crate) fn is_ready(&self) -> bool {
+        client::exchange(self.admin(), client::get("/readyz", &[])).status == 200
+    }
+
     /// Waits until it ends by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         eventually("the end", || self.child.try_wait().expect("a status"))

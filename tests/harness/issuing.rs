@@ -3,16 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::form_urlencoded;
 
 use crate::harness::client::{self, Answer, Connection};
 use crate::harness::gateway::{self, Gateway};
+use crate::harness::outcome::outcome;
 use crate::harness::redis::RedisServer;
-use crate::harness::tokens::bearer;
+use crate::harness::tokens::{bearer, payload};
 use crate::harness::upstream::Upstream;
 use crate::harness::{PATIENCE, eventually, fleet, login};
 
@@ -319,26 +318,7 @@ pub(crate) fn assert_unavailable(answer: &Answer) {
 #[track_caller]
 pub(crate) fn ask(address: SocketAddr, path: &str, token: &str) -> (u16, String) {
     let bytes = client::get(path, &[("Authorization", &bearer(token))]);
-    told(&client::exchange_safely(address, &bytes))
-}
-
-/// Status and slug.
-#[track_caller]
-pub(crate) fn told(answer: &Answer) -> (u16, String) {
-    if answer.status < 400 {
-        return (answer.status, String::new());
-    }
-    (answer.status, answer.slug())
-}
-
-/// What is told to who is let in.
-pub(crate) fn accepted() -> (u16, String) {
-    (200, String::new())
-}
-
-/// What is told to who is refused.
-pub(crate) fn denied(status: u16, slug: &str) -> (u16, String) {
-    (status, slug.to_owned())
+    outcome(&client::exchange_safely(address, &bytes))
 }
 
 /// Waits until a bearer is told this.
@@ -354,24 +334,6 @@ pub(crate) fn await_told(address: SocketAddr, path: &str, token: &str, wanted: &
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
     panic!("{address} says {last:?} and not {wanted:?}");
-}
-
-/// The payload of a token, as it is.
-#[track_caller]
-pub(crate) fn payload(token: &str) -> Value {
-    part(token, 1)
-}
-
-/// The header of a token, as it is.
-#[track_caller]
-pub(crate) fn header(token: &str) -> Value {
-    part(token, 0)
-}
-
-#[track_caller]
-fn part(token: &str, number: usize) -> Value {
-    let part = token.split('.').nth(number).expect("three parts");
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
 }
 
 /// The sum of all refreshes with this result.
@@ -407,7 +369,7 @@ pub(crate) fn api_key(gateway: &Gateway, members: Value) -> (String, String) {
 /// What an API key is told on a route.
 #[track_caller]
 pub(crate) fn ask_with_key(address: SocketAddr, path: &str, key: &str) -> (u16, String) {
-    told(&client::exchange(address, client::get(path, &[("X-Api-Key", key)])))
+    outcome(&client::exchange(address, client::get(path, &[("X-Api-Key", key)])))
 }
 
 /// The live entries of the revocation log, as an operator sees them.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use portcullis::issuer::signing::{KeyKind, KeyPairPem, generate};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -14,6 +14,7 @@ use super::gateway::{self, Gateway};
 use super::login::{self, PASSWORD};
 use super::tokens::{now, signing_key};
 use super::upstream::Upstream;
+use crate::harness::tokens::payload;
 
 /// `iss`.
 pub(crate) const ISSUER: &str = "https://gateway.test";
@@ -250,15 +251,8 @@ impl Pair {
 
     /// The id of the login.
     pub(crate) fn session(&self) -> String {
-        claims_of(&self.access)["sid"].as_str().expect("a sid").to_owned()
+        payload(&self.access)["sid"].as_str().expect("a sid").to_owned()
     }
-}
-
-/// The claims of a token.
-pub(crate) fn claims_of(token: &str) -> Value {
-    let part = token.split('.').nth(1).expect("three parts");
-    let bytes = URL_SAFE_NO_PAD.decode(part).expect("base64url");
-    serde_json::from_slice(&bytes).expect("JSON")
 }
 
 /// Refused in the words of RFC 6749 §5.2: status and `error`.

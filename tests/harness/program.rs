@@ -71,3 +71,29 @@ pub(crate) fn program(directory: &Path, arguments: &[&str]) -> Command {
     }
     command
 }
+
+/// What a command printed that did what it was told.
+#[track_caller]
+pub(crate) fn done(ran: Ran) -> String {
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    ran.stdout
+}
+
+/// What is told of arguments that make no sense.
+#[track_caller]
+pub(crate) fn bad_input(ran: Ran) -> String {
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
+    ran.stderr
+}
+
+/// What is told of what could not be done.
+#[track_caller]
+pub(crate) fn failed(ran: Ran) -> String {
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
+    ran.stderr
+}
+
+/// The cells of a line of a table.
+pub(crate) fn cells(line: &str) -> Vec<&str> {
+    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
+}

@@ -84,6 +84,11 @@ impl RedisServer {
         Self::start_with(RedisOptions::default())
     }
 
+    /// A server whose data survives it.
+    pub(crate) fn start_durable() -> Self {
+        Self::start_with(RedisOptions { durable: true, ..RedisOptions::default() })
+    }
+
     /// The same, with options.
     pub(crate) fn start_with(mut options: RedisOptions) -> Self {
         let directory = tempfile::tempdir().expect("a directory");

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use crate::harness::client::{Answer, Connection};
 use crate::harness::gateway::{self, Gateway};
 use crate::harness::login::{self, COOKIE, Login};
-use crate::harness::redis::{RedisOptions, RedisServer};
+use crate::harness::outcome::accepted;
+use crate::harness::redis::RedisServer;
 use crate::harness::upstream::Upstream;
 use crate::harness::{PATIENCE, eventually, fleet};
 
@@ -146,14 +147,7 @@ impl Site {
 
     /// Puts another configuration in force.
     pub(crate) fn reload(&self, number: usize, lines: &str) {
-        let gateway = self.gateway(number);
-        let before = gateway.metric("portcullis_config_generation");
-        let text = configuration(&self.upstream, lines);
-        std::fs::write(gateway.file(), text).expect("a file");
-        gateway.signal("HUP");
-        eventually("a reload", || {
-            (gateway.metric("portcullis_config_generation") > before).then_some(())
-        });
+        self.gateway(number).reload(&configuration(&self.upstream, lines));
     }
 }
 
@@ -170,11 +164,6 @@ pub(crate) fn told(answer: &Answer) -> (u16, String) {
         assert!(pause > Some(0), "{answer:?}");
     }
     (status, slug)
-}
-
-/// What is told to who is let in.
-pub(crate) fn accepted() -> (u16, String) {
-    (200, String::new())
 }
 
 /// What is told to who is refused.
@@ -202,11 +191,6 @@ pub(crate) fn await_told(site: &Site, number: usize, login: &Login, wanted: &(u1
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
     panic!("gateway {number} says {last:?} and not {wanted:?}");
-}
-
-/// A server whose data survives it.
-pub(crate) fn durable_server() -> RedisServer {
-    RedisServer::start_with(RedisOptions { durable: true, ..RedisOptions::default() })
 }
 
 /// Asks on a connection that stays open.

@@ -104,12 +104,6 @@ pub(crate) fn rotated(gateway: &Gateway, wanted: &Value) -> String {
     answer.json()["id"].as_str().expect("an id").to_owned()
 }
 
-/// Whether requests should be sent there.
-pub(crate) fn is_ready(gateway: &Gateway) -> bool {
-    let ready = client::exchange(gateway.admin(), client::get("/readyz", &[]));
-    ready.status == 200
-}
-
 pub(crate) fn now() -> Value {
     json!({ "now": true })
 }

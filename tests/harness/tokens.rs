@@ -88,3 +88,30 @@ pub(crate) fn forged(header: &str, payload: &str, signature: &[u8]) -> String {
 pub(crate) fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
+
+/// Seconds since 1970 of a time that is told.
+#[track_caller]
+pub(crate) fn seconds(time: &Value) -> i64 {
+    let text = time.as_str().unwrap_or_else(|| panic!("{time} is no time"));
+    let time = humantime::parse_rfc3339(text).expect("RFC 3339");
+    let since = time.duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_secs()).expect("seconds")
+}
+
+/// The payload of a token, as it is.
+#[track_caller]
+pub(crate) fn payload(token: &str) -> Value {
+    part(token, 1)
+}
+
+/// The header of a token, as it is.
+#[track_caller]
+pub(crate) fn header(token: &str) -> Value {
+    part(token, 0)
+}
+
+#[track_caller]
+fn part(token: &str, number: usize) -> Value {
+    let part = token.split('.').nth(number).expect("three parts");
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
+}

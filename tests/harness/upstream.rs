@@ -236,3 +236,9 @@ fn read_more(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<()> {
         }
     }
 }
+
+/// An address that refuses connections.
+pub(crate) fn refusing_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address")
+}

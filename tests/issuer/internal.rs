@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use crate::harness::client::{self, Connection, get};
 use crate::harness::eventually;
 use crate::harness::issuing::{
-    Granted, IssuingFleet, OWN, accepted, admin, api_key, ask, ask_with_key, await_told, denied,
-    header, log_in, payload, told,
+    Granted, IssuingFleet, OWN, admin, api_key, ask, ask_with_key, await_told, log_in,
 };
+use crate::harness::outcome::{accepted, denied, outcome};
 use crate::harness::redis::RedisServer;
-use crate::harness::tokens::{ISSUER, bearer, now, token};
+use crate::harness::tokens::{ISSUER, bearer, header, now, payload, token};
 use crate::harness::upstream::Behaviour;
 
 /// The internal token that the upstream got last.
@@ -206,7 +206,7 @@ fn whoever_is_cut_off_gets_no_internal_token() {
             fields.iter().zip(["token_revoked", "session_revoked", "api_key_revoked"])
         {
             let answer = client::exchange(site.at(number), get("/inside/x", &[(name, value)]));
-            assert_eq!(told(&answer), denied(401, slug), "at {number}");
+            assert_eq!(outcome(&answer), denied(401, slug), "at {number}");
         }
     }
     assert_eq!(site.upstream.received().len(), before, "nothing reached the upstream");

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::harness::client::{self, Answer};
 use crate::harness::login::{self, Login, PASSWORD};
-use crate::harness::oauth::{self, Desk, Pair, assert_error, claims_of, cookies};
-use crate::harness::tokens::now;
+use crate::harness::oauth::{self, Desk, Pair, assert_error, cookies};
+use crate::harness::tokens::{now, payload};
 use crate::harness::upstream::{Behaviour, Upstream};
 
 /// What the page's own script says.
@@ -45,7 +45,7 @@ fn login_for_tokens_answers_as_rfc6749_and_sets_no_cookie() {
     let expected = ["access_token", "expires_in", "refresh_token", "scope", "token_type"];
     assert_eq!(members, expected);
     assert_eq!((&told["expires_in"], &told["scope"]), (&json!(300), &json!("orders:read")));
-    let claims = claims_of(&pair.access);
+    let claims = payload(&pair.access);
     assert_eq!(claims["sub"], "u-17");
     assert_eq!(claims["client_id"], "first-party");
     assert_eq!(claims["aud"], "orders-api");
@@ -126,7 +126,7 @@ fn login_says_for_which_client_and_scope_its_tokens_are() {
     let desk = Desk::open();
     let ask = |more: Value| desk.log_in("alice", &[], more);
     let mobile = json!({ "deliver": "tokens", "client_id": "mobile", "scope": "orders:read" });
-    let claims = claims_of(&Pair::of(&ask(mobile)).access);
+    let claims = payload(&Pair::of(&ask(mobile)).access);
     assert_eq!((&claims["client_id"], &claims["scope"]), (&json!("mobile"), &json!("orders:read")));
     // Confidential, or unknown: whoever asks is not that client.
     for client in ["batch", "reports", "nobody"] {
@@ -155,7 +155,7 @@ fn login_says_for_which_client_and_scope_its_tokens_are() {
     }
     // dave has no scopes, and gets a token without any.
     let answer = desk.log_in("dave", &[], json!({ "deliver": "tokens" }));
-    let claims = claims_of(&Pair::of(&answer).access);
+    let claims = payload(&Pair::of(&answer).access);
     assert!(claims["scope"].is_null() && claims["roles"].is_null(), "{claims}");
 }
 

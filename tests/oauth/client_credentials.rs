@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::harness::client::Answer;
 use crate::harness::fleet;
-use crate::harness::oauth::{Desk, ISSUER, SECRET, assert_error, claims_of};
-use crate::harness::tokens::now;
+use crate::harness::oauth::{Desk, ISSUER, SECRET, assert_error};
+use crate::harness::tokens::{now, payload};
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
 
@@ -27,7 +27,7 @@ fn machine_gets_a_token_about_itself_and_nothing_to_come_back_with() {
     assert!(told["refresh_token"].is_null() && answer.field("set-cookie").is_none());
     assert_eq!(answer.field("cache-control"), Some("no-store"));
     assert_eq!(answer.field("pragma"), Some("no-cache"));
-    let claims = claims_of(&token);
+    let claims = payload(&token);
     assert_eq!(claims["iss"], ISSUER);
     assert_eq!(claims["sub"], "batch");
     assert_eq!(claims["client_id"], "batch");
@@ -43,7 +43,7 @@ fn machine_gets_a_token_about_itself_and_nothing_to_come_back_with() {
     assert_eq!(desk.said(&token).0, 200);
     let issued = "portcullis_tokens_issued_total{grant=\"client_credentials\",kind=\"access\"}";
     assert_eq!(desk.gateway.metric(issued), 1.0);
-    assert_ne!(claims_of(&access_of(&desk.token_as("batch", &[GRANT])))["jti"], claims["jti"]);
+    assert_ne!(payload(&access_of(&desk.token_as("batch", &[GRANT])))["jti"], claims["jti"]);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn scopes_are_some_of_the_clients_own() {
     let told = ask("orders:list").json();
     assert_eq!(told["scope"], "orders:list");
     let token = told["access_token"].as_str().expect("a token").to_owned();
-    assert_eq!(claims_of(&token)["scope"], "orders:list");
+    assert_eq!(payload(&token)["scope"], "orders:list");
     assert_error(&ask("orders:write"), 400, "invalid_scope");
     assert_error(&ask("orders:list orders:write"), 400, "invalid_scope");
     assert_error(&ask("Orders:list"), 400, "invalid_scope");
@@ -69,7 +69,7 @@ fn audiences_are_some_of_the_clients_own() {
     let desk = Desk::open();
     let audience = |pairs: &[(&str, &str)]| {
         let answer = desk.token_as("batch", &[&[GRANT], pairs].concat());
-        claims_of(&access_of(&answer))["aud"].clone()
+        payload(&access_of(&answer))["aud"].clone()
     };
     assert_eq!(audience(&[("resource", "orders-api")]), "orders-api");
     assert_eq!(audience(&[("audience", "billing")]), "billing");

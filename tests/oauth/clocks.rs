@@ -9,11 +9,12 @@ use tempfile::TempDir;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::issuing::{
-    Granted, HOME, IssuingFleet, OWN, accepted, admin, ask, assert_invalid_grant, await_told,
-    denied, directory, header, refresh, tokens,
+    Granted, HOME, IssuingFleet, OWN, admin, ask, assert_invalid_grant, await_told, directory,
+    refresh, tokens,
 };
+use crate::harness::outcome::{accepted, denied};
 use crate::harness::redis::RedisServer;
-use crate::harness::tokens::{now, signing_key};
+use crate::harness::tokens::{header, now, signing_key};
 use crate::harness::wrong_clock::WrongClock;
 
 /// How far the clocks of gateways may be apart, in seconds.

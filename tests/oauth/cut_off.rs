@@ -8,12 +8,14 @@ use serde_json::{Value, json};
 use crate::harness::client::{self, Connection};
 use crate::harness::eventually;
 use crate::harness::issuing::{
-    Granted, HOME, IssuingFleet, OWN, SECRET, accepted, admin, api_key, ask, ask_with_key,
-    assert_invalid_grant, assert_unavailable, await_told, command, denied, header, log_in, post,
-    refresh, refreshing, revocations,
+    Granted, HOME, IssuingFleet, OWN, SECRET, admin, api_key, ask, ask_with_key,
+    assert_invalid_grant, assert_unavailable, await_told, command, log_in, post, refresh,
+    refreshing, revocations,
 };
 use crate::harness::login::{self, Login, user, write_users};
+use crate::harness::outcome::{accepted, denied};
 use crate::harness::redis::RedisServer;
+use crate::harness::tokens::header;
 
 const DAY_S: i64 = 24 * 3600;
 
@@ -416,7 +418,7 @@ fn cookie_that_came_with_tokens_ends_like_any_other_and_the_tokens_go_on() {
         let cookie = set.split(';').next().expect("a pair").to_owned();
         let at_home = || {
             let request = client::get(HOME, &[("Cookie", &cookie)]);
-            crate::harness::issuing::told(&client::exchange(site.at(1), request))
+            crate::harness::outcome::outcome(&client::exchange(site.at(1), request))
         };
         assert_eq!(at_home(), accepted());
         let begun = std::time::Instant::now();

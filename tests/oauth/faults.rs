@@ -11,10 +11,11 @@ use serde_json::json;
 
 use crate::harness::client::{self, Answer, Connection};
 use crate::harness::issuing::{
-    Granted, HOME, IssuingFleet, SECRET, accepted, api_key, ask, ask_with_key,
-    assert_invalid_grant, assert_unavailable, await_told, form, log_in, post, refresh, refreshes,
-    refreshing, tokens, try_refresh,
+    Granted, HOME, IssuingFleet, SECRET, api_key, ask, ask_with_key, assert_invalid_grant,
+    assert_unavailable, await_told, form, log_in, post, refresh, refreshes, refreshing, tokens,
+    try_refresh,
 };
+use crate::harness::outcome::accepted;
 use crate::harness::redis::monitor::Monitor;
 use crate::harness::redis::{Data, RedisOptions, RedisServer, Sentinels};
 use crate::harness::{PATIENCE, eventually, fleet};

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use crate::harness::client::{self, Answer, Connection};
 use crate::harness::issuing::{
-    Granted, HOME, IssuingFleet, accepted, api_key, ask, ask_with_key, assert_invalid_grant, audit,
-    await_told, denied, form, log_in, refresh, refreshes, refreshing, tokens, told,
+    Granted, HOME, IssuingFleet, api_key, ask, ask_with_key, assert_invalid_grant, audit,
+    await_told, form, log_in, refresh, refreshes, refreshing, tokens,
 };
 use crate::harness::login::Login;
+use crate::harness::outcome::{accepted, denied, outcome};
 use crate::harness::redis::RedisServer;
 use crate::harness::tokens::bearer;
 use crate::harness::{eventually, fleet};
@@ -114,7 +115,7 @@ fn late_reuse_ends_the_login(site: &IssuingFleet) {
     let third = second.next(site.at(1));
     let at_home = |number: usize| {
         let request = client::get(HOME, &[("Cookie", cookie)]);
-        told(&client::exchange(site.at(number), request))
+        outcome(&client::exchange(site.at(number), request))
     };
     for number in 1..=count {
         for granted in [&first, &second, &third] {

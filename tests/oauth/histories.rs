@@ -10,9 +10,9 @@ use portcullis::issuer::refresh::RefreshToken;
 use crate::harness::client::Connection;
 use crate::harness::eventually;
 use crate::harness::issuing::{
-    Granted, HOME, IssuingFleet, accepted, ask, assert_unavailable, error, refresh, refreshing,
-    tokens,
+    Granted, HOME, IssuingFleet, ask, assert_unavailable, error, refresh, refreshing, tokens,
 };
+use crate::harness::outcome::accepted;
 use crate::harness::proxy::{Direction, Proxy};
 use crate::harness::redis::RedisServer;
 

@@ -3,12 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::harness::client::{self, Answer};
-use crate::harness::eventually;
-use crate::harness::fleet;
-use crate::harness::oauth::{
-    self, Desk, ISSUER, LONG, Pair, SECRET, STRICT, assert_error, basic, claims_of,
-};
-use crate::harness::tokens::{self, token};
+use crate::harness::oauth::{self, Desk, ISSUER, LONG, Pair, SECRET, STRICT, assert_error, basic};
+use crate::harness::tokens::{self, payload, token};
+use crate::harness::{eventually, fleet};
 
 fn ask(desk: &Desk, token: &str) -> Answer {
     let authorization = basic("watcher", SECRET);
@@ -31,7 +28,7 @@ fn inactive() -> Value {
 fn access_token_is_described_as_it_is() {
     let desk = Desk::open();
     let pair = desk.tokens_of("alice");
-    let claims = claims_of(&pair.access);
+    let claims = payload(&pair.access);
     let expected = json!({
         "active": true, "iss": ISSUER, "sub": "u-17", "aud": "orders-api", "scope": "orders:read",
         "client_id": "first-party", "token_type": "Bearer", "sid": pair.session(),

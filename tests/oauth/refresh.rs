@@ -2,11 +2,10 @@
 
 use serde_json::json;
 
-use crate::harness::client;
-use crate::harness::eventually;
-use crate::harness::fleet;
 use crate::harness::login::Login;
-use crate::harness::oauth::{Desk, Pair, SECRET, STRICT, assert_error, basic, claims_of};
+use crate::harness::oauth::{Desk, Pair, SECRET, STRICT, assert_error, basic};
+use crate::harness::tokens::payload;
+use crate::harness::{client, eventually, fleet};
 
 const GRANT: (&str, &str) = ("grant_type", "refresh_token");
 
@@ -28,7 +27,7 @@ fn exchange_gives_the_next_pair_of_the_same_login() {
     let first = desk.tokens_of("alice");
     let next = Pair::of(&desk.refresh(&first.refresh));
     assert_ne!(first.refresh, next.refresh);
-    let (before, after) = (claims_of(&first.access), claims_of(&next.access));
+    let (before, after) = (payload(&first.access), payload(&next.access));
     for same in ["iss", "aud", "sub", "client_id", "sid", "auth_time", "scope", "roles", "email"] {
         assert!(before[same] == after[same] && !after[same].is_null(), "{same}: {after}");
     }
@@ -125,7 +124,7 @@ fn family_that_rested_or_lived_for_too_long_has_ended() {
 fn access_token_does_not_outlive_its_login() {
     let desk = Desk::open_with("idle: 1m, absolute: 1m, rotation_grace: 0s", "");
     let answer = desk.log_in("alice", &[], json!({ "deliver": "tokens" }));
-    let claims = claims_of(&Pair::of(&answer).access);
+    let claims = payload(&Pair::of(&answer).access);
     let lives = claims["exp"].as_i64().expect("exp") - claims["iat"].as_i64().expect("iat");
     assert_eq!((lives, &answer.json()["expires_in"]), (60, &json!(60)), "not five minutes");
 }
@@ -135,7 +134,7 @@ fn another_client_gets_nothing_and_ends_nothing() {
     let desk = Desk::open();
     let more = json!({ "deliver": "tokens", "client_id": "desktop" });
     let granted = Pair::of(&desk.log_in("alice", &[], more));
-    assert_eq!(claims_of(&granted.access)["client_id"], "desktop");
+    assert_eq!(payload(&granted.access)["client_id"], "desktop");
     let pairs = [GRANT, ("refresh_token", &*granted.refresh)];
     // Who names none is the application without a name.
     assert_error(&desk.token(&pairs), 400, "invalid_grant");
@@ -181,11 +180,11 @@ fn less_can_be_asked_for_and_not_more() {
     assert_error(&ask(&granted.refresh, ("scope", "orders:write")), 400, "invalid_scope");
     assert_error(&ask(&granted.refresh, ("resource", "billing")), 400, "invalid_target");
     let next = Pair::of(&ask(&granted.refresh, ("resource", "orders-api")));
-    assert_eq!(claims_of(&next.access)["scope"], "orders:read");
+    assert_eq!(payload(&next.access)["scope"], "orders:read");
     // Scopes that a login was not given cannot be had later, either.
     let more = json!({ "deliver": "tokens", "scope": "" });
     let scopeless = Pair::of(&desk.log_in("alice", &[], more));
-    assert!(claims_of(&scopeless.access)["scope"].is_null());
+    assert!(payload(&scopeless.access)["scope"].is_null());
     assert_error(&ask(&scopeless.refresh, ("scope", "orders:read")), 400, "invalid_scope");
 }
 

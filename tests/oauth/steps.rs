@@ -1,22 +1,21 @@
 //! A gateway that is killed between two steps has done one of them: what ends a login must be in one.
 
-use serde_json::json;
-
 use portcullis::gate::session::{SessionId, StoredSession};
 use portcullis::store::redis::Redis;
 use portcullis::store::session::{SESSIONS_PER_SUBJECT_MAX, SessionStore};
+use serde_json::json;
 
 use super::faults::introspect;
 use super::histories::exchange_of;
 use crate::harness::client::{self, Connection};
-use crate::harness::eventually;
-use crate::harness::fleet;
 use crate::harness::issuing::{
-    Granted, HOME, IssuingFleet, accepted, ask, assert_invalid_grant, await_told, denied, log_in,
-    refresh, refreshing, tokens, told,
+    Granted, HOME, IssuingFleet, ask, assert_invalid_grant, await_told, log_in, refresh,
+    refreshing, tokens,
 };
+use crate::harness::outcome::{accepted, denied, outcome};
 use crate::harness::proxy::{Direction, Proxy};
 use crate::harness::redis::RedisServer;
+use crate::harness::{eventually, fleet};
 
 /// Two gateways: the first one is to be killed, and reaches the server through a proxy.
 struct Pair {
@@ -54,7 +53,8 @@ impl Pair {
     fn assert_ended(&self, granted: &Granted, cookie: &str) {
         let at = self.other.at(1);
         await_told(at, HOME, &granted.access, &denied(401, "token_revoked"));
-        let (status, slug) = told(&client::exchange(at, client::get(HOME, &[("Cookie", cookie)])));
+        let (status, slug) =
+            outcome(&client::exchange(at, client::get(HOME, &[("Cookie", cookie)])));
         assert_eq!(status, 401);
         assert!(["session_revoked", "session_unknown"].contains(&&*slug), "{slug}");
         assert_invalid_grant(&refresh(at, &granted.refresh));
@@ -127,7 +127,7 @@ fn dead_family_is_brought_to_its_end_by_who_asks_about_it() {
         assert_eq!(ask(at, HOME, &first.access), denied(401, "token_revoked"));
     }
     let at_home = client::exchange(at, client::get(HOME, &[("Cookie", &cookie)]));
-    assert_eq!(told(&at_home).0, 401);
+    assert_eq!(outcome(&at_home).0, 401);
     let listed = eventually("the list", || fleet::admin(site.gateway(1), "/v1/revocations"));
     assert_eq!(listed["total"], 1, "{listed}");
 }

@@ -1,7 +1,7 @@
 //! The admin API against whoever is on the same machine: a process without the gateway's token, a
 //! server that is made to ask, a token that others could read.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::harness::client::{Answer, exchange, get, request};
-use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, directory, standard};
-use crate::harness::program::{Ran, run, run_with};
+use crate::harness::program::{done, run, run_with};
 use crate::harness::upstream::Upstream;
+use crate::harness::{eventually, set_mode};
 
 const LOCAL: (&str, &str) = ("Host", "localhost");
 
@@ -67,10 +67,6 @@ fn token_in(data: &Path) -> String {
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("a file").mode() & 0o7777
-}
-
-fn set_mode(path: &Path, mode: u32) {
-    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("a mode");
 }
 
 /// What the gateway wrote to its log of this file.
@@ -279,12 +275,6 @@ fn gateway_that_cannot_keep_a_token_says_what_to_do_and_does_not_start() {
 }
 
 // ---- the command line
-
-#[track_caller]
-fn done(ran: Ran) -> String {
-    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
-    ran.stdout
-}
 
 /// A configuration like the running gateway's, with the port that it was given.
 fn found(gateway: &Gateway) {

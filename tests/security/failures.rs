@@ -8,13 +8,7 @@ use crate::harness::certificates::Authority;
 use crate::harness::client::get;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, directory, standard};
-use crate::harness::upstream::{Behaviour, Upstream};
-
-/// An address that refuses connections.
-fn dead() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address")
-}
+use crate::harness::upstream::{Behaviour, Upstream, refusing_address};
 
 /// An upstream that resets each connection once a request is on it: closing with bytes unread does.
 fn resetting() -> SocketAddr {
@@ -78,7 +72,7 @@ fn assert_told(gateway: &Gateway, slug: &str, why: &str) {
 
 #[test]
 fn log_tells_a_refused_connection() {
-    let gateway = Gateway::start(&in_front_of(dead())(standard(&Upstream::start())));
+    let gateway = Gateway::start(&in_front_of(refusing_address())(standard(&Upstream::start())));
     assert_told(&gateway, "upstream_unavailable", "connection refused");
 }
 

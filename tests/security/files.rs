@@ -1,25 +1,20 @@
 //! Files of the gateway that others could read or change, and secrets that travel in the clear.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::harness::certificates::Authority;
 use crate::harness::client::exchange;
-use crate::harness::fleet;
 use crate::harness::gateway::{Gateway, directory, standard};
 use crate::harness::jwks::{Jwks, Serves, jwk};
 use crate::harness::program::run;
 use crate::harness::upstream::Upstream;
-use crate::harness::{people, tokens};
+use crate::harness::{fleet, people, set_mode, tokens};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("a file").mode() & 0o777
-}
-
-fn set_mode(path: &Path, mode: u32) {
-    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("a mode");
 }
 
 /// A gateway that writes everything that one can write: the configuration of a gateway that fetches

@@ -6,12 +6,13 @@ use std::time::Duration;
 use portcullis::issuer::signing::{KeyKind, KeyPairPem, SigningKey, generate};
 use serde_json::{Value, json};
 
-use crate::harness::client::get;
+use crate::harness::client::{self, get};
+use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, directory};
 use crate::harness::jwks::{Jwks, Serves, jwk, rsa_jwk};
+use crate::harness::outcome::{accepted, outcome};
 use crate::harness::tokens::{self, bearer};
 use crate::harness::upstream::Upstream;
-use crate::harness::{client, eventually};
 
 const ISS: &str = "https://idp.test";
 
@@ -88,12 +89,7 @@ fn fetching(jwks: &Jwks, timing: &str) -> Gateway {
 fn ask(gateway: &Gateway, token: &str) -> (u16, String) {
     let answer =
         client::exchange(gateway.address(), get("/whoami", &[("Authorization", &bearer(token))]));
-    let slug = if answer.status == 200 { String::new() } else { answer.slug() };
-    (answer.status, slug)
-}
-
-fn permitted() -> (u16, String) {
-    (200, String::new())
+    outcome(&answer)
 }
 
 fn unknown() -> (u16, String) {
@@ -133,23 +129,23 @@ fn key_that_a_file_lacks_after_a_reload_is_gone() {
     std::fs::write(&file, text_of(&[&rsa, &ec])).expect("a file");
     let gateway = Gateway::start_in(directory, &configuration("jwks_file: set.json"));
     let (by_rsa, by_ec) = (rsa.token(), ec.token());
-    assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (permitted(), permitted()));
+    assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (accepted(), accepted()));
     // The last key of an algorithm that is configured.
     std::fs::write(&file, text_of(&[&ec])).expect("a file");
     becomes(&gateway, &by_rsa, &unknown());
-    assert_eq!(ask(&gateway, &by_ec), permitted());
+    assert_eq!(ask(&gateway, &by_ec), accepted());
     told(&gateway, &["algorithms[0]: no key of the issuer can serve RS256"]);
     // What is damaged is not the issuer's word.
     std::fs::write(&file, "{\"keys\": [").expect("a file");
     eventually("a refused reload", || {
         (gateway.metric("portcullis_config_reloads_total{result=\"failed\"}") > 0.0).then_some(())
     });
-    assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (unknown(), permitted()));
+    assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (unknown(), accepted()));
     // And the last key of all.
     std::fs::write(&file, text_of(&[])).expect("a file");
     becomes(&gateway, &by_ec, &unknown());
     std::fs::write(&file, text_of(&[&rsa])).expect("a file");
-    becomes(&gateway, &by_rsa, &permitted());
+    becomes(&gateway, &by_rsa, &accepted());
     assert_eq!(ask(&gateway, &by_ec), unknown());
 }
 
@@ -159,7 +155,7 @@ fn gateway_starts_with_a_file_that_lacks_the_key_of_an_algorithm() {
     let directory = directory();
     std::fs::write(directory.path().join("set.json"), text_of(&[&ec])).expect("a file");
     let gateway = Gateway::start_in(directory, &configuration("jwks_file: set.json"));
-    assert_eq!((ask(&gateway, &ec.token()), ask(&gateway, &rsa.token())), (permitted(), unknown()));
+    assert_eq!((ask(&gateway, &ec.token()), ask(&gateway, &rsa.token())), (accepted(), unknown()));
     told(&gateway, &["algorithms[0]: no key of the issuer can serve RS256"]);
 }
 
@@ -171,12 +167,12 @@ fn key_that_a_fetched_set_lacks_is_gone_at_once() {
     let jwks = Jwks::start(Serves::Keys(set(&[&rsa, &ec])));
     let gateway = fetching(&jwks, "refresh: 1s");
     let (by_rsa, by_ec) = (rsa.token(), ec.token());
-    assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (permitted(), permitted()));
+    assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (accepted(), accepted()));
     jwks.serve(Serves::Keys(set(&[&ec])));
     await_fetches(&gateway, "ok", 2.0);
     // Verified before, and not asked about since; the issuer has said it, so nobody asks again.
     jwks.serve(Serves::Hang(Duration::ZERO));
-    assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (unknown(), permitted()));
+    assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (unknown(), accepted()));
 }
 
 #[test]
@@ -186,7 +182,7 @@ fn empty_set_counts_once_a_second_fetch_says_the_same() {
     // Nothing fetches again by itself in the time of this test.
     let gateway = fetching(&jwks, "refresh: 1h");
     let (by_rsa, by_ec) = (rsa.token(), ec.token());
-    assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (permitted(), permitted()));
+    assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (accepted(), accepted()));
     jwks.serve(Serves::Keys(Vec::new()));
     let stranger = Pair::ec("stranger").token();
     // The first answer is a failed fetch.
@@ -196,7 +192,7 @@ fn empty_set_counts_once_a_second_fetch_says_the_same() {
     assert_eq!(ask(&gateway, &by_ec), unknown());
     // An issuer without keys is not left at that for an hour.
     jwks.serve(Serves::Keys(set(&[&ec])));
-    becomes(&gateway, &by_ec, &permitted());
+    becomes(&gateway, &by_ec, &accepted());
     assert_eq!(ask(&gateway, &by_rsa), unknown());
 }
 
@@ -211,10 +207,10 @@ fn empty_set_that_is_taken_back_withdraws_nothing() {
         let before = fetches(&gateway, "ok");
         jwks.serve(Serves::Once(Box::new(empty), Box::new(back)));
         assert_eq!(ask(&gateway, &Pair::ec(stranger).token()).0, 503);
-        assert_eq!(ask(&gateway, &token), permitted());
+        assert_eq!(ask(&gateway, &token), accepted());
         // It is asked again at once, not in an hour.
         eventually("the set", || (fetches(&gateway, "ok") > before).then_some(()));
-        assert_eq!(ask(&gateway, &token), permitted());
+        assert_eq!(ask(&gateway, &token), accepted());
     }
 }
 
@@ -225,7 +221,7 @@ fn set_of_which_no_key_can_be_used_withdraws_the_keys_at_once() {
     let jwks = Jwks::start(Serves::Keys(set(&[&ec])));
     let gateway = fetching(&jwks, "refresh: 1h");
     let token = ec.token();
-    assert_eq!(ask(&gateway, &token), permitted());
+    assert_eq!(ask(&gateway, &token), accepted());
     let mut other = Pair::ec("other").jwk;
     other["alg"] = json!("ES512");
     jwks.serve(Serves::Keys(vec![other]));
@@ -241,7 +237,7 @@ fn damaged_answer_withdraws_nothing_until_max_stale() {
     let jwks = Jwks::start(Serves::Keys(set(&[&ec])));
     let gateway = fetching(&jwks, "refresh: 1s, max_stale: 1h");
     let token = ec.token();
-    assert_eq!(ask(&gateway, &token), permitted());
+    assert_eq!(ask(&gateway, &token), accepted());
     let raw = |status: u16, body: String| Serves::Raw { status, fields: String::new(), body };
     for damaged in [
         raw(500, "{\"keys\": []}".to_owned()),
@@ -255,7 +251,7 @@ fn damaged_answer_withdraws_nothing_until_max_stale() {
     ] {
         jwks.serve(damaged.clone());
         await_fetches(&gateway, "failed", 2.0);
-        assert_eq!(ask(&gateway, &token), permitted(), "{damaged:?}");
+        assert_eq!(ask(&gateway, &token), accepted(), "{damaged:?}");
     }
 }
 
@@ -266,7 +262,7 @@ fn key_that_was_withdrawn_does_not_come_back_with_a_restart() {
     let (rsa, ec) = (Pair::rsa("r"), Pair::ec("e"));
     let jwks = Jwks::start(Serves::Keys(set(&[&rsa, &ec])));
     let gateway = fetching(&jwks, "refresh: 1h");
-    assert_eq!(ask(&gateway, &rsa.token()), permitted());
+    assert_eq!(ask(&gateway, &rsa.token()), accepted());
     jwks.serve(Serves::Keys(set(&[&ec])));
     assert_eq!(ask(&gateway, &Pair::ec("stranger").token()), unknown());
     assert_eq!(ask(&gateway, &rsa.token()), unknown());
@@ -276,12 +272,12 @@ fn key_that_was_withdrawn_does_not_come_back_with_a_restart() {
     // The issuer is away: nobody can say more than the copy does, which lacks the key.
     jwks.serve(Serves::Hang(Duration::ZERO));
     let gateway = Gateway::start_in(directory.clone(), &text);
-    assert_eq!(ask(&gateway, &ec.token()), permitted());
+    assert_eq!(ask(&gateway, &ec.token()), accepted());
     assert_eq!(ask(&gateway, &rsa.token()), (503, "keys_unavailable".to_owned()));
     drop(gateway);
     jwks.serve(Serves::Keys(set(&[&ec])));
     let gateway = Gateway::start_in(directory, &text);
-    assert_eq!((ask(&gateway, &ec.token()), ask(&gateway, &rsa.token())), (permitted(), unknown()));
+    assert_eq!((ask(&gateway, &ec.token()), ask(&gateway, &rsa.token())), (accepted(), unknown()));
 }
 
 #[test]
@@ -290,7 +286,7 @@ fn all_keys_that_were_withdrawn_do_not_come_back_with_a_restart() {
     let jwks = Jwks::start(Serves::Keys(set(&[&ec])));
     let gateway = fetching(&jwks, "refresh: 1s");
     let token = ec.token();
-    assert_eq!(ask(&gateway, &token), permitted());
+    assert_eq!(ask(&gateway, &token), accepted());
     jwks.serve(Serves::Keys(Vec::new()));
     becomes(&gateway, &token, &unknown());
     let (directory, text) = (gateway.shared_directory(), std::fs::read_to_string(gateway.file()));
@@ -326,7 +322,7 @@ fn rsa_key_with_a_leading_zero_is_used() {
     let bytes = tokens::unencoded(rsa.jwk["n"].as_str().expect("a modulus"));
     rsa.jwk["n"] = json!(tokens::encoded(&[&[0], bytes.as_slice()].concat()));
     let jwks = Jwks::start(Serves::Keys(set(&[&rsa])));
-    assert_eq!(ask(&fetching(&jwks, "refresh: 1h"), &rsa.token()), permitted());
+    assert_eq!(ask(&fetching(&jwks, "refresh: 1h"), &rsa.token()), accepted());
 }
 
 #[test]
@@ -337,7 +333,7 @@ fn key_that_cannot_be_used_is_warned_of_once_by_its_id() {
     let keys = vec![ec.jwk.clone(), weak, encryption, json!({"kty": "unheard-of"})];
     let jwks = Jwks::start(Serves::Keys(keys));
     let gateway = fetching(&jwks, "refresh: 1s");
-    assert_eq!(ask(&gateway, &ec.token()), permitted());
+    assert_eq!(ask(&gateway, &ec.token()), accepted());
     told(&gateway, &["WARN", "idp", "key `weak\\u{1b}[2J`", "17 bits, at least 2048"]);
     told(&gateway, &["WARN", "idp", "key 4 of the set", "unsupported kind"]);
     await_fetches(&gateway, "ok", 3.0);
@@ -360,8 +356,8 @@ fn token_that_names_no_key_is_verified_by_any_of_sixteen() {
     for count in [6, 15] {
         let jwks = Jwks::start(Serves::Keys(keys(&others[..count])));
         let gateway = fetching(&jwks, "refresh: 1h");
-        assert_eq!(ask(&gateway, &last.sign(None)), permitted(), "{count}");
-        assert_eq!(ask(&gateway, &last.sign(Some("a-name"))), permitted(), "{count}");
+        assert_eq!(ask(&gateway, &last.sign(None)), accepted(), "{count}");
+        assert_eq!(ask(&gateway, &last.sign(Some("a-name"))), accepted(), "{count}");
     }
     let jwks = Jwks::start(Serves::Keys(keys(&others)));
     let gateway = fetching(&jwks, "refresh: 1h");
@@ -369,5 +365,5 @@ fn token_that_names_no_key_is_verified_by_any_of_sixteen() {
     let line = gateway.logged(|line| line["slug"] == "token_signature");
     let reason = line["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("the first 16 keys") && reason.contains("no more are tried"), "{line}");
-    assert_eq!(ask(&gateway, &others[15].sign(None)), permitted());
+    assert_eq!(ask(&gateway, &others[15].sign(None)), accepted());
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::client::{self, Answer};
 use crate::harness::oauth::{self, Desk, assert_error, cookies};
-use crate::harness::tokens::bearer;
+use crate::harness::tokens::{bearer, payload};
 use crate::harness::upstream::{Behaviour, Upstream};
 
 /// What the page's own script says.
@@ -58,7 +58,7 @@ fn cookie_that_others_could_have_planted_is_not_exchanged() {
     let answer = exchange(&desk, &both);
     assert_eq!(answer.status, 200, "{answer:?}");
     let access = answer.json()["access_token"].as_str().expect("a token").to_owned();
-    assert_eq!(oauth::claims_of(&access)["sub"], "u-17");
+    assert_eq!(payload(&access)["sub"], "u-17");
     // Nothing was used up.
     assert_eq!(exchange(&desk, &format!("__Host-refresh={}", value(&mallory))).status, 200);
 }

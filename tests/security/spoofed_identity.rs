@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use crate::harness::client::{self, Answer, get};
 use crate::harness::issuing::{
-    Granted, HOME, IssuingFleet, SECRET, accepted, api_key, ask, ask_with_key,
-    assert_invalid_grant, denied, log_in, payload, post, told,
+    Granted, HOME, IssuingFleet, SECRET, api_key, ask, ask_with_key, assert_invalid_grant, log_in,
+    post,
 };
 use crate::harness::login::{user, write_users};
-use crate::harness::tokens::{bearer, token};
+use crate::harness::outcome::{accepted, denied, outcome};
+use crate::harness::tokens::{bearer, payload, token};
 use crate::harness::upstream::Received;
 
 /// Spellings that some server takes for the same name.
@@ -142,7 +143,7 @@ fn api_key_in_the_wrong_place_is_none() {
     let at = scene.site.at(1);
     let (key, _) = api_key(scene.site.gateway(1), json!({ "subject": "importer" }));
     let (other, _) = api_key(scene.site.gateway(1), json!({ "subject": "other" }));
-    let send = |fields: &[(&str, &str)]| told(&client::exchange(at, get(HOME, fields)));
+    let send = |fields: &[(&str, &str)]| outcome(&client::exchange(at, get(HOME, fields)));
     for two in [[&key, &key], [&key, &other]] {
         let fields = two.map(|key| ("X-Api-Key", key.as_str()));
         assert_eq!(send(&fields), denied(400, "credential_malformed"));
@@ -162,7 +163,7 @@ fn api_key_in_the_wrong_place_is_none() {
     }
     for path in [format!("/home/x?api_key={key}"), format!("/home/x?X-Api-Key={key}")] {
         let answer = client::exchange(at, get(&path, &[]));
-        assert_eq!(told(&answer), denied(401, "credential_absent"));
+        assert_eq!(outcome(&answer), denied(401, "credential_absent"));
     }
     for name in ["X_Api_Key", "X.Api.Key", "Api-Key", "X-Api-Keys"] {
         assert_eq!(send(&[(name, &key)]), denied(401, "credential_absent"), "{name}");
@@ -192,7 +193,7 @@ fn bad_credential_is_not_made_up_for_by_a_good_one() {
     // A route that takes bearers only looks at no key.
     let fields = [("X-Api-Key", &*key)];
     assert_eq!(
-        told(&client::exchange(at, get("/bearers/x", &fields))),
+        outcome(&client::exchange(at, get("/bearers/x", &fields))),
         denied(401, "credential_absent")
     );
 }
@@ -321,7 +322,7 @@ fn nobody_becomes_a_user_whose_subject_is_a_clients_id() {
         gateway.errors().iter().any(|line| line.contains("not reloaded")).then_some(())
     });
     let answer = log_in(site.at(1), "mallory", json!({ "deliver": "tokens" }), &[]);
-    assert_eq!(told(&answer), denied(401, "login_failed"));
+    assert_eq!(outcome(&answer), denied(401, "login_failed"));
     // The client of those who name none is in no configuration.
     with("eve", "first-party");
     crate::harness::eventually("a reload", || {
@@ -389,14 +390,14 @@ fn identity_fits_to_the_byte_or_is_refused_whole() {
     let before = site.upstream.received().len();
     for more in [1, 2, 100, 3000] {
         let answer = send(&"a".repeat(room + more));
-        assert_eq!(told(&answer), denied(431, "identity_too_large"), "{more}");
+        assert_eq!(outcome(&answer), denied(431, "identity_too_large"), "{more}");
     }
     assert_eq!(site.upstream.received().len(), before, "nothing reached the upstream");
     // Escaped it is longer: what counts is what is sent.
     let answer = send(&"\u{e9}".repeat(room / 6));
     assert_eq!(answer.status, 200, "{answer:?}");
     let answer = send(&"\u{e9}".repeat(room / 6 + 1));
-    assert_eq!(told(&answer), denied(431, "identity_too_large"));
+    assert_eq!(outcome(&answer), denied(431, "identity_too_large"));
     let line = site.gateway(1).logged(|line| line["slug"] == "identity_too_large");
     assert_eq!((&line["status"], &line["outcome"]), (&json!(431), &json!("denied")), "{line}");
     // A public route tells nobody who it is.
@@ -418,8 +419,8 @@ fn huge_lists_of_roles_and_scopes_are_refused_and_never_cut() {
             let answer =
                 client::exchange(site.at(1), get(path, &[("Authorization", &bearer(&text))]));
             // A token too long to be read is refused before.
-            let is_refused = told(&answer) == denied(431, "identity_too_large")
-                || told(&answer) == denied(401, "token_malformed");
+            let is_refused = outcome(&answer) == denied(431, "identity_too_large")
+                || outcome(&answer) == denied(401, "token_malformed");
             assert!(is_refused, "{answer:?}");
         }
     }
@@ -448,7 +449,7 @@ fn identities_of_logins_and_keys_are_limited_too() {
     if let Some(set) = answer.field("set-cookie") {
         let cookie = set.split(';').next().expect("a pair");
         let answer = client::exchange(site.at(1), get(HOME, &[("Cookie", cookie)]));
-        assert_eq!(told(&answer), denied(431, "identity_too_large"));
+        assert_eq!(outcome(&answer), denied(431, "identity_too_large"));
     }
     let answer = log_in(site.at(1), "mallory", json!({ "deliver": "tokens" }), &[]);
     if answer.status == 200 {

@@ -12,6 +12,7 @@ use crate::harness::eventually;
 use crate::harness::gateway::{self, Gateway};
 use crate::harness::login::{self, Login};
 use crate::harness::oauth::{self, Pair};
+use crate::harness::outcome::outcome;
 use crate::harness::redis::{RedisOptions, RedisServer};
 use crate::harness::upstream::Upstream;
 
@@ -130,11 +131,6 @@ impl Site {
     }
 }
 
-/// Status and slug; what is no denial has none.
-fn told(answer: &Answer) -> (u16, String) {
-    (answer.status, if answer.status < 400 { String::new() } else { answer.slug() })
-}
-
 /// Answers that are none: absence where a record, a list or a number would be, errors, other types.
 const WRONG: [&[u8]; 9] = [
     b"$-1\r\n",
@@ -153,7 +149,7 @@ fn wrong_answer_about_a_session_is_no_absence_and_is_forgotten_at_once() {
     let site = Site::open();
     for wrong in WRONG {
         let alice = site.log_in("alice");
-        let ask = || told(&alice.ask(site.misled.address(), "/pages"));
+        let ask = || outcome(&alice.ask(site.misled.address(), "/pages"));
         site.meddler.plan(&alice.id, wrong);
         let text = String::from_utf8_lossy(wrong);
         assert_eq!(ask(), (503, "store_unavailable".to_owned()), "{text:?}");
@@ -179,7 +175,7 @@ fn answer_about_another_session_makes_nobody_somebody_else() {
     for wrong in of_bob {
         site.meddler.plan(&alice.id, wrong.as_bytes());
         let answer = alice.ask(site.misled.address(), "/auth/session");
-        assert_eq!(told(&answer), (503, "store_unavailable".to_owned()), "{answer:?}");
+        assert_eq!(outcome(&answer), (503, "store_unavailable".to_owned()), "{answer:?}");
     }
     let answer = alice.ask(site.misled.address(), "/auth/session");
     assert_eq!(answer.json()["subject"], "u-17", "{answer:?}");
@@ -222,10 +218,10 @@ fn wrong_answer_to_a_login_is_no_login() {
         site.meddler.plan("\"u-17\"", wrong);
         let text = String::from_utf8_lossy(wrong);
         let answer = log_in();
-        assert_eq!(told(&answer), (503, "store_unavailable".to_owned()), "{text:?}");
+        assert_eq!(outcome(&answer), (503, "store_unavailable".to_owned()), "{text:?}");
         assert_eq!(answer.field("set-cookie"), None, "{text:?}");
         assert!(site.meddler.is_done(), "{text:?}");
-        assert_eq!(told(&log_in()), (200, String::new()), "{text:?}");
+        assert_eq!(outcome(&log_in()), (200, String::new()), "{text:?}");
     }
 }
 
@@ -237,7 +233,7 @@ fn wrong_answer_about_a_family_that_begins_does_not_say_that_the_login_has_ended
         // With what the record of a family begins.
         site.meddler.plan("{\"version\":1,\"client\":", wrong);
         let text = String::from_utf8_lossy(wrong);
-        assert_eq!(told(&log_in()), (503, "store_unavailable".to_owned()), "{text:?}");
+        assert_eq!(outcome(&log_in()), (503, "store_unavailable".to_owned()), "{text:?}");
         assert!(site.meddler.is_done(), "{text:?}");
         Pair::of(&log_in());
     }
@@ -251,7 +247,7 @@ fn wrong_answer_about_a_subject_does_not_say_that_there_are_no_sessions() {
         let list = || alice.ask(site.misled.address(), "/auth/sessions");
         site.meddler.plan("portcullis:{revocations}:subject:", wrong);
         let text = String::from_utf8_lossy(wrong);
-        assert_eq!(told(&list()), (503, "store_unavailable".to_owned()), "{text:?}");
+        assert_eq!(outcome(&list()), (503, "store_unavailable".to_owned()), "{text:?}");
         assert!(site.meddler.is_done(), "{text:?}");
         let ids = list().json()["sessions"].to_string();
         assert!(ids.contains(&alice.id), "{ids}");
@@ -321,8 +317,9 @@ fn absence_is_forgotten_with_the_connection_on_which_it_was_told() {
     let (first, second) = (start(), start());
     let alice = Login::new(first.address(), "alice");
     let key = format!("portcullis:{{revocations}}:session:{}", alice.id);
-    let ask =
-        || told(&client::exchange(second.address(), get("/pages", &[("Cookie", &alice.cookie)])));
+    let ask = || {
+        outcome(&client::exchange(second.address(), get("/pages", &[("Cookie", &alice.cookie)])))
+    };
     // A replica that has not got it yet, say.
     assert_eq!(server.cli(&["rename", &key, "elsewhere"]).trim(), "OK");
     assert_eq!(ask(), (401, "session_unknown".to_owned()));

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 
 use crate::harness::client::{self, Connection, get, request};
 use crate::harness::issuing::{
-    Granted, HOME, IssuingFleet, OWN, SECRET, accepted, api_key, ask, ask_with_key,
-    assert_invalid_grant, denied, error, form, header, log_in, payload, post, refresh, told,
+    Granted, HOME, IssuingFleet, OWN, SECRET, api_key, ask, ask_with_key, assert_invalid_grant,
+    error, form, log_in, post, refresh,
 };
+use crate::harness::outcome::{accepted, denied, outcome};
 use crate::harness::redis::RedisServer;
-use crate::harness::tokens::{bearer, forged, pair, signing_key};
+use crate::harness::tokens::{bearer, forged, header, pair, payload, signing_key};
 
 /// The keys that the gateway publishes.
 fn published(site: &IssuingFleet) -> Vec<Value> {
@@ -156,7 +157,7 @@ fn no_token_passes_for_another_kind() {
     // As a session.
     for other in [&*alice.refresh, &*key, &*id, &*alice.session()] {
         let fields = [("Cookie", &*format!("__Host-session={other}"))];
-        let (status, slug) = told(&client::exchange(site.at(1), get(HOME, &fields)));
+        let (status, slug) = outcome(&client::exchange(site.at(1), get(HOME, &fields)));
         assert_eq!(status, if slug == "credential_malformed" { 400 } else { 401 }, "{slug}");
         assert!(["session_unknown", "credential_malformed"].contains(&&*slug), "{other}: {slug}");
     }
@@ -179,7 +180,7 @@ fn ids_that_lists_show_are_no_secrets() {
         assert_eq!(ask_with_key(site.at(1), HOME, key.expose()), denied(401, "api_key_unknown"));
         let fields = [("Cookie", &*format!("__Host-session={id}"))];
         let answer = client::exchange(site.at(1), get(HOME, &fields));
-        assert_eq!(told(&answer), denied(401, "session_unknown"));
+        assert_eq!(outcome(&answer), denied(401, "session_unknown"));
     }
 }
 

@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use crate::harness::client::{self, Answer, Connection, get, request};
-use crate::harness::eventually;
-use crate::harness::fleet;
 use crate::harness::gateway::{self, Gateway};
 use crate::harness::login::{self, COOKIE, Login};
 use crate::harness::oauth::{self, Desk, Pair};
+use crate::harness::outcome::{accepted, denied};
 use crate::harness::redis::{Data, RedisOptions, RedisServer};
 use crate::harness::upstream::Upstream;
+use crate::harness::{eventually, fleet};
 
 /// How many reads that lead to nothing one address may cause in a minute.
 const ABSENT_MAX: usize = 1000;
@@ -32,14 +32,6 @@ fn random_text() -> String {
 fn told(answer: &Answer) -> (u16, String) {
     let is_denial = answer.field("content-type") == Some("application/problem+json");
     (answer.status, if is_denial { answer.slug() } else { String::new() })
-}
-
-fn denied(status: u16, slug: &str) -> (u16, String) {
-    (status, slug.to_owned())
-}
-
-fn accepted() -> (u16, String) {
-    denied(200, "")
 }
 
 /// Sends made-up cookies until the next one is not looked for.

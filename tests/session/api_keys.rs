@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use crate::harness::client::{self, Connection, get};
 use crate::harness::eventually;
-use crate::harness::issuing::{
-    HOME, IssuingFleet, accepted, admin, api_key, ask_with_key, audit, command, denied, told,
-};
+use crate::harness::issuing::{HOME, IssuingFleet, admin, api_key, ask_with_key, audit, command};
+use crate::harness::outcome::{accepted, denied, outcome};
 use crate::harness::redis::{Data, RedisOptions, RedisServer};
 
 /// How long the news of a revocation may take. The best of a few tries counts: others use the
@@ -16,7 +15,7 @@ use crate::harness::redis::{Data, RedisOptions, RedisServer};
 const PROMPT: Duration = Duration::from_millis(50);
 
 fn on_connection(connection: &mut Connection, key: &str) -> (u16, String) {
-    told(&connection.exchange(get(HOME, &[("X-Api-Key", key)])))
+    outcome(&connection.exchange(get(HOME, &[("X-Api-Key", key)])))
 }
 
 fn listed(site: &IssuingFleet, path: &str) -> Vec<Value> {
@@ -278,7 +277,7 @@ fn keys_go_on_while_the_store_is_away_and_unknown_ones_are_not_refused() {
         }
         for key in [&*unknown, made_up.expose()] {
             let answer = client::exchange(site.at(2), get(HOME, &[("X-Api-Key", key)]));
-            assert_eq!(told(&answer), denied(503, "store_unavailable"));
+            assert_eq!(outcome(&answer), denied(503, "store_unavailable"));
             assert!(answer.field("retry-after").is_some(), "{answer:?}");
         }
         let subject = json!({ "subject": "importer" });

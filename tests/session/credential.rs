@@ -5,10 +5,10 @@ use serde_json::json;
 use crate::harness::client::{self, get};
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, COOKIE, Login};
+use crate::harness::outcome::accepted;
 use crate::harness::redis::RedisServer;
 use crate::harness::redis::monitor::Monitor;
-use crate::harness::sessions::made_up;
-use crate::harness::sessions::{Site, accepted, configuration, denied, durable_server, told};
+use crate::harness::sessions::{Site, configuration, denied, made_up, told};
 use crate::harness::tokens::{bearer, token};
 
 #[test]
@@ -302,7 +302,7 @@ fn secret_is_in_no_key_no_value_and_no_command_of_redis() {
 
 #[test]
 fn sessions_survive_any_end_of_the_gateway() {
-    let server = durable_server();
+    let server = RedisServer::start_durable();
     let mut sites = [Site::embedded(""), Site::on(&server, "", 1)];
     for site in &mut sites {
         let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::harness::client::{self, request};
 use crate::harness::login::Login;
-use crate::harness::sessions::{Site, accepted, denied, told};
+use crate::harness::outcome::accepted;
+use crate::harness::sessions::{Site, denied, told};
 use crate::harness::tokens::{bearer, token};
 
 /// The host that these clients ask for.

@@ -8,9 +8,11 @@ use crate::harness::client::{self, Connection};
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, COOKIE, Login, write_users};
+use crate::harness::outcome::accepted;
 use crate::harness::redis::{Data, RedisServer};
-use crate::harness::sessions::{Site, accepted, ask_on, await_told, configuration, denied, told};
-use crate::harness::sessions::{delete, key};
+use crate::harness::sessions::{
+    Site, ask_on, await_told, configuration, delete, denied, key, told,
+};
 
 /// How long the news of a logout may take. The best of a few tries counts: others use the machine.
 const PROMPT: Duration = Duration::from_millis(50);

@@ -163,5 +163,5 @@ fn upstream_that_is_away_takes_no_cookie() {
     let answer = alice.ask(site.gateway(1).address(), "/home/x");
     assert_eq!(crate::harness::sessions::told(&answer), (502, "upstream_unavailable".to_owned()));
     site.upstream.behave(Behaviour::Answer);
-    assert_eq!(site.ask(1, &alice), crate::harness::sessions::accepted());
+    assert_eq!(site.ask(1, &alice), crate::harness::outcome::accepted());
 }

@@ -15,7 +15,8 @@ use crate::harness::certificates::Authority;
 use crate::harness::client::Answer;
 use crate::harness::gateway::{self, Gateway};
 use crate::harness::login::{self, COOKIE, Login};
-use crate::harness::sessions::{ROUTES, accepted, denied, told};
+use crate::harness::outcome::accepted;
+use crate::harness::sessions::{ROUTES, denied, told};
 use crate::harness::upstream::Upstream;
 
 const NAME: &str = "gateway.test";

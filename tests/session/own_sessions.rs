@@ -7,16 +7,10 @@ use serde_json::{Value, json};
 use crate::harness::client;
 use crate::harness::login::{self, Login};
 use crate::harness::password_login::{MANY, Site, assert_refused};
+use crate::harness::tokens::seconds;
 
 fn names(value: &Value) -> BTreeSet<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()
-}
-
-#[track_caller]
-fn seconds(value: &Value) -> i64 {
-    let time = humantime::parse_rfc3339(value.as_str().expect("a time")).expect("a time");
-    let since = time.duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_secs()).expect("soon")
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use crate::harness::client::{self, Answer, get};
 use crate::harness::login::{self, COOKIE, Login};
+use crate::harness::outcome::accepted;
 use crate::harness::redis::RedisServer;
-use crate::harness::sessions::made_up;
-use crate::harness::sessions::{Site, accepted, await_told, denied, told};
+use crate::harness::sessions::{Site, await_told, denied, made_up, told};
 
 /// Who am I.
 fn me(site: &Site, login: &Login) -> Answer {

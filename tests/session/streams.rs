@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use crate::harness::client::{self, Connection, get};
 use crate::harness::gateway::{self, Gateway};
 use crate::harness::login::{self, Login};
+use crate::harness::outcome::accepted;
 use crate::harness::redis::RedisServer;
 use crate::harness::script::script;
-use crate::harness::sessions::{ROUTES, Site, accepted};
+use crate::harness::sessions::{ROUTES, Site};
 use crate::harness::upstream::Upstream;
 use crate::harness::{PATIENCE, eventually};
 

@@ -17,7 +17,7 @@ use super::members::Door;
 use super::site::Site;
 use super::talk::{self, Reply, heard, request};
 use crate::harness::login::PASSWORD;
-use crate::harness::tokens;
+use crate::harness::tokens::{self, payload};
 
 /// Names, and whom they stand for.
 pub(super) const PEOPLE: [(&str, &str); 4] =
@@ -267,9 +267,8 @@ fn login_of(reply: &Reply, subject: usize, span: Span) -> Option<Login> {
         (pair, told["csrf_token"].as_str().unwrap_or_default().to_owned())
     });
     let pairs: Vec<_> = pair_of(&told).into_iter().collect();
-    let claimed = pairs.first().and_then(|pair| {
-        crate::harness::oauth::claims_of(&pair.access)["sid"].as_str().map(str::to_owned)
-    });
+    let claimed =
+        pairs.first().and_then(|pair| payload(&pair.access)["sid"].as_str().map(str::to_owned));
     let session = told["session"]["id"].as_str().map(str::to_owned).or(claimed)?;
     Some(Login { subject, span, session, cookie, pairs, is_left: false })
 }

@@ -1,6 +1,5 @@
 //! The ledger of attempts.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +13,8 @@ use portcullis::store::embedded::Embedded;
 use portcullis::store::redis::Redis;
 use portcullis::store::session::SessionStore;
 use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition};
-use tempfile::TempDir;
 
+use super::sessions::{in_file, in_redis, place};
 use crate::harness::redis::{Cluster, Data, RedisOptions, RedisServer};
 
 /// The first two at once, the third a second later, and the tenth after 225 s.
@@ -30,20 +29,6 @@ fn account(key: &str, budget: AttemptBudget) -> AttemptAccount {
 
 async fn attempt(ledger: &dyn AttemptLedger, account: &AttemptAccount, now: UnixTime) -> Attempt {
     ledger.attempt(std::slice::from_ref(account), now).await.expect("it answers")
-}
-
-fn place() -> (TempDir, PathBuf) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("portcullis.redb");
-    (directory, path)
-}
-
-fn in_file(path: &Path) -> Embedded {
-    Embedded::open(path).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn in_redis(server: &RedisServer) -> Redis {
-    Redis::open(&server.settings()).expect("settings that can work")
 }
 
 /// The key of an account in Redis.

@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{dead, gateway, peers};
+use super::{gateway, peers};
 use crate::harness::client::{Connection, get, request};
 use crate::harness::script::script;
-use crate::harness::upstream::{Behaviour, Upstream};
+use crate::harness::upstream::{Behaviour, Upstream, refusing_address};
 use crate::harness::{SLACK, eventually};
 
 #[test]
 fn peer_that_refuses_connections_is_answered_502_at_once() {
-    let gateway = gateway(&peers(&[dead()]));
+    let gateway = gateway(&peers(&[refusing_address()]));
     let begun = Instant::now();
     let answer = gateway.exchange(get("/public/x", &[]));
     assert_eq!((answer.status, answer.slug().as_str()), (502, "upstream_unavailable"));
@@ -20,7 +20,7 @@ fn peer_that_refuses_connections_is_answered_502_at_once() {
 
 #[test]
 fn unavailable_upstream_is_counted_and_logged_as_unavailable() {
-    let gateway = gateway(&peers(&[dead()]));
+    let gateway = gateway(&peers(&[refusing_address()]));
     gateway.exchange(get("/public/x", &[]));
     let line = gateway.logged(|line| line["status"] == 502);
     assert_eq!(
@@ -34,7 +34,7 @@ fn unavailable_upstream_is_counted_and_logged_as_unavailable() {
 
 #[test]
 fn upstream_error_leaves_the_client_connection_open_or_says_that_it_does_not() {
-    let gateway = gateway(&peers(&[dead()]));
+    let gateway = gateway(&peers(&[refusing_address()]));
     let mut connection = Connection::open(gateway.address());
     for _ in 0..3 {
         let answer = connection.exchange(get("/public/x", &[]));
@@ -113,7 +113,7 @@ fn peer_that_does_not_take_the_connection_is_to_blame_while_a_body_is_on_its_way
 #[test]
 fn every_request_succeeds_with_one_retry_though_one_of_two_peers_is_dead() {
     let upstream = Upstream::start();
-    let dead = dead();
+    let dead = refusing_address();
     for addresses in [[upstream.address(), dead], [dead, upstream.address()]] {
         let gateway = gateway(&format!("{}, retries: 1", peers(&addresses)));
         for _ in 0..8 {
@@ -130,7 +130,8 @@ fn every_request_succeeds_with_one_retry_though_one_of_two_peers_is_dead() {
 #[test]
 fn nothing_is_tried_again_with_retries_0() {
     let upstream = Upstream::start();
-    let gateway = gateway(&format!("{}, retries: 0", peers(&[upstream.address(), dead()])));
+    let gateway =
+        gateway(&format!("{}, retries: 0", peers(&[upstream.address(), refusing_address()])));
     let statuses: Vec<_> = (0..6).map(|_| gateway.exchange(get("/public/x", &[])).status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 3, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 502).count(), 3, "{statuses:?}");
@@ -139,7 +140,7 @@ fn nothing_is_tried_again_with_retries_0() {
 #[test]
 fn one_retry_is_one_retry() {
     let upstream = Upstream::start();
-    let addresses = [dead(), dead(), upstream.address()];
+    let addresses = [refusing_address(), refusing_address(), upstream.address()];
     let gateway = gateway(&format!("{}, retries: 1", peers(&addresses)));
     let statuses: Vec<_> = (0..6).map(|_| gateway.exchange(get("/public/x", &[])).status).collect();
     assert!(statuses.contains(&502) && statuses.contains(&200), "{statuses:?}");

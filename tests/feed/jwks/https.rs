@@ -47,7 +47,7 @@ fn keys_come_over_tls_from_a_site_that_the_named_authority_vouches_for() {
     let authority = Authority::new();
     let site = site(&authority.issue("127.0.0.1"));
     let gateway = trusting(&site, Some(&authority.pem()));
-    assert_eq!(ask(&gateway, &token(&site)), permitted());
+    assert_eq!(ask(&gateway, &token(&site)), accepted());
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn one_of_several_authorities_is_enough() {
     let site = site(&authority.issue("127.0.0.1"));
     let bundle = Authority::new().pem() + &authority.pem();
     let gateway = trusting(&site, Some(&bundle));
-    assert_eq!(ask(&gateway, &token(&site)), permitted());
+    assert_eq!(ask(&gateway, &token(&site)), accepted());
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn change_of_the_named_authority_takes_effect_without_a_restart() {
     let gateway = trusting(&site, Some(&Authority::new().pem()));
     assert_shunned(&site, &gateway);
     std::fs::write(gateway.directory().join("idp-ca.pem"), authority.pem()).expect("a file");
-    eventually("the keys", || (ask(&gateway, &token(&site)) == permitted()).then_some(()));
+    eventually("the keys", || (ask(&gateway, &token(&site)) == accepted()).then_some(()));
 }
 
 #[test]
@@ -103,6 +103,6 @@ fn keys_from_a_loopback_address_come_past_any_proxy() {
         ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].map(|name| (name, &*url));
     let mut gateway = Gateway::spawn_with(directory(), &configuration, &environment);
     gateway.wait_until_ready();
-    assert_eq!(ask(&gateway, &issuer.token()), permitted());
+    assert_eq!(ask(&gateway, &issuer.token()), accepted());
     assert_eq!(proxy.jwks.requests(), 0);
 }

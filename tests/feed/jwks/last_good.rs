@@ -1,18 +1,18 @@
 //! The last good copy on disk, for a start while the issuer is away.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::harness::set_mode;
 
 /// A directory in which a gateway has run and fetched the issuer's keys.
 fn used(issuer: &Issuer, more: &str) -> Arc<TempDir> {
     let gateway = gateway(issuer, more);
     let directory = gateway.shared_directory();
-    assert_eq!(ask(&gateway, &issuer.token()), permitted());
+    assert_eq!(ask(&gateway, &issuer.token()), accepted());
     directory
 }
 
@@ -49,7 +49,7 @@ fn cold_start(directory: Arc<TempDir>, issuer: &Issuer, more: &str) -> (u16, Str
 fn gateway_starts_with_the_keys_that_were_fetched_last() {
     let issuer = Issuer::start("idp");
     let directory = used(&issuer, "refresh: 1h");
-    assert_eq!(cold_start(directory, &issuer, "refresh: 1h"), permitted());
+    assert_eq!(cold_start(directory, &issuer, "refresh: 1h"), accepted());
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn copy_is_used_up_to_max_stale_and_not_beyond() {
     let timing = "refresh: 10s, max_stale: 100s";
     let directory = used(&issuer, timing);
     age(&directory, 80);
-    assert_eq!(cold_start(directory.clone(), &issuer, timing), permitted());
+    assert_eq!(cold_start(directory.clone(), &issuer, timing), accepted());
     age(&directory, 101);
     assert_eq!(cold_start(directory, &issuer, timing), denied(503, "keys_unavailable"));
 }
@@ -160,7 +160,7 @@ fn damaged_copy_is_replaced_by_the_next_fetch() {
     std::fs::write(copy(&directory), "not even JSON").expect("a copy");
     let configuration = configuration(&Upstream::start(), &[issuer.yaml("refresh: 1h")]);
     drop(Gateway::start_in(directory.clone(), &configuration));
-    assert_eq!(cold_start(directory, &issuer, "refresh: 1h"), permitted());
+    assert_eq!(cold_start(directory, &issuer, "refresh: 1h"), accepted());
 }
 
 #[test]
@@ -172,13 +172,9 @@ fn gateway_that_cannot_keep_a_copy_works_without_and_says_so() {
     std::fs::write(directory.path().join("data/jwks"), "in the way").expect("a file");
     let configuration = configuration(&Upstream::start(), &[issuer.yaml("refresh: 1h")]);
     let gateway = Gateway::start_in(directory, &configuration);
-    assert_eq!(ask(&gateway, &issuer.token()), permitted());
+    assert_eq!(ask(&gateway, &issuer.token()), accepted());
     let told = |line: &String| line.contains("WARN") && line.contains("idp");
     assert!(gateway.errors().iter().any(told), "{:#?}", gateway.errors());
-}
-
-fn set_mode(path: &Path, mode: u32) {
-    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("a mode");
 }
 
 /// A gateway that has fetched the issuer's first key, and then a set without it while the disk took no
@@ -188,14 +184,14 @@ fn withdrawing(issuer: &Issuer, timing: &str, file_mode: u32) -> (Gateway, Arc<T
     let directory = crate::harness::gateway::directory();
     let gateway = Gateway::start_bound_by_modes(directory.clone(), &configuration);
     let token = issuer.token();
-    assert_eq!(ask(&gateway, &token), permitted());
+    assert_eq!(ask(&gateway, &token), accepted());
     set_mode(&copy(&directory), file_mode);
     set_mode(&directory.path().join("data/jwks"), 0o500);
     let second = Pair::new("second");
     issuer.publish(&[&second]);
     // An unknown key is asked for.
     let newer = issuer.token_by(&second);
-    eventually("the second key", || (ask(&gateway, &newer) == permitted()).then_some(()));
+    eventually("the second key", || (ask(&gateway, &newer) == accepted()).then_some(()));
     assert_eq!(ask(&gateway, &token), denied(401, "token_key_unknown"));
     (gateway, directory, configuration)
 }

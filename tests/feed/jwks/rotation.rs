@@ -10,7 +10,7 @@ fn keys_are_there_when_the_gateway_is_ready() {
     // Whoever says "ready" first and fetches then has no key for half a second.
     issuer.jwks.serve(Serves::Slow(Duration::from_millis(500), vec![issuer.first.jwk.clone()]));
     let gateway = gateway(&issuer, "refresh: 1h");
-    assert_eq!(ask(&gateway, &issuer.token()), permitted());
+    assert_eq!(ask(&gateway, &issuer.token()), accepted());
 }
 
 #[test]
@@ -32,17 +32,17 @@ fn keys_are_fetched_again_at_the_refresh_interval() {
     await_requests(&issuer.jwks, 2);
     // From here on a request that needs the key could not fetch it.
     issuer.jwks.serve(unavailable());
-    assert_eq!(ask(&gateway, &issuer.token_by(&second)), permitted());
+    assert_eq!(ask(&gateway, &issuer.token_by(&second)), accepted());
 }
 
 #[test]
 fn token_by_a_new_key_is_accepted_at_once() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
-    assert_eq!(ask(&gateway, &issuer.token()), permitted());
+    assert_eq!(ask(&gateway, &issuer.token()), accepted());
     let second = Pair::new("second");
     issuer.publish(&[&issuer.first, &second]);
-    assert_eq!(ask(&gateway, &issuer.token_by(&second)), permitted());
+    assert_eq!(ask(&gateway, &issuer.token_by(&second)), accepted());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn new_key_is_fetched_once_however_many_tokens_follow() {
     issuer.publish(&[&issuer.first, &second]);
     let before = issuer.jwks.requests();
     for _ in 0..5 {
-        assert_eq!(ask(&gateway, &issuer.token_by(&second)), permitted());
+        assert_eq!(ask(&gateway, &issuer.token_by(&second)), accepted());
     }
     assert_eq!(issuer.jwks.requests(), before + 1);
 }
@@ -63,11 +63,11 @@ fn tokens_by_the_old_key_go_on_while_it_is_published() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
     let old = issuer.token();
-    assert_eq!(ask(&gateway, &old), permitted());
+    assert_eq!(ask(&gateway, &old), accepted());
     let second = Pair::new("second");
     issuer.publish(&[&issuer.first, &second]);
-    assert_eq!(ask(&gateway, &issuer.token_by(&second)), permitted());
-    assert_eq!(ask(&gateway, &old), permitted());
+    assert_eq!(ask(&gateway, &issuer.token_by(&second)), accepted());
+    assert_eq!(ask(&gateway, &old), accepted());
 }
 
 #[test]
@@ -75,10 +75,10 @@ fn token_of_a_withdrawn_key_is_refused_although_it_was_verified_before() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
     let old = issuer.token();
-    assert_eq!(ask(&gateway, &old), permitted());
+    assert_eq!(ask(&gateway, &old), accepted());
     let second = Pair::new("second");
     issuer.publish(&[&second]);
-    assert_eq!(ask(&gateway, &issuer.token_by(&second)), permitted());
+    assert_eq!(ask(&gateway, &issuer.token_by(&second)), accepted());
     assert_eq!(ask(&gateway, &old), denied(401, "token_key_unknown"));
 }
 
@@ -122,7 +122,7 @@ fn absent_key_that_a_refresh_brings_is_accepted() {
     assert_eq!(ask(&gateway, &issuer.token_by(&second)), denied(401, "token_key_unknown"));
     issuer.publish(&[&issuer.first, &second]);
     eventually("the new key", || {
-        (ask(&gateway, &issuer.token_by(&second)) == permitted()).then_some(())
+        (ask(&gateway, &issuer.token_by(&second)) == accepted()).then_some(())
     });
 }
 

@@ -35,21 +35,21 @@ const SECRET: &str = "thirty-two-bytes-of-pure-entropy";
 fn rsa_key_from_a_pem_file_verifies() {
     let (pair, signing) = pair(KeyKind::Rsa);
     let gateway = with_file("RS256", "public_key_file", &pair.public);
-    assert_eq!(ask(&gateway, &token_of("idp", &signing)), permitted());
+    assert_eq!(ask(&gateway, &token_of("idp", &signing)), accepted());
 }
 
 #[test]
 fn p384_key_from_a_pem_file_verifies() {
     let (pair, signing) = pair(KeyKind::P384);
     let gateway = with_file("ES384", "public_key_file", &pair.public);
-    assert_eq!(ask(&gateway, &token_of("idp", &signing)), permitted());
+    assert_eq!(ask(&gateway, &token_of("idp", &signing)), accepted());
 }
 
 #[test]
 fn ed25519_key_from_a_pem_file_verifies() {
     let (pair, signing) = pair(KeyKind::Ed25519);
     let gateway = with_file("EdDSA", "public_key_file", &pair.public);
-    assert_eq!(ask(&gateway, &token_of("idp", &signing)), permitted());
+    assert_eq!(ask(&gateway, &token_of("idp", &signing)), accepted());
 }
 
 #[test]
@@ -57,19 +57,19 @@ fn key_of_a_certificate_verifies() {
     let certificate = Authority::new().issue("idp.test");
     let gateway = with_file("ES256", "public_key_file", &certificate.chain);
     let signing = SigningKey::from_file(certificate.key.as_bytes(), None).expect("a key");
-    assert_eq!(ask(&gateway, &token_of("idp", &signing)), permitted());
+    assert_eq!(ask(&gateway, &token_of("idp", &signing)), accepted());
 }
 
 #[test]
 fn secret_from_a_file_verifies() {
     let gateway = with_file("HS256", "secret_file", SECRET);
-    assert_eq!(ask(&gateway, &token_of("idp", &secret(SECRET))), permitted());
+    assert_eq!(ask(&gateway, &token_of("idp", &secret(SECRET))), accepted());
 }
 
 #[test]
 fn white_space_around_a_secret_is_not_part_of_it() {
     let gateway = with_file("HS256", "secret_file", format!("\n {SECRET}\r\n\n"));
-    assert_eq!(ask(&gateway, &token_of("idp", &secret(SECRET))), permitted());
+    assert_eq!(ask(&gateway, &token_of("idp", &secret(SECRET))), accepted());
 }
 
 #[test]
@@ -86,14 +86,14 @@ fn secret_from_the_environment_verifies() {
     let environment = [("IDP_SECRET", SECRET)];
     let mut gateway = Gateway::spawn_with(directory(), &configuration, &environment);
     gateway.wait_until_ready();
-    assert_eq!(ask(&gateway, &token_of("idp", &secret(SECRET))), permitted());
+    assert_eq!(ask(&gateway, &token_of("idp", &secret(SECRET))), accepted());
 }
 
 #[test]
 fn key_set_from_a_file_verifies() {
     let pair = Pair::new("first");
     let gateway = with_file("ES256", "jwks_file", json!({"keys": [pair.jwk]}).to_string());
-    assert_eq!(ask(&gateway, &token_of("idp", &pair.signing)), permitted());
+    assert_eq!(ask(&gateway, &token_of("idp", &pair.signing)), accepted());
 }
 
 #[test]
@@ -109,12 +109,12 @@ fn key_set_in_a_file_is_read_again_when_it_changes() {
     let (first, second) = (Pair::new("first"), Pair::new("second"));
     let gateway = with_file("ES256", "jwks_file", json!({"keys": [first.jwk]}).to_string());
     let old = token_of("idp", &first.signing);
-    assert_eq!(ask(&gateway, &old), permitted());
+    assert_eq!(ask(&gateway, &old), accepted());
     // Nobody sends a signal: the file is watched.
     let file = gateway.directory().join("key");
     std::fs::write(file, json!({"keys": [second.jwk]}).to_string()).expect("a file");
     let new = token_of("idp", &second.signing);
-    eventually("the new key", || (ask(&gateway, &new) == permitted()).then_some(()));
+    eventually("the new key", || (ask(&gateway, &new) == accepted()).then_some(()));
     assert_eq!(ask(&gateway, &old), denied(401, "token_key_unknown"));
 }
 
@@ -127,18 +127,18 @@ fn key_set_that_is_damaged_while_running_changes_nothing() {
         let failed = gateway.metric("portcullis_config_reloads_total{result=\"failed\"}");
         (failed >= 1.0).then_some(())
     });
-    assert_eq!(ask(&gateway, &token_of("idp", &pair.signing)), permitted());
+    assert_eq!(ask(&gateway, &token_of("idp", &pair.signing)), accepted());
 }
 
 #[test]
 fn secret_that_changes_makes_verified_tokens_invalid() {
     let gateway = with_file("HS256", "secret_file", SECRET);
     let old = token_of("idp", &secret(SECRET));
-    assert_eq!(ask(&gateway, &old), permitted());
+    assert_eq!(ask(&gateway, &old), accepted());
     let changed = SECRET.to_uppercase();
     std::fs::write(gateway.directory().join("key"), &changed).expect("a file");
     let new = token_of("idp", &secret(&changed));
-    eventually("the new secret", || (ask(&gateway, &new) == permitted()).then_some(()));
+    eventually("the new secret", || (ask(&gateway, &new) == accepted()).then_some(()));
     assert_eq!(ask(&gateway, &old), denied(401, "token_signature"));
 }
 

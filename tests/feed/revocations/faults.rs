@@ -9,7 +9,7 @@ use crate::harness::fleet::{
     revoke_until_durable, revoke_until_on_all, revoke_within, said, stale_after, token_of,
 };
 use crate::harness::gateway::Gateway;
-use crate::harness::redis::{Data, RedisOptions, RedisServer, Sentinels};
+use crate::harness::redis::{Data, RedisServer, Sentinels};
 use crate::harness::tokens::bearer;
 
 /// How many gateways there are.
@@ -26,10 +26,6 @@ const GATEWAYS: &str = "portcullis:{revocations}:gateways";
 
 /// Fail-overs take longer than a second.
 const STALE_AFTER: &str = "1s";
-
-fn durable_server() -> RedisServer {
-    RedisServer::start_with(RedisOptions { durable: true, ..RedisOptions::default() })
-}
 
 fn lines(server: &RedisServer, max_staleness: &str) -> String {
     redis(&server.settings()) + &stale_after(max_staleness)
@@ -55,7 +51,7 @@ fn loads(gateway: &Gateway, cause: &str) -> f64 {
 
 #[test]
 fn server_that_restarts_with_its_data_loses_nothing() {
-    let mut server = durable_server();
+    let mut server = RedisServer::start_durable();
     let mut fleet = Fleet::start(&lines(&server, STALE_AFTER), COUNT);
     let mut watch = fleet.watch();
     for round in 0..2 {

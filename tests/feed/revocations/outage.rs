@@ -11,7 +11,7 @@ use crate::harness::fleet::{
     revoke_until_on_all, revoke_within, said, stale_after, token_of,
 };
 use crate::harness::gateway::{Gateway, directory};
-use crate::harness::redis::{Data, RedisOptions, RedisServer};
+use crate::harness::redis::{Data, RedisServer};
 use crate::harness::tokens::bearer;
 use crate::harness::upstream::Upstream;
 
@@ -23,10 +23,6 @@ fn lines(server: &RedisServer) -> String {
 fn accepting_locally(server: &RedisServer) -> String {
     let section = "revocation: { max_staleness: 1s, accept_local: true }\n";
     redis(&server.settings()) + section
-}
-
-fn durable_server() -> RedisServer {
-    RedisServer::start_with(RedisOptions { durable: true, ..RedisOptions::default() })
 }
 
 /// Waits until a gateway says this to a token.
@@ -88,7 +84,7 @@ fn routes_differ_in_what_they_do_while_the_store_stands_still_and_recover_by_the
 
 #[test]
 fn revocation_that_cannot_be_written_down_is_refused_as_not_durable() {
-    let mut server = durable_server();
+    let mut server = RedisServer::start_durable();
     let fleet = Fleet::start(&lines(&server), 2);
     let (first, second) = (fleet.gateway(1), fleet.gateway(2));
     let watch = fleet.watch();
@@ -147,7 +143,7 @@ fn revocation_accepted_locally_is_in_force_there_at_once_and_delivered_after_a_p
 
 #[test]
 fn revocations_accepted_locally_are_delivered_to_a_store_that_starts_again() {
-    let mut server = durable_server();
+    let mut server = RedisServer::start_durable();
     let mut fleet = Fleet::start(&accepting_locally(&server), 2);
     let mut watch = fleet.watch();
     let subjects: Vec<_> = (0..5).map(|number| format!("user-{number}")).collect();
@@ -205,7 +201,7 @@ fn status(address: SocketAddr, path: &str) -> u16 {
 
 #[test]
 fn gateway_that_starts_without_its_store_serves_the_public_only_until_the_store_comes() {
-    let mut server = durable_server();
+    let mut server = RedisServer::start_durable();
     let upstream = Upstream::start();
     let subject = "user-1";
     let (revoked, other) = (token_of(subject), token_of("user-2"));

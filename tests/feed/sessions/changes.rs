@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::harness::client::Connection;
 use crate::harness::eventually;
 use crate::harness::login::Login;
+use crate::harness::outcome::accepted;
 use crate::harness::redis::{RedisOptions, RedisServer};
-use crate::harness::sessions::{Site, accepted, ask_on, await_told, denied};
-use crate::harness::sessions::{delete, key};
+use crate::harness::sessions::{Site, ask_on, await_told, delete, denied, key};
 
 /// Within what time a change is noticed where the server tells of it.
 const PROMPT: Duration = Duration::from_millis(50);

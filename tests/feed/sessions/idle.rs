@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::client::Connection;
-use crate::harness::eventually;
-use crate::harness::fleet;
 use crate::harness::login::Login;
+use crate::harness::outcome::accepted;
 use crate::harness::proxy::{Direction, Proxy};
 use crate::harness::redis::monitor::Monitor;
 use crate::harness::redis::{RedisServer, free_port};
-use crate::harness::sessions::{Site, accepted, ask_on, denied};
+use crate::harness::sessions::{Site, ask_on, denied};
+use crate::harness::{eventually, fleet};
 
 /// Uses a session for so long, on one connection.
 fn use_for(site: &Site, number: usize, login: &Login, span: Duration) {
@@ -171,12 +171,7 @@ fn identity_headers_and_required_claims_of_a_reload_hold_for_sessions_in_memory(
     let reload = |from: &str, to: &str| {
         let changed = text.replace(from, to);
         assert_ne!(changed, text);
-        let before = gateway.metric("portcullis_config_generation");
-        std::fs::write(gateway.file(), changed).expect("a file");
-        gateway.signal("HUP");
-        eventually("a reload", || {
-            (gateway.metric("portcullis_config_generation") > before).then_some(())
-        });
+        gateway.reload(&changed);
     };
     reload("tenant: X-Auth-Tenant", "tenant: X-Org");
     assert_eq!(site.ask(1, &alice), accepted());

@@ -4,10 +4,10 @@ use std::sync::{Arc, Barrier};
 
 use crate::harness::client::{self, Connection, get};
 use crate::harness::eventually;
+use crate::harness::outcome::accepted;
 use crate::harness::redis::RedisServer;
 use crate::harness::redis::monitor::Monitor;
-use crate::harness::sessions::{Site, accepted, ask_on, denied, told};
-use crate::harness::sessions::{made_up, settle};
+use crate::harness::sessions::{Site, ask_on, denied, made_up, settle, told};
 
 /// How many reads that lead to nothing one address may cause in a minute.
 const ABSENT_MAX: usize = 1000;

@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::client::{self, Connection, get};
-use crate::harness::eventually;
-use crate::harness::fleet;
 use crate::harness::login::{self, Login};
+use crate::harness::outcome::accepted;
 use crate::harness::redis::{Data, RedisServer, Sentinels};
-use crate::harness::sessions::{Site, accepted, ask_on, await_told, denied, durable_server, told};
-use crate::harness::sessions::{made_up, settle};
+use crate::harness::sessions::{Site, ask_on, await_told, denied, made_up, settle, told};
+use crate::harness::{eventually, fleet};
 
 /// Within what time it is said that the store is away.
 const AT_ONCE: Duration = Duration::from_millis(2500);
@@ -50,7 +49,7 @@ fn assert_unknown_is_unavailable(site: &Site, number: usize, login: &Login) {
 }
 
 fn goes_away(absence: Absence) {
-    let mut server = durable_server();
+    let mut server = RedisServer::start_durable();
     let site = Site::on(&server, HASTY, 2);
     let alice = site.log_in("alice");
     let bob = Login::new(site.gateway(2).address(), "bob");
@@ -115,7 +114,7 @@ fn server_that_is_killed_logs_nobody_out_and_nothing_is_guessed() {
 
 #[test]
 fn logout_that_cannot_be_written_is_refused_and_the_session_goes_on() {
-    let mut server = durable_server();
+    let mut server = RedisServer::start_durable();
     // The list may be old: it is the logout itself that fails.
     let site = Site::on(&server, "revocation: { max_staleness: 60s }\n", 1);
     let alice = site.log_in("alice");
@@ -146,7 +145,7 @@ fn logout_that_cannot_be_written_is_refused_and_the_session_goes_on() {
 
 #[test]
 fn who_was_active_while_the_store_was_away_is_not_logged_out() {
-    let mut server = durable_server();
+    let mut server = RedisServer::start_durable();
     let lines = "revocation: { max_staleness: 60s }\nsessions: { idle_timeout: 3s }\n";
     let site = Site::on(&server, lines, 1);
     let (bob, alice) = (site.log_in("bob"), site.log_in("alice"));
@@ -189,7 +188,7 @@ fn who_rests_while_the_store_is_away_is_not_told_anything_that_is_not_known() {
 
 #[test]
 fn gateway_that_starts_without_its_store_lets_nobody_in_and_logs_nobody_out() {
-    let mut server = durable_server();
+    let mut server = RedisServer::start_durable();
     let site = Site::on(&server, HASTY, 1);
     let alice = site.log_in("alice");
     server.kill();

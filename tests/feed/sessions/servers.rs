@@ -3,15 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::eventually;
-use crate::harness::fleet;
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, Login};
+use crate::harness::outcome::accepted;
 use crate::harness::redis::{RedisOptions, RedisServer};
-use crate::harness::sessions::settle;
-use crate::harness::sessions::{Site, accepted, configuration, denied};
-use crate::harness::sessions::{delete, key};
+use crate::harness::sessions::{Site, configuration, delete, denied, key, settle};
 use crate::harness::switch::{Link, Switch, cut};
+use crate::harness::{eventually, fleet};
 
 /// How long a session is believed here that nobody confirms, and how old the list may be.
 const LINES: &str = "sessions: { recheck: 2s }\nrevocation: { max_staleness: 2s }\n";

@@ -5,8 +5,7 @@ use crate::harness::fleet::{configuration, redis};
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::{Data, RedisOptions, RedisServer};
 use crate::harness::signing_keys::{
-    RING, directory, get, is_ready, join, keys, now, rotate, rotated, sealed, signing, spawn,
-    states,
+    RING, directory, get, join, keys, now, rotate, rotated, sealed, signing, spawn, states,
 };
 use crate::harness::upstream::Upstream;
 
@@ -20,7 +19,7 @@ fn gateway_that_never_had_keys_is_not_ready() {
     server.kill();
     let mut gateway = spawn(&server, "gw-1", &sealed());
     told(&gateway, "there are no signing keys");
-    assert!(!is_ready(&gateway));
+    assert!(!gateway.is_ready());
     assert_eq!(get(&gateway, "/v1/keys").status, 503);
     server.restart(Data::Kept);
     gateway.wait_until_ready();
@@ -36,7 +35,7 @@ fn store_that_goes_away_later_leaves_the_keys() {
     server.kill();
     told(&gateway, "the signing keys are not kept current");
     assert_eq!(states(&gateway), before);
-    assert!(is_ready(&gateway));
+    assert!(gateway.is_ready());
     let answer = rotate(&gateway, &now());
     assert_eq!((answer.status, answer.slug().as_str()), (503, "keys_unavailable"), "{answer:?}");
     assert!(answer.field("retry-after").is_some());
@@ -74,7 +73,7 @@ fn ring_that_is_sealed_otherwise_is_told_and_left_alone() {
     gateway.wait_until_bound();
     let why = "sealed with another encryption key";
     told(&gateway, why);
-    assert!(!is_ready(&gateway));
+    assert!(!gateway.is_ready());
     let answer = get(&gateway, "/v1/keys");
     assert_eq!(answer.status, 503);
     let detail = answer.json()["detail"].as_str().expect("text").to_owned();
@@ -91,7 +90,7 @@ fn ring_of_a_later_version_is_told_and_left_alone() {
     server.cli(&["set", RING, later]);
     let gateway = spawn(&server, "gw-1", &sealed());
     told(&gateway, "version 2");
-    assert!(!is_ready(&gateway));
+    assert!(!gateway.is_ready());
     assert_eq!(rotate(&gateway, &now()).status, 503);
     assert_eq!(server.cli(&["get", RING]).trim(), later);
 }

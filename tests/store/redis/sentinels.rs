@@ -2,25 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use portcullis::store::{Fleet, GatewayState, Loss, Position, RevocationLog, StoreError, Tail};
+use portcullis::store::{Fleet, Loss, Position, RevocationLog, StoreError, Tail};
 
 use super::open_with;
 use crate::harness::PATIENCE as HARNESS_PATIENCE;
 use crate::harness::redis::{RedisOptions, RedisServer, Sentinels};
-use crate::store::{IMPATIENCE, append, bounds, loss, read, record, snapshot};
-
-fn state() -> GatewayState {
-    GatewayState {
-        instance: "1".to_owned(),
-        name: "one".to_owned(),
-        version: "0".to_owned(),
-        applied: 0,
-        mark: None,
-        counted_for_ms: 0,
-        clock_ahead_ms: None,
-        settings: Default::default(),
-    }
-}
+use crate::store::{IMPATIENCE, append, bounds, gateway_state, loss, read, record, snapshot};
 
 /// Asks until there is an answer.
 async fn until_answered<T, A>(mut ask: impl FnMut() -> A) -> T
@@ -89,7 +76,7 @@ async fn master_that_does_not_know_that_it_was_deposed_is_left() {
     let tail = log.tail(position, IMPATIENCE).await.expect("it answers");
     assert_eq!(tail, Tail::Records(Vec::new(), position));
     until_answered(async || {
-        log.announce(&state()).await?;
+        log.announce(&gateway_state()).await?;
         match log.tail(position, IMPATIENCE).await? {
             Tail::Lost(Loss::WentBackwards) => Ok(()),
             other => Err(StoreError::Unavailable(format!("not yet: {other:?}"))),

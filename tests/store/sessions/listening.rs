@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis::secret::Secret;
+use portcullis::store::Fleet;
 use portcullis::store::attempts::{AttemptAccount, AttemptBudget, AttemptLedger, BudgetPace};
 use portcullis::store::session::SessionNotice;
 use portcullis::store::settings::{RedisAddress, RedisLogin, RedisServers, RedisSettings};
-use portcullis::store::{Fleet, GatewayState};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::super::gateway_state;
+use super::redis::key;
 use super::*;
 use crate::harness::redis::{Cluster, RedisOptions, Sentinels};
 
@@ -78,11 +80,6 @@ impl Ear {
         let ended = tokio::time::timeout(PATIENCE, &mut self.ended).await;
         ended.expect("it ends in time").expect("no panic")
     }
-}
-
-/// The key of a record.
-fn key(number: u64) -> String {
-    format!("portcullis:{{revocations}}:session:{}", id(number))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -316,26 +313,13 @@ async fn password_opens_and_a_wrong_one_is_not_told() {
     assert!(!text.contains("wr0ng"), "{text}");
 }
 
-fn state() -> GatewayState {
-    GatewayState {
-        instance: "1".to_owned(),
-        name: "one".to_owned(),
-        version: "0".to_owned(),
-        applied: 0,
-        mark: None,
-        counted_for_ms: 0,
-        clock_ahead_ms: None,
-        settings: Default::default(),
-    }
-}
-
 /// Waits until it is noticed that there is another master, and listening ends.
 async fn end_at_another_master(store: &Redis, listening: JoinHandle<(Instant, StoreError)>) {
     let begun = Instant::now();
     while !listening.is_finished() {
         assert!(begun.elapsed() < PATIENCE, "it goes on");
         // This is where it is asked who the master is.
-        let _ = store.announce(&state()).await;
+        let _ = store.announce(&gateway_state()).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let (_, error) = listening.await.expect("no panic");

@@ -7,7 +7,7 @@ const SESSIONS: &str = "portcullis:{revocations}:sessions";
 const DUE: &str = "portcullis:{revocations}:due";
 
 /// The key of a record.
-fn key(number: u64) -> String {
+pub(super) fn key(number: u64) -> String {
     format!("portcullis:{{revocations}}:session:{}", id(number))
 }
 
@@ -28,7 +28,7 @@ fn subject_key(server: &RedisServer) -> String {
     keys.remove(0)
 }
 
-fn expires(server: &RedisServer, key: &str) -> i64 {
+pub(in crate::store) fn expires(server: &RedisServer, key: &str) -> i64 {
     server.cli(&["expiretime", key]).trim().parse().expect("a number")
 }
 
