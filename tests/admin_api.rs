@@ -25,12 +25,12 @@ use crate::harness::upstream::Upstream;
 const PARTNER: &str = "https://partner.test";
 
 /// A gateway with two issuers, whose keys are called `one` and `two`.
-struct Scene {
+struct AdminApi {
     gateway: Gateway,
     _upstream: Upstream,
 }
 
-impl Scene {
+impl AdminApi {
     fn start() -> Self {
         Self::start_with("")
     }

@@ -58,7 +58,7 @@ const ONE_ROUTE: &str = "routes: [{name: orders, match: {path: '/orders/{*rest}'
                          behind, authenticate: [bearer]}]";
 
 /// A compiled configuration, and the directory with the files that it names.
-struct Gatehouse {
+struct CompiledGate {
     configuration: Running,
     files: TempDir,
     /// Who may cut off; the list has been in contact at `STEADY`.
@@ -67,7 +67,7 @@ struct Gatehouse {
 
 /// A request, as far as it matters to the gate.
 #[derive(Clone)]
-struct Asked<'a> {
+struct GateRequest<'a> {
     scheme: Scheme,
     method: Method,
     target: &'a str,
@@ -79,13 +79,13 @@ struct Asked<'a> {
 
 /// What the gate says to one request.
 #[derive(Debug, PartialEq)]
-struct Said {
+struct GateAnswer {
     slug: &'static str,
     cache: Option<CacheResult>,
     subject: Option<String>,
 }
 
-impl Gatehouse {
+impl CompiledGate {
     /// Compiles `issuers`, `routes` and whatever else `text` holds, with these files beside it.
     fn compile(text: &str, files: &[(&str, &str)]) -> Self {
         let gatehouse = Self::compile_unloaded(text, files);
@@ -116,14 +116,20 @@ impl Gatehouse {
         Self { configuration: compile(file, text, Some(&configuration)), files, revocations }
     }
 
-    fn decide(&self, path: &str, authorization: &[&str], now: i64) -> Said {
+    fn decide(&self, path: &str, authorization: &[&str], now: i64) -> GateAnswer {
         let now = Moment { wall: UnixTime::from_seconds(now), steady: STEADY, ..Moment::default() };
         self.decide_at(&Method::GET, path, authorization, now)
     }
 
-    fn decide_at(&self, method: &Method, path: &str, authorization: &[&str], now: Moment) -> Said {
+    fn decide_at(
+        &self,
+        method: &Method,
+        path: &str,
+        authorization: &[&str],
+        now: Moment,
+    ) -> GateAnswer {
         let fields = authorization.iter().map(|value| (AUTHORIZATION, (*value).to_owned()));
-        let mut asked = Asked::get(path);
+        let mut asked = GateRequest::get(path);
         asked.method = method.clone();
         asked.fields = fields.collect();
         asked.now = now;
@@ -131,16 +137,16 @@ impl Gatehouse {
         let subject = outcome(&verdict).ok().and_then(|permit| {
             permit.principal().map(|principal| principal.subject().as_str().to_owned())
         });
-        Said { slug: slug_of(&verdict), cache: verdict.findings.cache, subject }
+        GateAnswer { slug: slug_of(&verdict), cache: verdict.findings.cache, subject }
     }
 
     /// The one way to ask: everything else here ends up in it.
-    fn verdict(&self, asked: &Asked<'_>) -> Verdict<'_> {
+    fn verdict(&self, asked: &GateRequest<'_>) -> Verdict<'_> {
         asked.put(|request| self.configuration.gate.decide(request, asked.now))
     }
 
     /// The same for the gateway's own endpoints.
-    fn own_verdict(&self, asked: &Asked<'_>) -> Verdict<'_, Authorized> {
+    fn own_verdict(&self, asked: &GateRequest<'_>) -> Verdict<'_, Authorized> {
         asked.put(|request| self.configuration.gate.decide_own(request, asked.now))
     }
 
@@ -172,7 +178,7 @@ impl Gatehouse {
     }
 }
 
-impl<'a> Asked<'a> {
+impl<'a> GateRequest<'a> {
     /// A `GET` at `NOW`, without a credential.
     fn get(target: &'a str) -> Self {
         let now = Moment { wall: UnixTime::from_seconds(NOW), steady: STEADY, ..Moment::default() };
@@ -314,17 +320,17 @@ fn stranger_private() -> EncodingKey {
 }
 
 /// An issuer with two keys that have ids.
-fn with_two_keys() -> Gatehouse {
+fn with_two_keys() -> CompiledGate {
     let jwks = json!({"keys": [jwk(pair(), "one"), jwk(stranger(), "two")]}).to_string();
     let text = format!(
         "issuers: [{{name: test, issuer: '{ISSUER}', audiences: [{AUDIENCE}], algorithms: [ES256], \
          keys: {{jwks_file: jwks.json}}}}]\n{ONE_ROUTE}"
     );
-    Gatehouse::compile(&text, &[("jwks.json", &jwks)])
+    CompiledGate::compile(&text, &[("jwks.json", &jwks)])
 }
 
 /// Two issuers, each with a key of its own, and a route for each and for both.
-fn with_two_issuers() -> Gatehouse {
+fn with_two_issuers() -> CompiledGate {
     let issuer = |name: &str, file: &str| {
         format!(
             "- {{name: {name}, issuer: 'https://{name}.test', audiences: [{AUDIENCE}], \
@@ -347,7 +353,7 @@ fn with_two_issuers() -> Gatehouse {
         &route("both", ""),
     ];
     let files = [("one.pem", pair().public.as_str()), ("two.pem", stranger().public.as_str())];
-    Gatehouse::compile(&text.concat(), &files)
+    CompiledGate::compile(&text.concat(), &files)
 }
 
 fn token_of(issuer: &str, key: &EncodingKey) -> String {
@@ -358,7 +364,7 @@ fn token_of(issuer: &str, key: &EncodingKey) -> String {
 
 #[test]
 fn good_token_is_permitted_and_says_who_it_is() {
-    let said = Gatehouse::standard("", "").decide("/orders/7", &[&bearer(&good())], NOW);
+    let said = CompiledGate::standard("", "").decide("/orders/7", &[&bearer(&good())], NOW);
     assert_eq!((said.slug, said.subject.as_deref()), (PERMITTED, Some("alice")));
 }
 

@@ -19,13 +19,13 @@ use crate::harness::tokens::{self, AUDIENCE, bearer, pair, signed, signing_key, 
 use crate::harness::upstream::Upstream;
 
 /// A gateway that has done everything that is counted.
-struct Busy {
+struct BusyGateway {
     gateway: Gateway,
     _upstream: Upstream,
     _jwks: Jwks,
 }
 
-impl Busy {
+impl BusyGateway {
     fn start() -> Self {
         let upstream = Upstream::start();
         let jwks = Jwks::start(Serves::Keys(vec![jwk(pair(), "one")]));

@@ -6,13 +6,13 @@ const DAY_S: i64 = 86_400;
 
 /// Each of these is refused, and this is told.
 #[track_caller]
-fn each_is_refused<'t>(scene: &Scene, cases: impl IntoIterator<Item = (Value, &'t str)>) {
+fn each_is_refused<'t>(api: &AdminApi, cases: impl IntoIterator<Item = (Value, &'t str)>) {
     for (draft, told) in cases {
-        let detail = scene.refuse(&draft);
+        let detail = api.refuse(&draft);
         assert!(detail.contains(told), "{draft}: {detail}");
     }
-    assert_eq!(scene.total(), 0, "nothing was written");
-    assert!(scene.gateway.log().is_empty(), "nothing was logged");
+    assert_eq!(api.total(), 0, "nothing was written");
+    assert!(api.gateway.log().is_empty(), "nothing was logged");
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn scope_is_one_of_those_that_are_known() {
     let known = "expected one of `token`, `session`, `subject`, `client`, `key`, `issuer`, \
                  `everything`";
     each_is_refused(
-        &Scene::start(),
+        &AdminApi::start(),
         [
             (json!({}), "missing field `scope`"),
             (json!({"subject": "alice"}), "missing field `scope`"),
@@ -37,7 +37,7 @@ fn scope_is_one_of_those_that_are_known() {
 #[test]
 fn unknown_field_is_refused() {
     each_is_refused(
-        &Scene::start(),
+        &AdminApi::start(),
         [
             (json!({"scope": "everything", "colour": "red"}), "unknown field `colour`"),
             (json!({"scope": "everything", "Reason": "x"}), "unknown field `Reason`"),
@@ -50,21 +50,21 @@ fn unknown_field_is_refused() {
 
 #[test]
 fn field_that_is_given_twice_is_refused() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     for body in [
         r#"{"scope":"subject","subject":"alice","subject":"bob"}"#,
         r#"{"scope":"everything","scope":"subject","subject":"alice"}"#,
     ] {
-        let answer = post(&scene.gateway, &[("Content-Type", "application/json")], body);
+        let answer = post(&api.gateway, &[("Content-Type", "application/json")], body);
         assert!(refused(&answer).contains("duplicate field"), "{answer:?}");
     }
-    assert_eq!(scene.total(), 0);
+    assert_eq!(api.total(), 0);
 }
 
 #[test]
 fn whom_it_is_about_must_be_said() {
     each_is_refused(
-        &Scene::start(),
+        &AdminApi::start(),
         [
             (json!({"scope": "token"}), "`issuer` is missing: ids of tokens are the issuer's own"),
             (json!({"scope": "token", "jti": "t-1"}), "`issuer` is missing"),
@@ -98,10 +98,10 @@ fn set(mut draft: Value, field: &str, value: impl Into<Value>) -> Value {
 
 #[test]
 fn id_has_from_one_to_1024_bytes() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     for (draft, field) in with_id() {
         each_is_refused(
-            &scene,
+            &api,
             [
                 (set(draft.clone(), field, ""), &*format!("`{field}` is empty")),
                 (
@@ -115,7 +115,7 @@ fn id_has_from_one_to_1024_bytes() {
                 ),
             ],
         );
-        assert!(scene.refuse(&set(draft, field, 7)).contains("invalid type: integer `7`"));
+        assert!(api.refuse(&set(draft, field, 7)).contains("invalid type: integer `7`"));
     }
     let ids = ["x".to_owned(), "x".repeat(1024), "\u{0}\n\u{1b}[2J\u{202e}".to_owned()];
     for (draft, field) in with_id() {
@@ -124,9 +124,9 @@ fn id_has_from_one_to_1024_bytes() {
         let keys: Vec<_> = ids.iter().map(|id| jwk(pair(), id)).collect();
         let keys = json!({ "keys": keys }).to_string();
         std::fs::write(directory.path().join("jwks.json"), keys).expect("a file");
-        let scene = Scene::start_in(directory, "");
+        let api = AdminApi::start_in(directory, "");
         for id in &ids {
-            let answer = scene.revoke(set(draft.clone(), field, id.as_str()));
+            let answer = api.revoke(set(draft.clone(), field, id.as_str()));
             assert_eq!(answer[field], *id);
         }
     }
@@ -134,7 +134,7 @@ fn id_has_from_one_to_1024_bytes() {
 
 #[test]
 fn field_of_another_scope_is_refused() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     for (draft, own) in with_id() {
         for (_, other) in with_id() {
             if own == other {
@@ -142,12 +142,12 @@ fn field_of_another_scope_is_refused() {
             }
             let both = set(set(draft.clone(), own, "x"), other, "y");
             let told = format!("`{other}` does not belong to this scope");
-            each_is_refused(&scene, [(both, told.as_str())]);
+            each_is_refused(&api, [(both, told.as_str())]);
         }
     }
     let strange = "does not belong to this scope";
     each_is_refused(
-        &scene,
+        &api,
         [
             (json!({"scope": "everything", "subject": "alice"}), strange),
             (json!({"scope": "everything", "issuer": "test"}), strange),
@@ -163,7 +163,7 @@ fn field_of_another_scope_is_refused() {
 
 #[test]
 fn issuer_is_known_by_its_name_or_its_iss_and_else_the_known_are_named() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let known = "known are: partner, test";
     for issuer in ["tset", "", "https://issuer.test/", "HTTPS://ISSUER.TEST", "Test"] {
         for draft in [
@@ -172,11 +172,11 @@ fn issuer_is_known_by_its_name_or_its_iss_and_else_the_known_are_named() {
             json!({"scope": "subject", "subject": "alice"}),
             json!({"scope": "key", "key": "one"}),
         ] {
-            each_is_refused(&scene, [(set(draft, "issuer", issuer), known)]);
+            each_is_refused(&api, [(set(draft, "issuer", issuer), known)]);
         }
     }
     for (named, iss) in [("test", ISSUER), (ISSUER, ISSUER), ("partner", PARTNER)] {
-        let answer = scene.revoke(json!({"scope": "issuer", "issuer": named}));
+        let answer = api.revoke(json!({"scope": "issuer", "issuer": named}));
         assert_eq!(answer["issuer"], iss);
     }
 }
@@ -203,7 +203,7 @@ fn cut_off_of_what_has_none_is_refused() {
     let before = |draft: Value| set(draft, "before", now());
     let told = "`before` means nothing for one token or session";
     each_is_refused(
-        &Scene::start(),
+        &AdminApi::start(),
         [
             (before(json!({"scope": "token", "jti": "t-1", "issuer": "test"})), told),
             (before(json!({"scope": "token", "token": mint(json!({}))})), told),
@@ -219,47 +219,47 @@ fn date(seconds: i64) -> String {
 
 #[test]
 fn cut_off_is_seconds_or_rfc_3339() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let then = now() - 100;
     let text = date(then);
     let fraction = text.replace('Z', ".999Z");
     for before in [json!(then), json!(text), json!(fraction)] {
-        let answer = scene.revoke(set(json!({"scope": "everything"}), "before", before));
+        let answer = api.revoke(set(json!({"scope": "everything"}), "before", before));
         assert_eq!(seconds(&answer["issued_until"]), then);
     }
 }
 
 #[test]
 fn what_is_no_time_is_refused_and_the_forms_are_named() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let shift = date(now() - 100).replace('Z', "+02:00");
     for before in ["", "yesterday", "1h ago", "2026-13-01T00:00:00Z", "2026-01-01", "1", &shift] {
         let draft = set(json!({"scope": "everything"}), "before", before);
         let told = format!(
             "`before`: `{before}` is not a time; write 2026-01-31T12:00:00Z or seconds since 1970"
         );
-        each_is_refused(&scene, [(draft, told.as_str())]);
+        each_is_refused(&api, [(draft, told.as_str())]);
     }
     for before in [json!(1.5), json!(true), json!([1]), json!({}), json!(10_f64.powi(30))] {
         let draft = set(json!({"scope": "everything"}), "before", before);
         let told = "`before` is not a time; write 2026-01-31T12:00:00Z or seconds since 1970";
-        each_is_refused(&scene, [(draft, told)]);
+        each_is_refused(&api, [(draft, told)]);
     }
 }
 
 #[test]
 fn cut_off_before_1970_is_refused() {
     let draft = set(json!({"scope": "everything"}), "before", -1);
-    each_is_refused(&Scene::start(), [(draft, "`before` is before 1970")]);
+    each_is_refused(&AdminApi::start(), [(draft, "`before` is before 1970")]);
 }
 
 #[test]
 fn cut_off_lies_at_most_a_day_ahead() {
     let told = "`before` is more than a day ahead";
     let draft = |before: Value| set(json!({"scope": "everything"}), "before", before);
-    let scene = Scene::start();
+    let api = AdminApi::start();
     each_is_refused(
-        &scene,
+        &api,
         [
             // Ten seconds for a machine that is busy.
             (draft(json!(now() + DAY_S + 10)), told),
@@ -268,9 +268,9 @@ fn cut_off_lies_at_most_a_day_ahead() {
         ],
     );
     let ahead = now() + DAY_S;
-    let answer = scene.revoke(draft(json!(ahead)));
+    let answer = api.revoke(draft(json!(ahead)));
     assert_eq!(seconds(&answer["issued_until"]), ahead);
-    assert!(!scene.accepts(&mint(json!({}))), "nobody can log in until then");
+    assert!(!api.accepts(&mint(json!({}))), "nobody can log in until then");
 }
 
 /// It would be accepted, and cut nobody off.
@@ -278,14 +278,14 @@ fn cut_off_lies_at_most_a_day_ahead() {
 fn cut_off_so_old_that_nothing_is_alive_is_refused() {
     // The longest life of a token, and the clock skew at both ends.
     const LIFE_S: i64 = DAY_S + 60;
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let told = "nothing that was issued until then can still be accepted";
     let draft = |before: i64| set(json!({"scope": "everything"}), "before", before);
-    each_is_refused(&scene, [(draft(0), told), (draft(now() - LIFE_S), told)]);
+    each_is_refused(&api, [(draft(0), told), (draft(now() - LIFE_S), told)]);
     let key = json!({"scope": "key", "key": "one", "before": now() - LIFE_S});
-    each_is_refused(&scene, [(key, told)]);
+    each_is_refused(&api, [(key, told)]);
     // Ten seconds for a machine that is busy.
-    scene.revoke(draft(now() - LIFE_S + 10));
+    api.revoke(draft(now() - LIFE_S + 10));
 }
 
 // ---- who, why, how long
@@ -293,9 +293,9 @@ fn cut_off_so_old_that_nothing_is_alive_is_refused() {
 #[test]
 fn reason_and_actor_are_bounded() {
     let everything = || json!({"scope": "everything"});
-    let scene = Scene::start();
+    let api = AdminApi::start();
     each_is_refused(
-        &scene,
+        &api,
         [
             (set(everything(), "reason", "x".repeat(513)), "`reason` is longer than 512 bytes"),
             (set(everything(), "actor", "x".repeat(129)), "`actor` is longer than 128 bytes"),
@@ -303,15 +303,15 @@ fn reason_and_actor_are_bounded() {
             (set(everything(), "actor", json!(["ops"])), "invalid type: sequence"),
         ],
     );
-    scene.revoke(set(everything(), "reason", "x".repeat(512)));
-    scene.revoke(set(everything(), "actor", "x".repeat(128)));
+    api.revoke(set(everything(), "reason", "x".repeat(512)));
+    api.revoke(set(everything(), "actor", "x".repeat(128)));
 }
 
 #[test]
 fn wait_is_a_number_of_milliseconds() {
     let everything = || json!({"scope": "everything"});
     each_is_refused(
-        &Scene::start(),
+        &AdminApi::start(),
         [
             (set(everything(), "wait_ms", -1), "wait_ms"),
             (set(everything(), "wait_ms", "2s"), "wait_ms"),
@@ -325,7 +325,7 @@ fn wait_is_a_number_of_milliseconds() {
 
 #[test]
 fn body_that_is_no_json_object_is_refused() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     for body in [
         "",
         " ",
@@ -340,33 +340,33 @@ fn body_that_is_no_json_object_is_refused() {
         "{\"scope\":\"everything\",\"reason\":\"\u{1}\"}",
         r#"{"scope":"everything","reason":"\ud800"}"#,
     ] {
-        let answer = post(&scene.gateway, &[("Content-Type", "application/json")], body);
+        let answer = post(&api.gateway, &[("Content-Type", "application/json")], body);
         refused(&answer);
     }
     let deep = format!("{{\"scope\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
-    refused(&post(&scene.gateway, &[("Content-Type", "application/json")], &deep));
-    assert_eq!(scene.total(), 0);
+    refused(&post(&api.gateway, &[("Content-Type", "application/json")], &deep));
+    assert_eq!(api.total(), 0);
 }
 
 #[test]
 fn body_is_json_by_its_type() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let body = r#"{"scope":"everything"}"#;
     for kind in ["application/json", "application/json; charset=utf-8", "Application/JSON"] {
-        assert_eq!(post(&scene.gateway, &[("Content-Type", kind)], body).status, 201, "{kind}");
+        assert_eq!(post(&api.gateway, &[("Content-Type", kind)], body).status, 201, "{kind}");
     }
 }
 
 #[test]
 fn body_over_64_kib_is_refused() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let json = [("Content-Type", "application/json")];
     let body = |length: usize| {
         let draft = r#"{"scope":"everything"}"#;
         format!("{draft}{}", " ".repeat(length - draft.len()))
     };
-    assert_eq!(post(&scene.gateway, &json, &body(64 * 1024)).status, 201);
-    let detail = refused(&post(&scene.gateway, &json, &body(64 * 1024 + 1)));
+    assert_eq!(post(&api.gateway, &json, &body(64 * 1024)).status, 201);
+    let detail = refused(&post(&api.gateway, &json, &body(64 * 1024 + 1)));
     assert!(detail.contains("limit"), "{detail}");
-    assert_eq!(scene.total(), 1);
+    assert_eq!(api.total(), 1);
 }

@@ -13,20 +13,20 @@ const LOCAL: (&str, &str) = ("Host", "localhost");
 /// Everything that the guard stands before.
 const GUARDED: [&str; 3] = ["/metrics", "/v1/revocations", "/v1/gateways"];
 
-fn with_token() -> Scene {
+fn with_token() -> AdminApi {
     with_token_on("127.0.0.1:0")
 }
 
 /// A gateway whose configuration gives the token, with its admin listener on this address.
-fn with_token_on(address: &str) -> Scene {
+fn with_token_on(address: &str) -> AdminApi {
     let upstream = Upstream::start();
     let open = "admin: { address: '127.0.0.1:0'";
     let given = format!("admin: {{ address: '{address}', token: {TOKEN}");
     let text = configuration(&upstream).replace(open, &given);
-    Scene { gateway: Gateway::start_in(directory(), &text), _upstream: upstream }
+    AdminApi { gateway: Gateway::start_in(directory(), &text), _upstream: upstream }
 }
 
-impl Scene {
+impl AdminApi {
     /// The status of everything that is guarded, asked with these header lines; a revocation last.
     fn statuses(&self, fields: &[(&str, &str)]) -> Vec<u16> {
         let admin = self.gateway.admin();
@@ -43,7 +43,7 @@ impl Scene {
 
 #[test]
 fn whoever_does_not_present_the_token_is_401_and_changes_nothing() {
-    let scene = with_token();
+    let api = with_token();
     let good = mint(json!({}));
     for authorization in [
         None,
@@ -62,31 +62,31 @@ fn whoever_does_not_present_the_token_is_401_and_changes_nothing() {
     ] {
         let shown = authorization.iter().map(|value| ("Authorization", &**value));
         let fields: Vec<_> = shown.chain([LOCAL]).collect();
-        assert_eq!(scene.statuses(&fields), [401; 4], "{authorization:?}");
-        let answer = exchange(scene.gateway.admin(), get("/v1/revocations", &fields));
+        assert_eq!(api.statuses(&fields), [401; 4], "{authorization:?}");
+        let answer = exchange(api.gateway.admin(), get("/v1/revocations", &fields));
         let challenge = answer.field("www-authenticate");
         assert_eq!(challenge, Some("Bearer realm=\"portcullis-admin\""), "{authorization:?}");
         assert_eq!(answer.body, "the admin token is required\n");
     }
-    assert!(scene.accepts(&good));
-    assert!(scene.gateway.log().iter().all(|line| line.get("audit").is_none()));
+    assert!(api.accepts(&good));
+    assert!(api.gateway.log().iter().all(|line| line.get("audit").is_none()));
 }
 
 #[test]
 fn scheme_of_the_token_is_read_in_any_case() {
     for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
-        let scene = with_token();
+        let api = with_token();
         let authorization = format!("{scheme} {TOKEN}");
         let fields = [("Authorization", authorization.as_str()), LOCAL];
-        assert_eq!(scene.statuses(&fields), [200, 200, 200, 201], "{scheme}");
-        assert!(!scene.accepts(&mint(json!({"iat": now() - 5}))));
+        assert_eq!(api.statuses(&fields), [200, 200, 200, 201], "{scheme}");
+        assert!(!api.accepts(&mint(json!({"iat": now() - 5}))));
     }
 }
 
 /// Whoever holds the token says where they come from, or does not: no page can make a browser send it.
 #[test]
 fn token_opens_a_listener_that_others_reach_whatever_the_host_and_the_origin_are() {
-    let scene = with_token_on("0.0.0.0:0");
+    let api = with_token_on("0.0.0.0:0");
     let authorization = format!("Bearer {TOKEN}");
     let fields = [
         ("Authorization", authorization.as_str()),
@@ -94,29 +94,29 @@ fn token_opens_a_listener_that_others_reach_whatever_the_host_and_the_origin_are
         ("Origin", "https://console.example"),
         ("Sec-Fetch-Site", "cross-site"),
     ];
-    assert_eq!(scene.statuses(&fields), [200, 200, 200, 201]);
+    assert_eq!(api.statuses(&fields), [200, 200, 200, 201]);
 }
 
 /// Only a browser asks this machine for another name.
 #[test]
 fn token_does_not_lift_what_keeps_pages_off_a_loopback_address() {
-    let scene = with_token();
+    let api = with_token();
     let authorization = format!("Bearer {TOKEN}");
     let shown = ("Authorization", authorization.as_str());
     for foreign in [("Host", "admin.example:9901"), ("Origin", "https://console.example")] {
         let host = if foreign.0 == "Host" { &[][..] } else { &[LOCAL] };
         let fields = [&[shown, foreign], host].concat();
-        assert_eq!(scene.statuses(&fields), [421; 4], "{foreign:?}");
+        assert_eq!(api.statuses(&fields), [421; 4], "{foreign:?}");
     }
-    assert_eq!(scene.statuses(&[shown, LOCAL]), [200, 200, 200, 201]);
+    assert_eq!(api.statuses(&[shown, LOCAL]), [200, 200, 200, 201]);
 }
 
 #[test]
 fn token_in_the_first_of_two_headers_does_not_hide_in_the_second() {
-    let scene = with_token();
+    let api = with_token();
     let right = format!("Bearer {TOKEN}");
     let fields = [("Authorization", "Bearer wrong"), ("Authorization", right.as_str()), LOCAL];
-    assert_eq!(scene.statuses(&fields), [401; 4]);
+    assert_eq!(api.statuses(&fields), [401; 4]);
 }
 
 // ---- with the one that the gateway has made
@@ -124,7 +124,7 @@ fn token_in_the_first_of_two_headers_does_not_hide_in_the_second() {
 /// DNS rebinding: the page's own name points here, so the browser asks for that.
 #[test]
 fn request_for_the_name_of_another_machine_is_421() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     for host in [
         "evil.example",
         "evil.example:9901",
@@ -140,23 +140,23 @@ fn request_for_the_name_of_another_machine_is_421() {
         "[::2]",
         "",
     ] {
-        assert_eq!(scene.statuses(&[("Host", host)]), [421; 4], "{host:?}");
+        assert_eq!(api.statuses(&[("Host", host)]), [421; 4], "{host:?}");
     }
-    assert!(scene.accepts(&mint(json!({}))));
-    assert_eq!(scene.total(), 0);
+    assert!(api.accepts(&mint(json!({}))));
+    assert_eq!(api.total(), 0);
 }
 
 #[test]
 fn request_without_a_host_is_refused() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let bytes = "GET /metrics HTTP/1.0\r\n\r\n";
-    assert_eq!(exchange(scene.gateway.admin(), bytes).status, 421);
+    assert_eq!(exchange(api.gateway.admin(), bytes).status, 421);
 }
 
 #[test]
 fn request_of_a_page_in_a_browser_is_421() {
-    let scene = Scene::start();
-    let host = scene.gateway.admin().to_string();
+    let api = AdminApi::start();
+    let host = api.gateway.admin().to_string();
     for (name, value) in [
         ("Origin", "https://evil.example"),
         ("Origin", "null"),
@@ -166,9 +166,9 @@ fn request_of_a_page_in_a_browser_is_421() {
         ("Sec-Fetch-Site", "same-site"),
         ("Sec-Fetch-Site", "nonsense"),
     ] {
-        assert_eq!(scene.statuses(&[("Host", &host), (name, value)]), [421; 4], "{name}: {value}");
+        assert_eq!(api.statuses(&[("Host", &host), (name, value)]), [421; 4], "{name}: {value}");
     }
-    assert_eq!(scene.total(), 0);
+    assert_eq!(api.total(), 0);
 }
 
 #[test]
@@ -176,34 +176,34 @@ fn request_for_this_machine_by_any_of_its_names_is_answered() {
     for host in
         ["localhost", "LocalHost:9901", "127.0.0.1", "127.255.255.254:1", "[::1]", "[::1]:9901"]
     {
-        let scene = Scene::start();
-        assert_eq!(scene.statuses(&[("Host", host)]), [200, 200, 200, 201], "{host}");
+        let api = AdminApi::start();
+        assert_eq!(api.statuses(&[("Host", host)]), [200, 200, 200, 201], "{host}");
     }
     // Typed into the address line of a browser.
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let typed = [("Host", "localhost"), ("Sec-Fetch-Site", "none")];
-    assert_eq!(scene.statuses(&typed), [200, 200, 200, 201]);
+    assert_eq!(api.statuses(&typed), [200, 200, 200, 201]);
 }
 
 /// What a form or a simple request of a page can send is no JSON by its type, should it get past
 /// the guard in some browser.
 #[test]
 fn what_a_page_can_post_without_asking_first_revokes_nobody() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""] {
-        let answer = post(&scene.gateway, &[("Content-Type", kind)], EVERYBODY);
+        let answer = post(&api.gateway, &[("Content-Type", kind)], EVERYBODY);
         assert!(refused(&answer).contains("application/json"), "{kind}: {answer:?}");
         let from = [("Content-Type", kind), ("Origin", "https://evil.example")];
-        assert_eq!(post(&scene.gateway, &from, EVERYBODY).status, 421, "{kind}");
+        assert_eq!(post(&api.gateway, &from, EVERYBODY).status, 421, "{kind}");
     }
-    assert!(refused(&post(&scene.gateway, &[], EVERYBODY)).contains("application/json"));
-    assert_eq!(scene.total(), 0);
+    assert!(refused(&post(&api.gateway, &[], EVERYBODY)).contains("application/json"));
+    assert_eq!(api.total(), 0);
 }
 
 /// A page that asks first is told nothing that would let it go on.
 #[test]
 fn preflight_is_not_answered_with_permission() {
-    for scene in [Scene::start(), with_token()] {
+    for api in [AdminApi::start(), with_token()] {
         let fields = [
             ("Host", "localhost"),
             ("Origin", "https://evil.example"),
@@ -211,7 +211,7 @@ fn preflight_is_not_answered_with_permission() {
             ("Access-Control-Request-Headers", "content-type"),
         ];
         let bytes = request("OPTIONS", "/v1/revocations", &fields, "");
-        let answer = exchange(scene.gateway.admin(), bytes);
+        let answer = exchange(api.gateway.admin(), bytes);
         assert!(answer.status >= 400, "{answer:?}");
         let permits = |name: &str| name.starts_with("access-control-");
         assert!(!answer.fields.iter().any(|(name, _)| permits(name)), "{answer:?}");
@@ -222,17 +222,17 @@ fn preflight_is_not_answered_with_permission() {
 
 #[test]
 fn probes_are_open_to_everybody() {
-    for scene in [Scene::start(), with_token()] {
+    for api in [AdminApi::start(), with_token()] {
         let foreign = [("Host", "evil.example"), ("Origin", "https://evil.example")];
         for path in ["/livez", "/readyz"] {
-            assert_eq!(exchange(scene.gateway.admin(), get(path, &foreign)).status, 200, "{path}");
+            assert_eq!(exchange(api.gateway.admin(), get(path, &foreign)).status, 200, "{path}");
         }
     }
 }
 
 #[test]
 fn other_methods_are_405_and_name_those_that_are_known() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     for (method, path, allowed) in [
         ("PUT", "/v1/revocations", "GET,HEAD,POST,DELETE"),
         ("PATCH", "/v1/revocations", "GET,HEAD,POST,DELETE"),
@@ -243,18 +243,18 @@ fn other_methods_are_405_and_name_those_that_are_known() {
         ("POST", "/livez", "GET,HEAD"),
     ] {
         let fields = [("Host", "localhost"), ("Content-Type", "application/json")];
-        let answer = exchange(scene.gateway.admin(), request(method, path, &fields, EVERYBODY));
+        let answer = exchange(api.gateway.admin(), request(method, path, &fields, EVERYBODY));
         assert_eq!(answer.status, 405, "{method} {path}");
         assert_eq!(answer.field("allow"), Some(allowed), "{method} {path}");
     }
-    assert_eq!(scene.total(), 0);
+    assert_eq!(api.total(), 0);
 }
 
 #[test]
 fn nothing_else_is_there() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     for path in ["/v1", "/v1/", "/v1/revocations/", "/v1/revocations/1/2", "/v2/revocations"] {
-        let answer = exchange(scene.gateway.admin(), get(path, &[("Host", "localhost")]));
+        let answer = exchange(api.gateway.admin(), get(path, &[("Host", "localhost")]));
         assert_eq!(answer.status, 404, "{path}");
     }
 }
@@ -262,25 +262,25 @@ fn nothing_else_is_there() {
 /// Nobody can cut off through a listener that clients use.
 #[test]
 fn public_listeners_know_nothing_of_the_admin_api() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     for path in GUARDED {
-        assert_eq!(scene.gateway.exchange(get(path, &[])).slug(), "route_unknown", "{path}");
+        assert_eq!(api.gateway.exchange(get(path, &[])).slug(), "route_unknown", "{path}");
     }
     let fields = [("Content-Type", "application/json")];
     let draft = request("POST", "/v1/revocations", &fields, EVERYBODY);
-    assert_eq!(scene.gateway.exchange(draft).slug(), "route_unknown");
-    assert_eq!(scene.total(), 0);
+    assert_eq!(api.gateway.exchange(draft).slug(), "route_unknown");
+    assert_eq!(api.total(), 0);
 }
 
 #[test]
 fn token_that_is_replaced_by_a_reload_opens_nothing_any_more() {
-    let scene = with_token();
-    let text = std::fs::read_to_string(scene.gateway.file()).expect("the configuration");
+    let api = with_token();
+    let text = std::fs::read_to_string(api.gateway.file()).expect("the configuration");
     let changed = text.replace(TOKEN, "another-admin-token");
-    std::fs::write(scene.gateway.file(), changed).expect("a file");
-    scene.gateway.signal("HUP");
+    std::fs::write(api.gateway.file(), changed).expect("a file");
+    api.gateway.signal("HUP");
     let status =
-        |token: &str| scene.statuses(&[("Authorization", &format!("Bearer {token}")), LOCAL])[1];
+        |token: &str| api.statuses(&[("Authorization", &format!("Bearer {token}")), LOCAL])[1];
     crate::harness::eventually("the new token", || {
         (status("another-admin-token") == 200).then_some(())
     });

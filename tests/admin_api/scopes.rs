@@ -84,17 +84,17 @@ fn cases() -> Vec<Case> {
 #[test]
 fn next_request_of_whom_a_scope_hits_is_refused_and_of_nobody_else() {
     for Case { draft, hits, misses } in cases() {
-        let scene = Scene::start();
+        let api = AdminApi::start();
         // Seen before, so that it is not what is verified anew that decides.
         for token in hits.iter().chain(&misses) {
-            assert!(scene.accepts(token), "{draft}");
+            assert!(api.accepts(token), "{draft}");
         }
-        scene.revoke(draft.clone());
+        api.revoke(draft.clone());
         for (number, token) in hits.iter().enumerate() {
-            assert!(!scene.accepts(token), "{draft} lets hit {number} in");
+            assert!(!api.accepts(token), "{draft} lets hit {number} in");
         }
         for (number, token) in misses.iter().enumerate() {
-            assert!(scene.accepts(token), "{draft} cuts miss {number} off");
+            assert!(api.accepts(token), "{draft} cuts miss {number} off");
         }
     }
 }
@@ -103,10 +103,10 @@ fn next_request_of_whom_a_scope_hits_is_refused_and_of_nobody_else() {
 fn log_says_which_scope_cuts_off_and_from_when() {
     let before = now();
     for Case { draft, hits, .. } in cases() {
-        let scene = Scene::start();
-        scene.revoke(draft.clone());
-        assert!(!scene.accepts(&hits[0]), "{draft}");
-        let line = scene.gateway.logged(|line| line["slug"] == "token_revoked");
+        let api = AdminApi::start();
+        api.revoke(draft.clone());
+        assert!(!api.accepts(&hits[0]), "{draft}");
+        let line = api.gateway.logged(|line| line["slug"] == "token_revoked");
         let scope = draft["scope"].as_str().expect("a scope");
         let reason = line["reason"].as_str().unwrap_or_default();
         let rest = reason.strip_prefix(&format!("a revocation of the scope `{scope}` cuts "));
@@ -124,17 +124,17 @@ fn log_says_which_scope_cuts_off_and_from_when() {
 
 #[test]
 fn token_that_was_never_seen_before_is_refused_as_well() {
-    let scene = Scene::start();
-    scene.revoke(json!({"scope": "subject", "subject": "alice"}));
-    assert!(!scene.accepts(&mint(json!({"iat": now() - 5}))));
+    let api = AdminApi::start();
+    api.revoke(json!({"scope": "subject", "subject": "alice"}));
+    assert!(!api.accepts(&mint(json!({"iat": now() - 5}))));
 }
 
 #[test]
 fn answer_tells_what_was_written() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let common = ["actor", "durable", "elapsed_ms", "expires_at", "issued_until", "position"];
     for (number, Case { draft, .. }) in cases().into_iter().enumerate() {
-        let answer = scene.revoke(draft.clone());
+        let answer = api.revoke(draft.clone());
         assert_eq!((&answer["durable"], &answer["position"]), (&json!(true), &json!(number + 1)));
         assert!(answer["elapsed_ms"].as_f64().is_some_and(|took| took >= 0.0), "{answer}");
         let written = seconds(&answer["written_at"]);
@@ -168,19 +168,19 @@ fn iss(named: &Value) -> &str {
 
 #[test]
 fn who_and_why_are_told_again() {
-    let scene = Scene::start();
-    let answer = scene.revoke(json!({"scope": "everything", "actor": "ops", "reason": "a drill"}));
+    let api = AdminApi::start();
+    let answer = api.revoke(json!({"scope": "everything", "actor": "ops", "reason": "a drill"}));
     assert_eq!((&answer["actor"], &answer["reason"]), (&json!("ops"), &json!("a drill")));
-    let answer = scene.revoke(json!({"scope": "everything"}));
+    let answer = api.revoke(json!({"scope": "everything"}));
     assert_eq!((&answer["actor"], &answer["reason"]), (&json!("admin"), &json!("")));
 }
 
 #[test]
 fn only_who_waits_is_told_who_has_confirmed() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let draft = |wait: Value| json!({"scope": "subject", "subject": "bob", "wait_ms": wait});
     for wait in [json!(null), json!(0), json!(5_000), json!(u64::MAX)] {
-        let answer = scene.revoke(draft(wait.clone()));
+        let answer = api.revoke(draft(wait.clone()));
         assert!(answer.get("missing").is_none() || wait == 0, "{answer}");
         if wait.is_null() {
             assert!(answer.get("confirmed").is_none() && answer.get("gateways").is_none());
@@ -222,13 +222,13 @@ fn what_was_issued_in_the_second_of_the_cut_off_is_cut_off_and_the_next_second_i
                 + std::time::Duration::from_secs(u64::try_from(now - 100).expect("seconds")),
         );
         for before in [json!(now - 100), json!(date.to_string())] {
-            let scene = Scene::start();
+            let api = AdminApi::start();
             let tokens = [-101, -100, -99].map(|seconds| issued(&claims, now + seconds));
             let mut draft = draft.clone();
             draft["before"] = before;
-            let answer = scene.revoke(draft.clone());
+            let answer = api.revoke(draft.clone());
             assert_eq!(seconds(&answer["issued_until"]), now - 100, "{answer}");
-            let accepted = tokens.each_ref().map(|token| scene.accepts(token));
+            let accepted = tokens.each_ref().map(|token| api.accepts(token));
             assert_eq!(accepted, [false, false, true], "{draft}");
         }
     }
@@ -240,12 +240,12 @@ fn cut_off_is_now_unless_it_is_named() {
         if draft["scope"] == "key" {
             continue;
         }
-        let scene = Scene::start();
+        let api = AdminApi::start();
         let earliest = now();
-        let answer = scene.revoke(draft.clone());
+        let answer = api.revoke(draft.clone());
         let cut_off = seconds(&answer["issued_until"]);
         assert!((earliest..=now()).contains(&cut_off), "{answer}");
-        let accepted = [-1, 0, 1].map(|after| scene.accepts(&issued(&claims, cut_off + after)));
+        let accepted = [-1, 0, 1].map(|after| api.accepts(&issued(&claims, cut_off + after)));
         assert_eq!(accepted, [false, false, true], "{draft}");
     }
 }
@@ -253,36 +253,36 @@ fn cut_off_is_now_unless_it_is_named() {
 /// Whoever stole the key can go on signing, and write any time that they like.
 #[test]
 fn revoked_key_kills_what_it_signs_later_as_well() {
-    let scene = Scene::start();
-    let answer = scene.revoke(json!({"scope": "key", "key": "one"}));
+    let api = AdminApi::start();
+    let answer = api.revoke(json!({"scope": "key", "key": "one"}));
     assert_eq!((&answer["issued_until"], &answer["expires_at"]), (&json!(null), &json!(null)));
     for after in [-3600, 0, 20] {
-        assert!(!scene.accepts(&issued(&json!({}), now() + after)), "{after}");
+        assert!(!api.accepts(&issued(&json!({}), now() + after)), "{after}");
     }
-    assert!(scene.accepts(&mint_by_two(json!({}))));
+    assert!(api.accepts(&mint_by_two(json!({}))));
 }
 
 #[test]
 fn token_and_session_are_cut_off_whenever_they_were_issued() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     for (draft, claims) in [
         (json!({"scope": "token", "jti": "t-1", "issuer": ISSUER}), json!({"jti": "t-1"})),
         (json!({"scope": "session", "session": "s-1"}), json!({"sid": "s-1"})),
     ] {
-        assert_eq!(scene.revoke(draft)["issued_until"], json!(null));
+        assert_eq!(api.revoke(draft)["issued_until"], json!(null));
         for after in [-3600, 20] {
-            assert!(!scene.accepts(&issued(&claims, now() + after)), "{claims} {after}");
+            assert!(!api.accepts(&issued(&claims, now() + after)), "{claims} {after}");
         }
     }
 }
 
 #[test]
 fn earlier_cut_off_takes_nothing_back() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let token = issued(&json!({}), now() - 50);
-    scene.revoke(json!({"scope": "subject", "subject": "alice", "before": now() - 10}));
-    scene.revoke(json!({"scope": "subject", "subject": "alice", "before": now() - 100}));
-    assert!(!scene.accepts(&token));
+    api.revoke(json!({"scope": "subject", "subject": "alice", "before": now() - 10}));
+    api.revoke(json!({"scope": "subject", "subject": "alice", "before": now() - 100}));
+    assert!(!api.accepts(&token));
 }
 
 /// An entry lives as long as anything that it could hit: the longest life of a token, and the
@@ -291,15 +291,15 @@ fn earlier_cut_off_takes_nothing_back() {
 fn entry_stays_as_long_as_anything_that_it_hits_can_be_accepted() {
     const DAY_S: i64 = 86_400;
     const SKEWS_S: i64 = 60;
-    let scene = Scene::start();
+    let api = AdminApi::start();
     for (draft, _) in with_cut_off() {
         let mut draft = draft;
         draft["before"] = json!(now() - 1000);
-        let answer = scene.revoke(draft);
+        let answer = api.revoke(draft);
         let life = seconds(&answer["expires_at"]) - seconds(&answer["issued_until"]);
         assert_eq!(life, DAY_S + SKEWS_S, "{answer}");
     }
-    let answer = scene.revoke(json!({"scope": "session", "session": "s-1"}));
+    let answer = api.revoke(json!({"scope": "session", "session": "s-1"}));
     let life = seconds(&answer["expires_at"]) - seconds(&answer["written_at"]);
     // Its issuer may go on issuing tokens for it, for a month.
     let longest = 30 * DAY_S + DAY_S + SKEWS_S;

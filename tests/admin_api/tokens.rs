@@ -31,39 +31,39 @@ fn variant(token: &str) -> String {
 
 #[test]
 fn revoked_token_is_refused_and_the_others_of_its_subject_are_not() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let (token, other) = (mint(json!({"jti": "t-1"})), mint(json!({})));
-    assert!(scene.accepts(&token) && scene.accepts(&other));
-    let answer = scene.revoke(whole(&token));
+    assert!(api.accepts(&token) && api.accepts(&other));
+    let answer = api.revoke(whole(&token));
     assert_eq!(
         (&answer["scope"], &answer["jti"], &answer["issuer"]),
         (&json!("token"), &json!("t-1"), &json!(ISSUER))
     );
-    assert!(!scene.accepts(&token) && scene.accepts(&other));
+    assert!(!api.accepts(&token) && api.accepts(&other));
 }
 
 #[test]
 fn white_space_around_a_token_is_not_part_of_it() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let token = mint(json!({}));
-    scene.revoke(whole(&format!(" {token}\n")));
-    assert!(!scene.accepts(&token));
+    api.revoke(whole(&format!(" {token}\n")));
+    assert!(!api.accepts(&token));
 }
 
 /// Both signatures verify: a list of texts, or of their hashes, would let the other one in.
 #[test]
 fn either_signature_of_a_token_revokes_both() {
     for (number, revoked) in ["the own", "the other"].iter().enumerate() {
-        let scene = Scene::start();
+        let api = AdminApi::start();
         let own = mint(json!({}));
         let both = [variant(&own), own];
         assert_ne!(both[0], both[1]);
         for token in &both {
-            assert!(scene.accepts(token), "the signature holds");
+            assert!(api.accepts(token), "the signature holds");
         }
-        scene.revoke(whole(&both[number]));
+        api.revoke(whole(&both[number]));
         for token in &both {
-            assert!(!scene.accepts(token), "{revoked} was revoked");
+            assert!(!api.accepts(token), "{revoked} was revoked");
         }
     }
 }
@@ -71,31 +71,31 @@ fn either_signature_of_a_token_revokes_both() {
 #[test]
 fn entry_of_a_token_stays_until_it_could_not_be_accepted_any_more() {
     const SKEW_S: i64 = 30;
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let end = now() + 1234;
-    let answer = scene.revoke(whole(&mint(json!({"exp": end}))));
+    let answer = api.revoke(whole(&mint(json!({"exp": end}))));
     assert_eq!(seconds(&answer["expires_at"]), end + SKEW_S);
 }
 
 #[test]
 fn token_that_is_accepted_thanks_to_the_clock_skew_can_be_revoked() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let token = mint(json!({"iat": now() - 100, "exp": now() - 2}));
-    assert!(scene.accepts(&token));
-    scene.revoke(whole(&token));
-    assert!(!scene.accepts(&token));
+    assert!(api.accepts(&token));
+    api.revoke(whole(&token));
+    assert!(!api.accepts(&token));
 }
 
 #[test]
 fn token_that_is_not_valid_yet_can_be_revoked() {
-    let scene = Scene::start();
-    scene.revoke(whole(&mint(json!({"nbf": now() + 3600, "exp": now() + 7200}))));
-    assert_eq!(scene.total(), 1);
+    let api = AdminApi::start();
+    api.revoke(whole(&mint(json!({"nbf": now() + 3600, "exp": now() + 7200}))));
+    assert_eq!(api.total(), 1);
 }
 
 #[test]
 fn token_that_would_not_be_accepted_anyway_is_refused_with_the_reason() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let good = mint(json!({}));
     let forged = format!("{}A", &good[..good.len() - 1]);
     let forged = if forged == good { format!("{}Q", &good[..good.len() - 1]) } else { forged };
@@ -112,33 +112,33 @@ fn token_that_would_not_be_accepted_anyway_is_refused_with_the_reason() {
         (format!("{good}.{good}"), "not acceptable anyway: "),
         ("x".repeat(20_000), "not acceptable anyway: token_malformed"),
     ] {
-        let detail = scene.refuse(&whole(&token));
+        let detail = api.refuse(&whole(&token));
         assert!(detail.contains(told), "{detail} of {token}");
         assert!(token.len() < 20 || !detail.contains(&token), "a token is not repeated: {detail}");
     }
-    assert_eq!(scene.total(), 0);
-    assert!(scene.accepts(&good));
+    assert_eq!(api.total(), 0);
+    assert!(api.accepts(&good));
 }
 
 #[test]
 fn token_without_an_id_is_refused_and_its_subject_is_recommended() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let token = mint(json!({"jti": null}));
-    assert!(scene.accepts(&token));
-    let detail = scene.refuse(&whole(&token));
+    assert!(api.accepts(&token));
+    let detail = api.refuse(&whole(&token));
     assert!(detail.contains("has no `jti`") && detail.contains("revoke its subject"), "{detail}");
-    assert!(scene.accepts(&token));
+    assert!(api.accepts(&token));
 }
 
 #[test]
 fn token_stands_alone() {
-    let scene = Scene::start();
+    let api = AdminApi::start();
     let token = mint(json!({"jti": "t-1"}));
     for (name, value) in [("jti", json!("t-1")), ("issuer", json!("test"))] {
         let mut draft = whole(&token);
         draft[name] = value;
-        let detail = scene.refuse(&draft);
+        let detail = api.refuse(&draft);
         assert!(detail.contains("`token` says all there is to say"), "{detail}");
     }
-    assert_eq!(scene.total(), 0);
+    assert_eq!(api.total(), 0);
 }

@@ -13,12 +13,12 @@ use crate::harness::tokens::bearer;
 use crate::harness::upstream::{Received, Upstream};
 
 /// A gateway and what is behind it.
-struct Scene {
+struct ForwardingGateway {
     upstream: Upstream,
     gateway: Gateway,
 }
 
-impl Scene {
+impl ForwardingGateway {
     fn start() -> Self {
         Self::start_with(str::to_owned)
     }

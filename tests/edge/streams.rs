@@ -31,28 +31,28 @@ const FLOOD_BYTES: usize = 256 * 1024 * 1024;
 
 /// An upstream whose answers stop halfway until they are told to go on.
 #[derive(Clone, Default)]
-struct Stage(Arc<(Mutex<Turn>, Condvar)>);
+struct PausedUpstream(Arc<(Mutex<PauseState>, Condvar)>);
 
 #[derive(Default)]
-struct Turn {
+struct PauseState {
     goes_on: bool,
     /// The paths that are being served.
     served: Vec<String>,
 }
 
-impl Stage {
+impl PausedUpstream {
     fn open(&self) -> SocketAddr {
-        let stage = self.clone();
+        let paused = self.clone();
         script(move |_, mut line| {
             while let Some(head) = line.read_head() {
-                stage.play(&head, &mut line);
+                paused.answer(&head, &mut line);
             }
         })
     }
 
-    fn play(&self, head: &str, line: &mut Line) {
+    fn answer(&self, head: &str, line: &mut Line) {
         let path = head.split(' ').nth(1).unwrap_or_default();
-        self.0.0.lock().expect("the stage").served.push(path.to_owned());
+        self.0.0.lock().expect("the state").served.push(path.to_owned());
         match path.rsplit('/').next().unwrap_or_default() {
             "socket" => {
                 line.switch();
@@ -90,21 +90,21 @@ impl Stage {
 
     fn wait(&self) {
         let (turn, told) = &*self.0;
-        let turn = turn.lock().expect("the stage");
+        let turn = turn.lock().expect("the state");
         let waited = told.wait_timeout_while(turn, PATIENCE, |turn| !turn.goes_on);
-        drop(waited.expect("the stage"));
+        drop(waited.expect("the state"));
     }
 
     /// Lets every answer go on.
     fn go_on(&self) {
-        self.0.0.lock().expect("the stage").goes_on = true;
+        self.0.0.lock().expect("the state").goes_on = true;
         self.0.1.notify_all();
     }
 
     /// Waits until so many requests for this path have arrived.
     fn wait_for(&self, path: &str, count: usize) {
         eventually("the requests", || {
-            let turn = self.0.0.lock().expect("the stage");
+            let turn = self.0.0.lock().expect("the state");
             (turn.served.iter().filter(|served| *served == path).count() >= count).then_some(())
         });
     }
@@ -160,9 +160,15 @@ impl Kind {
     }
 
     /// Opens one, and returns when it waits.
-    fn open(self, gateway: &Gateway, stage: &Stage, prefix: &str, credential: &str) -> Connection {
+    fn open(
+        self,
+        gateway: &Gateway,
+        paused: &PausedUpstream,
+        prefix: &str,
+        credential: &str,
+    ) -> Connection {
         let path = format!("/{prefix}/{}", self.name());
-        let before = stage.0.0.lock().expect("the stage").served.len();
+        let before = paused.0.0.lock().expect("the state").served.len();
         let mut connection = Connection::open(gateway.address());
         let mut fields = vec![("Authorization", credential)];
         match self {
@@ -188,7 +194,7 @@ impl Kind {
             }
         }
         eventually("the request", || {
-            (stage.0.0.lock().expect("the stage").served.len() > before).then_some(())
+            (paused.0.0.lock().expect("the state").served.len() > before).then_some(())
         });
         connection
     }
@@ -253,16 +259,16 @@ fn lines(gateway: &Gateway, path: &str, slug: &str) -> Vec<Value> {
 /// Asserts that a stream ends with the token that it was opened with, and that those of others and
 /// of nobody do not.
 fn assert_ended_by_expiry(kind: Kind) {
-    let stage = Stage::default();
-    let gateway = Gateway::start(&configuration(stage.open()));
-    let long = kind.open(&gateway, &stage, "orders", &long_lived());
-    let public = kind.open(&gateway, &stage, "public", &long_lived());
+    let paused = PausedUpstream::default();
+    let gateway = Gateway::start(&configuration(paused.open()));
+    let long = kind.open(&gateway, &paused, "orders", &long_lived());
+    let public = kind.open(&gateway, &paused, "public", &long_lived());
     let (credential, end) = short_lived();
-    let short = kind.open(&gateway, &stage, "orders", &credential);
+    let short = kind.open(&gateway, &paused, "orders", &credential);
     let (at, bytes) = closed(short);
     assert_in_time(at, end);
     assert_eq!(bytes, b"", "something came after the end");
-    stage.go_on();
+    paused.go_on();
     kind.assert_open(long);
     kind.assert_open(public);
     assert_eq!(ended(&gateway, "expired"), 1.0);
@@ -312,8 +318,8 @@ fn request_whose_body_stalls_ends_when_its_credential_expires() {
 
 #[test]
 fn answer_that_nobody_reads_ends_when_its_credential_expires() {
-    let stage = Stage::default();
-    let gateway = Gateway::start(&configuration(stage.open()));
+    let paused = PausedUpstream::default();
+    let gateway = Gateway::start(&configuration(paused.open()));
     let (credential, end) = short_lived();
     let mut connection = Connection::open(gateway.address());
     connection.send(get("/orders/flood", &[("Authorization", &credential)]));
@@ -332,10 +338,10 @@ fn answer_that_nobody_reads_ends_when_its_credential_expires() {
 
 #[test]
 fn websocket_in_use_ends_when_its_credential_expires() {
-    let stage = Stage::default();
-    let gateway = Gateway::start(&configuration(stage.open()));
+    let paused = PausedUpstream::default();
+    let gateway = Gateway::start(&configuration(paused.open()));
     let (credential, end) = short_lived();
-    let mut connection = Kind::Socket.open(&gateway, &stage, "orders", &credential);
+    let mut connection = Kind::Socket.open(&gateway, &paused, "orders", &credential);
     let mut stream = loop {
         connection.send("ping!");
         if clock::micros() > u64::try_from(end * 1_000_000 - 200_000).expect("a time") {
@@ -352,8 +358,8 @@ fn websocket_in_use_ends_when_its_credential_expires() {
 
 #[test]
 fn connection_whose_requests_are_finished_outlives_their_credential() {
-    let stage = Stage::default();
-    let gateway = Gateway::start(&configuration(stage.open()));
+    let paused = PausedUpstream::default();
+    let gateway = Gateway::start(&configuration(paused.open()));
     let (credential, end) = short_lived();
     let fields = [("Authorization", &*credential)];
     let mut idle = Connection::open(gateway.address());
@@ -365,12 +371,12 @@ fn connection_whose_requests_are_finished_outlives_their_credential() {
     assert_eq!(busy.exchange(get("/orders/x", &fields)).body, "done");
     busy.send(get("/public/events", &[]));
     busy.read_through("first");
-    let (at, _) = closed(Kind::Events.open(&gateway, &stage, "orders", &credential));
+    let (at, _) = closed(Kind::Events.open(&gateway, &paused, "orders", &credential));
     assert_in_time(at, end);
     assert_eq!(idle.exchange(get("/orders/x", &fields)).slug(), "token_expired");
     let fresh = long_lived();
     assert_eq!(idle.exchange(get("/orders/x", &[("Authorization", &fresh)])).body, "done");
-    stage.go_on();
+    paused.go_on();
     busy.read_through("0\r\n\r\n");
     assert_eq!(busy.exchange(get("/public/x", &[])).body, "done");
     assert_eq!(ended(&gateway, "expired"), 1.0);
@@ -398,7 +404,7 @@ fn upstream_connection_ends_with_its_stream() {
 
 #[test]
 fn causes_are_counted_from_zero() {
-    let gateway = Gateway::start(&configuration(Stage::default().open()));
+    let gateway = Gateway::start(&configuration(PausedUpstream::default().open()));
     let metrics = metrics(&gateway);
     for cause in ["expired", "revoked"] {
         let series = format!("portcullis_streams_ended_total{{cause=\"{cause}\"}} 0");
@@ -419,17 +425,17 @@ fn revoke(gateway: &Gateway, subject: &str) -> u64 {
 }
 
 fn assert_ended_by_revocation(kind: Kind) {
-    let stage = Stage::default();
-    let gateway = Gateway::start(&configuration(stage.open()));
-    let alice = kind.open(&gateway, &stage, "orders", &bearer(&token(json!({}))));
-    let bob = kind.open(&gateway, &stage, "orders", &long_lived());
-    let public = kind.open(&gateway, &stage, "public", &bearer(&token(json!({}))));
+    let paused = PausedUpstream::default();
+    let gateway = Gateway::start(&configuration(paused.open()));
+    let alice = kind.open(&gateway, &paused, "orders", &bearer(&token(json!({}))));
+    let bob = kind.open(&gateway, &paused, "orders", &long_lived());
+    let public = kind.open(&gateway, &paused, "public", &bearer(&token(json!({}))));
     let revoked = revoke(&gateway, "alice");
     let (at, bytes) = closed(alice);
     let late = i64::try_from(at).expect("a time") - i64::try_from(revoked).expect("a time");
     assert!(late < LATE_MAX_US, "it was {late} µs late");
     assert_eq!(bytes, b"", "something came after the end");
-    stage.go_on();
+    paused.go_on();
     kind.assert_open(bob);
     kind.assert_open(public);
     assert_eq!(ended(&gateway, "revoked"), 1.0);
@@ -458,8 +464,8 @@ fn long_poll_ends_when_its_subject_is_revoked() {
 
 #[test]
 fn streams_opened_while_the_subject_is_revoked_do_not_survive() {
-    let stage = Stage::default();
-    let gateway = Gateway::start(&configuration(stage.open()));
+    let paused = PausedUpstream::default();
+    let gateway = Gateway::start(&configuration(paused.open()));
     let credential = bearer(&token(json!({})));
     let fields = [("Authorization", &*credential)];
     let revoked = std::thread::scope(|scope| {
@@ -478,7 +484,7 @@ fn streams_opened_while_the_subject_is_revoked_do_not_survive() {
                 })
             })
             .collect();
-        stage.wait_for("/orders/events", 20);
+        paused.wait_for("/orders/events", 20);
         let revoked = revoke(&gateway, "alice");
         let opened = opened.into_iter().flat_map(|opened| opened.join().expect("a thread"));
         for connection in opened.collect::<Vec<_>>() {

@@ -6,12 +6,12 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use portcullis::issuer::signing::{KeyKind, KeyPairPem, generate};
 use serde_json::json;
 
-use super::{Gatehouse, ONE_ROUTE, PERMITTED, claims, raw, sign, token_with};
+use super::{CompiledGate, ONE_ROUTE, PERMITTED, claims, raw, sign, token_with};
 use crate::harness::tokens::{AUDIENCE, ISSUER, forged, pair};
 
 #[test]
 fn algorithm_none_is_refused_in_every_spelling() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     for name in ["none", "None", "NONE", "nOnE", ""] {
         let header = json!({ "alg": name }).to_string();
         assert_eq!(gate.slug(&forged(&header, &claims(json!({})), b"")), "token_algorithm");
@@ -22,7 +22,7 @@ fn algorithm_none_is_refused_in_every_spelling() {
 
 #[test]
 fn algorithm_that_is_unknown_or_not_permitted_is_refused() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     for name in ["es256", "ES256 ", "ES256K", "ES512", "ES384", "RS256", "HS256", "EdDSA", "dir"] {
         let token = token_with(json!({ "alg": name }), json!({}));
         assert_eq!(gate.slug(&token), "token_algorithm", "{name}");
@@ -31,7 +31,7 @@ fn algorithm_that_is_unknown_or_not_permitted_is_refused() {
 
 #[test]
 fn header_without_one_algorithm_is_malformed() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     for header in
         ["{}", r#"{"alg":null}"#, r#"{"alg":256}"#, r#"{"alg":["ES256"]}"#, "[]", "\"ES256\"", ""]
     {
@@ -42,7 +42,7 @@ fn header_without_one_algorithm_is_malformed() {
 /// The classic key confusion: a public key is public, so it must never serve as an HMAC secret.
 #[test]
 fn public_key_is_never_taken_for_an_hmac_secret() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let pem = pair().public.as_bytes();
     let base64: String = pair().public.lines().filter(|line| !line.starts_with('-')).collect();
     let der = STANDARD.decode(base64).expect("PEM");
@@ -77,14 +77,14 @@ impl Signer {
     }
 
     /// A gate whose issuer signs with this algorithm and this key only.
-    fn gate(&self) -> Gatehouse {
+    fn gate(&self) -> CompiledGate {
         let (file, contents) = &self.file;
         let text = format!(
             "issuers: [{{name: test, issuer: '{ISSUER}', audiences: [{AUDIENCE}], algorithms: \
              [{}], keys: {{{}: {file}}}}}]\n{ONE_ROUTE}",
             self.name, self.keys
         );
-        Gatehouse::compile(&text, &[(file, contents)])
+        CompiledGate::compile(&text, &[(file, contents)])
     }
 }
 

@@ -4,7 +4,7 @@ use portcullis::gate::json::JSON_DEPTH_MAX;
 use serde_json::{Value, json};
 
 use super::{
-    Gatehouse, NOW, PERMITTED, claims, private, raw, stranger_private, token, token_of,
+    CompiledGate, NOW, PERMITTED, claims, private, raw, stranger_private, token, token_of,
     with_two_issuers,
 };
 use crate::harness::tokens::{AUDIENCE, ISSUER, bearer};
@@ -12,7 +12,7 @@ use crate::harness::tokens::{AUDIENCE, ISSUER, bearer};
 #[test]
 fn issuer_is_compared_byte_for_byte() {
     let with = |iss: Value| token(json!({ "iss": iss }));
-    Gatehouse::standard("", "").holds([
+    CompiledGate::standard("", "").holds([
         ("another", with(json!("https://other.test")), "token_issuer"),
         ("with a slash", with(json!(format!("{ISSUER}/"))), "token_issuer"),
         ("in another case", with(json!(ISSUER.to_uppercase())), "token_issuer"),
@@ -29,7 +29,7 @@ fn issuer_is_compared_byte_for_byte() {
 #[test]
 fn audience_is_one_of_ours_as_text_or_in_a_list() {
     let with = |aud: Value| token(json!({ "aud": aud }));
-    Gatehouse::standard("", "").holds([
+    CompiledGate::standard("", "").holds([
         ("the first", with(json!(AUDIENCE)), PERMITTED),
         ("the second", with(json!("orders-v2")), PERMITTED),
         ("in a list", with(json!(["billing", "orders-v2"])), PERMITTED),
@@ -72,7 +72,7 @@ fn issuer_cannot_sign_in_the_name_of_another() {
 
 #[test]
 fn claims_that_no_token_may_lack_are_required() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     for name in ["iss", "aud", "exp", "sub"] {
         assert_eq!(gate.slug(&token(json!({ name: null }))), "token_claims", "{name}");
     }
@@ -83,7 +83,7 @@ fn claims_that_no_token_may_lack_are_required() {
 
 #[test]
 fn claims_that_the_issuer_requires_are_required() {
-    let gate = Gatehouse::standard("required_claims: [jti, tenant]", "");
+    let gate = CompiledGate::standard("required_claims: [jti, tenant]", "");
     gate.holds([
         ("both", token(json!({"tenant": "acme"})), PERMITTED),
         ("one", token(json!({})), "token_claims"),
@@ -93,7 +93,7 @@ fn claims_that_the_issuer_requires_are_required() {
 
 #[test]
 fn claims_of_the_wrong_type_are_refused() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     for changes in [
         json!({"nbf": "soon"}),
         json!({"iat": "now"}),
@@ -119,14 +119,14 @@ fn scopes_and_roles_of_the_wrong_type_are_refused_where_a_route_asks_for_them() 
         json!({"roles": ["clerk", 7]}),
     ] {
         let token = token(changes.clone());
-        assert_eq!(Gatehouse::standard("", asks).slug(&token), "token_claims", "{changes}");
-        assert_eq!(Gatehouse::standard("", does_not).slug(&token), PERMITTED, "{changes}");
+        assert_eq!(CompiledGate::standard("", asks).slug(&token), "token_claims", "{changes}");
+        assert_eq!(CompiledGate::standard("", does_not).slug(&token), PERMITTED, "{changes}");
     }
 }
 
 #[test]
 fn payload_that_is_not_one_object_is_refused() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let good = claims(json!({}));
     let twice = format!("{good}{good}");
     for payload in ["", "[]", "\"alice\"", "null", "{", &good[1..], &twice] {
@@ -139,7 +139,7 @@ fn payload_that_is_not_one_object_is_refused() {
 /// RFC 7519 §4: two parsers that disagree about which of two equal names counts are a bypass.
 #[test]
 fn repeated_members_are_refused_at_every_depth() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let good = claims(json!({}));
     let payload = |first: &str| raw(r#"{"alg":"ES256"}"#, &format!("{{{first},{}", &good[1..]));
     let header = |text: &str| raw(text, &good);
@@ -159,7 +159,7 @@ fn repeated_members_are_refused_at_every_depth() {
 
 #[test]
 fn nesting_is_accepted_up_to_the_limit_and_refused_beyond() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let good = claims(json!({}));
     // The outermost object is a level too.
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels - 1), "]".repeat(levels - 1));

@@ -4,17 +4,20 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
-use super::{Gatehouse, NOW, PERMITTED, Said, good, standard, token};
+use super::{CompiledGate, GateAnswer, NOW, PERMITTED, good, standard, token};
 use crate::harness::tokens::{AUDIENCE, bearer, pair};
 
 #[test]
 fn no_credential_is_absent() {
-    assert_eq!(Gatehouse::standard("", "").decide("/orders/7", &[], NOW).slug, "credential_absent");
+    assert_eq!(
+        CompiledGate::standard("", "").decide("/orders/7", &[], NOW).slug,
+        "credential_absent"
+    );
 }
 
 #[test]
 fn malformed_token_is_not_taken_for_an_absent_one() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let good = good();
     for value in [
         "Bearer",
@@ -34,7 +37,7 @@ fn malformed_token_is_not_taken_for_an_absent_one() {
 
 #[test]
 fn credential_of_another_scheme_is_absent_and_one_without_a_scheme_cannot_be_read() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let good = good();
     for value in ["", "Basic YTpi", "DPoP a.b.c", "Bearera.b.c", &good] {
         let said = gate.decide("/orders/7", &[value], NOW);
@@ -48,7 +51,7 @@ fn credential_of_another_scheme_is_absent_and_one_without_a_scheme_cannot_be_rea
 
 #[test]
 fn what_is_not_a_strict_compact_jws_is_malformed() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let good = good();
     let (input, signature) = good.rsplit_once('.').expect("a signature");
     // The 64 bytes of an ES256 signature leave four bits of the last character unused.
@@ -73,7 +76,7 @@ fn what_is_not_a_strict_compact_jws_is_malformed() {
 
 #[test]
 fn changed_signature_is_refused() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let good = good();
     let (input, signature) = good.rsplit_once('.').expect("a signature");
     let bytes = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
@@ -94,7 +97,7 @@ fn token_is_read_up_to_its_longest_length_and_no_further() {
     let limited = |bytes: usize| {
         let text = standard(AUDIENCE, "", "");
         let text = format!("limits: {{token_bytes: {bytes}B}}\n{text}");
-        Gatehouse::compile(&text, &[("issuer.pem", &pair().public)])
+        CompiledGate::compile(&text, &[("issuer.pem", &pair().public)])
     };
     assert_eq!(limited(token.len()).slug(&token), PERMITTED);
     assert_eq!(limited(token.len() - 1).slug(&token), "token_malformed");
@@ -102,7 +105,7 @@ fn token_is_read_up_to_its_longest_length_and_no_further() {
 
 #[test]
 fn two_credentials_are_malformed_on_every_route() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let good = bearer(&good());
     for path in ["/orders/7", "/public"] {
         let said = gate.decide(path, &[&good, &good], NOW);
@@ -112,17 +115,17 @@ fn two_credentials_are_malformed_on_every_route() {
 
 #[test]
 fn public_route_does_not_read_the_credential() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let expired = bearer(&token(json!({"exp": 1, "iat": 0})));
     for value in [&bearer(&good()), &expired, "Basic YTpi", "Bearer", "Bearer a.b.c"] {
         let said = gate.decide("/public", &[value], NOW);
-        assert_eq!(said, Said { slug: PERMITTED, cache: None, subject: None }, "{value}");
+        assert_eq!(said, GateAnswer { slug: PERMITTED, cache: None, subject: None }, "{value}");
     }
 }
 
 #[test]
 fn request_that_leads_nowhere_is_refused_before_its_credential_is_read() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     for (path, expected) in [
         ("/nowhere", "route_unknown"),
         ("/ordersx", "route_unknown"),
@@ -132,6 +135,6 @@ fn request_that_leads_nowhere_is_refused_before_its_credential_is_read() {
         ("orders/7", "request_target"),
     ] {
         let said = gate.decide(path, &["Basic YTpi"], NOW);
-        assert_eq!(said, Said { slug: expected, cache: None, subject: None }, "{path}");
+        assert_eq!(said, GateAnswer { slug: expected, cache: None, subject: None }, "{path}");
     }
 }

@@ -36,7 +36,7 @@ struct Row {
     sent: Sent,
 }
 
-/// Which gateway of a scene is asked.
+/// Which of the gateways is asked.
 #[derive(Clone, Copy)]
 enum Place {
     Usual,
@@ -46,7 +46,7 @@ enum Place {
     Hasty,
 }
 
-/// What clients hold when a scene begins.
+/// What clients hold when the gateways have started.
 #[derive(Default)]
 struct Held {
     cookies: Ends,
@@ -382,7 +382,7 @@ fn of_the_unreachable() -> String {
 }
 
 /// Gateways on which every slug can be provoked.
-struct Scene {
+struct DenialGateways {
     gateway: Gateway,
     ignorant: Gateway,
     hasty: Gateway,
@@ -392,7 +392,7 @@ struct Scene {
     _upstreams: [Upstream; 2],
 }
 
-impl Scene {
+impl DenialGateways {
     fn start() -> Self {
         let behind = Upstream::start();
         let silent = Upstream::start_with(Behaviour::Silent);
@@ -435,9 +435,9 @@ impl Scene {
         filling.send(get("/full", &[]));
         eventually("a full upstream", || (!silent.received().is_empty()).then_some(()));
         let _upstreams = [behind, silent];
-        let scene = Self { gateway, ignorant, hasty, held, _filling: filling, _upstreams };
-        scene.use_up();
-        scene
+        let gateways = Self { gateway, ignorant, hasty, held, _filling: filling, _upstreams };
+        gateways.use_up();
+        gateways
     }
 
     /// Waits for the end of a session, and uses up what there is of budgets.
@@ -570,20 +570,20 @@ struct Observed {
 fn observed() -> &'static [Observed] {
     static OBSERVED: OnceLock<Vec<Observed>> = OnceLock::new();
     OBSERVED.get_or_init(|| {
-        let scene = Scene::start();
+        let gateways = DenialGateways::start();
         let observe = |row: Row| {
-            let before = scene.decisions(&row);
-            let answer = scene.connect_for(&row).exchange(row.bytes(&[], ""));
+            let before = gateways.decisions(&row);
+            let answer = gateways.connect_for(&row).exchange(row.bytes(&[], ""));
             let id = answer.json()["request_id"].clone();
             // A request is counted before it is logged.
-            let line = scene.gateway_for(&row).logged(|line| line["request_id"] == id);
-            let counted = scene.decisions(&row).into_iter().filter_map(|(series, value)| {
+            let line = gateways.gateway_for(&row).logged(|line| line["request_id"] == id);
+            let counted = gateways.decisions(&row).into_iter().filter_map(|(series, value)| {
                 let change = value - before.get(&series).copied().unwrap_or_default();
                 (change != 0.0).then_some((series, change))
             });
             Observed { counted: counted.collect(), row, answer, line }
         };
-        scene.rows().into_iter().map(observe).collect()
+        gateways.rows().into_iter().map(observe).collect()
     })
 }
 
@@ -744,8 +744,8 @@ fn refusal_of_a_token_is_told_logged_and_counted_under_its_slug() {
 // ---- the connection
 
 /// Provokes a row with these bytes, then asks for something else on the same connection.
-fn assert_stays_open(scene: &Scene, row: &Row, bytes: String) {
-    let mut connection = scene.connect_for(row);
+fn assert_stays_open(gateways: &DenialGateways, row: &Row, bytes: String) {
+    let mut connection = gateways.connect_for(row);
     assert_eq!(connection.exchange(bytes).slug(), row.slug);
     connection.send(get("/public/next", &[]));
     let next = connection.answer().unwrap_or_else(|| panic!("{}: it was closed", row.slug));
@@ -754,31 +754,31 @@ fn assert_stays_open(scene: &Scene, row: &Row, bytes: String) {
 
 #[test]
 fn denial_keeps_the_connection_open() {
-    let scene = Scene::start();
-    for row in scene.rows().iter().filter(|row| row.is_sound() && !row.is_about_the_upstream()) {
-        assert_stays_open(&scene, row, row.bytes(&[], ""));
+    let gateways = DenialGateways::start();
+    for row in gateways.rows().iter().filter(|row| row.is_sound() && !row.is_about_the_upstream()) {
+        assert_stays_open(&gateways, row, row.bytes(&[], ""));
     }
 }
 
 #[test]
 fn denial_of_a_request_with_a_small_body_keeps_the_connection_open() {
-    let scene = Scene::start();
+    let gateways = DenialGateways::start();
     for row in
-        scene.rows().iter().filter(|row| row.takes_any_body() && !row.is_about_the_upstream())
+        gateways.rows().iter().filter(|row| row.takes_any_body() && !row.is_about_the_upstream())
     {
         // A body that looks like a request: read as one, it would be answered in place of the next.
-        assert_stays_open(&scene, row, row.bytes(&[], &get("/nowhere", &[])));
+        assert_stays_open(&gateways, row, row.bytes(&[], &get("/nowhere", &[])));
     }
 }
 
 #[test]
 fn denial_of_a_request_with_a_small_chunked_body_keeps_the_connection_open() {
-    let scene = Scene::start();
+    let gateways = DenialGateways::start();
     for row in
-        scene.rows().iter().filter(|row| row.takes_any_body() && !row.is_about_the_upstream())
+        gateways.rows().iter().filter(|row| row.takes_any_body() && !row.is_about_the_upstream())
     {
         let head = row.bytes(&[("Transfer-Encoding", "chunked")], "");
-        assert_stays_open(&scene, row, head + "5\r\nhello\r\n0\r\n\r\n");
+        assert_stays_open(&gateways, row, head + "5\r\nhello\r\n0\r\n\r\n");
     }
 }
 
@@ -786,10 +786,10 @@ fn denial_of_a_request_with_a_small_chunked_body_keeps_the_connection_open() {
 /// not kept.
 #[test]
 fn connection_that_ends_with_a_failed_upstream_is_announced_to_end() {
-    let scene = Scene::start();
-    for row in scene.rows().iter().filter(|row| row.is_about_the_upstream()) {
+    let gateways = DenialGateways::start();
+    for row in gateways.rows().iter().filter(|row| row.is_about_the_upstream()) {
         for body in ["", "hello"] {
-            let mut connection = scene.connect_for(row);
+            let mut connection = gateways.connect_for(row);
             let answer = connection.exchange(row.bytes(&[], body));
             assert_eq!(answer.slug(), row.slug);
             connection.send(get("/public/next", &[]));
@@ -802,9 +802,9 @@ fn connection_that_ends_with_a_failed_upstream_is_announced_to_end() {
 
 #[test]
 fn denial_in_doubt_about_the_framing_closes_the_connection() {
-    let scene = Scene::start();
-    for row in scene.rows().iter().filter(|row| !row.is_sound()) {
-        let mut connection = scene.connect_for(row);
+    let gateways = DenialGateways::start();
+    for row in gateways.rows().iter().filter(|row| !row.is_sound()) {
+        let mut connection = gateways.connect_for(row);
         connection.send(row.bytes(&[], ""));
         assert_eq!(connection.answer().expect("an answer").slug(), row.slug);
         // What follows is never taken for a request.
@@ -815,11 +815,11 @@ fn denial_in_doubt_about_the_framing_closes_the_connection() {
 
 #[test]
 fn denial_of_a_head_request_has_no_body() {
-    let scene = Scene::start();
-    for row in scene.rows().iter().filter(|row| row.takes_any_body() && row.is_get()) {
+    let gateways = DenialGateways::start();
+    for row in gateways.rows().iter().filter(|row| row.takes_any_body() && row.is_get()) {
         let get = row.bytes(&[("Connection", "close")], "");
         let head = get.replacen("GET ", "HEAD ", 1);
-        let address = scene.gateway_for(row).address();
+        let address = gateways.gateway_for(row).address();
         let mut stream = TcpStream::connect(address).expect("the gateway accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.write_all(head.as_bytes()).expect("it is sent");
@@ -838,11 +838,11 @@ const NAVIGATION: [(&str, &str); 2] =
 
 #[test]
 fn browser_that_navigates_gets_a_small_page() {
-    let scene = Scene::start();
+    let gateways = DenialGateways::start();
     // What is wrong with a login in JSON is told in JSON.
     let is_page = |row: &&Row| row.is_sound() && !row.is_sent_to_login() && row.detail.is_none();
-    for row in scene.rows().iter().filter(is_page) {
-        let answer = scene.connect_for(row).exchange(row.bytes(&NAVIGATION, ""));
+    for row in gateways.rows().iter().filter(is_page) {
+        let answer = gateways.connect_for(row).exchange(row.bytes(&NAVIGATION, ""));
         assert_eq!(answer.status, row.status);
         assert_eq!(answer.field("content-type"), Some("text/html; charset=utf-8"), "{}", row.slug);
         assert!(answer.body.starts_with("<!doctype html>"), "{}", answer.body);
@@ -852,9 +852,9 @@ fn browser_that_navigates_gets_a_small_page() {
 
 #[test]
 fn page_carries_what_the_problem_details_carry_beside_the_body() {
-    let scene = Scene::start();
-    for row in scene.rows().iter().filter(|row| row.is_sound() && !row.is_sent_to_login()) {
-        let answer = scene.connect_for(row).exchange(row.bytes(&NAVIGATION, ""));
+    let gateways = DenialGateways::start();
+    for row in gateways.rows().iter().filter(|row| row.is_sound() && !row.is_sent_to_login()) {
+        let answer = gateways.connect_for(row).exchange(row.bytes(&NAVIGATION, ""));
         assert_eq!(answer.field("www-authenticate"), row.challenge, "{}", row.slug);
         assert_eq!(answer.field("cache-control"), Some("no-store"), "{}", row.slug);
     }
@@ -863,50 +863,51 @@ fn page_carries_what_the_problem_details_carry_beside_the_body() {
 /// What it lacks is a login; the slug stands in the log all the same.
 #[test]
 fn browser_without_a_session_that_counts_is_sent_to_log_in() {
-    let scene = Scene::start();
-    let rows = scene.rows();
+    let gateways = DenialGateways::start();
+    let rows = gateways.rows();
     let rows: Vec<_> = rows.iter().filter(|row| row.is_sent_to_login()).collect();
     assert_eq!(rows.len(), 3);
     for row in rows {
-        let answer = scene.connect_for(row).exchange(row.bytes(&NAVIGATION, ""));
+        let answer = gateways.connect_for(row).exchange(row.bytes(&NAVIGATION, ""));
         assert_eq!((answer.status, answer.body.as_str()), (302, ""), "{answer:?}");
         assert_eq!(answer.field("location"), Some("/auth/login?return_to=/home"), "{answer:?}");
         assert_eq!(answer.field("cache-control"), Some("no-store"), "{answer:?}");
         // Another browser may have the cookie that is good; this one keeps what it has.
         assert_eq!(answer.field("set-cookie"), None, "{answer:?}");
-        let line =
-            scene.gateway_for(row).logged(|line| line["status"] == 302 && line["slug"] == row.slug);
+        let line = gateways
+            .gateway_for(row)
+            .logged(|line| line["status"] == 302 && line["slug"] == row.slug);
         assert_eq!((&line["outcome"], &line["route"]), (&json!("denied"), &json!("home")));
     }
 }
 
 #[test]
 fn script_gets_problem_details_whatever_it_accepts() {
-    let scene = Scene::start();
+    let gateways = DenialGateways::start();
     for mode in ["cors", "no-cors", "same-origin", "websocket"] {
         let fields = [("Accept", "text/html"), ("Sec-Fetch-Mode", mode)];
-        let answer = scene.connect().exchange(get("/orders/7", &fields));
+        let answer = gateways.connect().exchange(get("/orders/7", &fields));
         assert_eq!(answer.slug(), "credential_absent", "{mode}");
     }
 }
 
 #[test]
 fn program_that_does_not_ask_for_html_gets_problem_details() {
-    let scene = Scene::start();
+    let gateways = DenialGateways::start();
     for accept in ["*/*", "application/json", ""] {
-        let answer = scene.connect().exchange(get("/orders/7", &[("Accept", accept)]));
+        let answer = gateways.connect().exchange(get("/orders/7", &[("Accept", accept)]));
         assert_eq!(answer.slug(), "credential_absent", "{accept}");
     }
 }
 
 #[test]
 fn page_repeats_nothing_that_the_browser_was_made_to_send() {
-    let scene = Scene::start();
+    let gateways = DenialGateways::start();
     let script = "<script>alert(1)</script>";
     for field in ["X-Request-Id", "Authorization", "User-Agent", "Referer"] {
         let [accept, mode] = NAVIGATION;
         let path = "/nowhere/%3Cscript%3Ealert(1)";
-        let answer = scene.connect().exchange(get(path, &[accept, mode, (field, script)]));
+        let answer = gateways.connect().exchange(get(path, &[accept, mode, (field, script)]));
         assert_eq!(answer.status, 404);
         assert!(!answer.body.contains("alert"), "{field}: {}", answer.body);
     }
@@ -918,7 +919,7 @@ fn page_repeats_nothing_that_the_browser_was_made_to_send() {
 /// counts them. What it would answer must be refused before, or not at all.
 #[test]
 fn odd_request_is_answered_by_nobody_but_the_gateway() {
-    let scene = Scene::start();
+    let gateways = DenialGateways::start();
     let public = |fields: &[(&str, &str)]| get("/public/a", fields);
     let mut silent = Vec::new();
     for (what, bytes) in [
@@ -951,7 +952,7 @@ fn odd_request_is_answered_by_nobody_but_the_gateway() {
         ("an upgrade to HTTP/2", public(&[("Connection", "Upgrade"), ("Upgrade", "h2c")])),
         ("a bad chunk", public(&[("Transfer-Encoding", "chunked")]) + "zz\r\n\r\n"),
     ] {
-        let mut connection = scene.connect();
+        let mut connection = gateways.connect();
         connection.send(&bytes);
         let Some(answer) = connection.answer() else {
             silent.push(format!("{what}: no answer"));

@@ -13,15 +13,15 @@ fn bytes(permit: &Permit) -> usize {
     headers.map(|(name, value)| name.len() + value.len() + ": \r\n".len()).sum()
 }
 
-fn gatehouse(limits: &str) -> Gatehouse {
+fn gatehouse(limits: &str) -> CompiledGate {
     let text = standard(AUDIENCE, "", "");
-    Gatehouse::compile(&format!("{limits}\n{text}"), &[("issuer.pem", &pair().public)])
+    CompiledGate::compile(&format!("{limits}\n{text}"), &[("issuer.pem", &pair().public)])
 }
 
 /// What somebody gets whose name is so long, and how much would be told of them.
-fn told(gate: &Gatehouse, length: usize) -> Result<usize, &'static str> {
+fn told(gate: &CompiledGate, length: usize) -> Result<usize, &'static str> {
     let token = token(json!({"sub": "s".repeat(length)}));
-    let mut asked = Asked::get("/orders/7");
+    let mut asked = GateRequest::get("/orders/7");
     asked.fields.push((AUTHORIZATION, bearer(&token)));
     let verdict = gate.verdict(&asked);
     outcome(&verdict).map(bytes)

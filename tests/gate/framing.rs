@@ -19,12 +19,12 @@ pub(super) const SMUGGLED: &str = "GET /public/smuggled HTTP/1.1\r\nHost: gatewa
 pub(super) const PROMPTLY: Duration = Duration::from_secs(5);
 
 /// A gateway, and the upstream that it keeps from harm.
-pub(super) struct Wall {
+pub(super) struct GuardedUpstream {
     pub(super) upstream: Upstream,
     pub(super) gateway: Gateway,
 }
 
-impl Wall {
+impl GuardedUpstream {
     /// With the standard configuration.
     pub(super) fn build() -> Self {
         Self::build_with(gateway::standard)

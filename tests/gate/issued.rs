@@ -11,15 +11,15 @@ const OWN: &str = "https://gateway.test";
 const LIFETIME_S: i64 = 900;
 
 /// A gateway that issues tokens, and whose keys nobody has read yet.
-fn without_keys(sections: &str) -> Gatehouse {
+fn without_keys(sections: &str) -> CompiledGate {
     let text = format!(
         "tokens: {{issuer: '{OWN}', access: {{audiences: [{AUDIENCE}]}}}}\n{sections}\n{ONE_ROUTE}"
     );
-    Gatehouse::compile(&text, &[])
+    CompiledGate::compile(&text, &[])
 }
 
 /// The same with a key.
-fn gatehouse(sections: &str) -> Gatehouse {
+fn gatehouse(sections: &str) -> CompiledGate {
     let gate = without_keys(sections);
     let jwks = json!({"keys": [jwk(pair(), "own")]}).to_string();
     let (set, _) = KeySet::from_jwks(jwks.as_bytes(), &[KeyAlgorithm::ES256]).expect("a set");
@@ -135,7 +135,7 @@ fn token_is_as_old_as_the_login_of_which_it_came() {
 /// What `auth_time` says of others' logins is theirs: they issue when they want.
 #[test]
 fn token_of_another_issuer_is_as_old_as_it_says() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     gate.revoke(Scope::Subject { issuer: None, subject: "alice".into() }, NOW - 100);
     assert_eq!(gate.slug(&token(json!({"auth_time": NOW - 3600}))), PERMITTED);
     assert_eq!(gate.slug(&token(json!({"auth_time": "yesterday"}))), PERMITTED);
@@ -170,7 +170,7 @@ fn keys_and_metadata_are_where_the_gateway_answers_itself() {
         "routes: [{name: anything, match: {path: '/{*rest}'}, upstream: behind, public: true}]";
     let tokens =
         format!("tokens: {{issuer: '{OWN}/t', access: {{audiences: [{AUDIENCE}]}}}}\n{route}");
-    let gate = Gatehouse::compile(&tokens, &[]);
+    let gate = CompiledGate::compile(&tokens, &[]);
     let own = [
         "/.well-known/jwks.json",
         "/.well-known/jwks.json?a=b",
@@ -188,13 +188,13 @@ fn keys_and_metadata_are_where_the_gateway_answers_itself() {
     ];
     for (paths, expected) in [(&own[..], (BUILTIN, true)), (&others, (PERMITTED, false))] {
         for path in paths {
-            let verdict = gate.verdict(&Asked::get(path));
+            let verdict = gate.verdict(&GateRequest::get(path));
             assert_eq!((slug_of(&verdict), is_builtin(&verdict)), expected, "{path}");
         }
     }
     // Without tokens nothing is there.
-    let gate = Gatehouse::compile(route, &[]);
+    let gate = CompiledGate::compile(route, &[]);
     for path in own {
-        assert_eq!(slug_of(&gate.verdict(&Asked::get(path))), PERMITTED, "{path}");
+        assert_eq!(slug_of(&gate.verdict(&GateRequest::get(path))), PERMITTED, "{path}");
     }
 }

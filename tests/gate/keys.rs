@@ -4,7 +4,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use super::{
-    Gatehouse, PERMITTED, changed, claims, raw, sign, stranger, stranger_private, token_with,
+    CompiledGate, PERMITTED, changed, claims, raw, sign, stranger, stranger_private, token_with,
     with_two_keys,
 };
 use crate::harness::jwks::jwk;
@@ -12,7 +12,7 @@ use crate::harness::jwks::jwk;
 /// RFC 8725 §3.10: `jwk`, `jku`, `x5u` and `x5c` are the sender's word about themselves.
 #[test]
 fn key_that_comes_with_the_token_is_never_honoured() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let own = jwk(stranger(), "mine");
     for parameters in [
         json!({ "jwk": own }),
@@ -47,14 +47,14 @@ fn key_id_selects_the_key_and_no_other_is_tried() {
 
 #[test]
 fn key_without_an_id_serves_whatever_id_a_token_names() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     assert_eq!(gate.slug(&token_with(json!({"kid": "any"}), json!({}))), PERMITTED);
 }
 
 /// RFC 7515 §4.1.11: whoever does not understand an extension must refuse, and none is understood.
 #[test]
 fn critical_extension_is_refused_whatever_it_is() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     for critical in [r#"["exp"]"#, r#"["b64"]"#, "[]", "null", "false", "\"\""] {
         let header =
             format!(r#"{{"alg":"ES256","typ":"JWT","exp":1,"b64":true,"crit":{critical}}}"#);
@@ -68,7 +68,7 @@ fn untyped_and_access_token_types_are_accepted_by_default_and_no_other() {
     let accepted = ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "Application/JWT"];
     let refused =
         ["id_token+jwt", "dpop+jwt", "logout+jwt", "JOSE", "text/jwt", "application/", ""];
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     gate.holds([("absent", token_with(json!({"typ": null}), json!({})), PERMITTED)]);
     gate.holds(accepted.map(|typ| (typ, with(typ), PERMITTED)));
     gate.holds(refused.map(|typ| (typ, with(typ), "token_type")));
@@ -77,7 +77,7 @@ fn untyped_and_access_token_types_are_accepted_by_default_and_no_other() {
 #[test]
 fn listed_types_are_accepted_and_then_a_token_must_be_typed() {
     let with = |typ: Value| token_with(json!({ "typ": typ }), json!({}));
-    Gatehouse::standard("token_types: [at+jwt, application/Service+JWT]", "").holds([
+    CompiledGate::standard("token_types: [at+jwt, application/Service+JWT]", "").holds([
         ("listed", with(json!("at+jwt")), PERMITTED),
         ("listed, in another case", with(json!("AT+JWT")), PERMITTED),
         ("listed, in full", with(json!("application/at+jwt")), PERMITTED),

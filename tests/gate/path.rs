@@ -1,6 +1,6 @@
 //! Request targets: one path for the policy and for the upstream.
 
-use super::framing::Wall;
+use super::framing::GuardedUpstream;
 use crate::harness::client::{self, get};
 use crate::harness::tokens;
 use crate::harness::upstream::Upstream;
@@ -44,24 +44,24 @@ fn line(method: &str, target: &str) -> String {
 
 #[test]
 fn connect_is_refused_with_a_slug_in_every_form() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     for target in ["gateway.test:443", "gateway.test", "127.0.0.1:22", "*"] {
-        wall.cuts_off(line("CONNECT", target), 400, TARGET);
+        guarded.cuts_off(line("CONNECT", target), 400, TARGET);
     }
     for target in ["/x", "/", "http://gateway.test/x", "http://gateway.test"] {
-        let mut connection = wall.connect();
+        let mut connection = guarded.connect();
         let answer = connection.exchange(line("CONNECT", target));
         assert!(matches!(answer.status, 400 | 405 | 501), "{target}: {answer:?}");
-        assert!(wall.upstream.received().is_empty(), "{target} was forwarded");
+        assert!(guarded.upstream.received().is_empty(), "{target} was forwarded");
         // Contract, "Denials": the same slug stands in body, log and metric.
         let slug = answer.slug();
-        wall.gateway.logged(|line| line["slug"] == slug.as_str() && line["method"] == "CONNECT");
+        guarded.gateway.logged(|line| line["slug"] == slug.as_str() && line["method"] == "CONNECT");
     }
 }
 
 #[test]
 fn targets_in_authority_asterisk_and_opaque_form_are_refused() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     for method in ["GET", "POST", "OPTIONS"] {
         for target in [
             "gateway.test:80",
@@ -92,14 +92,14 @@ fn targets_in_authority_asterisk_and_opaque_form_are_refused() {
             "http://?x",
             "http:\\\\gateway.test\\x",
         ] {
-            wall.denies(line(method, target), 400, TARGET);
+            guarded.denies(line(method, target), 400, TARGET);
         }
     }
 }
 
 #[test]
 fn absolute_form_with_the_same_host_is_forwarded_in_origin_form() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     for (target, forwarded) in [
         ("http://gateway.test/x", "/x"),
         ("http://gateway.test/x?y=http://z", "/x?y=http://z"),
@@ -109,8 +109,8 @@ fn absolute_form_with_the_same_host_is_forwarded_in_origin_form() {
         ("http://gateway.test", "/"),
         ("http://gateway.test?x=/y", "/?x=/y"),
     ] {
-        wall.forwards(line("GET", target));
-        let received = wall.upstream.last();
+        guarded.forwards(line("GET", target));
+        let received = guarded.upstream.last();
         assert_eq!(received.line(), format!("GET {forwarded} HTTP/1.1"), "{target}");
         assert_eq!(received.values("host"), ["gateway.test"], "{target}");
     }
@@ -118,26 +118,26 @@ fn absolute_form_with_the_same_host_is_forwarded_in_origin_form() {
 
 #[test]
 fn absolute_form_does_not_lead_around_the_policy() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     for target in [
         "http://gateway.test/admin/x",
         "https://gateway.test/admin/",
         "HTTP://gateway.test/admin/x?/open",
     ] {
-        wall.denies(line("GET", target), 401, "credential_absent");
+        guarded.denies(line("GET", target), 401, "credential_absent");
     }
     for target in [
         "http://gateway.test//admin/x",
         "http://gateway.test/x/../admin/y",
         "http://gateway.test/%61dmin/x",
     ] {
-        wall.denies(line("GET", target), 400, TARGET);
+        guarded.denies(line("GET", target), 400, TARGET);
     }
 }
 
 #[test]
 fn absolute_form_with_another_host_is_refused() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     for target in [
         "http://other.test/x",
         "http://gateway.test:80/x",
@@ -151,13 +151,13 @@ fn absolute_form_with_another_host_is_refused() {
         "http://127.0.0.1/x",
         "http://[::1]/x",
     ] {
-        wall.cuts_off(line("GET", target), 400, TARGET);
+        guarded.cuts_off(line("GET", target), 400, TARGET);
     }
 }
 
 #[test]
 fn absolute_form_with_a_forbidden_character_behind_its_host_is_refused() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     for target in [
         "http://gateway.test#@other.test/x",
         "http://gateway.test#/x",
@@ -167,49 +167,49 @@ fn absolute_form_with_a_forbidden_character_behind_its_host_is_refused() {
         "http://gateway.test?x#y",
         "http://gateway.test/x\\y",
     ] {
-        wall.denies(line("GET", target), 400, TARGET);
+        guarded.denies(line("GET", target), 400, TARGET);
     }
 }
 
 #[test]
 fn control_characters_and_other_scripts_are_refused() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     // Space and line feed end the target; tests of heads look after them.
     for byte in (0..=0xff_u8).filter(|byte| !byte.is_ascii_graphic() && !b" \n".contains(byte)) {
         for part in ["/x", "/x?y="] {
             let mut bytes = format!("GET {part}").into_bytes();
             bytes.push(byte);
             bytes.extend_from_slice(b"z HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
-            wall.cuts_off(bytes, 400, TARGET);
+            guarded.cuts_off(bytes, 400, TARGET);
         }
     }
 }
 
 #[test]
 fn fragments_are_refused() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     for target in ["/x#y", "/x#", "/#", "/x?y#z", "/x?y#", "/x/#/../admin/y"] {
-        wall.denies(line("GET", target), 400, TARGET);
+        guarded.denies(line("GET", target), 400, TARGET);
     }
 }
 
 #[test]
 fn backslashes_in_paths_are_refused() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     for target in ["/x\\y", "/\\admin/x", "/x\\?y", "/x\\..\\admin/y", "\\x", "/\\other.test/x"] {
-        wall.denies(line("GET", target), 400, TARGET);
+        guarded.denies(line("GET", target), 400, TARGET);
     }
 }
 
 #[test]
 fn every_visible_character_is_forwarded_as_it_is_or_refused_with_a_slug() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     let mut lost = Vec::new();
     for byte in 0x21..0x7f_u8 {
         for target in [format!("/x{}y", byte as char), format!("/x?y={}z", byte as char)] {
-            let reached = wall.upstream.received().len();
-            let answer = wall.connect().exchange(line("GET", &target));
-            let arrived = wall.upstream.received()[reached..].to_vec();
+            let reached = guarded.upstream.received().len();
+            let answer = guarded.connect().exchange(line("GET", &target));
+            let arrived = guarded.upstream.received()[reached..].to_vec();
             // As browsers do, in queries; in paths they are refused.
             let escaped = target.replace('"', "%22").replace('<', "%3C").replace('>', "%3E");
             let verdict = match (answer.status, &arrived[..]) {
@@ -227,7 +227,7 @@ fn every_visible_character_is_forwarded_as_it_is_or_refused_with_a_slug() {
 
 #[test]
 fn ambiguous_paths_are_refused_and_never_reach_the_upstream() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     for path in [
         // What a slash is.
         "/x%2fy",
@@ -319,14 +319,14 @@ fn ambiguous_paths_are_refused_and_never_reach_the_upstream() {
         "/x%-1",
         "/x%+2f",
     ] {
-        wall.denies(line("GET", path), 400, TARGET);
+        guarded.denies(line("GET", path), 400, TARGET);
     }
-    assert!(wall.upstream.received().is_empty());
+    assert!(guarded.upstream.received().is_empty());
 }
 
 #[test]
 fn overlong_encodings_of_dot_and_slash_are_refused() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     for path in [
         "/x%c0%afadmin/y",
         "/x/%c0%ae%c0%ae/admin/y",
@@ -336,23 +336,23 @@ fn overlong_encodings_of_dot_and_slash_are_refused() {
         "/x%f0%80%80%afy",
         "/x%c1%9cy",
     ] {
-        wall.denies(line("GET", path), 400, TARGET);
+        guarded.denies(line("GET", path), 400, TARGET);
     }
 }
 
 #[test]
 fn another_spelling_of_a_protected_path_is_refused() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     for path in ["/%61dmin/x", "/%61%64%6d%69%6e/x", "/admi%6e/x", "/admi%6E/x", "/%61dmin/"] {
-        wall.denies(line("GET", path), 400, TARGET);
+        guarded.denies(line("GET", path), 400, TARGET);
     }
-    wall.denies(line("GET", "/admin/x"), 401, "credential_absent");
-    wall.denies(line("GET", "/admin/%78"), 401, "credential_absent");
+    guarded.denies(line("GET", "/admin/x"), 401, "credential_absent");
+    guarded.denies(line("GET", "/admin/%78"), 401, "credential_absent");
 }
 
 #[test]
 fn harmless_escapes_and_any_query_are_forwarded_byte_for_byte() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     for target in [
         "/x%20y",
         "/caf%C3%A9",
@@ -369,15 +369,15 @@ fn harmless_escapes_and_any_query_are_forwarded_byte_for_byte() {
         "/x:@!$&'()*+,=-._~",
         "/{x}|^",
     ] {
-        wall.forwards(line("GET", target));
-        assert_eq!(wall.upstream.last().line(), format!("GET {target} HTTP/1.1"));
+        guarded.forwards(line("GET", target));
+        assert_eq!(guarded.upstream.last().line(), format!("GET {target} HTTP/1.1"));
     }
 }
 
 #[test]
 fn dangerous_path_lets_exactly_the_named_ambiguity_pass_byte_for_byte() {
     let names = ["encoded_slash", "semicolon", "encoded_percent", "empty_segment"];
-    let wall = Wall::build_with(|upstream| {
+    let guarded = GuardedUpstream::build_with(|upstream| {
         let rows: String = names
             .iter()
             .map(|name| {
@@ -395,10 +395,10 @@ fn dangerous_path_lets_exactly_the_named_ambiguity_pass_byte_for_byte() {
             for spelling in spellings {
                 let target = format!("/{route}/{spelling}?a=b");
                 if *ambiguity == route {
-                    wall.forwards(line("GET", &target));
-                    assert_eq!(wall.upstream.last().line(), format!("GET {target} HTTP/1.1"));
+                    guarded.forwards(line("GET", &target));
+                    assert_eq!(guarded.upstream.last().line(), format!("GET {target} HTTP/1.1"));
                 } else {
-                    wall.denies(line("GET", &target), 400, TARGET);
+                    guarded.denies(line("GET", &target), 400, TARGET);
                 }
             }
         }
@@ -417,23 +417,26 @@ fn dangerous_path_lets_exactly_the_named_ambiguity_pass_byte_for_byte() {
         "/encoded_percent/x%00",
         "/encoded_percent/x%25%0a",
     ] {
-        wall.denies(line("GET", path), 400, TARGET);
+        guarded.denies(line("GET", path), 400, TARGET);
     }
-    assert_eq!(wall.gateway.metric("portcullis_dangerous_options{option=\"dangerous_path\"}"), 4.0);
+    assert_eq!(
+        guarded.gateway.metric("portcullis_dangerous_options{option=\"dangerous_path\"}"),
+        4.0
+    );
 }
 
 #[test]
 fn refused_target_leaves_the_connection_open() {
-    let wall = Wall::build_with(open_but_for_admin);
-    let (mut connection, _) = wall.denies(line("GET", "/x/../y"), 400, TARGET);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
+    let (mut connection, _) = guarded.denies(line("GET", "/x/../y"), 400, TARGET);
     let answer = connection.exchange(get("/x", &[]));
     assert_eq!((answer.status, answer.body.as_str()), (200, "GET /x HTTP/1.1"));
 }
 
 #[test]
 fn target_is_accepted_at_its_limit_and_refused_beyond() {
-    let wall = Wall::build_with(open_but_for_admin);
+    let guarded = GuardedUpstream::build_with(open_but_for_admin);
     let target = |bytes: usize| format!("/{}", "x".repeat(bytes - 1));
-    wall.forwards(client::get(&target(16 * 1024), &[]));
-    wall.denies(client::get(&target(16 * 1024 + 1), &[]), 400, TARGET);
+    guarded.forwards(client::get(&target(16 * 1024), &[]));
+    guarded.denies(client::get(&target(16 * 1024 + 1), &[]), 400, TARGET);
 }

@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Gatehouse, PERMITTED, token};
+use super::{CompiledGate, PERMITTED, token};
 
 #[test]
 fn all_scopes_are_required_wherever_and_however_they_are_written() {
     let with = |name: &str, value: Value| {
         token(json!(Map::from_iter([("scope".into(), Value::Null), (name.into(), value)])))
     };
-    Gatehouse::standard("", "require: {scopes: [orders:read, orders:write]}").holds([
+    CompiledGate::standard("", "require: {scopes: [orders:read, orders:write]}").holds([
         ("scope as text", with("scope", json!("orders:write x orders:read")), PERMITTED),
         ("scope as a list", with("scope", json!(["orders:read", "orders:write"])), PERMITTED),
         ("scp as text", with("scp", json!("orders:read orders:write")), PERMITTED),
@@ -27,7 +27,7 @@ fn all_scopes_are_required_wherever_and_however_they_are_written() {
 #[test]
 fn one_role_is_enough_and_one_is_needed() {
     let with = |roles: Value| token(json!({ "roles": roles }));
-    Gatehouse::standard("", "require: {any_role: [admin, clerk]}").holds([
+    CompiledGate::standard("", "require: {any_role: [admin, clerk]}").holds([
         ("the first", with(json!(["admin"])), PERMITTED),
         ("the second", with(json!(["guest", "clerk"])), PERMITTED),
         ("as text", with(json!("clerk")), PERMITTED),
@@ -41,7 +41,7 @@ fn one_role_is_enough_and_one_is_needed() {
 
 #[test]
 fn roles_are_read_where_the_issuer_puts_them_and_nowhere_else() {
-    let gate = Gatehouse::standard(
+    let gate = CompiledGate::standard(
         "roles: /resource_access/orders~1api/roles",
         "require: {any_role: [clerk]}",
     );
@@ -62,7 +62,7 @@ fn claim_must_equal_or_contain_an_accepted_value() {
         changes[name] = value;
         token(changes)
     };
-    Gatehouse::standard("", require).holds([
+    CompiledGate::standard("", require).holds([
         ("all of them", with("tenant", json!("acme")), PERMITTED),
         ("the other value", with("tenant", json!("globex")), PERMITTED),
         ("within a list", with("tenant", json!(["x", "globex"])), PERMITTED),
@@ -84,7 +84,7 @@ fn claim_must_equal_or_contain_an_accepted_value() {
 
 #[test]
 fn claim_named_like_a_pointer_does_not_stand_in_for_what_the_pointer_finds() {
-    let gate = Gatehouse::standard("", "require: {claims: {/org/active: true}}");
+    let gate = CompiledGate::standard("", "require: {claims: {/org/active: true}}");
     assert_eq!(gate.slug(&token(json!({"/org/active": true}))), "claim_mismatch");
 }
 
@@ -92,7 +92,7 @@ fn claim_named_like_a_pointer_does_not_stand_in_for_what_the_pointer_finds() {
 #[test]
 fn scopes_are_asked_before_roles_and_roles_before_claims() {
     let require = "require: {scopes: [s], any_role: [r], claims: {c: [v]}}";
-    Gatehouse::standard("", require).holds([
+    CompiledGate::standard("", require).holds([
         ("nothing", token(json!({})), "scope_missing"),
         ("the scope", token(json!({"scope": "s"})), "role_missing"),
         ("and the role", token(json!({"scope": "s", "roles": "r"})), "claim_mismatch"),

@@ -5,10 +5,10 @@ use portcullis::gate::revocation::{Entry, Scope};
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use serde_json::json;
 
-use super::{Gatehouse, NOW, PERMITTED, STEADY, bearer, good, token, token_with};
+use super::{CompiledGate, NOW, PERMITTED, STEADY, bearer, good, token, token_with};
 use crate::harness::tokens::ISSUER;
 
-impl Gatehouse {
+impl CompiledGate {
     pub(super) fn revoke(&self, scope: Scope, cut_off: i64) {
         let now = UnixTime::from_seconds(NOW);
         let cut_off = UnixTime::from_seconds(cut_off);
@@ -29,7 +29,7 @@ fn subject(name: &str) -> Scope {
 
 #[test]
 fn revoked_token_is_refused_also_when_it_was_seen_before() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let token = token(json!({"jti": "t1"}));
     assert_eq!(gate.slug(&token), PERMITTED);
     gate.revoke(Scope::Token { issuer: ISSUER.into(), id: "t1".into() }, i64::MAX);
@@ -39,7 +39,7 @@ fn revoked_token_is_refused_also_when_it_was_seen_before() {
 
 #[test]
 fn subject_is_cut_off_until_it_logs_in_anew() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     gate.revoke(subject("alice"), NOW - 10);
     let issued = |at: i64| token(json!({"iat": at}));
     assert_eq!(gate.slug(&issued(NOW - 11)), "token_revoked");
@@ -56,7 +56,7 @@ fn sessions_clients_and_issuers_are_found_in_the_claims() {
         (Scope::Client("c1".into()), json!({"azp": "c1"}), json!({"azp": "c1", "client_id": "c2"})),
         (Scope::Issuer(ISSUER.into()), json!({}), json!({"iat": NOW + 1})),
     ] {
-        let gate = Gatehouse::standard("", "");
+        let gate = CompiledGate::standard("", "");
         gate.revoke(scope.clone(), NOW);
         assert_eq!(gate.slug(&token(named)), "token_revoked", "{scope}");
         assert_eq!(gate.slug(&token(other)), PERMITTED, "{scope}");
@@ -66,7 +66,7 @@ fn sessions_clients_and_issuers_are_found_in_the_claims() {
 /// What could not be revoked is not accepted.
 #[test]
 fn session_and_client_that_nobody_could_name_are_refused() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     for claim in ["sid", "client_id", "azp"] {
         for value in [json!(7.5), json!(true), json!(["a"]), json!({})] {
             assert_eq!(gate.slug(&token(json!({ claim: value }))), "token_claims", "{claim}");
@@ -88,7 +88,7 @@ fn key_is_revoked_by_its_own_id_whatever_the_header_says() {
 
 #[test]
 fn revocation_outlives_a_reload() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     gate.revoke(subject("alice"), NOW);
     assert_eq!(gate.slug(&good()), "token_revoked");
     let text = super::standard(super::AUDIENCE, "clock_skew: 31s", "");
@@ -147,7 +147,7 @@ fn list_that_is_too_old_is_answered_for_as_the_route_says() {
         ),
     ];
     for (rule, answers) in cases {
-        let gate = Gatehouse::standard("", rule);
+        let gate = CompiledGate::standard("", rule);
         for (later_ms, method, expected) in answers {
             assert_eq!(gate.slug_later(method, later_ms), expected, "{rule} {method} {later_ms}");
         }
@@ -156,7 +156,7 @@ fn list_that_is_too_old_is_answered_for_as_the_route_says() {
 
 #[test]
 fn whom_the_list_knows_is_refused_however_old_it_is() {
-    let gate = Gatehouse::standard("", "when_stale: allow");
+    let gate = CompiledGate::standard("", "when_stale: allow");
     gate.revoke(subject("alice"), NOW);
     assert_eq!(gate.slug_later(&Method::GET, 500_000_000), "token_revoked");
 }
@@ -164,7 +164,7 @@ fn whom_the_list_knows_is_refused_however_old_it_is() {
 /// An invalid credential is invalid, whatever the list is.
 #[test]
 fn invalid_token_is_401_while_the_list_is_too_old() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let steady = SteadyTime::from_millis(STEADY.as_millis() + 60_000);
     let now = Moment { wall: UnixTime::from_seconds(NOW), steady, ..Moment::default() };
     let expired = token(json!({"iat": NOW - 600, "exp": NOW - 60}));
@@ -179,7 +179,7 @@ fn nothing_that_authenticates_passes_before_the_list_was_loaded_whatever_the_rou
     for answer in answers {
         let text = super::standard(super::AUDIENCE, "", &format!("when_stale: {answer}"));
         let files = [("issuer.pem", super::pair().public.as_str())];
-        let gate = Gatehouse::compile_unloaded(&text, &files);
+        let gate = CompiledGate::compile_unloaded(&text, &files);
         assert_eq!(gate.slug(&good()), "revocation_stale", "{answer}");
         assert_eq!(gate.slug(&token(json!({"aud": "billing"}))), "token_audience", "{answer}");
         assert_eq!(gate.decide("/public", &[], NOW).slug, PERMITTED, "{answer}");
@@ -194,7 +194,7 @@ fn nothing_that_authenticates_passes_before_the_list_was_loaded_whatever_the_rou
 
 #[test]
 fn reads_are_the_methods_that_are_safe_and_everything_else_is_a_write() {
-    let gate = Gatehouse::standard("", "when_stale: deny_writes");
+    let gate = CompiledGate::standard("", "when_stale: deny_writes");
     let own = Method::from_bytes(b"FROBNICATE").expect("a method");
     for (method, expected) in [
         (Method::GET, PERMITTED),
@@ -214,7 +214,7 @@ fn reads_are_the_methods_that_are_safe_and_everything_else_is_a_write() {
 fn route_that_says_nothing_does_what_the_section_says() {
     let section = "revocation: {max_staleness: 2s, when_stale: deny_writes}\n";
     let text = section.to_owned() + &super::standard(super::AUDIENCE, "", "");
-    let gate = Gatehouse::compile(&text, &[("issuer.pem", &super::pair().public)]);
+    let gate = CompiledGate::compile(&text, &[("issuer.pem", &super::pair().public)]);
     for (method, later_ms, expected) in [
         (Method::GET, 2001, PERMITTED),
         (Method::POST, 2000, PERMITTED),
@@ -227,7 +227,7 @@ fn route_that_says_nothing_does_what_the_section_says() {
 /// The age is that of a clock that nobody can set.
 #[test]
 fn wall_clock_that_is_set_makes_the_list_neither_old_nor_young() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let at = |wall: i64, later_ms: u64| {
         let steady = SteadyTime::from_millis(STEADY.as_millis() + later_ms);
         let now = Moment { wall: UnixTime::from_seconds(wall), steady, ..Moment::default() };

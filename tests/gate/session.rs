@@ -22,7 +22,8 @@ use portcullis::gate::verifier::CacheResult;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Asked, BUILTIN, Gatehouse, NOW, PERMITTED, STEADY, good, is_builtin, outcome, slug_of, wanted,
+    BUILTIN, CompiledGate, GateRequest, NOW, PERMITTED, STEADY, good, is_builtin, outcome, slug_of,
+    wanted,
 };
 use crate::harness::tokens::{AUDIENCE, ISSUER, bearer, pair};
 
@@ -55,13 +56,13 @@ fn files() -> [(&'static str, &'static str); 2] {
     [("issuer.pem", pair().public.as_str()), ("users.yaml", "{}")]
 }
 
-fn gatehouse() -> Gatehouse {
+fn gatehouse() -> CompiledGate {
     with(&[], "")
 }
 
 /// The same with more sections and routes.
-fn with(sections: &[&str], routes: &str) -> Gatehouse {
-    Gatehouse::compile(&text(&sections.join("\n"), routes), &files())
+fn with(sections: &[&str], routes: &str) -> CompiledGate {
+    CompiledGate::compile(&text(&sections.join("\n"), routes), &files())
 }
 
 fn secret(seed: u8) -> SessionSecret {
@@ -116,7 +117,7 @@ fn later(seconds: i64) -> Moment {
     }
 }
 
-impl Gatehouse {
+impl CompiledGate {
     /// The session as it was read at `STEADY`, which is not in memory.
     fn read(&self, secret: &SessionSecret, stored: &StoredSession) -> Arc<Session> {
         let rules = &self.configuration.gate.sessions.rules;
@@ -136,12 +137,12 @@ impl Gatehouse {
         self
     }
 
-    fn slug_for(&self, asked: &Asked<'_>) -> &'static str {
+    fn slug_for(&self, asked: &GateRequest<'_>) -> &'static str {
         slug_of(&self.verdict(asked))
     }
 }
 
-impl<'a> Asked<'a> {
+impl<'a> GateRequest<'a> {
     fn with(mut self, field: (HeaderName, String)) -> Self {
         self.fields.push(field);
         self
@@ -182,7 +183,7 @@ fn subject<'v>(verdict: &'v Verdict<'_>) -> Option<&'v str> {
 #[test]
 fn session_in_memory_is_permitted_and_says_who_it_is() {
     let gate = gatehouse().with_alice();
-    let verdict = gate.verdict(&Asked::logged_in("/only/7"));
+    let verdict = gate.verdict(&GateRequest::logged_in("/only/7"));
     assert_eq!((slug_of(&verdict), subject(&verdict)), (PERMITTED, Some("alice")));
     assert_eq!(verdict.findings.carrier, Some(Carrier::Session));
     assert_eq!(verdict.findings.cache, Some(CacheResult::Hit));
@@ -196,7 +197,7 @@ fn session_in_memory_is_permitted_and_says_who_it_is() {
 fn session_that_was_read_for_the_request_is_permitted_and_was_not_in_memory() {
     let gate = gatehouse();
     let read = gate.read(&own(), &stored());
-    let verdict = gate.verdict(&Asked::logged_in("/only/7").having_read(read));
+    let verdict = gate.verdict(&GateRequest::logged_in("/only/7").having_read(read));
     assert_eq!((slug_of(&verdict), subject(&verdict)), (PERMITTED, Some("alice")));
     assert_eq!(verdict.findings.cache, Some(CacheResult::Miss));
     assert_eq!(verdict.findings.session.as_ref().map(|session| session.id()), Some(own().id()));
@@ -207,7 +208,7 @@ fn session_that_was_read_for_the_request_is_permitted_and_was_not_in_memory() {
 #[test]
 fn session_that_is_not_in_memory_is_wanted_and_not_permitted() {
     let gate = gatehouse();
-    let verdict = gate.verdict(&Asked::logged_in("/only/7"));
+    let verdict = gate.verdict(&GateRequest::logged_in("/only/7"));
     assert_eq!(slug_of(&verdict), "store_unavailable");
     let wanted = wanted(&verdict).expect("it is wanted");
     assert_eq!(wanted.id, own().id());
@@ -222,14 +223,14 @@ fn session_that_was_read_for_another_cookie_is_ignored() {
     let gate = gatehouse();
     let of_bob = StoredSession { record: record("bob", Map::new()), ..stored() };
     let read = gate.read(&secret(8), &of_bob);
-    let verdict = gate.verdict(&Asked::logged_in("/only/7").having_read(read.clone()));
+    let verdict = gate.verdict(&GateRequest::logged_in("/only/7").having_read(read.clone()));
     assert_eq!(slug_of(&verdict), "store_unavailable");
     assert_eq!(wanted(&verdict).map(|wanted| wanted.id), Some(own().id()));
     // Nor does it get in the way of the one that is in memory, nor count without a cookie.
     let gate = gate.with_alice();
-    let verdict = gate.verdict(&Asked::logged_in("/only/7").having_read(read.clone()));
+    let verdict = gate.verdict(&GateRequest::logged_in("/only/7").having_read(read.clone()));
     assert_eq!(subject(&verdict), Some("alice"));
-    let nobody = Asked::get("/only/7").having_read(read);
+    let nobody = GateRequest::get("/only/7").having_read(read);
     assert_eq!(gate.slug_for(&nobody), "credential_absent");
 }
 
@@ -240,7 +241,7 @@ fn session_that_was_read_goes_before_what_is_in_memory() {
     let mut rested = stored();
     rested.last_seen = UnixTime::from_seconds(NOW - IDLE_S);
     let read = gate.read(&own(), &rested);
-    let asked = Asked::logged_in("/only/7");
+    let asked = GateRequest::logged_in("/only/7");
     assert_eq!(gate.slug_for(&asked.clone().having_read(read)), "session_expired");
     assert_eq!(gate.slug_for(&asked), PERMITTED);
 }
@@ -272,7 +273,11 @@ fn requirements_are_asked_of_what_the_login_established() {
     let routes: String = rows.iter().map(|(name, require, _)| route(name, require)).collect();
     let gate = with(&[], &routes).with_alice();
     for (name, require, expected) in rows {
-        assert_eq!(gate.slug_for(&Asked::logged_in(&format!("/{name}"))), expected, "{require}");
+        assert_eq!(
+            gate.slug_for(&GateRequest::logged_in(&format!("/{name}"))),
+            expected,
+            "{require}"
+        );
     }
 }
 
@@ -286,15 +291,15 @@ fn session_without_roles_and_scopes_meets_no_requirement() {
     bare.record.roles.clear();
     bare.record.scopes.clear();
     gate.remember(&own(), &bare);
-    assert_eq!(gate.slug_for(&Asked::logged_in("/strict")), "role_missing");
-    assert_eq!(gate.slug_for(&Asked::logged_in("/only/7")), PERMITTED);
+    assert_eq!(gate.slug_for(&GateRequest::logged_in("/strict")), "role_missing");
+    assert_eq!(gate.slug_for(&GateRequest::logged_in("/only/7")), PERMITTED);
 }
 
 /// The same headers as for a token, and the session's id beside them.
 #[test]
 fn upstream_is_told_who_it_is_and_never_the_secret() {
     let gate = gatehouse().with_alice();
-    let verdict = gate.verdict(&Asked::logged_in("/only/7"));
+    let verdict = gate.verdict(&GateRequest::logged_in("/only/7"));
     let permit = outcome(&verdict).expect("it is permitted");
     let headers = permit.principal().expect("somebody").identity().headers();
     let told: Vec<_> = headers

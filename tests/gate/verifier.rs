@@ -8,7 +8,7 @@ use portcullis::issuer::signing::KeyPairPem;
 use serde_json::json;
 
 use super::{
-    Gatehouse, NOW, ONE_ROUTE, PERMITTED, SKEW_S, good, private, standard, stranger, token,
+    CompiledGate, NOW, ONE_ROUTE, PERMITTED, SKEW_S, good, private, standard, stranger, token,
     token_of, token_with, with_two_issuers,
 };
 use crate::harness::jwks::jwk;
@@ -16,7 +16,7 @@ use crate::harness::tokens::{AUDIENCE, ISSUER, pair};
 
 #[test]
 fn same_token_again_is_a_hit() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let (one, other) = (token(json!({})), token(json!({})));
     assert_eq!(gate.known("/orders/7", &one, NOW), (PERMITTED, CacheResult::Miss));
     assert_eq!(gate.known("/orders/8", &one, NOW), (PERMITTED, CacheResult::Hit));
@@ -25,7 +25,7 @@ fn same_token_again_is_a_hit() {
 
 #[test]
 fn refused_token_is_not_remembered() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let refused = token(json!({"aud": "billing"}));
     for _ in 0..2 {
         assert_eq!(gate.known("/orders/7", &refused, NOW), ("token_audience", CacheResult::Miss));
@@ -34,7 +34,7 @@ fn refused_token_is_not_remembered() {
 
 #[test]
 fn expiry_is_asked_on_a_hit_too() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let token = token(json!({"exp": NOW + 60}));
     assert_eq!(gate.known("/orders/7", &token, NOW), (PERMITTED, CacheResult::Miss));
     let last = NOW + 60 + SKEW_S - 1;
@@ -44,7 +44,7 @@ fn expiry_is_asked_on_a_hit_too() {
 
 #[test]
 fn requirement_is_asked_on_a_hit_too() {
-    let gate = Gatehouse::standard("", "require: {scopes: [orders:write]}");
+    let gate = CompiledGate::standard("", "require: {scopes: [orders:write]}");
     let token = good();
     assert_eq!(gate.known("/orders/7", &token, NOW), ("scope_missing", CacheResult::Miss));
     assert_eq!(gate.known("/orders/7", &token, NOW), ("scope_missing", CacheResult::Hit));
@@ -60,15 +60,15 @@ fn token_known_from_one_route_is_refused_where_its_issuer_is_not_accepted() {
 }
 
 /// An issuer whose keys are fetched; nothing here fetches, tests publish.
-fn with_fetched_keys() -> Gatehouse {
+fn with_fetched_keys() -> CompiledGate {
     let text = format!(
         "issuers: [{{name: test, issuer: '{ISSUER}', audiences: [{AUDIENCE}], algorithms: [ES256], \
          keys: {{jwks_url: 'http://127.0.0.1:1/jwks.json'}}}}]\n{ONE_ROUTE}"
     );
-    Gatehouse::compile(&text, &[])
+    CompiledGate::compile(&text, &[])
 }
 
-impl Gatehouse {
+impl CompiledGate {
     fn publish(&self, pair: &KeyPairPem, id: &str, usable_until: i64) {
         let jwks = json!({"keys": [jwk(pair, id)]}).to_string();
         let (set, _) =
@@ -119,7 +119,7 @@ fn keys_that_never_came_or_grew_too_old_leave_the_answer_open() {
 
 #[test]
 fn reload_that_changes_nothing_leaves_known_tokens_known() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let token = good();
     assert_eq!(gate.known("/orders/7", &token, NOW), (PERMITTED, CacheResult::Miss));
     let gate = gate.reload(&standard(AUDIENCE, "", "limits: {body: 1KiB}"));
@@ -128,7 +128,7 @@ fn reload_that_changes_nothing_leaves_known_tokens_known() {
 
 #[test]
 fn reload_that_changes_an_issuer_has_its_tokens_verified_anew() {
-    let gate = Gatehouse::standard("", "");
+    let gate = CompiledGate::standard("", "");
     let token = good();
     assert_eq!(gate.known("/orders/7", &token, NOW), (PERMITTED, CacheResult::Miss));
     let gate = gate.reload(&standard("billing", "", ""));

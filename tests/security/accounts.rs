@@ -21,23 +21,23 @@ const PER_SUBJECT_MAX: u64 = 100;
 const MANY: usize = 250;
 
 /// Where a gateway keeps what it must remember.
-enum Kept<'s> {
+enum StoreKind<'s> {
     InFile,
     In(&'s RedisServer),
 }
 
 /// A gateway with a short list that issues tokens.
-fn open(kept: &Kept<'_>, entries_max: u64) -> Desk {
+fn open(kept: &StoreKind<'_>, entries_max: u64) -> Desk {
     open_with(kept, &format!("max_entries: {entries_max}"))
 }
 
 /// The same, with this in the section `revocation`.
-fn open_with(kept: &Kept<'_>, revocation: &str) -> Desk {
+fn open_with(kept: &StoreKind<'_>, revocation: &str) -> Desk {
     let (directory, upstream) = (oauth::directory(), Upstream::start());
     std::fs::write(directory.path().join("kek"), [7; 32]).expect("a file");
     let store = match kept {
-        Kept::InFile => String::new(),
-        Kept::In(server) => format!("store: {{ redis: {{ url: '{}' }} }}\n", server.url()),
+        StoreKind::InFile => String::new(),
+        StoreKind::In(server) => format!("store: {{ redis: {{ url: '{}' }} }}\n", server.url()),
     };
     let sections = format!("{store}revocation: {{ {revocation} }}\n");
     let text = oauth::configuration(&upstream, STRICT, &sections);
@@ -77,10 +77,10 @@ fn others_can_end_what_they_want(desk: &Desk, bystander: &Login) {
 }
 
 /// Runs a claim on a file and on a Redis.
-fn on_both(claim: impl Fn(&Kept<'_>)) {
-    claim(&Kept::InFile);
+fn on_both(claim: impl Fn(&StoreKind<'_>)) {
+    claim(&StoreKind::InFile);
     let server = RedisServer::start();
-    claim(&Kept::In(&server));
+    claim(&StoreKind::In(&server));
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn logout_succeeds_when_what_logouts_may_use_is_used_up_and_operators_have_the_r
 
 #[test]
 fn entry_of_a_logout_lives_no_longer_than_what_it_hits() {
-    let desk = open(&Kept::InFile, ENTRIES_MAX);
+    let desk = open(&StoreKind::InFile, ENTRIES_MAX);
     let address = desk.gateway.address();
     Login::new(address, "carol").log_out(address);
     let pair = desk.tokens_of("bob");
@@ -267,12 +267,12 @@ fn log_in(desk: &Desk, name: &str, password: &str, deliver: &str) -> Answer {
 }
 
 /// A gateway with these budgets of logins that succeed.
-fn with_successes(kept: &Kept<'_>, per_account: &str, per_address: &str) -> Desk {
+fn with_successes(kept: &StoreKind<'_>, per_account: &str, per_address: &str) -> Desk {
     let (directory, upstream) = (oauth::directory(), Upstream::start());
     std::fs::write(directory.path().join("kek"), [7; 32]).expect("a file");
     let store = match kept {
-        Kept::InFile => String::new(),
-        Kept::In(server) => format!("store: {{ redis: {{ url: '{}' }} }}\n", server.url()),
+        StoreKind::InFile => String::new(),
+        StoreKind::In(server) => format!("store: {{ redis: {{ url: '{}' }} }}\n", server.url()),
     };
     let text = oauth::configuration(&upstream, LONG, &store);
     let text = text.replacen("  access:", "  signing: { encryption_key_file: kek }\n  access:", 1);
@@ -325,7 +325,7 @@ fn logins_of_one_network_that_succeed_are_budgeted() {
 
 #[test]
 fn failed_logins_use_up_nothing_of_what_succeeds() {
-    let desk = with_successes(&Kept::InFile, "1/1h", "1/1h");
+    let desk = with_successes(&StoreKind::InFile, "1/1h", "1/1h");
     for _ in 0..3 {
         assert_eq!(log_in(&desk, "carol", "wrong", "session").status, 401);
     }
@@ -340,7 +340,7 @@ fn end_for_which_there_is_no_room_keeps_no_other_from_being_delivered() {
     let mut server = RedisServer::start_with(durable);
     // Of 20 the last but one is for the first entry of a subject, and the last for operators.
     let revocation = "max_entries: 20, accept_local: true, max_staleness: 60s";
-    let desk = open_with(&Kept::In(&server), revocation);
+    let desk = open_with(&StoreKind::In(&server), revocation);
     let [carol, dave] = ["carol", "dave"].map(|name| Login::new(desk.gateway.address(), name));
     for number in 0..19 {
         let answer = fleet::revoke(&desk.gateway, &format!("somebody-{number}"));

@@ -12,14 +12,14 @@ use crate::harness::upstream::{Behaviour, Upstream};
 
 /// An upstream that answers its first request when it is told to, and all others at once, each with
 /// its request line and body.
-struct Patient {
+struct HeldUpstream {
     gateway: Gateway,
     go_on: Sender<()>,
     /// Request lines, and bodies as they were sent.
     received: Arc<Mutex<Vec<(String, String)>>>,
 }
 
-impl Patient {
+impl HeldUpstream {
     fn start() -> Self {
         let (go_on, told) = channel();
         let told = Mutex::new(Some(told));
@@ -85,7 +85,7 @@ const CHUNKED: &str = "POST /public/first HTTP/1.1\r\nHost: gateway.test\r\nTran
 #[test]
 fn request_behind_one_in_progress_is_answered_after_it() {
     for first in [POST.to_owned(), CHUNKED.to_owned(), get("/public/first", &[])] {
-        let patient = Patient::start();
+        let patient = HeldUpstream::start();
         let mut connection = patient.connect();
         connection.send(&first);
         patient.has_received(1);
@@ -105,7 +105,7 @@ fn request_behind_one_in_progress_is_answered_after_it() {
 #[test]
 fn bytes_that_are_no_request_do_not_disturb_the_answer_before_them() {
     for (behind, status) in [("GET /pu", None), ("junk\r\n\r\n", Some(400)), ("\0", None)] {
-        let patient = Patient::start();
+        let patient = HeldUpstream::start();
         let mut connection = patient.connect();
         connection.send(POST);
         patient.has_received(1);
@@ -127,7 +127,7 @@ fn empty_line_behind_a_body_is_ignored_and_a_second_one_refused() {
     for (lines, accepted) in [("\r\n", true), ("\r\n\r\n", false), ("\n", false)] {
         // While the first is in progress, behind it at once, and later.
         for at_once in [false, true] {
-            let patient = Patient::start();
+            let patient = HeldUpstream::start();
             let mut connection = patient.connect();
             if at_once {
                 connection.send(format!("{POST}{lines}"));
@@ -221,7 +221,7 @@ fn each_request_in_a_row_is_judged_by_itself() {
 
 #[test]
 fn request_behind_an_answer_that_closes_is_not_served() {
-    let patient = Patient::start();
+    let patient = HeldUpstream::start();
     let mut connection = patient.connect();
     connection.send(get("/public/first", &[("Connection", "close")]));
     patient.has_received(1);
@@ -236,7 +236,7 @@ fn request_behind_an_answer_that_closes_is_not_served() {
 #[test]
 fn large_request_behind_one_in_progress_waits_and_arrives_whole() {
     const BYTES: usize = 24 << 20;
-    let patient = Patient::start();
+    let patient = HeldUpstream::start();
     let mut connection = patient.connect();
     connection.send(POST);
     patient.has_received(1);
@@ -263,7 +263,7 @@ fn large_request_behind_one_in_progress_waits_and_arrives_whole() {
 #[test]
 fn client_that_leaves_while_its_answer_is_awaited_is_noticed() {
     for behind in [String::new(), get("/public/second", &[]), "\r\n".to_owned()] {
-        let patient = Patient::start();
+        let patient = HeldUpstream::start();
         let mut connection = patient.connect();
         connection.send(format!("{POST}{behind}"));
         patient.has_received(1);

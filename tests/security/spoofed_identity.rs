@@ -23,12 +23,12 @@ fn spellings(name: &str) -> Vec<String> {
 }
 
 /// A gateway, and somebody with a token.
-struct Scene {
+struct TokenHolder {
     site: IssuingFleet,
     alice: Granted,
 }
 
-impl Scene {
+impl TokenHolder {
     fn start() -> Self {
         let site = IssuingFleet::embedded("");
         let alice = Granted::log_in(site.at(1), "alice");
@@ -58,16 +58,16 @@ fn mentions(received: &Received, text: &str) -> bool {
 
 #[test]
 fn internal_token_that_a_client_sends_is_stripped_in_every_spelling() {
-    let scene = Scene::start();
+    let holder = TokenHolder::start();
     for name in spellings("X-Internal-Token") {
         let fields = [(&*name, "mallory"), (&*name, "mallory")];
-        let received = scene.forward("/public/x", &fields);
+        let received = holder.forward("/public/x", &fields);
         assert!(!mentions(&received, "mallory"), "{name} in {}", received.head);
         for path in [HOME, "/bearers/x", "/kept/x", "/inside-bearer/x"] {
-            let received = scene.forward_as(path, &fields);
+            let received = holder.forward_as(path, &fields);
             assert!(!mentions(&received, "mallory"), "{name} in {}", received.head);
         }
-        let received = scene.forward_as("/inside/x", &fields);
+        let received = holder.forward_as("/inside/x", &fields);
         assert!(!mentions(&received, "mallory"), "{name} in {}", received.head);
         let [own] = received.values("x-internal-token")[..] else { panic!("{}", received.head) };
         assert_eq!(payload(own)["sub"], "u-17");
@@ -77,20 +77,20 @@ fn internal_token_that_a_client_sends_is_stripped_in_every_spelling() {
 /// RFC 9110 §7.6.1: what `Connection` names is deleted on the way, and must not be ours.
 #[test]
 fn internal_token_survives_a_client_that_names_it_in_connection() {
-    let scene = Scene::start();
+    let holder = TokenHolder::start();
     for connection in
         ["X-Internal-Token", "close, x-internal-token", "keep-alive, X-Internal-Token"]
     {
-        let received = scene.forward_as("/inside/x", &[("Connection", connection)]);
+        let received = holder.forward_as("/inside/x", &[("Connection", connection)]);
         assert_eq!(received.values("x-internal-token").len(), 1, "{}", received.head);
     }
     for connection in ["Authorization", "close, authorization"] {
-        let bearer = bearer(&scene.alice.access);
+        let bearer = bearer(&holder.alice.access);
         let fields = [("Authorization", &*bearer), ("Connection", connection)];
-        let answer = client::exchange(scene.site.at(1), get("/inside-bearer/x", &fields));
+        let answer = client::exchange(holder.site.at(1), get("/inside-bearer/x", &fields));
         // Refused, or told who it is; not let in as nobody.
         if answer.status == 200 {
-            let received = scene.site.upstream.last();
+            let received = holder.site.upstream.last();
             let [own] = received.values("authorization")[..] else { panic!("{}", received.head) };
             let own = own.strip_prefix("Bearer ").expect("a token");
             assert_eq!(payload(own)["sub"], "u-17");
@@ -102,47 +102,47 @@ fn internal_token_survives_a_client_that_names_it_in_connection() {
 
 #[test]
 fn internal_token_takes_the_place_of_what_the_client_sent() {
-    let scene = Scene::start();
-    let received = scene.forward_as("/inside-bearer/x", &[]);
+    let holder = TokenHolder::start();
+    let received = holder.forward_as("/inside-bearer/x", &[]);
     let [own] = received.values("authorization")[..] else { panic!("{}", received.head) };
-    assert!(!own.contains(&scene.alice.access), "{}", received.head);
-    let answer = log_in(scene.site.at(1), "bob", json!({}), &[]);
+    assert!(!own.contains(&holder.alice.access), "{}", received.head);
+    let answer = log_in(holder.site.at(1), "bob", json!({}), &[]);
     let cookie = answer.field("set-cookie").expect("a cookie").split(';').next().expect("a pair");
-    let received = scene.forward("/inside-bearer/x", &[("Cookie", cookie)]);
+    let received = holder.forward("/inside-bearer/x", &[("Cookie", cookie)]);
     let [own] = received.values("authorization")[..] else { panic!("{}", received.head) };
     assert_eq!(payload(own.strip_prefix("Bearer ").expect("a token"))["sub"], "bob");
 }
 
 #[test]
 fn api_key_reaches_no_upstream_in_any_spelling() {
-    let scene = Scene::start();
-    let (key, _) = api_key(scene.site.gateway(1), json!({ "subject": "importer" }));
+    let holder = TokenHolder::start();
+    let (key, _) = api_key(holder.site.gateway(1), json!({ "subject": "importer" }));
     let lower = key.to_ascii_lowercase();
     for name in spellings("X-Api-Key") {
-        let received = scene.forward("/public/x", &[(&*name, &*key)]);
+        let received = holder.forward("/public/x", &[(&*name, &*key)]);
         assert!(!mentions(&received, &lower), "{name} in {}", received.head);
         for path in ["/bearers/x", "/inside/x", "/kept/x", HOME] {
-            let received = scene.forward_as(path, &[(&*name, &*key)]);
+            let received = holder.forward_as(path, &[(&*name, &*key)]);
             assert!(!mentions(&received, &lower), "{name}, {path}: {}", received.head);
         }
     }
-    let received = scene.forward(HOME, &[("X-Api-Key", &*key)]);
+    let received = holder.forward(HOME, &[("X-Api-Key", &*key)]);
     assert!(!mentions(&received, &lower), "{}", received.head);
     // But where it is to be kept, it is.
-    let received = scene.forward("/kept/x", &[("X-Api-Key", &*key)]);
+    let received = holder.forward("/kept/x", &[("X-Api-Key", &*key)]);
     assert_eq!(received.values("x-api-key"), [&*key]);
     // And not what else is sent under its name.
     let fields = [("X-Api-Key", &*key), ("X_Api_Key", "mallory"), ("X.Api.Key", "mallory")];
-    let received = scene.forward("/kept/x", &fields);
+    let received = holder.forward("/kept/x", &fields);
     assert!(!mentions(&received, "mallory"), "{}", received.head);
 }
 
 #[test]
 fn api_key_in_the_wrong_place_is_none() {
-    let scene = Scene::start();
-    let at = scene.site.at(1);
-    let (key, _) = api_key(scene.site.gateway(1), json!({ "subject": "importer" }));
-    let (other, _) = api_key(scene.site.gateway(1), json!({ "subject": "other" }));
+    let holder = TokenHolder::start();
+    let at = holder.site.at(1);
+    let (key, _) = api_key(holder.site.gateway(1), json!({ "subject": "importer" }));
+    let (other, _) = api_key(holder.site.gateway(1), json!({ "subject": "other" }));
     let send = |fields: &[(&str, &str)]| outcome(&client::exchange(at, get(HOME, fields)));
     for two in [[&key, &key], [&key, &other]] {
         let fields = two.map(|key| ("X-Api-Key", key.as_str()));
@@ -178,17 +178,17 @@ fn api_key_in_the_wrong_place_is_none() {
 /// The first carrier that is there decides, and a bad one is not made up for by another.
 #[test]
 fn bad_credential_is_not_made_up_for_by_a_good_one() {
-    let scene = Scene::start();
-    let at = scene.site.at(1);
-    let (key, _) = api_key(scene.site.gateway(1), json!({ "subject": "importer" }));
-    let bad = bearer(&format!("{}x", scene.alice.access));
+    let holder = TokenHolder::start();
+    let at = holder.site.at(1);
+    let (key, _) = api_key(holder.site.gateway(1), json!({ "subject": "importer" }));
+    let bad = bearer(&format!("{}x", holder.alice.access));
     let fields = [("Authorization", &*bad), ("X-Api-Key", &*key)];
     assert_eq!(client::exchange(at, get(HOME, &fields)).status / 100, 4);
     let session = "__Host-session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let fields = [("Cookie", session), ("X-Api-Key", &*key)];
     assert_eq!(client::exchange(at, get(HOME, &fields)).status, 401);
-    let good = bearer(&scene.alice.access);
-    let received = scene.forward(HOME, &[("Authorization", &good), ("X-Api-Key", &key)]);
+    let good = bearer(&holder.alice.access);
+    let received = holder.forward(HOME, &[("Authorization", &good), ("X-Api-Key", &key)]);
     assert_eq!(received.values("x-auth-subject"), ["u-17"]);
     // A route that takes bearers only looks at no key.
     let fields = [("X-Api-Key", &*key)];

@@ -17,23 +17,23 @@ use crate::harness::redis::{RedisOptions, RedisServer};
 use crate::harness::upstream::Upstream;
 
 /// Stands between a gateway and its server, and answers one question itself.
-struct Meddler {
+struct TamperingProxy {
     port: u16,
-    plan: Arc<Mutex<Option<Plan>>>,
+    plan: Arc<Mutex<Option<WrongAnswer>>>,
 }
 
 /// Which question is answered wrongly, and how.
-struct Plan {
+struct WrongAnswer {
     /// What the question has in it.
     about: String,
     answer: Vec<u8>,
 }
 
-impl Meddler {
+impl TamperingProxy {
     fn start(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let plan: Arc<Mutex<Option<Plan>>> = Arc::default();
+        let plan: Arc<Mutex<Option<WrongAnswer>>> = Arc::default();
         let shared = plan.clone();
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
@@ -46,7 +46,7 @@ impl Meddler {
 
     /// From now on the next question about this is answered so.
     fn plan(&self, about: &str, answer: &[u8]) {
-        let plan = Plan { about: about.to_owned(), answer: answer.to_vec() };
+        let plan = WrongAnswer { about: about.to_owned(), answer: answer.to_vec() };
         *self.plan.lock().expect("the plan") = Some(plan);
     }
 
@@ -56,7 +56,7 @@ impl Meddler {
     }
 }
 
-fn stand_between(mut near: TcpStream, mut far: TcpStream, plan: Arc<Mutex<Option<Plan>>>) {
+fn stand_between(mut near: TcpStream, mut far: TcpStream, plan: Arc<Mutex<Option<WrongAnswer>>>) {
     let wrong: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();
     let copy = |stream: &TcpStream| stream.try_clone().expect("a copy");
     let (mut asking, mut to_server) = (copy(&near), copy(&far));
@@ -65,7 +65,7 @@ fn stand_between(mut near: TcpStream, mut far: TcpStream, plan: Arc<Mutex<Option
         let mut buffer = [0; 16 * 1024];
         while let Ok(length @ 1..) = asking.read(&mut buffer) {
             let mut plan = plan.lock().expect("the plan");
-            let is_meant = |plan: &Plan| {
+            let is_meant = |plan: &WrongAnswer| {
                 let about = plan.about.as_bytes();
                 buffer[..length].windows(about.len()).any(|window| window == about)
             };
@@ -91,10 +91,10 @@ fn stand_between(mut near: TcpStream, mut far: TcpStream, plan: Arc<Mutex<Option
     });
 }
 
-/// A server, a gateway that sees it as it is, and one that sees it through a meddler.
+/// A server, a gateway that sees it as it is, and one that sees it through a proxy that tampers.
 struct Site {
     server: RedisServer,
-    meddler: Meddler,
+    proxy: TamperingProxy,
     honest: Gateway,
     misled: Gateway,
     upstream: Upstream,
@@ -114,15 +114,15 @@ fn start(upstream: &Upstream, port: u16) -> Gateway {
 impl Site {
     fn open() -> Self {
         let server = RedisServer::start();
-        let (upstream, meddler) = (Upstream::start(), Meddler::start(server.port()));
+        let (upstream, proxy) = (Upstream::start(), TamperingProxy::start(server.port()));
         let honest = start(&upstream, server.port());
-        let misled = start(&upstream, meddler.port);
-        Self { server, meddler, honest, misled, upstream }
+        let misled = start(&upstream, proxy.port);
+        Self { server, proxy, honest, misled, upstream }
     }
 
-    /// Another gateway behind the meddler.
+    /// Another gateway behind that proxy.
     fn join_misled(&self) -> Gateway {
-        start(&self.upstream, self.meddler.port)
+        start(&self.upstream, self.proxy.port)
     }
 
     /// Somebody who is logged in, and whom the gateway that is misled does not know yet.
@@ -150,10 +150,10 @@ fn wrong_answer_about_a_session_is_no_absence_and_is_forgotten_at_once() {
     for wrong in WRONG {
         let alice = site.log_in("alice");
         let ask = || outcome(&alice.ask(site.misled.address(), "/pages"));
-        site.meddler.plan(&alice.id, wrong);
+        site.proxy.plan(&alice.id, wrong);
         let text = String::from_utf8_lossy(wrong);
         assert_eq!(ask(), (503, "store_unavailable".to_owned()), "{text:?}");
-        assert!(site.meddler.is_done(), "{text:?}");
+        assert!(site.proxy.is_done(), "{text:?}");
         assert_eq!(ask(), (200, String::new()), "{text:?}");
     }
 }
@@ -173,7 +173,7 @@ fn answer_about_another_session_makes_nobody_somebody_else() {
         format!("*3\r\n{}{}{}", text(&bob.id), text(record), text("1800000000")),
     ];
     for wrong in of_bob {
-        site.meddler.plan(&alice.id, wrong.as_bytes());
+        site.proxy.plan(&alice.id, wrong.as_bytes());
         let answer = alice.ask(site.misled.address(), "/auth/session");
         assert_eq!(outcome(&answer), (503, "store_unavailable".to_owned()), "{answer:?}");
     }
@@ -191,10 +191,10 @@ fn wrong_answer_about_a_refresh_token_ends_nothing() {
             let pairs = [("grant_type", "refresh_token"), ("refresh_token", &*pair.refresh)];
             oauth::post(&site.misled, "/auth/token", &[], &pairs)
         };
-        site.meddler.plan(&format!("family:{}", pair.session()), wrong);
+        site.proxy.plan(&format!("family:{}", pair.session()), wrong);
         let answer = exchange();
         assert_eq!(answer.status, 503, "{answer:?}");
-        assert!(site.meddler.is_done());
+        assert!(site.proxy.is_done());
         Pair::of(&exchange());
     }
 }
@@ -215,12 +215,12 @@ fn wrong_answer_to_a_login_is_no_login() {
     let site = Site::open();
     for wrong in NO_LIST {
         let log_in = || login::attempt(site.misled.address(), "alice", &[]);
-        site.meddler.plan("\"u-17\"", wrong);
+        site.proxy.plan("\"u-17\"", wrong);
         let text = String::from_utf8_lossy(wrong);
         let answer = log_in();
         assert_eq!(outcome(&answer), (503, "store_unavailable".to_owned()), "{text:?}");
         assert_eq!(answer.field("set-cookie"), None, "{text:?}");
-        assert!(site.meddler.is_done(), "{text:?}");
+        assert!(site.proxy.is_done(), "{text:?}");
         assert_eq!(outcome(&log_in()), (200, String::new()), "{text:?}");
     }
 }
@@ -231,10 +231,10 @@ fn wrong_answer_about_a_family_that_begins_does_not_say_that_the_login_has_ended
     for wrong in [&b"$-1\r\n"[..], b"_\r\n", b"*0\r\n", b"+OK\r\n"] {
         let log_in = || oauth::log_in(&site.misled, "alice", &[], json!({ "deliver": "tokens" }));
         // With what the record of a family begins.
-        site.meddler.plan("{\"version\":1,\"client\":", wrong);
+        site.proxy.plan("{\"version\":1,\"client\":", wrong);
         let text = String::from_utf8_lossy(wrong);
         assert_eq!(outcome(&log_in()), (503, "store_unavailable".to_owned()), "{text:?}");
-        assert!(site.meddler.is_done(), "{text:?}");
+        assert!(site.proxy.is_done(), "{text:?}");
         Pair::of(&log_in());
     }
 }
@@ -245,10 +245,10 @@ fn wrong_answer_about_a_subject_does_not_say_that_there_are_no_sessions() {
     for wrong in NO_LIST {
         let alice = site.log_in("alice");
         let list = || alice.ask(site.misled.address(), "/auth/sessions");
-        site.meddler.plan("portcullis:{revocations}:subject:", wrong);
+        site.proxy.plan("portcullis:{revocations}:subject:", wrong);
         let text = String::from_utf8_lossy(wrong);
         assert_eq!(outcome(&list()), (503, "store_unavailable".to_owned()), "{text:?}");
-        assert!(site.meddler.is_done(), "{text:?}");
+        assert!(site.proxy.is_done(), "{text:?}");
         let ids = list().json()["sessions"].to_string();
         assert!(ids.contains(&alice.id), "{ids}");
     }
@@ -266,9 +266,9 @@ fn wrong_answer_about_the_snapshot_lets_nobody_back_in() {
     let ask = |gateway: &Gateway| gateway.get_as("/whoami", &pair.access).slug();
     assert_eq!(ask(&site.honest), "token_revoked");
     for wrong in [&b"$-1\r\n"[..], b"_\r\n", b"+OK\r\n", b"*0\r\n"] {
-        site.meddler.plan("ZRANGE", wrong);
+        site.proxy.plan("ZRANGE", wrong);
         let gateway = site.join_misled();
-        assert!(site.meddler.is_done());
+        assert!(site.proxy.is_done());
         assert_eq!(ask(&gateway), "token_revoked");
     }
 }
@@ -289,7 +289,7 @@ fn wrong_answer_about_the_roster_hides_no_gateway() {
         let wrong = format!("*4\r\n:1800000000000\r\n:0\r\n:0\r\n{wrong}");
         // The gateway reads the roster by itself, too, and may be the one that is misled.
         eventually("the roster to be refused", || {
-            site.meddler.plan("portcullis:{revocations}:live\r\n$5\r\n60000", wrong.as_bytes());
+            site.proxy.plan("portcullis:{revocations}:live\r\n$5\r\n60000", wrong.as_bytes());
             let answer = ask();
             assert!(answer.status == 503 || all_follow(&answer), "{wrong:?}: {answer:?}");
             (answer.status == 503).then(|| assert_eq!(answer.slug(), "store_unavailable"))

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use serde_json::json;
 
 use super::history::{Deed, Heard};
-use super::members::Door;
+use super::members::Recipient;
 use super::people::form;
 use super::site::Site;
 use super::talk::{self, heard};
@@ -34,22 +34,22 @@ clients:
 /// Shows an assertion: a new one, the same at two gateways at once, or one that was shown before.
 pub(super) fn ask(site: &Site, rng: &mut Rng) {
     let doors = [site.front_door(rng), site.front_door(rng)];
-    let [Some(door), Some(other)] = doors else { return sleep(Duration::from_millis(50)) };
+    let [Some(recipient), Some(other)] = doors else { return sleep(Duration::from_millis(50)) };
     let count = site.history.record().assertions.len();
     match rng.u8(..8) {
         0 => {
             let assertion = make(site);
             std::thread::scope(|scope| {
-                for door in [&door, &other] {
-                    scope.spawn(|| show(site, door, assertion));
+                for recipient in [&recipient, &other] {
+                    scope.spawn(|| show(site, recipient, assertion));
                 }
             });
         }
         4.. if count > 0 => {
-            show(site, &door, rng.usize(count.saturating_sub(AGAIN)..count));
+            show(site, &recipient, rng.usize(count.saturating_sub(AGAIN)..count));
         }
         _ => {
-            show(site, &door, make(site));
+            show(site, &recipient, make(site));
         }
     }
 }
@@ -62,23 +62,23 @@ fn make(site: &Site) -> usize {
     record.assertions.len() - 1
 }
 
-fn show(site: &Site, door: &Door, assertion: usize) -> Heard {
+fn show(site: &Site, recipient: &Recipient, assertion: usize) -> Heard {
     let history = &site.history;
     let text = history.record().assertions[assertion].clone();
     let from = history.now();
     let pairs = [("grant_type", "client_credentials"), ASSERTION_TYPE, ("client_assertion", &text)];
-    let answer = heard(talk::ask(door.address, &form("/auth/token", &pairs)).as_ref());
-    history.happened(from, door.place, Deed::ShowAssertion { assertion }, answer.clone());
+    let answer = heard(talk::ask(recipient.address, &form("/auth/token", &pairs)).as_ref());
+    history.happened(from, recipient.place, Deed::ShowAssertion { assertion }, answer.clone());
     answer
 }
 
 /// Whether a new assertion is good, once; some of those before are shown again, too.
-pub(super) fn is_served(site: &Site, door: &Door, rng: &mut Rng) -> bool {
+pub(super) fn is_served(site: &Site, recipient: &Recipient, rng: &mut Rng) -> bool {
     let count = site.history.record().assertions.len();
     for _ in 0..AGAIN.min(count) {
-        show(site, door, rng.usize(..count));
+        show(site, recipient, rng.usize(..count));
     }
     let fresh = make(site);
-    let told = [show(site, door, fresh), show(site, door, fresh)];
+    let told = [show(site, recipient, fresh), show(site, recipient, fresh)];
     told.map(|heard| heard.status()) == [Some(200), Some(401)]
 }

@@ -33,13 +33,13 @@ struct Running {
 
 /// Where a request goes.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct Recipient {
     pub(super) place: Place,
     pub(super) address: SocketAddr,
     pub(super) gateway: Arc<Gateway>,
 }
 
-impl Door {
+impl Recipient {
     pub(super) fn admin(&self) -> (SocketAddr, String) {
         let admin = self.gateway.admin();
         (admin.address(), admin.token().unwrap_or_default())
@@ -108,32 +108,32 @@ impl Member {
     }
 
     /// Where it is, if it runs.
-    pub(super) fn door(&self) -> Option<Door> {
+    pub(super) fn recipient(&self) -> Option<Recipient> {
         let running = self.running.lock().expect("it").clone()?;
         let Running { gateway, life } = running;
         let place = Place { gateway: self.number, life };
-        Some(Door { place, address: gateway.address(), gateway })
+        Some(Recipient { place, address: gateway.address(), gateway })
     }
 
     /// Stops all its threads.
     pub(super) fn stand_still(&self) {
-        if let Some(door) = self.door() {
-            door.gateway.signal("STOP");
+        if let Some(recipient) = self.recipient() {
+            recipient.gateway.signal("STOP");
         }
     }
 
     pub(super) fn go_on(&self) {
-        if let Some(door) = self.door() {
-            door.gateway.signal("CONT");
+        if let Some(recipient) = self.recipient() {
+            recipient.gateway.signal("CONT");
         }
     }
 
     /// Has it read its configuration, which is another one.
     pub(super) fn reload(&self) {
-        if let Some(door) = self.door() {
+        if let Some(recipient) = self.recipient() {
             let text = format!("{}\n# read again\n", self.text);
             self.put("gateway.yaml", &text);
-            door.gateway.signal("HUP");
+            recipient.gateway.signal("HUP");
         }
     }
 
@@ -143,7 +143,7 @@ impl Member {
 
     /// What it wrote to standard error.
     pub(super) fn errors(&self) -> Vec<String> {
-        self.door().map(|door| door.gateway.errors()).unwrap_or_default()
+        self.recipient().map(|recipient| recipient.gateway.errors()).unwrap_or_default()
     }
 }
 

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use super::history::{Deed, Event, Heard, Route, Shown, Target};
-use super::members::{Door, Member};
+use super::members::{Member, Recipient};
 use super::people::{PEOPLE, any_of, mint, probe, visit};
 use super::site::Site;
 use super::talk::{self, Reply, heard, request};
@@ -18,7 +18,7 @@ const WAIT_MS: u64 = 1_500;
 
 /// Cuts something off, rotates the keys, or looks around.
 pub(super) fn operate(site: &Site, rng: &mut Rng) {
-    let Some(door) = site.door(rng) else { return sleep(Duration::from_millis(50)) };
+    let Some(recipient) = site.recipient(rng) else { return sleep(Duration::from_millis(50)) };
     let login = {
         let logins = &site.history.record().logins;
         (!logins.is_empty()).then(|| rng.usize(..logins.len()))
@@ -27,30 +27,30 @@ pub(super) fn operate(site: &Site, rng: &mut Rng) {
     match (rng.u8(..14), login) {
         (0..3, _) => {
             let token = old_enough(site, rng);
-            revoke(site, &door, Target::Token(Shown::Foreign(token)), waits);
+            revoke(site, &recipient, Target::Token(Shown::Foreign(token)), waits);
         }
         (3..5, Some(login)) => {
             let shown = any_of(&site.history.record().logins, login, rng);
             if let Shown::Access(..) = shown {
-                revoke(site, &door, Target::Token(shown), waits);
+                revoke(site, &recipient, Target::Token(shown), waits);
             }
         }
-        (5..7, Some(login)) => revoke(site, &door, Target::Session(login), waits),
-        (7..11, _) => revoke(site, &door, Target::Subject(rng.usize(..PEOPLE.len())), waits),
+        (5..7, Some(login)) => revoke(site, &recipient, Target::Session(login), waits),
+        (7..11, _) => revoke(site, &recipient, Target::Subject(rng.usize(..PEOPLE.len())), waits),
         (11, Some(login)) => {
             let session = site.history.record().logins[login].session.clone();
-            end(site, &door, &format!("/v1/sessions/{session}"), Deed::EndSession { login });
+            end(site, &recipient, &format!("/v1/sessions/{session}"), Deed::EndSession { login });
         }
         (12, _) => {
             let subject = rng.usize(..PEOPLE.len());
             let path = format!("/v1/sessions?subject={}", PEOPLE[subject].1);
-            end(site, &door, &path, Deed::EndSessions { subject });
+            end(site, &recipient, &path, Deed::EndSessions { subject });
         }
         _ => {
             let body = json!({ "now": rng.bool() });
             let from = site.history.now();
-            let answer = admin(&door, "POST", "/v1/keys/rotate", &body);
-            site.history.happened(from, door.place, Deed::RotateKeys, answer);
+            let answer = admin(&recipient, "POST", "/v1/keys/rotate", &body);
+            site.history.happened(from, recipient.place, Deed::RotateKeys, answer);
         }
     }
 }
@@ -65,7 +65,7 @@ fn old_enough(site: &Site, rng: &mut Rng) -> usize {
     rng.usize(..count)
 }
 
-pub(super) fn revoke(site: &Site, door: &Door, target: Target, waits: bool) {
+pub(super) fn revoke(site: &Site, recipient: &Recipient, target: Target, waits: bool) {
     let mut draft = {
         let record = site.history.record();
         match target {
@@ -85,28 +85,29 @@ pub(super) fn revoke(site: &Site, door: &Door, target: Target, waits: bool) {
         draft["wait_ms"] = json!(WAIT_MS);
     }
     let from = site.history.now();
-    let answer = admin(door, "POST", "/v1/revocations", &draft);
-    site.history.happened(from, door.place, Deed::Revoke { target, waits }, answer);
+    let answer = admin(recipient, "POST", "/v1/revocations", &draft);
+    site.history.happened(from, recipient.place, Deed::Revoke { target, waits }, answer);
 }
 
-fn end(site: &Site, door: &Door, path: &str, deed: Deed) {
+fn end(site: &Site, recipient: &Recipient, path: &str, deed: Deed) {
     let from = site.history.now();
-    let answer = admin(door, "DELETE", path, &Value::Null);
-    site.history.happened(from, door.place, deed, answer);
+    let answer = admin(recipient, "DELETE", path, &Value::Null);
+    site.history.happened(from, recipient.place, deed, answer);
 }
 
-fn admin(door: &Door, method: &str, path: &str, body: &Value) -> Heard {
-    heard(ask(door, method, path, body).as_ref())
+fn admin(recipient: &Recipient, method: &str, path: &str, body: &Value) -> Heard {
+    heard(ask(recipient, method, path, body).as_ref())
 }
 
 /// What the admin API lists.
-pub(super) fn list(door: &Door, path: &str) -> String {
-    ask(door, "GET", path, &Value::Null).map_or(String::new(), |reply| reply.json().to_string())
+pub(super) fn list(recipient: &Recipient, path: &str) -> String {
+    ask(recipient, "GET", path, &Value::Null)
+        .map_or(String::new(), |reply| reply.json().to_string())
 }
 
 /// Whether all gateways have read all of the log, as far as one of them knows.
-pub(super) fn all_follow(door: &Door) -> bool {
-    let told = ask(door, "GET", "/v1/gateways", &Value::Null).map(|reply| reply.json());
+pub(super) fn all_follow(recipient: &Recipient) -> bool {
+    let told = ask(recipient, "GET", "/v1/gateways", &Value::Null).map(|reply| reply.json());
     let told = told.unwrap_or_default();
     told["gateways"].as_array().is_some_and(|gateways| {
         gateways.iter().all(|one| {
@@ -116,8 +117,8 @@ pub(super) fn all_follow(door: &Door) -> bool {
     })
 }
 
-fn ask(door: &Door, method: &str, path: &str, body: &Value) -> Option<Reply> {
-    let (address, token) = door.admin();
+fn ask(recipient: &Recipient, method: &str, path: &str, body: &Value) -> Option<Reply> {
+    let (address, token) = recipient.admin();
     let authorization = bearer(&token);
     let fields = [
         ("Host", "localhost"),
@@ -131,14 +132,14 @@ fn ask(door: &Door, method: &str, path: &str, body: &Value) -> Option<Reply> {
 /// Shows a credential at all gateways, or looks whether one is ready.
 pub(super) fn watch(site: &Site, rng: &mut Rng) {
     if rng.u8(..8) == 0 {
-        let Some(door) = site.door(rng) else { return };
-        probe(site, &door);
+        let Some(recipient) = site.recipient(rng) else { return };
+        probe(site, &recipient);
         return;
     }
     let Some(shown) = latest(site, rng).or_else(|| any(site, rng)) else { return };
     let route = if rng.u8(..4) == 0 { Route::ALL[rng.usize(..4)] } else { Route::Deny };
-    for door in site.members.iter().filter_map(Member::door) {
-        visit(site, &door, shown, route);
+    for recipient in site.members.iter().filter_map(Member::recipient) {
+        visit(site, &recipient, shown, route);
     }
 }
 

@@ -13,7 +13,7 @@ use url::form_urlencoded;
 use super::history::{
     Deed, Fault, FaultKind, Foreign, Heard, History, Login, Pair, Route, Shown, Span,
 };
-use super::members::Door;
+use super::members::Recipient;
 use super::site::Site;
 use super::talk::{self, Reply, heard, request};
 use crate::harness::login::PASSWORD;
@@ -82,30 +82,30 @@ impl<'s> Person<'s> {
     }
 
     fn log_in(&mut self) {
-        let Some(door) = self.site.front_door(&mut self.rng) else { return sleep(PAUSE) };
+        let Some(recipient) = self.site.front_door(&mut self.rng) else { return sleep(PAUSE) };
         let subject = self.subjects[self.rng.usize(..2)];
         let deliver = ["session", "tokens", "both"][self.rng.usize(..3)];
-        if let Some(login) = log_in(self.site, &door, subject, deliver) {
+        if let Some(login) = log_in(self.site, &recipient, subject, deliver) {
             self.mine.push(login);
         }
     }
 
     fn visit(&mut self, login: usize) {
-        let Some(door) = self.site.front_door(&mut self.rng) else { return sleep(PAUSE) };
+        let Some(recipient) = self.site.front_door(&mut self.rng) else { return sleep(PAUSE) };
         let shown = any_of(&self.history().record().logins, login, &mut self.rng);
         let route = Route::ALL[self.rng.usize(..Route::ALL.len())];
-        visit(self.site, &door, shown, route);
+        visit(self.site, &recipient, shown, route);
     }
 
     /// Exchanges the refresh token, until that is answered; the answer may be lost once or twice.
     fn refresh(&mut self, login: usize) {
         for attempt in 0..6 {
-            let Some(door) = self.site.front_door(&mut self.rng) else {
+            let Some(recipient) = self.site.front_door(&mut self.rng) else {
                 sleep(PAUSE);
                 continue;
             };
             let is_lost = attempt < 2 && self.rng.u8(..4) == 0;
-            let Some(answer) = refresh(self.site, &door, login, is_lost) else { return };
+            let Some(answer) = refresh(self.site, &recipient, login, is_lost) else { return };
             match answer.status() {
                 Some(200) => return,
                 Some(400 | 401) => return self.site.history.record().logins[login].is_left = true,
@@ -120,8 +120,8 @@ impl<'s> Person<'s> {
         let [Some(first), Some(second)] = doors else { return sleep(PAUSE) };
         let Some(token) = newest(self.history(), login) else { return };
         std::thread::scope(|scope| {
-            for door in [&first, &second] {
-                scope.spawn(|| exchange(self.site, door, login, token, false));
+            for recipient in [&first, &second] {
+                scope.spawn(|| exchange(self.site, recipient, login, token, false));
             }
         });
     }
@@ -156,9 +156,9 @@ impl<'s> Person<'s> {
         }
     }
 
-    fn insist(&mut self, door: &Door, login: usize) {
+    fn insist(&mut self, recipient: &Recipient, login: usize) {
         for _ in 0..3 {
-            match refresh(self.site, door, login, false).as_ref().and_then(Heard::status) {
+            match refresh(self.site, recipient, login, false).as_ref().and_then(Heard::status) {
                 Some(200 | 400 | 401) | None => return,
                 Some(_) => sleep(PAUSE),
             }
@@ -167,18 +167,18 @@ impl<'s> Person<'s> {
 
     /// Somebody shows an old token, or the same one again.
     fn reuse(&mut self, login: usize) {
-        let Some(door) = self.site.front_door(&mut self.rng) else { return sleep(PAUSE) };
+        let Some(recipient) = self.site.front_door(&mut self.rng) else { return sleep(PAUSE) };
         let count = self.history().record().logins[login].pairs.len();
         if count < 3 {
             return self.refresh(login);
         }
         let token = self.rng.usize(..count - 2);
-        show_old(self.site, &door, login, token);
+        show_old(self.site, &recipient, login, token);
         self.history().record().logins[login].is_left = true;
     }
 
     fn leave(&mut self, login: usize) {
-        let Some(door) = self.site.front_door(&mut self.rng) else { return sleep(PAUSE) };
+        let Some(recipient) = self.site.front_door(&mut self.rng) else { return sleep(PAUSE) };
         let (cookie, refresh) = {
             let record = self.history().record();
             let login = &record.logins[login];
@@ -203,9 +203,9 @@ impl<'s> Person<'s> {
         };
         for _ in 0..3 {
             let from = self.history().now();
-            let answer = heard(talk::ask(door.address, &request).as_ref());
+            let answer = heard(talk::ask(recipient.address, &request).as_ref());
             let status = answer.status();
-            self.history().happened(from, door.place, deed, answer);
+            self.history().happened(from, recipient.place, deed, answer);
             if !matches!(status, Some(503) | None) {
                 break;
             }
@@ -235,7 +235,7 @@ fn newest(history: &History, login: usize) -> Option<usize> {
 
 pub(super) fn log_in(
     site: &Site,
-    door: &Door,
+    recipient: &Recipient,
     subject: usize,
     deliver: &'static str,
 ) -> Option<usize> {
@@ -244,7 +244,7 @@ pub(super) fn log_in(
     let body = json!({ "username": name, "password": PASSWORD, "deliver": deliver }).to_string();
     let from = history.now();
     let fields = [("Content-Type", "application/json")];
-    let reply = talk::ask(door.address, &request("POST", "/auth/login", &fields, &body));
+    let reply = talk::ask(recipient.address, &request("POST", "/auth/login", &fields, &body));
     let answer = heard(reply.as_ref());
     let until = history.now();
     let login = reply
@@ -256,7 +256,7 @@ pub(super) fn log_in(
         record.logins.len() - 1
     });
     let deed = Deed::LogIn { subject, login: number.unwrap_or(usize::MAX), deliver };
-    history.happened(from, door.place, deed, answer);
+    history.happened(from, recipient.place, deed, answer);
     number
 }
 
@@ -280,24 +280,35 @@ fn pair_of(told: &Value) -> Option<Pair> {
 }
 
 /// Exchanges the newest token; `None` if there is none.
-pub(super) fn refresh(site: &Site, door: &Door, login: usize, is_lost: bool) -> Option<Heard> {
+pub(super) fn refresh(
+    site: &Site,
+    recipient: &Recipient,
+    login: usize,
+    is_lost: bool,
+) -> Option<Heard> {
     let token = newest(&site.history, login)?;
-    Some(exchange(site, door, login, token, is_lost))
+    Some(exchange(site, recipient, login, token, is_lost))
 }
 
 /// Exchanges a token by its honest holder, who may not hear the answer.
-fn exchange(site: &Site, door: &Door, login: usize, token: usize, is_lost: bool) -> Heard {
+fn exchange(
+    site: &Site,
+    recipient: &Recipient,
+    login: usize,
+    token: usize,
+    is_lost: bool,
+) -> Heard {
     let history = &site.history;
     let from = history.now();
     let text = history.record().logins[login].pairs[token].refresh.clone();
     let reply = match is_lost {
         true => {
-            let stream = talk::send(door.address, &exchanging(&text));
+            let stream = talk::send(recipient.address, &exchanging(&text));
             sleep(Duration::from_millis(30));
             drop(stream);
             None
         }
-        false => talk::ask(door.address, &exchanging(&text)),
+        false => talk::ask(recipient.address, &exchanging(&text)),
     };
     let answer = heard(reply.as_ref());
     if let Some(pair) = reply.and_then(|reply| pair_of(&reply.json())) {
@@ -307,17 +318,17 @@ fn exchange(site: &Site, door: &Door, login: usize, token: usize, is_lost: bool)
             pairs.push(pair);
         }
     }
-    history.happened(from, door.place, Deed::Refresh { login, token }, answer.clone());
+    history.happened(from, recipient.place, Deed::Refresh { login, token }, answer.clone());
     answer
 }
 
 /// Shows a refresh token that was exchanged before.
-pub(super) fn show_old(site: &Site, door: &Door, login: usize, token: usize) -> Heard {
+pub(super) fn show_old(site: &Site, recipient: &Recipient, login: usize, token: usize) -> Heard {
     let history = &site.history;
     let text = history.record().logins[login].pairs[token].refresh.clone();
     let from = history.now();
-    let answer = heard(talk::ask(door.address, &exchanging(&text)).as_ref());
-    history.happened(from, door.place, Deed::Reuse { login, token }, answer.clone());
+    let answer = heard(talk::ask(recipient.address, &exchanging(&text)).as_ref());
+    history.happened(from, recipient.place, Deed::Reuse { login, token }, answer.clone());
     answer
 }
 
@@ -331,7 +342,7 @@ fn exchanging(token: &str) -> String {
 }
 
 /// Shows a credential.
-pub(super) fn visit(site: &Site, door: &Door, shown: Shown, route: Route) -> Heard {
+pub(super) fn visit(site: &Site, recipient: &Recipient, shown: Shown, route: Route) -> Heard {
     let history = &site.history;
     let (name, value) = {
         let record = history.record();
@@ -349,9 +360,9 @@ pub(super) fn visit(site: &Site, door: &Door, shown: Shown, route: Route) -> Hea
         }
     };
     let from = history.now();
-    let reply = talk::ask(door.address, &request("GET", route.path(), &[(name, &value)], ""));
+    let reply = talk::ask(recipient.address, &request("GET", route.path(), &[(name, &value)], ""));
     let answer = heard(reply.as_ref());
-    history.happened(from, door.place, Deed::Visit { shown, route }, answer.clone());
+    history.happened(from, recipient.place, Deed::Visit { shown, route }, answer.clone());
     answer
 }
 
@@ -367,12 +378,12 @@ pub(super) fn mint(site: &Site, subject: usize, age_s: i64) -> usize {
 }
 
 /// Asks whether a gateway is ready.
-pub(super) fn probe(site: &Site, door: &Door) -> bool {
+pub(super) fn probe(site: &Site, recipient: &Recipient) -> bool {
     let from = site.history.now();
-    let (address, _) = door.admin();
+    let (address, _) = recipient.admin();
     let reply = talk::ask(address, &request("GET", "/readyz", &[], ""));
     let answer = heard(reply.as_ref());
     let is_ready = answer.status() == Some(200);
-    site.history.happened(from, door.place, Deed::Probe, answer);
+    site.history.happened(from, recipient.place, Deed::Probe, answer);
     is_ready
 }

@@ -62,7 +62,8 @@ fn logs(site: &Site) -> Vec<(usize, Vec<String>)> {
         let mut lines = member.errors();
         lines.drain(..lines.len().saturating_sub(60));
         for path in ["/v1/gateways", "/v1/revocations?limit=100"] {
-            lines.push(member.door().map_or(String::new(), |door| list(&door, path)));
+            lines
+                .push(member.recipient().map_or(String::new(), |recipient| list(&recipient, path)));
         }
         (number, lines)
     };
@@ -73,8 +74,9 @@ fn logs(site: &Site) -> Vec<(usize, Vec<String>)> {
 fn begin(site: &Site) -> bool {
     within(DECIDED_WITHIN_MS, site, || {
         (0..site.members.len()).all(|number| {
-            let door = site.members[number].door();
-            site.setting.is_out(number) || door.is_some_and(|door| probe(site, &door))
+            let recipient = site.members[number].recipient();
+            site.setting.is_out(number)
+                || recipient.is_some_and(|recipient| probe(site, &recipient))
         })
     })
 }
@@ -162,7 +164,7 @@ fn next_fault(site: &Site, rng: &mut Rng) -> FaultKind {
         // Nor can one that has lost its place in the log, and loads the list again.
         FaultKind::EvictList => {
             drop(record);
-            let follows = site.front_door(rng).is_some_and(|door| all_follow(&door));
+            let follows = site.front_door(rng).is_some_and(|recipient| all_follow(&recipient));
             if follows { FaultKind::EvictList } else { FaultKind::Evict }
         }
         kind => kind,
@@ -184,19 +186,19 @@ fn end(site: &Site) -> Vec<String> {
 fn look(site: &Site, rng: &mut Rng) -> Vec<String> {
     let mut undecided = Vec::new();
     for number in 0..site.members.len() {
-        let Some(door) = site.members[number].door() else {
+        let Some(recipient) = site.members[number].recipient() else {
             undecided.push(format!("gateway {number} does not run"));
             continue;
         };
         let is_out = site.setting.is_out(number);
-        if probe(site, &door) == is_out {
+        if probe(site, &recipient) == is_out {
             undecided.push(format!("the readiness of gateway {number} is wrong"));
         }
         let record = site.history.record().clone();
         let judge = Judge::new(&record);
         for shown in credentials(&record) {
-            match visit(site, &door, shown, Route::Deny).status() {
-                Some(200) if judge.is_ended(shown, door.place) => {
+            match visit(site, &recipient, shown, Route::Deny).status() {
+                Some(200) if judge.is_ended(shown, recipient.place) => {
                     undecided.push(format!("{shown:?} is still let in at gateway {number}"));
                 }
                 Some(200 | 401) => {}
@@ -226,8 +228,8 @@ fn reuse_one(site: &Site, rng: &mut Rng) -> Option<String> {
         }
         record.logins.iter().position(|login| !login.is_left && login.pairs.len() >= 3)?
     };
-    let door = site.front_door(rng)?;
-    match show_old(site, &door, login, 0).status() {
+    let recipient = site.front_door(rng)?;
+    match show_old(site, &recipient, login, 0).status() {
         Some(400) => {
             site.history.record().logins[login].is_left = true;
             None
@@ -250,10 +252,10 @@ fn credentials(record: &Record) -> Vec<Shown> {
 
 /// Whether somebody can log in, a client gets a token, and somebody be cut off everywhere.
 fn works(site: &Site, number: usize, rng: &mut Rng) -> bool {
-    let Some(door) = site.members[number].door() else { return false };
-    let Some(login) = log_in(site, &door, rng.usize(..4), "both") else { return false };
-    let is_in = visit(site, &door, Shown::Cookie(login), Route::Deny).status() == Some(200)
-        && clients::is_served(site, &door, rng);
+    let Some(recipient) = site.members[number].recipient() else { return false };
+    let Some(login) = log_in(site, &recipient, rng.usize(..4), "both") else { return false };
+    let is_in = visit(site, &recipient, Shown::Cookie(login), Route::Deny).status() == Some(200)
+        && clients::is_served(site, &recipient, rng);
     if site.setting.entries_max.is_some() || site.setting.offsets_s.iter().any(|off| *off <= -300) {
         return is_in;
     }
@@ -266,7 +268,7 @@ fn works(site: &Site, number: usize, rng: &mut Rng) -> bool {
         .faults
         .iter()
         .all(|fault| !matches!(fault.kind, FaultKind::Kill | FaultKind::EvictRoster));
-    revoke(site, &door, Target::Token(Shown::Foreign(token)), waits);
+    revoke(site, &recipient, Target::Token(Shown::Foreign(token)), waits);
     let record = site.history.record();
     let told = record.events.iter().rev().find(|event| matches!(event.deed, Deed::Revoke { .. }));
     let is_cut_off = matches!(
@@ -289,8 +291,8 @@ fn refresh_all(site: &Site, rng: &mut Rng) -> Vec<String> {
     };
     let mut undecided = Vec::new();
     for login in logins {
-        let Some(door) = site.front_door(rng) else { continue };
-        match refresh(site, &door, login, false).as_ref().and_then(Heard::status) {
+        let Some(recipient) = site.front_door(rng) else { continue };
+        match refresh(site, &recipient, login, false).as_ref().and_then(Heard::status) {
             Some(200) => {}
             Some(400 | 401) => site.history.record().logins[login].is_left = true,
             other => undecided.push(format!("a refresh of login {login}: {other:?}")),

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use tempfile::TempDir;
 
 use super::history::{Fault, FaultKind, History, Millis, Span};
-use super::members::{Door, Member};
+use super::members::{Member, Recipient};
 use super::setting::{Setting, StoreKind};
 use crate::harness::certificates::Authority;
 use crate::harness::eventually;
@@ -105,17 +105,17 @@ impl Site {
     }
 
     /// A gateway of these at random, that runs.
-    pub(super) fn door(&self, rng: &mut Rng) -> Option<Door> {
-        self.members[rng.usize(..self.members.len())].door()
+    pub(super) fn recipient(&self, rng: &mut Rng) -> Option<Recipient> {
+        self.members[rng.usize(..self.members.len())].recipient()
     }
 
     /// One that clients are sent to: its clock is not so wrong that it is not ready.
-    pub(super) fn front_door(&self, rng: &mut Rng) -> Option<Door> {
+    pub(super) fn front_door(&self, rng: &mut Rng) -> Option<Recipient> {
         let usable: Vec<_> =
             (0..self.members.len()).filter(|number| !self.setting.is_out(*number)).collect();
         match usable.is_empty() {
-            true => self.door(rng),
-            false => self.members[usable[rng.usize(..usable.len())]].door(),
+            true => self.recipient(rng),
+            false => self.members[usable[rng.usize(..usable.len())]].recipient(),
         }
     }
 

@@ -19,9 +19,9 @@ use super::*;
 use crate::harness::redis::RedisServer;
 
 /// All that a store is here.
-trait Whole: RevocationLog + SessionStore + FamilyStore {}
+trait WholeStore: RevocationLog + SessionStore + FamilyStore {}
 
-impl<S: RevocationLog + SessionStore + FamilyStore> Whole for S {}
+impl<S: RevocationLog + SessionStore + FamilyStore> WholeStore for S {}
 
 /// How long an entry lives, in seconds.
 const LIVES_S: i64 = 7200;
@@ -48,7 +48,7 @@ fn everywhere(subject: &str, now: UnixTime, expires: UnixTime) -> Record {
 }
 
 /// A session with a family.
-async fn log_in(store: &dyn Whole, number: u64, subject: &str, created: UnixTime) {
+async fn log_in(store: &dyn WholeStore, number: u64, subject: &str, created: UnixTime) {
     let session = session(subject, created);
     SessionStore::create(store, id(number), &session, None).await.expect("it is written");
     let family = Family {
@@ -65,7 +65,7 @@ async fn log_in(store: &dyn Whole, number: u64, subject: &str, created: UnixTime
 }
 
 /// Whether a session is there, and its family; always both or neither.
-async fn is_there(store: &dyn Whole, number: u64) -> bool {
+async fn is_there(store: &dyn WholeStore, number: u64) -> bool {
     let session = SessionStore::find(store, id(number)).await.expect("it answers").is_some();
     let family = FamilyStore::find(store, id(number)).await.expect("it answers").is_some();
     assert_eq!(session, family, "{number}: they end together");
@@ -73,7 +73,7 @@ async fn is_there(store: &dyn Whole, number: u64) -> bool {
 }
 
 async fn charge(
-    store: &dyn Whole,
+    store: &dyn WholeStore,
     record: &Record,
     entries_max: u64,
 ) -> Result<Charged, AppendError> {
@@ -81,7 +81,7 @@ async fn charge(
     store.charge(record, bounds).await
 }
 
-async fn live(store: &dyn Whole) -> Vec<Entry> {
+async fn live(store: &dyn WholeStore) -> Vec<Entry> {
     let listing = store.list(0, 10_000, clock::now()).await.expect("it answers");
     listing.records.into_iter().map(|record| record.entry).collect()
 }
@@ -95,7 +95,7 @@ of_both_stores! {
     record_that_is_charged_again_after_it_was_merged_writes_nothing
 }
 
-async fn entries_of_a_subject_are_merged_beyond_a_hundred(store: &dyn Whole) {
+async fn entries_of_a_subject_are_merged_beyond_a_hundred(store: &dyn WholeStore) {
     let begin = clock::now().plus(-1000);
     let max = ENTRIES_PER_SUBJECT_MAX as u64;
     let expires = clock::now().plus(LIVES_S);
@@ -132,7 +132,7 @@ async fn entries_of_a_subject_are_merged_beyond_a_hundred(store: &dyn Whole) {
     assert_eq!(charged.written.len(), 1);
 }
 
-async fn session_ends_with_its_family_whatever_ends_it(store: &dyn Whole) {
+async fn session_ends_with_its_family_whatever_ends_it(store: &dyn WholeStore) {
     let now = clock::now();
     let expires = now.plus(LIVES_S);
     let bounds = AppendBounds { login_issuer: Some(ISSUER), ..bounds() };
@@ -172,7 +172,7 @@ async fn session_ends_with_its_family_whatever_ends_it(store: &dyn Whole) {
     assert_eq!([is_there(store, 1).await, is_there(store, 2).await], [false, true]);
 }
 
-async fn family_does_not_begin_without_its_session(store: &dyn Whole) {
+async fn family_does_not_begin_without_its_session(store: &dyn WholeStore) {
     let now = clock::now();
     log_in(store, 1, "ada", now).await;
     assert_eq!(store.delete(id(1)).await, Ok(true));
@@ -190,7 +190,7 @@ async fn family_does_not_begin_without_its_session(store: &dyn Whole) {
     assert!(!is_there(store, 1).await);
 }
 
-async fn record_that_is_charged_again_after_it_was_merged_writes_nothing(store: &dyn Whole) {
+async fn record_that_is_charged_again_after_it_was_merged_writes_nothing(store: &dyn WholeStore) {
     let (begin, expires) = (clock::now().plus(-1000), clock::now().plus(LIVES_S));
     let first = end(1, "ada", begin, expires);
     for number in 1..=ENTRIES_PER_SUBJECT_MAX as u64 + 1 {
@@ -239,7 +239,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// Has a token be used twice; the store ends the session if it is there.
-async fn reuse(store: &dyn Whole, number: u64, record: &Record, entries_max: u64) -> Rotation {
+async fn reuse(store: &dyn WholeStore, number: u64, record: &Record, entries_max: u64) -> Rotation {
     let read = FamilyStore::find(store, id(number)).await.expect("it answers");
     let (current, read_ms) = match read {
         Some(read) => (read.current, read.read_ms),
@@ -277,15 +277,15 @@ struct Login {
     is_ended: bool,
 }
 
-struct Story<'s> {
-    stores: [&'s dyn Whole; 2],
+struct ModelledStore<'s> {
+    stores: [&'s dyn WholeStore; 2],
     entries_max: u64,
     now: UnixTime,
     made: u64,
     logins: BTreeMap<u8, Vec<Login>>,
 }
 
-impl Story<'_> {
+impl ModelledStore<'_> {
     async fn happen(&mut self, event: Event) -> TestCaseResult {
         match event {
             Event::LogIn(subject) => {
@@ -417,7 +417,7 @@ fn file_and_redis_merge_alike_and_nothing_that_ended_comes_back() {
         let (_directory, path) = place();
         runtime.block_on(async {
             let (file, redis) = (in_file(&path), in_redis(&server));
-            let mut story = Story {
+            let mut modelled = ModelledStore {
                 stores: [&file, &redis],
                 entries_max,
                 now: clock::now().plus(-500),
@@ -425,7 +425,7 @@ fn file_and_redis_merge_alike_and_nothing_that_ended_comes_back() {
                 logins: BTreeMap::new(),
             };
             for event in events {
-                story.happen(event).await?;
+                modelled.happen(event).await?;
             }
             Ok(())
         })

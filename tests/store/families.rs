@@ -37,9 +37,9 @@ const LIFETIME_S: i64 = 100_000;
 const GRACE_MS: u64 = 600_000;
 
 /// Both that a store is: an exchange is about a family and its session.
-trait Both: FamilyStore + SessionStore {}
+trait FamilyAndSessionStore: FamilyStore + SessionStore {}
 
-impl<S: FamilyStore + SessionStore> Both for S {}
+impl<S: FamilyStore + SessionStore> FamilyAndSessionStore for S {}
 
 /// A token, different for each number.
 fn token(number: u64) -> TokenDigest {
@@ -79,7 +79,7 @@ fn family(number: u64, created: UnixTime) -> Family {
 }
 
 /// Begins a family, and its session, with the token of number 0.
-async fn begin(store: &dyn Both, family: &Family) {
+async fn begin(store: &dyn FamilyAndSessionStore, family: &Family) {
     let mut session = session("ada", family.created);
     session.record.ends = UnixTime::NEVER;
     session.record.idle_s = i64::MAX;
@@ -89,7 +89,7 @@ async fn begin(store: &dyn Both, family: &Family) {
 }
 
 /// What is found, whenever that is.
-async fn kept(store: &dyn Both, number: u64) -> Option<StoredFamily> {
+async fn kept(store: &dyn FamilyAndSessionStore, number: u64) -> Option<StoredFamily> {
     let found = FamilyStore::find(store, id(number)).await.expect("it answers");
     found.map(|found| StoredFamily { read_ms: 0, ..found })
 }
@@ -101,12 +101,18 @@ fn used(family: &Family, current: u64, used: UnixTime) -> StoredFamily {
 }
 
 /// Exchanges one token for another, within a long grace.
-async fn rotate(store: &dyn Both, family: u64, from: u64, to: u64, now: UnixTime) -> Rotation {
+async fn rotate(
+    store: &dyn FamilyAndSessionStore,
+    family: u64,
+    from: u64,
+    to: u64,
+    now: UnixTime,
+) -> Rotation {
     rotate_within(store, family, from, to, GRACE_MS, now).await
 }
 
 async fn rotate_within(
-    store: &dyn Both,
+    store: &dyn FamilyAndSessionStore,
     family: u64,
     from: u64,
     to: u64,
@@ -119,7 +125,7 @@ async fn rotate_within(
 
 /// Exchanges a token as a gateway does: it has just read the family.
 async fn exchange(
-    store: &dyn Both,
+    store: &dyn FamilyAndSessionStore,
     family: u64,
     presented: TokenDigest,
     successor: &Successor,
@@ -134,7 +140,7 @@ async fn exchange(
 }
 
 /// What a gateway knows of a family that it reads now; of one that it cannot read, nothing.
-async fn premise(store: &dyn Both, number: u64) -> Premise {
+async fn premise(store: &dyn FamilyAndSessionStore, number: u64) -> Premise {
     match FamilyStore::find(store, id(number)).await {
         Ok(Some(StoredFamily { current, read_ms, .. })) => {
             Premise { current, read_ms, waited_ms: 0 }
@@ -175,7 +181,7 @@ of_both_stores! {
     what_is_used_fifty_times_at_once_is_used_once
 }
 
-async fn family_is_found_as_it_was_written(store: Arc<dyn Both>) {
+async fn family_is_found_as_it_was_written(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     assert_eq!(kept(&*store, 1).await, None);
     let family = family(1, now);
@@ -184,7 +190,7 @@ async fn family_is_found_as_it_was_written(store: Arc<dyn Both>) {
     assert_eq!(kept(&*store, 2).await, None);
 }
 
-async fn beginning_twice_is_beginning_once(store: Arc<dyn Both>) {
+async fn beginning_twice_is_beginning_once(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     let family = family(1, now.plus(-9));
     begin(&*store, &family).await;
@@ -195,7 +201,7 @@ async fn beginning_twice_is_beginning_once(store: Arc<dyn Both>) {
     assert_eq!(kept(&*store, 1).await, Some(used(&family, 1, now)));
 }
 
-async fn token_is_exchanged_for_the_next(store: Arc<dyn Both>) {
+async fn token_is_exchanged_for_the_next(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     let family = family(1, now);
     begin(&*store, &family).await;
@@ -205,7 +211,9 @@ async fn token_is_exchanged_for_the_next(store: Arc<dyn Both>) {
     }
 }
 
-async fn exchange_counts_as_use_and_never_makes_it_less_late(store: Arc<dyn Both>) {
+async fn exchange_counts_as_use_and_never_makes_it_less_late(
+    store: Arc<dyn FamilyAndSessionStore>,
+) {
     let begun = clock::now().plus(-500);
     let family = family(1, begun);
     begin(&*store, &family).await;
@@ -222,7 +230,7 @@ async fn exchange_counts_as_use_and_never_makes_it_less_late(store: Arc<dyn Both
     assert_eq!(found(&*store, 1).await.map(|found| found.last_seen), Some(begun.plus(300)));
 }
 
-async fn exchange_within_the_grace_is_answered_as_before(store: Arc<dyn Both>) {
+async fn exchange_within_the_grace_is_answered_as_before(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     let family = family(1, now);
     begin(&*store, &family).await;
@@ -235,7 +243,7 @@ async fn exchange_within_the_grace_is_answered_as_before(store: Arc<dyn Both>) {
     assert_eq!(rotate(&*store, 1, 5, 6, now).await, Rotation::Reused, "it was never given");
 }
 
-async fn without_a_grace_nothing_is_answered_as_before(store: Arc<dyn Both>) {
+async fn without_a_grace_nothing_is_answered_as_before(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     for number in 1..=20 {
         begin(&*store, &family(number, now)).await;
@@ -246,7 +254,7 @@ async fn without_a_grace_nothing_is_answered_as_before(store: Arc<dyn Both>) {
     }
 }
 
-async fn exchange_that_is_asked_again_is_made_once(store: Arc<dyn Both>) {
+async fn exchange_that_is_asked_again_is_made_once(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     let family = family(1, now.plus(-9));
     begin(&*store, &family).await;
@@ -258,7 +266,7 @@ async fn exchange_that_is_asked_again_is_made_once(store: Arc<dyn Both>) {
     }
 }
 
-async fn token_that_was_made_up_kills(store: Arc<dyn Both>) {
+async fn token_that_was_made_up_kills(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     begin(&*store, &family(1, now)).await;
     assert_eq!(rotate(&*store, 1, 99, 1, now).await, Rotation::Reused);
@@ -266,7 +274,7 @@ async fn token_that_was_made_up_kills(store: Arc<dyn Both>) {
 }
 
 /// A fail-over lost that token 1 was exchanged for 2, and 2 for 3.
-async fn token_that_the_store_has_forgotten_goes_on(store: Arc<dyn Both>) {
+async fn token_that_the_store_has_forgotten_goes_on(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     let go = async |from, to: TokenDigest| {
         let successor = Successor { digest: to, sealed: sealed(to.place) };
@@ -281,7 +289,7 @@ async fn token_that_the_store_has_forgotten_goes_on(store: Arc<dyn Both>) {
     assert_eq!(go(at(5, 55), at(6, 6)).await, Rotation::Reused);
 }
 
-async fn dead_family_stays_dead(store: Arc<dyn Both>) {
+async fn dead_family_stays_dead(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     let family = family(1, now);
     begin(&*store, &family).await;
@@ -298,7 +306,7 @@ async fn dead_family_stays_dead(store: Arc<dyn Both>) {
     assert_eq!(rotate(&*store, 1, 1, 2, late).await, Rotation::Reused, "dead is not expired");
 }
 
-async fn family_expires_when_it_rested_for_too_long(store: Arc<dyn Both>) {
+async fn family_expires_when_it_rested_for_too_long(store: Arc<dyn FamilyAndSessionStore>) {
     let begun = clock::now().plus(-5 * IDLE_S);
     for number in [1, 2] {
         begin(&*store, &family(number, begun)).await;
@@ -318,7 +326,7 @@ async fn family_expires_when_it_rested_for_too_long(store: Arc<dyn Both>) {
     assert_eq!(rotate(&*store, 2, 3, 4, late).await, Rotation::Rotated);
 }
 
-async fn family_expires_when_it_ends(store: Arc<dyn Both>) {
+async fn family_expires_when_it_ends(store: Arc<dyn FamilyAndSessionStore>) {
     let begun = clock::now().plus(-2500);
     let ends = begun.plus(2000);
     for number in [1, 2] {
@@ -332,7 +340,7 @@ async fn family_expires_when_it_ends(store: Arc<dyn Both>) {
     }
 }
 
-async fn expired_family_does_not_die(store: Arc<dyn Both>) {
+async fn expired_family_does_not_die(store: Arc<dyn FamilyAndSessionStore>) {
     let begun = clock::now().plus(-2 * IDLE_S);
     let family = family(1, begun);
     begin(&*store, &family).await;
@@ -343,7 +351,7 @@ async fn expired_family_does_not_die(store: Arc<dyn Both>) {
     }
 }
 
-async fn without_a_session_there_is_no_family(store: Arc<dyn Both>) {
+async fn without_a_session_there_is_no_family(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     let family = family(1, now);
     assert_eq!(rotate(&*store, 1, 0, 1, now).await, Rotation::Absent, "there is nothing");
@@ -358,7 +366,7 @@ async fn without_a_session_there_is_no_family(store: Arc<dyn Both>) {
     assert_eq!(kept(&*store, 1).await, None, "they end together");
 }
 
-async fn ended_family_is_gone(store: Arc<dyn Both>) {
+async fn ended_family_is_gone(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     begin(&*store, &family(1, now)).await;
     begin(&*store, &family(2, now)).await;
@@ -375,7 +383,7 @@ async fn ended_family_is_gone(store: Arc<dyn Both>) {
 }
 
 /// Exchanges one token a hundred times at once, each time for another.
-async fn hundred_at_once(stores: &[Arc<dyn Both>], number: u64) {
+async fn hundred_at_once(stores: &[Arc<dyn FamilyAndSessionStore>], number: u64) {
     let now = clock::now();
     begin(&*stores[0], &family(number, now)).await;
     let rotating = (1..=100_u64).map(|to| {
@@ -396,13 +404,13 @@ async fn hundred_at_once(stores: &[Arc<dyn Both>], number: u64) {
     assert_eq!((kept.current, kept.is_dead), (token(rotated[0]), false));
 }
 
-async fn hundred_exchanges_at_once_are_one(store: Arc<dyn Both>) {
+async fn hundred_exchanges_at_once_are_one(store: Arc<dyn FamilyAndSessionStore>) {
     for number in 1..=5 {
         hundred_at_once(std::slice::from_ref(&store), number).await;
     }
 }
 
-async fn families_do_not_touch_each_other(store: Arc<dyn Both>) {
+async fn families_do_not_touch_each_other(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     for number in [1, 2] {
         begin(&*store, &family(number, now)).await;
@@ -412,7 +420,7 @@ async fn families_do_not_touch_each_other(store: Arc<dyn Both>) {
     assert_eq!(rotate(&*store, 2, 0, 2, now).await, Rotation::Replayed(vec![sealed(1)]));
 }
 
-async fn time_that_never_comes_is_a_time(store: Arc<dyn Both>) {
+async fn time_that_never_comes_is_a_time(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     let eternal = Family { ends: UnixTime::NEVER, idle_s: i64::MAX, ..family(1, now) };
     begin(&*store, &eternal).await;
@@ -422,7 +430,7 @@ async fn time_that_never_comes_is_a_time(store: Arc<dyn Both>) {
     assert_eq!(kept(&*store, 1).await, Some(used(&eternal, 1, now.plus(1_000_000_000))));
 }
 
-async fn what_may_be_used_once_is_used_once(store: Arc<dyn Both>) {
+async fn what_may_be_used_once_is_used_once(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     assert_eq!(store.spend("one", now.plus(60), now).await, Ok(true));
     for later in [0, 59, 1_000_000] {
@@ -437,7 +445,7 @@ async fn what_may_be_used_once_is_used_once(store: Arc<dyn Both>) {
     }
 }
 
-async fn what_is_used_fifty_times_at_once_is_used_once(store: Arc<dyn Both>) {
+async fn what_is_used_fifty_times_at_once_is_used_once(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     for key in 0..5 {
         let spending = (0..50).map(|_| {

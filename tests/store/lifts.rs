@@ -58,18 +58,18 @@ fn sorted(records: &[&Record]) -> Vec<Record> {
 }
 
 /// Both stores, and what they need.
-struct Both {
+struct BothStores {
     _server: RedisServer,
     _directory: TempDir,
     stores: [Arc<dyn RevocationLog>; 2],
 }
 
-fn both() -> Both {
+fn both() -> BothStores {
     let server = RedisServer::start();
     let (directory, path) = place();
     let stores: [Arc<dyn RevocationLog>; 2] =
         [Arc::new(in_file(&path)), Arc::new(in_redis(&server))];
-    Both { _server: server, _directory: directory, stores }
+    BothStores { _server: server, _directory: directory, stores }
 }
 
 #[tokio::test(flavor = "multi_thread")]

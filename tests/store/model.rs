@@ -255,7 +255,7 @@ impl Reader {
 // ---- the model
 
 /// A store, its readers, and what should be in it.
-struct Story<S> {
+struct ModelledStore<S> {
     subject: S,
     log: Option<Arc<dyn RevocationLog>>,
     readers: [Reader; READERS],
@@ -268,7 +268,7 @@ struct Story<S> {
     is_certain: bool,
 }
 
-impl<S: Subject> Story<S> {
+impl<S: Subject> ModelledStore<S> {
     fn new(mut subject: S) -> Self {
         let log = Some(subject.open());
         Self {
@@ -425,13 +425,13 @@ fn tell<S: Subject>(cases: u32, event: BoxedStrategy<Event>, mut subject: impl F
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let subject = std::cell::RefCell::new(&mut subject);
     let told = TestRunner::new(config).run(&proptest::collection::vec(event, 1..60), |events| {
-        let mut story = Story::new((subject.borrow_mut())());
+        let mut modelled = ModelledStore::new((subject.borrow_mut())());
         runtime.block_on(async {
             for event in events {
-                story.happen(event).await?;
+                modelled.happen(event).await?;
             }
             for reader in 0..READERS {
-                story.happen(Event::ReadOn(reader)).await?;
+                modelled.happen(Event::ReadOn(reader)).await?;
             }
             Ok(())
         })

@@ -329,13 +329,13 @@ fn change_of_a_client_that_leaves_at_once_is_logged_if_it_is_made() {
 }
 
 /// A gateway whose standard output nobody reads, as if whoever collects the log stood still.
-struct Unread {
+struct UnreadOutput {
     child: Child,
     address: SocketAddr,
     admin: AdminListener,
 }
 
-impl Unread {
+impl UnreadOutput {
     fn start(directory: &std::path::Path, configuration: &str) -> Self {
         let file = directory.join("gateway.yaml");
         std::fs::write(&file, configuration).expect("a file");
@@ -364,7 +364,7 @@ impl Unread {
     }
 }
 
-impl Drop for Unread {
+impl Drop for UnreadOutput {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -377,7 +377,7 @@ fn standard_output_that_nobody_reads_does_not_stop_the_gate() {
     let upstream = Upstream::start();
     let directory = directory();
     let text = format!("revocation: {{ max_staleness: 1s }}\n{}", standard(&upstream));
-    let unread = Unread::start(directory.path(), &text);
+    let unread = UnreadOutput::start(directory.path(), &text);
     // A pipe holds 64 KiB, a line some hundred bytes.
     let mut connection = client::Connection::open(unread.address);
     for _ in 0..500 {

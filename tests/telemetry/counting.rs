@@ -7,7 +7,7 @@ use portcullis::gate::revocation::ScopeKind;
 use portcullis::telemetry::session_end::SessionEnd;
 use serde_json::json;
 
-use super::Busy;
+use super::BusyGateway;
 use crate::harness::client::{Connection, get, request};
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
@@ -73,7 +73,7 @@ const FAMILIES: [(&str, &str, &[&str]); 53] = [
 
 #[test]
 fn promised_families_are_exposed_with_their_kind_and_labels() {
-    let busy = Busy::start();
+    let busy = BusyGateway::start();
     let exposition = busy.gateway.exposition();
     let all = exposition.labels();
     for (family, kind, labels) in FAMILIES {
@@ -86,7 +86,7 @@ fn promised_families_are_exposed_with_their_kind_and_labels() {
 
 #[test]
 fn no_family_of_ours_is_exposed_that_was_not_promised() {
-    let busy = Busy::start();
+    let busy = BusyGateway::start();
     for family in busy.gateway.exposition().kinds.keys() {
         let is_promised = FAMILIES.iter().any(|(promised, ..)| promised == family);
         assert!(is_promised || family.starts_with("process_"), "{family}");
@@ -287,7 +287,7 @@ fn request_without_a_route_counts_under_an_empty_name() {
 
 #[test]
 fn labels_take_their_values_from_what_is_enumerated() {
-    let busy = Busy::start();
+    let busy = BusyGateway::start();
     let exposition = busy.gateway.exposition();
     let slugs = Slug::ALL.iter().map(|slug| slug.as_str());
     let slugs: BTreeSet<_> = slugs.chain(["", "ok"]).collect();
@@ -407,14 +407,14 @@ fn labels_take_their_values_from_what_is_enumerated() {
 
 #[test]
 fn dangerous_option_in_use_is_told() {
-    let busy = Busy::start();
+    let busy = BusyGateway::start();
     let series = "portcullis_dangerous_options{option=\"dangerous_path\"}";
     assert_eq!(busy.gateway.metric(series), 1.0);
 }
 
 #[test]
 fn fetched_keys_are_told_with_their_age() {
-    let busy = Busy::start();
+    let busy = BusyGateway::start();
     let exposition = busy.gateway.exposition();
     let fetches = [("issuer", "fetched"), ("result", "ok")];
     assert!(exposition.sum("portcullis_key_set_fetches_total", &fetches) >= 1.0);

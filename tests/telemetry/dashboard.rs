@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Busy;
+use super::BusyGateway;
 use crate::harness::exposition::Exposition;
 
 const DASHBOARD: &str = include_str!("../../dashboards/portcullis.json");
@@ -242,7 +242,7 @@ impl<'e> Told<'e> {
 
 #[test]
 fn dashboard_asks_for_nothing_that_is_not_told() {
-    let busy = Busy::start();
+    let busy = BusyGateway::start();
     let exposition = busy.gateway.exposition();
     let told = Told::by(&exposition);
     let mut missing = Vec::new();
@@ -260,7 +260,7 @@ fn dashboard_asks_for_nothing_that_is_not_told() {
 /// Every family of ours has a place on the dashboard, or nobody will see it.
 #[test]
 fn dashboard_shows_every_family() {
-    let busy = Busy::start();
+    let busy = BusyGateway::start();
     let exposition = busy.gateway.exposition();
     let ours = exposition.kinds.keys().filter(|family| family.starts_with("portcullis_"));
     let shown: BTreeSet<String> = all_expressions()

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::Scene;
+use super::ForwardingGateway;
 use crate::harness::client::{Connection, get, request};
 use crate::harness::tokens::{bearer, token};
 use crate::harness::upstream::{Behaviour, Received};
 
 #[test]
 fn path_and_query_arrive_byte_for_byte() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     for target in [
         "/public/",
         "/public/a/",
@@ -22,7 +22,7 @@ fn path_and_query_arrive_byte_for_byte() {
         "/public/a?q={}|^[]",
         "/public/...",
     ] {
-        let received = scene.forward(get(target, &[]));
+        let received = forwarding.forward(get(target, &[]));
         assert_eq!(received.line(), format!("GET {target} HTTP/1.1"));
     }
 }
@@ -32,7 +32,7 @@ fn path_and_query_arrive_byte_for_byte() {
 /// clients leave in queries as they are and servers want escaped, where both read the same.
 #[test]
 fn every_visible_character_arrives_as_sent_or_is_refused() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let mut wrong = Vec::new();
     for byte in b'!'..=b'~' {
         for place in ["path", "query"] {
@@ -44,9 +44,9 @@ fn every_visible_character_arrives_as_sent_or_is_refused() {
                 ("query", b'"' | b'<' | b'>') => format!("/public/a?b%{byte:02X}c"),
                 _ => target.clone(),
             };
-            let before = scene.upstream.received().len();
-            let answer = scene.gateway.exchange(get(&target, &[]));
-            let received = scene.upstream.received().into_iter().nth(before);
+            let before = forwarding.upstream.received().len();
+            let answer = forwarding.gateway.exchange(get(&target, &[]));
+            let received = forwarding.upstream.received().into_iter().nth(before);
             let is_as_sent = received.as_ref().map(|received| {
                 answer.status == 200 && received.line() == format!("GET {passed_on} HTTP/1.1")
             });
@@ -62,19 +62,19 @@ fn every_visible_character_arrives_as_sent_or_is_refused() {
 
 #[test]
 fn target_in_absolute_form_arrives_in_origin_form() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     for (target, expected) in [
         ("http://gateway.test/public/a?b=c", "/public/a?b=c"),
         ("HTTP://gateway.test/public/%C3%A9", "/public/%C3%A9"),
     ] {
-        let received = scene.forward(get(target, &[]));
+        let received = forwarding.forward(get(target, &[]));
         assert_eq!(received.line(), format!("GET {expected} HTTP/1.1"));
     }
 }
 
 #[test]
 fn ordinary_headers_arrive_as_they_were_sent() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let long = "v".repeat(4000);
     let fields = [
         ("Accept", "text/html;q=0.8, */*"),
@@ -84,7 +84,7 @@ fn ordinary_headers_arrive_as_they_were_sent() {
         ("X-Empty", ""),
         ("X-Long", &long),
     ];
-    let received = scene.forward(get("/public/a", &fields));
+    let received = forwarding.forward(get("/public/a", &fields));
     assert_eq!(received.values("accept"), ["text/html;q=0.8, */*"]);
     assert_eq!(received.values("x-custom"), ["a  b"]);
     assert_eq!(received.values("x-repeated"), ["one", "two"]);
@@ -95,16 +95,16 @@ fn ordinary_headers_arrive_as_they_were_sent() {
 /// RFC 9113 §8.2.3 lets HTTP/2 clients send a cookie in crumbs; HTTP/1.1 has one line for it.
 #[test]
 fn crumbs_of_a_cookie_arrive_as_one() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let fields = [("Cookie", "a=b"), ("X-Between", "x"), ("cookie", "c=d; e=f")];
-    let received = scene.forward(get("/public/a", &fields));
+    let received = forwarding.forward(get("/public/a", &fields));
     assert_eq!(received.values("cookie"), ["a=b; c=d; e=f"]);
 }
 
 /// RFC 9110 §7.6.1.
 #[test]
 fn headers_of_the_connection_stay_on_their_side() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let fields = [
         ("Connection", "keep-alive, X-Private, TE"),
         ("Keep-Alive", "timeout=5"),
@@ -118,7 +118,7 @@ fn headers_of_the_connection_stay_on_their_side() {
         ("X-Private", "secret"),
         ("X-Other", "kept"),
     ];
-    let received = scene.forward(get("/public/a", &fields));
+    let received = forwarding.forward(get("/public/a", &fields));
     for (name, _) in &fields[..10] {
         assert!(received.values(name).is_empty(), "{name} in {}", received.head);
     }
@@ -132,9 +132,9 @@ fn large() -> String {
 
 #[test]
 fn body_of_known_length_arrives_intact() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     for body in ["a", "GET / HTTP/1.1\r\n\r\n", &large()] {
-        let received = scene.forward(request("POST", "/public/a", &[], body));
+        let received = forwarding.forward(request("POST", "/public/a", &[], body));
         assert_eq!(received.values("content-length"), [body.len().to_string()]);
         assert!(received.body == body, "{} bytes of {}", received.body.len(), body.len());
     }
@@ -160,27 +160,27 @@ fn body_of(received: &Received) -> String {
 
 #[test]
 fn body_in_chunks_arrives_intact() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let large = large();
     for chunks in [&[][..], &["a"], &["hello, ", "GET / HTTP/1.1\r\n\r\n", "!"], &[&large, "end"]] {
         let mut message = request("POST", "/public/a", &[("Transfer-Encoding", "chunked")], "");
         for chunk in chunks {
             message.push_str(&format!("{:x};ext=1\r\n{chunk}\r\n", chunk.len()));
         }
-        let received = scene.forward(message + "0\r\n\r\n");
+        let received = forwarding.forward(message + "0\r\n\r\n");
         assert!(body_of(&received) == chunks.concat(), "{} bytes", received.body.len());
     }
 }
 
 #[test]
 fn requests_on_one_connection_arrive_one_by_one() {
-    let scene = Scene::start();
-    let mut connection = Connection::open(scene.gateway.address());
+    let forwarding = ForwardingGateway::start();
+    let mut connection = Connection::open(forwarding.gateway.address());
     for number in 0..5 {
         let body = format!("body {number}");
         let target = format!("/public/{number}");
         assert_eq!(connection.exchange(request("POST", &target, &[], &body)).status, 200);
-        let received = scene.upstream.last();
+        let received = forwarding.upstream.last();
         assert_eq!(received.line(), format!("POST {target} HTTP/1.1"));
         assert_eq!(received.body, body);
     }
@@ -189,24 +189,24 @@ fn requests_on_one_connection_arrive_one_by_one() {
 /// What one request was told must not be told to the next on the same connections.
 #[test]
 fn identity_of_one_request_is_not_left_for_the_next() {
-    let scene = Scene::start();
-    let mut connection = Connection::open(scene.gateway.address());
+    let forwarding = ForwardingGateway::start();
+    let mut connection = Connection::open(forwarding.gateway.address());
     let bearer = bearer(&token(json!({})));
     for _ in 0..3 {
         connection.exchange(get("/orders/7", &[("Authorization", &bearer)]));
-        assert_eq!(scene.upstream.last().values("x-auth-subject"), ["alice"]);
+        assert_eq!(forwarding.upstream.last().values("x-auth-subject"), ["alice"]);
         connection.exchange(get("/public/a", &[]));
-        assert!(scene.upstream.last().values("x-auth-subject").is_empty());
+        assert!(forwarding.upstream.last().values("x-auth-subject").is_empty());
     }
 }
 
 #[test]
 fn answer_of_the_upstream_arrives_as_it_was_sent() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let head = "HTTP/1.1 418 I'm a teapot\r\nContent-Length: 5\r\nSet-Cookie: a=b; HttpOnly\r\n\
                 Set-Cookie: c=d\r\nWWW-Authenticate: Custom realm=\"behind\"\r\n\r\n";
-    scene.upstream.behave(Behaviour::Bytes(format!("{head}short")));
-    let answer = scene.gateway.exchange(get("/public/a", &[]));
+    forwarding.upstream.behave(Behaviour::Bytes(format!("{head}short")));
+    let answer = forwarding.gateway.exchange(get("/public/a", &[]));
     assert_eq!((answer.status, answer.body.as_str()), (418, "short"));
     let cookies = answer.fields.iter().filter(|(name, _)| name == "set-cookie");
     let cookies: Vec<_> = cookies.map(|(_, value)| value.as_str()).collect();
@@ -216,12 +216,12 @@ fn answer_of_the_upstream_arrives_as_it_was_sent() {
 
 #[test]
 fn answer_in_chunks_arrives_intact() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let large = large();
     let chunks = format!("5\r\nhello\r\n{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    scene.upstream.behave(Behaviour::Bytes(format!("{head}{chunks}")));
-    let answer = scene.gateway.exchange(get("/public/a", &[]));
+    forwarding.upstream.behave(Behaviour::Bytes(format!("{head}{chunks}")));
+    let answer = forwarding.gateway.exchange(get("/public/a", &[]));
     assert!(answer.body == format!("hello{large}"), "{} bytes", answer.body.len());
 }
 
@@ -234,9 +234,9 @@ const UPGRADE: [(&str, &str); 4] = [
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 ];
 
-fn upgrade(scene: &Scene, path: &str, more: &[(&str, &str)]) -> Connection {
-    scene.upstream.behave(Behaviour::Upgrade);
-    let mut connection = Connection::open(scene.gateway.address());
+fn upgrade(forwarding: &ForwardingGateway, path: &str, more: &[(&str, &str)]) -> Connection {
+    forwarding.upstream.behave(Behaviour::Upgrade);
+    let mut connection = Connection::open(forwarding.gateway.address());
     let answer = connection.exchange(get(path, &[&UPGRADE, more].concat()));
     assert_eq!(answer.status, 101, "{answer:?}");
     connection
@@ -244,8 +244,8 @@ fn upgrade(scene: &Scene, path: &str, more: &[(&str, &str)]) -> Connection {
 
 #[test]
 fn websocket_carries_bytes_both_ways() {
-    let scene = Scene::start();
-    let mut connection = upgrade(&scene, "/public/a", &[]);
+    let forwarding = ForwardingGateway::start();
+    let mut connection = upgrade(&forwarding, "/public/a", &[]);
     for bytes in [&b"\x81\x05hello"[..], b"\0\r\n\r\n\xff", b"GET / HTTP/1.1\r\n\r\n"] {
         connection.send(bytes);
         assert_eq!(connection.receive(bytes.len()), bytes);
@@ -257,11 +257,11 @@ fn websocket_carries_bytes_both_ways() {
 
 #[test]
 fn websocket_is_told_who_it_is_like_any_request() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let bearer = bearer(&token(json!({})));
     let more = [("Authorization", bearer.as_str()), ("x_auth_subject", "mallory")];
-    upgrade(&scene, "/orders/7", &more);
-    let received = scene.upstream.last();
+    upgrade(&forwarding, "/orders/7", &more);
+    let received = forwarding.upstream.last();
     assert_eq!(received.values("x-auth-subject"), ["alice"]);
     assert_eq!(received.values("upgrade"), ["websocket"]);
     assert_eq!(received.values("sec-websocket-key"), ["dGhlIHNhbXBsZSBub25jZQ=="]);
@@ -271,9 +271,9 @@ fn websocket_is_told_who_it_is_like_any_request() {
 
 #[test]
 fn websocket_without_a_credential_is_denied() {
-    let scene = Scene::start();
-    scene.upstream.behave(Behaviour::Upgrade);
-    let answer = scene.gateway.exchange(get("/orders/7", &UPGRADE));
+    let forwarding = ForwardingGateway::start();
+    forwarding.upstream.behave(Behaviour::Upgrade);
+    let answer = forwarding.gateway.exchange(get("/orders/7", &UPGRADE));
     assert_eq!((answer.status, answer.slug().as_str()), (401, "credential_absent"));
-    assert!(scene.upstream.received().is_empty());
+    assert!(forwarding.upstream.received().is_empty());
 }

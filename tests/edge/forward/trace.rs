@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::Scene;
+use super::ForwardingGateway;
 use crate::harness::client::{Answer, get};
 use crate::harness::tokens::token;
 use crate::harness::upstream::Received;
@@ -23,58 +23,59 @@ fn is_ours(id: &str) -> bool {
 
 #[test]
 fn request_id_is_made_where_there_is_none_and_is_another_each_time() {
-    let scene = Scene::start();
-    let first = scene.forward(get("/public/a", &[]));
-    let second = scene.forward(get("/public/a", &[]));
+    let forwarding = ForwardingGateway::start();
+    let first = forwarding.forward(get("/public/a", &[]));
+    let second = forwarding.forward(get("/public/a", &[]));
     let (first, second) = (only(&first, "x-request-id"), only(&second, "x-request-id"));
     assert!(is_ours(first) && is_ours(second) && first != second, "{first} {second}");
 }
 
 #[test]
 fn harmless_request_id_of_the_client_is_kept() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let longest = "a".repeat(128);
     for id in ["7", "a-b_c.d~e:f/g+h=i@j", "0af7651916cd43dd8448eb211c80319c", &longest] {
-        let received = scene.forward(get("/public/a", &[("X-Request-Id", id)]));
+        let received = forwarding.forward(get("/public/a", &[("X-Request-Id", id)]));
         assert_eq!(only(&received, "x-request-id"), id);
     }
 }
 
 #[test]
 fn harmful_request_id_is_replaced() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let too_long = "a".repeat(129);
     for id in ["", "a b", "a,b", "<script>", "\"a\"", "{a}", "a;b", "${jndi:a}", "é", &too_long] {
-        let received = scene.forward(get("/public/a", &[("X-Request-Id", id)]));
+        let received = forwarding.forward(get("/public/a", &[("X-Request-Id", id)]));
         assert!(is_ours(only(&received, "x-request-id")), "{id}: {}", received.head);
     }
 }
 
 #[test]
 fn two_request_ids_are_replaced_by_one() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let fields = [("X-Request-Id", "one"), ("x-request-id", "two")];
-    let received = scene.forward(get("/public/a", &fields));
+    let received = forwarding.forward(get("/public/a", &fields));
     assert!(is_ours(only(&received, "x-request-id")), "{}", received.head);
 }
 
 #[test]
 fn request_id_that_the_upstream_sees_is_the_one_that_is_logged() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     for fields in [&[][..], &[("X-Request-Id", "from-the-client")]] {
-        let received = scene.forward(get("/public/a", fields));
+        let received = forwarding.forward(get("/public/a", fields));
         let id = only(&received, "x-request-id").to_owned();
-        let line = scene.gateway.logged(|line| line["request_id"] == json!(id));
+        let line = forwarding.gateway.logged(|line| line["request_id"] == json!(id));
         assert_eq!(line["path"], "/public/a");
     }
 }
 
 #[test]
 fn request_id_of_the_client_is_told_in_a_denial() {
-    let scene = Scene::start();
-    let denied: Answer = scene.gateway.exchange(get("/orders/7", &[("X-Request-Id", "tell-me")]));
+    let forwarding = ForwardingGateway::start();
+    let denied: Answer =
+        forwarding.gateway.exchange(get("/orders/7", &[("X-Request-Id", "tell-me")]));
     assert_eq!(denied.json()["request_id"], "tell-me");
-    let line = scene.gateway.logged(|line| line["request_id"] == "tell-me");
+    let line = forwarding.gateway.logged(|line| line["request_id"] == "tell-me");
     assert_eq!(line["slug"], "credential_absent");
 }
 
@@ -82,9 +83,9 @@ fn request_id_of_the_client_is_told_in_a_denial() {
 /// log cannot be held against ours.
 #[test]
 fn nomination_by_connection_cannot_erase_the_request_id() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let fields = [("X-Request-Id", "from-the-client"), ("Connection", "x-request-id")];
-    let received = scene.forward(get("/public/a", &fields));
+    let received = forwarding.forward(get("/public/a", &fields));
     assert_eq!(received.values("x-request-id"), ["from-the-client"]);
 }
 
@@ -92,14 +93,14 @@ fn nomination_by_connection_cannot_erase_the_request_id() {
 
 #[test]
 fn trace_context_is_passed_on_with_its_state() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     for traceparent in [
         TRACEPARENT,
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
         "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-the-future-adds",
     ] {
         let fields = [("traceparent", traceparent), ("tracestate", "vendor=state")];
-        let received = scene.get_as("/orders/7", &token(json!({})), &fields);
+        let received = forwarding.get_as("/orders/7", &token(json!({})), &fields);
         assert_eq!(received.values("traceparent"), [traceparent]);
         assert_eq!(received.values("tracestate"), ["vendor=state"], "{traceparent}");
     }
@@ -117,14 +118,14 @@ fn assert_made(received: &Received) {
 
 #[test]
 fn trace_context_is_made_where_there_is_none() {
-    let scene = Scene::start();
-    assert_made(&scene.forward(get("/public/a", &[])));
-    assert_made(&scene.forward(get("/public/a", &[("tracestate", "vendor=state")])));
+    let forwarding = ForwardingGateway::start();
+    assert_made(&forwarding.forward(get("/public/a", &[])));
+    assert_made(&forwarding.forward(get("/public/a", &[("tracestate", "vendor=state")])));
 }
 
 #[test]
 fn invalid_trace_context_is_replaced_and_its_state_dropped() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     for traceparent in [
         "",
         "garbage",
@@ -136,15 +137,15 @@ fn invalid_trace_context_is_replaced_and_its_state_dropped() {
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
     ] {
         let fields = [("traceparent", traceparent), ("tracestate", "vendor=state")];
-        let received = scene.forward(get("/public/a", &fields));
+        let received = forwarding.forward(get("/public/a", &fields));
         assert_made(&received);
     }
 }
 
 #[test]
 fn two_trace_contexts_are_replaced_by_one() {
-    let scene = Scene::start();
+    let forwarding = ForwardingGateway::start();
     let fields = [("traceparent", TRACEPARENT), ("Traceparent", TRACEPARENT)];
-    let received = scene.forward(get("/public/a", &fields));
+    let received = forwarding.forward(get("/public/a", &fields));
     assert_made(&received);
 }

@@ -11,7 +11,9 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::{Stage, assert_in_time, configuration, ended, long_lived, revoke, short_lived};
+use super::{
+    PausedUpstream, assert_in_time, configuration, ended, long_lived, revoke, short_lived,
+};
 use crate::harness::PATIENCE;
 use crate::harness::certificates::Authority;
 use crate::harness::gateway::{self, Gateway};
@@ -21,7 +23,7 @@ const NAME: &str = "gateway.test";
 
 /// A gateway behind TLS, and one connection to it.
 struct Site {
-    stage: Stage,
+    paused: PausedUpstream,
     gateway: Gateway,
     runtime: Runtime,
     sender: h2::client::SendRequest<Bytes>,
@@ -29,7 +31,7 @@ struct Site {
 
 impl Site {
     fn open() -> Self {
-        let stage = Stage::default();
+        let paused = PausedUpstream::default();
         let authority = Authority::new();
         let certificate = authority.issue(NAME);
         let directory = gateway::directory();
@@ -37,12 +39,12 @@ impl Site {
         std::fs::write(directory.path().join("site.key"), &certificate.key).expect("a file");
         let tls = "tls: { certificates: [{ certificate_file: site.pem, key_file: site.key }] }";
         let secured = format!("listeners: [{{ address: '127.0.0.1:0', {tls} }}]");
-        let text = configuration(stage.open())
+        let text = configuration(paused.open())
             .replace("listeners: [{ address: '127.0.0.1:0' }]", &secured);
         let gateway = Gateway::start_in(directory, &text);
         let runtime = Runtime::new().expect("a runtime");
         let sender = runtime.block_on(connect(&gateway, &authority));
-        Self { stage, gateway, runtime, sender }
+        Self { paused, gateway, runtime, sender }
     }
 
     /// Opens a stream; `ends`: the request has no body.
@@ -144,7 +146,7 @@ fn expired_stream_is_reset_and_its_neighbours_go_on() {
         site.assert_piece(body, "first");
     }
     assert_in_time(site.reset(&mut alices), end);
-    site.stage.go_on();
+    site.paused.go_on();
     for body in [&mut bobs, &mut nobodys] {
         site.assert_piece(body, "second");
         site.assert_ends(body);
@@ -197,7 +199,7 @@ fn revoked_stream_is_reset_and_its_neighbours_go_on() {
     let revoked = revoke(&site.gateway, "alice");
     let late = site.reset(&mut alices).saturating_sub(revoked);
     assert!(late < 1_000_000, "it was {late} µs late");
-    site.stage.go_on();
+    site.paused.go_on();
     site.assert_piece(&mut bobs, "second");
     site.assert_ends(&mut bobs);
     assert_eq!(ended(&site.gateway, "revoked"), 1.0);

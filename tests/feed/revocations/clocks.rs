@@ -22,7 +22,7 @@ const OFF_S: i64 = 240;
 const NOBODY: u16 = 1;
 
 /// Two gateways on one store: one whose clock is right, and one whose clock is not.
-struct Two {
+struct TwoGateways {
     right: Gateway,
     wrong: Gateway,
     clock: WrongClock,
@@ -30,7 +30,7 @@ struct Two {
     _upstream: Upstream,
 }
 
-impl Two {
+impl TwoGateways {
     fn start(ahead_s: i64) -> Self {
         Self::start_with(ahead_s, "")
     }
@@ -75,7 +75,7 @@ fn listed(gateway: &Gateway, token_id: &str) -> Value {
 
 #[test]
 fn cut_off_by_a_gateway_that_is_ahead_hits_no_later_login() {
-    let two = Two::start(OFF_S);
+    let two = TwoGateways::start(OFF_S);
     let before = Browser::log_in(&two.right, "alice");
     two.revoke_at_the_wrong_one("alice");
     assert!(!before.is_in(&two.right) && !before.is_in(&two.wrong));
@@ -92,7 +92,7 @@ fn cut_off_by_a_gateway_that_is_ahead_hits_no_later_login() {
 
 #[test]
 fn login_at_a_gateway_that_is_ahead_is_cut_off_like_any_other() {
-    let two = Two::start(OFF_S);
+    let two = TwoGateways::start(OFF_S);
     let browser = Browser::log_in(&two.wrong, "alice");
     assert!(browser.is_in(&two.right) && browser.is_in(&two.wrong));
     revoke_on_all(&two.right, "alice", 2);
@@ -103,7 +103,7 @@ fn login_at_a_gateway_that_is_ahead_is_cut_off_like_any_other() {
 #[test]
 fn session_of_a_gateway_whose_clock_is_wrong_may_rest_for_as_long() {
     for off_s in [OFF_S, -OFF_S] {
-        let two = Two::start_with(off_s, "sessions: { idle_timeout: 60s }\n");
+        let two = TwoGateways::start_with(off_s, "sessions: { idle_timeout: 60s }\n");
         for gateway in [&two.right, &two.wrong] {
             let browser = Browser::log_in(gateway, "alice");
             // Used here, then there.
@@ -116,7 +116,7 @@ fn session_of_a_gateway_whose_clock_is_wrong_may_rest_for_as_long() {
 
 #[test]
 fn cut_off_by_a_gateway_that_is_behind_hits_what_was_issued_before_it() {
-    let two = Two::start(-OFF_S);
+    let two = TwoGateways::start(-OFF_S);
     let issued = token(json!({ "sub": "alice", "iat": now() - 5 }));
     let browser = Browser::log_in(&two.right, "alice");
     assert_eq!(ask(&two.right, &issued), Said::Accepted);
@@ -151,7 +151,7 @@ fn cut_off_that_is_delivered_late_hits_no_later_login() {
 
 #[test]
 fn entry_of_a_gateway_that_is_behind_lives_as_long_as_the_token_that_it_is_about() {
-    let two = Two::start(-OFF_S);
+    let two = TwoGateways::start(-OFF_S);
     for (gateway, id) in [(&two.right, "by-the-right-one"), (&two.wrong, "by-the-wrong-one")] {
         let draft = json!({ "scope": "token", "issuer": "test", "jti": id });
         let answer = client::exchange(gateway.admin(), revocation(&draft));
@@ -170,7 +170,7 @@ fn entry_of_a_gateway_that_is_behind_lives_as_long_as_the_token_that_it_is_about
 #[test]
 fn cut_off_reaches_no_further_than_the_clock_of_the_store_whoever_makes_it() {
     for off_s in [OFF_S, -OFF_S] {
-        let two = Two::start(off_s);
+        let two = TwoGateways::start(off_s);
         for draft in [
             json!({ "scope": "subject", "subject": "alice" }),
             json!({ "scope": "client", "client": "c" }),
@@ -190,7 +190,7 @@ fn cut_off_reaches_no_further_than_the_clock_of_the_store_whoever_makes_it() {
 
 #[test]
 fn clock_that_is_off_is_measured_told_and_beyond_five_minutes_not_ready() {
-    let two = Two::start(OFF_S);
+    let two = TwoGateways::start(OFF_S);
     let measured = || two.wrong.metric("portcullis_clock_ahead_seconds");
     let is_about = |found: f64, wanted: i64| (found - wanted as f64).abs() < 5.0;
     assert!(is_about(measured(), OFF_S), "{}", measured());

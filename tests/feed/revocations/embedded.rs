@@ -254,7 +254,7 @@ fn subject_may_be_revoked_again_for_what_was_issued_since() {
 }
 
 /// A gateway whose disk can be full: where that would be a signal, it is an error.
-struct Limited {
+struct GatewayWithFullDisk {
     child: Child,
     address: SocketAddr,
     admin: AdminListener,
@@ -262,7 +262,7 @@ struct Limited {
     _directory: Arc<TempDir>,
 }
 
-impl Limited {
+impl GatewayWithFullDisk {
     fn start(directory: Arc<TempDir>, text: &str) -> Self {
         let file = directory.path().join("gateway.yaml");
         std::fs::write(&file, text).expect("a file");
@@ -312,7 +312,7 @@ impl Limited {
     }
 }
 
-impl Drop for Limited {
+impl Drop for GatewayWithFullDisk {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -326,7 +326,8 @@ impl Drop for Limited {
 fn disk_that_fails_acknowledges_nothing_and_everything_returns_with_it() {
     let (upstream, place) = (Upstream::start(), directory());
     let lines = format!("{STORE}{}", fleet::stale_after("1s"));
-    let gateway = Limited::start(place, &fleet::configuration(&upstream, "gw-1", &lines));
+    let gateway =
+        GatewayWithFullDisk::start(place, &fleet::configuration(&upstream, "gw-1", &lines));
     let (revoked, other) = (token_of("user-1"), token_of("user-2"));
     let answer = gateway.revoke("user-1");
     assert_eq!(answer.status, 201, "{answer:?}");

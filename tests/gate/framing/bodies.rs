@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{PROMPTLY, SMUGGLED, Wall, shown};
+use super::{GuardedUpstream, PROMPTLY, SMUGGLED, shown};
 use crate::harness::client::{self, Connection, get, request};
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::script::script;
@@ -64,9 +64,9 @@ fn malformed_bodies() -> Vec<String> {
 
 /// Sends each body, and asserts that it is refused, or cut off, and never forwarded.
 #[track_caller]
-fn assert_refused(wall: &Wall, bodies: impl IntoIterator<Item = String>) {
+fn assert_refused(guarded: &GuardedUpstream, bodies: impl IntoIterator<Item = String>) {
     for body in bodies {
-        let mut connection = wall.connect();
+        let mut connection = guarded.connect();
         connection.send(format!("{CHUNKED}{body}"));
         // The answer to the request itself, if there is one, and no second one.
         if let Some(answer) = connection.answer() {
@@ -74,21 +74,21 @@ fn assert_refused(wall: &Wall, bodies: impl IntoIterator<Item = String>) {
             assert_eq!(answer.slug(), "request_framing", "{}", shown(body.as_bytes()));
         }
         assert!(connection.answer().is_none(), "{} was answered twice", shown(body.as_bytes()));
-        wall.kept_out();
+        guarded.kept_out();
     }
     // No request ever reached the upstream whole.
-    assert_eq!(wall.upstream.received().len(), 0, "{:?}", wall.upstream.received());
+    assert_eq!(guarded.upstream.received().len(), 0, "{:?}", guarded.upstream.received());
 }
 
 #[test]
 fn malformed_chunked_body_is_refused_and_nothing_behind_it_is_a_request() {
-    assert_refused(&Wall::build(), malformed_bodies());
+    assert_refused(&GuardedUpstream::build(), malformed_bodies());
 }
 
 #[test]
 fn malformed_chunk_is_answered_without_waiting_for_more() {
-    let wall = Wall::build();
-    let mut connection = wall.connect();
+    let guarded = GuardedUpstream::build();
+    let mut connection = guarded.connect();
     let begun = std::time::Instant::now();
     connection.send(format!("{CHUNKED}zz\r\n"));
     let answer = connection.answer().expect("an answer");
@@ -98,47 +98,47 @@ fn malformed_chunk_is_answered_without_waiting_for_more() {
 
 #[test]
 fn refusal_of_a_malformed_chunk_says_that_the_connection_ends() {
-    let answer = Wall::build().connect().exchange(format!("{CHUNKED}zz\r\n"));
+    let answer = GuardedUpstream::build().connect().exchange(format!("{CHUNKED}zz\r\n"));
     assert_eq!((answer.status, answer.field("connection")), (400, Some("close")));
 }
 
 #[test]
 fn malformed_chunk_is_logged_as_the_clients_fault() {
-    let wall = Wall::build();
-    let _ = wall.connect().exchange(format!("{CHUNKED}zz\r\n"));
-    let line = wall.gateway.logged(|line| line["path"] == "/public/x");
+    let guarded = GuardedUpstream::build();
+    let _ = guarded.connect().exchange(format!("{CHUNKED}zz\r\n"));
+    let line = guarded.gateway.logged(|line| line["path"] == "/public/x");
     assert_eq!((&line["status"], &line["slug"]), (&400.into(), &"request_framing".into()));
     assert_eq!(line["outcome"], "denied");
 }
 
 #[test]
 fn chunk_extensions_and_odd_sizes_are_not_passed_on() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for body in [
         "5;a=b\r\nhello\r\n0\r\n\r\n",
         "5;a=\"b;c\"\r\nhello\r\n0;d\r\n\r\n",
         "5;a;b;c\r\nhello\r\n0\r\n\r\n",
         "0005\r\nhello\r\n000\r\n\r\n",
     ] {
-        wall.forwards(format!("{CHUNKED}{body}"));
-        assert_eq!(wall.upstream.last().body, "5\r\nhello\r\n0\r\n\r\n", "{body:?}");
+        guarded.forwards(format!("{CHUNKED}{body}"));
+        assert_eq!(guarded.upstream.last().body, "5\r\nhello\r\n0\r\n\r\n", "{body:?}");
     }
 }
 
 #[test]
 fn endless_chunk_extension_is_refused() {
-    let wall = Wall::build();
-    let mut connection = wall.connect();
+    let guarded = GuardedUpstream::build();
+    let mut connection = guarded.connect();
     connection.send(format!("{CHUNKED}5;{}", "a".repeat(1 << 20)));
     if let Some(answer) = connection.answer() {
         assert_eq!((answer.status, answer.slug().as_str()), (400, "request_framing"));
     }
-    assert!(wall.upstream.received().is_empty());
+    assert!(guarded.upstream.received().is_empty());
 }
 
 #[test]
 fn body_that_breaks_off_never_reaches_the_upstream_as_a_whole() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for sent in [
         format!("{CHUNKED}5\r\nhello\r\n"),
         format!("{CHUNKED}5\r\nhel"),
@@ -147,15 +147,15 @@ fn body_that_breaks_off_never_reaches_the_upstream_as_a_whole() {
         "POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 10\r\n\r\nhello"
             .to_owned(),
     ] {
-        let mut connection = wall.connect();
+        let mut connection = guarded.connect();
         connection.send(&sent);
         drop(connection);
     }
     // The line of the log tells that the gateway is done with the request.
     crate::harness::eventually("five lines of the log", || {
-        (wall.gateway.log().len() == 5).then_some(())
+        (guarded.gateway.log().len() == 5).then_some(())
     });
-    assert!(wall.upstream.received().is_empty(), "{:?}", wall.upstream.received());
+    assert!(guarded.upstream.received().is_empty(), "{:?}", guarded.upstream.received());
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn trailers_do_not_reach_the_upstream() {
 
 #[test]
 fn body_of_a_denied_request_is_never_taken_for_a_request() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     let length = SMUGGLED.len();
     let size = format!("{length:x}");
     for sent in [
@@ -219,7 +219,7 @@ fn body_of_a_denied_request_is_never_taken_for_a_request() {
             "DELETE /orders/1 HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"
         ),
     ] {
-        let mut connection = wall.connect();
+        let mut connection = guarded.connect();
         connection.send(&sent);
         let denied = if sent.starts_with("HEAD") {
             connection.head_answer()
@@ -230,15 +230,15 @@ fn body_of_a_denied_request_is_never_taken_for_a_request() {
         // The connection stays open; what comes next on it is answered, and nothing in between.
         let answer = connection.exchange(get("/public/honest", &[]));
         assert_eq!(answer.body, "GET /public/honest HTTP/1.1", "after {}", shown(sent.as_bytes()));
-        wall.kept_out();
+        guarded.kept_out();
     }
 }
 
 #[test]
 fn late_body_of_a_denied_request_is_never_taken_for_a_request() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     let length = SMUGGLED.len();
-    let mut connection = wall.connect();
+    let mut connection = guarded.connect();
     connection.send(format!(
         "POST /orders/1 HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {length}\r\n\r\n"
     ));
@@ -247,53 +247,53 @@ fn late_body_of_a_denied_request_is_never_taken_for_a_request() {
     assert_eq!((denied.status, denied.slug().as_str()), (401, "credential_absent"));
     let answer = connection.exchange(get("/public/honest", &[]));
     assert_eq!(answer.body, "GET /public/honest HTTP/1.1");
-    wall.kept_out();
+    guarded.kept_out();
 }
 
 #[test]
 fn large_body_of_a_denied_request_ends_the_connection() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     let body = SMUGGLED.repeat(64 * 1024 / SMUGGLED.len() + 1);
-    let mut connection = wall.connect();
+    let mut connection = guarded.connect();
     connection.send(request("POST", "/orders/1", &[], &body));
     let denied = connection.answer().expect("an answer");
     assert_eq!((denied.status, denied.slug().as_str()), (401, "credential_absent"));
     assert_eq!(denied.field("connection"), Some("close"));
     assert!(connection.answer().is_none());
-    wall.kept_out();
+    guarded.kept_out();
 }
 
 #[test]
 fn malformed_body_of_a_denied_request_ends_the_connection() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     let head = CHUNKED.replace("/public/x", "/orders/1");
     for body in malformed_bodies() {
-        let mut connection = wall.connect();
+        let mut connection = guarded.connect();
         connection.send(format!("{head}{body}"));
         if let Some(denied) = connection.answer() {
             assert!(matches!(denied.status, 400 | 401), "{denied:?}");
             assert!(connection.answer().is_none(), "{} was answered twice", shown(body.as_bytes()));
         }
-        wall.kept_out();
+        guarded.kept_out();
     }
-    assert!(wall.upstream.received().is_empty());
+    assert!(guarded.upstream.received().is_empty());
 }
 
 #[test]
 fn body_on_a_method_without_one_is_forwarded_in_its_frame() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for method in ["GET", "DELETE", "OPTIONS", "QUERY", "PROPFIND"] {
-        let answer = wall.connect().exchange(request(method, "/public/x", &[], SMUGGLED));
-        let received = wall.upstream.last();
+        let answer = guarded.connect().exchange(request(method, "/public/x", &[], SMUGGLED));
+        let received = guarded.upstream.last();
         assert_eq!(answer.body, received.line());
         assert_eq!(received.body, SMUGGLED, "{method}");
     }
-    wall.kept_out();
+    guarded.kept_out();
 }
 
 #[test]
 fn framing_headers_cannot_be_struck_out_through_connection() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for (nominated, framing, body) in [
         ("Content-Length", format!("Content-Length: {}", SMUGGLED.len()), SMUGGLED.to_owned()),
         (
@@ -310,32 +310,32 @@ fn framing_headers_cannot_be_struck_out_through_connection() {
         let sent = format!(
             "POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nConnection: {nominated}\r\n{framing}\r\n\r\n{body}"
         );
-        let mut connection = wall.connect();
+        let mut connection = guarded.connect();
         connection.send(&sent);
         let answer = connection.answer().expect("an answer");
         match answer.status {
             200 => {
-                let received = wall.upstream.last();
+                let received = guarded.upstream.last();
                 assert!(received.body.contains(SMUGGLED), "{nominated}: {received:?}");
             }
             status => assert_eq!((status, answer.slug().as_str()), (400, "request_framing")),
         }
-        wall.kept_out();
+        guarded.kept_out();
     }
 }
 
 #[test]
 fn host_cannot_be_struck_out_through_connection() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for nominated in ["Host", "close, host", "X-Forwarded-For", ":authority", "\"X\"", "X Y"] {
         let sent = get("/public/x", &[("Connection", nominated)]);
-        wall.denies(sent, 400, "request_framing");
+        guarded.denies(sent, 400, "request_framing");
     }
 }
 
 #[test]
 fn upgrades_other_than_websocket_are_not_passed_on() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for upgrade in [
         "h2c",
         "H2C",
@@ -353,12 +353,12 @@ fn upgrades_other_than_websocket_are_not_passed_on() {
                 ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA"),
             ],
         );
-        let mut connection = wall.connect();
+        let mut connection = guarded.connect();
         connection.send(sent);
         let answer = connection.answer().expect("an answer");
         assert!(matches!(answer.status, 200 | 400), "{upgrade}: {answer:?}");
         if answer.status == 200 {
-            let names = wall.upstream.last().names();
+            let names = guarded.upstream.last().names();
             for name in ["upgrade", "http2-settings"] {
                 assert!(!names.contains(&name.to_owned()), "{upgrade}: {names:?}");
             }
@@ -369,8 +369,8 @@ fn upgrades_other_than_websocket_are_not_passed_on() {
 #[test]
 fn upgrade_that_the_upstream_declines_opens_no_tunnel() {
     for body in ["", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"] {
-        let wall = Wall::build();
-        let mut connection = wall.connect();
+        let guarded = GuardedUpstream::build();
+        let mut connection = guarded.connect();
         connection.send(format!(
             "GET /public/x HTTP/1.1\r\nHost: gateway.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{body}\r\n"
@@ -379,8 +379,8 @@ fn upgrade_that_the_upstream_declines_opens_no_tunnel() {
         let answer = connection.answer();
         assert!(answer.is_none_or(|answer| matches!(answer.status, 200 | 400)), "{body:?}");
         assert!(connection.answer().is_none(), "{body:?} was answered twice");
-        wall.kept_out();
-        assert!(wall.upstream.received().len() <= 1, "{body:?}");
+        guarded.kept_out();
+        assert!(guarded.upstream.received().len() <= 1, "{body:?}");
     }
 }
 
@@ -388,13 +388,13 @@ fn upgrade_that_the_upstream_declines_opens_no_tunnel() {
 /// found by the next request on it.
 #[test]
 fn honest_request_after_a_hostile_one_gets_its_own_answer() {
-    let wall = Wall::build_with(|upstream| {
+    let guarded = GuardedUpstream::build_with(|upstream| {
         // One thread, so that there is one pool of connections to the upstream.
         standard(upstream).replace("threads: 2", "threads: 1")
     });
     let honest = |number: usize| {
         let path = format!("/public/honest-{number}");
-        let answer = wall.forwards(get(&path, &[]));
+        let answer = guarded.forwards(get(&path, &[]));
         assert_eq!(answer.body, format!("GET {path} HTTP/1.1"));
     };
     honest(0);
@@ -422,7 +422,7 @@ fn honest_request_after_a_hostile_one_gets_its_own_answer() {
         format!("POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nConnection: close, content-length\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"),
     ]);
     for (number, sent) in hostile.iter().enumerate() {
-        let mut connection = wall.connect();
+        let mut connection = guarded.connect();
         connection.send(sent);
         // Some are answered, some cut off, one waits for the rest of its body until it is left.
         if !sent.contains("Content-Length: 900") && !sent.starts_with("HEAD") {
@@ -430,9 +430,9 @@ fn honest_request_after_a_hostile_one_gets_its_own_answer() {
         }
         drop(connection);
         honest(number + 1);
-        wall.kept_out();
+        guarded.kept_out();
     }
-    let connections = wall.upstream.connections();
+    let connections = guarded.upstream.connections();
     assert!(connections < hostile.len(), "{connections} connections: none was used again");
 }
 

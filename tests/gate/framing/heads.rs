@@ -1,6 +1,6 @@
 //! Heads: where a body ends, where a line ends, and whom a request is for.
 
-use super::{SMUGGLED, Wall};
+use super::{GuardedUpstream, SMUGGLED};
 use crate::harness::client::get;
 use crate::harness::gateway::standard;
 use crate::harness::tokens::{bearer, token};
@@ -14,7 +14,7 @@ fn post(lines: &str) -> String {
 
 #[test]
 fn content_length_beside_transfer_encoding_is_refused() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for lines in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
@@ -25,14 +25,14 @@ fn content_length_beside_transfer_encoding_is_refused() {
         "Content-Length: \r\nTransfer-Encoding: chunked",
         "Content-Length: x\r\nTransfer-Encoding: chunked",
     ] {
-        wall.cuts_off(post(lines), 400, FRAMING);
+        guarded.cuts_off(post(lines), 400, FRAMING);
     }
-    wall.kept_out();
+    guarded.kept_out();
 }
 
 #[test]
 fn repeated_content_length_is_refused_even_if_equal() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for lines in [
         "Content-Length: 5\r\nContent-Length: 5",
         "Content-Length: 5\r\nContent-Length: 6",
@@ -44,14 +44,14 @@ fn repeated_content_length_is_refused_even_if_equal() {
         "Content-Length: 5,",
         "Content-Length: ,5",
     ] {
-        wall.cuts_off(post(lines), 400, FRAMING);
+        guarded.cuts_off(post(lines), 400, FRAMING);
     }
-    wall.kept_out();
+    guarded.kept_out();
 }
 
 #[test]
 fn content_length_that_is_not_plain_digits_is_refused() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for length in [
         "",
         " ",
@@ -72,14 +72,14 @@ fn content_length_that_is_not_plain_digits_is_refused() {
         "18446744073709551621",
         "99999999999999999999999999999999",
     ] {
-        wall.cuts_off(post(&format!("Content-Length: {length}")), 400, FRAMING);
+        guarded.cuts_off(post(&format!("Content-Length: {length}")), 400, FRAMING);
     }
-    wall.kept_out();
+    guarded.kept_out();
 }
 
 #[test]
 fn transfer_encoding_other_than_chunked_is_refused() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for lines in [
         "Transfer-Encoding: gzip",
         "Transfer-Encoding: chunked, gzip",
@@ -108,22 +108,22 @@ fn transfer_encoding_other_than_chunked_is_refused() {
         "Transfer-Encoding: identity\r\ntransfer-encoding: chunked",
         "Transfer-Encoding: x\r\nTransfer-Encoding: chunked",
     ] {
-        wall.cuts_off(post(lines), 400, FRAMING);
+        guarded.cuts_off(post(lines), 400, FRAMING);
     }
-    wall.kept_out();
+    guarded.kept_out();
 }
 
 #[test]
 fn transfer_encoding_in_odd_dress_reaches_the_upstream_in_plain() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for line in [
         "Transfer-Encoding:chunked",
         "transfer-encoding: CHUNKED",
         "TE: x\r\nTransfer-Encoding:\tchunked\t ",
     ] {
         let head = format!("POST /public/x HTTP/1.1\r\nHost: gateway.test\r\n{line}\r\n\r\n");
-        wall.forwards(head + "5\r\nhello\r\n0\r\n\r\n");
-        let received = wall.upstream.last();
+        guarded.forwards(head + "5\r\nhello\r\n0\r\n\r\n");
+        let received = guarded.upstream.last();
         assert_eq!(received.values("transfer-encoding"), ["chunked"], "{line}");
         assert_eq!(received.values("content-length"), [""; 0], "{line}");
         assert_eq!(received.body, "5\r\nhello\r\n0\r\n\r\n", "{line}");
@@ -132,19 +132,19 @@ fn transfer_encoding_in_odd_dress_reaches_the_upstream_in_plain() {
 
 #[test]
 fn chunked_request_of_http_1_0_is_refused() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for lines in ["", "Connection: keep-alive\r\n"] {
         let head = format!(
             "POST /public/x HTTP/1.0\r\nHost: gateway.test\r\n{lines}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}"
         );
-        wall.cuts_off(head, 400, FRAMING);
+        guarded.cuts_off(head, 400, FRAMING);
     }
-    wall.kept_out();
+    guarded.kept_out();
 }
 
 #[test]
 fn folded_header_lines_are_refused() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for lines in [
         "X: a\r\n b",
         "X: a\r\n\tb",
@@ -155,16 +155,20 @@ fn folded_header_lines_are_refused() {
         "X: a\r\n Content-Length: 5",
         "X: a\r\n\tTransfer-Encoding: chunked",
     ] {
-        wall.cuts_off(post(lines), 400, FRAMING);
+        guarded.cuts_off(post(lines), 400, FRAMING);
     }
-    wall.cuts_off("GET /public/x HTTP/1.1\r\n Host: gateway.test\r\n\r\n", 400, FRAMING);
-    wall.cuts_off("GET /public/x HTTP/1.1\r\n\tX: y\r\nHost: gateway.test\r\n\r\n", 400, FRAMING);
-    wall.kept_out();
+    guarded.cuts_off("GET /public/x HTTP/1.1\r\n Host: gateway.test\r\n\r\n", 400, FRAMING);
+    guarded.cuts_off(
+        "GET /public/x HTTP/1.1\r\n\tX: y\r\nHost: gateway.test\r\n\r\n",
+        400,
+        FRAMING,
+    );
+    guarded.kept_out();
 }
 
 #[test]
 fn header_names_that_are_not_tokens_are_refused() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for lines in [
         "Content-Length : 5",
         "Content-Length\t: 5",
@@ -187,14 +191,14 @@ fn header_names_that_are_not_tokens_are_refused() {
         "X\x7f: y",
         "X\r: y",
     ] {
-        wall.cuts_off(post(lines), 400, FRAMING);
+        guarded.cuts_off(post(lines), 400, FRAMING);
     }
-    wall.kept_out();
+    guarded.kept_out();
 }
 
 #[test]
 fn bare_line_feed_is_refused_wherever_it_stands() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for head in [
         "GET /public/x HTTP/1.1\nHost: gateway.test\r\n\r\n",
         "GET /public/x HTTP/1.1\r\nHost: gateway.test\n\r\n",
@@ -209,14 +213,14 @@ fn bare_line_feed_is_refused_wherever_it_stands() {
         "\nGET /public/x HTTP/1.1\r\nHost: gateway.test\r\n\r\n",
         "GET /public/x HTTP/1.1\r\nHost: gateway.test\r\nX: a\r\r\n\n\r\n\r\n",
     ] {
-        wall.cuts_off(format!("{head}{SMUGGLED}"), 400, FRAMING);
+        guarded.cuts_off(format!("{head}{SMUGGLED}"), 400, FRAMING);
     }
-    wall.kept_out();
+    guarded.kept_out();
 }
 
 #[test]
 fn bare_carriage_return_is_refused_wherever_it_stands() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for lines in [
         "X: a\rb",
         "X: a\r",
@@ -227,44 +231,44 @@ fn bare_carriage_return_is_refused_wherever_it_stands() {
         "\rX: a",
         "\r",
     ] {
-        wall.cuts_off(post(lines), 400, FRAMING);
+        guarded.cuts_off(post(lines), 400, FRAMING);
     }
-    wall.cuts_off("GET /public/x HTTP/1.1\r\r\nHost: gateway.test\r\n\r\n", 400, FRAMING);
-    wall.cuts_off("\rGET /public/x HTTP/1.1\r\nHost: gateway.test\r\n\r\n", 400, FRAMING);
-    wall.kept_out();
+    guarded.cuts_off("GET /public/x HTTP/1.1\r\r\nHost: gateway.test\r\n\r\n", 400, FRAMING);
+    guarded.cuts_off("\rGET /public/x HTTP/1.1\r\nHost: gateway.test\r\n\r\n", 400, FRAMING);
+    guarded.kept_out();
 }
 
 #[test]
 fn control_characters_in_values_are_refused_but_for_the_tab() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for byte in (0..=0x1f_u8).chain([0x7f]).filter(|byte| !b"\t\n\r".contains(byte)) {
         let mut bytes = b"GET /public/x HTTP/1.1\r\nHost: gateway.test\r\nX: a".to_vec();
         bytes.push(byte);
         bytes.extend_from_slice(b"b\r\n\r\n");
-        wall.cuts_off(bytes, 400, FRAMING);
+        guarded.cuts_off(bytes, 400, FRAMING);
     }
-    wall.forwards(get("/public/x", &[("X", "a\tb")]));
-    assert_eq!(wall.upstream.last().values("x"), ["a\tb"]);
+    guarded.forwards(get("/public/x", &[("X", "a\tb")]));
+    assert_eq!(guarded.upstream.last().values("x"), ["a\tb"]);
 }
 
 #[test]
 fn leading_empty_lines_are_refused_but_for_one() {
-    let wall = Wall::build();
-    wall.forwards(format!("\r\n{}", get("/public/x", &[])));
-    wall.cuts_off(format!("\n{SMUGGLED}"), 400, FRAMING);
-    wall.cuts_off(format!("\r\n\r\n{SMUGGLED}"), 400, FRAMING);
-    wall.kept_out();
+    let guarded = GuardedUpstream::build();
+    guarded.forwards(format!("\r\n{}", get("/public/x", &[])));
+    guarded.cuts_off(format!("\n{SMUGGLED}"), 400, FRAMING);
+    guarded.cuts_off(format!("\r\n\r\n{SMUGGLED}"), 400, FRAMING);
+    guarded.kept_out();
 }
 
 #[test]
 fn request_without_exactly_one_plain_host_is_refused() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     // HTTP/1.0 does not require one.
     for lines in ["", "X: y\r\n"] {
-        wall.denies(format!("GET /public/x HTTP/1.1\r\n{lines}\r\n"), 400, "host_missing");
-        wall.forwards(format!("GET /public/x HTTP/1.0\r\n{lines}\r\n"));
+        guarded.denies(format!("GET /public/x HTTP/1.1\r\n{lines}\r\n"), 400, "host_missing");
+        guarded.forwards(format!("GET /public/x HTTP/1.0\r\n{lines}\r\n"));
     }
-    let reached = wall.upstream.received().len();
+    let reached = guarded.upstream.received().len();
     for lines in [
         "Host: gateway.test\r\nHost: gateway.test\r\n",
         "Host: gateway.test\r\nHost: other.test\r\n",
@@ -295,15 +299,15 @@ fn request_without_exactly_one_plain_host_is_refused() {
     ] {
         for version in ["1.1", "1.0"] {
             let head = format!("GET /public/x HTTP/{version}\r\n{lines}\r\n");
-            wall.denies(head, 400, "host_missing");
+            guarded.denies(head, 400, "host_missing");
         }
     }
-    assert_eq!(wall.upstream.received().len(), reached);
+    assert_eq!(guarded.upstream.received().len(), reached);
 }
 
 #[test]
 fn versions_other_than_1_0_and_1_1_are_refused() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for version in [
         "HTTP/2.0",
         "HTTP/2",
@@ -328,21 +332,21 @@ fn versions_other_than_1_0_and_1_1_are_refused() {
         "HTTP/1.1\t",
     ] {
         let head = format!("GET /public/x {version}\r\nHost: gateway.test\r\n\r\n");
-        wall.cuts_off(head, 400, FRAMING);
+        guarded.cuts_off(head, 400, FRAMING);
     }
 }
 
 #[test]
 fn request_line_without_a_version_is_refused() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for head in ["GET /public/x\r\n", "GET /public/x\r\n\r\n", "GET\r\n\r\n", "/public/x\r\n\r\n"] {
-        wall.cuts_off(head, 400, FRAMING);
+        guarded.cuts_off(head, 400, FRAMING);
     }
 }
 
 #[test]
 fn request_line_with_odd_spacing_is_refused() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for line in [
         "GET  /public/x HTTP/1.1",
         "GET /public/x  HTTP/1.1",
@@ -355,35 +359,35 @@ fn request_line_with_odd_spacing_is_refused() {
         "GET /public/x y HTTP/1.1",
         "GET /public/x HTTP/1.1 /public/y HTTP/1.1",
     ] {
-        wall.cuts_off(format!("{line}\r\nHost: gateway.test\r\n\r\n"), 400, FRAMING);
+        guarded.cuts_off(format!("{line}\r\nHost: gateway.test\r\n\r\n"), 400, FRAMING);
     }
 }
 
 #[test]
 fn methods_that_are_not_tokens_are_refused() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     for method in ["", "G@T", "G/T", "G(T)", "\"GET\"", "G\u{e9}T", "G\0T", "GET:", "\u{feff}GET"] {
         let head = format!("{method} /public/x HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
-        wall.cuts_off(head, 400, FRAMING);
+        guarded.cuts_off(head, 400, FRAMING);
     }
 }
 
 #[test]
 fn preface_of_http2_is_refused_on_a_plain_connection() {
-    let wall = Wall::build();
-    wall.cuts_off("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", 400, FRAMING);
+    let guarded = GuardedUpstream::build();
+    guarded.cuts_off("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", 400, FRAMING);
 }
 
 #[test]
 fn more_than_one_authorization_is_refused_on_every_route() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     let good = bearer(&token(serde_json::json!({})));
     let other = bearer(&token(serde_json::json!({"sub": "mallory"})));
     for path in ["/public/x", "/orders/x", "/whoami"] {
         for second in [&good, &other, &"Basic YTpi".to_owned(), &String::new()] {
             for name in ["Authorization", "authorization", "AUTHORIZATION"] {
                 let fields = [("Authorization", &*good), (name, &**second)];
-                wall.denies(get(path, &fields), 400, "credential_malformed");
+                guarded.denies(get(path, &fields), 400, "credential_malformed");
             }
         }
     }
@@ -391,76 +395,80 @@ fn more_than_one_authorization_is_refused_on_every_route() {
 
 #[test]
 fn header_count_is_accepted_at_the_limit_and_refused_beyond() {
-    let wall = Wall::build_with(|upstream| standard(upstream) + "limits: { header_count: 12 }\n");
+    let guarded = GuardedUpstream::build_with(|upstream| {
+        standard(upstream) + "limits: { header_count: 12 }\n"
+    });
     let head = |count: usize| {
         let lines: String = (1..count).map(|number| format!("X-{number}: y\r\n")).collect();
         format!("GET /public/x HTTP/1.1\r\nHost: gateway.test\r\n{lines}\r\n")
     };
-    wall.forwards(head(12));
-    wall.cuts_off(head(13), 431, "headers_too_large");
-    wall.cuts_off(head(500), 431, "headers_too_large");
+    guarded.forwards(head(12));
+    guarded.cuts_off(head(13), 431, "headers_too_large");
+    guarded.cuts_off(head(500), 431, "headers_too_large");
 }
 
 #[test]
 fn header_bytes_are_accepted_at_the_limit_and_refused_beyond() {
-    let wall = Wall::build_with(|upstream| standard(upstream) + "limits: { header_bytes: 2KiB }\n");
-    wall.forwards(head_of(2048));
-    wall.cuts_off(head_of(2049), 431, "headers_too_large");
+    let guarded = GuardedUpstream::build_with(|upstream| {
+        standard(upstream) + "limits: { header_bytes: 2KiB }\n"
+    });
+    guarded.forwards(head_of(2048));
+    guarded.cuts_off(head_of(2049), 431, "headers_too_large");
     // The body is not part of the head.
     let head = head_of(2048 - "Content-Length: 3000\r\n".len());
     let head = head.replacen("\r\n", "\r\nContent-Length: 3000\r\n", 1);
     assert_eq!(head.len(), 2048);
-    wall.forwards(head + &"b".repeat(3000));
+    guarded.forwards(head + &"b".repeat(3000));
 }
 
 #[test]
 fn largest_limits_that_can_be_configured_are_served() {
     let limits = "limits: { header_bytes: 256KiB, header_count: 256 }\n";
-    let wall = Wall::build_with(|upstream| standard(upstream) + limits);
+    let guarded = GuardedUpstream::build_with(|upstream| standard(upstream) + limits);
     let lines: String = (1..256).map(|number| format!("X-{number}: y\r\n")).collect();
-    wall.forwards(format!("GET /public/x HTTP/1.1\r\nHost: gateway.test\r\n{lines}\r\n"));
-    wall.cuts_off(
+    guarded.forwards(format!("GET /public/x HTTP/1.1\r\nHost: gateway.test\r\n{lines}\r\n"));
+    guarded.cuts_off(
         format!("GET /public/x HTTP/1.1\r\nHost: gateway.test\r\n{lines}X: y\r\n\r\n"),
         431,
         "headers_too_large",
     );
-    wall.forwards(head_of(256 << 10));
-    wall.cuts_off(head_of((256 << 10) + 1), 431, "headers_too_large");
+    guarded.forwards(head_of(256 << 10));
+    guarded.cuts_off(head_of((256 << 10) + 1), 431, "headers_too_large");
 }
 
 #[test]
 fn largest_head_is_served_with_a_body_in_the_same_packets() {
-    let wall = Wall::build_with(|upstream| {
+    let guarded = GuardedUpstream::build_with(|upstream| {
         standard(upstream) + "limits: { header_bytes: 256KiB, header_count: 256 }\n"
     });
     let head = head_of((256 << 10) - "Content-Length: 65536\r\n".len());
     let head = head.replacen("\r\n", "\r\nContent-Length: 65536\r\n", 1);
-    wall.forwards(head + &"b".repeat(65536));
+    guarded.forwards(head + &"b".repeat(65536));
 }
 
 #[test]
 fn line_without_an_end_is_refused_long_before_it_fills_the_memory() {
-    let wall = Wall::build();
-    let before = peak_memory_kib(wall.gateway.pid());
+    let guarded = GuardedUpstream::build();
+    let before = peak_memory_kib(guarded.gateway.pid());
     let line =
         format!("GET /public/x HTTP/1.1\r\nHost: gateway.test\r\nX: {}", "a".repeat(1 << 20));
     for _ in 0..64 {
-        wall.cuts_off(&line, 431, "headers_too_large");
+        guarded.cuts_off(&line, 431, "headers_too_large");
     }
-    wall.cuts_off("a".repeat(1 << 20), 431, "headers_too_large");
-    let grown = peak_memory_kib(wall.gateway.pid()) - before;
+    guarded.cuts_off("a".repeat(1 << 20), 431, "headers_too_large");
+    let grown = peak_memory_kib(guarded.gateway.pid()) - before;
     assert!(grown < 16 * 1024, "it grew by {grown} KiB");
 }
 
 #[test]
 fn refused_heads_are_counted_and_logged_under_their_slug() {
-    let wall = Wall::build();
-    wall.cuts_off(post("Content-Length: 5\r\nTransfer-Encoding: chunked"), 400, FRAMING);
-    let line = wall.gateway.logged(|line| line["slug"] == FRAMING);
+    let guarded = GuardedUpstream::build();
+    guarded.cuts_off(post("Content-Length: 5\r\nTransfer-Encoding: chunked"), 400, FRAMING);
+    let line = guarded.gateway.logged(|line| line["slug"] == FRAMING);
     assert_eq!((&line["status"], &line["outcome"]), (&400.into(), &"denied".into()));
     assert_eq!((&line["method"], &line["path"]), (&"POST".into(), &"/public/x".into()));
     let series = "portcullis_decisions_total{carrier=\"none\",outcome=\"denied\",route=\"\",slug=\"request_framing\"}";
-    assert_eq!(wall.gateway.metric(series), 1.0);
+    assert_eq!(guarded.gateway.metric(series), 1.0);
 }
 
 /// A head of exactly this many bytes.

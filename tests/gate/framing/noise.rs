@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::Wall;
+use super::GuardedUpstream;
 
 /// What requests are made of, and what they must not be made of.
 const PIECES: [&str; 56] = [
@@ -71,10 +71,10 @@ const ROUND: Duration = Duration::from_millis(15);
 
 #[test]
 fn no_sequence_of_bytes_without_a_credential_reaches_a_protected_route() {
-    let wall = Wall::build();
+    let guarded = GuardedUpstream::build();
     std::thread::scope(|scope| {
         for seed in 0..4 {
-            let address = wall.gateway.address();
+            let address = guarded.gateway.address();
             scope.spawn(move || {
                 let mut random = fastrand::Rng::with_seed(seed);
                 for _ in 0..500 {
@@ -83,7 +83,7 @@ fn no_sequence_of_bytes_without_a_credential_reaches_a_protected_route() {
             });
         }
     });
-    let received = wall.upstream.received();
+    let received = guarded.upstream.received();
     for received in &received {
         assert!(
             received.line().split(' ').nth(1).is_some_and(|path| path == "/public/x"),
@@ -94,8 +94,8 @@ fn no_sequence_of_bytes_without_a_credential_reaches_a_protected_route() {
     // Some of it must spell requests, or nothing was tested.
     assert!(received.len() > 50, "only {} were forwarded", received.len());
     // The gateway has survived it.
-    wall.forwards(crate::harness::client::get("/public/x", &[]));
-    assert!(!wall.gateway.errors().join("\n").contains("panicked"));
+    guarded.forwards(crate::harness::client::get("/public/x", &[]));
+    assert!(!guarded.gateway.errors().join("\n").contains("panicked"));
 }
 
 fn noise(random: &mut fastrand::Rng) -> String {

@@ -18,7 +18,7 @@ const FOR_KEYS: &str = "\
 - {name: key-last, match: {path: /key-last}, upstream: behind, authenticate: [bearer, session, api_key]}
 ";
 
-fn gatehouse() -> Gatehouse {
+fn gatehouse() -> CompiledGate {
     with(&["api_keys: {}"], FOR_KEYS)
 }
 
@@ -38,7 +38,7 @@ fn made() -> StoredSession {
     stored
 }
 
-impl Gatehouse {
+impl CompiledGate {
     fn read_key(&self, stored: &StoredSession) -> Arc<Session> {
         let rules = &self.configuration.gate.sessions.rules;
         Arc::new(Session::compile(key().id(), stored, rules, STEADY))
@@ -55,8 +55,8 @@ fn shown(text: &str) -> (HeaderName, String) {
     (HEADER, text.to_owned())
 }
 
-fn asked(target: &str) -> Asked<'_> {
-    Asked::get(target).with(shown(key().expose()))
+fn asked(target: &str) -> GateRequest<'_> {
+    GateRequest::get(target).with(shown(key().expose()))
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn what_is_no_api_key_is_malformed() {
         &format!("Bearer {good}"),
         own().expose().as_str(),
     ] {
-        let verdict = gate.verdict(&Asked::get("/keys").with(shown(text)));
+        let verdict = gate.verdict(&GateRequest::get("/keys").with(shown(text)));
         assert_eq!(slug_of(&verdict), "credential_malformed", "{text}");
         assert_eq!(verdict.findings.carrier, Some(Carrier::ApiKey), "{text}");
         assert!(wanted(&verdict).is_none(), "{text}");
@@ -116,7 +116,7 @@ fn what_is_no_api_key_is_malformed() {
     let twice = asked("/keys").with(shown(good));
     assert_eq!(gate.slug_for(&twice), "credential_malformed");
     // White space around a value is not part of it (RFC 9110 §5.5).
-    let spaced = Asked::get("/keys").with(shown(&format!(" {good} ")));
+    let spaced = GateRequest::get("/keys").with(shown(&format!(" {good} ")));
     assert_eq!(gate.slug_for(&spaced), PERMITTED);
 }
 
@@ -126,10 +126,10 @@ fn absent_api_key_leaves_the_request_to_the_next_carrier_and_the_other_way_round
     let bearer = (AUTHORIZATION, bearer(&token(json!({"sub": "token-bearer"}))));
     for path in ["/key-first", "/key-last"] {
         assert_eq!(subject(&gate.verdict(&asked(path))), Some("importer"), "{path}");
-        let by_token = Asked::get(path).with(bearer.clone());
+        let by_token = GateRequest::get(path).with(bearer.clone());
         assert_eq!(subject(&gate.verdict(&by_token)), Some("token-bearer"), "{path}");
-        assert_eq!(subject(&gate.verdict(&Asked::logged_in(path))), Some("alice"), "{path}");
-        assert_eq!(gate.slug_for(&Asked::get(path)), "credential_absent", "{path}");
+        assert_eq!(subject(&gate.verdict(&GateRequest::logged_in(path))), Some("alice"), "{path}");
+        assert_eq!(gate.slug_for(&GateRequest::get(path)), "credential_absent", "{path}");
     }
     let all = |path| asked(path).with(bearer.clone()).with(cookie(&own()));
     assert_eq!(subject(&gate.verdict(&all("/key-first"))), Some("importer"));
@@ -142,7 +142,7 @@ fn api_key_that_is_refused_is_not_made_up_for_by_a_good_token() {
     let gate = gatehouse().with_alice();
     let bearer = (AUTHORIZATION, bearer(&good()));
     let asked = |text: &str| {
-        Asked::get("/key-first").with(shown(text)).with(bearer.clone()).with(cookie(&own()))
+        GateRequest::get("/key-first").with(shown(text)).with(bearer.clone()).with(cookie(&own()))
     };
     assert_eq!(gate.slug_for(&asked("pk_")), "credential_malformed");
     assert_eq!(gate.slug_for(&asked(key().expose())), "store_unavailable");
@@ -168,12 +168,12 @@ fn session_is_no_api_key_and_api_key_no_session() {
     assert_eq!(gate.slug_for(&asked("/keys")), "api_key_unknown");
 
     let read = gate.read(&own(), &made());
-    let by_cookie = Asked::logged_in("/only/7");
+    let by_cookie = GateRequest::logged_in("/only/7");
     assert_eq!(gate.slug_for(&by_cookie.clone().having_read(read.clone())), "session_unknown");
     gate.configuration.gate.sessions.table.publish(read);
     assert_eq!(gate.slug_for(&by_cookie), "session_unknown");
     // Nor is the text of a key what a browser has.
-    let text = Asked::get("/only/7").with((COOKIE, format!("{NAME}={}", key().expose())));
+    let text = GateRequest::get("/only/7").with((COOKIE, format!("{NAME}={}", key().expose())));
     assert_ne!(gate.slug_for(&text), PERMITTED);
 }
 
@@ -186,7 +186,7 @@ fn api_key_may_write_without_an_origin() {
     }
 }
 
-fn after(gate: &Gatehouse, stored: &StoredSession, seconds: i64) -> &'static str {
+fn after(gate: &CompiledGate, stored: &StoredSession, seconds: i64) -> &'static str {
     let rules = &gate.configuration.gate.sessions.rules;
     let now = later(seconds);
     gate.revocations.contact(now.steady);
@@ -222,6 +222,6 @@ fn api_key_is_cut_off_by_itself_or_with_its_subject() {
 fn api_key_travels_in_the_header_of_the_configuration() {
     let gate = with(&["api_keys: {header: X-Service-Key}"], FOR_KEYS).with_key();
     let field = (HeaderName::from_static("x-service-key"), key().expose().to_owned());
-    assert_eq!(gate.slug_for(&Asked::get("/keys").with(field)), PERMITTED);
+    assert_eq!(gate.slug_for(&GateRequest::get("/keys").with(field)), PERMITTED);
     assert_eq!(gate.slug_for(&asked("/keys")), "credential_absent");
 }

@@ -10,8 +10,8 @@ const ANYTHING: &str = "\
 ";
 
 /// The route that a path comes to, or the slug, and whether it is the gateway's own.
-fn found(gate: &Gatehouse, target: &str) -> (String, bool) {
-    let verdict = gate.verdict(&Asked::get(target));
+fn found(gate: &CompiledGate, target: &str) -> (String, bool) {
+    let verdict = gate.verdict(&GateRequest::get(target));
     let found = match (outcome(&verdict), verdict.findings.route) {
         (Ok(_), Some(route)) => route.name.to_string(),
         _ => slug_of(&verdict).to_owned(),
@@ -101,7 +101,7 @@ fn base_is_where_the_configuration_puts_it_and_nowhere_if_nobody_can_log_in() {
         "login: {password_file: users.yaml}",
         "login: {password_file: users.yaml, base: /my/account}",
     );
-    let gate = Gatehouse::compile(&elsewhere, &files());
+    let gate = CompiledGate::compile(&elsewhere, &files());
     assert_eq!(found(&gate, "/my/account/login"), (BUILTIN.to_owned(), true));
     for target in ["/my//account", "/my;x/account", "/%6dy/account/login"] {
         assert_eq!(found(&gate, target), ("request_target".to_owned(), false), "{target}");
@@ -110,7 +110,7 @@ fn base_is_where_the_configuration_puts_it_and_nowhere_if_nobody_can_log_in() {
         assert_eq!(found(&gate, target), ("anything".to_owned(), false), "{target}");
     }
     let nobody = "routes:\n".to_owned() + ANYTHING;
-    let gate = Gatehouse::compile(&nobody, &[]);
+    let gate = CompiledGate::compile(&nobody, &[]);
     assert_eq!(found(&gate, "/auth/login"), ("anything".to_owned(), false));
 }
 
@@ -119,7 +119,7 @@ fn base_is_where_the_configuration_puts_it_and_nowhere_if_nobody_can_log_in() {
 fn base_is_ours_whatever_the_method() {
     let gate = with(&[], ANYTHING);
     for method in [Method::POST, Method::DELETE, Method::OPTIONS, Method::CONNECT] {
-        let verdict = gate.verdict(&Asked::get("/auth/login").by(method.clone()));
+        let verdict = gate.verdict(&GateRequest::get("/auth/login").by(method.clone()));
         assert!(is_builtin(&verdict) && outcome(&verdict).is_err(), "{method}");
     }
 }
@@ -129,13 +129,13 @@ fn base_is_ours_whatever_the_method() {
 #[test]
 fn own_endpoints_know_who_asks_by_the_cookie_alone() {
     let gate = gatehouse().with_alice();
-    let verdict = gate.own_verdict(&Asked::logged_in("/auth/session"));
+    let verdict = gate.own_verdict(&GateRequest::logged_in("/auth/session"));
     let who = outcome(&verdict).map(|authorized| authorized.principal().subject().as_str());
     assert_eq!(who, Ok("alice"));
     let token = (http::header::AUTHORIZATION, bearer(&good()));
-    let verdict = gate.own_verdict(&Asked::get("/auth/session").with(token));
+    let verdict = gate.own_verdict(&GateRequest::get("/auth/session").with(token));
     assert_eq!(slug_of(&verdict), "credential_absent");
-    let broken = Asked::get("/auth/session").with((COOKIE, format!("{NAME}=x")));
+    let broken = GateRequest::get("/auth/session").with((COOKIE, format!("{NAME}=x")));
     assert_eq!(slug_of(&gate.own_verdict(&broken)), "credential_malformed");
 }
 
@@ -145,8 +145,8 @@ fn own_endpoints_are_not_for_other_sites_to_write_to() {
     let gate = gatehouse().with_alice();
     let site = |value: &str| (HeaderName::from_static("sec-fetch-site"), value.to_owned());
     for method in [Method::POST, Method::DELETE] {
-        let asked = Asked::logged_in("/auth/logout").by(method);
-        let said = |asked: &Asked<'_>| slug_of(&gate.own_verdict(asked));
+        let asked = GateRequest::logged_in("/auth/logout").by(method);
+        let said = |asked: &GateRequest<'_>| slug_of(&gate.own_verdict(asked));
         assert_eq!(said(&asked.clone().with(site("cross-site"))), "csrf");
         assert_eq!(said(&asked.clone()), "csrf");
         assert_eq!(said(&asked.with(site("same-origin"))), PERMITTED);
@@ -157,7 +157,7 @@ fn own_endpoints_are_not_for_other_sites_to_write_to() {
 fn own_endpoints_are_as_strict_about_revocation_as_the_section_says() {
     let stale = |section: &str| {
         let gate = with(&[section, "sessions: {recheck: 1h}"], "").with_alice();
-        slug_of(&gate.own_verdict(&Asked::logged_in("/auth/session").at(later(6))))
+        slug_of(&gate.own_verdict(&GateRequest::logged_in("/auth/session").at(later(6))))
     };
     assert_eq!(stale(""), "revocation_stale");
     assert_eq!(stale("revocation: {when_stale: allow}"), PERMITTED);

@@ -19,10 +19,10 @@ fn absent_bearer_leaves_the_request_to_the_cookie_and_the_other_way_round() {
     let gate = gatehouse().with_alice();
     let token = token(json!({"sub": "token-bearer"}));
     for path in ["/bearer-first", "/session-first"] {
-        let verdict = gate.verdict(&Asked::logged_in(path));
+        let verdict = gate.verdict(&GateRequest::logged_in(path));
         assert_eq!(subject(&verdict), Some("alice"), "{path}");
         assert_eq!(verdict.findings.carrier, Some(Carrier::Session), "{path}");
-        let verdict = gate.verdict(&Asked::get(path).with(authorization(&bearer(&token))));
+        let verdict = gate.verdict(&GateRequest::get(path).with(authorization(&bearer(&token))));
         assert_eq!(subject(&verdict), Some("token-bearer"), "{path}");
         assert_eq!(verdict.findings.carrier, Some(Carrier::Bearer), "{path}");
         assert!(verdict.findings.session.is_none() && wanted(&verdict).is_none(), "{path}");
@@ -34,7 +34,7 @@ fn of_two_good_credentials_the_first_carrier_of_the_route_counts() {
     let gate = gatehouse().with_alice();
     let token = bearer(&token(json!({"sub": "token-bearer"})));
     for (path, expected) in [("/bearer-first", "token-bearer"), ("/session-first", "alice")] {
-        let asked = Asked::logged_in(path).with(authorization(&token));
+        let asked = GateRequest::logged_in(path).with(authorization(&token));
         assert_eq!(subject(&gate.verdict(&asked)), Some(expected), "{path}");
     }
 }
@@ -43,7 +43,7 @@ fn of_two_good_credentials_the_first_carrier_of_the_route_counts() {
 fn no_credential_at_all_is_absent_on_every_route_that_wants_one() {
     let gate = gatehouse().with_alice();
     for path in ["/only/7", "/bearer-first", "/session-first", "/bearer-only"] {
-        let verdict = gate.verdict(&Asked::get(path));
+        let verdict = gate.verdict(&GateRequest::get(path));
         assert_eq!(slug_of(&verdict), "credential_absent", "{path}");
         assert_eq!(verdict.findings.carrier, None, "{path}");
     }
@@ -63,7 +63,8 @@ fn bearer_that_is_refused_is_not_made_up_for_by_a_good_cookie() {
         (&bearer(&token(json!({"aud": "billing"}))), "token_audience"),
         (&bearer(&token_of("other", &stranger_private())), "token_issuer"),
     ] {
-        let verdict = gate.verdict(&Asked::logged_in("/bearer-first").with(authorization(value)));
+        let verdict =
+            gate.verdict(&GateRequest::logged_in("/bearer-first").with(authorization(value)));
         assert_eq!(slug_of(&verdict), expected, "{value}");
         assert_eq!(verdict.findings.carrier, Some(Carrier::Bearer), "{value}");
         assert!(verdict.findings.session.is_none(), "{value}");
@@ -75,12 +76,12 @@ fn cookie_that_is_refused_is_not_made_up_for_by_a_good_bearer() {
     let gate = gatehouse();
     let good = authorization(&bearer(&good()));
     let broken =
-        Asked::get("/session-first").with((COOKIE, format!("{NAME}=x"))).with(good.clone());
+        GateRequest::get("/session-first").with((COOKIE, format!("{NAME}=x"))).with(good.clone());
     let verdict = gate.verdict(&broken);
     assert_eq!(slug_of(&verdict), "credential_malformed");
     assert_eq!(verdict.findings.carrier, Some(Carrier::Session));
     // One that nobody knows has to be looked for, whatever stands beside it.
-    let unknown = Asked::logged_in("/session-first").with(good.clone());
+    let unknown = GateRequest::logged_in("/session-first").with(good.clone());
     let verdict = gate.verdict(&unknown);
     assert_eq!(slug_of(&verdict), "store_unavailable");
     assert!(wanted(&verdict).is_some());
@@ -88,18 +89,18 @@ fn cookie_that_is_refused_is_not_made_up_for_by_a_good_bearer() {
     rested.last_seen = UnixTime::from_seconds(NOW - IDLE_S);
     let expired = unknown.having_read(gate.read(&own(), &rested));
     assert_eq!(gate.slug_for(&expired), "session_expired");
-    assert_eq!(gate.slug_for(&Asked::get("/session-first").with(good)), PERMITTED);
+    assert_eq!(gate.slug_for(&GateRequest::get("/session-first").with(good)), PERMITTED);
 }
 
 #[test]
 fn route_reads_only_the_carriers_that_it_takes() {
     let gate = gatehouse().with_alice();
     let token = authorization(&bearer(&good()));
-    assert_eq!(gate.slug_for(&Asked::get("/only/7").with(token)), "credential_absent");
-    let broken = Asked::logged_in("/only/7").with(authorization("Basic YTpi"));
+    assert_eq!(gate.slug_for(&GateRequest::get("/only/7").with(token)), "credential_absent");
+    let broken = GateRequest::logged_in("/only/7").with(authorization("Basic YTpi"));
     assert_eq!(gate.slug_for(&broken), PERMITTED);
-    assert_eq!(gate.slug_for(&Asked::logged_in("/bearer-only")), "credential_absent");
-    let broken = Asked::get("/bearer-only").with((COOKIE, format!("{NAME}=x")));
+    assert_eq!(gate.slug_for(&GateRequest::logged_in("/bearer-only")), "credential_absent");
+    let broken = GateRequest::get("/bearer-only").with((COOKIE, format!("{NAME}=x")));
     assert_eq!(gate.slug_for(&broken), "credential_absent");
 }
 
@@ -107,7 +108,7 @@ fn route_reads_only_the_carriers_that_it_takes() {
 #[test]
 fn second_authorization_header_is_refused_where_only_cookies_are_read() {
     let gate = gatehouse().with_alice();
-    let twice = Asked::logged_in("/only/7")
+    let twice = GateRequest::logged_in("/only/7")
         .with(authorization(&bearer(&good())))
         .with(authorization(&bearer(&good())));
     assert_eq!(gate.slug_for(&twice), "credential_malformed");
@@ -134,7 +135,7 @@ fn cookie_that_is_not_one_secret_of_ours_is_malformed_wherever_cookies_are_read(
         for fields in fields {
             let asked = fields
                 .iter()
-                .fold(Asked::get(path), |asked, field| asked.with((COOKIE, field.clone())));
+                .fold(GateRequest::get(path), |asked, field| asked.with((COOKIE, field.clone())));
             let verdict = gate.verdict(&asked);
             assert_eq!(slug_of(&verdict), "credential_malformed", "{path} {fields:?}");
             assert_eq!(verdict.findings.carrier, Some(Carrier::Session), "{path} {fields:?}");
@@ -156,7 +157,7 @@ fn cookies_by_other_names_are_not_the_session() {
         "a=b; c".to_owned(),
         String::new(),
     ] {
-        let asked = Asked::get("/only/7").with((COOKIE, field.clone()));
+        let asked = GateRequest::get("/only/7").with((COOKIE, field.clone()));
         assert_eq!(gate.slug_for(&asked), "credential_absent", "{field}");
         let beside = asked.with(own_cookie());
         assert_eq!(gate.slug_for(&beside), PERMITTED, "{field}");
@@ -166,8 +167,8 @@ fn cookies_by_other_names_are_not_the_session() {
 #[test]
 fn cookie_goes_by_the_name_that_the_configuration_gives_it() {
     let gate = with(&["sessions: {cookie: {name: sid, domain: api.test}}"], "").with_alice();
-    assert_eq!(gate.slug_for(&Asked::logged_in("/only/7")), "credential_absent");
-    let named = Asked::get("/only/7").with((COOKIE, format!("sid={}", own().expose())));
+    assert_eq!(gate.slug_for(&GateRequest::logged_in("/only/7")), "credential_absent");
+    let named = GateRequest::get("/only/7").with((COOKIE, format!("sid={}", own().expose())));
     assert_eq!(gate.slug_for(&named), PERMITTED);
 }
 
@@ -175,17 +176,17 @@ fn cookie_goes_by_the_name_that_the_configuration_gives_it() {
 fn public_route_does_not_look_at_cookies() {
     let gate = gatehouse().with_alice();
     for value in ["x", "", &format!("{}; {NAME}=again", own().expose())] {
-        let asked = Asked::get("/public").with((COOKIE, format!("{NAME}={value}")));
+        let asked = GateRequest::get("/public").with((COOKIE, format!("{NAME}={value}")));
         let verdict = gate.verdict(&asked);
         assert_eq!((slug_of(&verdict), verdict.findings.carrier), (PERMITTED, None), "{value}");
     }
-    let verdict = gate.verdict(&Asked::logged_in("/public"));
+    let verdict = gate.verdict(&GateRequest::logged_in("/public"));
     assert!(
         subject(&verdict).is_none() && verdict.findings.session.is_none(),
         "nobody was identified"
     );
     // Nor for where a request comes from.
-    let foreign = Asked::logged_in("/public")
+    let foreign = GateRequest::logged_in("/public")
         .by(Method::POST)
         .with((HeaderName::from_static("sec-fetch-site"), "cross-site".to_owned()));
     assert_eq!(gate.slug_for(&foreign), PERMITTED);

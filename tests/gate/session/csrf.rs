@@ -29,7 +29,7 @@ fn methods() -> [(Method, bool); 8] {
 fn another_site_may_read_and_not_write() {
     let gate = gatehouse().with_alice();
     for (method, is_write) in methods() {
-        let asked = Asked::logged_in("/only/7").by(method.clone());
+        let asked = GateRequest::logged_in("/only/7").by(method.clone());
         let foreign = asked.clone().with(field(&SITE, "cross-site"));
         let expected = if is_write { "csrf" } else { PERMITTED };
         assert_eq!(gate.slug_for(&foreign), expected, "{method}");
@@ -44,7 +44,7 @@ fn another_site_may_read_and_not_write() {
 #[test]
 fn upgrade_is_a_write_whatever_its_method() {
     let gate = gatehouse().with_alice();
-    let upgrade = Asked::logged_in("/only/7").with(field(&UPGRADE, "websocket"));
+    let upgrade = GateRequest::logged_in("/only/7").with(field(&UPGRADE, "websocket"));
     assert_eq!(gate.slug_for(&upgrade), "csrf");
     let foreign = upgrade.clone().with(field(&ORIGIN, "https://evil.test"));
     assert_eq!(gate.slug_for(&foreign), "csrf");
@@ -67,7 +67,7 @@ fn origin_is_ours_by_scheme_host_and_port() {
         (Scheme::Https, "null", "csrf"),
         (Scheme::Https, "", "csrf"),
     ] {
-        let asked = Asked::logged_in("/only/7").by(Method::POST).over(scheme);
+        let asked = GateRequest::logged_in("/only/7").by(Method::POST).over(scheme);
         assert_eq!(gate.slug_for(&asked.with(field(&ORIGIN, origin))), expected, "{origin}");
     }
 }
@@ -85,7 +85,7 @@ fn listed_origin_may_write_and_its_neighbours_may_not() {
         ("https://app.test/", "csrf"),
         ("https://app.test https://app.test", "csrf"),
     ] {
-        let asked = Asked::logged_in("/only/7").by(Method::POST).with(field(&ORIGIN, origin));
+        let asked = GateRequest::logged_in("/only/7").by(Method::POST).with(field(&ORIGIN, origin));
         assert_eq!(gate.slug_for(&asked), expected, "{origin}");
         // A browser says both.
         let cross = asked.with(field(&SITE, "cross-site"));
@@ -96,7 +96,7 @@ fn listed_origin_may_write_and_its_neighbours_may_not() {
 #[test]
 fn client_that_says_nothing_shows_the_token_of_its_own_session() {
     let gate = gatehouse().with_alice();
-    let asked = Asked::logged_in("/only/7").by(Method::POST);
+    let asked = GateRequest::logged_in("/only/7").by(Method::POST);
     let with = |token: &str| gate.slug_for(&asked.clone().with(field(&TOKEN, token)));
     assert_eq!(with(&own().csrf_token()), PERMITTED);
     assert_eq!(with(&secret(8).csrf_token()), "csrf");
@@ -117,7 +117,7 @@ fn bearer_is_not_asked_where_it_comes_from() {
     let gate = gatehouse().with_alice();
     let authorization = (http::header::AUTHORIZATION, bearer(&good()));
     for path in ["/bearer-only", "/bearer-first"] {
-        let asked = Asked::logged_in(path).by(Method::POST).with(authorization.clone());
+        let asked = GateRequest::logged_in(path).by(Method::POST).with(authorization.clone());
         assert_eq!(gate.slug_for(&asked.with(field(&SITE, "cross-site"))), PERMITTED, "{path}");
     }
 }
@@ -127,7 +127,8 @@ fn bearer_is_not_asked_where_it_comes_from() {
 #[test]
 fn session_is_judged_before_its_request_is() {
     let gate = gatehouse();
-    let foreign = Asked::logged_in("/only/7").by(Method::POST).with(field(&SITE, "cross-site"));
+    let foreign =
+        GateRequest::logged_in("/only/7").by(Method::POST).with(field(&SITE, "cross-site"));
     let verdict = gate.verdict(&foreign);
     assert_eq!(slug_of(&verdict), "store_unavailable");
     assert!(wanted(&verdict).is_some());
@@ -145,7 +146,7 @@ fn forged_request_is_refused_before_anybody_asks_what_its_user_holds() {
     let route = "- {name: strict, match: {path: /strict}, upstream: behind, \
                  authenticate: [session], require: {scopes: [nobody:has]}}\n";
     let gate = with(&[], route).with_alice();
-    let asked = Asked::logged_in("/strict").by(Method::POST);
+    let asked = GateRequest::logged_in("/strict").by(Method::POST);
     assert_eq!(gate.slug_for(&asked.clone().with(field(&SITE, "cross-site"))), "csrf");
     assert_eq!(gate.slug_for(&asked.with(field(&SITE, "same-origin"))), "scope_missing");
 }

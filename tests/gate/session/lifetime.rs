@@ -3,19 +3,19 @@
 use super::*;
 
 /// Alice's session, asked for so long after the login, with a list that is current.
-fn after(gate: &Gatehouse, seconds: i64) -> &'static str {
+fn after(gate: &CompiledGate, seconds: i64) -> &'static str {
     let now = later(seconds);
     gate.revocations.contact(now.steady);
-    gate.slug_for(&Asked::logged_in("/only/7").at(now))
+    gate.slug_for(&GateRequest::logged_in("/only/7").at(now))
 }
 
 /// The same, freshly read from the store as it is there.
-fn after_reading(gate: &Gatehouse, stored: &StoredSession, seconds: i64) -> &'static str {
+fn after_reading(gate: &CompiledGate, stored: &StoredSession, seconds: i64) -> &'static str {
     let rules = &gate.configuration.gate.sessions.rules;
     let now = later(seconds);
     gate.revocations.contact(now.steady);
     let read = Arc::new(Session::compile(own().id(), stored, rules, now.steady));
-    gate.slug_for(&Asked::logged_in("/only/7").at(now).having_read(read))
+    gate.slug_for(&GateRequest::logged_in("/only/7").at(now).having_read(read))
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn session_in_memory_that_rested_too_long_here_is_looked_up_before_it_is_refused
     let section = "sessions: {recheck: 1h, idle_timeout: 60s}";
     let gate = with(&[section], "").with_alice();
     assert_eq!(after(&gate, 59), PERMITTED);
-    let verdict = gate.verdict(&Asked::logged_in("/only/7").at(later(60)));
+    let verdict = gate.verdict(&GateRequest::logged_in("/only/7").at(later(60)));
     assert_eq!(slug_of(&verdict), "store_unavailable");
     let wanted = wanted(&verdict).expect("it is wanted");
     assert_eq!(wanted.id, own().id());
@@ -93,7 +93,7 @@ fn session_of_which_nothing_was_heard_for_a_while_is_read_again() {
         let steady = SteadyTime::from_millis(STEADY.as_millis() + later_ms);
         let now = Moment { wall: UnixTime::from_seconds(NOW), steady, ..Moment::default() };
         gate.revocations.contact(steady);
-        gate.verdict(&Asked::logged_in("/only/7").at(now))
+        gate.verdict(&GateRequest::logged_in("/only/7").at(now))
     };
     assert_eq!(slug_of(&at(RECHECK_MS)), PERMITTED);
     let verdict = at(RECHECK_MS + 1);
@@ -117,7 +117,7 @@ fn session_that_has_changed_is_looked_up() {
     let gate = with(&["sessions: {recheck: 1h}"], "").with_alice();
     assert_eq!(after(&gate, 0), PERMITTED);
     gate.configuration.gate.sessions.table.changed(&own().id());
-    let verdict = gate.verdict(&Asked::logged_in("/only/7"));
+    let verdict = gate.verdict(&GateRequest::logged_in("/only/7"));
     assert_eq!(slug_of(&verdict), "store_unavailable");
     let wanted = wanted(&verdict).expect("it is wanted");
     assert_eq!((wanted.id, wanted.aged.is_none()), (own().id(), true));
@@ -154,7 +154,7 @@ fn session_that_was_compiled_by_other_rules_is_read_again_after_a_reload() {
     let same = gate.reload(&text("", ""));
     assert_eq!(after(&same, 0), PERMITTED, "nothing about sessions changed");
     let changed = same.reload(&text("sessions: {absolute_timeout: 1h}", ""));
-    let verdict = changed.verdict(&Asked::logged_in("/only/7"));
+    let verdict = changed.verdict(&GateRequest::logged_in("/only/7"));
     assert_eq!(slug_of(&verdict), "store_unavailable");
     assert!(wanted(&verdict).is_some_and(|wanted| wanted.aged.is_none()));
 }

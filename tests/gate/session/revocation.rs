@@ -16,8 +16,8 @@ fn of_subject(issuer: Option<&str>) -> Scope {
 }
 
 /// A request of alice's, with what was read for it or from memory.
-fn said(gate: &Gatehouse) -> &'static str {
-    gate.slug_for(&Asked::logged_in("/only/7"))
+fn said(gate: &CompiledGate) -> &'static str {
+    gate.slug_for(&GateRequest::logged_in("/only/7"))
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn session_is_ended_by_its_id_whatever_the_time() {
     assert_eq!(said(&gate), "session_revoked");
     // However fresh the copy is that the store still has.
     let read = gate.read(&own(), &stored());
-    let asked = Asked::logged_in("/only/7").having_read(read);
+    let asked = GateRequest::logged_in("/only/7").having_read(read);
     assert_eq!(gate.slug_for(&asked), "session_revoked");
 }
 
@@ -58,7 +58,7 @@ fn subject_issuer_and_everybody_are_cut_off_up_to_a_second() {
         // Who logs in anew is somebody again.
         let mut anew = stored();
         anew.record.created = UnixTime::from_seconds(NOW + 1);
-        let asked = Asked::logged_in("/only/7").at(later(1));
+        let asked = GateRequest::logged_in("/only/7").at(later(1));
         let read = gate.read(&own(), &anew);
         assert_eq!(gate.slug_for(&asked.having_read(read)), PERMITTED, "{scope}");
     }
@@ -85,10 +85,10 @@ fn revoked_session_is_told_apart_by_its_own_slug_where_tokens_are_taken_too() {
     let gate = gatehouse().with_alice();
     gate.revoke(of_subject(None), NOW);
     for path in ["/bearer-first", "/session-first", "/only/7"] {
-        assert_eq!(gate.slug_for(&Asked::logged_in(path)), "session_revoked", "{path}");
+        assert_eq!(gate.slug_for(&GateRequest::logged_in(path)), "session_revoked", "{path}");
     }
     let token = (http::header::AUTHORIZATION, bearer(&good()));
-    assert_eq!(gate.slug_for(&Asked::get("/bearer-only").with(token)), "token_revoked");
+    assert_eq!(gate.slug_for(&GateRequest::get("/bearer-only").with(token)), "token_revoked");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn session_that_has_expired_is_not_called_revoked() {
     let gate = gatehouse();
     gate.revoke(of_session(&own()), i64::MAX);
     let read = gate.read(&own(), &stored());
-    let asked = Asked::logged_in("/only/7").at(later(LIFETIME_S)).having_read(read);
+    let asked = GateRequest::logged_in("/only/7").at(later(LIFETIME_S)).having_read(read);
     assert_eq!(gate.slug_for(&asked), "session_expired");
 }
 
@@ -108,7 +108,7 @@ fn session_that_was_logged_out_is_told_so_from_memory() {
         let gate = gatehouse().with_alice();
         gate.configuration.gate.sessions.table.changed(&own().id());
         gate.revoke(scope.clone(), NOW);
-        let verdict = gate.verdict(&Asked::logged_in("/only/7"));
+        let verdict = gate.verdict(&GateRequest::logged_in("/only/7"));
         assert_eq!(slug_of(&verdict), "session_revoked", "{scope}");
         assert!(wanted(&verdict).is_none() && verdict.findings.session.is_none(), "{scope}");
         let subject = verdict.findings.authentic.as_ref().map(|who| who.subject().as_str());
@@ -148,7 +148,7 @@ fn list_that_is_too_old_is_answered_for_as_the_route_says() {
     let ask = |path: &str, method: &Method, later_ms: u64| {
         let steady = SteadyTime::from_millis(STEADY.as_millis() + later_ms);
         let now = Moment { wall: UnixTime::from_seconds(NOW), steady, ..Moment::default() };
-        let asked = Asked::logged_in(path).by(method.clone()).at(now);
+        let asked = GateRequest::logged_in(path).by(method.clone()).at(now);
         let origin = (http::header::ORIGIN, "https://api.test".to_owned());
         gate.slug_for(&asked.with(origin))
     };
@@ -174,9 +174,9 @@ fn list_that_is_too_old_is_answered_for_as_the_route_says() {
 fn no_session_passes_before_the_list_was_loaded() {
     let route = "- {name: allows, match: {path: /allows}, upstream: behind, \
                  authenticate: [session], when_stale: allow}\n";
-    let gate = Gatehouse::compile_unloaded(&text("", route), &files()).with_alice();
+    let gate = CompiledGate::compile_unloaded(&text("", route), &files()).with_alice();
     for path in ["/only/7", "/allows"] {
-        assert_eq!(gate.slug_for(&Asked::logged_in(path)), "revocation_stale", "{path}");
+        assert_eq!(gate.slug_for(&GateRequest::logged_in(path)), "revocation_stale", "{path}");
     }
-    assert_eq!(gate.slug_for(&Asked::logged_in("/public")), PERMITTED);
+    assert_eq!(gate.slug_for(&GateRequest::logged_in("/public")), PERMITTED);
 }

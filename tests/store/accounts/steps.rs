@@ -28,14 +28,19 @@ fn login_end(record: &Record, entries_max: u64) -> LoginEnd {
 }
 
 /// Begins a session; what had to make room for it.
-async fn begin(store: &dyn Whole, number: u64, subject: &str, entries_max: u64) -> Vec<Displaced> {
+async fn begin(
+    store: &dyn WholeStore,
+    number: u64,
+    subject: &str,
+    entries_max: u64,
+) -> Vec<Displaced> {
     let record = end(number, subject, at(number), at(9000));
     let (session, end) = (session(subject, at(number)), login_end(&record, entries_max));
     let displaced = SessionStore::create(store, id(number), &session, Some(&end)).await;
     displaced.expect("it is written")
 }
 
-async fn reuse_ends_session_and_family_and_is_in_the_log(store: &dyn Whole) {
+async fn reuse_ends_session_and_family_and_is_in_the_log(store: &dyn WholeStore) {
     let now = clock::now();
     let record = end(1, "ada \"x\"", now, now.plus(LIVES_S));
     for number in [1, 2] {
@@ -54,7 +59,7 @@ async fn reuse_ends_session_and_family_and_is_in_the_log(store: &dyn Whole) {
     assert_eq!(live(store).await.len(), 1);
 }
 
-async fn reuse_ends_session_and_family_though_there_is_no_room(store: &dyn Whole) {
+async fn reuse_ends_session_and_family_though_there_is_no_room(store: &dyn WholeStore) {
     let now = clock::now();
     log_in(store, 1, "ada", now).await;
     let another = Record { owner: None, ..everywhere("bob", now, now.plus(LIVES_S)) };
@@ -67,7 +72,7 @@ async fn reuse_ends_session_and_family_though_there_is_no_room(store: &dyn Whole
     assert!(listed.is_empty());
 }
 
-async fn reuse_is_merged_with_what_else_the_account_ended(store: &dyn Whole) {
+async fn reuse_is_merged_with_what_else_the_account_ended(store: &dyn WholeStore) {
     let expires = at(9000);
     for number in 1..=MAX {
         let record = end(number, "ada", at(number), expires);
@@ -85,7 +90,7 @@ async fn reuse_is_merged_with_what_else_the_account_ended(store: &dyn Whole) {
 }
 
 /// A gateway of an earlier version has it dead, and was killed before it wrote that down.
-async fn dead_family_is_brought_to_its_end_once(store: &dyn Whole) {
+async fn dead_family_is_brought_to_its_end_once(store: &dyn WholeStore) {
     let now = clock::now();
     log_in(store, 1, "ada", now).await;
     let record = end(1, "ada", now, now.plus(LIVES_S));
@@ -112,7 +117,7 @@ async fn dead_family_is_brought_to_its_end_once(store: &dyn Whole) {
     assert_eq!(live(store).await, [record.entry]);
 }
 
-async fn session_that_is_displaced_is_in_the_log(store: &dyn Whole) {
+async fn session_that_is_displaced_is_in_the_log(store: &dyn WholeStore) {
     let subject = "ada \"id\":\"\" \"mark\":0";
     for number in 1..=MAX {
         assert_eq!(begin(store, number, subject, 1000).await, []);
@@ -141,7 +146,9 @@ async fn session_that_is_displaced_is_in_the_log(store: &dyn Whole) {
     }
 }
 
-async fn session_that_is_displaced_makes_room_though_there_is_none_in_the_log(store: &dyn Whole) {
+async fn session_that_is_displaced_makes_room_though_there_is_none_in_the_log(
+    store: &dyn WholeStore,
+) {
     let now = clock::now();
     for number in 1..=MAX {
         begin(store, number, "ada", 1).await;
@@ -155,7 +162,7 @@ async fn session_that_is_displaced_makes_room_though_there_is_none_in_the_log(st
     assert_eq!(live(store).await, [another.entry]);
 }
 
-async fn sessions_that_are_displaced_are_merged_beyond_a_hundred(store: &dyn Whole) {
+async fn sessions_that_are_displaced_are_merged_beyond_a_hundred(store: &dyn WholeStore) {
     let mut marks = std::collections::BTreeSet::new();
     for number in 1..=2 * MAX + 2 {
         for Displaced { end, .. } in begin(store, number, "ada", 10_000).await {
@@ -174,7 +181,7 @@ async fn sessions_that_are_displaced_are_merged_beyond_a_hundred(store: &dyn Who
     assert_eq!(store.of_subject(ISSUER, "ada", at(1)).await.expect("listed").len() as u64, MAX);
 }
 
-async fn key_displaces_nothing(store: &dyn Whole) {
+async fn key_displaces_nothing(store: &dyn WholeStore) {
     let (now, record) = (clock::now(), end(1, "ada", at(1), clock::now().plus(LIVES_S)));
     for number in 1..=MAX + 1 {
         let mut key = session("ada", now);
@@ -187,7 +194,7 @@ async fn key_displaces_nothing(store: &dyn Whole) {
 }
 
 /// Whether a session without a family is there.
-async fn is_there_alone(store: &dyn Whole, number: u64) -> bool {
+async fn is_there_alone(store: &dyn WholeStore, number: u64) -> bool {
     SessionStore::find(store, id(number)).await.expect("it answers").is_some()
 }
 
@@ -207,7 +214,7 @@ fn file_and_redis_displace_alike() {
         let (_directory, path) = place();
         runtime.block_on(async {
             let (file, redis) = (in_file(&path), in_redis(&server));
-            let stores: [&dyn Whole; 2] = [&file, &redis];
+            let stores: [&dyn WholeStore; 2] = [&file, &redis];
             let mut last = 0;
             for event in std::iter::repeat_n(None, MAX as usize).chain(events) {
                 let mut outcomes = Vec::new();

@@ -7,7 +7,7 @@ use portcullis::store::family::EXCHANGE_WITHIN_MS;
 use super::*;
 
 /// An exchange that a gateway asks for which has just read the family, without a grace.
-async fn asked(store: &dyn Both, number: u64, from: u64, to: u64) -> Exchange {
+async fn asked(store: &dyn FamilyAndSessionStore, number: u64, from: u64, to: u64) -> Exchange {
     Exchange {
         family: id(number),
         presented: token(from),
@@ -19,7 +19,7 @@ async fn asked(store: &dyn Both, number: u64, from: u64, to: u64) -> Exchange {
     }
 }
 
-async fn is_dead(store: &dyn Both, number: u64) -> bool {
+async fn is_dead(store: &dyn FamilyAndSessionStore, number: u64) -> bool {
     kept(store, number).await.expect("it is there").is_dead
 }
 
@@ -34,7 +34,7 @@ async fn wait(time: Duration) {
 }
 
 pub(super) async fn exchange_that_is_asked_again_after_the_next_ends_nothing_within_the_grace(
-    store: Arc<dyn Both>,
+    store: Arc<dyn FamilyAndSessionStore>,
 ) {
     let now = clock::now();
     for number in [1, 2] {
@@ -49,7 +49,7 @@ pub(super) async fn exchange_that_is_asked_again_after_the_next_ends_nothing_wit
 }
 
 pub(super) async fn token_within_its_grace_leads_on_however_far_the_family_has_gone(
-    store: Arc<dyn Both>,
+    store: Arc<dyn FamilyAndSessionStore>,
 ) {
     let now = clock::now();
     begin(&*store, &family(1, now)).await;
@@ -65,7 +65,12 @@ pub(super) async fn token_within_its_grace_leads_on_however_far_the_family_has_g
 }
 
 /// Exchanges token after token, each at its place.
-async fn go_on(store: &dyn Both, number: u64, places: std::ops::Range<u64>, grace_ms: u64) {
+async fn go_on(
+    store: &dyn FamilyAndSessionStore,
+    number: u64,
+    places: std::ops::Range<u64>,
+    grace_ms: u64,
+) {
     for place in places {
         let next = Successor { digest: at(place + 1, place + 1), sealed: sealed(place + 1) };
         let now = clock::now();
@@ -74,7 +79,9 @@ async fn go_on(store: &dyn Both, number: u64, places: std::ops::Range<u64>, grac
     }
 }
 
-pub(super) async fn family_that_is_exchanged_all_the_time_forgets_no_grace(store: Arc<dyn Both>) {
+pub(super) async fn family_that_is_exchanged_all_the_time_forgets_no_grace(
+    store: Arc<dyn FamilyAndSessionStore>,
+) {
     let now = clock::now();
     begin(&*store, &family(1, now)).await;
     go_on(&*store, 1, 0..100, GRACE_MS).await;
@@ -98,7 +105,7 @@ pub(super) async fn family_that_is_exchanged_all_the_time_forgets_no_grace(store
 
 /// Who exchanges all the time does not hide the token of another holder.
 pub(super) async fn token_after_its_grace_kills_however_often_the_family_is_exchanged(
-    store: Arc<dyn Both>,
+    store: Arc<dyn FamilyAndSessionStore>,
 ) {
     const SHORT_MS: u64 = 100;
     let stolen = [0, 20, 39];
@@ -123,7 +130,7 @@ pub(super) async fn token_after_its_grace_kills_however_often_the_family_is_exch
 }
 
 pub(super) async fn token_that_was_exchanged_since_it_was_presented_ends_nothing(
-    store: Arc<dyn Both>,
+    store: Arc<dyn FamilyAndSessionStore>,
 ) {
     let now = clock::now();
     begin(&*store, &family(1, now)).await;
@@ -139,7 +146,9 @@ pub(super) async fn token_that_was_exchanged_since_it_was_presented_ends_nothing
     assert_eq!(store.rotate(&again).await, Ok(Rotation::Reused));
 }
 
-pub(super) async fn token_that_waited_is_judged_by_when_it_was_presented(store: Arc<dyn Both>) {
+pub(super) async fn token_that_waited_is_judged_by_when_it_was_presented(
+    store: Arc<dyn FamilyAndSessionStore>,
+) {
     const SHORT_MS: u64 = 100;
     let now = clock::now();
     begin(&*store, &family(1, now)).await;
@@ -155,7 +164,9 @@ pub(super) async fn token_that_waited_is_judged_by_when_it_was_presented(store: 
     assert_eq!(store.rotate(&late).await, Ok(Rotation::Reused));
 }
 
-pub(super) async fn exchange_that_arrives_too_late_is_not_made(store: Arc<dyn Both>) {
+pub(super) async fn exchange_that_arrives_too_late_is_not_made(
+    store: Arc<dyn FamilyAndSessionStore>,
+) {
     let now = clock::now();
     begin(&*store, &family(1, now)).await;
     assert_eq!(rotate_within(&*store, 1, 0, 1, 0, now).await, Rotation::Rotated);
@@ -176,7 +187,7 @@ pub(super) async fn exchange_that_arrives_too_late_is_not_made(store: Arc<dyn Bo
 }
 
 /// A gateway whose link was reset repeats what it said, word by word.
-pub(super) async fn repeated_exchange_is_no_second_use(store: Arc<dyn Both>) {
+pub(super) async fn repeated_exchange_is_no_second_use(store: Arc<dyn FamilyAndSessionStore>) {
     let now = clock::now();
     begin(&*store, &family(1, now)).await;
     let first = Exchange { now, ..asked(&*store, 1, 0, 1).await };

@@ -80,8 +80,8 @@ struct Expected {
 }
 
 /// A store, and what should be in it.
-struct Story<S> {
-    opened: Arc<dyn Both>,
+struct ModelledStore<S> {
+    opened: Arc<dyn FamilyAndSessionStore>,
     open: S,
     /// When families go by themselves that ended an hour before; those of others are dropped.
     gone: Option<UnixTime>,
@@ -94,7 +94,7 @@ struct Story<S> {
     spent: Vec<u8>,
 }
 
-impl<S: Fn() -> Arc<dyn Both>> Story<S> {
+impl<S: Fn() -> Arc<dyn FamilyAndSessionStore>> ModelledStore<S> {
     async fn happen(&mut self, event: Event) -> TestCaseResult {
         match event {
             Event::Begin(place, lifetime_s, idle_s) => {
@@ -225,7 +225,7 @@ impl Expected {
 /// Tells `cases` stories; each ends with a look at everything.
 fn tell<S>(cases: u32, gone: Option<UnixTime>, mut begin: impl FnMut() -> S)
 where
-    S: Fn() -> Arc<dyn Both>,
+    S: Fn() -> Arc<dyn FamilyAndSessionStore>,
 {
     let runtime = Runtime::new().expect("a runtime");
     let config = Config { cases, failure_persistence: None, ..Config::default() };
@@ -233,7 +233,7 @@ where
     let told = TestRunner::new(config).run(&proptest::collection::vec(event(), 1..60), |events| {
         let open = (begin.borrow_mut())();
         runtime.block_on(async {
-            let mut story = Story {
+            let mut modelled = ModelledStore {
                 opened: open(),
                 open,
                 gone,
@@ -244,10 +244,10 @@ where
                 spent: Vec::new(),
             };
             for event in events {
-                story.happen(event).await?;
+                modelled.happen(event).await?;
             }
-            for number in 0..=story.made {
-                story.find(number).await?;
+            for number in 0..=modelled.made {
+                modelled.find(number).await?;
             }
             Ok(())
         })
@@ -259,7 +259,7 @@ where
 fn file_answers_as_a_map_would() {
     tell(60, None, || {
         let place = place();
-        move || Arc::new(in_file(&place.1)) as Arc<dyn Both>
+        move || Arc::new(in_file(&place.1)) as Arc<dyn FamilyAndSessionStore>
     });
 }
 
@@ -269,6 +269,6 @@ fn redis_answers_as_a_map_would() {
     // What ended an hour before now is gone at once.
     tell(100, Some(clock::now()), || {
         server.flush();
-        || Arc::new(in_redis(&server)) as Arc<dyn Both>
+        || Arc::new(in_redis(&server)) as Arc<dyn FamilyAndSessionStore>
     });
 }

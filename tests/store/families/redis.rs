@@ -333,7 +333,8 @@ async fn killed_connections_cost_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hundred_exchanges_at_many_gateways_are_one() {
     let server = RedisServer::start();
-    let stores = [0, 1, 2, 3].map(|_| Arc::new(in_redis(&server)) as Arc<dyn Both>);
+    let stores =
+        [0, 1, 2, 3].map(|_| Arc::new(in_redis(&server)) as Arc<dyn FamilyAndSessionStore>);
     for number in 1..=5 {
         hundred_at_once(&stores, number).await;
     }

@@ -27,12 +27,12 @@ const TRIES: u64 = 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Somebody who listens, and what was heard.
-struct Ear {
+struct ChangeListener {
     heard: mpsc::UnboundedReceiver<(Instant, SessionNotice)>,
     ended: JoinHandle<(Instant, StoreError)>,
 }
 
-impl Ear {
+impl ChangeListener {
     /// Listens, and waits until everything is told.
     async fn open(store: Arc<Redis>) -> Self {
         let (sender, heard) = mpsc::unbounded_channel();
@@ -41,9 +41,9 @@ impl Ear {
             let error = store.listen(&mut hear).await;
             (Instant::now(), error)
         });
-        let mut ear = Self { heard, ended };
-        assert_eq!(ear.any().await.1, SessionNotice::Begun);
-        ear
+        let mut listening = Self { heard, ended };
+        assert_eq!(listening.any().await.1, SessionNotice::Begun);
+        listening
     }
 
     /// What is heard next.
@@ -89,7 +89,7 @@ async fn change_by_hand_is_told_at_once() {
     for number in 0..TRIES {
         create(&store, number, &session("ada", clock::now())).await;
     }
-    let mut ear = Ear::open(Arc::new(in_redis(&server))).await;
+    let mut listening = ChangeListener::open(Arc::new(in_redis(&server))).await;
     for change in [&["del"][..], &["set", "anything"]] {
         let mut late = Vec::new();
         for number in 0..TRIES {
@@ -98,7 +98,7 @@ async fn change_by_hand_is_told_at_once() {
             command.push(&key);
             command.extend(&change[1..]);
             server.cli(&command);
-            late.push(ear.hears(SessionNotice::Changed(id(number))).await);
+            late.push(listening.hears(SessionNotice::Changed(id(number))).await);
         }
         assert!(late.iter().any(|late| *late < LATE), "{late:?}");
     }
@@ -108,11 +108,11 @@ async fn change_by_hand_is_told_at_once() {
 async fn what_other_gateways_write_is_told() {
     let server = RedisServer::start();
     let store = in_redis(&server);
-    let mut ear = Ear::open(Arc::new(in_redis(&server))).await;
+    let mut listening = ChangeListener::open(Arc::new(in_redis(&server))).await;
     create(&store, 1, &session("ada", clock::now())).await;
-    ear.hears(SessionNotice::Changed(id(1))).await;
+    listening.hears(SessionNotice::Changed(id(1))).await;
     store.delete(id(1)).await.expect("it is deleted");
-    ear.hears(SessionNotice::Changed(id(1))).await;
+    listening.hears(SessionNotice::Changed(id(1))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,13 +120,13 @@ async fn session_that_expires_is_told() {
     let server = RedisServer::start();
     server.cli(&["config", "set", "hz", "500"]);
     let store = in_redis(&server);
-    let mut ear = Ear::open(Arc::new(in_redis(&server))).await;
+    let mut listening = ChangeListener::open(Arc::new(in_redis(&server))).await;
     let now = clock::now();
     let mut short = session("ada", now);
     short.record.ends = now.plus(2 - MARGIN_S);
     create(&store, 1, &short).await;
-    ear.hears(SessionNotice::Changed(id(1))).await;
-    let (_, news) = ear.news().await;
+    listening.hears(SessionNotice::Changed(id(1))).await;
+    let (_, news) = listening.news().await;
     assert_eq!(news, SessionNotice::Changed(id(1)));
     assert_eq!(found(&store, 1).await, None);
 }
@@ -134,10 +134,10 @@ async fn session_that_expires_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn flush_means_that_anything_may_have_changed() {
     let server = RedisServer::start();
-    let mut ear = Ear::open(Arc::new(in_redis(&server))).await;
+    let mut listening = ChangeListener::open(Arc::new(in_redis(&server))).await;
     for flush in ["flushall", "flushdb"] {
         server.cli(&[flush]);
-        ear.hears(SessionNotice::Anything).await;
+        listening.hears(SessionNotice::Anything).await;
     }
 }
 
@@ -149,7 +149,7 @@ async fn use_of_a_session_is_not_told_nor_is_anything_else_that_leaves_it_as_it_
     for number in [1, 2] {
         create(&store, number, &session("ada", now)).await;
     }
-    let mut ear = Ear::open(Arc::new(in_redis(&server))).await;
+    let mut listening = ChangeListener::open(Arc::new(in_redis(&server))).await;
     store.touch(&[(id(1), now.plus(1)), (id(2), now.plus(2))]).await.expect("it is noted");
     found(&store, 1).await;
     listed(&store, "ada", now).await;
@@ -161,7 +161,7 @@ async fn use_of_a_session_is_not_told_nor_is_anything_else_that_leaves_it_as_it_
     server.cli(&["set", "portcullis:{revocations}:session", "near"]);
     store.delete(id(2)).await.expect("it is deleted");
     // The first that is heard is the last that was done.
-    ear.hears(SessionNotice::Changed(id(2))).await;
+    listening.hears(SessionNotice::Changed(id(2))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,10 +169,10 @@ async fn killed_connection_ends_it_at_once() {
     let server = RedisServer::start();
     let mut late = Vec::new();
     for _ in 0..TRIES {
-        let ear = Ear::open(Arc::new(in_redis(&server))).await;
+        let listening = ChangeListener::open(Arc::new(in_redis(&server))).await;
         server.cli(&["client", "kill", "type", "normal"]);
         let killed = Instant::now();
-        let (ended, error) = ear.end().await;
+        let (ended, error) = listening.end().await;
         let StoreError::Unavailable(text) = error else { panic!("{error:?}") };
         assert!(text.contains(&server.address().to_string()), "{text}");
         late.push(ended.saturating_duration_since(killed));
@@ -183,16 +183,16 @@ async fn killed_connection_ends_it_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn server_that_does_not_answer_ends_it_and_there_is_no_contact_meanwhile() {
     let server = RedisServer::start();
-    let mut ear = Ear::open(Arc::new(in_redis(&server))).await;
-    assert!(matches!(ear.any().await.1, SessionNotice::Contact(_)));
+    let mut listening = ChangeListener::open(Arc::new(in_redis(&server))).await;
+    assert!(matches!(listening.any().await.1, SessionNotice::Contact(_)));
     server.pause();
-    while ear.heard.try_recv().is_ok() {}
+    while listening.heard.try_recv().is_ok() {}
     let paused = Instant::now();
     let mut heard = Vec::new();
-    while let Some(told) = ear.heard.recv().await {
+    while let Some(told) = listening.heard.recv().await {
         heard.push(told);
     }
-    let (ended, error) = ear.end().await;
+    let (ended, error) = listening.end().await;
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     assert!(ended - paused < Duration::from_secs(4), "{:?}", ended - paused);
     // What it had answered before may still have been on its way; the next would come later.
@@ -210,7 +210,7 @@ async fn contact_is_told_again_and_again_and_only_after_all_that_came_before() {
     for number in 0..count {
         create(&*store, number, &session(&number.to_string(), clock::now())).await;
     }
-    let mut ear = Ear::open(Arc::new(in_redis(&server))).await;
+    let mut listening = ChangeListener::open(Arc::new(in_redis(&server))).await;
     let deleting = tokio::spawn(async move {
         let mut deleted = Vec::new();
         for number in 0..count {
@@ -225,7 +225,7 @@ async fn contact_is_told_again_and_again_and_only_after_all_that_came_before() {
     let begun = Instant::now();
     while changed.len() < count as usize {
         assert!(begun.elapsed() < 2 * PATIENCE, "{} are not told", count as usize - changed.len());
-        match ear.any().await {
+        match listening.any().await {
             (_, SessionNotice::Changed(id)) => drop(changed.insert(id)),
             (heard, SessionNotice::Contact(ago_ms)) => {
                 contacts.push((heard - Duration::from_millis(ago_ms), changed.clone()));
@@ -302,9 +302,9 @@ async fn server_that_speaks_an_old_protocol_is_named() {
 async fn password_opens_and_a_wrong_one_is_not_told() {
     let password = Some("s3cret".to_owned());
     let server = RedisServer::start_with(RedisOptions { password, ..RedisOptions::default() });
-    let mut ear = Ear::open(Arc::new(in_redis(&server))).await;
+    let mut listening = ChangeListener::open(Arc::new(in_redis(&server))).await;
     server.cli(&["flushall"]);
-    ear.hears(SessionNotice::Anything).await;
+    listening.hears(SessionNotice::Anything).await;
     let password = Some(Secret::new(b"wr0ng".to_vec()));
     let login = RedisLogin { username: None, password };
     let store = Redis::open(&RedisSettings { login, ..server.settings() }).expect("settings");
@@ -330,22 +330,22 @@ async fn end_at_another_master(store: &Redis, listening: JoinHandle<(Instant, St
 async fn fail_over_ends_it_and_it_begins_anew_at_the_new_master() {
     let sentinels = Sentinels::start();
     let store = Arc::new(Redis::open(&sentinels.settings()).expect("settings that can work"));
-    let ear = Ear::open(store.clone()).await;
+    let listening = ChangeListener::open(store.clone()).await;
     sentinels.fail_over();
-    end_at_another_master(&store, ear.ended).await;
-    let mut ear = Ear::open(store.clone()).await;
+    end_at_another_master(&store, listening.ended).await;
+    let mut listening = ChangeListener::open(store.clone()).await;
     create(&*store, 1, &session("ada", clock::now())).await;
-    ear.hears(SessionNotice::Changed(id(1))).await;
+    listening.hears(SessionNotice::Changed(id(1))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn master_that_does_not_know_that_it_was_deposed_is_left() {
     let sentinels = Sentinels::start();
     let store = Arc::new(Redis::open(&sentinels.settings()).expect("settings that can work"));
-    let ear = Ear::open(store.clone()).await;
+    let listening = ChangeListener::open(store.clone()).await;
     let usurper = RedisServer::start();
     sentinels.name(&usurper);
-    end_at_another_master(&store, ear.ended).await;
+    end_at_another_master(&store, listening.ended).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -355,30 +355,30 @@ async fn node_of_a_cluster_that_gave_the_keys_away_is_left() {
     let open = || Redis::open(&cluster.settings(&nodes)).expect("settings that can work");
     let store = open();
     create(&store, 1, &session("ada", clock::now())).await;
-    let mut ear = Ear::open(Arc::new(open())).await;
+    let mut listening = ChangeListener::open(Arc::new(open())).await;
     store.delete(id(1)).await.expect("it is deleted");
-    ear.hears(SessionNotice::Changed(id(1))).await;
+    listening.hears(SessionNotice::Changed(id(1))).await;
     // Nothing is left in the slot.
     let last = "portcullis:{revocations}:last";
     nodes[0].cli(&["-c", "set", last, "x"]);
     let from = cluster.home_of(last);
     cluster.move_slot(&[last], from, (from + 1) % 3);
-    let (_, error) = ear.end().await;
+    let (_, error) = listening.end().await;
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
-    let mut ear = Ear::open(Arc::new(open())).await;
+    let mut listening = ChangeListener::open(Arc::new(open())).await;
     create(&open(), 2, &session("ada", clock::now())).await;
-    ear.hears(SessionNotice::Changed(id(2))).await;
+    listening.hears(SessionNotice::Changed(id(2))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_stops_listening_leaves_no_connection_behind() {
     let server = RedisServer::start();
-    let ear = Ear::open(Arc::new(in_redis(&server))).await;
+    let listening = ChangeListener::open(Arc::new(in_redis(&server))).await;
     let tracking = || {
         server.cli(&["client", "list"]).matches("cmd=client|tracking").count()
             + server.cli(&["client", "list"]).matches("flags=tB").count()
     };
     assert!(tracking() > 0, "{}", server.cli(&["client", "list"]));
-    ear.ended.abort();
+    listening.ended.abort();
     crate::harness::eventually("a connection that is closed", || (tracking() == 0).then_some(()));
 }

@@ -59,7 +59,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// A store, and what should be in it.
-struct Story<S> {
+struct ModelledStore<S> {
     opened: Arc<dyn SessionStore>,
     open: S,
     /// When records go by themselves, if they do.
@@ -78,7 +78,7 @@ fn rests_until(session: &StoredSession) -> UnixTime {
     session.record.ends.min(session.last_seen.plus(session.record.idle_s))
 }
 
-impl<S: Fn() -> Arc<dyn SessionStore>> Story<S> {
+impl<S: Fn() -> Arc<dyn SessionStore>> ModelledStore<S> {
     async fn happen(&mut self, event: Event) -> TestCaseResult {
         match event {
             Event::LogIn(subject, count, lifetime_s, idle_s) => {
@@ -212,7 +212,7 @@ where
     let told = TestRunner::new(config).run(&proptest::collection::vec(event(), 1..50), |events| {
         let open = (begin.borrow_mut())();
         runtime.block_on(async {
-            let mut story = Story {
+            let mut modelled = ModelledStore {
                 opened: open(),
                 open,
                 gone,
@@ -223,15 +223,15 @@ where
                 ghosts: Vec::new(),
             };
             for event in events {
-                story.happen(event).await?;
+                modelled.happen(event).await?;
             }
             for number in 0..200 {
-                story.find(number).await?;
+                modelled.find(number).await?;
             }
             for subject in 0..3 {
-                story.list(subject).await?;
+                modelled.list(subject).await?;
             }
-            story.prune().await
+            modelled.prune().await
         })
     });
     told.unwrap_or_else(|failure| panic!("{failure}"));
