@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::client::{self, Answer};
-use crate::harness::fleet::{self, Said, ask};
+use crate::harness::fleet::{self, Verdict, ask};
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::jwks::jwk;
 use crate::harness::tokens::{ISSUER, now, pair, seconds, signed, signing_key};
@@ -51,7 +51,7 @@ impl AdminApi {
     /// Whether this token is let in.
     #[track_caller]
     fn accepts(&self, token: &str) -> bool {
-        ask(&self.gateway, token) == Said::Accepted
+        ask(&self.gateway, token) == Verdict::Accepted
     }
 
     /// Cuts off; the answer, which must be 201.

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::harness::gateway::{self, Gateway};
 use crate::harness::login::{self, PASSWORD};
 use crate::harness::upstream::{Behaviour, Upstream};
-use crate::harness::webdriver::{Browser, ENTER, Leave, Setup};
+use crate::harness::webdriver::{Browser, BrowserSlots, ENTER, Setup};
 
 /// What nobody may see who is not logged in.
 const PROTECTED: &str = "the protected page";
@@ -106,6 +106,6 @@ fn await_login(browser: &Browser) {
     assert!(!browser.page().contains(PROTECTED), "{}", browser.page());
 }
 
-fn start(leave: &Leave) -> Browser {
+fn start(leave: &BrowserSlots) -> Browser {
     Browser::start(leave, Setup::Usual)
 }

@@ -6,14 +6,16 @@ use crate::harness::certificates::Authority;
 use crate::harness::client::{self, Connection};
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, Login, PASSWORD};
-use crate::harness::password_login::{FORM, MANY, Site, assert_refused, configuration, encoded};
+use crate::harness::password_login::{
+    FORM, LoginGateway, MANY, assert_refused, configuration, encoded,
+};
 use crate::harness::upstream::Upstream;
 
 const ID: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 #[test]
 fn each_endpoint_names_the_methods_that_it_knows() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let login = Login::new(site.address(), "alice");
     let end = format!("/auth/sessions/{ID}");
     let endpoints = [
@@ -45,7 +47,7 @@ fn each_endpoint_names_the_methods_that_it_knows() {
 
 #[test]
 fn head_is_answered_like_get_without_a_body() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let login = Login::new(site.address(), "alice");
     for path in ["/auth/login", "/auth/session", "/auth/sessions"] {
         let whole = login.ask(site.address(), path);
@@ -119,7 +121,7 @@ fn other_spellings_lead_neither_to_an_endpoint_nor_to_an_upstream() {
 
 #[test]
 fn base_can_be_elsewhere() {
-    let site = Site::open_with("", &format!("base: /a/b-c\n  {MANY}"));
+    let site = LoginGateway::open_with("", &format!("base: /a/b-c\n  {MANY}"));
     assert_eq!(site.gateway.exchange(client::get("/auth/login", &[])).status, 404);
     let page = site.gateway.exchange(client::get("/a/b-c/login", &[]));
     assert!(page.status == 200 && page.body.contains("action=\"/a/b-c/login\""), "{page:?}");

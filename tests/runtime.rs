@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::client::{self, Connection, get};
-use crate::harness::fleet::{self, Said};
+use crate::harness::fleet::{self, Verdict};
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::redis::{RedisOptions, RedisServer};
 use crate::harness::tokens::{self, bearer, signed, signing_key, token};
@@ -264,7 +264,7 @@ fn change_of_the_store_needs_a_restart_and_says_so() {
     }
     // What was in force is, and what is cut off now is cut off.
     assert_eq!(fleet::revoke(&gateway, "alice").status, 201);
-    assert_eq!(fleet::ask(&gateway, &fleet::token_of("alice")), Said::Revoked);
+    assert_eq!(fleet::ask(&gateway, &fleet::token_of("alice")), Verdict::Revoked);
     assert_eq!(gateway.metric(GENERATION), 1.0);
     gateway.reload(&with("store: { embedded: { path: ./one.redb } }\nrealm: another"));
 }
@@ -312,7 +312,7 @@ fn who_is_cut_off_stays_so_whatever_is_reloaded() {
         ("server: {", "revocation: { max_staleness: 60s, when_stale: allow }\nserver: {"),
     ] {
         gateway.reload(&standard(&upstream).replacen(from, to, 1));
-        assert_eq!(fleet::ask(&gateway, &token), Said::Revoked, "{to}");
+        assert_eq!(fleet::ask(&gateway, &token), Verdict::Revoked, "{to}");
     }
 }
 
@@ -329,11 +329,11 @@ fn changed_answer_to_staleness_holds_for_the_next_request() {
     let gateway = Gateway::start(&deny);
     server.kill();
     let token = token(json!({}));
-    eventually("an old list", || (fleet::ask(&gateway, &token) == Said::Unknown).then_some(()));
+    eventually("an old list", || (fleet::ask(&gateway, &token) == Verdict::Unknown).then_some(()));
     gateway.reload(&allow);
-    assert_eq!(fleet::ask(&gateway, &token), Said::Accepted);
+    assert_eq!(fleet::ask(&gateway, &token), Verdict::Accepted);
     gateway.reload(&deny);
-    assert_eq!(fleet::ask(&gateway, &token), Said::Unknown);
+    assert_eq!(fleet::ask(&gateway, &token), Verdict::Unknown);
 }
 
 #[test]

@@ -12,8 +12,8 @@ use serde_json::json;
 use crate::harness::client::get;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
-use crate::harness::jwks::{Jwks, Serves, jwk};
-use crate::harness::oauth::{self, Pair};
+use crate::harness::jwks::{JwksEndpoint, JwksReply, jwk};
+use crate::harness::oauth::{self, TokenPair};
 use crate::harness::people::{self, Browser, HOME};
 use crate::harness::tokens::{self, AUDIENCE, bearer, pair, signed, signing_key, token};
 use crate::harness::upstream::Upstream;
@@ -22,13 +22,13 @@ use crate::harness::upstream::Upstream;
 struct BusyGateway {
     gateway: Gateway,
     _upstream: Upstream,
-    _jwks: Jwks,
+    _jwks: JwksEndpoint,
 }
 
 impl BusyGateway {
     fn start() -> Self {
         let upstream = Upstream::start();
-        let jwks = Jwks::start(Serves::Keys(vec![jwk(pair(), "one")]));
+        let jwks = JwksEndpoint::start(JwksReply::Keys(vec![jwk(pair(), "one")]));
         let gateway = Gateway::start_in(people::directory(), &configuration(&upstream, &jwks));
         let busy = Self { gateway, _upstream: upstream, _jwks: jwks };
         busy.work();
@@ -62,9 +62,9 @@ impl BusyGateway {
         let stranger = format!("__Host-session={}", "A".repeat(43));
         gateway.exchange(get(HOME, &[("Cookie", &stranger)]));
         let pairs = [("username", "alice"), ("password", people::PASSWORD), ("deliver", "tokens")];
-        let granted = Pair::of(&oauth::post(gateway, "/auth/login", &[], &pairs));
+        let granted = TokenPair::of(&oauth::post(gateway, "/auth/login", &[], &pairs));
         let pairs = [("grant_type", "refresh_token"), ("refresh_token", &granted.refresh)];
-        Pair::of(&oauth::post(gateway, "/auth/token", &[], &pairs));
+        TokenPair::of(&oauth::post(gateway, "/auth/token", &[], &pairs));
         gateway.settle(requests.len() + 5);
         gateway.signal("HUP");
         eventually("the reload", || {
@@ -76,7 +76,7 @@ impl BusyGateway {
     }
 }
 
-fn configuration(upstream: &Upstream, jwks: &Jwks) -> String {
+fn configuration(upstream: &Upstream, jwks: &JwksEndpoint) -> String {
     format!(
         "
 listeners: [{{ address: '127.0.0.1:0' }}]

@@ -261,10 +261,10 @@ fn tokens_of_others_than_the_login_are_left_alone() {
     let (_upstream, gateway) = start();
     let token = fleet::token_of("alice");
     end(&gateway, "/v1/sessions?subject=alice");
-    assert_eq!(fleet::ask(&gateway, &token), Said::Accepted);
+    assert_eq!(fleet::ask(&gateway, &token), Verdict::Accepted);
     let told = refusal(&gateway, "DELETE", "/v1/sessions?subject=alice&issuer=test");
     assert!(told.contains("begins no sessions; revoke the subject instead"), "{told}");
-    assert_eq!(fleet::ask(&gateway, &token), Said::Accepted);
+    assert_eq!(fleet::ask(&gateway, &token), Verdict::Accepted);
 }
 
 // ---- what makes no sense

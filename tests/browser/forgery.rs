@@ -27,7 +27,7 @@ fn visit_form(site: &Site, browser: &Browser, path: &str, fields: &str) -> Strin
 
 #[test]
 fn form_of_another_site_does_nothing_here() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     site.log_in(&browser, "alice", "/pages/x");
     let reached = site.reached("/pages");
@@ -59,7 +59,7 @@ fn form_of_another_site_does_nothing_here() {
 /// A logout without a session to end is nothing to forge, but it must not end one either.
 #[test]
 fn form_of_another_site_does_not_log_anybody_out() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     site.log_in(&browser, "alice", "/pages/x");
     let (_server, url) = evil(&format!(
@@ -75,7 +75,7 @@ fn form_of_another_site_does_not_log_anybody_out() {
 
 #[test]
 fn page_of_the_same_host_on_another_port_is_another_origin() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     site.log_in(&browser, "alice", "/pages/x");
     // The browser sends the cookie along: ports are of one site.
@@ -96,7 +96,7 @@ fn page_of_the_same_host_on_another_port_is_another_origin() {
 
 #[test]
 fn scripts_and_websockets_of_other_origins_get_nowhere() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     site.log_in(&browser, "alice", "/pages/x");
     let neighbour = Upstream::start_with(Behaviour::Bytes(html("<title>Neighbour</title>")));
@@ -144,7 +144,7 @@ fn scripts_and_websockets_of_other_origins_get_nowhere() {
 
 #[test]
 fn login_page_is_not_shown_inside_another() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     let (_server, url) =
         evil(&format!("<!doctype html><iframe src='{}'></iframe>", site.url("/auth/login")));

@@ -7,7 +7,7 @@ use crate::harness::webdriver::TAB;
 
 #[test]
 fn wrong_password_is_told_and_the_name_stays() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     browser.open(&site.url("/pages/x?y=1"));
     let nasty = "zo\u{eb} \"><script>document.title='hacked'</script>";
@@ -31,7 +31,7 @@ fn wrong_password_is_told_and_the_name_stays() {
 
 #[test]
 fn page_is_used_by_keyboard_alone_and_tells_what_its_fields_are() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     browser.open(&site.url("/pages/x"));
     browser.find("#password");
@@ -57,7 +57,7 @@ fn page_is_used_by_keyboard_alone_and_tells_what_its_fields_are() {
 
 #[test]
 fn label_that_is_clicked_leads_into_its_field() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     browser.open(&site.url("/auth/login"));
     let label = browser.find("label[for=password]");
@@ -71,7 +71,7 @@ fn label_that_is_clicked_leads_into_its_field() {
 
 #[test]
 fn page_needs_no_script() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let site = Site::open();
     let browser = Browser::start(&leave, Setup::WithoutJavaScript);
     let proof = "data:text/html,<title>quiet</title><script>document.title='loud'</script>";
@@ -95,7 +95,7 @@ fn page_needs_no_script() {
 /// The policy is tight, and the page keeps to it: the style is in force, the console is silent.
 #[test]
 fn policy_lets_the_style_pass_and_nothing_else() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     for path in ["/auth/login", "/auth/login?return_to=/a%3Cb", "/pages/x"] {
         browser.open(&site.url(path));
@@ -125,7 +125,7 @@ fn policy_lets_the_style_pass_and_nothing_else() {
 
 #[test]
 fn page_fits_on_a_small_screen_and_in_the_dark() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     browser.resize(320, 640);
     browser.open(&site.url("/auth/login"));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::harness::oauth::{Desk, cookies};
+use crate::harness::oauth::{TokenService, cookies};
 use crate::harness::tokens::payload;
 
 /// A host of the site, for which browsers ask nobody (RFC 6761 §6.3) and which they trust like HTTPS.
@@ -22,10 +22,10 @@ const REFRESH: &str = "return fetch('/auth/token', {
 /// RFC 6265bis §4.1.3: a prefix is a promise that the browser keeps for us.
 #[test]
 fn refresh_cookie_of_a_sibling_host_logs_nobody_in() {
-    let leave = Leave::to_run(1);
-    let (desk, browser) = (Desk::open(), start(&leave));
+    let leave = BrowserSlots::to_run(1);
+    let (service, browser) = (TokenService::open(), start(&leave));
     let login = |name| {
-        let answer = desk.log_in(name, &[BROWSER], json!({ "deliver": "tokens" }));
+        let answer = service.log_in(name, &[BROWSER], json!({ "deliver": "tokens" }));
         let set = cookies(&answer)[0].to_owned();
         set.split(['=', ';']).nth(1).expect("a value").to_owned()
     };
@@ -40,7 +40,7 @@ fn refresh_cookie_of_a_sibling_host_logs_nobody_in() {
     );
     let sibling = Upstream::start_with(Behaviour::Bytes(page));
     browser.open(&format!("http://{SIBLING}:{}/", sibling.address().port()));
-    let gateway = format!("http://{GATEWAY}:{}/public/x", desk.gateway.address().port());
+    let gateway = format!("http://{GATEWAY}:{}/public/x", service.gateway.address().port());
     browser.open(&gateway);
     // The browser took what a sibling may set, and what has the prefix it keeps from us.
     let held = browser.cookies();
@@ -57,7 +57,7 @@ fn refresh_cookie_of_a_sibling_host_logs_nobody_in() {
     assert_eq!(payload(access)["sub"], "u-17");
     // What was planted is a live token all the same: it was the name that was refused.
     let cookie = format!("__Host-refresh={mallory}");
-    let answer = desk.post(
+    let answer = service.post(
         "/auth/token",
         &[("Cookie", &cookie), BROWSER],
         &[("grant_type", "refresh_token")],

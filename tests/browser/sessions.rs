@@ -7,7 +7,7 @@ use crate::harness::login::COOKIE;
 
 #[test]
 fn cookie_is_kept_for_this_machine_without_tls_and_hidden_from_scripts() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     // By name and by number alike: browsers trust the way to their own machine.
     for host in ["localhost", "127.0.0.1"] {
@@ -37,7 +37,7 @@ fn cookie_is_kept_for_this_machine_without_tls_and_hidden_from_scripts() {
 
 #[test]
 fn cookie_of_one_user_gives_way_to_that_of_the_next() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     site.log_in(&browser, "alice", "/pages/x");
     let before = browser.cookies();

@@ -6,7 +6,7 @@ use crate::harness::login::COOKIE;
 
 #[test]
 fn whoever_is_sent_to_log_in_comes_back_and_after_the_logout_sees_nothing_any_more() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     let path = "/pages/a%20b?c=d&e=%2F%26";
     browser.open(&site.url(path));
@@ -70,7 +70,7 @@ fn log_out_button(
 
 #[test]
 fn logging_out_everywhere_sends_the_other_browser_to_log_in() {
-    let leave = Leave::to_run(2);
+    let leave = BrowserSlots::to_run(2);
     let site = Site::open();
     let (here, there) = (start(&leave), start(&leave));
     site.log_in(&here, "alice", "/pages/here");
@@ -95,7 +95,7 @@ fn logging_out_everywhere_sends_the_other_browser_to_log_in() {
 /// What the upstream let the browser keep is gone with the logout, too.
 #[test]
 fn page_that_the_browser_kept_is_forgotten_with_the_logout() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     let kept = html(&format!("<!doctype html><title>Kept</title><h1>{PROTECTED}</h1>"));
     let kept = kept.replacen("\r\n", "\r\nCache-Control: private, max-age=3600\r\n", 1);
@@ -121,7 +121,7 @@ fn page_that_the_browser_kept_is_forgotten_with_the_logout() {
 /// Browsers would apply `form-action` to where the answer to a form leads in the end.
 #[test]
 fn page_that_was_asked_for_may_lead_on_to_another_site() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     let there = Upstream::start_with(Behaviour::Bytes(html("<title>There</title>")));
     let url = format!("http://{}:{}/", crate::harness::webdriver::OTHER, there.address().port());
@@ -136,7 +136,7 @@ fn page_that_was_asked_for_may_lead_on_to_another_site() {
 /// Where the list of sessions sends somebody who is not logged in, they come back to.
 #[test]
 fn list_of_sessions_is_returned_to() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     browser.open(&site.url("/auth/sessions"));
     type_login(&browser, "alice", PASSWORD);
@@ -147,7 +147,7 @@ fn list_of_sessions_is_returned_to() {
 
 #[test]
 fn script_of_an_own_page_logs_out_and_is_told_so() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let (site, browser) = (Site::open(), start(&leave));
     site.log_in(&browser, "alice", "/pages/x");
     let fetch = |path: &str, method: &str| {
@@ -167,7 +167,7 @@ fn script_of_an_own_page_logs_out_and_is_told_so() {
 
 #[test]
 fn certificate_of_its_own_making_is_no_hindrance() {
-    let leave = Leave::to_run(1);
+    let leave = BrowserSlots::to_run(1);
     let directory = login::directory();
     let certificate = Authority::new().issue("localhost");
     std::fs::write(directory.path().join("site.pem"), &certificate.chain).expect("a file");

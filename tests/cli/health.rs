@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::harness::client::{Connection, get};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, directory, standard};
-use crate::harness::jwks::{Jwks, Serves};
+use crate::harness::jwks::{JwksEndpoint, JwksReply};
 use crate::harness::program::{Ran, run, run_with};
 use crate::harness::upstream::{Behaviour, Upstream};
 
@@ -16,11 +16,11 @@ fn ask(address: impl std::fmt::Display) -> Ran {
 
 /// Something that answers everything with this status.
 fn answering(status: u16, fields: &str) -> String {
-    let serves = Serves::Raw { status, fields: fields.to_owned(), body: "ready\n".to_owned() };
-    address(&Jwks::start(serves))
+    let serves = JwksReply::Raw { status, fields: fields.to_owned(), body: "ready\n".to_owned() };
+    address(&JwksEndpoint::start(serves))
 }
 
-fn address(endpoint: &Jwks) -> String {
+fn address(endpoint: &JwksEndpoint) -> String {
     let url = endpoint.url();
     url.trim_start_matches("http://").split('/').next().expect("an address").to_owned()
 }
@@ -117,7 +117,7 @@ fn only_an_answer_of_200_is_healthy() {
 
 #[test]
 fn gateway_that_does_not_answer_is_not_healthy() {
-    let endpoint = Jwks::start(Serves::Hang(Duration::from_secs(60)));
+    let endpoint = JwksEndpoint::start(JwksReply::Hang(Duration::from_secs(60)));
     let begun = std::time::Instant::now();
     assert_eq!(ask(address(&endpoint)).code, 1);
     assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());

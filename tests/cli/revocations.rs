@@ -4,7 +4,7 @@ mod lift;
 
 use serde_json::{Value, json};
 
-use crate::harness::fleet::{self, Fleet, Said, ask, await_silence, redis, token_of};
+use crate::harness::fleet::{self, Fleet, Verdict, ask, await_silence, redis, token_of};
 use crate::harness::gateway::{Gateway, directory, standard, with_key_id};
 use crate::harness::program::{Ran, bad_input, done, failed, operate, run_fed, run_with};
 use crate::harness::redis::RedisServer;
@@ -56,9 +56,9 @@ fn every_scope_has_its_argument_and_what_was_revoked_is_printed() {
 fn next_request_after_the_command_is_refused() {
     let (_upstream, gateway) = start();
     let token = token_of("alice");
-    assert_eq!(ask(&gateway, &token), Said::Accepted);
+    assert_eq!(ask(&gateway, &token), Verdict::Accepted);
     done(run(&gateway, &["revoke", "--subject", "alice"]));
-    assert_eq!(ask(&gateway, &token), Said::Revoked);
+    assert_eq!(ask(&gateway, &token), Verdict::Revoked);
 }
 
 #[test]
@@ -70,7 +70,10 @@ fn token_is_read_from_standard_input() {
     let arguments = [&["revoke", "--token", "-"], admin.as_slice()].concat();
     let ran = run_fed(&std::env::temp_dir(), &arguments, &format!("{token}\n"));
     assert_eq!(done(ran), "revoked token t-1 (position 1)\n");
-    assert_eq!((ask(&gateway, &token), ask(&gateway, &other)), (Said::Revoked, Said::Accepted));
+    assert_eq!(
+        (ask(&gateway, &token), ask(&gateway, &other)),
+        (Verdict::Revoked, Verdict::Accepted)
+    );
     let told = bad_input(run_fed(&std::env::temp_dir(), &arguments, ""));
     assert!(told.contains("token_malformed"), "{told}");
 }
@@ -265,7 +268,7 @@ fn gateway_that_does_not_confirm_is_named_and_the_command_fails() {
     assert_eq!((ran.code, &answer["missing"][0]["name"]), (1, &json!("gw-2")));
     second.signal("CONT");
     done(run(first, &["revoke", "--subject", "dave", "--wait", "15s"]));
-    assert_eq!(ask(second, &token_of("bob")), Said::Revoked);
+    assert_eq!(ask(second, &token_of("bob")), Verdict::Revoked);
 }
 
 // ---- where the gateway is
@@ -391,8 +394,8 @@ fn whoever_answers_without_being_a_gateway_is_a_failure() {
     for (status, body) in
         [(200, "<html>"), (200, "{}"), (200, "[]"), (404, "not here"), (302, ""), (500, "")]
     {
-        let serves = jwks::Serves::Raw { status, fields: String::new(), body: body.to_owned() };
-        let other = jwks::Jwks::start(serves);
+        let serves = jwks::JwksReply::Raw { status, fields: String::new(), body: body.to_owned() };
+        let other = jwks::JwksEndpoint::start(serves);
         let url = other.url();
         let admin = url.rsplit_once('/').expect("a path").0;
         for command in

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use crate::harness::gateway::{Gateway, directory, standard};
-use crate::harness::jwks::{Jwks, Serves};
+use crate::harness::jwks::{JwksEndpoint, JwksReply};
 use crate::harness::tokens::token;
 use crate::harness::upstream::Upstream;
 use crate::harness::{SLACK, client, eventually};
@@ -88,7 +88,7 @@ fn gateway_starts_again_where_another_was_killed() {
 fn killed_gateway_leaves_keys_that_the_next_one_starts_with() {
     let upstream = Upstream::start();
     let pair = crate::harness::tokens::pair();
-    let jwks = Jwks::start(Serves::Keys(vec![crate::harness::jwks::jwk(pair, "one")]));
+    let jwks = JwksEndpoint::start(JwksReply::Keys(vec![crate::harness::jwks::jwk(pair, "one")]));
     let configuration = standard(&upstream).replace(
         "{ public_key_file: issuer.pem }",
         &format!("{{ jwks_url: '{}', timeout: 300ms }}", jwks.url()),
@@ -99,7 +99,7 @@ fn killed_gateway_leaves_keys_that_the_next_one_starts_with() {
     assert_eq!(gateway.get_as("/orders/7", &token).status, 200);
     gateway.signal("KILL");
     gateway.wait();
-    jwks.serve(Serves::Raw { status: 500, fields: String::new(), body: String::new() });
+    jwks.serve(JwksReply::Raw { status: 500, fields: String::new(), body: String::new() });
     let again = Gateway::start_in(gateway.shared_directory(), &configuration);
     assert_eq!(again.get_as("/orders/7", &token).status, 200);
 }
@@ -107,7 +107,7 @@ fn killed_gateway_leaves_keys_that_the_next_one_starts_with() {
 #[test]
 fn hangup_while_starting_does_not_kill() {
     let upstream = Upstream::start();
-    let jwks = Jwks::start(Serves::Hang(std::time::Duration::from_secs(2)));
+    let jwks = JwksEndpoint::start(JwksReply::Hang(std::time::Duration::from_secs(2)));
     let configuration = standard(&upstream).replace(
         "{ public_key_file: issuer.pem }",
         &format!("{{ jwks_url: '{}', timeout: 1500ms }}", jwks.url()),
@@ -123,7 +123,7 @@ fn hangup_while_starting_does_not_kill() {
 #[test]
 fn terminated_while_starting_ends_at_once() {
     let upstream = Upstream::start();
-    let jwks = Jwks::start(Serves::Hang(std::time::Duration::from_secs(12)));
+    let jwks = JwksEndpoint::start(JwksReply::Hang(std::time::Duration::from_secs(12)));
     let configuration = standard(&upstream).replace(
         "{ public_key_file: issuer.pem }",
         &format!("{{ jwks_url: '{}', timeout: 10s }}", jwks.url()),

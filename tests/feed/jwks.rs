@@ -17,18 +17,18 @@ use serde_json::{Value, json};
 use crate::harness::client::{self, Connection, get};
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
-use crate::harness::jwks::{Jwks, Serves, jwk};
+use crate::harness::jwks::{JwksEndpoint, JwksReply, jwk};
 use crate::harness::outcome::{accepted, denied, outcome};
 use crate::harness::tokens::{self, bearer};
 use crate::harness::upstream::Upstream;
 
 /// A key pair: what an issuer signs with, and what it publishes.
-struct Pair {
+struct IssuerKey {
     signing: SigningKey,
     jwk: Value,
 }
 
-impl Pair {
+impl IssuerKey {
     fn new(id: &str) -> Self {
         let pair = generate(KeyKind::P256).expect("a key pair");
         Self { signing: tokens::signing_key(&pair, Some(id)), jwk: jwk(&pair, id) }
@@ -38,8 +38,8 @@ impl Pair {
 /// An issuer whose keys are fetched; it has one to begin with.
 struct Issuer {
     name: &'static str,
-    first: Pair,
-    jwks: Jwks,
+    first: IssuerKey,
+    jwks: JwksEndpoint,
 }
 
 impl Issuer {
@@ -52,7 +52,7 @@ impl Issuer {
 
     /// An issuer that answers nobody yet.
     fn silent(name: &'static str) -> Self {
-        Self { name, first: Pair::new("first"), jwks: Jwks::start(unavailable()) }
+        Self { name, first: IssuerKey::new("first"), jwks: JwksEndpoint::start(unavailable()) }
     }
 
     /// Publishes its first key.
@@ -60,8 +60,8 @@ impl Issuer {
         self.publish(&[&self.first]);
     }
 
-    fn publish(&self, pairs: &[&Pair]) {
-        self.jwks.serve(Serves::Keys(pairs.iter().map(|pair| pair.jwk.clone()).collect()));
+    fn publish(&self, pairs: &[&IssuerKey]) {
+        self.jwks.serve(JwksReply::Keys(pairs.iter().map(|pair| pair.jwk.clone()).collect()));
     }
 
     /// Its entry in the configuration; `more` goes with the URL.
@@ -75,7 +75,7 @@ impl Issuer {
     }
 
     /// A good token by another one.
-    fn token_by(&self, pair: &Pair) -> String {
+    fn token_by(&self, pair: &IssuerKey) -> String {
         token_of(self.name, &pair.signing)
     }
 
@@ -89,8 +89,8 @@ impl Issuer {
 }
 
 /// What an issuer says that has no time for us.
-fn unavailable() -> Serves {
-    Serves::Raw { status: 503, fields: String::new(), body: String::new() }
+fn unavailable() -> JwksReply {
+    JwksReply::Raw { status: 503, fields: String::new(), body: String::new() }
 }
 
 fn iss(name: &str) -> String {
@@ -175,7 +175,7 @@ fn await_failure(gateway: &Gateway, issuer: &str) {
 }
 
 /// Waits until the endpoint was asked `times` more often.
-fn await_requests(jwks: &Jwks, times: usize) {
+fn await_requests(jwks: &JwksEndpoint, times: usize) {
     let before = jwks.requests();
     eventually("requests for keys", || (jwks.requests() >= before + times).then_some(()));
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::harness::client::{Connection, get, request};
 use crate::harness::eventually;
 use crate::harness::gateway::{self, Gateway, standard};
-use crate::harness::jwks::{Jwks, Serves};
+use crate::harness::jwks::{JwksEndpoint, JwksReply};
 use crate::harness::tokens::{AUDIENCE, bearer, now, signed, signing_key, token};
 use crate::harness::upstream::Upstream;
 
@@ -185,8 +185,9 @@ fn token_signed_with_a_shared_secret_is_accepted_where_the_issuer_has_one() {
 #[test]
 fn outage_of_an_issuer_is_never_told_as_a_bad_token() {
     let upstream = Upstream::start();
-    let down = Serves::Raw { status: 429, fields: "Retry-After: 60\r\n".into(), body: "".into() };
-    let jwks = Jwks::start(down);
+    let down =
+        JwksReply::Raw { status: 429, fields: "Retry-After: 60\r\n".into(), body: "".into() };
+    let jwks = JwksEndpoint::start(down);
     let standard = standard(&upstream);
     let keys = format!("jwks_url: '{}'", jwks.url());
     let gateway = Gateway::start(&standard.replace("public_key_file: issuer.pem", &keys));

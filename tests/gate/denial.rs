@@ -13,7 +13,7 @@ use crate::harness::client::{self, Answer, Connection, get, request};
 use crate::harness::fleet;
 use crate::harness::gateway::Gateway;
 use crate::harness::jwks::jwk;
-use crate::harness::oauth::{self, Desk, Pair};
+use crate::harness::oauth::{self, TokenPair, TokenService};
 use crate::harness::people::{self, Browser, HOME};
 use crate::harness::tokens::{self, AUDIENCE, ISSUER, bearer, pair, signed, signing_key};
 use crate::harness::upstream::{Behaviour, Upstream};
@@ -702,29 +702,29 @@ const OF_TOKENS: [(&str, u16, &str, Option<&str>); 4] = [
 const BASIC: &str = "Basic realm=\"portcullis\", charset=\"UTF-8\"";
 
 /// Provokes one of them.
-fn provoke(desk: &Desk, slug: &str) -> Answer {
+fn provoke(service: &TokenService, slug: &str) -> Answer {
     match slug {
-        "client_invalid" => desk.token(&[("grant_type", "client_credentials")]),
-        "grant_invalid" => desk.refresh("rt_x"),
+        "client_invalid" => service.token(&[("grant_type", "client_credentials")]),
+        "grant_invalid" => service.refresh("rt_x"),
         "refresh_reused" => {
-            let first = desk.tokens_of("alice");
-            let second = Pair::of(&desk.refresh(&first.refresh));
-            Pair::of(&desk.refresh(&second.refresh));
-            desk.refresh(&first.refresh)
+            let first = service.tokens_of("alice");
+            let second = TokenPair::of(&service.refresh(&first.refresh));
+            TokenPair::of(&service.refresh(&second.refresh));
+            service.refresh(&first.refresh)
         }
-        _ => desk.token(&[("grant_type", "password")]),
+        _ => service.token(&[("grant_type", "password")]),
     }
 }
 
 #[test]
 fn refusal_of_a_token_is_told_logged_and_counted_under_its_slug() {
-    let desk = Desk::open_with(oauth::STRICT, "");
+    let service = TokenService::open_with(oauth::STRICT, "");
     for (slug, status, error, challenge) in OF_TOKENS {
-        let answer = provoke(&desk, slug);
+        let answer = provoke(&service, slug);
         oauth::assert_error(&answer, status, error);
         assert_eq!(answer.field("www-authenticate"), challenge, "{slug}");
         assert_eq!(answer.json()["slug"], slug, "{answer:?}");
-        let line = desk.gateway.logged(|line| line["slug"] == slug);
+        let line = service.gateway.logged(|line| line["slug"] == slug);
         for (member, expected) in [
             ("status", json!(status)),
             ("outcome", json!("denied")),
@@ -737,7 +737,7 @@ fn refusal_of_a_token_is_told_logged_and_counted_under_its_slug() {
             "portcullis_decisions_total{{carrier=\"none\",outcome=\"denied\",\
              route=\"{OWN}\",slug=\"{slug}\"}}"
         );
-        assert_eq!(desk.gateway.metric(&series), 1.0, "{slug}");
+        assert_eq!(service.gateway.metric(&series), 1.0, "{slug}");
     }
 }
 

@@ -152,7 +152,7 @@ pub(crate) fn start(upstream: &Upstream, name: &str, lines: &str) -> Gateway {
 
 /// What a gateway says to a credential, as far as revocation goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum Verdict {
     /// It is let in.
     Accepted,
     /// 401: it is revoked.
@@ -163,18 +163,18 @@ pub(crate) enum Said {
 
 /// Reads an answer, which must be one of three.
 #[track_caller]
-pub(crate) fn said(answer: &Answer) -> Said {
+pub(crate) fn said(answer: &Answer) -> Verdict {
     match answer.status {
-        200 => Said::Accepted,
+        200 => Verdict::Accepted,
         401 => {
             assert_eq!(answer.slug(), "token_revoked", "{answer:?}");
-            Said::Revoked
+            Verdict::Revoked
         }
         503 => {
             assert_eq!(answer.slug(), "revocation_stale", "{answer:?}");
             let pause = answer.field("retry-after").expect("Retry-After");
             assert!(pause.parse::<u64>().is_ok_and(|seconds| seconds > 0), "{answer:?}");
-            Said::Unknown
+            Verdict::Unknown
         }
         _ => panic!("neither in nor out: {answer:?}"),
     }
@@ -187,13 +187,13 @@ pub(crate) fn token_of(subject: &str) -> String {
 
 /// Asks a route that denies while the list is too old.
 #[track_caller]
-pub(crate) fn ask(gateway: &Gateway, token: &str) -> Said {
+pub(crate) fn ask(gateway: &Gateway, token: &str) -> Verdict {
     said(&gateway.get_as("/whoami", token))
 }
 
 /// Asks any route.
 #[track_caller]
-pub(crate) fn ask_route(gateway: &Gateway, method: &str, path: &str, token: &str) -> Said {
+pub(crate) fn ask_route(gateway: &Gateway, method: &str, path: &str, token: &str) -> Verdict {
     let fields = [("Authorization", &*bearer(token))];
     said(&gateway.exchange(client::request(method, path, &fields, "")))
 }
@@ -352,7 +352,7 @@ impl Shared {
                 return;
             }
             if let Some(answer) = exchange(&mut line, address, &control) {
-                assert_ne!(said(&answer), Said::Revoked, "{address}: nobody revoked this one");
+                assert_ne!(said(&answer), Verdict::Revoked, "{address}: nobody revoked this one");
             }
             // Taken before it is asked.
             let revoked = {
@@ -363,7 +363,7 @@ impl Shared {
                 && let Some(answer) = exchange(&mut line, address, &revoked)
             {
                 let said = said(&answer);
-                assert_ne!(said, Said::Accepted, "{address}: it was revoked: {revoked}");
+                assert_ne!(said, Verdict::Accepted, "{address}: it was revoked: {revoked}");
             }
             if let Some(answer) = exchange(&mut line, address, &public) {
                 assert_eq!(answer.status, 200, "{address}: anybody may use it");

@@ -16,7 +16,7 @@ use super::upstream::Received;
 
 /// What the service does with a request.
 #[derive(Clone, Debug)]
-pub(crate) enum Says {
+pub(crate) enum IdentityReply {
     /// Answers with exactly these bytes, and closes the connection.
     Bytes(String),
     /// The same, byte by byte.
@@ -29,7 +29,7 @@ pub(crate) enum Says {
     Reset,
 }
 
-impl Says {
+impl IdentityReply {
     /// An answer in JSON.
     pub(crate) fn json(status: u16, value: &Value) -> Self {
         Self::with(status, "Content-Type: application/json\r\n", &value.to_string())
@@ -51,20 +51,20 @@ impl<S: Read + Write> Stream for S {}
 
 /// A running service.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity {
+pub(crate) struct IdentityService {
     address: SocketAddr,
-    says: Arc<Mutex<Says>>,
+    says: Arc<Mutex<IdentityReply>>,
     received: Arc<Mutex<Vec<Received>>>,
     sent: Arc<AtomicUsize>,
 }
 
-impl Identity {
-    pub(crate) fn start(says: Says) -> Self {
+impl IdentityService {
+    pub(crate) fn start(says: IdentityReply) -> Self {
         Self::listen(says, |stream| Some(Box::new(stream)))
     }
 
     /// A service that speaks TLS with this certificate.
-    pub(crate) fn start_tls(says: Says, certificate: &Certificate) -> Self {
+    pub(crate) fn start_tls(says: IdentityReply, certificate: &Certificate) -> Self {
         let chain = CertificateDer::pem_slice_iter(certificate.chain.as_bytes());
         let chain = chain.collect::<Result<_, _>>().expect("a chain");
         let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).expect("a key");
@@ -83,7 +83,7 @@ impl Identity {
     }
 
     fn listen(
-        says: Says,
+        says: IdentityReply,
         accept: impl Fn(TcpStream) -> Option<Box<dyn Stream>> + Clone + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -99,7 +99,7 @@ impl Identity {
                 let (serving, accept) = (serving.clone(), accept.clone());
                 std::thread::spawn(move || match serving.said() {
                     // Linux resets a connection that is closed with something unread.
-                    Says::Reset => drop(stream.peek(&mut [0; 1])),
+                    IdentityReply::Reset => drop(stream.peek(&mut [0; 1])),
                     says => {
                         if let Some(stream) = accept(stream) {
                             serving.answer(stream, says);
@@ -116,7 +116,7 @@ impl Identity {
     }
 
     /// From now on it does this.
-    pub(crate) fn say(&self, says: Says) {
+    pub(crate) fn say(&self, says: IdentityReply) {
         *self.says.lock().expect("the answer") = says;
     }
 
@@ -130,16 +130,16 @@ impl Identity {
         self.sent.load(Ordering::SeqCst)
     }
 
-    fn said(&self) -> Says {
+    fn said(&self) -> IdentityReply {
         self.says.lock().expect("the answer").clone()
     }
 
-    fn answer(&self, mut stream: Box<dyn Stream>, says: Says) {
+    fn answer(&self, mut stream: Box<dyn Stream>, says: IdentityReply) {
         let Some(received) = read_request(&mut *stream) else { return };
         self.received.lock().expect("the record").push(received);
         match says {
-            Says::Bytes(bytes) => send(&mut *stream, bytes.as_bytes()).unwrap_or_default(),
-            Says::Drip(bytes, pause) => {
+            IdentityReply::Bytes(bytes) => send(&mut *stream, bytes.as_bytes()).unwrap_or_default(),
+            IdentityReply::Drip(bytes, pause) => {
                 for byte in bytes.as_bytes() {
                     if send(&mut *stream, &[*byte]).is_err() {
                         return;
@@ -147,14 +147,16 @@ impl Identity {
                     std::thread::sleep(pause);
                 }
             }
-            Says::Endless(begin) => {
+            IdentityReply::Endless(begin) => {
                 let _ = send(&mut *stream, begin.as_bytes());
                 let piece = [b' '; 64 * 1024];
                 while send(&mut *stream, &piece).is_ok() {
                     self.sent.fetch_add(piece.len(), Ordering::SeqCst);
                 }
             }
-            Says::Nothing | Says::Reset => while matches!(stream.read(&mut [0; 1024]), Ok(1..)) {},
+            IdentityReply::Nothing | IdentityReply::Reset => {
+                while matches!(stream.read(&mut [0; 1024]), Ok(1..)) {}
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ use super::certificates::Certificate;
 
 /// What the endpoint answers.
 #[derive(Clone, Debug)]
-pub(crate) enum Serves {
+pub(crate) enum JwksReply {
     /// These keys.
     Keys(Vec<Value>),
     /// This status, these header lines and this body.
@@ -28,7 +28,7 @@ pub(crate) enum Serves {
     /// Nothing, for this long, and then nothing.
     Hang(Duration),
     /// The first to one request, and then the second.
-    Once(Box<Serves>, Box<Serves>),
+    Once(Box<JwksReply>, Box<JwksReply>),
 }
 
 /// What requests and answers travel on.
@@ -38,20 +38,20 @@ impl<S: Read + Write> Stream for S {}
 
 /// A running endpoint.
 #[derive(Clone, Debug)]
-pub(crate) struct Jwks {
+pub(crate) struct JwksEndpoint {
     scheme: &'static str,
     address: SocketAddr,
-    serves: Arc<Mutex<Serves>>,
+    serves: Arc<Mutex<JwksReply>>,
     requests: Arc<AtomicUsize>,
 }
 
-impl Jwks {
-    pub(crate) fn start(serves: Serves) -> Self {
+impl JwksEndpoint {
+    pub(crate) fn start(serves: JwksReply) -> Self {
         Self::listen("http", serves, |stream| Some(Box::new(stream)))
     }
 
     /// An endpoint that speaks TLS with this certificate.
-    pub(crate) fn start_tls(serves: Serves, certificate: &Certificate) -> Self {
+    pub(crate) fn start_tls(serves: JwksReply, certificate: &Certificate) -> Self {
         let chain = CertificateDer::pem_slice_iter(certificate.chain.as_bytes());
         let chain = chain.collect::<Result<_, _>>().expect("a chain");
         let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).expect("a key");
@@ -71,7 +71,7 @@ impl Jwks {
 
     fn listen(
         scheme: &'static str,
-        serves: Serves,
+        serves: JwksReply,
         accept: impl Fn(TcpStream) -> Option<Box<dyn Stream>> + Clone + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -104,14 +104,14 @@ impl Jwks {
         let serves = self.next();
         let set = |keys: Vec<Value>| (200, String::new(), json!({"keys": keys}).to_string());
         let (status, fields, body) = match serves {
-            Serves::Keys(keys) => set(keys),
-            Serves::Raw { status, fields, body } => (status, fields, body),
-            Serves::Slow(pause, keys) => {
+            JwksReply::Keys(keys) => set(keys),
+            JwksReply::Raw { status, fields, body } => (status, fields, body),
+            JwksReply::Slow(pause, keys) => {
                 std::thread::sleep(pause);
                 set(keys)
             }
-            Serves::Hang(pause) => return std::thread::sleep(pause),
-            Serves::Once(..) => unreachable!("it was taken apart"),
+            JwksReply::Hang(pause) => return std::thread::sleep(pause),
+            JwksReply::Once(..) => unreachable!("it was taken apart"),
         };
         let answer = format!(
             "HTTP/1.1 {status} x\r\n{fields}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -121,10 +121,10 @@ impl Jwks {
     }
 
     /// What the next request is answered with.
-    fn next(&self) -> Serves {
+    fn next(&self) -> JwksReply {
         let mut serves = self.serves.lock().expect("the answer");
         let next = serves.clone();
-        let Serves::Once(first, then) = next else { return next };
+        let JwksReply::Once(first, then) = next else { return next };
         *serves = *then;
         *first
     }
@@ -133,7 +133,7 @@ impl Jwks {
         format!("{}://{}/jwks.json", self.scheme, self.address)
     }
 
-    pub(crate) fn serve(&self, serves: Serves) {
+    pub(crate) fn serve(&self, serves: JwksReply) {
         *self.serves.lock().expect("the answer") = serves;
     }
 

@@ -82,12 +82,12 @@ pub(crate) const LONG: &str = "idle: 1h, absolute: 2h, rotation_grace: 60s";
 pub(crate) const STRICT: &str = "idle: 1h, absolute: 2h, rotation_grace: 0s";
 
 /// A gateway that issues tokens, and what is behind it.
-pub(crate) struct Desk {
+pub(crate) struct TokenService {
     pub(crate) gateway: Gateway,
     upstream: Upstream,
 }
 
-impl Desk {
+impl TokenService {
     pub(crate) fn open() -> Self {
         Self::open_with(LONG, "")
     }
@@ -154,8 +154,8 @@ impl Desk {
 
     /// The tokens of a login.
     #[track_caller]
-    pub(crate) fn tokens_of(&self, name: &str) -> Pair {
-        Pair::of(&self.log_in(name, &[], json!({ "deliver": "tokens" })))
+    pub(crate) fn tokens_of(&self, name: &str) -> TokenPair {
+        TokenPair::of(&self.log_in(name, &[], json!({ "deliver": "tokens" })))
     }
 
     /// What the gate says to an access token: the status, and the slug of a refusal.
@@ -167,7 +167,7 @@ impl Desk {
     }
 }
 
-/// The configuration of a [`Desk`].
+/// The configuration of a [`TokenService`].
 pub(crate) fn configuration(upstream: &Upstream, refresh: &str, sections: &str) -> String {
     format!(
         "{}{}{sections}{}
@@ -231,12 +231,12 @@ pub(crate) const ASSERTION_TYPE: (&str, &str) =
 
 /// An access token, and the refresh token that came with it.
 #[derive(Clone, Debug)]
-pub(crate) struct Pair {
+pub(crate) struct TokenPair {
     pub(crate) access: String,
     pub(crate) refresh: String,
 }
 
-impl Pair {
+impl TokenPair {
     /// What an answer gave, which must be good (RFC 6749 §5.1).
     #[track_caller]
     pub(crate) fn of(answer: &Answer) -> Self {

@@ -28,12 +28,12 @@ pub(crate) const NAVIGATION: [(&str, &str); 4] = [
 ];
 
 /// A gateway with a password file, and what is behind it.
-pub(crate) struct Site {
+pub(crate) struct LoginGateway {
     pub(crate) upstream: Upstream,
     pub(crate) gateway: Gateway,
 }
 
-impl Site {
+impl LoginGateway {
     pub(crate) fn open() -> Self {
         Self::open_with("", MANY)
     }

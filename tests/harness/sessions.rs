@@ -64,13 +64,13 @@ pub(crate) fn configuration(upstream: &Upstream, lines: &str) -> String {
 }
 
 /// Gateways on one store, and what is behind them.
-pub(crate) struct Site {
+pub(crate) struct SessionFleet {
     pub(crate) upstream: Upstream,
     pub(crate) lines: String,
     pub(crate) gateways: Vec<Gateway>,
 }
 
-impl Site {
+impl SessionFleet {
     /// One gateway with a file of its own, and these lines in its configuration.
     pub(crate) fn embedded(lines: &str) -> Self {
         Self::start(lines, 1)
@@ -180,7 +180,12 @@ pub(crate) fn denied(slug: &str) -> (u16, String) {
 
 /// Waits until a gateway says this to a session.
 #[track_caller]
-pub(crate) fn await_told(site: &Site, number: usize, login: &Login, wanted: &(u16, String)) {
+pub(crate) fn await_told(
+    site: &SessionFleet,
+    number: usize,
+    login: &Login,
+    wanted: &(u16, String),
+) {
     let mut last = (0, String::new());
     let begun = std::time::Instant::now();
     while begun.elapsed() < PATIENCE {
@@ -200,7 +205,7 @@ pub(crate) fn ask_on(connection: &mut Connection, login: &Login) -> (u16, String
 
 /// Asks until a gateway knows the session from memory: it is told of its own writing, too, and may
 /// have to read what it wrote.
-pub(crate) fn settle(site: &Site, number: usize, login: &Login) {
+pub(crate) fn settle(site: &SessionFleet, number: usize, login: &Login) {
     let hits = || site.gateway(number).metric("portcullis_session_cache_hits_total");
     eventually("a session in memory", || {
         let before = hits();

@@ -14,13 +14,13 @@ use crate::harness::upstream::{Behaviour, Upstream};
 pub(crate) const NAME: &str = "gateway.test";
 
 /// A gateway behind TLS, and the upstream behind it.
-pub(crate) struct Site {
+pub(crate) struct TlsGateway {
     pub(crate) authority: Authority,
     pub(crate) upstream: Upstream,
     pub(crate) gateway: Gateway,
 }
 
-impl Site {
+impl TlsGateway {
     pub(crate) fn open() -> Self {
         Self::open_with("")
     }

@@ -34,9 +34,9 @@ static RUNNING: Mutex<usize> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
 
 /// Leave to run some browsers. Whoever needs two asks for both at once.
-pub(crate) struct Leave(usize);
+pub(crate) struct BrowserSlots(usize);
 
-impl Leave {
+impl BrowserSlots {
     pub(crate) fn to_run(browsers: usize) -> Self {
         assert!(browsers <= BROWSERS_MAX);
         let mut running = running();
@@ -48,7 +48,7 @@ impl Leave {
     }
 }
 
-impl Drop for Leave {
+impl Drop for BrowserSlots {
     fn drop(&mut self) {
         *running() -= self.0;
         ENDED.notify_all();
@@ -85,7 +85,7 @@ pub(crate) struct Element(String);
 
 impl Browser {
     /// Starts one. It may run for as long as its test has leave.
-    pub(crate) fn start(_: &Leave, setup: Setup) -> Self {
+    pub(crate) fn start(_: &BrowserSlots, setup: Setup) -> Self {
         let profile = tempfile::tempdir().expect("a directory");
         let (driver, address) = driver();
         let mut browser =

@@ -12,13 +12,13 @@ use crate::harness::upstream::Upstream;
 use crate::harness::{client, eventually, fleet};
 
 /// Two gateways; the issuer says where the first is.
-struct Pair {
+struct TwoGateways {
     gateways: [Gateway; 2],
     issuer: String,
     _redis: RedisServer,
 }
 
-impl Pair {
+impl TwoGateways {
     fn open() -> Self {
         let (redis, upstream) = (RedisServer::start(), Upstream::start());
         let addresses = [reserved_address(), reserved_address()];
@@ -38,7 +38,7 @@ impl Pair {
 
 #[test]
 fn token_of_one_gateway_is_verified_with_the_keys_of_another_and_so_after_a_rotation() {
-    let pair = Pair::open();
+    let pair = TwoGateways::open();
     let [first, second] = &pair.gateways;
     let wanted = Wanted {
         algorithm: "ES256",
@@ -66,7 +66,7 @@ fn token_of_one_gateway_is_verified_with_the_keys_of_another_and_so_after_a_rota
 
 #[test]
 fn refresh_token_of_one_gateway_is_exchanged_and_revoked_at_another() {
-    let pair = Pair::open();
+    let pair = TwoGateways::open();
     let [_, second] = &pair.gateways;
     for library in clients::Library::ALL {
         let mut client = Client::start(library, &pair.issuer);

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::client;
 use crate::harness::login::{Login, PASSWORD};
 use crate::harness::password_login::{
-    FORM, JSON, MANY, Site, WRONG, assert_refused, encoded, guess,
+    FORM, JSON, LoginGateway, MANY, WRONG, assert_refused, encoded, guess,
 };
 
 /// What tells of another site's page.
@@ -33,7 +33,7 @@ const OWN: [&[(&str, &str)]; 6] = [
 
 #[test]
 fn login_that_another_site_causes_is_refused() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let form = encoded(&[("username", "alice"), ("password", PASSWORD)]);
     let json = json!({ "username": "alice", "password": PASSWORD }).to_string();
     for (kind, body) in [(FORM, form), (JSON, json)] {
@@ -58,7 +58,7 @@ fn login_that_another_site_causes_is_refused() {
 /// A page could otherwise lock its visitors' accounts, from their own addresses.
 #[test]
 fn login_that_another_site_causes_is_not_an_attempt() {
-    let site = Site::open_with("", "attempts: { per_account: 1/1h, per_address: 1/24h }");
+    let site = LoginGateway::open_with("", "attempts: { per_account: 1/1h, per_address: 1/24h }");
     for _ in 0..3 {
         let foreign = [("Sec-Fetch-Site", "cross-site")];
         assert_refused(&guess(site.address(), "alice", WRONG, &foreign), 403, "csrf");
@@ -68,7 +68,7 @@ fn login_that_another_site_causes_is_not_an_attempt() {
 
 #[test]
 fn login_from_an_origin_that_may_is_accepted() {
-    let site = Site::open_with("sessions: { allowed_origins: [https://app.test] }", MANY);
+    let site = LoginGateway::open_with("sessions: { allowed_origins: [https://app.test] }", MANY);
     let from = |origin: &str| {
         let fields = [("Sec-Fetch-Site", "cross-site"), ("Origin", origin)];
         guess(site.address(), "alice", PASSWORD, &fields).status
@@ -83,7 +83,7 @@ fn login_from_an_origin_that_may_is_accepted() {
 /// Browsers keep the cookie from other sites' forms. The answer must not take it away all the same.
 #[test]
 fn logout_that_another_site_causes_is_refused_without_the_cookie_too() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let ask = |fields: &[(&str, &str)]| {
         site.gateway.exchange(client::request("POST", "/auth/logout", fields, ""))
     };
@@ -99,7 +99,7 @@ fn logout_that_another_site_causes_is_refused_without_the_cookie_too() {
 
 #[test]
 fn session_is_ended_by_its_own_pages_only() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let id = Login::new(site.address(), "alice").id;
     let login = Login::new(site.address(), "alice");
     let end = format!("/auth/sessions/{id}");

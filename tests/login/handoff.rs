@@ -10,45 +10,48 @@ use crate::harness::certificates::Authority;
 use crate::harness::client::{self, Answer};
 use crate::harness::eventually;
 use crate::harness::gateway::{self, Gateway};
-use crate::harness::identity::{Identity, Says};
+use crate::harness::identity::{IdentityReply, IdentityService};
 use crate::harness::login::{self, Login};
 use crate::harness::password_login::{
-    MANY, Site, assert_refused, configuration, guess, retry_after,
+    LoginGateway, MANY, assert_refused, configuration, guess, retry_after,
 };
 use crate::harness::redis::free_port;
 use crate::harness::upstream::Upstream;
 
 /// A gateway that asks an identity service.
-struct Desk {
-    identity: Identity,
-    site: Site,
+struct HandoffGateway {
+    identity: IdentityService,
+    site: LoginGateway,
 }
 
 /// What a good answer is.
-fn alice() -> Says {
-    Says::json(200, &json!({ "user": { "id": "u-1", "roles": ["clerk"], "email": "a@b.test" } }))
+fn alice() -> IdentityReply {
+    IdentityReply::json(
+        200,
+        &json!({ "user": { "id": "u-1", "roles": ["clerk"], "email": "a@b.test" } }),
+    )
 }
 
-impl Desk {
+impl HandoffGateway {
     fn open(lines: &str) -> Self {
         Self::open_with(lines, MANY)
     }
 
     /// With these lines in `handoff`, and these in `login`.
     fn open_with(lines: &str, login: &str) -> Self {
-        let identity = Identity::start(alice());
+        let identity = IdentityService::start(alice());
         let peers = format!("{{ peers: ['{}'] }}", identity.address());
         Self { site: site(gateway::directory(), &peers, lines, login), identity }
     }
 
-    fn try_as(&self, says: Says) -> Answer {
+    fn try_as(&self, says: IdentityReply) -> Answer {
         self.identity.say(says);
         guess(self.site.address(), "alice", "secret", &[])
     }
 }
 
 /// A gateway whose identity service is this upstream.
-fn site(directory: Arc<TempDir>, identity: &str, lines: &str, login: &str) -> Site {
+fn site(directory: Arc<TempDir>, identity: &str, lines: &str, login: &str) -> LoginGateway {
     let upstream = Upstream::start();
     let lines = format!(
         "handoff:
@@ -63,14 +66,14 @@ fn site(directory: Arc<TempDir>, identity: &str, lines: &str, login: &str) -> Si
     );
     let text = configuration(&upstream, "", &lines);
     let text = text.replacen("upstreams:\n", &format!("upstreams:\n  identity: {identity}\n"), 1);
-    Site { gateway: Gateway::start_in(directory, &text), upstream }
+    LoginGateway { gateway: Gateway::start_in(directory, &text), upstream }
 }
 
 #[test]
 fn service_says_who_it_is_by_the_pointers_of_the_configuration() {
-    let desk = Desk::open("timeout: 20s");
+    let desk = HandoffGateway::open("timeout: 20s");
     let address = desk.site.address();
-    let answer = desk.try_as(Says::json(
+    let answer = desk.try_as(IdentityReply::json(
         201,
         &json!({
             "user": {
@@ -98,7 +101,7 @@ fn service_says_who_it_is_by_the_pointers_of_the_configuration() {
 
 #[test]
 fn service_gets_the_name_and_the_password_and_nothing_of_the_browser() {
-    let desk = Desk::open("timeout: 20s");
+    let desk = HandoffGateway::open("timeout: 20s");
     let fields = [
         ("Cookie", "other=secret"),
         ("Authorization", "Basic eDp5"),
@@ -138,8 +141,10 @@ fn service_gets_the_name_and_the_password_and_nothing_of_the_browser() {
 
 #[test]
 fn subject_is_a_text_or_a_whole_number_of_a_sensible_length() {
-    let desk = Desk::open("timeout: 20s");
-    let of = |id: serde_json::Value| desk.try_as(Says::json(200, &json!({ "user": { "id": id } })));
+    let desk = HandoffGateway::open("timeout: 20s");
+    let of = |id: serde_json::Value| {
+        desk.try_as(IdentityReply::json(200, &json!({ "user": { "id": id } })))
+    };
     let long = "s".repeat(255);
     for (id, subject) in [
         (json!(42), "42"),
@@ -168,10 +173,10 @@ fn subject_is_a_text_or_a_whole_number_of_a_sensible_length() {
 /// Whoever can choose their subject must not be able to choose their roles.
 #[test]
 fn subject_cannot_break_out_of_its_header() {
-    let desk = Desk::open("timeout: 20s");
+    let desk = HandoffGateway::open("timeout: 20s");
     let id = "u\r\nX-Auth-Roles: root\n\0\u{e9}%";
-    let answer =
-        desk.try_as(Says::json(200, &json!({ "user": { "id": id, "roles": ["a\r\nb"] } })));
+    let answer = desk
+        .try_as(IdentityReply::json(200, &json!({ "user": { "id": id, "roles": ["a\r\nb"] } })));
     if answer.status != 200 {
         assert_refused(&answer, 502, "upstream_unavailable");
         return;
@@ -185,11 +190,11 @@ fn subject_cannot_break_out_of_its_header() {
 
 #[test]
 fn refusal_of_the_service_is_told_in_our_own_words() {
-    let desk = Desk::open("timeout: 20s");
+    let desk = HandoffGateway::open("timeout: 20s");
     for status in [400, 401, 403, 404, 409, 422, 499] {
         let fields =
             "Content-Type: text/html\r\nSet-Cookie: __Host-session=evil\r\nLocation: /x\r\n";
-        let answer = desk.try_as(Says::with(status, fields, "<b>told by the service</b>"));
+        let answer = desk.try_as(IdentityReply::with(status, fields, "<b>told by the service</b>"));
         assert_refused(&answer, 401, "login_failed");
         assert!(!answer.body.contains("service") && answer.field("location").is_none());
     }
@@ -200,13 +205,13 @@ fn refusal_of_the_service_is_told_in_our_own_words() {
 
 #[test]
 fn refusal_is_passed_through_without_the_services_header() {
-    let desk = Desk::open("on_failure: pass_through\n    timeout: 20s");
+    let desk = HandoffGateway::open("on_failure: pass_through\n    timeout: 20s");
     for status in [400, 401, 403, 422] {
         let fields = "Content-Type: application/vnd.test+json\r\nSet-Cookie: __Host-session=evil\r\n\
                       WWW-Authenticate: Basic realm=evil\r\nLocation: //evil.test\r\n\
                       Clear-Site-Data: \"*\"\r\nCache-Control: public\r\n\
                       Access-Control-Allow-Origin: *\r\nX-Auth-Subject: evil\r\n";
-        let answer = desk.try_as(Says::with(status, fields, "{\"locked\":true}"));
+        let answer = desk.try_as(IdentityReply::with(status, fields, "{\"locked\":true}"));
         assert_eq!((answer.status, &*answer.body), (status, "{\"locked\":true}"), "{answer:?}");
         assert_eq!(answer.field("content-type"), Some("application/vnd.test+json"));
         assert_eq!(answer.field("cache-control"), Some("no-store"));
@@ -220,25 +225,29 @@ fn refusal_is_passed_through_without_the_services_header() {
     desk.site.gateway.logged(|line| line["slug"] == "login_failed" && line["status"] == 422);
     // A success is ours to tell, and what it is not, too.
     assert_eq!(desk.try_as(alice()).status, 200);
-    assert_refused(&desk.try_as(Says::with(500, "", "stack trace")), 502, "upstream_unavailable");
     assert_refused(
-        &desk.try_as(Says::with(302, "Location: /x\r\n", "")),
+        &desk.try_as(IdentityReply::with(500, "", "stack trace")),
+        502,
+        "upstream_unavailable",
+    );
+    assert_refused(
+        &desk.try_as(IdentityReply::with(302, "Location: /x\r\n", "")),
         502,
         "upstream_unavailable",
     );
     // Too much to pass on, or never all there: our own words.
     let head = "HTTP/1.1 403 x\r\nContent-Length: 10000000000\r\n\r\n".to_owned();
-    assert_refused(&desk.try_as(Says::Endless(head)), 401, "login_failed");
+    assert_refused(&desk.try_as(IdentityReply::Endless(head)), 401, "login_failed");
     let broken = "HTTP/1.1 403 x\r\nContent-Length: 100\r\n\r\nhalf".to_owned();
-    assert_refused(&desk.try_as(Says::Bytes(broken)), 401, "login_failed");
+    assert_refused(&desk.try_as(IdentityReply::Bytes(broken)), 401, "login_failed");
 }
 
 #[test]
 fn service_that_has_had_enough_says_how_long_to_wait() {
     for lines in ["timeout: 20s", "on_failure: pass_through\n    timeout: 20s"] {
-        let desk = Desk::open(lines);
+        let desk = HandoffGateway::open(lines);
         let limited = |fields: &str| {
-            let answer = desk.try_as(Says::with(429, fields, "slow down"));
+            let answer = desk.try_as(IdentityReply::with(429, fields, "slow down"));
             assert_refused(&answer, 429, "rate_limited");
             retry_after(&answer)
         };
@@ -253,14 +262,14 @@ fn service_that_has_had_enough_says_how_long_to_wait() {
 
 #[test]
 fn answer_that_cannot_be_understood_decides_nothing() {
-    let desk = Desk::open("timeout: 20s");
-    let ok = |body: &str| Says::with(200, "", body);
+    let desk = HandoffGateway::open("timeout: 20s");
+    let ok = |body: &str| IdentityReply::with(200, "", body);
     let chunk = "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
     let answers = [
-        Says::with(500, "", ""),
-        Says::with(503, "Retry-After: 9\r\n", ""),
-        Says::with(302, "Location: http://127.0.0.1/\r\n", ""),
-        Says::with(304, "", ""),
+        IdentityReply::with(500, "", ""),
+        IdentityReply::with(503, "Retry-After: 9\r\n", ""),
+        IdentityReply::with(302, "Location: http://127.0.0.1/\r\n", ""),
+        IdentityReply::with(304, "", ""),
         ok(""),
         ok("garbage"),
         ok("<html>"),
@@ -281,13 +290,13 @@ fn answer_that_cannot_be_understood_decides_nothing() {
             "[".repeat(100),
             "]".repeat(100)
         )),
-        Says::Bytes(
+        IdentityReply::Bytes(
             "HTTP/1.1 200 x\r\nContent-Length: 100\r\n\r\n{\"user\":{\"id\":\"u-1\"}}".into(),
         ),
-        Says::Bytes(chunk + "5\r\n{\"use"),
-        Says::Bytes("garbage\r\n\r\n".into()),
-        Says::Bytes(String::new()),
-        Says::Reset,
+        IdentityReply::Bytes(chunk + "5\r\n{\"use"),
+        IdentityReply::Bytes("garbage\r\n\r\n".into()),
+        IdentityReply::Bytes(String::new()),
+        IdentityReply::Reset,
     ];
     for says in answers {
         let answer = desk.try_as(says.clone());
@@ -313,7 +322,7 @@ fn memory_peak_kib(gateway: &Gateway) -> usize {
 
 #[test]
 fn answer_without_end_is_cut_off_and_not_kept() {
-    let desk = Desk::open("timeout: 20s");
+    let desk = HandoffGateway::open("timeout: 20s");
     assert_eq!(desk.try_as(alice()).status, 200);
     let before = memory_peak_kib(&desk.site.gateway);
     for (says, head) in [
@@ -325,7 +334,7 @@ fn answer_without_end_is_cut_off_and_not_kept() {
     ] {
         let sent = desk.identity.sent();
         let begun = Instant::now();
-        let answer = desk.try_as(Says::Endless(head.to_owned()));
+        let answer = desk.try_as(IdentityReply::Endless(head.to_owned()));
         match says {
             "refused" => assert_refused(&answer, 401, "login_failed"),
             _ => assert_refused(&answer, 502, "upstream_unavailable"),
@@ -341,17 +350,19 @@ fn answer_without_end_is_cut_off_and_not_kept() {
 
 #[test]
 fn service_that_takes_too_long_is_a_timeout() {
-    let desk = Desk::open("timeout: 1s");
+    let desk = HandoffGateway::open("timeout: 1s");
     let body = "{\"user\":{\"id\":\"u-1\"}}";
     let whole = format!("HTTP/1.1 200 x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    for says in [Says::Nothing, Says::Drip(whole.clone(), Duration::from_millis(100))] {
+    for says in
+        [IdentityReply::Nothing, IdentityReply::Drip(whole.clone(), Duration::from_millis(100))]
+    {
         let begun = Instant::now();
         assert_refused(&desk.try_as(says), 504, "upstream_timeout");
         let seconds = begun.elapsed().as_secs_f32();
         assert!((0.9..6.0).contains(&seconds), "{seconds} s");
     }
     // Slow is not too slow.
-    assert_eq!(desk.try_as(Says::Drip(whole, Duration::from_millis(1))).status, 200);
+    assert_eq!(desk.try_as(IdentityReply::Drip(whole, Duration::from_millis(1))).status, 200);
 }
 
 #[test]
@@ -372,7 +383,7 @@ fn service_behind_tls_is_verified() {
         (Authority::new().issue("identity.test"), 502),
     ];
     for (certificate, status) in certificates {
-        let identity = Identity::start_tls(alice(), &certificate);
+        let identity = IdentityService::start_tls(alice(), &certificate);
         let directory = gateway::directory();
         std::fs::write(directory.path().join("ca.pem"), authority.pem()).expect("a file");
         let upstream = format!(
@@ -391,15 +402,17 @@ fn service_behind_tls_is_verified() {
 
 #[test]
 fn attempt_that_nobody_could_decide_is_given_back() {
-    let desk =
-        Desk::open_with("timeout: 1s", "attempts: { per_account: 1/1h, per_address: 1/24h }");
+    let desk = HandoffGateway::open_with(
+        "timeout: 1s",
+        "attempts: { per_account: 1/1h, per_address: 1/24h }",
+    );
     let cut_short = "HTTP/1.1 200 x\r\nContent-Length: 100\r\n\r\n{".to_owned();
     for says in [
-        Says::with(500, "", ""),
-        Says::with(302, "Location: /\r\n", ""),
-        Says::Reset,
-        Says::Nothing,
-        Says::Bytes(cut_short),
+        IdentityReply::with(500, "", ""),
+        IdentityReply::with(302, "Location: /\r\n", ""),
+        IdentityReply::Reset,
+        IdentityReply::Nothing,
+        IdentityReply::Bytes(cut_short),
     ] {
         for _ in 0..2 {
             let answer = desk.try_as(says.clone());
@@ -408,7 +421,7 @@ fn attempt_that_nobody_could_decide_is_given_back() {
     }
     // Success does not count either, and what is refused does.
     assert_eq!(desk.try_as(alice()).status, 200);
-    assert_refused(&desk.try_as(Says::with(403, "", "")), 401, "login_failed");
+    assert_refused(&desk.try_as(IdentityReply::with(403, "", "")), 401, "login_failed");
     let asked = desk.identity.received().len();
     assert_refused(&desk.try_as(alice()), 429, "rate_limited");
     assert_eq!(desk.identity.received().len(), asked, "nobody is asked any more");
@@ -418,11 +431,15 @@ fn attempt_that_nobody_could_decide_is_given_back() {
 #[test]
 fn attempt_that_got_an_answer_counts_however_odd_the_answer_is() {
     for body in ["{}", "{\"error\":\"wrong password\"}", "garbage"] {
-        let desk = Desk::open_with(
+        let desk = HandoffGateway::open_with(
             "timeout: 20s",
             "attempts: { per_account: 1/1h, per_address: 9999/1s }",
         );
-        assert_refused(&desk.try_as(Says::with(200, "", body)), 502, "upstream_unavailable");
+        assert_refused(
+            &desk.try_as(IdentityReply::with(200, "", body)),
+            502,
+            "upstream_unavailable",
+        );
         assert_refused(&desk.try_as(alice()), 429, "rate_limited");
         assert_eq!(desk.identity.received().len(), 1);
     }
@@ -431,9 +448,11 @@ fn attempt_that_got_an_answer_counts_however_odd_the_answer_is() {
 /// While nobody knows, an attempt counts: otherwise a slow service could be asked without end.
 #[test]
 fn many_guesses_at_once_reach_the_service_within_the_budget() {
-    let desk =
-        Desk::open_with("timeout: 3s", "attempts: { per_account: 2/1h, per_address: 9999/1s }");
-    desk.identity.say(Says::Nothing);
+    let desk = HandoffGateway::open_with(
+        "timeout: 3s",
+        "attempts: { per_account: 2/1h, per_address: 9999/1s }",
+    );
+    desk.identity.say(IdentityReply::Nothing);
     let address = desk.site.address();
     let statuses: Vec<_> = std::thread::scope(|scope| {
         let all: Vec<_> =
@@ -449,14 +468,14 @@ fn many_guesses_at_once_reach_the_service_within_the_budget() {
 
 #[test]
 fn no_password_and_no_answer_of_the_service_is_logged() {
-    let desk = Desk::open("timeout: 20s");
+    let desk = HandoffGateway::open("timeout: 20s");
     let address = desk.site.address();
     for says in [
         alice(),
-        Says::with(403, "", "told-by-the-service"),
-        Says::with(500, "", "told-by-the-service"),
-        Says::with(200, "", "{\"user\":{\"id\":7.5,\"x\":\"told-by-the-service\"}}"),
-        Says::Reset,
+        IdentityReply::with(403, "", "told-by-the-service"),
+        IdentityReply::with(500, "", "told-by-the-service"),
+        IdentityReply::with(200, "", "{\"user\":{\"id\":7.5,\"x\":\"told-by-the-service\"}}"),
+        IdentityReply::Reset,
     ] {
         desk.identity.say(says);
         guess(address, "typed-as-a-name", "typed-as-a-password", &[]);
@@ -476,7 +495,7 @@ const OPEN_MAX: usize = 256;
 
 #[test]
 fn login_beyond_those_that_a_service_may_keep_waiting_is_overload() {
-    let identity = Identity::start(Says::Nothing);
+    let identity = IdentityService::start(IdentityReply::Nothing);
     let upstream = Upstream::start();
     let lines = format!(
         "handoff: {{ upstream: identity, path: /verify, subject: /user/id, timeout: 10s }}\n  {MANY}"

@@ -9,14 +9,16 @@ use serde_json::json;
 use crate::harness::PATIENCE;
 use crate::harness::client::{self, Connection};
 use crate::harness::login::{self, PASSWORD};
-use crate::harness::password_login::{FORM, JSON, NAVIGATION, Site, assert_refused, encoded};
+use crate::harness::password_login::{
+    FORM, JSON, LoginGateway, NAVIGATION, assert_refused, encoded,
+};
 
 /// The largest body that is read.
 const BYTES_MAX: usize = 16 * 1024;
 
 #[test]
 fn content_type_decides_how_a_body_is_read() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let json = json!({ "username": "alice", "password": PASSWORD }).to_string();
     let form = encoded(&[("username", "alice"), ("password", PASSWORD)]);
     for kind in [JSON, "application/json; charset=utf-8", "APPLICATION/JSON", "application/json ;x"]
@@ -43,7 +45,7 @@ fn content_type_decides_how_a_body_is_read() {
 
 #[test]
 fn json_that_is_not_a_login_is_refused() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let right = format!("\"username\":\"alice\",\"password\":\"{PASSWORD}\"");
     let deep =
         |levels: usize| format!("{{{right},\"x\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
@@ -101,7 +103,7 @@ fn json_that_is_not_a_login_is_refused() {
 
 #[test]
 fn form_that_is_not_a_login_is_refused() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let password = PASSWORD.replace(' ', "+");
     let right = format!("username=alice&password={password}");
     let bodies = [
@@ -151,7 +153,7 @@ fn padded(length: usize) -> String {
 
 #[test]
 fn body_is_read_up_to_its_bound_and_no_further() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let kind = [("Content-Type", JSON)];
     assert_eq!(site.post(&kind, &padded(BYTES_MAX)).status, 200);
     assert_refused(&site.post(&kind, &padded(BYTES_MAX + 1)), 413, "body_too_large");
@@ -171,7 +173,7 @@ fn body_is_read_up_to_its_bound_and_no_further() {
 
 #[test]
 fn body_that_is_announced_too_large_is_refused_before_it_arrives() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     for length in ["16385", "10000000000", "99999999999999999999"] {
         let fields = [("Content-Type", JSON), ("Content-Length", length)];
         let answer = site.gateway.exchange(client::request("POST", "/auth/login", &fields, ""));
@@ -184,7 +186,12 @@ fn body_that_is_announced_too_large_is_refused_before_it_arrives() {
 }
 
 /// Sends pieces until the gateway hangs up; how many bytes it took, and what it said.
-fn send_without_end(site: &Site, kind: &str, piece: &[u8], pause: Duration) -> (usize, String) {
+fn send_without_end(
+    site: &LoginGateway,
+    kind: &str,
+    piece: &[u8],
+    pause: Duration,
+) -> (usize, String) {
     let mut stream = TcpStream::connect(site.address()).expect("the gateway accepts");
     let fields = [("Content-Type", kind), ("Transfer-Encoding", "chunked")];
     let head = client::request("POST", "/auth/login", &fields, "");
@@ -212,7 +219,7 @@ fn send_without_end(site: &Site, kind: &str, piece: &[u8], pause: Duration) -> (
 
 #[test]
 fn endless_body_is_cut_off() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let piece = format!("1000\r\n{}\r\n", " ".repeat(0x1000));
     for kind in [JSON, FORM] {
         let (sent, said) = send_without_end(&site, kind, piece.as_bytes(), Duration::ZERO);
@@ -226,7 +233,7 @@ fn endless_body_is_cut_off() {
 
 #[test]
 fn body_has_to_arrive_in_ten_seconds_all_told() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     std::thread::scope(|scope| {
         let drip = scope.spawn(|| {
             let begun = Instant::now();
@@ -254,7 +261,7 @@ fn body_has_to_arrive_in_ten_seconds_all_told() {
 
 #[test]
 fn body_that_breaks_off_is_nobodys_login() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let body = json!({ "username": "alice", "password": PASSWORD }).to_string();
     let length = (body.len() + 1).to_string();
     let fields = [("Content-Type", JSON), ("Content-Length", &*length)];
@@ -271,7 +278,7 @@ fn body_that_breaks_off_is_nobodys_login() {
 
 #[test]
 fn client_that_waits_to_be_told_is_told_to_go_on() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let body = json!({ "username": "alice", "password": PASSWORD }).to_string();
     let length = body.len().to_string();
     let mut fields =
@@ -291,7 +298,7 @@ fn client_that_waits_to_be_told_is_told_to_go_on() {
 
 #[test]
 fn bodies_that_nobody_asked_for_do_not_get_in_the_way() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let mut connection = Connection::open(site.address());
     for (method, path, status) in [
         ("GET", "/auth/login", 200),

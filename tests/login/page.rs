@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::harness::client::{self, Answer};
 use crate::harness::login::{self, Login};
-use crate::harness::password_login::{JSON, Site, WRONG, encoded, retry_after};
+use crate::harness::password_login::{JSON, LoginGateway, WRONG, encoded, retry_after};
 
 /// Reads a page, complains of what is not well-formed, and prints what is in it.
 const READER: &str = r#"
@@ -126,7 +126,7 @@ fn assert_sound(answer: &Answer) -> Value {
 
 #[test]
 fn page_is_well_formed_and_has_nothing_active() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let answer = site.gateway.exchange(client::get("/auth/login", &[]));
     assert_eq!((answer.status, answer.field("set-cookie")), (200, None));
     let read = assert_sound(&answer);
@@ -146,7 +146,7 @@ const NASTY: [&str; 6] = [
 
 #[test]
 fn name_that_was_typed_is_shown_again_and_means_nothing() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     for name in NASTY {
         let answer = site.form(&[("username", name), ("password", WRONG), ("return_to", "/a")]);
         assert_eq!(answer.status, 401, "{answer:?}");
@@ -171,7 +171,7 @@ fn name_that_was_typed_is_shown_again_and_means_nothing() {
 
 #[test]
 fn place_to_return_to_is_kept_and_means_nothing() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     for place in [
         "/a?b=\"><script>alert(1)</script>",
         "/a?b='onfocus='alert(1)'&c=&lt;",
@@ -187,7 +187,8 @@ fn place_to_return_to_is_kept_and_means_nothing() {
 /// Whatever is wrong, a person gets the page again; a program gets problem details.
 #[test]
 fn page_tells_what_is_wrong_with_the_status_of_the_denial() {
-    let site = Site::open_with("", "attempts: { per_account: 1/1h, per_address: 100000/1s }");
+    let site =
+        LoginGateway::open_with("", "attempts: { per_account: 1/1h, per_address: 100000/1s }");
     let typed = [("username", "alice"), ("password", WRONG)];
     let problem = |answer: &Answer| {
         let read = assert_sound(answer);
@@ -210,7 +211,7 @@ fn page_tells_what_is_wrong_with_the_status_of_the_denial() {
 
 #[test]
 fn list_of_sessions_is_a_page_for_people_and_as_sound() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let agent = "<script>alert(1)</script>\"'&amp; \t caf\u{e9}";
     let login = Login::read(&login::attempt(site.address(), "alice", &[("User-Agent", agent)]));
     let answer = site.navigate("/auth/sessions", &[("Cookie", &login.cookie)]);

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::harness::client::{self, Answer};
 use crate::harness::fleet::{redis, revocation};
 use crate::harness::login::{COOKIE, Login, PASSWORD, everybody, hash, user, write_users};
-use crate::harness::password_login::{MANY, Site, WRONG, assert_refused, cookie_of, guess};
+use crate::harness::password_login::{LoginGateway, MANY, WRONG, assert_refused, cookie_of, guess};
 use crate::harness::redis::RedisServer;
 use crate::harness::{eventually, gateway};
 
@@ -32,7 +32,7 @@ fn hash_with(password: &str, version: Version, params: Params, salt: &[u8]) -> S
 
 #[test]
 fn right_password_in_json_gives_a_cookie_and_says_who_it_is() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let body = json!({ "username": "alice", "password": PASSWORD, "deliver": "session" });
     let answer = site.json(&body);
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -65,7 +65,7 @@ fn right_password_in_json_gives_a_cookie_and_says_who_it_is() {
 
 #[test]
 fn right_password_in_a_form_gives_a_cookie_and_leads_on() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let there = "/pages/a%20b?c=d&e=%2F";
     let pairs = [("username", "alice"), ("password", PASSWORD), ("return_to", there)];
     let answer = site.form(&pairs);
@@ -95,7 +95,7 @@ fn gist(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
 
 #[test]
 fn wrong_password_and_unknown_name_get_the_same_answer() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let wrong = guess(site.address(), "alice", WRONG, &[]);
     assert_refused(&wrong, 401, "login_failed");
     // As long as the name that is known.
@@ -129,7 +129,8 @@ fn ticks(pid: u32) -> u64 {
 fn unknown_name_costs_as_much_work_as_a_known_one() {
     let params = Params::new(48 * 1024, 3, 1, None).expect("parameters");
     let hash = hash_with(PASSWORD, Version::V0x13, params, &[7; 16]);
-    let site = Site::open_in(directory_of(&json!({ "alice": { "password": hash } })), "", MANY);
+    let site =
+        LoginGateway::open_in(directory_of(&json!({ "alice": { "password": hash } })), "", MANY);
     let cost = |name: &str| {
         let before = ticks(site.gateway.pid());
         for _ in 0..5 {
@@ -163,7 +164,7 @@ fn passwords_are_taken_as_they_were_typed() {
     let names: Vec<_> = (0..passwords.len()).map(|number| format!("user{number}")).collect();
     let users = names.iter().zip(passwords);
     let users = users.map(|(name, password)| (name.clone(), json!({ "password": hash(password) })));
-    let site = Site::open_in(directory_of(&Value::Object(users.collect())), "", MANY);
+    let site = LoginGateway::open_in(directory_of(&Value::Object(users.collect())), "", MANY);
     for (name, password) in names.iter().zip(passwords) {
         let answer = site.json(&json!({ "username": name, "password": password }));
         assert_eq!(answer.status, 200, "{password:?}: {answer:?}");
@@ -192,7 +193,7 @@ fn names_are_taken_as_they_were_typed() {
         "zo\u{eb} & co/+1": user(json!({})),
         (longest.clone()): user(json!({})),
     });
-    let site = Site::open_in(directory_of(&users), "", MANY);
+    let site = LoginGateway::open_in(directory_of(&users), "", MANY);
     for name in ["alice", "zo\u{eb} & co/+1", &longest] {
         let answer = site.form(&[("username", name), ("password", PASSWORD)]);
         assert_eq!(answer.status, 303, "{name}: {answer:?}");
@@ -229,7 +230,7 @@ fn hashes_may_differ_in_all_their_parameters() {
     let names = ["zero", "one", "two", "three", "four"];
     let users = names.iter().zip(&hashes);
     let users = users.map(|(name, hash)| ((*name).to_owned(), json!({ "password": hash })));
-    let site = Site::open_in(directory_of(&Value::Object(users.collect())), "", MANY);
+    let site = LoginGateway::open_in(directory_of(&Value::Object(users.collect())), "", MANY);
     for name in names {
         // Everybody's password is their own name.
         for password in names {
@@ -241,7 +242,7 @@ fn hashes_may_differ_in_all_their_parameters() {
 
 #[test]
 fn users_file_is_read_again_and_only_those_who_changed_are_logged_out() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let address = site.address();
     let logins = ["alice", "bob", "carol"].map(|name| Login::new(address, name));
     let [alice, bob, carol] = &logins;
@@ -275,7 +276,7 @@ fn change_that_the_store_takes_late_ends_no_login_with_the_new_password() {
     let server = RedisServer::start();
     let sections =
         redis(&server.settings()) + &format!("revocation: {{ max_entries: {ENTRIES_MAX} }}\n");
-    let site = Site::open_with(&sections, MANY);
+    let site = LoginGateway::open_with(&sections, MANY);
     let address = site.address();
     let before = Login::new(address, "alice");
     // There is room for nothing.

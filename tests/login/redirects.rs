@@ -6,14 +6,15 @@ use crate::harness::client::{self, Answer};
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, COOKIE, Login, PASSWORD};
 use crate::harness::password_login::{
-    MANY, NAVIGATION, Site, WRONG, assert_refused, configuration, cookie_of, hidden_return_to,
+    LoginGateway, MANY, NAVIGATION, WRONG, assert_refused, configuration, cookie_of,
+    hidden_return_to,
 };
 use crate::harness::tokens::{bearer, token};
 use crate::harness::upstream::Upstream;
 
 /// Follows a navigation through the login, as a browser does; where that leads.
 #[track_caller]
-fn through_the_login(site: &Site, target: &str) -> String {
+fn through_the_login(site: &LoginGateway, target: &str) -> String {
     let sent = site.navigate(target, &[]);
     assert_eq!(sent.status, 302, "{target}: {sent:?}");
     assert_eq!(sent.field("cache-control"), Some("no-store"));
@@ -37,7 +38,7 @@ fn through_the_login(site: &Site, target: &str) -> String {
 
 #[test]
 fn navigation_comes_back_to_the_same_path_and_query() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     for target in [
         "/pages/",
         "/pages/a?",
@@ -57,7 +58,7 @@ fn navigation_comes_back_to_the_same_path_and_query() {
 
 #[test]
 fn whoever_had_a_session_is_sent_to_log_in_and_keeps_his_cookie() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let gone = Login::new(site.address(), "alice");
     gone.log_out(site.address());
     let unknown = format!("{COOKIE}={}", "A".repeat(43));
@@ -74,7 +75,7 @@ fn whoever_had_a_session_is_sent_to_log_in_and_keeps_his_cookie() {
 
 #[test]
 fn whoever_is_no_navigating_browser_is_told_so_and_sent_nowhere() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let [accept, site_, _, _] = NAVIGATION;
     let ask = |method: &str, path: &str, fields: &[(&str, &str)]| {
         site.gateway.exchange(client::request(method, path, fields, ""))
@@ -108,14 +109,14 @@ fn whoever_is_no_navigating_browser_is_told_so_and_sent_nowhere() {
 
 #[test]
 fn old_browsers_that_do_not_tell_how_they_ask_are_sent_to_log_in() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let answer = site.gateway.exchange(client::get("/pages/x", &NAVIGATION[..1]));
     assert_eq!(answer.field("location"), Some("/auth/login?return_to=/pages/x"));
 }
 
 #[test]
 fn own_pages_that_want_a_session_send_nobody_in_circles() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     for path in ["/auth/session", "/auth/sessions"] {
         let answer = site.navigate(path, &[]);
         match answer.status {

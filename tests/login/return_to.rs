@@ -5,7 +5,9 @@ use url::Url;
 
 use crate::harness::client;
 use crate::harness::login::PASSWORD;
-use crate::harness::password_login::{MANY, Site, assert_refused, encoded, hidden_return_to};
+use crate::harness::password_login::{
+    LoginGateway, MANY, assert_refused, encoded, hidden_return_to,
+};
 
 /// Places to which a login must not lead.
 const EVIL: [&str; 52] = [
@@ -63,8 +65,8 @@ const EVIL: [&str; 52] = [
     "https://APP.test/",
 ];
 
-fn open() -> Site {
-    Site::open_with("", &format!("return_to: [https://app.test]\n  {MANY}"))
+fn open() -> LoginGateway {
+    LoginGateway::open_with("", &format!("return_to: [https://app.test]\n  {MANY}"))
 }
 
 #[test]

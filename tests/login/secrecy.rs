@@ -1,7 +1,7 @@
 //! What must not be found where it does not belong: passwords, cookies, and who failed to log in.
 
 use crate::harness::login::{self, Login, PASSWORD};
-use crate::harness::password_login::{JSON, Site, WRONG, guess};
+use crate::harness::password_login::{JSON, LoginGateway, WRONG, guess};
 use crate::harness::{client, eventually};
 
 const TYPED: &str = "Tr0ub4dor&3 typed by somebody";
@@ -27,7 +27,10 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 #[test]
 fn logs_and_files_hold_no_password_no_cookie_and_no_name_that_failed() {
     let sections = "access_log: { query: true }";
-    let site = Site::open_with(sections, "attempts: { per_account: 4/1h, per_address: 100000/1s }");
+    let site = LoginGateway::open_with(
+        sections,
+        "attempts: { per_account: 4/1h, per_address: 100000/1s }",
+    );
     let address = site.address();
     let login = Login::new(address, "alice");
     let other = Login::read(&login::attempt(address, "bob", &[("Cookie", &login.cookie)]));
@@ -83,7 +86,7 @@ fn logs_and_files_hold_no_password_no_cookie_and_no_name_that_failed() {
 
 #[test]
 fn access_log_says_who_was_let_in_by_subject_and_session_alone() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let login = Login::new(site.address(), "alice");
     login.ask(site.address(), "/pages/x");
     let line = site.gateway.logged(|line| line["path"] == "/pages/x");

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::client::Answer;
 use crate::harness::fleet;
-use crate::harness::oauth::{Desk, ISSUER, SECRET, assert_error};
+use crate::harness::oauth::{ISSUER, SECRET, TokenService, assert_error};
 use crate::harness::tokens::{now, payload};
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
@@ -17,8 +17,8 @@ fn access_of(answer: &Answer) -> String {
 
 #[test]
 fn machine_gets_a_token_about_itself_and_nothing_to_come_back_with() {
-    let desk = Desk::open();
-    let answer = desk.token_as("batch", &[GRANT]);
+    let service = TokenService::open();
+    let answer = service.token_as("batch", &[GRANT]);
     let token = access_of(&answer);
     let told = answer.json();
     assert_eq!(told["expires_in"], 120);
@@ -40,16 +40,16 @@ fn machine_gets_a_token_about_itself_and_nothing_to_come_back_with() {
     for absent in ["sid", "auth_time", "roles"] {
         assert!(claims[absent].is_null(), "{absent}");
     }
-    assert_eq!(desk.said(&token).0, 200);
+    assert_eq!(service.said(&token).0, 200);
     let issued = "portcullis_tokens_issued_total{grant=\"client_credentials\",kind=\"access\"}";
-    assert_eq!(desk.gateway.metric(issued), 1.0);
-    assert_ne!(payload(&access_of(&desk.token_as("batch", &[GRANT])))["jti"], claims["jti"]);
+    assert_eq!(service.gateway.metric(issued), 1.0);
+    assert_ne!(payload(&access_of(&service.token_as("batch", &[GRANT])))["jti"], claims["jti"]);
 }
 
 #[test]
 fn scopes_are_some_of_the_clients_own() {
-    let desk = Desk::open();
-    let ask = |scope: &str| desk.token_as("batch", &[GRANT, ("scope", scope)]);
+    let service = TokenService::open();
+    let ask = |scope: &str| service.token_as("batch", &[GRANT, ("scope", scope)]);
     let told = ask("orders:list").json();
     assert_eq!(told["scope"], "orders:list");
     let token = told["access_token"].as_str().expect("a token").to_owned();
@@ -60,15 +60,15 @@ fn scopes_are_some_of_the_clients_own() {
     // Without a value it is as good as not there.
     assert_eq!(ask("").json()["scope"], "orders:read orders:list");
     // A client without scopes gets a token without any.
-    let told = desk.token_as("other", &[GRANT]).json();
+    let told = service.token_as("other", &[GRANT]).json();
     assert!(told["scope"].is_null() && told["access_token"].is_string(), "{told}");
 }
 
 #[test]
 fn audiences_are_some_of_the_clients_own() {
-    let desk = Desk::open();
+    let service = TokenService::open();
     let audience = |pairs: &[(&str, &str)]| {
-        let answer = desk.token_as("batch", &[&[GRANT], pairs].concat());
+        let answer = service.token_as("batch", &[&[GRANT], pairs].concat());
         payload(&access_of(&answer))["aud"].clone()
     };
     assert_eq!(audience(&[("resource", "orders-api")]), "orders-api");
@@ -76,40 +76,40 @@ fn audiences_are_some_of_the_clients_own() {
     let both = [("resource", "billing"), ("resource", "orders-api")];
     assert_eq!(audience(&both), json!(["billing", "orders-api"]));
     for pairs in [&[("resource", "payroll")][..], &[("resource", "billing"), ("audience", "x")]] {
-        let answer = desk.token_as("batch", &[&[GRANT], pairs].concat());
+        let answer = service.token_as("batch", &[&[GRANT], pairs].concat());
         assert_error(&answer, 400, "invalid_target");
     }
     // For use elsewhere: here it is refused.
-    let billing = access_of(&desk.token_as("batch", &[GRANT, ("audience", "billing")]));
-    let said = desk.said(&billing);
+    let billing = access_of(&service.token_as("batch", &[GRANT, ("audience", "billing")]));
+    let said = service.said(&billing);
     assert!([(200, String::new()), (401, "token_audience".to_owned())].contains(&said), "{said:?}");
 }
 
 #[test]
 fn public_client_gets_no_tokens_of_its_own() {
-    let desk = Desk::open();
+    let service = TokenService::open();
     for client in ["mobile", "first-party"] {
-        let answer = desk.token(&[GRANT, ("client_id", client)]);
+        let answer = service.token(&[GRANT, ("client_id", client)]);
         assert_error(&answer, 400, "unauthorized_client");
     }
     // Who does not say who they are is not the application without a name.
-    assert_error(&desk.token(&[GRANT]), 401, "invalid_client");
+    assert_error(&service.token(&[GRANT]), 401, "invalid_client");
 }
 
 /// A cut-off hits what was issued until then, and nothing later.
 #[test]
 fn machine_that_was_cut_off_gets_its_next_token() {
-    let desk = Desk::open();
-    let before = access_of(&desk.token_as("batch", &[GRANT]));
+    let service = TokenService::open();
+    let before = access_of(&service.token_as("batch", &[GRANT]));
     let draft = json!({ "scope": "client", "client": "batch", "reason": "a test" });
-    assert_eq!(fleet::post(&desk.gateway, &draft).status, 201);
-    assert_eq!(desk.said(&before), (401, "token_revoked".to_owned()));
-    let after = access_of(&desk.token_as("batch", &[GRANT]));
-    assert_eq!(desk.said(&after), (200, String::new()));
+    assert_eq!(fleet::post(&service.gateway, &draft).status, 201);
+    assert_eq!(service.said(&before), (401, "token_revoked".to_owned()));
+    let after = access_of(&service.token_as("batch", &[GRANT]));
+    assert_eq!(service.said(&after), (200, String::new()));
     // Cut off ahead of the time, it gets none until then.
     let ahead = json!({ "scope": "client", "client": "batch", "before": now() + 3600 });
-    assert_eq!(fleet::post(&desk.gateway, &ahead).status, 201);
-    assert_error(&desk.token_as("batch", &[GRANT]), 401, "invalid_client");
-    let other = desk.token_as("other", &[GRANT]);
-    assert_eq!(desk.said(&access_of(&other)).0, 200, "{SECRET} is good for others");
+    assert_eq!(fleet::post(&service.gateway, &ahead).status, 201);
+    assert_error(&service.token_as("batch", &[GRANT]), 401, "invalid_client");
+    let other = service.token_as("other", &[GRANT]);
+    assert_eq!(service.said(&access_of(&other)).0, 200, "{SECRET} is good for others");
 }

@@ -171,13 +171,13 @@ fn answer_lost_with_its_gateway_is_given_again_after_a_restart() {
 
 /// Stands between a gateway and a server. Once something is asked in which a text occurs, what is
 /// asked arrives, and what is answered does not.
-struct DeafRelay {
+struct OneWayRelay {
     port: u16,
     is_deaf: Arc<AtomicBool>,
     text: Arc<Mutex<Option<String>>>,
 }
 
-impl DeafRelay {
+impl OneWayRelay {
     fn start(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -243,7 +243,7 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, wanted: impl Fn(&[u8]) -> boo
 #[test]
 fn exchange_whose_answer_the_store_could_not_give_is_made_up_for() {
     let server = RedisServer::start();
-    let relay = DeafRelay::start(server.port());
+    let relay = OneWayRelay::start(server.port());
     let lines =
         format!("{PATIENT}store: {{ redis: {{ url: 'redis://127.0.0.1:{}' }} }}\n", relay.port);
     let site = IssuingFleet::start(&lines, 1);
@@ -278,7 +278,7 @@ fn exchange_whose_answer_the_store_could_not_give_is_made_up_for() {
 #[test]
 fn login_whose_answer_the_store_could_not_give_is_refused_with_503() {
     let server = RedisServer::start();
-    let relay = DeafRelay::start(server.port());
+    let relay = OneWayRelay::start(server.port());
     let lines =
         format!("{PATIENT}store: {{ redis: {{ url: 'redis://127.0.0.1:{}' }} }}\n", relay.port);
     let site = IssuingFleet::start(&lines, 1);

@@ -3,18 +3,20 @@
 use serde_json::{Value, json};
 
 use crate::harness::client::{self, Answer};
-use crate::harness::oauth::{self, Desk, ISSUER, LONG, Pair, SECRET, STRICT, assert_error, basic};
+use crate::harness::oauth::{
+    self, ISSUER, LONG, SECRET, STRICT, TokenPair, TokenService, assert_error, basic,
+};
 use crate::harness::tokens::{self, payload, token};
 use crate::harness::{eventually, fleet};
 
-fn ask(desk: &Desk, token: &str) -> Answer {
+fn ask(service: &TokenService, token: &str) -> Answer {
     let authorization = basic("watcher", SECRET);
-    desk.post("/auth/introspect", &[("Authorization", &authorization)], &[("token", token)])
+    service.post("/auth/introspect", &[("Authorization", &authorization)], &[("token", token)])
 }
 
 #[track_caller]
-fn told(desk: &Desk, token: &str) -> Value {
-    let answer = ask(desk, token);
+fn told(service: &TokenService, token: &str) -> Value {
+    let answer = ask(service, token);
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.field("cache-control"), Some("no-store"));
     answer.json()
@@ -26,23 +28,23 @@ fn inactive() -> Value {
 
 #[test]
 fn access_token_is_described_as_it_is() {
-    let desk = Desk::open();
-    let pair = desk.tokens_of("alice");
+    let service = TokenService::open();
+    let pair = service.tokens_of("alice");
     let claims = payload(&pair.access);
     let expected = json!({
         "active": true, "iss": ISSUER, "sub": "u-17", "aud": "orders-api", "scope": "orders:read",
         "client_id": "first-party", "token_type": "Bearer", "sid": pair.session(),
         "iat": claims["iat"], "exp": claims["exp"], "jti": claims["jti"],
     });
-    assert_eq!(told(&desk, &pair.access), expected);
+    assert_eq!(told(&service, &pair.access), expected);
     let grant = [("grant_type", "client_credentials")];
-    let machine = desk.token_as("batch", &grant).json()["access_token"].clone();
-    let machine = told(&desk, machine.as_str().expect("a token"));
+    let machine = service.token_as("batch", &grant).json()["access_token"].clone();
+    let machine = told(&service, machine.as_str().expect("a token"));
     assert_eq!(machine["aud"], json!(["orders-api", "billing"]));
     assert_eq!((&machine["sub"], &machine["sid"]), (&json!("batch"), &Value::Null));
     // Of every issuer that is accepted here.
     let begins = tokens::now() - 60;
-    let foreign = told(&desk, &token(json!({ "nbf": begins })));
+    let foreign = told(&service, &token(json!({ "nbf": begins })));
     assert_eq!((&foreign["active"], &foreign["iss"]), (&json!(true), &json!(tokens::ISSUER)));
     assert_eq!(foreign["nbf"], begins);
 }
@@ -50,9 +52,9 @@ fn access_token_is_described_as_it_is() {
 #[test]
 fn refresh_token_is_active_while_it_is_the_current_one() {
     // Whoever comes again ends the login at once.
-    let desk = Desk::open_with(STRICT, "");
-    let first = desk.tokens_of("alice");
-    let described = told(&desk, &first.refresh);
+    let service = TokenService::open_with(STRICT, "");
+    let first = service.tokens_of("alice");
+    let described = told(&service, &first.refresh);
     for (name, value) in [
         ("active", json!(true)),
         ("iss", json!(ISSUER)),
@@ -66,45 +68,46 @@ fn refresh_token_is_active_while_it_is_the_current_one() {
     }
     let lives = described["exp"].as_i64().expect("exp") - described["iat"].as_i64().expect("iat");
     assert_eq!(lives, 3600, "unless it is used");
-    let next = Pair::of(&desk.refresh(&first.refresh));
-    assert_eq!(told(&desk, &first.refresh), inactive());
-    assert_eq!(told(&desk, &next.refresh)["active"], true);
+    let next = TokenPair::of(&service.refresh(&first.refresh));
+    assert_eq!(told(&service, &first.refresh), inactive());
+    assert_eq!(told(&service, &next.refresh)["active"], true);
     // That it was asked about has not used it up, nor ended anything.
-    let third = Pair::of(&desk.refresh(&next.refresh));
-    desk.refresh(&first.refresh);
-    assert_eq!(told(&desk, &third.refresh), inactive());
-    assert_eq!(told(&desk, &third.access), inactive());
+    let third = TokenPair::of(&service.refresh(&next.refresh));
+    service.refresh(&first.refresh);
+    assert_eq!(told(&service, &third.refresh), inactive());
+    assert_eq!(told(&service, &third.access), inactive());
 }
 
 #[test]
 fn api_key_is_described_and_a_session_is_nobodys_business() {
-    let desk = Desk::open_with(LONG, "api_keys: { header: X-Api-Key, max_lifetime: 90d }\n");
+    let service =
+        TokenService::open_with(LONG, "api_keys: { header: X-Api-Key, max_lifetime: 90d }\n");
     let body = json!({ "subject": "importer", "scopes": ["orders:read"] }).to_string();
     let fields = [("Host", "localhost"), ("Content-Type", "application/json")];
     let request = client::request("POST", "/v1/api-keys", &fields, &body);
-    let made = client::exchange(desk.gateway.admin(), request);
+    let made = client::exchange(service.gateway.admin(), request);
     assert_eq!(made.status, 201, "{made:?}");
     let key = made.json()["key"].as_str().expect("a key").to_owned();
     let id = made.json()["id"].as_str().expect("an id").to_owned();
-    let described = told(&desk, &key);
+    let described = told(&service, &key);
     assert_eq!((&described["active"], &described["sub"]), (&json!(true), &json!("importer")));
     assert_eq!(described["scope"], "orders:read");
     assert_eq!(described["token_type"], "api_key");
     assert!(described["sid"].is_null(), "{described}");
-    let answer = desk.log_in("alice", &[], json!({}));
+    let answer = service.log_in("alice", &[], json!({}));
     let cookie = answer.field("set-cookie").expect("a cookie");
     let secret = cookie.split(['=', ';']).nth(1).expect("a value");
-    assert_eq!(told(&desk, secret), inactive());
+    assert_eq!(told(&service, secret), inactive());
     let path = format!("/v1/api-keys/{id}");
     let request = client::request("DELETE", &path, &[("Host", "localhost")], "");
-    assert_eq!(client::exchange(desk.gateway.admin(), request).status, 200);
-    assert_eq!(told(&desk, &key), inactive());
+    assert_eq!(client::exchange(service.gateway.admin(), request).status, 200);
+    assert_eq!(told(&service, &key), inactive());
 }
 
 #[test]
 fn of_what_is_not_good_nothing_is_told() {
-    let desk = Desk::open();
-    let pair = desk.tokens_of("alice");
+    let service = TokenService::open();
+    let pair = service.tokens_of("alice");
     for other in [
         "x",
         "rt_",
@@ -114,29 +117,29 @@ fn of_what_is_not_good_nothing_is_told() {
         &token(json!({ "iss": "https://other.test" })),
         &"a".repeat(10_000),
     ] {
-        assert_eq!(told(&desk, other), inactive(), "{other}");
+        assert_eq!(told(&service, other), inactive(), "{other}");
     }
     let draft = json!({ "scope": "session", "session": pair.session() });
-    assert_eq!(fleet::post(&desk.gateway, &draft).status, 201);
-    assert_eq!(told(&desk, &pair.access), inactive());
-    assert_eq!(told(&desk, &pair.refresh), inactive());
+    assert_eq!(fleet::post(&service.gateway, &draft).status, 201);
+    assert_eq!(told(&service, &pair.access), inactive());
+    assert_eq!(told(&service, &pair.refresh), inactive());
 }
 
 #[test]
 fn only_clients_that_may_are_told() {
-    let desk = Desk::open();
-    let pair = desk.tokens_of("alice");
+    let service = TokenService::open();
+    let pair = service.tokens_of("alice");
     let pairs = [("token", &*pair.access)];
-    assert_error(&desk.post("/auth/introspect", &[], &pairs), 401, "invalid_client");
+    assert_error(&service.post("/auth/introspect", &[], &pairs), 401, "invalid_client");
     let named = [pairs[0], ("client_id", "mobile")];
-    assert_error(&desk.post("/auth/introspect", &[], &named), 400, "unauthorized_client");
+    assert_error(&service.post("/auth/introspect", &[], &named), 400, "unauthorized_client");
     let authorization = basic("batch", SECRET);
     let fields = [("Authorization", &*authorization)];
-    let answer = desk.post("/auth/introspect", &fields, &pairs);
+    let answer = service.post("/auth/introspect", &fields, &pairs);
     assert_error(&answer, 400, "unauthorized_client");
     let authorization = basic("watcher", "wrong");
     let fields = [("Authorization", &*authorization)];
-    assert_error(&desk.post("/auth/introspect", &fields, &pairs), 401, "invalid_client");
+    assert_error(&service.post("/auth/introspect", &fields, &pairs), 401, "invalid_client");
 }
 
 /// What nobody can look up now may be good.
@@ -152,10 +155,10 @@ fn key_that_cannot_be_had_is_an_outage_and_not_a_bad_token() {
     keys: { jwks_url: 'http://127.0.0.1:1/jwks.json' }
 ";
     let text = text.replacen("issuers:\n", unreachable, 1);
-    let desk = Desk::of(upstream, &text);
+    let service = TokenService::of(upstream, &text);
     let foreign = token(json!({ "iss": "https://unreachable.test" }));
-    assert_error(&ask(&desk, &foreign), 503, "temporarily_unavailable");
+    assert_error(&ask(&service, &foreign), 503, "temporarily_unavailable");
     eventually("the log", || {
-        desk.gateway.log().iter().find(|line| line["slug"] == "keys_unavailable").cloned()
+        service.gateway.log().iter().find(|line| line["slug"] == "keys_unavailable").cloned()
     });
 }

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use crate::harness::client::{self, Connection};
 use crate::harness::gateway::Gateway;
-use crate::harness::oauth::{self, Desk, ISSUER, LONG};
+use crate::harness::oauth::{self, ISSUER, LONG, TokenService};
 use crate::harness::upstream::Upstream;
 
 const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 #[test]
 fn keys_verify_what_is_issued() {
-    let desk = Desk::open();
-    let answer = desk.gateway.exchange(client::get("/.well-known/jwks.json", &[]));
+    let service = TokenService::open();
+    let answer = service.gateway.exchange(client::get("/.well-known/jwks.json", &[]));
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.field("content-type"), Some("application/jwk-set+json"));
     let fresh = answer.field("cache-control").expect("a field");
@@ -27,7 +27,7 @@ fn keys_verify_what_is_issued() {
         }
     }
     let (set, _) = KeySet::from_jwks(answer.body.as_bytes(), &[Algorithm::ES256]).expect("a set");
-    let pair = desk.tokens_of("alice");
+    let pair = service.tokens_of("alice");
     let token = Token::parse(&pair.access, 8192).expect("parses");
     assert_eq!(token.header().token_type.as_deref(), Some("at+jwt"));
     let key_id = token.header().key_id.as_deref();
@@ -38,8 +38,8 @@ fn keys_verify_what_is_issued() {
 
 #[test]
 fn metadata_says_where_and_how_to_ask() {
-    let desk = Desk::open();
-    let answer = desk.gateway.exchange(client::get(METADATA, &[]));
+    let service = TokenService::open();
+    let answer = service.gateway.exchange(client::get(METADATA, &[]));
     assert_eq!(answer.field("content-type"), Some("application/json"), "{answer:?}");
     assert_eq!(answer.field("access-control-allow-origin"), Some("*"));
     let told = answer.json();
@@ -50,9 +50,9 @@ fn metadata_says_where_and_how_to_ask() {
         let url = told[name].as_str().unwrap_or_else(|| panic!("{name} in {told}"));
         url.strip_prefix("https://gateway.test").expect("of this origin").to_owned()
     };
-    assert_eq!(desk.gateway.exchange(client::get(&path("jwks_uri"), &[])).status, 200);
+    assert_eq!(service.gateway.exchange(client::get(&path("jwks_uri"), &[])).status, 200);
     for name in ["token_endpoint", "revocation_endpoint", "introspection_endpoint"] {
-        let answer = oauth::post(&desk.gateway, &path(name), &[], &[]);
+        let answer = oauth::post(&service.gateway, &path(name), &[], &[]);
         assert_eq!(answer.status, if name == "introspection_endpoint" { 401 } else { 400 });
         let methods = &told[format!("{name}_auth_methods_supported")];
         let methods = methods.as_array().expect("a list");
@@ -66,10 +66,10 @@ fn metadata_says_where_and_how_to_ask() {
 
 #[test]
 fn head_is_answered_like_get_without_a_body() {
-    let desk = Desk::open();
+    let service = TokenService::open();
     for path in ["/.well-known/jwks.json", METADATA] {
-        let whole = desk.gateway.exchange(client::get(path, &[]));
-        let mut connection = Connection::open(desk.gateway.address());
+        let whole = service.gateway.exchange(client::get(path, &[]));
+        let mut connection = Connection::open(service.gateway.address());
         connection.send(client::request("HEAD", path, &[], ""));
         let head = connection.head_answer();
         assert_eq!(head.status, 200);

@@ -18,14 +18,14 @@ use crate::harness::redis::RedisServer;
 use crate::harness::{eventually, fleet};
 
 /// Two gateways: the first one is to be killed, and reaches the server through a proxy.
-struct Pair {
+struct TwoGateways {
     server: RedisServer,
     proxy: Proxy,
     doomed: IssuingFleet,
     other: IssuingFleet,
 }
 
-impl Pair {
+impl TwoGateways {
     fn start(lines: &str) -> Self {
         let server = RedisServer::start();
         let proxy = Proxy::start(server.port());
@@ -70,7 +70,7 @@ fn with_both(site: &IssuingFleet) -> (Granted, String) {
 
 #[test]
 fn login_whose_token_was_used_twice_has_ended_though_the_gateway_that_found_out_is_killed() {
-    let mut pair = Pair::start(&tokens("0s"));
+    let mut pair = TwoGateways::start(&tokens("0s"));
     let (first, cookie) = with_both(&pair.doomed);
     let last = first.next(pair.doomed.at(1)).next(pair.other.at(1));
     assert_eq!(ask(pair.other.at(1), HOME, &last.access), accepted());
@@ -82,7 +82,7 @@ fn login_whose_token_was_used_twice_has_ended_though_the_gateway_that_found_out_
 #[test]
 fn session_that_a_login_displaces_has_ended_though_the_gateway_of_the_login_is_killed() {
     const AGENT: &str = "the hundred and first";
-    let mut pair = Pair::start(&tokens("0s"));
+    let mut pair = TwoGateways::start(&tokens("0s"));
     let (oldest, cookie) = with_both(&pair.doomed);
     fill_up(&pair.server, &oldest.session());
     assert_eq!(ask(pair.other.at(1), HOME, &oldest.access), accepted());

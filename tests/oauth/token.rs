@@ -4,18 +4,18 @@ use serde_json::json;
 
 use crate::harness::client::{self, Connection};
 use crate::harness::gateway::Gateway;
-use crate::harness::oauth::{self, Desk, Pair, SECRET, assert_error, basic};
+use crate::harness::oauth::{self, SECRET, TokenPair, TokenService, assert_error, basic};
 use crate::harness::upstream::Upstream;
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
-fn raw(desk: &Desk, path: &str, fields: &[(&str, &str)], body: &str) -> client::Answer {
-    desk.gateway.exchange(client::request("POST", path, fields, body))
+fn raw(service: &TokenService, path: &str, fields: &[(&str, &str)], body: &str) -> client::Answer {
+    service.gateway.exchange(client::request("POST", path, fields, body))
 }
 
 #[test]
 fn each_endpoint_names_the_methods_that_it_knows() {
-    let desk = Desk::open();
+    let service = TokenService::open();
     for (path, allowed) in [
         ("/auth/token", "POST, DELETE"),
         ("/auth/revoke", "POST"),
@@ -27,7 +27,7 @@ fn each_endpoint_names_the_methods_that_it_knows() {
             if allowed.split(", ").any(|known| known == method) {
                 continue;
             }
-            let answer = desk.gateway.exchange(client::request(method, path, &[], ""));
+            let answer = service.gateway.exchange(client::request(method, path, &[], ""));
             assert_eq!((answer.status, &*answer.slug()), (405, "method_not_allowed"), "{path}");
             assert_eq!(answer.field("allow"), Some(allowed), "{method} {path}");
         }
@@ -67,8 +67,8 @@ fn without_a_login_tokens_are_issued_to_machines_all_the_same() {
 
 #[test]
 fn only_a_form_is_read() {
-    let desk = Desk::open();
-    let token = desk.tokens_of("alice").refresh;
+    let service = TokenService::open();
+    let token = service.tokens_of("alice").refresh;
     let body = format!("grant_type=refresh_token&refresh_token={token}");
     let json = json!({ "grant_type": "refresh_token", "refresh_token": token }).to_string();
     for (kinds, body) in [
@@ -77,24 +77,24 @@ fn only_a_form_is_read() {
         (&[("Content-Type", "application/json")], &json),
     ] {
         for path in ["/auth/token", "/auth/revoke", "/auth/introspect"] {
-            assert_error(&raw(&desk, path, kinds, body), 400, "invalid_request");
+            assert_error(&raw(&service, path, kinds, body), 400, "invalid_request");
         }
     }
     for path in ["/auth/token", "/auth/revoke", "/auth/introspect"] {
-        let answer = raw(&desk, path, &[FORM, FORM], &body);
+        let answer = raw(&service, path, &[FORM, FORM], &body);
         assert_eq!((answer.status, &*answer.slug()), (400, "request_framing"), "{path}");
     }
     // In the target it is nobody's.
     let target = format!("/auth/token?{body}");
-    assert_error(&raw(&desk, &target, &[FORM], "a=b"), 400, "invalid_request");
+    assert_error(&raw(&service, &target, &[FORM], "a=b"), 400, "invalid_request");
     let kind = ("Content-Type", "Application/x-www-form-urlencoded; charset=UTF-8");
-    assert_eq!(raw(&desk, "/auth/token", &[kind], &body).status, 200);
+    assert_eq!(raw(&service, "/auth/token", &[kind], &body).status, 200);
 }
 
 #[test]
 fn missing_and_repeated_parameters_are_refused_and_unknown_ones_ignored() {
-    let desk = Desk::open();
-    let token = desk.tokens_of("alice").refresh;
+    let service = TokenService::open();
+    let token = service.tokens_of("alice").refresh;
     let refresh = format!("refresh_token={token}");
     for (body, error) in [
         ("a=b".to_owned(), "invalid_request"),
@@ -110,40 +110,40 @@ fn missing_and_repeated_parameters_are_refused_and_unknown_ones_ignored() {
         (format!("grant_type=password&{refresh}"), "unsupported_grant_type"),
         (format!("grant_type=REFRESH_TOKEN&{refresh}"), "unsupported_grant_type"),
     ] {
-        assert_error(&raw(&desk, "/auth/token", &[FORM], &body), 400, error);
+        assert_error(&raw(&service, "/auth/token", &[FORM], &body), 400, error);
     }
     for endpoint in ["/auth/revoke", "/auth/introspect"] {
-        let answer = desk.post(endpoint, &[("Authorization", &basic("watcher", SECRET))], &[]);
+        let answer = service.post(endpoint, &[("Authorization", &basic("watcher", SECRET))], &[]);
         assert_error(&answer, 400, "invalid_request");
     }
-    let logged = desk.gateway.logged(|line| line["slug"] == "token_request");
+    let logged = service.gateway.logged(|line| line["slug"] == "token_request");
     assert_eq!((&logged["status"], &logged["route"]), (&json!(400), &json!("gateway:own")));
     // Nothing of this has used the token up.
     let body = format!("grant_type=refresh_token&{refresh}&nonce=1&nonce=2&state=");
-    Pair::of(&raw(&desk, "/auth/token", &[FORM], &body));
+    TokenPair::of(&raw(&service, "/auth/token", &[FORM], &body));
 }
 
 #[test]
 fn lengths_are_accepted_up_to_the_limit_and_refused_beyond() {
-    let desk = Desk::open();
+    let service = TokenService::open();
     for (name, max) in [("client_id", 128), ("scope", 4096), ("grant_type", 128)] {
         let refused = |length| {
             let body = format!("{name}={}", "a".repeat(length));
-            let answer = raw(&desk, "/auth/token", &[FORM], &body);
+            let answer = raw(&service, "/auth/token", &[FORM], &body);
             answer.json()["error_description"] == "A parameter is too long"
         };
         assert!(!refused(max) && refused(max + 1), "{name}");
     }
     let whole = |length: usize| format!("x={}", "a".repeat(length - 2));
-    assert_error(&raw(&desk, "/auth/token", &[FORM], &whole(16 * 1024)), 400, "invalid_request");
-    let answer = raw(&desk, "/auth/token", &[FORM], &whole(16 * 1024 + 1));
+    assert_error(&raw(&service, "/auth/token", &[FORM], &whole(16 * 1024)), 400, "invalid_request");
+    let answer = raw(&service, "/auth/token", &[FORM], &whole(16 * 1024 + 1));
     assert_eq!((answer.status, &*answer.slug()), (413, "body_too_large"));
 }
 
 #[test]
 fn refusal_leaves_the_connection_open() {
-    let desk = Desk::open();
-    let mut connection = Connection::open(desk.gateway.address());
+    let service = TokenService::open();
+    let mut connection = Connection::open(service.gateway.address());
     for _ in 0..3 {
         let request = client::request("POST", "/auth/token", &[FORM], "grant_type=x");
         assert_error(&connection.exchange(request), 400, "unsupported_grant_type");

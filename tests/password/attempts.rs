@@ -10,7 +10,8 @@ use crate::harness::fleet::redis;
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, Login, PASSWORD};
 use crate::harness::password_login::{
-    FORM, NAVIGATION, Site, WRONG, assert_refused, configuration, encoded, guess, post, retry_after,
+    FORM, LoginGateway, NAVIGATION, WRONG, assert_refused, configuration, encoded, guess, post,
+    retry_after,
 };
 use crate::harness::redis::RedisServer;
 use crate::harness::upstream::Upstream;
@@ -18,8 +19,8 @@ use crate::harness::upstream::Upstream;
 /// Whose word on addresses is taken: ours.
 const TRUSTING: &str = "trusted_proxies: [127.0.0.0/8]";
 
-fn open(attempts: &str) -> Site {
-    Site::open_with(TRUSTING, &format!("attempts: {attempts}"))
+fn open(attempts: &str) -> LoginGateway {
+    LoginGateway::open_with(TRUSTING, &format!("attempts: {attempts}"))
 }
 
 /// Tries a name from an address.
@@ -64,7 +65,8 @@ fn budget_of_an_address_is_the_same_for_all_names() {
 
 #[test]
 fn addresses_cannot_be_made_up_by_whoever_is_not_trusted() {
-    let site = Site::open_with("", "attempts: { per_account: 100000/1s, per_address: 1/24h }");
+    let site =
+        LoginGateway::open_with("", "attempts: { per_account: 100000/1s, per_address: 1/24h }");
     let address = site.address();
     assert_refused(&guess_from(address, "192.0.2.1", "alice", WRONG), 401, "login_failed");
     for field in ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Client-IP", "True-Client-IP"] {

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::login::{Login, PASSWORD};
-use crate::harness::password_login::{MANY, Site, assert_refused, guess, retry_after};
+use crate::harness::password_login::{LoginGateway, MANY, assert_refused, guess, retry_after};
 
 #[test]
 fn flood_of_logins_is_bounded_and_requests_go_on() {
     // All come from one address here, which has a part of what is served at once.
-    let site = Site::open_with("limits: { in_flight_own: 1000 }\n", MANY);
+    let site = LoginGateway::open_with("limits: { in_flight_own: 1000 }\n", MANY);
     let address = site.address();
     let login = Login::new(address, "alice");
     let statuses: Vec<u16> = std::thread::scope(|scope| {

@@ -6,7 +6,7 @@ use super::in_front_of;
 use crate::harness::client::{Connection, get, request};
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::script::script;
-use crate::harness::tls::Site;
+use crate::harness::tls::TlsGateway;
 use crate::harness::tls::client::Http2;
 use crate::harness::upstream::{Behaviour, Upstream};
 
@@ -98,7 +98,7 @@ fn interim_answer_says_nothing_of_its_framing() {
 
 #[test]
 fn answer_without_content_ends_its_stream_over_http2() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     bytes(&site.upstream, "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n");
     let client = Http2::connect(site.gateway.address(), &site.authority);
     let answer = client.get("/public/a", &[]);

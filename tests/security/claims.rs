@@ -147,7 +147,7 @@ fn number_is_an_id_by_which_a_token_can_be_cut_off() {
     let upstream = Upstream::start();
     let gateway = Gateway::standard(&upstream);
     let accepts =
-        |claims: &Value| fleet::ask(&gateway, &with(claims.clone())) == fleet::Said::Accepted;
+        |claims: &Value| fleet::ask(&gateway, &with(claims.clone())) == fleet::Verdict::Accepted;
     for (claim, draft) in [
         (json!({"jti": 1234}), json!({"scope": "token", "jti": "1234", "issuer": "test"})),
         (json!({"sid": u64::MAX}), json!({"scope": "session", "session": u64::MAX.to_string()})),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::fleet::{self, Said};
+use crate::harness::fleet::{self, Verdict};
 use crate::harness::gateway::{self, Gateway, standard};
-use crate::harness::jwks::{Jwks, Serves, jwk};
+use crate::harness::jwks::{JwksEndpoint, JwksReply, jwk};
 use crate::harness::login;
 use crate::harness::program::operate;
 use crate::harness::tokens::{now, pair, signed, signing_key, token};
@@ -22,7 +22,7 @@ fn issued(claims: Value) -> String {
 
 #[track_caller]
 fn accepts(gateway: &Gateway, claims: Value) -> bool {
-    fleet::ask(gateway, &issued(claims)) == Said::Accepted
+    fleet::ask(gateway, &issued(claims)) == Verdict::Accepted
 }
 
 /// What is told of a draft that is refused; nothing was written.
@@ -92,7 +92,7 @@ fn first_claim_that_is_there_says_who_the_client_is() {
     }
     let null = json!({"client_id": null, "azp": null, "cid": "c-1", "iat": now() - 60});
     let all = token(null);
-    assert_eq!(fleet::ask(&gateway, &all), Said::Revoked);
+    assert_eq!(fleet::ask(&gateway, &all), Verdict::Revoked);
 }
 
 #[test]
@@ -157,14 +157,14 @@ fn key_that_no_key_set_has_or_could_have_is_refused_by_name() {
     assert!(told.contains("known: `one`"), "{told}");
     written(&fixed, &json!({"scope": "key", "key": "one"}));
     let by_one = signed(&signing_key(pair(), Some("one")), "at+jwt", json!({}));
-    assert_eq!(fleet::ask(&fixed, &by_one), Said::Revoked);
+    assert_eq!(fleet::ask(&fixed, &by_one), Verdict::Revoked);
 }
 
 /// What is fetched may have any key tomorrow.
 #[test]
 fn key_that_could_be_fetched_later_can_be_revoked_ahead() {
     let upstream = Upstream::start();
-    let issuer = Jwks::start(Serves::Keys(vec![jwk(pair(), "one")]));
+    let issuer = JwksEndpoint::start(JwksReply::Keys(vec![jwk(pair(), "one")]));
     let fetched = format!("jwks_url: '{}'", issuer.url());
     let text = standard(&upstream).replace("public_key_file: issuer.pem", &fetched);
     let gateway = Gateway::start(&text);

@@ -10,7 +10,7 @@ use crate::harness::gateway::Gateway;
 use crate::harness::login;
 use crate::harness::oauth;
 use crate::harness::script::script;
-use crate::harness::tls::Site;
+use crate::harness::tls::TlsGateway;
 use crate::harness::tls::client::{Http2, request as request2};
 use crate::harness::upstream::{Behaviour, Upstream};
 
@@ -40,7 +40,7 @@ fn assert_left(gateway: &Gateway, path: &str) {
 
 #[test]
 fn http2_client_that_resets_its_stream_within_the_answer_is_permitted_and_499() {
-    let site = Site::open_changed(in_front_of(large()));
+    let site = TlsGateway::open_changed(in_front_of(large()));
     let client = Http2::connect(site.gateway.address(), &site.authority);
     assert_eq!(client.leave_within_answer(request2("GET", "/public/left", &[])), 200);
     assert_left(&site.gateway, "/public/left");
@@ -52,7 +52,7 @@ fn http2_client_that_resets_its_stream_within_the_answer_is_permitted_and_499() 
 #[test]
 fn http2_client_that_resets_its_login_within_the_body_is_499_and_not_denied() {
     let login = "login: { handoff: { upstream: behind, path: /verify, subject: /id } }";
-    let site = Site::open_changed(|text| format!("{text}{login}\n"));
+    let site = TlsGateway::open_changed(|text| format!("{text}{login}\n"));
     let client = Http2::connect(site.gateway.address(), &site.authority);
     let login = request2("POST", "/auth/login", &[("content-type", "application/json")]);
     client.leave_within_body(login, "{", || {
@@ -67,7 +67,7 @@ fn http2_client_that_resets_its_login_within_the_body_is_499_and_not_denied() {
 
 #[test]
 fn http2_client_that_resets_its_stream_before_the_answer_is_permitted_and_499() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     site.upstream.behave(Behaviour::Silent);
     let client = Http2::connect(site.gateway.address(), &site.authority);
     let waiting = client.start_all(vec![request2("GET", "/public/left", &[])]);
@@ -79,7 +79,7 @@ fn http2_client_that_resets_its_stream_before_the_answer_is_permitted_and_499() 
 
 #[test]
 fn http2_client_that_ends_its_connection_within_the_answer_is_permitted_and_499() {
-    let site = Site::open_changed(in_front_of(large()));
+    let site = TlsGateway::open_changed(in_front_of(large()));
     let client = Http2::connect(site.gateway.address(), &site.authority);
     let status = client.hold_answer(request2("GET", "/public/left", &[]));
     assert_eq!(status, 200);
@@ -152,7 +152,7 @@ fn http2_client_that_resets_its_stream_within_its_body_is_permitted_and_499() {
         }
         line.read_to_end();
     });
-    let site = Site::open_changed(in_front_of(upstream));
+    let site = TlsGateway::open_changed(in_front_of(upstream));
     let client = Http2::connect(site.gateway.address(), &site.authority);
     let arrived = || told.recv_timeout(crate::harness::PATIENCE).expect("the body arrives");
     client.leave_within_body(request2("POST", "/public/left", &[]), "hello", arrived);

@@ -4,7 +4,7 @@ use http::HeaderMap;
 
 use crate::harness::client::{Answer, get, request};
 use crate::harness::gateway::{Gateway, standard};
-use crate::harness::tls::Site;
+use crate::harness::tls::TlsGateway;
 use crate::harness::tls::client::{Http2, request as request2};
 use crate::harness::upstream::{Behaviour, Received, Upstream};
 
@@ -46,7 +46,7 @@ fn forward(gateway: &Gateway, upstream: &Upstream, bytes: impl AsRef<[u8]>) -> R
     upstream.last()
 }
 
-fn http2(site: &Site) -> Http2 {
+fn http2(site: &TlsGateway) -> Http2 {
     Http2::connect(site.gateway.address(), &site.authority)
 }
 
@@ -79,7 +79,7 @@ fn name_that_folds_to_a_framing_field_is_refused() {
 
 #[test]
 fn name_that_folds_to_a_framing_field_is_refused_over_http2() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     for (name, value) in
         [("content-length", "5"), ("transfer-encoding", "chunked"), ("host", "evil.test")]
     {
@@ -96,7 +96,7 @@ fn name_that_folds_to_a_framing_field_is_refused_over_http2() {
 
 // ---- RFC 9110 §8.6
 
-fn post2(site: &Site, lengths: &[&str]) -> Result<Answer, h2::Error> {
+fn post2(site: &TlsGateway, lengths: &[&str]) -> Result<Answer, h2::Error> {
     let fields: Vec<_> = lengths.iter().map(|length| ("content-length", *length)).collect();
     let request = request2("POST", "/public/a", &fields);
     http2(site).try_exchange(request, Some(b"abc".to_vec()), None::<HeaderMap>)
@@ -104,7 +104,7 @@ fn post2(site: &Site, lengths: &[&str]) -> Result<Answer, h2::Error> {
 
 #[test]
 fn content_length_over_http2_arrives_once_and_canonical_or_not_at_all() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     for lengths in [&["3", "3"][..], &["3", "03"], &["03", "3"], &["3", "3", "3"]] {
         let answer = post2(&site, lengths).expect("an answer");
         assert_refused(&answer, 400, FRAMING, &format!("{lengths:?}"));
@@ -178,7 +178,7 @@ fn field_that_may_come_once_and_is_repeated_is_refused() {
 
 #[test]
 fn repeated_content_type_is_refused_over_http2() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let kinds = [("content-type", "application/json"), ("content-type", "text/xml")];
     let answer = http2(&site).get("/public/a", &kinds);
     assert_refused(&answer, 400, FRAMING, "two");
@@ -242,7 +242,7 @@ fn field_that_rewrites_the_target_stays_behind_whoever_sends_it() {
 
 #[test]
 fn field_that_rewrites_the_target_stays_behind_over_http2() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     for name in REWRITES.map(str::to_lowercase) {
         let fields = [(name.as_str(), "/orders/rewritten")];
         assert_eq!(http2(&site).get("/public/a", &fields).status, 200);
@@ -309,7 +309,7 @@ fn method_override_stays_behind_where_a_route_of_the_path_names_methods() {
 
 #[test]
 fn method_override_stays_behind_over_http2() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     for name in OVERRIDES.map(str::to_lowercase) {
         let fields = [(name.as_str(), "DELETE")];
         assert_eq!(http2(&site).get("/public/a", &fields).status, 200);

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::certificates::Authority;
 use crate::harness::client::exchange;
 use crate::harness::gateway::{Gateway, directory, standard};
-use crate::harness::jwks::{Jwks, Serves, jwk};
+use crate::harness::jwks::{JwksEndpoint, JwksReply, jwk};
 use crate::harness::program::run;
 use crate::harness::upstream::Upstream;
 use crate::harness::{fleet, people, set_mode, tokens};
@@ -19,7 +19,7 @@ fn mode(path: &Path) -> u32 {
 
 /// A gateway that writes everything that one can write: the configuration of a gateway that fetches
 /// keys and audits into a file.
-fn configuration(jwks: &Jwks) -> String {
+fn configuration(jwks: &JwksEndpoint) -> String {
     let fixed = "public_key_file: issuer.pem";
     let standard = standard(&Upstream::start());
     let text = standard.replace(fixed, &format!("jwks_url: '{}', refresh: 1h", jwks.url()));
@@ -45,7 +45,7 @@ fn warnings(gateway: &Gateway) -> Vec<String> {
 
 #[test]
 fn what_the_gateway_writes_is_its_alone_and_else_is_warned_of() {
-    let jwks = Jwks::start(Serves::Keys(vec![jwk(tokens::pair(), "a")]));
+    let jwks = JwksEndpoint::start(JwksReply::Keys(vec![jwk(tokens::pair(), "a")]));
     let text = configuration(&jwks);
     let directory = directory();
     let data = directory.path().join("data");

@@ -100,7 +100,7 @@ fn curl_shows_why_its_upload_failed() {
 /// There is nothing to wait for once a body has been given up.
 #[test]
 fn stalled_body_to_the_gateway_itself_is_given_up_after_ten_seconds() {
-    let gateway = crate::harness::oauth::Desk::open().gateway;
+    let gateway = crate::harness::oauth::TokenService::open().gateway;
     let begun = Instant::now();
     let answer = client::exchange(
         gateway.address(),

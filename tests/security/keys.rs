@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::client::{self, get};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, directory};
-use crate::harness::jwks::{Jwks, Serves, jwk, rsa_jwk};
+use crate::harness::jwks::{JwksEndpoint, JwksReply, jwk, rsa_jwk};
 use crate::harness::outcome::{accepted, outcome};
 use crate::harness::tokens::{self, bearer};
 use crate::harness::upstream::Upstream;
@@ -17,13 +17,13 @@ use crate::harness::upstream::Upstream;
 const ISS: &str = "https://idp.test";
 
 /// A key pair of an issuer: what it signs with, and what it publishes.
-struct Pair {
+struct IssuerKey {
     pem: KeyPairPem,
     id: &'static str,
     jwk: Value,
 }
 
-impl Pair {
+impl IssuerKey {
     fn ec(id: &'static str) -> Self {
         let pem = generate(KeyKind::P256).expect("a key pair");
         Self { id, jwk: jwk(&pem, id), pem }
@@ -52,11 +52,11 @@ impl Pair {
     }
 }
 
-fn set(keys: &[&Pair]) -> Vec<Value> {
+fn set(keys: &[&IssuerKey]) -> Vec<Value> {
     keys.iter().map(|pair| pair.jwk.clone()).collect()
 }
 
-fn text_of(keys: &[&Pair]) -> String {
+fn text_of(keys: &[&IssuerKey]) -> String {
     json!({ "keys": set(keys) }).to_string()
 }
 
@@ -82,7 +82,7 @@ routes:
 }
 
 /// A gateway that fetches the keys.
-fn fetching(jwks: &Jwks, timing: &str) -> Gateway {
+fn fetching(jwks: &JwksEndpoint, timing: &str) -> Gateway {
     Gateway::start(&configuration(&format!("jwks_url: '{}', {timing}", jwks.url())))
 }
 
@@ -123,7 +123,7 @@ fn told(gateway: &Gateway, parts: &[&str]) -> String {
 
 #[test]
 fn key_that_a_file_lacks_after_a_reload_is_gone() {
-    let (rsa, ec) = (Pair::rsa("r"), Pair::ec("e"));
+    let (rsa, ec) = (IssuerKey::rsa("r"), IssuerKey::ec("e"));
     let directory = directory();
     let file = directory.path().join("set.json");
     std::fs::write(&file, text_of(&[&rsa, &ec])).expect("a file");
@@ -151,7 +151,7 @@ fn key_that_a_file_lacks_after_a_reload_is_gone() {
 
 #[test]
 fn gateway_starts_with_a_file_that_lacks_the_key_of_an_algorithm() {
-    let (rsa, ec) = (Pair::rsa("r"), Pair::ec("e"));
+    let (rsa, ec) = (IssuerKey::rsa("r"), IssuerKey::ec("e"));
     let directory = directory();
     std::fs::write(directory.path().join("set.json"), text_of(&[&ec])).expect("a file");
     let gateway = Gateway::start_in(directory, &configuration("jwks_file: set.json"));
@@ -163,50 +163,50 @@ fn gateway_starts_with_a_file_that_lacks_the_key_of_an_algorithm() {
 
 #[test]
 fn key_that_a_fetched_set_lacks_is_gone_at_once() {
-    let (rsa, ec) = (Pair::rsa("r"), Pair::ec("e"));
-    let jwks = Jwks::start(Serves::Keys(set(&[&rsa, &ec])));
+    let (rsa, ec) = (IssuerKey::rsa("r"), IssuerKey::ec("e"));
+    let jwks = JwksEndpoint::start(JwksReply::Keys(set(&[&rsa, &ec])));
     let gateway = fetching(&jwks, "refresh: 1s");
     let (by_rsa, by_ec) = (rsa.token(), ec.token());
     assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (accepted(), accepted()));
-    jwks.serve(Serves::Keys(set(&[&ec])));
+    jwks.serve(JwksReply::Keys(set(&[&ec])));
     await_fetches(&gateway, "ok", 2.0);
     // Verified before, and not asked about since; the issuer has said it, so nobody asks again.
-    jwks.serve(Serves::Hang(Duration::ZERO));
+    jwks.serve(JwksReply::Hang(Duration::ZERO));
     assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (unknown(), accepted()));
 }
 
 #[test]
 fn empty_set_counts_once_a_second_fetch_says_the_same() {
-    let (rsa, ec) = (Pair::rsa("r"), Pair::ec("e"));
-    let jwks = Jwks::start(Serves::Keys(set(&[&rsa, &ec])));
+    let (rsa, ec) = (IssuerKey::rsa("r"), IssuerKey::ec("e"));
+    let jwks = JwksEndpoint::start(JwksReply::Keys(set(&[&rsa, &ec])));
     // Nothing fetches again by itself in the time of this test.
     let gateway = fetching(&jwks, "refresh: 1h");
     let (by_rsa, by_ec) = (rsa.token(), ec.token());
     assert_eq!((ask(&gateway, &by_rsa), ask(&gateway, &by_ec)), (accepted(), accepted()));
-    jwks.serve(Serves::Keys(Vec::new()));
-    let stranger = Pair::ec("stranger").token();
+    jwks.serve(JwksReply::Keys(Vec::new()));
+    let stranger = IssuerKey::ec("stranger").token();
     // The first answer is a failed fetch.
     assert_eq!(ask(&gateway, &stranger), (503, "keys_unavailable".to_owned()));
     told(&gateway, &["WARN", "idp", "the key set is empty"]);
     becomes(&gateway, &by_rsa, &unknown());
     assert_eq!(ask(&gateway, &by_ec), unknown());
     // An issuer without keys is not left at that for an hour.
-    jwks.serve(Serves::Keys(set(&[&ec])));
+    jwks.serve(JwksReply::Keys(set(&[&ec])));
     becomes(&gateway, &by_ec, &accepted());
     assert_eq!(ask(&gateway, &by_rsa), unknown());
 }
 
 #[test]
 fn empty_set_that_is_taken_back_withdraws_nothing() {
-    let ec = Pair::ec("e");
-    let jwks = Jwks::start(Serves::Keys(set(&[&ec])));
+    let ec = IssuerKey::ec("e");
+    let jwks = JwksEndpoint::start(JwksReply::Keys(set(&[&ec])));
     let gateway = fetching(&jwks, "refresh: 1h");
     let token = ec.token();
     for stranger in ["one", "two"] {
-        let (empty, back) = (Serves::Keys(Vec::new()), Serves::Keys(set(&[&ec])));
+        let (empty, back) = (JwksReply::Keys(Vec::new()), JwksReply::Keys(set(&[&ec])));
         let before = fetches(&gateway, "ok");
-        jwks.serve(Serves::Once(Box::new(empty), Box::new(back)));
-        assert_eq!(ask(&gateway, &Pair::ec(stranger).token()).0, 503);
+        jwks.serve(JwksReply::Once(Box::new(empty), Box::new(back)));
+        assert_eq!(ask(&gateway, &IssuerKey::ec(stranger).token()).0, 503);
         assert_eq!(ask(&gateway, &token), accepted());
         // It is asked again at once, not in an hour.
         eventually("the set", || (fetches(&gateway, "ok") > before).then_some(()));
@@ -217,15 +217,15 @@ fn empty_set_that_is_taken_back_withdraws_nothing() {
 /// The issuer says which keys it has, and we can use none of them.
 #[test]
 fn set_of_which_no_key_can_be_used_withdraws_the_keys_at_once() {
-    let ec = Pair::ec("e");
-    let jwks = Jwks::start(Serves::Keys(set(&[&ec])));
+    let ec = IssuerKey::ec("e");
+    let jwks = JwksEndpoint::start(JwksReply::Keys(set(&[&ec])));
     let gateway = fetching(&jwks, "refresh: 1h");
     let token = ec.token();
     assert_eq!(ask(&gateway, &token), accepted());
-    let mut other = Pair::ec("other").jwk;
+    let mut other = IssuerKey::ec("other").jwk;
     other["alg"] = json!("ES512");
-    jwks.serve(Serves::Keys(vec![other]));
-    assert_eq!(ask(&gateway, &Pair::ec("other").token()), unknown());
+    jwks.serve(JwksReply::Keys(vec![other]));
+    assert_eq!(ask(&gateway, &IssuerKey::ec("other").token()), unknown());
     assert_eq!(ask(&gateway, &token), unknown());
     told(&gateway, &["WARN", "idp", "key `other`", "alg"]);
     told(&gateway, &["WARN", "idp", "no usable key any more"]);
@@ -233,21 +233,21 @@ fn set_of_which_no_key_can_be_used_withdraws_the_keys_at_once() {
 
 #[test]
 fn damaged_answer_withdraws_nothing_until_max_stale() {
-    let ec = Pair::ec("e");
-    let jwks = Jwks::start(Serves::Keys(set(&[&ec])));
+    let ec = IssuerKey::ec("e");
+    let jwks = JwksEndpoint::start(JwksReply::Keys(set(&[&ec])));
     let gateway = fetching(&jwks, "refresh: 1s, max_stale: 1h");
     let token = ec.token();
     assert_eq!(ask(&gateway, &token), accepted());
-    let raw = |status: u16, body: String| Serves::Raw { status, fields: String::new(), body };
+    let raw = |status: u16, body: String| JwksReply::Raw { status, fields: String::new(), body };
     for damaged in [
         raw(500, "{\"keys\": []}".to_owned()),
         raw(200, "{\"keys\": [".to_owned()),
         raw(200, "{}".to_owned()),
         raw(200, "{\"keys\": null}".to_owned()),
         raw(200, format!("{{\"keys\": []{}}}", " ".repeat(512 * 1024))),
-        Serves::Keys(vec![json!({}); 101]),
-        Serves::Keys(vec![json!(1), json!("a")]),
-        Serves::Keys(vec![json!(null)]),
+        JwksReply::Keys(vec![json!({}); 101]),
+        JwksReply::Keys(vec![json!(1), json!("a")]),
+        JwksReply::Keys(vec![json!(null)]),
     ] {
         jwks.serve(damaged.clone());
         await_fetches(&gateway, "failed", 2.0);
@@ -259,39 +259,39 @@ fn damaged_answer_withdraws_nothing_until_max_stale() {
 
 #[test]
 fn key_that_was_withdrawn_does_not_come_back_with_a_restart() {
-    let (rsa, ec) = (Pair::rsa("r"), Pair::ec("e"));
-    let jwks = Jwks::start(Serves::Keys(set(&[&rsa, &ec])));
+    let (rsa, ec) = (IssuerKey::rsa("r"), IssuerKey::ec("e"));
+    let jwks = JwksEndpoint::start(JwksReply::Keys(set(&[&rsa, &ec])));
     let gateway = fetching(&jwks, "refresh: 1h");
     assert_eq!(ask(&gateway, &rsa.token()), accepted());
-    jwks.serve(Serves::Keys(set(&[&ec])));
-    assert_eq!(ask(&gateway, &Pair::ec("stranger").token()), unknown());
+    jwks.serve(JwksReply::Keys(set(&[&ec])));
+    assert_eq!(ask(&gateway, &IssuerKey::ec("stranger").token()), unknown());
     assert_eq!(ask(&gateway, &rsa.token()), unknown());
     let (directory, text) = (gateway.shared_directory(), std::fs::read_to_string(gateway.file()));
     let text = text.expect("the configuration");
     drop(gateway);
     // The issuer is away: nobody can say more than the copy does, which lacks the key.
-    jwks.serve(Serves::Hang(Duration::ZERO));
+    jwks.serve(JwksReply::Hang(Duration::ZERO));
     let gateway = Gateway::start_in(directory.clone(), &text);
     assert_eq!(ask(&gateway, &ec.token()), accepted());
     assert_eq!(ask(&gateway, &rsa.token()), (503, "keys_unavailable".to_owned()));
     drop(gateway);
-    jwks.serve(Serves::Keys(set(&[&ec])));
+    jwks.serve(JwksReply::Keys(set(&[&ec])));
     let gateway = Gateway::start_in(directory, &text);
     assert_eq!((ask(&gateway, &ec.token()), ask(&gateway, &rsa.token())), (accepted(), unknown()));
 }
 
 #[test]
 fn all_keys_that_were_withdrawn_do_not_come_back_with_a_restart() {
-    let ec = Pair::ec("e");
-    let jwks = Jwks::start(Serves::Keys(set(&[&ec])));
+    let ec = IssuerKey::ec("e");
+    let jwks = JwksEndpoint::start(JwksReply::Keys(set(&[&ec])));
     let gateway = fetching(&jwks, "refresh: 1s");
     let token = ec.token();
     assert_eq!(ask(&gateway, &token), accepted());
-    jwks.serve(Serves::Keys(Vec::new()));
+    jwks.serve(JwksReply::Keys(Vec::new()));
     becomes(&gateway, &token, &unknown());
     let (directory, text) = (gateway.shared_directory(), std::fs::read_to_string(gateway.file()));
     drop(gateway);
-    jwks.serve(Serves::Hang(Duration::ZERO));
+    jwks.serve(JwksReply::Hang(Duration::ZERO));
     let gateway = Gateway::start_in(directory, &text.expect("the configuration"));
     assert_eq!(ask(&gateway, &token).0, 503, "there is no key to verify it with");
 }
@@ -299,8 +299,8 @@ fn all_keys_that_were_withdrawn_do_not_come_back_with_a_restart() {
 /// A copy that cannot be replaced could hold what was withdrawn.
 #[test]
 fn copy_that_cannot_be_replaced_is_removed() {
-    let (rsa, ec) = (Pair::rsa("r"), Pair::ec("e"));
-    let jwks = Jwks::start(Serves::Keys(set(&[&rsa, &ec])));
+    let (rsa, ec) = (IssuerKey::rsa("r"), IssuerKey::ec("e"));
+    let jwks = JwksEndpoint::start(JwksReply::Keys(set(&[&rsa, &ec])));
     let gateway = fetching(&jwks, "refresh: 1s");
     let copies = gateway.directory().join("data/jwks");
     let kept = copies.join("keys-idp.json");
@@ -308,7 +308,7 @@ fn copy_that_cannot_be_replaced_is_removed() {
     // Not even root can write a file in the place of a directory that is not empty.
     std::fs::remove_file(&kept).expect("it was there");
     std::fs::create_dir_all(kept.join("in-the-way")).expect("a directory");
-    jwks.serve(Serves::Keys(set(&[&ec])));
+    jwks.serve(JwksReply::Keys(set(&[&ec])));
     becomes(&gateway, &rsa.token(), &unknown());
     told(&gateway, &["WARN", "idp", "cannot keep a copy of the keys"]);
     told(&gateway, &["ERROR", "idp", "neither replaced nor removed"]);
@@ -318,20 +318,20 @@ fn copy_that_cannot_be_replaced_is_removed() {
 
 #[test]
 fn rsa_key_with_a_leading_zero_is_used() {
-    let mut rsa = Pair::rsa("r");
+    let mut rsa = IssuerKey::rsa("r");
     let bytes = tokens::unencoded(rsa.jwk["n"].as_str().expect("a modulus"));
     rsa.jwk["n"] = json!(tokens::encoded(&[&[0], bytes.as_slice()].concat()));
-    let jwks = Jwks::start(Serves::Keys(set(&[&rsa])));
+    let jwks = JwksEndpoint::start(JwksReply::Keys(set(&[&rsa])));
     assert_eq!(ask(&fetching(&jwks, "refresh: 1h"), &rsa.token()), accepted());
 }
 
 #[test]
 fn key_that_cannot_be_used_is_warned_of_once_by_its_id() {
-    let ec = Pair::ec("good");
+    let ec = IssuerKey::ec("good");
     let weak = json!({"kty": "RSA", "kid": "weak\u{1b}[2J", "n": "AQAB", "e": "AQAB"});
     let encryption = json!({"kty": "RSA", "kid": "enc", "use": "enc", "n": "AQAB", "e": "AQAB"});
     let keys = vec![ec.jwk.clone(), weak, encryption, json!({"kty": "unheard-of"})];
-    let jwks = Jwks::start(Serves::Keys(keys));
+    let jwks = JwksEndpoint::start(JwksReply::Keys(keys));
     let gateway = fetching(&jwks, "refresh: 1s");
     assert_eq!(ask(&gateway, &ec.token()), accepted());
     told(&gateway, &["WARN", "idp", "key `weak\\u{1b}[2J`", "17 bits, at least 2048"]);
@@ -346,20 +346,20 @@ fn key_that_cannot_be_used_is_warned_of_once_by_its_id() {
 /// Issuers that rotate without ids keep some keys for as long as tokens by them live.
 #[test]
 fn token_that_names_no_key_is_verified_by_any_of_sixteen() {
-    let others: Vec<_> = (0..16).map(|_| Pair::ec("other")).collect();
-    let (rsa, last) = (Pair::rsa("r"), Pair::ec("last"));
-    let keys = |others: &[Pair]| -> Vec<_> {
+    let others: Vec<_> = (0..16).map(|_| IssuerKey::ec("other")).collect();
+    let (rsa, last) = (IssuerKey::rsa("r"), IssuerKey::ec("last"));
+    let keys = |others: &[IssuerKey]| -> Vec<_> {
         let all = [&rsa].into_iter().chain(others).chain([&last]);
-        all.map(Pair::nameless).collect()
+        all.map(IssuerKey::nameless).collect()
     };
     // Seven and fewer are what is seen; keys of another algorithm do not count.
     for count in [6, 15] {
-        let jwks = Jwks::start(Serves::Keys(keys(&others[..count])));
+        let jwks = JwksEndpoint::start(JwksReply::Keys(keys(&others[..count])));
         let gateway = fetching(&jwks, "refresh: 1h");
         assert_eq!(ask(&gateway, &last.sign(None)), accepted(), "{count}");
         assert_eq!(ask(&gateway, &last.sign(Some("a-name"))), accepted(), "{count}");
     }
-    let jwks = Jwks::start(Serves::Keys(keys(&others)));
+    let jwks = JwksEndpoint::start(JwksReply::Keys(keys(&others)));
     let gateway = fetching(&jwks, "refresh: 1h");
     assert_eq!(ask(&gateway, &last.sign(None)), (401, "token_signature".to_owned()));
     let line = gateway.logged(|line| line["slug"] == "token_signature");

@@ -9,7 +9,7 @@ use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::login;
 use crate::harness::script::script;
-use crate::harness::tls::client::{Begun, Http2, request};
+use crate::harness::tls::client::{Http2, OpenRequest, request};
 use crate::harness::tls::{NAME, configuration, install};
 use crate::harness::upstream::Upstream;
 
@@ -20,12 +20,12 @@ const STREAMS: usize = 32;
 const LIMITS: &str = "limits: { in_flight: 3000, in_flight_per_client: 3000, body_timeout: 120s, send_timeout: 120s }\n";
 
 /// A gateway behind TLS with this upstream.
-struct Place {
+struct MeasuredGateway {
     authority: Authority,
     gateway: Gateway,
 }
 
-impl Place {
+impl MeasuredGateway {
     fn open(upstream: SocketAddr) -> Self {
         let stand_in = Upstream::start();
         let (authority, directory) = (Authority::new(), login::directory());
@@ -71,7 +71,7 @@ fn cost<T>(gateway: &Gateway, rounds: usize, mut hold: impl FnMut() -> T) -> f64
 }
 
 /// A connection of as many streams as there may be, of whose bodies only `first` comes.
-fn begin(place: &Place, path: &str, first: &'static [u8]) -> (Http2, Vec<Begun>) {
+fn begin(place: &MeasuredGateway, path: &str, first: &'static [u8]) -> (Http2, Vec<OpenRequest>) {
     let client = place.connect();
     let begun = (0..STREAMS)
         .map(|_| client.begin(request("POST", path, &[]), first).expect("a stream"))
@@ -87,14 +87,14 @@ fn silent() -> SocketAddr {
 /// 24 KiB, or 41 on a busy machine; with a buffer for each body 48 at least.
 #[test]
 fn logins_without_a_body_cost_next_to_nothing() {
-    let place = Place::open(silent());
+    let place = MeasuredGateway::open(silent());
     let each = cost(&place.gateway, 8, || begin(&place, "/auth/login", b""));
     assert!(each < 46.0, "{each:.1} KiB for each");
 }
 
 #[test]
 fn slow_bodies_cost_no_more_than_what_is_bounded() {
-    let place = Place::open(silent());
+    let place = MeasuredGateway::open(silent());
     let each = cost(&place.gateway, 8, || begin(&place, "/public/x", b"x"));
     assert!(each < 80.0, "{each:.1} KiB for each stream");
     let stand_in = Upstream::start();
@@ -122,7 +122,7 @@ fn streams_that_nobody_reads_cost_no_more_than_what_is_bounded() {
             }
         }
     });
-    let place = Place::open(talkative);
+    let place = MeasuredGateway::open(talkative);
     let each = cost(&place.gateway, 2, || {
         let client = Http2::connect_without_window(place.gateway.address(), &place.authority);
         for _ in 0..STREAMS {

@@ -2,7 +2,7 @@
 
 use crate::harness::client::{Answer, get, request};
 use crate::harness::gateway::{Gateway, standard};
-use crate::harness::tls::Site;
+use crate::harness::tls::TlsGateway;
 use crate::harness::tls::client::{Http2, request as request2};
 use crate::harness::tokens::{bearer, token};
 use crate::harness::upstream::Upstream;
@@ -74,7 +74,7 @@ fn method_with_lower_case_letters_is_refused() {
 
 #[test]
 fn methods_are_judged_alike_over_http2() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = Http2::connect(site.gateway.address(), &site.authority);
     for method in ["TRACE", "TRACK", "trace", "get"] {
         for (path, allow) in [("/public/a", ANY), ("/orders/7", "GET, HEAD, POST")] {

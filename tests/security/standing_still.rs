@@ -61,9 +61,9 @@ fn with_the_embedded_store_nothing_is_missed_and_who_waited_is_served() {
     }
     // What is revoked afterwards is revoked.
     let token = fleet::token_of("mallory");
-    assert_eq!(fleet::ask(&gateway, &token), fleet::Said::Accepted);
+    assert_eq!(fleet::ask(&gateway, &token), fleet::Verdict::Accepted);
     assert_eq!(fleet::revoke(&gateway, "mallory").status, 201);
-    assert_eq!(fleet::ask(&gateway, &token), fleet::Said::Revoked);
+    assert_eq!(fleet::ask(&gateway, &token), fleet::Verdict::Revoked);
 }
 
 #[test]
@@ -80,5 +80,7 @@ fn with_redis_others_may_have_revoked_meanwhile_and_nobody_is_let_in_unasked() {
     }
     server.resume();
     let token = fleet::token_of("somebody");
-    eventually("contact", || (fleet::ask(&gateway, &token) == fleet::Said::Accepted).then_some(()));
+    eventually("contact", || {
+        (fleet::ask(&gateway, &token) == fleet::Verdict::Accepted).then_some(())
+    });
 }

@@ -11,7 +11,7 @@ use crate::harness::client::{self, Answer, get};
 use crate::harness::eventually;
 use crate::harness::gateway::{self, Gateway};
 use crate::harness::login::{self, Login};
-use crate::harness::oauth::{self, Pair};
+use crate::harness::oauth::{self, TokenPair};
 use crate::harness::outcome::outcome;
 use crate::harness::redis::{RedisOptions, RedisServer};
 use crate::harness::upstream::Upstream;
@@ -186,7 +186,7 @@ fn wrong_answer_about_a_refresh_token_ends_nothing() {
     let site = Site::open();
     for wrong in [&b"$-1\r\n"[..], b"*0\r\n", b":0\r\n", b"+OK\r\n"] {
         let answer = oauth::log_in(&site.honest, "alice", &[], json!({ "deliver": "tokens" }));
-        let pair = Pair::of(&answer);
+        let pair = TokenPair::of(&answer);
         let exchange = || {
             let pairs = [("grant_type", "refresh_token"), ("refresh_token", &*pair.refresh)];
             oauth::post(&site.misled, "/auth/token", &[], &pairs)
@@ -195,7 +195,7 @@ fn wrong_answer_about_a_refresh_token_ends_nothing() {
         let answer = exchange();
         assert_eq!(answer.status, 503, "{answer:?}");
         assert!(site.proxy.is_done());
-        Pair::of(&exchange());
+        TokenPair::of(&exchange());
     }
 }
 
@@ -235,7 +235,7 @@ fn wrong_answer_about_a_family_that_begins_does_not_say_that_the_login_has_ended
         let text = String::from_utf8_lossy(wrong);
         assert_eq!(outcome(&log_in()), (503, "store_unavailable".to_owned()), "{text:?}");
         assert!(site.proxy.is_done(), "{text:?}");
-        Pair::of(&log_in());
+        TokenPair::of(&log_in());
     }
 }
 
@@ -258,7 +258,8 @@ fn wrong_answer_about_a_subject_does_not_say_that_there_are_no_sessions() {
 #[test]
 fn wrong_answer_about_the_snapshot_lets_nobody_back_in() {
     let site = Site::open();
-    let pair = Pair::of(&oauth::log_in(&site.honest, "alice", &[], json!({ "deliver": "tokens" })));
+    let pair =
+        TokenPair::of(&oauth::log_in(&site.honest, "alice", &[], json!({ "deliver": "tokens" })));
     let revoking = json!({ "scope": "subject", "subject": "u-17" }).to_string();
     let fields = [("Host", "localhost"), ("Content-Type", "application/json")];
     let asking = client::request("POST", "/v1/revocations", &fields, &revoking);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::client::{self, Answer, Connection, get, request};
 use crate::harness::gateway::{self, Gateway};
 use crate::harness::login::{self, COOKIE, Login};
-use crate::harness::oauth::{self, Desk, Pair};
+use crate::harness::oauth::{self, TokenPair, TokenService};
 use crate::harness::outcome::{accepted, denied};
 use crate::harness::redis::{Data, RedisOptions, RedisServer};
 use crate::harness::upstream::Upstream;
@@ -76,34 +76,34 @@ fn configuration(upstream: &Upstream) -> String {
 fn who_has_a_credential_is_served_when_others_behind_the_same_address_made_some_up() {
     let upstream = Upstream::start();
     let text = configuration(&upstream);
-    let mut desk = Desk::of(upstream, &text);
-    let address = desk.gateway.address();
+    let mut service = TokenService::of(upstream, &text);
+    let address = service.gateway.address();
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| Login::new(address, name));
-    let (pair, ended) = (desk.tokens_of("dave"), desk.tokens_of("dave"));
-    let in_browser = desk.log_in("dave", &[BROWSER], json!({ "deliver": "tokens" }));
+    let (pair, ended) = (service.tokens_of("dave"), service.tokens_of("dave"));
+    let in_browser = service.log_in("dave", &[BROWSER], json!({ "deliver": "tokens" }));
     let cookie = oauth::cookies(&in_browser)[0].split(';').next().expect("a pair").to_owned();
     let access = in_browser.json()["access_token"].as_str().expect("a token").to_owned();
-    let key = api_key(&desk.gateway, &json!({ "subject": "machine" }));
-    desk.restart(&text);
-    let address = desk.gateway.address();
+    let key = api_key(&service.gateway, &json!({ "subject": "machine" }));
+    service.restart(&text);
+    let address = service.gateway.address();
     spend_the_budget(address);
 
     let ask = |login: &Login| told(&login.ask(address, "/pages"));
     assert_eq!(ask(&alice), accepted());
-    let with_key = |key: &str| told(&desk.gateway.exchange(get("/keys", &[("X-Api-Key", key)])));
+    let with_key = |key: &str| told(&service.gateway.exchange(get("/keys", &[("X-Api-Key", key)])));
     assert_eq!(with_key(&key), accepted());
-    let next = Pair::of(&desk.refresh(&pair.refresh));
-    let last = Pair::of(&desk.refresh(&next.refresh));
+    let next = TokenPair::of(&service.refresh(&pair.refresh));
+    let last = TokenPair::of(&service.refresh(&next.refresh));
 
     // What is not real is still not looked for.
     let forged = portcullis::gate::session::ApiKey::from_random(&[7; 32]);
     assert_eq!(with_key(forged.expose()), denied(429, "verification_budget"));
     // Of the same login, with a secret that nobody was given.
-    assert_eq!(desk.refresh(&changed(&last.refresh, 70..80)).status, 429);
+    assert_eq!(service.refresh(&changed(&last.refresh, 70..80)).status, 429);
     let at = COOKIE.len() + 5;
     for range in [at..at + 1, at + 36..at + 37] {
         let cookie = changed(&carol.cookie, range);
-        let answer = desk.gateway.exchange(get("/pages", &[("Cookie", &cookie)]));
+        let answer = service.gateway.exchange(get("/pages", &[("Cookie", &cookie)]));
         assert_eq!(told(&answer), denied(429, "verification_budget"));
     }
     assert_eq!(ask(&carol), accepted());
@@ -113,16 +113,16 @@ fn who_has_a_credential_is_served_when_others_behind_the_same_address_made_some_
     assert_eq!(ask(&bob), denied(401, "session_revoked"));
     let delete = |cookie: &str| {
         let fields = [("Cookie", cookie), BROWSER];
-        desk.gateway.exchange(request("DELETE", "/auth/token", &fields, "")).status
+        service.gateway.exchange(request("DELETE", "/auth/token", &fields, "")).status
     };
     assert_eq!(delete(&cookie), 204);
-    assert_eq!(desk.gateway.get_as("/whoami", &access).slug(), "token_revoked");
-    assert_eq!(desk.post("/auth/revoke", &[], &[("token", &ended.refresh)]).status, 200);
-    assert_eq!(desk.gateway.get_as("/whoami", &ended.access).slug(), "token_revoked");
+    assert_eq!(service.gateway.get_as("/whoami", &access).slug(), "token_revoked");
+    assert_eq!(service.post("/auth/revoke", &[], &[("token", &ended.refresh)]).status, 200);
+    assert_eq!(service.gateway.get_as("/whoami", &ended.access).slug(), "token_revoked");
     // Nor by what nobody was given: logouts have a budget of their own.
     let made_up = format!("{COOKIE}={}", random_text());
     let fields = [("Cookie", &*made_up), BROWSER];
-    let answer = desk.gateway.exchange(request("POST", "/auth/logout", &fields, ""));
+    let answer = service.gateway.exchange(request("POST", "/auth/logout", &fields, ""));
     assert_eq!(answer.status, 204, "{answer:?}");
     assert_eq!(delete(&changed(&cookie, 80..90)), 204);
 }
@@ -206,17 +206,17 @@ fn made_up_logouts_are_looked_for_within_a_budget_of_their_own() {
 fn made_up_refresh_tokens_are_ended_within_the_budget_of_logouts() {
     let upstream = Upstream::start();
     let text = configuration(&upstream);
-    let desk = Desk::of(upstream, &text);
-    let (pair, other) = (desk.tokens_of("dave"), desk.tokens_of("dave"));
-    let revoke = |token: &str| desk.post("/auth/revoke", &[], &[("token", token)]).status;
+    let service = TokenService::of(upstream, &text);
+    let (pair, other) = (service.tokens_of("dave"), service.tokens_of("dave"));
+    let revoke = |token: &str| service.post("/auth/revoke", &[], &[("token", token)]).status;
     let made_up =
         |number: usize| format!("{}{number:010}{}", &pair.refresh[..70], &pair.refresh[80..]);
     let refused = (0..ABSENT_MAX + 50).map(made_up).map(|token| revoke(&token));
     let refused: Vec<_> = refused.enumerate().filter(|(_, status)| *status != 200).collect();
     assert_eq!(refused.first(), Some(&(ABSENT_MAX, 429)), "{refused:?}");
     assert_eq!(revoke(&other.refresh), 200);
-    assert_eq!(desk.gateway.get_as("/whoami", &other.access).slug(), "token_revoked");
-    assert_eq!(desk.gateway.get_as("/whoami", &pair.access).status, 200);
+    assert_eq!(service.gateway.get_as("/whoami", &other.access).slug(), "token_revoked");
+    assert_eq!(service.gateway.get_as("/whoami", &pair.access).status, 200);
 }
 
 /// It is ours for sure, so no budget holds it up.
@@ -230,15 +230,15 @@ fn ended_refresh_token_is_looked_for_once_in_a_while() {
     std::fs::write(directory.path().join("kek"), encryption_key).expect("a file");
     let text = oauth::configuration(&upstream, oauth::LONG, &store)
         .replace("\ntokens:", "\ntokens:\n  signing: { encryption_key_file: kek }");
-    let desk = Desk::of_in(directory, upstream, &text);
-    let (ended, other) = (desk.tokens_of("dave"), desk.tokens_of("dave"));
-    let revoke = |token: &str| desk.post("/auth/revoke", &[], &[("token", token)]).status;
+    let service = TokenService::of_in(directory, upstream, &text);
+    let (ended, other) = (service.tokens_of("dave"), service.tokens_of("dave"));
+    let revoke = |token: &str| service.post("/auth/revoke", &[], &[("token", token)]).status;
     assert_eq!(revoke(&ended.refresh), 200);
     assert_eq!(revoke(&ended.refresh), 200);
     let before = server.calls("hmget");
     for _ in 0..100 {
         assert_eq!(revoke(&ended.refresh), 200);
-        assert_eq!(desk.refresh(&ended.refresh).json()["error"], "invalid_grant");
+        assert_eq!(service.refresh(&ended.refresh).json()["error"], "invalid_grant");
     }
     // Once more for each ten seconds that it takes.
     let more = server.calls("hmget") - before;
@@ -251,14 +251,14 @@ fn ended_refresh_token_is_looked_for_once_in_a_while() {
         rename(kept, &format!("{kept}:elsewhere"));
     }
     for _ in 0..2 {
-        assert_eq!(desk.refresh(&other.refresh).json()["error"], "invalid_grant");
+        assert_eq!(service.refresh(&other.refresh).json()["error"], "invalid_grant");
     }
     for kept in &kept {
         rename(&format!("{kept}:elsewhere"), kept);
     }
     server.cli(&["client", "kill", "type", "normal"]);
     let begun = std::time::Instant::now();
-    eventually("the login", || (desk.refresh(&other.refresh).status == 200).then_some(()));
+    eventually("the login", || (service.refresh(&other.refresh).status == 200).then_some(()));
     assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
 }
 

@@ -8,12 +8,12 @@ use crate::harness::login::{self, COOKIE, Login};
 use crate::harness::outcome::accepted;
 use crate::harness::redis::RedisServer;
 use crate::harness::redis::monitor::Monitor;
-use crate::harness::sessions::{Site, configuration, denied, made_up, told};
+use crate::harness::sessions::{SessionFleet, configuration, denied, made_up, told};
 use crate::harness::tokens::{bearer, token};
 
 #[test]
 fn cookie_opens_a_route_and_nothing_else_does() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let address = site.gateway(1).address();
     assert_eq!(site.ask(1, &alice), accepted());
@@ -35,7 +35,7 @@ fn cookie_opens_a_route_and_nothing_else_does() {
 
 #[test]
 fn malformed_and_repeated_cookies_are_refused_as_such() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     let address = site.gateway(1).address();
     let ask = |fields: &[(&str, &str)]| told(&client::exchange(address, get("/home/x", fields)));
@@ -75,7 +75,7 @@ fn malformed_and_repeated_cookies_are_refused_as_such() {
 
 #[test]
 fn cookie_that_is_too_large_is_refused_with_the_head() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let address = site.gateway(1).address();
     let ask = |rest: usize| {
@@ -88,7 +88,7 @@ fn cookie_that_is_too_large_is_refused_with_the_head() {
 
 #[test]
 fn mixed_routes_ask_in_their_order_and_only_an_absent_credential_tries_the_next() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let address = site.gateway(1).address();
     let good = bearer(&token(json!({ "sub": "by-token" })));
@@ -130,7 +130,7 @@ fn mixed_routes_ask_in_their_order_and_only_an_absent_credential_tries_the_next(
 
 #[test]
 fn requirements_of_a_route_hold_for_a_session() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let (carol, bob) = (site.log_in("carol"), site.log_in("bob"));
     assert_eq!(site.ask_for(1, &bob, "/admins"), accepted());
     assert_eq!(site.ask_for(1, &carol, "/admins"), denied("role_missing"));
@@ -139,7 +139,7 @@ fn requirements_of_a_route_hold_for_a_session() {
 
 #[test]
 fn upstream_is_told_who_it_is_and_no_client_can_say_so_itself() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let fields = [
         ("Cookie", &*alice.cookie),
@@ -176,7 +176,7 @@ fn upstream_is_told_who_it_is_and_no_client_can_say_so_itself() {
 
 #[test]
 fn access_log_knows_who_it_was_and_by_what() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     site.ask(1, &alice);
     let line = site.gateway(1).logged(|line| line["path"] == "/home/x");
@@ -189,7 +189,7 @@ fn access_log_knows_who_it_was_and_by_what() {
 }
 
 /// All that a session goes through in its life, so that its secret could have been left anywhere.
-fn live(site: &Site) -> Vec<Login> {
+fn live(site: &SessionFleet) -> Vec<Login> {
     let address = site.gateway(1).address();
     let (alice, bob, carol) = (site.log_in("alice"), site.log_in("bob"), site.log_in("carol"));
     for login in [&alice, &bob, &carol] {
@@ -234,7 +234,7 @@ fn assert_nowhere(logins: &[Login], what: &str, text: &str) {
     }
 }
 
-fn assert_nowhere_outside(site: &Site, logins: &[Login]) {
+fn assert_nowhere_outside(site: &SessionFleet, logins: &[Login]) {
     let gateway = site.gateway(1);
     let heads: Vec<_> =
         site.upstream.received().into_iter().map(|one| one.head + &one.body).collect();
@@ -262,7 +262,7 @@ fn decoded(secret: &str) -> Vec<u8> {
 
 #[test]
 fn secret_is_in_no_log_no_metric_no_request_and_not_in_the_file() {
-    let site = Site::embedded("audit_log: { file: audit.jsonl }\n");
+    let site = SessionFleet::embedded("audit_log: { file: audit.jsonl }\n");
     let logins = live(&site);
     let host = [("Host", "localhost")];
     let bob = client::exchange(site.gateway(1).admin(), get("/v1/sessions?subject=bob", &host));
@@ -274,7 +274,7 @@ fn secret_is_in_no_log_no_metric_no_request_and_not_in_the_file() {
 #[test]
 fn secret_is_in_no_key_no_value_and_no_command_of_redis() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "audit_log: { file: audit.jsonl }\n", 1);
+    let site = SessionFleet::on(&server, "audit_log: { file: audit.jsonl }\n", 1);
     let monitor = Monitor::start(&server);
     let mut logins = live(&site);
     assert_nowhere_outside(&site, &logins);
@@ -303,7 +303,7 @@ fn secret_is_in_no_key_no_value_and_no_command_of_redis() {
 #[test]
 fn sessions_survive_any_end_of_the_gateway() {
     let server = RedisServer::start_durable();
-    let mut sites = [Site::embedded(""), Site::on(&server, "", 1)];
+    let mut sites = [SessionFleet::embedded(""), SessionFleet::on(&server, "", 1)];
     for site in &mut sites {
         let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
         bob.log_out(site.gateway(1).address());

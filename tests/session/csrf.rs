@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::client::{self, request};
 use crate::harness::login::Login;
 use crate::harness::outcome::accepted;
-use crate::harness::sessions::{Site, denied, told};
+use crate::harness::sessions::{SessionFleet, denied, told};
 use crate::harness::tokens::{bearer, token};
 
 /// The host that these clients ask for.
@@ -13,7 +13,7 @@ const OWN: &str = "http://gateway.test";
 
 /// What is said to a request with the cookie and these fields.
 fn ask(
-    site: &Site,
+    site: &SessionFleet,
     method: &str,
     path: &str,
     login: &Login,
@@ -25,7 +25,7 @@ fn ask(
 
 #[test]
 fn unsafe_methods_need_a_sign_of_their_own_page() {
-    let site = Site::embedded("sessions: { allowed_origins: ['https://app.example'] }\n");
+    let site = SessionFleet::embedded("sessions: { allowed_origins: ['https://app.example'] }\n");
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     let csrf = &*alice.csrf;
     let good: [&[(&str, &str)]; 8] = [
@@ -81,7 +81,7 @@ fn unsafe_methods_need_a_sign_of_their_own_page() {
 
 #[test]
 fn token_is_told_to_who_has_the_cookie_and_belongs_to_the_session() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let answer = alice.ask(site.gateway(1).address(), "/auth/session");
     assert_eq!(answer.json()["csrf_token"], alice.csrf);
@@ -94,7 +94,7 @@ fn token_is_told_to_who_has_the_cookie_and_belongs_to_the_session() {
 
 #[test]
 fn bearer_is_exempt_on_the_same_route() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let token = bearer(&token(json!({})));
     let evil = [("Authorization", &*token), ("Origin", "https://evil.example")];
@@ -111,7 +111,7 @@ fn bearer_is_exempt_on_the_same_route() {
 
 #[test]
 fn upgrades_need_it_although_they_are_read_with_get() {
-    let site = Site::embedded("sessions: { allowed_origins: ['https://app.example'] }\n");
+    let site = SessionFleet::embedded("sessions: { allowed_origins: ['https://app.example'] }\n");
     site.upstream.behave(crate::harness::upstream::Behaviour::Upgrade);
     let alice = site.log_in("alice");
     let upgrade = |more: &[(&str, &str)]| {
@@ -144,7 +144,7 @@ fn upgrades_need_it_although_they_are_read_with_get() {
 
 #[test]
 fn login_and_logout_are_protected_alike() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let address = site.gateway(1).address();
     let evil = [("Origin", "https://evil.example")];
     assert_eq!(told(&crate::harness::login::attempt(address, "bob", &evil)), denied("csrf"));
@@ -163,11 +163,11 @@ fn login_and_logout_are_protected_alike() {
 #[test]
 fn origin_is_told_by_a_trusted_proxy_and_by_nobody_else() {
     let https = [("Origin", "https://gateway.test"), ("X-Forwarded-Proto", "https")];
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     assert_eq!(ask(&site, "POST", "/home/x", &alice, &https), denied("csrf"));
     assert_eq!(ask(&site, "POST", "/home/x", &alice, &[("Origin", OWN)]), accepted());
-    let site = Site::embedded("trusted_proxies: [127.0.0.0/8]\n");
+    let site = SessionFleet::embedded("trusted_proxies: [127.0.0.0/8]\n");
     let alice = site.log_in("alice");
     assert_eq!(ask(&site, "POST", "/home/x", &alice, &https), accepted());
     let http = [("Origin", OWN), ("X-Forwarded-Proto", "https")];

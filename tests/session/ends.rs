@@ -11,7 +11,7 @@ use crate::harness::login::{self, COOKIE, Login, write_users};
 use crate::harness::outcome::accepted;
 use crate::harness::redis::{Data, RedisServer};
 use crate::harness::sessions::{
-    Site, ask_on, await_told, configuration, delete, denied, key, told,
+    SessionFleet, ask_on, await_told, configuration, delete, denied, key, told,
 };
 
 /// How long the news of a logout may take. The best of a few tries counts: others use the machine.
@@ -30,7 +30,7 @@ fn until_refused(connection: &mut Connection, login: &Login, slug: &str) -> Dura
 #[test]
 fn logout_is_felt_on_every_gateway_within_milliseconds() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 3);
+    let site = SessionFleet::on(&server, "", 3);
     let address = site.gateway(1).address();
     let bystander = site.log_in("alice");
     let mut best = Duration::MAX;
@@ -53,7 +53,7 @@ fn logout_is_felt_on_every_gateway_within_milliseconds() {
 
 #[test]
 fn logout_takes_the_cookie_back_and_says_the_same_to_who_is_logged_out() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let address = site.gateway(1).address();
     for _ in 0..2 {
@@ -69,7 +69,7 @@ fn logout_takes_the_cookie_back_and_says_the_same_to_who_is_logged_out() {
 #[test]
 fn logout_everywhere_ends_all_sessions_of_the_subject_and_nobody_elses() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 2);
+    let site = SessionFleet::on(&server, "", 2);
     let address = site.gateway(1).address();
     let devices: Vec<_> =
         (0..4).map(|number| Login::new(site.gateway(1 + number % 2).address(), "alice")).collect();
@@ -93,7 +93,7 @@ fn logout_everywhere_ends_all_sessions_of_the_subject_and_nobody_elses() {
 #[test]
 fn session_on_another_device_can_be_ended_and_a_strangers_cannot() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 2);
+    let site = SessionFleet::on(&server, "", 2);
     let address = site.gateway(1).address();
     let (here, there) = (site.log_in("alice"), site.log_in("alice"));
     let bob = site.log_in("bob");
@@ -119,7 +119,7 @@ fn session_on_another_device_can_be_ended_and_a_strangers_cannot() {
 #[test]
 fn logout_is_not_forgotten_by_a_gateway_that_starts_later() {
     let server = RedisServer::start();
-    let mut site = Site::on(&server, "", 1);
+    let mut site = SessionFleet::on(&server, "", 1);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     alice.log_out(site.gateway(1).address());
     site.join();
@@ -129,7 +129,7 @@ fn logout_is_not_forgotten_by_a_gateway_that_starts_later() {
 
 #[test]
 fn logout_needs_the_session_and_not_only_its_id() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     let address = site.gateway(1).address();
     let by_id = format!("{COOKIE}={}", alice.id);
@@ -149,7 +149,7 @@ fn logout_needs_the_session_and_not_only_its_id() {
 #[test]
 fn change_of_the_password_file_ends_the_sessions_of_that_user_on_all_gateways() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 2);
+    let site = SessionFleet::on(&server, "", 2);
     let mut users = login::everybody();
     let change = |users: &serde_json::Value| {
         write_users(site.gateway(1).directory(), users);
@@ -194,7 +194,7 @@ fn change_of_the_password_file_ends_the_sessions_of_that_user_on_all_gateways() 
 #[test]
 fn logout_holds_though_the_store_does_not_have_the_session_and_gets_it_back() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 2);
+    let site = SessionFleet::on(&server, "", 2);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     let key = key(&server, &alice);
     let record = server.cli(&["get", &key]);
@@ -222,7 +222,7 @@ fn logout_holds_though_the_store_does_not_have_the_session_and_gets_it_back() {
 #[test]
 fn logout_holds_at_a_gateway_that_started_when_the_store_had_lost_all_it_had() {
     let mut server = RedisServer::start();
-    let mut site = Site::on(&server, "", 1);
+    let mut site = SessionFleet::on(&server, "", 1);
     let alice = site.log_in("alice");
     server.restart(Data::Lost);
     let key = "portcullis:{revocations}:tag_key";
@@ -241,7 +241,7 @@ fn logout_holds_at_a_gateway_that_started_when_the_store_had_lost_all_it_had() {
 #[test]
 fn logout_holds_at_a_gateway_that_cannot_tell_yet_whose_cookie_it_is() {
     let mut server = RedisServer::start();
-    let mut site = Site::on(&server, "", 1);
+    let mut site = SessionFleet::on(&server, "", 1);
     let alice = site.log_in("alice");
     site.gateway(1).stand_still();
     server.restart(Data::Lost);

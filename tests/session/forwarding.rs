@@ -2,11 +2,11 @@
 
 use crate::harness::client::{self, get};
 use crate::harness::login::COOKIE;
-use crate::harness::sessions::Site;
+use crate::harness::sessions::SessionFleet;
 use crate::harness::upstream::Behaviour;
 
 /// The `Cookie` fields that the upstream gets for these.
-fn forwarded(site: &Site, path: &str, cookies: &[&str]) -> Vec<String> {
+fn forwarded(site: &SessionFleet, path: &str, cookies: &[&str]) -> Vec<String> {
     let fields: Vec<_> = cookies.iter().map(|cookie| ("Cookie", *cookie)).collect();
     let answer = site.gateway(1).exchange(get(path, &fields));
     assert_eq!(answer.status, 200, "{cookies:?}: {answer:?}");
@@ -15,7 +15,7 @@ fn forwarded(site: &Site, path: &str, cookies: &[&str]) -> Vec<String> {
 
 #[test]
 fn other_cookies_are_forwarded_without_ours() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let ours = &*alice.cookie;
     for (sent, wanted) in [
@@ -36,7 +36,7 @@ fn other_cookies_are_forwarded_without_ours() {
 
 #[test]
 fn cookie_is_kept_from_the_upstreams_of_public_routes_and_of_bearers_too() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let ours = &*alice.cookie;
     assert_eq!(forwarded(&site, "/public/x", &[ours]), [""; 0]);
@@ -54,7 +54,7 @@ fn cookie_is_kept_from_the_upstreams_of_public_routes_and_of_bearers_too() {
 
 #[test]
 fn route_that_keeps_credentials_forwards_the_cookie() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let whole = format!("a=b; {}", alice.cookie);
     assert_eq!(forwarded(&site, "/kept", &[&whole]), [&*whole]);
@@ -63,7 +63,7 @@ fn route_that_keeps_credentials_forwards_the_cookie() {
 /// What the gate did not look at must not arrive as if it had.
 #[test]
 fn route_that_keeps_credentials_forwards_only_the_one_that_opened_it() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let fields = [("Authorization", "Bearer nobody.looked.at-this"), ("Cookie", &*alice.cookie)];
     assert_eq!(site.gateway(1).exchange(get("/kept", &fields)).status, 200);
@@ -74,7 +74,7 @@ fn route_that_keeps_credentials_forwards_only_the_one_that_opened_it() {
 
 #[test]
 fn named_cookie_is_the_one_that_is_kept_back() {
-    let site = Site::embedded("sessions: { cookie: { name: sid } }\n");
+    let site = SessionFleet::embedded("sessions: { cookie: { name: sid } }\n");
     let alice = site.log_in("alice");
     assert!(alice.cookie.starts_with("sid="), "{alice:?}");
     let whole = format!("sidx=1; {}; xsid=2; {COOKIE}=3", alice.cookie);
@@ -88,14 +88,14 @@ fn values<'a>(answer: &'a client::Answer, name: &str) -> Vec<&'a str> {
     fields.map(|(_, value)| value.as_str()).collect()
 }
 
-fn answer_with(site: &Site, fields: &str) {
+fn answer_with(site: &SessionFleet, fields: &str) {
     let answer = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok");
     site.upstream.behave(Behaviour::Bytes(answer));
 }
 
 #[test]
 fn upstream_cannot_set_nor_take_the_session_cookie() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let planted = format!("{COOKIE}={}; Path=/; Secure", alice.secret());
     answer_with(
@@ -116,7 +116,7 @@ fn upstream_cannot_set_nor_take_the_session_cookie() {
 
 #[test]
 fn answers_to_a_session_are_not_stored_unless_they_say_so() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let address = site.gateway(1).address();
     let token =
@@ -147,7 +147,7 @@ fn answers_to_a_session_are_not_stored_unless_they_say_so() {
 
 #[test]
 fn error_answers_of_the_upstream_are_kept_from_caches_too() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let bytes = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
     site.upstream.behave(Behaviour::Bytes(bytes.to_owned()));
@@ -157,7 +157,7 @@ fn error_answers_of_the_upstream_are_kept_from_caches_too() {
 
 #[test]
 fn upstream_that_is_away_takes_no_cookie() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     site.upstream.behave(Behaviour::HangUp);
     let answer = alice.ask(site.gateway(1).address(), "/home/x");

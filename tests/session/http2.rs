@@ -22,14 +22,14 @@ use crate::harness::upstream::Upstream;
 const NAME: &str = "gateway.test";
 
 /// A gateway behind TLS.
-struct Site {
+struct SessionFleet {
     upstream: Upstream,
     gateway: Gateway,
     authority: Authority,
     runtime: Runtime,
 }
 
-impl Site {
+impl SessionFleet {
     fn open(lines: &str) -> Self {
         let (upstream, authority) = (Upstream::start(), Authority::new());
         let certificate = authority.issue(NAME);
@@ -118,7 +118,7 @@ async fn exchange(
 
 #[test]
 fn session_is_found_among_crumbs_and_kept_back_from_them() {
-    let site = Site::open("");
+    let site = SessionFleet::open("");
     let alice = site.log_in("alice");
     let ours = ("cookie", &*alice.cookie);
     let forwarded = || -> Vec<String> {
@@ -146,7 +146,7 @@ fn session_is_found_among_crumbs_and_kept_back_from_them() {
 
 #[test]
 fn own_origin_behind_tls_is_https() {
-    let site = Site::open("sessions: { allowed_origins: ['https://app.example'] }\n");
+    let site = SessionFleet::open("sessions: { allowed_origins: ['https://app.example'] }\n");
     let alice = site.log_in("alice");
     let ask = |fields: &[(&str, &str)]| {
         let fields = [&[("cookie", &*alice.cookie)], fields].concat();
@@ -169,7 +169,7 @@ fn own_origin_behind_tls_is_https() {
 
 #[test]
 fn http1_behind_tls_judges_alike() {
-    let site = Site::open("");
+    let site = SessionFleet::open("");
     let alice = site.log_in("alice");
     let ask = |origin: &str| {
         let tcp = std::net::TcpStream::connect(site.gateway.address()).expect("it accepts");
@@ -191,7 +191,7 @@ fn http1_behind_tls_judges_alike() {
 
 #[test]
 fn refusals_over_http2_set_no_cookie() {
-    let site = Site::open("");
+    let site = SessionFleet::open("");
     let alice = site.log_in("alice");
     // Asked by `told` of every answer that refuses something.
     assert_eq!(site.ask("GET", "/home/x", &[]), denied("credential_absent"));

@@ -6,7 +6,7 @@ use crate::harness::client::{self, Answer};
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, Login};
 use crate::harness::password_login::{
-    FORM, MANY, NAVIGATION, Site, WRONG, assert_refused, configuration, guess,
+    FORM, LoginGateway, MANY, NAVIGATION, WRONG, assert_refused, configuration, guess,
 };
 
 const CLEARED: &str = "__Host-session=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0";
@@ -22,7 +22,7 @@ fn assert_gone(answer: &Answer, status: u16) {
 
 #[test]
 fn logout_ends_the_session_and_takes_the_cookie_back() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let (here, other) = (Login::new(site.address(), "alice"), Login::new(site.address(), "alice"));
     assert_gone(&here.send(site.address(), "POST", "/auth/logout"), 204);
     for path in ["/pages/x", "/auth/session", "/auth/sessions"] {
@@ -36,7 +36,7 @@ fn logout_ends_the_session_and_takes_the_cookie_back() {
 /// From memory, and by a gateway that has nothing of it there.
 #[test]
 fn log_says_what_ended_a_session_that_is_gone() {
-    let Site { mut gateway, upstream } = Site::open();
+    let LoginGateway { mut gateway, upstream } = LoginGateway::open();
     let login = Login::new(gateway.address(), "alice");
     login.log_out(gateway.address());
     let reason = |gateway: &Gateway| {
@@ -56,7 +56,7 @@ fn log_says_what_ended_a_session_that_is_gone() {
 
 #[test]
 fn logout_of_whoever_is_logged_out_is_the_same() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let gone = Login::new(site.address(), "alice");
     gone.log_out(site.address());
     let unknown = format!("__Host-session={}", "A".repeat(43));
@@ -73,7 +73,7 @@ fn logout_of_whoever_is_logged_out_is_the_same() {
 
 #[test]
 fn person_who_logs_out_is_led_to_the_login_page() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let logout = |login: &Login, path: &str| {
         let fields =
             [&NAVIGATION[..], &[("Cookie", &*login.cookie), ("Content-Type", FORM)]].concat();
@@ -90,7 +90,7 @@ fn person_who_logs_out_is_led_to_the_login_page() {
 
 #[test]
 fn logout_everywhere_ends_all_sessions_of_the_subject_and_no_others() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let address = site.address();
     let [first, second, third] = [(); 3].map(|()| Login::new(address, "alice"));
     let bob = Login::new(address, "bob");
@@ -110,7 +110,7 @@ fn logout_everywhere_ends_all_sessions_of_the_subject_and_no_others() {
 
 #[test]
 fn cookie_is_taken_back_by_a_logout_and_by_nothing_else() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let address = site.address();
     let login = Login::new(address, "alice");
     let old = Login::new(address, "alice");
@@ -145,7 +145,7 @@ fn cookie_is_taken_back_by_a_logout_and_by_nothing_else() {
 
 #[test]
 fn login_takes_the_place_of_the_session_that_the_browser_had() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let address = site.address();
     let alice = Login::new(address, "alice");
     // One that fails does not.
@@ -166,7 +166,7 @@ fn login_takes_the_place_of_the_session_that_the_browser_had() {
 
 #[test]
 fn one_of_ones_own_sessions_can_be_ended_and_nobody_elses() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let address = site.address();
     let (here, other) = (Login::new(address, "alice"), Login::new(address, "alice"));
     let bob = Login::new(address, "bob");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::client;
 use crate::harness::login::{self, Login};
-use crate::harness::password_login::{MANY, Site, assert_refused};
+use crate::harness::password_login::{LoginGateway, MANY, assert_refused};
 use crate::harness::tokens::seconds;
 
 fn names(value: &Value) -> BTreeSet<&str> {
@@ -15,7 +15,8 @@ fn names(value: &Value) -> BTreeSet<&str> {
 
 #[test]
 fn session_tells_who_somebody_is_and_until_when() {
-    let site = Site::open_with("sessions: { idle_timeout: 10m, absolute_timeout: 2h }", MANY);
+    let site =
+        LoginGateway::open_with("sessions: { idle_timeout: 10m, absolute_timeout: 2h }", MANY);
     let login = Login::new(site.address(), "alice");
     let answer = login.ask(site.address(), "/auth/session");
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -46,7 +47,7 @@ fn session_tells_who_somebody_is_and_until_when() {
 
 #[test]
 fn list_names_ones_own_sessions_and_which_is_this() {
-    let site = Site::open_with("trusted_proxies: [127.0.0.0/8]", MANY);
+    let site = LoginGateway::open_with("trusted_proxies: [127.0.0.0/8]", MANY);
     let address = site.address();
     let device = [("User-Agent", "Device <b>/1"), ("X-Forwarded-For", "2001:db8::7")];
     let here = Login::read(&login::attempt(address, "alice", &device));
@@ -78,7 +79,7 @@ fn list_names_ones_own_sessions_and_which_is_this() {
 
 #[test]
 fn nobody_is_told_anything_without_a_session() {
-    let site = Site::open();
+    let site = LoginGateway::open();
     let unknown = format!("__Host-session={}", "A".repeat(43));
     for path in ["/auth/session", "/auth/sessions"] {
         let ask = |fields: &[(&str, &str)]| site.gateway.exchange(client::get(path, fields));

@@ -4,23 +4,23 @@ use crate::harness::client::{self, Answer, get};
 use crate::harness::login::{self, COOKIE, Login};
 use crate::harness::outcome::accepted;
 use crate::harness::redis::RedisServer;
-use crate::harness::sessions::{Site, await_told, denied, made_up, told};
+use crate::harness::sessions::{SessionFleet, await_told, denied, made_up, told};
 
 /// Who am I.
-fn me(site: &Site, login: &Login) -> Answer {
+fn me(site: &SessionFleet, login: &Login) -> Answer {
     let answer = login.ask(site.gateway(1).address(), "/auth/session");
     assert_eq!(answer.status, 200, "{answer:?}");
     answer
 }
 
-fn family(site: &Site, login: &Login) -> String {
+fn family(site: &SessionFleet, login: &Login) -> String {
     me(site, login).json()["session"]["family"].as_str().expect("a family").to_owned()
 }
 
 #[test]
 fn login_with_a_session_ends_it_and_begins_another_of_the_same_family() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 2);
+    let site = SessionFleet::on(&server, "", 2);
     let address = site.gateway(1).address();
     let first = site.log_in("alice");
     let stranger = site.log_in("alice");
@@ -49,7 +49,7 @@ fn login_with_a_session_ends_it_and_begins_another_of_the_same_family() {
 
 #[test]
 fn login_as_somebody_else_ends_the_session_and_begins_a_family() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let bob = alice.again(site.gateway(1).address(), "bob");
     assert_eq!(site.ask(1, &alice), denied("session_revoked"));
@@ -59,7 +59,7 @@ fn login_as_somebody_else_ends_the_session_and_begins_a_family() {
 
 #[test]
 fn login_that_fails_leaves_the_session() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     let address = site.gateway(1).address();
     let cookie = [("Cookie", &*alice.cookie)];
@@ -70,7 +70,7 @@ fn login_that_fails_leaves_the_session() {
 
 #[test]
 fn value_that_an_attacker_chose_never_becomes_a_session() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let address = site.gateway(1).address();
     let planted = made_up();
     let ask =
@@ -91,7 +91,7 @@ fn value_that_an_attacker_chose_never_becomes_a_session() {
 
 #[test]
 fn login_with_cookies_that_cannot_be_told_apart_begins_a_session_and_ends_none() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let address = site.gateway(1).address();
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     let both = format!("{}; {}", alice.cookie, bob.cookie);
@@ -105,7 +105,7 @@ fn login_with_cookies_that_cannot_be_told_apart_begins_a_session_and_ends_none()
 
 #[test]
 fn cookie_is_for_this_host_and_for_no_script() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let answer = login::attempt(site.gateway(1).address(), "alice", &[]);
     let set = answer.field("set-cookie").expect("a cookie").to_owned();
     let attributes: Vec<_> = set.split("; ").skip(1).collect();
@@ -119,7 +119,7 @@ fn cookie_is_for_this_host_and_for_no_script() {
 #[test]
 fn subject_may_have_a_hundred_sessions_and_the_oldest_makes_room() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 2);
+    let site = SessionFleet::on(&server, "", 2);
     let bob = site.log_in("bob");
     let first = site.log_in("dave");
     // Logins are told apart by their second.

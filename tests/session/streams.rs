@@ -10,7 +10,7 @@ use crate::harness::login::{self, Login};
 use crate::harness::outcome::accepted;
 use crate::harness::redis::RedisServer;
 use crate::harness::script::script;
-use crate::harness::sessions::{ROUTES, Site};
+use crate::harness::sessions::{ROUTES, SessionFleet};
 use crate::harness::upstream::Upstream;
 use crate::harness::{PATIENCE, eventually};
 
@@ -155,7 +155,7 @@ fn deleting_a_session_by_hand_leaves_its_streams_alone() {
 
 #[test]
 fn session_of_a_stream_that_ended_by_itself_goes_on() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     site.upstream.behave(crate::harness::upstream::Behaviour::Upgrade);
     let mut socket = Connection::open(site.gateway(1).address());

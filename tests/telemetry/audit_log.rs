@@ -155,7 +155,7 @@ fn file_that_cannot_be_written_is_told_and_the_change_stands() {
     assert_eq!(problem["durable"], true, "{problem}");
     let detail = problem["detail"].as_str().expect("a detail");
     assert!(detail.starts_with("the change was made, but the audit log cannot be written: "));
-    assert_eq!(fleet::ask(&gateway, &token), fleet::Said::Revoked);
+    assert_eq!(fleet::ask(&gateway, &token), fleet::Verdict::Revoked);
 }
 
 #[test]
@@ -392,10 +392,10 @@ fn standard_output_that_nobody_reads_does_not_stop_the_gate() {
         let bytes = get("/whoami", &[("Authorization", &authorization)]);
         fleet::said(&client::exchange(unread.address, bytes))
     };
-    eventually("the revocation", || (whoami("alice") == fleet::Said::Revoked).then_some(()));
+    eventually("the revocation", || (whoami("alice") == fleet::Verdict::Revoked).then_some(()));
     let begun = std::time::Instant::now();
     while begun.elapsed() < Duration::from_millis(2500) {
-        assert_eq!(whoami("bob"), fleet::Said::Accepted, "the list is followed all along");
+        assert_eq!(whoami("bob"), fleet::Verdict::Accepted, "the list is followed all along");
     }
     let probe = client::exchange(unread.admin.clone(), get("/readyz", &[]));
     assert_eq!(probe.status, 200);

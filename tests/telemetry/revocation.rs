@@ -47,7 +47,7 @@ fn await_value(gateway: &Gateway, series: &str, value: f64) {
 fn await_entries(gateway: &Gateway, count: u32, revoked: &str) {
     let token = token(json!({"sub": revoked, "iat": now() - 60}));
     eventually(&format!("{count} entries"), || {
-        assert_eq!(fleet::ask(gateway, &token), fleet::Said::Revoked);
+        assert_eq!(fleet::ask(gateway, &token), fleet::Verdict::Revoked);
         (gateway.metric(ENTRIES) == f64::from(count)).then_some(())
     });
 }
@@ -166,7 +166,7 @@ fn snapshot_is_counted_by_its_cause() {
     server.cli(&["xtrim", "portcullis:{revocations}:log", "maxlen", "1"]);
     second.signal("CONT");
     await_value(second, &snapshots("trimmed"), 1.0);
-    assert_eq!(fleet::ask(second, &token_of("carol")), fleet::Said::Revoked);
+    assert_eq!(fleet::ask(second, &token_of("carol")), fleet::Verdict::Revoked);
     server.cli(&["flushall"]);
     // Whoever notices first writes down again what was lost, perhaps before the other looks.
     eventually("a new snapshot", || {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::eventually;
-use crate::harness::fleet::{Fleet, Said, ask, redis, token_of};
+use crate::harness::fleet::{Fleet, Verdict, ask, redis, token_of};
 use crate::harness::gateway::Gateway;
 use crate::harness::program::{Ran, operate};
 use crate::harness::redis::RedisServer;
@@ -32,7 +32,7 @@ fn cut_off_is_lifted_by_the_id_that_the_list_shows() {
     assert_eq!((code, &*stderr), (0, ""));
     let told = "lifted 1 revocation of subject ada (position 2)\nconfirmed on 1 of 1 gateways in ";
     assert!(stdout.starts_with(told), "{stdout}");
-    assert_eq!(ask(&gateway, &token_of("ada")), Said::Accepted);
+    assert_eq!(ask(&gateway, &token_of("ada")), Verdict::Accepted);
     let listed = list(&gateway);
     let row = listed.lines().nth(1).expect("a row");
     assert!(row.starts_with(id) && row.contains("  lifted subject  ada  "), "{row}");
@@ -62,7 +62,7 @@ fn all_cut_offs_of_a_scope_are_lifted_by_its_name() {
         assert_eq!((code, &*stderr), (0, ""), "{arguments:?}");
         assert!(stdout.starts_with(&format!("{told} (position ")), "{stdout}");
     }
-    assert_eq!(ask(&gateway, &token_of("ada")), Said::Accepted);
+    assert_eq!(ask(&gateway, &token_of("ada")), Verdict::Accepted);
 }
 
 #[test]
@@ -101,5 +101,5 @@ fn gateway_that_has_not_confirmed_a_lift_is_named_and_goes_on_refusing() {
     assert!(ran.stderr.starts_with("portcullis: not confirmed by gw-2 ("), "{ran:?}");
     fleet.gateway(2).signal("CONT");
     let ada = token_of("ada");
-    eventually("the lift", || (ask(fleet.gateway(2), &ada) == Said::Accepted).then_some(()));
+    eventually("the lift", || (ask(fleet.gateway(2), &ada) == Verdict::Accepted).then_some(()));
 }

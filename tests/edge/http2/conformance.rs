@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
 
 use crate::harness::tls::client::{VERSIONS, settings};
-use crate::harness::tls::{NAME, Site};
+use crate::harness::tls::{NAME, TlsGateway};
 
 /// How many cases there are.
 const CASES: usize = 107;
@@ -81,7 +81,7 @@ const SOMETIMES_SILENT: &str = "sends goaway frame with unknown error code";
 #[test]
 fn cases_of_httpwg_hold_but_for_those_that_are_accepted() {
     // The cases ask for `/`.
-    let site = Site::open_changed(|text| text.replace("'/public/{*rest}'", "'/{*rest}'"));
+    let site = TlsGateway::open_changed(|text| text.replace("'/public/{*rest}'", "'/{*rest}'"));
     let relay = Relay::to(&site);
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/target/interop/httpwg/bin/httpwg");
     let output = Command::new(program)
@@ -129,7 +129,7 @@ struct Relay {
 }
 
 impl Relay {
-    fn to(site: &Site) -> Self {
+    fn to(site: &TlsGateway) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

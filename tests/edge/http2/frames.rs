@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::eventually;
 use crate::harness::tls::client::{Http2, Tls, VERSIONS, connect, settings};
-use crate::harness::tls::{NAME, Site};
+use crate::harness::tls::{NAME, TlsGateway};
 
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
@@ -21,7 +21,7 @@ pub(super) const END_HEADERS: u8 = 4;
 
 /// What becomes of a request.
 #[derive(Debug)]
-pub(super) enum Fate {
+pub(super) enum StreamOutcome {
     /// It is answered, with this body.
     Answered(String),
     /// Its stream, or its connection, is ended.
@@ -29,10 +29,10 @@ pub(super) enum Fate {
 }
 
 /// An HTTP/2 connection without a library.
-pub(super) struct Wire(Tls);
+pub(super) struct RawConnection(Tls);
 
-impl Wire {
-    pub(super) fn open(site: &Site) -> Self {
+impl RawConnection {
+    pub(super) fn open(site: &TlsGateway) -> Self {
         let mut wire = Self::mute(site);
         wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec());
         wire.send(frame(SETTINGS, 0, 0, &[]));
@@ -40,7 +40,7 @@ impl Wire {
     }
 
     /// A connection on which HTTP/2 was agreed, and nothing said yet.
-    fn mute(site: &Site) -> Self {
+    fn mute(site: &TlsGateway) -> Self {
         let settings = settings(&site.authority, &VERSIONS, &["h2"]);
         Self(connect(site.gateway.address(), settings).expect("a handshake"))
     }
@@ -71,7 +71,7 @@ impl Wire {
     }
 
     /// Reads until it is clear what became of the only request.
-    fn fate(&mut self) -> Fate {
+    fn fate(&mut self) -> StreamOutcome {
         let mut body = Vec::new();
         let mut answered = false;
         while let Some((kind, flags, payload)) = self.frame() {
@@ -79,7 +79,7 @@ impl Wire {
                 HEADERS => answered = true,
                 DATA => body.extend_from_slice(&payload),
                 RST_STREAM if answered => break,
-                RST_STREAM | GOAWAY => return Fate::Ended,
+                RST_STREAM | GOAWAY => return StreamOutcome::Ended,
                 SETTINGS if flags & ACK == 0 => self.send(frame(SETTINGS, ACK, 0, &[])),
                 PING if flags & ACK == 0 => self.send(frame(PING, ACK, 0, &payload)),
                 _ => {}
@@ -89,9 +89,9 @@ impl Wire {
             }
         }
         if answered {
-            Fate::Answered(String::from_utf8_lossy(&body).into_owned())
+            StreamOutcome::Answered(String::from_utf8_lossy(&body).into_owned())
         } else {
-            Fate::Ended
+            StreamOutcome::Ended
         }
     }
 
@@ -150,8 +150,12 @@ pub(super) fn with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)
 }
 
 /// Sends one request, and returns what becomes of it.
-pub(super) fn fate_of(site: &Site, fields: &[(&str, &str)], body: Option<&str>) -> Fate {
-    let mut wire = Wire::open(site);
+pub(super) fn fate_of(
+    site: &TlsGateway,
+    fields: &[(&str, &str)],
+    body: Option<&str>,
+) -> StreamOutcome {
+    let mut wire = RawConnection::open(site);
     let flags = if body.is_some() { END_HEADERS } else { END_HEADERS | END_STREAM };
     wire.send(frame(HEADERS, flags, 1, &block(fields)));
     if let Some(body) = body {
@@ -162,20 +166,20 @@ pub(super) fn fate_of(site: &Site, fields: &[(&str, &str)], body: Option<&str>) 
 
 #[test]
 fn plain_request_by_hand_is_answered() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     match fate_of(&site, &with(&[]), None) {
-        Fate::Answered(body) => assert_eq!(body, "GET /public/x HTTP/1.1"),
-        Fate::Ended => panic!("it was not answered"),
+        StreamOutcome::Answered(body) => assert_eq!(body, "GET /public/x HTTP/1.1"),
+        StreamOutcome::Ended => panic!("it was not answered"),
     }
     match fate_of(&site, &with(&[(":path", "/orders/7")]), None) {
-        Fate::Answered(body) => assert!(body.contains("credential_absent"), "{body}"),
-        Fate::Ended => panic!("it was not answered"),
+        StreamOutcome::Answered(body) => assert!(body.contains("credential_absent"), "{body}"),
+        StreamOutcome::Ended => panic!("it was not answered"),
     }
 }
 
 #[test]
 fn malformed_requests_never_reach_the_upstream() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let smuggled = "/public/x HTTP/1.1\r\nHost: gateway.test\r\n\r\nGET /public/smuggled";
     for fields in [
         // Header fields that end lines, or are none.
@@ -236,7 +240,7 @@ fn malformed_requests_never_reach_the_upstream() {
         with(&[("content-length", "x")]),
     ] {
         let fate = fate_of(&site, &fields, None);
-        if let Fate::Answered(body) = &fate {
+        if let StreamOutcome::Answered(body) = &fate {
             assert!(!body.starts_with("GET "), "{fields:?} was forwarded: {body}");
         }
         let received = site.upstream.received();
@@ -246,12 +250,12 @@ fn malformed_requests_never_reach_the_upstream() {
 
 #[test]
 fn length_that_is_not_the_bodys_smuggles_nothing() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let smuggled = "GET /public/smuggled HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
     let client = Http2::connect(site.gateway.address(), &site.authority);
     for length in ["0", "1", "4", "52", "54", "1000"] {
         let fields = with(&[(":method", "POST"), ("content-length", length)]);
-        if let Fate::Answered(body) = fate_of(&site, &fields, Some(smuggled)) {
+        if let StreamOutcome::Answered(body) = fate_of(&site, &fields, Some(smuggled)) {
             assert!(!body.starts_with("POST "), "{length} was served");
         }
         assert_eq!(client.get("/public/next", &[]).body, "GET /public/next HTTP/1.1");
@@ -266,7 +270,7 @@ fn length_that_is_not_the_bodys_smuggles_nothing() {
 
 #[test]
 fn connection_specific_fields_are_refused_or_left_behind() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let smuggled = "0\r\n\r\nGET /public/smuggled HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
     for (name, value) in [
         ("transfer-encoding", "chunked"),
@@ -301,8 +305,8 @@ fn connection_specific_fields_are_refused_or_left_behind() {
 
 #[test]
 fn endless_header_block_is_cut_off() {
-    let site = Site::open();
-    let mut wire = Wire::open(&site);
+    let site = TlsGateway::open();
+    let mut wire = RawConnection::open(&site);
     wire.send(frame(HEADERS, END_STREAM, 1, &block(&PSEUDO)));
     let piece = block(&[("x", &"a".repeat(16_000))]);
     for _ in 0..1000 {
@@ -314,8 +318,8 @@ fn endless_header_block_is_cut_off() {
 
 #[test]
 fn header_block_of_empty_pieces_is_cut_off() {
-    let site = Site::open_with("limits: { header_timeout: 1s, keepalive_timeout: 2s }\n");
-    let mut wire = Wire::open(&site);
+    let site = TlsGateway::open_with("limits: { header_timeout: 1s, keepalive_timeout: 2s }\n");
+    let mut wire = RawConnection::open(&site);
     wire.send(frame(HEADERS, END_STREAM, 1, &block(&PSEUDO)));
     for _ in 0..20_000 {
         wire.send(frame(CONTINUATION, 0, 1, &[]));
@@ -326,8 +330,8 @@ fn header_block_of_empty_pieces_is_cut_off() {
 
 #[test]
 fn bomb_of_indexed_fields_is_refused() {
-    let site = Site::open();
-    let mut wire = Wire::open(&site);
+    let site = TlsGateway::open();
+    let mut wire = RawConnection::open(&site);
     let mut payload = block(&PSEUDO);
     // One large field into the dynamic table (RFC 7541 §6.2.1), and then again and again.
     payload.push(0x40);
@@ -340,18 +344,18 @@ fn bomb_of_indexed_fields_is_refused() {
 
 #[test]
 fn connection_without_a_preface_is_closed_after_the_header_timeout() {
-    let site = Site::open_with("limits: { header_timeout: 600ms, keepalive_timeout: 1s }\n");
+    let site = TlsGateway::open_with("limits: { header_timeout: 600ms, keepalive_timeout: 1s }\n");
     let begun = Instant::now();
-    let mut wire = Wire::mute(&site);
+    let mut wire = RawConnection::mute(&site);
     wire.wait_for_the_end();
     assert!(begun.elapsed() < Duration::from_secs(6), "it took {:?}", begun.elapsed());
 }
 
 #[test]
 fn half_a_preface_is_closed_after_the_header_timeout() {
-    let site = Site::open_with("limits: { header_timeout: 600ms, keepalive_timeout: 1s }\n");
+    let site = TlsGateway::open_with("limits: { header_timeout: 600ms, keepalive_timeout: 1s }\n");
     let begun = Instant::now();
-    let mut wire = Wire::mute(&site);
+    let mut wire = RawConnection::mute(&site);
     wire.send(b"PRI * HTTP/2.0\r\n".to_vec());
     wire.wait_for_the_end();
     assert!(begun.elapsed() < Duration::from_secs(6), "it took {:?}", begun.elapsed());
@@ -359,10 +363,10 @@ fn half_a_preface_is_closed_after_the_header_timeout() {
 
 #[test]
 fn idle_connection_is_closed_after_the_keepalive_timeout() {
-    let site = Site::open_with("limits: { header_timeout: 600ms, keepalive_timeout: 1s }\n");
-    let mut wire = Wire::open(&site);
+    let site = TlsGateway::open_with("limits: { header_timeout: 600ms, keepalive_timeout: 1s }\n");
+    let mut wire = RawConnection::open(&site);
     wire.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&PSEUDO)));
-    assert!(matches!(wire.fate(), Fate::Answered(_)));
+    assert!(matches!(wire.fate(), StreamOutcome::Answered(_)));
     let begun = Instant::now();
     wire.wait_for_the_end();
     let took = begun.elapsed();
@@ -372,8 +376,8 @@ fn idle_connection_is_closed_after_the_keepalive_timeout() {
 
 #[test]
 fn half_a_header_block_does_not_hold_its_connection_open() {
-    let site = Site::open_with("limits: { header_timeout: 600ms, keepalive_timeout: 1s }\n");
-    let mut wire = Wire::open(&site);
+    let site = TlsGateway::open_with("limits: { header_timeout: 600ms, keepalive_timeout: 1s }\n");
+    let mut wire = RawConnection::open(&site);
     wire.send(frame(HEADERS, END_STREAM, 1, &block(&PSEUDO)));
     let begun = Instant::now();
     wire.wait_for_the_end();
@@ -382,8 +386,8 @@ fn half_a_header_block_does_not_hold_its_connection_open() {
 
 #[test]
 fn frames_without_end_do_not_keep_an_idle_connection_open() {
-    let site = Site::open_with("limits: { header_timeout: 600ms, keepalive_timeout: 1s }\n");
-    let mut wire = Wire::open(&site);
+    let site = TlsGateway::open_with("limits: { header_timeout: 600ms, keepalive_timeout: 1s }\n");
+    let mut wire = RawConnection::open(&site);
     wire.0.sock.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
     let begun = Instant::now();
     loop {
@@ -401,14 +405,14 @@ fn frames_without_end_do_not_keep_an_idle_connection_open() {
 
 #[test]
 fn garbage_instead_of_frames_ends_the_connection() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     for garbage in [
         &b"GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n"[..],
         &[0xff; 64],
         &[0; 64],
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nGET / HTTP/1.1\r\n\r\n",
     ] {
-        let mut wire = Wire::mute(&site);
+        let mut wire = RawConnection::mute(&site);
         wire.send(garbage.to_vec());
         wire.wait_for_the_end();
     }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::frames::{END_HEADERS, END_STREAM, HEADERS, Wire, block, frame, with};
-use crate::harness::tls::Site;
+use super::frames::{END_HEADERS, END_STREAM, HEADERS, RawConnection, block, frame, with};
+use crate::harness::tls::TlsGateway;
 use crate::harness::tls::client::{Http2, request};
 
 /// As many as one connection carries.
@@ -22,7 +22,7 @@ const IN_PROGRESS: usize = 30;
 /// The client is told before its last requests are answered, and every one of them is.
 #[test]
 fn connection_that_carried_what_it_may_ends_and_no_request_is_lost() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let mut client = Http2::connect(site.gateway.address(), &site.authority);
     let mut upload = client.begin(request("POST", "/public/x", &[]), b"hel").expect("a stream");
     let answered = 1 + client.exhaust("/nowhere", IN_PROGRESS, 404);
@@ -41,16 +41,16 @@ fn connection_that_carried_what_it_may_ends_and_no_request_is_lost() {
 /// Neither what it asks for nor its silence keeps a connection open.
 #[test]
 fn client_that_does_not_leave_when_it_is_sent_away_is_closed() {
-    let site = Site::open_with("limits: { keepalive_timeout: 2s }\n");
+    let site = TlsGateway::open_with("limits: { keepalive_timeout: 2s }\n");
     // It never says that it has heard (PING), either.
-    let mut wire = Wire::open(&site);
+    let mut wire = RawConnection::open(&site);
     let mut stubborn = Asking::new(&mut wire);
     let most = REQUESTS_MAX + REQUESTS_BEYOND_MAX;
     let answered = stubborn.ask(2 * most);
     // Those in progress may be answered, or not.
     let expected = most - IN_PROGRESS..=most + IN_PROGRESS;
     assert!(expected.contains(&answered), "closed after {answered}");
-    let mut wire = Wire::open(&site);
+    let mut wire = RawConnection::open(&site);
     let mut silent = Asking::new(&mut wire);
     assert_eq!(silent.ask(REQUESTS_MAX + 1), REQUESTS_MAX + 1);
     let begun = Instant::now();
@@ -61,12 +61,12 @@ fn client_that_does_not_leave_when_it_is_sent_away_is_closed() {
 
 /// Requests by hand, so many in progress.
 struct Asking<'a> {
-    wire: &'a mut Wire,
+    wire: &'a mut RawConnection,
     next: u32,
 }
 
 impl<'a> Asking<'a> {
-    fn new(wire: &'a mut Wire) -> Self {
+    fn new(wire: &'a mut RawConnection) -> Self {
         Self { wire, next: 1 }
     }
 

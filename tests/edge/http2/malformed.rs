@@ -1,15 +1,15 @@
 //! HTTP/2 messages that RFC 9113 §8 calls malformed: their stream is reset, and no upstream hears of them.
 
 use super::frames::{
-    END_HEADERS, END_STREAM, HEADERS, PSEUDO, RST_STREAM, Wire, block, frame, with,
+    END_HEADERS, END_STREAM, HEADERS, PSEUDO, RST_STREAM, RawConnection, block, frame, with,
 };
-use crate::harness::tls::Site;
+use crate::harness::tls::TlsGateway;
 
 const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
 
 /// The code with which the gateway resets the stream of a request; `None` if it answers.
-fn reset_by(site: &Site, fields: &[(&str, &str)]) -> Option<Vec<u8>> {
-    let mut wire = Wire::open(site);
+fn reset_by(site: &TlsGateway, fields: &[(&str, &str)]) -> Option<Vec<u8>> {
+    let mut wire = RawConnection::open(site);
     wire.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(fields)));
     loop {
         let (kind, _, payload) = wire.frame().expect("the connection stays open");
@@ -23,7 +23,7 @@ fn reset_by(site: &Site, fields: &[(&str, &str)]) -> Option<Vec<u8>> {
 
 #[test]
 fn value_that_starts_or_ends_with_white_space_resets_its_stream() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     for value in ["", "a", "a b", "a\tb"] {
         assert_eq!(reset_by(&site, &with(&[("x", value)])), None, "{value:?}");
     }
@@ -43,8 +43,8 @@ fn value_that_starts_or_ends_with_white_space_resets_its_stream() {
 
 #[test]
 fn other_streams_of_the_connection_go_on() {
-    let site = Site::open();
-    let mut wire = Wire::open(&site);
+    let site = TlsGateway::open();
+    let mut wire = RawConnection::open(&site);
     wire.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&with(&[("x", " a")]))));
     wire.send(frame(HEADERS, END_HEADERS | END_STREAM, 3, &block(&PSEUDO)));
     let mut is_reset = false;

@@ -4,22 +4,22 @@ use std::time::{Duration, Instant};
 
 use crate::harness::client::Answer;
 use crate::harness::script::script;
-use crate::harness::tls::Site;
+use crate::harness::tls::TlsGateway;
 use crate::harness::tls::client::{Http2, request};
 use crate::harness::{PATIENCE, eventually};
 
 const LIMITS: &str = "limits: { body_timeout: 1s, body_rate: 1000B/s }\n";
 
 /// A gateway whose upstream may be silent for a moment only.
-fn site() -> Site {
-    Site::open_changed(|text| {
+fn site() -> TlsGateway {
+    TlsGateway::open_changed(|text| {
         let hasty = text.replace("peers: [", "timeouts: { read: 200ms }, peers: [");
         assert_ne!(hasty, text);
         hasty + LIMITS
     })
 }
 
-fn slowly(site: &Site, pieces: &[(Duration, &'static str)], ends: bool) -> Answer {
+fn slowly(site: &TlsGateway, pieces: &[(Duration, &'static str)], ends: bool) -> Answer {
     let client = Http2::connect(site.gateway.address(), &site.authority);
     client.exchange_slowly(request("POST", "/public/x", &[]), pieces, ends).expect("an answer")
 }
@@ -59,7 +59,7 @@ fn trickle_is_cut_off() {
 #[test]
 fn body_that_does_not_end_is_cut_off_at_its_deadline() {
     let limits = "limits: { body_timeout: 20s, body_rate: 0B/s, body_deadline: 2s }\n";
-    let site = Site::open_with(limits);
+    let site = TlsGateway::open_with(limits);
     let pieces = [(Duration::from_millis(100), "ten bytes!"); 300];
     let begun = Instant::now();
     assert_late(&slowly(&site, &pieces, true));
@@ -82,7 +82,7 @@ fn upload_that_no_upstream_takes_leaves_room_for_the_others_of_its_connection() 
             }
         }
     });
-    let site = Site::open_changed(|text| {
+    let site = TlsGateway::open_changed(|text| {
         let upstream = text.split("peers: ['").nth(1).and_then(|rest| rest.split('\'').next());
         text.replace(upstream.expect("a peer"), &address.to_string())
     });

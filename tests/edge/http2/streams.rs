@@ -8,11 +8,11 @@ use serde_json::json;
 use crate::harness::client::Answer;
 use crate::harness::eventually;
 use crate::harness::tls::client::{Http2, VERSIONS, request, settings};
-use crate::harness::tls::{NAME, Site};
+use crate::harness::tls::{NAME, TlsGateway};
 use crate::harness::tokens::{bearer, token};
 use crate::harness::upstream::Behaviour;
 
-impl Site {
+impl TlsGateway {
     fn http2(&self) -> Http2 {
         Http2::connect(self.gateway.address(), &self.authority)
     }
@@ -27,7 +27,7 @@ fn assert_denied(answer: &Answer, status: u16, slug: &str) {
 
 #[test]
 fn both_versions_of_tls_serve_http2() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     for version in VERSIONS {
         for protocols in [&["h2"][..], &["h2", "http/1.1"], &["http/1.1", "h2"]] {
             let settings = settings(&site.authority, &[version], protocols);
@@ -39,7 +39,7 @@ fn both_versions_of_tls_serve_http2() {
 
 #[test]
 fn identity_is_forwarded_and_spoofed_headers_are_stripped() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     let token = bearer(&token(json!({"email": "a@example.test"})));
     let fields = [
@@ -69,7 +69,7 @@ fn identity_is_forwarded_and_spoofed_headers_are_stripped() {
 
 #[test]
 fn denials_are_problem_details_with_their_challenge() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     let answer = client.get("/orders/7", &[]);
     assert_denied(&answer, 401, "credential_absent");
@@ -87,7 +87,7 @@ fn denials_are_problem_details_with_their_challenge() {
 
 #[test]
 fn denials_over_http2_are_logged_and_counted() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     site.http2().get("/orders/7?secret", &[]);
     let line = site.gateway.logged(|line| line["slug"] == "credential_absent");
     assert_eq!((&line["status"], &line["path"]), (&401.into(), &"/orders/7".into()));
@@ -96,7 +96,7 @@ fn denials_over_http2_are_logged_and_counted() {
 
 #[test]
 fn authority_and_host_that_differ_are_refused() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     for host in ["other.test", "gateway.test:443", "GATEWAY.TEST", "u@gateway.test", ""] {
         let answer = client.get("/public/x", &[("host", host)]);
@@ -110,7 +110,7 @@ fn authority_and_host_that_differ_are_refused() {
 
 #[test]
 fn authority_with_an_empty_label_is_refused() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     let exchange = |host: &str| {
         let request = Request::builder().version(http::Version::HTTP_2);
@@ -127,7 +127,7 @@ fn authority_with_an_empty_label_is_refused() {
 
 #[test]
 fn repeated_authorization_is_refused() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     let token = bearer(&token(json!({})));
     for path in ["/public/x", "/orders/7"] {
@@ -138,7 +138,7 @@ fn repeated_authorization_is_refused() {
 
 #[test]
 fn ambiguous_paths_are_refused() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     for path in [
         "/public/%2e%2e/orders/7",
@@ -158,7 +158,7 @@ fn ambiguous_paths_are_refused() {
 
 #[test]
 fn streams_of_one_connection_do_not_wait_for_one_another() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     let pause = Duration::from_millis(500);
     site.upstream.behave(Behaviour::Slow(pause));
@@ -174,7 +174,7 @@ fn streams_of_one_connection_do_not_wait_for_one_another() {
 
 #[test]
 fn every_stream_gets_its_own_answer_and_its_own_judgement() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     let alice = bearer(&token(json!({})));
     let bob = bearer(&token(json!({"sub": "bob"})));
@@ -204,7 +204,7 @@ fn every_stream_gets_its_own_answer_and_its_own_judgement() {
 
 #[test]
 fn body_is_forwarded_whole_with_and_without_a_length() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     let body = "b".repeat(10_000);
     let length = body.len().to_string();
@@ -222,7 +222,7 @@ fn body_is_forwarded_whole_with_and_without_a_length() {
 
 #[test]
 fn body_beyond_the_limit_is_refused() {
-    let site = Site::open_changed(|text| {
+    let site = TlsGateway::open_changed(|text| {
         text.replacen("public: true", "public: true, limits: { body: 1KiB }", 1)
     });
     let client = site.http2();
@@ -240,7 +240,7 @@ fn body_beyond_the_limit_is_refused() {
 
 #[test]
 fn header_bytes_beyond_the_limit_are_refused() {
-    let site = Site::open_with("limits: { header_bytes: 2KiB }\n");
+    let site = TlsGateway::open_with("limits: { header_bytes: 2KiB }\n");
     let client = site.http2();
     let long = "a".repeat(3000);
     assert_eq!(client.get("/public/x", &[("x", &long[..1000])]).status, 200);
@@ -251,7 +251,7 @@ fn header_bytes_beyond_the_limit_are_refused() {
 
 #[test]
 fn header_count_beyond_the_limit_is_refused() {
-    let site = Site::open_with("limits: { header_count: 12 }\n");
+    let site = TlsGateway::open_with("limits: { header_count: 12 }\n");
     let client = site.http2();
     let names: Vec<_> = (0..20).map(|number| format!("x-{number}")).collect();
     let many: Vec<_> = names.iter().map(|name| (name.as_str(), "y")).collect();
@@ -261,7 +261,7 @@ fn header_count_beyond_the_limit_is_refused() {
 
 #[test]
 fn trailers_do_not_smuggle_identity() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     let token = bearer(&token(json!({})));
     for name in ["x-auth-subject", "x_auth_subject", "x-auth-roles", "authorization", "host", "x-t"]
@@ -291,7 +291,7 @@ fn trailers_do_not_smuggle_identity() {
 
 #[test]
 fn crumbs_of_a_cookie_are_put_together_for_the_upstream() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let crumbs = [("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")];
     assert_eq!(site.http2().get("/public/x", &crumbs).status, 200);
     // RFC 9113 §8.2.3.
@@ -300,7 +300,7 @@ fn crumbs_of_a_cookie_are_put_together_for_the_upstream() {
 
 #[test]
 fn head_over_http2_is_answered_without_a_body() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     let answer = client.exchange(request("HEAD", "/orders/7", &[]));
     assert_eq!((answer.status, answer.body.as_str()), (401, ""));
@@ -309,7 +309,7 @@ fn head_over_http2_is_answered_without_a_body() {
 
 #[test]
 fn connect_over_http2_is_refused() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     let tunnel = Request::builder()
         .method("CONNECT")
@@ -326,7 +326,7 @@ fn connect_over_http2_is_refused() {
 
 #[test]
 fn upstream_errors_end_their_stream_only() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     site.upstream.behave(Behaviour::HangUp);
     assert_denied(&client.get("/public/x", &[]), 502, "upstream_unavailable");
@@ -336,7 +336,7 @@ fn upstream_errors_end_their_stream_only() {
 
 #[test]
 fn client_that_resets_its_stream_is_logged_as_499() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     site.upstream.behave(Behaviour::Silent);
     let waiting = client.start_all(vec![request("GET", "/public/left", &[])]);
@@ -349,7 +349,7 @@ fn client_that_resets_its_stream_is_logged_as_499() {
 
 #[test]
 fn flood_of_reset_streams_does_no_harm_to_others() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     // The gateway may end the connection at any time.
     for number in 0..5000 {
@@ -366,7 +366,7 @@ fn flood_of_reset_streams_does_no_harm_to_others() {
 
 #[test]
 fn reload_is_in_force_for_the_next_stream() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let client = site.http2();
     assert_eq!(client.get("/public/x", &[]).status, 200);
     let moved = crate::harness::tls::configuration(&site.upstream)

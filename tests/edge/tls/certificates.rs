@@ -6,7 +6,7 @@ use crate::harness::certificates::Authority;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, directory};
 use crate::harness::tls::client::{Http2, Tls, VERSIONS, connect, exchange1, get_once, settings};
-use crate::harness::tls::{NAME, Site, configuration, install};
+use crate::harness::tls::{NAME, TlsGateway, configuration, install};
 use crate::harness::upstream::Upstream;
 
 const FIELD: &str = "listeners[0].tls.certificates[0]";
@@ -90,7 +90,7 @@ fn missing_certificate_or_key_file_is_named() {
 
 #[test]
 fn renewed_certificate_is_shown_in_new_handshakes_and_open_connections_go_on() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let settings = settings(&site.authority, &VERSIONS, &["http/1.1"]);
     let connect = || connect(site.gateway.address(), settings.clone()).expect("a handshake");
     let mut open = connect();
@@ -110,7 +110,7 @@ fn renewed_certificate_is_shown_in_new_handshakes_and_open_connections_go_on() {
 
 #[test]
 fn half_renewed_certificate_keeps_the_old_one_until_it_is_whole() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let settings = settings(&site.authority, &VERSIONS, &[]);
     let connect = || connect(site.gateway.address(), settings.clone()).expect("a handshake");
     let old = shown(&connect());

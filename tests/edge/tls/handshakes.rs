@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::harness::certificates::Authority;
 use crate::harness::client::get;
-use crate::harness::tls::Site;
+use crate::harness::tls::TlsGateway;
 use crate::harness::tls::client::{Http2, VERSIONS, connect, exchange1, get_once, settings};
 use crate::harness::{PATIENCE, eventually};
 
 /// Sends bytes, and returns how long it took until the gateway closed the connection, and what it
 /// said.
-fn until_closed(site: &Site, bytes: &[u8]) -> (Duration, Vec<u8>) {
+fn until_closed(site: &TlsGateway, bytes: &[u8]) -> (Duration, Vec<u8>) {
     let begun = Instant::now();
     let mut stream = TcpStream::connect(site.gateway.address()).expect("the gateway accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -30,7 +30,7 @@ fn until_closed(site: &Site, bytes: &[u8]) -> (Duration, Vec<u8>) {
 
 #[test]
 fn plain_http_on_the_tls_port_is_closed_at_once_and_reaches_nobody() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let (took, said) = until_closed(&site, get("/public/x", &[]).as_bytes());
     assert!(took < Duration::from_secs(5), "it took {took:?}");
     assert!(!said.starts_with(b"HTTP/1.1 200"), "{said:?}");
@@ -39,7 +39,7 @@ fn plain_http_on_the_tls_port_is_closed_at_once_and_reaches_nobody() {
 
 #[test]
 fn garbage_on_the_tls_port_is_closed_at_once() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     for garbage in [&[0; 1024][..], &[0xff; 1024], b"\x15\x03\x01\0\x02\x02\x28"] {
         let (took, _) = until_closed(&site, garbage);
         assert!(took < Duration::from_secs(5), "it took {took:?}");
@@ -51,7 +51,7 @@ fn garbage_on_the_tls_port_is_closed_at_once() {
 
 #[test]
 fn handshake_that_stalls_is_cut_and_its_place_given_back() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     // Half a record.
     let (took, _) = until_closed(&site, b"\x16\x03\x01\x02\x00\x01");
     let timeout = Duration::from_secs(10);
@@ -63,7 +63,7 @@ fn handshake_that_stalls_is_cut_and_its_place_given_back() {
 
 #[test]
 fn stalled_handshakes_keep_nobody_else_waiting() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let _stalled: Vec<_> = (0..50)
         .map(|_| {
             let mut stream =
@@ -80,7 +80,7 @@ fn stalled_handshakes_keep_nobody_else_waiting() {
 
 #[test]
 fn client_that_does_not_trust_the_certificate_does_no_harm() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     for _ in 0..5 {
         let settings = settings(&Authority::new(), &VERSIONS, &["h2", "http/1.1"]);
         assert!(connect(site.gateway.address(), settings).is_err());
@@ -91,7 +91,7 @@ fn client_that_does_not_trust_the_certificate_does_no_harm() {
 
 #[test]
 fn protocols_that_are_not_spoken_are_refused_in_the_handshake() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     for protocols in [&["h3"][..], &["http/1.0"], &["acme-tls/1"], &["spdy/3", "x"]] {
         let settings = settings(&site.authority, &VERSIONS, protocols);
         // RFC 7301 §3.2.
@@ -103,7 +103,7 @@ fn protocols_that_are_not_spoken_are_refused_in_the_handshake() {
 
 #[test]
 fn connections_behind_tls_count_against_the_limits_from_the_first_byte() {
-    let site = Site::open_with("limits: { connections: 2 }\n");
+    let site = TlsGateway::open_with("limits: { connections: 2 }\n");
     let held: Vec<_> = (0..2)
         .map(|_| TcpStream::connect(site.gateway.address()).expect("the gateway accepts"))
         .collect();

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use crate::harness::tls::Site;
+use crate::harness::tls::TlsGateway;
 use crate::harness::tls::client::{VERSIONS, connect, exchange1, get_once, settings};
 use crate::harness::tokens::{bearer, token};
 
 #[test]
 fn both_versions_of_tls_serve_http1() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     for version in VERSIONS {
         for protocols in [&[][..], &["http/1.1"]] {
             let settings = settings(&site.authority, &[version], protocols);
@@ -23,7 +23,7 @@ fn both_versions_of_tls_serve_http1() {
 
 #[test]
 fn request_behind_tls_is_forwarded_as_https() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let settings = settings(&site.authority, &VERSIONS, &["http/1.1"]);
     let mut stream = connect(site.gateway.address(), settings).expect("a handshake");
     let spoofed = [("X-Forwarded-Proto", "http"), ("Forwarded", "proto=http")];
@@ -38,7 +38,7 @@ fn request_behind_tls_is_forwarded_as_https() {
 
 #[test]
 fn identity_is_forwarded_and_denials_have_slugs() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let settings = settings(&site.authority, &VERSIONS, &[]);
     let connect = || connect(site.gateway.address(), settings.clone()).expect("a handshake");
     let token = bearer(&token(json!({})));
@@ -51,7 +51,7 @@ fn identity_is_forwarded_and_denials_have_slugs() {
 
 #[test]
 fn framing_is_read_as_strictly_behind_tls() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     let settings = settings(&site.authority, &VERSIONS, &["http/1.1"]);
     for head in [
         "POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
-use crate::harness::tls::Site;
+use crate::harness::tls::TlsGateway;
 use crate::harness::tls::client::{Http2, request};
 use crate::harness::upstream::Behaviour;
 
@@ -13,8 +13,8 @@ use crate::harness::upstream::Behaviour;
 const SLACK: Duration = Duration::from_secs(5);
 
 /// A site whose grace is long, so that nothing ends only because it is over.
-fn patient() -> Site {
-    Site::open_changed(|text| text.replace("shutdown_grace: 10s", "shutdown_grace: 60s"))
+fn patient() -> TlsGateway {
+    TlsGateway::open_changed(|text| text.replace("shutdown_grace: 10s", "shutdown_grace: 60s"))
 }
 
 fn wait_for_connections(gateway: &Gateway, count: f64) {

@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn raw(status: u16, fields: &str, body: &str) -> Serves {
-    Serves::Raw { status, fields: fields.to_owned(), body: body.to_owned() }
+fn raw(status: u16, fields: &str, body: &str) -> JwksReply {
+    JwksReply::Raw { status, fields: fields.to_owned(), body: body.to_owned() }
 }
 
 /// After this answer the keys are what they were before, and a fetch was counted as failed.
 #[track_caller]
-fn keeps_the_keys(answers: &[Serves]) {
+fn keeps_the_keys(answers: &[JwksReply]) {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 200ms");
     assert_eq!(ask(&gateway, &issuer.token()), accepted());
@@ -60,7 +60,7 @@ fn redirects_are_not_followed() {
 }
 
 /// A key set of exactly this many bytes.
-fn padded(pair: &Pair, bytes: usize) -> Serves {
+fn padded(pair: &IssuerKey, bytes: usize) -> JwksReply {
     let set = json!({"keys": [pair.jwk]}).to_string();
     let padding = " ".repeat(bytes - set.len());
     raw(200, "", &(set + &padding))
@@ -70,7 +70,7 @@ fn padded(pair: &Pair, bytes: usize) -> Serves {
 fn set_of_512_kib_is_read_and_one_byte_more_is_not() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
-    let (fits, exceeds) = (Pair::new("fits"), Pair::new("exceeds"));
+    let (fits, exceeds) = (IssuerKey::new("fits"), IssuerKey::new("exceeds"));
     issuer.jwks.serve(padded(&exceeds, 512 * 1024 + 1));
     assert_eq!(ask(&gateway, &issuer.token_by(&exceeds)), denied(503, "keys_unavailable"));
     issuer.jwks.serve(padded(&fits, 512 * 1024));
@@ -81,7 +81,7 @@ fn set_of_512_kib_is_read_and_one_byte_more_is_not() {
 fn set_of_a_hundred_keys_is_read_and_one_key_more_is_not() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
-    let last = Pair::new("last");
+    let last = IssuerKey::new("last");
     let set = |keys: usize| {
         let mut set: Vec<_> = (1..keys)
             .map(|number| {
@@ -91,7 +91,7 @@ fn set_of_a_hundred_keys_is_read_and_one_key_more_is_not() {
             })
             .collect();
         set.push(last.jwk.clone());
-        Serves::Keys(set)
+        JwksReply::Keys(set)
     };
     issuer.jwks.serve(set(101));
     assert_eq!(ask(&gateway, &issuer.token_by(&last)), denied(503, "keys_unavailable"));
@@ -106,7 +106,7 @@ fn keys_that_cannot_be_used_do_not_spoil_those_that_can() {
         [json!({"kty": "unheard-of", "kid": "x"}), json!({"kty": "EC", "crv": "P-521"}), json!(7)];
     let mut keys = unusable.to_vec();
     keys.push(issuer.first.jwk.clone());
-    issuer.jwks.serve(Serves::Keys(keys));
+    issuer.jwks.serve(JwksReply::Keys(keys));
     let gateway = gateway(&issuer, "refresh: 1h");
     assert_eq!(ask(&gateway, &issuer.token()), accepted());
 }
@@ -118,7 +118,7 @@ fn symmetric_key_from_a_url_is_never_used() {
     let published = tokens::forged("", "", &secret);
     let published = published.rsplit('.').next().expect("base64url");
     let oct = json!({"kty": "oct", "alg": "HS256", "use": "sig", "kid": "oct", "k": published});
-    issuer.jwks.serve(Serves::Keys(vec![issuer.first.jwk.clone(), oct]));
+    issuer.jwks.serve(JwksReply::Keys(vec![issuer.first.jwk.clone(), oct]));
     let gateway = gateway(&issuer, "refresh: 1h");
     assert_eq!(ask(&gateway, &issuer.token()), accepted());
     let signing = SigningKey::from_file(&secret, Some("oct".to_owned())).expect("a key");

@@ -8,16 +8,16 @@ use super::*;
 const HANDFUL: usize = 5;
 
 /// An issuer that takes its time, so that whoever comes meanwhile has to wait.
-fn slow(issuer: &Issuer, pairs: &[&Pair]) {
+fn slow(issuer: &Issuer, pairs: &[&IssuerKey]) {
     let keys = pairs.iter().map(|pair| pair.jwk.clone()).collect();
-    issuer.jwks.serve(Serves::Slow(Duration::from_millis(700), keys));
+    issuer.jwks.serve(JwksReply::Slow(Duration::from_millis(700), keys));
 }
 
 #[test]
 fn fifty_tokens_by_one_new_key_at_once_make_one_fetch() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
-    let second = Pair::new("second");
+    let second = IssuerKey::new("second");
     slow(&issuer, &[&issuer.first, &second]);
     let before = issuer.jwks.requests();
     let tokens: Vec<_> = (0..50).map(|_| issuer.token_by(&second)).collect();
@@ -129,7 +129,7 @@ fn flood_against_one_issuer_leaves_the_budget_of_another() {
     let issuers = [flooded.yaml("refresh: 1h"), other.yaml("refresh: 1h")];
     let gateway = Gateway::start(&configuration(&Upstream::start(), &issuers));
     flood(&gateway, &flooded, 20);
-    let second = Pair::new("second");
+    let second = IssuerKey::new("second");
     other.publish(&[&second]);
     assert_eq!(ask(&gateway, &other.token_by(&second)), accepted());
 }

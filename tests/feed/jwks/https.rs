@@ -8,13 +8,13 @@ use crate::harness::gateway::directory;
 
 struct Site {
     pair: KeyPairPem,
-    jwks: Jwks,
+    jwks: JwksEndpoint,
 }
 
 /// An issuer whose endpoint shows this certificate.
 fn site(certificate: &Certificate) -> Site {
     let pair = generate(KeyKind::P256).expect("a key pair");
-    let jwks = Jwks::start_tls(Serves::Keys(vec![jwk(&pair, "first")]), certificate);
+    let jwks = JwksEndpoint::start_tls(JwksReply::Keys(vec![jwk(&pair, "first")]), certificate);
     Site { pair, jwks }
 }
 

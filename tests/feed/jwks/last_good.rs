@@ -56,7 +56,7 @@ fn gateway_starts_with_the_keys_that_were_fetched_last() {
 fn fetched_keys_go_before_the_copy() {
     let issuer = Issuer::start("idp");
     let directory = used(&issuer, "refresh: 1h");
-    let second = Pair::new("second");
+    let second = IssuerKey::new("second");
     issuer.publish(&[&second]);
     let configuration = configuration(&Upstream::start(), &[issuer.yaml("refresh: 1h")]);
     let gateway = Gateway::start_in(directory, &configuration);
@@ -187,7 +187,7 @@ fn withdrawing(issuer: &Issuer, timing: &str, file_mode: u32) -> (Gateway, Arc<T
     assert_eq!(ask(&gateway, &token), accepted());
     set_mode(&copy(&directory), file_mode);
     set_mode(&directory.path().join("data/jwks"), 0o500);
-    let second = Pair::new("second");
+    let second = IssuerKey::new("second");
     issuer.publish(&[&second]);
     // An unknown key is asked for.
     let newer = issuer.token_by(&second);

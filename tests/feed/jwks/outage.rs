@@ -9,7 +9,7 @@ fn unknown_key_while_the_issuer_is_away_is_undecided() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
     issuer.jwks.serve(unavailable());
-    let second = Pair::new("second");
+    let second = IssuerKey::new("second");
     let answer = gateway.get_as("/whoami", &issuer.token_by(&second));
     assert_eq!(outcome(&answer), denied(503, "keys_unavailable"));
     assert_eq!(answer.field("retry-after"), Some("5"));
@@ -20,8 +20,8 @@ fn unknown_key_while_the_issuer_is_away_is_undecided() {
 fn unknown_key_while_the_issuer_hangs_up_is_undecided() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
-    issuer.jwks.serve(Serves::Hang(Duration::ZERO));
-    let second = Pair::new("second");
+    issuer.jwks.serve(JwksReply::Hang(Duration::ZERO));
+    let second = IssuerKey::new("second");
     assert_eq!(ask(&gateway, &issuer.token_by(&second)), denied(503, "keys_unavailable"));
 }
 
@@ -38,7 +38,7 @@ fn known_keys_serve_on_while_the_issuer_is_away() {
 fn fetch_that_hangs_is_cut_by_its_timeout() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h, timeout: 300ms");
-    issuer.jwks.serve(Serves::Hang(Duration::from_secs(30)));
+    issuer.jwks.serve(JwksReply::Hang(Duration::from_secs(30)));
     let begun = Instant::now();
     assert_eq!(ask(&gateway, &issuer.forged("absent")), denied(503, "keys_unavailable"));
     let took = begun.elapsed();
@@ -49,7 +49,7 @@ fn fetch_that_hangs_is_cut_by_its_timeout() {
 fn requests_that_wait_for_a_hanging_issuer_hold_up_nobody_else() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h, timeout: 4s");
-    issuer.jwks.serve(Serves::Hang(Duration::from_secs(30)));
+    issuer.jwks.serve(JwksReply::Hang(Duration::from_secs(30)));
     std::thread::scope(|scope| {
         let before = issuer.jwks.requests();
         let waiting = scope.spawn(|| at_once(&gateway, &vec![issuer.forged("absent"); 20]));
@@ -68,7 +68,7 @@ fn requests_that_wait_for_a_key_are_in_flight() {
     let issuer = Issuer::start("idp");
     let text = configuration(&Upstream::start(), &[issuer.yaml("refresh: 1h, timeout: 4s")]);
     let gateway = Gateway::start(&format!("{text}limits: {{ in_flight: 3 }}\n"));
-    issuer.jwks.serve(Serves::Hang(Duration::from_secs(30)));
+    issuer.jwks.serve(JwksReply::Hang(Duration::from_secs(30)));
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| at_once(&gateway, &vec![issuer.forged("absent"); 3]));
         eventually("three in flight", || {
@@ -109,7 +109,7 @@ fn gateway_without_keys_serves_the_tokens_of_other_issuers() {
 #[test]
 fn gateway_without_keys_becomes_ready_although_the_issuer_hangs() {
     let issuer = Issuer::silent("idp");
-    issuer.jwks.serve(Serves::Hang(Duration::from_secs(60)));
+    issuer.jwks.serve(JwksReply::Hang(Duration::from_secs(60)));
     let gateway = gateway(&issuer, "refresh: 1h, timeout: 300ms");
     assert_eq!(ask(&gateway, &issuer.token()), denied(503, "keys_unavailable"));
 }

@@ -8,7 +8,7 @@ use super::*;
 fn keys_are_there_when_the_gateway_is_ready() {
     let issuer = Issuer::silent("idp");
     // Whoever says "ready" first and fetches then has no key for half a second.
-    issuer.jwks.serve(Serves::Slow(Duration::from_millis(500), vec![issuer.first.jwk.clone()]));
+    issuer.jwks.serve(JwksReply::Slow(Duration::from_millis(500), vec![issuer.first.jwk.clone()]));
     let gateway = gateway(&issuer, "refresh: 1h");
     assert_eq!(ask(&gateway, &issuer.token()), accepted());
 }
@@ -27,7 +27,7 @@ fn keys_that_were_just_fetched_are_left_alone_until_the_refresh() {
 fn keys_are_fetched_again_at_the_refresh_interval() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 200ms");
-    let second = Pair::new("second");
+    let second = IssuerKey::new("second");
     issuer.publish(&[&issuer.first, &second]);
     await_requests(&issuer.jwks, 2);
     // From here on a request that needs the key could not fetch it.
@@ -40,7 +40,7 @@ fn token_by_a_new_key_is_accepted_at_once() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
     assert_eq!(ask(&gateway, &issuer.token()), accepted());
-    let second = Pair::new("second");
+    let second = IssuerKey::new("second");
     issuer.publish(&[&issuer.first, &second]);
     assert_eq!(ask(&gateway, &issuer.token_by(&second)), accepted());
 }
@@ -49,7 +49,7 @@ fn token_by_a_new_key_is_accepted_at_once() {
 fn new_key_is_fetched_once_however_many_tokens_follow() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
-    let second = Pair::new("second");
+    let second = IssuerKey::new("second");
     issuer.publish(&[&issuer.first, &second]);
     let before = issuer.jwks.requests();
     for _ in 0..5 {
@@ -64,7 +64,7 @@ fn tokens_by_the_old_key_go_on_while_it_is_published() {
     let gateway = gateway(&issuer, "refresh: 1h");
     let old = issuer.token();
     assert_eq!(ask(&gateway, &old), accepted());
-    let second = Pair::new("second");
+    let second = IssuerKey::new("second");
     issuer.publish(&[&issuer.first, &second]);
     assert_eq!(ask(&gateway, &issuer.token_by(&second)), accepted());
     assert_eq!(ask(&gateway, &old), accepted());
@@ -76,7 +76,7 @@ fn token_of_a_withdrawn_key_is_refused_although_it_was_verified_before() {
     let gateway = gateway(&issuer, "refresh: 1h");
     let old = issuer.token();
     assert_eq!(ask(&gateway, &old), accepted());
-    let second = Pair::new("second");
+    let second = IssuerKey::new("second");
     issuer.publish(&[&second]);
     assert_eq!(ask(&gateway, &issuer.token_by(&second)), accepted());
     assert_eq!(ask(&gateway, &old), denied(401, "token_key_unknown"));
@@ -86,7 +86,7 @@ fn token_of_a_withdrawn_key_is_refused_although_it_was_verified_before() {
 fn key_that_the_issuer_does_not_have_is_unknown() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
-    let stranger = Pair::new("stranger");
+    let stranger = IssuerKey::new("stranger");
     let answer = gateway.get_as("/whoami", &issuer.token_by(&stranger));
     assert_eq!(outcome(&answer), denied(401, "token_key_unknown"));
     let challenge = answer.field("www-authenticate").expect("a challenge");
@@ -97,7 +97,7 @@ fn key_that_the_issuer_does_not_have_is_unknown() {
 fn key_that_was_looked_for_in_vain_is_not_looked_for_again() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
-    let stranger = Pair::new("stranger");
+    let stranger = IssuerKey::new("stranger");
     assert_eq!(ask(&gateway, &issuer.token_by(&stranger)), denied(401, "token_key_unknown"));
     let before = issuer.jwks.requests();
     assert_eq!(ask(&gateway, &issuer.token_by(&stranger)), denied(401, "token_key_unknown"));
@@ -108,7 +108,7 @@ fn key_that_was_looked_for_in_vain_is_not_looked_for_again() {
 fn key_that_is_known_to_be_absent_stays_so_while_the_issuer_is_away() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 1h");
-    let stranger = Pair::new("stranger");
+    let stranger = IssuerKey::new("stranger");
     assert_eq!(ask(&gateway, &issuer.token_by(&stranger)), denied(401, "token_key_unknown"));
     issuer.jwks.serve(unavailable());
     assert_eq!(ask(&gateway, &issuer.token_by(&stranger)), denied(401, "token_key_unknown"));
@@ -118,7 +118,7 @@ fn key_that_is_known_to_be_absent_stays_so_while_the_issuer_is_away() {
 fn absent_key_that_a_refresh_brings_is_accepted() {
     let issuer = Issuer::start("idp");
     let gateway = gateway(&issuer, "refresh: 300ms");
-    let second = Pair::new("second");
+    let second = IssuerKey::new("second");
     assert_eq!(ask(&gateway, &issuer.token_by(&second)), denied(401, "token_key_unknown"));
     issuer.publish(&[&issuer.first, &second]);
     eventually("the new key", || {

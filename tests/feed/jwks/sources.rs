@@ -91,14 +91,14 @@ fn secret_from_the_environment_verifies() {
 
 #[test]
 fn key_set_from_a_file_verifies() {
-    let pair = Pair::new("first");
+    let pair = IssuerKey::new("first");
     let gateway = with_file("ES256", "jwks_file", json!({"keys": [pair.jwk]}).to_string());
     assert_eq!(ask(&gateway, &token_of("idp", &pair.signing)), accepted());
 }
 
 #[test]
 fn key_that_a_key_set_in_a_file_does_not_hold_is_unknown() {
-    let (inside, outside) = (Pair::new("inside"), Pair::new("outside"));
+    let (inside, outside) = (IssuerKey::new("inside"), IssuerKey::new("outside"));
     let gateway = with_file("ES256", "jwks_file", json!({"keys": [inside.jwk]}).to_string());
     let outcome = ask(&gateway, &token_of("idp", &outside.signing));
     assert_eq!(outcome, denied(401, "token_key_unknown"));
@@ -106,7 +106,7 @@ fn key_that_a_key_set_in_a_file_does_not_hold_is_unknown() {
 
 #[test]
 fn key_set_in_a_file_is_read_again_when_it_changes() {
-    let (first, second) = (Pair::new("first"), Pair::new("second"));
+    let (first, second) = (IssuerKey::new("first"), IssuerKey::new("second"));
     let gateway = with_file("ES256", "jwks_file", json!({"keys": [first.jwk]}).to_string());
     let old = token_of("idp", &first.signing);
     assert_eq!(ask(&gateway, &old), accepted());
@@ -120,7 +120,7 @@ fn key_set_in_a_file_is_read_again_when_it_changes() {
 
 #[test]
 fn key_set_that_is_damaged_while_running_changes_nothing() {
-    let pair = Pair::new("first");
+    let pair = IssuerKey::new("first");
     let gateway = with_file("ES256", "jwks_file", json!({"keys": [pair.jwk]}).to_string());
     std::fs::write(gateway.directory().join("key"), "{").expect("a file");
     eventually("the failed reload", || {
@@ -145,7 +145,7 @@ fn secret_that_changes_makes_verified_tokens_invalid() {
 #[test]
 fn each_issuer_verifies_with_its_own_keys_and_no_others() {
     let fetched = Issuer::start("fetched");
-    let filed = Pair::new("first");
+    let filed = IssuerKey::new("first");
     let (rsa, rsa_signing) = pair(KeyKind::Rsa);
     let (p256, p256_signing) = pair(KeyKind::P256);
     let directory = directory();

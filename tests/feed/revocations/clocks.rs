@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::client;
 use crate::harness::eventually;
-use crate::harness::fleet::{Said, ask, redis, revocation, revoke, revoke_on_all, roster};
+use crate::harness::fleet::{Verdict, ask, redis, revocation, revoke, revoke_on_all, roster};
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::people::{self, Browser};
 use crate::harness::proxy::Proxy;
@@ -86,7 +86,7 @@ fn cut_off_by_a_gateway_that_is_ahead_hits_no_later_login() {
     let later = token(json!({ "sub": "alice", "iat": now() }));
     assert_eq!(
         (ask(&two.right, &later), ask(&two.wrong, &later)),
-        (Said::Accepted, Said::Accepted)
+        (Verdict::Accepted, Verdict::Accepted)
     );
 }
 
@@ -119,9 +119,9 @@ fn cut_off_by_a_gateway_that_is_behind_hits_what_was_issued_before_it() {
     let two = TwoGateways::start(-OFF_S);
     let issued = token(json!({ "sub": "alice", "iat": now() - 5 }));
     let browser = Browser::log_in(&two.right, "alice");
-    assert_eq!(ask(&two.right, &issued), Said::Accepted);
+    assert_eq!(ask(&two.right, &issued), Verdict::Accepted);
     revoke_on_all(&two.wrong, "alice", 2);
-    assert_eq!(ask(&two.right, &issued), Said::Revoked);
+    assert_eq!(ask(&two.right, &issued), Verdict::Revoked);
     assert!(!browser.is_in(&two.right) && !browser.is_in(&two.wrong));
 }
 
@@ -249,5 +249,5 @@ fn cut_off_by_a_gateway_that_has_just_started_is_dated_by_the_store() {
     let mut wrong = Gateway::spawn_with(people::directory(), &text(proxy.port()), &environment);
     wrong.wait_until_bound();
     assert_eq!(revoke(&wrong, "alice").status, 201);
-    eventually("the cut-off", || (ask(&right, &before) == Said::Revoked).then_some(()));
+    eventually("the cut-off", || (ask(&right, &before) == Verdict::Revoked).then_some(()));
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::harness::client::{self, get};
 use crate::harness::eventually;
-use crate::harness::fleet::{self, Said, ask, post, revoke, revoke_on_all, said, token_of};
+use crate::harness::fleet::{self, Verdict, ask, post, revoke, revoke_on_all, said, token_of};
 use crate::harness::gateway::{AdminListener, Gateway, PROGRAM, directory};
 use crate::harness::jwks::jwk;
 use crate::harness::tokens::{self, bearer, now, signed, token};
@@ -100,12 +100,12 @@ fn restart_keeps_revocations_of_every_scope() {
         let text = fleet::configuration(&upstream, "gw-1", STORE)
             .replace("public_key_file: issuer.pem", "jwks_file: keys.json");
         let gateway = Gateway::start_in(directory.clone(), &text);
-        assert_eq!(ask(&gateway, &hit), Said::Accepted, "{draft}");
+        assert_eq!(ask(&gateway, &hit), Verdict::Accepted, "{draft}");
         assert_eq!(post(&gateway, &draft).status, 201, "{draft}");
         end(gateway, "KILL");
         let gateway = Gateway::start_in(directory, &text);
-        assert_eq!(ask(&gateway, &hit), Said::Revoked, "{draft}");
-        assert_eq!(ask(&gateway, &spared), Said::Accepted, "{draft}");
+        assert_eq!(ask(&gateway, &hit), Verdict::Revoked, "{draft}");
+        assert_eq!(ask(&gateway, &spared), Verdict::Accepted, "{draft}");
         let listing = fleet::admin(&gateway, "/v1/revocations").expect("a list");
         assert_eq!(listing["total"], 1, "{draft}");
         assert_eq!(listing["revocations"][0]["scope"], draft["scope"]);
@@ -119,7 +119,7 @@ fn acknowledged_revocation_survives_a_gateway_that_is_killed_at_once() {
     for round in 0..6 {
         let gateway = start(&directory, &upstream);
         for token in &revoked {
-            assert_eq!(ask(&gateway, token), Said::Revoked, "round {round}");
+            assert_eq!(ask(&gateway, token), Verdict::Revoked, "round {round}");
         }
         // Several at once share a transaction; all of them are acknowledged.
         let subjects: Vec<_> = (0..8).map(|number| format!("user-{round}-{number}")).collect();
@@ -133,9 +133,9 @@ fn acknowledged_revocation_survives_a_gateway_that_is_killed_at_once() {
     }
     let gateway = start(&directory, &upstream);
     for token in &revoked {
-        assert_eq!(ask(&gateway, token), Said::Revoked);
+        assert_eq!(ask(&gateway, token), Verdict::Revoked);
     }
-    assert_eq!(ask(&gateway, &token_of("user-0-8")), Said::Accepted);
+    assert_eq!(ask(&gateway, &token_of("user-0-8")), Verdict::Accepted);
 }
 
 #[test]
@@ -146,8 +146,8 @@ fn acknowledged_revocation_survives_a_gateway_that_is_stopped() {
     gateway.signal("TERM");
     assert_eq!(gateway.wait().code(), Some(0));
     let gateway = start(&directory, &upstream);
-    assert_eq!(ask(&gateway, &token_of("user-1")), Said::Revoked);
-    assert_eq!(ask(&gateway, &token_of("user-2")), Said::Accepted);
+    assert_eq!(ask(&gateway, &token_of("user-1")), Verdict::Revoked);
+    assert_eq!(ask(&gateway, &token_of("user-2")), Verdict::Accepted);
     // The new process is the only one that is counted.
     revoke_on_all(&gateway, "user-2", 1);
 }
@@ -160,7 +160,7 @@ fn second_gateway_on_the_same_file_ends_with_exit_code_1_and_says_why() {
     let told = last_words(directory(), &lines);
     assert!(told.contains("revocations.redb") && told.contains("in use"), "{told}");
     revoke_on_all(&gateway, "user-1", 1);
-    assert_eq!(ask(&gateway, &token_of("user-1")), Said::Revoked);
+    assert_eq!(ask(&gateway, &token_of("user-1")), Verdict::Revoked);
 }
 
 #[test]
@@ -217,11 +217,11 @@ fn full_list_takes_no_more_and_says_what_to_do() {
         assert_eq!(answer.json()["durable"], false, "{answer:?}");
         assert!(answer.body.contains("revocation.max_entries"), "{answer:?}");
     }
-    assert_eq!(ask(&gateway, &token_of("user-3")), Said::Accepted);
+    assert_eq!(ask(&gateway, &token_of("user-3")), Verdict::Accepted);
     let hit = |gateway: &Gateway| {
         for number in 0..3 {
             let token = token(json!({ "sub": format!("user-{number}"), "iat": now() - 5 }));
-            assert_eq!(ask(gateway, &token), Said::Revoked);
+            assert_eq!(ask(gateway, &token), Verdict::Revoked);
         }
     };
     hit(&gateway);
@@ -230,7 +230,7 @@ fn full_list_takes_no_more_and_says_what_to_do() {
     let gateway = Gateway::start_in(place, &text.replace("max_entries: 3", "max_entries: 4"));
     hit(&gateway);
     revoke_on_all(&gateway, "user-3", 1);
-    assert_eq!(ask(&gateway, &token_of("user-3")), Said::Revoked);
+    assert_eq!(ask(&gateway, &token_of("user-3")), Verdict::Revoked);
     assert_eq!(revoke(&gateway, "user-4").status, 507);
 }
 
@@ -242,15 +242,18 @@ fn subject_may_be_revoked_again_for_what_was_issued_since() {
     let late = token(json!({ "sub": "user-1", "iat": now() - 5 }));
     let draft = |before: i64| json!({ "scope": "subject", "subject": "user-1", "before": before });
     assert_eq!(post(&gateway, &draft(now() - 10)).status, 201);
-    assert_eq!((ask(&gateway, &early), ask(&gateway, &late)), (Said::Revoked, Said::Accepted));
+    assert_eq!(
+        (ask(&gateway, &early), ask(&gateway, &late)),
+        (Verdict::Revoked, Verdict::Accepted)
+    );
     assert_eq!(post(&gateway, &draft(now())).status, 201);
-    assert_eq!((ask(&gateway, &early), ask(&gateway, &late)), (Said::Revoked, Said::Revoked));
+    assert_eq!((ask(&gateway, &early), ask(&gateway, &late)), (Verdict::Revoked, Verdict::Revoked));
     // An earlier cut-off takes nothing back, not even after a restart.
     assert_eq!(post(&gateway, &draft(now() - 10)).status, 201);
-    assert_eq!((ask(&gateway, &early), ask(&gateway, &late)), (Said::Revoked, Said::Revoked));
+    assert_eq!((ask(&gateway, &early), ask(&gateway, &late)), (Verdict::Revoked, Verdict::Revoked));
     end(gateway, "KILL");
     let gateway = start(&place, &upstream);
-    assert_eq!((ask(&gateway, &early), ask(&gateway, &late)), (Said::Revoked, Said::Revoked));
+    assert_eq!((ask(&gateway, &early), ask(&gateway, &late)), (Verdict::Revoked, Verdict::Revoked));
 }
 
 /// A gateway whose disk can be full: where that would be a signal, it is an error.
@@ -306,7 +309,7 @@ impl GatewayWithFullDisk {
         client::exchange(self.admin.clone(), fleet::revocation(&draft))
     }
 
-    fn ask(&self, token: &str) -> Said {
+    fn ask(&self, token: &str) -> Verdict {
         let fields = [("Authorization", &*bearer(token))];
         said(&client::exchange(self.address, get("/whoami", &fields)))
     }
@@ -331,22 +334,22 @@ fn disk_that_fails_acknowledges_nothing_and_everything_returns_with_it() {
     let (revoked, other) = (token_of("user-1"), token_of("user-2"));
     let answer = gateway.revoke("user-1");
     assert_eq!(answer.status, 201, "{answer:?}");
-    assert_eq!((gateway.ask(&revoked), gateway.ask(&other)), (Said::Revoked, Said::Accepted));
+    assert_eq!((gateway.ask(&revoked), gateway.ask(&other)), (Verdict::Revoked, Verdict::Accepted));
 
     gateway.limit("4096");
     let answer = gateway.revoke("user-2");
     assert_eq!((answer.status, &*answer.slug()), (503, "store_unavailable"), "{answer:?}");
     assert_eq!(answer.json()["durable"], false, "{answer:?}");
-    assert_ne!(gateway.ask(&other), Said::Revoked);
-    assert_eq!(gateway.ask(&revoked), Said::Revoked);
+    assert_ne!(gateway.ask(&other), Verdict::Revoked);
+    assert_eq!(gateway.ask(&revoked), Verdict::Revoked);
 
     gateway.limit("unlimited");
-    eventually("recovery", || (gateway.ask(&other) == Said::Accepted).then_some(()));
-    assert_eq!(gateway.ask(&revoked), Said::Revoked);
+    eventually("recovery", || (gateway.ask(&other) == Verdict::Accepted).then_some(()));
+    assert_eq!(gateway.ask(&revoked), Verdict::Revoked);
     let answer = eventually("an acknowledged revocation", || {
         let answer = gateway.revoke("user-2");
         (answer.status == 201).then_some(answer)
     });
     assert_eq!(answer.json()["durable"], true, "{answer:?}");
-    assert_eq!((gateway.ask(&revoked), gateway.ask(&other)), (Said::Revoked, Said::Revoked));
+    assert_eq!((gateway.ask(&revoked), gateway.ask(&other)), (Verdict::Revoked, Verdict::Revoked));
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::harness::client::{Connection, get};
 use crate::harness::eventually;
 use crate::harness::fleet::{
-    self, Fleet, Said, ask, await_silence, is_confirmed, redis, revoke, revoke_on_all,
+    self, Fleet, Verdict, ask, await_silence, is_confirmed, redis, revoke, revoke_on_all,
     revoke_until_durable, revoke_until_on_all, revoke_within, said, stale_after, token_of,
 };
 use crate::harness::gateway::Gateway;
@@ -33,14 +33,14 @@ fn lines(server: &RedisServer, max_staleness: &str) -> String {
 
 /// Waits until a gateway refuses a token as revoked.
 fn await_refusal(gateway: &Gateway, token: &str) {
-    eventually("a refusal", || (ask(gateway, token) == Said::Revoked).then_some(()));
+    eventually("a refusal", || (ask(gateway, token) == Verdict::Revoked).then_some(()));
 }
 
 /// Waits until each gateway lets in whoever is not revoked.
 fn await_recovery(fleet: &Fleet) {
     let token = token_of("somebody");
     for gateway in fleet.all() {
-        eventually("recovery", || (ask(gateway, &token) == Said::Accepted).then_some(()));
+        eventually("recovery", || (ask(gateway, &token) == Verdict::Accepted).then_some(()));
     }
 }
 
@@ -72,7 +72,7 @@ fn server_that_restarts_with_its_data_loses_nothing() {
     watch.look_at(fleet.join());
     for subject in ["before-0", "after-0", "before-1", "after-1"] {
         for gateway in fleet.all() {
-            assert_eq!(ask(gateway, &token_of(subject)), Said::Revoked, "{subject}");
+            assert_eq!(ask(gateway, &token_of(subject)), Verdict::Revoked, "{subject}");
         }
     }
     watch.end();
@@ -103,7 +103,7 @@ fn what_a_server_forgot_stays_in_force_and_is_written_down_again() {
     watch.look_at(fleet.join());
     for gateway in fleet.all() {
         for token in &tokens {
-            assert_eq!(ask(gateway, token), Said::Revoked);
+            assert_eq!(ask(gateway, token), Verdict::Revoked);
         }
     }
     watch.end();
@@ -124,7 +124,7 @@ fn revocation_that_only_its_writer_knew_is_written_down_again() {
     });
     let answer = revoke(fleet.gateway(1), "user-2");
     assert_eq!(answer.json()["durable"], true, "{answer:?}");
-    assert_eq!(ask(fleet.gateway(1), &token_of("user-2")), Said::Revoked);
+    assert_eq!(ask(fleet.gateway(1), &token_of("user-2")), Verdict::Revoked);
     server.restart(Data::Lost);
     eventually("what was lost", || {
         let listing = fleet::admin(fleet.gateway(1), "/v1/revocations")?;
@@ -133,7 +133,7 @@ fn revocation_that_only_its_writer_knew_is_written_down_again() {
     revoke_until_on_all(fleet.gateway(1), "user-3", 1);
     let joined = fleet.join();
     for subject in ["user-1", "user-2", "user-3"] {
-        assert_eq!(ask(joined, &token_of(subject)), Said::Revoked, "{subject}");
+        assert_eq!(ask(joined, &token_of(subject)), Verdict::Revoked, "{subject}");
     }
 }
 
@@ -203,7 +203,7 @@ fn gateway_that_the_server_forgot_is_not_passed_over_when_all_confirm() {
     let mut server = RedisServer::start();
     let fleet = Fleet::start(&lines(&server, "10s"), 2);
     let token = token_of("user-1");
-    assert_eq!(ask(fleet.gateway(2), &token), Said::Accepted);
+    assert_eq!(ask(fleet.gateway(2), &token), Verdict::Accepted);
     fleet.gateway(2).stand_still();
     server.restart(Data::Lost);
     let answer = eventually("an acknowledged revocation", || {
@@ -214,7 +214,7 @@ fn gateway_that_the_server_forgot_is_not_passed_over_when_all_confirm() {
     waiting.send(get("/whoami", &[("Authorization", &bearer(&token))]));
     fleet.gateway(2).signal("CONT");
     let said = said(&waiting.answer().expect("an answer"));
-    assert!(!is_confirmed(&answer) || said != Said::Accepted, "{}", answer.body);
+    assert!(!is_confirmed(&answer) || said != Verdict::Accepted, "{}", answer.body);
 }
 
 /// The same, asked of one that never knew the other.
@@ -223,7 +223,7 @@ fn gateway_that_the_server_forgot_is_not_passed_over_by_one_that_has_just_starte
     let mut server = RedisServer::start();
     let mut fleet = Fleet::start(&lines(&server, "10s"), 2);
     let token = token_of("user-1");
-    assert_eq!(ask(fleet.gateway(2), &token), Said::Accepted);
+    assert_eq!(ask(fleet.gateway(2), &token), Verdict::Accepted);
     fleet.gateway(2).stand_still();
     server.restart(Data::Lost);
     eventually("a gateway that is back", || {
@@ -235,7 +235,7 @@ fn gateway_that_the_server_forgot_is_not_passed_over_by_one_that_has_just_starte
     waiting.send(get("/whoami", &[("Authorization", &bearer(&token))]));
     fleet.gateway(2).signal("CONT");
     let said = said(&waiting.answer().expect("an answer"));
-    assert!(!is_confirmed(&answer) || said != Said::Accepted, "{}", answer.body);
+    assert!(!is_confirmed(&answer) || said != Verdict::Accepted, "{}", answer.body);
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn connections_that_are_cut_again_and_again_lose_nothing() {
                         let (subject, gateway) = (subject(number), fleet.gateway(1 + lane));
                         revoke_until_durable(gateway, &subject);
                         let token = token_of(&subject);
-                        assert_eq!(ask(gateway, &token), Said::Revoked);
+                        assert_eq!(ask(gateway, &token), Verdict::Revoked);
                         if is_confirmed(&revoke_within(gateway, &subject, 300)) {
                             watch.is_revoked(&token);
                         }
@@ -342,7 +342,7 @@ fn fail_over_keeps_what_was_confirmed_and_takes_what_is_new() {
     watch.look_at(fleet.join());
     for subject in ["before", "during-1", "during-2", "during-3", "after"] {
         for gateway in fleet.all() {
-            assert_eq!(ask(gateway, &token_of(subject)), Said::Revoked, "{subject}");
+            assert_eq!(ask(gateway, &token_of(subject)), Verdict::Revoked, "{subject}");
         }
     }
     watch.end();
@@ -378,9 +378,9 @@ fn what_a_fail_over_lost_stays_in_force_and_is_written_down_again() {
     for gateway in fleet.all() {
         for number in 0..LOST {
             let subject = format!("lost-{number}");
-            assert_eq!(ask(gateway, &token_of(&subject)), Said::Revoked, "{subject}");
+            assert_eq!(ask(gateway, &token_of(&subject)), Verdict::Revoked, "{subject}");
         }
-        assert_eq!(ask(gateway, &token_of("before")), Said::Revoked);
+        assert_eq!(ask(gateway, &token_of("before")), Verdict::Revoked);
     }
     watch.end();
 }

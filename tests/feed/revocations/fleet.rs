@@ -10,7 +10,7 @@ use crate::harness::certificates::Authority;
 use crate::harness::client::{Connection, get};
 use crate::harness::eventually;
 use crate::harness::fleet::{
-    self, Fleet, Relay, Said, ask, ask_route, await_silence, is_confirmed, missing, redis,
+    self, Fleet, Relay, Verdict, ask, ask_route, await_silence, is_confirmed, missing, redis,
     revoke_on_all, revoke_within, roster, said, stale_after, token_of,
 };
 use crate::harness::gateway::{Gateway, directory};
@@ -45,12 +45,12 @@ fn revocation_written_to_any_gateway_is_in_force_on_all_once_they_confirm() {
         let subject = format!("user-{writer}");
         let token = token_of(&subject);
         for gateway in fleet.all() {
-            assert_eq!(ask(gateway, &token), Said::Accepted);
+            assert_eq!(ask(gateway, &token), Verdict::Accepted);
         }
         revoke_on_all(fleet.gateway(writer), &subject, COUNT);
         watch.is_revoked(&token);
         for gateway in fleet.all() {
-            assert_eq!(ask(gateway, &token), Said::Revoked);
+            assert_eq!(ask(gateway, &token), Verdict::Revoked);
         }
     }
     watch.end();
@@ -83,11 +83,11 @@ fn many_revocations_at_once_are_each_confirmed_by_all_and_hit_nobody_else() {
         for writer in 1..=COUNT {
             for number in 0..EACH {
                 let subject = revoked(writer, number);
-                assert_eq!(ask(gateway, &token_of(&subject)), Said::Revoked, "{subject}");
+                assert_eq!(ask(gateway, &token_of(&subject)), Verdict::Revoked, "{subject}");
             }
         }
         for near in ["user-1-100", "user-1-", "user-1", "user-1-00", "user-0-1", "USER-1-1"] {
-            assert_eq!(ask(gateway, &token_of(near)), Said::Accepted, "{near}");
+            assert_eq!(ask(gateway, &token_of(near)), Verdict::Accepted, "{near}");
         }
     }
     let listing = fleet::admin(fleet.gateway(1), "/v1/revocations?limit=1000").expect("a list");
@@ -108,7 +108,7 @@ fn stopped_gateway_is_named_and_never_accepts_what_was_revoked_while_it_stood_st
         let token = token_of(&subject);
         for gateway in fleet.all() {
             eventually("a gateway that knows", || {
-                (ask(gateway, &token) == Said::Accepted).then_some(())
+                (ask(gateway, &token) == Verdict::Accepted).then_some(())
             });
         }
         fleet.gateway(2).stand_still();
@@ -117,18 +117,18 @@ fn stopped_gateway_is_named_and_never_accepts_what_was_revoked_while_it_stood_st
         assert_eq!(missing(&answer), ["gw-2"], "{answer:?}");
         let told = answer.json();
         assert_eq!((&told["confirmed"], &told["gateways"]), (&2.into(), &3.into()), "{answer:?}");
-        assert_eq!(ask(fleet.gateway(3), &token), Said::Revoked);
+        assert_eq!(ask(fleet.gateway(3), &token), Verdict::Revoked);
         await_silence(fleet.gateway(1), "gw-2");
         watch.is_revoked(&token);
         let waiting: Vec<_> = (0..20).map(|_| sent(fleet.gateway(2), &token)).collect();
         fleet.gateway(2).signal("CONT");
         for mut connection in waiting {
-            assert_ne!(said(&connection.answer().expect("an answer")), Said::Accepted);
+            assert_ne!(said(&connection.answer().expect("an answer")), Verdict::Accepted);
         }
         eventually("a gateway that has caught up", || match ask(fleet.gateway(2), &token) {
-            Said::Accepted => panic!("it was revoked"),
-            Said::Unknown => None,
-            Said::Revoked => Some(()),
+            Verdict::Accepted => panic!("it was revoked"),
+            Verdict::Unknown => None,
+            Verdict::Revoked => Some(()),
         });
         revoke_on_all(fleet.gateway(2), "another", COUNT);
     }
@@ -183,7 +183,7 @@ fn killed_gateway_is_still_counted_and_is_reported_as_missing() {
     assert_eq!((answer.status, missing(&answer)), (201, vec!["gw-3".to_owned()]), "{answer:?}");
     assert_eq!(answer.json()["confirmed"], COUNT - 1, "{answer:?}");
     for number in 1..COUNT {
-        assert_eq!(ask(fleet.gateway(number), &token), Said::Revoked);
+        assert_eq!(ask(fleet.gateway(number), &token), Verdict::Revoked);
     }
     // One that starts in its place is another one.
     fleet.join();
@@ -219,7 +219,7 @@ fn starting_gateway_that_is_not_yet_counted_accepts_nobody() {
         assert_eq!(answer.status, 201, "{answer:?}");
         if is_confirmed(&answer) {
             let said = ask(&starting, &token);
-            assert_ne!(said, Said::Accepted, "{let_through} connections, and {}", answer.body);
+            assert_ne!(said, Verdict::Accepted, "{let_through} connections, and {}", answer.body);
         }
     }
 }
@@ -243,7 +243,7 @@ fn gateway_that_the_roster_has_forgotten_accepts_nobody_whose_revocation_all_con
     let server = RedisServer::start();
     let mut fleet = Fleet::start(&(redis(&server.settings()) + &stale_after("10m")), 2);
     let token = token_of("user-1");
-    assert_eq!(ask(fleet.gateway(2), &token), Said::Accepted);
+    assert_eq!(ask(fleet.gateway(2), &token), Verdict::Accepted);
     fleet.gateway(2).stand_still();
     // As if it had been silent for a minute and a half, which it may be and go on serving.
     for instance in server.cli(&["hkeys", GATEWAYS]).lines() {
@@ -266,7 +266,7 @@ fn gateway_that_the_roster_has_forgotten_accepts_nobody_whose_revocation_all_con
     let mut waiting = sent(fleet.gateway(2), &token);
     fleet.gateway(2).signal("CONT");
     let said = said(&waiting.answer().expect("an answer"));
-    assert!(!is_confirmed(&answer) || said != Said::Accepted, "{}", answer.body);
+    assert!(!is_confirmed(&answer) || said != Verdict::Accepted, "{}", answer.body);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn revocation_reaches_all_gateways_through_a_cluster() {
         watch.is_revoked(&token_of(&subject));
     }
     for gateway in fleet.all() {
-        assert_eq!(ask(gateway, &token_of("user-1")), Said::Revoked);
+        assert_eq!(ask(gateway, &token_of("user-1")), Verdict::Revoked);
     }
     watch.end();
 }
@@ -322,10 +322,10 @@ fn revocation_reaches_all_gateways_through_tls_and_an_acl_user() {
     let (first, second) = (start("gw-1"), start("gw-2"));
     eventually("both", || (roster(&second)?.len() == 2).then_some(()));
     let token = token_of("user-1");
-    assert_eq!(ask(&second, &token), Said::Accepted);
+    assert_eq!(ask(&second, &token), Verdict::Accepted);
     revoke_on_all(&first, "user-1", 2);
-    assert_eq!(ask(&second, &token), Said::Revoked);
-    assert_eq!(ask_route(&second, "POST", "/writes/x", &token_of("user-2")), Said::Accepted);
+    assert_eq!(ask(&second, &token), Verdict::Revoked);
+    assert_eq!(ask_route(&second, "POST", "/writes/x", &token_of("user-2")), Verdict::Accepted);
     let errors = [first.errors(), second.errors()].concat();
     assert!(!errors.iter().any(|line| line.contains("mallon")), "{errors:?}");
 }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::harness::client::{self, Answer, request};
 use crate::harness::eventually;
-use crate::harness::fleet::{self, Fleet, Said, ask, post, redis, stale_after, token_of};
+use crate::harness::fleet::{self, Fleet, Verdict, ask, post, redis, stale_after, token_of};
 use crate::harness::gateway::{Gateway, directory};
 use crate::harness::people::{self, Browser};
 use crate::harness::proxy::{Direction, Proxy};
@@ -60,17 +60,17 @@ fn lifted_cut_off_counts_on_no_gateway_nor_on_one_that_starts() {
         let token = token(claims);
         let id = revoke(fleet.gateway(1), &draft);
         for gateway in fleet.all() {
-            eventually("a refusal", || (ask(gateway, &token) == Said::Revoked).then_some(()));
+            eventually("a refusal", || (ask(gateway, &token) == Verdict::Revoked).then_some(()));
         }
         lift_on_all(fleet.gateway(2), &id, 2);
         for gateway in fleet.all() {
-            assert_eq!(ask(gateway, &token), Said::Accepted, "{draft}");
+            assert_eq!(ask(gateway, &token), Verdict::Accepted, "{draft}");
         }
         hit.push(token);
     }
     let joined = fleet.join();
     for token in &hit {
-        assert_eq!(ask(joined, token), Said::Accepted);
+        assert_eq!(ask(joined, token), Verdict::Accepted);
     }
     let listed = listing(joined);
     assert_eq!((&listed["revocations"], &listed["total"]), (&json!([]), &json!(4)), "{listed}");
@@ -89,13 +89,13 @@ fn lifted_cut_off_stays_lifted_when_a_gateway_with_a_file_is_killed() {
         let token = token(claims);
         let mut gateway = embedded(&directory, &upstream);
         let id = revoke(&gateway, &draft);
-        assert_eq!(ask(&gateway, &token), Said::Revoked);
+        assert_eq!(ask(&gateway, &token), Verdict::Revoked);
         lift_on_all(&gateway, &id, 1);
-        assert_eq!(ask(&gateway, &token), Said::Accepted);
+        assert_eq!(ask(&gateway, &token), Verdict::Accepted);
         gateway.signal("KILL");
         gateway.wait();
         let gateway = embedded(&directory, &upstream);
-        assert_eq!(ask(&gateway, &token), Said::Accepted);
+        assert_eq!(ask(&gateway, &token), Verdict::Accepted);
         assert_refused(&lift(&gateway, &id), 409, "already_lifted", "lifted already");
     }
 }
@@ -107,15 +107,15 @@ fn other_cut_offs_of_the_same_scope_stay_and_so_do_later_ones() {
     let mut earlier = subject("ada");
     earlier["before"] = json!(now() - 30);
     let earlier = revoke(&gateway, &earlier);
-    assert_eq!((ask(&gateway, &old), ask(&gateway, &new)), (Said::Revoked, Said::Accepted));
+    assert_eq!((ask(&gateway, &old), ask(&gateway, &new)), (Verdict::Revoked, Verdict::Accepted));
     let later = revoke(&gateway, &subject("ada"));
-    assert_eq!((ask(&gateway, &old), ask(&gateway, &new)), (Said::Revoked, Said::Revoked));
+    assert_eq!((ask(&gateway, &old), ask(&gateway, &new)), (Verdict::Revoked, Verdict::Revoked));
     lift_on_all(&gateway, &later, 1);
-    assert_eq!((ask(&gateway, &old), ask(&gateway, &new)), (Said::Revoked, Said::Accepted));
+    assert_eq!((ask(&gateway, &old), ask(&gateway, &new)), (Verdict::Revoked, Verdict::Accepted));
     lift_on_all(&gateway, &earlier, 1);
-    assert_eq!(ask(&gateway, &old), Said::Accepted);
+    assert_eq!(ask(&gateway, &old), Verdict::Accepted);
     revoke(&gateway, &subject("ada"));
-    assert_eq!(ask(&gateway, &new), Said::Revoked);
+    assert_eq!(ask(&gateway, &new), Verdict::Revoked);
 }
 
 #[test]
@@ -134,10 +134,10 @@ fn all_that_was_cut_off_of_a_subject_is_lifted_at_once_and_nothing_else() {
     told.sort();
     assert_eq!((answer.status, told), (200, ids), "{answer:?}");
     // The one that names the issuer is of another scope.
-    assert_eq!(ask(&gateway, &token_of("ada")), Said::Revoked);
+    assert_eq!(ask(&gateway, &token_of("ada")), Verdict::Revoked);
     assert_eq!(all("scope=subject&subject=ada&issuer=test").status, 200);
-    assert_eq!(ask(&gateway, &token_of("ada")), Said::Accepted);
-    assert_eq!(ask(&gateway, &token_of("bob")), Said::Revoked);
+    assert_eq!(ask(&gateway, &token_of("ada")), Verdict::Accepted);
+    assert_eq!(ask(&gateway, &token_of("bob")), Verdict::Revoked);
     assert_refused(&all("scope=subject&subject=ada"), 404, "revocation_unknown", "no such");
     for (query, detail) in [
         ("subject=ada", "missing field `scope`"),
@@ -175,7 +175,7 @@ fn what_ends_one_token_session_or_key_cannot_be_lifted() {
         let token = token(claims);
         let id = revoke(&gateway, &draft);
         assert_refused(&lift(&gateway, &id), 400, "bad_request", why);
-        assert_eq!(ask(&gateway, &token), Said::Revoked, "{draft}");
+        assert_eq!(ask(&gateway, &token), Verdict::Revoked, "{draft}");
     }
     for id in ["x", "0123456789abcde", "0123456789abcdefg", "%20", "0123456789abcdéf"] {
         assert!(matches!(lift(&gateway, id).status, 400), "{id}");
@@ -238,7 +238,7 @@ fn nothing_is_lifted_while_the_store_is_away_and_that_is_audited() {
     let answer = lift(gateway, &id);
     assert_refused(&answer, 503, "store_unavailable", "");
     assert_eq!(answer.json()["durable"], false);
-    assert_eq!(ask(gateway, &token_of("ada")), Said::Revoked);
+    assert_eq!(ask(gateway, &token_of("ada")), Verdict::Revoked);
     let audited = gateway.logged(|line| line["audit"] == "lift_revocation");
     assert_eq!(audited["result"], "store_unavailable", "{audited}");
     assert_eq!(audited["target"], format!("revocation {id}"));
@@ -248,7 +248,7 @@ fn nothing_is_lifted_while_the_store_is_away_and_that_is_audited() {
         gateway.logged(|line| line["audit"] == "lift_revocation" && line["result"] == "ok");
     assert_eq!(audited["target"], format!("subject ada (revocation {id})"), "{audited}");
     assert_eq!((&audited["reason"], &audited["durable"]), (&json!("a mistake"), &json!(true)));
-    eventually("an answer", || (ask(gateway, &token_of("ada")) == Said::Accepted).then_some(()));
+    eventually("an answer", || (ask(gateway, &token_of("ada")) == Verdict::Accepted).then_some(()));
 }
 
 /// A gateway is told nothing of what it has written, and has it in hand when it is back.
@@ -273,20 +273,20 @@ fn revocation_that_is_delivered_late_does_not_undo_its_lift() {
     let answer = post(&far, &subject("ada"));
     assert_eq!((answer.status, &answer.json()["durable"]), (202, &json!(false)), "{answer:?}");
     let ada = token_of("ada");
-    eventually("a refusal", || (ask(&near, &ada) == Said::Revoked).then_some(()));
+    eventually("a refusal", || (ask(&near, &ada) == Verdict::Revoked).then_some(()));
     let id = answer.json()["id"].as_str().expect("an id").to_owned();
     let answer = fleet::delete(&near, &format!("/v1/revocations/{id}"));
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(ask(&near, &ada), Said::Accepted);
-    assert_eq!(ask(&far, &ada), Said::Revoked, "it has not heard of it");
+    assert_eq!(ask(&near, &ada), Verdict::Accepted);
+    assert_eq!(ask(&far, &ada), Verdict::Revoked, "it has not heard of it");
 
     proxy.swap(server.port());
     links.iter().for_each(|link| link.cut());
     eventually("what waits", || {
         (far.metric("portcullis_revocations_pending") == 0.0).then_some(())
     });
-    eventually("the lift", || (ask(&far, &ada) == Said::Accepted).then_some(()));
-    assert_eq!(ask(&near, &ada), Said::Accepted);
+    eventually("the lift", || (ask(&far, &ada) == Verdict::Accepted).then_some(()));
+    assert_eq!(ask(&near, &ada), Verdict::Accepted);
     assert_eq!(server.cli(&["zcard", LIVE]).trim(), "2", "the lift, and bob");
 }
 
@@ -314,11 +314,11 @@ fn store_that_returns_with_older_data_is_told_of_the_lift_again() {
         (!listed["lifts"].as_array()?.is_empty()).then_some(())
     });
     for gateway in fleet.all() {
-        assert_eq!(ask(gateway, &ada), Said::Accepted);
+        assert_eq!(ask(gateway, &ada), Verdict::Accepted);
     }
     let joined = fleet.join();
-    assert_eq!(ask(joined, &ada), Said::Accepted);
-    assert_eq!(ask(joined, &token_of("bob")), Said::Revoked);
+    assert_eq!(ask(joined, &ada), Verdict::Accepted);
+    assert_eq!(ask(joined, &token_of("bob")), Verdict::Revoked);
     let listed = listing(joined)["revocations"].clone();
     let subjects: Vec<_> = listed.as_array().expect("a list").iter().collect();
     assert!(subjects.len() == 1 && subjects[0]["subject"] == "bob", "{subjects:?}");
@@ -341,14 +341,14 @@ fn gateway_that_missed_the_lift_in_the_log_does_not_write_down_what_was_lifted()
     assert_eq!(answer.status, 201, "{answer:?}");
     server.cli(&["xtrim", LOG, "maxlen", "0"]);
     far.signal("CONT");
-    eventually("the lift", || (ask(far, &ada) == Said::Accepted).then_some(()));
+    eventually("the lift", || (ask(far, &ada) == Verdict::Accepted).then_some(()));
     let loads = "portcullis_revocation_snapshots_total{cause=\"trimmed\"}";
     eventually("a load", || (far.metric(loads) >= 1.0).then_some(()));
     // Whatever is written down again is so within a second.
     std::thread::sleep(std::time::Duration::from_millis(1200));
     for gateway in fleet.all() {
-        assert_eq!(ask(gateway, &ada), Said::Accepted);
-        assert_eq!(ask(gateway, &token_of("bob")), Said::Revoked);
+        assert_eq!(ask(gateway, &ada), Verdict::Accepted);
+        assert_eq!(ask(gateway, &token_of("bob")), Verdict::Revoked);
     }
     assert_eq!(server.cli(&["zcard", LIVE]).trim(), "2", "the lift, and bob");
 }
@@ -369,7 +369,7 @@ fn what_a_gateway_of_an_earlier_version_writes_down_again_counts_for_nobody() {
     eventually("the record", || (fleet.gateway(1).metric(applied) == 2.0).then_some(()));
     fleet.join();
     for gateway in fleet.all() {
-        assert_eq!(ask(gateway, &token_of("ada")), Said::Accepted);
+        assert_eq!(ask(gateway, &token_of("ada")), Verdict::Accepted);
         assert_eq!(listing(gateway)["revocations"], json!([]));
     }
     // Whoever meant it lifts it again.

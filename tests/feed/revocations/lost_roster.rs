@@ -2,7 +2,7 @@
 
 use crate::harness::eventually;
 use crate::harness::fleet::{
-    self, Said, configuration, redis, revoke_on_all, revoke_until_on_all, revoke_within,
+    self, Verdict, configuration, redis, revoke_on_all, revoke_until_on_all, revoke_within,
     stale_after, token_of,
 };
 use crate::harness::gateway::Gateway;
@@ -45,13 +45,13 @@ fn gateway_that_only_a_lost_roster_knew_keeps_a_confirmation_back_while_it_may_s
     server.cli(&["client", "kill", "type", "normal"]);
     lose_roster(&server, || stays.signal("CONT"));
     let answer = revoke_within(&stays, "since", 1_000);
-    assert_eq!(fleet::ask(&unknown, &token_of("since")), Said::Accepted);
+    assert_eq!(fleet::ask(&unknown, &token_of("since")), Verdict::Accepted);
     assert_eq!(answer.status, 201, "{answer:?}");
     let unconfirmed = answer.json()["unconfirmed"].as_str().expect("why").to_owned();
     assert!(unconfirmed.contains("lost what it knew of the gateways"), "{unconfirmed}");
     // It comes back, or serves nobody any more.
     revoke_until_on_all(&stays, "later", 1);
-    assert_eq!(fleet::ask(&unknown, &token_of("since")), Said::Unknown);
+    assert_eq!(fleet::ask(&unknown, &token_of("since")), Verdict::Unknown);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::harness::client::{self, Answer, get};
 use crate::harness::eventually;
 use crate::harness::fleet::{
-    self, Fleet, Said, addresses, ask, ask_route, missing, redis, revoke, revoke_on_all,
+    self, Fleet, Verdict, addresses, ask, ask_route, missing, redis, revoke, revoke_on_all,
     revoke_until_on_all, revoke_within, said, stale_after, token_of,
 };
 use crate::harness::gateway::{Gateway, directory};
@@ -26,13 +26,13 @@ fn accepting_locally(server: &RedisServer) -> String {
 }
 
 /// Waits until a gateway says this to a token.
-fn await_said(gateway: &Gateway, token: &str, wanted: Said) {
+fn await_said(gateway: &Gateway, token: &str, wanted: Verdict) {
     eventually("an answer", || (ask(gateway, token) == wanted).then_some(()));
 }
 
 /// Waits until a gateway no longer knows who is revoked.
 fn await_staleness(gateway: &Gateway) {
-    await_said(gateway, &token_of("somebody"), Said::Unknown);
+    await_said(gateway, &token_of("somebody"), Verdict::Unknown);
 }
 
 fn assert_not_durable(answer: &Answer) {
@@ -61,24 +61,24 @@ fn routes_differ_in_what_they_do_while_the_store_stands_still_and_recover_by_the
         ("POST", "/grace"),
     ];
     let said = |token: &str| all.map(|(method, path)| ask_route(gateway, method, path, token));
-    assert_eq!(said(&other), [Said::Accepted; 7]);
-    assert_eq!(said(&revoked), [Said::Revoked; 7]);
+    assert_eq!(said(&other), [Verdict::Accepted; 7]);
+    assert_eq!(said(&revoked), [Verdict::Revoked; 7]);
 
     server.pause();
     await_staleness(gateway);
-    let (yes, no) = (Said::Accepted, Said::Unknown);
+    let (yes, no) = (Verdict::Accepted, Verdict::Unknown);
     assert_eq!(said(&other), [no, yes, no, yes, yes, yes, yes]);
-    assert_eq!(said(&revoked), [Said::Revoked; 7]);
+    assert_eq!(said(&revoked), [Verdict::Revoked; 7]);
     eventually("the end of the grace", || {
         (ask_route(gateway, "GET", "/grace", &other) == no).then_some(())
     });
     assert_eq!(said(&other), [no, yes, no, yes, yes, no, no]);
-    assert_eq!(said(&revoked), [Said::Revoked; 7]);
+    assert_eq!(said(&revoked), [Verdict::Revoked; 7]);
 
     server.resume();
-    await_said(gateway, &other, Said::Accepted);
-    assert_eq!(said(&other), [Said::Accepted; 7]);
-    assert_eq!(said(&revoked), [Said::Revoked; 7]);
+    await_said(gateway, &other, Verdict::Accepted);
+    assert_eq!(said(&other), [Verdict::Accepted; 7]);
+    assert_eq!(said(&revoked), [Verdict::Revoked; 7]);
     watch.end();
 }
 
@@ -89,12 +89,12 @@ fn revocation_that_cannot_be_written_down_is_refused_as_not_durable() {
     let (first, second) = (fleet.gateway(1), fleet.gateway(2));
     let watch = fleet.watch();
     let token = token_of("user-1");
-    assert_eq!(ask(first, &token), Said::Accepted);
+    assert_eq!(ask(first, &token), Verdict::Accepted);
 
     server.pause();
     assert_not_durable(&revoke(first, "perhaps"));
     server.resume();
-    await_said(first, &token, Said::Accepted);
+    await_said(first, &token, Verdict::Accepted);
 
     server.kill();
     assert_not_durable(&revoke(first, "user-1"));
@@ -104,11 +104,11 @@ fn revocation_that_cannot_be_written_down_is_refused_as_not_durable() {
     server.restart(Data::Kept);
     for gateway in fleet.all() {
         // What was refused was not done.
-        await_said(gateway, &token, Said::Accepted);
+        await_said(gateway, &token, Verdict::Accepted);
     }
     revoke_until_on_all(first, "user-1", 2);
     watch.is_revoked(&token);
-    assert_eq!(ask(second, &token), Said::Revoked);
+    assert_eq!(ask(second, &token), Verdict::Revoked);
     watch.end();
 }
 
@@ -125,13 +125,13 @@ fn revocation_accepted_locally_is_in_force_there_at_once_and_delivered_after_a_p
     let told = answer.json();
     assert_eq!(told["durable"], false, "{answer:?}");
     assert!(told.get("confirmed").is_none() && told.get("position").is_none(), "{answer:?}");
-    assert_eq!(ask(fleet.gateway(1), &token), Said::Revoked);
-    assert_eq!(ask_route(fleet.gateway(1), "GET", "/open", &token), Said::Revoked);
-    assert_eq!(ask_route(fleet.gateway(2), "GET", "/open", &token), Said::Accepted);
+    assert_eq!(ask(fleet.gateway(1), &token), Verdict::Revoked);
+    assert_eq!(ask_route(fleet.gateway(1), "GET", "/open", &token), Verdict::Revoked);
+    assert_eq!(ask_route(fleet.gateway(2), "GET", "/open", &token), Verdict::Accepted);
     assert_eq!(fleet.gateway(1).metric("portcullis_revocations_pending"), 1.0);
     server.resume();
     for gateway in fleet.all() {
-        await_said(gateway, &token, Said::Revoked);
+        await_said(gateway, &token, Verdict::Revoked);
     }
     watch.is_revoked(&token);
     eventually("delivery", || {
@@ -153,12 +153,12 @@ fn revocations_accepted_locally_are_delivered_to_a_store_that_starts_again() {
         let gateway = fleet.gateway(1 + number % 2);
         let answer = revoke(gateway, subject);
         assert_eq!((answer.status, &answer.json()["durable"]), (202, &json!(false)), "{answer:?}");
-        assert_eq!(ask(gateway, &tokens[number]), Said::Revoked);
+        assert_eq!(ask(gateway, &tokens[number]), Verdict::Revoked);
     }
     server.restart(Data::Kept);
     for token in &tokens {
         for gateway in fleet.all() {
-            await_said(gateway, token, Said::Revoked);
+            await_said(gateway, token, Verdict::Revoked);
         }
         watch.is_revoked(token);
     }
@@ -169,7 +169,7 @@ fn revocations_accepted_locally_are_delivered_to_a_store_that_starts_again() {
     }
     watch.look_at(fleet.join());
     for token in &tokens {
-        assert_eq!(ask(fleet.gateway(3), token), Said::Revoked);
+        assert_eq!(ask(fleet.gateway(3), token), Verdict::Revoked);
     }
     watch.end();
 }
@@ -185,12 +185,15 @@ fn store_without_room_is_followed_and_refuses_what_it_cannot_keep() {
     server.cli(&["config", "set", "maxmemory", "1"]);
     assert_not_durable(&revoke(fleet.gateway(1), "user-2"));
     for gateway in fleet.all() {
-        assert_eq!((ask(gateway, &revoked), ask(gateway, &other)), (Said::Revoked, Said::Accepted));
+        assert_eq!(
+            (ask(gateway, &revoked), ask(gateway, &other)),
+            (Verdict::Revoked, Verdict::Accepted)
+        );
     }
     assert!(fleet.gateway(1).metric("portcullis_revocation_staleness_seconds") < 1.0);
     server.cli(&["config", "set", "maxmemory", "0"]);
     revoke_on_all(fleet.gateway(2), "user-2", 2);
-    assert_eq!(ask(fleet.gateway(1), &other), Said::Revoked);
+    assert_eq!(ask(fleet.gateway(1), &other), Verdict::Revoked);
     watch.end();
 }
 
@@ -228,7 +231,7 @@ fn gateway_that_starts_without_its_store_serves_the_public_only_until_the_store_
     for token in [&revoked, &other] {
         // Not even where an old list is good enough: there is none.
         for path in ["/whoami", "/writes/x", "/open", "/grace"] {
-            assert_eq!(asked(token, path), Said::Unknown, "{path}");
+            assert_eq!(asked(token, path), Verdict::Unknown, "{path}");
         }
     }
     assert_eq!(status(address, "/public/x"), 200);
@@ -236,11 +239,11 @@ fn gateway_that_starts_without_its_store_serves_the_public_only_until_the_store_
 
     server.restart(Data::Kept);
     while status(admin, "/readyz") == 503 {
-        assert_ne!(asked(&revoked, "/open"), Said::Accepted);
+        assert_ne!(asked(&revoked, "/open"), Verdict::Accepted);
     }
     gateway.wait_until_ready();
-    assert_eq!(asked(&revoked, "/whoami"), Said::Revoked);
-    assert_eq!(asked(&other, "/whoami"), Said::Accepted);
+    assert_eq!(asked(&revoked, "/whoami"), Verdict::Revoked);
+    assert_eq!(asked(&other, "/whoami"), Verdict::Accepted);
 }
 
 #[test]
@@ -253,15 +256,15 @@ fn gateway_cut_off_alone_is_missing_and_knows_nothing_until_it_is_back() {
     fleet::await_silence(fleet.gateway(1), "gw-2");
     server.pause();
     fleet.gateway(2).signal("CONT");
-    assert_eq!(ask(fleet.gateway(2), &token), Said::Unknown);
+    assert_eq!(ask(fleet.gateway(2), &token), Verdict::Unknown);
     fleet.gateway(2).stand_still();
     server.resume();
     let answer = revoke_within(fleet.gateway(1), "user-1", 500);
     assert_eq!((answer.status, missing(&answer)), (201, vec!["gw-2".to_owned()]), "{answer:?}");
     fleet.gateway(2).signal("CONT");
     eventually("the news", || match ask(fleet.gateway(2), &token) {
-        Said::Accepted => panic!("it was revoked"),
-        Said::Unknown => None,
-        Said::Revoked => Some(()),
+        Verdict::Accepted => panic!("it was revoked"),
+        Verdict::Unknown => None,
+        Verdict::Revoked => Some(()),
     });
 }

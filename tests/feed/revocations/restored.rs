@@ -8,10 +8,12 @@ use serde_json::json;
 use crate::harness::client::{self, Answer, get};
 use crate::harness::eventually;
 use crate::harness::fleet::{
-    self, Fleet, Said, addresses, configuration, redis, revoke_on_all, roster, token_of,
+    self, Fleet, Verdict, addresses, configuration, redis, revoke_on_all, roster, token_of,
 };
 use crate::harness::gateway::{self, Gateway};
-use crate::harness::oauth::{self, ASSERTION_TYPE, Desk, Pair, assert_error, assertion};
+use crate::harness::oauth::{
+    self, ASSERTION_TYPE, TokenPair, TokenService, assert_error, assertion,
+};
 use crate::harness::redis::{Data, RedisServer, Sentinels};
 use crate::harness::switch::Switch;
 use crate::harness::tokens::bearer;
@@ -56,16 +58,20 @@ fn gateway_that_starts_with_a_restored_server_waits_for_who_knows_better() {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(1) {
         assert!(!starts.is_ready(), "ready after {:?}", begun.elapsed());
-        assert_ne!(fleet::said(&whoami(&starts, &token)), Said::Accepted);
+        assert_ne!(fleet::said(&whoami(&starts, &token)), Verdict::Accepted);
         std::thread::sleep(Duration::from_millis(5));
     }
     switch.move_to(&server);
     eventually("a gateway that is ready", || {
-        assert_ne!(fleet::said(&whoami(&starts, &token)), Said::Accepted);
+        assert_ne!(fleet::said(&whoami(&starts, &token)), Verdict::Accepted);
         starts.is_ready().then_some(())
     });
     for subject in ["before", "since"] {
-        assert_eq!(fleet::said(&whoami(&starts, &token_of(subject))), Said::Revoked, "{subject}");
+        assert_eq!(
+            fleet::said(&whoami(&starts, &token_of(subject))),
+            Verdict::Revoked,
+            "{subject}"
+        );
     }
     eventually("both on the roster", || (roster(&knows)?.len() == 2).then_some(()));
     assert!(begun.elapsed() < BOUND, "it did not wait for longer than it had to");
@@ -92,10 +98,10 @@ fn gateway_that_starts_beside_an_evicted_log_waits_for_who_has_read_it() {
     }
     knows.signal("CONT");
     eventually("a gateway that is ready", || {
-        assert_ne!(fleet::said(&whoami(&starts, &token)), Said::Accepted);
+        assert_ne!(fleet::said(&whoami(&starts, &token)), Verdict::Accepted);
         starts.is_ready().then_some(())
     });
-    assert_eq!(fleet::said(&whoami(&starts, &token)), Said::Revoked);
+    assert_eq!(fleet::said(&whoami(&starts, &token)), Verdict::Revoked);
 }
 
 #[test]
@@ -111,7 +117,7 @@ fn gateway_that_starts_with_a_restored_server_alone_waits_for_a_bounded_time() {
     let begun = Instant::now();
     let second = fleet::start(&upstream, "second", &lines);
     assert!(begun.elapsed() >= BOUND, "ready after {:?}", begun.elapsed());
-    assert_eq!(fleet::ask(&second, &token_of("before")), Said::Revoked);
+    assert_eq!(fleet::ask(&second, &token_of("before")), Verdict::Revoked);
     // Once that time is over it is over for all who start.
     let begun = Instant::now();
     let _third = fleet::start(&upstream, "third", &lines);
@@ -144,7 +150,11 @@ fn gateway_that_starts_after_a_fail_over_waits_for_who_knows_what_it_lost() {
     fleet.all().iter().for_each(|gateway| gateway.signal("CONT"));
     eventually("a gateway that is ready", || starts.is_ready().then_some(()));
     for subject in ["before", "lost"] {
-        assert_eq!(fleet::said(&whoami(&starts, &token_of(subject))), Said::Revoked, "{subject}");
+        assert_eq!(
+            fleet::said(&whoami(&starts, &token_of(subject))),
+            Verdict::Revoked,
+            "{subject}"
+        );
     }
 }
 
@@ -164,7 +174,7 @@ fn server_that_restarts_under_a_gateway_is_followed_as_soon_as_that_knows_all() 
         lines.iter().any(|line| line.contains("has all that the gateways know of")).then_some(())
     });
     eventually("contact", || {
-        (fleet::ask(&gateway, &token_of("somebody")) == Said::Accepted).then_some(())
+        (fleet::ask(&gateway, &token_of("somebody")) == Verdict::Accepted).then_some(())
     });
     assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
     assert_eq!(gateway.metric("portcullis_store_server_changes_total"), 1.0);
@@ -187,25 +197,25 @@ fn server_whose_key_of_the_tags_is_damaged_is_followed_when_it_restarts() {
         lines.iter().any(|line| line.contains("has all that the gateways know of")).then_some(())
     });
     eventually("contact", || {
-        (fleet::ask(&gateway, &token_of("somebody")) == Said::Accepted).then_some(())
+        (fleet::ask(&gateway, &token_of("somebody")) == Verdict::Accepted).then_some(())
     });
 }
 
 /// Gateways at a server, with clients and logins.
-fn desk(server: &RedisServer) -> Desk {
+fn service(server: &RedisServer) -> TokenService {
     let upstream = Upstream::start();
     let (directory, text) = oauth::sealed(&upstream, &redis(&server.settings()));
-    Desk::of_in(directory, upstream, &text)
+    TokenService::of_in(directory, upstream, &text)
 }
 
 #[test]
 fn assertion_that_a_restored_server_has_forgotten_is_not_good_again() {
     let mut server = RedisServer::start();
-    let desk = desk(&server);
+    let service = service(&server);
     save(&server);
     let used = assertion(json!({}));
     let ask =
-        |assertion: &str| desk.token(&[GRANT, ASSERTION_TYPE, ("client_assertion", assertion)]);
+        |assertion: &str| service.token(&[GRANT, ASSERTION_TYPE, ("client_assertion", assertion)]);
     assert_eq!(ask(&used).status, 200);
     restore(&mut server);
     let answer = eventually("an answer", || {
@@ -220,16 +230,16 @@ fn assertion_that_a_restored_server_has_forgotten_is_not_good_again() {
 #[test]
 fn newest_refresh_token_is_good_at_a_restored_server_that_knows_only_an_older_one() {
     let mut server = RedisServer::start();
-    let desk = desk(&server);
-    let first = desk.tokens_of("alice");
+    let service = service(&server);
+    let first = service.tokens_of("alice");
     save(&server);
-    let second = Pair::of(&desk.refresh(&first.refresh));
-    let third = Pair::of(&desk.refresh(&second.refresh));
+    let second = TokenPair::of(&service.refresh(&first.refresh));
+    let third = TokenPair::of(&service.refresh(&second.refresh));
     restore(&mut server);
     let answer = eventually("an answer", || {
-        let answer = desk.refresh(&third.refresh);
+        let answer = service.refresh(&third.refresh);
         (answer.status != 503).then_some(answer)
     });
-    let fourth = Pair::of(&answer);
-    assert_eq!(desk.said(&fourth.access), (200, String::new()));
+    let fourth = TokenPair::of(&answer);
+    assert_eq!(service.said(&fourth.access), (200, String::new()));
 }

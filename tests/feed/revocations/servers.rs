@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::eventually;
-use crate::harness::fleet::{self, Said, ask, redis, revoke, stale_after, token_of};
+use crate::harness::fleet::{self, Verdict, ask, redis, revoke, stale_after, token_of};
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::{RedisOptions, RedisServer};
 use crate::harness::switch::{Link, Switch, cut};
@@ -79,15 +79,15 @@ impl Site {
     /// the bound, and that it is of use afterwards.
     fn assert_followed(&self, joined: &Gateway, subject: &str) {
         let token = token_of(subject);
-        assert_eq!(ask(&self.moved, &token), Said::Accepted);
+        assert_eq!(ask(&self.moved, &token), Verdict::Accepted);
         let answer = revoke(joined, subject);
         assert_eq!(answer.status, 201, "{answer:?}");
         let begun = Instant::now();
-        while ask(&self.moved, &token) == Said::Accepted {
+        while ask(&self.moved, &token) == Verdict::Accepted {
             assert!(begun.elapsed() < BOUND, "{subject}: accepted after {:?}", begun.elapsed());
             std::thread::sleep(Duration::from_millis(5));
         }
-        for (subject, wanted) in [(subject, Said::Revoked), ("somebody", Said::Accepted)] {
+        for (subject, wanted) in [(subject, Verdict::Revoked), ("somebody", Verdict::Accepted)] {
             let token = token_of(subject);
             eventually(subject, || (ask(&self.moved, &token) == wanted).then_some(()));
         }
@@ -108,7 +108,7 @@ fn move_under(identity: Identity, links: &[Link]) {
     let answer = revoke(&site.moved, "user-3");
     assert_eq!(answer.status, 201, "{answer:?}");
     let token = token_of("user-3");
-    eventually("the other gateway", || (ask(&joined, &token) == Said::Revoked).then_some(()));
+    eventually("the other gateway", || (ask(&joined, &token) == Verdict::Revoked).then_some(()));
 }
 
 #[test]
@@ -176,11 +176,11 @@ fn writes_apart(identity: Identity) {
     let joined = site.joined();
     for subject in subjects {
         for gateway in [&site.moved, &joined] {
-            assert_eq!(ask(gateway, &token_of(subject)), Said::Revoked);
+            assert_eq!(ask(gateway, &token_of(subject)), Verdict::Revoked);
         }
     }
     eventually("recovery", || {
-        (ask(&site.moved, &token_of("somebody")) == Said::Accepted).then_some(())
+        (ask(&site.moved, &token_of("somebody")) == Verdict::Accepted).then_some(())
     });
 }
 

@@ -11,7 +11,7 @@ use crate::harness::eventually;
 use crate::harness::login::Login;
 use crate::harness::outcome::accepted;
 use crate::harness::redis::{RedisOptions, RedisServer};
-use crate::harness::sessions::{Site, ask_on, await_told, delete, denied, key};
+use crate::harness::sessions::{SessionFleet, ask_on, await_told, delete, denied, key};
 
 /// Within what time a change is noticed where the server tells of it.
 const PROMPT: Duration = Duration::from_millis(50);
@@ -88,7 +88,7 @@ fn mute_server() -> RedisServer {
 #[test]
 fn deletion_is_noticed_on_every_gateway_within_milliseconds() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 3);
+    let site = SessionFleet::on(&server, "", 3);
     let bob = site.log_in("bob");
     await_tracking(&server, 3);
     let mut connections: Vec<_> =
@@ -115,7 +115,7 @@ fn deletion_is_noticed_on_every_gateway_within_milliseconds() {
 #[test]
 fn other_ways_to_lose_a_session_are_noticed_as_well() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 1);
+    let site = SessionFleet::on(&server, "", 1);
     await_tracking(&server, 1);
     let commands: [fn(&str) -> Vec<String>; 4] = [
         |key| vec!["unlink".into(), key.into()],
@@ -135,7 +135,7 @@ fn other_ways_to_lose_a_session_are_noticed_as_well() {
 #[test]
 fn where_the_server_does_not_tell_a_deletion_is_noticed_when_it_is_looked_at_again() {
     let server = mute_server();
-    let site = Site::start(&untold(server.port(), "1s"), 2);
+    let site = SessionFleet::start(&untold(server.port(), "1s"), 2);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     site.assert_in(&alice);
     site.assert_in(&bob);
@@ -165,8 +165,10 @@ fn where_the_server_does_not_tell_a_deletion_is_noticed_when_it_is_looked_at_aga
 #[test]
 fn session_that_is_busy_does_not_wait_for_a_store_that_stands_still() {
     let server = mute_server();
-    let site =
-        Site::start(&(untold(server.port(), "1s") + "revocation: { max_staleness: 60s }\n"), 1);
+    let site = SessionFleet::start(
+        &(untold(server.port(), "1s") + "revocation: { max_staleness: 60s }\n"),
+        1,
+    );
     let alice = site.log_in("alice");
     let mut connection = Connection::open(site.gateway(1).address());
     crate::harness::sessions::settle(&site, 1, &alice);
@@ -190,7 +192,7 @@ fn session_that_is_busy_does_not_wait_for_a_store_that_stands_still() {
 fn where_the_server_is_slow_a_deletion_is_noticed_all_the_same() {
     let server = mute_server();
     let port = slow(&server, Duration::from_millis(150));
-    let site = Site::start(&untold(port, "1s"), 1);
+    let site = SessionFleet::start(&untold(port, "1s"), 1);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     let mut connection = Connection::open(site.gateway(1).address());
     assert_eq!(ask_on(&mut connection, &alice), accepted());
@@ -212,7 +214,7 @@ fn where_the_server_is_slow_a_deletion_is_noticed_all_the_same() {
 #[test]
 fn record_that_is_rewritten_by_hand_takes_effect() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 2);
+    let site = SessionFleet::on(&server, "", 2);
     await_tracking(&server, 2);
     let alice = site.log_in("alice");
     site.assert_in(&alice);
@@ -241,7 +243,7 @@ fn record_that_is_rewritten_by_hand_takes_effect() {
 #[test]
 fn everything_deleted_is_noticed_and_a_new_login_works() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 2);
+    let site = SessionFleet::on(&server, "", 2);
     await_tracking(&server, 2);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     site.assert_in(&alice);
@@ -258,7 +260,7 @@ fn everything_deleted_is_noticed_and_a_new_login_works() {
 #[test]
 fn connections_that_are_killed_log_nobody_out_and_changes_are_told_again() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 2);
+    let site = SessionFleet::on(&server, "", 2);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     site.assert_in(&alice);
     for round in 0..30 {
@@ -284,7 +286,7 @@ fn connections_that_are_killed_log_nobody_out_and_changes_are_told_again() {
 fn what_is_deleted_while_nobody_is_told_is_noticed_afterwards() {
     // Told of nothing while the connection is down; all is asked again when it is back.
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 1);
+    let site = SessionFleet::on(&server, "", 1);
     await_tracking(&server, 1);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     site.assert_in(&alice);
@@ -305,7 +307,7 @@ fn what_is_deleted_while_nobody_is_told_is_noticed_afterwards() {
 #[test]
 fn record_of_a_later_version_is_not_read_and_left_alone() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 2);
+    let site = SessionFleet::on(&server, "", 2);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     let key = key(&server, &alice);
     rewrite(&server, &alice, |record| record["version"] = json!(2));
@@ -333,7 +335,7 @@ fn record_of_a_later_version_is_not_read_and_left_alone() {
 #[test]
 fn record_that_is_garbage_opens_nothing() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 1);
+    let site = SessionFleet::on(&server, "", 1);
     await_tracking(&server, 1);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     site.assert_in(&alice);

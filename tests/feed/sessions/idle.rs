@@ -8,11 +8,11 @@ use crate::harness::outcome::accepted;
 use crate::harness::proxy::{Direction, Proxy};
 use crate::harness::redis::monitor::Monitor;
 use crate::harness::redis::{RedisServer, free_port};
-use crate::harness::sessions::{Site, ask_on, denied};
+use crate::harness::sessions::{SessionFleet, ask_on, denied};
 use crate::harness::{eventually, fleet};
 
 /// Uses a session for so long, on one connection.
-fn use_for(site: &Site, number: usize, login: &Login, span: Duration) {
+fn use_for(site: &SessionFleet, number: usize, login: &Login, span: Duration) {
     let mut connection = Connection::open(site.gateway(number).address());
     let begun = Instant::now();
     while begun.elapsed() < span {
@@ -25,7 +25,7 @@ fn use_for(site: &Site, number: usize, login: &Login, span: Duration) {
 fn session_that_rests_ends_and_not_before() {
     let server = RedisServer::start();
     let lines = "sessions: { idle_timeout: 3s }\n";
-    for site in [Site::embedded(lines), Site::on(&server, lines, 1)] {
+    for site in [SessionFleet::embedded(lines), SessionFleet::on(&server, lines, 1)] {
         let (early, late) = (site.log_in("alice"), site.log_in("bob"));
         // Seconds are whole: one that began late in its second is used up to one second earlier.
         std::thread::sleep(Duration::from_millis(1000));
@@ -39,7 +39,7 @@ fn session_that_rests_ends_and_not_before() {
 #[test]
 fn use_keeps_a_session_on_all_gateways_and_the_end_of_use_ends_it() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "sessions: { idle_timeout: 3s }\n", 2);
+    let site = SessionFleet::on(&server, "sessions: { idle_timeout: 3s }\n", 2);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     // The second gateway knows both, and is asked about neither for a while.
     site.assert_in(&alice);
@@ -63,7 +63,7 @@ fn use_at_a_gateway_that_is_cut_off_ends_no_session_elsewhere() {
     let proxy = Proxy::start(server.port());
     let settings = "sessions: { idle_timeout: 10s }\n";
     let through = format!("store: {{ redis: {{ url: 'redis://127.0.0.1:{}' }} }}\n", proxy.port());
-    let mut site = Site::start(&(through + settings), 1);
+    let mut site = SessionFleet::start(&(through + settings), 1);
     site.lines = fleet::redis(&server.settings()) + settings;
     site.join();
     let alice = site.log_in("alice");
@@ -95,7 +95,7 @@ fn use_at_a_gateway_that_is_cut_off_ends_no_session_elsewhere() {
 
 #[test]
 fn use_is_written_down_before_a_gateway_stops() {
-    let mut site = Site::embedded("sessions: { idle_timeout: 4s }\n");
+    let mut site = SessionFleet::embedded("sessions: { idle_timeout: 4s }\n");
     let (alice, begun) = (site.log_in("alice"), Instant::now());
     std::thread::sleep(Duration::from_millis(2100));
     assert_eq!(site.ask(1, &alice), accepted());
@@ -107,7 +107,7 @@ fn use_is_written_down_before_a_gateway_stops() {
 
 #[test]
 fn session_ends_however_busy_it_is() {
-    let site = Site::embedded("sessions: { idle_timeout: 3s, absolute_timeout: 3s }\n");
+    let site = SessionFleet::embedded("sessions: { idle_timeout: 3s, absolute_timeout: 3s }\n");
     let (alice, begun) = (site.log_in("alice"), Instant::now());
     let mut connection = Connection::open(site.gateway(1).address());
     assert_eq!(ask_on(&mut connection, &alice), accepted());
@@ -122,7 +122,7 @@ fn session_ends_however_busy_it_is() {
 #[test]
 fn use_is_written_down_once_in_a_tenth_of_the_time() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "sessions: { idle_timeout: 100s }\n", 1);
+    let site = SessionFleet::on(&server, "sessions: { idle_timeout: 100s }\n", 1);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     let monitor = Monitor::start(&server);
     use_for(&site, 1, &alice, Duration::from_millis(2500));
@@ -137,7 +137,7 @@ fn use_is_written_down_once_in_a_tenth_of_the_time() {
 
 #[test]
 fn rests_that_a_reload_shortens_hold_for_sessions_that_there_are() {
-    let site = Site::embedded("sessions: { idle_timeout: 1h }\n");
+    let site = SessionFleet::embedded("sessions: { idle_timeout: 1h }\n");
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     assert_eq!(site.ask(1, &alice), accepted());
     std::thread::sleep(Duration::from_millis(1100));
@@ -153,7 +153,7 @@ fn rests_that_a_reload_shortens_hold_for_sessions_that_there_are() {
 
 #[test]
 fn rests_that_a_reload_lengthens_do_not_hold_for_sessions_that_there_are() {
-    let site = Site::embedded("sessions: { idle_timeout: 1s }\n");
+    let site = SessionFleet::embedded("sessions: { idle_timeout: 1s }\n");
     let alice = site.log_in("alice");
     site.reload(1, "sessions: { idle_timeout: 1h }\n");
     std::thread::sleep(Duration::from_millis(1100));
@@ -162,7 +162,7 @@ fn rests_that_a_reload_lengthens_do_not_hold_for_sessions_that_there_are() {
 
 #[test]
 fn identity_headers_and_required_claims_of_a_reload_hold_for_sessions_in_memory() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     assert_eq!(site.ask(1, &alice), accepted());
     assert_eq!(site.upstream.last().values("x-auth-tenant"), ["acme"]);
@@ -185,7 +185,7 @@ fn identity_headers_and_required_claims_of_a_reload_hold_for_sessions_in_memory(
 
 #[test]
 fn reload_that_renames_the_cookie_leaves_the_sessions() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let alice = site.log_in("alice");
     site.reload(1, "sessions: { cookie: { name: __Host-sid } }\n");
     assert_eq!(site.ask(1, &alice), denied("credential_absent"));

@@ -7,13 +7,13 @@ use crate::harness::eventually;
 use crate::harness::outcome::accepted;
 use crate::harness::redis::RedisServer;
 use crate::harness::redis::monitor::Monitor;
-use crate::harness::sessions::{Site, ask_on, denied, made_up, settle, told};
+use crate::harness::sessions::{SessionFleet, ask_on, denied, made_up, settle, told};
 
 /// How many reads that lead to nothing one address may cause in a minute.
 const ABSENT_MAX: usize = 1000;
 
 /// How often a gateway has read a session from its store.
-fn reads(site: &Site, number: usize) -> f64 {
+fn reads(site: &SessionFleet, number: usize) -> f64 {
     let series =
         "portcullis_store_operations_seconds_count{operation=\"find_session\",result=\"ok\"}";
     site.gateway(number).metric(series)
@@ -28,7 +28,7 @@ fn ask(connection: &mut Connection, cookie: &str, fields: &[(&str, &str)]) -> (u
 #[test]
 fn store_is_asked_once_for_a_session_and_then_no_more() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 2);
+    let site = SessionFleet::on(&server, "", 2);
     let alice = site.log_in("alice");
     settle(&site, 1, &alice);
     let monitor = Monitor::start(&server);
@@ -58,7 +58,7 @@ fn store_is_asked_once_for_a_session_and_then_no_more() {
 #[test]
 fn commands_do_not_grow_with_requests() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 1);
+    let site = SessionFleet::on(&server, "", 1);
     let alice = site.log_in("alice");
     let mut connection = Connection::open(site.gateway(1).address());
     settle(&site, 1, &alice);
@@ -80,7 +80,7 @@ fn commands_do_not_grow_with_requests() {
 #[test]
 fn first_requests_at_the_same_time_are_one_read() {
     let server = RedisServer::start();
-    let site = Arc::new(Site::on(&server, "", 2));
+    let site = Arc::new(SessionFleet::on(&server, "", 2));
     let alice = site.log_in("alice");
     let monitor = Monitor::start(&server);
     // While the server stands still all of them come.
@@ -111,7 +111,7 @@ fn first_requests_at_the_same_time_are_one_read() {
 #[test]
 fn made_up_sessions_are_unknown_and_never_become_any() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 1);
+    let site = SessionFleet::on(&server, "", 1);
     let monitor = Monitor::start(&server);
     let mut connection = Connection::open(site.gateway(1).address());
     let cookie = made_up();
@@ -133,7 +133,7 @@ fn made_up_sessions_are_unknown_and_never_become_any() {
 
 #[test]
 fn address_that_asks_for_many_that_there_are_not_has_to_wait_and_others_do_not() {
-    let site = Site::embedded("trusted_proxies: [127.0.0.0/8]\n");
+    let site = SessionFleet::embedded("trusted_proxies: [127.0.0.0/8]\n");
     let alice = site.log_in("alice");
     let mut connection = Connection::open(site.gateway(1).address());
     let (one, two) = ([("X-Forwarded-For", "192.0.2.1")], [("X-Forwarded-For", "192.0.2.2")]);
@@ -152,7 +152,7 @@ fn address_that_asks_for_many_that_there_are_not_has_to_wait_and_others_do_not()
 
 #[test]
 fn repeating_one_that_there_is_not_costs_nothing_and_is_not_limited() {
-    let site = Site::embedded("");
+    let site = SessionFleet::embedded("");
     let mut connection = Connection::open(site.gateway(1).address());
     let cookie = made_up();
     for _ in 0..ABSENT_MAX + 10 {
@@ -163,7 +163,7 @@ fn repeating_one_that_there_is_not_costs_nothing_and_is_not_limited() {
 
 #[test]
 fn sessions_that_do_not_fit_in_memory_are_read_again() {
-    let site = Site::embedded("sessions: { cache_size: 4KiB }\n");
+    let site = SessionFleet::embedded("sessions: { cache_size: 4KiB }\n");
     let logins: Vec<_> = (0..40).map(|_| site.log_in("dave")).collect();
     for _ in 0..2 {
         for login in &logins {
@@ -176,7 +176,7 @@ fn sessions_that_do_not_fit_in_memory_are_read_again() {
 #[test]
 fn reload_keeps_the_sessions_in_memory() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 1);
+    let site = SessionFleet::on(&server, "", 1);
     let alice = site.log_in("alice");
     settle(&site, 1, &alice);
     let before = reads(&site, 1);

@@ -6,7 +6,7 @@ use crate::harness::client::{self, Connection, get};
 use crate::harness::login::{self, Login};
 use crate::harness::outcome::accepted;
 use crate::harness::redis::{Data, RedisServer, Sentinels};
-use crate::harness::sessions::{Site, ask_on, await_told, denied, made_up, settle, told};
+use crate::harness::sessions::{SessionFleet, ask_on, await_told, denied, made_up, settle, told};
 use crate::harness::{eventually, fleet};
 
 /// Within what time it is said that the store is away.
@@ -42,7 +42,7 @@ impl Absence {
 
 /// Asserts what is said to a session that is not in memory: that nobody knows, soon, and without
 /// touching the cookie.
-fn assert_unknown_is_unavailable(site: &Site, number: usize, login: &Login) {
+fn assert_unknown_is_unavailable(site: &SessionFleet, number: usize, login: &Login) {
     let begun = Instant::now();
     assert_eq!(site.ask(number, login), denied("store_unavailable"));
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
@@ -50,7 +50,7 @@ fn assert_unknown_is_unavailable(site: &Site, number: usize, login: &Login) {
 
 fn goes_away(absence: Absence) {
     let mut server = RedisServer::start_durable();
-    let site = Site::on(&server, HASTY, 2);
+    let site = SessionFleet::on(&server, HASTY, 2);
     let alice = site.log_in("alice");
     let bob = Login::new(site.gateway(2).address(), "bob");
     let address = site.gateway(1).address();
@@ -116,7 +116,7 @@ fn server_that_is_killed_logs_nobody_out_and_nothing_is_guessed() {
 fn logout_that_cannot_be_written_is_refused_and_the_session_goes_on() {
     let mut server = RedisServer::start_durable();
     // The list may be old: it is the logout itself that fails.
-    let site = Site::on(&server, "revocation: { max_staleness: 60s }\n", 1);
+    let site = SessionFleet::on(&server, "revocation: { max_staleness: 60s }\n", 1);
     let alice = site.log_in("alice");
     settle(&site, 1, &alice);
     let address = site.gateway(1).address();
@@ -147,7 +147,7 @@ fn logout_that_cannot_be_written_is_refused_and_the_session_goes_on() {
 fn who_was_active_while_the_store_was_away_is_not_logged_out() {
     let mut server = RedisServer::start_durable();
     let lines = "revocation: { max_staleness: 60s }\nsessions: { idle_timeout: 3s }\n";
-    let site = Site::on(&server, lines, 1);
+    let site = SessionFleet::on(&server, lines, 1);
     let (bob, alice) = (site.log_in("bob"), site.log_in("alice"));
     let mut connection = Connection::open(site.gateway(1).address());
     settle(&site, 1, &alice);
@@ -175,7 +175,7 @@ fn who_was_active_while_the_store_was_away_is_not_logged_out() {
 fn who_rests_while_the_store_is_away_is_not_told_anything_that_is_not_known() {
     let server = RedisServer::start();
     let lines = "revocation: { max_staleness: 60s }\nsessions: { idle_timeout: 3s }\n";
-    let site = Site::on(&server, lines, 1);
+    let site = SessionFleet::on(&server, lines, 1);
     let alice = site.log_in("alice");
     assert_eq!(site.ask(1, &alice), accepted());
     server.pause();
@@ -189,7 +189,7 @@ fn who_rests_while_the_store_is_away_is_not_told_anything_that_is_not_known() {
 #[test]
 fn gateway_that_starts_without_its_store_lets_nobody_in_and_logs_nobody_out() {
     let mut server = RedisServer::start_durable();
-    let site = Site::on(&server, HASTY, 1);
+    let site = SessionFleet::on(&server, HASTY, 1);
     let alice = site.log_in("alice");
     server.kill();
     let text = crate::harness::sessions::configuration(&site.upstream, &site.lines);
@@ -210,7 +210,7 @@ fn gateway_that_starts_without_its_store_lets_nobody_in_and_logs_nobody_out() {
 fn fail_over_in_the_middle_of_traffic_logs_nobody_out() {
     let mut sentinels = Sentinels::start();
     let lines = fleet::redis(&sentinels.settings());
-    let site = Site::start(&lines, 2);
+    let site = SessionFleet::start(&lines, 2);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     site.assert_in(&alice);
     let old = sentinels.master().port();
@@ -273,7 +273,7 @@ fn fail_over_in_the_middle_of_traffic_logs_nobody_out() {
 #[test]
 fn server_without_room_keeps_who_is_logged_in_and_refuses_new_logins() {
     let server = RedisServer::start();
-    let site = Site::on(&server, "", 2);
+    let site = SessionFleet::on(&server, "", 2);
     let alice = site.log_in("alice");
     server.cli(&["config", "set", "maxmemory", "1"]);
     site.assert_in(&alice);

@@ -7,7 +7,7 @@ use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, Login};
 use crate::harness::outcome::accepted;
 use crate::harness::redis::{RedisOptions, RedisServer};
-use crate::harness::sessions::{Site, configuration, delete, denied, key, settle};
+use crate::harness::sessions::{SessionFleet, configuration, delete, denied, key, settle};
 use crate::harness::switch::{Link, Switch, cut};
 use crate::harness::{eventually, fleet};
 
@@ -29,12 +29,12 @@ fn assert_refused_in_time(gateway: &Gateway, login: &Login) {
 }
 
 /// A master, its replica, and a gateway at an address that leads to the master.
-fn two_servers() -> (RedisServer, RedisServer, Switch, Site) {
+fn two_servers() -> (RedisServer, RedisServer, Switch, SessionFleet) {
     let old = RedisServer::start();
     let replica_of = Some(old.port());
     let new = RedisServer::start_with(RedisOptions { replica_of, ..RedisOptions::default() });
     let switch = Switch::to(&old);
-    let site = Site::start(&(switch.lines() + LINES), 1);
+    let site = SessionFleet::start(&(switch.lines() + LINES), 1);
     (old, new, switch, site)
 }
 
@@ -97,7 +97,7 @@ fn session_that_ended_at_the_new_server_is_refused_although_no_link_was_cut() {
 fn session_that_nobody_can_confirm_is_not_believed_because_the_log_can_be_read() {
     let server = RedisServer::start();
     let switch = Switch::to(&server);
-    let site = Site::start(&(switch.lines() + LINES), 1);
+    let site = SessionFleet::start(&(switch.lines() + LINES), 1);
     let (alice, bob) = (site.log_in("alice"), site.log_in("bob"));
     settle(&site, 1, &alice);
     settle(&site, 1, &bob);

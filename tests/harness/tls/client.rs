@@ -305,7 +305,7 @@ impl Http2 {
 
     /// Sends the head of a request whose body never comes, or only `first` of it. `None` if the
     /// gateway allows no more streams for now.
-    pub(crate) fn begin(&self, request: Request<()>, first: &'static [u8]) -> Option<Begun> {
+    pub(crate) fn begin(&self, request: Request<()>, first: &'static [u8]) -> Option<OpenRequest> {
         let sender = self.sender.clone();
         self.runtime.block_on(async {
             let ready = tokio::time::timeout(PATIENCE, sender.ready()).await.ok()?;
@@ -313,7 +313,7 @@ impl Http2 {
             if !first.is_empty() {
                 stream.send_data(Bytes::from_static(first), false).ok()?;
             }
-            Some(Begun { answer, stream, runtime: self.runtime.handle().clone() })
+            Some(OpenRequest { answer, stream, runtime: self.runtime.handle().clone() })
         })
     }
 
@@ -325,13 +325,13 @@ impl Http2 {
 }
 
 /// A request that was begun.
-pub(crate) struct Begun {
+pub(crate) struct OpenRequest {
     answer: h2::client::ResponseFuture,
     pub(crate) stream: h2::SendStream<Bytes>,
     runtime: tokio::runtime::Handle,
 }
 
-impl Begun {
+impl OpenRequest {
     /// The status of the answer, if it comes in time.
     pub(crate) fn status_within(&mut self, within: std::time::Duration) -> Option<u16> {
         let answer = &mut self.answer;

@@ -6,7 +6,7 @@ use crate::harness::client::{Connection, get};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::script::script;
-use crate::harness::tls::Site;
+use crate::harness::tls::TlsGateway;
 use crate::harness::tls::client::{Http2, request};
 use crate::harness::upstream::{Behaviour, Upstream};
 
@@ -54,7 +54,7 @@ fn http1_upstream_is_dialled_once_the_body_has_begun() {
 
 #[test]
 fn http2_upstream_is_dialled_once_the_body_has_begun() {
-    let site = Site::open();
+    let site = TlsGateway::open();
     site.upstream.behave(Behaviour::Answer);
     let connection = Http2::connect(site.gateway.address(), &site.authority);
     let mut waiting: Vec<_> = (0..20)

@@ -10,7 +10,7 @@ use crate::harness::client::{Connection, get, request};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, standard};
 use crate::harness::script::script;
-use crate::harness::tls::Site;
+use crate::harness::tls::TlsGateway;
 use crate::harness::tls::client::Http2;
 use crate::harness::tokens::{bearer, now, token};
 use crate::harness::upstream::{Behaviour, Upstream};
@@ -203,7 +203,7 @@ fn websocket_counts_for_as_long_as_it_is_open() {
 #[test]
 fn http2_connection_has_32_streams_unless_it_is_allowed_more() {
     for (sections, streams) in [("", 32), ("limits: { http2_streams: 100 }\n", 100)] {
-        let site = Site::open_with(sections);
+        let site = TlsGateway::open_with(sections);
         let connection = Http2::connect(site.gateway.address(), &site.authority);
         assert_eq!(connection.streams_max(), streams);
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, TcpStream};
 
 use crate::harness::client::{self, Connection, get, request};
 use crate::harness::gateway::{Gateway, standard};
-use crate::harness::identity::{Identity, Says};
+use crate::harness::identity::{IdentityReply, IdentityService};
 use crate::harness::login::{self, Login};
 use crate::harness::oauth;
 use crate::harness::upstream::{Behaviour, Upstream};
@@ -26,7 +26,7 @@ fn open_as(gateway: &Gateway, client: &str) -> Connection {
 #[test]
 fn requests_without_their_body_take_no_place_from_others() {
     let upstream = Upstream::start();
-    let gateway = oauth::Desk::open().gateway;
+    let gateway = oauth::TokenService::open().gateway;
     drop(upstream);
     let alice = Login::new(gateway.address(), "alice");
     let clients = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.1"];
@@ -59,8 +59,11 @@ fn requests_without_their_body_take_no_place_from_others() {
 
 /// A gateway that hands logins off to a service that says nothing, and whose upstream may have all
 /// requests that can be in flight.
-fn waiting(sections: &str, start: impl FnOnce(&str) -> Gateway) -> (Upstream, Identity, Gateway) {
-    let (upstream, identity) = (Upstream::start(), Identity::start(Says::Nothing));
+fn waiting(
+    sections: &str,
+    start: impl FnOnce(&str) -> Gateway,
+) -> (Upstream, IdentityService, Gateway) {
+    let (upstream, identity) = (Upstream::start(), IdentityService::start(IdentityReply::Nothing));
     let behind = format!("peers: ['{}']", upstream.address());
     let all = format!("{behind}, limits: {{ in_flight: 10000 }}");
     let peers = format!("upstreams:\n  identity: {{ peers: ['{}'] }}\n", identity.address());

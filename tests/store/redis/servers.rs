@@ -16,14 +16,14 @@ use crate::harness::switch::{Link, Switch, cut};
 use crate::store::{IMPATIENCE, append, read, sessions, snapshot};
 
 /// A master with a replica, and a store at an address that leads to the master.
-struct Pair {
+struct MasterAndReplica {
     old: RedisServer,
     new: RedisServer,
     switch: Switch,
     store: Redis,
 }
 
-impl Pair {
+impl MasterAndReplica {
     /// `is_hidden`: whether users may not ask for the identity of a server.
     async fn start(is_hidden: bool) -> (Self, Position) {
         let old = RedisServer::start();
@@ -81,7 +81,7 @@ async fn read_after_a_fault(log: &Redis, position: Position) -> (String, Vec<Str
 /// The link for commands told which server it found: the reader goes there before it reads.
 #[tokio::test]
 async fn reader_follows_the_link_for_commands() {
-    let (pair, position) = Pair::start(false).await;
+    let (pair, position) = MasterAndReplica::start(false).await;
     pair.fail_over();
     let appended = append(&pair.store, &["b"]).await;
     assert_eq!(pair.new.cli(&["xlen", LOG]).trim(), "2");
@@ -90,7 +90,7 @@ async fn reader_follows_the_link_for_commands() {
 
 #[tokio::test]
 async fn reader_behind_the_head_that_the_link_for_commands_knows_is_not_believed() {
-    let (pair, position) = Pair::start(true).await;
+    let (pair, position) = MasterAndReplica::start(true).await;
     pair.fail_over();
     append(&pair.store, &["b"]).await;
     assert_eq!(pair.new.cli(&["xlen", LOG]).trim(), "2");
@@ -102,7 +102,7 @@ async fn reader_behind_the_head_that_the_link_for_commands_knows_is_not_believed
 /// Its log is as long, and another one.
 #[tokio::test]
 async fn reader_whose_log_has_another_record_at_the_head_is_not_believed() {
-    let (pair, position) = Pair::start(true).await;
+    let (pair, position) = MasterAndReplica::start(true).await;
     pair.fail_over();
     append(&open(&pair.old), &["x"]).await;
     append(&pair.store, &["b"]).await;
@@ -113,7 +113,7 @@ async fn reader_whose_log_has_another_record_at_the_head_is_not_believed() {
 
 #[tokio::test]
 async fn log_that_only_others_trimmed_is_the_same_log() {
-    let (pair, position) = Pair::start(true).await;
+    let (pair, position) = MasterAndReplica::start(true).await;
     append(&pair.store, &["b"]).await;
     pair.old.cli(&["xtrim", LOG, "maxlen", "0"]);
     let tail = pair.store.tail(position, IMPATIENCE).await.expect("it answers");
@@ -126,7 +126,7 @@ async fn log_that_only_others_trimmed_is_the_same_log() {
 #[tokio::test]
 async fn listener_at_another_server_than_the_link_for_commands_ends() {
     for is_hidden in [false, true] {
-        let (pair, _) = Pair::start(is_hidden).await;
+        let (pair, _) = MasterAndReplica::start(is_hidden).await;
         let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
         let mut hear = |told: SessionNotice| drop(sender.send(told));
         let moving = async {
@@ -147,7 +147,7 @@ async fn listener_at_another_server_than_the_link_for_commands_ends() {
 
 #[tokio::test]
 async fn replica_is_not_read_either() {
-    let (pair, _) = Pair::start(false).await;
+    let (pair, _) = MasterAndReplica::start(false).await;
     let error = snapshot(&open(&pair.new)).await.expect_err("it may be behind");
     assert!(error.to_string().contains("it is a replica"), "{error}");
 }
@@ -155,7 +155,7 @@ async fn replica_is_not_read_either() {
 /// Connections to one server stay, however often a new one is made.
 #[tokio::test]
 async fn links_to_the_same_server_leave_each_other_alone() {
-    let (pair, mut position) = Pair::start(false).await;
+    let (pair, mut position) = MasterAndReplica::start(false).await;
     for number in 0..20 {
         let before = pair.store.era();
         snapshot(&pair.store).await.expect("a snapshot");
