@@ -1,5 +1,6 @@
 //! The commands, as people and scripts use them.
 
+mod admin;
 mod check;
 mod echo;
 mod health;
@@ -7,6 +8,7 @@ mod keys;
 mod password;
 mod program;
 mod revocations;
+mod revoke;
 mod serve;
 mod sessions;
 mod signing_keys;

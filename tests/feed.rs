@@ -4,3 +4,4 @@ mod jwks;
 mod revocations;
 mod sessions;
 mod signing;
+mod watch;

@@ -33,6 +33,7 @@ mod spoofed_identity;
 mod standing_still;
 mod store_nonsense;
 mod token_confusion;
+mod token_endpoint;
 mod unknown_credentials;
 mod upgrade;
 

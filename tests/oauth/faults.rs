@@ -1,24 +1,24 @@
 //! Gateways that are killed, answers that are lost, and stores that are away: nobody loses their
 //! login by any of it, and nobody is told that their token is not good while nobody can know.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+mod fail_over;
+mod lost_answers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::harness::client::{self, Answer, Connection};
 use crate::harness::issuing::{
-    Granted, HOME, IssuingFleet, SECRET, api_key, ask, ask_with_key, assert_invalid_grant,
-    assert_unavailable, await_told, form, log_in, post, refresh, refreshes, refreshing, tokens,
-    try_refresh,
+    Granted, HOME, IssuingFleet, SECRET, api_key, ask, ask_with_key, assert_unavailable,
+    await_told, form, log_in, post, refresh, refreshes, refreshing, try_refresh,
 };
 use crate::harness::outcome::accepted;
-use crate::harness::redis::monitor::Monitor;
-use crate::harness::redis::{Data, RedisOptions, RedisServer, Sentinels};
-use crate::harness::{PATIENCE, eventually, fleet};
+use crate::harness::redis::{Data, RedisOptions, RedisServer};
+use crate::harness::{PATIENCE, eventually};
 
 /// Gateways whose list may be old, so that it is the exchange itself that fails.
 const PATIENT: &str = "revocation: { max_staleness: 60s }\n";
@@ -165,131 +165,6 @@ fn answer_lost_with_its_gateway_is_given_again_by_another() {
 #[test]
 fn answer_lost_with_its_gateway_is_given_again_after_a_restart() {
     lost_answer_is_given_again(&mut IssuingFleet::embedded(""), true);
-}
-
-// ---- answers of the store that are lost
-
-/// Stands between a gateway and a server. Once something is asked in which a text occurs, what is
-/// asked arrives, and what is answered does not.
-struct OneWayRelay {
-    port: u16,
-    is_deaf: Arc<AtomicBool>,
-    text: Arc<Mutex<Option<String>>>,
-}
-
-impl OneWayRelay {
-    fn start(server: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        let is_deaf = Arc::new(AtomicBool::new(false));
-        let text = Arc::new(Mutex::new(None::<String>));
-        let (shared, watched) = (is_deaf.clone(), text.clone());
-        std::thread::spawn(move || {
-            for near in listener.incoming().flatten() {
-                let far = TcpStream::connect(("127.0.0.1", server)).expect("the server accepts");
-                let copies = |stream: &TcpStream| stream.try_clone().expect("a copy");
-                let (asked, asks) = (copies(&near), copies(&far));
-                let (is_deaf, watched) = (shared.clone(), watched.clone());
-                let begins_it = is_deaf.clone();
-                std::thread::spawn(move || {
-                    pass_on(asked, asks, |bytes| {
-                        let text = watched.lock().expect("the text");
-                        if text.as_ref().is_some_and(|text| mentions(bytes, text.as_str())) {
-                            begins_it.store(true, Ordering::SeqCst);
-                        }
-                        true
-                    });
-                });
-                std::thread::spawn(move || {
-                    pass_on(far, near, |_| !is_deaf.load(Ordering::SeqCst));
-                });
-            }
-        });
-        Self { port, is_deaf, text }
-    }
-
-    /// From the next time on that something is asked in which this occurs.
-    fn deaf_from(&self, text: &str) {
-        *self.text.lock().expect("the text") = Some(text.to_owned());
-    }
-
-    fn hears_again(&self) {
-        *self.text.lock().expect("the text") = None;
-        self.is_deaf.store(false, Ordering::SeqCst);
-    }
-}
-
-fn mentions(bytes: &[u8], text: &str) -> bool {
-    bytes.windows(text.len()).any(|window| window == text.as_bytes())
-}
-
-/// Passes on what is `wanted`. Whatever was swallowed once spoils the connection: it ends.
-fn pass_on(mut from: TcpStream, mut to: TcpStream, wanted: impl Fn(&[u8]) -> bool) {
-    let mut buffer = [0; 64 * 1024];
-    let mut swallowed = false;
-    while let Ok(bytes @ 1..) = from.read(&mut buffer) {
-        if !wanted(&buffer[..bytes]) {
-            swallowed = true;
-            continue;
-        }
-        if swallowed || to.write_all(&buffer[..bytes]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(std::net::Shutdown::Both);
-    let _ = from.shutdown(std::net::Shutdown::Both);
-}
-
-#[test]
-fn exchange_whose_answer_the_store_could_not_give_is_made_up_for() {
-    let server = RedisServer::start();
-    let relay = OneWayRelay::start(server.port());
-    let lines =
-        format!("{PATIENT}store: {{ redis: {{ url: 'redis://127.0.0.1:{}' }} }}\n", relay.port);
-    let site = IssuingFleet::start(&lines, 1);
-    let granted = Granted::log_in(site.at(1), "alice");
-    let family = server.cli(&["--scan", "--pattern", "*famil*"]).trim().to_owned();
-    let current = || server.cli(&["hget", &family, "current"]);
-    let monitor = Monitor::start(&server);
-    let granted = granted.next(site.at(1));
-    // The one script that is about the family is the exchange.
-    let commands = monitor.about(&family);
-    let script = commands.iter().find(|line| line.contains("EVALSHA")).expect("an exchange");
-    let exchange = script.split('"').nth(3).expect("the name of a script").to_owned();
-    drop(monitor);
-    let before = current();
-    relay.deaf_from(&exchange);
-    let answer = refresh(site.at(1), &granted.refresh);
-    relay.hears_again();
-    assert_unavailable(&answer);
-    assert_ne!(current(), before, "it was exchanged");
-    let next = eventually("the successor", || {
-        let answer = refresh(site.at(1), &granted.refresh);
-        if answer.status != 200 {
-            assert_unavailable(&answer);
-            return None;
-        }
-        Some(Granted::read(&answer))
-    });
-    let last = next.next(site.at(1));
-    assert_eq!(ask(site.at(1), HOME, &last.access), accepted());
-}
-
-#[test]
-fn login_whose_answer_the_store_could_not_give_is_refused_with_503() {
-    let server = RedisServer::start();
-    let relay = OneWayRelay::start(server.port());
-    let lines =
-        format!("{PATIENT}store: {{ redis: {{ url: 'redis://127.0.0.1:{}' }} }}\n", relay.port);
-    let site = IssuingFleet::start(&lines, 1);
-    relay.is_deaf.store(true, Ordering::SeqCst);
-    let answer = log_in(site.at(1), "alice", json!({ "deliver": "tokens" }), &[]);
-    relay.hears_again();
-    assert_unavailable(&answer);
-    eventually("a login", || {
-        let answer = log_in(site.at(1), "alice", json!({ "deliver": "tokens" }), &[]);
-        (answer.status == 200).then_some(())
-    });
 }
 
 // ---- stores that are away
@@ -475,85 +350,4 @@ fn family_that_cannot_be_read_makes_no_grant_invalid() {
     server.cli(&["del", &family]);
     server.cli(&["rename", "aside", &family]);
     alice.next(site.at(1));
-}
-
-// ---- fail-over
-
-#[test]
-fn fail_over_amid_exchanges_makes_no_grant_invalid() {
-    let sentinels = Sentinels::start();
-    let lines = fleet::redis(&sentinels.settings()) + PATIENT;
-    let site = IssuingFleet::start(&lines, 2);
-    let first = people(&site);
-    let addresses = [site.at(1), site.at(2)].to_vec();
-    let accesses: Vec<_> = first.iter().map(|granted| granted.access.clone()).collect();
-    let (_, last) = all_along(
-        || addresses.clone(),
-        first,
-        |exchanged| {
-            sentinels.fail_over();
-            await_more(exchanged, 2 * PEOPLE);
-        },
-    );
-    for granted in last {
-        // This one may still wait for the other.
-        let next = insist(&|| vec![site.at(1)], &granted.refresh, 0);
-        assert_eq!(ask(site.at(2), HOME, &next.access), accepted());
-    }
-    for access in accesses {
-        assert_eq!(ask(site.at(1), HOME, &access), accepted());
-    }
-}
-
-/// What a replica never got is lost: the token that was exchanged is the current one again. Who has
-/// the newer one goes on with it all the same.
-#[test]
-fn exchange_that_a_replica_never_got_is_done_again() {
-    let mut sentinels = Sentinels::start();
-    let lines = fleet::redis(&sentinels.settings()) + PATIENT + &tokens("1s");
-    let site = IssuingFleet::start(&lines, 1);
-    let alice = Granted::log_in(site.at(1), "alice");
-    let bob = Granted::log_in(site.at(1), "bob");
-    let master = sentinels.master();
-    assert_eq!(master.cli(&["wait", "1", "20000"]).trim(), "1");
-    let old = master.port();
-    // From here on the replica gets nothing.
-    assert_eq!(master.cli(&["acl", "setuser", "default", "-psync", "-sync"]).trim(), "OK");
-    master.cli(&["client", "kill", "type", "replica"]);
-    let newer = alice.next(site.at(1)).next(site.at(1));
-    sentinels.master().kill();
-    sentinels.await_another_than(old);
-    eventually("an exchange at the new master", || {
-        let answer = refresh(site.at(1), &bob.refresh);
-        if answer.status != 200 {
-            assert_unavailable(&answer);
-            return None;
-        }
-        Some(())
-    });
-    let next = newer.next(site.at(1));
-    assert_eq!(ask(site.at(1), HOME, &next.access), accepted());
-    let last = next.next(site.at(1));
-    // What was used before is no better for it, once that was not a moment ago.
-    eventually("the end of the grace", || {
-        let answer = refresh(site.at(1), &alice.refresh);
-        if answer.status == 503 {
-            return None;
-        }
-        assert_invalid_grant(&answer);
-        Some(())
-    });
-    await_told(site.at(1), HOME, &last.access, &(401, "token_revoked".to_owned()));
-}
-
-#[test]
-fn grace_is_not_used_up_by_a_restart_of_the_gateway() {
-    let mut site = IssuingFleet::embedded(&tokens("10s"));
-    let granted = Granted::log_in(site.at(1), "alice");
-    let next = granted.next(site.at(1));
-    for signal in ["TERM", "KILL"] {
-        site.end(1, signal);
-        site.revive(1);
-        assert_eq!(granted.next(site.at(1)).refresh, next.refresh, "after {signal}");
-    }
 }
