@@ -5,9 +5,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from statistics import median
 
 import gateways
 from loaded import prove_loaded
@@ -15,6 +13,7 @@ from log import FEWEST, REVOKED_SUBJECT, Log
 from measure import count, prove
 from report import cost, ratio, verdict
 from resp import RedisError
+from rounds import line, measure_all, middle
 from rows import Row, Target
 
 NOTE = """CPU time of the gateway per answered request, {rounds} rounds of {seconds} s, interleaved, as
@@ -44,6 +43,14 @@ class Case:
     row: Row
     follows: str
     arrivals: str = None
+
+    @property
+    def key(self):
+        return self.row.key
+
+    @property
+    def work(self):
+        return self.row.work
 
 
 def _case(key, work, follows, arrivals=None, in_turn=0):
@@ -82,14 +89,10 @@ def run(bench, options):
         result = {
             "entries": options.entries,
             "idle_commands_per_second": _commands_when_idle(bench, server),
-            "measured": {case.row.key: {} for case in CASES},
-            "trouble": {},  # case -> why it has no result
         }
-        for number in range(1, options.rounds + 1):
-            for case in CASES:
-                if case.row.key not in result["trouble"]:
-                    _measure_case(bench, server, case, number, result)
-        return result
+        measure = lambda case, _: _measure(bench, server, case, options.entries)
+        work = lambda case: _filled(case.work, options.entries)
+        return {**result, **measure_all(CASES, options.rounds, measure, work)}
     finally:
         bench.children.kill(server.child)
 
@@ -102,19 +105,6 @@ def _commands_when_idle(bench, server):
         return watch.rates()["commands_per_second"]
     finally:
         bench.children.kill(running.child)
-
-
-def _measure_case(bench, server, case, number, result):
-    """What goes wrong becomes the case's result instead of ending the run."""
-    key, said = case.row.key, _filled(case.row.work, result["entries"])
-    try:
-        one = _measure(bench, server, case, result["entries"])
-    except gateways.FAULTS as reason:
-        result["trouble"][key] = f"{type(reason).__name__}: {reason}"
-        print(f"bench: !!! {said}: INVALID: {reason}", file=sys.stderr)
-        return
-    result["measured"][key][number] = one
-    print(f"bench: round {number}  {said}: {cost(one):.1f} µs/request", file=sys.stderr)
 
 
 def _measure(bench, server, case, entries):
@@ -197,9 +187,9 @@ def _commands(result):
     rounds = list(result["measured"]["none"].values())
     if not rounds:
         return []
-    busy = _median(rounds, lambda one: one["commands_per_second"])
+    busy = middle(rounds, lambda one: one["commands_per_second"])
     idle = result["idle_commands_per_second"]
-    requests = _median(rounds, lambda one: one["requests_per_second"])
+    requests = middle(rounds, lambda one: one["requests_per_second"])
     extra = max(0.0, busy - idle) / requests
     measured = f"{extra:.4f} ({busy:.0f}/s under load, {idle:.0f}/s idle)"
     return [("Redis commands a request, steady state", "0", measured, "", verdict(extra < 0.001))]
@@ -219,32 +209,23 @@ def table(result):
         "| work | CPU µs/request | rounds | edge | control | requests/s | busy | others | arrivals/s |",
         "| --- | --: | --- | --: | --: | --: | --: | --: | --: |",
     ]
-    for case in CASES:
-        work = _filled(case.row.work, result["entries"])
-        rounds = list(result["measured"][case.row.key].values())
-        trouble = result["trouble"].get(case.row.key)
-        if trouble is not None or not rounds:
-            why = "not measured" if trouble is None else f"**INVALID**: {trouble}"
-            lines.append(f"| {work} | {why} | | | | | | | |")
-            continue
-        middle = partial(_median, rounds)
-        cells = [
-            work,
-            f"{middle(cost):.1f}",
-            " ".join(f"{cost(one):.1f}" for one in rounds),
-            f"{middle(_edge_cost):.1f}",
-            f"{middle(lambda one: _thread_cost(one, 'control')):.2f}",
-            f"{middle(lambda one: one['requests_per_second']):,.0f}",
-            f"{middle(lambda one: one['busy']):.0%}",
-            f"{middle(lambda one: one['strangers']):.0%}",
-            f"{middle(lambda one: one['arrivals_per_second']):,.0f}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+    work = lambda case: _filled(case.work, result["entries"])
+    lines += [line(result, case, 9, _cells, work) for case in CASES]
     return "\n".join(lines)
 
 
-def _median(rounds, number):
-    return median(number(one) for one in rounds)
+def _cells(rounds):
+    """The cells of a line, behind the first."""
+    return [
+        f"{middle(rounds, cost):.1f}",
+        " ".join(f"{cost(one):.1f}" for one in rounds),
+        f"{middle(rounds, _edge_cost):.1f}",
+        f"{middle(rounds, lambda one: _thread_cost(one, 'control')):.2f}",
+        f"{middle(rounds, lambda one: one['requests_per_second']):,.0f}",
+        f"{middle(rounds, lambda one: one['busy']):.0%}",
+        f"{middle(rounds, lambda one: one['strangers']):.0%}",
+        f"{middle(rounds, lambda one: one['arrivals_per_second']):,.0f}",
+    ]
 
 
 def _filled(text, entries):

@@ -1,10 +1,7 @@
 """What a session costs the requests: CPU time per request as in benches/peers, with a session's cookie,
 without any credential, and with a bearer token."""
 
-import sys
 from dataclasses import dataclass
-from functools import partial
-from statistics import median
 from typing import Optional
 
 import gateways
@@ -14,6 +11,7 @@ from load import load_once
 from measure import count_load
 from proof import prove_forwards, prove_guards, prove_strips, prove_strips_cookie
 from report import cost, ratio, verdict
+from rounds import line, measure_all, middle
 from rows import GUARDED_PATH, PUBLIC_PATH, Target
 
 NOTE = """CPU time of the gateway per answered request, {rounds} rounds of {seconds} s, interleaved, as
@@ -73,32 +71,12 @@ def run(bench, options):
             name: stored.fill(client, name, count, bench.directory / f"{name}.sessions")
             for name, count in (("few", FEW), ("many", options.sessions))
         }
-        result = {
-            "few": FEW,
-            "many": options.sessions,
-            "measured": {case.key: {} for case in CASES},
-            "trouble": {},  # case -> why it has no result
-        }
-        for number in range(1, options.rounds + 1):
-            for case in CASES:
-                if case.key not in result["trouble"]:
-                    _measure_case(bench, server, filled, case, number, result)
-        return result
+        result = {"few": FEW, "many": options.sessions}
+        measure = lambda case, number: _measure(bench, server, filled.get(case.in_turn), case, number)
+        work = lambda case: _filled(case.work, result)
+        return {**result, **measure_all(CASES, options.rounds, measure, work)}
     finally:
         bench.children.kill(server.child)
-
-
-def _measure_case(bench, server, filled, case, number, result):
-    """What goes wrong becomes the case's result instead of ending the run."""
-    said = _filled(case.work, result)
-    try:
-        one = _measure(bench, server, filled.get(case.in_turn), case, number)
-    except gateways.FAULTS as reason:
-        result["trouble"][case.key] = f"{type(reason).__name__}: {reason}"
-        print(f"bench: !!! {said}: INVALID: {reason}", file=sys.stderr)
-        return
-    result["measured"][case.key][number] = one
-    print(f"bench: round {number}  {said}: {cost(one):.1f} µs/request", file=sys.stderr)
 
 
 def _measure(bench, server, sessions, case, number):
@@ -163,31 +141,22 @@ def table(result):
         "| work | CPU µs/request | rounds | control | requests/s | p99, ms | busy | others |",
         "| --- | --: | --- | --: | --: | --: | --: | --: |",
     ]
-    for case in CASES:
-        work = _filled(case.work, result)
-        rounds = list(result["measured"][case.key].values())
-        trouble = result["trouble"].get(case.key)
-        if trouble is not None or not rounds:
-            why = "not measured" if trouble is None else f"**INVALID**: {trouble}"
-            lines.append(f"| {work} | {why} | | | | | | |")
-            continue
-        middle = partial(_median, rounds)
-        cells = [
-            work,
-            f"{middle(cost):.1f}",
-            " ".join(f"{cost(one):.1f}" for one in rounds),
-            f"{middle(lambda one: one['threads_us'].get('control', 0.0) / one['requests']):.2f}",
-            f"{middle(lambda one: one['requests_per_second']):,.0f}",
-            f"{middle(lambda one: one['p99_us']) / 1e3:.2f}",
-            f"{middle(lambda one: one['busy']):.0%}",
-            f"{middle(lambda one: one['strangers']):.0%}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+    work = lambda case: _filled(case.work, result)
+    lines += [line(result, case, 8, _cells, work) for case in CASES]
     return "\n".join(lines)
 
 
-def _median(rounds, number):
-    return median(number(one) for one in rounds)
+def _cells(rounds):
+    """The cells of a line, behind the first."""
+    return [
+        f"{middle(rounds, cost):.1f}",
+        " ".join(f"{cost(one):.1f}" for one in rounds),
+        f"{middle(rounds, lambda one: one['threads_us'].get('control', 0.0) / one['requests']):.2f}",
+        f"{middle(rounds, lambda one: one['requests_per_second']):,.0f}",
+        f"{middle(rounds, lambda one: one['p99_us']) / 1e3:.2f}",
+        f"{middle(rounds, lambda one: one['busy']):.0%}",
+        f"{middle(rounds, lambda one: one['strangers']):.0%}",
+    ]
 
 
 def _filled(text, result):

@@ -1,7 +1,6 @@
 """How fast the token endpoint is: refresh tokens that are exchanged, each for the next, and access
 tokens for clients."""
 
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ import people
 from children import LOCALHOST
 from measure import WARM_UP_S, counted
 from report import cost
+from rounds import line, measure_all, middle, of
 
 NOTE = """{rounds} rounds of {seconds} s, interleaved, each with a new gateway and a new store. The gateway is
 pinned to one core; wrk and Redis to another. *Refresh*: whoever asks has a login of his own, and
@@ -59,28 +59,11 @@ CASES += [Case("client", "redis", asking) for asking in (1, MANY)]
 def run(bench, options):
     """Every case once in each round."""
     issuing.write_files(bench, *people.CHEAP)
-    result = {
-        "measured": {case.key: {} for case in CASES},
-        "trouble": {},  # case -> why it has no result
-    }
-    for number in range(1, options.rounds + 1):
-        for case in CASES:
-            if case.key not in result["trouble"]:
-                _measure_case(bench, case, number, result)
-    return result
+    return measure_all(CASES, options.rounds, partial(_measure, bench), said=_said)
 
 
-def _measure_case(bench, case, number, result):
-    """What goes wrong becomes the case's result instead of ending the run."""
-    try:
-        one = _measure(bench, case, number)
-    except gateways.FAULTS as reason:
-        result["trouble"][case.key] = f"{type(reason).__name__}: {reason}"
-        print(f"bench: !!! {case.work}: INVALID: {reason}", file=sys.stderr)
-        return
-    result["measured"][case.key][number] = one
-    said = f"{one['requests_per_second']:,.0f}/s, {cost(one):.1f} µs each"
-    print(f"bench: round {number}  {case.work}: {said}", file=sys.stderr)
+def _said(one):
+    return f"{one['requests_per_second']:,.0f}/s, {cost(one):.1f} µs each"
 
 
 def _measure(bench, case, number):
@@ -155,8 +138,8 @@ def targets(result):
     """(work, limit, measured, range, verdict): numbers to know, none of which has a limit."""
     rows = []
     for case in CASES:
-        rounds = list(result["measured"][case.key].values())
-        if case.key in result["trouble"] or not rounds:
+        rounds = of(result, case)
+        if not rounds:
             rows.append((f"{case.work}, one core", "", "", "", "not measured"))
             continue
         rate, p99 = (_spread(rounds, number) for number in (_rate, _p99_ms))
@@ -185,28 +168,19 @@ def table(result):
         "| work | answers/s | rounds | p50, ms | p99, ms | CPU µs | Redis calls each | busy | others |",
         "| --- | --: | --- | --: | --: | --: | --: | --: | --: |",
     ]
-    for case in CASES:
-        rounds = list(result["measured"][case.key].values())
-        trouble = result["trouble"].get(case.key)
-        if trouble is not None or not rounds:
-            why = "not measured" if trouble is None else f"**INVALID**: {trouble}"
-            lines.append(f"| {case.work} | {why} | | | | | | | |")
-            continue
-        middle = partial(_median, rounds)
-        cells = [
-            case.work,
-            f"{middle(_rate):,.0f}",
-            " ".join(f"{_rate(one):,.0f}" for one in rounds),
-            f"{middle(lambda one: one['p50_us']) / 1e3:.2f}",
-            f"{middle(_p99_ms):.2f}",
-            f"{middle(cost):.1f}",
-            "" if case.store == "embedded" else f"{middle(lambda one: one['redis_calls'] / one['requests']):.2f}",
-            f"{middle(lambda one: one['busy']):.0%}",
-            f"{middle(lambda one: one['strangers']):.0%}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+    lines += [line(result, case, 9, partial(_cells, case)) for case in CASES]
     return "\n".join(lines)
 
 
-def _median(rounds, number):
-    return median(number(one) for one in rounds)
+def _cells(case, rounds):
+    """The cells of a line, behind the first."""
+    return [
+        f"{middle(rounds, _rate):,.0f}",
+        " ".join(f"{_rate(one):,.0f}" for one in rounds),
+        f"{middle(rounds, lambda one: one['p50_us']) / 1e3:.2f}",
+        f"{middle(rounds, _p99_ms):.2f}",
+        f"{middle(rounds, cost):.1f}",
+        "" if case.store == "embedded" else f"{middle(rounds, lambda one: one['redis_calls'] / one['requests']):.2f}",
+        f"{middle(rounds, lambda one: one['busy']):.0%}",
+        f"{middle(rounds, lambda one: one['strangers']):.0%}",
+    ]

@@ -1,10 +1,7 @@
 """What it costs the requests that upstreams are told by a signed token who the caller is: CPU time per
 request as in benches/peers, of two routes of which one has an `internal_token`."""
 
-import sys
 from dataclasses import dataclass
-from functools import partial
-from statistics import median
 
 import gateways
 import issuing
@@ -13,6 +10,7 @@ import stored
 from load import BEARER, load_once
 from measure import count_load
 from report import cost, ratio, verdict
+from rounds import line, measure_all, middle
 from rows import Target
 
 NOTE = """CPU time of the gateway per answered request, {rounds} rounds of {seconds} s, interleaved, as
@@ -85,15 +83,7 @@ def run(bench, options):
     server = gateways.redis(bench, core=bench.load_core)
     try:
         sent = _credentials(bench, server)
-        result = {
-            "measured": {case.key: {} for case in CASES},
-            "trouble": {},  # case -> why it has no result
-        }
-        for number in range(1, options.rounds + 1):
-            for case in CASES:
-                if case.key not in result["trouble"]:
-                    _measure_case(bench, server, sent, case, number, result)
-        return result
+        return measure_all(CASES, options.rounds, lambda case, _: _measure(bench, server, sent, case))
     finally:
         bench.children.kill(server.child)
 
@@ -109,18 +99,6 @@ def _credentials(bench, server):
     path = bench.directory / "serving.api-keys"
     path.write_text("\n".join(keys) + "\n")
     return {"bearer": bench.minted("rsa", FEW), "session": sessions, "api_key": path}
-
-
-def _measure_case(bench, server, sent, case, number, result):
-    """What goes wrong becomes the case's result instead of ending the run."""
-    try:
-        one = _measure(bench, server, sent, case)
-    except gateways.FAULTS as reason:
-        result["trouble"][case.key] = f"{type(reason).__name__}: {reason}"
-        print(f"bench: !!! {case.work}: INVALID: {reason}", file=sys.stderr)
-        return
-    result["measured"][case.key][number] = one
-    print(f"bench: round {number}  {case.work}: {cost(one):.1f} µs/request", file=sys.stderr)
 
 
 def _measure(bench, server, sent, case):
@@ -173,27 +151,18 @@ def table(result):
         "| work | CPU µs/request | rounds | made | requests/s | p99, ms | busy | others |",
         "| --- | --: | --- | --: | --: | --: | --: | --: |",
     ]
-    for case in CASES:
-        rounds = list(result["measured"][case.key].values())
-        trouble = result["trouble"].get(case.key)
-        if trouble is not None or not rounds:
-            why = "not measured" if trouble is None else f"**INVALID**: {trouble}"
-            lines.append(f"| {case.work} | {why} | | | | | | |")
-            continue
-        middle = partial(_median, rounds)
-        cells = [
-            case.work,
-            f"{middle(cost):.1f}",
-            " ".join(f"{cost(one):.1f}" for one in rounds),
-            f"{middle(lambda one: one['made']):,.0f}",
-            f"{middle(lambda one: one['requests_per_second']):,.0f}",
-            f"{middle(lambda one: one['p99_us']) / 1e3:.2f}",
-            f"{middle(lambda one: one['busy']):.0%}",
-            f"{middle(lambda one: one['strangers']):.0%}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+    lines += [line(result, case, 8, _cells) for case in CASES]
     return "\n".join(lines)
 
 
-def _median(rounds, number):
-    return median(number(one) for one in rounds)
+def _cells(rounds):
+    """The cells of a line, behind the first."""
+    return [
+        f"{middle(rounds, cost):.1f}",
+        " ".join(f"{cost(one):.1f}" for one in rounds),
+        f"{middle(rounds, lambda one: one['made']):,.0f}",
+        f"{middle(rounds, lambda one: one['requests_per_second']):,.0f}",
+        f"{middle(rounds, lambda one: one['p99_us']) / 1e3:.2f}",
+        f"{middle(rounds, lambda one: one['busy']):.0%}",
+        f"{middle(rounds, lambda one: one['strangers']):.0%}",
+    ]
