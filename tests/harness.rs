@@ -16,6 +16,7 @@ pub(crate) mod people;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod redis;
+pub(crate) mod relay;
 pub(crate) mod revocations;
 pub(crate) mod script;
 pub(crate) mod sessions;

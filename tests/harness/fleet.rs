@@ -1,16 +1,15 @@
 //! Several gateways on one store, what operators ask of them, and a watch that asks all along.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+mod watch;
+
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use portcullis::store::settings::{RedisServers, RedisSettings};
 use serde_json::{Value, json};
 
-use super::client::{self, Answer, Connection};
+use self::watch::Watch;
+use super::client::{self, Answer};
 use super::eventually;
 use super::gateway::{self, Gateway};
 use super::tokens::{bearer, now, token};
@@ -289,164 +288,6 @@ pub(crate) fn await_silence(asked: &Gateway, name: &str) {
         let silent = gateways.iter().find(|one| one["name"] == name)?["silent_ms"].as_u64()?;
         (u128::from(silent) > SILENCE.as_millis()).then_some(())
     });
-}
-
-/// Asks gateways all along. Whoever was never revoked is never refused as revoked, whoever was is
-/// never let in once that was confirmed, and who needs no credential always passes.
-#[derive(Default)]
-pub(crate) struct Watch {
-    shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-#[derive(Default)]
-struct Shared {
-    is_over: AtomicBool,
-    /// Requests with revoked tokens.
-    revoked: Mutex<Vec<String>>,
-    rounds: AtomicUsize,
-}
-
-impl Watch {
-    /// Looks at another gateway from now on.
-    pub(crate) fn look_at(&mut self, gateway: &Gateway) {
-        let (address, shared) = (gateway.address(), self.shared.clone());
-        self.threads.push(std::thread::spawn(move || shared.watch(address)));
-    }
-
-    /// From now on this token is to be refused everywhere.
-    pub(crate) fn is_revoked(&self, token: &str) {
-        self.shared.revoked.lock().expect("the list").push(request(token));
-    }
-
-    /// Fails if anything was not as it should be.
-    pub(crate) fn end(mut self) {
-        let before = self.shared.rounds.load(Ordering::SeqCst);
-        eventually("a last look", || {
-            let is_told = self.threads.iter().any(JoinHandle::is_finished);
-            let rounds = self.shared.rounds.load(Ordering::SeqCst) - before;
-            (is_told || rounds > 2 * self.threads.len()).then_some(())
-        });
-        self.shared.is_over.store(true, Ordering::SeqCst);
-        for thread in std::mem::take(&mut self.threads) {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::SeqCst);
-    }
-}
-
-impl Shared {
-    fn watch(&self, address: SocketAddr) {
-        let control = request(&token_of(CONTROL));
-        let public = client::get("/public/x", &[]);
-        let mut line = None;
-        for turn in 0.. {
-            if self.is_over.load(Ordering::SeqCst) {
-                return;
-            }
-            if let Some(answer) = exchange(&mut line, address, &control) {
-                assert_ne!(said(&answer), Verdict::Revoked, "{address}: nobody revoked this one");
-            }
-            // Taken before it is asked.
-            let revoked = {
-                let revoked = self.revoked.lock().expect("the list");
-                (!revoked.is_empty()).then(|| revoked[turn % revoked.len()].clone())
-            };
-            if let Some(revoked) = revoked
-                && let Some(answer) = exchange(&mut line, address, &revoked)
-            {
-                let said = said(&answer);
-                assert_ne!(said, Verdict::Accepted, "{address}: it was revoked: {revoked}");
-            }
-            if let Some(answer) = exchange(&mut line, address, &public) {
-                assert_eq!(answer.status, 200, "{address}: anybody may use it");
-            }
-            self.rounds.fetch_add(1, Ordering::SeqCst);
-            std::thread::sleep(PACE);
-        }
-    }
-}
-
-fn request(token: &str) -> String {
-    client::get("/whoami", &[("Authorization", &bearer(token))])
-}
-
-/// `None` if the gateway is gone, or goes.
-fn exchange(line: &mut Option<Connection>, address: SocketAddr, bytes: &str) -> Option<Answer> {
-    if line.is_none() {
-        *line = TcpStream::connect(address).ok().map(Connection::over);
-    }
-    let connection = line.as_mut()?;
-    connection.send(bytes);
-    let answer = connection.answer();
-    if answer.as_ref().is_none_or(|answer| answer.field("connection") == Some("close")) {
-        *line = None;
-    }
-    answer
-}
-
-/// Stands between a gateway and a server, and lets through the first connections only; on later
-/// ones nothing is ever answered.
-pub(crate) struct Relay {
-    port: u16,
-    accepted: Arc<AtomicUsize>,
-}
-
-impl Relay {
-    /// Towards the server at this port.
-    pub(crate) fn start(server: u16, let_through: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        let accepted = Arc::new(AtomicUsize::new(0));
-        let count = accepted.clone();
-        std::thread::spawn(move || {
-            let mut held = Vec::new();
-            for stream in listener.incoming().flatten() {
-                if count.fetch_add(1, Ordering::SeqCst) < let_through {
-                    pass_on(stream, server);
-                } else {
-                    held.push(stream);
-                }
-            }
-        });
-        Self { port, accepted }
-    }
-
-    /// Where it listens.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// How many connections there have been.
-    pub(crate) fn accepted(&self) -> usize {
-        self.accepted.load(Ordering::SeqCst)
-    }
-}
-
-/// Passes on what comes, both ways, until one side ends; at once where there is no server.
-pub(crate) fn pass_on(near: TcpStream, server: u16) {
-    let Ok(far) = TcpStream::connect(("127.0.0.1", server)) else { return };
-    let copies = |stream: &TcpStream| stream.try_clone().expect("a copy");
-    for (from, to) in [(copies(&near), copies(&far)), (far, near)] {
-        std::thread::spawn(move || copy(from, to));
-    }
-}
-
-fn copy(mut from: TcpStream, mut to: TcpStream) {
-    let mut buffer = [0; 16 * 1024];
-    while let Ok(bytes @ 1..) = from.read(&mut buffer) {
-        if to.write_all(&buffer[..bytes]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
 }
 
 /// Where a gateway that is not ready listens: the first listener, and the admin listener.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use portcullis::store::settings::RedisAddress;
 
-use super::fleet::pass_on;
 use super::redis::RedisServer;
+use crate::harness::relay::pass_on;
 
 /// Nobody is behind the address.
 const NOBODY: u16 = 0;

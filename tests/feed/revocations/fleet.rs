@@ -10,11 +10,12 @@ use crate::harness::certificates::Authority;
 use crate::harness::client::{Connection, get};
 use crate::harness::eventually;
 use crate::harness::fleet::{
-    self, Fleet, Relay, Verdict, ask, ask_route, await_silence, is_confirmed, missing, redis,
+    self, Fleet, Verdict, ask, ask_route, await_silence, is_confirmed, missing, redis,
     revoke_on_all, revoke_within, roster, said, stale_after, token_of,
 };
 use crate::harness::gateway::{Gateway, directory};
 use crate::harness::redis::{Cluster, RedisOptions, RedisServer, ServerTls};
+use crate::harness::relay::Relay;
 use crate::harness::tokens::bearer;
 use crate::harness::upstream::Upstream;
 
