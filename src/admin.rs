@@ -5,11 +5,13 @@ mod api_keys;
 mod audited;
 mod body;
 mod change_request;
+mod exposition;
 mod gateways;
 mod guard;
 mod input;
 mod keys;
 mod listener;
+pub mod metrics;
 mod problem;
 mod readiness;
 mod revocations;
@@ -22,9 +24,8 @@ use std::net::TcpListener;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 
 use crate::clock;
@@ -49,7 +50,7 @@ pub async fn serve(
     let open = Router::new().route("/livez", get(async || "alive\n")).route("/readyz", get(readyz));
     let no_pages = || middleware::from_fn_with_state(view.clone(), guard::refuse_pages);
     let metrics = Router::new()
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(exposition::answer))
         .route_layer(middleware::from_fn_with_state(view.clone(), guard::require_given_token))
         .route_layer(no_pages());
     let api = Router::new()
@@ -77,25 +78,4 @@ async fn readyz(State(view): State<View>) -> impl IntoResponse {
     let age_ms = configuration.gate.revocations.age_ms(clock::steady()).unwrap_or(0);
     let is_stale = u128::from(age_ms) > configuration.settings.revocation.max_staleness.as_millis();
     view.readiness.answer(is_stale)
-}
-
-async fn metrics(State(view): State<View>) -> Response {
-    let configuration = view.configuration.load();
-    let feeds = configuration.key_feeds.iter().map(|feed| (&*feed.issuer, &*feed.cell));
-    let exposed = view.families.expose(
-        &configuration.gate.verifier,
-        &configuration.gate.revocations,
-        &configuration.gate.sessions.table,
-        configuration.settings.revocation.entries_max,
-        feeds,
-        clock::moment(),
-    );
-    match exposed {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
-            .into_response(),
-        Err(error) => {
-            tracing::error!(%error, "cannot expose metrics");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
 }

@@ -28,6 +28,7 @@ mod http2;
 pub mod in_flight;
 mod inbound;
 pub mod listener;
+pub mod metrics;
 mod pace;
 mod places;
 mod prefixed_stream;

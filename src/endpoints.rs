@@ -14,13 +14,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::feed::metrics::StoreMetrics;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
 use crate::gate::denial::{Denial, Slug};
 use crate::login;
+use crate::login::metrics::LoginMetrics;
 use crate::login::service::{LoginContext, LoginService};
 use crate::oauth;
+use crate::oauth::metrics::TokenMetrics;
 use crate::oauth::service::{TokenContext, TokenService};
 use crate::password::hashing::Hashing;
 use crate::runtime::{InForce, Running};
@@ -28,7 +31,6 @@ use crate::session::service::{SessionContext, SessionService};
 use crate::session::{logout, own_sessions};
 use crate::store::attempts::AttemptLedger;
 use crate::store::family::FamilyStore;
-use crate::telemetry::families::Families;
 use crate::web::message::{Answer, EndpointRequest, Reply};
 use table::{Endpoint, LoginEndpoint, TokenEndpoint};
 
@@ -57,8 +59,12 @@ pub struct EndpointServices {
     pub refresh_families: Arc<dyn FamilyStore>,
     /// How many logins may wait for an identity service at once.
     pub hand_offs_max: usize,
-    /// Counters.
-    pub families: Arc<Families>,
+    /// How logins end.
+    pub login_metrics: LoginMetrics,
+    /// What clients ask for.
+    pub token_metrics: TokenMetrics,
+    /// How the store answers.
+    pub store_metrics: StoreMetrics,
 }
 
 impl Endpoints {
@@ -72,20 +78,30 @@ impl Endpoints {
             attempts,
             refresh_families,
             hand_offs_max,
-            families,
+            login_metrics,
+            token_metrics,
+            store_metrics,
         } = services;
         let hashing = Arc::new(Hashing::new());
-        let sessions = Arc::new(SessionService::new(in_force, sessions, revocations, families));
+        let sessions = Arc::new(SessionService::new(in_force, sessions, revocations));
         let tokens = TokenService::new(
             sessions.clone(),
             signing,
             attempts.clone(),
             refresh_families,
             hashing.clone(),
+            token_metrics,
+            store_metrics,
         );
         let tokens = Arc::new(tokens);
-        let login =
-            LoginService::new(sessions.clone(), tokens.clone(), attempts, hashing, hand_offs_max);
+        let login = LoginService::new(
+            sessions.clone(),
+            tokens.clone(),
+            attempts,
+            hashing,
+            hand_offs_max,
+            login_metrics,
+        );
         Arc::new(Self { login, sessions, tokens })
     }
 

@@ -4,6 +4,7 @@ mod backoff;
 pub(crate) mod budget;
 pub mod jwks;
 pub mod last_good;
+pub mod metrics;
 pub mod revocations;
 pub mod sessions;
 pub mod signing;

@@ -11,6 +11,7 @@ mod handoff;
 pub(crate) mod login_endpoint;
 mod login_request;
 mod method;
+pub mod metrics;
 pub(crate) mod page;
 mod password_file;
 mod return_to;

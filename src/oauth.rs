@@ -15,6 +15,7 @@ pub(crate) mod introspect;
 pub(crate) mod issue;
 pub(crate) mod logout;
 pub(crate) mod metadata;
+pub mod metrics;
 mod parameters;
 mod recent_exchanges;
 mod refresh;

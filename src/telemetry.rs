@@ -1,9 +1,10 @@
-//! What the gateway tells about itself: metric families in one table, and the access log.
+//! What the gateway tells about itself: the metrics of all rooms, in one registry, and the access log.
 
 pub mod access_log;
 pub mod audit;
 pub mod count;
-pub mod families;
 pub mod pseudonym;
+pub mod registrar;
+pub mod registry;
 pub mod routes;
 pub mod session_end;

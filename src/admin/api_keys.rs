@@ -119,7 +119,7 @@ async fn write_down(view: &View, id: SessionId, record: SessionRecord) -> Result
         return Err(Problem::ApiKeysFull);
     }
     view.sessions.begin(id, record, None).await.map_err(change_request::failed)?;
-    view.families.sessions_created.with_label_values(&[METHOD]).inc();
+    view.sessions.metrics().created(METHOD).inc();
     Ok(())
 }
 
@@ -192,8 +192,7 @@ async fn cut_off(
 /// Cut off, no gateway takes it any more; deleted in the same step, it stays away when the list has forgotten it.
 async fn end(view: &View, id: SessionId, change: &ChangeRequest) -> Result<Taken, Problem> {
     let taken = change.append(view).await?;
-    let operator = SessionEnd::Operator.as_str();
-    view.families.sessions_ended.with_label_values(&[operator]).inc();
+    view.sessions.metrics().ended(SessionEnd::Operator).inc();
     view.sessions.forget(id);
     Ok(taken)
 }

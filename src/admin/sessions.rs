@@ -189,9 +189,8 @@ async fn cut_all_off(
 }
 
 fn count(view: &View, ended: usize) {
-    let cause = SessionEnd::Operator.as_str();
     let ended = u64::try_from(ended).unwrap_or(u64::MAX);
-    view.families.sessions_ended.with_label_values(&[cause]).inc_by(ended);
+    view.sessions.metrics().ended(SessionEnd::Operator).inc_by(ended);
 }
 
 /// Whether a change is to be made that cannot be written down.

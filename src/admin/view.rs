@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::metrics::TokenCacheMetrics;
 use super::readiness::Readiness;
+use crate::feed::jwks::metrics::KeySetMetrics;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
 use crate::runtime::InForce;
 use crate::secret::Secret;
-use crate::telemetry::families::Families;
+use crate::telemetry::registry::MetricRegistry;
 
 /// What the admin listener looks at.
 #[derive(Clone, Debug)]
@@ -19,8 +21,12 @@ pub struct View {
     pub configuration: InForce,
     /// What the admin API asks for; the supervisor replaces it.
     pub admin_token: Arc<ArcSwap<Secret>>,
-    /// The metrics.
-    pub families: Arc<Families>,
+    /// All metrics.
+    pub registry: Arc<MetricRegistry>,
+    /// Of the keys of issuers, whose age is measured when somebody asks.
+    pub key_sets: KeySetMetrics,
+    /// Of the cache of verified tokens, which is asked when somebody asks.
+    pub token_cache: TokenCacheMetrics,
     /// Whether requests should be sent here.
     pub readiness: Arc<Readiness>,
     /// Who is cut off.

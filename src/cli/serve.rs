@@ -5,6 +5,8 @@
 
 mod exposure;
 mod feeds;
+mod metrics;
+mod registration;
 mod stopping;
 mod supervisor;
 
@@ -30,10 +32,10 @@ use crate::runtime::Running;
 use crate::secret::Secret;
 use crate::store::{self, Store};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::families::Families;
 use feeds::Feeds;
+use registration::AllMetrics;
 use stopping::Stopping;
-use supervisor::Supervisor;
+use supervisor::{Supervisor, SupervisorMetrics};
 
 /// How long the last lines of the access log may take to be written.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -47,8 +49,8 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let configuration = Running::load(&file.config, None)
         .map_err(|problems| Failure::BadInput(problems.to_string()))?;
     let threads = configuration.settings.server.threads;
-    let families = Arc::new(Families::new().map_err(Failure::failed)?);
-    let log = AccessLog::start(families.log_dropped.clone()).map_err(Failure::failed)?;
+    let metrics = AllMetrics::register().map_err(Failure::failed)?;
+    let log = AccessLog::start(metrics.access_log.clone()).map_err(Failure::failed)?;
     let admin_token = Arc::new(ArcSwap::from_pointee(admin_token(&configuration)?));
     let bound = bind(&configuration)?;
     let admin_listener = bind_admin(&configuration)?;
@@ -61,29 +63,39 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let writer = writer.ok_or_else(|| Failure::failed("the revocation list has a writer"))?;
     let opening = Opening::new(configuration);
     let in_force = opening.in_force();
-    let feeds = Feeds::new(&store, writer, &in_force, &families);
-    let endpoints = Endpoints::new(feeds.for_endpoints(store, &in_force, &families, descriptors));
+    let feeds = Feeds::new(&store, writer, &in_force, &metrics);
+    let endpoints = Endpoints::new(feeds.for_endpoints(store, &in_force, &metrics, descriptors));
     edge.spawn(endpoints.clone().watch());
     let services = Services {
-        families: families.clone(),
+        metrics: metrics.edge.clone(),
+        route_metrics: metrics.routes.clone(),
         log: log.clone(),
         sessions: feeds.sessions.clone(),
         signing: feeds.signing.clone(),
         internal_tokens: Arc::default(),
         endpoints,
-        in_flight: InFlight::new(&families),
+        in_flight: InFlight::new(&metrics.edge),
         descriptors,
     };
     let revocations = feeds.revocations.clone();
     let token = admin_token.clone();
-    let supervisor =
-        Supervisor::new(opening, token, certificates, services, revocations, control.handle());
+    let counts =
+        SupervisorMetrics { program: metrics.program.clone(), key_sets: metrics.key_sets.clone() };
+    let supervisor = Supervisor::new(
+        opening,
+        token,
+        certificates,
+        services,
+        revocations,
+        counts,
+        control.handle(),
+    );
     let supervisor = control.block_on(supervisor);
 
     let stopping = Stopping::new(&in_force);
     let readiness = stopping.readiness();
     feeds.start(&control);
-    let view = feeds.for_admin(admin_token, &in_force, families, readiness.clone());
+    let view = feeds.for_admin(admin_token, &in_force, metrics, readiness.clone());
     control.spawn(serve_admin(admin_listener, view, descriptors));
     {
         let _guard = edge.enter();

@@ -128,8 +128,7 @@ impl Context {
         match made {
             Ok((value, minted)) => {
                 if minted == Minted::Now {
-                    let issued = &published.families.tokens_issued;
-                    issued.with_label_values(&["internal", "none"]).inc();
+                    published.signing.metrics().issued("internal", "none");
                 }
                 Ok(Some(IdentityToken { wanted: wanted.clone(), value }))
             }
@@ -202,7 +201,7 @@ impl Context {
         use sessions::Sought;
         let published = self.published.clone();
         let client = self.client_address();
-        published.families.session_misses.inc();
+        published.sessions.metrics().miss();
         match published.sessions.seek(wanted, client, charge).await {
             Sought::Found(session) => {
                 let outcome =
@@ -259,11 +258,11 @@ impl Context {
                 Decision::Permitted(_) | Decision::NeedsSession(_) | Decision::Builtin => "ok",
             };
             let labels = [&*issuer.rules().name, result];
-            published.families.tokens_verified.with_label_values(&labels).inc();
+            published.metrics.tokens_verified.with_label_values(&labels).inc();
         }
         if let (Some(Carrier::Session | Carrier::ApiKey), Some(CacheResult::Hit)) = (carrier, cache)
         {
-            published.families.session_hits.inc();
+            published.sessions.metrics().hit();
         }
         record.carrier = carrier;
         record.cache = cache;

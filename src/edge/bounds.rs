@@ -1,8 +1,8 @@
 //! How much is served at once: what the configuration says, cut to what descriptors allow.
 
 use super::descriptors::Descriptors;
+use super::metrics::EdgeMetrics;
 use crate::config::Limits;
-use crate::telemetry::families::Families;
 
 /// Client connections, where neither the configuration nor descriptors say less.
 const CONNECTIONS_DEFAULT: usize = 65_536;
@@ -65,10 +65,15 @@ impl Bounds {
     }
 
     /// Says what is in force, and warns where that is less than the configuration asks for.
-    pub(super) fn announce(&self, limits: &Limits, descriptors: Descriptors, families: &Families) {
+    pub(super) fn announce(
+        &self,
+        limits: &Limits,
+        descriptors: Descriptors,
+        metrics: &EdgeMetrics,
+    ) {
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        families.connections_max.set(gauge(self.connections_max));
-        families.in_flight_max.set(gauge(self.in_flight_max));
+        metrics.connections_max.set(gauge(self.connections_max));
+        metrics.in_flight_max.set(gauge(self.in_flight_max));
         tracing::info!(
             descriptors = descriptors.max(),
             connections = self.connections_max,

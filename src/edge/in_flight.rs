@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
 
+use super::metrics::EdgeMetrics;
 use crate::gate::denial::{Denial, Slug};
 use crate::network::network_of;
 use crate::telemetry::count::Count;
-use crate::telemetry::families::Families;
 
 /// Clients are kept apart, so that requests do not wait for one another, and that few are looked
 /// through for one.
@@ -73,7 +73,7 @@ pub(super) struct InFlightGuard {
 
 impl InFlight {
     /// Nothing is being served yet.
-    pub fn new(families: &Families) -> Self {
+    pub fn new(metrics: &EdgeMetrics) -> Self {
         let kind = |all: &Count| {
             Arc::new(RequestKind {
                 all: all.clone(),
@@ -81,7 +81,7 @@ impl InFlight {
                 state: RandomState::new(),
             })
         };
-        Self { proxied: kind(&families.in_flight), own: kind(&families.in_flight_own) }
+        Self { proxied: kind(&metrics.in_flight), own: kind(&metrics.in_flight_own) }
     }
 }
 
@@ -150,9 +150,11 @@ pub(super) fn overloaded(bound: String) -> Denial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::registry::MetricRegistry;
 
     fn proxied() -> Arc<RequestKind> {
-        InFlight::new(&Families::new().expect("families")).proxied
+        InFlight::new(&EdgeMetrics::register(&mut MetricRegistry::default()).expect("registered"))
+            .proxied
     }
 
     fn most(of_all: usize, of_client: usize) -> Most {

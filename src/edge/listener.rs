@@ -11,6 +11,7 @@ use pingora::listeners::tls::Acceptor;
 use pingora::protocols::Stream;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
+use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client::is_trusted;
@@ -22,7 +23,6 @@ use super::revocable_proxy::RevocableProxy;
 use super::streams::Streams;
 use super::wire::Wire;
 use crate::network::OpenConnections;
-use crate::telemetry::families::Families;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -152,10 +152,10 @@ fn accept_one(
     let is_client = !is_trusted(client, &published.configuration.settings.trusted_proxies);
     let of_client = is_client.then_some(bounds.connections_per_address_max);
     let Some(place) = connections.admit(client, bounds.connections_max, of_client) else {
-        published.families.connections_refused.inc();
+        published.metrics.connections_refused.inc();
         return;
     };
-    let families = published.families.clone();
+    let open = published.metrics.connections_open.clone();
     let counted = server.drain.enter();
     // A connection that cannot be configured is about to fail anyway.
     drop(stream.set_nodelay(true));
@@ -163,9 +163,9 @@ fn accept_one(
     let acceptor = tls.0.load_full().map(Acceptor::from_server_config);
     let server = server.clone();
     tokio::spawn(async move {
-        families.connections_open.inc();
+        open.inc();
         // Also when the task panics: one bad connection must not make the gauge lie.
-        let gauge = OpenGauge(families);
+        let gauge = OpenGauge(open);
         if let Some(stream) = handshake(stream, acceptor, &server.drain).await {
             server.serve(stream, client).await;
         }
@@ -198,10 +198,10 @@ async fn handshake(stream: Wire, acceptor: Option<Acceptor>, drain: &Drain) -> O
 }
 
 /// Takes a connection off the gauge when dropped.
-struct OpenGauge(Arc<Families>);
+struct OpenGauge(IntGauge);
 
 impl Drop for OpenGauge {
     fn drop(&mut self) {
-        self.0.connections_open.dec();
+        self.0.dec();
     }
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use super::bounds::Bounds;
 use super::descriptors::Descriptors;
 use super::in_flight::InFlight;
+use super::metrics::EdgeMetrics;
 use crate::config::{LogFormat, SubjectInLog};
 use crate::endpoints::Endpoints;
 use crate::feed::jwks::{JwksFeed, KeySearch};
@@ -19,16 +20,16 @@ use crate::gate::issuer::Issuer;
 use crate::issuer::internal::InternalTokens;
 use crate::runtime::{InForce, Running, Source};
 use crate::telemetry::access_log::{AccessLog, Line};
-use crate::telemetry::families::Families;
 use crate::telemetry::pseudonym::Pseudonyms;
 use crate::telemetry::routes::Handles;
+use crate::telemetry::routes::metrics::RouteMetrics;
 use crate::web::message::KeySeeker;
 
 /// A configuration, ready to serve.
 #[derive(Debug)]
 pub struct Published {
     pub(super) configuration: Arc<Running>,
-    pub(super) families: Arc<Families>,
+    pub(super) metrics: EdgeMetrics,
     pub(super) handles: Handles,
     pub(super) log: AccessLog,
     pub(super) subjects: Subjects,
@@ -44,8 +45,10 @@ pub struct Published {
 /// What requests need that outlives configurations.
 #[derive(Clone, Debug)]
 pub struct Services {
-    /// Counters.
-    pub families: Arc<Families>,
+    /// What is counted.
+    pub metrics: EdgeMetrics,
+    /// What is counted by route.
+    pub route_metrics: RouteMetrics,
     /// Where requests are told of.
     pub log: AccessLog,
     /// Who is logged in.
@@ -78,7 +81,8 @@ impl Published {
         key_feeds: Vec<Arc<JwksFeed>>,
     ) -> Self {
         let Services {
-            families,
+            metrics,
+            route_metrics,
             log,
             sessions,
             signing,
@@ -89,7 +93,7 @@ impl Published {
         } = services.clone();
         let upstreams = configuration.upstreams.len();
         let bounds = Bounds::of(&configuration.settings.limits, upstreams, descriptors);
-        bounds.announce(&configuration.settings.limits, descriptors, &families);
+        bounds.announce(&configuration.settings.limits, descriptors, &metrics);
         let line = match configuration.settings.access_log.format {
             LogFormat::Off => None,
             LogFormat::Json => Some(Line::Json),
@@ -103,11 +107,11 @@ impl Published {
             SubjectInLog::Omitted => Subjects::Omitted,
         };
         Self {
-            handles: Handles::resolve(&families, configuration.gate.settings.routes.routes()),
+            handles: Handles::resolve(&route_metrics, configuration.gate.settings.routes.routes()),
             log: log.with_line(line),
             subjects,
             configuration,
-            families,
+            metrics,
             key_feeds,
             sessions,
             signing,

@@ -78,7 +78,7 @@ fn ended(context: &Context, lapse: Lapse, logged: Option<&LoggedRequest>) {
     // Without an answer, the status is what the request would have been refused with.
     let status = context.record.status.unwrap_or(context.slug_of(lapse).status());
     let took = context.record.started.elapsed();
-    context.published.families.streams_ended.with_label_values(&[lapse.as_str()]).inc();
+    context.published.metrics.streams_ended.with_label_values(&[lapse.as_str()]).inc();
     count(context, status, took);
     let (true, Some(LoggedRequest { method, host, uri })) = (context.published.log.is_on(), logged)
     else {
@@ -97,7 +97,6 @@ fn ended(context: &Context, lapse: Lapse, logged: Option<&LoggedRequest>) {
 fn count(context: &Context, status: u16, took: Duration) {
     let Context { published, state, record, .. } = context;
     published.handles.decided(
-        &published.families,
         record.route,
         record.carrier,
         record.cache,
@@ -178,7 +177,7 @@ pub(super) fn refused(
     started: Instant,
 ) {
     let took = started.elapsed();
-    published.handles.decided(&published.families, None, None, None, Some(slug), took);
+    published.handles.decided(None, None, None, Some(slug), took);
     published.handles.answered(None, slug.status(), took);
     if !published.log.is_on() {
         return;

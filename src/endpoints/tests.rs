@@ -14,6 +14,7 @@ use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::SessionRecord;
 use crate::session::revocation::of_changed_users;
 use crate::store::record::Record;
+use crate::telemetry::session_end::SessionEnd;
 use fixture::{Ask, Fixture, PASSWORD, compile, hash, id_of};
 
 fn scope_of(subject: &str) -> Scope {
@@ -40,8 +41,8 @@ async fn json_login_answers_with_a_session_that_is_there() {
     assert_eq!((&*stored.method, &*stored.family), ("password", &*id.to_string()));
     assert_eq!((&*stored.address, &*stored.user_agent), ("192.0.2.7", "test/1"));
     assert_eq!(stored.ends.since(stored.created), 12 * 3600);
-    assert_eq!(fixture.families.logins.with_label_values(&["password", "ok"]).get(), 1);
-    assert_eq!(fixture.families.sessions_created.with_label_values(&["password"]).get(), 1);
+    assert_eq!(fixture.login_metrics.logins.with_label_values(&["password", "ok"]).get(), 1);
+    assert_eq!(fixture.sessions.metrics().created("password").get(), 1);
 }
 
 #[tokio::test]
@@ -74,7 +75,7 @@ async fn failed_login_is_told_in_the_manner_in_which_it_was_tried() {
         assert!(told.body.contains(part), "{part}: {}", told.body);
     }
     assert!(!told.body.contains("wrong\""), "{}", told.body);
-    assert_eq!(fixture.families.logins.with_label_values(&["password", "refused"]).get(), 2);
+    assert_eq!(fixture.login_metrics.logins.with_label_values(&["password", "refused"]).get(), 2);
 }
 
 #[tokio::test]
@@ -90,7 +91,7 @@ async fn what_cannot_be_read_is_told_in_detail() {
     assert!(told.json()["detail"].as_str().is_some_and(|text| text.contains("application/json")));
     let told = fixture.ask(&Ask::form("username=a")).await;
     assert!(told.status == 400 && told.body.contains("`password` is missing"), "{}", told.body);
-    assert_eq!(fixture.families.logins.with_label_values(&["password", "malformed"]).get(), 3);
+    assert_eq!(fixture.login_metrics.logins.with_label_values(&["password", "malformed"]).get(), 3);
 }
 
 #[tokio::test]
@@ -128,7 +129,7 @@ async fn attempts_are_bounded_for_each_account_and_forgotten_by_a_success() {
     fixture.log_in("alice").await;
     let told = fixture.ask(&wrong).await;
     assert_eq!(told.slug, Some("login_failed"), "the first one again");
-    assert_eq!(fixture.families.logins.with_label_values(&["password", "limited"]).get(), 2);
+    assert_eq!(fixture.login_metrics.logins.with_label_values(&["password", "limited"]).get(), 2);
 }
 
 #[tokio::test]
@@ -149,7 +150,7 @@ async fn login_takes_the_place_of_the_session_that_the_browser_had() {
     let third = fixture.ask(&other).await.cookie.expect("a cookie");
     assert!(fixture.is_revoked(id_of(&second)), "whosever it was");
     assert_eq!(family(&third).await, id_of(&third).to_string());
-    assert_eq!(fixture.families.sessions_ended.with_label_values(&["replaced"]).get(), 2);
+    assert_eq!(fixture.sessions.metrics().ended(SessionEnd::Replaced).get(), 2);
 }
 
 #[tokio::test]
@@ -187,7 +188,7 @@ async fn logout_is_the_same_for_who_is_logged_out_already() {
         assert_eq!(told.field("clear-site-data").as_deref(), Some("\"cache\""));
     }
     assert!(fixture.is_revoked(id_of(&cookie)));
-    assert_eq!(fixture.families.sessions_ended.with_label_values(&["logout"]).get(), 1);
+    assert_eq!(fixture.sessions.metrics().ended(SessionEnd::Logout).get(), 1);
     let person = Ask { fields: vec![("accept", "text/html")], ..logout };
     let told = fixture.ask(&person).await;
     assert_eq!((told.status, told.field("location").as_deref()), (303, Some("/auth/login")));
@@ -282,7 +283,7 @@ async fn one_sees_and_ends_ones_own_sessions_only() {
     assert_eq!(told.status, 404, "it is gone");
     let told = fixture.ask(&end(&here)).await;
     assert_eq!((told.status, told.cookie.as_deref()), (204, Some("")), "it was this one");
-    assert_eq!(fixture.families.sessions_ended.with_label_values(&["device"]).get(), 2);
+    assert_eq!(fixture.sessions.metrics().ended(SessionEnd::Device).get(), 2);
 }
 
 #[tokio::test]
@@ -296,7 +297,10 @@ async fn attempt_that_nobody_could_decide_is_given_back() {
     }
     let told = fixture.ask(&Ask::form("username=alice&password=x")).await;
     assert!(told.status == 502 && told.body.contains("at the moment"), "{}", told.body);
-    assert_eq!(fixture.families.logins.with_label_values(&["handoff", "unavailable"]).get(), 4);
+    assert_eq!(
+        fixture.login_metrics.logins.with_label_values(&["handoff", "unavailable"]).get(),
+        4
+    );
 }
 
 #[tokio::test]

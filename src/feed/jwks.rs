@@ -4,6 +4,8 @@
 //! What an attacker can make us ask the issuer for is bounded: one fetch at a time, a budget that
 //! failures use up too, and a memory for key ids that were looked for and not found.
 
+pub mod metrics;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,7 +22,7 @@ use crate::fetch::{FetchError, Fetcher};
 use crate::gate::keys::{JwksError, KeySet, UnusableKey};
 use crate::gate::time::UnixTime;
 use crate::runtime::KeyFeed;
-use crate::telemetry::families::Families;
+use metrics::KeySetMetrics;
 
 /// Fetches on demand that may follow each other at once.
 const BUDGET_MAX: u32 = 4;
@@ -63,7 +65,7 @@ enum RefreshError {
 pub struct JwksFeed {
     spec: KeyFeed,
     last_good: LastGoodFiles,
-    families: Arc<Families>,
+    metrics: KeySetMetrics,
     runtime: Handle,
     absent: Cache<Option<Box<str>>, ()>,
     /// Held while fetching: there is one fetch at a time.
@@ -82,13 +84,14 @@ impl JwksFeed {
     pub fn new(
         spec: KeyFeed,
         last_good: LastGoodFiles,
-        families: Arc<Families>,
+        metrics: KeySetMetrics,
         runtime: Handle,
     ) -> Arc<Self> {
+        metrics.begin(&spec.issuer);
         Arc::new(Self {
             spec,
             last_good,
-            families,
+            metrics,
             runtime,
             absent: Cache::builder().max_capacity(ABSENT_MAX).time_to_live(ABSENT_FOR).build(),
             state: Mutex::new(FetchState {
@@ -229,7 +232,7 @@ impl JwksFeed {
                 ("failed", false)
             }
         };
-        self.families.key_set_fetches.with_label_values(&[issuer, result]).inc();
+        self.metrics.fetched(issuer, result);
         succeeded
     }
 

@@ -15,6 +15,7 @@ mod follow;
 mod heartbeat;
 pub mod lift;
 mod mend;
+pub mod metrics;
 mod pending;
 mod recent;
 mod roster;
@@ -28,14 +29,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
+use super::metrics::StoreMetrics;
 use crate::clock;
 use crate::gate::revocation::ListWriter;
 use crate::runtime::InForce;
 use crate::store::{
     AppendError, Fleet, Listing, Position, RevocationLog, Roster, Store, StoreError,
 };
-use crate::telemetry::families::{Families, is_nearly_full};
 use agreement::Agreement;
+use metrics::{RevocationMetrics, is_nearly_full};
 use pending::Pending;
 use recent::Recent;
 use roster::KnownGateways;
@@ -54,7 +56,8 @@ pub struct RevocationFeed {
     fleet: Arc<dyn Fleet>,
     writer: Mutex<ListWriter>,
     configuration: InForce,
-    families: Arc<Families>,
+    metrics: RevocationMetrics,
+    store_metrics: StoreMetrics,
     instance: String,
     pending: Pending,
     recent: Mutex<Recent>,
@@ -103,14 +106,17 @@ impl RevocationFeed {
         store: Store,
         writer: ListWriter,
         configuration: InForce,
-        families: Arc<Families>,
+        metrics: RevocationMetrics,
+        store_metrics: StoreMetrics,
     ) -> Arc<Self> {
+        metrics.begin();
         Arc::new(Self {
             log: store.revocations,
             fleet: store.fleet,
             writer: Mutex::new(writer),
             configuration,
-            families,
+            metrics,
+            store_metrics,
             instance: format!("{:016x}", fastrand::u64(..)),
             pending: Pending::default(),
             recent: Mutex::default(),
@@ -131,6 +137,11 @@ impl RevocationFeed {
             has_reminded: AtomicBool::new(false),
             is_waiting: AtomicBool::new(false),
         })
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &RevocationMetrics {
+        &self.metrics
     }
 
     /// Keeps the list current, for ever.
@@ -174,7 +185,7 @@ impl RevocationFeed {
         loop {
             // Not all gateways at once.
             tokio::time::sleep(PRUNE_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
-            let records = u64::try_from(self.families.revocation_records.get()).unwrap_or(0);
+            let records = self.metrics.records();
             let entries = self.writer().prune(clock::now()).max(records);
             let entries_max = self.configuration.load().settings.revocation.entries_max;
             let nearly_full = is_nearly_full(entries, entries_max);
@@ -200,9 +211,9 @@ impl RevocationFeed {
         operation: &'static str,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let done = self.families.timed(operation, work).await;
+        let done = self.store_metrics.timed(operation, work).await;
         let is_up = done.as_ref().err().is_none_or(|error| !error.is_fault());
-        self.families.store_up.set(i64::from(is_up));
+        self.store_metrics.up.set(i64::from(is_up));
         done
     }
 }

@@ -9,6 +9,7 @@
 //! store by hand, and what the store does itself.
 
 mod loads;
+pub mod metrics;
 mod seek;
 mod seen;
 mod upkeep;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::budget::Budget;
+use super::metrics::StoreMetrics;
 use crate::clock;
 use crate::gate::session::{
     Provenance, Session, SessionId, SessionRecord, SessionTable, StoredSession,
@@ -29,8 +31,8 @@ use crate::runtime::InForce;
 use crate::store::StoreError;
 use crate::store::login_end::LoginEnd;
 use crate::store::session::{Displaced, SessionStore};
-use crate::telemetry::families::Families;
 use loads::{Era, Loads};
+use metrics::SessionMetrics;
 use seen::Seen;
 
 /// How many reads of the store a network may cause in a minute that lead to nothing. A browser that
@@ -43,7 +45,8 @@ pub struct SessionFeed {
     store: Arc<dyn SessionStore>,
     table: Arc<SessionTable>,
     configuration: InForce,
-    families: Arc<Families>,
+    metrics: SessionMetrics,
+    store_metrics: StoreMetrics,
     loads: Loads,
     budget: Budget<IpAddr>,
     logout_budget: Budget<IpAddr>,
@@ -80,20 +83,28 @@ impl SessionFeed {
     pub fn new(
         store: Arc<dyn SessionStore>,
         configuration: InForce,
-        families: Arc<Families>,
+        metrics: SessionMetrics,
+        store_metrics: StoreMetrics,
     ) -> Arc<Self> {
+        metrics.begin();
         let table = configuration.load().gate.sessions.table.clone();
         Arc::new(Self {
             store,
             table,
             configuration,
-            families,
+            metrics,
+            store_metrics,
             loads: Loads::new(),
             budget: Budget::new(ABSENT_MAX),
             logout_budget: Budget::new(ABSENT_MAX),
             seen: Seen::default(),
             failed: AtomicU64::new(0),
         })
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &SessionMetrics {
+        &self.metrics
     }
 
     /// Keeps the table current, for ever.
@@ -150,7 +161,7 @@ impl SessionFeed {
         let creating = self.store.create(id, &stored, end);
         // Somebody may delete it before we have it.
         let begun = self.loads.begin(id);
-        let displaced = self.families.timed("create_session", creating).await?;
+        let displaced = self.store_metrics.timed("create_session", creating).await?;
         begun.publish(|| self.table.publish(self.compile(id, &stored, as_of)));
         for Displaced { id, .. } in &displaced {
             self.changed(*id);
@@ -170,7 +181,7 @@ impl SessionFeed {
     ///
     /// If the store cannot be written.
     pub async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
-        let was_there = self.families.timed("delete_session", self.store.delete(id)).await?;
+        let was_there = self.store_metrics.timed("delete_session", self.store.delete(id)).await?;
         self.changed(id);
         Ok(was_there)
     }
@@ -181,7 +192,7 @@ impl SessionFeed {
     ///
     /// If the store cannot be read.
     pub async fn stored(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError> {
-        self.families.timed("find_session", self.store.find(id)).await
+        self.store_metrics.timed("find_session", self.store.find(id)).await
     }
 
     /// A session as it is stored, with what `belonging` reads of what ends with it. Neither is read
@@ -224,7 +235,7 @@ impl SessionFeed {
         subject: &str,
     ) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
         let listing = self.store.of_subject(issuer, subject, clock::shared());
-        self.families.timed("list_sessions", listing).await
+        self.store_metrics.timed("list_sessions", listing).await
     }
 
     /// The API keys that can still be used, the latest first.
@@ -233,7 +244,7 @@ impl SessionFeed {
     ///
     /// If the store cannot be read.
     pub async fn api_keys(&self) -> Result<Vec<(SessionId, StoredSession)>, StoreError> {
-        self.families.timed("list_api_keys", self.store.api_keys(clock::shared())).await
+        self.store_metrics.timed("list_api_keys", self.store.api_keys(clock::shared())).await
     }
 
     /// Notes that a session is used, which will be written down some time.

@@ -12,6 +12,7 @@
 mod keep;
 mod listing;
 mod loaded_ring;
+pub mod metrics;
 mod publication;
 
 use std::sync::Arc;
@@ -23,19 +24,20 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::backoff::Backoff;
 use super::jwks::KeySearch;
+use super::metrics::StoreMetrics;
 use crate::clock;
 use crate::config::tokens::{SigningKeys, Tokens};
 use crate::gate::time::UnixTime;
 use crate::issuer::published::{SigningCell, SigningSet};
-use crate::issuer::ring::{BeginsTo, Cause, Full, KEYS_MAX};
+use crate::issuer::ring::{BeginsTo, Full, KEYS_MAX};
 use crate::issuer::signer::Signer;
 use crate::runtime::{InForce, Running};
 use crate::secret::Secret;
 use crate::store::keyring::KeyRingStore;
-use crate::telemetry::families::Families;
 pub use listing::{KeyState, ListedKey};
 use listing::{PublishedKeys, SigningKeySource};
 use loaded_ring::{LoadedRing, RingTarget, Trouble};
+use metrics::SigningMetrics;
 
 /// How often the ring is read.
 const READ_EVERY: Duration = Duration::from_secs(1);
@@ -66,7 +68,8 @@ const ABSENT_MAX: u64 = 10_000;
 pub struct SigningFeed {
     store: Arc<dyn KeyRingStore>,
     in_force: InForce,
-    families: Arc<Families>,
+    metrics: SigningMetrics,
+    store_metrics: StoreMetrics,
     cell: SigningCell,
     /// Held while the store is asked: there is one question at a time.
     kept: Mutex<KnownKeys>,
@@ -140,24 +143,26 @@ impl SigningFeed {
     pub fn new(
         store: Arc<dyn KeyRingStore>,
         in_force: InForce,
-        families: Arc<Families>,
+        metrics: SigningMetrics,
+        store_metrics: StoreMetrics,
     ) -> Arc<Self> {
-        for cause in Cause::ALL {
-            families.signing_key_rotations.with_label_values(&[cause.as_str()]);
-        }
-        for state in KeyState::PUBLISHED {
-            families.signing_keys.with_label_values(&[state.as_str()]);
-        }
+        metrics.begin();
         Arc::new(Self {
             store,
             in_force,
-            families,
+            metrics,
+            store_metrics,
             cell: SigningCell::default(),
             kept: Mutex::default(),
             absent: Cache::builder().max_capacity(ABSENT_MAX).time_to_live(ABSENT_FOR).build(),
             has_keys: watch::Sender::new(false),
             is_due: Notify::new(),
         })
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &SigningMetrics {
+        &self.metrics
     }
 
     /// Keeps the keys current, for ever.

@@ -13,13 +13,13 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::backoff::Backoff;
+use super::metrics::StoreMetrics;
 use crate::gate::session::{TAG_KEY_BYTES, TagKey, TagKeyCell};
 use crate::issuer::random;
 use crate::runtime::InForce;
 use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::store::keyring::KeyRingStore;
-use crate::telemetry::families::Families;
 
 /// How often it is looked whether the configuration has another encryption key.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ type StoredKey = Zeroizing<[u8; TAG_KEY_BYTES]>;
 pub struct TagFeed {
     store: Arc<dyn KeyRingStore>,
     in_force: InForce,
-    families: Arc<Families>,
+    metrics: StoreMetrics,
     cell: Arc<TagKeyCell>,
     /// Whether the store has been asked, and has answered.
     was_asked: watch::Sender<bool>,
@@ -55,10 +55,10 @@ impl TagFeed {
     pub fn new(
         store: Arc<dyn KeyRingStore>,
         in_force: InForce,
-        families: Arc<Families>,
+        metrics: StoreMetrics,
     ) -> Arc<Self> {
         let cell = in_force.load().gate.sessions.tags.clone();
-        Arc::new(Self { store, in_force, families, cell, was_asked: watch::Sender::new(false) })
+        Arc::new(Self { store, in_force, metrics, cell, was_asked: watch::Sender::new(false) })
     }
 
     /// Returns once the store has answered. There may be no key all the same: nobody has to wait
@@ -113,7 +113,7 @@ impl TagFeed {
 
     /// The key in the store: that which is there, else ours, else a new one.
     async fn read(&self, ours: Option<&StoredKey>) -> Result<StoredKey, StoreError> {
-        self.families.timed("read_tag_key", self.kept(ours)).await
+        self.metrics.timed("read_tag_key", self.kept(ours)).await
     }
 
     async fn kept(&self, ours: Option<&StoredKey>) -> Result<StoredKey, StoreError> {

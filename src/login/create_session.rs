@@ -117,7 +117,7 @@ async fn write_down(
     let end = revocation::login_end(id, &account, actor, why, configuration);
     let displaced =
         sessions.feed.begin(id, record.clone(), Some(&end)).await.map_err(unavailable)?;
-    sessions.families.sessions_created.with_label_values(&[login.method.as_str()]).inc();
+    sessions.feed.metrics().created(login.method.as_str()).inc();
     for Displaced { id, created, end: written } in displaced {
         match written {
             Some(charged) => drop(sessions.revocations.wrote(&end.record_of(id, created), charged)),

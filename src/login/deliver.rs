@@ -192,7 +192,7 @@ impl<'a> DeliveryPlan<'a> {
         let begun = service
             .refresh_families
             .begin(&family, refresh_family::known_by(issuing.settings, &first));
-        if !service.sessions.families.timed("begin_family", begun).await.map_err(unavailable)? {
+        if !service.store_metrics.timed("begin_family", begun).await.map_err(unavailable)? {
             let scope = Scope::Session(id.to_string().into());
             let is_ended = issuing.configuration.gate.revocations.names(&scope);
             // Either somebody has ended it meanwhile, or the store has lost it.

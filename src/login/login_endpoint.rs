@@ -74,7 +74,7 @@ impl<T: Into<Denial>> From<T> for LoginRefusal {
 pub(crate) async fn answer(here: &LoginContext<'_>, body: Bytes) -> Reply {
     let count = |result: LoginResult| {
         let labels = [here.settings.method.as_str(), result.as_str()];
-        here.service.sessions.families.logins.with_label_values(&labels).inc();
+        here.service.metrics.logins.with_label_values(&labels).inc();
     };
     let headers = here.request.head.headers;
     let login_request = match LoginRequest::parse(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::method::Methods;
+use super::metrics::LoginMetrics;
 use crate::config::Login;
 use crate::oauth::service::TokenService;
 use crate::password::hashing::Hashing;
@@ -19,6 +20,8 @@ pub(crate) struct LoginService {
     pub(crate) tokens: Arc<TokenService>,
     /// How often somebody tried.
     pub(crate) attempts: Arc<dyn AttemptLedger>,
+    /// What is counted.
+    pub(super) metrics: LoginMetrics,
     /// The ways to log in.
     pub(super) methods: Methods,
 }
@@ -34,7 +37,9 @@ impl LoginService {
         attempts: Arc<dyn AttemptLedger>,
         hashing: Arc<Hashing>,
         hand_offs_max: usize,
+        metrics: LoginMetrics,
     ) -> Self {
-        Self { sessions, tokens, attempts, methods: Methods::new(hashing, hand_offs_max) }
+        let methods = Methods::new(hashing, hand_offs_max);
+        Self { sessions, tokens, attempts, metrics, methods }
     }
 }

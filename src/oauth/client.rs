@@ -79,8 +79,8 @@ pub(super) async fn authenticate<'t>(
     unnamed: Unnamed,
 ) -> Result<&'t Client, TokenRefusal> {
     let count = |method: Method, result: &'static str| {
-        let families = &here.service.sessions.families;
-        families.client_authentications.with_label_values(&[method.as_str(), result]).inc();
+        let attempts = &here.service.metrics.client_authentications;
+        attempts.with_label_values(&[method.as_str(), result]).inc();
     };
     let presented = match PresentedClient::find(here.request.head.headers, parameters) {
         Ok(presented) => presented,

@@ -49,8 +49,8 @@ pub(super) async fn answer(here: &TokenContext<'_>, parameters: &Parameters) -> 
         }
     };
     let outcome = exchanged.as_ref().map_or_else(|failure| failure.outcome, |done| done.outcome);
-    let families = &here.service.sessions.families;
-    families.refreshes.with_label_values(&[carrier.as_str(), outcome.as_str()]).inc();
+    let attempts = &here.service.metrics.refreshes;
+    attempts.with_label_values(&[carrier.as_str(), outcome.as_str()]).inc();
     let set = match (&exchanged, carrier) {
         (Ok(Exchanged { successor, .. }), TokenCarrier::Cookie) => {
             Some(cookie.set(successor, here.settings.refresh.idle_s))

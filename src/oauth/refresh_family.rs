@@ -40,7 +40,7 @@ pub(super) async fn find_family(
     {
         return Err(Denial::with(Slug::VerificationBudget, Detail::RetryAfter(seconds)));
     }
-    let family = service.sessions.families.timed("find_family", service.refresh_families.find(id));
+    let family = service.store_metrics.timed("find_family", service.refresh_families.find(id));
     let found = service.sessions.feed.stored_with(id, family).await.map_err(unavailable)?;
     let (family, session) = (found.0, found.1.map(|session| session.record));
     let family = family.filter(|stored| token.is_of(&tag_key(here.settings, &stored.family.key)));

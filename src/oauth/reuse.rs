@@ -89,7 +89,7 @@ fn warn_of(family: &Family) {
 }
 
 fn count(sessions: &SessionService) {
-    sessions.families.sessions_ended.with_label_values(&[WHY.as_str()]).inc();
+    sessions.feed.metrics().ended(WHY).inc();
 }
 
 /// Ends a login of which a refresh token was used twice, and whose family is dead.

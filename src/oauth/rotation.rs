@@ -150,7 +150,7 @@ async fn rotate(
     };
     let service = here.service;
     let rotating = service.refresh_families.rotate(&exchange);
-    let rotated = service.sessions.families.timed("rotate_family", rotating).await;
+    let rotated = service.store_metrics.timed("rotate_family", rotating).await;
     match &rotated {
         // One that arrives too late may be the second copy of one that did not.
         Ok(Rotation::TooLate) | Err(_) => {

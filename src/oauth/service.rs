@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crate::config::Tokens;
 use crate::feed::budget::Budget;
+use crate::feed::metrics::StoreMetrics;
 use crate::feed::signing::SigningFeed;
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::oauth::ending_logins::EndingLogins;
+use crate::oauth::metrics::TokenMetrics;
 use crate::oauth::recent_exchanges::RecentExchanges;
 use crate::oauth::secrets::Secrets;
 use crate::oauth::standstill::Standstill;
@@ -32,6 +34,10 @@ pub(crate) struct TokenService {
     pub(crate) attempts: Arc<dyn AttemptLedger>,
     /// Which refresh tokens are good.
     pub(crate) refresh_families: Arc<dyn FamilyStore>,
+    /// What clients ask for.
+    pub(super) metrics: TokenMetrics,
+    /// How the store answers.
+    pub(crate) store_metrics: StoreMetrics,
     /// The secrets of clients that were found right.
     pub(super) secrets: Secrets,
     /// The logins whose end is being written down.
@@ -52,12 +58,16 @@ impl TokenService {
         attempts: Arc<dyn AttemptLedger>,
         refresh_families: Arc<dyn FamilyStore>,
         hashing: Arc<Hashing>,
+        metrics: TokenMetrics,
+        store_metrics: StoreMetrics,
     ) -> Self {
         Self {
             sessions,
             signing,
             attempts,
             refresh_families,
+            metrics,
+            store_metrics,
             secrets: Secrets::new(hashing),
             ending_logins: Arc::default(),
             recent_exchanges: RecentExchanges::default(),
@@ -138,7 +148,6 @@ impl<'a> TokenContext<'a> {
 
     /// Counts a token that was issued.
     pub(crate) fn count_issued(&self, kind: &'static str, grant: GrantKind) {
-        let issued = &self.service.sessions.families.tokens_issued;
-        issued.with_label_values(&[kind, grant.as_str()]).inc();
+        self.service.signing.metrics().issued(kind, grant.as_str());
     }
 }

@@ -14,7 +14,6 @@ use crate::session::budgets::Budgets;
 use crate::session::revocation::{self, Account, Actor};
 use crate::store::record::Record;
 use crate::store::{AppendError, StoreError};
-use crate::telemetry::families::Families;
 use crate::telemetry::session_end::SessionEnd;
 use crate::web::context::EndpointContext;
 
@@ -27,8 +26,6 @@ pub(crate) struct SessionService {
     pub(crate) feed: Arc<SessionFeed>,
     /// Who is cut off.
     pub(crate) revocations: Arc<RevocationFeed>,
-    /// Counters.
-    pub(crate) families: Arc<Families>,
     /// How often somebody asked about sessions.
     pub(super) budgets: Budgets,
 }
@@ -42,9 +39,8 @@ impl SessionService {
         in_force: InForce,
         feed: Arc<SessionFeed>,
         revocations: Arc<RevocationFeed>,
-        families: Arc<Families>,
     ) -> Self {
-        Self { in_force, feed, revocations, families, budgets: Budgets::new() }
+        Self { in_force, feed, revocations, budgets: Budgets::new() }
     }
 
     /// Ends one session for good, everywhere.
@@ -92,7 +88,7 @@ impl SessionService {
 
     /// Counts the end of a session, for the metric.
     pub(crate) fn count_end(&self, why: SessionEnd) {
-        self.families.sessions_ended.with_label_values(&[why.as_str()]).inc();
+        self.feed.metrics().ended(why).inc();
     }
 }
 

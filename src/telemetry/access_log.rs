@@ -3,6 +3,8 @@
 //! A request adds its line to a buffer; a thread of its own writes the buffer out. If nobody reads
 //! fast enough, lines are dropped and counted: a full pipe must not stop the gate.
 
+pub mod metrics;
+
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::Write;
@@ -14,6 +16,7 @@ use prometheus::IntCounter;
 use serde::Serializer;
 
 use crate::network::{push_address, push_socket_address};
+use metrics::AccessLogMetrics;
 
 /// How much may wait to be written, in bytes.
 const BUFFER_BYTES_MAX: usize = 8 << 20;
@@ -106,11 +109,11 @@ impl AccessLog {
     /// # Errors
     ///
     /// If no thread can be started.
-    pub fn start(dropped: IntCounter) -> std::io::Result<Self> {
+    pub fn start(metrics: AccessLogMetrics) -> std::io::Result<Self> {
         let sink = Arc::new(Sink {
             waiting: Mutex::new(WaitingLine::default()),
             grown: Condvar::new(),
-            dropped,
+            dropped: metrics.dropped,
         });
         let writer = sink.clone();
         std::thread::Builder::new().name("access-log".into()).spawn(move || writer.run())?;

@@ -1,16 +1,18 @@
 //! Metric handles of one configuration, resolved when it is published: a request then costs a few
 //! atomic additions and no look-up.
 
+pub mod metrics;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::{Histogram, IntCounter, IntCounterVec};
 
-use super::families::Families;
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Outcome, Slug};
 use crate::gate::route::Route;
 use crate::gate::verifier::CacheResult;
+use metrics::RouteMetrics;
 
 const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -35,6 +37,7 @@ struct RouteHandles {
 /// The handles of one configuration.
 #[derive(Debug)]
 pub struct Handles {
+    decisions: IntCounterVec,
     routes: Vec<RouteHandles>,
     names: Vec<Arc<str>>,
     none: RouteHandles,
@@ -49,15 +52,16 @@ pub struct Handles {
 
 impl Handles {
     /// Resolves the handles for `routes`.
-    pub fn resolve(families: &Families, routes: &[Route]) -> Self {
+    pub fn resolve(metrics: &RouteMetrics, routes: &[Route]) -> Self {
         let decision =
-            |carrier, cache| families.decision_seconds.with_label_values(&[carrier, cache]);
+            |carrier, cache| metrics.decision_seconds.with_label_values(&[carrier, cache]);
         let names: Vec<Arc<str>> =
             routes.iter().map(|route| route.name.clone()).chain([OWN_ROUTE.into()]).collect();
         Self {
-            routes: names.iter().map(|name| RouteHandles::resolve(families, name)).collect(),
+            decisions: metrics.decisions.clone(),
+            routes: names.iter().map(|name| RouteHandles::resolve(metrics, name)).collect(),
             names,
-            none: RouteHandles::resolve(families, NO_ROUTE),
+            none: RouteHandles::resolve(metrics, NO_ROUTE),
             decision_public: decision("none", "none"),
             decision_bearer_hit: decision("bearer", "hit"),
             decision_bearer_miss: decision("bearer", "miss"),
@@ -81,7 +85,6 @@ impl Handles {
     /// Counts a decision and the time it took.
     pub fn decided(
         &self,
-        families: &Families,
         route: Option<usize>,
         carrier: Option<Carrier>,
         cache: Option<CacheResult>,
@@ -106,7 +109,7 @@ impl Handles {
             (Some(slug), carrier) => {
                 let carrier = carrier.map_or("none", Carrier::as_str);
                 let labels = [self.name(route), carrier, slug.outcome().as_str(), slug.as_str()];
-                families.decisions.with_label_values(&labels).inc();
+                self.decisions.with_label_values(&labels).inc();
             }
         }
     }
@@ -130,10 +133,10 @@ impl Handles {
 }
 
 impl RouteHandles {
-    fn resolve(families: &Families, route: &str) -> Self {
+    fn resolve(metrics: &RouteMetrics, route: &str) -> Self {
         let permitted = |carrier| {
             let labels = [route, carrier, Outcome::Permitted.as_str(), ""];
-            families.decisions.with_label_values(&labels)
+            metrics.decisions.with_label_values(&labels)
         };
         Self {
             permitted_public: permitted("none"),
@@ -141,9 +144,9 @@ impl RouteHandles {
             permitted_session: permitted("session"),
             permitted_api_key: permitted("api_key"),
             statuses: STATUS_CLASSES
-                .map(|class| families.requests.with_label_values(&[route, class])),
-            seconds: families.request_seconds.with_label_values(&[route]),
-            upstream_seconds: families.upstream_seconds.with_label_values(&[route]),
+                .map(|class| metrics.requests.with_label_values(&[route, class])),
+            seconds: metrics.request_seconds.with_label_values(&[route]),
+            upstream_seconds: metrics.upstream_seconds.with_label_values(&[route]),
         }
     }
 }

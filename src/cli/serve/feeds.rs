@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::runtime::Runtime;
 
+use super::registration::AllMetrics;
 use crate::admin::{Readiness, View};
 use crate::edge::descriptors::Descriptors;
 use crate::endpoints::EndpointServices;
@@ -17,7 +18,6 @@ use crate::gate::revocation::ListWriter;
 use crate::runtime::InForce;
 use crate::secret::Secret;
 use crate::store::Store;
-use crate::telemetry::families::Families;
 
 /// How long the other gateways may take to be told that this one is gone.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -35,15 +35,31 @@ impl Feeds {
         store: &Store,
         writer: ListWriter,
         in_force: &InForce,
-        families: &Arc<Families>,
+        metrics: &AllMetrics,
     ) -> Self {
         let all = store.clone();
         let Store { sessions, keyring, .. } = store.clone();
         Self {
-            tags: TagFeed::new(keyring.clone(), in_force.clone(), families.clone()),
-            signing: SigningFeed::new(keyring, in_force.clone(), families.clone()),
-            sessions: SessionFeed::new(sessions, in_force.clone(), families.clone()),
-            revocations: RevocationFeed::new(all, writer, in_force.clone(), families.clone()),
+            tags: TagFeed::new(keyring.clone(), in_force.clone(), metrics.store.clone()),
+            signing: SigningFeed::new(
+                keyring,
+                in_force.clone(),
+                metrics.signing.clone(),
+                metrics.store.clone(),
+            ),
+            sessions: SessionFeed::new(
+                sessions,
+                in_force.clone(),
+                metrics.sessions.clone(),
+                metrics.store.clone(),
+            ),
+            revocations: RevocationFeed::new(
+                all,
+                writer,
+                in_force.clone(),
+                metrics.revocations.clone(),
+                metrics.store.clone(),
+            ),
         }
     }
 
@@ -52,7 +68,7 @@ impl Feeds {
         &self,
         store: Store,
         in_force: &InForce,
-        families: &Arc<Families>,
+        metrics: &AllMetrics,
         descriptors: Descriptors,
     ) -> EndpointServices {
         EndpointServices {
@@ -63,7 +79,9 @@ impl Feeds {
             attempts: store.attempts,
             refresh_families: store.families,
             hand_offs_max: descriptors.hand_offs(),
-            families: families.clone(),
+            login_metrics: metrics.logins.clone(),
+            token_metrics: metrics.tokens.clone(),
+            store_metrics: metrics.store.clone(),
         }
     }
 
@@ -72,13 +90,15 @@ impl Feeds {
         &self,
         admin_token: Arc<ArcSwap<Secret>>,
         in_force: &InForce,
-        families: Arc<Families>,
+        metrics: AllMetrics,
         readiness: Arc<Readiness>,
     ) -> View {
         View {
             configuration: in_force.clone(),
             admin_token,
-            families,
+            registry: Arc::new(metrics.registry),
+            token_cache: metrics.token_cache,
+            key_sets: metrics.key_sets,
             readiness,
             revocations: self.revocations.clone(),
             sessions: self.sessions.clone(),

@@ -14,6 +14,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::metrics::ProgramMetrics;
 use crate::admin::token;
 use crate::cli::check::RouteRow;
 use crate::clock;
@@ -22,6 +23,7 @@ use crate::config::tokens::OWN_ISSUER;
 use crate::edge::listener::TlsCell;
 use crate::edge::published::{Current, Opening, Published, Services};
 use crate::feed::jwks::JwksFeed;
+use crate::feed::jwks::metrics::KeySetMetrics;
 use crate::feed::last_good::LastGoodFiles;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::watch::{self, Fingerprint};
@@ -30,7 +32,6 @@ use crate::runtime::{InForce, Running};
 use crate::secret::Secret;
 use crate::session::revocation;
 use crate::store::record::Record;
-use crate::telemetry::families::Families;
 use crate::telemetry::session_end::SessionEnd;
 use crate::upstream::resolver;
 
@@ -44,9 +45,16 @@ pub(super) struct Supervisor {
     certificates: Vec<TlsCell>,
     services: Services,
     revocations: Arc<RevocationFeed>,
+    metrics: SupervisorMetrics,
     runtime: Handle,
     feeds: Vec<RunningFeed>,
     resolver: JoinHandle<()>,
+}
+
+/// What is counted of configurations, and of the feeds that are started for them.
+pub(super) struct SupervisorMetrics {
+    pub(super) program: ProgramMetrics,
+    pub(super) key_sets: KeySetMetrics,
 }
 
 /// Why the configuration in force stays so, and the files that would have to change.
@@ -75,14 +83,14 @@ impl Supervisor {
         certificates: Vec<TlsCell>,
         services: Services,
         revocations: Arc<RevocationFeed>,
+        metrics: SupervisorMetrics,
         runtime: &Handle,
     ) -> Self {
         let in_force = opening.in_force();
         let configuration = in_force.load();
-        let families = &services.families;
-        let feeds = start_feeds(&configuration, Vec::new(), families, runtime).await;
+        let feeds = start_feeds(&configuration, Vec::new(), &metrics.key_sets, runtime).await;
         let resolver = start_resolver(&configuration, runtime).await;
-        announce(&configuration, families);
+        announce(&configuration, &metrics.program);
         let published = Published::new(
             configuration,
             &services,
@@ -95,6 +103,7 @@ impl Supervisor {
             certificates,
             services,
             revocations,
+            metrics,
             runtime: runtime.clone(),
             feeds,
             resolver,
@@ -119,15 +128,12 @@ impl Supervisor {
             known = Fingerprint::of(&files);
             let current: BTreeSet<PathBuf> = match self.reload().await {
                 Ok(()) => {
-                    self.services.families.reloads.with_label_values(&["ok"]).inc();
-                    tracing::info!(
-                        generation = self.services.families.generation.get(),
-                        "reloaded"
-                    );
+                    self.metrics.program.reloaded("ok");
+                    tracing::info!(generation = self.metrics.program.generation.get(), "reloaded");
                     self.in_force.load().settings.files.clone()
                 }
                 Err(NotReloaded { why, files }) => {
-                    self.services.families.reloads.with_label_values(&["failed"]).inc();
+                    self.metrics.program.reloaded("failed");
                     tracing::error!("not reloaded, the old configuration stays in force:\n{why}");
                     // What it lacks may appear; what is in force may be mended.
                     files.union(&self.in_force.load().settings.files).cloned().collect()
@@ -161,13 +167,13 @@ impl Supervisor {
         self.services.signing.prepare(&configuration).await;
         let running = std::mem::take(&mut self.feeds);
         self.feeds =
-            start_feeds(&configuration, running, &self.services.families, &self.runtime).await;
+            start_feeds(&configuration, running, &self.metrics.key_sets, &self.runtime).await;
         self.resolver.abort();
         self.resolver = start_resolver(&configuration, &self.runtime).await;
         for (cell, tls) in self.certificates.iter().zip(&configuration.listener_tls) {
             cell.publish(tls.clone());
         }
-        announce(&configuration, &self.services.families);
+        announce(&configuration, &self.metrics.program);
         self.current.publish(Published::new(
             configuration.clone(),
             &self.services,
@@ -186,7 +192,7 @@ impl Supervisor {
     /// What somebody was when they logged in they may no longer be: they have to log in again.
     fn end_sessions_of_changed_users(&self, old: &Running, new: &Running) {
         let records = revocation::of_changed_users(old, new);
-        let ended = self.services.families.sessions_ended.clone();
+        let ended = self.services.sessions.metrics().ended(SessionEnd::UserChanged);
         let revocations = self.revocations.clone();
         let begun = clock::shared();
         // The store may be away, and the change is known now and never again. One after the other:
@@ -195,7 +201,7 @@ impl Supervisor {
             for record in records {
                 let target = record.entry.scope.to_string();
                 append_some_day(&revocations, record, begun).await;
-                ended.with_label_values(&[SessionEnd::UserChanged.as_str()]).inc();
+                ended.inc();
                 tracing::info!(target, "the password file changed: sessions are ended");
             }
         });
@@ -275,7 +281,7 @@ fn warn_of_longer_lifetimes(old: &Running, new: &Running) {
 async fn start_feeds(
     configuration: &Running,
     running: Vec<RunningFeed>,
-    families: &Arc<Families>,
+    key_sets: &KeySetMetrics,
     runtime: &Handle,
 ) -> Vec<RunningFeed> {
     let mut running = running;
@@ -288,7 +294,7 @@ async fn start_feeds(
             continue;
         }
         let shelf = LastGoodFiles::below(&configuration.settings.data_directory);
-        let feed = JwksFeed::new(spec.clone(), shelf, families.clone(), runtime.clone());
+        let feed = JwksFeed::new(spec.clone(), shelf, key_sets.clone(), runtime.clone());
         feed.start_from_last_good();
         let (landed, first) = oneshot::channel();
         let runs = feed.clone();
@@ -323,7 +329,7 @@ async fn start_resolver(configuration: &Running, runtime: &Handle) -> JoinHandle
 }
 
 /// Says what nobody should find out by accident: warnings, public routes, dangerous options.
-fn announce(configuration: &Running, families: &Families) {
+fn announce(configuration: &Running, metrics: &ProgramMetrics) {
     if !configuration.settings.warnings.list.is_empty() {
         tracing::warn!("{}", configuration.settings.warnings);
     }
@@ -346,6 +352,5 @@ fn announce(configuration: &Running, families: &Families) {
         tracing::warn!(place, option, "a dangerous option is in use");
     }
     let dangerous = configuration.settings.dangerous.iter().map(|(_, option)| *option);
-    let issuers = configuration.settings.fetched_issuers();
-    families.publish(dangerous, issuers);
+    metrics.publish(dangerous);
 }

@@ -17,20 +17,26 @@ use crate::config::Settings;
 use crate::endpoints::table::{Endpoint, LoginEndpoint, TokenEndpoint};
 use crate::endpoints::{EndpointServices, Endpoints};
 use crate::feed::jwks::KeySearch;
+use crate::feed::metrics::StoreMetrics;
 use crate::feed::revocations::RevocationFeed;
+use crate::feed::revocations::metrics::RevocationMetrics;
 use crate::feed::sessions::SessionFeed;
+use crate::feed::sessions::metrics::SessionMetrics;
 use crate::feed::signing::SigningFeed;
+use crate::feed::signing::metrics::SigningMetrics;
 use crate::gate::denial::Slug;
 use crate::gate::issuer::Issuer;
 use crate::gate::request::{Request, Scheme};
 use crate::gate::revocation::{self, Scope};
 use crate::gate::session::{Session, SessionId, SessionSecret};
+use crate::login::metrics::LoginMetrics;
+use crate::oauth::metrics::TokenMetrics;
 use crate::runtime::{InForce, Running};
 use crate::store::family::FamilyStore;
 use crate::store::record::Record;
 use crate::store::settings::StoreSettings;
 use crate::store::{self, Store};
-use crate::telemetry::families::Families;
+use crate::telemetry::registry::MetricRegistry;
 use crate::web::message::{Answer, Caller, ClientKind, EndpointRequest, KeySeeker, Reply};
 
 /// The password of every user.
@@ -41,7 +47,8 @@ pub(super) struct Fixture {
     pub(super) in_force: Arc<ArcSwap<Running>>,
     pub(super) sessions: Arc<SessionFeed>,
     pub(super) revocations: Arc<RevocationFeed>,
-    pub(super) families: Arc<Families>,
+    pub(super) login_metrics: LoginMetrics,
+    pub(super) token_metrics: TokenMetrics,
     pub(super) endpoints: Arc<Endpoints>,
     /// Which gives out tokens.
     pub(super) refresh_families: Arc<dyn FamilyStore>,
@@ -130,7 +137,13 @@ impl Fixture {
         );
         std::fs::write(directory.path().join("users.yaml"), users).expect("written");
         let configuration = compile_with(&directory, login, sections, None);
-        let families = Arc::new(Families::new().expect("a table"));
+        let mut registry = MetricRegistry::default();
+        let login_metrics = LoginMetrics::register(&mut registry).expect("registered");
+        let revocation_metrics = RevocationMetrics::register(&mut registry).expect("registered");
+        let session_metrics = SessionMetrics::register(&mut registry).expect("registered");
+        let signing_metrics = SigningMetrics::register(&mut registry).expect("registered");
+        let token_metrics = TokenMetrics::register(&mut registry).expect("registered");
+        let store_metrics = StoreMetrics::register(&mut registry).expect("registered");
         let path = directory.path().join("store.redb");
         let opened = store::open(&StoreSettings::Embedded { path }).await.expect("opens");
         let left = Arc::new(AtomicU64::new(u64::MAX));
@@ -140,7 +153,12 @@ impl Fixture {
         let writer = configuration.gate.revocations.writer().expect("the first");
         let in_force = Arc::new(ArcSwap::from_pointee(configuration));
         let (sessions, attempts) = (opened.sessions.clone(), opened.attempts.clone());
-        let sessions = SessionFeed::new(sessions, InForce::new(in_force.clone()), families.clone());
+        let sessions = SessionFeed::new(
+            sessions,
+            InForce::new(in_force.clone()),
+            session_metrics,
+            store_metrics.clone(),
+        );
         let (refresh_families, keyring) = (opened.families.clone(), opened.keyring.clone());
         let is_barren = Arc::new(AtomicBool::new(false));
         let is_mute = Arc::new(AtomicBool::new(false));
@@ -151,9 +169,19 @@ impl Fixture {
             is_mute: is_mute.clone(),
             is_earlier: is_earlier.clone(),
         });
-        let revocations =
-            RevocationFeed::new(opened, writer, InForce::new(in_force.clone()), families.clone());
-        let signing = SigningFeed::new(keyring, InForce::new(in_force.clone()), families.clone());
+        let revocations = RevocationFeed::new(
+            opened,
+            writer,
+            InForce::new(in_force.clone()),
+            revocation_metrics,
+            store_metrics.clone(),
+        );
+        let signing = SigningFeed::new(
+            keyring,
+            InForce::new(in_force.clone()),
+            signing_metrics,
+            store_metrics.clone(),
+        );
         match keys {
             Keys::Unread => {}
             Keys::Read => {
@@ -171,14 +199,17 @@ impl Fixture {
             attempts,
             refresh_families: refresh_families.clone(),
             hand_offs_max: 1,
-            families: families.clone(),
+            login_metrics: login_metrics.clone(),
+            token_metrics: token_metrics.clone(),
+            store_metrics,
         });
         Self {
             directory,
             in_force,
             sessions,
             revocations,
-            families,
+            login_metrics,
+            token_metrics,
             endpoints,
             refresh_families,
             left,

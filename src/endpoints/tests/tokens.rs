@@ -11,6 +11,7 @@ use super::fixture::{Ask, Fixture, Keys, Response};
 use crate::endpoints::table::TokenEndpoint;
 use crate::gate::session::SessionId;
 use crate::issuer::refresh::TEXT_BYTES;
+use crate::telemetry::session_end::SessionEnd;
 
 /// An access token and a refresh token.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ async fn stolen_login_is_cut_off_as_soon_as_that_can_be_written_down() {
         .await;
     let told = refresh(&fixture, &third.refresh).await;
     assert_eq!((told.status, told.slug), (400, Some("grant_invalid")), "the family is gone");
-    let ended = fixture.families.sessions_ended.with_label_values(&["refresh_reused"]);
+    let ended = fixture.sessions.metrics().ended(SessionEnd::RefreshReused);
     assert_eq!(ended.get(), 1, "once");
 }
 
@@ -157,7 +158,7 @@ async fn exchange_whose_answer_was_lost_is_repeated() {
     let told = refresh(&fixture, &first.refresh).await;
     assert_eq!(told.status, 200, "{}", told.body);
     let counted =
-        |result: &str| fixture.families.refreshes.with_label_values(&["body", result]).get();
+        |result: &str| fixture.token_metrics.refreshes.with_label_values(&["body", result]).get();
     assert_eq!((counted("ok"), counted("replayed")), (1, 0));
     let next = told.json()["refresh_token"].as_str().expect("a token").to_owned();
     assert_eq!(refresh(&fixture, &next).await.status, 200);

@@ -44,7 +44,7 @@ impl RevocationFeed {
                 // Its session is deleted when it is delivered, and can be alive until then.
                 record.entry.expires = record.entry.expires.max(record.forgotten_at());
                 self.pending.push(record.clone()).map_err(|_| StoreError::Unavailable(why))?;
-                self.families.revocations_pending.set(self.pending.len());
+                self.metrics.pending.set(self.pending.len());
                 Taken::Locally
             }
             (Err(error), _) => return Err(error),

@@ -100,7 +100,7 @@ impl RevocationFeed {
         };
         let read = self.log.tail(position, patience).await;
         // Its duration is mostly waiting, and tells nothing.
-        self.families.store_up.set(i64::from(read.is_ok()));
+        self.store_metrics.up.set(i64::from(read.is_ok()));
         match read? {
             Tail::Records(records, next) => {
                 let is_idle = records.is_empty();
@@ -139,7 +139,7 @@ impl RevocationFeed {
         for record in records {
             let written = Duration::from_micros(clock::micros().saturating_sub(record.written_us));
             self.apply(&record);
-            self.families.revocation_propagation.observe(written.as_secs_f64());
+            self.metrics.propagation.observe(written.as_secs_f64());
             self.recent().read(record);
         }
     }
@@ -147,7 +147,7 @@ impl RevocationFeed {
     fn apply(&self, record: &Record) {
         self.enforce(record);
         let kind = if record.is_lift() { LIFT } else { record.entry.scope.kind().as_str() };
-        self.families.revocations_applied.with_label_values(&[kind]).inc();
+        self.metrics.applied.with_label_values(&[kind]).inc();
     }
 
     /// Applies everything that is live. What is in the list already stays there.
@@ -171,7 +171,7 @@ impl RevocationFeed {
             }
         };
         let position = self.timed("snapshot", self.log.snapshot(&mut take)).await?;
-        self.families.revocation_snapshots.with_label_values(&[cause]).inc();
+        self.metrics.snapshots.with_label_values(&[cause]).inc();
         if self.recent().end_search(|record| self.was_lifted(record)) > 0 {
             self.lost.notify_one();
         }

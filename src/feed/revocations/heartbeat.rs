@@ -109,7 +109,7 @@ impl RevocationFeed {
             return Ok(());
         }
         let ahead_ms = clock::ahead_ms().unwrap_or(0);
-        self.families.clock_ahead.set(ahead_ms as f64 / 1000.0);
+        self.metrics.clock_ahead.set(ahead_ms as f64 / 1000.0);
         let is_apart = ahead_ms.abs() > APART_WARNED_MS;
         if self.is_apart.swap(is_apart, Ordering::Relaxed) == is_apart {
             return Ok(());
@@ -130,7 +130,7 @@ impl RevocationFeed {
     /// of them.
     pub(super) async fn remind(&self) -> Result<(), StoreError> {
         let roster = self.timed("roster", self.fleet.roster()).await?;
-        self.families.revocation_records.set(i64::try_from(roster.records).unwrap_or(i64::MAX));
+        self.metrics.records.set(i64::try_from(roster.records).unwrap_or(i64::MAX));
         let listed = roster.gateways.len();
         let complete = self.known.complete(roster, clock::steady());
         self.compare(&complete.gateways);

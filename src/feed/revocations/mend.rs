@@ -53,7 +53,7 @@ impl RevocationFeed {
 
     fn taken_by_the_store(&self, record: &Record) {
         self.pending.delivered(record);
-        self.families.revocations_pending.set(self.pending.len());
+        self.metrics.pending.set(self.pending.len());
     }
 
     /// Writes down again what the log has had and no longer has.

@@ -27,7 +27,7 @@ impl RevocationFeed {
     /// this gateway knows.
     pub(super) async fn begin_read(&self) -> Result<BegunRead, StoreError> {
         let is_settled = self.fleet.is_settled() || self.ask_settled().await?;
-        let counter = &self.families.store_server_changes;
+        let counter = &self.store_metrics.server_changes;
         counter.inc_by(self.fleet.server_changes().saturating_sub(counter.get()));
         Ok(BegunRead { at: clock::steady(), epoch: self.fleet.epoch(), is_settled })
     }

@@ -83,7 +83,7 @@ impl SessionFeed {
             let as_of = clock::steady();
             // Before it is asked: what answers may change while it does.
             let era = self.era(id);
-            let found = self.families.timed("find_session", self.store.find(id)).await;
+            let found = self.store_metrics.timed("find_session", self.store.find(id)).await;
             if let Err(error) = &found {
                 self.doubt(id, error);
             }

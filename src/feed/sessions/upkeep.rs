@@ -69,7 +69,12 @@ impl SessionFeed {
                 if some.is_empty() {
                     break;
                 }
-                if self.families.timed("touch_sessions", self.store.touch(&some)).await.is_err() {
+                if self
+                    .store_metrics
+                    .timed("touch_sessions", self.store.touch(&some))
+                    .await
+                    .is_err()
+                {
                     break;
                 }
                 self.seen.written(&some);
@@ -99,7 +104,9 @@ impl SessionFeed {
             // Not all gateways at once.
             tokio::time::sleep(PRUNE_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             // Tried again in a minute.
-            drop(self.families.timed("prune_sessions", self.store.prune(clock::shared())).await);
+            drop(
+                self.store_metrics.timed("prune_sessions", self.store.prune(clock::shared())).await,
+            );
         }
     }
 }

@@ -78,7 +78,7 @@ impl SigningFeed {
 
     fn tell_of(&self, new: NewKey, cause: Cause) -> NewKey {
         let NewKey { id, signs_from } = &new;
-        self.families.signing_key_rotations.with_label_values(&[cause.as_str()]).inc();
+        self.metrics.rotations.with_label_values(&[cause.as_str()]).inc();
         tracing::info!(key = &**id, cause = cause.as_str(), %signs_from, "a new signing key");
         new
     }
@@ -88,7 +88,7 @@ impl SigningFeed {
         known: Option<&LoadedRing>,
         target: &RingTarget<'_>,
     ) -> Result<(StoredRing, Ring), Trouble> {
-        let read = self.families.timed("read_keys", self.store.ring()).await;
+        let read = self.store_metrics.timed("read_keys", self.store.ring()).await;
         let Some(bytes) = read?.map(Zeroizing::new) else {
             let nothing = StoredRing { bytes: None, form: Form::Open, secret: None };
             return Ok((nothing, Ring::default()));
@@ -109,7 +109,7 @@ impl SigningFeed {
 
     /// Whether nobody else was faster.
     async fn replace(&self, expected: Option<&[u8]>, ring: &[u8]) -> Result<bool, StoreError> {
-        self.families.timed("replace_keys", self.store.replace_ring(expected, ring)).await
+        self.store_metrics.timed("replace_keys", self.store.replace_ring(expected, ring)).await
     }
 }
 

@@ -68,7 +68,7 @@ impl SigningFeed {
     fn count(&self, keys: &[ListedKey]) {
         for state in KeyState::PUBLISHED {
             let count = keys.iter().filter(|key| key.state == state).count();
-            let gauge = self.families.signing_keys.with_label_values(&[state.as_str()]);
+            let gauge = self.metrics.keys.with_label_values(&[state.as_str()]);
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }

@@ -69,9 +69,9 @@ async fn first_key_is_made_signs_at_once_and_is_published() {
     assert_eq!(gateway.jwks(), [&*id]);
     assert!(gateway.verifies(&id));
     assert!(!gateway.own_keys().is_fixed());
-    let made = &gateway.families.signing_key_rotations;
+    let made = &gateway.feed.metrics.rotations;
     assert_eq!(made.with_label_values(&["first"]).get(), 1);
-    assert_eq!(gateway.families.signing_keys.with_label_values(&["signing"]).get(), 1);
+    assert_eq!(gateway.feed.metrics.keys.with_label_values(&["signing"]).get(), 1);
     // And it stays.
     gateway.upkeep().await;
     assert_eq!(gateway.signs(), Some(id));
@@ -163,9 +163,9 @@ async fn key_is_published_before_it_signs_unless_it_is_to_sign_now() {
     let states = [(first, KeyState::Retired), (now, KeyState::Signing), (next, KeyState::Next)];
     assert_eq!(gateway.states().await, states);
     for state in ["signing", "next", "retired"] {
-        assert_eq!(gateway.families.signing_keys.with_label_values(&[state]).get(), 1, "{state}");
+        assert_eq!(gateway.feed.metrics.keys.with_label_values(&[state]).get(), 1, "{state}");
     }
-    let made = &gateway.families.signing_key_rotations;
+    let made = &gateway.feed.metrics.rotations;
     assert_eq!(made.with_label_values(&["operator"]).get(), 2);
 }
 
@@ -203,7 +203,7 @@ async fn schedule_makes_the_next_key_and_one_is_enough() {
     assert_eq!(keys[1].retires_at, None);
     let dropped = made.plus(1000 + LIFETIME_S + SKEW_S + 2 * CLOCKS_APART_S);
     assert_eq!(keys[0].retires_at, Some(dropped));
-    let made = &gateway.families.signing_key_rotations;
+    let made = &gateway.feed.metrics.rotations;
     assert_eq!(made.with_label_values(&["schedule"]).get(), 1);
 }
 

@@ -47,7 +47,7 @@ pub(super) async fn verify<'t>(
     let VerifiedAssertion { token_id, ends } = verified;
     let key = spent_key(&client.id, &token_id);
     let spending = here.service.refresh_families.spend(&key, ends, now);
-    match here.service.sessions.families.timed("spend_assertion", spending).await {
+    match here.service.store_metrics.timed("spend_assertion", spending).await {
         Ok(true) => Ok(client),
         Ok(false) => Err(TokenRefusal::client("The assertion was used before")),
         Err(error) => {

@@ -14,7 +14,7 @@ async fn revoked_key_neither_signs_nor_is_published_nor_kept() {
     assert_eq!(gateway.jwks(), [&*new]);
     assert!(!gateway.verifies(&thief) && gateway.verifies(&new));
     assert_eq!(ids(&store.ring()), [&*new]);
-    let made = &gateway.families.signing_key_rotations;
+    let made = &gateway.feed.metrics.rotations;
     assert_eq!(made.with_label_values(&["revoked"]).get(), 1);
     assert_eq!(gateway.seek(&thief).await, KeySearch::Absent);
 }

@@ -18,6 +18,7 @@ use crate::issuer::ring::Ring;
 use crate::issuer::ring_document::Others;
 use crate::store::StoreError;
 use crate::store::attempts::AttemptBudget;
+use crate::telemetry::registry::MetricRegistry;
 
 pub(super) const ISSUER: &str = "https://gateway.test";
 
@@ -114,7 +115,6 @@ impl KeyRingStore for Shared {
 /// A gateway on the store.
 pub(super) struct Gateway {
     pub(super) feed: Arc<SigningFeed>,
-    pub(super) families: Arc<Families>,
     in_force: Arc<ArcSwap<Running>>,
     writer: ListWriter,
 }
@@ -207,10 +207,12 @@ impl Gateway {
         let configuration = configuration(issued, None);
         let writer = configuration.gate.revocations.writer().expect("the first");
         let in_force = Arc::new(ArcSwap::from_pointee(configuration));
-        let families = Arc::new(Families::new().expect("a table"));
+        let mut registry = MetricRegistry::default();
+        let metrics = SigningMetrics::register(&mut registry).expect("registered");
+        let store_metrics = StoreMetrics::register(&mut registry).expect("registered");
         let feed =
-            SigningFeed::new(store.clone(), InForce::new(in_force.clone()), families.clone());
-        Self { feed, families, in_force, writer }
+            SigningFeed::new(store.clone(), InForce::new(in_force.clone()), metrics, store_metrics);
+        Self { feed, in_force, writer }
     }
 
     /// One that has looked after the ring once.

@@ -1,0 +1,51 @@
+//! Counts the fetches of issuers' keys, and measures how old the keys are.
+
+use prometheus::{GaugeVec, IntCounterVec};
+
+use crate::gate::keys::KeyCell;
+use crate::gate::time::UnixTime;
+use crate::telemetry::registrar::metrics;
+
+metrics! {
+    /// The keys of issuers that are fetched.
+    pub struct KeySetMetrics {
+        fetches: IntCounterVec = counters(
+            "portcullis_key_set_fetches_total",
+            "Attempts to fetch an issuer's keys.",
+            &["issuer", "result"]);
+        age: GaugeVec = float_gauges(
+            "portcullis_key_set_age_seconds",
+            "Seconds since an issuer's keys were last fetched with success.",
+            &["issuer"]);
+    }
+}
+
+impl KeySetMetrics {
+    /// What may never happen to an issuer's keys is told as 0.
+    pub(super) fn begin(&self, issuer: &str) {
+        for result in ["ok", "failed"] {
+            self.fetches.with_label_values(&[issuer, result]);
+        }
+    }
+
+    /// Counts a fetch.
+    pub(super) fn fetched(&self, issuer: &str, result: &'static str) {
+        self.fetches.with_label_values(&[issuer, result]).inc();
+    }
+
+    /// Measures how old the keys of these issuers are, when somebody asks.
+    pub fn measure<'a>(
+        &self,
+        fetched: impl IntoIterator<Item = (&'a str, &'a KeyCell)>,
+        now: UnixTime,
+    ) {
+        // The age of keys that nobody fetches any more would stand still, and look young for ever.
+        self.age.reset();
+        for (issuer, cell) in fetched {
+            if let Some(published_at) = cell.published_at() {
+                let age = now.since(published_at).max(0);
+                self.age.with_label_values(&[issuer]).set(age as f64);
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Counts the gateway's own signing keys, and the tokens that they sign.
+
+use prometheus::{IntCounterVec, IntGaugeVec};
+
+use super::listing::KeyState;
+use crate::issuer::ring::Cause;
+use crate::telemetry::registrar::metrics;
+
+metrics! {
+    /// The gateway's own signing keys and tokens.
+    pub struct SigningMetrics {
+        pub(super) keys: IntGaugeVec = gauges(
+            "portcullis_signing_keys",
+            "The gateway's own signing keys that are published, by what they do.",
+            &["state"]);
+        pub(super) rotations: IntCounterVec = counters(
+            "portcullis_signing_key_rotations_total",
+            "Signing keys made by this gateway, and why.",
+            &["cause"]);
+        tokens_issued: IntCounterVec = counters(
+            "portcullis_tokens_issued_total",
+            "Tokens that the gateway issued itself, by what they are and for what.",
+            &["kind", "grant"]);
+    }
+}
+
+impl SigningMetrics {
+    /// What may never happen is told as 0.
+    pub(super) fn begin(&self) {
+        for cause in Cause::ALL {
+            self.rotations.with_label_values(&[cause.as_str()]);
+        }
+        for state in KeyState::PUBLISHED {
+            self.keys.with_label_values(&[state.as_str()]);
+        }
+    }
+
+    /// Counts a token of a kind that was issued for a grant.
+    pub fn issued(&self, kind: &'static str, grant: &'static str) {
+        self.tokens_issued.with_label_values(&[kind, grant]).inc();
+    }
+}

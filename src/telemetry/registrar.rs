@@ -1,0 +1,266 @@
+//! Makes and registers the families of one room.
+//!
+//! Each room declares its families with `metrics!` in a `metrics.rs` beside what they count, and
+//! is given them when it is made. Label values come from enums or from the configuration, never
+//! from a request.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts,
+};
+
+use super::count::Count;
+use super::registry::{FamilyKind, MetricRegistry};
+
+/// Makes and registers the families of one room; each kind by a function that `metrics!` names.
+#[derive(Debug)]
+pub struct Registrar<'r> {
+    registry: &'r mut MetricRegistry,
+    room: String,
+}
+
+impl<'r> Registrar<'r> {
+    /// For the families that a module declares: of `portcullis::feed::sessions::metrics`, those of
+    /// the room `feed/sessions`.
+    pub fn new(registry: &'r mut MetricRegistry, module: &str) -> Self {
+        let below = module.split_once("::").map_or(module, |(_, below)| below);
+        let room = below.strip_suffix("::metrics").unwrap_or(below).replace("::", "/");
+        Self { registry, room }
+    }
+
+    fn register<C: Collector + Clone + 'static>(
+        &mut self,
+        kind: FamilyKind,
+        family: C,
+    ) -> prometheus::Result<C> {
+        self.registry.register(&self.room, kind, family)
+    }
+
+    /// A counter.
+    ///
+    /// # Errors
+    ///
+    /// If its name is none, or taken.
+    pub fn counter(&mut self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.register(FamilyKind::Counter, IntCounter::new(name, help)?)
+    }
+
+    /// A counter for each set of labels.
+    ///
+    /// # Errors
+    ///
+    /// If its name is none, or taken.
+    pub fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        self.register(FamilyKind::Counter, IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// A gauge of whole numbers.
+    ///
+    /// # Errors
+    ///
+    /// If its name is none, or taken.
+    pub fn gauge(&mut self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.register(FamilyKind::Gauge, IntGauge::new(name, help)?)
+    }
+
+    /// A gauge of a number that decides something.
+    ///
+    /// # Errors
+    ///
+    /// If its name is none, or taken.
+    pub fn count(&mut self, name: &str, help: &str) -> prometheus::Result<Count> {
+        self.register(FamilyKind::Gauge, Count::new(name, help)?)
+    }
+
+    /// A gauge of whole numbers for each set of labels.
+    ///
+    /// # Errors
+    ///
+    /// If its name is none, or taken.
+    pub fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntGaugeVec> {
+        self.register(FamilyKind::Gauge, IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// A gauge.
+    ///
+    /// # Errors
+    ///
+    /// If its name is none, or taken.
+    pub fn float_gauge(&mut self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.register(FamilyKind::Gauge, Gauge::new(name, help)?)
+    }
+
+    /// A gauge for each set of labels.
+    ///
+    /// # Errors
+    ///
+    /// If its name is none, or taken.
+    pub fn float_gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<GaugeVec> {
+        self.register(FamilyKind::Gauge, GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// A histogram.
+    ///
+    /// # Errors
+    ///
+    /// If its name is none, or taken.
+    pub fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+    ) -> prometheus::Result<Histogram> {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.register(FamilyKind::Histogram, Histogram::with_opts(opts)?)
+    }
+
+    /// A histogram for each set of labels.
+    ///
+    /// # Errors
+    ///
+    /// If its name is none, or taken.
+    pub fn histograms(
+        &mut self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+        labels: &[&str],
+    ) -> prometheus::Result<HistogramVec> {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.register(FamilyKind::Histogram, HistogramVec::new(opts, labels)?)
+    }
+}
+
+/// Declares the families of a room: for each a field, its documentation, and how it is registered, from one row.
+///
+/// ```text
+/// metrics! {
+///     /// Attempts to log in.
+///     pub struct LoginMetrics {
+///         pub logins: IntCounterVec = counters(
+///             "portcullis_logins_total", "Attempts to log in.", &["method", "result"]);
+///     }
+/// }
+/// ```
+macro_rules! metrics {
+    (
+        $(#[$about:meta])*
+        $visible:vis struct $metrics:ident {
+            $($of_field:vis $field:ident: $kind:ty =
+                $make:ident($name:literal, $help:literal $(, $more:expr)* $(,)?);)*
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug)]
+        $visible struct $metrics {
+            $(
+                #[doc = concat!("`", $name, "`: ", $help)]
+                $of_field $field: $kind,
+            )*
+        }
+
+        impl $metrics {
+            /// Registers the families.
+            ///
+            /// # Errors
+            ///
+            /// If one has the name of another, or none that is allowed, which a test would have shown.
+            $visible fn register(
+                registry: &mut $crate::telemetry::registry::MetricRegistry,
+            ) -> prometheus::Result<Self> {
+                let mut room = $crate::telemetry::registrar::Registrar::new(registry, module_path!());
+                Ok(Self { $($field: room.$make($name, $help $(, $more)*)?,)* })
+            }
+        }
+    };
+}
+pub(crate) use metrics;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::registry::RegisteredFamily;
+
+    metrics! {
+        /// Of a door.
+        struct DoorMetrics {
+            opened: IntCounterVec = counters("opened_total", "Times it was opened.", &["by"]);
+            open: IntGauge = gauge("open", "Whether it is open.");
+            seconds: HistogramVec = histograms(
+                "open_seconds", "How long it was open.", &[0.5, 1.0], &["by", "why"]);
+        }
+    }
+
+    #[test]
+    fn families_are_listed_and_exposed_as_they_are_declared() {
+        let mut registry = MetricRegistry::default();
+        let metrics = DoorMetrics::register(&mut registry).expect("registered");
+        let listed = |name: &str, kind, labels: &[&str], help: &str| RegisteredFamily {
+            room: "telemetry/registrar/tests".to_owned(),
+            name: name.to_owned(),
+            kind,
+            labels: labels.iter().map(|&label| label.to_owned()).collect(),
+            help: help.to_owned(),
+        };
+        assert_eq!(
+            registry.families(),
+            [
+                listed("opened_total", FamilyKind::Counter, &["by"], "Times it was opened."),
+                listed("open", FamilyKind::Gauge, &[], "Whether it is open."),
+                listed(
+                    "open_seconds",
+                    FamilyKind::Histogram,
+                    &["by", "why"],
+                    "How long it was open."
+                ),
+            ]
+        );
+        metrics.opened.with_label_values(&["hand"]).inc();
+        metrics.open.set(1);
+        metrics.seconds.with_label_values(&["hand", "air"]).observe(0.7);
+        let text = String::from_utf8(registry.expose().expect("exposed")).expect("text");
+        for listed in registry.families() {
+            let RegisteredFamily { name, kind, help, .. } = listed;
+            let head = format!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.as_str());
+            assert!(text.contains(&head), "{text}");
+        }
+        assert!(text.contains("open 1\n"), "{text}");
+        assert!(text.contains("opened_total{by=\"hand\"} 1\n"), "{text}");
+        assert!(
+            text.contains("open_seconds_bucket{by=\"hand\",why=\"air\",le=\"1\"} 1\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn room_is_the_folder_or_file_beside_which_metrics_are_declared() {
+        let mut registry = MetricRegistry::default();
+        let mut room = |module: &str| Registrar::new(&mut registry, module).room;
+        assert_eq!(room("portcullis::feed::sessions::metrics"), "feed/sessions");
+        assert_eq!(room("portcullis::login::metrics"), "login");
+    }
+
+    #[test]
+    fn name_is_registered_once() {
+        let mut registry = MetricRegistry::default();
+        drop(DoorMetrics::register(&mut registry).expect("registered"));
+        assert!(DoorMetrics::register(&mut registry).is_err());
+        assert_eq!(registry.families().len(), 3);
+    }
+}

@@ -1,0 +1,94 @@
+//! Registers the metric families of all rooms in one place, lists them, and exposes them.
+
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{Encoder, Registry, TextEncoder};
+
+/// The families of all rooms.
+#[derive(Debug, Default)]
+pub struct MetricRegistry {
+    exposed: Registry,
+    families: Vec<RegisteredFamily>,
+}
+
+/// A family as the reference lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredFamily {
+    /// The room that declares it, for example `feed/sessions`.
+    pub room: String,
+    /// Its name, with its unit.
+    pub name: String,
+    /// What its numbers mean.
+    pub kind: FamilyKind,
+    /// The names of its labels.
+    pub labels: Vec<String>,
+    /// A sentence for those who read the exposition.
+    pub help: String,
+}
+
+/// What the numbers of a family mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FamilyKind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// How often something took how long.
+    Histogram,
+}
+
+impl FamilyKind {
+    /// As after `# TYPE` in the exposition.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+impl MetricRegistry {
+    /// Registers what the operating system counts for the process.
+    ///
+    /// # Errors
+    ///
+    /// If it was registered before.
+    pub fn register_resource_usage(&mut self) -> prometheus::Result<()> {
+        self.exposed.register(Box::new(ProcessCollector::for_self()))
+    }
+
+    /// Our own families, in the order of their registration.
+    pub fn families(&self) -> &[RegisteredFamily] {
+        &self.families
+    }
+
+    /// The exposition (text format 0.0.4), sorted by name.
+    ///
+    /// # Errors
+    ///
+    /// If a family cannot be encoded.
+    pub fn expose(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.exposed.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    pub(super) fn register<C: Collector + Clone + 'static>(
+        &mut self,
+        room: &str,
+        kind: FamilyKind,
+        family: C,
+    ) -> prometheus::Result<C> {
+        self.exposed.register(Box::new(family.clone()))?;
+        let listed = family.desc().into_iter().map(|described| RegisteredFamily {
+            room: room.to_owned(),
+            name: described.fq_name.clone(),
+            kind,
+            labels: described.variable_labels.clone(),
+            help: described.help.clone(),
+        });
+        self.families.extend(listed);
+        Ok(family)
+    }
+}
