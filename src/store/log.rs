@@ -19,6 +19,13 @@ pub struct Position {
     pub mark: Option<u64>,
 }
 
+impl Position {
+    /// Whether nothing was ever appended, so that there is no record whose mark tells one log from another.
+    pub fn is_beginning(self) -> bool {
+        self.sequence == 0
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.sequence.fmt(f)

@@ -179,12 +179,12 @@ impl<'r> Judge<'r> {
 
     /// Whether a Redis has evicted the list and the log, and nobody was left who knew what it had lost, before a gateway
     /// could hear of it: it started later, or its links were held from before the end until then. Who has confirmed an end
-    /// has heard of it.
+    /// has heard of it. An end is written before it is answered: one that waits for others may be evicted meanwhile.
     fn was_evicted(&self, end: &End, place: Place, spawned: Millis) -> bool {
         let is_confirmed = end.promise == Promise::Everywhere;
         self.record.faults.iter().any(|fault| {
             fault.kind == FaultKind::EvictAll
-                && end.span.until <= fault.span.until
+                && end.span.from <= fault.span.until
                 && (fault.span.from <= spawned || (!is_confirmed && !self.knew(place, end, fault)))
                 && self.is_forgotten(end, fault, fault.span)
         })

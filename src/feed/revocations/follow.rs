@@ -26,6 +26,9 @@ const GATHER: Duration = Duration::from_millis(1);
 /// again.
 const CLOCK_STEP_MAX_S: u64 = 60;
 
+/// A gateway that has read nothing for so long may have missed that the log was lost.
+const OUT_OF_TOUCH: Duration = Duration::from_secs(2);
+
 /// What was done to follow the log.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -39,10 +42,12 @@ impl RevocationFeed {
     /// Follows the log, for ever.
     pub(super) async fn follow(&self) {
         let mut backoff = Backoff::default();
-        let mut position = None;
+        let mut position: Option<Position> = None;
         let mut has_loaded = false;
         let mut is_up = true;
         let mut apart_s = clocks_apart_s();
+        let (mut is_in_doubt, mut is_waiting) = (false, false);
+        let mut stepped = Instant::now();
         loop {
             let apart_now_s = clocks_apart_s();
             let has_stepped = apart_now_s.abs_diff(apart_s) > CLOCK_STEP_MAX_S;
@@ -50,7 +55,17 @@ impl RevocationFeed {
                 None => self.load("start").await.map(Step::Loaded),
                 // What is spent and how long an entry stays was told by another clock.
                 Some(_) if has_stepped => self.load("clock").await.map(Step::Loaded),
+                // At its beginning another log, or one that was emptied, looks like the one before.
+                Some(at) if self.is_unmarked(at) && is_in_doubt => {
+                    self.load("unmarked").await.map(Step::Loaded)
+                }
                 Some(at) => self.read(at, has_loaded).await,
+            };
+            let was_waiting = std::mem::replace(&mut is_waiting, self.is_waiting());
+            is_in_doubt = match step {
+                Ok(Step::Loaded(_)) => false,
+                Ok(Step::Read(_)) => is_waiting && !was_waiting || stepped.elapsed() > OUT_OF_TOUCH,
+                Err(_) => true,
             };
             match step {
                 Ok(step) => {
@@ -80,6 +95,7 @@ impl RevocationFeed {
                     tokio::time::sleep(backoff.next()).await;
                 }
             }
+            stepped = Instant::now();
         }
     }
 
@@ -104,6 +120,11 @@ impl RevocationFeed {
         match read? {
             Tail::Records(records, next) => {
                 let is_idle = records.is_empty();
+                if self.is_unmarked(position) && !is_idle {
+                    // Whether they are the first ones of the log that was empty, nothing tells.
+                    records.iter().for_each(|record| self.observe_propagation(record));
+                    return self.load("unmarked").await.map(Step::Loaded);
+                }
                 self.take(records);
                 if next.sequence - position.sequence < TAIL_RECORDS_MAX {
                     let lost = self.recent().was_read_to_the_end(begun.at);
@@ -134,14 +155,24 @@ impl RevocationFeed {
         }
     }
 
+    /// Whether nothing at this position tells the log of a store from another one.
+    fn is_unmarked(&self, position: Position) -> bool {
+        position.is_beginning() && self.log.writers() == Writers::Gateways
+    }
+
     /// Applies what came through the log.
     fn take(&self, records: Vec<Record>) {
         for record in records {
-            let written = Duration::from_micros(clock::micros().saturating_sub(record.written_us));
             self.apply(&record);
-            self.metrics.propagation.observe(written.as_secs_f64());
+            self.observe_propagation(&record);
             self.recent().read(record);
         }
+    }
+
+    /// Tells how long it took from writing a record until now.
+    fn observe_propagation(&self, record: &Record) {
+        let took = Duration::from_micros(clock::micros().saturating_sub(record.written_us));
+        self.metrics.propagation.observe(took.as_secs_f64());
     }
 
     fn apply(&self, record: &Record) {
@@ -154,8 +185,10 @@ impl RevocationFeed {
     async fn load(&self, cause: &'static str) -> Result<Position, StoreError> {
         let begun = Instant::now();
         // From the beginning of the log: from now on nothing is confirmed without this gateway, and
-        // what was confirmed before is in the snapshot.
-        self.count_in(Position::default()).await?;
+        // what was confirmed before is in the snapshot. At the beginning it was counted there.
+        if cause != "unmarked" || !self.is_counted() {
+            self.count_in(Position::default()).await?;
+        }
         if cause == "start" && self.is_shorter_than_read().await? {
             self.found_loss();
         }

@@ -64,6 +64,11 @@ impl RevocationFeed {
         Ok(is_settled)
     }
 
+    /// Whether gateways are waited for that may know what the store lacks.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting.load(Ordering::Relaxed)
+    }
+
     /// What this gateway knows that the store may have lost.
     fn knows(&self) -> Knows {
         if !*self.in_contact.borrow() {

@@ -110,6 +110,32 @@ fn gateway_that_starts_beside_an_evicted_log_waits_for_who_has_read_it() {
     assert_eq!(fleet::said(&whoami(&starts, &token)), Verdict::Revoked);
 }
 
+/// It has read an empty log, which looks like the beginning of any other.
+#[test]
+fn gateway_that_was_cut_off_before_the_first_record_loads_what_an_evicted_log_held() {
+    let server = RedisServer::start();
+    let switch = Switch::to(&server);
+    let upstream = Upstream::start();
+    let knows = fleet::start(&upstream, "knows", &redis(&server.settings()));
+    let returns = fleet::start(&upstream, "returns", &switch.lines());
+    switch.refuse();
+    server.cli(&["client", "kill", "type", "normal"]);
+    fleet::revoke_until_durable(&knows, "first");
+    server.cli(&["del", "portcullis:{revocations}:log"]);
+    fleet::revoke_until_durable(&knows, "second");
+    switch.move_to(&server);
+    eventually("the second one", || {
+        (fleet::ask(&returns, &token_of("second")) == Verdict::Revoked).then_some(())
+    });
+    eventually("what was before", || match fleet::ask(&returns, &token_of("first")) {
+        Verdict::Unknown => None,
+        answer => {
+            assert_eq!(answer, Verdict::Revoked);
+            Some(())
+        }
+    });
+}
+
 #[test]
 fn gateway_that_starts_with_a_restored_server_alone_waits_for_a_bounded_time() {
     let mut server = RedisServer::start();
