@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use credential::{Carrier, Credential};
+use credential::{Carrier, Credential, MalformedCredential, api_key, bearer, session_cookie};
 use decision::Stop;
 pub use decision::{Decision, Findings, Verdict, WantedKey, WantedSession};
 use denial::{Denial, Slug};
@@ -131,7 +131,7 @@ impl Gate {
                 "a revocation of the scope `{}` cuts it off, and it is gone from the store",
                 scope.kind().as_str()
             )),
-            false => unknown(carrier).into(),
+            false => carrier.unknown().into(),
         }
     }
 
@@ -154,8 +154,8 @@ impl Gate {
         let route = routes.find(&host, &path, request.method)?;
         findings.route = Some(route);
         // On public routes too: an upstream could take the other one for the credential.
-        if credential::is_repeated(request.headers) {
-            return Err(credential::MalformedCredential::Repeated.into());
+        if bearer::is_repeated(request.headers) {
+            return Err(MalformedCredential::Repeated.into());
         }
         let forwarding = || {
             let internal_token = match route.internal_token {
@@ -241,16 +241,14 @@ impl Gate {
         request: &Request<'r>,
     ) -> Result<Option<Credential<'r>>, Denial> {
         let found = match carrier {
-            Carrier::Bearer => credential::find_bearer(request.headers)?.map(Credential::Bearer),
+            Carrier::Bearer => bearer::find(request.headers)?.map(Credential::Bearer),
             Carrier::Session => {
                 let cookie = &self.sessions.rules.terms().cookie;
-                cookie.find(request.headers)?.map(Credential::Session)
+                session_cookie::find(request.headers, cookie)?.map(Credential::Session)
             }
             Carrier::ApiKey => match &self.settings.api_key_header {
                 None => None,
-                Some(name) => {
-                    credential::find_api_key(request.headers, name)?.map(Credential::ApiKey)
-                }
+                Some(name) => api_key::find(request.headers, name)?.map(Credential::ApiKey),
             },
         };
         Ok(found)
@@ -276,7 +274,7 @@ impl Gate {
             findings.authentic = Some(read.authentic().clone());
             // What is of another kind by its record was not presented as what it is.
             return match (read.authentic().carrier() == carrier, now.shared() >= read.idle_ends()) {
-                (false, _) => Err(unknown(carrier).into()),
+                (false, _) => Err(carrier.unknown().into()),
                 (true, true) => Err(rested(read).into()),
                 (true, false) => Ok(read.clone()),
             };
@@ -284,7 +282,7 @@ impl Gate {
         let aged = match self.sessions.table.find(&id, &self.sessions.rules, now) {
             // One that has rested for too long here may have been used elsewhere.
             Held::Current(session) if session.authentic().carrier() != carrier => {
-                return Err(unknown(carrier).into());
+                return Err(carrier.unknown().into());
             }
             Held::Current(session) if now.shared() < session.idle_ends() => {
                 findings.cache = Some(CacheResult::Hit);
@@ -338,16 +336,6 @@ impl Gate {
         })?;
         findings.authentic = Some(authentic.clone());
         Ok(authentic)
-    }
-}
-
-/// What is said of what nobody knows.
-const fn unknown(carrier: Carrier) -> Slug {
-    match carrier {
-        // Tokens are verified, and nobody has to know them.
-        Carrier::Bearer => Slug::Internal,
-        Carrier::Session => Slug::SessionUnknown,
-        Carrier::ApiKey => Slug::ApiKeyUnknown,
     }
 }
 

@@ -334,13 +334,9 @@ impl Lapse {
 
     /// What a request with such a credential would now be refused with.
     pub const fn slug(self, carrier: Carrier) -> Slug {
-        match (self, carrier) {
-            (Self::Expired, Carrier::Bearer) => Slug::TokenExpired,
-            (Self::Expired, Carrier::Session) => Slug::SessionExpired,
-            (Self::Expired, Carrier::ApiKey) => Slug::ApiKeyExpired,
-            (Self::Revoked, Carrier::Bearer) => Slug::TokenRevoked,
-            (Self::Revoked, Carrier::Session) => Slug::SessionRevoked,
-            (Self::Revoked, Carrier::ApiKey) => Slug::ApiKeyRevoked,
+        match self {
+            Self::Expired => carrier.expired(),
+            Self::Revoked => carrier.revoked(),
         }
     }
 }

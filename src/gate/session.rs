@@ -5,7 +5,7 @@
 //! the secret's SHA-256, from which nobody gets back.
 
 pub(in crate::gate) mod api_key;
-mod cookie;
+pub(in crate::gate) mod cookie;
 mod csrf;
 pub(in crate::gate) mod id;
 pub(in crate::gate) mod in_memory;

@@ -22,13 +22,14 @@ const NO_ROUTE: &str = "";
 /// The label of requests to the gateway itself; no route can have this name.
 const OWN_ROUTE: &str = "gateway:own";
 
+/// One for each carrier, by [`Carrier::index`].
+type ByCarrier<T> = [T; Carrier::ALL.len()];
+
 /// The handles of one route.
 #[derive(Debug)]
 struct RouteHandles {
     permitted_public: IntCounter,
-    permitted_bearer: IntCounter,
-    permitted_session: IntCounter,
-    permitted_api_key: IntCounter,
+    permitted: ByCarrier<IntCounter>,
     statuses: [IntCounter; 5],
     seconds: Histogram,
     upstream_seconds: Histogram,
@@ -42,12 +43,8 @@ pub struct Handles {
     names: Vec<Arc<str>>,
     none: RouteHandles,
     decision_public: Histogram,
-    decision_bearer_hit: Histogram,
-    decision_bearer_miss: Histogram,
-    decision_session_hit: Histogram,
-    decision_session_miss: Histogram,
-    decision_api_key_hit: Histogram,
-    decision_api_key_miss: Histogram,
+    decisions_from_cache: ByCarrier<Histogram>,
+    decisions_anew: ByCarrier<Histogram>,
 }
 
 impl Handles {
@@ -63,12 +60,8 @@ impl Handles {
             names,
             none: RouteHandles::resolve(metrics, NO_ROUTE),
             decision_public: decision("none", "none"),
-            decision_bearer_hit: decision("bearer", "hit"),
-            decision_bearer_miss: decision("bearer", "miss"),
-            decision_session_hit: decision("session", "hit"),
-            decision_session_miss: decision("session", "miss"),
-            decision_api_key_hit: decision("api_key", "hit"),
-            decision_api_key_miss: decision("api_key", "miss"),
+            decisions_from_cache: Carrier::ALL.map(|carrier| decision(carrier.as_str(), "hit")),
+            decisions_anew: Carrier::ALL.map(|carrier| decision(carrier.as_str(), "miss")),
         }
     }
 
@@ -92,20 +85,16 @@ impl Handles {
         took: Duration,
     ) {
         let timer = match (carrier, cache) {
-            (Some(Carrier::Bearer), Some(CacheResult::Hit)) => &self.decision_bearer_hit,
-            (Some(Carrier::Bearer), Some(CacheResult::Miss) | None) => &self.decision_bearer_miss,
-            (Some(Carrier::Session), Some(CacheResult::Hit)) => &self.decision_session_hit,
-            (Some(Carrier::Session), Some(CacheResult::Miss) | None) => &self.decision_session_miss,
-            (Some(Carrier::ApiKey), Some(CacheResult::Hit)) => &self.decision_api_key_hit,
-            (Some(Carrier::ApiKey), Some(CacheResult::Miss) | None) => &self.decision_api_key_miss,
+            (Some(carrier), Some(CacheResult::Hit)) => &self.decisions_from_cache[carrier.index()],
+            (Some(carrier), Some(CacheResult::Miss) | None) => {
+                &self.decisions_anew[carrier.index()]
+            }
             (None, _) => &self.decision_public,
         };
         timer.observe(took.as_secs_f64());
         match (denial, carrier) {
             (None, None) => self.of(route).permitted_public.inc(),
-            (None, Some(Carrier::Bearer)) => self.of(route).permitted_bearer.inc(),
-            (None, Some(Carrier::Session)) => self.of(route).permitted_session.inc(),
-            (None, Some(Carrier::ApiKey)) => self.of(route).permitted_api_key.inc(),
+            (None, Some(carrier)) => self.of(route).permitted[carrier.index()].inc(),
             (Some(slug), carrier) => {
                 let carrier = carrier.map_or("none", Carrier::as_str);
                 let labels = [self.name(route), carrier, slug.outcome().as_str(), slug.as_str()];
@@ -140,9 +129,7 @@ impl RouteHandles {
         };
         Self {
             permitted_public: permitted("none"),
-            permitted_bearer: permitted("bearer"),
-            permitted_session: permitted("session"),
-            permitted_api_key: permitted("api_key"),
+            permitted: Carrier::ALL.map(|carrier| permitted(carrier.as_str())),
             statuses: STATUS_CLASSES
                 .map(|class| metrics.requests.with_label_values(&[route, class])),
             seconds: metrics.request_seconds.with_label_values(&[route]),

@@ -82,8 +82,7 @@ impl Compiler<'_> {
         let mut parsed = Vec::new();
         for (index, name) in carriers.iter().enumerate() {
             let field = carriers_field.index(index);
-            let choices =
-                [Carrier::Bearer, Carrier::Session, Carrier::ApiKey].map(|c| (c.as_str(), c));
+            let choices = Carrier::ALL.map(|carrier| (carrier.as_str(), carrier));
             match self.choice(Some(name), &field, &choices, Carrier::Bearer) {
                 Some(carrier) if parsed.contains(&carrier) => {
                     self.error::<()>(&field, &format!("`{name}` is listed twice"), "Remove one");

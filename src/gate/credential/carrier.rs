@@ -1,0 +1,54 @@
+//! Where credentials travel.
+
+use super::terms::CarrierTerms;
+use super::{api_key, bearer, session_cookie};
+use crate::gate::denial::Slug;
+
+/// Where a credential travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Carrier {
+    /// `Authorization: Bearer …` (RFC 6750 §2.1).
+    Bearer,
+    /// The session cookie.
+    Session,
+    /// The header for API keys.
+    ApiKey,
+}
+
+impl Carrier {
+    /// All of them, in the order of their indices.
+    pub const ALL: [Self; 3] = [Self::Bearer, Self::Session, Self::ApiKey];
+
+    const fn terms(self) -> &'static CarrierTerms {
+        match self {
+            Self::Bearer => &bearer::TERMS,
+            Self::Session => &session_cookie::TERMS,
+            Self::ApiKey => &api_key::TERMS,
+        }
+    }
+
+    /// Its place in [`Carrier::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The label value in metrics and the access log.
+    pub const fn as_str(self) -> &'static str {
+        self.terms().name
+    }
+
+    /// With what a credential is refused that nobody knows.
+    pub const fn unknown(self) -> Slug {
+        self.terms().unknown
+    }
+
+    /// With what a credential is refused that has expired.
+    pub const fn expired(self) -> Slug {
+        self.terms().expired
+    }
+
+    /// With what a credential is refused that was revoked.
+    pub const fn revoked(self) -> Slug {
+        self.terms().revoked
+    }
+}

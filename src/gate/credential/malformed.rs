@@ -1,0 +1,35 @@
+//! Credentials that cannot be read.
+
+use crate::gate::denial::{Denial, Slug};
+
+/// There is something that is meant to be a credential, but it cannot be read as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedCredential {
+    /// More than one `Authorization` header.
+    #[error("more than one Authorization field")]
+    Repeated,
+    /// No scheme can be told (RFC 9110 §11.4).
+    #[error("the Authorization field cannot be read")]
+    Unreadable,
+    /// The Bearer scheme, and nothing after it.
+    #[error("there is no token after Bearer")]
+    NoToken,
+    /// The Bearer scheme, but not one token68 after it (RFC 9110 §11.2).
+    #[error("not one token stands after Bearer")]
+    Token,
+    /// Not exactly one API key, copied whole.
+    #[error("the field for API keys is repeated, or does not hold one whole key")]
+    ApiKey,
+}
+
+impl From<MalformedCredential> for Denial {
+    fn from(malformed: MalformedCredential) -> Self {
+        let slug = match malformed {
+            MalformedCredential::Repeated
+            | MalformedCredential::Unreadable
+            | MalformedCredential::ApiKey => Slug::CredentialMalformed,
+            MalformedCredential::NoToken | MalformedCredential::Token => Slug::TokenMalformed,
+        };
+        Self::new(slug).explained_because(malformed.to_string())
+    }
+}

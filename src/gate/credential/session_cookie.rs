@@ -1,0 +1,25 @@
+//! The session cookie.
+
+use http::HeaderMap;
+
+use super::terms::CarrierTerms;
+use crate::gate::denial::Slug;
+use crate::gate::session::cookie::{Ambiguous, CookieRules};
+use crate::gate::session::id::SessionSecret;
+
+/// Who logged in.
+pub(super) const TERMS: CarrierTerms = CarrierTerms {
+    name: "session",
+    unknown: Slug::SessionUnknown,
+    expired: Slug::SessionExpired,
+    revoked: Slug::SessionRevoked,
+};
+
+/// Finds the secret of a session in the cookies of a request.
+///
+/// # Errors
+///
+/// [`Ambiguous`] if the cookie is there more than once, or does not hold a secret.
+pub fn find(headers: &HeaderMap, cookie: &CookieRules) -> Result<Option<SessionSecret>, Ambiguous> {
+    cookie.find(headers)
+}
