@@ -15,7 +15,7 @@ use portcullis::gate::Decision;
 use portcullis::gate::request::{Request, Scheme};
 use portcullis::gate::revocation::{Entry, ListWriter, Scope};
 use portcullis::gate::session::{
-    Session, SessionKind, SessionRecord, SessionSecret, StoredSession,
+    LoginDetails, Session, SessionKind, SessionRecord, SessionSecret, StoredSession,
 };
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
@@ -112,8 +112,11 @@ routes:
         let secret = SessionSecret::from_random(std::array::from_fn(|_| fastrand::u8(..)));
         let (id, created) = (secret.id(), self.moment.wall);
         let record = SessionRecord {
-            kind: SessionKind::Login,
-            label: "".into(),
+            kind: SessionKind::Login(LoginDetails {
+                family: id.to_string().into(),
+                user_agent: "".into(),
+                address: "192.0.2.1".into(),
+            }),
             subject: "alice".into(),
             issuer: "gateway".into(),
             method: "handoff".into(),
@@ -123,9 +126,6 @@ routes:
             created,
             ends: created.plus(12 * 3600),
             idle_s: 30 * 60,
-            family: id.to_string().into(),
-            user_agent: "".into(),
-            address: "192.0.2.1".into(),
         };
         let stored = StoredSession { record, last_seen: created };
         let sessions = &self.configuration.gate.sessions;

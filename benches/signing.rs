@@ -13,7 +13,7 @@ use portcullis::config::Settings;
 use portcullis::gate::internal::{InternalToken, InternalTokenTerms, TokenHeader};
 use portcullis::gate::principal::Authentic;
 use portcullis::gate::session::{
-    Session, SessionKind, SessionRecord, SessionSecret, StoredSession,
+    LoginDetails, Session, SessionKind, SessionRecord, SessionSecret, StoredSession,
 };
 use portcullis::gate::time::{Moment, SteadyTime};
 use portcullis::issuer::internal::{InternalTokens, Minted};
@@ -135,8 +135,11 @@ routes:
     let principal = |number| {
         let id = SessionSecret::from_random(std::array::from_fn(|_| fastrand::u8(..))).id();
         let record = SessionRecord {
-            kind: SessionKind::Login,
-            label: "".into(),
+            kind: SessionKind::Login(LoginDetails {
+                family: id.to_string().into(),
+                user_agent: "".into(),
+                address: "192.0.2.1".into(),
+            }),
             subject: format!("user-{number}").into(),
             issuer: "gateway".into(),
             method: "handoff".into(),
@@ -146,9 +149,6 @@ routes:
             created,
             ends: created.plus(12 * 3600),
             idle_s: 30 * 60,
-            family: id.to_string().into(),
-            user_agent: "".into(),
-            address: "192.0.2.1".into(),
         };
         let stored = StoredSession { record, last_seen: created };
         let rules = &configuration.gate.sessions.rules;

@@ -22,7 +22,9 @@ use crate::config;
 use crate::config::tokens::ApiKeySettings;
 use crate::feed::revocations::Taken;
 use crate::gate::revocation::{Entry, Scope};
-use crate::gate::session::{ApiKey, Session, SessionId, SessionKind, SessionRecord, StoredSession};
+use crate::gate::session::{
+    ApiKey, ApiKeyDetails, Session, SessionId, SessionKind, SessionRecord, StoredSession,
+};
 use crate::issuer::random;
 use crate::store::session::API_KEYS_MAX;
 use crate::telemetry::session_end::SessionEnd;
@@ -179,7 +181,7 @@ async fn cut_off(
     let (taken, subject) = match view.sessions.stored(id).await {
         Ok(stored) => {
             let record = stored.map(|stored| stored.record);
-            let Some(record) = record.filter(|record| record.kind == SessionKind::ApiKey) else {
+            let Some(record) = record.filter(|record| record.api_key().is_some()) else {
                 return Err(Problem::ApiKeyUnknown);
             };
             (end(&view, id, &change).await, record.subject)
@@ -232,7 +234,7 @@ fn record(request: ApiKeyRequest, view: &View) -> Result<SessionRecord, Problem>
     };
     let created = clock::shared();
     Ok(SessionRecord {
-        kind: SessionKind::ApiKey,
+        kind: SessionKind::ApiKey(ApiKeyDetails { label: input::label(label)? }),
         subject: input::id(subject, "subject")?,
         issuer,
         method: METHOD.into(),
@@ -243,10 +245,6 @@ fn record(request: ApiKeyRequest, view: &View) -> Result<SessionRecord, Problem>
         ends: created.plus(lifetime_s),
         // It does not rest.
         idle_s: lifetime_s,
-        family: "".into(),
-        user_agent: "".into(),
-        address: "".into(),
-        label: input::label(label)?,
     })
 }
 
@@ -263,7 +261,7 @@ fn describe(id: SessionId, StoredSession { record, last_seen }: &StoredSession) 
     json!({
         "id": id.to_string(),
         "subject": record.subject,
-        "label": record.label,
+        "label": record.api_key().map(|key| &*key.label).unwrap_or_default(),
         "scopes": record.scopes,
         "roles": record.roles,
         "claims": record.claims,

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::config::WhenUnreachable;
 use crate::feed::revocations::Taken;
 use crate::gate::revocation::{Entry, Scope};
-use crate::gate::session::{Session, SessionId, SessionRecord, StoredSession};
+use crate::gate::session::{LoginDetails, Session, SessionId, SessionRecord, StoredSession};
 use crate::runtime::Running;
 use crate::telemetry::session_end::SessionEnd;
 use crate::web::date::date;
@@ -222,6 +222,7 @@ async fn live(view: &View, person: &Person) -> Result<Vec<UsableSession>, Proble
 /// A session, for people and programs.
 fn describe(UsableSession { session, record }: &UsableSession) -> Value {
     let ends = session.authentic().end();
+    let LoginDetails { family, user_agent, address } = record.login().cloned().unwrap_or_default();
     json!({
         "id": session.id().to_string(),
         "method": record.method,
@@ -231,9 +232,9 @@ fn describe(UsableSession { session, record }: &UsableSession) -> Value {
         "idle_expires_at": date(session.idle_ends().min(ends)),
         "roles": record.roles,
         "scopes": record.scopes,
-        "family": record.family,
-        "user_agent": record.user_agent,
-        "address": record.address,
+        "family": family,
+        "user_agent": user_agent,
+        "address": address,
     })
 }
 

@@ -38,8 +38,9 @@ async fn json_login_answers_with_a_session_that_is_there() {
     assert_eq!(told.field("cache-control").as_deref(), Some("no-store"));
     let stored = fixture.sessions.stored(id).await.expect("read").expect("there").record;
     assert_eq!((&*stored.subject, &*stored.issuer), ("a1", "gateway"));
-    assert_eq!((&*stored.method, &*stored.family), ("password", &*id.to_string()));
-    assert_eq!((&*stored.address, &*stored.user_agent), ("192.0.2.7", "test/1"));
+    let login = stored.login().expect("it is a login's");
+    assert_eq!((&*stored.method, &*login.family), ("password", &*id.to_string()));
+    assert_eq!((&*login.address, &*login.user_agent), ("192.0.2.7", "test/1"));
     assert_eq!(stored.ends.since(stored.created), 12 * 3600);
     assert_eq!(fixture.login_metrics.logins.with_label_values(&["password", "ok"]).get(), 1);
     assert_eq!(fixture.sessions.metrics().created("password").get(), 1);
@@ -143,7 +144,7 @@ async fn login_takes_the_place_of_the_session_that_the_browser_had() {
     assert!(fixture.sessions.stored(id_of(&first)).await.expect("read").is_none());
     let family = async |cookie: &str| {
         let stored = fixture.sessions.stored(id_of(cookie)).await.expect("read");
-        stored.expect("there").record.family.to_string()
+        stored.expect("there").record.login().expect("a login").family.to_string()
     };
     assert_eq!(family(&second).await, id_of(&first).to_string());
     let other = Ask { cookie: Some(second.clone()), ..Ask::login("bob", PASSWORD) };

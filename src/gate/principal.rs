@@ -18,7 +18,7 @@ use super::revocation::{
     CredentialScopes, GrantedBy, NO_GENERATION, Revocable, Revocation, RevocationList,
 };
 use super::session::id::SessionId;
-use super::session::record::{SessionKind, SessionRecord};
+use super::session::record::SessionRecord;
 use super::session::rules::SessionTerms;
 use super::time::{Moment, UnixTime};
 
@@ -65,7 +65,7 @@ enum VouchedBy {
     /// A signature.
     Token { issuer: Arc<Issuer>, key_generation: u64, verified_at: UnixTime },
     /// The store, with what stands for an issuer.
-    Session { issuer: Box<str>, kind: SessionKind },
+    Store { issuer: Box<str>, carrier: Carrier },
 }
 
 impl Authentic {
@@ -94,10 +94,7 @@ impl Authentic {
         let id = id.to_string();
         let bytes_max = terms.identity_bytes_max;
         // An API key has no session that anybody could end.
-        let session = match record.kind {
-            SessionKind::Login | SessionKind::Tokens => Some(&*id),
-            SessionKind::ApiKey => None,
-        };
+        let session = record.login().map(|_| &*id);
         let claims = Claims::of_session(session, record, ends, &terms.asked_claims);
         let marks = CredentialScopes::of(Revocable {
             issuer: &record.issuer,
@@ -106,15 +103,15 @@ impl Authentic {
             session_id: Some(&id),
             client_id: None,
             key_id: None,
-            granted_by: match record.kind {
-                SessionKind::Login | SessionKind::Tokens => GrantedBy::Gateway,
-                SessionKind::ApiKey => GrantedBy::Others,
+            granted_by: match record.login() {
+                Some(_) => GrantedBy::Gateway,
+                None => GrantedBy::Others,
             },
         });
         Self {
             serial: Serial::next(),
             dated: record.created,
-            source: VouchedBy::Session { issuer: record.issuer.clone(), kind: record.kind },
+            source: VouchedBy::Store { issuer: record.issuer.clone(), carrier: record.carrier() },
             identity: terms.identity.render(
                 &record.issuer,
                 &claims,
@@ -142,10 +139,7 @@ impl Authentic {
     pub fn carrier(&self) -> Carrier {
         match self.source {
             VouchedBy::Token { .. } => Carrier::Bearer,
-            VouchedBy::Session { kind: SessionKind::Login | SessionKind::Tokens, .. } => {
-                Carrier::Session
-            }
-            VouchedBy::Session { kind: SessionKind::ApiKey, .. } => Carrier::ApiKey,
+            VouchedBy::Store { carrier, .. } => carrier,
         }
     }
 
@@ -158,7 +152,7 @@ impl Authentic {
     pub fn issued_by(&self) -> &str {
         match &self.source {
             VouchedBy::Token { issuer, .. } => &issuer.rules().issuer,
-            VouchedBy::Session { issuer, .. } => issuer,
+            VouchedBy::Store { issuer, .. } => issuer,
         }
     }
 
@@ -166,7 +160,7 @@ impl Authentic {
     pub fn session_issuer(&self) -> Option<&str> {
         match &self.source {
             VouchedBy::Token { .. } => None,
-            VouchedBy::Session { issuer, .. } => Some(issuer),
+            VouchedBy::Store { issuer, .. } => Some(issuer),
         }
     }
 
@@ -176,7 +170,7 @@ impl Authentic {
             VouchedBy::Token { issuer, key_generation, .. } => {
                 issuer.id() == by && *key_generation == generation
             }
-            VouchedBy::Session { .. } => false,
+            VouchedBy::Store { .. } => false,
         }
     }
 
@@ -184,7 +178,7 @@ impl Authentic {
     pub(super) fn issuer(&self) -> Option<IssuerId> {
         match &self.source {
             VouchedBy::Token { issuer, .. } => Some(issuer.id()),
-            VouchedBy::Session { .. } => None,
+            VouchedBy::Store { .. } => None,
         }
     }
 
@@ -193,7 +187,7 @@ impl Authentic {
     fn clock_ahead_s(&self) -> Option<i64> {
         match &self.source {
             VouchedBy::Token { issuer, .. } => Some(issuer.rules().clock_ahead_s),
-            VouchedBy::Session { .. } => None,
+            VouchedBy::Store { .. } => None,
         }
     }
 
@@ -204,7 +198,7 @@ impl Authentic {
                 DatedBy::Issue => now.wall,
                 DatedBy::Login => now.shared(),
             },
-            VouchedBy::Session { .. } => now.shared(),
+            VouchedBy::Store { .. } => now.shared(),
         }
     }
 
@@ -214,7 +208,7 @@ impl Authentic {
             VouchedBy::Token { issuer, .. } => {
                 self.claims.expires.plus(issuer.rules().clock_skew_s)
             }
-            VouchedBy::Session { .. } => self.claims.expires,
+            VouchedBy::Store { .. } => self.claims.expires,
         }
     }
 
@@ -228,7 +222,7 @@ impl Authentic {
                 let reason = format!("the claim `exp` passed {ago} ago, and clock_skew is {skew}");
                 denial.explained("the claim `exp` has passed").because(reason)
             }
-            VouchedBy::Session { .. } => denial.because(format!("it came to its end {ago} ago")),
+            VouchedBy::Store { .. } => denial.because(format!("it came to its end {ago} ago")),
         }
     }
 
@@ -283,7 +277,7 @@ impl Authentic {
     pub(super) fn seconds_left_when_verified(&self) -> u64 {
         let since = match self.source {
             VouchedBy::Token { verified_at, .. } => verified_at,
-            VouchedBy::Session { .. } => self.end(),
+            VouchedBy::Store { .. } => self.end(),
         };
         u64::try_from(self.end().since(since)).unwrap_or(0)
     }

@@ -25,7 +25,7 @@ pub use cookie::{
 pub use id::{SessionId, SessionSecret};
 pub use in_memory::Session;
 pub use origins::{Origin, Origins};
-pub use record::{SessionKind, SessionRecord, StoredSession};
+pub use record::{ApiKeyDetails, LoginDetails, SessionKind, SessionRecord, StoredSession};
 pub use rules::{SessionRules, SessionTerms};
 pub use table::{Held, SessionTable};
 pub use tag::{Provenance, SecretKind, TAG_KEY_BYTES, TagKey, TagKeyCell};

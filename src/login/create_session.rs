@@ -13,7 +13,7 @@ use crate::config::Login;
 use crate::config::login::LoggedIn;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::session::{
-    Session, SessionId, SessionKind, SessionRecord, SessionSecret, StoredSession,
+    LoginDetails, Session, SessionId, SessionKind, SessionRecord, SessionSecret, StoredSession,
 };
 use crate::gate::time::UnixTime;
 use crate::login::service::LoginContext;
@@ -150,7 +150,7 @@ impl Replaced {
     fn family_of(&self, identity: &LoggedIn, here: &LoginContext<'_>) -> Option<Box<str>> {
         let Self { record, .. } = self;
         let is_same = record.subject == identity.subject && record.issuer == here.settings.issuer;
-        is_same.then(|| record.family.clone())
+        record.login().filter(|_| is_same).map(|login| login.family.clone())
     }
 }
 
@@ -203,11 +203,18 @@ impl SessionDraft<'_> {
         } = self;
         let LoggedIn { subject, roles, scopes, claims } = identity.clone();
         let terms = configuration.gate.sessions.rules.terms();
-        let (kind, (ends, idle_s)) = match plan {
-            None => (SessionKind::Login, (now.plus(terms.lifetime_max_s), terms.idle_max_s)),
-            Some(plan) => (SessionKind::Tokens, plan.bounds(now, terms)),
-        };
         let address = request.client.map(|client| client.to_canonical().to_string());
+        let details = LoginDetails {
+            family: family.clone(),
+            user_agent: user_agent(request.head.headers),
+            address: address.unwrap_or_default().into(),
+        };
+        let (kind, (ends, idle_s)) = match plan {
+            None => {
+                (SessionKind::Login(details), (now.plus(terms.lifetime_max_s), terms.idle_max_s))
+            }
+            Some(plan) => (SessionKind::Tokens(details), plan.bounds(now, terms)),
+        };
         SessionRecord {
             kind,
             subject,
@@ -219,10 +226,6 @@ impl SessionDraft<'_> {
             created: now,
             ends,
             idle_s,
-            family: family.clone(),
-            user_agent: user_agent(request.head.headers),
-            address: address.unwrap_or_default().into(),
-            label: "".into(),
         }
     }
 }

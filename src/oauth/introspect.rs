@@ -10,7 +10,7 @@ use crate::feed::sessions::Charge;
 use crate::gate::claims::Claims;
 use crate::gate::denial::{Denial, Outcome};
 use crate::gate::principal::Principal;
-use crate::gate::session::{ApiKey, Session, SessionKind};
+use crate::gate::session::{ApiKey, Session};
 use crate::gate::time::UnixTime;
 use crate::gate::token::Token;
 use crate::issuer::refresh::RefreshToken;
@@ -78,7 +78,7 @@ async fn of_access(here: &TokenContext<'_>, text: &str) -> Result<Option<Descrip
 async fn of_api_key(here: &TokenContext<'_>, key: &ApiKey) -> Result<Option<Description>, Denial> {
     let gate = &here.configuration.gate;
     let stored = here.service.sessions.feed.stored(key.id()).await.map_err(unavailable)?;
-    let stored = stored.filter(|stored| stored.record.kind == SessionKind::ApiKey);
+    let stored = stored.filter(|stored| stored.record.api_key().is_some());
     let (Some(stored), Some(_)) = (stored, &gate.settings.api_key_header) else { return Ok(None) };
     let now = clock::moment();
     let session = Session::compile(key.id(), &stored, &gate.sessions.rules, now.steady);

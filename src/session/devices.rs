@@ -22,8 +22,9 @@ pub(super) fn answer<'s>(
             true => "now, here".to_owned(),
             false => instant(*last_seen),
         };
-        let (created, address) = (instant(record.created), escape(&record.address));
-        let user_agent = escape(&record.user_agent);
+        let login = record.login().cloned().unwrap_or_default();
+        let (created, address) = (instant(record.created), escape(&login.address));
+        let user_agent = escape(&login.user_agent);
         // Writing to a String does not fail.
         let _ = writeln!(
             rows,

@@ -25,7 +25,7 @@ pub(crate) async fn session(here: &SessionContext<'_>, caller: &Caller) -> Resul
     // Of the cookie, that is; tokens of the login may live on.
     described["expires_at"] = date(caller.session.authentic().end());
     described["idle_expires_at"] = date(caller.session.idle_ends());
-    described["family"] = json!(stored.record.family);
+    described["family"] = json!(stored.record.login().map(|login| &login.family));
     let record = &stored.record;
     Ok(answers::found(&json!({
         "subject": record.subject,
@@ -52,8 +52,9 @@ pub(crate) async fn sessions(here: &SessionContext<'_>, caller: &Caller) -> Resu
     let described = live.map(|(id, stored)| {
         let mut described = describe(here, *id, stored);
         described["current"] = json!(*id == caller.session.id());
-        described["user_agent"] = json!(stored.record.user_agent);
-        described["address"] = json!(stored.record.address);
+        let login = stored.record.login();
+        described["user_agent"] = json!(login.map(|login| &login.user_agent));
+        described["address"] = json!(login.map(|login| &login.address));
         described["method"] = json!(stored.record.method);
         described
     });

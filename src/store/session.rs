@@ -11,7 +11,9 @@ use super::login_end::LoginEnd;
 use super::record::Unreadable;
 use super::versioned;
 use crate::gate::revocation::{Entry, Scope};
-use crate::gate::session::{SessionId, SessionKind, SessionRecord, StoredSession};
+use crate::gate::session::{
+    ApiKeyDetails, LoginDetails, SessionId, SessionKind, SessionRecord, StoredSession,
+};
 use crate::gate::time::UnixTime;
 
 /// How many sessions one subject may have. A new one beyond that takes the place of the oldest.
@@ -24,10 +26,10 @@ pub const API_KEYS_MAX: usize = 1000;
 /// logins of those for whom they are.
 pub(super) fn listed_under(record: &SessionRecord) -> SubjectDigest {
     match record.kind {
-        SessionKind::Login | SessionKind::Tokens => {
+        SessionKind::Login(_) | SessionKind::Tokens(_) => {
             SubjectDigest::of(&record.issuer, &record.subject)
         }
-        SessionKind::ApiKey => SubjectDigest::of_api_keys(),
+        SessionKind::ApiKey(_) => SubjectDigest::of_api_keys(),
     }
 }
 
@@ -35,8 +37,8 @@ pub(super) fn listed_under(record: &SessionRecord) -> SubjectDigest {
 /// does where there is no bound.
 pub(super) fn room_for(record: &SessionRecord) -> Option<usize> {
     match record.kind {
-        SessionKind::Login | SessionKind::Tokens => Some(SESSIONS_PER_SUBJECT_MAX),
-        SessionKind::ApiKey => None,
+        SessionKind::Login(_) | SessionKind::Tokens(_) => Some(SESSIONS_PER_SUBJECT_MAX),
+        SessionKind::ApiKey(_) => None,
     }
 }
 
@@ -222,18 +224,17 @@ pub fn encode(record: &SessionRecord) -> String {
         created,
         ends,
         idle_s,
-        family,
-        user_agent,
-        address,
-        label,
     } = record.clone();
+    let (kind, login, api_key) = match kind {
+        SessionKind::Login(login) => (WrittenKind::Login, login, ApiKeyDetails::default()),
+        SessionKind::Tokens(login) => (WrittenKind::Tokens, login, ApiKeyDetails::default()),
+        SessionKind::ApiKey(api_key) => (WrittenKind::ApiKey, LoginDetails::default(), api_key),
+    };
+    let LoginDetails { family, user_agent, address } = login;
+    let ApiKeyDetails { label } = api_key;
     let written = WrittenSession {
         version: VERSION,
-        kind: match kind {
-            SessionKind::Login => WrittenKind::Login,
-            SessionKind::Tokens => WrittenKind::Tokens,
-            SessionKind::ApiKey => WrittenKind::ApiKey,
-        },
+        kind,
         subject,
         issuer,
         method,
@@ -262,11 +263,13 @@ pub fn decode(bytes: &[u8]) -> Result<SessionRecord, Unreadable> {
     if written.subject.is_empty() || written.issuer.is_empty() {
         return Err(Unreadable::session("it is nobody's"));
     }
+    let WrittenSession { family, user_agent, address, label, .. } = written;
+    let login = LoginDetails { family, user_agent, address };
     Ok(SessionRecord {
         kind: match written.kind {
-            WrittenKind::Login => SessionKind::Login,
-            WrittenKind::Tokens => SessionKind::Tokens,
-            WrittenKind::ApiKey => SessionKind::ApiKey,
+            WrittenKind::Login => SessionKind::Login(login),
+            WrittenKind::Tokens => SessionKind::Tokens(login),
+            WrittenKind::ApiKey => SessionKind::ApiKey(ApiKeyDetails { label }),
         },
         subject: written.subject,
         issuer: written.issuer,
@@ -277,10 +280,6 @@ pub fn decode(bytes: &[u8]) -> Result<SessionRecord, Unreadable> {
         created: UnixTime::from_seconds(written.created),
         ends: UnixTime::from_seconds(written.ends),
         idle_s: written.idle_s,
-        family: written.family,
-        user_agent: written.user_agent,
-        address: written.address,
-        label: written.label,
     })
 }
 

@@ -15,7 +15,7 @@ use portcullis::gate::Verdict;
 use portcullis::gate::credential::Carrier;
 use portcullis::gate::request::Scheme;
 use portcullis::gate::session::{
-    Session, SessionKind, SessionRecord, SessionSecret, StoredSession,
+    LoginDetails, Session, SessionKind, SessionRecord, SessionSecret, StoredSession,
 };
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::gate::verifier::CacheResult;
@@ -90,8 +90,11 @@ fn stored() -> StoredSession {
 fn record(subject: &str, claims: Map<String, Value>) -> SessionRecord {
     let created = UnixTime::from_seconds(NOW);
     SessionRecord {
-        kind: SessionKind::Login,
-        label: "".into(),
+        kind: SessionKind::Login(LoginDetails {
+            family: "first".into(),
+            user_agent: "a browser".into(),
+            address: "192.0.2.7".into(),
+        }),
         subject: subject.into(),
         issuer: "gateway".into(),
         method: "password".into(),
@@ -101,9 +104,6 @@ fn record(subject: &str, claims: Map<String, Value>) -> SessionRecord {
         created,
         ends: created.plus(LIFETIME_S),
         idle_s: IDLE_S,
-        family: "first".into(),
-        user_agent: "a browser".into(),
-        address: "192.0.2.7".into(),
     }
 }
 

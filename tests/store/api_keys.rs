@@ -1,7 +1,9 @@
 //! API keys among the sessions.
 
 use portcullis::clock;
-use portcullis::gate::session::{SessionId, SessionKind, SessionRecord, StoredSession};
+use portcullis::gate::session::{
+    ApiKeyDetails, SessionId, SessionKind, SessionRecord, StoredSession,
+};
 use portcullis::gate::time::UnixTime;
 use portcullis::store::session::{API_KEYS_MAX, Displaced, SESSIONS_PER_SUBJECT_MAX, SessionStore};
 
@@ -18,9 +20,8 @@ const MARGIN_S: i64 = 3600;
 fn api_key(subject: &str, created: UnixTime) -> StoredSession {
     let StoredSession { record, last_seen } = session(subject, created);
     let record = SessionRecord {
-        kind: SessionKind::ApiKey,
+        kind: SessionKind::ApiKey(ApiKeyDetails { label: "nightly".into() }),
         method: "api_key".into(),
-        label: "nightly".into(),
         ends: created.plus(LIFETIME_S),
         idle_s: LIFETIME_S,
         ..record

@@ -8,7 +8,9 @@ mod redis;
 use std::path::{Path, PathBuf};
 
 use portcullis::clock;
-use portcullis::gate::session::{SessionId, SessionKind, SessionRecord, StoredSession};
+use portcullis::gate::session::{
+    LoginDetails, SessionId, SessionKind, SessionRecord, StoredSession,
+};
 use portcullis::gate::time::UnixTime;
 use portcullis::store::StoreError;
 use portcullis::store::embedded::Embedded;
@@ -44,8 +46,11 @@ pub(super) fn session(subject: &str, created: UnixTime) -> StoredSession {
     let claims =
         json!({"mail": "a@b.test", "deep": {"idle_s": 1, "list": [1, 2.5, null, "ü\"\n"]}});
     let record = SessionRecord {
-        kind: SessionKind::Login,
-        label: "".into(),
+        kind: SessionKind::Login(LoginDetails {
+            family: id(0).to_string().into(),
+            user_agent: "Firefox \"quoted\"".into(),
+            address: "192.0.2.7".into(),
+        }),
         subject: subject.into(),
         issuer: ISSUER.into(),
         method: "password".into(),
@@ -55,9 +60,6 @@ pub(super) fn session(subject: &str, created: UnixTime) -> StoredSession {
         created,
         ends: created.plus(LIFETIME_S),
         idle_s: IDLE_S,
-        family: id(0).to_string().into(),
-        user_agent: "Firefox \"quoted\"".into(),
-        address: "192.0.2.7".into(),
     };
     StoredSession { record, last_seen: created }
 }

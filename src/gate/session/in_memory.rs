@@ -36,10 +36,10 @@ impl Session {
         let record = &stored.record;
         // Rules that became stricter since the login hold for it, too.
         let (lifetime_max_s, idle_s) = match record.kind {
-            SessionKind::Login | SessionKind::Tokens => {
+            SessionKind::Login(_) | SessionKind::Tokens(_) => {
                 (terms.lifetime_max_s, record.idle_s.min(terms.idle_max_s))
             }
-            SessionKind::ApiKey => (terms.api_key_lifetime_max_s, record.idle_s),
+            SessionKind::ApiKey(_) => (terms.api_key_lifetime_max_s, record.idle_s),
         };
         Self::within(id, stored, rules, as_of, (lifetime_max_s, idle_s))
     }
@@ -52,8 +52,10 @@ impl Session {
         as_of: SteadyTime,
     ) -> Self {
         match stored.record.kind {
-            SessionKind::Login | SessionKind::ApiKey => Self::compile(id, stored, rules, as_of),
-            SessionKind::Tokens => {
+            SessionKind::Login(_) | SessionKind::ApiKey(_) => {
+                Self::compile(id, stored, rules, as_of)
+            }
+            SessionKind::Tokens(_) => {
                 let bounds = (rules.terms().outlived_s, stored.record.idle_s);
                 Self::within(id, stored, rules, as_of, bounds)
             }

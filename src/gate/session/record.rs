@@ -2,25 +2,45 @@
 
 use serde_json::{Map, Value};
 
+use crate::gate::credential::Carrier;
 use crate::gate::time::UnixTime;
 
-/// What a session is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an identity is kept for, and what is kept with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionKind {
-    /// Of a login, whose secret a cookie carries.
-    Login,
-    /// Of a login of which tokens came, which may outlive a cookie, if there is one.
-    Tokens,
-    /// Of an API key: it was made by an operator, does not rest, and lives for as long as the key.
-    ApiKey,
+    /// For a login, whose secret a cookie carries.
+    Login(LoginDetails),
+    /// For a login of which tokens came, which may outlive a cookie, if there is one.
+    Tokens(LoginDetails),
+    /// For an API key: it was made by an operator, does not rest, and lives for as long as the key.
+    ApiKey(ApiKeyDetails),
 }
 
-/// What a login established. It does not change: who gets other rights gets another session.
+/// What is kept of a login, beside who logged in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoginDetails {
+    /// What it shares with the sessions that it took the place of: the id of the first.
+    pub family: Box<str>,
+    /// `User-Agent` at login, cut short.
+    pub user_agent: Box<str>,
+    /// The client's address at login.
+    pub address: Box<str>,
+}
+
+/// What is kept of an API key, beside whose it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiKeyDetails {
+    /// What people call it.
+    pub label: Box<str>,
+}
+
+/// An identity that the store keeps under the digest of a secret: what a login established, or what an
+/// operator gave an API key. It does not change: who gets other rights gets another session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionRecord {
-    /// What it is of.
+    /// What it is kept for.
     pub kind: SessionKind,
-    /// Who logged in.
+    /// Who it is.
     pub subject: Box<str>,
     /// Who vouches for that: what `iss` is to a token.
     pub issuer: Box<str>,
@@ -38,14 +58,32 @@ pub struct SessionRecord {
     pub ends: UnixTime,
     /// How long it may rest, in seconds.
     pub idle_s: i64,
-    /// What it shares with the sessions that it took the place of: the id of the first.
-    pub family: Box<str>,
-    /// `User-Agent` at login, cut short.
-    pub user_agent: Box<str>,
-    /// The client's address at login.
-    pub address: Box<str>,
-    /// What people call it: the name of an API key.
-    pub label: Box<str>,
+}
+
+impl SessionRecord {
+    /// What is kept of its login; `None` for an API key.
+    pub fn login(&self) -> Option<&LoginDetails> {
+        match &self.kind {
+            SessionKind::Login(details) | SessionKind::Tokens(details) => Some(details),
+            SessionKind::ApiKey(_) => None,
+        }
+    }
+
+    /// What is kept of its API key; `None` for a login.
+    pub fn api_key(&self) -> Option<&ApiKeyDetails> {
+        match &self.kind {
+            SessionKind::ApiKey(details) => Some(details),
+            SessionKind::Login(_) | SessionKind::Tokens(_) => None,
+        }
+    }
+
+    /// What its secret travels in.
+    pub fn carrier(&self) -> Carrier {
+        match self.kind {
+            SessionKind::Login(_) | SessionKind::Tokens(_) => Carrier::Session,
+            SessionKind::ApiKey(_) => Carrier::ApiKey,
+        }
+    }
 }
 
 /// A session as it is kept.

@@ -258,8 +258,11 @@ fn stored(created: i64) -> StoredSession {
     let claims = claims.map(|(name, value)| (name.to_owned(), json!(value))).into_iter().collect();
     StoredSession {
         record: SessionRecord {
-            kind: SessionKind::Login,
-            label: "".into(),
+            kind: SessionKind::Login(LoginDetails {
+                family: "f".into(),
+                user_agent: "".into(),
+                address: "".into(),
+            }),
             subject: "alice".into(),
             issuer: "gateway".into(),
             method: "password".into(),
@@ -269,9 +272,6 @@ fn stored(created: i64) -> StoredSession {
             created: UnixTime::from_seconds(created),
             ends: UnixTime::from_seconds(created + 1000),
             idle_s: 100,
-            family: "f".into(),
-            user_agent: "".into(),
-            address: "".into(),
         },
         last_seen: UnixTime::from_seconds(created),
     }

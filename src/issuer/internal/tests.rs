@@ -3,8 +3,8 @@ use serde_json::Value;
 use super::*;
 use crate::gate::forward::{IdentityTemplate, OwnedName};
 use crate::gate::session::{
-    CookieRules, Origins, SameSite, Session, SessionId, SessionKind, SessionRecord, SessionRules,
-    SessionTerms, SetBy, StoredSession,
+    CookieRules, LoginDetails, Origins, SameSite, Session, SessionId, SessionKind, SessionRecord,
+    SessionRules, SessionTerms, SetBy, StoredSession,
 };
 use crate::gate::token::Token;
 use crate::issuer::signing::{KeyKind, generate_pkcs8};
@@ -50,7 +50,11 @@ fn authentic(lives_s: i64) -> Arc<Authentic> {
     let Value::Object(claims) = claims else { panic!("an object") };
     let created = UnixTime::from_seconds(BEGUN);
     let record = SessionRecord {
-        kind: SessionKind::Login,
+        kind: SessionKind::Login(LoginDetails {
+            family: "f".into(),
+            user_agent: "".into(),
+            address: "".into(),
+        }),
         subject: "alice".into(),
         issuer: "https://idp.example".into(),
         method: "password".into(),
@@ -60,10 +64,6 @@ fn authentic(lives_s: i64) -> Arc<Authentic> {
         created,
         ends: created.plus(lives_s),
         idle_s: 1800,
-        family: "f".into(),
-        user_agent: "".into(),
-        address: "".into(),
-        label: "".into(),
     };
     let stored = StoredSession { record, last_seen: created };
     let id = SessionId::from_bytes([1; 32]);

@@ -3,6 +3,7 @@
 use http::header::{AUTHORIZATION, COOKIE};
 use portcullis::gate::revocation::Scope;
 use portcullis::gate::session::ApiKey;
+use portcullis::gate::session::ApiKeyDetails;
 
 use super::*;
 use crate::gate::token;
@@ -29,10 +30,9 @@ fn key() -> ApiKey {
 /// What an operator made at `NOW`, for 90 days.
 fn made() -> StoredSession {
     let mut stored = stored();
-    stored.record.kind = SessionKind::ApiKey;
+    stored.record.kind = SessionKind::ApiKey(ApiKeyDetails { label: "nightly import".into() });
     stored.record.subject = "importer".into();
     stored.record.method = "api_key".into();
-    stored.record.label = "nightly import".into();
     stored.record.ends = UnixTime::from_seconds(NOW + 90 * DAY_S);
     stored.record.idle_s = 90 * DAY_S;
     stored

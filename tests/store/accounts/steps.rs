@@ -1,5 +1,6 @@
 //! What ends a login is one step: its session, its family and its entry in the log go together, or not at all.
 
+use portcullis::gate::session::{ApiKeyDetails, SessionKind};
 use portcullis::store::session::{Displaced, SESSIONS_PER_SUBJECT_MAX};
 
 use super::*;
@@ -185,7 +186,7 @@ async fn key_displaces_nothing(store: &dyn WholeStore) {
     let (now, record) = (clock::now(), end(1, "ada", at(1), clock::now().plus(LIVES_S)));
     for number in 1..=MAX + 1 {
         let mut key = session("ada", now);
-        key.record.kind = portcullis::gate::session::SessionKind::ApiKey;
+        key.record.kind = SessionKind::ApiKey(ApiKeyDetails::default());
         let end = login_end(&record, 1000);
         let displaced = SessionStore::create(store, id(number), &key, Some(&end)).await;
         assert_eq!(displaced, Ok(Vec::new()));

@@ -1,7 +1,7 @@
 //! How long an exchange can be asked for again, to the millisecond, and by which clock.
 
 use super::*;
-use crate::gate::session::{SessionKind, SessionRecord, StoredSession};
+use crate::gate::session::{LoginDetails, SessionKind, SessionRecord, StoredSession};
 use crate::gate::time::SteadyTime;
 use crate::store::embedded::Embedded;
 use crate::store::family::{Premise, Successor, UNUSED_GRACES};
@@ -45,7 +45,11 @@ async fn exchanged() -> (tempfile::TempDir, Embedded) {
     let directory = tempfile::tempdir().expect("a directory");
     let store = Embedded::open(&directory.path().join("portcullis.redb")).expect("a file");
     let record = SessionRecord {
-        kind: SessionKind::Login,
+        kind: SessionKind::Login(LoginDetails {
+            family: "".into(),
+            user_agent: "".into(),
+            address: "".into(),
+        }),
         subject: "ada".into(),
         issuer: "i".into(),
         method: "password".into(),
@@ -55,10 +59,6 @@ async fn exchanged() -> (tempfile::TempDir, Embedded) {
         created: NOW,
         ends: NOW.plus(9000),
         idle_s: 9000,
-        family: "".into(),
-        user_agent: "".into(),
-        address: "".into(),
-        label: "".into(),
     };
     let session = StoredSession { record, last_seen: NOW };
     store.create(id(), &session, None).await.expect("it is written");
