@@ -78,6 +78,9 @@ pub(super) async fn create(
     let request = input::body(request)?;
     let (reason, actor) =
         (input::reason(request.reason.clone())?, input::actor(request.actor.clone())?);
+    if !view.revocations.is_dated_soon().await {
+        return Err(Problem::StoreUnavailable("the store's clock was not read yet".to_owned()));
+    }
     let record = record(request, &view)?;
     let bits = random::bits().map_err(|error| Problem::StoreUnavailable(error.to_string()))?;
     let key = ApiKey::generate(bits, &view.configuration.load().gate.sessions.tags);

@@ -164,7 +164,12 @@ impl RevocationFeed {
     /// The same, but only for a moment: a store that does not answer takes nothing either. Whoever
     /// writes a cut-off at a gateway that has just started would else date it by its own clock.
     pub async fn dated_soon(&self) {
-        drop(tokio::time::timeout(DATED_WITHIN, self.dated()).await);
+        self.is_dated_soon().await;
+    }
+
+    /// The same; whether it is dated by the store's clock then.
+    pub async fn is_dated_soon(&self) -> bool {
+        tokio::time::timeout(DATED_WITHIN, self.dated()).await.is_ok()
     }
 
     /// A page of the live revocations, from the store.

@@ -71,6 +71,10 @@ pub(super) async fn create_session(
     let secret = SessionSecret::generate(bits, &here.configuration.gate.sessions.tags);
     let id = secret.id();
     let family = family.unwrap_or_else(|| id.to_string().into());
+    // Dated by a clock that runs ahead, it would outlive cut-offs.
+    if !here.service.sessions.revocations.is_dated_soon().await {
+        return Err(Slug::StoreUnavailable.into());
+    }
     let draft = SessionDraft { here, identity, family, plan };
     let record = draft.record_that_holds(id).await.ok_or(Slug::SessionRevoked)?;
     let service = here.service;
@@ -180,17 +184,18 @@ impl SessionDraft<'_> {
         let gate = &self.here.configuration.gate;
         let begun = Instant::now();
         loop {
+            // Asked before the look: a gateway that stood still meanwhile looks once more.
+            let is_last = begun.elapsed() > SECOND_PATIENCE;
             let record = self.record(clock::shared());
             let stored = StoredSession { last_seen: record.created, record };
             let session = Session::compile(id, &stored, &gate.sessions.rules, clock::steady());
             if !session.authentic().is_revoked(&gate.revocations, clock::moment()) {
                 return Some(stored.record);
             }
-            let pause = until_next_second();
-            if begun.elapsed() + pause > SECOND_PATIENCE {
+            if is_last {
                 return None;
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(until_next_second()).await;
         }
     }
 
