@@ -121,8 +121,12 @@ impl RevocationFeed {
             Tail::Records(records, next) => {
                 let is_idle = records.is_empty();
                 if self.is_unmarked(position) && !is_idle {
-                    // Whether they are the first ones of the log that was empty, nothing tells.
-                    records.iter().for_each(|record| self.observe_propagation(record));
+                    // Whether they are the first ones of the log that was empty, nothing tells. They
+                    // are in force at once; the load counts them.
+                    for record in &records {
+                        self.enforce(record);
+                        self.observe_propagation(record);
+                    }
                     return self.load("unmarked").await.map(Step::Loaded);
                 }
                 self.take(records);
