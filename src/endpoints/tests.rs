@@ -21,6 +21,14 @@ fn scope_of(subject: &str) -> Scope {
     Scope::Subject { issuer: Some("gateway".into()), subject: subject.into() }
 }
 
+/// Dated by a clock that runs ahead, the session would outlive cut-offs.
+#[tokio::test]
+async fn nobody_is_logged_in_before_the_clock_of_a_shared_store_was_read() {
+    let fixture = Fixture::of_a_fleet().await;
+    let told = fixture.ask(&Ask::login("alice", PASSWORD)).await;
+    assert_eq!((told.status, told.slug, told.cookie), (503, Some("store_unavailable"), None));
+}
+
 #[tokio::test]
 async fn json_login_answers_with_a_session_that_is_there() {
     let fixture = Fixture::new().await;

@@ -34,7 +34,7 @@ use crate::clock;
 use crate::gate::revocation::ListWriter;
 use crate::runtime::InForce;
 use crate::store::{
-    AppendError, Fleet, Listing, Position, RevocationLog, Roster, Store, StoreError,
+    AppendError, Fleet, Listing, Position, RevocationLog, Roster, Store, StoreError, Writers,
 };
 use agreement::Agreement;
 use metrics::{RevocationMetrics, is_nearly_full};
@@ -110,6 +110,8 @@ impl RevocationFeed {
         store_metrics: StoreMetrics,
     ) -> Arc<Self> {
         metrics.begin();
+        // What nobody shares is dated by the only clock there is.
+        let is_dated = store.revocations.writers() == Writers::ThisGateway;
         Arc::new(Self {
             log: store.revocations,
             fleet: store.fleet,
@@ -127,7 +129,7 @@ impl RevocationFeed {
             looked: tokio::sync::Mutex::default(),
             announced: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),
-            is_dated: watch::Sender::new(false),
+            is_dated: watch::Sender::new(is_dated),
             is_apart: AtomicBool::new(false),
             announcing: tokio::sync::Mutex::default(),
             applied: watch::Sender::new(None),

@@ -35,7 +35,7 @@ use crate::runtime::{InForce, Running};
 use crate::store::family::FamilyStore;
 use crate::store::record::Record;
 use crate::store::settings::StoreSettings;
-use crate::store::{self, Store};
+use crate::store::{self, Store, Writers};
 use crate::telemetry::registry::MetricRegistry;
 use crate::web::message::{Answer, Caller, ClientKind, EndpointRequest, KeySeeker, Reply};
 
@@ -94,6 +94,8 @@ fn compile_with(
 pub(super) enum Keys {
     Read,
     Unread,
+    /// They are not read, and the store is one that gateways share.
+    UnreadOfFleet,
 }
 
 impl Fixture {
@@ -103,6 +105,11 @@ impl Fixture {
 
     pub(super) async fn with(login: &str) -> Self {
         Self::with_sections(login, "", Keys::Unread).await
+    }
+
+    /// One of several on a store from which nothing was read yet.
+    pub(super) async fn of_a_fleet() -> Self {
+        Self::with_sections("password_file: users.yaml", "", Keys::UnreadOfFleet).await
     }
 
     /// One that issues tokens.
@@ -148,7 +155,11 @@ impl Fixture {
         let opened = store::open(&StoreSettings::Embedded { path }).await.expect("opens");
         let left = Arc::new(AtomicU64::new(u64::MAX));
         let log = opened.revocations.clone();
-        let log = LimitedLog { log, left: left.clone() };
+        let writers = match keys {
+            Keys::Read | Keys::Unread => log.writers(),
+            Keys::UnreadOfFleet => Writers::Gateways,
+        };
+        let log = LimitedLog { log, left: left.clone(), writers };
         let opened = Store { revocations: Arc::new(log), ..opened };
         let writer = configuration.gate.revocations.writer().expect("the first");
         let in_force = Arc::new(ArcSwap::from_pointee(configuration));
@@ -183,7 +194,7 @@ impl Fixture {
             store_metrics.clone(),
         );
         match keys {
-            Keys::Unread => {}
+            Keys::Unread | Keys::UnreadOfFleet => {}
             Keys::Read => {
                 tokio::spawn(signing.clone().run());
                 tokio::spawn(revocations.clone().run());
