@@ -38,6 +38,34 @@ enum Step {
     Loaded(Position),
 }
 
+/// Why the whole list is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LoadCause {
+    /// Nothing was loaded yet.
+    Start,
+    /// A clock was set: what is spent was told by another one.
+    Clock,
+    /// The log no longer reaches back to where it was read last.
+    Trimmed,
+    /// The log lost records, or is another one.
+    WentBackwards,
+    /// The log was empty when it was read last, so nothing tells whether it is the same one.
+    Unmarked,
+}
+
+impl LoadCause {
+    /// The label value in metrics.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Clock => "clock",
+            Self::Trimmed => "trimmed",
+            Self::WentBackwards => "went_backwards",
+            Self::Unmarked => "unmarked",
+        }
+    }
+}
+
 impl RevocationFeed {
     /// Follows the log, for ever.
     pub(super) async fn follow(&self) {
@@ -52,12 +80,12 @@ impl RevocationFeed {
             let apart_now_s = clocks_apart_s();
             let has_stepped = apart_now_s.abs_diff(apart_s) > CLOCK_STEP_MAX_S;
             let step = match position {
-                None => self.load("start").await.map(Step::Loaded),
+                None => self.load(LoadCause::Start).await.map(Step::Loaded),
                 // What is spent and how long an entry stays was told by another clock.
-                Some(_) if has_stepped => self.load("clock").await.map(Step::Loaded),
+                Some(_) if has_stepped => self.load(LoadCause::Clock).await.map(Step::Loaded),
                 // At its beginning another log, or one that was emptied, looks like the one before.
                 Some(at) if self.is_unmarked(at) && is_in_doubt => {
-                    self.load("unmarked").await.map(Step::Loaded)
+                    self.load(LoadCause::Unmarked).await.map(Step::Loaded)
                 }
                 Some(at) => self.read(at, has_loaded).await,
             };
@@ -122,12 +150,13 @@ impl RevocationFeed {
                 let is_idle = records.is_empty();
                 if self.is_unmarked(position) && !is_idle {
                     // Whether they are the first ones of the log that was empty, nothing tells. They
-                    // are in force at once; the load counts them.
-                    for record in &records {
-                        self.enforce(record);
-                        self.observe_propagation(record);
+                    // are in force at once, and remembered; the load counts them.
+                    for record in records {
+                        self.enforce(&record);
+                        self.observe_propagation(&record);
+                        self.recent().read(record);
                     }
-                    return self.load("unmarked").await.map(Step::Loaded);
+                    return self.load(LoadCause::Unmarked).await.map(Step::Loaded);
                 }
                 self.take(records);
                 if next.sequence - position.sequence < TAIL_RECORDS_MAX {
@@ -149,12 +178,12 @@ impl RevocationFeed {
             }
             Tail::Lost(Loss::Trimmed) => {
                 tracing::warn!(%position, "the revocation log was trimmed past this gateway");
-                self.load("trimmed").await.map(Step::Loaded)
+                self.load(LoadCause::Trimmed).await.map(Step::Loaded)
             }
             Tail::Lost(Loss::WentBackwards) => {
                 tracing::error!(%position, "the revocation log went backwards: writes were lost");
                 self.found_loss();
-                self.load("went_backwards").await.map(Step::Loaded)
+                self.load(LoadCause::WentBackwards).await.map(Step::Loaded)
             }
         }
     }
@@ -186,14 +215,14 @@ impl RevocationFeed {
     }
 
     /// Applies everything that is live. What is in the list already stays there.
-    async fn load(&self, cause: &'static str) -> Result<Position, StoreError> {
+    async fn load(&self, cause: LoadCause) -> Result<Position, StoreError> {
         let begun = Instant::now();
         // From the beginning of the log: from now on nothing is confirmed without this gateway, and
         // what was confirmed before is in the snapshot. At the beginning it was counted there.
-        if cause != "unmarked" || !self.is_counted() {
+        if cause != LoadCause::Unmarked || !self.is_counted() {
             self.count_in(Position::default()).await?;
         }
-        if cause == "start" && self.is_shorter_than_read().await? {
+        if cause == LoadCause::Start && self.is_shorter_than_read().await? {
             self.found_loss();
         }
         let read = self.begin_read().await?;
@@ -208,6 +237,7 @@ impl RevocationFeed {
             }
         };
         let position = self.timed("snapshot", self.log.snapshot(&mut take)).await?;
+        let cause = cause.as_str();
         self.metrics.snapshots.with_label_values(&[cause]).inc();
         if self.recent().end_search(|record| self.was_lifted(record)) > 0 {
             self.lost.notify_one();

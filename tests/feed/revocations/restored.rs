@@ -136,6 +136,24 @@ fn gateway_that_was_cut_off_before_the_first_record_loads_what_an_evicted_log_he
     });
 }
 
+/// Whoever reads the first records remembers them like any other.
+#[test]
+fn first_record_that_only_a_reader_knows_is_written_down_again() {
+    let server = RedisServer::start();
+    let upstream = Upstream::start();
+    let lines = redis(&server.settings());
+    let reads = fleet::start(&upstream, "reads", &lines);
+    let writes = fleet::start(&upstream, "writes", &lines);
+    revoke_on_all(&writes, "first", 2);
+    writes.signal("KILL");
+    server.cli(&["del", "portcullis:{revocations}:log", "portcullis:{revocations}:live"]);
+    eventually("the record", || {
+        let listing = fleet::admin(&reads, "/v1/revocations?limit=10")?;
+        let listed = listing["revocations"].as_array()?;
+        listed.iter().any(|one| one["subject"] == "first").then_some(())
+    });
+}
+
 #[test]
 fn gateway_that_starts_with_a_restored_server_alone_waits_for_a_bounded_time() {
     let mut server = RedisServer::start();
