@@ -59,21 +59,20 @@ impl Context {
         };
         refuse_announced_body(request, permit.forwarding().body_bytes_max)?;
         self.take_place()?;
-        let permitted = self.permitted(request, permit, session.is_some())?;
+        self.permit(request, permit, session.is_some())?;
         if let Some(session) = &session {
             self.published.sessions.touch(session, clock::shared());
         }
-        self.state = permitted;
         Ok(AnsweredBy::Upstream)
     }
 
-    /// What the request is with its permit: on its way to an upstream.
-    fn permitted(
+    /// With its permit the request is on its way to an upstream.
+    fn permit(
         &mut self,
         request: &RequestHeader,
         permit: Permit,
         is_of_session: bool,
-    ) -> Result<ExchangeState, Denial> {
+    ) -> Result<(), Denial> {
         let Forwarding { upstream, internal_token, .. } = permit.forwarding();
         let upstream = self.published.configuration.upstreams.get(*upstream);
         let upstream = upstream.ok_or(Slug::Internal)?.clone();
@@ -87,19 +86,20 @@ impl Context {
                 (identity_token, Some(RevocableExchange { guard, logged }))
             }
         };
-        match std::mem::take(&mut self.state) {
-            ExchangeState::Received(origin) => Ok(ExchangeState::Permitted(UpstreamExchange {
-                origin,
-                permit,
-                upstream,
-                identity_token,
-                is_of_session,
-                revocable,
-                tries: 0,
-                attempt: None,
-            })),
-            ExchangeState::New | ExchangeState::Permitted(_) => Err(Slug::Internal.into()),
-        }
+        let ExchangeState::Received(origin) = std::mem::take(&mut self.state) else {
+            return Err(Slug::Internal.into());
+        };
+        self.state = ExchangeState::Permitted(UpstreamExchange {
+            origin,
+            permit,
+            upstream,
+            identity_token,
+            is_of_session,
+            revocable,
+            tries: 0,
+            attempt: None,
+        });
+        Ok(())
     }
 
     /// Counts the request among those in flight.

@@ -1,8 +1,6 @@
 //! Creates a session for a user who has authenticated. Every login gets a new secret, against session
 //! fixation (RFC 6265bis §8.4), and the browser's previous session ends.
 
-use std::time::Instant;
-
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use http::header;
 use zeroize::Zeroizing;
@@ -17,7 +15,7 @@ use crate::gate::session::{
 };
 use crate::gate::time::UnixTime;
 use crate::login::service::LoginContext;
-use crate::session::next_second::{SECOND_PATIENCE, until_next_second};
+use crate::session::next_second::ask_until_next_second;
 use crate::session::revocation::{self, Account, Actor};
 use crate::session::service::unavailable;
 use crate::store::session::Displaced;
@@ -182,21 +180,14 @@ impl SessionDraft<'_> {
     /// help.
     async fn record_that_holds(&self, id: SessionId) -> Option<SessionRecord> {
         let gate = &self.here.configuration.gate;
-        let begun = Instant::now();
-        loop {
-            // Asked before the look: a gateway that stood still meanwhile looks once more.
-            let is_last = begun.elapsed() > SECOND_PATIENCE;
+        let ask = || {
             let record = self.record(clock::shared());
             let stored = StoredSession { last_seen: record.created, record };
             let session = Session::compile(id, &stored, &gate.sessions.rules, clock::steady());
-            if !session.authentic().is_revoked(&gate.revocations, clock::moment()) {
-                return Some(stored.record);
-            }
-            if is_last {
-                return None;
-            }
-            tokio::time::sleep(until_next_second()).await;
-        }
+            let is_revoked = session.authentic().is_revoked(&gate.revocations, clock::moment());
+            (!is_revoked).then_some(stored.record)
+        };
+        ask_until_next_second(ask).await
     }
 
     fn record(&self, now: UnixTime) -> SessionRecord {

@@ -1,7 +1,5 @@
 //! Asks the revocation list whether a client, session or subject may still get tokens.
 
-use std::time::Instant;
-
 use crate::clock;
 use crate::config::tokens::Client;
 use crate::gate::denial::{Denial, Slug};
@@ -9,7 +7,7 @@ use crate::gate::revocation::{GrantedBy, Revocable, Revocation};
 use crate::gate::session::{SessionId, SessionRecord};
 use crate::gate::time::UnixTime;
 use crate::oauth::service::TokenContext;
-use crate::session::next_second::{SECOND_PATIENCE, until_next_second};
+use crate::session::next_second::ask_until_next_second;
 
 /// How a login stands, of which tokens were issued to a client.
 ///
@@ -71,18 +69,15 @@ pub(super) async fn of_client(
         key_id: None,
         granted_by: GrantedBy::Gateway,
     };
-    let begun = Instant::now();
-    loop {
+    let issued = ask_until_next_second(|| {
         let now = clock::shared();
-        if ask(here, source, now)? == RevocationStatus::Good {
-            return Ok(Some(now));
+        match ask(here, source, now) {
+            Ok(RevocationStatus::Good) => Some(Ok(now)),
+            Ok(RevocationStatus::CutOff) => None,
+            Err(denial) => Some(Err(denial)),
         }
-        let pause = until_next_second();
-        if begun.elapsed() + pause > SECOND_PATIENCE {
-            return Ok(None);
-        }
-        tokio::time::sleep(pause).await;
-    }
+    });
+    issued.await.transpose()
 }
 
 fn ask(

@@ -1,12 +1,32 @@
 //! Waits for the next second after a cut-off: they count in seconds, and a login in the same one
 //! would be cut off, too.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock;
 
-/// How long a login waits for the second to end in which its subject was cut off.
-pub(crate) const SECOND_PATIENCE: Duration = Duration::from_secs(2);
+/// How long is waited for the second to end in which somebody was cut off.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks until there is an answer, again in each new second. `None` if that does not help.
+pub(crate) async fn ask_until_next_second<T>(ask: impl FnMut() -> Option<T>) -> Option<T> {
+    ask_within(PATIENCE, ask).await
+}
+
+async fn ask_within<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let begun = Instant::now();
+    loop {
+        // Known before it is asked: a gateway that stood still while it asked asks once more.
+        let is_last = begun.elapsed() > patience;
+        if let Some(answer) = ask() {
+            return Some(answer);
+        }
+        if is_last {
+            return None;
+        }
+        tokio::time::sleep(until_next_second()).await;
+    }
+}
 
 /// Until then nobody can tell what is new from what was cut off.
 pub(crate) fn until_next_second() -> Duration {
@@ -21,5 +41,19 @@ mod tests {
     #[test]
     fn next_second_is_at_most_one_away() {
         assert!(until_next_second() <= Duration::from_millis(1001));
+    }
+
+    #[tokio::test]
+    async fn who_stood_still_asks_once_more() {
+        let patience = Duration::from_millis(1);
+        let mut asked = 0;
+        let mut stand_still = |answers_at: usize| {
+            asked += 1;
+            std::thread::sleep(2 * patience);
+            (asked == answers_at).then_some(asked)
+        };
+        assert_eq!(ask_within(patience, || stand_still(2)).await, Some(2));
+        assert_eq!(ask_within(patience, || stand_still(0)).await, None);
+        assert_eq!(asked, 4);
     }
 }

@@ -98,7 +98,8 @@ impl Connection {
     }
 
     /// Sends a GET as HTTP clients do (RFC 9110, 9.2.2): once more, on a new connection, where this
-    /// one ended without an answer, as it does for what is in flight when a revocation arrives.
+    /// one ended without an answer, as it does for what is in flight when a revocation arrives. No other
+    /// reason counts: it must be refused then.
     pub(crate) fn exchange_safely(&mut self, bytes: &str) -> Answer {
         assert!(bytes.starts_with("GET "), "not to be sent twice: {bytes}");
         self.send(bytes);
@@ -106,7 +107,9 @@ impl Connection {
             return answer;
         }
         *self = Self::open(self.stream.peer_addr().expect("where it led"));
-        self.exchange(bytes)
+        let answer = self.exchange(bytes);
+        assert!(answer.status >= 400, "given up, and then permitted: {answer:?}");
+        answer
     }
 
     /// Reads one answer; `None` if the connection ends before one.
