@@ -1,7 +1,7 @@
 # Each target is one script; this file only names them. ARGS goes to the script:
 #   make bench ARGS=--quick        make test ARGS='--test tests runtime'
 
-.PHONY: help run run-fleet test simulate lint bench bench-revocation bench-session bench-token bench-decision build clean
+.PHONY: help run run-fleet test reference simulate lint bench bench-revocation bench-session bench-token bench-decision build clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
@@ -14,6 +14,9 @@ run-fleet: ## start two gateways that share a Redis, and print commands to try
 
 test: ## run every test
 	@scripts/test.sh $(ARGS)
+
+reference: ## write the pages of docs/reference anew from the code
+	@UPDATE_EXPECT=1 cargo test --locked --test tests -- reference::
 
 simulate: ## hold 2,000 random histories with faults against what is promised (FROM, SEEDS; SEED for one)
 	@SEED=$(SEED) SEEDS=$(SEEDS) FROM=$(FROM) WORKERS=$(WORKERS) scripts/simulate.sh

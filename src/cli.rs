@@ -21,6 +21,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::telemetry::registry::RegisteredFamily;
+
 /// An API gateway that drops: the speed of stateless tokens, the control of server-side sessions.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
@@ -82,6 +84,15 @@ impl Failure {
     fn failed(error: impl std::fmt::Display) -> Self {
         Self::Failed(error.to_string())
     }
+}
+
+/// Every metric family of ours with its labels and their values, for the reference.
+///
+/// # Errors
+///
+/// If two families have the same name, which a test would have shown.
+pub fn metric_families() -> prometheus::Result<Vec<RegisteredFamily>> {
+    serve::metric_families()
 }
 
 /// Runs the command that the arguments name.

@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod audit;
 pub mod count;
+pub mod label;
 pub mod pseudonym;
 pub mod registrar;
 pub mod registry;

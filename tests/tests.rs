@@ -18,6 +18,7 @@ mod issuer;
 mod login;
 mod oauth;
 mod password;
+mod reference;
 mod runtime;
 mod security;
 mod session;

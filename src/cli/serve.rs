@@ -32,6 +32,7 @@ use crate::runtime::Running;
 use crate::secret::Secret;
 use crate::store::{self, Store};
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::registry::RegisteredFamily;
 use feeds::Feeds;
 use registration::AllMetrics;
 use stopping::Stopping;
@@ -109,6 +110,10 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     edge.shutdown_background();
     control.shutdown_background();
     Ok(())
+}
+
+pub(super) fn metric_families() -> prometheus::Result<Vec<RegisteredFamily>> {
+    Ok(AllMetrics::register()?.registry.families().to_vec())
 }
 
 /// Before anything that takes its time: until there is a handler, a SIGHUP kills.

@@ -4,6 +4,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::gate::principal::Lapse;
 use crate::telemetry::count::Count;
+use crate::telemetry::label::{ISSUER, named, one_of};
 use crate::telemetry::registrar::metrics;
 
 metrics! {
@@ -30,11 +31,11 @@ metrics! {
         pub(super) tokens_verified: IntCounterVec = counters(
             "portcullis_tokens_verified_total",
             "Tokens verified anew, that is not found in the cache.",
-            &["issuer", "result"]);
+            &[ISSUER, named("result", "`ok`, or the slug of the denial")]);
         pub(super) streams_ended: IntCounterVec = counters(
             "portcullis_streams_ended_total",
             "Permitted requests given up because their principal lapsed meanwhile.",
-            &["cause"]);
+            &[one_of("cause", &["revoked", "expired"])]);
     }
 }
 

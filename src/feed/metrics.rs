@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use prometheus::{HistogramVec, IntCounter, IntGauge};
 
+use crate::telemetry::label::{RESULT, named};
 use crate::telemetry::registrar::metrics;
 
 /// A store takes as long as a network or a disk.
@@ -17,13 +18,13 @@ metrics! {
         operations: HistogramVec = histograms(
             "portcullis_store_operations_seconds",
             "Time that the store took.",
-            &OPERATION_BUCKETS, &["operation", "result"]);
+            &OPERATION_BUCKETS, &[named("operation", "what was asked, for example `find_session`"), RESULT]);
         pub(super) up: IntGauge = gauge(
             "portcullis_store_up",
             "Whether the store answered when last asked.");
         pub(super) server_changes: IntCounter = counter(
             "portcullis_store_server_changes_total",
-            "How often the store was found to be another server, or the same started again.");
+            "Times that another server answered as the store, or the same one was started again; needs the Redis right `+info`.");
     }
 }
 

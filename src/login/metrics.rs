@@ -2,7 +2,11 @@
 
 use prometheus::IntCounterVec;
 
+use crate::telemetry::label::one_of;
 use crate::telemetry::registrar::metrics;
+
+/// How an attempt to log in can end.
+const RESULTS: [&str; 5] = ["ok", "refused", "limited", "malformed", "unavailable"];
 
 metrics! {
     /// Attempts to log in.
@@ -10,6 +14,6 @@ metrics! {
         pub(crate) logins: IntCounterVec = counters(
             "portcullis_logins_total",
             "Attempts to log in.",
-            &["method", "result"]);
+            &[one_of("method", &["password", "handoff"]), one_of("result", &RESULTS)]);
     }
 }

@@ -11,6 +11,7 @@ use prometheus::{
 };
 
 use super::count::Count;
+use super::label::Label;
 use super::registry::{FamilyKind, MetricRegistry};
 
 /// Makes and registers the families of one room; each kind by a function that `metrics!` names.
@@ -32,9 +33,10 @@ impl<'r> Registrar<'r> {
     fn register<C: Collector + Clone + 'static>(
         &mut self,
         kind: FamilyKind,
+        labels: &'static [Label],
         family: C,
     ) -> prometheus::Result<C> {
-        self.registry.register(&self.room, kind, family)
+        self.registry.register(&self.room, kind, labels, family)
     }
 
     /// A counter.
@@ -43,7 +45,7 @@ impl<'r> Registrar<'r> {
     ///
     /// If its name is none, or taken.
     pub fn counter(&mut self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.register(FamilyKind::Counter, IntCounter::new(name, help)?)
+        self.register(FamilyKind::Counter, &[], IntCounter::new(name, help)?)
     }
 
     /// A counter for each set of labels.
@@ -55,9 +57,10 @@ impl<'r> Registrar<'r> {
         &mut self,
         name: &str,
         help: &str,
-        labels: &[&str],
+        labels: &'static [Label],
     ) -> prometheus::Result<IntCounterVec> {
-        self.register(FamilyKind::Counter, IntCounterVec::new(Opts::new(name, help), labels)?)
+        let family = IntCounterVec::new(Opts::new(name, help), &names(labels))?;
+        self.register(FamilyKind::Counter, labels, family)
     }
 
     /// A gauge of whole numbers.
@@ -66,7 +69,7 @@ impl<'r> Registrar<'r> {
     ///
     /// If its name is none, or taken.
     pub fn gauge(&mut self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.register(FamilyKind::Gauge, IntGauge::new(name, help)?)
+        self.register(FamilyKind::Gauge, &[], IntGauge::new(name, help)?)
     }
 
     /// A gauge of a number that decides something.
@@ -75,7 +78,7 @@ impl<'r> Registrar<'r> {
     ///
     /// If its name is none, or taken.
     pub fn count(&mut self, name: &str, help: &str) -> prometheus::Result<Count> {
-        self.register(FamilyKind::Gauge, Count::new(name, help)?)
+        self.register(FamilyKind::Gauge, &[], Count::new(name, help)?)
     }
 
     /// A gauge of whole numbers for each set of labels.
@@ -87,9 +90,10 @@ impl<'r> Registrar<'r> {
         &mut self,
         name: &str,
         help: &str,
-        labels: &[&str],
+        labels: &'static [Label],
     ) -> prometheus::Result<IntGaugeVec> {
-        self.register(FamilyKind::Gauge, IntGaugeVec::new(Opts::new(name, help), labels)?)
+        let family = IntGaugeVec::new(Opts::new(name, help), &names(labels))?;
+        self.register(FamilyKind::Gauge, labels, family)
     }
 
     /// A gauge.
@@ -98,7 +102,7 @@ impl<'r> Registrar<'r> {
     ///
     /// If its name is none, or taken.
     pub fn float_gauge(&mut self, name: &str, help: &str) -> prometheus::Result<Gauge> {
-        self.register(FamilyKind::Gauge, Gauge::new(name, help)?)
+        self.register(FamilyKind::Gauge, &[], Gauge::new(name, help)?)
     }
 
     /// A gauge for each set of labels.
@@ -110,9 +114,10 @@ impl<'r> Registrar<'r> {
         &mut self,
         name: &str,
         help: &str,
-        labels: &[&str],
+        labels: &'static [Label],
     ) -> prometheus::Result<GaugeVec> {
-        self.register(FamilyKind::Gauge, GaugeVec::new(Opts::new(name, help), labels)?)
+        let family = GaugeVec::new(Opts::new(name, help), &names(labels))?;
+        self.register(FamilyKind::Gauge, labels, family)
     }
 
     /// A histogram.
@@ -127,7 +132,7 @@ impl<'r> Registrar<'r> {
         buckets: &[f64],
     ) -> prometheus::Result<Histogram> {
         let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.register(FamilyKind::Histogram, Histogram::with_opts(opts)?)
+        self.register(FamilyKind::Histogram, &[], Histogram::with_opts(opts)?)
     }
 
     /// A histogram for each set of labels.
@@ -140,11 +145,16 @@ impl<'r> Registrar<'r> {
         name: &str,
         help: &str,
         buckets: &[f64],
-        labels: &[&str],
+        labels: &'static [Label],
     ) -> prometheus::Result<HistogramVec> {
         let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.register(FamilyKind::Histogram, HistogramVec::new(opts, labels)?)
+        let family = HistogramVec::new(opts, &names(labels))?;
+        self.register(FamilyKind::Histogram, labels, family)
     }
+}
+
+fn names(labels: &[Label]) -> Vec<&'static str> {
+    labels.iter().map(|label| label.name).collect()
 }
 
 /// Declares the families of a room: for each a field, its documentation, and how it is registered, from one row.
@@ -154,7 +164,7 @@ impl<'r> Registrar<'r> {
 ///     /// Attempts to log in.
 ///     pub struct LoginMetrics {
 ///         pub logins: IntCounterVec = counters(
-///             "portcullis_logins_total", "Attempts to log in.", &["method", "result"]);
+///             "portcullis_logins_total", "Attempts to log in.", &[one_of("result", &["ok", "refused"])]);
 ///     }
 /// }
 /// ```
@@ -185,7 +195,7 @@ macro_rules! metrics {
                 registry: &mut $crate::telemetry::registry::MetricRegistry,
             ) -> prometheus::Result<Self> {
                 let mut room = $crate::telemetry::registrar::Registrar::new(registry, module_path!());
-                Ok(Self { $($field: room.$make($name, $help $(, $more)*)?,)* })
+                Ok(Self { $($field: room.$make($name, $help $(, const { $more })*)?,)* })
             }
         }
     };
@@ -195,15 +205,19 @@ pub(crate) use metrics;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::label::{named, one_of};
     use crate::telemetry::registry::RegisteredFamily;
+
+    const BY: Label = one_of("by", &["hand"]);
+    const WHY: Label = named("why", "why");
 
     metrics! {
         /// Of a door.
         struct DoorMetrics {
-            opened: IntCounterVec = counters("opened_total", "Times it was opened.", &["by"]);
+            opened: IntCounterVec = counters("opened_total", "Times it was opened.", &[BY]);
             open: IntGauge = gauge("open", "Whether it is open.");
             seconds: HistogramVec = histograms(
-                "open_seconds", "How long it was open.", &[0.5, 1.0], &["by", "why"]);
+                "open_seconds", "How long it was open.", &[0.5, 1.0], &[BY, WHY]);
         }
     }
 
@@ -211,24 +225,19 @@ mod tests {
     fn families_are_listed_and_exposed_as_they_are_declared() {
         let mut registry = MetricRegistry::default();
         let metrics = DoorMetrics::register(&mut registry).expect("registered");
-        let listed = |name: &str, kind, labels: &[&str], help: &str| RegisteredFamily {
+        let listed = |name: &str, kind, labels: &'static [Label], help: &str| RegisteredFamily {
             room: "telemetry/registrar/tests".to_owned(),
             name: name.to_owned(),
             kind,
-            labels: labels.iter().map(|&label| label.to_owned()).collect(),
+            labels,
             help: help.to_owned(),
         };
         assert_eq!(
             registry.families(),
             [
-                listed("opened_total", FamilyKind::Counter, &["by"], "Times it was opened."),
+                listed("opened_total", FamilyKind::Counter, &[BY], "Times it was opened."),
                 listed("open", FamilyKind::Gauge, &[], "Whether it is open."),
-                listed(
-                    "open_seconds",
-                    FamilyKind::Histogram,
-                    &["by", "why"],
-                    "How long it was open."
-                ),
+                listed("open_seconds", FamilyKind::Histogram, &[BY, WHY], "How long it was open."),
             ]
         );
         metrics.opened.with_label_values(&["hand"]).inc();
@@ -246,6 +255,15 @@ mod tests {
             text.contains("open_seconds_bucket{by=\"hand\",why=\"air\",le=\"1\"} 1\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    #[should_panic(expected = "opened_total: by=")]
+    fn value_that_no_label_lists_is_found_out() {
+        let mut registry = MetricRegistry::default();
+        let metrics = DoorMetrics::register(&mut registry).expect("registered");
+        metrics.opened.with_label_values(&["foot"]).inc();
+        drop(registry.expose());
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, Registry, TextEncoder};
+
+use super::label::Label;
 
 /// The families of all rooms.
 #[derive(Debug, Default)]
@@ -20,8 +23,8 @@ pub struct RegisteredFamily {
     pub name: String,
     /// What its numbers mean.
     pub kind: FamilyKind,
-    /// The names of its labels.
-    pub labels: Vec<String>,
+    /// Its labels.
+    pub labels: &'static [Label],
     /// A sentence for those who read the exposition.
     pub help: String,
 }
@@ -70,14 +73,34 @@ impl MetricRegistry {
     /// If a family cannot be encoded.
     pub fn expose(&self) -> prometheus::Result<Vec<u8>> {
         let mut text = Vec::with_capacity(16 * 1024);
-        TextEncoder::new().encode(&self.exposed.gather(), &mut text)?;
+        let gathered = self.exposed.gather();
+        debug_assert_eq!(self.undeclared(&gathered), None);
+        TextEncoder::new().encode(&gathered, &mut text)?;
         Ok(text)
+    }
+
+    /// A label value that the reference does not list. Tests ask; it is a defect.
+    fn undeclared(&self, gathered: &[MetricFamily]) -> Option<String> {
+        let families = gathered.iter().filter_map(|exposed| {
+            let family = self.families.iter().find(|family| family.name == exposed.name())?;
+            Some((family, exposed))
+        });
+        for (RegisteredFamily { name, labels, .. }, exposed) in families {
+            for pair in exposed.get_metric().iter().flat_map(|series| series.get_label()) {
+                let label = labels.iter().find(|label| label.name == pair.name());
+                if !label.is_some_and(|label| label.values.has(pair.value())) {
+                    return Some(format!("{name}: {}={:?}", pair.name(), pair.value()));
+                }
+            }
+        }
+        None
     }
 
     pub(super) fn register<C: Collector + Clone + 'static>(
         &mut self,
         room: &str,
         kind: FamilyKind,
+        labels: &'static [Label],
         family: C,
     ) -> prometheus::Result<C> {
         self.exposed.register(Box::new(family.clone()))?;
@@ -85,7 +108,7 @@ impl MetricRegistry {
             room: room.to_owned(),
             name: described.fq_name.clone(),
             kind,
-            labels: described.variable_labels.clone(),
+            labels,
             help: described.help.clone(),
         });
         self.families.extend(listed);

@@ -12,9 +12,7 @@ use crate::gate::credential::Carrier;
 use crate::gate::denial::{Outcome, Slug};
 use crate::gate::route::Route;
 use crate::gate::verifier::CacheResult;
-use metrics::RouteMetrics;
-
-const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+use metrics::{RouteMetrics, STATUS_CLASSES};
 
 /// The label of requests for which no route was found.
 const NO_ROUTE: &str = "";

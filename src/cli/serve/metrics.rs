@@ -2,6 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
 
+use crate::telemetry::label::{RESULT, named};
 use crate::telemetry::registrar::metrics;
 
 metrics! {
@@ -10,18 +11,18 @@ metrics! {
         build_info: IntGaugeVec = gauges(
             "portcullis_build_info",
             "Which build this is.",
-            &["version"]);
+            &[named("version", "version of the program")]);
         reloads: IntCounterVec = counters(
             "portcullis_config_reloads_total",
             "Attempts to load the configuration anew.",
-            &["result"]);
+            &[RESULT]);
         pub(super) generation: IntGauge = gauge(
             "portcullis_config_generation",
             "Counts the configurations that have been in force.");
         dangerous: IntGaugeVec = gauges(
             "portcullis_dangerous_options",
             "Options in use whose name starts with `dangerous_`.",
-            &["option"]);
+            &[named("option", "name of the option")]);
     }
 }
 

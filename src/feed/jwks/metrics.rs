@@ -4,6 +4,7 @@ use prometheus::{GaugeVec, IntCounterVec};
 
 use crate::gate::keys::KeyCell;
 use crate::gate::time::UnixTime;
+use crate::telemetry::label::{ISSUER, RESULT};
 use crate::telemetry::registrar::metrics;
 
 metrics! {
@@ -12,11 +13,11 @@ metrics! {
         fetches: IntCounterVec = counters(
             "portcullis_key_set_fetches_total",
             "Attempts to fetch an issuer's keys.",
-            &["issuer", "result"]);
+            &[ISSUER, RESULT]);
         age: GaugeVec = float_gauges(
             "portcullis_key_set_age_seconds",
             "Seconds since an issuer's keys were last fetched with success.",
-            &["issuer"]);
+            &[ISSUER]);
     }
 }
 

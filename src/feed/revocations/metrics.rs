@@ -4,6 +4,7 @@ use prometheus::{Gauge, Histogram, IntCounterVec, IntGauge};
 
 use crate::gate::revocation::{LIFT, RevocationList, ScopeKind};
 use crate::gate::time::SteadyTime;
+use crate::telemetry::label::one_of;
 use crate::telemetry::registrar::metrics;
 
 /// A revocation takes from a fraction of a millisecond to as long as a gateway was cut off.
@@ -13,20 +14,27 @@ const PROPAGATION_BUCKETS: [f64; 14] =
 /// From which share of the bound on a list counts as nearly full, in percent.
 const NEARLY_FULL_PERCENT: u64 = 80;
 
+/// What can be cut off, and that a cut-off can be lifted.
+const SCOPES: [&str; 9] =
+    ["token", "session", "subject", "client", "key", "issuer", "everything", "grants", LIFT];
+
+/// Why the whole list can be loaded.
+const LOAD_CAUSES: [&str; 5] = ["start", "trimmed", "went_backwards", "unmarked", "clock"];
+
 metrics! {
     /// The revocations that this gateway knows of.
     pub struct RevocationMetrics {
         pub(super) applied: IntCounterVec = counters(
             "portcullis_revocations_applied_total",
             "Revocations taken into the list, from the log or from a snapshot.",
-            &["scope"]);
+            &[one_of("scope", &SCOPES)]);
         pub(super) propagation: Histogram = histogram(
             "portcullis_revocation_propagation_seconds",
             "Time from writing a revocation to applying it here, by the clocks of both.",
             &PROPAGATION_BUCKETS);
         pub(super) clock_ahead: Gauge = float_gauge(
             "portcullis_clock_ahead_seconds",
-            "How far this machine's clock is ahead of the store's; 0 without such a store.");
+            "Seconds that this machine's clock is ahead of the store's; not ready beyond 300; 0 without such a store.");
         pub(super) records: IntGauge = gauge(
             "portcullis_revocation_records",
             "Records in the store, by which max_entries is counted; spent ones stay for an hour.");
@@ -36,7 +44,7 @@ metrics! {
         pub(super) snapshots: IntCounterVec = counters(
             "portcullis_revocation_snapshots_total",
             "Times that the whole list was loaded, and why.",
-            &["cause"]);
+            &[one_of("cause", &LOAD_CAUSES)]);
         entries: IntGauge = gauge(
             "portcullis_revocation_entries",
             "Live revocations in memory, about.");
@@ -45,7 +53,7 @@ metrics! {
             "How many live revocations there may be.");
         nearly_full: IntGauge = gauge(
             "portcullis_revocation_nearly_full",
-            "Whether four fifths of the live revocations that there may be are there.");
+            "1 from 80 % of the revocations that there may be, in memory or in the store; else 0.");
         staleness: Gauge = float_gauge(
             "portcullis_revocation_staleness_seconds",
             "Seconds since the log was last read to its end; -1 if it never was.");

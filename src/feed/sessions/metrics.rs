@@ -3,8 +3,22 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::gate::session::SessionTable;
+use crate::telemetry::label::one_of;
 use crate::telemetry::registrar::metrics;
 use crate::telemetry::session_end::SessionEnd;
+
+/// Why a session can end before its time.
+const ENDS: [&str; 9] = [
+    "logout",
+    "logout_everywhere",
+    "device",
+    "replaced",
+    "displaced",
+    "operator",
+    "user_changed",
+    "client",
+    "refresh_reused",
+];
 
 metrics! {
     /// Sessions here, and in memory.
@@ -21,11 +35,11 @@ metrics! {
         created: IntCounterVec = counters(
             "portcullis_sessions_created_total",
             "Sessions begun here, by the way to log in.",
-            &["method"]);
+            &[one_of("method", &["password", "handoff", "api_key"])]);
         ended: IntCounterVec = counters(
             "portcullis_sessions_ended_total",
             "Sessions ended here before their time.",
-            &["cause"]);
+            &[one_of("cause", &ENDS)]);
     }
 }
 

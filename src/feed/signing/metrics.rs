@@ -4,7 +4,11 @@ use prometheus::{IntCounterVec, IntGaugeVec};
 
 use super::listing::KeyState;
 use crate::issuer::ring::Cause;
+use crate::telemetry::label::one_of;
 use crate::telemetry::registrar::metrics;
+
+/// For what a token can be issued.
+const GRANTS: [&str; 4] = ["login", "refresh_token", "client_credentials", "none"];
 
 metrics! {
     /// The gateway's own signing keys and tokens.
@@ -12,15 +16,15 @@ metrics! {
         pub(super) keys: IntGaugeVec = gauges(
             "portcullis_signing_keys",
             "The gateway's own signing keys that are published, by what they do.",
-            &["state"]);
+            &[one_of("state", &["signing", "next", "retired"])]);
         pub(super) rotations: IntCounterVec = counters(
             "portcullis_signing_key_rotations_total",
             "Signing keys made by this gateway, and why.",
-            &["cause"]);
+            &[one_of("cause", &["first", "schedule", "algorithm", "revoked", "operator"])]);
         tokens_issued: IntCounterVec = counters(
             "portcullis_tokens_issued_total",
             "Tokens that the gateway issued itself, by what they are and for what.",
-            &["kind", "grant"]);
+            &[one_of("kind", &["access", "refresh", "internal"]), one_of("grant", &GRANTS)]);
     }
 }
 

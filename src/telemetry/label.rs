@@ -1,0 +1,52 @@
+//! Labels of metrics: which there are, and which values each can have.
+
+/// A label of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Its name.
+    pub name: &'static str,
+    /// Which values it can have.
+    pub values: LabelValues,
+}
+
+/// Which values a label can have: never what a request says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelValues {
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Whatever the configuration or the program names so; in a few words, for the reference.
+    Named(&'static str),
+}
+
+impl LabelValues {
+    /// Whether the reference lists `value`.
+    pub fn has(self, value: &str) -> bool {
+        match self {
+            Self::OneOf(words) => words.contains(&value),
+            Self::Named(_) => true,
+        }
+    }
+}
+
+/// A label whose values are words of ours.
+pub const fn one_of(name: &'static str, words: &'static [&'static str]) -> Label {
+    Label { name, values: LabelValues::OneOf(words) }
+}
+
+/// A label whose values are named by the configuration or the program.
+pub const fn named(name: &'static str, what: &'static str) -> Label {
+    Label { name, values: LabelValues::Named(what) }
+}
+
+/// The name of a route.
+pub const ROUTE: Label =
+    named("route", "name of the route; `gateway:own` for the gateway's endpoints; empty: none");
+
+/// The name of an issuer.
+pub const ISSUER: Label = named("issuer", "name of the issuer");
+
+/// Where the credential comes from.
+pub const CARRIER: Label = one_of("carrier", &["bearer", "session", "api_key", "none"]);
+
+/// Whether something succeeded.
+pub const RESULT: Label = one_of("result", &["ok", "failed"]);
