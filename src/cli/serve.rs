@@ -5,8 +5,10 @@
 
 mod exposure;
 mod feeds;
+mod listeners;
 mod metrics;
 mod registration;
+mod services;
 mod stopping;
 mod supervisor;
 
@@ -22,18 +24,19 @@ use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, Failure};
 use crate::admin::{self, Readiness, View, token};
-use crate::config::{AdminToken, Listener};
+use crate::config::AdminToken;
 use crate::edge::descriptors::Descriptors;
-use crate::edge::in_flight::InFlight;
-use crate::edge::listener::{self, Bound};
-use crate::edge::published::{Opening, Services};
+use crate::edge::listener;
+use crate::edge::published::Opening;
 use crate::endpoints::Endpoints;
+use crate::gate::revocation::ListWriter;
 use crate::runtime::Running;
 use crate::secret::Secret;
 use crate::store::{self, Store};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::registry::RegisteredFamily;
 use feeds::Feeds;
+use listeners::Listeners;
 use registration::AllMetrics;
 use stopping::Stopping;
 use supervisor::{Supervisor, SupervisorMetrics};
@@ -53,54 +56,36 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let metrics = AllMetrics::register().map_err(Failure::failed)?;
     let log = AccessLog::start(metrics.access_log.clone()).map_err(Failure::failed)?;
     let admin_token = Arc::new(ArcSwap::from_pointee(admin_token(&configuration)?));
-    let bound = bind(&configuration)?;
-    let admin_listener = bind_admin(&configuration)?;
-    let certificates = bound.iter().map(Bound::tls).collect();
+    let listeners = Listeners::bind(&configuration)?;
+    let certificates = listeners.certificates();
     let edge = runtime("edge", threads)?;
     let store = open_store(&configuration, &control)?;
     exposure::warn(&configuration.settings);
-    // Nobody else has asked for it: this is the process's first configuration.
-    let writer = configuration.gate.revocations.writer();
-    let writer = writer.ok_or_else(|| Failure::failed("the revocation list has a writer"))?;
+    let writer = writer_of(&configuration)?;
     let opening = Opening::new(configuration);
     let in_force = opening.in_force();
     let feeds = Feeds::new(&store, writer, &in_force, &metrics);
     let endpoints = Endpoints::new(feeds.for_endpoints(store, &in_force, &metrics, descriptors));
     edge.spawn(endpoints.clone().watch());
-    let services = Services {
-        metrics: metrics.edge.clone(),
-        route_metrics: metrics.routes.clone(),
-        log: log.clone(),
-        sessions: feeds.sessions.clone(),
-        signing: feeds.signing.clone(),
-        internal_tokens: Arc::default(),
-        endpoints,
-        in_flight: InFlight::new(&metrics.edge),
-        descriptors,
-    };
-    let revocations = feeds.revocations.clone();
-    let token = admin_token.clone();
-    let counts =
-        SupervisorMetrics { program: metrics.program.clone(), key_sets: metrics.key_sets.clone() };
-    let supervisor = Supervisor::new(
+    let services = feeds.for_requests(&metrics, log.clone(), endpoints, descriptors);
+    let supervisor = control.block_on(Supervisor::new(
         opening,
-        token,
+        admin_token.clone(),
         certificates,
         services,
-        revocations,
-        counts,
+        feeds.revocations.clone(),
+        SupervisorMetrics::of(&metrics),
         control.handle(),
-    );
-    let supervisor = control.block_on(supervisor);
+    ));
 
     let stopping = Stopping::new(&in_force);
     let readiness = stopping.readiness();
     feeds.start(&control);
     let view = feeds.for_admin(admin_token, &in_force, metrics, readiness.clone());
-    control.spawn(serve_admin(admin_listener, view, descriptors));
+    control.spawn(serve_admin(listeners.admin, view, descriptors));
     {
         let _guard = edge.enter();
-        listener::serve(bound, &supervisor.current(), stopping.drain(), threads)
+        listener::serve(listeners.requests, &supervisor.current(), stopping.drain(), threads)
             .map_err(Failure::failed)?;
     }
     control.spawn(supervisor.run(hangup));
@@ -130,6 +115,13 @@ fn admin_token(configuration: &Running) -> Result<Secret, Failure> {
         tracing::info!("the admin API asks for the token in {}", file.display());
     }
     Ok(token)
+}
+
+/// The writer of the revocation list. Nobody else has asked for it: this is the process's first
+/// configuration.
+fn writer_of(configuration: &Running) -> Result<ListWriter, Failure> {
+    let writer = configuration.gate.revocations.writer();
+    writer.ok_or_else(|| Failure::failed("the revocation list has a writer"))
 }
 
 fn open_store(configuration: &Running, control: &Runtime) -> Result<Store, Failure> {
@@ -175,26 +167,4 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::failed)
-}
-
-fn bind(configuration: &Running) -> Result<Vec<Bound>, Failure> {
-    let mut all = Vec::new();
-    let listeners = configuration.settings.listeners.iter().zip(&configuration.listener_tls);
-    for (Listener { address, tls: _ }, tls) in listeners {
-        let bound = Bound::bind(*address, tls.clone())
-            .map_err(|error| Failure::Failed(format!("cannot listen on {address}: {error}")))?;
-        let protocol = if tls.is_some() { "https" } else { "http" };
-        tracing::info!("listening on {protocol}://{}", bound.address());
-        all.push(bound);
-    }
-    Ok(all)
-}
-
-fn bind_admin(configuration: &Running) -> Result<TcpListener, Failure> {
-    let address = configuration.settings.admin.address;
-    let listener = TcpListener::bind(address)
-        .map_err(|error| Failure::Failed(format!("cannot listen on {address}: {error}")))?;
-    let address = listener.local_addr().map_err(Failure::failed)?;
-    tracing::info!("admin on http://{address}");
-    Ok(listener)
 }

@@ -3,20 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::runtime::Runtime;
 
 use super::registration::AllMetrics;
-use crate::admin::{Readiness, View};
-use crate::edge::descriptors::Descriptors;
-use crate::endpoints::EndpointServices;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;
 use crate::feed::signing::SigningFeed;
 use crate::feed::tags::TagFeed;
 use crate::gate::revocation::ListWriter;
 use crate::runtime::InForce;
-use crate::secret::Secret;
 use crate::store::Store;
 
 /// How long the other gateways may take to be told that this one is gone.
@@ -60,49 +55,6 @@ impl Feeds {
                 metrics.revocations.clone(),
                 metrics.store.clone(),
             ),
-        }
-    }
-
-    /// What the gateway's own endpoints read and write.
-    pub(super) fn for_endpoints(
-        &self,
-        store: Store,
-        in_force: &InForce,
-        metrics: &AllMetrics,
-        descriptors: Descriptors,
-    ) -> EndpointServices {
-        EndpointServices {
-            in_force: in_force.clone(),
-            sessions: self.sessions.clone(),
-            revocations: self.revocations.clone(),
-            signing: self.signing.clone(),
-            attempts: store.attempts,
-            refresh_families: store.families,
-            hand_offs_max: descriptors.hand_offs(),
-            login_metrics: metrics.logins.clone(),
-            token_metrics: metrics.tokens.clone(),
-            store_metrics: metrics.store.clone(),
-        }
-    }
-
-    /// What operators see and do.
-    pub(super) fn for_admin(
-        &self,
-        admin_token: Arc<ArcSwap<Secret>>,
-        in_force: &InForce,
-        metrics: AllMetrics,
-        readiness: Arc<Readiness>,
-    ) -> View {
-        View {
-            configuration: in_force.clone(),
-            admin_token,
-            registry: Arc::new(metrics.registry),
-            token_cache: metrics.token_cache,
-            key_sets: metrics.key_sets,
-            readiness,
-            revocations: self.revocations.clone(),
-            sessions: self.sessions.clone(),
-            signing: self.signing.clone(),
         }
     }
 

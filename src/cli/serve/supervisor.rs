@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::metrics::ProgramMetrics;
+use super::registration::AllMetrics;
 use crate::admin::token;
 use crate::cli::check::RouteRow;
 use crate::clock;
@@ -55,6 +56,12 @@ pub(super) struct Supervisor {
 pub(super) struct SupervisorMetrics {
     pub(super) program: ProgramMetrics,
     pub(super) key_sets: KeySetMetrics,
+}
+
+impl SupervisorMetrics {
+    pub(super) fn of(metrics: &AllMetrics) -> Self {
+        Self { program: metrics.program.clone(), key_sets: metrics.key_sets.clone() }
+    }
 }
 
 /// Why the configuration in force stays so, and the files that would have to change.

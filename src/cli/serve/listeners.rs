@@ -1,0 +1,51 @@
+//! Binds the addresses that requests and operators come to, before anything is served.
+
+use std::net::TcpListener;
+
+use crate::cli::Failure;
+use crate::config::Listener;
+use crate::edge::listener::{Bound, TlsCell};
+use crate::runtime::Running;
+
+/// All that is bound: a taken port is an error at start.
+pub(super) struct Listeners {
+    /// Where requests come to.
+    pub(super) requests: Vec<Bound>,
+    /// Where the admin API is asked.
+    pub(super) admin: TcpListener,
+}
+
+impl Listeners {
+    /// Binds all of them.
+    pub(super) fn bind(configuration: &Running) -> Result<Self, Failure> {
+        let requests = bind_requests(configuration)?;
+        Ok(Self { requests, admin: bind_admin(configuration)? })
+    }
+
+    /// The certificates of those that requests come to, in their order.
+    pub(super) fn certificates(&self) -> Vec<TlsCell> {
+        self.requests.iter().map(Bound::tls).collect()
+    }
+}
+
+fn bind_requests(configuration: &Running) -> Result<Vec<Bound>, Failure> {
+    let mut all = Vec::new();
+    let listeners = configuration.settings.listeners.iter().zip(&configuration.listener_tls);
+    for (Listener { address, tls: _ }, tls) in listeners {
+        let bound = Bound::bind(*address, tls.clone())
+            .map_err(|error| Failure::Failed(format!("cannot listen on {address}: {error}")))?;
+        let protocol = if tls.is_some() { "https" } else { "http" };
+        tracing::info!("listening on {protocol}://{}", bound.address());
+        all.push(bound);
+    }
+    Ok(all)
+}
+
+fn bind_admin(configuration: &Running) -> Result<TcpListener, Failure> {
+    let address = configuration.settings.admin.address;
+    let listener = TcpListener::bind(address)
+        .map_err(|error| Failure::Failed(format!("cannot listen on {address}: {error}")))?;
+    let address = listener.local_addr().map_err(Failure::failed)?;
+    tracing::info!("admin on http://{address}");
+    Ok(listener)
+}
