@@ -1,0 +1,145 @@
+//! Removes what must not reach the upstream, whatever its spelling.
+
+use http::HeaderName;
+use pingora::http::RequestHeader;
+
+use super::came_with::CameWith;
+use super::provenance::{
+    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PREFIX, X_FORWARDED_PROTO,
+};
+use crate::edge::client::Peer;
+use crate::gate::credential::Carrier;
+use crate::gate::fields::{self, MethodOverride, is_like, starts_like};
+use crate::gate::forward::OwnedNames;
+
+const X_FORWARDED: &str = "x-forwarded-";
+
+/// Headers that tell the same in other words; nothing that we do not rewrite is left standing.
+const ALIASES: [&str; 4] = ["forwarded", "x-real-ip", "x-client-ip", "true-client-ip"];
+
+/// Which credentials an upstream gets.
+#[derive(Clone, Copy)]
+pub(super) enum KeptCredentials {
+    Nothing,
+    Only(Carrier),
+    Everything,
+}
+
+impl KeptCredentials {
+    pub(super) fn keeps(self, carrier: Carrier) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Only(kept) => kept == carrier,
+            Self::Everything => true,
+        }
+    }
+}
+
+/// What stays behind.
+pub(super) struct Unwanted<'a> {
+    pub(super) owned: &'a OwnedNames,
+    pub(super) api_key: Option<(&'a HeaderName, KeptCredentials)>,
+    pub(super) peer: Peer,
+    pub(super) method_override: MethodOverride,
+}
+
+/// Removes what stays behind; tells what else the request came with.
+pub(super) fn strip(request: &mut RequestHeader, unwanted: Unwanted<'_>) -> CameWith {
+    let Unwanted { owned, api_key, peer, method_override } = unwanted;
+    let mut came_with = CameWith::default();
+    let mut stays_behind: Vec<HeaderName> = Vec::new();
+    for name in request.headers.keys() {
+        let text = name.as_str();
+        came_with.note(text);
+        // Of one that is kept, the others that are like it were looked at by nobody.
+        let is_api_key = api_key.is_some_and(|(key, kept)| {
+            is_like(text, key.as_str())
+                && match kept {
+                    KeptCredentials::Nothing
+                    | KeptCredentials::Only(Carrier::Bearer | Carrier::Session) => true,
+                    KeptCredentials::Only(Carrier::ApiKey) => name != key,
+                    KeptCredentials::Everything => false,
+                }
+        });
+        if is_api_key
+            || owned.contains(text)
+            || is_forwarding(text, peer)
+            || fields::is_rewrite(text)
+            || (method_override == MethodOverride::Stripped && fields::is_method_override(text))
+            || (peer == Peer::Trusted && is_misused(name, request))
+        {
+            stays_behind.push(name.clone());
+        }
+    }
+    for name in stays_behind {
+        request.remove_header(&name);
+    }
+    came_with
+}
+
+/// From a trusted proxy the three headers that we write ourselves are read first, and two that only it
+/// knows are passed on; their other spellings, and everything from anybody else, are noise.
+fn is_forwarding(name: &str, peer: Peer) -> bool {
+    const KEPT: [HeaderName; 5] = [
+        X_FORWARDED_FOR,
+        X_FORWARDED_PROTO,
+        X_FORWARDED_HOST,
+        X_FORWARDED_PORT,
+        X_FORWARDED_PREFIX,
+    ];
+    let kept = peer == Peer::Trusted && KEPT.iter().any(|kept| kept == name);
+    !kept && (starts_like(name, X_FORWARDED) || ALIASES.iter().any(|alias| is_like(name, alias)))
+}
+
+/// Whether a port or prefix is told twice, or is none: a proxy that says nothing of them lets pass what
+/// its client says.
+fn is_misused(name: &HeaderName, request: &RequestHeader) -> bool {
+    let is_right: fn(&[u8]) -> bool = if name == X_FORWARDED_PORT {
+        |port| {
+            let port = std::str::from_utf8(port).ok();
+            let is_number = |port: &&str| port.bytes().all(|byte| byte.is_ascii_digit());
+            port.filter(is_number).and_then(|port| port.parse::<u16>().ok()).is_some_and(|p| p > 0)
+        }
+    } else if name == X_FORWARDED_PREFIX {
+        // A path, and no other host.
+        |prefix| {
+            let is_path = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(byte);
+            prefix.starts_with(b"/") && !prefix.starts_with(b"//") && prefix.iter().all(is_path)
+        }
+    } else {
+        return false;
+    };
+    let mut values = request.headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => !is_right(value.as_bytes()),
+        (None, _) | (Some(_), Some(_)) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forwarding_headers_are_recognised_in_every_spelling() {
+        for name in [
+            "x-forwarded-for",
+            "x_forwarded_for",
+            "x.forwarded.port",
+            "x-forwarded-prefix",
+            "forwarded",
+            "x-real-ip",
+            "x_real_ip",
+        ] {
+            assert!(is_forwarding(name, Peer::Untrusted), "{name}");
+        }
+        for name in ["x-forward", "forwarded-x", "x-forwardedfor", "via"] {
+            assert!(!is_forwarding(name, Peer::Untrusted), "{name}");
+        }
+        for name in ["x-forwarded-for", "x-forwarded-port", "x-forwarded-prefix"] {
+            assert!(!is_forwarding(name, Peer::Trusted), "{name}");
+        }
+        assert!(is_forwarding("x_forwarded_for", Peer::Trusted));
+        assert!(is_forwarding("x-forwarded-user", Peer::Trusted));
+    }
+}
