@@ -1,6 +1,7 @@
 //! Between Pingora and the gate: asks for a verdict, and lets pass only what has a permit.
 
-use std::net::IpAddr;
+mod reception;
+
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -11,18 +12,16 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
+use self::reception::{Reception, receive};
 use super::admission::AnsweredBy;
-use super::client::RequestClient;
 use super::context::Context;
-use super::exchange::{ExchangeState, RequestOrigin, UpstreamAttempt, UpstreamExchange};
+use super::exchange::{UpstreamAttempt, UpstreamExchange};
 use super::forward::Outgoing;
-use super::inbound::{Fault, Inbound};
+use super::inbound::Inbound;
+use super::inbound::fault::Fault;
 use super::published::Current;
-use super::trace::RequestId;
 use super::{body_start, builtin, failure, record, response, upgrade};
-use crate::gate::denial::Slug;
-use crate::gate::framing::http2;
-use crate::gate::request::Scheme;
+use crate::gate::denial::{Denial, Slug};
 
 /// The application that Pingora calls.
 #[derive(Debug)]
@@ -53,35 +52,10 @@ impl ProxyHttp for Gatekeeper {
         session: &mut Session,
         context: &mut Box<Context>,
     ) -> Result<bool> {
-        // How fast an answer has to be taken the connection knows, but nothing of streams.
-        let send_timeout = context.published.configuration.settings.limits.send_pace.timeout;
-        let of_stream = session.is_http2().then_some(send_timeout);
-        session.set_write_timeout(of_stream);
-        // The connection knows how fast a body has to come.
-        session.set_read_timeout(None);
-        if session.is_upgrade_req() && wants_websocket(session) {
-            // If it is declined, what follows may have been meant for the other protocol: it is
-            // never read as a request.
-            session.set_keepalive(None);
+        match receive(session, context)? {
+            Reception::Refused => return Ok(true),
+            Reception::Received => {}
         }
-        let scheme = match session.digest().and_then(|digest| digest.ssl_digest.as_ref()) {
-            Some(_) => Scheme::Https,
-            None => Scheme::Http,
-        };
-        let peer = peer_of(session);
-        let trusted = &context.published.configuration.settings.trusted_proxies;
-        let headers = &session.req_header().headers;
-        let client = RequestClient::find(peer, scheme, headers, trusted);
-        let request_id = RequestId::find(headers);
-        context.state = ExchangeState::Received(RequestOrigin { client, request_id });
-        if session.req_header().version == Version::HTTP_2 && refuse_malformed(session, context) {
-            return Ok(true);
-        }
-        if session.req_header().version == Version::HTTP_10 {
-            // RFC 9110 §15.2: not to clients that do not know interim answers.
-            session.set_ignore_info_resp(true);
-        }
-        to_origin_form(session.req_header_mut())?;
         let request = session.req_header();
         match context.admit(request).await {
             Ok(AnsweredBy::Upstream) => Ok(false),
@@ -289,22 +263,9 @@ impl ProxyHttp for Gatekeeper {
         context: &mut Box<Context>,
     ) -> FailToProxy {
         let nobody_waits = FailToProxy { error_code: 0, can_reuse_downstream: false };
-        let denial = match failure::read(error) {
-            None => {
-                context.record.reason = failure::reason_of_departure(error).into();
-                return nobody_waits;
-            }
-            // The upstream had nothing to answer yet. That it takes nothing is its own fault; over
-            // HTTP/1 nothing else is left, as the connection itself gives a late client up.
-            Some(denial)
-                if session.is_http2()
-                    && denial.slug() == Slug::UpstreamTimeout
-                    && *error.etype() == ErrorType::ReadTimedout
-                    && owes_body(session) =>
-            {
-                Fault::Late.denial()
-            }
-            Some(denial) => denial,
+        let Some(denial) = denial_of(error, session) else {
+            context.record.reason = failure::reason_of_departure(error).into();
+            return nobody_waits;
         };
         tracing::debug!(request_id = context.request_id(), %error, "cannot proxy");
         if *error.esource() == ErrorSource::Upstream && denial.slug() != Slug::RequestTimeout {
@@ -353,6 +314,18 @@ fn without_permit() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "a request without a permit")
 }
 
+/// The refusal that a failure comes to; `None` if nobody waits for an answer any more.
+fn denial_of(error: &Error, session: &mut Session) -> Option<Denial> {
+    let denial = failure::read(error)?;
+    // The upstream had nothing to answer yet. That it takes nothing is its own fault; over HTTP/1
+    // nothing else is left, as the connection itself gives a late client up.
+    let is_late = session.is_http2()
+        && denial.slug() == Slug::UpstreamTimeout
+        && *error.etype() == ErrorType::ReadTimedout
+        && owes_body(session);
+    Some(if is_late { Fault::Late.denial() } else { denial })
+}
+
 /// Tells the log of the failure of a request's upstream.
 fn tell(error: &Error, context: &Context) {
     let exchange = context.state.permitted();
@@ -369,44 +342,6 @@ fn owes_body(session: &mut Session) -> bool {
     }
 }
 
-fn wants_websocket(session: &Session) -> bool {
-    let upgrades = session.req_header().headers.get_all(http::header::UPGRADE).iter();
-    upgrades
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|protocol| protocol.trim_ascii().to_ascii_lowercase().starts_with(b"websocket"))
-}
-
 fn length(body: Option<&Bytes>) -> u64 {
     body.map_or(0, |body| body.len() as u64)
-}
-
-fn peer_of(session: &Session) -> Option<IpAddr> {
-    session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip())
-}
-
-/// Resets the stream of a malformed HTTP/2 request (RFC 9113 §8.1.1); tells whether it was one.
-fn refuse_malformed(session: &mut Session, context: &mut Context) -> bool {
-    let Some(field) = http2::padded_field(&session.req_header().headers) else { return false };
-    context.record.denial = Some(Slug::RequestFraming);
-    context.record.reason =
-        format!("the value of `{field}` starts or ends with white space").into();
-    session.as_downstream_mut().shutdown_with_reason(h2::Reason::PROTOCOL_ERROR);
-    true
-}
-
-/// `GET http://host/path` becomes `GET /path`: what is matched is what is forwarded. The head was
-/// read strictly, so the authority is the `Host` already.
-fn to_origin_form(request: &mut RequestHeader) -> Result<()> {
-    let raw = request.raw_path();
-    if request.version == Version::HTTP_2 || raw.starts_with(b"/") {
-        return Ok(());
-    }
-    let scheme = raw.windows(3).position(|window| window == b"://").map_or(0, |at| at + 3);
-    let rest = &raw[scheme..];
-    let path = match rest.iter().position(|byte| matches!(byte, b'/' | b'?')) {
-        None => b"/".to_vec(),
-        Some(at) if rest[at] == b'?' => [b"/", &rest[at..]].concat(),
-        Some(at) => rest[at..].to_vec(),
-    };
-    request.set_raw_path(&path)
 }

@@ -6,7 +6,10 @@
 //! the chunks of a body before Pingora does, which is lenient with them, and watches how fast a body
 //! comes.
 
-use std::fmt;
+pub(super) mod fault;
+mod remaining;
+mod stream;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,24 +17,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
-use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::SslDigest;
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    Stream, TimingDigest, UniqueID, UniqueIDType,
-};
+use pingora::protocols::Stream;
 use pingora::proxy::Session;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use self::fault::Fault;
+use self::remaining::Remaining;
 use super::alarm::Alarm;
 use super::pace::Pace;
 use crate::config::PaceRules;
-use crate::gate::denial::{Denial, Slug};
-use crate::gate::framing::chunked::{Chunked, Progress};
-use crate::gate::framing::{Body, Message};
+use crate::gate::framing::Message;
 
 /// How much of what follows a request is kept while it is served, in bytes. A client that sends
 /// more waits until we read on.
@@ -39,49 +36,6 @@ const KEPT_BYTES_MAX: usize = 32 * 1024;
 
 /// How much of it is read at once, in bytes.
 const READ_BYTES: usize = 4 * 1024;
-
-/// What ends a request whose body cannot be had. Travels through Pingora as the cause of its error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The body is not chunked as it should be.
-    Malformed(&'static str),
-    /// The body does not come, or not fast enough.
-    Late,
-    /// The upstream has all of the body, and does not answer.
-    Unanswered,
-}
-
-impl Fault {
-    /// The fault that an error of Pingora's came of, if it was one.
-    pub(super) fn of(error: &pingora::Error) -> Option<Self> {
-        error.root_cause().downcast_ref::<io::Error>()?.get_ref()?.downcast_ref().copied()
-    }
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed(reason) => reason,
-            Self::Late => "the body did not arrive in time",
-            Self::Unanswered => "nothing was sent for as long as timeouts.read",
-        }
-    }
-
-    /// What the client is told.
-    pub(super) fn denial(self) -> Denial {
-        match self {
-            Self::Malformed(reason) => Denial::new(Slug::RequestFraming).because(reason),
-            Self::Late => Denial::new(Slug::RequestTimeout).because(self.as_str()),
-            Self::Unanswered => Denial::new(Slug::UpstreamTimeout).because(self.as_str()),
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
-impl std::error::Error for Fault {}
 
 /// A connection that no further request is read from.
 #[derive(Debug)]
@@ -112,19 +66,6 @@ pub(super) struct Inbound {
     /// Whether the connection is the upstream's and the client's to talk over as they like.
     is_tunnel: AtomicBool,
     returned: Returned,
-}
-
-/// What is still to be read of a request's body.
-#[derive(Debug)]
-enum Remaining {
-    /// Nothing.
-    Nothing,
-    /// So many bytes.
-    Length(u64),
-    /// Chunks.
-    Chunked(Chunked),
-    /// Nobody can say.
-    Faulty(Fault),
 }
 
 impl Inbound {
@@ -158,11 +99,7 @@ impl Inbound {
         pace: PaceRules,
     ) -> BytesMut {
         let Message { head_bytes, body, waits_to_continue } = message;
-        self.body = match body {
-            Body::Length(0) => Remaining::Nothing,
-            Body::Length(length) => Remaining::Length(length),
-            Body::Chunked => Remaining::Chunked(Chunked::default()),
-        };
+        self.body = Remaining::of(body);
         let length = self.body.take(&bytes[head_bytes..]);
         if bytes.len() > head_bytes + length {
             self.kept = bytes.split_off(head_bytes + length);
@@ -331,35 +268,6 @@ impl Inbound {
     }
 }
 
-impl Remaining {
-    /// Takes what belongs to the body of some bytes: how many, from the first one on.
-    fn take(&mut self, bytes: &[u8]) -> usize {
-        match self {
-            Self::Nothing | Self::Faulty(_) => 0,
-            Self::Length(left) => {
-                let taken =
-                    usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
-                *left -= taken as u64;
-                if *left == 0 {
-                    *self = Self::Nothing;
-                }
-                taken
-            }
-            Self::Chunked(chunked) => match chunked.read(bytes) {
-                Ok(Progress::Partial) => bytes.len(),
-                Ok(Progress::End(taken)) => {
-                    *self = Self::Nothing;
-                    taken
-                }
-                Err(malformed) => {
-                    *self = Self::Faulty(Fault::Malformed(malformed.reason));
-                    malformed.at
-                }
-            },
-        }
-    }
-}
-
 impl AsyncRead for Inbound {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -420,48 +328,5 @@ impl Drop for Inbound {
             is_unread: !matches!(self.body, Remaining::Nothing) || !self.kept.is_empty(),
         };
         *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
-    }
-}
-
-#[async_trait]
-impl Shutdown for Inbound {
-    async fn shutdown(&mut self) {
-        self.io.shutdown().await;
-    }
-}
-
-impl UniqueID for Inbound {
-    fn id(&self) -> UniqueIDType {
-        self.io.id()
-    }
-}
-
-impl Ssl for Inbound {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.io.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.io.selected_alpn_proto()
-    }
-}
-
-impl Peek for Inbound {}
-
-impl GetTimingDigest for Inbound {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.io.get_timing_digest()
-    }
-}
-
-impl GetProxyDigest for Inbound {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.io.get_proxy_digest()
-    }
-}
-
-impl GetSocketDigest for Inbound {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.io.get_socket_digest()
     }
 }
