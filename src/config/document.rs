@@ -1,7 +1,9 @@
 //! A YAML text with its environment filled in, read into the raw types with every structural
 //! mistake found at once and every field's line known.
 
+mod environment;
 mod lines;
+mod mistakes;
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -11,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 
 use self::lines::Lines;
+use self::mistakes::{explain, without_location};
 use super::problem::{ConfigProblem, FieldPath, Segment, Severity};
 
 /// The largest configuration that is read, in bytes.
@@ -182,59 +185,6 @@ impl Document {
     pub(super) fn line_of(&self, field: &FieldPath) -> Option<usize> {
         Some(self.lines.get_or_init(|| Lines::of(&self.text)).nearest(field))
     }
-
-    /// Fills in the environment. `None` for a value that cannot be filled in: it is taken out, so
-    /// that nothing else is told of it.
-    fn expand(
-        &mut self,
-        value: Value,
-        at: &FieldPath,
-        environment: &dyn Fn(&str) -> Option<String>,
-        problems: &mut Vec<ConfigProblem>,
-    ) -> Option<Value> {
-        match value {
-            Value::String(text) => match substitute(&text, environment) {
-                Ok(None) => Some(Value::String(text)),
-                Ok(Some(filled)) => {
-                    self.from_environment.insert(at.clone());
-                    Some(Value::String(filled))
-                }
-                Err(name) => {
-                    let fact = format!("the environment variable `{name}` is not set");
-                    let remedy = "Set it, or write `$${…}` for the characters themselves";
-                    problems.push(problem(self.line_of(at), at.clone(), &fact, remedy));
-                    self.pruned.insert(at.clone());
-                    None
-                }
-            },
-            Value::Sequence(items) => {
-                let items = items.into_iter().enumerate();
-                let expanded = items.filter_map(|(index, item)| {
-                    self.expand(item, &at.index(index), environment, problems)
-                });
-                Some(Value::Sequence(expanded.collect()))
-            }
-            Value::Mapping(members) => {
-                let mut expanded = serde_yaml::Mapping::new();
-                for (key, value) in members {
-                    let Value::String(name) = key else {
-                        let fact = "the name of a field here is not text";
-                        problems.push(problem(self.line_of(at), at.clone(), fact, "Quote it"));
-                        continue;
-                    };
-                    let value = self.expand(value, &at.key(&name), environment, problems);
-                    expanded.extend(value.map(|value| (Value::String(name), value)));
-                }
-                Some(Value::Mapping(expanded))
-            }
-            Value::Tagged(tagged) => {
-                let fact = format!("the tag `{}` means nothing here", tagged.tag);
-                problems.push(problem(self.line_of(at), at.clone(), &fact, "Remove it"));
-                self.expand(tagged.value, at, environment, problems)
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => Some(value),
-        }
-    }
 }
 
 /// An error at a field.
@@ -251,73 +201,6 @@ pub(super) fn problem(
         fact: fact.to_owned(),
         remedy: remedy.to_owned(),
     }
-}
-
-/// Replaces each `${NAME}`; `$${` stands for `${` itself. `Ok(None)` if there was none,
-/// `Err` with the name that is not set.
-fn substitute(
-    text: &str,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Option<String>, String> {
-    if !text.contains("${") {
-        return Ok(None);
-    }
-    let mut filled = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        if rest[..at].ends_with('$') {
-            filled.push_str(&rest[..at]);
-            filled.push('{');
-            rest = &rest[at + 2..];
-            continue;
-        }
-        filled.push_str(&rest[..at]);
-        let Some(end) = rest[at..].find('}') else { break };
-        let name = &rest[at + 2..at + end];
-        filled.push_str(&environment(name).ok_or_else(|| name.to_owned())?);
-        rest = &rest[at + end + 1..];
-    }
-    filled.push_str(rest);
-    Ok(Some(filled))
-}
-
-/// serde's words, turned into a fact and a remedy.
-fn explain(message: &str) -> (String, String) {
-    // `unknown field `x`, expected one of `a`, `b`` or `…, expected `a``
-    if let Some(rest) = message.strip_prefix("unknown field ") {
-        let (field, expected) = rest.split_once(", expected ").unwrap_or((rest, "another"));
-        let expected = expected.strip_prefix("one of ").unwrap_or(expected);
-        return (format!("there is no field {field} here"), format!("Known are: {expected}"));
-    }
-    let invalid =
-        message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
-    if let Some(rest) = invalid {
-        let (found, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, "another"));
-        let found = match found {
-            "unit value" => "nothing",
-            "map" => "a mapping",
-            "sequence" => "a list",
-            other => other,
-        };
-        let expected = match expected {
-            "usize" => "a whole number",
-            "a sequence" => "a list",
-            "a map" => "a mapping",
-            other if other.starts_with("struct ") => "a mapping with named fields",
-            other => other,
-        };
-        return (format!("found {found}"), format!("Write {expected}"));
-    }
-    (message.to_owned(), "Correct the value".to_owned())
-}
-
-/// serde_yaml appends ` at line … column …`; the line is told in its own place.
-fn without_location(message: &str) -> String {
-    let message = message.rsplit_once(": ").map_or(message, |(path, rest)| {
-        // The path that serde_yaml puts in front is told by us, in full.
-        if path.contains(' ') { message } else { rest }
-    });
-    message.split(" at line ").next().unwrap_or(message).to_owned()
 }
 
 /// Takes a node out. `false` if there is nothing there.
@@ -345,74 +228,4 @@ fn prune(value: &mut Value, path: &[Segment]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::raw;
-
-    fn read(text: &str) -> Vec<(Option<usize>, String, String)> {
-        let environment = |name: &str| (name == "SET").then(|| "value".to_owned());
-        let (mut document, mut problems) =
-            Document::parse(Path::new("g.yaml"), text.to_owned(), &environment).expect("YAML");
-        problems.extend(document.read::<raw::Gateway>().1);
-        problems
-            .into_iter()
-            .map(|problem| (problem.line, problem.field.to_string(), problem.fact))
-            .collect()
-    }
-
-    #[test]
-    fn every_structural_mistake_is_found_with_its_line() {
-        let found = read(
-            "listeners:\n  - address: 5\n    colour: red\nrotes: []\nroutes:\n  - oops\n  - name: a\n    \
-             match: {path: /a, hosts: 7}\n    upstream: [x]\nadmin: nothing\n",
-        );
-        let expected = [
-            (Some(2), "listeners[0].address"),
-            (Some(3), "listeners[0].colour"),
-            (Some(4), "rotes"),
-            (Some(6), "routes[0]"),
-            (Some(8), "routes[1].match.hosts"),
-            (Some(9), "routes[1].upstream"),
-            (Some(10), "admin"),
-        ];
-        let mut places: Vec<_> =
-            found.iter().map(|(line, field, _)| (*line, field.as_str())).collect();
-        places.sort_unstable();
-        assert_eq!(places, expected, "{found:#?}");
-    }
-
-    #[test]
-    fn environment_is_filled_in_and_missing_names_are_errors() {
-        let environment = |name: &str| (name == "SET").then(|| "value".to_owned());
-        assert_eq!(substitute("a", &environment), Ok(None));
-        assert_eq!(substitute("a${SET}b${SET}", &environment), Ok(Some("avaluebvalue".into())));
-        assert_eq!(substitute("$${SET}", &environment), Ok(Some("${SET}".into())));
-        assert_eq!(substitute("${UNSET}", &environment), Err("UNSET".into()));
-        assert_eq!(substitute("${SET", &environment), Ok(Some("${SET".into())));
-        let found = read("realm: x\nadmin:\n  token: ${UNSET}\n");
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].0, found[0].1.as_str()), (Some(3), "admin.token"));
-    }
-
-    #[test]
-    fn syntax_errors_name_their_line() {
-        let error = Document::parse(Path::new("g.yaml"), "a: [\nb: }".into(), &|_| None)
-            .expect_err("not YAML");
-        assert_eq!(error.line, Some(2), "{error:?}");
-    }
-
-    #[test]
-    fn an_empty_document_reads_as_an_empty_configuration() {
-        assert!(read("").is_empty());
-        assert!(read("# nothing\n").is_empty());
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn arbitrary_text_never_panics(text in "[-a-z:{}\\[\\]\n \"'&*$!|>#0-9]{0,80}") {
-            if let Ok((mut document, _)) = Document::parse(Path::new("g"), text, &|_| None) {
-                let _ = document.read::<raw::Gateway>();
-            }
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,40 @@
+//! Says what serde found wrong in words of the configuration.
+
+/// serde's words, turned into a fact and a remedy.
+pub(super) fn explain(message: &str) -> (String, String) {
+    // `unknown field `x`, expected one of `a`, `b`` or `…, expected `a``
+    if let Some(rest) = message.strip_prefix("unknown field ") {
+        let (field, expected) = rest.split_once(", expected ").unwrap_or((rest, "another"));
+        let expected = expected.strip_prefix("one of ").unwrap_or(expected);
+        return (format!("there is no field {field} here"), format!("Known are: {expected}"));
+    }
+    let invalid =
+        message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
+    if let Some(rest) = invalid {
+        let (found, expected) = rest.rsplit_once(", expected ").unwrap_or((rest, "another"));
+        let found = match found {
+            "unit value" => "nothing",
+            "map" => "a mapping",
+            "sequence" => "a list",
+            other => other,
+        };
+        let expected = match expected {
+            "usize" => "a whole number",
+            "a sequence" => "a list",
+            "a map" => "a mapping",
+            other if other.starts_with("struct ") => "a mapping with named fields",
+            other => other,
+        };
+        return (format!("found {found}"), format!("Write {expected}"));
+    }
+    (message.to_owned(), "Correct the value".to_owned())
+}
+
+/// serde_yaml appends ` at line … column …`; the line is told in its own place.
+pub(super) fn without_location(message: &str) -> String {
+    let message = message.rsplit_once(": ").map_or(message, |(path, rest)| {
+        // The path that serde_yaml puts in front is told by us, in full.
+        if path.contains(' ') { message } else { rest }
+    });
+    message.split(" at line ").next().unwrap_or(message).to_owned()
+}
