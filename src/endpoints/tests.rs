@@ -1,3 +1,4 @@
+mod exchange;
 mod faulty_stores;
 mod fixture;
 mod tokens;
@@ -15,7 +16,8 @@ use crate::gate::session::SessionRecord;
 use crate::session::revocation::of_changed_users;
 use crate::store::record::Record;
 use crate::telemetry::session_end::SessionEnd;
-use fixture::{Ask, Fixture, PASSWORD, compile, hash, id_of};
+use exchange::{Ask, id_of};
+use fixture::{Fixture, PASSWORD, compile, hash};
 
 fn scope_of(subject: &str) -> Scope {
     Scope::Subject { issuer: Some("gateway".into()), subject: subject.into() }

@@ -8,13 +8,14 @@ use argon2::password_hash::{PasswordHasher, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use tempfile::TempDir;
 
+use super::exchange::{Ask, Response};
 use super::faulty_stores::{FaultyFamilies, LimitedLog};
 use crate::clock;
 use crate::config::Settings;
-use crate::endpoints::table::{Endpoint, LoginEndpoint, TokenEndpoint};
+use crate::endpoints::table::{Endpoint, LoginEndpoint};
 use crate::endpoints::{EndpointServices, Endpoints};
 use crate::feed::jwks::KeySearch;
 use crate::feed::metrics::StoreMetrics;
@@ -24,11 +25,10 @@ use crate::feed::sessions::SessionFeed;
 use crate::feed::sessions::metrics::SessionMetrics;
 use crate::feed::signing::SigningFeed;
 use crate::feed::signing::metrics::SigningMetrics;
-use crate::gate::denial::Slug;
 use crate::gate::issuer::Issuer;
 use crate::gate::request::{Request, Scheme};
 use crate::gate::revocation::{self, Scope};
-use crate::gate::session::{Session, SessionId, SessionSecret};
+use crate::gate::session::{Session, SessionId};
 use crate::login::metrics::LoginMetrics;
 use crate::oauth::metrics::TokenMetrics;
 use crate::runtime::{InForce, Running};
@@ -37,7 +37,7 @@ use crate::store::record::Record;
 use crate::store::settings::StoreSettings;
 use crate::store::{self, Store, Writers};
 use crate::telemetry::registry::MetricRegistry;
-use crate::web::message::{Answer, Caller, ClientKind, EndpointRequest, KeySeeker, Reply};
+use crate::web::message::{Caller, ClientKind, EndpointRequest, KeySeeker};
 
 /// The password of every user.
 pub(super) const PASSWORD: &str = "correct horse";
@@ -313,108 +313,4 @@ impl KeySeeker for NoKeys {
     async fn seek(&self, _: &Issuer, _: &Option<Box<str>>) -> KeySearch {
         KeySearch::Absent
     }
-}
-
-#[derive(Clone)]
-pub(super) struct Ask<'a> {
-    pub(super) endpoint: Endpoint,
-    pub(super) target: &'a str,
-    pub(super) fields: Vec<(&'a str, &'a str)>,
-    pub(super) body: String,
-    pub(super) cookie: Option<String>,
-}
-
-impl<'a> Ask<'a> {
-    pub(super) fn of(endpoint: LoginEndpoint, cookie: Option<&str>) -> Self {
-        let endpoint = Endpoint::Login(endpoint);
-        let cookie = cookie.map(str::to_owned);
-        Self { endpoint, target: "/auth/x", fields: Vec::new(), body: String::new(), cookie }
-    }
-
-    pub(super) fn login(name: &str, password: &str) -> Self {
-        let body = serde_json::json!({ "username": name, "password": password }).to_string();
-        let fields = vec![("content-type", "application/json"), ("user-agent", "test/1")];
-        Self { body, fields, ..Self::of(LoginEndpoint::Login, None) }
-    }
-
-    /// A login whose tokens go to a program.
-    pub(super) fn for_tokens(name: &str, deliver: &str) -> Self {
-        let body = format!("username={name}&password={}&deliver={deliver}", "correct+horse");
-        let fields = vec![("content-type", "application/x-www-form-urlencoded")];
-        Self { body, fields, ..Self::of(LoginEndpoint::Login, None) }
-    }
-
-    /// A request about tokens.
-    pub(super) fn token(endpoint: TokenEndpoint, body: String) -> Self {
-        let fields = vec![("content-type", "application/x-www-form-urlencoded")];
-        let endpoint = Endpoint::Token(endpoint);
-        Self { body, fields, endpoint, ..Self::of(LoginEndpoint::Login, None) }
-    }
-
-    pub(super) fn form(body: &str) -> Self {
-        let fields = vec![
-            ("content-type", "application/x-www-form-urlencoded"),
-            ("accept", "text/html"),
-            ("origin", "https://gateway.example"),
-        ];
-        Self { body: body.to_owned(), fields, ..Self::of(LoginEndpoint::Login, None) }
-    }
-}
-
-/// An answer, or a denial, in what tests ask for.
-#[derive(Debug)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) slug: Option<&'static str>,
-    pub(super) retry_after: Option<u32>,
-    fields: Vec<(HeaderName, HeaderValue)>,
-    pub(super) body: String,
-    /// The value of the cookie that is set, if one is; empty if it is taken back.
-    pub(super) cookie: Option<String>,
-}
-
-impl Response {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all else fails the test")]
-    fn of(reply: Reply, cookie: &str) -> Self {
-        let mut told = match reply {
-            crate::web::message::Reply::Answer(Answer { status, fields, body, denial }) => Self {
-                status,
-                slug: denial.map(Slug::as_str),
-                retry_after: None,
-                fields,
-                body: String::from_utf8(body.to_vec()).expect("text"),
-                cookie: None,
-            },
-            crate::web::message::Reply::Denial(denial) => Self {
-                status: denial.slug().status(),
-                slug: Some(denial.slug().as_str()),
-                retry_after: match denial.detail() {
-                    crate::gate::denial::Detail::RetryAfter(seconds) => Some(*seconds),
-                    _ => None,
-                },
-                fields: Vec::new(),
-                body: String::new(),
-                cookie: None,
-            },
-        };
-        told.retry_after =
-            told.retry_after.or(told.field("retry-after").and_then(|text| text.parse().ok()));
-        let set = told.field("set-cookie");
-        let value = set.as_deref().and_then(|set| set.strip_prefix(cookie)?.strip_prefix('='));
-        told.cookie = value.and_then(|value| Some(value.split(';').next()?.to_owned()));
-        told
-    }
-
-    pub(super) fn field(&self, name: &str) -> Option<String> {
-        let found = self.fields.iter().find(|(field, _)| field == name);
-        found.map(|(_, value)| value.to_str().expect("text").to_owned())
-    }
-
-    pub(super) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.body).expect("JSON")
-    }
-}
-
-pub(super) fn id_of(cookie: &str) -> SessionId {
-    SessionSecret::parse(cookie.as_bytes()).expect("a secret").id()
 }

@@ -7,7 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::fixture::{Ask, Fixture, Keys, Response};
+use super::exchange::{Ask, Response};
+use super::fixture::{Fixture, Keys};
 use crate::endpoints::table::TokenEndpoint;
 use crate::gate::session::SessionId;
 use crate::issuer::refresh::TEXT_BYTES;
