@@ -10,8 +10,8 @@ use std::sync::Arc;
 use criterion::{Criterion, criterion_group, criterion_main};
 use portcullis::clock;
 use portcullis::config::Settings;
+use portcullis::gate::authentic::Authentic;
 use portcullis::gate::internal::{InternalToken, InternalTokenTerms, TokenHeader};
-use portcullis::gate::principal::Authentic;
 use portcullis::gate::session::{
     LoginDetails, Session, SessionKind, SessionRecord, SessionSecret, StoredSession,
 };

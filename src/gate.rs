@@ -7,6 +7,7 @@
 //! Each rung is a type with private fields that one place builds. [`Gate::decide`] climbs the
 //! ladder for one request; nothing reaches an upstream without the [`policy::Permit`] at its end.
 
+pub mod authentic;
 mod builtin;
 pub mod claims;
 pub mod credential;
@@ -19,6 +20,7 @@ pub mod internal;
 pub mod issuer;
 pub mod json;
 pub mod keys;
+pub mod lapse;
 pub mod path;
 pub mod policy;
 pub mod principal;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use authentic::Authentic;
 use credential::{Carrier, Credential, MalformedCredential, api_key, bearer, session_cookie};
 use decision::Stop;
 pub use decision::{Decision, Findings, Verdict, WantedKey, WantedSession};
@@ -42,9 +45,10 @@ use denial::{Denial, Slug};
 use forward::OwnedNames;
 use internal::InternalToken;
 use issuer::Issuers;
+use lapse::Lapse;
 use path::CanonicalPath;
 use policy::{Authenticate, Authorized, Forwarding, Permit, Policy};
-use principal::{Authentic, Lapse, Principal};
+use principal::Principal;
 use request::Request;
 use revocation::{RevocationList, Scope};
 use route::RouteTable;

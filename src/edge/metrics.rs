@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
-use crate::gate::principal::Lapse;
+use crate::gate::lapse::Lapse;
 use crate::telemetry::count::Count;
 use crate::telemetry::label::{ISSUER, named, one_of};
 use crate::telemetry::registrar::metrics;

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::QueryInLog;
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Outcome, Slug};
-use crate::gate::principal::Lapse;
+use crate::gate::lapse::Lapse;
 use crate::telemetry::access_log::LogEntry;
 
 /// The status that is logged for a client that left before it had its answer, as other proxies do.

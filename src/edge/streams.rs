@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use ahash::RandomState;
 
 use crate::clock;
-use crate::gate::principal::{Lapse, Principal};
+use crate::gate::lapse::Lapse;
+use crate::gate::principal::Principal;
 use crate::gate::revocation::RevocationList;
 use crate::gate::time::Moment;
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::authentic::Authentic;
 use super::credential::Carrier;
 use super::denial::Denial;
 use super::issuer::Issuer;
 use super::policy::Permit;
-use super::principal::Authentic;
 use super::route::Route;
 use super::session::{Provenance, Session, SessionId};
 use super::verifier::CacheResult;

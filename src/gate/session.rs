@@ -1,5 +1,5 @@
 //! A login's server-side life, as the gate sees it: a cookie leads to a session in memory, and that
-//! to an [`Authentic`](super::principal::Authentic) like any token's.
+//! to an [`Authentic`](super::authentic::Authentic) like any token's.
 //!
 //! The browser holds a [`SessionSecret`]; everything else knows the session by its [`SessionId`],
 //! the secret's SHA-256, from which nobody gets back.

@@ -13,10 +13,10 @@ use ahash::RandomState;
 use moka::sync::Cache;
 use serde_json::{Map, Value};
 
+use super::authentic::{Authentic, VerifiedToken};
 use super::claims::{self, ClaimError, ClaimNames, Claims};
 use super::issuer::{DatedBy, Issuer, IssuerRules, Issuers, Untyped};
 use super::keys::{Algorithm, KeyMatch, KeySet};
-use super::principal::{Authentic, VerifiedToken};
 use super::revocation::{CredentialScopes, GrantedBy, Revocable};
 use super::time::UnixTime;
 use super::token::Token;
@@ -165,7 +165,7 @@ impl Verifier {
         let dated = dated(&claims, &all, rules)?;
         let scopes = credential_scopes(&claims, key_id, rules);
         let verified =
-            VerifiedToken { claims, all: &all, marks: scopes, dated, key_generation, at: now };
+            VerifiedToken { claims, all: &all, scope_ids: scopes, dated, key_generation, at: now };
         Ok(Arc::new(Authentic::new(issuer, verified)))
     }
 

@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 
 use super::signer::{Signer, TokenType};
 use super::signing::SigningError;
+use crate::gate::authentic::{Authentic, Serial};
 use crate::gate::internal::{InternalToken, InternalTokenId, InternalTokenTerms, TokenHeader};
-use crate::gate::principal::{Authentic, Serial};
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
 /// How much the remembered tokens may take, in bytes: about 100,000 of them.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::clock;
 use crate::feed::jwks::KeySearch;
+use crate::gate::authentic::Authentic;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::issuer::Issuer;
-use crate::gate::principal::Authentic;
 use crate::gate::verifier::{Refusal, Verification};
 use crate::oauth::service::TokenContext;
 

@@ -30,9 +30,9 @@ fn entry(scope: Scope, cut_off: i64) -> Entry {
 
 /// What the list says, at once and asked again, about a credential issued at `issued_at`.
 fn find(list: &RevocationList, revocable: Revocable<'_>, issued_at: i64) -> Revocation {
-    let marks = CredentialScopes::of(revocable);
+    let scope_ids = CredentialScopes::of(revocable);
     let clear_at = AtomicU64::new(NO_GENERATION);
-    let ask = || list.find(&marks, UnixTime::from_seconds(issued_at), &clear_at, 0, moment(0));
+    let ask = || list.find(&scope_ids, UnixTime::from_seconds(issued_at), &clear_at, 0, moment(0));
     let first = ask();
     assert_eq!(ask(), first, "asking changes nothing");
     first
@@ -138,9 +138,9 @@ fn later_entry_of_a_scope_never_takes_back_what_an_earlier_one_cut_off() {
 #[test]
 fn credential_that_was_found_clear_is_looked_up_again_after_a_revocation() {
     let writer = fresh();
-    let marks = CredentialScopes::of(CREDENTIAL);
+    let scope_ids = CredentialScopes::of(CREDENTIAL);
     let clear_at = AtomicU64::new(NO_GENERATION);
-    let ask = || writer.list().find(&marks, NOW, &clear_at, 0, moment(0));
+    let ask = || writer.list().find(&scope_ids, NOW, &clear_at, 0, moment(0));
     assert_eq!(ask(), Revocation::Clear);
     writer.apply(&entry(Scope::Session("other".into()), i64::MAX), NOW);
     assert_eq!(ask(), Revocation::Clear);
@@ -151,10 +151,10 @@ fn credential_that_was_found_clear_is_looked_up_again_after_a_revocation() {
 #[test]
 fn list_that_is_too_old_says_so_and_still_knows_whom_it_knew() {
     let writer = fresh();
-    let marks = CredentialScopes::of(CREDENTIAL);
+    let scope_ids = CredentialScopes::of(CREDENTIAL);
     let ask = |age_max_ms, at_ms| {
         let clear_at = AtomicU64::new(NO_GENERATION);
-        writer.list().find(&marks, NOW, &clear_at, age_max_ms, moment(at_ms))
+        writer.list().find(&scope_ids, NOW, &clear_at, age_max_ms, moment(at_ms))
     };
     assert_eq!(ask(5000, 5000), Revocation::Clear);
     assert_eq!(ask(5000, 5001), Revocation::Unknown);
@@ -168,10 +168,10 @@ fn list_that_cannot_lack_anything_does_not_grow_old() {
     let writer = fresh();
     writer.complete();
     assert_eq!(writer.list().age_ms(SteadyTime::from_millis(u64::MAX - 2)), Some(0));
-    let marks = CredentialScopes::of(CREDENTIAL);
+    let scope_ids = CredentialScopes::of(CREDENTIAL);
     let ask = || {
         let clear_at = AtomicU64::new(NO_GENERATION);
-        writer.list().find(&marks, NOW, &clear_at, 0, moment(1 << 40))
+        writer.list().find(&scope_ids, NOW, &clear_at, 0, moment(1 << 40))
     };
     assert_eq!(ask(), Revocation::Clear);
     writer.apply(&entry(Scope::Everything, i64::MAX), NOW);
@@ -182,9 +182,9 @@ fn list_that_cannot_lack_anything_does_not_grow_old() {
 fn list_that_was_never_loaded_says_nothing_to_anybody() {
     let list = RevocationList::new();
     assert_eq!(list.age_ms(SteadyTime::default()), None);
-    let marks = CredentialScopes::of(CREDENTIAL);
+    let scope_ids = CredentialScopes::of(CREDENTIAL);
     let clear_at = AtomicU64::new(NO_GENERATION);
-    assert_eq!(list.find(&marks, NOW, &clear_at, u64::MAX, moment(0)), Revocation::Unknown);
+    assert_eq!(list.find(&scope_ids, NOW, &clear_at, u64::MAX, moment(0)), Revocation::Unknown);
 }
 
 #[test]
@@ -309,11 +309,11 @@ mod lifting {
     #[test]
     fn clear_answer_stays_right_and_the_next_one_after_a_lift_is_clear() {
         let writer = fresh();
-        let (one, marks) = (made(5), CredentialScopes::of(OF_ALICE));
+        let (one, scope_ids) = (made(5), CredentialScopes::of(OF_ALICE));
         let clear_at = AtomicU64::new(NO_GENERATION);
         let ask = || {
             let issued = UnixTime::from_seconds(5);
-            writer.list().find(&marks, issued, &clear_at, 0, moment(0))
+            writer.list().find(&scope_ids, issued, &clear_at, 0, moment(0))
         };
         assert_eq!(ask(), Revocation::Clear);
         apply(&writer, &one);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use super::id::SessionId;
 use super::record::{SessionKind, StoredSession};
 use super::rules::{RulesId, SessionRules};
-use crate::gate::principal::Authentic;
+use crate::gate::authentic::Authentic;
 use crate::gate::time::{SteadyTime, UnixTime};
 
 /// How old what is written of a session's last use may become while it is used, in seconds.

@@ -1,0 +1,31 @@
+//! Why a credential that was accepted no longer counts.
+
+use super::credential::Carrier;
+use super::denial::Slug;
+
+/// Why a principal no longer is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lapse {
+    /// Its credential has expired.
+    Expired,
+    /// It was cut off.
+    Revoked,
+}
+
+impl Lapse {
+    /// The label value in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// What a request with such a credential would now be refused with.
+    pub const fn slug(self, carrier: Carrier) -> Slug {
+        match self {
+            Self::Expired => carrier.expired(),
+            Self::Revoked => carrier.revoked(),
+        }
+    }
+}
