@@ -98,21 +98,22 @@ impl Compiler<'_> {
         let store = self.store(raw.store, &data_directory);
         let identity = self.identity(raw.identity_headers);
         let asked_claims = routes::asked_claims(&raw.routes, &raw.upstreams);
-        let told = IdentityTerms::new(identity.as_ref(), &asked_claims, limits.as_ref());
+        let identity_terms = IdentityTerms::new(identity.as_ref(), &asked_claims, limits.as_ref());
         let tokens = self.token_parts(raw.tokens, store.as_ref());
         let api_keys = self.api_keys(raw.api_keys, identity.as_deref());
         let issuer = tokens.as_ref().and_then(TokenParts::issuer);
-        let around = InternalTokenContext::new(issuer, api_keys.as_ref(), told);
-        let upstreams = self.upstreams(raw.upstreams, around);
+        let token_context = InternalTokenContext::new(issuer, api_keys.as_ref(), identity_terms);
+        let upstreams = self.upstreams(raw.upstreams, token_context);
         let login = self.login(raw.login, &upstreams, issuer.present());
         let people = login.as_deref().present();
         let clients = self.clients(raw.clients, raw.clients_file, tokens.as_ref(), people);
         self.warn_of_cleartext(&listeners, &trusted_proxies, people, clients.as_ref());
-        let issuers = self.all_issuers(raw.issuers, tokens.as_ref(), clients.as_ref(), told);
+        let issuers =
+            self.all_issuers(raw.issuers, tokens.as_ref(), clients.as_ref(), identity_terms);
         let token_cache_bytes_max = self.token_cache(raw.token_cache);
         let (revocation, when_stale) = self.revocation(raw.revocation);
-        let related = RelatedLifetimes::of(tokens.as_ref().present(), around.api_keys);
-        let sessions = self.sessions(raw.sessions, told, related);
+        let related = RelatedLifetimes::of(tokens.as_ref().present(), token_context.api_keys);
+        let sessions = self.sessions(raw.sessions, identity_terms, related);
         let builtin = BuiltinPaths::new(people, tokens.as_ref().present());
         let references = References {
             issuers: &issuers,
@@ -120,8 +121,8 @@ impl Compiler<'_> {
             when_stale,
             login: login.as_deref(),
             api_keys: api_keys.as_ref(),
-            around,
-            own: &builtin,
+            token_context,
+            builtin_paths: &builtin,
         };
         let routes = self.routes(raw.routes, references);
         self.assemble(Sections {

@@ -26,14 +26,14 @@ pub(super) enum Delivery {
     /// A cookie.
     Session,
     /// Tokens, and no cookie.
-    Tokens(TokenWish),
+    Tokens(TokenRequest),
     /// All of it.
-    Both(TokenWish),
+    Both(TokenRequest),
 }
 
-/// The tokens that are wanted.
+/// The tokens that a login asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TokenWish {
+pub(super) struct TokenRequest {
     client: Box<str>,
     /// All that may be had, if it is not said which.
     scopes: Option<Vec<Box<str>>>,
@@ -54,7 +54,7 @@ impl DeliveryFields {
     /// What is to be delivered, if it can be; in words, if not.
     pub(super) fn compile(self, tokens: Option<&Tokens>) -> Result<Delivery, &'static str> {
         let Self { deliver, client_id, scope } = self;
-        let deliver: fn(TokenWish) -> Delivery = match deliver.as_deref() {
+        let deliver: fn(TokenRequest) -> Delivery = match deliver.as_deref() {
             None | Some("session") => {
                 if client_id.is_some() || scope.is_some() {
                     return Err("`client_id` and `scope` are about tokens; say what to `deliver`");
@@ -77,7 +77,7 @@ impl DeliveryFields {
                 Some(scope.split(' ').filter(|scope| !scope.is_empty()).map(Into::into).collect())
             }
         };
-        Ok(deliver(TokenWish { client: client.id.clone(), scopes }))
+        Ok(deliver(TokenRequest { client: client.id.clone(), scopes }))
     }
 }
 
@@ -85,7 +85,7 @@ impl DeliveryFields {
 pub(super) struct DeliveryPlan<'a> {
     issuing: TokenContext<'a>,
     client: &'a Client,
-    wish: &'a TokenWish,
+    requested: &'a TokenRequest,
     pub(super) cookie: SessionCookie,
 }
 
@@ -112,30 +112,30 @@ impl<'a> DeliveryPlan<'a> {
         here: &LoginContext<'a>,
         delivery: &'a Delivery,
     ) -> Result<Option<Self>, Denial> {
-        let (wish, cookie) = match delivery {
+        let (requested, cookie) = match delivery {
             Delivery::Session => return Ok(None),
-            Delivery::Tokens(wish) => (wish, SessionCookie::NotSet),
-            Delivery::Both(wish) => (wish, SessionCookie::Set),
+            Delivery::Tokens(requested) => (requested, SessionCookie::NotSet),
+            Delivery::Both(requested) => (requested, SessionCookie::Set),
         };
         let LoginContext { service, configuration, request, .. } = *here;
         let issuing =
             TokenContext::of(&service.tokens, configuration, request).ok_or(Slug::Internal)?;
-        let client = issuing.settings.clients.named(&wish.client).ok_or(Slug::Internal)?;
+        let client = issuing.settings.clients.named(&requested.client).ok_or(Slug::Internal)?;
         issuing.service.signing.signer(crate::clock::shared()).ok_or(Slug::KeysUnavailable)?;
-        Ok(Some(Self { issuing, client, wish, cookie }))
+        Ok(Some(Self { issuing, client, requested, cookie }))
     }
 
     /// The scopes of the tokens of somebody who has these: the client's of them, if it may not have
     /// all, and of those the ones that are wanted. `None` if more is wanted.
     pub(super) fn scopes(&self, held: &[Box<str>]) -> Option<Vec<Box<str>>> {
-        let Self { client, wish, .. } = self;
+        let Self { client, requested, .. } = self;
         let is_for_client = |scope| client.scopes.is_empty() || client.scopes.contains(scope);
         let permitted = held.iter().filter(|scope| is_for_client(*scope));
         let permitted: Vec<Box<str>> = permitted.cloned().collect();
-        match &wish.scopes {
+        match &requested.scopes {
             None => Some(permitted),
-            Some(requested) => {
-                let requested: Vec<&str> = requested.iter().map(|scope| &**scope).collect();
+            Some(scopes) => {
+                let requested: Vec<&str> = scopes.iter().map(|scope| &**scope).collect();
                 issue::among(&permitted, &requested)
             }
         }

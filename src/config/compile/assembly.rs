@@ -61,8 +61,8 @@ impl Compiler<'_> {
         let tokens = match sections.tokens.whole().ok()? {
             None => None,
             Some(parts) => {
-                let own = sections.issuers.own()?;
-                Some(self.tokens(parts, sections.clients?, own, login.as_deref())?)
+                let own_rules = sections.issuers.own_rules()?;
+                Some(self.tokens(parts, sections.clients?, own_rules, login.as_deref())?)
             }
         };
         let api_keys = sections.api_keys.whole().ok()?;

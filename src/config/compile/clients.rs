@@ -241,18 +241,18 @@ impl Compiler<'_> {
         field: &FieldPath,
         access: Option<&Access>,
     ) -> Vec<Box<str>> {
-        let own = access.map(|access| access.audiences.as_slice()).unwrap_or_default();
+        let accepted = access.map(|access| access.audiences.as_slice()).unwrap_or_default();
         for (index, audience) in audiences.iter().enumerate() {
             let field = field.index(index);
             if audience.is_empty() {
                 self.error::<()>(&field, "this is not an audience", "Write the name of a service");
-            } else if access.is_some() && !own.iter().any(|own| **own == **audience) {
+            } else if access.is_some() && !accepted.iter().any(|one| **one == **audience) {
                 let fact = format!("the gateway itself does not accept tokens for `{audience}`");
                 self.warn(&field, &fact, "Add it to `tokens.access.audiences` if it should");
             }
         }
         if audiences.is_empty() {
-            return own.to_vec();
+            return accepted.to_vec();
         }
         audiences.into_iter().map(Into::into).collect()
     }

@@ -58,13 +58,13 @@ impl<'k> InternalTokenContext<'k> {
     pub(super) fn new(
         issuer: Section<&'k str>,
         api_keys: Section<&'k ApiKeyTerms>,
-        told: IdentityTerms<'k>,
+        identity_terms: IdentityTerms<'k>,
     ) -> Self {
         Self {
             issuer,
-            identity: told.identity.map(|identity| &**identity),
+            identity: identity_terms.identity.map(|identity| &**identity),
             api_keys: api_keys.present(),
-            bytes_max: told.bytes_max,
+            bytes_max: identity_terms.bytes_max,
         }
     }
 }
@@ -74,10 +74,10 @@ impl Compiler<'_> {
         &mut self,
         raw: raw::InternalToken,
         field: &FieldPath,
-        around: InternalTokenContext<'_>,
+        context: InternalTokenContext<'_>,
     ) -> Option<usize> {
         let raw::InternalToken { audience, header, lifetime, claims } = raw;
-        if around.issuer.is_absent() {
+        if context.issuer.is_absent() {
             let fact = "the gateway issues no tokens";
             let remedy = "Add `tokens: { issuer: https://gateway.example, … }`, or remove this";
             self.error::<()>(field, fact, remedy);
@@ -92,7 +92,7 @@ impl Compiler<'_> {
             let fact = format!("`{}` cannot be an audience", audience.escape_debug());
             self.error(&audience_field, &fact, "Use visible ASCII, without spaces")
         });
-        let header = self.token_header(header, &field.key("header"), around);
+        let header = self.token_header(header, &field.key("header"), context);
         let lifetime_field = field.key("lifetime");
         let lifetime = match self.duration(lifetime, &lifetime_field, LIFETIME_DEFAULT) {
             Some(odd) if !(LIFETIME_MIN..=LIFETIME_MAX).contains(&odd) => {
@@ -107,7 +107,7 @@ impl Compiler<'_> {
             header: header?,
             lifetime_s: whole_seconds(lifetime?),
             claims: claims?,
-            bytes_max: around.bytes_max,
+            bytes_max: context.bytes_max,
         };
         // Routes share what does not differ.
         let known = self.internal_tokens.iter().position(|known| *known == terms);
@@ -121,14 +121,14 @@ impl Compiler<'_> {
         &mut self,
         header: Option<String>,
         field: &FieldPath,
-        around: InternalTokenContext<'_>,
+        context: InternalTokenContext<'_>,
     ) -> Option<TokenHeader> {
         let Some(header) = header else { return Some(TokenHeader::Authorization) };
         if header.eq_ignore_ascii_case(http::header::AUTHORIZATION.as_str()) {
             return Some(TokenHeader::Authorization);
         }
-        let name = self.header_beside(&header, field, HEADER_EXAMPLE, around.identity)?;
-        let keys = around.api_keys.map(|keys| &keys.header);
+        let name = self.header_beside(&header, field, HEADER_EXAMPLE, context.identity)?;
+        let keys = context.api_keys.map(|keys| &keys.header);
         if keys.is_some_and(|keys| is_like(&name, keys)) {
             let fact = format!("`{header}` carries API keys");
             return self.error(field, &fact, "Choose a name of its own");
@@ -174,7 +174,7 @@ impl Compiler<'_> {
         policy: Option<&Policy>,
         of_upstream: Option<usize>,
         forward: &FieldPath,
-        around: InternalTokenContext<'_>,
+        context: InternalTokenContext<'_>,
     ) -> Section<usize> {
         let field = forward.key("internal_token");
         match (raw, policy) {
@@ -183,7 +183,7 @@ impl Compiler<'_> {
                 Section::of(self.error(&field, fact, "Remove it, or `public`"))
             }
             (Some(raw), Some(Policy::Authenticate(_)) | None) => {
-                Section::of(self.internal_token(raw, &field, around))
+                Section::of(self.internal_token(raw, &field, context))
             }
             (None, Some(Policy::Public)) => Section::Absent,
             (None, Some(Policy::Authenticate(_)) | None) => {

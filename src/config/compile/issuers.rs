@@ -38,7 +38,7 @@ impl CompiledIssuers {
     }
 
     /// The gateway itself, if it is one.
-    pub(super) fn own(&self) -> Option<&Arc<IssuerRules>> {
+    pub(super) fn own_rules(&self) -> Option<&Arc<IssuerRules>> {
         let mut own = self.list.iter().filter(|issuer| matches!(issuer.keys, KeySource::Own));
         own.next().map(|issuer| &issuer.rules)
     }
@@ -58,7 +58,7 @@ impl Compiler<'_> {
     pub(super) fn issuers(
         &mut self,
         raw: Vec<raw::Issuer>,
-        told: IdentityTerms<'_>,
+        identity_terms: IdentityTerms<'_>,
     ) -> CompiledIssuers {
         let field = FieldPath::default().key("issuers");
         let at = |index: usize, key| field.index(index).key(key);
@@ -69,7 +69,7 @@ impl Compiler<'_> {
         let mut compiled = CompiledIssuers { places: HashMap::new(), list: Vec::new() };
         for (index, raw) in raw.into_iter().enumerate() {
             let name = raw.name.clone();
-            let issuer = self.issuer(raw, &field.index(index), told);
+            let issuer = self.issuer(raw, &field.index(index), identity_terms);
             if let Some(name) = name {
                 compiled.add(&name, issuer);
             }
@@ -81,7 +81,7 @@ impl Compiler<'_> {
         &mut self,
         raw: raw::Issuer,
         field: &FieldPath,
-        told: IdentityTerms<'_>,
+        identity_terms: IdentityTerms<'_>,
     ) -> Option<IssuerSettings> {
         let raw::Issuer {
             name,
@@ -126,9 +126,9 @@ impl Compiler<'_> {
             required_claims: required_claims.into_iter().map(Into::into).collect(),
             roles_pointer: roles_pointer?,
             client_claims: client_claims?,
-            asked_claims: told.asked_claims.to_vec(),
-            identity: told.identity?.clone(),
-            identity_bytes_max: told.bytes_max,
+            asked_claims: identity_terms.asked_claims.to_vec(),
+            identity: identity_terms.identity?.clone(),
+            identity_bytes_max: identity_terms.bytes_max,
         };
         Some(IssuerSettings { rules: Arc::new(rules), keys: source? })
     }

@@ -24,14 +24,15 @@ impl Compiler<'_> {
         raw: Vec<raw::Issuer>,
         tokens: Section<&TokenParts>,
         clients: Option<&Clients>,
-        told: IdentityTerms<'_>,
+        identity_terms: IdentityTerms<'_>,
     ) -> CompiledIssuers {
         if let Section::Present(parts) = tokens {
             self.refuse_own_issuer(&raw, parts);
         }
-        let mut issuers = self.issuers(raw, told);
+        let mut issuers = self.issuers(raw, identity_terms);
         if !tokens.is_absent() {
-            let rules = tokens.present().and_then(|parts| own_rules(parts, clients, told));
+            let rules =
+                tokens.present().and_then(|parts| own_rules(parts, clients, identity_terms));
             let keys = KeySource::Own;
             let own = rules.map(|rules| IssuerSettings { rules: Arc::new(rules), keys });
             // Also if it could not be read: routes may name it.
@@ -63,7 +64,7 @@ impl Compiler<'_> {
 fn own_rules(
     parts: &TokenParts,
     clients: Option<&Clients>,
-    told: IdentityTerms<'_>,
+    identity_terms: IdentityTerms<'_>,
 ) -> Option<IssuerRules> {
     let access = parts.access.as_ref()?;
     let of_clients = clients?.0.values().map(|client| client.lifetime_s);
@@ -83,8 +84,8 @@ fn own_rules(
         roles_pointer: ROLES_POINTER_DEFAULT.into(),
         // RFC 9068 §2.2.
         client_claims: vec!["client_id".into()],
-        asked_claims: told.asked_claims.to_vec(),
-        identity: told.identity?.clone(),
-        identity_bytes_max: told.bytes_max,
+        asked_claims: identity_terms.asked_claims.to_vec(),
+        identity: identity_terms.identity?.clone(),
+        identity_bytes_max: identity_terms.bytes_max,
     })
 }

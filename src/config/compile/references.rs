@@ -18,6 +18,6 @@ pub(super) struct References<'k> {
     /// How people log in.
     pub(super) login: Section<&'k Login>,
     pub(super) api_keys: Section<&'k ApiKeyTerms>,
-    pub(super) around: InternalTokenContext<'k>,
-    pub(super) own: &'k BuiltinPaths,
+    pub(super) token_context: InternalTokenContext<'k>,
+    pub(super) builtin_paths: &'k BuiltinPaths,
 }

@@ -33,8 +33,8 @@ pub(super) fn asked_claims(
     let required = routes.iter().flat_map(|route| route.require.claims.keys());
     let by_route = routes.iter().filter_map(|route| route.forward.internal_token.as_ref());
     let by_upstream = upstreams.values().filter_map(|one| one.forward.internal_token.as_ref());
-    let told = by_route.chain(by_upstream).flat_map(|token| &token.claims);
-    let asked: BTreeSet<_> = required.chain(told).collect();
+    let internal = by_route.chain(by_upstream).flat_map(|token| &token.claims);
+    let asked: BTreeSet<_> = required.chain(internal).collect();
     asked.into_iter().map(|path| path.as_str().into()).collect()
 }
 
@@ -96,8 +96,10 @@ impl Compiler<'_> {
         references: References<'_>,
     ) -> (Option<RouteMatch>, Option<Route>) {
         let matching = self.matching(&raw.matching, &field.key("match"));
-        let own = matching.as_ref().and_then(|matching| references.own.remedy_for(&matching.path));
-        if let Some(remedy) = own {
+        let remedy = matching
+            .as_ref()
+            .and_then(|matching| references.builtin_paths.remedy_for(&matching.path));
+        if let Some(remedy) = remedy {
             let fact = "the gateway answers here itself, so no request would come this way";
             self.error::<()>(&field.key("match").key("path"), fact, remedy);
         }
@@ -142,7 +144,7 @@ impl Compiler<'_> {
             policy.as_ref(),
             upstream.and_then(|position| references.upstreams.internal_token(position)),
             &forward_field,
-            references.around,
+            references.token_context,
         );
         if let Section::Present(token) = internal_token {
             self.refuse_two_bearers(token, policy.as_ref(), credential, &forward_field);

@@ -48,8 +48,8 @@ impl Compiler<'_> {
     pub(super) fn sessions(
         &mut self,
         raw: raw::Sessions,
-        told: IdentityTerms<'_>,
-        beside: RelatedLifetimes,
+        identity_terms: IdentityTerms<'_>,
+        related: RelatedLifetimes,
     ) -> Option<SessionSettings> {
         let field = FieldPath::default().key("sessions");
         let raw::Sessions {
@@ -84,7 +84,7 @@ impl Compiler<'_> {
         };
         let origins = self.origins(&allowed_origins, &field.key("allowed_origins"));
         let bytes_max = self.size(cache_size, &field.key("cache_size"), CACHE_BYTES_DEFAULT);
-        let RelatedLifetimes { refresh_s, api_key_lifetime_max_s } = beside;
+        let RelatedLifetimes { refresh_s, api_key_lifetime_max_s } = related;
         let terms = SessionTerms {
             cookie: cookie?,
             idle_max_s: whole_seconds(idle?),
@@ -93,9 +93,9 @@ impl Compiler<'_> {
             api_key_lifetime_max_s,
             recheck_ms: u64::try_from(recheck?.as_millis()).unwrap_or(u64::MAX),
             origins: Origins(origins),
-            asked_claims: told.asked_claims.to_vec(),
-            identity: told.identity?.clone(),
-            identity_bytes_max: told.bytes_max,
+            asked_claims: identity_terms.asked_claims.to_vec(),
+            identity: identity_terms.identity?.clone(),
+            identity_bytes_max: identity_terms.bytes_max,
         };
         Some(SessionSettings { terms, cache_bytes_max: bytes_max? })
     }

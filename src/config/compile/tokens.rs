@@ -180,13 +180,13 @@ impl Compiler<'_> {
         &mut self,
         parts: TokenParts,
         clients: Clients,
-        own: &IssuerRules,
+        own_rules: &IssuerRules,
         login: Option<&Login>,
     ) -> Option<Arc<Tokens>> {
         let TokenParts { issuer, signing, access, refresh } = parts;
         let IssuerUrl { text: issuer, origin, path: _ } = issuer?;
         let internal = self.internal_tokens.iter().map(|terms| terms.lifetime_s);
-        let longest_s = internal.max().unwrap_or(0).max(own.lifetime_max_s);
+        let longest_s = internal.max().unwrap_or(0).max(own_rules.lifetime_max_s);
         Some(Arc::new(Tokens {
             issuer,
             origin,

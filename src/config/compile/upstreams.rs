@@ -43,7 +43,7 @@ impl Compiler<'_> {
     pub(super) fn upstreams(
         &mut self,
         raw: BTreeMap<String, raw::Upstream>,
-        around: InternalTokenContext<'_>,
+        context: InternalTokenContext<'_>,
     ) -> CompiledUpstreams {
         let field = FieldPath::default().key("upstreams");
         let mut compiled = CompiledUpstreams {
@@ -57,7 +57,7 @@ impl Compiler<'_> {
             let token_field = field.key("forward").key("internal_token");
             let internal_token = match internal_token {
                 None => Some(None),
-                Some(raw) => self.internal_token(raw, &token_field, around).map(Some),
+                Some(raw) => self.internal_token(raw, &token_field, context).map(Some),
             };
             let settings = self.upstream(name.clone(), raw, &field).zip(internal_token);
             let position = settings.map(|(settings, internal_token)| {

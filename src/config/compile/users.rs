@@ -68,8 +68,8 @@ fn parse(bytes: &[u8]) -> Result<BTreeMap<String, raw::User>, Mistake> {
 /// What was expected, and where. What was found instead may be a password.
 fn without_value(error: &serde_yaml::Error) -> String {
     let message = error.to_string();
-    let told = message.rsplit_once(" at line ").map_or(message.as_str(), |(told, _)| told);
-    let parts = told.split_once("invalid ").zip(told.rsplit_once(", expected "));
+    let text = message.rsplit_once(" at line ").map_or(message.as_str(), |(text, _)| text);
+    let parts = text.split_once("invalid ").zip(text.rsplit_once(", expected "));
     let Some(((place, _), (_, expected))) = parts else { return message };
     let expected = match expected {
         "struct User" => "a mapping with named fields",

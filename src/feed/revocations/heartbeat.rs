@@ -136,7 +136,7 @@ impl RevocationFeed {
         self.compare(&complete.gateways);
         let (now, steady) = (clock::shared(), clock::steady());
         let silent_since = self.silent.since(&complete.gateways, &self.instance, now, steady);
-        self.configuration.load().gate.sessions.table.unheard_since(silent_since);
+        self.configuration.load().gate.sessions.table.silent_gateway_since(silent_since);
         if complete.gateways.len() > listed {
             for known in complete.gateways.iter().filter(|known| !known.follows) {
                 self.timed("remind", self.fleet.remind(known)).await?;

@@ -28,18 +28,18 @@ impl SessionFeed {
                 SessionNotice::Begun => {
                     tracing::debug!("changes of sessions are told");
                     self.loads.spoil_all();
-                    self.table.told_from(clock::steady());
+                    self.table.notified_from(clock::steady());
                 }
                 SessionNotice::Contact(ago_ms) => {
                     let asked = clock::steady().as_millis().saturating_sub(ago_ms);
-                    self.table.told_until(SteadyTime::from_millis(asked));
+                    self.table.notified_until(SteadyTime::from_millis(asked));
                     backoff.reset();
                 }
                 SessionNotice::Changed(id) => self.changed(id),
                 SessionNotice::Anything => {
                     self.loads.spoil_all();
                     // What was read before may be anything by now.
-                    self.table.told_from(clock::steady());
+                    self.table.notified_from(clock::steady());
                 }
             };
             let error = self.store.listen(&mut hear).await;

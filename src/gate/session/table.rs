@@ -33,21 +33,21 @@ pub enum Held {
 pub struct SessionTable {
     sessions: Cache<SessionId, Arc<Session>, RandomState>,
     /// Since when every change in the store is told to us, in steady milliseconds.
-    told_since: AtomicU64,
+    notified_since: AtomicU64,
     /// Until when that is sure.
-    told_until: AtomicU64,
+    notified_until: AtomicU64,
     /// The times before, from when and until when: whatever was read in one of them was sure for as
     /// long as it lasted.
-    told_before: Mutex<VecDeque<(u64, u64)>>,
+    notified_before: Mutex<VecDeque<(u64, u64)>>,
     /// Since when sessions may be used without our knowing, in seconds since 1970.
-    unheard_since: AtomicI64,
+    silent_gateway_since: AtomicI64,
 }
 
 /// What an entry of the table occupies beside the session, in bytes, as measured.
 const ENTRY_BYTES: usize = 640;
 
 /// How many times before are remembered.
-const TOLD_BEFORE_MAX: usize = 64;
+const NOTIFIED_BEFORE_MAX: usize = 64;
 
 /// How long it may take to read a session again, in milliseconds: to find out that the connection is
 /// of no use, to make another one, and to be answered.
@@ -66,10 +66,16 @@ impl SessionTable {
             })
             .expire_after(UntilEnd)
             .build_with_hasher(RandomState::new());
-        let (told_since, told_until) = (AtomicU64::new(NEVER), AtomicU64::new(0));
-        let told_before = Mutex::default();
-        let unheard_since = AtomicI64::new(i64::MAX);
-        Arc::new(Self { sessions, told_since, told_until, told_before, unheard_since })
+        let (notified_since, notified_until) = (AtomicU64::new(NEVER), AtomicU64::new(0));
+        let notified_before = Mutex::default();
+        let silent_gateway_since = AtomicI64::new(i64::MAX);
+        Arc::new(Self {
+            sessions,
+            notified_since,
+            notified_until,
+            notified_before,
+            silent_gateway_since,
+        })
     }
 
     /// What is known of a session. Whether it may still rest is another question.
@@ -87,12 +93,12 @@ impl SessionTable {
     /// much time has passed.
     fn is_current(&self, session: &Session, rules: &SessionRules, now: Moment) -> bool {
         let read = session.as_of().as_millis();
-        let told_since = self.told_since.load(Ordering::Acquire);
-        let sure = match told_since {
+        let notified_since = self.notified_since.load(Ordering::Acquire);
+        let sure = match notified_since {
             NEVER => read,
             // What changed before may have been missed.
-            told_since if read <= told_since => return false,
-            _ => read.max(self.told_until.load(Ordering::Acquire)),
+            notified_since if read <= notified_since => return false,
+            _ => read.max(self.notified_until.load(Ordering::Acquire)),
         };
         now.steady.millis_since(SteadyTime::from_millis(sure)) <= rules.terms().recheck_ms
     }
@@ -115,9 +121,11 @@ impl SessionTable {
     /// Until when it is sure that nothing had changed a session.
     fn sure_until(&self, session: &Session) -> SteadyTime {
         let read = session.as_of().as_millis();
-        let before = self.told_before.lock().unwrap_or_else(PoisonError::into_inner);
-        let now =
-            (self.told_since.load(Ordering::Acquire), self.told_until.load(Ordering::Acquire));
+        let before = self.notified_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (
+            self.notified_since.load(Ordering::Acquire),
+            self.notified_until.load(Ordering::Acquire),
+        );
         let mut spans = before.iter().chain(std::iter::once(&now)).rev();
         let span = spans.find(|(since, _)| *since != NEVER && *since < read);
         SteadyTime::from_millis(span.map_or(read, |(_, until)| read.max(*until)))
@@ -146,33 +154,33 @@ impl SessionTable {
     }
 
     /// From `at` on every change in the store is told; what changed before may have been missed.
-    pub fn told_from(&self, at: SteadyTime) {
-        let mut before = self.told_before.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = self.told_since.load(Ordering::Acquire);
+    pub fn notified_from(&self, at: SteadyTime) {
+        let mut before = self.notified_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = self.notified_since.load(Ordering::Acquire);
         if since != NEVER {
-            before.push_back((since, self.told_until.load(Ordering::Acquire)));
+            before.push_back((since, self.notified_until.load(Ordering::Acquire)));
         }
-        if before.len() > TOLD_BEFORE_MAX {
+        if before.len() > NOTIFIED_BEFORE_MAX {
             before.pop_front();
         }
-        self.told_until.store(0, Ordering::Release);
-        self.told_since.store(at.as_millis(), Ordering::Release);
+        self.notified_until.store(0, Ordering::Release);
+        self.notified_since.store(at.as_millis(), Ordering::Release);
     }
 
     /// Everything that changed until `at` has been told.
-    pub fn told_until(&self, at: SteadyTime) {
-        self.told_until.store(at.as_millis(), Ordering::Release);
+    pub fn notified_until(&self, at: SteadyTime) {
+        self.notified_until.store(at.as_millis(), Ordering::Release);
     }
 
     /// Since when a gateway that is not heard of may use sessions; `None` if there is none.
-    pub fn unheard_since(&self, since: Option<UnixTime>) {
+    pub fn silent_gateway_since(&self, since: Option<UnixTime>) {
         let seconds = since.map_or(i64::MAX, UnixTime::as_seconds);
-        self.unheard_since.store(seconds, Ordering::Relaxed);
+        self.silent_gateway_since.store(seconds, Ordering::Relaxed);
     }
 
     /// Whether a session that seems to have rested until its end may have been used before it.
     pub(in crate::gate) fn may_have_been_used(&self, session: &Session) -> bool {
-        session.idle_ends().as_seconds() >= self.unheard_since.load(Ordering::Relaxed)
+        session.idle_ends().as_seconds() >= self.silent_gateway_since.load(Ordering::Relaxed)
     }
 
     /// About how many sessions are held. Not for the hot path.

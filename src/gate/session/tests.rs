@@ -368,8 +368,8 @@ fn session_ages_where_nobody_tells_of_changes() {
 fn session_stays_current_while_changes_are_told() {
     let rules = session_rules(100, 1000);
     let table = table_with(&rules, 1_000);
-    table.told_from(steady(500));
-    table.told_until(steady(90_000));
+    table.notified_from(steady(500));
+    table.notified_until(steady(90_000));
     assert_eq!(found(&table, &rules, 95_000), "current");
     assert_eq!(found(&table, &rules, 95_001), "aged");
 }
@@ -378,8 +378,8 @@ fn session_stays_current_while_changes_are_told() {
 fn session_read_before_changes_were_told_is_read_again() {
     let rules = session_rules(100, 1000);
     let table = table_with(&rules, 1_000);
-    table.told_from(steady(1_001));
-    table.told_until(steady(90_000));
+    table.notified_from(steady(1_001));
+    table.notified_until(steady(90_000));
     assert_eq!(found(&table, &rules, 90_000), "aged");
     table.publish(Arc::new(Session::compile(ID(), &stored(10), &rules, steady(2_000))));
     assert_eq!(found(&table, &rules, 90_000), "current");
@@ -399,11 +399,11 @@ fn session_that_cannot_be_read_again_is_believed_for_a_while() {
     assert!(is_believed(9_000, 12_000) && !is_believed(9_000, 12_001));
     assert!(is_believed(u64::MAX, 900_000));
     // For as long as changes were told it was sure, also when they are told again.
-    table.told_from(steady(500));
-    table.told_until(steady(50_000));
+    table.notified_from(steady(500));
+    table.notified_until(steady(50_000));
     assert!(is_believed(0, 57_000) && !is_believed(0, 57_001));
-    table.told_from(steady(50_600));
-    table.told_until(steady(90_000));
+    table.notified_from(steady(50_600));
+    table.notified_until(steady(90_000));
     assert!(is_believed(0, 57_000) && !is_believed(0, 57_001));
 }
 

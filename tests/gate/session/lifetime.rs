@@ -104,9 +104,9 @@ fn session_of_which_nothing_was_heard_for_a_while_is_read_again() {
     assert!(verdict.findings.session.is_none(), "but not before somebody was asked");
     // While every change is told, nothing grows old.
     let before = SteadyTime::from_millis(STEADY.as_millis() - 1);
-    gate.configuration.gate.sessions.table.told_from(before);
+    gate.configuration.gate.sessions.table.notified_from(before);
     let told = SteadyTime::from_millis(STEADY.as_millis() + 500_000);
-    gate.configuration.gate.sessions.table.told_until(told);
+    gate.configuration.gate.sessions.table.notified_until(told);
     assert_eq!(slug_of(&at(500_000 + RECHECK_MS)), PERMITTED);
     assert_eq!(slug_of(&at(500_000 + RECHECK_MS + 1)), "store_unavailable");
 }
