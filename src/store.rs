@@ -19,6 +19,7 @@ pub mod login_end;
 pub mod record;
 pub mod redis;
 pub mod session;
+pub mod session_end;
 pub mod settings;
 mod versioned;
 

@@ -8,4 +8,3 @@ pub mod pseudonym;
 pub mod registrar;
 pub mod registry;
 pub mod routes;
-pub mod session_end;

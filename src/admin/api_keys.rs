@@ -27,7 +27,7 @@ use crate::gate::session::{
 };
 use crate::issuer::random;
 use crate::store::session::API_KEYS_MAX;
-use crate::telemetry::session_end::SessionEnd;
+use crate::store::session_end::SessionEnd;
 use crate::web::date::date;
 
 /// What sessions of API keys are said to be begun by.

@@ -21,7 +21,7 @@ use crate::feed::revocations::Taken;
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::{LoginDetails, Session, SessionId, SessionRecord, StoredSession};
 use crate::runtime::Running;
-use crate::telemetry::session_end::SessionEnd;
+use crate::store::session_end::SessionEnd;
 use crate::web::date::date;
 
 /// Whose sessions are wanted.

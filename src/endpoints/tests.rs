@@ -15,7 +15,7 @@ use crate::gate::revocation::{Entry, Scope};
 use crate::gate::session::SessionRecord;
 use crate::session::revocation::of_changed_users;
 use crate::store::record::Record;
-use crate::telemetry::session_end::SessionEnd;
+use crate::store::session_end::SessionEnd;
 use exchange::{Ask, id_of};
 use fixture::{Fixture, PASSWORD, compile, hash};
 

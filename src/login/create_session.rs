@@ -19,7 +19,7 @@ use crate::session::next_second::ask_until_next_second;
 use crate::session::revocation::{self, Account, Actor};
 use crate::session::service::unavailable;
 use crate::store::session::Displaced;
-use crate::telemetry::session_end::SessionEnd;
+use crate::store::session_end::SessionEnd;
 
 /// How much of `User-Agent` is kept, in bytes.
 const USER_AGENT_BYTES_MAX: usize = 256;

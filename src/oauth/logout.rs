@@ -10,7 +10,7 @@ use crate::oauth::refresh_family::{end_lost, find_family};
 use crate::oauth::refusal::TokenRefusal;
 use crate::oauth::service::TokenContext;
 use crate::session::revocation::{Account, Actor};
-use crate::telemetry::session_end::SessionEnd;
+use crate::store::session_end::SessionEnd;
 use crate::web::answers;
 use crate::web::message::Answer;
 use crate::web::refresh_cookie::RefreshCookie;

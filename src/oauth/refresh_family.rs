@@ -13,7 +13,7 @@ use crate::secret::Secret;
 use crate::session::revocation::Actor;
 use crate::session::service::unavailable;
 use crate::store::family::{StoredFamily, TokenDigest};
-use crate::telemetry::session_end::SessionEnd;
+use crate::store::session_end::SessionEnd;
 
 /// When a family ends by the rules in force: those that became stricter since hold for it, too.
 pub(super) fn ends_by_rules(stored: &StoredFamily, tokens: &Tokens) -> UnixTime {

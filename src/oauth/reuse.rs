@@ -22,9 +22,9 @@ use crate::session::revocation::{self, Account, Actor};
 use crate::session::service::SessionService;
 use crate::store::family::Family;
 use crate::store::login_end::LoginEnd;
+use crate::store::session_end::SessionEnd;
 use crate::store::{AppendError, Charged};
 use crate::telemetry::audit::{self, Change};
-use crate::telemetry::session_end::SessionEnd;
 
 /// Why such a login ends.
 const WHY: SessionEnd = SessionEnd::RefreshReused;

@@ -17,7 +17,7 @@ use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::service::TokenContext;
 use crate::oauth::verified::{self, Verified};
 use crate::session::revocation::{self, Account, Actor};
-use crate::telemetry::session_end::SessionEnd;
+use crate::store::session_end::SessionEnd;
 use crate::web::answers;
 use crate::web::message::Answer;
 

@@ -8,7 +8,7 @@ use crate::gate::session::{Origin, SessionId, StoredSession};
 use crate::session::revocation::{self, Account, Actor};
 use crate::session::service::SessionContext;
 use crate::session::service::unavailable;
-use crate::telemetry::session_end::SessionEnd;
+use crate::store::session_end::SessionEnd;
 use crate::web::answers;
 use crate::web::message::{Answer, Caller};
 

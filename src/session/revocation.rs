@@ -10,7 +10,7 @@ use crate::gate::time::UnixTime;
 use crate::runtime::Running;
 use crate::store::login_end::LoginEnd;
 use crate::store::record::{Owner, Record};
-use crate::telemetry::session_end::SessionEnd;
+use crate::store::session_end::SessionEnd;
 
 /// How much of a name is noted as who it was, in bytes.
 const ACTOR_BYTES_MAX: usize = 128;

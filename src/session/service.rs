@@ -13,8 +13,8 @@ use crate::runtime::{InForce, Running};
 use crate::session::budgets::Budgets;
 use crate::session::revocation::{self, Account, Actor};
 use crate::store::record::Record;
+use crate::store::session_end::SessionEnd;
 use crate::store::{AppendError, StoreError};
-use crate::telemetry::session_end::SessionEnd;
 use crate::web::context::EndpointContext;
 
 /// Who is logged in, and who is cut off; shared by all configurations of the process.

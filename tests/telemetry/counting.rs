@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use portcullis::gate::denial::Slug;
 use portcullis::gate::revocation::ScopeKind;
-use portcullis::telemetry::session_end::SessionEnd;
+use portcullis::store::session_end::SessionEnd;
 use serde_json::json;
 
 use super::BusyGateway;

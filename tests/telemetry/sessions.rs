@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portcullis::gate::session::SessionSecret;
-use portcullis::telemetry::session_end::SessionEnd;
+use portcullis::store::session_end::SessionEnd;
 use serde_json::json;
 
 use crate::harness::client::{Answer, get, request};

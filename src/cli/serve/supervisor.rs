@@ -33,7 +33,7 @@ use crate::runtime::{InForce, Running};
 use crate::secret::Secret;
 use crate::session::revocation;
 use crate::store::record::Record;
-use crate::telemetry::session_end::SessionEnd;
+use crate::store::session_end::SessionEnd;
 use crate::upstream::resolver;
 
 /// The pause between attempts to write a revocation down that nobody but the gateway asked for.

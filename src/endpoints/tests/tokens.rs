@@ -12,7 +12,7 @@ use super::fixture::{Fixture, Keys};
 use crate::endpoints::table::TokenEndpoint;
 use crate::gate::session::SessionId;
 use crate::issuer::refresh::TEXT_BYTES;
-use crate::telemetry::session_end::SessionEnd;
+use crate::store::session_end::SessionEnd;
 
 /// An access token and a refresh token.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::gate::session::SessionTable;
+use crate::store::session_end::SessionEnd;
 use crate::telemetry::label::one_of;
 use crate::telemetry::registrar::metrics;
-use crate::telemetry::session_end::SessionEnd;
 
 /// Why a session can end before its time.
 const ENDS: [&str; 9] = [

@@ -7,15 +7,15 @@ pub enum SessionEnd {
     Logout,
     /// They logged out everywhere; counted once, however many sessions they had.
     LogoutEverywhere,
-    /// He ended it from another one.
+    /// They ended it from another one.
     Device,
-    /// He logged in again.
+    /// They logged in again.
     Replaced,
-    /// He had too many.
+    /// They had too many.
     Displaced,
     /// An operator ended it.
     Operator,
-    /// His entry in the password file changed; counted once for each user.
+    /// Their entry in the password file changed; counted once for each user.
     UserChanged,
     /// The client to which its refresh token was given is done with it (RFC 7009).
     Client,
