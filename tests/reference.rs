@@ -3,6 +3,7 @@
 //! Each page is made anew here and compared with the one in the repository; `make reference`
 //! writes them.
 
+mod denials;
 mod metrics;
 
 /// A page: how it begins, and that nobody edits it by hand.

@@ -8,14 +8,6 @@ use super::assert_none;
 use super::names::defined;
 use super::source::{code_of, files_below, holds, read, root, sources};
 
-#[test]
-fn every_slug_is_documented() {
-    let readme = read(&root().join("README.md"));
-    let missing = Slug::ALL.iter().map(|slug| slug.as_str());
-    let missing = missing.filter(|slug| !readme.contains(&format!("`{slug}`")));
-    assert_none(missing.map(str::to_owned), "README.md does not say what these mean");
-}
-
 /// What cannot be provoked from outside is a defect, and tested as such or not at all.
 #[test]
 fn every_slug_is_tested() {
@@ -25,18 +17,6 @@ fn every_slug_is_tested() {
     let missing = Slug::ALL.iter().map(|slug| slug.as_str());
     let missing = missing.filter(|slug| !tests.contains(&format!("\"{slug}\"")));
     assert_none(missing.map(str::to_owned), "tests/gate/denial/ does not provoke these");
-}
-
-/// The README's table of slugs tells the status that is in fact sent.
-#[test]
-fn every_slug_is_documented_with_its_status() {
-    let readme = read(&root().join("README.md"));
-    let rows: Vec<_> = readme.lines().filter(|line| line.starts_with("| `")).collect();
-    let wrong = Slug::ALL.iter().filter(|slug| {
-        let (name, status) = (format!("`{}`", slug.as_str()), slug.status().to_string());
-        !rows.iter().any(|row| row.contains(&name) && holds(row, &status))
-    });
-    assert_none(wrong.map(|slug| slug.as_str().to_owned()), "another status than is sent");
 }
 
 // ---- tests

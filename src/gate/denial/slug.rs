@@ -1,110 +1,149 @@
-//! The table: every slug with its status, its outcome and its challenge.
+//! The table: every slug with its status, its challenge, its title and what it means.
 
-/// The reason for a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Slug {
-    /// No credential where one is required.
-    CredentialAbsent,
-    /// Two credentials, or a field for one that cannot be read.
-    CredentialMalformed,
-    /// What was presented as a token is none that could be verified: not a signed token, cut short,
-    /// or too long.
-    TokenMalformed,
-    /// `alg` is not one that the issuer and its key permit (RFC 8725 §3.1).
-    TokenAlgorithm,
-    /// The signature does not verify.
-    TokenSignature,
-    /// No key of the issuer has this `kid`.
-    TokenKeyUnknown,
-    /// `iss` is not an issuer that this route accepts.
-    TokenIssuer,
-    /// `aud` does not name this service.
-    TokenAudience,
-    /// `exp` has passed.
-    TokenExpired,
-    /// `nbf` or `iat` lies in the future.
-    TokenNotYetValid,
-    /// `typ` is not one that the issuer may send.
-    TokenType,
-    /// The token lives longer than its issuer may make it live.
-    TokenLifetime,
-    /// A required claim is missing, repeated or of the wrong type.
-    TokenClaims,
-    /// `crit` asks for an extension (RFC 7515 §4.1.11); none is supported.
-    TokenCritical,
-    /// The token, or whom or what it stands for, was cut off.
-    TokenRevoked,
-    /// There is no such session: it ended some time ago, or never was.
-    SessionUnknown,
-    /// The session has rested, or lived, for too long.
-    SessionExpired,
-    /// The session, or whom it stands for, was cut off, by a logout for example.
-    SessionRevoked,
+/// Declares [`Slug`] from one table: for each its meaning (also for the reference), its name, status, challenge and title.
+macro_rules! slugs {
+    ($($(#[doc = $meaning:literal])+ $slug:ident = ($name:literal, $status:literal, $challenge:expr, $title:literal);)+) => {
+        /// The reason for a refusal.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Slug {
+            $($(#[doc = $meaning])+ $slug,)+
+        }
+
+        impl Slug {
+            /// Every slug, in the order of the table.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$slug),+];
+
+            const fn row(self) -> Row {
+                match self {
+                    $(Self::$slug => Row {
+                        name: $name,
+                        status: $status,
+                        title: $title,
+                        challenge: $challenge,
+                        meaning: concat!($($meaning),+),
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+slugs! {
+    /// The route requires a credential and the request has none. Another scheme (`Basic`) counts
+    /// as none.
+    CredentialAbsent = ("credential_absent", 401, REALM, "A credential is required");
+    /// The credential cannot be read: two `Authorization` fields, or one without a scheme; two
+    /// session cookies, or a damaged one; an API key that is not whole.
+    CredentialMalformed = ("credential_malformed", 400, INVALID_REQUEST, "The credential cannot be read");
+    /// What follows `Bearer` is not a signed token (empty, `null`, opaque, encrypted, cut short),
+    /// or it is longer than `limits.token_bytes`.
+    TokenMalformed = ("token_malformed", 401, INVALID_TOKEN, "What was presented is no usable token");
+    /// The algorithm (`alg`) is not permitted for the issuer or for its key (RFC 8725 §3.1).
+    /// `none` never is.
+    TokenAlgorithm = ("token_algorithm", 401, INVALID_TOKEN, "The token's algorithm is not accepted");
+    /// The signature does not verify. Where the token names no key, up to 16 keys of the issuer
+    /// are tried.
+    TokenSignature = ("token_signature", 401, INVALID_TOKEN, "The token's signature is not valid");
+    /// The issuer has no key with this `kid`, or has withdrawn it.
+    TokenKeyUnknown = ("token_key_unknown", 401, INVALID_TOKEN, "The token's key is not known");
+    /// The route does not accept this issuer (`iss`).
+    TokenIssuer = ("token_issuer", 401, INVALID_TOKEN, "The token's issuer is not accepted here");
+    /// The audience (`aud`) does not name this service.
+    TokenAudience = ("token_audience", 401, INVALID_TOKEN, "The token is meant for someone else");
+    /// The token has expired (`exp`).
+    TokenExpired = ("token_expired", 401, INVALID_TOKEN, "The token has expired");
+    /// The token is not valid yet: `nbf` or `iat` lies in the future.
+    TokenNotYetValid = ("token_not_yet_valid", 401, INVALID_TOKEN, "The token is not valid yet");
+    /// The issuer may not send tokens of this type (`typ`).
+    TokenType = ("token_type", 401, INVALID_TOKEN, "The token's type is not accepted");
+    /// The token lives longer (`exp − iat`) than `max_lifetime` of its issuer allows.
+    TokenLifetime = ("token_lifetime", 401, INVALID_TOKEN, "The token lives longer than is accepted");
+    /// A required claim is missing, is repeated, or has a type that cannot be read. Scopes and
+    /// roles count only where the route requires them.
+    TokenClaims = ("token_claims", 401, INVALID_TOKEN, "The token's claims are not acceptable");
+    /// The token requires an extension (`crit`, RFC 7515 §4.1.11). None is supported.
+    TokenCritical = ("token_critical", 401, INVALID_TOKEN, "The token needs an unknown extension");
+    /// The token, or its session, subject, client, key or issuer, was revoked.
+    TokenRevoked = ("token_revoked", 401, INVALID_TOKEN, "The token has been revoked");
+    /// The store has no such session: it ended some time ago, or never existed.
+    SessionUnknown = ("session_unknown", 401, REALM, "There is no such session");
+    /// The session was unused for longer than `idle_timeout`, or is older than `absolute_timeout`.
+    SessionExpired = ("session_expired", 401, REALM, "The session has expired");
+    /// The session, or its subject or issuer, was revoked; a logout does so, too.
+    SessionRevoked = ("session_revoked", 401, INVALID_TOKEN, "The session has been ended");
     /// There is no such API key.
-    ApiKeyUnknown,
-    /// The API key has come to its end.
-    ApiKeyExpired,
-    /// The API key, or whom it stands for, was cut off.
-    ApiKeyRevoked,
-    /// The name and the password do not go together.
-    LoginFailed,
-    /// A client did not show that it is who it says: `invalid_client` (RFC 6749 §5.2).
-    ClientInvalid,
-    /// A refresh token is not good: `invalid_grant` (RFC 6749 §5.2).
-    GrantInvalid,
-    /// A refresh token was used twice: whatever came of that login has ended. `invalid_grant`.
-    RefreshReused,
-    /// A request for a token cannot be granted as it is, by anybody or by this client: any other
-    /// error of RFC 6749 §5.2.
-    TokenRequest,
-    /// A required scope was not granted.
-    ScopeMissing,
-    /// None of the accepted roles is held.
-    RoleMissing,
-    /// A claim does not have one of the accepted values.
-    ClaimMismatch,
+    ApiKeyUnknown = ("api_key_unknown", 401, REALM, "There is no such API key");
+    /// The API key has expired.
+    ApiKeyExpired = ("api_key_expired", 401, REALM, "The API key has expired");
+    /// The API key, or its subject or issuer, was revoked.
+    ApiKeyRevoked = ("api_key_revoked", 401, INVALID_TOKEN, "The API key has been revoked");
+    /// The name or the password is wrong.
+    LoginFailed = ("login_failed", 401, REALM, "The name or the password is wrong");
+    /// The client did not prove who it is: `invalid_client` (RFC 6749 §5.2).
+    ClientInvalid = ("client_invalid", 401, REALM, "The client is not authenticated");
+    /// The refresh token is unknown, expired or revoked, or belongs to another client:
+    /// `invalid_grant` (RFC 6749 §5.2).
+    GrantInvalid = ("grant_invalid", 400, NONE, "The refresh token is not good");
+    /// The refresh token was used twice. Everything that came of that login has ended:
+    /// `invalid_grant`.
+    RefreshReused = ("refresh_reused", 400, NONE, "The refresh token was used before");
+    /// The request for a token cannot be granted to this client, or to any: every other error of
+    /// RFC 6749 §5.2, for example `invalid_request` or `invalid_scope`.
+    TokenRequest = ("token_request", 400, NONE, "The request for a token cannot be granted");
+    /// The caller lacks a scope that the route requires. The challenge names the scopes.
+    ScopeMissing = ("scope_missing", 403, INSUFFICIENT_SCOPE, "A required scope is missing");
+    /// The caller has none of the roles that the route accepts.
+    RoleMissing = ("role_missing", 403, NONE, "A required role is missing");
+    /// A claim does not have one of the values that the route accepts.
+    ClaimMismatch = ("claim_mismatch", 403, NONE, "A claim does not have an accepted value");
     /// The request carries the session cookie, and another site may have caused it.
-    Csrf,
-    /// Too much was tried in too short a time.
-    RateLimited,
-    /// A client has presented too many sessions that there are not.
-    VerificationBudget,
-    /// The issuer's keys could not be obtained, or are too old to be believed.
-    KeysUnavailable,
-    /// The revocation list is too old to say who was cut off.
-    RevocationStale,
-    /// The store cannot be asked.
-    StoreUnavailable,
-    /// As much is being served as the gateway, an upstream or the client's share allows.
-    Overloaded,
+    Csrf = ("csrf", 403, NONE, "The request may come from another site");
+    /// Too many attempts: to log in, by assertions of a client, to list one's own sessions, or to
+    /// log out of sessions that the store does not have. Also too many logins.
+    RateLimited = ("rate_limited", 429, NONE, "Too many attempts");
+    /// This address has presented too many unknown sessions, API keys or refresh tokens, and this
+    /// one is not known to be ours.
+    VerificationBudget = ("verification_budget", 429, NONE, "Too many credentials that are none");
+    /// The issuer's keys could not be fetched, or are too old to be trusted.
+    KeysUnavailable = ("keys_unavailable", 503, NONE, "The issuer's keys are not available");
+    /// The revocation list is too old to tell whether the credential was revoked.
+    RevocationStale = ("revocation_stale", 503, NONE, "Whether the token is revoked is not known");
+    /// The store has to be asked and does not answer.
+    StoreUnavailable = ("store_unavailable", 503, NONE, "What has to be asked does not answer");
+    /// A bound is reached: of all requests, of this client's, of this upstream's, or of questions
+    /// to the identity service. The log's `reason` names the bound.
+    Overloaded = ("overloaded", 503, NONE, "Too much is being served already");
     /// No route matches.
-    RouteUnknown,
-    /// A route matches the path, but not the method.
-    MethodNotAllowed,
-    /// The request target is opaque, ambiguous or malformed.
-    RequestTarget,
-    /// The message framing is ambiguous or malformed (RFC 9112 §6).
-    RequestFraming,
-    /// The body is coded in a way that is not known here (RFC 9112 §6.1).
-    TransferCoding,
-    /// The header, or the body, did not arrive in time.
-    RequestTimeout,
-    /// Not exactly one valid `Host` (RFC 9112 §3.2).
-    HostMissing,
-    /// The body of a request to the gateway itself cannot be read, or lacks something.
-    RequestBody,
+    RouteUnknown = ("route_unknown", 404, NONE, "There is nothing here");
+    /// A route matches the path, but not the method. `Allow` names the methods.
+    MethodNotAllowed = ("method_not_allowed", 405, NONE, "The method is not allowed here");
+    /// The request target is opaque, ambiguous or malformed, or some upstreams would read it as a
+    /// path of a stricter route.
+    RequestTarget = ("request_target", 400, NONE, "The request target is not acceptable");
+    /// The framing is ambiguous or malformed (RFC 9112 §6), or a field that may appear once is
+    /// repeated.
+    RequestFraming = ("request_framing", 400, NONE, "The request's framing is not acceptable");
+    /// The body has a transfer coding other than `chunked` (RFC 9112 §6.1).
+    TransferCoding = ("transfer_coding", 501, NONE, "The request's transfer coding is not known");
+    /// The head or the body did not arrive in time.
+    RequestTimeout = ("request_timeout", 408, NONE, "The request did not arrive in time");
+    /// The request does not have exactly one valid `Host` (RFC 9112 §3.2). HTTP/1.0 may have none.
+    HostMissing = ("host_missing", 400, NONE, "The request does not name one valid host");
+    /// The body of a request to one of the gateway's endpoints cannot be read, or lacks something.
+    RequestBody = ("request_body", 400, NONE, "The body cannot be read");
     /// The body is larger than the route allows.
-    BodyTooLarge,
-    /// The header is larger, or has more fields, than the gateway allows.
-    HeadersTooLarge,
-    /// Who the caller is takes more room than an upstream may be sent.
-    IdentityTooLarge,
-    /// No peer of the upstream could be reached, or it broke off.
-    UpstreamUnavailable,
+    BodyTooLarge = ("body_too_large", 413, NONE, "The body is too large");
+    /// The head is larger than `limits.header_bytes`, or has more fields than
+    /// `limits.header_count`.
+    HeadersTooLarge = ("headers_too_large", 431, NONE, "The header is too large");
+    /// The identity headers, or the internal token, exceed `limits.identity_bytes`.
+    IdentityTooLarge = ("identity_too_large", 431, NONE, "Who the caller is takes too much room");
+    /// No peer of the upstream could be reached, or the upstream broke off.
+    UpstreamUnavailable = ("upstream_unavailable", 502, NONE, "The upstream cannot be reached");
     /// The upstream did not answer in time.
-    UpstreamTimeout,
-    /// A defect of the gateway; it denies.
-    Internal,
+    UpstreamTimeout = ("upstream_timeout", 504, NONE, "The upstream did not answer in time");
+    /// A defect of the gateway. It denies.
+    Internal = ("internal", 500, NONE, "The gateway could not go on");
 }
 
 /// Whether the caller was refused or nothing could be decided.
@@ -145,206 +184,16 @@ struct Row {
     status: u16,
     title: &'static str,
     challenge: Challenge,
+    meaning: &'static str,
 }
 
-const fn row(name: &'static str, status: u16, challenge: Challenge, title: &'static str) -> Row {
-    Row { name, status, title, challenge }
-}
-
+const NONE: Challenge = Challenge::None;
+const REALM: Challenge = Challenge::Realm;
 const INVALID_REQUEST: Challenge = Challenge::Error("invalid_request");
 const INVALID_TOKEN: Challenge = Challenge::Error("invalid_token");
 const INSUFFICIENT_SCOPE: Challenge = Challenge::Error("insufficient_scope");
 
 impl Slug {
-    /// Every slug, in the order of the table.
-    pub const ALL: [Self; 50] = [
-        Self::CredentialAbsent,
-        Self::CredentialMalformed,
-        Self::TokenMalformed,
-        Self::TokenAlgorithm,
-        Self::TokenSignature,
-        Self::TokenKeyUnknown,
-        Self::TokenIssuer,
-        Self::TokenAudience,
-        Self::TokenExpired,
-        Self::TokenNotYetValid,
-        Self::TokenType,
-        Self::TokenLifetime,
-        Self::TokenClaims,
-        Self::TokenCritical,
-        Self::TokenRevoked,
-        Self::SessionUnknown,
-        Self::SessionExpired,
-        Self::SessionRevoked,
-        Self::ApiKeyUnknown,
-        Self::ApiKeyExpired,
-        Self::ApiKeyRevoked,
-        Self::LoginFailed,
-        Self::ClientInvalid,
-        Self::GrantInvalid,
-        Self::RefreshReused,
-        Self::TokenRequest,
-        Self::ScopeMissing,
-        Self::RoleMissing,
-        Self::ClaimMismatch,
-        Self::Csrf,
-        Self::RateLimited,
-        Self::VerificationBudget,
-        Self::KeysUnavailable,
-        Self::RevocationStale,
-        Self::StoreUnavailable,
-        Self::Overloaded,
-        Self::RouteUnknown,
-        Self::MethodNotAllowed,
-        Self::RequestTarget,
-        Self::RequestFraming,
-        Self::TransferCoding,
-        Self::RequestTimeout,
-        Self::HostMissing,
-        Self::RequestBody,
-        Self::BodyTooLarge,
-        Self::HeadersTooLarge,
-        Self::IdentityTooLarge,
-        Self::UpstreamUnavailable,
-        Self::UpstreamTimeout,
-        Self::Internal,
-    ];
-
-    const fn row(self) -> Row {
-        use Challenge::None;
-        match self {
-            Self::CredentialAbsent => {
-                row("credential_absent", 401, Challenge::Realm, "A credential is required")
-            }
-            Self::CredentialMalformed => {
-                row("credential_malformed", 400, INVALID_REQUEST, "The credential cannot be read")
-            }
-            // RFC 6750 §3.1: "expired, revoked, malformed" are one class; clients get another token.
-            Self::TokenMalformed => {
-                row("token_malformed", 401, INVALID_TOKEN, "What was presented is no usable token")
-            }
-            Self::TokenAlgorithm => {
-                row("token_algorithm", 401, INVALID_TOKEN, "The token's algorithm is not accepted")
-            }
-            Self::TokenSignature => {
-                row("token_signature", 401, INVALID_TOKEN, "The token's signature is not valid")
-            }
-            Self::TokenKeyUnknown => {
-                row("token_key_unknown", 401, INVALID_TOKEN, "The token's key is not known")
-            }
-            Self::TokenIssuer => {
-                row("token_issuer", 401, INVALID_TOKEN, "The token's issuer is not accepted here")
-            }
-            Self::TokenAudience => {
-                row("token_audience", 401, INVALID_TOKEN, "The token is meant for someone else")
-            }
-            Self::TokenExpired => row("token_expired", 401, INVALID_TOKEN, "The token has expired"),
-            Self::TokenNotYetValid => {
-                row("token_not_yet_valid", 401, INVALID_TOKEN, "The token is not valid yet")
-            }
-            Self::TokenType => {
-                row("token_type", 401, INVALID_TOKEN, "The token's type is not accepted")
-            }
-            Self::TokenLifetime => {
-                row("token_lifetime", 401, INVALID_TOKEN, "The token lives longer than is accepted")
-            }
-            Self::TokenClaims => {
-                row("token_claims", 401, INVALID_TOKEN, "The token's claims are not acceptable")
-            }
-            Self::TokenCritical => {
-                row("token_critical", 401, INVALID_TOKEN, "The token needs an unknown extension")
-            }
-            Self::TokenRevoked => {
-                row("token_revoked", 401, INVALID_TOKEN, "The token has been revoked")
-            }
-            Self::SessionUnknown => {
-                row("session_unknown", 401, Challenge::Realm, "There is no such session")
-            }
-            Self::SessionExpired => {
-                row("session_expired", 401, Challenge::Realm, "The session has expired")
-            }
-            Self::SessionRevoked => {
-                row("session_revoked", 401, INVALID_TOKEN, "The session has been ended")
-            }
-            Self::ApiKeyUnknown => {
-                row("api_key_unknown", 401, Challenge::Realm, "There is no such API key")
-            }
-            Self::ApiKeyExpired => {
-                row("api_key_expired", 401, Challenge::Realm, "The API key has expired")
-            }
-            Self::ApiKeyRevoked => {
-                row("api_key_revoked", 401, INVALID_TOKEN, "The API key has been revoked")
-            }
-            Self::LoginFailed => {
-                row("login_failed", 401, Challenge::Realm, "The name or the password is wrong")
-            }
-            Self::ClientInvalid => {
-                row("client_invalid", 401, Challenge::Realm, "The client is not authenticated")
-            }
-            Self::GrantInvalid => row("grant_invalid", 400, None, "The refresh token is not good"),
-            Self::RefreshReused => {
-                row("refresh_reused", 400, None, "The refresh token was used before")
-            }
-            Self::TokenRequest => {
-                row("token_request", 400, None, "The request for a token cannot be granted")
-            }
-            Self::ScopeMissing => {
-                row("scope_missing", 403, INSUFFICIENT_SCOPE, "A required scope is missing")
-            }
-            Self::RoleMissing => row("role_missing", 403, None, "A required role is missing"),
-            Self::ClaimMismatch => {
-                row("claim_mismatch", 403, None, "A claim does not have an accepted value")
-            }
-            Self::Csrf => row("csrf", 403, None, "The request may come from another site"),
-            Self::RateLimited => row("rate_limited", 429, None, "Too many attempts"),
-            Self::VerificationBudget => {
-                row("verification_budget", 429, None, "Too many credentials that are none")
-            }
-            Self::KeysUnavailable => {
-                row("keys_unavailable", 503, None, "The issuer's keys are not available")
-            }
-            Self::RevocationStale => {
-                row("revocation_stale", 503, None, "Whether the token is revoked is not known")
-            }
-            Self::StoreUnavailable => {
-                row("store_unavailable", 503, None, "What has to be asked does not answer")
-            }
-            Self::Overloaded => row("overloaded", 503, None, "Too much is being served already"),
-            Self::RouteUnknown => row("route_unknown", 404, None, "There is nothing here"),
-            Self::MethodNotAllowed => {
-                row("method_not_allowed", 405, None, "The method is not allowed here")
-            }
-            Self::RequestTarget => {
-                row("request_target", 400, None, "The request target is not acceptable")
-            }
-            Self::RequestFraming => {
-                row("request_framing", 400, None, "The request's framing is not acceptable")
-            }
-            Self::TransferCoding => {
-                row("transfer_coding", 501, None, "The request's transfer coding is not known")
-            }
-            Self::RequestTimeout => {
-                row("request_timeout", 408, None, "The request did not arrive in time")
-            }
-            Self::HostMissing => {
-                row("host_missing", 400, None, "The request does not name one valid host")
-            }
-            Self::RequestBody => row("request_body", 400, None, "The body cannot be read"),
-            Self::BodyTooLarge => row("body_too_large", 413, None, "The body is too large"),
-            Self::HeadersTooLarge => row("headers_too_large", 431, None, "The header is too large"),
-            Self::IdentityTooLarge => {
-                row("identity_too_large", 431, None, "Who the caller is takes too much room")
-            }
-            Self::UpstreamUnavailable => {
-                row("upstream_unavailable", 502, None, "The upstream cannot be reached")
-            }
-            Self::UpstreamTimeout => {
-                row("upstream_timeout", 504, None, "The upstream did not answer in time")
-            }
-            Self::Internal => row("internal", 500, None, "The gateway could not go on"),
-        }
-    }
-
     /// The slug as written in bodies, logs and metrics.
     pub const fn as_str(self) -> &'static str {
         self.row().name
@@ -358,6 +207,11 @@ impl Slug {
     /// One sentence for people (`title` of RFC 9457 §3.1.3).
     pub const fn title(self) -> &'static str {
         self.row().title
+    }
+
+    /// What it means, for the reference: a sentence or more, in Markdown.
+    pub const fn meaning(self) -> &'static str {
+        self.row().meaning.trim_ascii_start()
     }
 
     /// Whether it says no more than that nobody is logged in.
