@@ -23,9 +23,17 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::telemetry::registry::RegisteredFamily;
 
-/// An API gateway that drops: the speed of stateless tokens, the control of server-side sessions.
+/// How every command ends, and where its help is.
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 bad input.
+`portcullis COMMAND --help` describes a command and its options.";
+
+/// Run an API gateway that authenticates every request, and operate it.
+///
+/// The gateway accepts bearer tokens (JWT), session cookies and API keys, applies the policy of
+/// each route, and tells the services behind it who is calling.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -33,41 +41,58 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the gateway.
+    /// Run the gateway until it is told to stop.
+    ///
+    /// SIGHUP, or a change to the configuration or a file that it names, reloads. SIGTERM and
+    /// SIGINT stop: requests in flight finish within `server.shutdown_grace` (30s by default).
     Serve(ConfigFile),
-    /// Compile the configuration and list its routes; public ones are marked.
+    /// Check the configuration and list its routes.
+    ///
+    /// Nothing is started or written, and no network is needed. Errors and warnings go to standard
+    /// error, each with its file, line and field.
     Check(check::Check),
-    /// Make keys, and look after the gateway's own.
+    /// Generate key pairs, and list or rotate the gateway's signing keys.
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Mint a token for development from a key file.
+    /// Sign a token for development with a key from a file.
+    ///
+    /// The gateway accepts such a token only if an issuer of its configuration has this key.
     Token(token::Mint),
-    /// Run a little upstream that answers with what it received.
+    /// Run a small upstream that answers with the request it received, as JSON.
     Echo(echo::Echo),
-    /// Cut off a token, a session, a subject, a client, a key, an issuer or everybody, now.
+    /// Revoke a token, session, user, client, key, issuer, or everything.
+    ///
+    /// A running gateway carries this out and tells all gateways of its store, within
+    /// milliseconds. Requests in flight with a revoked credential end within a second.
     Revoke(revoke::Revoke),
-    /// Look at who is cut off, and lift what was a mistake.
+    /// List revocations, and lift those that were made by mistake.
     #[command(subcommand)]
     Revocations(revocations::Revocations),
-    /// Look at who is logged in, and end it.
+    /// List the sessions of a user, and end them.
     #[command(subcommand)]
     Sessions(sessions::Sessions),
-    /// Make API keys, look at them, and revoke them.
+    /// Create, list and revoke API keys.
     #[command(subcommand)]
     ApiKeys(api_keys::ApiKeys),
-    /// Make password hashes.
+    /// Hash passwords and client secrets.
     #[command(subcommand)]
     Password(password::Password),
-    /// List the gateways that follow the revocation log, and how far they are.
+    /// List the gateways that share a store, and how current each one is.
+    ///
+    /// LAG is the number of log records that a gateway has not applied yet, SILENT the time since
+    /// it was last heard of, CLOCK how far its clock is ahead of the store's. DIFFERS IN names the
+    /// settings in which a gateway differs from the one that answers.
     Gateways(gateways::Gateways),
-    /// Ask a running gateway whether it is ready.
+    /// Ask a running gateway whether it is ready; exit code 1 if it is not.
+    ///
+    /// This is the health check of a container: it needs no other client and no admin token.
     Health(health::Health),
 }
 
 #[derive(Debug, Args)]
 struct ConfigFile {
-    /// The configuration.
-    #[arg(long, default_value = "gateway.yaml", env = "PORTCULLIS_CONFIG")]
+    /// Configuration file of the gateway.
+    #[arg(long, value_name = "FILE", default_value = "gateway.yaml", env = "PORTCULLIS_CONFIG")]
     config: PathBuf,
 }
 

@@ -4,6 +4,7 @@ mod admin;
 mod check;
 mod echo;
 mod health;
+mod help;
 mod keys;
 mod password;
 mod program;

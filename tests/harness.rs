@@ -2,6 +2,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod client;
+pub(crate) mod commands;
 pub(crate) mod exposition;
 pub(crate) mod fleet;
 pub(crate) mod gateway;

@@ -20,16 +20,24 @@ const TOKEN_REMEDY: &str = "Name the gateway's configuration with --config, or a
                             the token with --admin-token-file (the gateway's own is `admin.token` \
                             in its data directory)";
 
-/// Where the gateway is, as the arguments say.
+/// Where the gateway is, as the arguments say. It comes last in a command: options behind it would
+/// stand under its heading.
 #[derive(Debug, Args)]
 pub(super) struct AdminListener {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Which gateway")]
     file: ConfigFile,
-    /// The admin listener, such as http://127.0.0.1:9901, if not the configuration's.
-    #[arg(long, value_name = "URL")]
+    /// URL of the gateway's admin listener, such as http://127.0.0.1:9901 [default: from the
+    /// configuration].
+    #[arg(long, value_name = "URL", help_heading = "Which gateway")]
     admin: Option<String>,
-    /// A file with the admin token, if not the configuration's.
-    #[arg(long, value_name = "FILE", env = "PORTCULLIS_ADMIN_TOKEN_FILE")]
+    /// File with the admin token [default: the token that the configuration names, or
+    /// `admin.token` in its data directory].
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PORTCULLIS_ADMIN_TOKEN_FILE",
+        help_heading = "Which gateway"
+    )]
     admin_token_file: Option<PathBuf>,
 }
 

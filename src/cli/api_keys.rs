@@ -15,41 +15,53 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ApiKeys {
-    /// Make a key. It is printed once, and never again.
+    /// Create an API key, and print it once.
+    ///
+    /// The key cannot be shown again: the gateway stores its digest only.
     Create(Create),
-    /// List the keys that can be used, the latest first.
+    /// List the API keys that can be used, newest first.
     List(List),
-    /// Revoke a key, now.
+    /// Revoke an API key on every gateway.
     Revoke(Revoke),
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  A key for an importer that may read orders, for a month:
+    portcullis api-keys create --subject importer --scope orders:read --expires 30d
+
+  The key alone, for a file that only you can read:
+    (umask 077; portcullis api-keys create --subject importer > importer.key)";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Create {
-    /// Whose key it is: `sub`, as upstreams are told.
+    /// Owner of the key: the `sub` that upstreams are told.
     #[arg(long, value_name = "SUB")]
     subject: String,
-    /// What people call it.
+    /// Name of the key, for people; `api-keys list` shows it.
     #[arg(long)]
     label: Option<String>,
-    /// A scope; may be given several times.
+    /// Scope of the key; repeat for several.
     #[arg(long)]
     scope: Vec<String>,
-    /// A role; may be given several times.
+    /// Role of the key; repeat for several.
     #[arg(long)]
     role: Vec<String>,
-    /// Another claim, as NAME=VALUE; the value is JSON, or else a string.
+    /// Another claim of the key; repeat for several. VALUE is JSON, or else taken as a string.
     #[arg(long, value_name = "NAME=VALUE")]
     claim: Vec<String>,
-    /// How long it is good for, if not `api_keys.max_lifetime`.
+    /// Lifetime of the key, such as 12h or 90d [default: `api_keys.max_lifetime`, which is also
+    /// the maximum].
     #[arg(long, value_name = "DURATION")]
     expires: Option<String>,
-    /// Why; for the log.
+    /// Reason, for the audit log.
     #[arg(long)]
     reason: Option<String>,
-    /// Who; for the log.
+    /// Name of the operator, for the audit log.
     #[arg(long, env = "USER")]
     actor: Option<String>,
-    /// Print JSON.
+    /// Print the gateway's answer as one line of JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -58,10 +70,10 @@ pub(super) struct Create {
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Whose keys, by `sub`; everybody's, if it is not said.
+    /// Owner whose keys are listed (`sub`) [default: all owners].
     #[arg(long, value_name = "SUB")]
     subject: Option<String>,
-    /// Print JSON.
+    /// Print the gateway's answer as one line of JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -70,7 +82,7 @@ pub(super) struct List {
 
 #[derive(Debug, Args)]
 pub(super) struct Revoke {
-    /// The key, by its id as `api-keys list` shows it; not the key itself.
+    /// Id of the key, as `api-keys list` shows it; not the key itself.
     // One id in 64 begins with a hyphen.
     #[arg(allow_hyphen_values = true)]
     id: String,

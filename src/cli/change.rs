@@ -18,16 +18,17 @@ const WAIT_DEFAULT: &str = "5s";
 
 #[derive(Debug, Args)]
 pub(super) struct Change {
-    /// Why; for the log.
+    /// Reason, for the audit log.
     #[arg(long)]
     reason: Option<String>,
-    /// Who; for the log.
+    /// Name of the operator, for the audit log.
     #[arg(long, env = "USER")]
     actor: Option<String>,
-    /// Wait until every gateway has applied it; fail if one has not.
+    /// Wait until every gateway has applied the change, for 5s or DURATION (such as 500ms or 2s).
+    /// Exit code 1, with the names of the gateways, if some have not.
     #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = WAIT_DEFAULT)]
     wait: Option<String>,
-    /// Print JSON.
+    /// Print the gateway's answer as one line of JSON.
     #[arg(long)]
     json: bool,
 }

@@ -15,11 +15,20 @@ use crate::gate::route::{HostPattern, Route, RouteMatch};
 
 const HEADER: [&str; 6] = ["ROUTE", "HOSTS", "METHODS", "PATH", "UPSTREAM", "POLICY"];
 
+const EXAMPLES: &str = "\
+Examples:
+  Before a reload; exit code 2 if the file has errors:
+    portcullis check --config /etc/portcullis/gateway.yaml
+
+  Which routes are open to anybody?
+    portcullis check --json | jq '.routes[] | select(.public)'";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Check {
     #[command(flatten)]
     file: ConfigFile,
-    /// Print JSON.
+    /// Print the routes, and the paths that are refused as aliases, as one line of JSON.
     #[arg(long)]
     json: bool,
 }

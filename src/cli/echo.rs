@@ -24,7 +24,7 @@ const HEADERS_MAX: usize = 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct Echo {
-    /// Where to listen.
+    /// Address and port to listen on.
     #[arg(long, default_value = "127.0.0.1:9001")]
     address: SocketAddr,
 }

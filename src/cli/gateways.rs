@@ -12,11 +12,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct Gateways {
-    #[command(flatten)]
-    admin: AdminListener,
-    /// Print JSON.
+    /// Print the gateway's answer as one line of JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    admin: AdminListener,
 }
 
 impl Gateways {

@@ -15,11 +15,17 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
-    /// Make a key pair and write it to files; existing files are left alone.
+    /// Generate a key pair and write it to files; existing files are not overwritten.
     Generate(generate::Generate),
-    /// List the gateway's own signing keys: which signs, which comes next, which is only published.
+    /// List the gateway's signing keys and their states.
+    ///
+    /// States: `signing`; `next` is published and will sign; `retired` is published for as long as
+    /// its tokens live; `revoked` is about to be dropped.
     List(list::List),
-    /// Make the next signing key.
+    /// Create the next signing key.
+    ///
+    /// The key is published at once and signs after `tokens.signing.publish_before`. To replace a
+    /// leaked key, revoke it: the gateways then create another one by themselves.
     Rotate(rotate::Rotate),
 }
 

@@ -19,20 +19,32 @@ const PASSWORD_BYTES_MAX: usize = 1024;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Password {
-    /// Hash a password (argon2id): one that is typed twice, or one line of standard input.
+    /// Hash a password with argon2id, for `login.password_file` or `clients[].secret_hash`.
+    ///
+    /// The command asks for the password twice on a terminal; otherwise it reads one line of standard
+    /// input. A password has at most 1024 bytes.
     Hash(Hash),
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  The hash of a password that you type, for `login.password_file`:
+    portcullis password hash
+
+  A client secret from a file, for `clients[].secret_hash`:
+    portcullis password hash < client.secret";
+
 // The defaults are OWASP's.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Hash {
-    /// How much memory each login takes, 7MiB to 1GiB.
+    /// Memory that each login with this password takes, 7MiB to 1GiB.
     #[arg(long, value_name = "SIZE", default_value = "19MiB")]
     memory: String,
-    /// How many passes it makes over it, 1 to 100.
+    /// Number of passes over the memory, 1 to 100.
     #[arg(long, value_name = "N", default_value_t = 2)]
     passes: u32,
-    /// How many lanes it has, 1 to 16.
+    /// Number of lanes (argon2's parallelism), 1 to 16.
     #[arg(long, value_name = "N", default_value_t = 1)]
     lanes: u32,
 }

@@ -14,43 +14,59 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Revocations {
-    /// List the live revocations, those that expire first at the top.
+    /// List the revocations in force and the lifts, those that expire first at the top.
     List(List),
-    /// Lift cut-offs of a subject, a client or an issuer that were made by mistake.
+    /// Lift revocations of a user, a client or an issuer that were made by mistake.
+    ///
+    /// Tokens that they hit and that have not expired are accepted again. Sessions and refresh tokens
+    /// that they deleted do not come back: those users log in again. Revocations of a token, a
+    /// session, a key or everything cannot be lifted.
     Lift(Lift),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    #[command(flatten)]
-    admin: AdminListener,
-    /// How many to skip.
+    /// Number of revocations to skip.
     #[arg(long, default_value_t = 0)]
     offset: u64,
-    /// How many to list, at most 1000.
+    /// Number of revocations to list, at most 1000.
     #[arg(long, default_value_t = 100)]
     limit: u64,
-    /// Print JSON.
+    /// Print the gateway's answer as one line of JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    admin: AdminListener,
 }
 
+/// The arguments of which one is given.
+const WHAT: &str = "What to lift (one of these)";
+
+const EXAMPLES: &str = "\
+Examples:
+  Find the revocation, and lift it by the id in the first column:
+    portcullis revocations list
+    portcullis revocations lift 0123456789abcdef --reason 'wrong user'
+
+  Lift every revocation of a user that names no issuer:
+    portcullis revocations lift --subject user-42 --wait";
+
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("what").required(true)))]
+#[command(group(ArgGroup::new("what").required(true)), after_help = EXAMPLES)]
 pub(super) struct Lift {
-    /// One revocation, by its id as `revocations list` shows it.
-    #[arg(group = "what")]
+    /// Id of one revocation, as `revocations list` and `revoke --json` show it.
+    #[arg(group = "what", help_heading = WHAT)]
     id: Option<String>,
-    /// Those of this `sub` that name no issuer, or that name --issuer.
-    #[arg(long, group = "what", value_name = "SUB")]
+    /// Lift all of this user (`sub`): those that name no issuer, or with --issuer those that name it.
+    #[arg(long, group = "what", help_heading = WHAT, value_name = "SUB")]
     subject: Option<String>,
-    /// Those of this `client_id`.
-    #[arg(long, group = "what", value_name = "ID")]
+    /// Lift all of this client.
+    #[arg(long, group = "what", help_heading = WHAT, value_name = "ID")]
     client: Option<String>,
-    /// Those of all that this issuer issued.
-    #[arg(long, group = "what", value_name = "ISSUER")]
+    /// Lift all of this issuer, by its name in the configuration or its `iss`.
+    #[arg(long, group = "what", help_heading = WHAT, value_name = "ISSUER")]
     issuer_all: Option<String>,
-    /// The issuer, by its name in the configuration or its `iss`.
+    /// Issuer of the user, by its name in the configuration or its `iss`.
     #[arg(long, requires = "subject", conflicts_with_all = ["id", "client", "issuer_all"])]
     issuer: Option<String>,
     #[command(flatten)]

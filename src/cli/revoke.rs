@@ -9,37 +9,59 @@ use super::Failure;
 use super::admin::{AdminListener, shown};
 use super::change::Change;
 
+/// The options of which one is given.
+const SCOPES: &str = "What to revoke (one of these)";
+
+const EXAMPLES: &str = "\
+Examples:
+  A user lost their laptop; wait until every gateway has it:
+    portcullis revoke --subject user-42 --reason 'lost laptop' --wait
+
+  A token leaked; standard input keeps it out of the history of the shell:
+    portcullis revoke --token - < leaked.jwt
+
+  A signing key of an identity provider leaked:
+    portcullis revoke --key 2026-11 --issuer corporate --wait
+
+  A provider was broken into, and is safe again since two in the morning (UTC):
+    portcullis revoke --issuer-all corporate --before 2026-12-01T02:00:00Z --wait
+
+  Was it the wrong one? `portcullis revocations lift --help`.";
+
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("scope").required(true)))]
+#[command(group(clap::ArgGroup::new("scope").required(true)), after_help = EXAMPLES)]
 pub(super) struct Revoke {
-    /// One token, as a whole; `-` reads it from standard input.
-    #[arg(long, group = "scope", value_name = "JWT")]
+    /// Revoke this token; `-` reads it from standard input.
+    #[arg(long, group = "scope", help_heading = SCOPES, value_name = "JWT")]
     token: Option<String>,
-    /// One token, by its `jti`; needs --issuer.
-    #[arg(long, group = "scope", value_name = "ID", requires = "issuer")]
+    /// Revoke the token with this `jti`; needs --issuer.
+    #[arg(long, group = "scope", help_heading = SCOPES, value_name = "ID", requires = "issuer")]
     jti: Option<String>,
-    /// One session, by its `sid`, or by its id if it is the gateway's own.
-    #[arg(long, group = "scope", value_name = "ID", allow_hyphen_values = true)]
+    /// Revoke the session with this id, and every token that names it in `sid`.
+    #[arg(long, group = "scope", help_heading = SCOPES, value_name = "ID", allow_hyphen_values = true)]
     session: Option<String>,
-    /// Everything issued to this `sub`, by anybody or by --issuer.
-    #[arg(long, group = "scope", value_name = "SUB")]
+    /// Revoke everything issued to this user (`sub`): by any issuer, or by --issuer.
+    #[arg(long, group = "scope", help_heading = SCOPES, value_name = "SUB")]
     subject: Option<String>,
-    /// Everything issued to this `client_id`.
-    #[arg(long, group = "scope", value_name = "ID")]
+    /// Revoke everything issued to this client (`client_id`, or the claim that
+    /// `issuers[].claims.client` names).
+    #[arg(long, group = "scope", help_heading = SCOPES, value_name = "ID")]
     client: Option<String>,
-    /// Everything signed with this key (`kid`), of anybody or of --issuer, from now on too.
-    #[arg(long, group = "scope", value_name = "KID")]
+    /// Revoke everything signed with this key (`kid`), past and future: of any issuer, or of
+    /// --issuer. With --before: what was issued until then.
+    #[arg(long, group = "scope", help_heading = SCOPES, value_name = "KID")]
     key: Option<String>,
-    /// Everything that this issuer issued.
-    #[arg(long, group = "scope", value_name = "ISSUER")]
+    /// Revoke everything that this issuer issued, by its name in the configuration or its `iss`.
+    #[arg(long, group = "scope", help_heading = SCOPES, value_name = "ISSUER")]
     issuer_all: Option<String>,
-    /// Everything that anybody issued.
-    #[arg(long, group = "scope")]
+    /// Revoke everything that any issuer issued: all users log in again.
+    #[arg(long, group = "scope", help_heading = SCOPES)]
     everything: bool,
-    /// The issuer, by its name in the configuration or its `iss`.
+    /// Issuer of the token, user or key, by its name in the configuration or its `iss`.
     #[arg(long, conflicts_with_all = ["token", "session", "client", "issuer_all", "everything"])]
     issuer: Option<String>,
-    /// Cut off what was issued until then (RFC 3339, or seconds since 1970) and not until now.
+    /// Revoke what was issued until this time, instead of until now (RFC 3339, or seconds since
+    /// 1970).
     #[arg(long, value_name = "TIME", conflicts_with_all = ["token", "jti", "session"])]
     before: Option<String>,
     #[command(flatten)]

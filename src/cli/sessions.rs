@@ -17,38 +17,51 @@ const USER_AGENT_CHARS_MAX: usize = 40;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Sessions {
-    /// List the sessions of a subject, the latest login first.
+    /// List the sessions of a user, the latest login first.
     List(List),
-    /// End one session, or all sessions of a subject, now.
+    /// End one session, or all sessions of a user, on every gateway.
     End(End),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Whose sessions, by `sub`.
+    /// User whose sessions are listed (`sub`).
     #[arg(long, value_name = "SUB")]
     subject: String,
-    /// Who vouches for them, if not the configuration's `login.issuer`.
+    /// Issuer of the user, by its name in the configuration or its `iss` [default: `login.issuer`].
     #[arg(long)]
     issuer: Option<String>,
-    /// Print JSON.
+    /// Print the gateway's answer as one line of JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     admin: AdminListener,
 }
 
+/// The arguments of which one is given.
+const WHOM: &str = "What to end (one of these)";
+
+const EXAMPLES: &str = "\
+Examples:
+  Log a user out everywhere, and wait until every gateway has it:
+    portcullis sessions end --subject user-42 --reason 'lost laptop' --wait
+
+  End one session; the id is in the first column of the list:
+    portcullis sessions list --subject user-42
+    portcullis sessions end SESSION_ID";
+
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("whom").required(true)))]
+#[command(group(ArgGroup::new("whom").required(true)), after_help = EXAMPLES)]
 pub(super) struct End {
-    /// One session, by its id as `sessions list` shows it; not the value of its cookie.
+    /// Id of one session, as `sessions list` shows it; not the value of its cookie.
     // One id in 64 begins with a hyphen.
-    #[arg(group = "whom", allow_hyphen_values = true)]
+    #[arg(group = "whom", help_heading = WHOM, allow_hyphen_values = true)]
     id: Option<String>,
-    /// All sessions of this `sub`, and whatever else was issued to it under the same issuer.
-    #[arg(long, group = "whom", value_name = "SUB")]
+    /// End all sessions of this user (`sub`), and revoke everything else that their issuer issued to
+    /// them.
+    #[arg(long, group = "whom", help_heading = WHOM, value_name = "SUB")]
     subject: Option<String>,
-    /// Who vouches for them, if not the configuration's `login.issuer`.
+    /// Issuer of the user, by its name in the configuration or its `iss` [default: `login.issuer`].
     #[arg(long, requires = "subject", conflicts_with = "id")]
     issuer: Option<String>,
     #[command(flatten)]

@@ -11,39 +11,46 @@ use crate::clock;
 use crate::config;
 use crate::issuer::signing::SigningKey;
 
+const EXAMPLES: &str = "\
+Examples:
+  A key pair for trying things out, and a token of it:
+    portcullis keys generate --private-key dev.pem --public-key dev-public.pem
+    portcullis token --key dev.pem --issuer https://dev.example --audience orders-api --subject alice";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Mint {
-    /// A private key in PEM (RSA, EC or Ed25519), or a file with a secret for HS256.
+    /// File with a private key in PEM (RSA, EC or Ed25519), or with a secret for HS256.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// `iss`.
+    /// Issuer of the token (`iss`).
     #[arg(long)]
     issuer: String,
-    /// `aud`; may be given several times.
+    /// Audience of the token (`aud`); repeat for several.
     #[arg(long, required = true)]
     audience: Vec<String>,
-    /// `sub`.
+    /// User or service that the token stands for (`sub`).
     #[arg(long)]
     subject: String,
-    /// `scope`; may be given several times.
+    /// Scope of the token; repeat for several.
     #[arg(long)]
     scope: Vec<String>,
-    /// `roles`; may be given several times.
+    /// Role in the claim `roles`; repeat for several.
     #[arg(long)]
     role: Vec<String>,
-    /// Another claim, as NAME=VALUE; the value is JSON, or else a string.
+    /// Another claim; repeat for several. VALUE is JSON, or else taken as a string.
     #[arg(long, value_name = "NAME=VALUE")]
     claim: Vec<String>,
-    /// How long the token is good for.
+    /// Time until the token expires, such as 30s, 15m or 12h.
     #[arg(long, default_value = "15m")]
     lifetime: String,
-    /// `kid`.
+    /// Key id in the header (`kid`) [default: none].
     #[arg(long)]
     kid: Option<String>,
-    /// `typ`.
+    /// Type in the header (`typ`).
     #[arg(long, default_value = "at+jwt", value_name = "TYPE")]
     r#type: String,
-    /// How many tokens to mint, each with an id of its own.
+    /// Number of tokens to print, one a line, each with its own `jti`.
     #[arg(long, default_value_t = 1)]
     count: u32,
 }

@@ -11,14 +11,15 @@ use crate::issuer::signing::{self, KeyKind};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Generate {
-    /// What the key is for.
+    /// Algorithm that the key is for.
     #[arg(long, value_enum, default_value_t = Algorithm::Es256)]
     algorithm: Algorithm,
-    /// Where the private key goes (PKCS#8 in PEM, readable by the owner only); for
-    /// `tokens.signing.key_files` it is all that is needed.
+    /// File to write the private key to (PKCS#8 in PEM, mode 0600). `tokens.signing.key_files` needs
+    /// this one only.
     #[arg(long, value_name = "FILE")]
     private_key: PathBuf,
-    /// Where the public key goes (PEM), if it is wanted.
+    /// File to write the public key to (PEM); `keys.public_key_file` of an issuer reads it [default:
+    /// not written].
     #[arg(long, value_name = "FILE")]
     public_key: Option<PathBuf>,
 }

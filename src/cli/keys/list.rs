@@ -8,7 +8,7 @@ use super::{AdminListener, Failure, TIMEOUT, table};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
-    /// Print JSON.
+    /// Print the gateway's answer as one line of JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -6,18 +6,29 @@ use serde_json::json;
 use super::admin::shown;
 use super::{AdminListener, Failure, TIMEOUT, table};
 
+const EXAMPLES: &str = "\
+Examples:
+  Plan a rotation; the key signs once everybody had time to fetch it:
+    portcullis keys rotate --reason 'every quarter'
+
+  The signing key leaked: revoke it, which also replaces it:
+    portcullis keys list
+    portcullis revoke --key KEY_ID --issuer gateway --wait";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Rotate {
-    /// Let it sign at once: who has the published keys in a cache does not know it yet.
+    /// Sign with the new key at once. Services that cache the published keys refuse its tokens until
+    /// they fetch them again.
     #[arg(long)]
     now: bool,
-    /// Why; for the log.
+    /// Reason, for the audit log.
     #[arg(long)]
     reason: Option<String>,
-    /// Who; for the log.
+    /// Name of the operator, for the audit log.
     #[arg(long, env = "USER")]
     actor: Option<String>,
-    /// Print JSON.
+    /// Print the gateway's answer as one line of JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
