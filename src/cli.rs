@@ -4,10 +4,13 @@ mod admin;
 mod api_keys;
 mod change;
 mod check;
+mod completions;
+pub mod conventions;
 mod echo;
 mod gateways;
 mod health;
 mod keys;
+mod manual;
 mod password;
 mod revocations;
 mod revoke;
@@ -87,6 +90,10 @@ enum Command {
     ///
     /// This is the health check of a container: it needs no other client and no admin token.
     Health(health::Health),
+    /// Print the completions of commands and options for a shell.
+    Completions(completions::Completions),
+    /// Print the manual page, or write a page for each command.
+    Man(manual::Manual),
 }
 
 #[derive(Debug, Args)]
@@ -135,6 +142,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Password(password) => password.run(),
         Command::Gateways(gateways) => gateways.run(),
         Command::Health(health) => health.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(manual) => manual.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,10 +2,12 @@
 
 mod admin;
 mod check;
+mod completions;
 mod echo;
 mod health;
 mod help;
 mod keys;
+mod manual;
 mod password;
 mod program;
 mod revocations;

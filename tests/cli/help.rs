@@ -7,7 +7,7 @@ use crate::harness::commands::{commands, name, words};
 use crate::harness::program::{done, run};
 
 /// What people type at night has examples.
-const WITH_EXAMPLES: [&str; 8] = [
+const WITH_EXAMPLES: [&str; 10] = [
     "portcullis check",
     "portcullis keys rotate",
     "portcullis token",
@@ -15,6 +15,8 @@ const WITH_EXAMPLES: [&str; 8] = [
     "portcullis revocations lift",
     "portcullis sessions end",
     "portcullis api-keys create",
+    "portcullis completions",
+    "portcullis man",
     "portcullis password hash",
 ];
 
