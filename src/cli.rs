@@ -9,6 +9,7 @@ pub mod conventions;
 mod echo;
 mod gateways;
 mod health;
+mod init;
 mod keys;
 mod manual;
 mod password;
@@ -49,6 +50,11 @@ enum Command {
     /// SIGHUP, or a change to the configuration or a file that it names, reloads. SIGTERM and
     /// SIGINT stop: requests in flight finish within `server.shutdown_grace` (30s by default).
     Serve(ConfigFile),
+    /// Write a small configuration to begin with.
+    ///
+    /// The file is complete and commented: `portcullis check` accepts it, and `portcullis serve` runs
+    /// it. The command prints what to do next.
+    Init(init::Init),
     /// Check the configuration and list its routes.
     ///
     /// Nothing is started or written, and no network is needed. Errors and warnings go to standard
@@ -142,6 +148,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Password(password) => password.run(),
         Command::Gateways(gateways) => gateways.run(),
         Command::Health(health) => health.run(),
+        Command::Init(init) => init.run(),
         Command::Completions(completions) => completions.run(),
         Command::Man(manual) => manual.run(),
     };

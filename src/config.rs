@@ -14,7 +14,7 @@ pub mod tokens;
 pub mod upstream;
 mod values;
 
-pub use values::{duration, size, without_password};
+pub use values::{duration, is_peer, key_set_url, size, without_password};
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -6,6 +6,7 @@ mod completions;
 mod echo;
 mod health;
 mod help;
+mod init;
 mod keys;
 mod manual;
 mod password;

@@ -58,7 +58,8 @@ impl Check {
             let file = settings.file.display();
             let cells = rows.iter().map(RouteRow::cells).collect();
             let table = table::lay_out(&HEADER, cells);
-            format!("{table}\n{file}: {} routes, {public} of them public\n", rows.len())
+            let routes = if rows.len() == 1 { "route" } else { "routes" };
+            format!("{table}\n{file}: {} {routes}, {public} of them public\n", rows.len())
         };
         table::print(&text)
     }

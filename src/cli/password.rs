@@ -35,18 +35,35 @@ Examples:
     portcullis password hash < client.secret";
 
 // The defaults are OWASP's.
+const MEMORY_DEFAULT: &str = "19MiB";
+const PASSES_DEFAULT: u32 = 2;
+const LANES_DEFAULT: u32 = 1;
+
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Hash {
     /// Memory that each login with this password takes, 7MiB to 1GiB.
-    #[arg(long, value_name = "SIZE", default_value = "19MiB")]
+    #[arg(long, value_name = "SIZE", default_value = MEMORY_DEFAULT)]
     memory: String,
     /// Number of passes over the memory, 1 to 100.
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = PASSES_DEFAULT)]
     passes: u32,
     /// Number of lanes (argon2's parallelism), 1 to 16.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = LANES_DEFAULT)]
     lanes: u32,
+}
+
+/// The hash of a password, at the cost that `password hash` has unless it is told another.
+pub(super) fn hash_at_default_cost(password: &[u8]) -> Result<String, Failure> {
+    let cost =
+        Hash { memory: MEMORY_DEFAULT.to_owned(), passes: PASSES_DEFAULT, lanes: LANES_DEFAULT };
+    hashed(&Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?), password)
+}
+
+fn hashed(argon2: &Argon2<'_>, password: &[u8]) -> Result<String, Failure> {
+    let salt = SaltString::generate(&mut OsRng);
+    let hash = argon2.hash_password(password, &salt).map_err(Failure::failed)?;
+    Ok(hash.to_string())
 }
 
 impl Password {
@@ -62,9 +79,7 @@ impl Hash {
         // Nobody types a password for nothing.
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params()?);
         let password = if std::io::stdin().is_terminal() { typed()? } else { read()? };
-        let salt = SaltString::generate(&mut OsRng);
-        let hash = argon2.hash_password(password.expose(), &salt).map_err(Failure::failed)?;
-        table::print(&format!("{hash}\n"))
+        table::print(&format!("{}\n", hashed(&argon2, password.expose())?))
     }
 
     fn params(&self) -> Result<Params, Failure> {

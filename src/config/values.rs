@@ -1,7 +1,10 @@
 //! Durations, sizes and URLs as people write them.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use http::Uri;
 
 /// Reads `250ms`, `30s`, `15m`, `12h` or `7d`. `None` if it is anything else, or zero.
 pub fn duration(text: &str) -> Option<Duration> {
@@ -50,6 +53,40 @@ pub fn without_password(url: &str) -> Cow<'_, str> {
         None => Cow::Borrowed(url),
         Some(at) => Cow::Owned(format!("{}:…{}", &url[..start + at], &url[start + user.len()..])),
     }
+}
+
+/// Whether this is a host with a port: `10.0.0.7:8080`, `[::1]:8080` or `orders.internal:8080`.
+pub fn is_peer(text: &str) -> bool {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return address.port() > 0;
+    }
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let host_is_name = !host.is_empty()
+        && host.len() <= 253
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    host_is_name && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// Whether a key set may be fetched from this URL.
+///
+/// # Errors
+///
+/// Why it may not.
+pub fn key_set_url(text: &str) -> Result<(), String> {
+    let url = text.parse::<Uri>();
+    let host = url.as_ref().ok().and_then(Uri::host).unwrap_or_default();
+    match url.as_ref().ok().and_then(Uri::scheme_str) {
+        Some("https") if !host.is_empty() => Ok(()),
+        // Whoever sits on the way could put in keys of their own.
+        Some("http") if is_loopback(host) => Ok(()),
+        Some("http") if !host.is_empty() => Err("keys must not be fetched in the clear".to_owned()),
+        _ => Err(format!("`{}` is not a URL", without_password(text))),
+    }
+}
+
+/// Whether nobody sits on the way to a host.
+pub(super) fn is_loopback(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }
 
 fn split(text: &str) -> Option<(u64, &str)> {

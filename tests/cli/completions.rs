@@ -51,6 +51,7 @@ fn bash_completes_commands_options_and_values() {
         (&["portcullis", "api-keys", "cr"], &["create"]),
         (&["portcullis", "revoke", "--sub"], &["--subject"]),
         (&["portcullis", "keys", "generate", "--algorithm", "E"], &["ES256", "ES384", "EdDSA"]),
+        (&["portcullis", "init", "--for", "j"], &["jwt"]),
         (&["portcullis", "nothing-like-it-x"], &[]),
     ] {
         assert_eq!(bash_proposes(&file, words), expected, "{words:?}");

@@ -7,7 +7,8 @@ use crate::harness::commands::{commands, name, words};
 use crate::harness::program::{done, run};
 
 /// What people type at night has examples.
-const WITH_EXAMPLES: [&str; 10] = [
+const WITH_EXAMPLES: [&str; 11] = [
+    "portcullis init",
     "portcullis check",
     "portcullis keys rotate",
     "portcullis token",

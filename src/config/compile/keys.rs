@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::compiler::{Compiler, one_of};
 use crate::config::problem::FieldPath;
-use crate::config::{JwksUrl, KeySource, raw, without_password};
+use crate::config::{JwksUrl, KeySource, key_set_url, raw};
 use crate::gate::keys::{Algorithm, Key, KeySet};
 
 const REFRESH_DEFAULT: Duration = Duration::from_mins(10);
@@ -235,25 +235,11 @@ impl Compiler<'_> {
 
     fn jwks_url(&mut self, text: String, field: &FieldPath) -> Option<Box<str>> {
         let remedy = "Write https://host/path; http:// is for loopback addresses only";
-        let not_one = format!("`{}` is not a URL", without_password(&text));
-        let Ok(url) = text.parse::<http::Uri>() else {
-            return self.error(field, &not_one, remedy);
-        };
-        let host = url.host().unwrap_or_default();
-        match url.scheme_str() {
-            _ if host.is_empty() => self.error(field, &not_one, remedy),
-            Some("https") => Some(text.into()),
-            // Whoever sits on the way could put in keys of their own.
-            Some("http") if is_loopback(host) => Some(text.into()),
-            Some("http") => self.error(field, "keys must not be fetched in the clear", remedy),
-            _ => self.error(field, &not_one, remedy),
+        match key_set_url(&text) {
+            Ok(()) => Some(text.into()),
+            Err(fact) => self.error(field, &fact, remedy),
         }
     }
-}
-
-/// Whether nobody sits on the way to a host.
-pub(super) fn is_loopback(host: &str) -> bool {
-    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }
 
 pub(super) fn is_hmac(algorithm: Algorithm) -> bool {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::compiler::{Compiler, whole_seconds};
-use super::keys::is_loopback;
 use super::origin::is_origin;
 use super::section::Section;
 use crate::config::login::Login;
 use crate::config::problem::FieldPath;
 use crate::config::tokens::{Access, Clients, Refresh, Signing, Tokens};
+use crate::config::values::is_loopback;
 use crate::config::{raw, without_password};
 use crate::gate::issuer::IssuerRules;
 use crate::gate::revocation::SESSION_S;

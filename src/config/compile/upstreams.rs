@@ -1,7 +1,6 @@
 //! `upstreams` → named destinations.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::compiler::Compiler;
@@ -9,6 +8,7 @@ use super::internal::InternalTokenContext;
 use super::section::Section;
 use crate::config::problem::FieldPath;
 use crate::config::upstream::{UpstreamSettings, UpstreamTls};
+use crate::config::values::is_peer;
 use crate::config::{raw, tls};
 
 const RETRIES_MAX: usize = 5;
@@ -154,15 +154,4 @@ impl Compiler<'_> {
             Err(fact) => self.error(field, &fact, "Name a PEM file with certificates"),
         }
     }
-}
-
-fn is_peer(peer: &str) -> bool {
-    if let Ok(address) = peer.parse::<SocketAddr>() {
-        return address.port() > 0;
-    }
-    let Some((host, port)) = peer.rsplit_once(':') else { return false };
-    let host_is_name = !host.is_empty()
-        && host.len() <= 253
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    host_is_name && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
