@@ -1,7 +1,7 @@
 # Each target is one script; this file only names them. ARGS goes to the script:
 #   make bench ARGS=--quick        make test ARGS='--test tests runtime'
 
-.PHONY: help run run-fleet test reference simulate lint bench bench-revocation bench-session bench-token bench-decision build clean
+.PHONY: help run run-fleet test reference screenshot simulate lint bench bench-revocation bench-session bench-token bench-decision build clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
@@ -17,6 +17,9 @@ test: ## run every test
 
 reference: ## write the pages of docs/reference anew from the code
 	@UPDATE_EXPECT=1 cargo test --locked --test tests -- reference::
+
+screenshot: ## take the picture of the login page that the README shows
+	@scripts/screenshot.sh
 
 simulate: ## hold 2,000 random histories with faults against what is promised (FROM, SEEDS; SEED for one)
 	@SEED=$(SEED) SEEDS=$(SEEDS) FROM=$(FROM) WORKERS=$(WORKERS) scripts/simulate.sh

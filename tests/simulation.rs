@@ -6,7 +6,7 @@
 //! on its way), log out, or show an old token; a client that shows assertions; operators who cut off and rotate keys; and what goes wrong meanwhile. The gateways are real
 //! processes, and so are the servers. Then everything is mended, and looked at on all gateways until nothing is undecided.
 //!
-//! [`judge`] holds the history against README.md and SECURITY.md. It knows what was acknowledged and what was done to whom,
+//! [`judge`] holds the history against SECURITY.md and docs/reference/. It knows what was acknowledged and what was done to whom,
 //! and asks: is anything acknowledged forgotten, anything refused that nobody cut off, anybody logged out who did nothing wrong, any
 //! confirmation untrue, any readiness too early, anything undecided for longer than `run::DECIDED_WITHIN_MS` after the last fault?
 //! A seed decides what is done, and not how fast: a history that is run again is similar, not the same.

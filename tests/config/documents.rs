@@ -26,7 +26,7 @@ fn directory_instead_of_a_file_is_refused() {
 fn empty_file_is_told_what_it_lacks() {
     let lacking = [
         "1: error: listeners: there is no listener. Add `- address: 127.0.0.1:8080`.",
-        "1: error: routes: there is no route. Add one; see the reference in README.md.",
+        "1: error: routes: there is no route. Add one; see docs/reference/configuration.md.",
     ];
     for text in ["", "\n\n", "# nothing but a remark\n", "---\n", "~", "{}"] {
         let problems = problems(text);

@@ -1,4 +1,4 @@
-//! The upstream of the README: a service in Python that knows its callers by the internal token.
+//! The upstream of the documentation: a service in Python that knows its callers by the internal token.
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
@@ -141,11 +141,11 @@ fn upstream_says_when_it_cannot_know() {
 }
 
 #[test]
-fn upstream_of_the_readme_is_the_one_that_is_tested() {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(readme).expect("a file");
+fn upstream_of_the_documentation_is_the_one_that_is_tested() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/tokens.md");
+    let page = std::fs::read_to_string(page).expect("a file");
     let script = std::fs::read_to_string(scripts().join(SCRIPT)).expect("a file");
-    let blocks: Vec<_> = readme.split("```python\n").skip(1).collect();
+    let blocks: Vec<_> = page.split("```python\n").skip(1).collect();
     let [block] = blocks[..] else { panic!("{} scripts in Python", blocks.len()) };
     assert_eq!(block.split_once("```").map(|(block, _)| block), Some(script.as_str()));
 }

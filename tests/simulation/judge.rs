@@ -1,4 +1,4 @@
-//! Holds a history against what README.md and SECURITY.md promise. It knows only what was acknowledged to
+//! Holds a history against what SECURITY.md and docs/reference/ promise. It knows only what was acknowledged to
 //! clients and operators, and what was done to the store and the gateways.
 //!
 //! What is allowed although it is a loss, each with where SECURITY.md names it:

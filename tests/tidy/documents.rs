@@ -1,4 +1,4 @@
-//! What README.md and SECURITY.md say of slugs and tests is so.
+//! What SECURITY.md says of tests is so, and names of tests are claims.
 
 use std::collections::BTreeSet;
 

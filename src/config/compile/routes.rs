@@ -46,7 +46,7 @@ impl Compiler<'_> {
     ) -> Option<CompiledRoutes> {
         let field = FieldPath::default().key("routes");
         if raw.is_empty() {
-            let remedy = "Add one; see the reference in README.md";
+            let remedy = "Add one; see docs/reference/configuration.md";
             self.empty::<()>(&field, "there is no route", remedy);
         }
         let at = |index: usize| field.index(index).key("name");
