@@ -119,7 +119,13 @@ fn sessions(records: &[Record]) -> Vec<&str> {
         .iter()
         .map(|record| match &record.entry.scope {
             Scope::Session(session) => &**session,
-            other => panic!("another scope: {other}"),
+            other @ (Scope::Token { .. }
+            | Scope::Subject { .. }
+            | Scope::Client(_)
+            | Scope::Key { .. }
+            | Scope::Issuer(_)
+            | Scope::Everything
+            | Scope::Grants { .. }) => panic!("another scope: {other}"),
         })
         .collect()
 }

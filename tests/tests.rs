@@ -1,8 +1,5 @@
 //! Drives the real program over real sockets.
 
-// What a test does not expect fails it.
-#![allow(clippy::wildcard_enum_match_arm)]
-
 mod admin;
 mod admin_api;
 mod browser;

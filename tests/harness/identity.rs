@@ -100,7 +100,10 @@ impl IdentityService {
                 std::thread::spawn(move || match serving.said() {
                     // Linux resets a connection that is closed with something unread.
                     IdentityReply::Reset => drop(stream.peek(&mut [0; 1])),
-                    says => {
+                    says @ (IdentityReply::Bytes(_)
+                    | IdentityReply::Drip(..)
+                    | IdentityReply::Endless(_)
+                    | IdentityReply::Nothing) => {
                         if let Some(stream) = accept(stream) {
                             serving.answer(stream, says);
                         }

@@ -41,13 +41,12 @@ impl Client {
     #[track_caller]
     pub(super) fn ask(&mut self, question: &Value) -> Result<Value, String> {
         let told = self.0.ask(question);
-        match &told["error"] {
-            Value::Null => Ok(told["answer"].clone()),
-            error => {
-                assert!(told["description"].is_string(), "without a word: {told}");
-                Err(text(error))
-            }
+        let error = &told["error"];
+        if error.is_null() {
+            return Ok(told["answer"].clone());
         }
+        assert!(told["description"].is_string(), "without a word: {told}");
+        Err(text(error))
     }
 
     #[track_caller]

@@ -177,6 +177,7 @@ fn wrapped(text: &str) -> String {
 }
 
 /// `--wait [DURATION]`, `ID`.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is clap's")]
 fn spelling(argument: &Arg) -> String {
     let value = argument.get_value_names().and_then(|names| names.first());
     let value = value.map(ToString::to_string).unwrap_or_default();

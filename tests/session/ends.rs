@@ -167,9 +167,10 @@ fn change_of_the_password_file_ends_the_sessions_of_that_user_on_all_gateways() 
         });
         let logins: Vec<_> = logins.into_iter().flatten().collect();
         logins.iter().for_each(|(_, login)| site.assert_in(login));
-        match changed {
-            serde_json::Value::Null => drop(users.as_object_mut().expect("users").remove(name)),
-            changed => users[name] = login::user(changed),
+        if changed.is_null() {
+            users.as_object_mut().expect("users").remove(name);
+        } else {
+            users[name] = login::user(changed);
         }
         change(&users);
         let (_, ended) = logins.iter().find(|(one, _)| *one == name).expect("they were there");

@@ -169,7 +169,14 @@ fn ended(event: &Event) -> Option<Target> {
             Some(Target::Session(login))
         }
         Deed::EndSessions { subject } => Some(Target::Subject(subject)),
-        _ => None,
+        Deed::LogIn { .. }
+        | Deed::Visit { .. }
+        | Deed::Refresh { .. }
+        | Deed::Reuse { .. }
+        | Deed::GiveBack { .. }
+        | Deed::RotateKeys
+        | Deed::ShowAssertion { .. }
+        | Deed::Probe => None,
     }
 }
 

@@ -167,7 +167,30 @@ fn next_fault(site: &Site, rng: &mut Rng) -> FaultKind {
             let follows = site.front_door(rng).is_some_and(|recipient| all_follow(&recipient));
             if follows { FaultKind::EvictList } else { FaultKind::Evict }
         }
-        kind => kind,
+        FaultKind::Kill
+        | FaultKind::StandStill
+        | FaultKind::Reload
+        | FaultKind::SetClock
+        | FaultKind::Hold
+        | FaultKind::HoldAnswers
+        | FaultKind::HoldExchange
+        | FaultKind::Cut
+        | FaultKind::Delay
+        | FaultKind::Duplicate
+        | FaultKind::NoNewLinks
+        | FaultKind::Split
+        | FaultKind::ServerStandsStill
+        | FaultKind::ServerRestarts
+        | FaultKind::ServerIsOlder
+        | FaultKind::ServerIsEmpty
+        | FaultKind::Promote
+        | FaultKind::PromoteLate
+        | FaultKind::FailOver
+        | FaultKind::MasterDies
+        | FaultKind::Evict
+        | FaultKind::EvictLog
+        | FaultKind::EvictAll
+        | FaultKind::EvictRoster => kind,
     }
 }
 

@@ -65,7 +65,12 @@ impl Setting {
         };
         let gateways = match store {
             StoreKind::Embedded => 1,
-            _ => [1, 2, 2, 2, 3][rng.usize(..5)],
+            StoreKind::Links
+            | StoreKind::Tls
+            | StoreKind::Restarts
+            | StoreKind::Replica
+            | StoreKind::Cluster
+            | StoreKind::Sentinel => [1, 2, 2, 2, 3][rng.usize(..5)],
         };
         let offset = |_| match rng.u8(..10) {
             0 => [10, -10][rng.usize(..2)],

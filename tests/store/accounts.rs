@@ -392,7 +392,11 @@ impl ModelledStore<'_> {
                 Scope::Grants { subject: whose, .. } | Scope::Subject { subject: whose, .. } => {
                     **whose == *subject && login.created <= entry.cut_off
                 }
-                _ => false,
+                Scope::Token { .. }
+                | Scope::Client(_)
+                | Scope::Key { .. }
+                | Scope::Issuer(_)
+                | Scope::Everything => false,
             };
             for login in logins {
                 let is_hit = list.iter().any(|entry| hits(entry, login));

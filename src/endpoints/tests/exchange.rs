@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 
 use crate::endpoints::table::{Endpoint, LoginEndpoint, TokenEndpoint};
-use crate::gate::denial::Slug;
+use crate::gate::denial::{Detail, Slug};
 use crate::gate::session::{SessionId, SessionSecret};
 use crate::web::message::{Answer, Reply};
 
@@ -66,10 +66,9 @@ pub(super) struct Response {
 }
 
 impl Response {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all else fails the test")]
     pub(super) fn of(reply: Reply, cookie: &str) -> Self {
         let mut told = match reply {
-            crate::web::message::Reply::Answer(Answer { status, fields, body, denial }) => Self {
+            Reply::Answer(Answer { status, fields, body, denial }) => Self {
                 status,
                 slug: denial.map(Slug::as_str),
                 retry_after: None,
@@ -77,12 +76,12 @@ impl Response {
                 body: String::from_utf8(body.to_vec()).expect("text"),
                 cookie: None,
             },
-            crate::web::message::Reply::Denial(denial) => Self {
+            Reply::Denial(denial) => Self {
                 status: denial.slug().status(),
                 slug: Some(denial.slug().as_str()),
                 retry_after: match denial.detail() {
-                    crate::gate::denial::Detail::RetryAfter(seconds) => Some(*seconds),
-                    _ => None,
+                    Detail::RetryAfter(seconds) => Some(*seconds),
+                    Detail::None | Detail::Scopes(_) | Detail::Allow(_) => None,
                 },
                 fields: Vec::new(),
                 body: String::new(),

@@ -94,7 +94,13 @@ pub(super) async fn family_that_is_exchanged_all_the_time_forgets_no_grace(
             Rotation::Replayed(way) => {
                 assert_eq!(way, (place + 1..=100).map(sealed).collect::<Vec<_>>());
             }
-            other => panic!("{place}: {other:?}"),
+            other @ (Rotation::Rotated
+            | Rotation::Changed
+            | Rotation::TooLate
+            | Rotation::Reused
+            | Rotation::Ended(_)
+            | Rotation::Expired
+            | Rotation::Absent) => panic!("{place}: {other:?}"),
         }
     }
     go_on(&*store, 1, 100..101, GRACE_MS).await;
