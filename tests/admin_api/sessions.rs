@@ -1,5 +1,8 @@
 //! `/v1/sessions`: where somebody is logged in, and the end of that.
 
+mod end;
+mod gateways;
+
 use super::*;
 use crate::harness::client::{get, request};
 use crate::harness::fleet::redis;
@@ -160,113 +163,6 @@ fn session_that_was_cut_off_in_another_way_is_not_listed() {
     }
 }
 
-// ---- the end of one
-
-#[test]
-fn ended_session_is_refused_at_once_and_others_go_on() {
-    let (_upstream, gateway) = start();
-    let [gone, other] = [(); 2].map(|()| Browser::log_in(&gateway, "alice"));
-    assert!(gone.is_in(&gateway) && other.is_in(&gateway));
-    let told = end(&gateway, &format!("/v1/sessions/{}?reason=a%20drill&actor=ops", gone.id));
-    assert!(!gone.is_in(&gateway) && other.is_in(&gateway));
-    for (name, value) in [
-        ("scope", json!("session")),
-        ("session", json!(gone.id)),
-        ("subject", json!("alice")),
-        ("issuer", json!("gateway")),
-        ("reason", json!("a drill")),
-        ("actor", json!("ops")),
-        ("position", json!(1)),
-        ("durable", json!(true)),
-        ("issued_until", Value::Null),
-    ] {
-        assert_eq!(told[name], value, "{name} of {told}");
-    }
-    assert!(told["elapsed_ms"].is_number() && told["confirmed"].is_null(), "{told}");
-    assert_eq!(ids(&sessions(&gateway, "subject=alice")), [other.id]);
-    assert_eq!(ended(&gateway), 1.0);
-    let listed = fleet::admin(&gateway, "/v1/revocations").expect("the list");
-    assert_eq!(listed["revocations"][0]["session"], gone.id, "{listed}");
-}
-
-#[test]
-fn session_that_is_not_there_is_404_and_nothing_is_written_down() {
-    let (_upstream, gateway) = start();
-    let browser = Browser::log_in(&gateway, "alice");
-    let secret = browser.cookie.split_once('=').expect("a value").1;
-    end(&gateway, &format!("/v1/sessions/{}", browser.id));
-    // The value of a cookie could be an id.
-    for id in [NOBODYS, secret, &browser.id] {
-        let answer = ask(&gateway, "DELETE", &format!("/v1/sessions/{id}"));
-        assert_eq!((answer.status, &*answer.slug()), (404, "session_unknown"), "{answer:?}");
-    }
-    assert_eq!((total(&gateway), ended(&gateway)), (json!(1), 1.0));
-    assert_eq!(audited(&gateway).len(), 1);
-}
-
-#[test]
-fn what_cannot_be_an_id_is_bad_request() {
-    let (_upstream, gateway) = start();
-    let (short, long) = (&NOBODYS[1..], format!("{NOBODYS}A"));
-    // The last has bits left over.
-    let odd = format!("{short}B");
-    for id in ["x", short, &long, &odd, "%00", "%FF", "__Host-session=x"] {
-        let told = refusal(&gateway, "DELETE", &format!("/v1/sessions/{id}"));
-        assert!(told.contains("not the id of a session"), "{id}: {told}");
-    }
-    assert_eq!(total(&gateway), 0);
-}
-
-// ---- the end of all
-
-#[test]
-fn all_sessions_of_a_subject_are_ended_and_counted() {
-    let (_upstream, gateway) = start();
-    let alice = [(); 3].map(|()| Browser::log_in(&gateway, "alice"));
-    let bob = Browser::log_in(&gateway, "bob");
-    let told = end(&gateway, "/v1/sessions?subject=alice&reason=a%20drill&actor=ops");
-    for browser in &alice {
-        assert!(!browser.is_in(&gateway), "{browser:?}");
-    }
-    assert!(bob.is_in(&gateway));
-    for (name, value) in [
-        ("scope", json!("subject")),
-        ("subject", json!("alice")),
-        ("issuer", json!("gateway")),
-        ("reason", json!("a drill")),
-        ("actor", json!("ops")),
-        ("ended", json!(3)),
-        ("position", json!(1)),
-        ("durable", json!(true)),
-    ] {
-        assert_eq!(told[name], value, "{name} of {told}");
-    }
-    assert!(sessions(&gateway, "subject=alice").is_empty());
-    assert_eq!(ended(&gateway), 3.0);
-    // Whoever comes back is welcome, from the next second on.
-    eventually("a session that lasts", || {
-        Browser::log_in(&gateway, "alice").is_in(&gateway).then_some(())
-    });
-}
-
-#[test]
-fn subject_without_sessions_has_none_to_end() {
-    let (_upstream, gateway) = start();
-    assert_eq!(end(&gateway, "/v1/sessions?subject=alice")["ended"], 0);
-    assert_eq!(ended(&gateway), 0.0);
-}
-
-#[test]
-fn tokens_of_others_than_the_login_are_left_alone() {
-    let (_upstream, gateway) = start();
-    let token = fleet::token_of("alice");
-    end(&gateway, "/v1/sessions?subject=alice");
-    assert_eq!(fleet::ask(&gateway, &token), Verdict::Accepted);
-    let told = refusal(&gateway, "DELETE", "/v1/sessions?subject=alice&issuer=test");
-    assert!(told.contains("begins no sessions; revoke the subject instead"), "{told}");
-    assert_eq!(fleet::ask(&gateway, &token), Verdict::Accepted);
-}
-
 // ---- what makes no sense
 
 #[test]
@@ -385,73 +281,6 @@ fn ends_are_lines_of_the_audit_log() {
 }
 
 // ---- several gateways, and a store that is away
-
-fn pair_on(server: &RedisServer, lines: &str) -> (Upstream, [Gateway; 2]) {
-    let upstream = Upstream::start();
-    let lines = format!("{}{lines}", redis(&server.settings()));
-    let gateways = [(); 2].map(|()| people::start(&upstream, &lines));
-    eventually("the roster", || (fleet::roster(&gateways[0])?.len() == 2).then_some(()));
-    (upstream, gateways)
-}
-
-#[test]
-fn end_is_confirmed_by_every_gateway_and_holds_there() {
-    let server = RedisServer::start();
-    let (_upstream, [first, second]) = pair_on(&server, "");
-    let [one, two, three] = [(); 3].map(|()| Browser::log_in(&first, "alice"));
-    for browser in [&one, &two, &three] {
-        assert!(browser.is_in(&first) && browser.is_in(&second));
-    }
-    let told = end(&first, &format!("/v1/sessions/{}?wait_ms=10000", one.id));
-    assert_eq!((&told["confirmed"], &told["gateways"]), (&json!(2), &json!(2)), "{told}");
-    assert!(!one.is_in(&second) && two.is_in(&second));
-    let told = end(&first, "/v1/sessions?subject=alice&wait_ms=10000");
-    assert_eq!((&told["confirmed"], &told["ended"]), (&json!(2), &json!(2)), "{told}");
-    assert!(!two.is_in(&second) && !three.is_in(&second));
-    assert!(sessions(&second, "subject=alice").is_empty());
-}
-
-#[test]
-fn end_that_the_store_does_not_take_is_503_and_audited() {
-    let mut server = RedisServer::start();
-    let (_upstream, [gateway, _other]) = pair_on(&server, "");
-    let browser = Browser::log_in(&gateway, "alice");
-    server.kill();
-    let one = format!("/v1/sessions/{}", browser.id);
-    for path in [&*one, "/v1/sessions?subject=alice"] {
-        let answer = ask(&gateway, "DELETE", path);
-        assert_eq!((answer.status, &*answer.slug()), (503, "store_unavailable"), "{answer:?}");
-        assert!(answer.field("retry-after").is_some(), "{answer:?}");
-    }
-    let answer = ask(&gateway, "GET", "/v1/sessions?subject=alice");
-    assert_eq!((answer.status, &*answer.slug()), (503, "store_unavailable"), "{answer:?}");
-    let lines = eventually("both lines", || {
-        let lines = audited(&gateway);
-        (lines.len() == 2).then_some(lines)
-    });
-    for (line, audit) in lines.iter().zip(["end_session", "end_sessions"]) {
-        let told = (&line["audit"], &line["result"], &line["durable"], line.get("position"));
-        assert_eq!(told, (&json!(audit), &json!("store_unavailable"), &json!(false), None));
-    }
-    assert_eq!(ended(&gateway), 0.0);
-}
-
-#[test]
-fn end_is_in_force_here_while_the_store_is_away_where_that_is_wanted() {
-    let mut server = RedisServer::start();
-    let lines = "revocation: { accept_local: true, when_stale: allow }\n";
-    let (_upstream, [gateway, _other]) = pair_on(&server, lines);
-    let [one, two] = [(); 2].map(|()| Browser::log_in(&gateway, "alice"));
-    assert!(one.is_in(&gateway) && two.is_in(&gateway));
-    server.kill();
-    let answer = ask(&gateway, "DELETE", &format!("/v1/sessions/{}", one.id));
-    assert_eq!((answer.status, &answer.json()["durable"]), (202, &json!(false)), "{answer:?}");
-    assert_eq!(one.go(&gateway).slug(), "session_revoked");
-    assert!(two.is_in(&gateway));
-    let answer = ask(&gateway, "DELETE", "/v1/sessions?subject=alice");
-    assert_eq!((answer.status, &answer.json()["ended"]), (202, &Value::Null), "{answer:?}");
-    assert_eq!(two.go(&gateway).slug(), "session_revoked");
-}
 
 /// Whoever hangs up has asked nevertheless.
 #[test]

@@ -1,5 +1,8 @@
 //! Bodies: what ends one, and what must not pass with it.
 
+mod denied;
+mod upgrade;
+
 use std::sync::{Arc, Mutex};
 
 use super::{GuardedUpstream, PROMPTLY, SMUGGLED, shown};
@@ -198,88 +201,6 @@ fn trailers_do_not_reach_the_upstream() {
 }
 
 #[test]
-fn body_of_a_denied_request_is_never_taken_for_a_request() {
-    let guarded = GuardedUpstream::build();
-    let length = SMUGGLED.len();
-    let size = format!("{length:x}");
-    for sent in [
-        format!(
-            "POST /orders/1 HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"
-        ),
-        format!(
-            "POST /orders/1 HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\n{SMUGGLED}\r\n0\r\n\r\n"
-        ),
-        format!(
-            "GET /orders/1 HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"
-        ),
-        format!(
-            "HEAD /nowhere HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"
-        ),
-        format!(
-            "DELETE /orders/1 HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {length}\r\n\r\n{SMUGGLED}"
-        ),
-    ] {
-        let mut connection = guarded.connect();
-        connection.send(&sent);
-        let denied = if sent.starts_with("HEAD") {
-            connection.head_answer()
-        } else {
-            connection.answer().expect("an answer")
-        };
-        assert!(matches!(denied.status, 401 | 404 | 405), "{denied:?}");
-        // The connection stays open; what comes next on it is answered, and nothing in between.
-        let answer = connection.exchange(get("/public/honest", &[]));
-        assert_eq!(answer.body, "GET /public/honest HTTP/1.1", "after {}", shown(sent.as_bytes()));
-        guarded.kept_out();
-    }
-}
-
-#[test]
-fn late_body_of_a_denied_request_is_never_taken_for_a_request() {
-    let guarded = GuardedUpstream::build();
-    let length = SMUGGLED.len();
-    let mut connection = guarded.connect();
-    connection.send(format!(
-        "POST /orders/1 HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {length}\r\n\r\n"
-    ));
-    connection.send(SMUGGLED);
-    let denied = connection.answer().expect("an answer");
-    assert_eq!((denied.status, denied.slug().as_str()), (401, "credential_absent"));
-    let answer = connection.exchange(get("/public/honest", &[]));
-    assert_eq!(answer.body, "GET /public/honest HTTP/1.1");
-    guarded.kept_out();
-}
-
-#[test]
-fn large_body_of_a_denied_request_ends_the_connection() {
-    let guarded = GuardedUpstream::build();
-    let body = SMUGGLED.repeat(64 * 1024 / SMUGGLED.len() + 1);
-    let mut connection = guarded.connect();
-    connection.send(request("POST", "/orders/1", &[], &body));
-    let denied = connection.answer().expect("an answer");
-    assert_eq!((denied.status, denied.slug().as_str()), (401, "credential_absent"));
-    assert_eq!(denied.field("connection"), Some("close"));
-    assert!(connection.answer().is_none());
-    guarded.kept_out();
-}
-
-#[test]
-fn malformed_body_of_a_denied_request_ends_the_connection() {
-    let guarded = GuardedUpstream::build();
-    let head = CHUNKED.replace("/public/x", "/orders/1");
-    for body in malformed_bodies() {
-        let mut connection = guarded.connect();
-        connection.send(format!("{head}{body}"));
-        if let Some(denied) = connection.answer() {
-            assert!(matches!(denied.status, 400 | 401), "{denied:?}");
-            assert!(connection.answer().is_none(), "{} was answered twice", shown(body.as_bytes()));
-        }
-        guarded.kept_out();
-    }
-    assert!(guarded.upstream.received().is_empty());
-}
-
-#[test]
 fn body_on_a_method_without_one_is_forwarded_in_its_frame() {
     let guarded = GuardedUpstream::build();
     for method in ["GET", "DELETE", "OPTIONS", "QUERY", "PROPFIND"] {
@@ -289,99 +210,6 @@ fn body_on_a_method_without_one_is_forwarded_in_its_frame() {
         assert_eq!(received.body, SMUGGLED, "{method}");
     }
     guarded.kept_out();
-}
-
-#[test]
-fn framing_headers_cannot_be_struck_out_through_connection() {
-    let guarded = GuardedUpstream::build();
-    for (nominated, framing, body) in [
-        ("Content-Length", format!("Content-Length: {}", SMUGGLED.len()), SMUGGLED.to_owned()),
-        (
-            "close, content-length",
-            format!("Content-Length: {}", SMUGGLED.len()),
-            SMUGGLED.to_owned(),
-        ),
-        (
-            "Transfer-Encoding",
-            "Transfer-Encoding: chunked".to_owned(),
-            format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len()),
-        ),
-    ] {
-        let sent = format!(
-            "POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nConnection: {nominated}\r\n{framing}\r\n\r\n{body}"
-        );
-        let mut connection = guarded.connect();
-        connection.send(&sent);
-        let answer = connection.answer().expect("an answer");
-        match answer.status {
-            200 => {
-                let received = guarded.upstream.last();
-                assert!(received.body.contains(SMUGGLED), "{nominated}: {received:?}");
-            }
-            status => assert_eq!((status, answer.slug().as_str()), (400, "request_framing")),
-        }
-        guarded.kept_out();
-    }
-}
-
-#[test]
-fn host_cannot_be_struck_out_through_connection() {
-    let guarded = GuardedUpstream::build();
-    for nominated in ["Host", "close, host", "X-Forwarded-For", ":authority", "\"X\"", "X Y"] {
-        let sent = get("/public/x", &[("Connection", nominated)]);
-        guarded.denies(sent, 400, "request_framing");
-    }
-}
-
-#[test]
-fn upgrades_other_than_websocket_are_not_passed_on() {
-    let guarded = GuardedUpstream::build();
-    for upgrade in [
-        "h2c",
-        "H2C",
-        "h2c, websocket",
-        "websocket, h2c",
-        "TLS/1.0",
-        "HTTP/2.0",
-        "websocket\t, h2c",
-    ] {
-        let sent = get(
-            "/public/x",
-            &[
-                ("Connection", "Upgrade, HTTP2-Settings"),
-                ("Upgrade", upgrade),
-                ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA"),
-            ],
-        );
-        let mut connection = guarded.connect();
-        connection.send(sent);
-        let answer = connection.answer().expect("an answer");
-        assert!(matches!(answer.status, 200 | 400), "{upgrade}: {answer:?}");
-        if answer.status == 200 {
-            let names = guarded.upstream.last().names();
-            for name in ["upgrade", "http2-settings"] {
-                assert!(!names.contains(&name.to_owned()), "{upgrade}: {names:?}");
-            }
-        }
-    }
-}
-
-#[test]
-fn upgrade_that_the_upstream_declines_opens_no_tunnel() {
-    for body in ["", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"] {
-        let guarded = GuardedUpstream::build();
-        let mut connection = guarded.connect();
-        connection.send(format!(
-            "GET /public/x HTTP/1.1\r\nHost: gateway.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{body}\r\n"
-        ));
-        connection.send(SMUGGLED);
-        let answer = connection.answer();
-        assert!(answer.is_none_or(|answer| matches!(answer.status, 200 | 400)), "{body:?}");
-        assert!(connection.answer().is_none(), "{body:?} was answered twice");
-        guarded.kept_out();
-        assert!(guarded.upstream.received().len() <= 1, "{body:?}");
-    }
 }
 
 /// What each hostile exchange below leaves behind on the connection to the upstream must not be
