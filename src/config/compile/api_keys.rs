@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::compiler::{Compiler, whole_seconds};
-use super::section::Section;
+use super::presence::Presence;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::gate::forward::IdentityTemplate;
@@ -29,12 +29,12 @@ impl Compiler<'_> {
         &mut self,
         raw: Option<raw::ApiKeys>,
         identity: Option<&IdentityTemplate>,
-    ) -> Section<ApiKeyTerms> {
+    ) -> Presence<ApiKeyTerms> {
         let field = FieldPath::default().key("api_keys");
         match raw {
-            Some(raw) => Section::of(self.present_api_keys(raw, &field, identity)),
-            None if self.is_reported(&field) => Section::Broken,
-            None => Section::Absent,
+            Some(raw) => Presence::of(self.present_api_keys(raw, &field, identity)),
+            None if self.is_reported(&field) => Presence::Broken,
+            None => Presence::Absent,
         }
     }
 

@@ -12,9 +12,9 @@ use super::compiler::Compiler;
 use super::issuers::CompiledIssuers;
 use super::listeners::CompiledListeners;
 use super::login::ISSUER_DEFAULT;
+use super::presence::Presence;
 use super::revocation::StaleRules;
 use super::routes::CompiledRoutes;
-use super::section::Section;
 use super::server::Standalone;
 use super::tokens::TokenParts;
 use super::upstreams::CompiledUpstreams;
@@ -38,10 +38,10 @@ pub(super) struct Sections {
     pub(super) admin: Option<Admin>,
     pub(super) store: Option<StoreSettings>,
     pub(super) identity: Option<Arc<IdentityTemplate>>,
-    pub(super) tokens: Section<TokenParts>,
-    pub(super) api_keys: Section<ApiKeyTerms>,
+    pub(super) tokens: Presence<TokenParts>,
+    pub(super) api_keys: Presence<ApiKeyTerms>,
     pub(super) upstreams: CompiledUpstreams,
-    pub(super) login: Section<Arc<Login>>,
+    pub(super) login: Presence<Arc<Login>>,
     pub(super) clients: Option<Clients>,
     pub(super) issuers: CompiledIssuers,
     pub(super) token_cache_bytes_max: Option<u64>,

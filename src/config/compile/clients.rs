@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::compiler::{Compiler, whole_seconds};
 use super::keys::is_hmac;
-use super::section::Section;
+use super::presence::Presence;
 use super::tokens::TokenParts;
 use super::users::cost_of;
 use crate::config::document::Document;
@@ -36,7 +36,7 @@ impl Compiler<'_> {
         &mut self,
         listed: Vec<raw::Client>,
         file: Option<String>,
-        tokens: Section<&TokenParts>,
+        tokens: Presence<&TokenParts>,
         login: Option<&Login>,
     ) -> Option<Clients> {
         let (field, file_field) =

@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::api_keys::ApiKeyTerms;
 use super::compiler::{Compiler, whole_seconds};
 use super::identity::IdentityTerms;
-use super::section::Section;
+use super::presence::Presence;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::gate::credential::Carrier;
@@ -48,7 +48,7 @@ const RESERVED_CLAIMS: [&str; 17] = [
 #[derive(Clone, Copy)]
 pub(super) struct InternalTokenContext<'k> {
     /// Whose tokens they are.
-    pub(super) issuer: Section<&'k str>,
+    pub(super) issuer: Presence<&'k str>,
     pub(super) identity: Option<&'k IdentityTemplate>,
     pub(super) api_keys: Option<&'k ApiKeyTerms>,
     pub(super) bytes_max: usize,
@@ -56,8 +56,8 @@ pub(super) struct InternalTokenContext<'k> {
 
 impl<'k> InternalTokenContext<'k> {
     pub(super) fn new(
-        issuer: Section<&'k str>,
-        api_keys: Section<&'k ApiKeyTerms>,
+        issuer: Presence<&'k str>,
+        api_keys: Presence<&'k ApiKeyTerms>,
         identity_terms: IdentityTerms<'k>,
     ) -> Self {
         Self {
@@ -175,19 +175,19 @@ impl Compiler<'_> {
         of_upstream: Option<usize>,
         forward: &FieldPath,
         context: InternalTokenContext<'_>,
-    ) -> Section<usize> {
+    ) -> Presence<usize> {
         let field = forward.key("internal_token");
         match (raw, policy) {
             (Some(_), Some(Policy::Public)) => {
                 let fact = "on a public route there is nobody of whom the upstream could be told";
-                Section::of(self.error(&field, fact, "Remove it, or `public`"))
+                Presence::of(self.error(&field, fact, "Remove it, or `public`"))
             }
             (Some(raw), Some(Policy::Authenticate(_)) | None) => {
-                Section::of(self.internal_token(raw, &field, context))
+                Presence::of(self.internal_token(raw, &field, context))
             }
-            (None, Some(Policy::Public)) => Section::Absent,
+            (None, Some(Policy::Public)) => Presence::Absent,
             (None, Some(Policy::Authenticate(_)) | None) => {
-                of_upstream.map_or(Section::Absent, Section::Present)
+                of_upstream.map_or(Presence::Absent, Presence::Present)
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::compiler::{Compiler, whole_seconds};
 use super::identity::IdentityTerms;
-use super::section::Section;
+use super::presence::Presence;
 use crate::config::problem::FieldPath;
 use crate::config::{IssuerSettings, KeySource, raw};
 use crate::gate::claims::{CLIENT_CLAIMS_DEFAULT, ROLES_POINTER_DEFAULT};
@@ -20,8 +20,8 @@ pub(super) struct CompiledIssuers {
 
 impl CompiledIssuers {
     /// The place of the one of this name.
-    pub(super) fn named(&self, name: &str) -> Section<usize> {
-        self.places.get(name).map_or(Section::Absent, |place| Section::of(*place))
+    pub(super) fn named(&self, name: &str) -> Presence<usize> {
+        self.places.get(name).map_or(Presence::Absent, |place| Presence::of(*place))
     }
 
     pub(super) fn all(&self) -> Vec<usize> {

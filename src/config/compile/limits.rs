@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::compiler::Compiler;
-use super::section::Section;
+use super::presence::Presence;
 use crate::config::problem::FieldPath;
 use crate::config::{Limits, PaceRules, raw, values};
 use crate::gate::framing::HeadLimits;
@@ -162,10 +162,10 @@ impl Compiler<'_> {
     }
 
     /// A number of things that is not limited, or not here, if nothing is said.
-    pub(super) fn count(&mut self, value: Option<usize>, field: &FieldPath) -> Section<usize> {
+    pub(super) fn count(&mut self, value: Option<usize>, field: &FieldPath) -> Presence<usize> {
         match value {
-            None => Section::Absent,
-            some => Section::of(self.bounded(some, field, 1, COUNT_MAX)),
+            None => Presence::Absent,
+            some => Presence::of(self.bounded(some, field, 1, COUNT_MAX)),
         }
     }
 

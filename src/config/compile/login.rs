@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::compiler::{Compiler, one_of};
 use super::origin::is_origin;
-use super::section::Section;
+use super::presence::Presence;
 use super::upstreams::CompiledUpstreams;
 use crate::config::login::{HandOff, Login, LoginMethod, OnFailure};
 use crate::config::problem::FieldPath;
@@ -34,12 +34,12 @@ impl Compiler<'_> {
         raw: Option<raw::Login>,
         upstreams: &CompiledUpstreams,
         token_issuer: Option<&str>,
-    ) -> Section<Arc<Login>> {
+    ) -> Presence<Arc<Login>> {
         let field = FieldPath::default().key("login");
         match raw {
-            Some(raw) => Section::of(self.present_login(raw, &field, upstreams, token_issuer)),
-            None if self.is_reported(&field) => Section::Broken,
-            None => Section::Absent,
+            Some(raw) => Presence::of(self.present_login(raw, &field, upstreams, token_issuer)),
+            None if self.is_reported(&field) => Presence::Broken,
+            None => Presence::Absent,
         }
     }
 
@@ -201,18 +201,22 @@ impl Compiler<'_> {
         let remedy = one_of(upstreams.names());
         let name = self.required(name, field, &remedy)?;
         match upstreams.named(&name) {
-            Section::Present(position) => Some(position),
-            Section::Broken => None,
-            Section::Absent => {
+            Presence::Present(position) => Some(position),
+            Presence::Broken => None,
+            Presence::Absent => {
                 self.error(field, &format!("there is no upstream `{name}`"), &remedy)
             }
         }
     }
 
-    fn perhaps_pointer(&mut self, pointer: Option<String>, field: &FieldPath) -> Section<Box<str>> {
+    fn perhaps_pointer(
+        &mut self,
+        pointer: Option<String>,
+        field: &FieldPath,
+    ) -> Presence<Box<str>> {
         match pointer {
-            None => Section::Absent,
-            Some(pointer) => Section::of(self.pointer(pointer, field)),
+            None => Presence::Absent,
+            Some(pointer) => Presence::of(self.pointer(pointer, field)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::compiler::Compiler;
-use super::section::Section;
+use super::presence::Presence;
 use crate::config::problem::FieldPath;
 use crate::config::{AccessLogSettings, LogFormat, QueryInLog, SubjectInLog, raw};
 
@@ -38,14 +38,14 @@ impl Compiler<'_> {
     }
 
     /// Where it is, if it is not standard output.
-    pub(super) fn audit_log(&mut self, raw: raw::AuditLog) -> Section<PathBuf> {
-        let Some(file) = raw.file else { return Section::Absent };
+    pub(super) fn audit_log(&mut self, raw: raw::AuditLog) -> Presence<PathBuf> {
+        let Some(file) = raw.file else { return Presence::Absent };
         let path = self.path(&file);
         if file.is_empty() || path.is_dir() {
             let field = FieldPath::default().key("audit_log").key("file");
             let fact = format!("`{file}` cannot be the audit log: it is a directory");
-            return Section::of(self.error(&field, &fact, "Name a file"));
+            return Presence::of(self.error(&field, &fact, "Name a file"));
         }
-        Section::Present(path)
+        Presence::Present(path)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::compiler::Compiler;
 use super::identity::IdentityTerms;
 use super::issuers::CompiledIssuers;
-use super::section::Section;
+use super::presence::Presence;
 use super::tokens::TokenParts;
 use crate::config::problem::FieldPath;
 use crate::config::tokens::{Clients, OWN_ISSUER};
@@ -22,11 +22,11 @@ impl Compiler<'_> {
     pub(super) fn all_issuers(
         &mut self,
         raw: Vec<raw::Issuer>,
-        tokens: Section<&TokenParts>,
+        tokens: Presence<&TokenParts>,
         clients: Option<&Clients>,
         identity_terms: IdentityTerms<'_>,
     ) -> CompiledIssuers {
-        if let Section::Present(parts) = tokens {
+        if let Presence::Present(parts) = tokens {
             self.refuse_own_issuer(&raw, parts);
         }
         let mut issuers = self.issuers(raw, identity_terms);

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::compiler::{Compiler, one_of};
 use super::issuers::CompiledIssuers;
+use super::presence::Presence;
 use super::references::References;
-use super::section::Section;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
 use crate::gate::credential::Carrier;
@@ -141,9 +141,9 @@ impl Compiler<'_> {
         let mut ids = Vec::new();
         for (index, name) in names.iter().enumerate() {
             match issuers.named(name) {
-                Section::Present(place) => ids.push(place),
-                Section::Broken => {}
-                Section::Absent => {
+                Presence::Present(place) => ids.push(place),
+                Presence::Broken => {}
+                Presence::Absent => {
                     let fact = format!("there is no issuer `{name}`");
                     self.error::<()>(&field.index(index), &fact, &remedy);
                 }

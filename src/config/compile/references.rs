@@ -4,8 +4,8 @@ use super::api_keys::ApiKeyTerms;
 use super::builtin_paths::BuiltinPaths;
 use super::internal::InternalTokenContext;
 use super::issuers::CompiledIssuers;
+use super::presence::Presence;
 use super::revocation::StaleRules;
-use super::section::Section;
 use super::upstreams::CompiledUpstreams;
 use crate::config::Login;
 
@@ -16,8 +16,8 @@ pub(super) struct References<'k> {
     pub(super) upstreams: &'k CompiledUpstreams,
     pub(super) when_stale: StaleRules,
     /// How people log in.
-    pub(super) login: Section<&'k Login>,
-    pub(super) api_keys: Section<&'k ApiKeyTerms>,
+    pub(super) login: Presence<&'k Login>,
+    pub(super) api_keys: Presence<&'k ApiKeyTerms>,
     pub(super) token_context: InternalTokenContext<'k>,
     pub(super) builtin_paths: &'k BuiltinPaths,
 }

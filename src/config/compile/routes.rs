@@ -6,8 +6,8 @@ use http::Method;
 
 use super::compiler::{Compiler, one_of};
 use super::policy::RawPolicy;
+use super::presence::Presence;
 use super::references::References;
-use super::section::Section;
 use super::upstreams::CompiledUpstreams;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
@@ -146,7 +146,7 @@ impl Compiler<'_> {
             &forward_field,
             references.token_context,
         );
-        if let Section::Present(token) = internal_token {
+        if let Presence::Present(token) = internal_token {
             self.refuse_two_bearers(token, policy.as_ref(), credential, &forward_field);
         }
         let body_field = field.key("limits").key("body");
@@ -175,9 +175,9 @@ impl Compiler<'_> {
         let remedy = one_of(upstreams.names());
         let name = self.required(name, field, &remedy)?;
         match upstreams.named(&name) {
-            Section::Present(position) => Some(position),
-            Section::Broken => None,
-            Section::Absent => {
+            Presence::Present(position) => Some(position),
+            Presence::Broken => None,
+            Presence::Absent => {
                 self.error(field, &format!("there is no upstream `{name}`"), &remedy)
             }
         }

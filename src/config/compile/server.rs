@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::compiler::Compiler;
-use super::section::Section;
+use super::presence::Presence;
 use crate::config::problem::FieldPath;
 use crate::config::{AccessLogSettings, ServerSettings, raw};
 
@@ -24,7 +24,7 @@ pub(super) struct Standalone {
     pub(super) server: Option<ServerSettings>,
     pub(super) realm: Box<str>,
     pub(super) access_log: Option<AccessLogSettings>,
-    pub(super) audit_log: Section<PathBuf>,
+    pub(super) audit_log: Presence<PathBuf>,
 }
 
 impl Compiler<'_> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::compiler::Compiler;
-use super::section::{Reported, Section};
+use super::presence::{Presence, Reported};
 use crate::config::problem::FieldPath;
 use crate::config::tls::Unusable;
 use crate::config::{TlsCertificate, raw};
@@ -226,35 +226,35 @@ impl Compiler<'_> {
         raw: raw::RedisTls,
         encrypted: Option<bool>,
         field: &FieldPath,
-    ) -> Section<RedisTls> {
+    ) -> Presence<RedisTls> {
         let raw::RedisTls { ca_file, certificate_file, key_file } = raw;
         let is_given = ca_file.is_some() || certificate_file.is_some() || key_file.is_some();
         match encrypted {
             Some(false) if is_given => {
                 let fact = "these mean nothing without TLS";
                 let remedy = "Write rediss:// in the URL, or remove them";
-                return Section::of(self.error(field, fact, remedy));
+                return Presence::of(self.error(field, fact, remedy));
             }
-            Some(false) => return Section::Absent,
+            Some(false) => return Presence::Absent,
             Some(true) | None => {}
         }
         let ca_pem = match ca_file {
             Some(file) => {
-                Section::of(self.authorities(&file, &field.key("ca_file")).map(|(pem, _)| pem))
+                Presence::of(self.authorities(&file, &field.key("ca_file")).map(|(pem, _)| pem))
             }
-            None => Section::Absent,
+            None => Presence::Absent,
         };
         let identity = match (certificate_file, key_file) {
-            (None, None) => Section::Absent,
-            (Some(chain), Some(key)) => Section::of(self.redis_identity(&chain, &key, field)),
+            (None, None) => Presence::Absent,
+            (Some(chain), Some(key)) => Presence::of(self.redis_identity(&chain, &key, field)),
             (Some(_), None) | (None, Some(_)) => {
                 let fact = "a certificate and its key belong together";
-                Section::of(self.error(field, fact, "Name both certificate_file and key_file"))
+                Presence::of(self.error(field, fact, "Name both certificate_file and key_file"))
             }
         };
         match (ca_pem.whole(), identity.whole()) {
-            (Ok(ca_pem), Ok(identity)) => Section::Present(RedisTls { ca_pem, identity }),
-            (Err(Reported), _) | (_, Err(Reported)) => Section::Broken,
+            (Ok(ca_pem), Ok(identity)) => Presence::Present(RedisTls { ca_pem, identity }),
+            (Err(Reported), _) | (_, Err(Reported)) => Presence::Broken,
         }
     }
 

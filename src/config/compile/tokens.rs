@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::compiler::{Compiler, whole_seconds};
 use super::origin::is_origin;
-use super::section::Section;
+use super::presence::Presence;
 use crate::config::login::Login;
 use crate::config::problem::FieldPath;
 use crate::config::tokens::{Access, Clients, Refresh, Signing, Tokens};
@@ -51,12 +51,12 @@ impl Compiler<'_> {
         &mut self,
         raw: Option<raw::Tokens>,
         store: Option<&StoreSettings>,
-    ) -> Section<TokenParts> {
+    ) -> Presence<TokenParts> {
         let field = FieldPath::default().key("tokens");
         let Some(raw::Tokens { issuer, signing, access, refresh }) = raw else {
-            return if self.is_reported(&field) { Section::Broken } else { Section::Absent };
+            return if self.is_reported(&field) { Presence::Broken } else { Presence::Absent };
         };
-        Section::Present(TokenParts {
+        Presence::Present(TokenParts {
             issuer: self.token_issuer(issuer, &field.key("issuer")),
             signing: self.signing(signing, store, &field.key("signing")),
             access: self.access(access, &field.key("access")),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::compiler::Compiler;
 use super::internal::InternalTokenContext;
-use super::section::Section;
+use super::presence::Presence;
 use crate::config::problem::FieldPath;
 use crate::config::upstream::{UpstreamSettings, UpstreamTls};
 use crate::config::values::is_peer;
@@ -23,8 +23,8 @@ pub(super) struct CompiledUpstreams {
 
 impl CompiledUpstreams {
     /// The place of the one of this name.
-    pub(super) fn named(&self, name: &str) -> Section<usize> {
-        self.positions.get(name).map_or(Section::Absent, |place| Section::of(*place))
+    pub(super) fn named(&self, name: &str) -> Presence<usize> {
+        self.positions.get(name).map_or(Presence::Absent, |place| Presence::of(*place))
     }
 
     /// The internal token that the routes of an upstream send unless they say otherwise.

@@ -21,7 +21,7 @@ pub(super) struct Recent {
     order: VecDeque<RecordIdentity>,
     /// Those that were acknowledged and not yet read, in the order in which they were.
     awaited: Vec<RecordIdentity>,
-    records: HashMap<RecordIdentity, (Record, Presence)>,
+    records: HashMap<RecordIdentity, (Record, RecordPresence)>,
     /// Those that were written down again and not read since.
     again: HashMap<RecordIdentity, Again>,
 }
@@ -40,7 +40,7 @@ const AGAIN_LONGEST_MS: u64 = 60_000;
 
 /// Whether the log has a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
+enum RecordPresence {
     /// It was read there.
     Found,
     /// It was acknowledged at this time, and a read that begins later must find it.
@@ -76,7 +76,7 @@ impl Recent {
     /// Remembers what the log acknowledged.
     pub(super) fn wrote(&mut self, record: Record, acknowledged_at: SteadyTime) {
         let identity = identity(&record);
-        self.push(record, Presence::Awaited(acknowledged_at));
+        self.push(record, RecordPresence::Awaited(acknowledged_at));
         self.awaited.push(identity);
     }
 
@@ -86,7 +86,7 @@ impl Recent {
         if !written.iter().any(|written| identity(written) == identity(record))
             && let Some((_, presence)) = self.records.get_mut(&identity(record))
         {
-            *presence = Presence::Found;
+            *presence = RecordPresence::Found;
         }
     }
 
@@ -104,7 +104,7 @@ impl Recent {
     pub(super) fn next_again(&self, now: UnixTime) -> Option<SteadyTime> {
         let is_missing = |identity: &RecordIdentity| {
             self.records.get(identity).is_some_and(|(record, presence)| {
-                *presence == Presence::Missing && !record.entry.is_spent(now)
+                *presence == RecordPresence::Missing && !record.entry.is_spent(now)
             })
         };
         let waiting = self.again.iter().filter(|(identity, _)| is_missing(identity));
@@ -114,15 +114,15 @@ impl Recent {
     /// Remembers what was read.
     pub(super) fn read(&mut self, record: Record) {
         self.again.remove(&identity(&record));
-        self.push(record, Presence::Found);
+        self.push(record, RecordPresence::Found);
     }
 
-    fn push(&mut self, record: Record, presence: Presence) {
+    fn push(&mut self, record: Record, presence: RecordPresence) {
         let identity = identity(&record);
         let known = self.records.get_mut(&identity);
         if let Some((known, was)) = known {
             // What was read stays so, although the acknowledgement comes later.
-            if *was != Presence::Found {
+            if *was != RecordPresence::Found {
                 *was = presence;
                 *known = record;
             }
@@ -145,7 +145,7 @@ impl Recent {
     /// A snapshot is about to be taken: whatever was acknowledged must be in it.
     pub(super) fn begin_search(&mut self) {
         for (_, presence) in self.records.values_mut() {
-            *presence = Presence::Sought;
+            *presence = RecordPresence::Sought;
         }
     }
 
@@ -154,7 +154,7 @@ impl Recent {
         let mut missing = 0;
         let cuts = self.cuts();
         for (record, presence) in self.records.values_mut() {
-            if *presence == Presence::Sought
+            if *presence == RecordPresence::Sought
                 && (was_lifted(record)
                     || record
                         .owner
@@ -162,10 +162,10 @@ impl Recent {
                         .is_some_and(|owner| cuts.cover(owner, record.entry.expires)))
             {
                 // It was lifted, or merged with others.
-                *presence = Presence::Found;
+                *presence = RecordPresence::Found;
             }
-            if *presence == Presence::Sought {
-                *presence = Presence::Missing;
+            if *presence == RecordPresence::Sought {
+                *presence = RecordPresence::Missing;
                 missing += 1;
             }
         }
@@ -177,7 +177,7 @@ impl Recent {
         let mut cuts = Cuts::default();
         for (Record { entry, owner, .. }, presence) in self.records.values() {
             let is_cut = matches!(entry.scope, Scope::Grants { .. } | Scope::Subject { .. });
-            if let (Presence::Found, true, Some(owner)) = (presence, is_cut, owner) {
+            if let (RecordPresence::Found, true, Some(owner)) = (presence, is_cut, owner) {
                 let whose = (owner.issuer.clone(), owner.subject.clone());
                 cuts.0.entry(whose).or_default().push((entry.cut_off, entry.expires));
             }
@@ -190,7 +190,7 @@ impl Recent {
         if !self.records.is_empty()
             && let Some((known, presence)) = self.records.get_mut(&identity(record))
         {
-            *presence = Presence::Found;
+            *presence = RecordPresence::Found;
             known.mark = record.mark;
             self.again.remove(&identity(record));
         }
@@ -200,21 +200,21 @@ impl Recent {
     pub(super) fn has_read(&self, record: &Record) -> bool {
         let known = self.records.get(&identity(record));
         known.is_some_and(|(known, presence)| {
-            *presence == Presence::Found && known.mark == record.mark
+            *presence == RecordPresence::Found && known.mark == record.mark
         })
     }
 
     /// A record was lifted: it is not to be there any more.
     pub(super) fn was_lifted(&mut self, record: &Record) {
         if let Some((_, presence)) = self.records.get_mut(&identity(record)) {
-            *presence = Presence::Found;
+            *presence = RecordPresence::Found;
         }
     }
 
     /// Whether a record was looked for in vain.
     pub(super) fn is_missing(&self, record: &Record) -> bool {
         let known = self.records.get(&identity(record));
-        known.is_some_and(|(_, presence)| *presence == Presence::Missing)
+        known.is_some_and(|(_, presence)| *presence == RecordPresence::Missing)
     }
 
     /// The log was read to its end by a read that began at `asked_at`: what had been acknowledged
@@ -224,15 +224,15 @@ impl Recent {
         let mut missing = 0;
         let Self { awaited, records, .. } = self;
         awaited.retain(|identity| match records.get_mut(identity) {
-            Some((_, presence @ Presence::Awaited(_))) => {
-                let is_overdue = matches!(presence, Presence::Awaited(at) if *at < asked_at);
+            Some((_, presence @ RecordPresence::Awaited(_))) => {
+                let is_overdue = matches!(presence, RecordPresence::Awaited(at) if *at < asked_at);
                 if is_overdue {
-                    *presence = Presence::Missing;
+                    *presence = RecordPresence::Missing;
                     missing += 1;
                 }
                 !is_overdue
             }
-            None | Some((_, Presence::Found | Presence::Sought | Presence::Missing)) => false,
+            None | Some((_, RecordPresence::Found | RecordPresence::Sought | RecordPresence::Missing)) => false,
         });
         missing
     }
@@ -245,7 +245,7 @@ impl Recent {
         let due = self.order.iter().filter(is_due);
         let all = due.filter_map(|identity| self.records.get(identity));
         all.filter(|(record, presence)| {
-            *presence == Presence::Missing && !record.entry.is_spent(now.wall)
+            *presence == RecordPresence::Missing && !record.entry.is_spent(now.wall)
         })
         .map(|(record, _)| record.clone())
         .collect()

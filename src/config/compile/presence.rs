@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 /// Whether something is there, and could be read.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Section<T> {
+pub(super) enum Presence<T> {
     /// It is not there.
     Absent,
     /// It is there, and what is wrong with it was reported.
@@ -17,7 +17,7 @@ pub(super) enum Section<T> {
 #[derive(Debug)]
 pub(super) struct Reported;
 
-impl<T> Section<T> {
+impl<T> Presence<T> {
     /// Something that is there: broken if nothing came of it.
     pub(super) fn of(read: Option<T>) -> Self {
         match read {
@@ -26,16 +26,16 @@ impl<T> Section<T> {
         }
     }
 
-    pub(super) fn as_ref(&self) -> Section<&T> {
+    pub(super) fn as_ref(&self) -> Presence<&T> {
         match self {
-            Self::Absent => Section::Absent,
-            Self::Broken => Section::Broken,
-            Self::Present(value) => Section::Present(value),
+            Self::Absent => Presence::Absent,
+            Self::Broken => Presence::Broken,
+            Self::Present(value) => Presence::Present(value),
         }
     }
 
     /// What a pointer leads to.
-    pub(super) fn as_deref(&self) -> Section<&T::Target>
+    pub(super) fn as_deref(&self) -> Presence<&T::Target>
     where
         T: Deref,
     {
@@ -43,11 +43,11 @@ impl<T> Section<T> {
     }
 
     /// The same of a part of it; broken if that is.
-    pub(super) fn and_then<P>(self, part: impl FnOnce(T) -> Option<P>) -> Section<P> {
+    pub(super) fn and_then<P>(self, part: impl FnOnce(T) -> Option<P>) -> Presence<P> {
         match self {
-            Self::Absent => Section::Absent,
-            Self::Broken => Section::Broken,
-            Self::Present(value) => Section::of(part(value)),
+            Self::Absent => Presence::Absent,
+            Self::Broken => Presence::Broken,
+            Self::Present(value) => Presence::of(part(value)),
         }
     }
 
