@@ -9,7 +9,6 @@
 //! the gate, and forwards. What is forwarded is given up if its principal lapses meanwhile.
 
 mod admission;
-mod alarm;
 mod answer;
 mod body_start;
 mod bounds;
@@ -17,6 +16,7 @@ mod builtin;
 mod client;
 mod connection;
 mod context;
+mod deferrable_timer;
 pub mod descriptors;
 pub mod drain;
 mod exchange;
@@ -24,19 +24,19 @@ mod failure;
 mod forward;
 mod gatekeeper;
 mod head;
+mod held_places;
 mod http2;
 pub mod in_flight;
 mod inbound;
 pub mod listener;
 pub mod metrics;
 mod pace;
-mod places;
 mod prefixed_stream;
 pub mod published;
 mod record;
 mod response;
 mod revocable_proxy;
-mod stall;
+mod send_watch;
 mod streams;
 mod trace;
 mod upgrade;

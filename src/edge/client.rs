@@ -18,14 +18,14 @@ pub(super) struct RequestClient {
     /// Who sent the request.
     pub(super) address: Option<IpAddr>,
     /// Whether the peer's word on forwarded requests is taken.
-    pub(super) peer_is: Peer,
+    pub(super) peer_is: PeerTrust,
     /// How the request came to us.
     pub(super) scheme: Scheme,
 }
 
 /// What the peer's word is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
+pub(super) enum PeerTrust {
     /// Listed in `trusted_proxies`.
     Trusted,
     /// Anybody else.
@@ -36,8 +36,8 @@ impl RequestClient {
     /// How the request came to the first of us: a trusted proxy says how it came to it.
     pub(super) fn scheme_told(&self, headers: &HeaderMap) -> Scheme {
         let told = match self.peer_is {
-            Peer::Trusted => headers.get("x-forwarded-proto").map(|proto| proto.as_bytes()),
-            Peer::Untrusted => None,
+            PeerTrust::Trusted => headers.get("x-forwarded-proto").map(|proto| proto.as_bytes()),
+            PeerTrust::Untrusted => None,
         };
         match told {
             Some(b"https") => Scheme::Https,
@@ -55,7 +55,7 @@ impl RequestClient {
     ) -> Self {
         let peer = peer.map(|peer| peer.to_canonical());
         if !peer.is_some_and(|peer| is_trusted(peer, trusted)) {
-            return Self { peer, address: peer, peer_is: Peer::Untrusted, scheme };
+            return Self { peer, address: peer, peer_is: PeerTrust::Untrusted, scheme };
         }
         // From right to left: each trusted hop vouches for the one before it.
         let mut address = peer;
@@ -71,7 +71,7 @@ impl RequestClient {
                 break;
             }
         }
-        Self { peer, address, peer_is: Peer::Trusted, scheme }
+        Self { peer, address, peer_is: PeerTrust::Trusted, scheme }
     }
 }
 

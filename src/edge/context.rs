@@ -11,8 +11,8 @@ use pingora::proxy::Session;
 
 use super::answer::{FinishedAnswer, client_kind};
 use super::exchange::ExchangeState;
+use super::held_places::HeldPlaces;
 use super::pace::Pace;
-use super::places::HeldPlaces;
 use super::published::Published;
 use super::trace::RequestId;
 use crate::gate::authentic::Authentic;

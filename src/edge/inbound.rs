@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use self::fault::Fault;
 use self::remaining::Remaining;
-use super::alarm::Alarm;
+use super::deferrable_timer::DeferrableTimer;
 use super::pace::Pace;
 use crate::config::PaceRules;
 use crate::gate::framing::Message;
@@ -62,7 +62,7 @@ pub(super) struct Inbound {
     /// How long the upstream may be silent once it has the body, in milliseconds; 0 for no bound.
     answer_timeout_ms: AtomicU64,
     answer_due: Option<Instant>,
-    alarm: Alarm,
+    alarm: DeferrableTimer,
     /// Whether the connection is the upstream's and the client's to talk over as they like.
     is_tunnel: AtomicBool,
     returned: Returned,
@@ -79,7 +79,7 @@ impl Inbound {
             pace_to_come: None,
             answer_timeout_ms: AtomicU64::new(0),
             answer_due: None,
-            alarm: Alarm::default(),
+            alarm: DeferrableTimer::default(),
             is_tunnel: AtomicBool::new(false),
             returned,
         }

@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::alarm::Alarm;
+use super::deferrable_timer::DeferrableTimer;
 
 /// Whether an upstream has switched protocols.
 #[derive(Clone, Debug, Default)]
@@ -114,12 +114,12 @@ struct Deadline {
     timeout: Option<Duration>,
     /// When the operation that is waited for has to be done.
     until: Option<Instant>,
-    alarm: Alarm,
+    timer: DeferrableTimer,
 }
 
 impl Deadline {
     fn new(timeout: Option<Duration>) -> Self {
-        Self { timeout, until: None, alarm: Alarm::default() }
+        Self { timeout, until: None, timer: DeferrableTimer::default() }
     }
 
     /// What becomes of an operation: it is done, or has to wait, or has waited for too long.
@@ -135,7 +135,7 @@ impl Deadline {
             return operation;
         };
         let until = *self.until.get_or_insert_with(|| Instant::now() + timeout);
-        self.alarm.poll(context, until).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        self.timer.poll(context, until).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

@@ -20,7 +20,7 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::stall::Stall;
+use super::send_watch::SendWatch;
 use crate::config::Limits;
 
 /// How much is gathered, in bytes: a head and a small body. Larger writes pass through.
@@ -35,7 +35,7 @@ const READ_BYTES_MAX: usize = 8 * 1024;
 pub(super) struct Wire {
     io: BufWriter<TcpStream>,
     gathers: Arc<AtomicBool>,
-    stall: Stall,
+    watch: SendWatch,
     digest: Arc<SocketDigest>,
 }
 
@@ -48,7 +48,7 @@ impl Wire {
         Self {
             io: BufWriter::with_capacity(GATHER_BYTES, io),
             gathers: Arc::default(),
-            stall: Stall::new(limits),
+            watch: SendWatch::new(limits),
             digest: Arc::new(digest),
         }
     }
@@ -91,12 +91,12 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { io, gathers, stall, digest: _ } = &mut *self;
+        let Self { io, gathers, watch, digest: _ } = &mut *self;
         let written = match gathers.load(Ordering::Relaxed) {
             true => Pin::new(io).poll_write(context, bytes),
             false => Pin::new(io.get_mut()).poll_write(context, bytes),
         };
-        stall.bound(written, |taken| *taken, context)
+        watch.bound(written, |taken| *taken, context)
     }
 
     fn poll_write_vectored(
@@ -104,12 +104,12 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { io, gathers, stall, digest: _ } = &mut *self;
+        let Self { io, gathers, watch, digest: _ } = &mut *self;
         let written = match gathers.load(Ordering::Relaxed) {
             true => Pin::new(io).poll_write_vectored(context, slices),
             false => Pin::new(io.get_mut()).poll_write_vectored(context, slices),
         };
-        stall.bound(written, |taken| *taken, context)
+        watch.bound(written, |taken| *taken, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -117,17 +117,17 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { io, stall, .. } = &mut *self;
+        let Self { io, watch, .. } = &mut *self;
         let flushed = Pin::new(io).poll_flush(context);
         // What was gathered counted when it was written.
-        stall.bound(flushed, |()| 0, context)
+        watch.bound(flushed, |()| 0, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { io, stall, .. } = &mut *self;
+        let Self { io, watch, .. } = &mut *self;
         // What was gathered goes first, and may have to wait.
         let shut = Pin::new(io).poll_shutdown(context);
-        stall.bound(shut, |()| 0, context)
+        watch.bound(shut, |()| 0, context)
     }
 }
 

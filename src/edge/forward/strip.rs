@@ -7,7 +7,7 @@ use super::came_with::CameWith;
 use super::provenance::{
     X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PREFIX, X_FORWARDED_PROTO,
 };
-use crate::edge::client::Peer;
+use crate::edge::client::PeerTrust;
 use crate::gate::credential::Carrier;
 use crate::gate::fields::{self, MethodOverride, is_like, starts_like};
 use crate::gate::forward::OwnedNames;
@@ -39,7 +39,7 @@ impl KeptCredentials {
 pub(super) struct Unwanted<'a> {
     pub(super) owned: &'a OwnedNames,
     pub(super) api_key: Option<(&'a HeaderName, KeptCredentials)>,
-    pub(super) peer: Peer,
+    pub(super) peer: PeerTrust,
     pub(super) method_override: MethodOverride,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn strip(request: &mut RequestHeader, unwanted: Unwanted<'_>) -> Came
             || is_forwarding(text, peer)
             || fields::is_rewrite(text)
             || (method_override == MethodOverride::Stripped && fields::is_method_override(text))
-            || (peer == Peer::Trusted && is_misused(name, request))
+            || (peer == PeerTrust::Trusted && is_misused(name, request))
         {
             stays_behind.push(name.clone());
         }
@@ -79,7 +79,7 @@ pub(super) fn strip(request: &mut RequestHeader, unwanted: Unwanted<'_>) -> Came
 
 /// From a trusted proxy the three headers that we write ourselves are read first, and two that only it
 /// knows are passed on; their other spellings, and everything from anybody else, are noise.
-fn is_forwarding(name: &str, peer: Peer) -> bool {
+fn is_forwarding(name: &str, peer: PeerTrust) -> bool {
     const KEPT: [HeaderName; 5] = [
         X_FORWARDED_FOR,
         X_FORWARDED_PROTO,
@@ -87,7 +87,7 @@ fn is_forwarding(name: &str, peer: Peer) -> bool {
         X_FORWARDED_PORT,
         X_FORWARDED_PREFIX,
     ];
-    let kept = peer == Peer::Trusted && KEPT.iter().any(|kept| kept == name);
+    let kept = peer == PeerTrust::Trusted && KEPT.iter().any(|kept| kept == name);
     !kept && (starts_like(name, X_FORWARDED) || ALIASES.iter().any(|alias| is_like(name, alias)))
 }
 
@@ -131,15 +131,15 @@ mod tests {
             "x-real-ip",
             "x_real_ip",
         ] {
-            assert!(is_forwarding(name, Peer::Untrusted), "{name}");
+            assert!(is_forwarding(name, PeerTrust::Untrusted), "{name}");
         }
         for name in ["x-forward", "forwarded-x", "x-forwardedfor", "via"] {
-            assert!(!is_forwarding(name, Peer::Untrusted), "{name}");
+            assert!(!is_forwarding(name, PeerTrust::Untrusted), "{name}");
         }
         for name in ["x-forwarded-for", "x-forwarded-port", "x-forwarded-prefix"] {
-            assert!(!is_forwarding(name, Peer::Trusted), "{name}");
+            assert!(!is_forwarding(name, PeerTrust::Trusted), "{name}");
         }
-        assert!(is_forwarding("x_forwarded_for", Peer::Trusted));
-        assert!(is_forwarding("x-forwarded-user", Peer::Trusted));
+        assert!(is_forwarding("x_forwarded_for", PeerTrust::Trusted));
+        assert!(is_forwarding("x-forwarded-user", PeerTrust::Trusted));
     }
 }

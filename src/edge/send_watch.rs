@@ -8,21 +8,24 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::alarm::Alarm;
+use super::deferrable_timer::DeferrableTimer;
 use super::pace::Pace;
 use crate::config::Limits;
 
 /// Watches the writes to one client.
 #[derive(Debug)]
-pub(super) struct Stall {
+pub(super) struct SendWatch {
     pace: Pace,
-    alarm: Alarm,
+    timer: DeferrableTimer,
 }
 
-impl Stall {
+impl SendWatch {
     /// A connection that begins now.
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { pace: Pace::begin(limits.send_pace, Instant::now()), alarm: Alarm::default() }
+        Self {
+            pace: Pace::begin(limits.send_pace, Instant::now()),
+            timer: DeferrableTimer::default(),
+        }
     }
 
     /// What becomes of a write: `taken` bytes are gone, or it has to wait, or it waited for too long.
@@ -46,7 +49,7 @@ impl Stall {
     /// Ready when the client is late.
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let until = self.pace.wait(Instant::now());
-        self.alarm.poll(context, until)
+        self.timer.poll(context, until)
     }
 }
 
@@ -63,20 +66,23 @@ mod tests {
 
     /// Lets the gateway wait, twenty times for 50 ms. Each time, so many pieces of ten bytes are taken.
     async fn is_given_up(pieces: usize) -> bool {
-        let mut stall = Stall { pace: Pace::begin(RULES, Instant::now()), alarm: Alarm::default() };
+        let mut watch = SendWatch {
+            pace: Pace::begin(RULES, Instant::now()),
+            timer: DeferrableTimer::default(),
+        };
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..20 {
             let blocked = Poll::<io::Result<usize>>::Pending;
-            if stall.bound(blocked, |taken| *taken, &mut context).is_ready() {
+            if watch.bound(blocked, |taken| *taken, &mut context).is_ready() {
                 return true;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
             let blocked = Poll::<io::Result<usize>>::Pending;
-            if stall.bound(blocked, |taken| *taken, &mut context).is_ready() {
+            if watch.bound(blocked, |taken| *taken, &mut context).is_ready() {
                 return true;
             }
             for _ in 0..pieces {
-                let taken = stall.bound(Poll::Ready(Ok(10)), |taken| *taken, &mut context);
+                let taken = watch.bound(Poll::Ready(Ok(10)), |taken| *taken, &mut context);
                 assert!(taken.is_ready());
             }
         }

@@ -7,9 +7,9 @@ use tokio::time::{Instant, Sleep};
 
 /// A timer of a poll function. It holds nothing before it is first needed.
 #[derive(Debug, Default)]
-pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(super) struct DeferrableTimer(Option<Pin<Box<Sleep>>>);
 
-impl Alarm {
+impl DeferrableTimer {
     /// Ready at `until`, which may be another time at each call. A later one costs nothing: the
     /// timer is set again when it fires too early, and not each time that something came.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, until: Instant) -> Poll<()> {
