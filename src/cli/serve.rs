@@ -3,8 +3,8 @@
 //! Two runtimes: requests have one to themselves, and everything else (admin, feeds, reload)
 //! another, so that probes are answered and keys refreshed however busy the gate is.
 
-mod exposure;
 mod feeds;
+mod file_mode_warnings;
 mod listeners;
 mod metrics;
 mod registration;
@@ -60,7 +60,7 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let certificates = listeners.certificates();
     let edge = runtime("edge", threads)?;
     let store = open_store(&configuration, &control)?;
-    exposure::warn(&configuration.settings);
+    file_mode_warnings::warn(&configuration.settings);
     let writer = writer_of(&configuration)?;
     let opening = Opening::new(configuration);
     let in_force = opening.in_force();
