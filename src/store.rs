@@ -29,7 +29,8 @@ use attempts::AttemptLedger;
 pub use error::{AppendError, StoreError};
 use family::FamilyStore;
 pub use fleet::{
-    Fleet, GATEWAY_FORGOTTEN_AFTER_MS, GatewayState, KnownGateway, Knows, Roster, SETTLES_WITHIN_MS,
+    COMPLETE_WITHIN_MS, Fleet, GATEWAY_FORGOTTEN_AFTER_MS, GatewayState, KnownGateway, Knows,
+    Roster,
 };
 use keyring::KeyRingStore;
 pub(crate) use log::PRUNE_MARGIN_S;

@@ -7,20 +7,20 @@
 //! Every read of the log, empty or not, is contact. Without contact the list grows old, and the
 //! gate answers for it; nothing that was applied is ever taken back, but by a lift in the log.
 
-mod agree;
-mod agreement;
 mod append;
+mod compare_settings;
+mod complete_store;
 pub mod confirm;
 mod follow;
 mod heartbeat;
 pub mod lift;
-mod mend;
 pub mod metrics;
 mod pending;
 mod recent;
 mod roster;
-mod settle;
+mod setting_differences;
 mod silent_gateways;
+mod write_again;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -36,11 +36,11 @@ use crate::runtime::InForce;
 use crate::store::{
     AppendError, Fleet, Listing, Position, RevocationLog, Roster, Store, StoreError, Writers,
 };
-use agreement::Agreement;
 use metrics::{RevocationMetrics, is_nearly_full};
 use pending::Pending;
 use recent::Recent;
 use roster::KnownGateways;
+use setting_differences::ReportedDifferences;
 use silent_gateways::SilentGateways;
 
 /// How long a cut-off waits for the store's clock.
@@ -65,7 +65,7 @@ pub struct RevocationFeed {
     lost: Notify,
     known: KnownGateways,
     silent: SilentGateways,
-    agreement: Agreement,
+    reported_differences: ReportedDifferences,
     /// The roster as it was last read, and when that began.
     looked: tokio::sync::Mutex<Option<(Instant, Roster)>>,
     /// When this gateway last told the others that it is there, in steady milliseconds; 0: never.
@@ -125,7 +125,7 @@ impl RevocationFeed {
             lost: Notify::new(),
             known: KnownGateways::default(),
             silent: SilentGateways::default(),
-            agreement: Agreement::default(),
+            reported_differences: ReportedDifferences::default(),
             looked: tokio::sync::Mutex::default(),
             announced: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),
@@ -134,7 +134,7 @@ impl RevocationFeed {
             announcing: tokio::sync::Mutex::default(),
             applied: watch::Sender::new(None),
             in_contact: watch::Sender::new(false),
-            read_in: AtomicU64::new(settle::NEVER),
+            read_in: AtomicU64::new(complete_store::NEVER),
             is_asking: AtomicBool::new(false),
             has_reminded: AtomicBool::new(false),
             is_waiting: AtomicBool::new(false),

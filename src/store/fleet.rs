@@ -77,7 +77,7 @@ pub const GATEWAY_FORGOTTEN_AFTER_MS: u64 = 60_000;
 /// How long those are waited for at most who may know what a store has lost, in milliseconds. A gateway that
 /// follows it is back before that: it looks every two seconds, reads, and writes down what it finds missing
 /// half a second later.
-pub const SETTLES_WITHIN_MS: u64 = 5_000;
+pub const COMPLETE_WITHIN_MS: u64 = 5_000;
 
 /// What a gateway knows of what a store may have lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,10 +112,10 @@ pub trait Fleet: fmt::Debug + Send + Sync {
 
     /// Whether the store has all that it had: nobody knows of anything that is missing, or those who
     /// may were waited for. Tells it what a gateway knows, if it is not known to be so.
-    async fn settle(&self, instance: &str, knows: Knows) -> Result<bool, StoreError>;
+    async fn ask_complete(&self, instance: &str, knows: Knows) -> Result<bool, StoreError>;
 
     /// Whether it has, as far as is known here.
-    fn is_settled(&self) -> bool;
+    fn is_complete(&self) -> bool;
 
     /// It has not: this gateway found that records are missing.
     fn doubt(&self);

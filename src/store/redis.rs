@@ -31,8 +31,10 @@
 //! sentinels `+sentinel|get-master-addr-by-name`.
 
 mod attempts;
+mod await_complete;
 mod charge;
 mod cluster;
+mod completeness;
 mod dial;
 mod families;
 mod fault;
@@ -55,8 +57,6 @@ mod score;
 mod script;
 mod sentinels;
 mod sessions;
-mod settled;
-mod settlement;
 mod snapshot;
 mod spent;
 
@@ -65,6 +65,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Position;
 use super::settings::{RedisServers, RedisSettings};
+use completeness::Completeness;
 use head::LogHead;
 use keys::{KeyNames, has_hash_tag};
 use known_tag_key::KnownTagKey;
@@ -72,7 +73,6 @@ use last_announcement::LastAnnouncement;
 use link::Link;
 use master::Master;
 use reader::LogReader;
-use settlement::Settlement;
 use spent::Spent;
 
 /// The store in Redis.
@@ -91,7 +91,7 @@ pub struct Redis {
     /// When what this gateway tells was taken down.
     last_announcement: LastAnnouncement,
     /// Whether the server has all that it had.
-    settlement: Settlement,
+    completeness: Completeness,
     /// What was used here that may be used once.
     spent: Spent,
     /// The key of the tags.
@@ -122,7 +122,7 @@ impl Redis {
             head: LogHead::default(),
             ahead: Mutex::default(),
             last_announcement: LastAnnouncement::default(),
-            settlement: Settlement::default(),
+            completeness: Completeness::default(),
             spent: Spent::default(),
             known_tag_key: KnownTagKey::default(),
         })

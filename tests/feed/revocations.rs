@@ -1,7 +1,7 @@
 //! Who is cut off stays out, and what was begun for them ends.
 
-mod agree;
 mod clocks;
+mod compare_settings;
 mod embedded;
 mod faults;
 mod fleet;

@@ -179,7 +179,7 @@ async fn key_of_the_tags_that_a_server_has_lost_comes_back_from_who_knows_it() {
         loop {
             // It finds out that the server is another one, and that it knows no more than that.
             drop(knows.time_ms().await);
-            drop(knows.settle("knows", Knows::NoMore).await);
+            drop(knows.ask_complete("knows", Knows::NoMore).await);
             if let Ok(Some(key)) = starts.tag_key().await {
                 return key;
             }

@@ -136,7 +136,7 @@ impl RevocationFeed {
         let max_staleness = self.configuration.load().settings.revocation.max_staleness;
         // What is written after this moment may be missed by the read; what was before is not.
         let begun = self.begin_read().await?;
-        let patience = match (has_loaded, self.fleet.is_settled()) {
+        let patience = match (has_loaded, self.fleet.is_complete()) {
             // Loading takes its time, and what it found is as old as its beginning.
             (true, true) => PATIENCE_MIN,
             (false, true) => PATIENCE_MAX.min(max_staleness / 4),

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{RevocationFeed, agreement};
+use super::{RevocationFeed, setting_differences};
 use crate::clock;
 use crate::gate::policy::Policy;
 use crate::gate::time::SteadyTime;
@@ -66,7 +66,7 @@ impl RevocationFeed {
             mark: reached.mark,
             counted_for_ms: self.counted_for_ms(),
             clock_ahead_ms: clock::ahead_ms(),
-            settings: agreement::settings(&self.configuration.load()),
+            settings: setting_differences::settings(&self.configuration.load()),
         };
         let asked_at = clock::steady();
         self.timed("announce", self.fleet.announce(&state)).await?;

@@ -18,12 +18,12 @@ impl Fleet for Embedded {
         Ok(())
     }
 
-    async fn settle(&self, _: &str, _: Knows) -> Result<bool, StoreError> {
+    async fn ask_complete(&self, _: &str, _: Knows) -> Result<bool, StoreError> {
         // One file, which nobody else has had.
         Ok(true)
     }
 
-    fn is_settled(&self) -> bool {
+    fn is_complete(&self) -> bool {
         true
     }
 

@@ -37,7 +37,7 @@ impl FamilyStore for Redis {
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
-        self.await_settled().await?;
+        self.await_complete().await?;
         let key = self.keys.family_of(id);
         let asking = &key;
         let (((seconds, micros), fields), live): (((u64, u64), [Option<Vec<u8>>; 4]), _) = self
@@ -50,7 +50,7 @@ impl FamilyStore for Redis {
                 reading.query_async(&mut connection).await
             })
             .await?;
-        self.was_settled(&live)?;
+        self.was_complete(&live)?;
         let [record, current, used, dead] = fields;
         let read_ms = seconds.saturating_mul(1000).saturating_add(micros / 1000);
         if record.is_none() && current.is_none() {
@@ -69,7 +69,7 @@ impl FamilyStore for Redis {
     }
 
     async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError> {
-        self.await_settled().await?;
+        self.await_complete().await?;
         let Exchange { family: id, presented, successor, grace_ms, now, premise, end } = exchange;
         let Successor { digest, sealed } = successor;
         let Premise { current, read_ms, waited_ms } = premise;
@@ -91,7 +91,7 @@ impl FamilyStore for Redis {
                 rotating.invoke_async(&mut connection).await
             })
             .await?;
-        self.was_settled(&link)?;
+        self.was_complete(&link)?;
         match outcome.as_str() {
             "rotated" => Ok(Rotation::Rotated),
             "replayed" if !values.is_empty() => Ok(Rotation::Replayed(values)),
@@ -116,7 +116,7 @@ impl FamilyStore for Redis {
     }
 
     async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
-        self.await_settled().await?;
+        self.await_complete().await?;
         let number = fastrand::u64(..);
         let mut spending = SPEND.key(self.keys.spent_of(key));
         spending.arg(number).arg(until.as_seconds()).arg(now.as_seconds());
@@ -131,7 +131,7 @@ impl FamilyStore for Redis {
                 move |mut connection| async move { spending.invoke_async(&mut connection).await },
             )
             .await?;
-        self.was_settled(&live)?;
+        self.was_complete(&live)?;
         if is_first {
             self.spent.note(Use { key: key.to_owned(), number, until });
         }

@@ -90,11 +90,11 @@ impl Fleet for Redis {
         self.master.look_again().await;
         let (now, epoch) = (clock::steady(), self.master.epoch());
         let must_be_there = self.last_announcement.must_be_there(now, epoch);
-        let ((mut head, mut record, Flag(mut is_settled), Flag(is_gone), at), mut link) =
+        let ((mut head, mut record, Flag(mut is_complete), Flag(is_gone), at), mut link) =
             self.announce_on(state, must_be_there, None).await?;
         if is_gone {
             let applied = Position { sequence: state.applied, mark: state.mark };
-            // Who lost the log, too, is told what it lost by those who know, see `settled`.
+            // Who lost the log, too, is told what it lost by those who know, see `await_complete`.
             let is_log_there = match HeldRecord::from_record(at.as_deref()) {
                 Ok(held) => held.loss(applied, head) != Some(Loss::WentBackwards),
                 // Nobody can say: it may be.
@@ -103,7 +103,7 @@ impl Fleet for Redis {
             // Nobody can say how long others serve; nothing is confirmed for a minute at most.
             let unknown_for_ms = state.counted_for_ms.min(GATEWAY_FORGOTTEN_AFTER_MS);
             let lost_for_ms = if is_log_there { unknown_for_ms } else { 0 };
-            ((head, record, Flag(is_settled), _, _), link) =
+            ((head, record, Flag(is_complete), _, _), link) =
                 self.announce_on(state, false, Some(lost_for_ms)).await?;
         }
         self.last_announcement.is_there(now, link.epoch());
@@ -114,22 +114,22 @@ impl Fleet for Redis {
         };
         self.head.moved_to(&link, Position { sequence: head, mark });
         self.begin_epoch_if_ahead(state, head, &link);
-        if !is_settled {
-            self.settlement.ask_again();
+        if !is_complete {
+            self.completeness.ask_again();
         }
         Ok(())
     }
 
-    async fn settle(&self, instance: &str, knows: Knows) -> Result<bool, StoreError> {
-        self.ask_settled(instance, knows).await
+    async fn ask_complete(&self, instance: &str, knows: Knows) -> Result<bool, StoreError> {
+        self.ask_whether_complete(instance, knows).await
     }
 
-    fn is_settled(&self) -> bool {
-        self.is_known_settled()
+    fn is_complete(&self) -> bool {
+        self.is_known_complete()
     }
 
     fn doubt(&self) {
-        self.settlement.doubt();
+        self.completeness.doubt();
     }
 
     fn server_changes(&self) -> u64 {

@@ -77,7 +77,7 @@ impl KeyRingStore for Redis {
     async fn keep_tag_key(&self, key: &[u8]) -> Result<Vec<u8>, StoreError> {
         if !self.known_tag_key.is(key) {
             // A server that has lost its key gets it back from those who know it.
-            self.await_settled().await?;
+            self.await_complete().await?;
         }
         let kept = self.keep_key(key).await?;
         self.known_tag_key.note(&kept);

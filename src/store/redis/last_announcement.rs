@@ -6,7 +6,7 @@ use crate::gate::time::SteadyTime;
 use crate::store::GATEWAY_FORGOTTEN_AFTER_MS;
 
 /// When a server last took down what this gateway told, and in which epoch. It must be there for a
-/// while. Another server may lack it, and all that it lacks is asked for elsewhere (`settled`).
+/// while. Another server may lack it, and all that it lacks is asked for elsewhere (`await_complete`).
 #[derive(Default)]
 pub(super) struct LastAnnouncement(Mutex<Option<(SteadyTime, u64)>>);
 

@@ -115,10 +115,10 @@ end
 #[macro_use]
 pub(super) mod account;
 pub(super) mod attempts;
+pub(super) mod completeness;
 pub(super) mod families;
 pub(super) mod keyring;
 pub(super) mod sessions;
-pub(super) mod settled;
 
 /// Appends a record to the log, puts it into the snapshot, and ends sessions.
 ///

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use super::RevocationFeed;
 use crate::clock;
 use crate::gate::time::SteadyTime;
-use crate::store::{Knows, SETTLES_WITHIN_MS, StoreError};
+use crate::store::{COMPLETE_WITHIN_MS, Knows, StoreError};
 
 /// In no epoch.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -19,20 +19,20 @@ pub(super) const NEVER: u64 = u64::MAX;
 pub(super) struct BegunRead {
     pub(super) at: SteadyTime,
     epoch: u64,
-    is_settled: bool,
+    is_complete: bool,
 }
 
 impl RevocationFeed {
     /// Before a read: asks whether the store has all that it had, if that is not known, and tells it what
     /// this gateway knows.
     pub(super) async fn begin_read(&self) -> Result<BegunRead, StoreError> {
-        let is_settled = self.fleet.is_settled() || self.ask_settled().await?;
+        let is_complete = self.fleet.is_complete() || self.ask_complete().await?;
         let counter = &self.store_metrics.server_changes;
         counter.inc_by(self.fleet.server_changes().saturating_sub(counter.get()));
-        Ok(BegunRead { at: clock::steady(), epoch: self.fleet.epoch(), is_settled })
+        Ok(BegunRead { at: clock::steady(), epoch: self.fleet.epoch(), is_complete })
     }
 
-    async fn ask_settled(&self) -> Result<bool, StoreError> {
+    async fn ask_complete(&self) -> Result<bool, StoreError> {
         if !self.is_asking.swap(true, Ordering::AcqRel) {
             // What was read before says nothing of what is missing now.
             self.read_in.store(NEVER, Ordering::Release);
@@ -48,20 +48,20 @@ impl RevocationFeed {
                 Err(error) => return Err(error),
             }
         }
-        let asking = self.fleet.settle(&self.instance, knows);
-        let is_settled = self.timed("settle", asking).await?;
-        self.is_asking.store(!is_settled, Ordering::Release);
-        let was_waiting = self.is_waiting.swap(!is_settled, Ordering::Relaxed);
-        match (was_waiting, is_settled) {
+        let asking = self.fleet.ask_complete(&self.instance, knows);
+        let is_complete = self.timed("settle", asking).await?;
+        self.is_asking.store(!is_complete, Ordering::Release);
+        let was_waiting = self.is_waiting.swap(!is_complete, Ordering::Relaxed);
+        match (was_waiting, is_complete) {
             (false, false) => tracing::warn!(
-                longest_s = SETTLES_WITHIN_MS / 1000,
+                longest_s = COMPLETE_WITHIN_MS / 1000,
                 "the store was started again, is another one, or has lost data: waiting for the \
                  gateways that may know what it lacks"
             ),
             (true, true) => tracing::info!("the store has all that the gateways know of"),
             (false, true) | (true, false) => {}
         }
-        Ok(is_settled)
+        Ok(is_complete)
     }
 
     /// Whether gateways are waited for that may know what the store lacks.
@@ -83,9 +83,9 @@ impl RevocationFeed {
 
     /// The log was read to its end, or all of it was loaded, since then. Whether that is contact.
     pub(super) fn end_read(&self, begun: BegunRead) -> bool {
-        let BegunRead { at, epoch, is_settled } = begun;
+        let BegunRead { at, epoch, is_complete } = begun;
         let is_same = self.fleet.epoch() == epoch;
-        let is_contact = is_same && is_settled && self.fleet.is_settled();
+        let is_contact = is_same && is_complete && self.fleet.is_complete();
         if is_contact {
             self.was_in_contact(at);
         }

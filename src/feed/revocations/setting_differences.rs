@@ -17,7 +17,7 @@ pub(super) type SharedSettings = BTreeMap<String, String>;
 
 /// The differences that were told.
 #[derive(Debug, Default)]
-pub(super) struct Agreement(Mutex<HashSet<Difference>>);
+pub(super) struct ReportedDifferences(Mutex<HashSet<Difference>>);
 
 /// A field that says something else at another gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ pub(super) struct Difference {
     pub(super) there: String,
 }
 
-impl Agreement {
+impl ReportedDifferences {
     /// Those that were not told before.
     pub(super) fn not_reported(&self, found: Vec<Difference>) -> Vec<Difference> {
         let mut reported = self.0.lock().unwrap_or_else(PoisonError::into_inner);

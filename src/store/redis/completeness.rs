@@ -3,17 +3,17 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::gate::time::SteadyTime;
-use crate::store::SETTLES_WITHIN_MS;
+use crate::store::COMPLETE_WITHIN_MS;
 
 /// What is known of it.
 #[derive(Debug, Default)]
-pub(super) struct Settlement(Mutex<SettlementState>);
+pub(super) struct Completeness(Mutex<CompletenessState>);
 
 /// What is known of one server, told by its epoch.
 #[derive(Debug, Default)]
-pub(super) struct SettlementState {
+pub(super) struct CompletenessState {
     /// In which epoch it was so.
-    pub(super) settled: Option<u64>,
+    pub(super) complete_in: Option<u64>,
     /// Records were lost, and nobody was told.
     pub(super) has_lost: bool,
     /// In which epoch was written down again what is in no log: what was used once, and the key of the tags.
@@ -22,22 +22,22 @@ pub(super) struct SettlementState {
     pub(super) refused: Option<(u64, SteadyTime)>,
 }
 
-impl Settlement {
+impl Completeness {
     /// Whether it is so in this epoch.
-    pub(super) fn is_settled(&self, epoch: u64) -> bool {
+    pub(super) fn is_complete(&self, epoch: u64) -> bool {
         let state = self.state();
-        state.settled == Some(epoch) && !state.has_lost
+        state.complete_in == Some(epoch) && !state.has_lost
     }
 
     /// Records were lost: it is no longer so.
     pub(super) fn doubt(&self) {
-        *self.state() = SettlementState { has_lost: true, ..SettlementState::default() };
+        *self.state() = CompletenessState { has_lost: true, ..CompletenessState::default() };
     }
 
     /// Others have found that it is not so.
     pub(super) fn ask_again(&self) {
         let mut state = self.state();
-        *state = SettlementState { has_lost: state.has_lost, ..SettlementState::default() };
+        *state = CompletenessState { has_lost: state.has_lost, ..CompletenessState::default() };
     }
 
     /// Whether records were lost that the server was not told of yet.
@@ -46,11 +46,11 @@ impl Settlement {
     }
 
     /// The server was told whether records were lost, and said whether it is so.
-    pub(super) fn answered(&self, epoch: u64, has_lost: bool, is_settled: bool) {
+    pub(super) fn answered(&self, epoch: u64, has_lost: bool, is_complete: bool) {
         let mut state = self.state();
         state.has_lost &= !has_lost;
         state.refused = None;
-        state.settled = is_settled.then_some(epoch);
+        state.complete_in = is_complete.then_some(epoch);
     }
 
     /// The server takes nothing down for now: one that goes on like that is not waited for any
@@ -59,16 +59,16 @@ impl Settlement {
         let mut state = self.state();
         let since = state.refused.filter(|(known, _)| *known == epoch).map_or(now, |(_, at)| at);
         state.refused = Some((epoch, since));
-        let is_over = now.millis_since(since) >= SETTLES_WITHIN_MS;
+        let is_over = now.millis_since(since) >= COMPLETE_WITHIN_MS;
         if is_over {
-            state.settled = Some(epoch);
+            state.complete_in = Some(epoch);
             state.has_lost = false;
         }
         is_over
     }
 
     /// The state, locked.
-    pub(super) fn state(&self) -> MutexGuard<'_, SettlementState> {
+    pub(super) fn state(&self) -> MutexGuard<'_, CompletenessState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,31 +83,31 @@ mod tests {
 
     #[test]
     fn what_one_server_said_is_not_said_of_another() {
-        let settlement = Settlement::default();
-        settlement.answered(7, false, true);
-        assert!(settlement.is_settled(7) && !settlement.is_settled(8));
-        settlement.ask_again();
-        assert!(!settlement.is_settled(7));
+        let completeness = Completeness::default();
+        completeness.answered(7, false, true);
+        assert!(completeness.is_complete(7) && !completeness.is_complete(8));
+        completeness.ask_again();
+        assert!(!completeness.is_complete(7));
     }
 
     #[test]
     fn loss_counts_until_the_server_was_told_of_it() {
-        let settlement = Settlement::default();
-        settlement.doubt();
+        let completeness = Completeness::default();
+        completeness.doubt();
         // What was asked before is answered after.
-        settlement.answered(7, false, true);
-        assert!(!settlement.is_settled(7) && settlement.has_lost());
-        settlement.answered(7, true, true);
-        assert!(settlement.is_settled(7) && !settlement.has_lost());
+        completeness.answered(7, false, true);
+        assert!(!completeness.is_complete(7) && completeness.has_lost());
+        completeness.answered(7, true, true);
+        assert!(completeness.is_complete(7) && !completeness.has_lost());
     }
 
     #[test]
     fn server_that_takes_nothing_down_is_waited_for_no_longer() {
-        let settlement = Settlement::default();
-        assert!(!settlement.refused(7, at(0)));
-        assert!(!settlement.refused(7, at(SETTLES_WITHIN_MS - 1)));
-        assert!(!settlement.refused(8, at(SETTLES_WITHIN_MS)), "another one");
-        assert!(settlement.refused(8, at(2 * SETTLES_WITHIN_MS)));
-        assert!(settlement.is_settled(8));
+        let completeness = Completeness::default();
+        assert!(!completeness.refused(7, at(0)));
+        assert!(!completeness.refused(7, at(COMPLETE_WITHIN_MS - 1)));
+        assert!(!completeness.refused(8, at(COMPLETE_WITHIN_MS)), "another one");
+        assert!(completeness.refused(8, at(2 * COMPLETE_WITHIN_MS)));
+        assert!(completeness.is_complete(8));
     }
 }

@@ -14,7 +14,7 @@ use redis::Script;
 /// Keys: `settled`, the fleet. Arguments: the server, or nothing if that is hidden; who asks, or nothing;
 /// whether records were lost; whether who asks knows `nothing`, `more` or `no more`; for how long is waited,
 /// and how long a silent gateway is counted at least, in milliseconds. Returns whether it is so.
-pub(in crate::store::redis) static SETTLE: LazyLock<Script> = LazyLock::new(|| {
+pub(in crate::store::redis) static ASK_COMPLETE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local settled, gateways = KEYS[1], KEYS[2]

@@ -1,7 +1,7 @@
 //! Says where the settings of other gateways differ from ours.
 
 use super::RevocationFeed;
-use super::agreement::{Difference, differences, settings};
+use super::setting_differences::{Difference, differences, settings};
 use crate::store::KnownGateway;
 
 impl RevocationFeed {
@@ -10,7 +10,9 @@ impl RevocationFeed {
         let ours = settings(&self.configuration.load());
         let others = gateways.iter().filter(|known| known.state.instance != self.instance);
         let found = others.flat_map(|known| differences(&ours, known)).collect();
-        for Difference { gateway, field, here, there } in self.agreement.not_reported(found) {
+        for Difference { gateway, field, here, there } in
+            self.reported_differences.not_reported(found)
+        {
             tracing::warn!(
                 gateway,
                 field,

@@ -10,69 +10,69 @@ use super::Redis;
 use super::identity::ServerIdentity;
 use super::master::Live;
 use super::reply::Flag;
-use super::script::settled::SETTLE;
+use super::script::completeness::ASK_COMPLETE;
 use crate::clock;
-use crate::store::{GATEWAY_FORGOTTEN_AFTER_MS, Knows, SETTLES_WITHIN_MS, StoreError};
+use crate::store::{COMPLETE_WITHIN_MS, GATEWAY_FORGOTTEN_AFTER_MS, Knows, StoreError};
 
 impl Redis {
     /// Whether the server has all that it had, as far as is known.
-    pub(super) fn is_known_settled(&self) -> bool {
-        self.settlement.is_settled(self.master.epoch())
+    pub(super) fn is_known_complete(&self) -> bool {
+        self.completeness.is_complete(self.master.epoch())
     }
 
     /// The same, and asks it. `instance` is who asks, or nothing.
-    pub(super) async fn ask_settled(
+    pub(super) async fn ask_whether_complete(
         &self,
         instance: &str,
         knows: Knows,
     ) -> Result<bool, StoreError> {
-        if self.is_known_settled() {
+        if self.is_known_complete() {
             return Ok(true);
         }
         let knows = match knows {
             Knows::NoMore => self.write_again().await?,
             Knows::Nothing | Knows::More => knows,
         };
-        let has_lost = self.settlement.has_lost();
+        let has_lost = self.completeness.has_lost();
         let epoch = self.master.epoch();
         let asking = |live: Live| async move {
-            let mut asking = SETTLE.key(&self.keys.settled);
+            let mut asking = ASK_COMPLETE.key(&self.keys.settled);
             asking.key(&self.keys.gateways);
             asking.arg(live.identity.as_ref().map_or("", ServerIdentity::as_str)).arg(instance);
             asking.arg(u8::from(has_lost)).arg(knows.as_str());
-            asking.arg(SETTLES_WITHIN_MS).arg(GATEWAY_FORGOTTEN_AFTER_MS);
+            asking.arg(COMPLETE_WITHIN_MS).arg(GATEWAY_FORGOTTEN_AFTER_MS);
             asking.invoke_async(&mut live.connection.clone()).await
         };
         let asked = self.link.ask_on(&self.master, "asking whether it lacks anything", asking);
         match asked.await {
-            Ok((Flag(is_settled), live)) => {
-                self.settlement.answered(live.epoch(), has_lost, is_settled);
-                Ok(is_settled)
+            Ok((Flag(is_complete), live)) => {
+                self.completeness.answered(live.epoch(), has_lost, is_complete);
+                Ok(is_complete)
             }
-            Err(StoreError::Refused(_)) => Ok(self.settlement.refused(epoch, clock::steady())),
+            Err(StoreError::Refused(_)) => Ok(self.completeness.refused(epoch, clock::steady())),
             Err(error) => Err(error),
         }
     }
 
     /// Sees to it that what the server does not know is not taken for what never was.
-    pub(super) async fn await_settled(&self) -> Result<(), StoreError> {
-        if self.is_known_settled() {
+    pub(super) async fn await_complete(&self) -> Result<(), StoreError> {
+        if self.is_known_complete() {
             return Ok(());
         }
         // In a box: it happens seldom, and is large.
         let asking: Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send + '_>> =
-            Box::pin(self.ask_settled("", Knows::Nothing));
+            Box::pin(self.ask_whether_complete("", Knows::Nothing));
         match asking.await? {
             true => Ok(()),
-            false => Err(unsettled()),
+            false => Err(incomplete()),
         }
     }
 
     /// The same for what a server has answered on this connection.
-    pub(super) fn was_settled(&self, live: &Live) -> Result<(), StoreError> {
-        match self.settlement.is_settled(live.epoch()) {
+    pub(super) fn was_complete(&self, live: &Live) -> Result<(), StoreError> {
+        match self.completeness.is_complete(live.epoch()) {
             true => Ok(()),
-            false => Err(unsettled()),
+            false => Err(incomplete()),
         }
     }
 
@@ -80,7 +80,7 @@ impl Redis {
     /// on knowing, and the server not.
     async fn write_again(&self) -> Result<Knows, StoreError> {
         let epoch = self.master.epoch();
-        if self.settlement.state().written_again == Some(epoch) {
+        if self.completeness.state().written_again == Some(epoch) {
             return Ok(Knows::NoMore);
         }
         let kept = match self.keep_tag_key_again().await {
@@ -99,7 +99,7 @@ impl Redis {
             Err(error) => return Err(error),
         };
         if knows == Knows::NoMore {
-            self.settlement.state().written_again = Some(epoch);
+            self.completeness.state().written_again = Some(epoch);
         }
         Ok(knows)
     }
@@ -120,10 +120,10 @@ impl Redis {
     }
 }
 
-fn unsettled() -> StoreError {
+fn incomplete() -> StoreError {
     StoreError::Unavailable(format!(
         "Redis was started again, is another server, or has lost data: for {} s at most it is not \
          gone by what it lacks",
-        SETTLES_WITHIN_MS / 1000
+        COMPLETE_WITHIN_MS / 1000
     ))
 }
