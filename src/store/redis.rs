@@ -30,9 +30,9 @@
 //! `+client|tracking`, and `+info` tells one server from another behind the same address; in a cluster also `+cluster|info +cluster|keyslot +cluster|slots`; at the
 //! sentinels `+sentinel|get-master-addr-by-name`.
 
+mod account_arguments;
 mod attempts;
 mod await_complete;
-mod charge;
 mod cluster;
 mod completeness;
 mod dial;

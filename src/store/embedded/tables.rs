@@ -1,11 +1,11 @@
 //! Opens all the tables inside one transaction that writes, and does what concerns several of them.
 
+mod account_entries;
 mod attempts;
 pub(super) mod exchanges;
 pub(super) mod families;
 pub(super) mod keyring;
 pub(super) mod log;
-mod owned;
 pub(super) mod sessions;
 mod spent;
 

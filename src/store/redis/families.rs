@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::charge::{self, AccountCharge};
+use super::account_arguments::{self, AccountArguments};
 use super::dial::ANSWER_TIMEOUT;
 use super::keys::EXPIRY_MAX_S;
 use super::reply::{Flag, ReplyList};
@@ -80,9 +80,10 @@ impl FamilyStore for Redis {
         rotating.arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
         rotating.arg(current.to_string()).arg(*read_ms).arg(*waited_ms);
         rotating.arg(EXCHANGE_WITHIN_MS).arg(unused_ms(*grace_ms)).arg(EARLIER_MAX);
-        let charge = end.as_ref().and_then(|end| Some((AccountCharge::of(&end.record)?, end)));
-        if let Some((charge, end)) = charge {
-            charge.add_to(&mut rotating, &self.keys, end.entries_max, end.now);
+        let arguments =
+            end.as_ref().and_then(|end| Some((AccountArguments::of(&end.record)?, end)));
+        if let Some((arguments, end)) = arguments {
+            arguments.add_to(&mut rotating, &self.keys, end.entries_max, end.now);
         }
         let rotating = &rotating;
         let ((outcome, values, sequence), link): ((String, Vec<Vec<u8>>, i64), _) = self
@@ -99,7 +100,7 @@ impl FamilyStore for Redis {
             "too late" => Ok(Rotation::TooLate),
             "reused" => Ok(Rotation::Reused),
             "ended" => {
-                let charged = charge::charged((sequence, ReplyList(values)))?;
+                let charged = account_arguments::charged((sequence, ReplyList(values)))?;
                 if let Some(Charged { position, .. }) = &charged {
                     self.head.moved_to(&link, *position);
                 }

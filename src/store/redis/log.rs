@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::charge::{self, AccountCharge};
+use super::account_arguments::{self, AccountArguments};
 use super::dial::ANSWER_TIMEOUT;
 use super::head::HeadComparison;
 use super::reader::LogReader;
@@ -81,12 +81,12 @@ impl RevocationLog for Redis {
         bounds: AppendBounds<'_>,
     ) -> Result<Charged, AppendError> {
         let AppendBounds { entries_max, now, login_issuer: _ } = bounds;
-        let Some(charge) = AccountCharge::of(record) else {
+        let Some(arguments) = AccountArguments::of(record) else {
             let position = self.append(record, bounds).await?;
             return Ok(Charged { written: vec![record.clone()], position });
         };
         let mut charging = CHARGE.prepare_invoke();
-        charge.add_to(&mut charging, &self.keys, entries_max, now);
+        arguments.add_to(&mut charging, &self.keys, entries_max, now);
         charging.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         let charging = &charging;
         // A record that is written twice is merged with itself before long.
@@ -98,7 +98,7 @@ impl RevocationLog for Redis {
                 move |mut connection| async move { charging.invoke_async(&mut connection).await },
             )
             .await?;
-        let charged = charge::charged(written)?.ok_or(AppendError::Full)?;
+        let charged = account_arguments::charged(written)?.ok_or(AppendError::Full)?;
         self.head.moved_to(&link, charged.position);
         Ok(charged)
     }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::charge::{self, AccountCharge};
+use super::account_arguments::{self, AccountArguments};
 use super::dial::ANSWER_TIMEOUT;
 use super::keys::EXPIRY_MAX_S;
 use super::reply::{self, Flag, ReplyList};
@@ -56,9 +56,9 @@ impl SessionStore for Redis {
         // Of many that are displaced each gets another, and so may a cut-off beside it.
         creating.arg(fastrand::u64(..MARK_FIRST_MAX));
         if let Some(end) = end
-            && let Some(charge) = AccountCharge::of_any(end)
+            && let Some(arguments) = AccountArguments::of_any(end)
         {
-            charge.add_to(&mut creating, &self.keys, end.entries_max, end.now);
+            arguments.add_to(&mut creating, &self.keys, end.entries_max, end.now);
         }
         let creating = &creating;
         let (ReplyList(displaced), link): (ReplyList<DisplacedReply>, _) = self
@@ -73,7 +73,7 @@ impl SessionStore for Redis {
             .await?;
         let displaced = displaced.into_iter().map(|(id, created, sequence, written)| {
             let id = SessionId::parse(&id).ok_or_else(|| fault::nonsense("a session's id"))?;
-            let end = charge::charged((sequence, written))?;
+            let end = account_arguments::charged((sequence, written))?;
             if let Some(Charged { position, .. }) = &end {
                 self.head.moved_to(&link, *position);
             }

@@ -8,7 +8,7 @@ use redb::{
     TableHandle, WriteTransaction,
 };
 
-use super::owned::{self, Owned, OwnedKind, WriteOwned};
+use super::account_entries::{self, AccountEntry, AccountEntryKind, WriteAccountEntries};
 use crate::gate::revocation::Lifted;
 use crate::gate::time::UnixTime;
 use crate::store::account::{AccountEntries, Cut, EndedScope, Plan, Room, Span};
@@ -39,7 +39,7 @@ const BY_EXPIRY: TableDefinition<(i64, u64), ()> = TableDefinition::new("revocat
 
 /// The names of the tables.
 pub(in crate::store::embedded) fn names() -> impl Iterator<Item = &'static str> {
-    [META.name(), RECORDS.name(), BY_EXPIRY.name()].into_iter().chain(owned::names())
+    [META.name(), RECORDS.name(), BY_EXPIRY.name()].into_iter().chain(account_entries::names())
 }
 
 /// The log, being written.
@@ -47,7 +47,7 @@ pub(in crate::store::embedded) struct WriteLog<'t> {
     records: Table<'t, u64, &'static [u8]>,
     by_expiry: Table<'t, (i64, u64), ()>,
     meta: Table<'t, &'static str, u64>,
-    owned: WriteOwned<'t>,
+    account_entries: WriteAccountEntries<'t>,
     is_changed: bool,
     has_grown: bool,
 }
@@ -61,7 +61,7 @@ impl<'t> WriteLog<'t> {
             records: transaction.open_table(RECORDS)?,
             by_expiry: transaction.open_table(BY_EXPIRY)?,
             meta: transaction.open_table(META)?,
-            owned: WriteOwned::open(transaction)?,
+            account_entries: WriteAccountEntries::open(transaction)?,
             is_changed: false,
             has_grown: false,
         })
@@ -101,9 +101,10 @@ impl<'t> WriteLog<'t> {
         let room = Room::of(entries_max);
         let all = self.len_for(room.more, now)?;
         let subject = account.as_bytes();
-        let singles = self.owned.of(subject, OwnedKind::Single)?;
-        let once = |kind| Ok::<_, FileFault>(self.owned.of(subject, kind)?.pop());
-        let (grants, everything) = (once(OwnedKind::Grants)?, once(OwnedKind::Subject)?);
+        let singles = self.account_entries.of(subject, AccountEntryKind::Single)?;
+        let once = |kind| Ok::<_, FileFault>(self.account_entries.of(subject, kind)?.pop());
+        let (grants, everything) =
+            (once(AccountEntryKind::Grants)?, once(AccountEntryKind::Subject)?);
         let entries: Vec<Span> = singles.iter().map(|held| held.span).collect();
         let known = [grants, everything].into_iter().flatten().count() + entries.len();
         let held = AccountEntries {
@@ -135,13 +136,17 @@ impl<'t> WriteLog<'t> {
         let mut written = Vec::new();
         if let (true, EndedScope::Single { span, .. }) = (adds, ending) {
             let sequence = self.put(record)?;
-            self.owned.note(subject, OwnedKind::Single, Owned { sequence, span })?;
+            self.account_entries.note(
+                subject,
+                AccountEntryKind::Single,
+                AccountEntry { sequence, span },
+            )?;
             written.push(record.clone());
         }
         if let Some(span) = cut {
             let record = ending.merged(record, kind, span);
             let sequence = self.put(&record)?;
-            self.owned.note(subject, kind.into(), Owned { sequence, span })?;
+            self.account_entries.note(subject, kind.into(), AccountEntry { sequence, span })?;
             written.push(record);
         }
         Ok(Some((written, self.last()?)))
@@ -187,10 +192,10 @@ impl<'t> WriteLog<'t> {
         Ok(sequence)
     }
 
-    fn remove(&mut self, Owned { sequence, span }: Owned) -> Result<(), FileFault> {
+    fn remove(&mut self, AccountEntry { sequence, span }: AccountEntry) -> Result<(), FileFault> {
         self.records.remove(sequence)?;
         self.by_expiry.remove((span.expires, sequence))?;
-        self.owned.forget(sequence)?;
+        self.account_entries.forget(sequence)?;
         self.is_changed = true;
         Ok(())
     }
@@ -202,7 +207,7 @@ impl<'t> WriteLog<'t> {
         now: UnixTime,
         at_most: u64,
     ) -> Result<u64, FileFault> {
-        let Self { records, by_expiry, owned, is_changed, meta: _, has_grown: _ } = self;
+        let Self { records, by_expiry, account_entries, is_changed, meta: _, has_grown: _ } = self;
         let last = (now.plus(-PRUNE_MARGIN_S).as_seconds(), u64::MAX);
         let mut pruned = 0;
         let mut spent = by_expiry.extract_from_if(..=last, |_, ()| true)?;
@@ -211,7 +216,7 @@ impl<'t> WriteLog<'t> {
         {
             let (_, sequence) = entry?.0.value();
             records.remove(sequence)?;
-            owned.forget(sequence)?;
+            account_entries.forget(sequence)?;
             *is_changed = true;
             pruned += 1;
         }

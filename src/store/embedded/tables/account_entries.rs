@@ -6,10 +6,10 @@ use crate::store::account::{Cut, Span};
 use crate::store::embedded::fault::FileFault;
 
 /// A subject's digest, what kind of entry it is, its time, and its sequence.
-type OwnedKey<'a> = (&'a [u8; 32], u8, i64, u64);
+type AccountKey<'a> = (&'a [u8; 32], u8, i64, u64);
 
 /// When an entry expires.
-const BY_OWNER: TableDefinition<OwnedKey<'_>, i64> = TableDefinition::new("revocations_by_owner");
+const BY_OWNER: TableDefinition<AccountKey<'_>, i64> = TableDefinition::new("revocations_by_owner");
 
 /// By sequence: the rest of the key.
 const OWNERS: TableDefinition<u64, (&[u8; 32], u8, i64)> =
@@ -22,13 +22,13 @@ pub(super) fn names() -> [&'static str; 2] {
 
 /// What kind of entry it is, as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OwnedKind {
+pub(super) enum AccountEntryKind {
     Single = 0,
     Grants = 1,
     Subject = 2,
 }
 
-impl From<Cut> for OwnedKind {
+impl From<Cut> for AccountEntryKind {
     fn from(cut: Cut) -> Self {
         match cut {
             Cut::Grants => Self::Grants,
@@ -39,18 +39,18 @@ impl From<Cut> for OwnedKind {
 
 /// A record of a subject.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Owned {
+pub(super) struct AccountEntry {
     pub(super) sequence: u64,
     pub(super) span: Span,
 }
 
 /// Who owns what, being written.
-pub(super) struct WriteOwned<'t> {
-    by_owner: Table<'t, OwnedKey<'static>, i64>,
+pub(super) struct WriteAccountEntries<'t> {
+    by_owner: Table<'t, AccountKey<'static>, i64>,
     owners: Table<'t, u64, (&'static [u8; 32], u8, i64)>,
 }
 
-impl<'t> WriteOwned<'t> {
+impl<'t> WriteAccountEntries<'t> {
     /// The tables; they are made if they are not there.
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
         Ok(Self {
@@ -60,14 +60,18 @@ impl<'t> WriteOwned<'t> {
     }
 
     /// The records of a subject of this kind, the earliest first.
-    pub(super) fn of(&self, subject: &[u8; 32], kind: OwnedKind) -> Result<Vec<Owned>, FileFault> {
+    pub(super) fn of(
+        &self,
+        subject: &[u8; 32],
+        kind: AccountEntryKind,
+    ) -> Result<Vec<AccountEntry>, FileFault> {
         let kind = kind as u8;
         let all = (subject, kind, i64::MIN, u64::MIN)..=(subject, kind, i64::MAX, u64::MAX);
         let mut owned = Vec::new();
         for entry in self.by_owner.range(all)? {
             let (key, expires) = entry?;
             let (_, _, dated, sequence) = key.value();
-            owned.push(Owned { sequence, span: Span { dated, expires: expires.value() } });
+            owned.push(AccountEntry { sequence, span: Span { dated, expires: expires.value() } });
         }
         Ok(owned)
     }
@@ -76,8 +80,8 @@ impl<'t> WriteOwned<'t> {
     pub(super) fn note(
         &mut self,
         subject: &[u8; 32],
-        kind: OwnedKind,
-        Owned { sequence, span: Span { dated, expires } }: Owned,
+        kind: AccountEntryKind,
+        AccountEntry { sequence, span: Span { dated, expires } }: AccountEntry,
     ) -> Result<(), FileFault> {
         self.by_owner.insert((subject, kind as u8, dated, sequence), expires)?;
         self.owners.insert(sequence, (subject, kind as u8, dated))?;

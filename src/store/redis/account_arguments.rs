@@ -15,7 +15,7 @@ use crate::store::session::EndedSessions;
 use crate::store::{Charged, PRUNE_MARGIN_S, Position, StoreError};
 
 /// A record of an account, and the cut-off that may be written in its place or beside it.
-pub(super) struct AccountCharge {
+pub(super) struct AccountArguments {
     subject: SubjectDigest,
     /// Its text, its time and its expiry, if it is about one login or one token.
     single: Option<(String, Span)>,
@@ -31,7 +31,7 @@ pub(super) struct AccountCharge {
 /// room, and those that were written.
 pub(super) type ChargedReply = (i64, ReplyList<Vec<u8>>);
 
-impl AccountCharge {
+impl AccountArguments {
     /// How a record is charged; `None` if it is on nobody's account.
     pub(super) fn of(record: &Record) -> Option<Self> {
         Self::marked(record, fastrand::u64(..))
