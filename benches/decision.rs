@@ -18,7 +18,7 @@ use portcullis::gate::session::{
     LoginDetails, Session, SessionKind, SessionRecord, SessionSecret, StoredSession,
 };
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
-use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
+use portcullis::issuer::key_pairs::{KeyKind, SigningKey, generate};
 use portcullis::runtime::Running;
 use serde_json::{Map, Value, json};
 

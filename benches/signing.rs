@@ -17,8 +17,8 @@ use portcullis::gate::session::{
 };
 use portcullis::gate::time::{Moment, SteadyTime};
 use portcullis::issuer::internal::{InternalTokens, Minted};
+use portcullis::issuer::key_pairs::{KeyKind, generate_pkcs8};
 use portcullis::issuer::signer::{Signer, TokenType};
-use portcullis::issuer::signing::{KeyKind, generate_pkcs8};
 use portcullis::runtime::Running;
 use serde_json::{Map, json};
 

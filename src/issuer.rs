@@ -4,11 +4,11 @@
 
 pub mod access;
 pub mod internal;
-pub mod published;
+pub mod key_pairs;
 pub mod random;
 pub mod refresh;
 pub mod ring;
 pub mod ring_document;
 pub mod seal;
 pub mod signer;
-pub mod signing;
+pub mod signing_set;

@@ -10,7 +10,7 @@ mod tokens;
 
 use std::sync::{Arc, OnceLock};
 
-use portcullis::issuer::signing::{KeyKind, KeyPairPem, generate};
+use portcullis::issuer::key_pairs::{KeyKind, KeyPairPem, generate};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -22,7 +22,7 @@ mod values;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use portcullis::issuer::signing::{KeyKind, generate};
+use portcullis::issuer::key_pairs::{KeyKind, generate};
 use tempfile::TempDir;
 
 use crate::harness::program::{Ran, run_with};

@@ -35,7 +35,7 @@ use portcullis::gate::session::Session;
 use portcullis::gate::time::{Moment, SteadyTime, UnixTime};
 use portcullis::gate::verifier::CacheResult;
 use portcullis::gate::{Decision, Verdict, WantedSession};
-use portcullis::issuer::signing::{KeyKind, KeyPairPem, generate};
+use portcullis::issuer::key_pairs::{KeyKind, KeyPairPem, generate};
 use portcullis::runtime::Running;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -14,7 +14,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
-use portcullis::issuer::signing::{KeyKind, generate};
+use portcullis::issuer::key_pairs::{KeyKind, generate};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

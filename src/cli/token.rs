@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::Failure;
 use crate::clock;
 use crate::config;
-use crate::issuer::signing::SigningKey;
+use crate::issuer::key_pairs::SigningKey;
 
 const EXAMPLES: &str = "\
 Examples:

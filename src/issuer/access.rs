@@ -5,8 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
+use super::key_pairs::SigningError;
 use super::signer::{Signer, TokenType};
-use super::signing::SigningError;
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
 

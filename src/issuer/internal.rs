@@ -13,8 +13,8 @@ use http::HeaderValue;
 use moka::sync::Cache;
 use serde_json::{Map, Value, json};
 
+use super::key_pairs::SigningError;
 use super::signer::{Signer, TokenType};
-use super::signing::SigningError;
 use crate::gate::authentic::{Authentic, Serial};
 use crate::gate::internal::{InternalToken, InternalTokenId, InternalTokenTerms, TokenHeader};
 use crate::gate::time::{Moment, SteadyTime, UnixTime};

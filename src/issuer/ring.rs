@@ -12,9 +12,9 @@ use std::sync::Arc;
 use jsonwebtoken::Algorithm;
 use zeroize::Zeroizing;
 
-use super::published::Dated;
+use super::key_pairs::{KeyKind, SigningError, generate_pkcs8};
 use super::signer::Signer;
-use super::signing::{KeyKind, SigningError, generate_pkcs8};
+use super::signing_set::DatedSigner;
 use crate::gate::time::UnixTime;
 
 /// How many keys a ring may hold.
@@ -195,10 +195,11 @@ impl Ring {
 
     /// The keys that sign, now or later. If the one whose turn it is is revoked, the next takes its
     /// place; those whose turn is over never sign again.
-    pub fn signers(&self, revoked: &[Box<str>], now: UnixTime) -> Vec<Dated> {
+    pub fn signers(&self, revoked: &[Box<str>], now: UnixTime) -> Vec<DatedSigner> {
         let from_now_on = self.keys.iter().skip(self.turn(now).unwrap_or(0));
         let left = from_now_on.filter(|key| !is_among(revoked, key));
-        left.map(|key| Dated { signer: key.signer.clone(), signs_from: key.signs_from }).collect()
+        left.map(|key| DatedSigner { signer: key.signer.clone(), signs_from: key.signs_from })
+            .collect()
     }
 
     /// From when on nothing can be alive that the key at this place signed; not known of the last.

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::gate::time::UnixTime;
+use crate::issuer::key_pairs::SigningError;
 use crate::issuer::ring::{Ring, RingKey};
 use crate::issuer::seal::Seal;
 use crate::issuer::signer::Signer;
-use crate::issuer::signing::SigningError;
 
 /// The version that is written, and the only one that is read.
 const VERSION: u64 = 1;

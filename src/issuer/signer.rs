@@ -15,7 +15,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use super::signing::SigningError;
+use super::key_pairs::SigningError;
 
 /// What a token is for, which its `typ` says (RFC 8725 §3.11): none is good for anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::gate::keys::{Key, KeyMatch, KeySet};
     use crate::gate::token::Token;
-    use crate::issuer::signing::{KeyKind, generate, generate_pkcs8};
+    use crate::issuer::key_pairs::{KeyKind, generate, generate_pkcs8};
 
     #[test]
     fn what_is_signed_verifies_by_the_published_key() {

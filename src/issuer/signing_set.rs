@@ -10,7 +10,7 @@ use crate::gate::time::UnixTime;
 
 /// A key, and from when on it signs.
 #[derive(Clone, Debug)]
-pub struct Dated {
+pub struct DatedSigner {
     /// The key.
     pub signer: Arc<Signer>,
     /// From when on it signs.
@@ -21,7 +21,7 @@ pub struct Dated {
 #[derive(Debug, Default)]
 pub struct SigningSet {
     /// Those that may sign and are not cut off, by when they begin to.
-    keys: Vec<Dated>,
+    keys: Vec<DatedSigner>,
     /// The JWKS of all that are published (RFC 7517 §5).
     jwks: Arc<str>,
     /// How long the JWKS may be believed, in seconds.
@@ -36,7 +36,7 @@ pub struct SigningCell(ArcSwapOption<SigningSet>);
 
 impl SigningSet {
     /// A set of these keys, of which the JWKS may be believed for so long.
-    pub fn new(mut keys: Vec<Dated>, jwks: Arc<str>, fresh_for_s: u64) -> Self {
+    pub fn new(mut keys: Vec<DatedSigner>, jwks: Arc<str>, fresh_for_s: u64) -> Self {
         keys.sort_by_key(|key| key.signs_from);
         Self { keys, jwks, fresh_for_s, clear_at: AtomicU64::new(u64::MAX) }
     }
@@ -50,7 +50,7 @@ impl SigningSet {
 
     /// The same, were these not there.
     pub fn signer_but(&self, revoked: &[Box<str>], now: UnixTime) -> Option<&Arc<Signer>> {
-        let is_left = |key: &&Dated| !revoked.iter().any(|id| **id == *key.signer.id());
+        let is_left = |key: &&DatedSigner| !revoked.iter().any(|id| **id == *key.signer.id());
         let begun = self.keys.iter().rev().filter(is_left).find(|key| key.signs_from <= now);
         begun.or_else(|| self.keys.iter().find(is_left)).map(|key| &key.signer)
     }

@@ -104,7 +104,7 @@ fn nothing_secret_is_printed_however_talkative_the_gateway_is() {
     let environment = [("IDP_SECRET", SECRET), ("PORTCULLIS_LOG", "debug")];
     let mut gateway = Gateway::spawn_with(directory, &text, &environment);
     gateway.wait_until_ready();
-    let key = portcullis::issuer::signing::SigningKey::from_file(SECRET.as_bytes(), None);
+    let key = portcullis::issuer::key_pairs::SigningKey::from_file(SECRET.as_bytes(), None);
     let token = tokens::signed(&key.expect("a key"), "at+jwt", json!({}));
     assert_eq!(gateway.get_as("/whoami", &token).status, 200);
     let wrong = format!("{token}x");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use portcullis::issuer::signing::KeyPairPem;
+use portcullis::issuer::key_pairs::KeyPairPem;
 
 use super::*;
 use crate::harness::certificates::Authority;

@@ -11,7 +11,7 @@ mod sources;
 
 use std::sync::Barrier;
 
-use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
+use portcullis::issuer::key_pairs::{KeyKind, SigningKey, generate};
 use serde_json::{Value, json};
 
 use crate::harness::client::{self, Connection, get};

@@ -44,8 +44,9 @@ fn changed_key_file_is_noticed_without_a_signal() {
     let gateway = Gateway::standard(&upstream);
     let old = token(json!({}));
     assert_eq!(gateway.get_as("/orders/7", &old).status, 200);
-    let pair = portcullis::issuer::signing::generate(portcullis::issuer::signing::KeyKind::P256)
-        .expect("a key pair");
+    let pair =
+        portcullis::issuer::key_pairs::generate(portcullis::issuer::key_pairs::KeyKind::P256)
+            .expect("a key pair");
     let new = signed(&signing_key(&pair, None), "at+jwt", json!({}));
     assert_eq!(gateway.get_as("/orders/7", &new).slug(), "token_signature");
     std::fs::write(gateway.directory().join("issuer.pem"), &pair.public).expect("a file");
@@ -58,8 +59,9 @@ fn changed_key_file_is_noticed_without_a_signal() {
 fn symbolic_link_that_was_turned_is_noticed() {
     let upstream = Upstream::start();
     let directory = crate::harness::gateway::directory();
-    let pair = portcullis::issuer::signing::generate(portcullis::issuer::signing::KeyKind::P256)
-        .expect("a key pair");
+    let pair =
+        portcullis::issuer::key_pairs::generate(portcullis::issuer::key_pairs::KeyKind::P256)
+            .expect("a key pair");
     // As mounted secrets are: a link to a directory, which is replaced as a whole.
     for (name, key) in [("one", &tokens::pair().public), ("two", &pair.public)] {
         std::fs::create_dir(directory.path().join(name)).expect("a directory");
@@ -85,8 +87,9 @@ fn file_that_the_new_configuration_misses_is_noticed_when_it_appears() {
     let gateway = Gateway::standard(&upstream);
     let told = refused(&gateway, &standard(&upstream).replace("issuer.pem", "later.pem"));
     assert!(told.contains("later.pem"), "{told}");
-    let pair = portcullis::issuer::signing::generate(portcullis::issuer::signing::KeyKind::P256)
-        .expect("a key pair");
+    let pair =
+        portcullis::issuer::key_pairs::generate(portcullis::issuer::key_pairs::KeyKind::P256)
+            .expect("a key pair");
     let new = signed(&signing_key(&pair, None), "at+jwt", json!({}));
     std::fs::write(gateway.directory().join("later.pem"), &pair.public).expect("a file");
     eventually("the new key", || (gateway.get_as("/orders/7", &new).status == 200).then_some(()));

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, EncodingKey};
-use portcullis::issuer::signing::{KeyKind, KeyPairPem, generate};
+use portcullis::issuer::key_pairs::{KeyKind, KeyPairPem, generate};
 use serde_json::json;
 
 use super::{CompiledGate, ONE_ROUTE, PERMITTED, claims, raw, sign, token_with};

@@ -175,7 +175,7 @@ fn token_signed_with_a_shared_secret_is_accepted_where_the_issuer_has_one() {
         .replace("algorithms: [ES256]", "algorithms: [HS256]")
         .replace("public_key_file: issuer.pem", "secret_file: hs256.key");
     let gateway = Gateway::start_in(directory, &standard);
-    let key = portcullis::issuer::signing::SigningKey::from_file(secret.as_bytes(), None);
+    let key = portcullis::issuer::key_pairs::SigningKey::from_file(secret.as_bytes(), None);
     let good = signed(&key.expect("a key"), "at+jwt", json!({}));
     assert_eq!(gateway.get_as("/orders/7", &good).status, 200);
     assert_eq!(gateway.get_as("/orders/7", &token(json!({}))).slug(), "token_algorithm");
@@ -199,7 +199,8 @@ fn outage_of_an_issuer_is_never_told_as_a_bad_token() {
 #[test]
 fn token_of_one_issuer_is_not_good_for_the_other() {
     let upstream = Upstream::start();
-    let other = portcullis::issuer::signing::generate(portcullis::issuer::signing::KeyKind::Rsa);
+    let other =
+        portcullis::issuer::key_pairs::generate(portcullis::issuer::key_pairs::KeyKind::Rsa);
     let other = other.expect("a key pair");
     let directory = gateway::directory();
     std::fs::write(directory.path().join("other.pem"), &other.public).expect("a file");

@@ -4,7 +4,7 @@ use jsonwebtoken::Algorithm;
 use portcullis::gate::keys::KeySet;
 use portcullis::gate::time::UnixTime;
 use portcullis::gate::verifier::CacheResult;
-use portcullis::issuer::signing::KeyPairPem;
+use portcullis::issuer::key_pairs::KeyPairPem;
 use serde_json::json;
 
 use super::{

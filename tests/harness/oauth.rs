@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use portcullis::issuer::signing::{KeyKind, KeyPairPem, generate};
+use portcullis::issuer::key_pairs::{KeyKind, KeyPairPem, generate};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use url::form_urlencoded;

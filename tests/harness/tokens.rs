@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use portcullis::issuer::signing::{KeyKind, KeyPairPem, SigningKey, generate};
+use portcullis::issuer::key_pairs::{KeyKind, KeyPairPem, SigningKey, generate};
 use serde_json::{Map, Value, json};
 
 /// `iss` and `aud` of the tokens that the standard configuration accepts.

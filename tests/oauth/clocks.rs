@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use portcullis::issuer::signing::{KeyKind, KeyPairPem, SigningKey, generate};
+use portcullis::issuer::key_pairs::{KeyKind, KeyPairPem, SigningKey, generate};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

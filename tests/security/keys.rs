@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use portcullis::issuer::signing::{KeyKind, KeyPairPem, SigningKey, generate};
+use portcullis::issuer::key_pairs::{KeyKind, KeyPairPem, SigningKey, generate};
 use serde_json::{Value, json};
 
 use crate::harness::client::{self, get};

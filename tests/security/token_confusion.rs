@@ -4,8 +4,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::gate::session::{SessionId, TagKeyCell};
+use portcullis::issuer::key_pairs::{KeyKind, SigningKey, generate};
 use portcullis::issuer::refresh::{RefreshToken, family_key};
-use portcullis::issuer::signing::{KeyKind, SigningKey, generate};
 use serde_json::{Value, json};
 
 use crate::harness::client::{self, get};

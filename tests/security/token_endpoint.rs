@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use portcullis::issuer::signing::{KeyKind, generate};
+use portcullis::issuer::key_pairs::{KeyKind, generate};
 use serde_json::json;
 
 use super::token_confusion::{made_up, published, resigned};

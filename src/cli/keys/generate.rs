@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::Failure;
-use crate::issuer::signing::{self, KeyKind};
+use crate::issuer::key_pairs::{self, KeyKind};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Generate {
@@ -44,7 +44,7 @@ impl Generate {
             Algorithm::Rs256 => KeyKind::Rsa,
             Algorithm::EdDsa => KeyKind::Ed25519,
         };
-        let pair = signing::generate(kind).map_err(Failure::failed)?;
+        let pair = key_pairs::generate(kind).map_err(Failure::failed)?;
         write_new(&self.private_key, pair.private.as_bytes(), 0o600)?;
         let Some(public_key) = &self.public_key else { return Ok(()) };
         let public = write_new(public_key, pair.public.as_bytes(), 0o644);

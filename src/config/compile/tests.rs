@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::super::{Problems, Settings};
 use crate::gate::path::CanonicalPath;
-use crate::issuer::signing::{KeyKind, generate};
+use crate::issuer::key_pairs::{KeyKind, generate};
 use tempfile::TempDir;
 use whole::{CLIENTS, GIVEN_KEYS, HAND_OFF, KEPT_KEYS, PASSWORD_FILE, USERS, WHOLE, whole};
 

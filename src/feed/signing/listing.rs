@@ -6,9 +6,9 @@ use crate::config::tokens::Tokens;
 use crate::gate::keys::Algorithm;
 use crate::gate::revocation::Scope;
 use crate::gate::time::UnixTime;
-use crate::issuer::published::{Dated, SigningSet};
 use crate::issuer::ring::Ring;
 use crate::issuer::signer::Signer;
+use crate::issuer::signing_set::{DatedSigner, SigningSet};
 use crate::runtime::Running;
 
 /// How long a JWKS may be believed at most, in seconds.
@@ -96,14 +96,14 @@ impl<'k> SigningKeySource<'k> {
     }
 
     /// Those that sign, now or later.
-    pub(super) fn dated(self, revoked: &[Box<str>], now: UnixTime) -> Vec<Dated> {
+    pub(super) fn dated(self, revoked: &[Box<str>], now: UnixTime) -> Vec<DatedSigner> {
         match self {
             Self::Ring(ring) => ring.signers(revoked, now),
             Self::Given(signers) => {
                 let first = signers.iter().find(|signer| !is_among(revoked, signer.id()));
                 let dated = |signer: &Arc<Signer>| {
                     let (signer, signs_from) = (signer.clone(), UnixTime::default());
-                    Dated { signer, signs_from }
+                    DatedSigner { signer, signs_from }
                 };
                 first.map(dated).into_iter().collect()
             }

@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::config::tokens::Tokens;
+use crate::issuer::key_pairs::SigningError;
 use crate::issuer::ring::{Full, Ring, Terms};
 use crate::issuer::ring_document::{Form, Others, UnreadableRing};
 use crate::issuer::seal::Seal;
-use crate::issuer::signing::SigningError;
 use crate::runtime::Running;
 use crate::secret::Secret;
 use crate::store::StoreError;

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::config::tokens::Tokens;
 use crate::gate::keys::{Algorithm, Key, KeySet};
 use crate::gate::time::UnixTime;
-use crate::issuer::published::SigningSet;
+use crate::issuer::signing_set::SigningSet;
 use crate::runtime::Running;
 
 /// The algorithms that keys of ours have.

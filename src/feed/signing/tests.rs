@@ -9,8 +9,8 @@ use shared_store::*;
 use super::*;
 use crate::config::tokens::Signing;
 use crate::gate::keys::Algorithm;
+use crate::issuer::key_pairs::{KeyKind, generate};
 use crate::issuer::ring::{CLOCKS_APART_S, FreshKey, Ring, Terms};
-use crate::issuer::signing::{KeyKind, generate};
 
 use BeginsTo::{SignAfterPublication, SignNow};
 

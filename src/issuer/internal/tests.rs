@@ -7,7 +7,7 @@ use crate::gate::session::{
     SessionRules, SessionTerms, SetBy, StoredSession,
 };
 use crate::gate::token::Token;
-use crate::issuer::signing::{KeyKind, generate_pkcs8};
+use crate::issuer::key_pairs::{KeyKind, generate_pkcs8};
 
 const BEGUN: i64 = 1_000_000;
 

@@ -41,7 +41,7 @@ fn ids(ring: &Ring) -> Vec<&str> {
 
 /// Who signs, as the published set says it.
 fn signing(ring: &Ring, revoked: &[Box<str>], now: i64) -> Option<Box<str>> {
-    use crate::issuer::published::SigningSet;
+    use crate::issuer::signing_set::SigningSet;
     let set = SigningSet::new(ring.signers(revoked, at(now)), "".into(), 1);
     set.signer(at(now)).map(|signer| signer.id().into())
 }

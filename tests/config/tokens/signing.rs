@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use portcullis::issuer::signing::KeyPairPem;
+use portcullis::issuer::key_pairs::KeyPairPem;
 
 use super::super::*;
 use super::{issuing, signing};

@@ -1,6 +1,6 @@
 //! Keys over TLS, and what else may sit between us and an issuer.
 
-use portcullis::issuer::signing::KeyPairPem;
+use portcullis::issuer::key_pairs::KeyPairPem;
 
 use super::*;
 use crate::harness::certificates::{Authority, Certificate};

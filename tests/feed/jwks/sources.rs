@@ -1,6 +1,6 @@
 //! Every place that keys may come from, side by side.
 
-use portcullis::issuer::signing::KeyPairPem;
+use portcullis::issuer::key_pairs::KeyPairPem;
 
 use super::*;
 use crate::harness::certificates::Authority;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use portcullis::issuer::signing::{KeyKind, generate};
+use portcullis::issuer::key_pairs::{KeyKind, generate};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -29,7 +29,7 @@ impl DenialGateways {
         let behind = Upstream::start();
         let silent = Upstream::start_with(Behaviour::Silent);
         let other =
-            portcullis::issuer::signing::generate(portcullis::issuer::signing::KeyKind::P256)
+            portcullis::issuer::key_pairs::generate(portcullis::issuer::key_pairs::KeyKind::P256)
                 .expect("a key pair");
         let jwks = json!({"keys": [jwk(pair(), "one"), jwk(&other, "two")]}).to_string();
         let directory = || {
