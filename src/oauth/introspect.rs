@@ -16,12 +16,12 @@ use crate::gate::token::Token;
 use crate::issuer::refresh::RefreshToken;
 use crate::oauth::client::{Unnamed, authenticate};
 use crate::oauth::parameters::{Parameter, Parameters};
+use crate::oauth::presented_token::{self, AuthenticToken};
 use crate::oauth::refresh_family::{ends_by_rules, find_family};
 use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::reuse;
 use crate::oauth::revocation_status::{self, RevocationStatus};
 use crate::oauth::service::TokenContext;
-use crate::oauth::verified::{self, Verified};
 use crate::session::revocation::Account;
 use crate::session::service::unavailable;
 use crate::store::family::StoredFamily;
@@ -58,7 +58,8 @@ pub(crate) async fn answer(here: &TokenContext<'_>, body: Bytes) -> Result<Answe
 }
 
 async fn of_access(here: &TokenContext<'_>, text: &str) -> Result<Option<Description>, Denial> {
-    let Some(Verified { issuer, authentic }) = verified::verify(here, text).await? else {
+    let Some(AuthenticToken { issuer, authentic }) = presented_token::verify(here, text).await?
+    else {
         return Ok(None);
     };
     let list = &here.configuration.gate.revocations;

@@ -12,10 +12,10 @@ use crate::gate::revocation::Scope;
 use crate::issuer::refresh::RefreshToken;
 use crate::oauth::client::{Unnamed, authenticate};
 use crate::oauth::parameters::{Parameter, Parameters};
+use crate::oauth::presented_token::{self, AuthenticToken};
 use crate::oauth::refresh_family::{end_lost, find_family};
 use crate::oauth::refusal::{Error, TokenRefusal};
 use crate::oauth::service::TokenContext;
-use crate::oauth::verified::{self, Verified};
 use crate::session::revocation::{self, Account, Actor};
 use crate::store::session_end::SessionEnd;
 use crate::web::answers;
@@ -70,7 +70,8 @@ async fn revoke_access(
     client: &Client,
     text: &str,
 ) -> Result<(), TokenRefusal> {
-    let Some(Verified { issuer, authentic }) = verified::verify(here, text).await? else {
+    let Some(AuthenticToken { issuer, authentic }) = presented_token::verify(here, text).await?
+    else {
         return Ok(());
     };
     // Those of others are not ours to revoke.

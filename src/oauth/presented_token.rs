@@ -10,8 +10,8 @@ use crate::gate::issuer::Issuer;
 use crate::gate::verifier::{Refusal, Verification};
 use crate::oauth::service::TokenContext;
 
-/// A token that is authentic; whether it is current is another question.
-pub(super) struct Verified {
+/// A token that a client presented, and that is authentic; whether it is current is another question.
+pub(super) struct AuthenticToken {
     pub(super) issuer: Arc<Issuer>,
     pub(super) authentic: Arc<Authentic>,
 }
@@ -24,10 +24,10 @@ pub(super) struct Verified {
 pub(super) async fn verify(
     here: &TokenContext<'_>,
     text: &str,
-) -> Result<Option<Verified>, Denial> {
+) -> Result<Option<AuthenticToken>, Denial> {
     let Verification { issuer, result, .. } = once(here, text);
     let (issuer, refusal) = match (issuer, result) {
-        (Some(issuer), Ok(authentic)) => return Ok(Some(Verified { issuer, authentic })),
+        (Some(issuer), Ok(authentic)) => return Ok(Some(AuthenticToken { issuer, authentic })),
         (None, Ok(_) | Err(_)) => return Ok(None),
         (Some(issuer), Err(refusal)) => (issuer, refusal),
     };
@@ -42,7 +42,7 @@ pub(super) async fn verify(
         KeySearch::Absent => Ok(None),
         KeySearch::Unavailable => Err(Slug::KeysUnavailable.into()),
         KeySearch::Found => match once(here, text).result {
-            Ok(authentic) => Ok(Some(Verified { issuer, authentic })),
+            Ok(authentic) => Ok(Some(AuthenticToken { issuer, authentic })),
             Err(_) => Ok(None),
         },
     }

@@ -1,0 +1,26 @@
+//! Credentials of a user: a name and a password.
+
+use std::fmt;
+
+use crate::secret::Secret;
+
+/// The longest name, in bytes.
+pub(super) const NAME_BYTES_MAX: usize = 256;
+
+/// The longest password, in bytes.
+pub(super) const PASSWORD_BYTES_MAX: usize = 1024;
+
+/// What somebody typed.
+pub(super) struct Credentials {
+    /// The name, as it was typed.
+    pub(super) name: Box<str>,
+    /// The password.
+    pub(super) password: Secret,
+}
+
+/// Not even the name: people type passwords there.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
