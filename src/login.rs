@@ -4,7 +4,6 @@
 //! The methods are behind one seam, `finding::Finding`: none knows of sessions.
 
 mod create_session;
-mod credentials;
 mod deliver;
 mod finding;
 mod handoff;
@@ -12,6 +11,7 @@ pub(crate) mod login_endpoint;
 mod login_request;
 mod method;
 pub mod metrics;
+mod name_and_password;
 pub(crate) mod page;
 mod password_file;
 mod return_to;

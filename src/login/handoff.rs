@@ -19,8 +19,8 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::credentials::Credentials;
 use super::finding::{Finding, RefusalMessage, Sender, ServiceRefusal};
+use super::name_and_password::NameAndPassword;
 use crate::config::login::{HandOff, OnFailure};
 use crate::config::upstream::UpstreamTls;
 use crate::fetch::{FetchError, Fetcher, Posted};
@@ -112,7 +112,7 @@ impl ServiceClients {
     pub(super) async fn ask(
         &self,
         service: Service<'_>,
-        credentials: &Credentials,
+        credentials: &NameAndPassword,
         sender: Sender<'_>,
     ) -> Finding {
         match self.find(service, credentials, sender).await {
@@ -134,7 +134,7 @@ impl ServiceClients {
     async fn find(
         &self,
         service: Service<'_>,
-        credentials: &Credentials,
+        credentials: &NameAndPassword,
         sender: Sender<'_>,
     ) -> Result<Finding, Undecided> {
         let _place = self.places.try_acquire().map_err(|_| Undecided::Busy(self.open_max))?;
@@ -218,13 +218,13 @@ fn fields(service: Service<'_>, sender: Sender<'_>) -> HeaderMap {
 }
 
 /// The credentials as JSON, in memory that is wiped.
-fn body(credentials: &Credentials) -> Bytes {
+fn body(credentials: &NameAndPassword) -> Bytes {
     #[derive(Serialize)]
     struct ServiceQuery<'a> {
         username: &'a str,
         password: &'a str,
     }
-    let Credentials { name, password } = credentials;
+    let NameAndPassword { name, password } = credentials;
     // Bodies are read as UTF-8.
     let asked = ServiceQuery {
         username: name,

@@ -5,8 +5,8 @@ use http::{HeaderMap, header};
 use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::credentials::{Credentials, NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
 use super::deliver::{Delivery, DeliveryFields};
+use super::name_and_password::{NAME_BYTES_MAX, NameAndPassword, PASSWORD_BYTES_MAX};
 use super::return_to::ReturnTo;
 use crate::config::{Login, Tokens};
 use crate::gate::json;
@@ -28,7 +28,7 @@ pub(super) struct LoginRequest {
     /// The format of its body.
     pub(super) format: BodyFormat,
     /// Who wants to.
-    pub(super) credentials: Credentials,
+    pub(super) credentials: NameAndPassword,
     /// Where to go then, if it was said.
     pub(super) return_to: Option<ReturnTo>,
     /// What to deliver.
@@ -163,7 +163,7 @@ impl LoginFields {
             }
         };
         let password = Secret::new(std::mem::take(&mut *password).into_bytes());
-        let credentials = Credentials { name: name.into(), password };
+        let credentials = NameAndPassword { name: name.into(), password };
         Ok(LoginRequest { format, credentials, return_to, delivery })
     }
 }

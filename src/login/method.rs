@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::credentials::Credentials;
 use super::finding::{Finding, Sender};
 use super::handoff::{Service, ServiceClients};
+use super::name_and_password::NameAndPassword;
 use crate::config::login::LoginMethod;
 use crate::gate::denial::Slug;
 use crate::login::password_file;
@@ -29,7 +29,7 @@ impl Methods {
         &self,
         method: &LoginMethod,
         upstreams: &[Arc<Upstream>],
-        credentials: &Credentials,
+        credentials: &NameAndPassword,
         sender: Sender<'_>,
     ) -> Finding {
         match method {

@@ -1,4 +1,4 @@
-//! Credentials of a user: a name and a password.
+//! The name and the password with which a user logs in.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub(super) const NAME_BYTES_MAX: usize = 256;
 pub(super) const PASSWORD_BYTES_MAX: usize = 1024;
 
 /// What somebody typed.
-pub(super) struct Credentials {
+pub(super) struct NameAndPassword {
     /// The name, as it was typed.
     pub(super) name: Box<str>,
     /// The password.
@@ -19,8 +19,8 @@ pub(super) struct Credentials {
 }
 
 /// Not even the name: people type passwords there.
-impl fmt::Debug for Credentials {
+impl fmt::Debug for NameAndPassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").finish_non_exhaustive()
+        f.debug_struct("NameAndPassword").finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! Renders the login page.
 
-use super::credentials::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
+use super::name_and_password::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
 use super::return_to::ReturnTo;
 use super::service::LoginContext;
 use crate::config::Login;

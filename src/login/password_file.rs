@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use aws_lc_rs::digest;
 
-use super::credentials::Credentials;
+use super::name_and_password::NameAndPassword;
 use crate::config::login::{User, Users};
 use crate::login::finding::{Finding, RefusalMessage};
 use crate::password::hashing::{Hashing, Match, Party};
@@ -13,10 +13,10 @@ use crate::password::hashing::{Hashing, Match, Party};
 pub(super) async fn verify(
     hashing: &Hashing,
     users: &Users,
-    credentials: &Credentials,
+    credentials: &NameAndPassword,
     client: Option<IpAddr>,
 ) -> Finding {
-    let Credentials { name, password } = credentials;
+    let NameAndPassword { name, password } = credentials;
     let user = users.0.get(name);
     // Looked for in any case: whether there is such a user must not be told by the time.
     let decoy = decoy(users, name);
@@ -71,7 +71,7 @@ mod tests {
 
     async fn verify(users: &Users, name: &str, password: &str) -> Option<String> {
         let password = Secret::new(password.as_bytes().to_vec());
-        let credentials = Credentials { name: name.into(), password };
+        let credentials = NameAndPassword { name: name.into(), password };
         match super::verify(&Hashing::new(), users, &credentials, None).await {
             Finding::LoggedIn(identity) => Some(identity.subject.into()),
             Finding::Refused(RefusalMessage::Gateway) => None,

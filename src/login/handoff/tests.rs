@@ -53,9 +53,9 @@ fn service(peers: &[SocketAddr], tls: Option<UpstreamTls>) -> Identity {
     Identity { settings, upstream }
 }
 
-fn credentials() -> Credentials {
+fn credentials() -> NameAndPassword {
     let password = Secret::new("p\"\u{1}\u{e9}".as_bytes().to_vec());
-    Credentials { name: "al\\ice".into(), password }
+    NameAndPassword { name: "al\\ice".into(), password }
 }
 
 async fn ask(service: &Identity) -> Finding {

@@ -29,7 +29,7 @@ fn parse(kind: &str, body: &str) -> Result<LoginRequest, &'static str> {
 fn read(kind: &str, body: &str) -> (String, Vec<u8>, Option<String>) {
     let sent = parse(kind, body).expect(body);
     let return_to = sent.return_to.map(|to| to.as_str().to_owned());
-    let Credentials { name, password } = sent.credentials;
+    let NameAndPassword { name, password } = sent.credentials;
     (name.into(), password.expose().to_vec(), return_to)
 }
 
