@@ -5,6 +5,7 @@ mod api_keys;
 mod audited;
 mod body;
 mod change_request;
+mod context;
 mod exposition;
 mod gateways;
 mod guard;
@@ -17,7 +18,6 @@ mod readiness;
 mod revocations;
 mod sessions;
 pub mod token;
-mod view;
 
 use std::convert::Infallible;
 use std::net::TcpListener;
@@ -29,9 +29,9 @@ use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 
 use crate::clock;
+pub use context::AdminContext;
 use listener::Bounds;
 pub use readiness::Readiness;
-pub use view::View;
 
 /// Serves the admin listener, `connections_max` connections at once, for as long as the process
 /// lives: whoever probes it is told that it is stopping.
@@ -41,17 +41,17 @@ pub use view::View;
 /// If the socket cannot be used.
 pub async fn serve(
     listener: TcpListener,
-    view: View,
+    context: AdminContext,
     connections_max: usize,
 ) -> std::io::Result<Infallible> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     // Probes come from machines that hold no token; what they learn is one word.
     let open = Router::new().route("/livez", get(async || "alive\n")).route("/readyz", get(readyz));
-    let no_pages = || middleware::from_fn_with_state(view.clone(), guard::refuse_pages);
+    let no_pages = || middleware::from_fn_with_state(context.clone(), guard::refuse_pages);
     let metrics = Router::new()
         .route("/metrics", get(exposition::answer))
-        .route_layer(middleware::from_fn_with_state(view.clone(), guard::require_given_token))
+        .route_layer(middleware::from_fn_with_state(context.clone(), guard::require_given_token))
         .route_layer(no_pages());
     let api = Router::new()
         .route(
@@ -67,15 +67,15 @@ pub async fn serve(
         .route("/v1/keys/rotate", post(keys::rotate))
         .route("/v1/gateways", get(gateways::list))
         .route_layer(middleware::from_fn(body::read_in_time))
-        .route_layer(middleware::from_fn_with_state(view.clone(), guard::require_token))
+        .route_layer(middleware::from_fn_with_state(context.clone(), guard::require_token))
         .route_layer(no_pages());
-    let router = open.merge(metrics).merge(api).with_state(view);
+    let router = open.merge(metrics).merge(api).with_state(context);
     Ok(listener::serve(listener, router, Bounds::of(connections_max)).await)
 }
 
-async fn readyz(State(view): State<View>) -> impl IntoResponse {
-    let configuration = view.configuration.load();
+async fn readyz(State(context): State<AdminContext>) -> impl IntoResponse {
+    let configuration = context.configuration.load();
     let age_ms = configuration.gate.revocations.age_ms(clock::steady()).unwrap_or(0);
     let is_stale = u128::from(age_ms) > configuration.settings.revocation.max_staleness.as_millis();
-    view.readiness.answer(is_stale)
+    context.readiness.answer(is_stale)
 }

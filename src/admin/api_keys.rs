@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 
 use super::audited::{Audited, ChangeOutcome};
 use super::change_request::{self, ChangeRequest};
+use super::context::AdminContext;
 use super::input::{self, bad};
 use super::problem::Problem;
-use super::view::View;
 use crate::clock;
 use crate::config;
 use crate::config::tokens::ApiKeySettings;
@@ -71,21 +71,21 @@ pub(super) struct ApiKeyRevocation {
 
 /// Makes a key. The answer is the only place where it is ever shown.
 pub(super) async fn create(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Result<Json<ApiKeyRequest>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let request = input::body(request)?;
     let (reason, actor) =
         (input::reason(request.reason.clone())?, input::actor(request.actor.clone())?);
-    if !view.revocations.is_dated_soon().await {
+    if !context.revocations.is_dated_soon().await {
         return Err(Problem::StoreUnavailable("the store's clock was not read yet".to_owned()));
     }
-    let record = record(request, &view)?;
+    let record = record(request, &context)?;
     let bits = random::bits().map_err(|error| Problem::StoreUnavailable(error.to_string()))?;
-    let key = ApiKey::generate(bits, &view.configuration.load().gate.sessions.tags);
+    let key = ApiKey::generate(bits, &context.configuration.load().gate.sessions.tags);
     let id = key.id();
-    let making = make(view, client, id, record.clone(), (actor, reason));
+    let making = make(context, client, id, record.clone(), (actor, reason));
     change_request::to_the_end(making).await?;
     let mut answer = describe(id, &StoredSession { last_seen: record.created, record });
     answer["key"] = json!(key.expose());
@@ -94,14 +94,14 @@ pub(super) async fn create(
 
 /// Writes a key down, and that into the audit log. Of one that could not be audited nobody is told.
 async fn make(
-    view: View,
+    context: AdminContext,
     client: SocketAddr,
     id: SessionId,
     record: SessionRecord,
     (actor, reason): (Box<str>, Box<str>),
 ) -> Result<(), Problem> {
     let target = format!("API key {id} of {}", record.subject);
-    let made = write_down(&view, id, record).await;
+    let made = write_down(&context, id, record).await;
     let outcome = made.as_ref().map_or_else(ChangeOutcome::Refused, |()| ChangeOutcome::Written);
     let change = Audited {
         audit: "create_api_key",
@@ -110,33 +110,37 @@ async fn make(
         client,
         reason: &reason,
     };
-    let audited = change.write(&view, outcome).await;
+    let audited = change.write(&context, outcome).await;
     made?;
     if let Err(error) = audited {
-        drop(view.sessions.end(id).await);
+        drop(context.sessions.end(id).await);
         return Err(Problem::Unaudited { durable: false, why: error.to_string() });
     }
     Ok(())
 }
 
-async fn write_down(view: &View, id: SessionId, record: SessionRecord) -> Result<(), Problem> {
-    if view.sessions.api_keys().await.map_err(change_request::failed)?.len() >= API_KEYS_MAX {
+async fn write_down(
+    context: &AdminContext,
+    id: SessionId,
+    record: SessionRecord,
+) -> Result<(), Problem> {
+    if context.sessions.api_keys().await.map_err(change_request::failed)?.len() >= API_KEYS_MAX {
         return Err(Problem::ApiKeysFull);
     }
-    view.sessions.begin(id, record, None).await.map_err(change_request::failed)?;
-    view.sessions.metrics().created(METHOD).inc();
+    context.sessions.begin(id, record, None).await.map_err(change_request::failed)?;
+    context.sessions.metrics().created(METHOD).inc();
     Ok(())
 }
 
 /// Lists the keys, the latest first. None is shown: they are not known any more.
 pub(super) async fn list(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     query: Result<Query<ApiKeyQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let ApiKeyQuery { subject } = input::query(query)?;
-    settings(&view)?;
-    let stored = view.sessions.api_keys().await.map_err(change_request::failed)?;
-    let configuration = view.configuration.load();
+    settings(&context)?;
+    let stored = context.sessions.api_keys().await.map_err(change_request::failed)?;
+    let configuration = context.configuration.load();
     let (gate, now) = (&configuration.gate, clock::moment());
     let is_wanted = |(id, stored): &(SessionId, StoredSession)| {
         let session = Session::compile(*id, stored, &gate.sessions.rules, now.steady);
@@ -151,7 +155,7 @@ pub(super) async fn list(
 
 /// Revokes a key.
 pub(super) async fn revoke(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     id: Result<Path<String>, PathRejection>,
     query: Result<Query<ApiKeyRevocation>, QueryRejection>,
@@ -163,50 +167,54 @@ pub(super) async fn revoke(
     let ApiKeyRevocation { reason, actor, wait_ms } = input::query(query)?;
     let (reason, actor) = (input::reason(reason)?, input::actor(actor)?);
     let now = clock::shared();
-    let dies = now.plus(view.configuration.load().gate.sessions.rules.terms().reach_s());
+    let dies = now.plus(context.configuration.load().gate.sessions.rules.terms().reach_s());
     let scope = Scope::Session(id.to_string().into());
     let entry = Entry::compile(scope, None, Some(dies), [], now);
     let wait = wait_ms.map(Duration::from_millis);
     let change = ChangeRequest::new("revoke_api_key", entry, actor, reason, wait);
     let (taken, subject) =
-        change_request::to_the_end(cut_off(view.clone(), client, id, change.clone())).await?;
+        change_request::to_the_end(cut_off(context.clone(), client, id, change.clone())).await?;
     let more = [("api_key", json!(id.to_string())), ("subject", json!(subject))];
-    Ok(change.answer(&view, taken, begun, StatusCode::OK, more).await)
+    Ok(change.answer(&context, taken, begun, StatusCode::OK, more).await)
 }
 
 /// Cuts a key off, and deletes it. Whose it was.
 async fn cut_off(
-    view: View,
+    context: AdminContext,
     client: SocketAddr,
     id: SessionId,
     change: ChangeRequest,
 ) -> Result<(Taken, Box<str>), Problem> {
-    let (taken, subject) = match view.sessions.stored(id).await {
+    let (taken, subject) = match context.sessions.stored(id).await {
         Ok(stored) => {
             let record = stored.map(|stored| stored.record);
             let Some(record) = record.filter(|record| record.api_key().is_some()) else {
                 return Err(Problem::ApiKeyUnknown);
             };
-            (end(&view, id, &change).await, record.subject)
+            (end(&context, id, &change).await, record.subject)
         }
         Err(error) => (Err(change_request::failed(error)), "".into()),
     };
-    Ok((change.audit(&view, client, taken).await?, subject))
+    Ok((change.audit(&context, client, taken).await?, subject))
 }
 
 /// Cut off, no gateway takes it any more; deleted in the same step, it stays away when the list has forgotten it.
-async fn end(view: &View, id: SessionId, change: &ChangeRequest) -> Result<Taken, Problem> {
-    let taken = change.append(view).await?;
-    view.sessions.metrics().ended(SessionEnd::Operator).inc();
-    view.sessions.forget(id);
+async fn end(
+    context: &AdminContext,
+    id: SessionId,
+    change: &ChangeRequest,
+) -> Result<Taken, Problem> {
+    let taken = change.append(context).await?;
+    context.sessions.metrics().ended(SessionEnd::Operator).inc();
+    context.sessions.forget(id);
     Ok(taken)
 }
 
 /// What a key is, by the words in which it is wanted.
-fn record(request: ApiKeyRequest, view: &View) -> Result<SessionRecord, Problem> {
+fn record(request: ApiKeyRequest, context: &AdminContext) -> Result<SessionRecord, Problem> {
     let ApiKeyRequest { subject, label, scopes, roles, claims, expires_in, reason: _, actor: _ } =
         request;
-    let ApiKeySettings { issuer, lifetime_max_s, .. } = settings(view)?;
+    let ApiKeySettings { issuer, lifetime_max_s, .. } = settings(context)?;
     let lifetime_s = match expires_in {
         None => lifetime_max_s,
         Some(text) => {
@@ -252,8 +260,8 @@ fn record(request: ApiKeyRequest, view: &View) -> Result<SessionRecord, Problem>
 }
 
 /// What API keys must be like, if there are to be any.
-fn settings(view: &View) -> Result<ApiKeySettings, Problem> {
-    let settings = view.configuration.load().settings.api_keys.clone();
+fn settings(context: &AdminContext) -> Result<ApiKeySettings, Problem> {
+    let settings = context.configuration.load().settings.api_keys.clone();
     settings.map_or_else(|| bad("the configuration has no `api_keys`"), Ok)
 }
 

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use super::context::AdminContext;
 use super::problem::Problem;
-use super::view::View;
 use crate::clock;
 use crate::feed::revocations::Taken;
 use crate::telemetry::audit::{self, Change};
@@ -36,7 +36,7 @@ impl Audited<'_> {
     /// If the audit log cannot be written. That is logged.
     pub(super) async fn write(
         self,
-        view: &View,
+        context: &AdminContext,
         outcome: ChangeOutcome<'_>,
     ) -> std::io::Result<()> {
         let Self { audit, target, actor, client, reason } = self;
@@ -50,7 +50,7 @@ impl Audited<'_> {
         let time = clock::wall();
         let change =
             Change { audit, time, actor, client, target, reason, result, position, durable };
-        let file = view.configuration.load().settings.audit_log.clone();
+        let file = context.configuration.load().settings.audit_log.clone();
         let written = audit::append(file, change.line()).await;
         written.inspect_err(|error| tracing::error!(%error, "the audit log cannot be written"))
     }

@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::audited::{Audited, ChangeOutcome};
+use super::context::AdminContext;
 use super::gateways;
 use super::problem::Problem;
-use super::view::View;
 use crate::clock;
 use crate::feed::revocations::Taken;
 use crate::feed::revocations::confirm::Confirmation;
@@ -94,8 +94,8 @@ impl ChangeRequest {
     }
 
     /// Appends it to the log.
-    pub(super) async fn append(&self, view: &View) -> Result<Taken, Problem> {
-        view.revocations.append(self.record.clone()).await.map_err(|error| match error {
+    pub(super) async fn append(&self, context: &AdminContext) -> Result<Taken, Problem> {
+        context.revocations.append(self.record.clone()).await.map_err(|error| match error {
             AppendError::Full => Problem::ListFull,
             AppendError::Lifted => Problem::AlreadyLifted,
             AppendError::Store(error) => failed(error),
@@ -103,8 +103,8 @@ impl ChangeRequest {
     }
 
     /// Writes the lift to the log.
-    pub(super) async fn write_lift(&self, view: &View) -> Result<Taken, Problem> {
-        let position = view.revocations.lift(self.record.clone()).await.map_err(failed)?;
+    pub(super) async fn write_lift(&self, context: &AdminContext) -> Result<Taken, Problem> {
+        let position = context.revocations.lift(self.record.clone()).await.map_err(failed)?;
         position.map(Taken::Durable).ok_or(Problem::RevocationUnknown)
     }
 
@@ -115,14 +115,14 @@ impl ChangeRequest {
     /// The problem that it was, or [`Problem::Unaudited`].
     pub(super) async fn audit(
         &self,
-        view: &View,
+        context: &AdminContext,
         client: SocketAddr,
         taken: Result<Taken, Problem>,
     ) -> Result<Taken, Problem> {
         let Record { actor, reason, .. } = &self.record;
         let change = Audited { audit: self.audit, target: &self.target, actor, client, reason };
         let outcome = taken.as_ref().map_or_else(ChangeOutcome::Refused, ChangeOutcome::Taken);
-        let audited = change.write(view, outcome).await;
+        let audited = change.write(context, outcome).await;
         let taken = taken?;
         audited.map_err(|error| {
             let durable = matches!(taken, Taken::Durable(_));
@@ -135,7 +135,7 @@ impl ChangeRequest {
     /// that was asked for.
     pub(super) async fn answer(
         &self,
-        view: &View,
+        context: &AdminContext,
         taken: Taken,
         begun: Instant,
         status: StatusCode,
@@ -155,7 +155,7 @@ impl ChangeRequest {
                 answer["position"] = json!(position);
                 if let Some(wait) = self.wait {
                     let wait = wait.min(WAIT_MAX);
-                    match view.revocations.confirm(&self.record, position, begun, wait).await {
+                    match context.revocations.confirm(&self.record, position, begun, wait).await {
                         Ok(confirmation) => tell(&mut answer, &confirmation, position),
                         Err(error) => answer["unconfirmed"] = json!(error.to_string()),
                     }

@@ -4,26 +4,26 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::context::AdminContext;
 use super::problem::Problem;
-use super::view::View;
 use crate::store::KnownGateway;
 
 /// Lists the gateways.
-pub(super) async fn list(State(view): State<View>) -> Result<Json<Value>, Problem> {
-    let roster = view
+pub(super) async fn list(State(context): State<AdminContext>) -> Result<Json<Value>, Problem> {
+    let roster = context
         .revocations
         .roster()
         .await
         .map_err(|error| Problem::StoreUnavailable(error.to_string()))?;
     let gateways: Vec<_> =
-        roster.gateways.iter().map(|known| listed(&view, known, roster.head)).collect();
+        roster.gateways.iter().map(|known| listed(&context, known, roster.head)).collect();
     Ok(Json(json!({ "position": roster.head, "gateways": gateways })))
 }
 
 /// A gateway, and where its settings differ from those of the one that is asked.
-fn listed(view: &View, known: &KnownGateway, head: u64) -> Value {
+fn listed(context: &AdminContext, known: &KnownGateway, head: u64) -> Value {
     let mut described = describe(known, head);
-    described["differs_in"] = json!(view.revocations.differs_in(known));
+    described["differs_in"] = json!(context.revocations.differs_in(known));
     described
 }
 

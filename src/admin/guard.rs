@@ -8,17 +8,17 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
-use super::view::View;
+use super::context::AdminContext;
 use crate::config::AdminToken;
 
 /// Lets nothing pass that a page in a browser on this machine could have sent, where only this
 /// machine can send anything.
 pub(super) async fn refuse_pages(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     request: Request,
     next: Next,
 ) -> Response {
-    let is_loopback = view.configuration.load().settings.admin.address.ip().is_loopback();
+    let is_loopback = context.configuration.load().settings.admin.address.ip().is_loopback();
     if is_loopback && is_from_elsewhere(request.headers()) {
         let why = "on a loopback address the admin listener answers to localhost and to loopback \
                    addresses only, and to no page in a browser\n";
@@ -29,11 +29,11 @@ pub(super) async fn refuse_pages(
 
 /// Lets pass who presents the token.
 pub(super) async fn require_token(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     request: Request,
     next: Next,
 ) -> Response {
-    let token = view.admin_token.load_full();
+    let token = context.admin_token.load_full();
     // Both sides in constant time; a token of another length is refused at once, which tells its
     // length and no more.
     let admitted = presented(request.headers())
@@ -47,13 +47,13 @@ pub(super) async fn require_token(
 
 /// Lets pass who presents the token, if the configuration gives one: else only this machine can ask.
 pub(super) async fn require_given_token(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     request: Request,
     next: Next,
 ) -> Response {
-    let configuration = view.configuration.load();
+    let configuration = context.configuration.load();
     match configuration.settings.admin.token {
-        AdminToken::Given(_) => require_token(State(view), request, next).await,
+        AdminToken::Given(_) => require_token(State(context), request, next).await,
         AdminToken::Kept(_) => next.run(request).await,
     }
 }

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use super::audited::{Audited, ChangeOutcome};
 use super::change_request;
+use super::context::AdminContext;
 use super::input;
 use super::problem::Problem;
-use super::view::View;
 use crate::feed::signing::{ListedKey, NewKey, Refused};
 use crate::issuer::ring::BeginsTo;
 use crate::web::date::date;
@@ -36,15 +36,15 @@ struct Attribution {
 }
 
 /// Lists the signing keys, those that sign later last.
-pub(super) async fn list(State(view): State<View>) -> Result<Json<Value>, Problem> {
-    let keys = view.signing.list().await.map_err(refused)?;
+pub(super) async fn list(State(context): State<AdminContext>) -> Result<Json<Value>, Problem> {
+    let keys = context.signing.list().await.map_err(refused)?;
     let keys: Vec<_> = keys.iter().map(describe).collect();
     Ok(Json(json!({ "keys": keys })))
 }
 
 /// Makes another signing key.
 pub(super) async fn rotate(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Result<Json<RotationRequest>, JsonRejection>,
 ) -> Result<Response, Problem> {
@@ -52,24 +52,24 @@ pub(super) async fn rotate(
     let attribution = Attribution { actor: input::actor(actor)?, reason: input::reason(reason)? };
     let begins = if now { BeginsTo::SignNow } else { BeginsTo::SignAfterPublication };
     let NewKey { id, signs_from } =
-        change_request::to_the_end(make(view, client, begins, attribution)).await?;
+        change_request::to_the_end(make(context, client, begins, attribution)).await?;
     let answer = json!({ "id": id, "signs_from": date(signs_from) });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
 /// Makes it, and writes to the audit log what came of that.
 async fn make(
-    view: View,
+    context: AdminContext,
     client: SocketAddr,
     begins: BeginsTo,
     Attribution { actor, reason }: Attribution,
 ) -> Result<NewKey, Problem> {
-    let made = view.signing.rotate(begins).await.map_err(refused);
+    let made = context.signing.rotate(begins).await.map_err(refused);
     let target = made.as_ref().map_or("signing keys".to_owned(), |new| format!("key {}", new.id));
     let outcome = made.as_ref().map_or_else(ChangeOutcome::Refused, |_| ChangeOutcome::Written);
     let change =
         Audited { audit: "rotate_keys", target: &target, actor: &actor, client, reason: &reason };
-    let audited = change.write(&view, outcome).await;
+    let audited = change.write(&context, outcome).await;
     let new = made?;
     audited.map_err(|error| Problem::Unaudited { durable: true, why: error.to_string() })?;
     Ok(new)

@@ -16,9 +16,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::change_request::{self, ChangeRequest};
+use super::context::AdminContext;
 use super::input;
 use super::problem::Problem;
-use super::view::View;
 use crate::clock;
 use crate::feed::revocations::Taken;
 use draft::RevocationDraft;
@@ -29,26 +29,26 @@ const PAGE_MAX: u64 = 1000;
 
 /// Writes a revocation down.
 pub(super) async fn create(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     body: Result<Json<RevocationDraft>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let draft = input::body(body)?;
-    view.revocations.dated_soon().await;
-    let change = draft.compile(&view.configuration.load(), clock::shared())?;
+    context.revocations.dated_soon().await;
+    let change = draft.compile(&context.configuration.load(), clock::shared())?;
     let taken =
-        change_request::to_the_end(write_down(view.clone(), client, change.clone())).await?;
-    Ok(change.answer(&view, taken, begun, StatusCode::CREATED, []).await)
+        change_request::to_the_end(write_down(context.clone(), client, change.clone())).await?;
+    Ok(change.answer(&context, taken, begun, StatusCode::CREATED, []).await)
 }
 
 async fn write_down(
-    view: View,
+    context: AdminContext,
     client: SocketAddr,
     change: ChangeRequest,
 ) -> Result<Taken, Problem> {
-    let taken = change.append(&view).await;
-    change.audit(&view, client, taken).await
+    let taken = change.append(&context).await;
+    change.audit(&context, client, taken).await
 }
 
 /// Which page is wanted.
@@ -62,12 +62,12 @@ pub(super) struct PageQuery {
 
 /// Lists the live revocations, those that expire first at the top.
 pub(super) async fn list(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     page: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let PageQuery { offset, limit } = input::query(page)?;
     let limit = limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
-    let listing = view
+    let listing = context
         .revocations
         .list(offset, limit)
         .await

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::change_request::{self, ChangeRequest};
+use super::context::AdminContext;
 use super::input::{self, bad, known_issuer};
 use super::problem::Problem;
-use super::view::View;
 use crate::clock;
 use crate::config::WhenUnreachable;
 use crate::feed::revocations::Taken;
@@ -68,19 +68,19 @@ struct UsableSession {
 
 /// Lists the sessions of a subject, the latest login first.
 pub(super) async fn list(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     query: Result<Query<SessionQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let SessionQuery { subject, issuer } = input::query(query)?;
-    let person = Person::compile(subject, issuer, &view.configuration.load())?;
-    let sessions: Vec<_> = live(&view, &person).await?.iter().map(describe).collect();
+    let person = Person::compile(subject, issuer, &context.configuration.load())?;
+    let sessions: Vec<_> = live(&context, &person).await?.iter().map(describe).collect();
     let Person { issuer, subject } = person;
     Ok(Json(json!({ "subject": subject, "issuer": issuer, "sessions": sessions })))
 }
 
 /// Ends one session.
 pub(super) async fn end_one(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     id: Result<Path<String>, PathRejection>,
     query: Result<Query<EndOne>, QueryRejection>,
@@ -92,46 +92,46 @@ pub(super) async fn end_one(
     };
     let EndOne { reason, actor, wait_ms } = input::query(query)?;
     let scope = Scope::Session(id.to_string().into());
-    let change = change("end_session", scope, (reason, actor, wait_ms), &view)?;
-    let ending = forget_one(view.clone(), client, id, change.clone());
+    let change = change("end_session", scope, (reason, actor, wait_ms), &context)?;
+    let ending = forget_one(context.clone(), client, id, change.clone());
     let (taken, record) = change_request::to_the_end(ending).await?;
     let more = record.map(|record| {
         let SessionRecord { subject, issuer, .. } = record;
         [("subject", json!(subject)), ("issuer", json!(issuer))]
     });
-    Ok(change.answer(&view, taken, begun, StatusCode::OK, more.into_iter().flatten()).await)
+    Ok(change.answer(&context, taken, begun, StatusCode::OK, more.into_iter().flatten()).await)
 }
 
 /// Cuts a session off; it is gone from the store in the same step. Whose it was, if that could be found out.
 async fn forget_one(
-    view: View,
+    context: AdminContext,
     client: SocketAddr,
     id: SessionId,
     change: ChangeRequest,
 ) -> Result<(Taken, Option<SessionRecord>), Problem> {
-    let (taken, record) = match view.sessions.stored(id).await {
+    let (taken, record) = match context.sessions.stored(id).await {
         Ok(None) => return Err(Problem::SessionUnknown),
-        Ok(Some(stored)) => (change.append(&view).await, Some(stored.record)),
+        Ok(Some(stored)) => (change.append(&context).await, Some(stored.record)),
         // To cut off what does not exist does no harm.
-        Err(_) if accepts_locally(&view) => (change.append(&view).await, None),
+        Err(_) if accepts_locally(&context) => (change.append(&context).await, None),
         Err(error) => (Err(change_request::failed(error)), None),
     };
     if taken.is_ok() {
-        view.sessions.forget(id);
-        count(&view, 1);
+        context.sessions.forget(id);
+        count(&context, 1);
     }
-    Ok((change.audit(&view, client, taken).await?, record))
+    Ok((change.audit(&context, client, taken).await?, record))
 }
 
 /// Ends all sessions of a subject.
 pub(super) async fn end_all(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     query: Result<Query<EndAll>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let EndAll { subject, issuer, reason, actor, wait_ms } = input::query(query)?;
-    let configuration = view.configuration.load();
+    let configuration = context.configuration.load();
     let person = Person::compile(subject, issuer, &configuration)?;
     // Nobody else begins sessions, and their tokens were not asked about.
     if configuration.settings.login.as_ref().is_some_and(|login| login.issuer != person.issuer) {
@@ -140,72 +140,73 @@ pub(super) async fn end_all(
     }
     let Person { issuer, subject } = person.clone();
     let scope = Scope::Subject { issuer: Some(issuer), subject };
-    view.revocations.dated_soon().await;
-    let change = change("end_sessions", scope, (reason, actor, wait_ms), &view)?;
-    let ending = forget_all(view.clone(), client, person, change.clone());
+    context.revocations.dated_soon().await;
+    let change = change("end_sessions", scope, (reason, actor, wait_ms), &context)?;
+    let ending = forget_all(context.clone(), client, person, change.clone());
     let (taken, ended) = change_request::to_the_end(ending).await?;
-    Ok(change.answer(&view, taken, begun, StatusCode::OK, [("ended", json!(ended))]).await)
+    Ok(change.answer(&context, taken, begun, StatusCode::OK, [("ended", json!(ended))]).await)
 }
 
 /// Cuts somebody's sessions off; they are gone from the store in the same step. How many there were, if that could be found out.
 async fn forget_all(
-    view: View,
+    context: AdminContext,
     client: SocketAddr,
     person: Person,
     change: ChangeRequest,
 ) -> Result<(Taken, Option<usize>), Problem> {
     // Before the cut-off, after which there are none.
-    let (taken, found) = match live(&view, &person).await {
-        Ok(found) => (cut_all_off(&view, &change, &found).await, Some(found)),
-        Err(_) if accepts_locally(&view) => (change.append(&view).await, None),
+    let (taken, found) = match live(&context, &person).await {
+        Ok(found) => (cut_all_off(&context, &change, &found).await, Some(found)),
+        Err(_) if accepts_locally(&context) => (change.append(&context).await, None),
         Err(problem) => (Err(problem), None),
     };
     let ended = found.map(|found| found.iter().map(|live| live.session.id()).collect::<Vec<_>>());
     if let (Ok(_), Some(ended)) = (&taken, &ended) {
-        ended.iter().for_each(|id| view.sessions.forget(*id));
-        count(&view, ended.len());
+        ended.iter().for_each(|id| context.sessions.forget(*id));
+        count(&context, ended.len());
     }
-    let taken = change.audit(&view, client, taken).await?;
+    let taken = change.audit(&context, client, taken).await?;
     Ok((taken, ended.map(|ended| ended.len())))
 }
 
 /// Cuts off what the order says, and first what was begun by a gateway whose clock is ahead: it would
 /// be taken for a new login.
 async fn cut_all_off(
-    view: &View,
+    context: &AdminContext,
     change: &ChangeRequest,
     found: &[UsableSession],
 ) -> Result<Taken, Problem> {
     for UsableSession { session, record } in found {
         if record.created > change.cut_off() {
             let now = clock::shared();
-            let dies = view.configuration.load().gate.sessions.rules.terms().forgotten_at(now);
+            let dies = context.configuration.load().gate.sessions.rules.terms().forgotten_at(now);
             let scope = Scope::Session(session.id().to_string().into());
             let entry = Entry::compile(scope, None, Some(dies), [], now);
-            change.with_entry(entry).append(view).await?;
+            change.with_entry(entry).append(context).await?;
         }
     }
-    change.append(view).await
+    change.append(context).await
 }
 
-fn count(view: &View, ended: usize) {
+fn count(context: &AdminContext, ended: usize) {
     let ended = u64::try_from(ended).unwrap_or(u64::MAX);
-    view.sessions.metrics().ended(SessionEnd::Operator).inc_by(ended);
+    context.sessions.metrics().ended(SessionEnd::Operator).inc_by(ended);
 }
 
 /// Whether a change is to be made that cannot be written down.
-fn accepts_locally(view: &View) -> bool {
-    match view.configuration.load().settings.revocation.unreachable {
+fn accepts_locally(context: &AdminContext) -> bool {
+    match context.configuration.load().settings.revocation.unreachable {
         WhenUnreachable::AcceptLocally => true,
         WhenUnreachable::Refuse => false,
     }
 }
 
 /// The sessions of somebody that can be used.
-async fn live(view: &View, person: &Person) -> Result<Vec<UsableSession>, Problem> {
+async fn live(context: &AdminContext, person: &Person) -> Result<Vec<UsableSession>, Problem> {
     let Person { issuer, subject } = person;
-    let stored = view.sessions.of_subject(issuer, subject).await.map_err(change_request::failed)?;
-    let configuration = view.configuration.load();
+    let stored =
+        context.sessions.of_subject(issuer, subject).await.map_err(change_request::failed)?;
+    let configuration = context.configuration.load();
     let (gate, now) = (&configuration.gate, clock::moment());
     let compiled = stored.into_iter().map(|(id, stored)| {
         let session = Session::compile_login(id, &stored, &gate.sessions.rules, now.steady);
@@ -261,10 +262,10 @@ fn change(
     audit: &'static str,
     scope: Scope,
     (reason, actor, wait_ms): (Option<String>, Option<String>, Option<u64>),
-    view: &View,
+    context: &AdminContext,
 ) -> Result<ChangeRequest, Problem> {
     let (reason, actor) = (input::reason(reason)?, input::actor(actor)?);
-    let reaches_s = view.configuration.load().reaches_s(&scope);
+    let reaches_s = context.configuration.load().reaches_s(&scope);
     let entry = Entry::compile(scope, None, None, reaches_s, clock::shared());
     Ok(ChangeRequest::new(audit, entry, actor, reason, wait_ms.map(Duration::from_millis)))
 }

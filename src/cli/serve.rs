@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, Failure};
-use crate::admin::{self, Readiness, View, token};
+use crate::admin::{self, Readiness, AdminContext, token};
 use crate::config::AdminToken;
 use crate::edge::descriptors::Descriptors;
 use crate::edge::listener;
@@ -81,8 +81,8 @@ pub(super) fn run(file: ConfigFile) -> Result<(), Failure> {
     let stopping = Stopping::new(&in_force);
     let readiness = stopping.readiness();
     feeds.start(&control);
-    let view = feeds.for_admin(admin_token, &in_force, metrics, readiness.clone());
-    control.spawn(serve_admin(listeners.admin, view, descriptors));
+    let context = feeds.for_admin(admin_token, &in_force, metrics, readiness.clone());
+    control.spawn(serve_admin(listeners.admin, context, descriptors));
     {
         let _guard = edge.enter();
         listener::serve(listeners.requests, &supervisor.current(), stopping.drain(), threads)
@@ -130,8 +130,8 @@ fn open_store(configuration: &Running, control: &Runtime) -> Result<Store, Failu
     control.block_on(store::open(settings)).map_err(Failure::Failed)
 }
 
-async fn serve_admin(listener: TcpListener, view: View, descriptors: Descriptors) {
-    let Err(error) = admin::serve(listener, view, descriptors.admin_connections()).await;
+async fn serve_admin(listener: TcpListener, context: AdminContext, descriptors: Descriptors) {
+    let Err(error) = admin::serve(listener, context, descriptors.admin_connections()).await;
     tracing::error!(%error, "the admin listener failed");
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::audited::{Audited, ChangeOutcome};
-use crate::admin::View;
+use crate::admin::AdminContext;
 use crate::admin::change_request::{self, ChangeRequest};
 use crate::admin::input::{self, bad, known_issuer};
 use crate::admin::problem::Problem;
@@ -69,7 +69,7 @@ struct LiftRequest {
 
 /// Lifts one revocation.
 pub(in crate::admin) async fn lift_one(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     id: Result<Path<String>, PathRejection>,
     query: Result<Query<LiftOne>, QueryRejection>,
@@ -81,42 +81,42 @@ pub(in crate::admin) async fn lift_one(
         return bad(why);
     }
     let LiftOne { reason, actor, wait_ms } = input::query(query)?;
-    lift(view, client, Target::One(id), LiftRequest::compile(actor, reason, wait_ms)?).await
+    lift(context, client, Target::One(id), LiftRequest::compile(actor, reason, wait_ms)?).await
 }
 
 /// Lifts all that an operator cut off of a scope.
 pub(in crate::admin) async fn lift_all(
-    State(view): State<View>,
+    State(context): State<AdminContext>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     query: Result<Query<LiftAll>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let LiftAll { scope, subject, client: of_client, issuer, reason, actor, wait_ms } =
         input::query(query)?;
-    let scope = whole(scope, (subject, of_client, issuer), &view.configuration.load())?;
-    lift(view, client, Target::All(scope), LiftRequest::compile(actor, reason, wait_ms)?).await
+    let scope = whole(scope, (subject, of_client, issuer), &context.configuration.load())?;
+    lift(context, client, Target::All(scope), LiftRequest::compile(actor, reason, wait_ms)?).await
 }
 
 async fn lift(
-    view: View,
+    context: AdminContext,
     client: SocketAddr,
     target: Target,
     wish: LiftRequest,
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
-    let lifting = write_down(view.clone(), client, target, wish);
+    let lifting = write_down(context.clone(), client, target, wish);
     let (change, taken, lifted) = change_request::to_the_end(lifting).await?;
     let lifted: Vec<_> = lifted.iter().map(ToString::to_string).collect();
-    Ok(change.answer(&view, taken, begun, StatusCode::OK, [("lifts", json!(lifted))]).await)
+    Ok(change.answer(&context, taken, begun, StatusCode::OK, [("lifts", json!(lifted))]).await)
 }
 
 /// Writes down as many lifts as it takes; the last of them, and all that was lifted.
 async fn write_down(
-    view: View,
+    context: AdminContext,
     client: SocketAddr,
     target: Target,
     wish: LiftRequest,
 ) -> Result<(ChangeRequest, Taken, Vec<RevocationId>), Problem> {
-    let records = match target.find(&view).await {
+    let records = match target.find(&context).await {
         Ok(Liftable::Live(records)) => records,
         Ok(Liftable::Lifted) => return Err(Problem::AlreadyLifted),
         Ok(Liftable::Absent) => return Err(Problem::RevocationUnknown),
@@ -126,7 +126,7 @@ async fn write_down(
             let target = &*target.to_string();
             let change = Audited { audit: AUDIT, target, actor, client, reason };
             // Whoever asked is told of the store, however this goes.
-            drop(change.write(&view, ChangeOutcome::Refused(&problem)).await);
+            drop(change.write(&context, ChangeOutcome::Refused(&problem)).await);
             return Err(problem);
         }
     };
@@ -134,8 +134,8 @@ async fn write_down(
     for some in records.chunks(LIFTED_AT_ONCE_MAX) {
         let LiftRequest { actor, reason, wait } = wish.clone();
         let Some(change) = ChangeRequest::lift(AUDIT, some, actor, reason, wait) else { continue };
-        let taken = change.write_lift(&view).await;
-        let taken = change.audit(&view, client, taken).await?;
+        let taken = change.write_lift(&context).await;
+        let taken = change.audit(&context, client, taken).await?;
         last = Some((change, taken));
     }
     let (change, taken) = last.ok_or(Problem::RevocationUnknown)?;
@@ -143,10 +143,10 @@ async fn write_down(
 }
 
 impl Target {
-    async fn find(&self, view: &View) -> Result<Liftable, StoreError> {
+    async fn find(&self, context: &AdminContext) -> Result<Liftable, StoreError> {
         match self {
-            Self::One(id) => view.revocations.liftable(*id).await,
-            Self::All(scope) => view.revocations.liftable_of(scope).await,
+            Self::One(id) => context.revocations.liftable(*id).await,
+            Self::All(scope) => context.revocations.liftable_of(scope).await,
         }
     }
 }

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::feeds::Feeds;
 use super::registration::AllMetrics;
-use crate::admin::{Readiness, View};
+use crate::admin::{Readiness, AdminContext};
 use crate::edge::descriptors::Descriptors;
 use crate::edge::in_flight::InFlight;
 use crate::edge::published::Services;
@@ -67,8 +67,8 @@ impl Feeds {
         in_force: &InForce,
         metrics: AllMetrics,
         readiness: Arc<Readiness>,
-    ) -> View {
-        View {
+    ) -> AdminContext {
+        AdminContext {
             configuration: in_force.clone(),
             admin_token,
             registry: Arc::new(metrics.registry),

@@ -1,4 +1,4 @@
-//! Holds what the admin listener looks at.
+//! Holds what the admin listener reads and acts on.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use crate::runtime::InForce;
 use crate::secret::Secret;
 use crate::telemetry::registry::MetricRegistry;
 
-/// What the admin listener looks at.
+/// What the admin listener reads and acts on.
 #[derive(Clone, Debug)]
-pub struct View {
+pub struct AdminContext {
     /// The configuration in force.
     pub configuration: InForce,
     /// What the admin API asks for; the supervisor replaces it.
