@@ -4,7 +4,6 @@
 mod api_keys;
 mod audited;
 mod body;
-mod change_request;
 mod context;
 mod exposition;
 mod gateways;
@@ -15,6 +14,7 @@ mod listener;
 pub mod metrics;
 mod problem;
 mod readiness;
+mod revocation_change;
 mod revocations;
 mod sessions;
 pub mod token;
@@ -30,7 +30,7 @@ use axum::routing::{delete, get, post};
 
 use crate::clock;
 pub use context::AdminContext;
-use listener::Bounds;
+use listener::ListenerBounds;
 pub use readiness::Readiness;
 
 /// Serves the admin listener, `connections_max` connections at once, for as long as the process
@@ -70,7 +70,7 @@ pub async fn serve(
         .route_layer(middleware::from_fn_with_state(context.clone(), guard::require_token))
         .route_layer(no_pages());
     let router = open.merge(metrics).merge(api).with_state(context);
-    Ok(listener::serve(listener, router, Bounds::of(connections_max)).await)
+    Ok(listener::serve(listener, router, ListenerBounds::of(connections_max)).await)
 }
 
 async fn readyz(State(context): State<AdminContext>) -> impl IntoResponse {

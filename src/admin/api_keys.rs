@@ -13,10 +13,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::audited::{Audited, ChangeOutcome};
-use super::change_request::{self, ChangeRequest};
 use super::context::AdminContext;
 use super::input::{self, bad};
 use super::problem::Problem;
+use super::revocation_change::{self, RevocationChange};
 use crate::clock;
 use crate::config;
 use crate::config::tokens::ApiKeySettings;
@@ -86,7 +86,7 @@ pub(super) async fn create(
     let key = ApiKey::generate(bits, &context.configuration.load().gate.sessions.tags);
     let id = key.id();
     let making = make(context, client, id, record.clone(), (actor, reason));
-    change_request::to_the_end(making).await?;
+    revocation_change::to_the_end(making).await?;
     let mut answer = describe(id, &StoredSession { last_seen: record.created, record });
     answer["key"] = json!(key.expose());
     Ok((StatusCode::CREATED, Json(answer)).into_response())
@@ -124,10 +124,10 @@ async fn write_down(
     id: SessionId,
     record: SessionRecord,
 ) -> Result<(), Problem> {
-    if context.sessions.api_keys().await.map_err(change_request::failed)?.len() >= API_KEYS_MAX {
+    if context.sessions.api_keys().await.map_err(revocation_change::failed)?.len() >= API_KEYS_MAX {
         return Err(Problem::ApiKeysFull);
     }
-    context.sessions.begin(id, record, None).await.map_err(change_request::failed)?;
+    context.sessions.begin(id, record, None).await.map_err(revocation_change::failed)?;
     context.sessions.metrics().created(METHOD).inc();
     Ok(())
 }
@@ -139,7 +139,7 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, Problem> {
     let ApiKeyQuery { subject } = input::query(query)?;
     settings(&context)?;
-    let stored = context.sessions.api_keys().await.map_err(change_request::failed)?;
+    let stored = context.sessions.api_keys().await.map_err(revocation_change::failed)?;
     let configuration = context.configuration.load();
     let (gate, now) = (&configuration.gate, clock::moment());
     let is_wanted = |(id, stored): &(SessionId, StoredSession)| {
@@ -171,9 +171,9 @@ pub(super) async fn revoke(
     let scope = Scope::Session(id.to_string().into());
     let entry = Entry::compile(scope, None, Some(dies), [], now);
     let wait = wait_ms.map(Duration::from_millis);
-    let change = ChangeRequest::new("revoke_api_key", entry, actor, reason, wait);
+    let change = RevocationChange::new("revoke_api_key", entry, actor, reason, wait);
     let (taken, subject) =
-        change_request::to_the_end(cut_off(context.clone(), client, id, change.clone())).await?;
+        revocation_change::to_the_end(cut_off(context.clone(), client, id, change.clone())).await?;
     let more = [("api_key", json!(id.to_string())), ("subject", json!(subject))];
     Ok(change.answer(&context, taken, begun, StatusCode::OK, more).await)
 }
@@ -183,7 +183,7 @@ async fn cut_off(
     context: AdminContext,
     client: SocketAddr,
     id: SessionId,
-    change: ChangeRequest,
+    change: RevocationChange,
 ) -> Result<(Taken, Box<str>), Problem> {
     let (taken, subject) = match context.sessions.stored(id).await {
         Ok(stored) => {
@@ -193,7 +193,7 @@ async fn cut_off(
             };
             (end(&context, id, &change).await, record.subject)
         }
-        Err(error) => (Err(change_request::failed(error)), "".into()),
+        Err(error) => (Err(revocation_change::failed(error)), "".into()),
     };
     Ok((change.audit(&context, client, taken).await?, subject))
 }
@@ -202,7 +202,7 @@ async fn cut_off(
 async fn end(
     context: &AdminContext,
     id: SessionId,
-    change: &ChangeRequest,
+    change: &RevocationChange,
 ) -> Result<Taken, Problem> {
     let taken = change.append(context).await?;
     context.sessions.metrics().ended(SessionEnd::Operator).inc();

@@ -6,7 +6,7 @@ use super::context::AdminContext;
 use super::problem::Problem;
 use crate::clock;
 use crate::feed::revocations::Taken;
-use crate::telemetry::audit::{self, Change};
+use crate::telemetry::audit::{self, AuditRecord};
 
 /// A change: what it is called, to whom or what, by whom, from where and why.
 #[derive(Clone, Copy, Debug)]
@@ -48,10 +48,10 @@ impl Audited<'_> {
         };
         let client = client.ip().to_canonical();
         let time = clock::wall();
-        let change =
-            Change { audit, time, actor, client, target, reason, result, position, durable };
+        let record =
+            AuditRecord { audit, time, actor, client, target, reason, result, position, durable };
         let file = context.configuration.load().settings.audit_log.clone();
-        let written = audit::append(file, change.line()).await;
+        let written = audit::append(file, record.line()).await;
         written.inspect_err(|error| tracing::error!(%error, "the audit log cannot be written"))
     }
 }

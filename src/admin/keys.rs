@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::audited::{Audited, ChangeOutcome};
-use super::change_request;
 use super::context::AdminContext;
 use super::input;
 use super::problem::Problem;
+use super::revocation_change;
 use crate::feed::signing::{ListedKey, NewKey, Refused};
 use crate::issuer::ring::BeginsTo;
 use crate::web::date::date;
@@ -52,7 +52,7 @@ pub(super) async fn rotate(
     let attribution = Attribution { actor: input::actor(actor)?, reason: input::reason(reason)? };
     let begins = if now { BeginsTo::SignNow } else { BeginsTo::SignAfterPublication };
     let NewKey { id, signs_from } =
-        change_request::to_the_end(make(context, client, begins, attribution)).await?;
+        revocation_change::to_the_end(make(context, client, begins, attribution)).await?;
     let answer = json!({ "id": id, "signs_from": date(signs_from) });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::body::BODY_TIMEOUT;
-use super::change_request::WAIT_MAX;
+use super::revocation_change::WAIT_MAX;
 use crate::network::OpenConnections;
 
 /// How long the head of a request may take, from when a connection was accepted or its last answer
@@ -40,7 +40,7 @@ const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// How many connections there may be, and how long they may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct ListenerBounds {
     connections_max: usize,
     connections_per_address_max: usize,
     head_timeout: Duration,
@@ -48,7 +48,7 @@ pub(super) struct Bounds {
     exchange_timeout: Duration,
 }
 
-impl Bounds {
+impl ListenerBounds {
     /// So many connections, half of them for one client network.
     pub(super) fn of(connections_max: usize) -> Self {
         Self {
@@ -61,7 +61,11 @@ impl Bounds {
 }
 
 /// Serves `router` on `socket`.
-pub(super) async fn serve(socket: TcpListener, router: Router, bounds: Bounds) -> Infallible {
+pub(super) async fn serve(
+    socket: TcpListener,
+    router: Router,
+    bounds: ListenerBounds,
+) -> Infallible {
     let connections = Arc::new(OpenConnections::default());
     let mut refusals = Refusals::new();
     loop {
@@ -73,7 +77,7 @@ pub(super) async fn serve(socket: TcpListener, router: Router, bounds: Bounds) -
                 continue;
             }
         };
-        let Bounds { connections_max, connections_per_address_max, .. } = bounds;
+        let ListenerBounds { connections_max, connections_per_address_max, .. } = bounds;
         let client = peer.ip().to_canonical();
         match connections.admit(client, connections_max, Some(connections_per_address_max)) {
             Some(place) => {
@@ -88,7 +92,12 @@ pub(super) async fn serve(socket: TcpListener, router: Router, bounds: Bounds) -
     }
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, bounds: Bounds) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    bounds: ListenerBounds,
+) {
     let (begins, begun) = watch::channel(Instant::now());
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {

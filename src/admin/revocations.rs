@@ -15,10 +15,10 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::change_request::{self, ChangeRequest};
 use super::context::AdminContext;
 use super::input;
 use super::problem::Problem;
+use super::revocation_change::{self, RevocationChange};
 use crate::clock;
 use crate::feed::revocations::Taken;
 use draft::RevocationDraft;
@@ -38,14 +38,14 @@ pub(super) async fn create(
     context.revocations.dated_soon().await;
     let change = draft.compile(&context.configuration.load(), clock::shared())?;
     let taken =
-        change_request::to_the_end(write_down(context.clone(), client, change.clone())).await?;
+        revocation_change::to_the_end(write_down(context.clone(), client, change.clone())).await?;
     Ok(change.answer(&context, taken, begun, StatusCode::CREATED, []).await)
 }
 
 async fn write_down(
     context: AdminContext,
     client: SocketAddr,
-    change: ChangeRequest,
+    change: RevocationChange,
 ) -> Result<Taken, Problem> {
     let taken = change.append(&context).await;
     change.audit(&context, client, taken).await
@@ -76,7 +76,7 @@ pub(super) async fn list(
     let (lifts, revocations): (Vec<_>, Vec<_>) =
         listing.records.iter().partition(|record| record.is_lift());
     let described =
-        |records: Vec<_>| records.into_iter().map(change_request::describe).collect::<Vec<_>>();
+        |records: Vec<_>| records.into_iter().map(revocation_change::describe).collect::<Vec<_>>();
     Ok(Json(json!({
         "total": listing.total,
         "offset": offset,

@@ -11,10 +11,10 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::change_request::{self, ChangeRequest};
 use super::context::AdminContext;
 use super::input::{self, bad, known_issuer};
 use super::problem::Problem;
+use super::revocation_change::{self, RevocationChange};
 use crate::clock;
 use crate::config::WhenUnreachable;
 use crate::feed::revocations::Taken;
@@ -94,7 +94,7 @@ pub(super) async fn end_one(
     let scope = Scope::Session(id.to_string().into());
     let change = change("end_session", scope, (reason, actor, wait_ms), &context)?;
     let ending = forget_one(context.clone(), client, id, change.clone());
-    let (taken, record) = change_request::to_the_end(ending).await?;
+    let (taken, record) = revocation_change::to_the_end(ending).await?;
     let more = record.map(|record| {
         let SessionRecord { subject, issuer, .. } = record;
         [("subject", json!(subject)), ("issuer", json!(issuer))]
@@ -107,14 +107,14 @@ async fn forget_one(
     context: AdminContext,
     client: SocketAddr,
     id: SessionId,
-    change: ChangeRequest,
+    change: RevocationChange,
 ) -> Result<(Taken, Option<SessionRecord>), Problem> {
     let (taken, record) = match context.sessions.stored(id).await {
         Ok(None) => return Err(Problem::SessionUnknown),
         Ok(Some(stored)) => (change.append(&context).await, Some(stored.record)),
         // To cut off what does not exist does no harm.
         Err(_) if accepts_locally(&context) => (change.append(&context).await, None),
-        Err(error) => (Err(change_request::failed(error)), None),
+        Err(error) => (Err(revocation_change::failed(error)), None),
     };
     if taken.is_ok() {
         context.sessions.forget(id);
@@ -143,7 +143,7 @@ pub(super) async fn end_all(
     context.revocations.dated_soon().await;
     let change = change("end_sessions", scope, (reason, actor, wait_ms), &context)?;
     let ending = forget_all(context.clone(), client, person, change.clone());
-    let (taken, ended) = change_request::to_the_end(ending).await?;
+    let (taken, ended) = revocation_change::to_the_end(ending).await?;
     Ok(change.answer(&context, taken, begun, StatusCode::OK, [("ended", json!(ended))]).await)
 }
 
@@ -152,7 +152,7 @@ async fn forget_all(
     context: AdminContext,
     client: SocketAddr,
     person: Person,
-    change: ChangeRequest,
+    change: RevocationChange,
 ) -> Result<(Taken, Option<usize>), Problem> {
     // Before the cut-off, after which there are none.
     let (taken, found) = match live(&context, &person).await {
@@ -173,7 +173,7 @@ async fn forget_all(
 /// be taken for a new login.
 async fn cut_all_off(
     context: &AdminContext,
-    change: &ChangeRequest,
+    change: &RevocationChange,
     found: &[UsableSession],
 ) -> Result<Taken, Problem> {
     for UsableSession { session, record } in found {
@@ -205,7 +205,7 @@ fn accepts_locally(context: &AdminContext) -> bool {
 async fn live(context: &AdminContext, person: &Person) -> Result<Vec<UsableSession>, Problem> {
     let Person { issuer, subject } = person;
     let stored =
-        context.sessions.of_subject(issuer, subject).await.map_err(change_request::failed)?;
+        context.sessions.of_subject(issuer, subject).await.map_err(revocation_change::failed)?;
     let configuration = context.configuration.load();
     let (gate, now) = (&configuration.gate, clock::moment());
     let compiled = stored.into_iter().map(|(id, stored)| {
@@ -263,9 +263,9 @@ fn change(
     scope: Scope,
     (reason, actor, wait_ms): (Option<String>, Option<String>, Option<u64>),
     context: &AdminContext,
-) -> Result<ChangeRequest, Problem> {
+) -> Result<RevocationChange, Problem> {
     let (reason, actor) = (input::reason(reason)?, input::actor(actor)?);
     let reaches_s = context.configuration.load().reaches_s(&scope);
     let entry = Entry::compile(scope, None, None, reaches_s, clock::shared());
-    Ok(ChangeRequest::new(audit, entry, actor, reason, wait_ms.map(Duration::from_millis)))
+    Ok(RevocationChange::new(audit, entry, actor, reason, wait_ms.map(Duration::from_millis)))
 }

@@ -17,7 +17,7 @@ const GET: &[u8] = b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whole minutes, so that what ends did not end by these.
-const BOUNDS: Bounds = Bounds {
+const BOUNDS: ListenerBounds = ListenerBounds {
     connections_max: 4,
     connections_per_address_max: 2,
     head_timeout: Duration::from_secs(60),
@@ -30,7 +30,7 @@ struct Serving {
     address: SocketAddr,
 }
 
-fn serving(bounds: Bounds) -> Serving {
+fn serving(bounds: ListenerBounds) -> Serving {
     let runtime = Runtime::new().expect("a runtime");
     let socket = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
     let address = socket.local_addr().expect("an address");
@@ -104,7 +104,7 @@ fn connections_are_served_up_to_each_bound_and_closed_beyond() {
 #[test]
 fn connection_without_a_head_is_closed_in_time() {
     let head_timeout = Duration::from_millis(200);
-    let listener = serving(Bounds { head_timeout, ..BOUNDS });
+    let listener = serving(ListenerBounds { head_timeout, ..BOUNDS });
     for before in ["", "GET /small HTTP/1.1\r\nHost: local"] {
         let begun = StdInstant::now();
         let mut client = listener.connect([127, 0, 0, 1]);
@@ -120,7 +120,7 @@ fn connection_without_a_head_is_closed_in_time() {
 #[test]
 fn exchange_that_does_not_end_is_given_up() {
     let exchange_timeout = Duration::from_millis(500);
-    let listener = serving(Bounds { exchange_timeout, ..BOUNDS });
+    let listener = serving(ListenerBounds { exchange_timeout, ..BOUNDS });
     let mut client = listener.connect([127, 0, 0, 1]);
     let begun = StdInstant::now();
     client.write_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it is open");
@@ -135,7 +135,7 @@ fn exchange_that_does_not_end_is_given_up() {
 #[test]
 fn deadline_of_the_next_head_begins_when_the_answer_is_taken() {
     let head_timeout = Duration::from_millis(200);
-    let listener = serving(Bounds { head_timeout, ..BOUNDS });
+    let listener = serving(ListenerBounds { head_timeout, ..BOUNDS });
     let mut client = listener.connect([127, 0, 0, 1]);
     client.write_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it is open");
     std::thread::sleep(5 * head_timeout);
@@ -145,7 +145,7 @@ fn deadline_of_the_next_head_begins_when_the_answer_is_taken() {
 #[test]
 fn each_request_has_the_whole_time() {
     let exchange_timeout = Duration::from_secs(1);
-    let listener = serving(Bounds { exchange_timeout, ..BOUNDS });
+    let listener = serving(ListenerBounds { exchange_timeout, ..BOUNDS });
     let mut client = listener.connect([127, 0, 0, 1]);
     let begun = StdInstant::now();
     while begun.elapsed() < 3 * exchange_timeout {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::admin::change_request::ChangeRequest;
 use crate::admin::input::{self, bad, id, known_issuer};
 use crate::admin::problem::Problem;
+use crate::admin::revocation_change::RevocationChange;
 use crate::admin::revocations::reach;
 use crate::clock;
 use crate::gate::denial::Slug;
@@ -47,7 +47,7 @@ impl RevocationDraft {
         self,
         configuration: &Running,
         now: UnixTime,
-    ) -> Result<ChangeRequest, Problem> {
+    ) -> Result<RevocationChange, Problem> {
         let before = self.before.as_ref().map(|before| cut_off(before, now)).transpose()?;
         let wait = self.wait_ms.map(Duration::from_millis);
         let reason = input::reason(self.reason.clone())?;
@@ -64,7 +64,7 @@ impl RevocationDraft {
         if entry.is_spent(now) {
             return bad("nothing that was issued until then can still be accepted");
         }
-        Ok(ChangeRequest::new(AUDIT, entry, actor, reason, wait))
+        Ok(RevocationChange::new(AUDIT, entry, actor, reason, wait))
     }
 
     /// The first field that was given and means nothing for the scope.

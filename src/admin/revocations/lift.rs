@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::super::audited::{Audited, ChangeOutcome};
 use crate::admin::AdminContext;
-use crate::admin::change_request::{self, ChangeRequest};
 use crate::admin::input::{self, bad, known_issuer};
 use crate::admin::problem::Problem;
+use crate::admin::revocation_change::{self, RevocationChange};
 use crate::feed::revocations::Taken;
 use crate::feed::revocations::lift::Liftable;
 use crate::gate::revocation::{MadeBy, RevocationId, Scope, ScopeKind};
@@ -104,7 +104,7 @@ async fn lift(
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let lifting = write_down(context.clone(), client, target, wish);
-    let (change, taken, lifted) = change_request::to_the_end(lifting).await?;
+    let (change, taken, lifted) = revocation_change::to_the_end(lifting).await?;
     let lifted: Vec<_> = lifted.iter().map(ToString::to_string).collect();
     Ok(change.answer(&context, taken, begun, StatusCode::OK, [("lifts", json!(lifted))]).await)
 }
@@ -115,13 +115,13 @@ async fn write_down(
     client: SocketAddr,
     target: Target,
     wish: LiftRequest,
-) -> Result<(ChangeRequest, Taken, Vec<RevocationId>), Problem> {
+) -> Result<(RevocationChange, Taken, Vec<RevocationId>), Problem> {
     let records = match target.find(&context).await {
         Ok(Liftable::Live(records)) => records,
         Ok(Liftable::Lifted) => return Err(Problem::AlreadyLifted),
         Ok(Liftable::Absent) => return Err(Problem::RevocationUnknown),
         Err(error) => {
-            let problem = change_request::failed(error);
+            let problem = revocation_change::failed(error);
             let LiftRequest { actor, reason, .. } = &wish;
             let target = &*target.to_string();
             let change = Audited { audit: AUDIT, target, actor, client, reason };
@@ -133,7 +133,9 @@ async fn write_down(
     let mut last = None;
     for some in records.chunks(LIFTED_AT_ONCE_MAX) {
         let LiftRequest { actor, reason, wait } = wish.clone();
-        let Some(change) = ChangeRequest::lift(AUDIT, some, actor, reason, wait) else { continue };
+        let Some(change) = RevocationChange::lift(AUDIT, some, actor, reason, wait) else {
+            continue;
+        };
         let taken = change.write_lift(&context).await;
         let taken = change.audit(&context, client, taken).await?;
         last = Some((change, taken));

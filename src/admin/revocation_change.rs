@@ -28,7 +28,7 @@ pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Something to be done, in words that were understood.
 #[derive(Clone, Debug)]
-pub(super) struct ChangeRequest {
+pub(super) struct RevocationChange {
     /// The word for it in the audit log.
     audit: &'static str,
     /// To whom or what, for the audit log.
@@ -39,7 +39,7 @@ pub(super) struct ChangeRequest {
     wait: Option<Duration>,
 }
 
-impl ChangeRequest {
+impl RevocationChange {
     /// A request that was made now.
     pub(super) fn new(
         audit: &'static str,
