@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::admin::{AdminListener, shown, with_query};
-use super::change::Change;
+use super::change::ChangeOptions;
 use super::token::typed_claims;
 use super::{Failure, table};
 use crate::gate::session::SessionId;
@@ -87,7 +87,7 @@ pub(super) struct Revoke {
     #[arg(allow_hyphen_values = true)]
     id: String,
     #[command(flatten)]
-    change: Change,
+    change: ChangeOptions,
     #[command(flatten)]
     admin: AdminListener,
 }

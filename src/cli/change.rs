@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const WAIT_DEFAULT: &str = "5s";
 
 #[derive(Debug, Args)]
-pub(super) struct Change {
+pub(super) struct ChangeOptions {
     /// Reason, for the audit log.
     #[arg(long)]
     reason: Option<String>,
@@ -33,7 +33,7 @@ pub(super) struct Change {
     json: bool,
 }
 
-impl Change {
+impl ChangeOptions {
     /// How long to wait for the gateways, if at all.
     pub(super) fn wait(&self) -> Result<Option<Duration>, Failure> {
         let wait = self.wait.as_ref().map(|text| {

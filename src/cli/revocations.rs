@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::admin::{AdminListener, shown, with_query};
-use super::change::Change;
+use super::change::ChangeOptions;
 use super::{Failure, table};
 use crate::gate::revocation::RevocationId;
 
@@ -70,7 +70,7 @@ pub(super) struct Lift {
     #[arg(long, requires = "subject", conflicts_with_all = ["id", "client", "issuer_all"])]
     issuer: Option<String>,
     #[command(flatten)]
-    change: Change,
+    change: ChangeOptions,
     #[command(flatten)]
     admin: AdminListener,
 }

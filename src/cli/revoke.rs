@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Failure;
 use super::admin::{AdminListener, shown};
-use super::change::Change;
+use super::change::ChangeOptions;
 
 /// The options of which one is given.
 const SCOPES: &str = "What to revoke (one of these)";
@@ -65,7 +65,7 @@ pub(super) struct Revoke {
     #[arg(long, value_name = "TIME", conflicts_with_all = ["token", "jti", "session"])]
     before: Option<String>,
     #[command(flatten)]
-    change: Change,
+    change: ChangeOptions,
     #[command(flatten)]
     admin: AdminListener,
 }

@@ -24,7 +24,7 @@ use crate::store::family::Family;
 use crate::store::login_end::LoginEnd;
 use crate::store::session_end::SessionEnd;
 use crate::store::{AppendError, Charged};
-use crate::telemetry::audit::{self, Change};
+use crate::telemetry::audit::{self, AuditRecord};
 
 /// Why such a login ends.
 const WHY: SessionEnd = SessionEnd::RefreshReused;
@@ -237,7 +237,7 @@ async fn tell(
         Ok(Taken::Durable(position)) => Some(position),
         Ok(Taken::Locally) | Err(_) => None,
     };
-    let change = Change {
+    let record = AuditRecord {
         audit: what,
         time: clock::wall(),
         actor: revocation::GATEWAY,
@@ -248,7 +248,7 @@ async fn tell(
         position,
         durable: position.is_some(),
     };
-    let line = change.line();
+    let line = record.line();
     if let Err(error) = audit::append(configuration.settings.audit_log.clone(), line).await {
         tracing::error!(%error, "the audit log cannot be written");
     }

@@ -21,7 +21,7 @@ static PLACES: Semaphore = Semaphore::const_new(4);
 
 /// What is written of one change.
 #[derive(Debug, Serialize)]
-pub struct Change<'a> {
+pub struct AuditRecord<'a> {
     /// What was done.
     pub audit: &'a str,
     /// When.
@@ -44,7 +44,7 @@ pub struct Change<'a> {
     pub durable: bool,
 }
 
-impl Change<'_> {
+impl AuditRecord<'_> {
     /// The line that is written of it.
     pub fn line(&self) -> Vec<u8> {
         let mut line = serde_json::to_vec(self).expect("a change is texts and numbers");
