@@ -11,13 +11,13 @@ mod guard;
 mod input;
 mod keys;
 mod listener;
-pub mod metrics;
 mod problem;
 mod readiness;
 mod revocation_change;
 mod revocations;
 mod sessions;
 pub mod token;
+pub mod token_cache;
 
 use std::convert::Infallible;
 use std::net::TcpListener;

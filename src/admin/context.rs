@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::metrics::TokenCacheMetrics;
 use super::readiness::Readiness;
+use super::token_cache::metrics::TokenCacheMetrics;
 use crate::feed::jwks::metrics::KeySetMetrics;
 use crate::feed::revocations::RevocationFeed;
 use crate::feed::sessions::SessionFeed;

@@ -43,7 +43,7 @@ fn title(room: &str) -> &str {
         "edge" => "Connections and requests",
         "telemetry/routes" => "Decisions and answers",
         "cli/serve" => "The program and its configuration",
-        "admin" => "Token cache",
+        "admin/token_cache" => "Token cache",
         "telemetry/access_log" => "Access log",
         "feed" => "Store",
         "feed/jwks" => "Keys of issuers",

@@ -1,7 +1,7 @@
 //! Registers the metrics of all rooms in one registry, so that each room can be made with its own.
 
 use super::metrics::ProgramMetrics;
-use crate::admin::metrics::TokenCacheMetrics;
+use crate::admin::token_cache::metrics::TokenCacheMetrics;
 use crate::edge::metrics::EdgeMetrics;
 use crate::feed::jwks::metrics::KeySetMetrics;
 use crate::feed::metrics::StoreMetrics;
@@ -99,7 +99,7 @@ mod tests {
             "edge",
             "telemetry/routes",
             "cli/serve",
-            "admin",
+            "admin/token_cache",
             "telemetry/access_log",
             "feed",
             "feed/jwks",
