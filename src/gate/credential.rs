@@ -14,6 +14,7 @@ use super::session::id::SessionSecret;
 
 pub use carrier::Carrier;
 pub use malformed::MalformedCredential;
+pub use terms::Voucher;
 
 /// What a client presents, unverified.
 pub enum Credential<'a> {

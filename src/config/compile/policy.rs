@@ -10,7 +10,7 @@ use super::presence::Presence;
 use super::references::References;
 use crate::config::problem::FieldPath;
 use crate::config::raw;
-use crate::gate::credential::Carrier;
+use crate::gate::credential::{Carrier, Voucher};
 use crate::gate::policy::{Authenticate, ClaimRule, Policy, Requirement};
 
 /// What a route says of who may use it.
@@ -105,10 +105,17 @@ impl Compiler<'_> {
             self.empty::<()>(&carriers_field, fact, remedy);
         }
         let issuers_field = field.key("issuers");
-        // Whatever else was written there may have been meant for them.
-        let others = [Carrier::Session, Carrier::ApiKey].map(Carrier::as_str);
-        let takes_bearers =
-            carriers.is_empty() || carriers.iter().any(|name| !others.contains(&name.as_str()));
+        // What is no carrier may have been meant for one that takes tokens of issuers.
+        let names_issuers = |name: &String| {
+            let mut all = Carrier::ALL.into_iter();
+            all.find(|carrier| carrier.as_str() == name).is_none_or(|carrier| {
+                match carrier.vouched_by() {
+                    Voucher::Issuer => true,
+                    Voucher::Store => false,
+                }
+            })
+        };
+        let takes_bearers = carriers.is_empty() || carriers.iter().any(names_issuers);
         let issuers = references.issuers;
         let issuers = match accepted {
             Some(_) if !takes_bearers => {

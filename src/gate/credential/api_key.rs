@@ -3,13 +3,14 @@
 use http::{HeaderMap, HeaderName};
 
 use super::malformed::MalformedCredential;
-use super::terms::{CarrierTerms, trim_spaces};
+use super::terms::{CarrierTerms, Voucher, trim_spaces};
 use crate::gate::denial::Slug;
 use crate::gate::session::api_key::ApiKey;
 
 /// Who the store knows by their key.
 pub(super) const TERMS: CarrierTerms = CarrierTerms {
     name: "api_key",
+    vouched_by: Voucher::Store,
     unknown: Slug::ApiKeyUnknown,
     expired: Slug::ApiKeyExpired,
     revoked: Slug::ApiKeyRevoked,

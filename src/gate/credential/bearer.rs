@@ -4,12 +4,13 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::malformed::MalformedCredential;
-use super::terms::{CarrierTerms, trim_spaces};
+use super::terms::{CarrierTerms, Voucher, trim_spaces};
 use crate::gate::denial::Slug;
 
 /// Tokens are verified, and nobody has to know them.
 pub(super) const TERMS: CarrierTerms = CarrierTerms {
     name: "bearer",
+    vouched_by: Voucher::Issuer,
     unknown: Slug::Internal,
     expired: Slug::TokenExpired,
     revoked: Slug::TokenRevoked,

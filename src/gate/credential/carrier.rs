@@ -1,6 +1,6 @@
 //! Where credentials travel.
 
-use super::terms::CarrierTerms;
+use super::terms::{CarrierTerms, Voucher};
 use super::{api_key, bearer, session_cookie};
 use crate::gate::denial::Slug;
 
@@ -35,6 +35,11 @@ impl Carrier {
     /// The label value in metrics and the access log.
     pub const fn as_str(self) -> &'static str {
         self.terms().name
+    }
+
+    /// Who vouches for its credentials.
+    pub const fn vouched_by(self) -> Voucher {
+        self.terms().vouched_by
     }
 
     /// With what a credential is refused that nobody knows.

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use super::terms::CarrierTerms;
+use super::terms::{CarrierTerms, Voucher};
 use crate::gate::denial::Slug;
 use crate::gate::session::cookie::{Ambiguous, CookieRules};
 use crate::gate::session::id::SessionSecret;
@@ -10,6 +10,7 @@ use crate::gate::session::id::SessionSecret;
 /// Who logged in.
 pub(super) const TERMS: CarrierTerms = CarrierTerms {
     name: "session",
+    vouched_by: Voucher::Store,
     unknown: Slug::SessionUnknown,
     expired: Slug::SessionExpired,
     revoked: Slug::SessionRevoked,
