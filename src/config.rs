@@ -132,6 +132,18 @@ pub struct Listener {
     pub tls: Option<TlsCertificate>,
 }
 
+impl Listener {
+    /// Whether TLS handshakes go as they do with `other`.
+    pub fn has_tls_of(&self, other: &Self) -> bool {
+        let Self { address: _, tls } = self;
+        match (tls, &other.tls) {
+            (Some(certificate), Some(other)) => certificate.is_same_as(other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+}
+
 /// The admin listener.
 #[derive(Debug)]
 pub struct Admin {

@@ -52,7 +52,8 @@ impl TlsCertificate {
 
     /// Whether clients would see no difference.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.chain == other.chain && self.key.secret_der() == other.key.secret_der()
+        let Self { chain, key } = self;
+        *chain == other.chain && key.secret_der() == other.key.secret_der()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::issuers::{self, Before, KeyFeed};
 use super::tls;
-use crate::config::{KeySource, Listener, Problems, SessionSettings, Settings, TlsCertificate};
+use crate::config::{KeySource, Listener, Problems, SessionSettings, Settings};
 use crate::gate::Gate;
 use crate::gate::internal::{InternalToken, InternalTokenTerms};
 use crate::gate::issuer::Issuer;
@@ -102,21 +102,22 @@ impl Running {
     }
 }
 
-/// A listener that shows the same certificate goes on with what it has: clients may resume the TLS
+/// A listener of which nothing changes in handshakes goes on with what it has: clients may resume the TLS
 /// sessions that it knows.
 fn listener_tls(
     settings: &Settings,
     previous: Option<&Running>,
 ) -> Result<Vec<Option<Arc<rustls::ServerConfig>>>, Problems> {
-    let known = |place: usize, certificate: &TlsCertificate| {
+    let known = |place: usize, listener: &Listener| {
         let Running { settings, listener_tls, .. } = previous?;
-        let before = settings.listeners.get(place)?.tls.as_ref()?;
-        listener_tls.get(place)?.clone().filter(|_| before.is_same_as(certificate))
+        let before = settings.listeners.get(place)?;
+        listener_tls.get(place)?.clone().filter(|_| before.has_tls_of(listener))
     };
     let listeners = settings.listeners.iter().enumerate();
-    let made = listeners.map(|(place, Listener { address, tls })| {
+    let made = listeners.map(|(place, listener)| {
+        let Listener { address, tls } = listener;
         let Some(certificate) = tls else { return Ok(None) };
-        match known(place, certificate) {
+        match known(place, listener) {
             Some(kept) => Ok(Some(kept)),
             None => tls::server_config(certificate).map(Some).map_err(|error| {
                 let fact = format!("TLS cannot be set up for the listener on {address}: {error}");
