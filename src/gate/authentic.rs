@@ -20,8 +20,8 @@ use super::session::record::SessionRecord;
 use super::session::rules::SessionTerms;
 use super::time::{Moment, UnixTime};
 
-/// A credential whose signature, type, issuer, audience and lifetime hold. Built by the verifier
-/// only; says nothing about now.
+/// A credential that holds: a token whose signature, type, issuer, audience and lifetime do (built by
+/// the verifier), or a session or API key that the store knows (`of_session`). Says nothing about now.
 #[derive(Debug)]
 pub struct Authentic {
     serial: Serial,
