@@ -1,7 +1,6 @@
 //! KEEP CURRENT. Background writers, one for each in-memory cell that can change.
 
 mod backoff;
-pub(crate) mod budget;
 pub mod jwks;
 pub mod last_good;
 pub mod metrics;

@@ -18,7 +18,7 @@
 //! endpoints read and write; [`password`] compares; [`session`] shows and ends sessions; [`oauth`]
 //! grants tokens; [`login`] logs in; [`endpoints`] says which answers; [`edge`] serves;
 //! [`telemetry`] and [`admin`] tell; [`issuer`] signs; [`cli`] is the command line. Beside them:
-//! [`clock`], [`fetch`], [`network`], [`private_files`], [`secret`].
+//! [`clock`], [`fetch`], [`network`], [`private_files`], `rate_budget`, [`secret`].
 
 pub mod admin;
 pub mod cli;
@@ -35,6 +35,7 @@ pub mod network;
 pub mod oauth;
 pub mod password;
 pub mod private_files;
+pub(crate) mod rate_budget;
 pub mod runtime;
 pub mod secret;
 pub mod session;

@@ -14,18 +14,19 @@ use self::source::{Source, code_of, holds, sources};
 const LINES_MAX: usize = 500;
 
 /// Who may use what of the crate. Imports run one way; whoever is not named is free.
-const IMPORTS: [(&str, &[&str]); 21] = [
+const IMPORTS: [(&str, &[&str]); 22] = [
     ("gate", &["gate"]),
     ("secret", &[]),
     ("network", &[]),
     ("private_files", &[]),
+    ("rate_budget", &[]),
     ("fetch", &[]),
     ("clock", &["gate"]),
     ("telemetry", &["telemetry", "gate", "network", "private_files"]),
     ("store", &["store", "gate", "secret", "clock", "private_files"]),
     ("config", &["config", "gate", "store", "secret"]),
     ("issuer", &["issuer", "gate"]),
-    ("upstream", &["upstream", "config"]),
+    ("upstream", &["upstream", "gate", "config", "telemetry", "clock", "fetch"]),
     ("runtime", &["runtime", "config", "gate", "upstream"]),
     (
         "feed",
@@ -42,6 +43,7 @@ const IMPORTS: [(&str, &[&str]); 21] = [
             "fetch",
             "network",
             "private_files",
+            "rate_budget",
         ],
     ),
     ("password", &["password", "gate", "config", "store", "clock", "secret", "network"]),
@@ -59,6 +61,7 @@ const IMPORTS: [(&str, &[&str]); 21] = [
             "telemetry",
             "clock",
             "network",
+            "rate_budget",
         ],
     ),
     (
@@ -77,6 +80,7 @@ const IMPORTS: [(&str, &[&str]); 21] = [
             "issuer",
             "clock",
             "secret",
+            "rate_budget",
         ],
     ),
     (
@@ -90,6 +94,7 @@ const IMPORTS: [(&str, &[&str]); 21] = [
             "gate",
             "config",
             "runtime",
+            "feed",
             "upstream",
             "store",
             "telemetry",
@@ -97,6 +102,8 @@ const IMPORTS: [(&str, &[&str]); 21] = [
             "clock",
             "secret",
             "fetch",
+            "network",
+            "rate_budget",
         ],
     ),
     (
@@ -136,6 +143,7 @@ const IMPORTS: [(&str, &[&str]); 21] = [
             "clock",
             "secret",
             "network",
+            "rate_budget",
         ],
     ),
     (

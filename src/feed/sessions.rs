@@ -19,7 +19,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::budget::Budget;
 use super::metrics::StoreMetrics;
 use crate::clock;
 use crate::gate::session::{
@@ -27,6 +26,7 @@ use crate::gate::session::{
 };
 use crate::gate::time::UnixTime;
 use crate::network::network_of;
+use crate::rate_budget::RateBudget;
 use crate::runtime::InForce;
 use crate::store::StoreError;
 use crate::store::login_end::LoginEnd;
@@ -48,8 +48,8 @@ pub struct SessionFeed {
     metrics: SessionMetrics,
     store_metrics: StoreMetrics,
     loads: Loads,
-    budget: Budget<IpAddr>,
-    logout_budget: Budget<IpAddr>,
+    budget: RateBudget<IpAddr>,
+    logout_budget: RateBudget<IpAddr>,
     seen: Seen,
     /// When the store last failed, in steady milliseconds.
     failed: AtomicU64,
@@ -95,8 +95,8 @@ impl SessionFeed {
             metrics,
             store_metrics,
             loads: Loads::new(),
-            budget: Budget::new(ABSENT_MAX),
-            logout_budget: Budget::new(ABSENT_MAX),
+            budget: RateBudget::new(ABSENT_MAX),
+            logout_budget: RateBudget::new(ABSENT_MAX),
             seen: Seen::default(),
             failed: AtomicU64::new(0),
         })
@@ -135,7 +135,7 @@ impl SessionFeed {
         }
     }
 
-    fn budget_of(&self, charge: Charge) -> &Budget<IpAddr> {
+    fn budget_of(&self, charge: Charge) -> &RateBudget<IpAddr> {
         match charge {
             Charge::Client => &self.budget,
             Charge::Logout => &self.logout_budget,

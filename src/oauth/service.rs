@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::config::Tokens;
-use crate::feed::budget::Budget;
 use crate::feed::metrics::StoreMetrics;
 use crate::feed::signing::SigningFeed;
 use crate::gate::denial::{Denial, Detail, Slug};
@@ -13,6 +12,7 @@ use crate::oauth::recent_exchanges::RecentExchanges;
 use crate::oauth::secrets::Secrets;
 use crate::oauth::standstill::Standstill;
 use crate::password::hashing::Hashing;
+use crate::rate_budget::RateBudget;
 use crate::runtime::Running;
 use crate::session::service::SessionService;
 use crate::store::attempts::AttemptLedger;
@@ -47,7 +47,7 @@ pub(crate) struct TokenService {
     /// Whether what is read now may have come long before.
     pub(crate) standstill: Standstill,
     /// How many assertions clients have used lately.
-    assertions: Budget<Box<str>>,
+    assertions: RateBudget<Box<str>>,
 }
 
 impl TokenService {
@@ -72,7 +72,7 @@ impl TokenService {
             ending_logins: Arc::default(),
             recent_exchanges: RecentExchanges::default(),
             standstill: Standstill::default(),
-            assertions: Budget::new(ASSERTIONS_MAX),
+            assertions: RateBudget::new(ASSERTIONS_MAX),
         }
     }
 

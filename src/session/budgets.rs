@@ -6,9 +6,9 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 
-use crate::feed::budget::Budget;
 use crate::gate::denial::{Denial, Detail, Slug};
 use crate::network::network_of;
+use crate::rate_budget::RateBudget;
 use crate::web::message::Caller;
 
 /// How many lists a minute.
@@ -23,9 +23,9 @@ const LOST_MAX: u32 = 60;
 /// What subjects have asked for lately.
 #[derive(Debug)]
 pub(super) struct Budgets {
-    lists: Budget<SubjectKey>,
-    foreign_ids: Budget<SubjectKey>,
-    lost: Budget<Option<IpAddr>>,
+    lists: RateBudget<SubjectKey>,
+    foreign_ids: RateBudget<SubjectKey>,
+    lost: RateBudget<Option<IpAddr>>,
 }
 
 /// The issuer, and the subject.
@@ -35,9 +35,9 @@ impl Budgets {
     /// Budgets of which nothing is spent.
     pub(super) fn new() -> Self {
         Self {
-            lists: Budget::new(LISTS_MAX),
-            foreign_ids: Budget::new(FOREIGN_IDS_MAX),
-            lost: Budget::new(LOST_MAX),
+            lists: RateBudget::new(LISTS_MAX),
+            foreign_ids: RateBudget::new(FOREIGN_IDS_MAX),
+            lost: RateBudget::new(LOST_MAX),
         }
     }
 
@@ -81,7 +81,7 @@ impl Budgets {
     }
 }
 
-fn refuse_spent<K>(budget: &Budget<K>, key: &K) -> Result<(), Denial>
+fn refuse_spent<K>(budget: &RateBudget<K>, key: &K) -> Result<(), Denial>
 where
     K: Hash + Eq + Send + Sync + 'static,
 {

@@ -1,5 +1,5 @@
-//! Budgets: how often one client may cause a certain work in a minute. Counted in this process
-//! alone.
+//! Budgets: how often one client, subject or network may cause a certain work in a minute, at this
+//! gateway alone. What all gateways count together is in the store (`store/attempts.rs`).
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ const COUNTED_MAX: u64 = 50_000;
 
 /// What each has used up of the same budget.
 #[derive(Debug)]
-pub(crate) struct Budget<K: Hash + Eq + Send + Sync + 'static> {
+pub(crate) struct RateBudget<K: Hash + Eq + Send + Sync + 'static> {
     max: u32,
     spent: Cache<K, Arc<AtomicU32>>,
 }
 
-impl<K: Hash + Eq + Send + Sync + 'static> Budget<K> {
+impl<K: Hash + Eq + Send + Sync + 'static> RateBudget<K> {
     /// A budget of so many a minute for each.
     pub(crate) fn new(max: u32) -> Self {
         let spent = Cache::builder().max_capacity(COUNTED_MAX).time_to_live(SPAN).build();
