@@ -24,13 +24,14 @@ use crate::login::metrics::LoginMetrics;
 use crate::login::service::{LoginContext, LoginService};
 use crate::oauth;
 use crate::oauth::metrics::TokenMetrics;
-use crate::oauth::service::{TokenContext, TokenService};
+use crate::oauth::service::{TokenContext, TokenService, TokenStores};
 use crate::password::hashing::Hashing;
 use crate::runtime::{InForce, Running};
 use crate::session::service::{SessionContext, SessionService};
 use crate::session::{logout, own_sessions};
 use crate::store::attempts::AttemptLedger;
 use crate::store::family::FamilyStore;
+use crate::store::one_time::OneTimeStore;
 use crate::web::message::{Answer, EndpointRequest, Reply};
 use table::{Endpoint, LoginEndpoint, TokenEndpoint};
 
@@ -57,6 +58,8 @@ pub struct EndpointServices {
     pub attempts: Arc<dyn AttemptLedger>,
     /// Which refresh tokens are good.
     pub refresh_families: Arc<dyn FamilyStore>,
+    /// What was used that may be used once.
+    pub one_time: Arc<dyn OneTimeStore>,
     /// How many logins may wait for an identity service at once.
     pub hand_offs_max: usize,
     /// How logins end.
@@ -77,6 +80,7 @@ impl Endpoints {
             signing,
             attempts,
             refresh_families,
+            one_time,
             hand_offs_max,
             login_metrics,
             token_metrics,
@@ -87,8 +91,7 @@ impl Endpoints {
         let tokens = TokenService::new(
             sessions.clone(),
             signing,
-            attempts.clone(),
-            refresh_families,
+            TokenStores { attempts: attempts.clone(), refresh_families, one_time },
             hashing.clone(),
             token_metrics,
             store_metrics,

@@ -16,6 +16,7 @@ mod fleet;
 pub mod keyring;
 mod log;
 pub mod login_end;
+pub mod one_time;
 pub mod record;
 pub mod redis;
 pub mod session;
@@ -38,6 +39,7 @@ pub use log::{
     AppendBounds, Charged, LiftPremise, Listing, Loss, Position, RevocationLog, TAIL_RECORDS_MAX,
     Tail, Writers,
 };
+use one_time::OneTimeStore;
 use session::SessionStore;
 use settings::StoreSettings;
 
@@ -54,6 +56,8 @@ pub struct Store {
     pub attempts: Arc<dyn AttemptLedger>,
     /// Which refresh tokens are good.
     pub families: Arc<dyn FamilyStore>,
+    /// What was used that may be used once.
+    pub one_time: Arc<dyn OneTimeStore>,
     /// The gateway's own signing keys.
     pub keyring: Arc<dyn KeyRingStore>,
 }
@@ -66,6 +70,7 @@ impl Store {
             + SessionStore
             + AttemptLedger
             + FamilyStore
+            + OneTimeStore
             + KeyRingStore
             + 'static,
     {
@@ -75,6 +80,7 @@ impl Store {
             sessions: store.clone(),
             attempts: store.clone(),
             families: store.clone(),
+            one_time: store.clone(),
             keyring: store,
         }
     }

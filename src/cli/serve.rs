@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, Failure};
-use crate::admin::{self, Readiness, AdminContext, token};
+use crate::admin::{self, AdminContext, Readiness, token};
 use crate::config::AdminToken;
 use crate::edge::descriptors::Descriptors;
 use crate::edge::listener;

@@ -17,6 +17,7 @@ use crate::runtime::Running;
 use crate::session::service::SessionService;
 use crate::store::attempts::AttemptLedger;
 use crate::store::family::FamilyStore;
+use crate::store::one_time::OneTimeStore;
 use crate::web::context::EndpointContext;
 use crate::web::message::EndpointRequest;
 
@@ -34,6 +35,8 @@ pub(crate) struct TokenService {
     pub(crate) attempts: Arc<dyn AttemptLedger>,
     /// Which refresh tokens are good.
     pub(crate) refresh_families: Arc<dyn FamilyStore>,
+    /// Which assertions were used.
+    pub(super) one_time: Arc<dyn OneTimeStore>,
     /// What clients ask for.
     pub(super) metrics: TokenMetrics,
     /// How the store answers.
@@ -50,22 +53,31 @@ pub(crate) struct TokenService {
     assertions: RateBudget<Box<str>>,
 }
 
+/// What the token endpoints keep in the store.
+#[derive(Debug)]
+pub(crate) struct TokenStores {
+    pub(crate) attempts: Arc<dyn AttemptLedger>,
+    pub(crate) refresh_families: Arc<dyn FamilyStore>,
+    pub(crate) one_time: Arc<dyn OneTimeStore>,
+}
+
 impl TokenService {
     /// What the token endpoints need, at the start of the process.
     pub(crate) fn new(
         sessions: Arc<SessionService>,
         signing: Arc<SigningFeed>,
-        attempts: Arc<dyn AttemptLedger>,
-        refresh_families: Arc<dyn FamilyStore>,
+        stores: TokenStores,
         hashing: Arc<Hashing>,
         metrics: TokenMetrics,
         store_metrics: StoreMetrics,
     ) -> Self {
+        let TokenStores { attempts, refresh_families, one_time } = stores;
         Self {
             sessions,
             signing,
             attempts,
             refresh_families,
+            one_time,
             metrics,
             store_metrics,
             secrets: Secrets::new(hashing),

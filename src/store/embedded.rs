@@ -8,6 +8,7 @@ mod file;
 mod fleet;
 mod keyring;
 mod log;
+mod one_time;
 mod roster;
 mod sessions;
 mod tables;

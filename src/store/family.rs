@@ -182,8 +182,7 @@ pub enum Rotation {
 }
 
 /// The families. They end with their sessions, in the same step: whatever deletes one, in
-/// [`SessionStore`](super::session::SessionStore) or by the revocation log, deletes the other. What is
-/// spent is dropped where sessions are ([`SessionStore::prune`](super::session::SessionStore::prune)).
+/// [`SessionStore`](super::session::SessionStore) or by the revocation log, deletes the other.
 #[async_trait]
 pub trait FamilyStore: fmt::Debug + Send + Sync {
     /// Writes a new family down, whose first token this is, and returns once that is durable, as
@@ -224,11 +223,6 @@ pub trait FamilyStore: fmt::Debug + Send + Sync {
     ///   [`charge`](super::RevocationLog::charge)), the session and the family are gone, also if there is no room in the log,
     ///   and [`Rotation::Ended`]. If not, the family is dead from now on, and [`Rotation::Reused`].
     async fn rotate(&self, exchange: &Exchange) -> Result<Rotation, StoreError>;
-
-    /// Notes that something was used that may be used once: `false` if it was before. It is
-    /// remembered until an hour after `until` at least, by the clock that is behind. `key` is a
-    /// digest, in base64url.
-    async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError>;
 }
 
 /// The version of the encoding below. New fields may come without a new version; a version that is

@@ -51,6 +51,7 @@ mod listener;
 mod log;
 mod master;
 mod node;
+mod one_time;
 mod reader;
 mod reply;
 mod score;

@@ -16,6 +16,7 @@ use portcullis::store::embedded::Embedded;
 use portcullis::store::family::{
     Exchange, Family, FamilyStore, Premise, Rotation, StoredFamily, Successor, TokenDigest,
 };
+use portcullis::store::one_time::OneTimeStore;
 use portcullis::store::redis::Redis;
 use portcullis::store::session::SessionStore;
 
@@ -37,9 +38,9 @@ const LIFETIME_S: i64 = 100_000;
 const GRACE_MS: u64 = 600_000;
 
 /// Both that a store is: an exchange is about a family and its session.
-trait FamilyAndSessionStore: FamilyStore + SessionStore {}
+trait FamilyAndSessionStore: FamilyStore + OneTimeStore + SessionStore {}
 
-impl<S: FamilyStore + SessionStore> FamilyAndSessionStore for S {}
+impl<S: FamilyStore + OneTimeStore + SessionStore> FamilyAndSessionStore for S {}
 
 /// A token, different for each number.
 fn token(number: u64) -> TokenDigest {

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::feeds::Feeds;
 use super::registration::AllMetrics;
-use crate::admin::{Readiness, AdminContext};
+use crate::admin::{AdminContext, Readiness};
 use crate::edge::descriptors::Descriptors;
 use crate::edge::in_flight::InFlight;
 use crate::edge::published::Services;
@@ -32,6 +32,7 @@ impl Feeds {
             signing: self.signing.clone(),
             attempts: store.attempts,
             refresh_families: store.families,
+            one_time: store.one_time,
             hand_offs_max: descriptors.hand_offs(),
             login_metrics: metrics.logins.clone(),
             token_metrics: metrics.tokens.clone(),

@@ -12,8 +12,8 @@ use pingora::{Error, Result};
 use crate::edge::body_start;
 use crate::edge::context::Context;
 use crate::edge::failure;
-use crate::edge::inbound::fault::Fault;
 use crate::edge::held_places::HeldPlaces;
+use crate::edge::inbound::fault::Fault;
 use crate::gate::denial::{Denial, Slug};
 use crate::web::message::BODY_BYTES_MAX;
 

@@ -51,10 +51,6 @@ impl FamilyStore for FaultyFamilies {
             false => rotated,
         }
     }
-
-    async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
-        self.families.spend(key, until, now).await
-    }
 }
 
 /// A log that takes so many entries and no more.

@@ -171,6 +171,7 @@ impl Fixture {
             store_metrics.clone(),
         );
         let (refresh_families, keyring) = (opened.families.clone(), opened.keyring.clone());
+        let one_time = opened.one_time.clone();
         let is_barren = Arc::new(AtomicBool::new(false));
         let is_mute = Arc::new(AtomicBool::new(false));
         let is_earlier = Arc::new(AtomicBool::new(false));
@@ -209,6 +210,7 @@ impl Fixture {
             signing,
             attempts,
             refresh_families: refresh_families.clone(),
+            one_time,
             hand_offs_max: 1,
             login_metrics: login_metrics.clone(),
             token_metrics: token_metrics.clone(),

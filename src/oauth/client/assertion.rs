@@ -46,7 +46,7 @@ pub(super) async fn verify<'t>(
     here.service.count_assertion(&client.id)?;
     let VerifiedAssertion { token_id, ends } = verified;
     let key = spent_key(&client.id, &token_id);
-    let spending = here.service.refresh_families.spend(&key, ends, now);
+    let spending = here.service.one_time.spend(&key, ends, now);
     match here.service.store_metrics.timed("spend_assertion", spending).await {
         Ok(true) => Ok(client),
         Ok(false) => Err(TokenRefusal::client("The assertion was used before")),

@@ -1,4 +1,4 @@
-//! Families of refresh tokens, and what may be used once, as gateways read and write them in the file.
+//! Families of refresh tokens, as gateways read and write them in the file.
 
 use async_trait::async_trait;
 
@@ -7,7 +7,6 @@ use super::tables::exchanges::Instant;
 use super::tables::families::ReadFamilies;
 use crate::clock;
 use crate::gate::session::SessionId;
-use crate::gate::time::UnixTime;
 use crate::store::StoreError;
 use crate::store::family::{Exchange, Family, FamilyStore, Rotation, StoredFamily, TokenDigest};
 
@@ -28,10 +27,5 @@ impl FamilyStore for Embedded {
         let (exchange, process) = (exchange.clone(), self.process);
         let rotating = self.write(move |tables| tables.rotate(&exchange, Instant::now(process)));
         Ok(rotating.await??)
-    }
-
-    async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
-        let (key, until) = (key.to_owned(), until.max(now));
-        self.write(move |tables| tables.spent.spend(&key, until)).await
     }
 }

@@ -1,15 +1,12 @@
-//! Keeps families of refresh tokens, and what may be used once, in Redis.
+//! Keeps families of refresh tokens in Redis.
 
 use async_trait::async_trait;
 
 use super::account_arguments::{self, AccountArguments};
-use super::dial::ANSWER_TIMEOUT;
 use super::keys::EXPIRY_MAX_S;
 use super::reply::{Flag, ReplyList};
-use super::script::families::{BEGIN, ROTATE, SPEND};
-use super::spent::Use;
+use super::script::families::{BEGIN, ROTATE};
 use super::{Redis, fault};
-use crate::clock;
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
 use crate::store::family::{
@@ -114,29 +111,6 @@ impl FamilyStore for Redis {
             }
             _ => Err(fault::nonsense("what came of an exchange")),
         }
-    }
-
-    async fn spend(&self, key: &str, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
-        self.await_complete().await?;
-        let number = fastrand::u64(..);
-        let mut spending = SPEND.key(self.keys.spent_of(key));
-        spending.arg(number).arg(until.as_seconds()).arg(now.as_seconds());
-        spending.arg(FAMILY_MARGIN_S).arg(EXPIRY_MAX_S);
-        spending.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
-        let spending = &spending;
-        let (Flag(is_first), live) = self
-            .link
-            .ask_and_tell(
-                &self.master,
-                "noting that it was used",
-                move |mut connection| async move { spending.invoke_async(&mut connection).await },
-            )
-            .await?;
-        self.was_complete(&live)?;
-        if is_first {
-            self.spent.note(Use { key: key.to_owned(), number, until });
-        }
-        Ok(is_first)
     }
 }
 

@@ -118,6 +118,7 @@ pub(super) mod attempts;
 pub(super) mod completeness;
 pub(super) mod families;
 pub(super) mod keyring;
+pub(super) mod one_time;
 pub(super) mod sessions;
 
 /// Appends a record to the log, puts it into the snapshot, and ends sessions.

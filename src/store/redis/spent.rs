@@ -8,7 +8,7 @@ use redis::Pipeline;
 use super::keys::EXPIRY_MAX_S;
 use super::keys::KeyNames;
 use crate::gate::time::UnixTime;
-use crate::store::family::FAMILY_MARGIN_S;
+use crate::store::one_time::ONE_TIME_MARGIN_S;
 
 /// How many uses are remembered: the last ones.
 const REMEMBERED_MAX: usize = 10_000;
@@ -51,7 +51,7 @@ impl Spent {
 pub(super) fn note_again(uses: &[Use], keys: &KeyNames) -> Pipeline {
     let mut noting = redis::pipe();
     for Use { key, number, until } in uses {
-        let expires = until.plus(FAMILY_MARGIN_S).as_seconds().clamp(1, EXPIRY_MAX_S);
+        let expires = until.plus(ONE_TIME_MARGIN_S).as_seconds().clamp(1, EXPIRY_MAX_S);
         noting.cmd("SET").arg(keys.spent_of(key)).arg(*number).arg("NX").arg("EXAT").arg(expires);
         noting.ignore();
     }

@@ -8,6 +8,7 @@ use portcullis::store::family::{
     Exchange, Family, FamilyStore, Premise, Rotation, StoredFamily, Successor, TokenDigest,
 };
 use portcullis::store::keyring::KeyRingStore;
+use portcullis::store::one_time::OneTimeStore;
 use portcullis::store::record::{Owner, Record};
 use portcullis::store::redis::Redis;
 use portcullis::store::session::{SessionNotice, SessionStore};

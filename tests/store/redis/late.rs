@@ -6,8 +6,8 @@ use portcullis::clock;
 use portcullis::store::attempts::{
     Attempt, AttemptAccount, AttemptBudget, AttemptLedger, BudgetPace,
 };
-use portcullis::store::family::FamilyStore;
 use portcullis::store::keyring::KeyRingStore;
+use portcullis::store::one_time::OneTimeStore;
 use portcullis::store::record::Owner;
 
 use super::super::sessions::ISSUER;

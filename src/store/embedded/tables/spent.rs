@@ -4,7 +4,7 @@ use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction}
 
 use crate::gate::time::UnixTime;
 use crate::store::embedded::fault::FileFault;
-use crate::store::family::FAMILY_MARGIN_S;
+use crate::store::one_time::ONE_TIME_MARGIN_S;
 
 /// By key: until when it must be remembered.
 const SPENT: TableDefinition<&str, i64> = TableDefinition::new("spent");
@@ -63,7 +63,7 @@ impl<'t> WriteSpent<'t> {
         now: UnixTime,
         at_most: usize,
     ) -> Result<usize, FileFault> {
-        let last = now.plus(-FAMILY_MARGIN_S).as_seconds();
+        let last = now.plus(-ONE_TIME_MARGIN_S).as_seconds();
         let mut forgotten = Vec::new();
         // The next second's begins with the empty key.
         for entry in self.by_expiry.range(..(last.saturating_add(1), ""))?.take(at_most) {

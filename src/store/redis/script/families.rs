@@ -245,31 +245,3 @@ return reused()
 "
     ))
 });
-
-/// Notes that something was used that may be used once.
-///
-/// Key: its name. Arguments: a number that tells this use from any other, until when it is to be
-/// remembered, the time, how long after that it is remembered all the same, when everything
-/// expires; until when it may be done (milliseconds since 1970, or nothing): whoever was told that it was not must be
-/// able to use it. Returns whether this is its first use; asked twice, it is so twice.
-pub(crate) static SPEND: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        is_late!(),
-        r"
-if is_late(ARGV[6]) then
-  return late()
-end
-local time = tonumber(redis.call('TIME')[1])
-local left = math.max(0, tonumber(ARGV[2]) - tonumber(ARGV[3]))
-local expires = math.max(tonumber(ARGV[2]), time + left) + tonumber(ARGV[4])
-expires = string.format('%.0f', math.min(expires, tonumber(ARGV[5])))
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EXAT', expires) then
-  return 1
-end
-if redis.call('GET', KEYS[1]) == ARGV[1] then
-  return 1
-end
-return 0
-"
-    ))
-});
