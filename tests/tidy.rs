@@ -347,6 +347,27 @@ fn imports_run_one_way() {
     assert_none(wrong, "these imports are not in the table");
 }
 
+/// ARCHITECTURE.md has the same table: `a, b → c, d` for each, and what a part has of itself left out.
+#[test]
+fn import_table_of_the_architecture_is_this_one() {
+    let text = source::read(&source::root().join("ARCHITECTURE.md"));
+    let table = text.split("Imports run one way").nth(1).expect("a table");
+    let rows = table.split("```").nth(1).expect("a block").lines();
+    let entries = rows.flat_map(|row| row.split("   ")).filter_map(|entry| entry.split_once(" → "));
+    let list = |names: &str| names.split(", ").map(str::to_owned).collect::<BTreeSet<_>>();
+    let told: BTreeMap<String, BTreeSet<String>> = entries
+        .filter(|(_, allowed)| *allowed != "everything")
+        .flat_map(|(parts, allowed)| list(parts).into_iter().map(move |part| (part, list(allowed))))
+        .collect();
+    let held = IMPORTS.iter().map(|(part, allowed)| {
+        let others = allowed.iter().filter(|name| *name != part);
+        let others: BTreeSet<_> = others.map(|name| (*name).to_owned()).collect();
+        let nothing = || BTreeSet::from(["nothing".to_owned()]);
+        ((*part).to_owned(), if others.is_empty() { nothing() } else { others })
+    });
+    assert_eq!(told, held.collect());
+}
+
 /// `super::` beyond the top of a part would be an import that the table does not see.
 #[test]
 fn no_part_reaches_beyond_itself_with_super() {
