@@ -58,7 +58,8 @@ enum Command {
     /// Check the configuration and list its routes.
     ///
     /// Nothing is started or written, and no network is needed. Errors and warnings go to standard
-    /// error, each with its file, line and field.
+    /// error, each with its file, line and field. Paths that are refused because an upstream may take
+    /// them for another route's are warnings.
     Check(check::Check),
     /// Generate key pairs, and list or rotate the gateway's signing keys.
     #[command(subcommand)]

@@ -307,7 +307,7 @@ impl Settings {
     pub fn load(file: &Path) -> Result<Self, Problems> {
         let text = std::fs::read_to_string(file).map_err(|error| {
             let fact = format!("the file cannot be read: {error}");
-            let remedy = "Name the file with --config, or create it";
+            let remedy = "Name the file with --config, or write one with `portcullis init`";
             let problem = document::problem(None, FieldPath::default(), &fact, remedy);
             Problems::new(file, vec![problem])
         })?;

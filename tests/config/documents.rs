@@ -11,7 +11,7 @@ fn file_that_is_not_there_is_told_with_a_remedy() {
     assert_eq!(
         ran.stderr,
         "nowhere.yaml: error: the file cannot be read: No such file or directory (os error 2). \
-         Name the file with --config, or create it.\n"
+         Name the file with --config, or write one with `portcullis init`.\n"
     );
 }
 
