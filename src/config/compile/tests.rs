@@ -206,13 +206,25 @@ const INSTEAD: [&str; 9] = [
     "encryption_key",
 ];
 
+/// The sources of the raw types.
+fn raw_types() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config");
+    let of_sections = std::fs::read_dir(root.join("raw")).expect("a directory");
+    let of_sections = of_sections.map(|entry| entry.expect("an entry").path());
+    let files = of_sections.chain([root.join("raw.rs")]);
+    files.map(|file| std::fs::read_to_string(file).expect("a source")).collect()
+}
+
 #[test]
 fn every_field_there_is_stands_in_the_whole_configuration() {
     // The mapping that is declared, and where its fields have to stand.
     let mut place = WHOLE;
     let mut fields = Vec::new();
-    for line in include_str!("../raw.rs").lines().map(str::trim) {
-        let Some(declared) = line.strip_prefix("pub(super) ") else { continue };
+    let raw = raw_types();
+    for line in raw.lines().map(str::trim) {
+        let declared =
+            ["pub(super) ", "pub(crate) "].into_iter().find_map(|it| line.strip_prefix(it));
+        let Some(declared) = declared else { continue };
         if let Some(name) = declared.strip_prefix("struct ") {
             place = match name.trim_end_matches(" {") {
                 "User" => USERS,
