@@ -9,6 +9,7 @@ mod document;
 pub mod login;
 mod problem;
 mod raw;
+mod schema;
 mod tls;
 pub mod tokens;
 pub mod upstream;
@@ -35,6 +36,7 @@ use ipnet::IpNet;
 
 pub use login::Login;
 pub use problem::{ConfigProblem, FieldPath, Problems, Severity};
+pub use schema::schema;
 pub use tls::TlsCertificate;
 pub use tokens::{ApiKeySettings, Tokens};
 pub use upstream::UpstreamSettings;
