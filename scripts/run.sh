@@ -216,7 +216,7 @@ start_fleet() {
     for n in 1 2; do
         config=data/gateway-$n.yaml
         # What they issue is of one issuer.
-        sed -e "s#issuer: http://$GATEWAY#issuer: http://${FLEET_GATEWAYS[0]}#" \
+        sed -e 's#schema=docs#schema=../docs#' -e "s#issuer: http://$GATEWAY#issuer: http://${FLEET_GATEWAYS[0]}#" \
             -e "s/$GATEWAY/${FLEET_GATEWAYS[n - 1]}/" -e "s/$ADMIN/${FLEET_ADMINS[n - 1]}/" \
             -e 's#data/dev-public#dev-public#' -e 's#data/users#users#' -e 's#data/kek#kek#' gateway.yaml >"$config"
         {

@@ -15,6 +15,7 @@ mod manual;
 mod password;
 mod revocations;
 mod revoke;
+mod schema;
 mod serve;
 mod sessions;
 mod table;
@@ -61,6 +62,11 @@ enum Command {
     /// error, each with its file, line and field. Paths that are refused because an upstream may take
     /// them for another route's are warnings.
     Check(check::Check),
+    /// Print the JSON Schema of the configuration.
+    ///
+    /// Editors complete fields and mark mistakes by it, where a configuration begins with
+    /// `# yaml-language-server: $schema=` and the path or URL of the schema.
+    Schema,
     /// Generate key pairs, and list or rotate the gateway's signing keys.
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -139,6 +145,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Serve(file) => serve::run(file),
         Command::Check(check) => check.run(),
+        Command::Schema => schema::run(),
         Command::Keys(keys) => keys.run(),
         Command::Token(mint) => mint.run(),
         Command::Echo(echo) => echo.run(),

@@ -10,6 +10,7 @@ mod login;
 mod mistakes;
 mod revocation;
 mod routes;
+mod schema;
 mod secrets;
 mod sessions;
 mod shipped;
@@ -84,10 +85,14 @@ fn examine(text: impl AsRef<[u8]>) -> Ran {
     examine_in(directory().path(), text, &[])
 }
 
-/// The same, in a directory with more files and with these variables in the environment.
+/// The same, in a directory with more files and with these variables in the environment. The schema
+/// has to agree.
+#[track_caller]
 fn examine_in(directory: &Path, text: impl AsRef<[u8]>, environment: &[(&str, &str)]) -> Ran {
-    put(directory, "gateway.yaml", text);
-    run_with(directory, &["check", "--config", "gateway.yaml"], environment)
+    put(directory, "gateway.yaml", &text);
+    let ran = run_with(directory, &["check", "--config", "gateway.yaml"], environment);
+    schema::agrees(text.as_ref(), &ran);
+    ran
 }
 
 /// What is wrong with this text, each problem as `LINE: error: FIELD: FACT. REMEDY.`

@@ -1,0 +1,8 @@
+//! `portcullis schema`: what may stand in `gateway.yaml`, for editors and other programs.
+
+use super::{Failure, table};
+use crate::config;
+
+pub(super) fn run() -> Result<(), Failure> {
+    table::print(&format!("{:#}\n", config::schema()))
+}
