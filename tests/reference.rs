@@ -4,6 +4,7 @@
 //! writes them.
 
 mod command_line;
+mod configuration;
 mod denials;
 mod metrics;
 

@@ -135,6 +135,30 @@ fn shipped_configuration_names_a_schema_that_is_there() {
     assert_eq!(kept, portcullis::config::schema());
 }
 
+/// Templates of benchmarks, and what `make run-fleet` adds to the shipped configuration.
+#[test]
+fn configurations_of_scripts_and_benchmarks_follow_the_schema() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).expect("a file");
+    let filled = |name: &str| {
+        let text = read(&format!("benches/peers/templates/{name}")).replace("@MORE_ROUTES@", "");
+        let parts = text.split('@').enumerate();
+        let one = |(place, part)| if place % 2 == 0 { part } else { "1" };
+        parts
+            .map(one)
+            .collect::<String>()
+            .replace("issuer: 1", "issuer: one")
+            .replace("[1]", "[one]")
+    };
+    let fleet =
+        "server: { name: gateway-1 }\nstore: { redis: { url: \"redis://127.0.0.1:6399\" } }\n";
+    let fleet = read("gateway.yaml") + fleet;
+    for text in [filled("portcullis.yaml"), filled("portcullis_idle.yaml"), fleet] {
+        let value = parsed(text.as_bytes()).expect("YAML");
+        assert_eq!(errors(&value), [], "{text}");
+    }
+}
+
 /// Most tests of configurations ask both; this one says that an answer would be noticed.
 #[test]
 fn slips_are_found_by_the_schema_alone() {
