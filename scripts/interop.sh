@@ -36,7 +36,7 @@ main() {
     flock 9
     [[ ! -f $INTO/installed || $(<"$INTO/installed") != "$wanted" ]] || return 0
 
-    say 'installing PyJWT, Authlib, jose, openid-client and httpwg-cli (once)'
+    say 'installing PyJWT, Authlib, schemathesis, jose, openid-client and httpwg-cli (once)'
     rm -f "$INTO/installed"
     if ! { install_python && install_javascript && install_conformance; } </dev/null; then
         say 'they cannot be installed: see above. The tests need PyPI, npm and crates.io for that, once;'

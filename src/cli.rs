@@ -12,6 +12,7 @@ mod health;
 mod init;
 mod keys;
 mod manual;
+mod openapi;
 mod password;
 mod revocations;
 mod revoke;
@@ -107,6 +108,9 @@ enum Command {
     Completions(completions::Completions),
     /// Print the manual page, or write a page for each command.
     Man(manual::Manual),
+    /// Print the OpenAPI 3.1 document of the admin API, as JSON.
+    #[command(name = "openapi")]
+    OpenApi(openapi::OpenApi),
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +163,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Init(init) => init.run(),
         Command::Completions(completions) => completions.run(),
         Command::Man(manual) => manual.run(),
+        Command::OpenApi(openapi) => openapi.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

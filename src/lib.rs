@@ -17,8 +17,9 @@
 //! reaches others; [`store`] remembers; [`feed`] keeps current; [`web`] is what the built-in
 //! endpoints read and write; [`password`] compares; [`session`] shows and ends sessions; [`oauth`]
 //! grants tokens; [`login`] logs in; [`endpoints`] says which answers; [`edge`] serves;
-//! [`telemetry`] and [`admin`] tell; [`issuer`] signs; [`cli`] is the command line. Beside them:
-//! [`clock`], [`fetch`], [`network`], [`private_files`], `rate_budget`, [`secret`].
+//! [`telemetry`] and [`admin`] tell; [`openapi`] describes the admin API; [`issuer`] signs; [`cli`] is
+//! the command line. Beside them: [`clock`], [`fetch`], [`network`], [`private_files`], `rate_budget`,
+//! [`secret`].
 
 pub mod admin;
 pub mod cli;
@@ -33,6 +34,7 @@ pub mod issuer;
 pub mod login;
 pub mod network;
 pub mod oauth;
+pub mod openapi;
 pub mod password;
 pub mod private_files;
 pub(crate) mod rate_budget;

@@ -1,10 +1,11 @@
 //! Software that was not written here, before and behind the real gateway: PyJWT, Authlib, and from
-//! npm jose and openid-client.
+//! npm jose and openid-client. schemathesis calls the admin API as its document says.
 //!
 //! `scripts/interop.sh` brings them, in the versions that are pinned in `tests/interop`.
 
 mod clients;
 mod fleet;
+mod openapi;
 mod program;
 mod rotation;
 mod upstream;

@@ -3,6 +3,7 @@
 //! Each page is made anew here and compared with the one in the repository; `make reference`
 //! writes them.
 
+mod api;
 mod command_line;
 mod configuration;
 mod denials;

@@ -91,7 +91,7 @@ pub(super) fn javascript(name: &str) -> Command {
 }
 
 /// Something of what `scripts/interop.sh` installs.
-fn installed(path: &str) -> PathBuf {
+pub(super) fn installed(path: &str) -> PathBuf {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/target/interop");
     let path = PathBuf::from(directory).join(path);
     assert!(path.exists(), "{} is missing: run scripts/install.sh test", path.display());
@@ -99,7 +99,7 @@ fn installed(path: &str) -> PathBuf {
 }
 
 /// This machine's own ports are reached without a detour, and Authlib speaks HTTP without TLS.
-fn locally(mut command: Command) -> Command {
+pub(super) fn locally(mut command: Command) -> Command {
     for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
     {
         command.env_remove(name);
