@@ -165,7 +165,7 @@ pub enum Rotation {
     /// The token was exchanged a moment ago. What leads from it to the current token: each successor, sealed with its
     /// parent.
     Replayed(Vec<Vec<u8>>),
-    /// The token was good when the family was read, or belongs to a grace, and there is nothing to give for it.
+    /// The token was good when the family was read, or led to what was, or belongs to a grace, and there is nothing to give for it.
     /// Nothing happened.
     Changed,
     /// The exchange arrived too long after the family was read. Nothing happened.
@@ -218,7 +218,8 @@ pub trait FamilyStore: fmt::Debug + Send + Sync {
     ///   to know the way. From now on the current token has two holders, perhaps.
     /// - `presented` is the one before the current, had one holder only, and was exchanged less than
     ///   [`UNUSED_GRACES`] times `grace_ms`, or [`UNUSED_MAX_MS`], before: the same.
-    /// - `presented` was good when the family was read: [`Rotation::Changed`].
+    /// - `presented` was good when the family was read, or led to the token that was current then, as that had not been used:
+    ///   [`Rotation::Changed`].
     /// - Anything else: if it is said how its login ends, that is charged to its account (see
     ///   [`charge`](super::RevocationLog::charge)), the session and the family are gone, also if there is no room in the log,
     ///   and [`Rotation::Ended`]. If not, the family is dead from now on, and [`Rotation::Reused`].

@@ -164,6 +164,7 @@ of_both_stores! {
     family_that_is_exchanged_all_the_time_forgets_no_grace
     token_after_its_grace_kills_however_often_the_family_is_exchanged
     token_that_was_exchanged_since_it_was_presented_ends_nothing
+    token_whose_successor_was_used_since_it_was_presented_ends_nothing
     token_that_waited_is_judged_by_when_it_was_presented
     exchange_that_arrives_too_late_is_not_made
     repeated_exchange_is_no_second_use

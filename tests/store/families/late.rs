@@ -152,6 +152,24 @@ pub(super) async fn token_that_was_exchanged_since_it_was_presented_ends_nothing
     assert_eq!(store.rotate(&again).await, Ok(Rotation::Reused));
 }
 
+/// It led to its successor for longer than its grace, and was on its way when that was used.
+pub(super) async fn token_whose_successor_was_used_since_it_was_presented_ends_nothing(
+    store: Arc<dyn FamilyAndSessionStore>,
+) {
+    const SHORT_MS: u64 = 1_000;
+    let now = clock::now();
+    begin(&*store, &family(1, now)).await;
+    assert_eq!(rotate_within(&*store, 1, 0, 1, SHORT_MS, now).await, Rotation::Rotated);
+    wait(Duration::from_millis(SHORT_MS + 50)).await;
+    let held = Exchange { grace_ms: SHORT_MS, ..asked(&*store, 1, 0, 9).await };
+    assert_eq!(rotate_within(&*store, 1, 1, 2, SHORT_MS, now).await, Rotation::Rotated);
+    assert_eq!(store.rotate(&held).await, Ok(Rotation::Changed));
+    assert_eq!(kept(&*store, 1).await, Some(used(&family(1, now), 2, now)));
+    // It is presented once more.
+    let again = Exchange { grace_ms: SHORT_MS, ..asked(&*store, 1, 0, 9).await };
+    assert_eq!(store.rotate(&again).await, Ok(Rotation::Reused));
+}
+
 pub(super) async fn token_that_waited_is_judged_by_when_it_was_presented(
     store: Arc<dyn FamilyAndSessionStore>,
 ) {

@@ -159,11 +159,22 @@ impl Exchanges {
         let is_within = |age_ms| {
             age_ms < *grace_ms || *grace_ms > 0 && is_unused && age_ms < unused_ms(*grace_ms)
         };
+        // The same where only what it was exchanged for was used since: until then it led to that.
+        let was_unused = !is_last
+            && age_ms.is_some_and(|age_ms| age_ms < unused_ms(*grace_ms))
+            && self.led_to(premise.current, number, *presented);
         match age_ms {
             Some(age_ms) if is_within(age_ms) => self.way_from(number),
-            Some(_) | None if was_good => SpentAnswer::Changed,
+            Some(_) | None if was_good || was_unused => SpentAnswer::Changed,
             Some(_) | None => SpentAnswer::Reused,
         }
+    }
+
+    /// Whether a token is what the presented one was exchanged for, with this exchange if that is known.
+    fn led_to(&self, token: TokenDigest, number: Option<usize>, presented: TokenDigest) -> bool {
+        let following = number.and_then(|number| self.made.get(number + 1));
+        following.is_some_and(|following| following.token == token)
+            || token.place == presented.place.saturating_add(1)
     }
 
     /// When a token was exchanged, at the latest, of which the exchange was dropped; `None` if the family has not made

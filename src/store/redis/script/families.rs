@@ -238,7 +238,12 @@ if age_ms and grace_ms > 0 then
     return {'changed', {}, 0}
   end
 end
-if was_good then
+-- The same where only what it was exchanged for was used since: until then it led to that.
+local following = number and exchanges[number + 1]
+local was_unused = not is_last and age_ms and age_ms < unused_ms
+  and (following and following[1] == known_current
+    or place(known_current) == place(presented) + 1)
+if was_good or was_unused then
   return {'changed', {}, 0}
 end
 return reused()

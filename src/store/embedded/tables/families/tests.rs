@@ -29,10 +29,20 @@ fn after(wall_ms: i64, steady_ms: u64) -> Instant {
 
 /// Exchanges one token for the next or another; the family was read just then.
 async fn rotate(store: &Embedded, presented: u8, successor: u8, at: Instant) -> Rotation {
-    let successor = Successor { digest: token(successor), sealed: vec![successor] };
     // Of no token that is presented again: nobody saw it when it was good.
+    rotate_knowing(store, 200, (presented, successor), at).await
+}
+
+/// The same, with the token that was current when the family was read.
+async fn rotate_knowing(
+    store: &Embedded,
+    current: u8,
+    (presented, successor): (u8, u8),
+    at: Instant,
+) -> Rotation {
+    let successor = Successor { digest: token(successor), sealed: vec![successor] };
     let read_ms = at.steady.as_millis();
-    let premise = Premise { current: token(200), read_ms, waited_ms: 0 };
+    let premise = Premise { current: token(current), read_ms, waited_ms: 0 };
     let presented = token(presented);
     let (family, grace_ms, now) = (id(), GRACE_MS, NOW);
     let exchange = Exchange { family, presented, successor, grace_ms, now, premise, end: None };
@@ -106,6 +116,21 @@ async fn unused_successor_is_led_to_for_longer_and_once_only() {
 
     let (_directory, store) = exchanged().await;
     assert_eq!(rotate(&store, 1, 9, after(0, UNUSED_MS)).await, Rotation::Reused);
+}
+
+#[tokio::test]
+async fn token_whose_successor_was_used_on_the_way_is_given_up_for_as_long_as_it_led_to_that() {
+    let used_at = after(0, UNUSED_MS - 2);
+    for (known, ms, expected) in [
+        (2, UNUSED_MS - 1, Rotation::Changed),
+        (2, UNUSED_MS, Rotation::Reused),
+        (3, UNUSED_MS - 1, Rotation::Reused),
+    ] {
+        let (_directory, store) = exchanged().await;
+        assert_eq!(rotate(&store, 2, 3, used_at).await, Rotation::Rotated);
+        let outcome = rotate_knowing(&store, known, (1, 9), after(0, ms)).await;
+        assert_eq!(outcome, expected, "{known} {ms}");
+    }
 }
 
 #[tokio::test]
