@@ -70,6 +70,7 @@ fn record_until(session: &str, expires: UnixTime) -> Record {
         reason: "because \"quotes\", ümläute and\nlines".into(),
         owner: None,
         mark: fastrand::u64(..),
+        is_for_nobody: false,
         lifts: [].into(),
     }
 }

@@ -52,7 +52,8 @@ impl RevocationChange {
         let written_us = clock::micros();
         let target = entry.scope.to_string().into();
         let lifts = Box::default();
-        let record = Record { entry, written_us, actor, reason, mark, owner: None, lifts };
+        let (owner, is_for_nobody) = (None, false);
+        let record = Record { entry, written_us, actor, reason, owner, is_for_nobody, mark, lifts };
         Self { audit, target, record, wait }
     }
 

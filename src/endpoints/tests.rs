@@ -254,8 +254,16 @@ async fn who_is_cut_off_for_longer_cannot_log_in() {
     let ahead = Some(clock::now().plus(3600));
     let entry = Entry::compile(scope_of("a1"), ahead, None, [3600], clock::now());
     let (actor, reason) = ("admin".into(), "test".into());
-    let record =
-        Record { entry, written_us: 0, actor, reason, mark: 1, owner: None, lifts: [].into() };
+    let record = Record {
+        entry,
+        written_us: 0,
+        actor,
+        reason,
+        mark: 1,
+        owner: None,
+        is_for_nobody: false,
+        lifts: [].into(),
+    };
     fixture.revocations.append(record).await.expect("appended");
     let told = fixture.ask(&Ask::login("alice", PASSWORD)).await;
     assert_eq!((told.status, told.slug, told.cookie), (401, Some("session_revoked"), None));

@@ -88,7 +88,9 @@ pub(crate) fn of_lost_session(
     let now = clock::shared();
     let dies = now.plus(issued_reach_s(configuration));
     let scope = Scope::Session(id.to_string().into());
-    record_of(Entry::compile(scope, None, Some(dies), [], now), &actor.to_string(), why)
+    let record =
+        record_of(Entry::compile(scope, None, Some(dies), [], now), &actor.to_string(), why);
+    Record { is_for_nobody: true, ..record }
 }
 
 /// The end of a session as it is written in the same step as what ends it.
@@ -175,6 +177,7 @@ fn record_of(entry: Entry, actor: &str, why: SessionEnd) -> Record {
         actor: actor.into(),
         reason: why.as_str().into(),
         owner: None,
+        is_for_nobody: false,
         mark: fastrand::u64(..),
         lifts: [].into(),
     }

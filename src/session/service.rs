@@ -76,7 +76,7 @@ impl SessionService {
         }
         self.budgets.count_lost(client)?;
         let record = revocation::of_lost_session(id, actor, why, configuration);
-        taken(self.revocations.append_for_nobody(record).await)?;
+        taken(self.revocations.append(record).await)?;
         self.feed.forget(id);
         Ok(())
     }

@@ -24,6 +24,8 @@ pub struct Record {
     pub reason: Box<str>,
     /// On whose account it is, if an account and not an operator had it made.
     pub owner: Option<Owner>,
+    /// An account had it made, and nobody knows which: it leaves operators their room like any other of an account.
+    pub is_for_nobody: bool,
     /// A random number that tells records apart which are alike in everything else. A log in which
     /// a position holds another mark than it did is another log.
     pub mark: u64,
@@ -111,6 +113,8 @@ struct WrittenRecord<'a> {
     mark: u64,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     owner: Option<WrittenOwner<'a>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    for_nobody: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lifts: Vec<WrittenLift>,
 }
@@ -179,7 +183,7 @@ impl Record {
     /// The record as one line of JSON.
     pub fn encode(&self) -> String {
         let Self { entry: Entry { scope, cut_off, expires }, written_us, .. } = self;
-        let Self { actor, reason, owner, mark, lifts, .. } = self;
+        let Self { actor, reason, owner, is_for_nobody, mark, lifts, .. } = self;
         let (issuer, id): (Option<&str>, Option<&str>) = match scope {
             Scope::Token { issuer, id } => (Some(issuer), Some(id)),
             Scope::Session(id) | Scope::Client(id) => (None, Some(id)),
@@ -211,6 +215,7 @@ impl Record {
                 dated: (dated != cut_off).then(|| dated.as_seconds()),
                 until: (until != expires).then(|| until.as_seconds()),
             }),
+            for_nobody: *is_for_nobody,
             lifts: lifts.collect(),
         };
         // Texts and numbers can always be written.
@@ -274,6 +279,7 @@ impl Record {
         Ok(Self {
             entry: Entry { scope, cut_off, expires },
             owner,
+            is_for_nobody: written.for_nobody,
             written_us,
             actor: written.actor.into_owned().into(),
             reason: written.reason.into_owned().into(),

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::client::{self, Connection};
 use crate::harness::eventually;
+use crate::harness::fleet;
 use crate::harness::gateway::Gateway;
 use crate::harness::login::{self, COOKIE, Login, write_users};
 use crate::harness::outcome::accepted;
@@ -216,6 +217,42 @@ fn logout_holds_though_the_store_does_not_have_the_session_and_gets_it_back() {
     made_up.log_out(site.gateways[0].address());
     assert_eq!(entries(), 1.0);
     site.assert_in(&bob);
+}
+
+/// What is on nobody's account leaves operators their room when it is written down again, too.
+#[test]
+fn lost_logouts_of_lost_sessions_leave_operators_their_room() {
+    let server = RedisServer::start();
+    let site = SessionFleet::on(&server, "revocation: { max_entries: 20 }\n", 1);
+    let gateway = site.gateway(1);
+    for _ in 0..18 {
+        let alice = site.log_in("alice");
+        delete(&server, &alice);
+        await_told(&site, 1, &alice, &denied("session_unknown"));
+        alice.log_out(gateway.address());
+    }
+    let [log, live] = ["log", "live"].map(|name| format!("portcullis:{{revocations}}:{name}"));
+    let count = || server.cli(&["zcard", &live]).trim().to_owned();
+    assert_eq!(count(), "18");
+    // One of them is left, three times: of each gateway that wrote it down again.
+    let first = server.cli(&["zrange", &live, "0", "0", "withscores"]);
+    let (member, score) = first.trim_end().rsplit_once('\n').expect("a member and its score");
+    let copies: Vec<_> = (1..=3)
+        .map(|mark| {
+            let mut copy: Value = serde_json::from_str(member).expect("a record");
+            copy["mark"] = json!(mark);
+            copy.to_string()
+        })
+        .collect();
+    let script = "redis.call('DEL', KEYS[1], KEYS[2]) for i = 2, #ARGV do redis.call('ZADD', KEYS[2], ARGV[1], ARGV[i]) end";
+    let arguments = ["eval", script, "2", &log, &live, score, &copies[0], &copies[1], &copies[2]];
+    server.cli(&arguments);
+    eventually("as much as there is room for", || {
+        let lines = gateway.errors();
+        let is_full = lines.iter().any(|line| line.contains("cannot be written down"));
+        (is_full || count() == "20").then_some(())
+    });
+    assert_eq!(fleet::revoke(gateway, "mallory").status, 201);
 }
 
 /// The same, where the store has lost all that it had, and the gateway at which its owner logs out started only then: it

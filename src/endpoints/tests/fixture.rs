@@ -128,8 +128,16 @@ impl Fixture {
         let now = clock::now();
         let entry = revocation::Entry { scope, cut_off: now, expires: now.plus(9000) };
         let (actor, reason) = ("admin".into(), "test".into());
-        let record =
-            Record { entry, written_us: 0, actor, reason, mark: 1, owner: None, lifts: [].into() };
+        let record = Record {
+            entry,
+            written_us: 0,
+            actor,
+            reason,
+            mark: 1,
+            owner: None,
+            is_for_nobody: false,
+            lifts: [].into(),
+        };
         fixture.revocations.append(record).await.expect("appended");
         fixture
     }

@@ -14,26 +14,8 @@ impl RevocationFeed {
     ///
     /// [`AppendError`]; after [`StoreError::Unavailable`] it may have been written all the same.
     pub async fn append(&self, record: Record) -> Result<Taken, AppendError> {
-        self.append_within(record, self.entries_max()).await
-    }
-
-    /// The same for what is on nobody's account, and must leave operators their room.
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    pub async fn append_for_nobody(&self, record: Record) -> Result<Taken, AppendError> {
-        self.append_within(record, room_of_accounts(self.entries_max())).await
-    }
-
-    /// How many live revocations there may be.
-    pub(super) fn entries_max(&self) -> u64 {
-        self.configuration.load().settings.revocation.entries_max
-    }
-
-    async fn append_within(&self, record: Record, entries_max: u64) -> Result<Taken, AppendError> {
         let unreachable = self.configuration.load().settings.revocation.unreachable;
-        let appended = self.append_durably(&record, entries_max).await;
+        let appended = self.append_durably(&record).await;
         let mut record = record;
         let taken = match (appended, unreachable) {
             (Ok(position), _) => Taken::Durable(position.sequence),
@@ -55,14 +37,15 @@ impl RevocationFeed {
     }
 
     /// Appends a record to the log, on its account if it has an owner, and remembers it.
-    pub(super) async fn append_durably(
-        &self,
-        record: &Record,
-        entries_max: u64,
-    ) -> Result<Position, AppendError> {
+    pub(super) async fn append_durably(&self, record: &Record) -> Result<Position, AppendError> {
         let configuration = self.configuration.load();
+        let entries_max = configuration.settings.revocation.entries_max;
         let bounds = AppendBounds {
-            entries_max,
+            // What is on an account leaves operators their room where that is charged.
+            entries_max: match record.is_for_nobody {
+                true => room_of_accounts(entries_max),
+                false => entries_max,
+            },
             now: clock::now(),
             login_issuer: configuration.settings.login.as_ref().map(|login| &*login.issuer),
         };

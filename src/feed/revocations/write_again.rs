@@ -24,7 +24,7 @@ impl RevocationFeed {
                 self.taken_by_the_store(&record);
                 continue;
             }
-            match self.append_durably(&remarked(&record), self.entries_max()).await {
+            match self.append_durably(&remarked(&record)).await {
                 Ok(position) => {
                     self.taken_by_the_store(&record);
                     tracing::info!(%position, "delivered a revocation that was taken locally");
@@ -96,7 +96,7 @@ impl RevocationFeed {
         if record.is_lift() {
             self.lift_durably(record, LiftPremise::WasWritten).await?;
         } else {
-            self.append_durably(record, self.entries_max()).await?;
+            self.append_durably(record).await?;
         }
         Ok(())
     }

@@ -46,7 +46,16 @@ proptest! {
         let time = UnixTime::from_seconds;
         let entry = Entry { scope, cut_off: time(cut_off), expires: time(expires) };
         let (actor, reason) = (actor.into(), reason.into());
-        let record = Record { entry, written_us, actor, reason, owner, mark, lifts: [].into() };
+        let record = Record {
+            entry,
+            written_us,
+            actor,
+            reason,
+            owner,
+            is_for_nobody: false,
+            mark,
+            lifts: [].into(),
+        };
         let read = Record::decode(record.encode().as_bytes()).expect("it reads");
         prop_assert_eq!(read, Read::Record(record));
     }
@@ -69,6 +78,7 @@ fn lift_is_read_as_it_was_written_and_what_cannot_be_read_lifts_nothing() {
         actor: "ops".into(),
         reason: "a mistake".into(),
         owner: None,
+        is_for_nobody: true,
         mark: 3,
         lifts: [Lifted { id, expires }].into(),
     };

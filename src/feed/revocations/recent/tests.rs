@@ -17,6 +17,7 @@ fn record(written_us: u64, expires: i64) -> Record {
         reason: "r".into(),
         mark,
         owner: None,
+        is_for_nobody: false,
         lifts: [].into(),
     }
 }
