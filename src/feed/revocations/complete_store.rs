@@ -71,14 +71,18 @@ impl RevocationFeed {
 
     /// What this gateway knows that the store may have lost.
     fn knows(&self) -> Knows {
-        if !*self.in_contact.borrow() {
-            return Knows::Nothing;
-        }
+        let is_new = !*self.in_contact.borrow();
         let recent = self.recent();
         let now = clock::moment();
         let has_read = self.read_in.load(Ordering::Acquire) == self.fleet.epoch();
         let is_missing = !recent.missing(now).is_empty() || recent.next_again(now.wall).is_some();
-        if has_read && !is_missing { Knows::NoMore } else { Knows::More }
+        match (has_read && !is_missing, is_new) {
+            (true, false) => Knows::NoMore,
+            // What it has loaded it may be the last to know.
+            (false, true) if !recent.is_empty() => Knows::More,
+            (_, true) => Knows::Nothing,
+            (false, false) => Knows::More,
+        }
     }
 
     /// The log was read to its end, or all of it was loaded, since then. Whether that is contact.

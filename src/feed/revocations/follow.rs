@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::RevocationFeed;
+use super::recent::LatestRecords;
 use crate::clock;
 use crate::feed::backoff::Backoff;
 use crate::gate::revocation::LIFT;
@@ -228,15 +229,19 @@ impl RevocationFeed {
         let read = self.begin_read().await?;
         let mut loaded = 0_usize;
         self.recent().begin_search();
+        let mut latest = LatestRecords::default();
         let mut take = |records: Vec<Record>| {
             loaded += records.len();
             let mut recent = self.recent();
-            for record in &records {
-                self.apply(record);
-                recent.found(record);
+            for record in records {
+                self.apply(&record);
+                if !recent.found(&record) {
+                    latest.add(record);
+                }
             }
         };
         let position = self.timed("snapshot", self.log.snapshot(&mut take)).await?;
+        self.recent().loaded(latest);
         let cause = cause.as_str();
         self.metrics.snapshots.with_label_values(&[cause]).inc();
         if self.recent().end_search(|record| self.was_lifted(record)) > 0 {

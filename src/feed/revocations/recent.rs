@@ -3,6 +3,7 @@
 //! Redis acknowledges a write before its replicas have it, so that a fail-over can lose what was
 //! acknowledged a moment ago. Whoever knows of it writes it down again.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 
 use crate::gate::revocation::{Entry, Scope};
@@ -49,6 +50,27 @@ enum RecordPresence {
     Sought,
     /// It was looked for in vain.
     Missing,
+}
+
+/// Of many records, those that were written last: as many as are remembered.
+#[derive(Debug, Default)]
+pub(super) struct LatestRecords(Vec<Record>);
+
+impl LatestRecords {
+    /// Adds one.
+    pub(super) fn add(&mut self, record: Record) {
+        self.0.push(record);
+        if self.0.len() >= 2 * RECENT_MAX {
+            self.0.select_nth_unstable_by_key(RECENT_MAX - 1, |record| Reverse(record.written_us));
+            self.0.truncate(RECENT_MAX);
+        }
+    }
+
+    /// The latest first.
+    fn latest_first(mut self) -> impl Iterator<Item = Record> {
+        self.0.sort_unstable_by_key(|record| Reverse(record.written_us));
+        self.0.into_iter().take(RECENT_MAX)
+    }
 }
 
 /// An issuer and a subject.
@@ -185,15 +207,33 @@ impl Recent {
         cuts
     }
 
-    /// Notes that a record is in the log.
-    pub(super) fn found(&mut self, record: &Record) {
-        if !self.records.is_empty()
-            && let Some((known, presence)) = self.records.get_mut(&identity(record))
-        {
-            *presence = RecordPresence::Found;
-            known.mark = record.mark;
-            self.again.remove(&identity(record));
+    /// Notes that a record is in the log; whether it is remembered.
+    pub(super) fn found(&mut self, record: &Record) -> bool {
+        let identity = identity(record);
+        let Some((known, presence)) = self.records.get_mut(&identity) else { return false };
+        *presence = RecordPresence::Found;
+        known.mark = record.mark;
+        self.again.remove(&identity);
+        true
+    }
+
+    /// Remembers what a snapshot held, as if it had been read before all that is remembered; of too many, the latest.
+    pub(super) fn loaded(&mut self, latest: LatestRecords) {
+        for record in latest.latest_first() {
+            let identity = identity(&record);
+            if self.order.len() >= RECENT_MAX {
+                return;
+            }
+            if !self.records.contains_key(&identity) {
+                self.records.insert(identity.clone(), (record, RecordPresence::Found));
+                self.order.push_front(identity);
+            }
         }
+    }
+
+    /// Whether nothing is remembered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
     }
 
     /// Whether this very record was read, and not one that was written in its place.

@@ -175,23 +175,28 @@ fn revocation_that_was_lost_before_its_writer_had_read_it_is_written_down_again(
 fn log_that_was_lost_and_written_again_is_not_mistaken_for_the_old_one() {
     let server = RedisServer::start();
     let mut fleet = Fleet::start(&lines(&server, "10s"), 1);
-    revoke_on_all(fleet.gateway(1), "user-1", 1);
-    // Has only heard of the second one through the log.
+    for subject in ["user-1", "user-0"] {
+        revoke_on_all(fleet.gateway(1), subject, 1);
+    }
+    // What joins now never hears of the first one.
+    let listed = server.cli(&["zrange", LIVE, "0", "-1"]);
+    let first = listed.lines().find(|record| record.contains("user-1")).expect("a record");
+    assert_eq!(server.cli(&["zrem", LIVE, first]).trim(), "1");
     fleet.join();
     fleet.await_roster(2);
     revoke_on_all(fleet.gateway(1), "user-2", 2);
     fleet.gateway(1).stand_still();
     server.cli(&["flushall"]);
-    eventually("what was lost", || (server.cli(&["xlen", LOG]).trim() == "1").then_some(()));
+    eventually("what was lost", || (server.cli(&["xlen", LOG]).trim() == "2").then_some(()));
     // What a third gateway, which had heard of the same, has written at the same time.
     let record = server.cli(&["xrange", LOG, "-", "+"]);
     let record = record.lines().last().expect("a record");
     assert!(record.contains("user-2"), "{record}");
-    server.cli(&["xadd", LOG, "2-0", "record", record]);
+    server.cli(&["xadd", LOG, "3-0", "record", record]);
     fleet.gateway(1).signal("CONT");
     revoke_until_on_all(fleet.gateway(1), "user-3", 2);
     let joined = fleet.join();
-    for subject in ["user-3", "user-2", "user-1"] {
+    for subject in ["user-3", "user-2", "user-0", "user-1"] {
         await_refusal(joined, &token_of(subject));
     }
 }

@@ -154,6 +154,23 @@ fn first_record_that_only_a_reader_knows_is_written_down_again() {
     });
 }
 
+/// It was read from the list, when the gateway started, and never from the log.
+#[test]
+fn what_a_gateway_has_only_loaded_is_written_down_again() {
+    let mut server = RedisServer::start();
+    let upstream = Upstream::start();
+    let lines = redis(&server.settings());
+    save(&server);
+    let writes = fleet::start(&upstream, "writes", &lines);
+    revoke_on_all(&writes, "first", 1);
+    let loads = fleet::start(&upstream, "loads", &lines);
+    writes.signal("KILL");
+    restore(&mut server);
+    let starts = fleet::start(&upstream, "starts", &lines);
+    assert_eq!(fleet::ask(&loads, &token_of("first")), Verdict::Revoked);
+    assert_eq!(fleet::ask(&starts, &token_of("first")), Verdict::Revoked);
+}
+
 #[test]
 fn gateway_that_starts_with_a_restored_server_alone_waits_for_a_bounded_time() {
     let mut server = RedisServer::start();

@@ -165,6 +165,39 @@ fn what_is_written_again_in_vain_waits_longer_and_longer() {
     assert_eq!(missing(&recent), [1]);
 }
 
+/// What a snapshot held of these, in this order.
+fn snapshot(numbers: impl Iterator<Item = u64>) -> LatestRecords {
+    let mut latest = LatestRecords::default();
+    numbers.for_each(|number| latest.add(record(number, 100)));
+    latest
+}
+
+#[test]
+fn what_was_loaded_is_missing_like_what_was_read() {
+    let mut recent = Recent::default();
+    assert!(!recent.found(&record(1, 100)) && recent.is_empty());
+    recent.loaded(snapshot([2, 1, 3, 1].into_iter()));
+    recent.read(record(4, 100));
+    recent.begin_search();
+    assert!(recent.found(&record(2, 100)));
+    recent.end_search(|_| false);
+    assert_eq!(missing(&recent), [1, 3, 4], "in the order in which it came");
+}
+
+#[test]
+fn of_a_long_list_the_latest_are_remembered_and_none_instead_of_what_was_read() {
+    let most = RECENT_MAX as u64;
+    let mut recent = Recent::default();
+    recent.read(record(0, 100));
+    recent.loaded(snapshot((1..=5 * most).map(|number| number * 13 % (5 * most + 1))));
+    recent.begin_search();
+    recent.end_search(|_| false);
+    let missing = missing(&recent);
+    assert_eq!(missing.len(), RECENT_MAX);
+    assert_eq!((missing[0], missing[RECENT_MAX - 2]), (4 * most + 2, 5 * most));
+    assert_eq!(missing.last(), Some(&0));
+}
+
 #[test]
 fn only_the_last_are_remembered() {
     let mut recent = Recent::default();
