@@ -5,6 +5,7 @@ mod admin_api;
 mod browser;
 mod cli;
 mod config;
+mod docs;
 mod edge;
 mod endpoints;
 mod feed;
