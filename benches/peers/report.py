@@ -62,7 +62,8 @@ def _line(run, row):
     trouble = run["trouble"].get(row.key)
     rounds = _rounds(run, row.key)
     if trouble is not None:
-        return f"| {row.proxy} | {row.work} | {trouble} | | | | | |"
+        why = "skipped" if trouble.startswith("Absent") else "**INVALID**"
+        return f"| {row.proxy} | {row.work} | {why}: {trouble} | | | | | |"
     if not rounds:
         return f"| {row.proxy} | {row.work} | not measured | | | | | |"
     costs = [one["cpu_us_per_request"] for one in rounds.values()]

@@ -13,16 +13,16 @@ import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # before our own modules: a measurement leaves no litter beside them
+sys.path.append(str(Path(__file__).resolve().parents[1] / "shared"))
 
+import gateways
 import machine
 import proxies
 import report
-import tokens
 from bench import ROOT, Bench, TimeUp, end_in_time, find_tools
-from children import Children, NotReady
-from load import LoadError
+from children import Children
 from measure import idle_megabytes, measure
-from proof import NotProven
+from rounds import measure_all
 from rows import ROWS
 
 FULL = {"rounds": 5, "seconds": 3, "limit": 12 * 60}
@@ -56,47 +56,30 @@ def main():
 
 def _measure_all(bench, options, run):
     started = time.monotonic()
-    _guarded(run, "idle memory", lambda: run.update(idle_megabytes=idle_megabytes(bench)))
-    for number in range(1, options.rounds + 1):
-        round_started = time.monotonic()
-        for row in ROWS:
-            if row.key not in run["trouble"]:
-                _measure_row(bench, run, row, number)
+    try:
+        run["idle_megabytes"] = idle_megabytes(bench)
+    except gateways.FAULTS as reason:
+        run["notes"].append(f"idle memory: {type(reason).__name__}: {reason}")
+
+    def is_over(number):
         run["rounds"] = number
         if number == 1:
             run["versions"] = _versions(bench)
-        now = time.monotonic()
-        if number < options.rounds and now - started + (now - round_started) > options.limit - 15:
-            run["notes"].append(f"stopped after {number} of {options.rounds} rounds: time limit")
-            return
+        # A round that would be broken off counts for nothing.
+        a_round = (time.monotonic() - started) / number
+        if number == options.rounds or a_round * (number + 1) < options.limit - 15:
+            return False
+        run["notes"].append(f"stopped after {number} of {options.rounds} rounds: time limit")
+        return True
 
-
-def _measure_row(bench, run, row, number):
-    def one():
-        result = measure(bench, row)
-        run["measured"].setdefault(row.key, {})[number] = result
-        print(
-            f"bench: round {number}  {row.proxy}, {row.work}: "
-            f"{result['cpu_us_per_request']:.1f} µs/request",
-            file=sys.stderr,
-        )
-
-    _guarded(run, row.key, one)
-
-
-def _guarded(run, key, work):
-    """Runs `work`; what goes wrong becomes the row's result instead of ending the run."""
-    try:
-        work()
-    except proxies.Absent as reason:
-        run["trouble"][key] = f"skipped: {reason}"
-    except (NotProven, NotReady, LoadError, tokens.TokenError) as reason:
-        run["trouble"][key] = f"**INVALID**: {reason}"
-        print(f"bench: !!! {key} is INVALID: {reason}", file=sys.stderr)
-    else:
-        return
-    if not any(key == row.key for row in ROWS):
-        run["notes"].append(f"{key}: {run['trouble'][key]}")
+    measure_all(
+        ROWS,
+        options.rounds,
+        lambda row, number: measure(bench, row),
+        work=lambda row: f"{row.proxy}, {row.work}",
+        result=run,
+        is_over=is_over,
+    )
 
 
 def _finish(options, run):
@@ -108,7 +91,9 @@ def _finish(options, run):
     report.write(run, path)
     print(report.markdown(run))
     print(f"bench: written to {path} and {path.with_suffix('.json').name}", file=sys.stderr)
-    return 1 if any("INVALID" in reason for reason in run["trouble"].values()) else 0
+    # A peer that is not installed is no fault of the run.
+    faults = [reason for reason in run["trouble"].values() if not reason.startswith("Absent")]
+    return 1 if faults else 0
 
 
 def _versions(bench):

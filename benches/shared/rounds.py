@@ -15,11 +15,14 @@ def _cost(one):
     return f"{cost(one):.1f} µs/request"
 
 
-def measure_all(cases, rounds, measure, work=_work, said=_cost):
+def measure_all(cases, rounds, measure, work=_work, said=_cost, result=None, is_over=lambda number: False):
     """Every case once in each round: `measured`, by the keys of cases and the numbers of rounds, and
     `trouble`, why a case has no result. What goes wrong becomes the case's result instead of ending the run.
+    `result` has what was measured also if the run is broken off; `is_over`, asked after each round, ends it.
     """
-    result = {"measured": {case.key: {} for case in cases}, "trouble": {}}
+    result = {} if result is None else result
+    result.setdefault("trouble", {})
+    result["measured"] = {case.key: {} for case in cases}
     for number in range(1, rounds + 1):
         for case in cases:
             if case.key in result["trouble"]:
@@ -32,6 +35,8 @@ def measure_all(cases, rounds, measure, work=_work, said=_cost):
                 continue
             result["measured"][case.key][number] = one
             print(f"bench: round {number}  {work(case)}: {said(one)}", file=sys.stderr)
+        if is_over(number):
+            break
     return result
 
 
