@@ -1,5 +1,7 @@
 //! Labels of metrics: which there are, and which values each can have.
 
+use crate::gate::credential::Carrier;
+
 /// A label of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
@@ -38,6 +40,28 @@ pub const fn named(name: &'static str, what: &'static str) -> Label {
     Label { name, values: LabelValues::Named(what) }
 }
 
+/// The words of these variants, and perhaps more, as the values of a label.
+macro_rules! words {
+    ($variants:expr $(, $more:expr)*) => {{
+        const VARIANTS: usize = $variants.len();
+        const MORE: &[&str] = &[$($more),*];
+        const WORDS: [&str; VARIANTS + MORE.len()] = {
+            let mut words = [""; VARIANTS + MORE.len()];
+            let mut at = 0;
+            while at < words.len() {
+                words[at] = match at < VARIANTS {
+                    true => $variants[at].as_str(),
+                    false => MORE[at - VARIANTS],
+                };
+                at += 1;
+            }
+            words
+        };
+        &WORDS
+    }};
+}
+pub(crate) use words;
+
 /// The name of a route.
 pub const ROUTE: Label =
     named("route", "name of the route; `gateway:own` for the gateway's endpoints; empty: none");
@@ -46,7 +70,7 @@ pub const ROUTE: Label =
 pub const ISSUER: Label = named("issuer", "name of the issuer");
 
 /// Where the credential comes from.
-pub const CARRIER: Label = one_of("carrier", &["bearer", "session", "api_key", "none"]);
+pub const CARRIER: Label = one_of("carrier", words!(Carrier::ALL, "none"));
 
 /// Whether something succeeded.
 pub const RESULT: Label = one_of("result", &["ok", "failed"]);

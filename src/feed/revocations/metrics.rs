@@ -4,7 +4,7 @@ use prometheus::{Gauge, Histogram, IntCounterVec, IntGauge};
 
 use crate::gate::revocation::{LIFT, RevocationList, ScopeKind};
 use crate::gate::time::SteadyTime;
-use crate::telemetry::label::one_of;
+use crate::telemetry::label::{one_of, words};
 use crate::telemetry::registrar::metrics;
 
 /// A revocation takes from a fraction of a millisecond to as long as a gateway was cut off.
@@ -13,10 +13,6 @@ const PROPAGATION_BUCKETS: [f64; 14] =
 
 /// From which share of the bound on a list counts as nearly full, in percent.
 const NEARLY_FULL_PERCENT: u64 = 80;
-
-/// What can be cut off, and that a cut-off can be lifted.
-const SCOPES: [&str; 9] =
-    ["token", "session", "subject", "client", "key", "issuer", "everything", "grants", LIFT];
 
 /// Why the whole list can be loaded.
 const LOAD_CAUSES: [&str; 5] = ["start", "trimmed", "went_backwards", "unmarked", "clock"];
@@ -27,7 +23,7 @@ metrics! {
         pub(super) applied: IntCounterVec = counters(
             "portcullis_revocations_applied_total",
             "Revocations taken into the list, from the log or from a snapshot.",
-            &[one_of("scope", &SCOPES)]);
+            &[one_of("scope", words!(ScopeKind::ALL, LIFT))]);
         pub(super) propagation: Histogram = histogram(
             "portcullis_revocation_propagation_seconds",
             "Time from writing a revocation to applying it here, by the clocks of both.",

@@ -4,21 +4,8 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::gate::session::SessionTable;
 use crate::store::session_end::SessionEnd;
-use crate::telemetry::label::one_of;
+use crate::telemetry::label::{one_of, words};
 use crate::telemetry::registrar::metrics;
-
-/// Why a session can end before its time.
-const ENDS: [&str; 9] = [
-    "logout",
-    "logout_everywhere",
-    "device",
-    "replaced",
-    "displaced",
-    "operator",
-    "user_changed",
-    "client",
-    "refresh_reused",
-];
 
 metrics! {
     /// Sessions here, and in memory.
@@ -39,7 +26,7 @@ metrics! {
         ended: IntCounterVec = counters(
             "portcullis_sessions_ended_total",
             "Sessions ended here before their time.",
-            &[one_of("cause", &ENDS)]);
+            &[one_of("cause", words!(SessionEnd::ALL))]);
     }
 }
 

@@ -4,7 +4,7 @@ use prometheus::{IntCounterVec, IntGaugeVec};
 
 use super::listing::KeyState;
 use crate::issuer::ring::Cause;
-use crate::telemetry::label::one_of;
+use crate::telemetry::label::{one_of, words};
 use crate::telemetry::registrar::metrics;
 
 /// For what a token can be issued.
@@ -16,11 +16,11 @@ metrics! {
         pub(super) keys: IntGaugeVec = gauges(
             "portcullis_signing_keys",
             "The gateway's own signing keys that are published, by what they do.",
-            &[one_of("state", &["signing", "next", "retired"])]);
+            &[one_of("state", words!(KeyState::PUBLISHED))]);
         pub(super) rotations: IntCounterVec = counters(
             "portcullis_signing_key_rotations_total",
             "Signing keys made by this gateway, and why.",
-            &[one_of("cause", &["first", "schedule", "algorithm", "revoked", "operator"])]);
+            &[one_of("cause", words!(Cause::ALL))]);
         tokens_issued: IntCounterVec = counters(
             "portcullis_tokens_issued_total",
             "Tokens that the gateway issued itself, by what they are and for what.",
