@@ -17,7 +17,7 @@ use portcullis::store::settings::{
 use tempfile::TempDir;
 
 use super::certificates::{Authority, Certificate};
-use super::eventually;
+use super::{eventually, eventually_within};
 
 pub(crate) use cluster::Cluster;
 pub(crate) use sentinels::Sentinels;
