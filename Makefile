@@ -24,7 +24,7 @@ screenshot: ## take the picture of the login page that the README shows
 simulate: ## hold 2,000 random histories with faults against what is promised (FROM, SEEDS; SEED for one)
 	@SEED=$(SEED) SEEDS=$(SEEDS) FROM=$(FROM) WORKERS=$(WORKERS) scripts/simulate.sh
 
-lint: ## check format, lints, documentation and dependencies
+lint: ## check spelling, format, lints, documentation and dependencies
 	@scripts/lint.sh
 
 bench: ## measure the gateway beside nginx, HAProxy and Envoy, its revocations, sessions and tokens (three quarters of an hour)

@@ -2,8 +2,8 @@
 # Sees to it that the programs a task needs are there: scripts/install.sh build run test lint bench
 #
 # What is missing is installed from Debian packages (as root, or through a sudo that does not ask);
-# where that may not be done, the command to run is printed. What is no program but a library comes
-# from scripts/interop.sh. Says nothing when nothing is missing, and needs no network then.
+# where that may not be done, the command to run is printed. Libraries come from scripts/interop.sh.
+# Says nothing when nothing is missing, and needs no network then.
 set -euo pipefail
 
 CARGO_DENY_VERSION=0.20.2
@@ -28,6 +28,8 @@ test   redis-cli       redis-tools
 test   redis-sentinel  redis-sentinel
 test   faketime        faketime
 lint   git             git
+lint   python3         python3
+lint   python3-venv    python3-venv
 bench  wrk             wrk
 bench  nginx           nginx-light
 bench  haproxy         haproxy
@@ -111,6 +113,22 @@ install_cargo_deny() {
     }
 }
 
+# The spelling checker, from PyPI, as pinned in scripts/typos.txt.
+install_typos() {
+    local into=target/typos pins=scripts/typos.txt wanted
+    # A virtual environment holds its own path, and belongs to one Python.
+    wanted=$(echo "$PWD" && python3 --version && cat "$pins")
+    [[ ! -f $into/installed || $(<"$into/installed") != "$wanted" ]] || return 0
+    say 'installing typos (once)'
+    if ! { python3 -m venv --clear "$into" &&
+        "$into/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+            --only-binary :all: --requirement "$pins"; } </dev/null; then
+        say 'typos cannot be installed: see above. make lint needs PyPI for that, once.'
+        return 1
+    fi
+    printf '%s\n' "$wanted" >"$into/installed"
+}
+
 main() {
     local tasks=("$@") task packages
     for task in "${tasks[@]}"; do
@@ -142,6 +160,7 @@ main() {
         fi
     fi
     [[ " ${tasks[*]} " != *' lint '* ]] || install_cargo_deny
+    [[ " ${tasks[*]} " != *' lint '* ]] || install_typos
     [[ " ${tasks[*]} " != *' test '* ]] || scripts/interop.sh
 }
 

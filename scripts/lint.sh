@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# `make lint`: format, lints, documentation, dependencies.
+# `make lint`: spelling, format, lints, documentation, dependencies.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/install.sh build lint
 
+# Words that are right and unknown stand in _typos.toml, with a reason.
+target/typos/bin/typos --format brief
 cargo fmt --check
 cargo clippy --locked --all-targets -- -D warnings
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
