@@ -108,7 +108,7 @@ enum Command {
     Completions(completions::Completions),
     /// Print the manual page, or write a page for each command.
     Man(manual::Manual),
-    /// Print the OpenAPI 3.1 document of the admin API, as JSON.
+    /// Print the OpenAPI 3.1 document of the admin API or of the gateway's own endpoints, as JSON.
     #[command(name = "openapi")]
     OpenApi(openapi::OpenApi),
 }

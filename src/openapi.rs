@@ -3,6 +3,7 @@
 //!
 //! The descriptions stand apart from the handlers. Tests hold them: every documented operation is
 //! called on a running gateway, every answer must match its schema, and every route of the admin
-//! listener must be documented.
+//! listener and every endpoint of the gateway must be documented.
 
 pub mod admin;
+pub mod gateway;

@@ -7,6 +7,7 @@ mod api;
 mod command_line;
 mod configuration;
 mod denials;
+mod described;
 mod metrics;
 
 /// A page: how it begins, and that nobody edits it by hand.

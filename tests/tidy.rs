@@ -433,7 +433,7 @@ fn gate_is_pure() {
 #[test]
 fn statuses_of_denials_stand_in_one_place() {
     let mut wrong = Vec::new();
-    // What the admin API answers is told there once more, and held against it.
+    // What the HTTP APIs answer is told there once more, and held against it.
     let is_elsewhere = |source: &&Source| {
         source.path != "gate/denial/slug.rs" && !source.path.starts_with("openapi/")
     };
