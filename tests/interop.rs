@@ -1,5 +1,5 @@
 //! Software that was not written here, before and behind the real gateway: PyJWT, Authlib, and from
-//! npm jose and openid-client. schemathesis calls the admin API as its document says.
+//! npm jose and openid-client. schemathesis calls the HTTP APIs as their documents say.
 //!
 //! `scripts/interop.sh` brings them, in the versions that are pinned in `tests/interop`.
 
