@@ -107,7 +107,7 @@ fn redis_of_the_reference_compiles_without_a_warning_in_each_of_its_forms() {
 #[test]
 fn one_line_that_makes_a_fleet_compiles_without_a_warning() {
     let readme = std::fs::read_to_string(repository().join("README.md")).expect("README.md");
-    let (_, rest) = readme.split_once("```yaml\n").expect("the line");
+    let (_, rest) = readme.split_once("```yaml fragment\n").expect("the line");
     let (line, _) = rest.split_once("```").expect("its end");
     assert!(line.contains("redis") && line.lines().count() == 1, "{line}");
     all_compile([with(line)]);

@@ -1,13 +1,16 @@
-//! Runs the blocks `sh run` of each page as they are printed, and checks the blocks `yaml check`.
+//! Runs the blocks `sh run` of each page as they are printed, compares their output with the block
+//! `text` that follows, and checks the blocks `yaml check`.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
+use super::output::describes;
 use super::pages::{Page, pages};
 
 /// The libraries in Python and JavaScript that guides use, as `scripts/interop.sh` installs them.
@@ -50,18 +53,43 @@ fn put_program(directory: &Path, replacements: &[(String, String)]) {
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("a mode");
 }
 
-/// Runs the commands of a page, one after the other, in one shell.
-fn run(page: &Page) {
-    let blocks = page.blocks();
-    let commands = blocks.iter().filter(|block| block.info == "sh run");
-    let mut script: String = commands.map(|block| block.text.as_str()).collect();
-    if script.is_empty() {
-        return;
+/// Written after each block, to tell what which of them has printed.
+const END_OF_BLOCK: &str = "@@ end of block @@";
+
+/// What the blocks `sh run` of a page have printed to both streams, or how they failed.
+type Printed = Result<Vec<String>, String>;
+
+/// Every page with its commands run, once for all tests of this file.
+static RAN: LazyLock<Vec<(Page, Printed)>> = LazyLock::new(|| {
+    let ran = |page: Page| {
+        let printed = run(&page);
+        (page, printed)
+    };
+    pages().into_iter().map(ran).collect()
+});
+
+/// The commands of a page in one script, with these addresses in the place of those on the page.
+fn script_of(page: &Page, replacements: &[(String, String)]) -> String {
+    let mut script = String::from("trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\nexec 2>&1\n");
+    for block in page.blocks().iter().filter(|block| block.is_run()) {
+        script += &block.text;
+        script += &format!("printf '\\n%s\\n' '{END_OF_BLOCK}'\n");
     }
-    let replacements = replacements(&script);
-    for (from, to) in &replacements {
+    for (from, to) in replacements {
         script = script.replace(from, to);
     }
+    script
+}
+
+/// Runs the commands of a page, one after the other, in one shell.
+fn run(page: &Page) -> Printed {
+    let blocks = page.blocks();
+    let commands: String =
+        blocks.iter().filter(|block| block.is_run()).map(|block| &*block.text).collect();
+    if commands.is_empty() {
+        return Ok(Vec::new());
+    }
+    let replacements = replacements(&commands);
     let directory = TempDir::new().expect("a directory");
     let programs = TempDir::new().expect("a directory");
     put_program(programs.path(), &replacements);
@@ -70,30 +98,56 @@ fn run(page: &Page) {
     assert!(libraries.is_dir(), "{LIBRARIES} is missing: run scripts/install.sh test");
     let modules = directory.path().join("node_modules");
     symlink(libraries.join("node_modules"), modules).expect("a link");
-    let whole = format!("trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n{script}");
     let ran = Command::new("timeout")
-        .args(["120", "bash", "-euo", "pipefail", "-c", &whole])
+        .args(["120", "bash", "-euo", "pipefail", "-c", &script_of(page, &replacements)])
         .current_dir(directory.path())
         .env("PATH", format!("{}:{LIBRARIES}/venv/bin:{path}", programs.path().display()))
         .output()
         .expect("bash runs");
-    let (out, errors) =
-        (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    let gateway = std::fs::read_to_string(directory.path().join("gateway.log")).unwrap_or_default();
-    assert!(
-        ran.status.success(),
-        "{}: {}\n{out}\n{errors}\nthe gateway wrote:\n{gateway}",
-        page.path.display(),
-        ran.status
-    );
+    let mut printed = String::from_utf8_lossy(&ran.stdout).into_owned();
+    if !ran.status.success() {
+        let file = directory.path().join("gateway.log");
+        let gateway = std::fs::read_to_string(file).unwrap_or_default();
+        return Err(format!("{}\n{printed}\nthe gateway wrote:\n{gateway}", ran.status));
+    }
+    for (from, to) in &replacements {
+        printed = printed.replace(to, from);
+    }
+    Ok(printed.split(END_OF_BLOCK).map(str::to_owned).collect())
 }
 
 #[test]
 fn commands_of_each_page_work_as_they_are_printed() {
-    let pages = pages();
-    let count = |page: &Page| page.blocks().iter().filter(|block| block.info == "sh run").count();
-    assert!(pages.iter().map(count).sum::<usize>() >= 10, "the commands were found");
-    pages.iter().for_each(run);
+    let count = |page: &Page| page.blocks().iter().filter(|block| block.is_run()).count();
+    let found: usize = RAN.iter().map(|(page, _)| count(page)).sum();
+    assert!(found >= 10, "the commands were found");
+    for (page, printed) in RAN.iter() {
+        if let Err(failure) = printed {
+            panic!("{}: {failure}", page.path.display());
+        }
+    }
+}
+
+#[test]
+fn commands_print_what_their_page_shows() {
+    let mut shown = 0;
+    let mut differing = Vec::new();
+    for (page, printed) in RAN.iter() {
+        let Ok(printed) = printed else { panic!("{}: a command fails", page.path.display()) };
+        let blocks = page.blocks();
+        let followed = blocks.iter().zip(blocks.iter().skip(1).map(Some).chain([None]));
+        let runs = followed.filter(|(block, _)| block.is_run());
+        for ((_, next), printed) in runs.zip(printed) {
+            let Some(output) = next.filter(|next| next.info == "text") else { continue };
+            shown += 1;
+            if !describes(&output.text, printed) {
+                let path = page.path.display();
+                differing.push(format!("{path} shows\n{}and it prints\n{printed}", output.text));
+            }
+        }
+    }
+    assert!(shown >= 20, "the output was found: {shown}");
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
 #[test]

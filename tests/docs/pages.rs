@@ -15,6 +15,13 @@ pub(super) struct Block<'t> {
     pub(super) text: String,
 }
 
+impl Block<'_> {
+    /// Whether it is a command that the tests run.
+    pub(super) fn is_run(&self) -> bool {
+        self.info == "sh run"
+    }
+}
+
 pub(super) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
