@@ -64,8 +64,8 @@ impl Document {
             // The parser blames the mapping for a key that is there twice.
             let repeated = Lines::of(&text).repeated();
             let line = repeated.or(error.location().map(|location| location.line()));
-            let fact = format!("this is not YAML: {}", without_location(&error.to_string()));
-            problem(line, FieldPath::default(), &fact, "Mend the syntax")
+            let fact = format!("the file is not YAML: {}", without_location(&error.to_string()));
+            problem(line, FieldPath::default(), &fact, "Correct the syntax")
         })?;
         let mut document = Self {
             file: file.to_owned(),

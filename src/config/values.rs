@@ -79,7 +79,7 @@ pub fn key_set_url(text: &str) -> Result<(), String> {
         Some("https") if !host.is_empty() => Ok(()),
         // Whoever sits on the way could put in keys of their own.
         Some("http") if is_loopback(host) => Ok(()),
-        Some("http") if !host.is_empty() => Err("keys must not be fetched in the clear".to_owned()),
+        Some("http") if !host.is_empty() => Err("keys must not be fetched without TLS".to_owned()),
         _ => Err(format!("`{}` is not a URL", without_password(text))),
     }
 }

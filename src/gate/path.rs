@@ -25,7 +25,7 @@ pub enum TargetError {
     Character,
     /// `%` without two hexadecimal digits, or escapes that hide a control character, `\`, or
     /// anything in an overlong form (RFC 3629 §3), which some decoders take for the short one.
-    #[error("the target holds an escape that is malformed or hides what it must not")]
+    #[error("the target holds a malformed escape, or an escape of a forbidden character")]
     Escape,
     /// `.` or `..` as a segment, in any spelling.
     #[error("the path holds a dot segment")]

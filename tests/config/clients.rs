@@ -29,9 +29,8 @@ fn client_shows_who_it_is_in_exactly_one_way() {
         shown_by("public: true"),
         shown_by(&format!("{hash}, public: false")),
     ]);
-    let told = "7: error: clients[0]: how does it show that it is who it says? Exactly one of \
-                secret_hash, public_key_file, jwks_file and public must say. Add `secret_hash`, \
-                with what `portcullis password hash` makes.";
+    let told = "7: error: clients[0]: there must be exactly one way to authenticate: secret_hash, \
+                public_key_file, jwks_file or public. Add `secret_hash`, with the output of `portcullis password hash`.";
     each_is_refused([
         (shown_by(""), told),
         (shown_by("public: false"), told),
@@ -48,7 +47,7 @@ fn client_shows_who_it_is_in_exactly_one_way() {
 
 #[test]
 fn client_without_tokens_is_refused() {
-    let told = "there are no tokens for which clients could ask. \
+    let told = "clients need tokens, and the gateway issues none. \
                 Add `tokens: { issuer: https://gateway.example, … }`, or remove this.";
     each_is_refused([(
         with("clients: [{ id: a, public: true }]"),
@@ -83,8 +82,8 @@ fn id_of_a_client_is_up_to_128_visible_characters_without_colon() {
         ),
         (
             place("first-party"),
-            "7: error: clients[0].id: `first-party` is the client of those who log in without \
-             naming one. Choose another id.",
+            "7: error: clients[0].id: `first-party` is the client of logins that name none. \
+             Choose another id.",
         ),
     ]);
 }
@@ -92,14 +91,14 @@ fn id_of_a_client_is_up_to_128_visible_characters_without_colon() {
 #[test]
 fn ids_of_clients_are_told_apart_over_both_lists() {
     let told =
-        "7: error: clients[1].id: there already is a client `a`. Give each a name of its own.";
+        "7: error: clients[1].id: there already is a client `a`. Give each a different name.";
     each_is_refused([(clients("{ id: a, public: true }, { id: a, public: true }"), told)]);
     let directory = directory();
     put(directory.path(), "clients.yaml", "- { id: b, public: true }\n- { id: a, public: true }\n");
     let text = clients("{ id: a, public: true }") + "clients_file: clients.yaml\n";
     let told = problems_of(&examine_in(directory.path(), text, &[]));
     let expected = "8: error: clients_file: `clients.yaml` line 2: [1].id: there already is a \
-                    client `a`. Give each a name of its own.";
+                    client `a`. Give each a different name.";
     assert_eq!(told, [expected]);
 }
 
@@ -107,8 +106,8 @@ fn ids_of_clients_are_told_apart_over_both_lists() {
 #[test]
 fn client_cannot_have_the_id_of_a_user() {
     let login = "login: { password_file: users.yaml }\n";
-    let told = "7: error: clients[0].id: `alice` is the subject of a user, whose tokens could \
-                not be told from its own. Choose another id.";
+    let told = "7: error: clients[0].id: `alice` is also the subject of a user: their tokens \
+                would look the same. Choose another id.";
     let of = |id: &str| clients(&format!("{{ id: {id}, secret_hash: '{HASH}' }}")) + login;
     each_is_refused([(of("alice"), told)]);
     all_compile([of("alicia")]);
@@ -117,13 +116,13 @@ fn client_cannot_have_the_id_of_a_user() {
 #[test]
 fn secret_of_a_client_is_told_by_its_hash_only() {
     let place = |hash: &str| shown_by(&format!("secret_hash: '{hash}'"));
-    let remedy = "Write what `portcullis password hash` makes of the secret.";
+    let remedy = "Write the output of `portcullis password hash` for the secret.";
     for (hash, why) in [
         ("hunter2-hunter2", "is not a PHC string"),
         ("", "is not a PHC string"),
         (&HASH.replace("argon2id", "argon2i"), "is hashed with argon2i, not with argon2id"),
         (&HASH.replace("m=19456", "m=7167"), "is hashed with less than 7168 KiB of memory"),
-        (&HASH.replace("t=2", "t=101"), "is hashed so that no login would ever end"),
+        (&HASH.replace("t=2", "t=101"), "has a hash that takes too much memory or time"),
     ] {
         let told = format!("7: error: clients[0].secret_hash: the secret {why}. {remedy}");
         each_is_refused([(place(hash), told.as_str())]);
@@ -153,7 +152,7 @@ fn keys_of_a_client_are_public_and_say_what_they_are_for() {
         ),
         (
             pem("ES256, RS256"),
-            "7: error: clients[0].algorithms[1]: no key of the client can serve RS256. \
+            "7: error: clients[0].algorithms[1]: no key of the client can verify RS256. \
              Remove it, or add a key for it.",
         ),
         (
@@ -180,8 +179,7 @@ fn key_set_of_a_client_without_a_key_for_an_algorithm_is_warned_of() {
     assert_eq!(
         warnings_of(&examine_in(directory.path(), text, &[])),
         [
-            "7: warning: clients[0].algorithms[1]: no key of the client can serve RS256: what is signed \
-             with it is refused. Remove it, or add a key for it."
+            "7: warning: clients[0].algorithms[1]: no key of the client can verify RS256: its tokens are refused. Remove it, or add a key for it."
         ]
     );
 }
@@ -205,7 +203,7 @@ fn audience_that_the_gateway_does_not_accept_is_a_warning() {
     let told = "7: warning: clients[0].audiences[1]: the gateway itself does not accept tokens for \
                 `elsewhere`. Add it to `tokens.access.audiences` if it should.";
     assert_eq!(warnings(client("audiences: [a, elsewhere]")), [told]);
-    let told = "7: error: clients[0].audiences[0]: this is not an audience. \
+    let told = "7: error: clients[0].audiences[0]: the audience is empty. \
                 Write the name of a service.";
     each_is_refused([(client("audiences: ['']"), told)]);
 }
@@ -213,9 +211,10 @@ fn audience_that_the_gateway_does_not_accept_is_a_warning() {
 #[test]
 fn tokens_of_clients_live_for_a_day_at_most() {
     all_compile(["1s", "24h"].map(|time| client(&format!("lifetime: {time}"))));
-    let told = "7: error: clients[0].lifetime: this is more than a day. Write 24h or less.";
+    let told = "7: error: clients[0].lifetime: the time is longer than a day. Write 24h or less.";
     each_is_refused([(client("lifetime: 1441m"), told)]);
-    let told = "7: error: clients[0].lifetime: this is less than a second. Write 1s or more.";
+    let told =
+        "7: error: clients[0].lifetime: the time is shorter than a second. Write 1s or more.";
     each_is_refused([(client("lifetime: 999ms"), told)]);
 }
 
@@ -226,8 +225,8 @@ fn client_that_keeps_no_secret_cannot_ask_about_tokens() {
         shown_by("public_key_file: idp.pem, algorithms: [ES256], introspection: true"),
         shown_by("public: true, introspection: false"),
     ]);
-    let told = "7: error: clients[0].introspection: anybody could ask about tokens, since this \
-                client keeps no secret. Remove it, or give the client a `secret_hash`.";
+    let told = "7: error: clients[0].introspection: a public client has no secret, so anybody \
+                could introspect tokens. Remove it, or give the client a `secret_hash`.";
     each_is_refused([(shown_by("public: true, introspection: true"), told)]);
 }
 
@@ -291,7 +290,7 @@ fn everything_that_is_wrong_with_a_file_of_clients_is_told_with_its_line() {
 #[test]
 fn file_of_clients_that_is_no_list_is_refused() {
     for (contents, fact) in [
-        (&b"- {\n"[..], "`clients.yaml` line 2: this is not YAML: "),
+        (&b"- {\n"[..], "`clients.yaml` line 2: the file is not YAML: "),
         (b"a: { public: true }", "`clients.yaml` line 1: found a mapping"),
         (b"\xff", "`clients.yaml` is not UTF-8"),
     ] {

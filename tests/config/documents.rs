@@ -83,9 +83,9 @@ fn syntax_errors_name_their_line() {
     ] {
         let problems = problems(with(more));
         assert_eq!(problems.len(), 1, "{more:?}: {problems:#?}");
-        let start = format!("{line}: error: this is not YAML: ");
+        let start = format!("{line}: error: the file is not YAML: ");
         assert!(problems[0].starts_with(&start), "{more:?}: {problems:#?}");
-        assert!(problems[0].ends_with(". Mend the syntax."), "{more:?}: {problems:#?}");
+        assert!(problems[0].ends_with(". Correct the syntax."), "{more:?}: {problems:#?}");
     }
 }
 
@@ -106,7 +106,7 @@ fn repeated_key_is_refused_at_the_line_of_the_second() {
         let problems = problems(&text);
         let second = text.lines().count();
         let expected = format!(
-            "{second}: error: this is not YAML: duplicate entry with key \"{key}\". Mend the syntax."
+            "{second}: error: the file is not YAML: duplicate entry with key \"{key}\". Correct the syntax."
         );
         assert_eq!(problems, [expected], "{text}");
     }
@@ -121,7 +121,9 @@ fn repeated_upstream_is_refused() {
     let problems = problems(text);
     assert_eq!(
         problems,
-        ["2: error: this is not YAML: duplicate entry with key \"behind\". Mend the syntax."]
+        [
+            "2: error: the file is not YAML: duplicate entry with key \"behind\". Correct the syntax."
+        ]
     );
 }
 
@@ -142,8 +144,8 @@ fn anchors_and_aliases_are_followed() {
     );
     all_compile([text.clone()]);
     let copied = text.replace("match: { path: /c }", "match: *place");
-    let problem = "8: error: routes[3].match: route `a` claims the same requests. \
-                   Tell them apart by host, path or method.";
+    let problem = "8: error: routes[3].match: route `a` matches the same requests. \
+                   Give them different hosts, paths or methods.";
     each_is_refused([(copied, problem)]);
 }
 

@@ -41,7 +41,7 @@ fn internal_token_needs_an_audience() {
             .map(|audience| telling(&format!("audience: '{audience}'"))),
     );
     let missing = format!(
-        "{FIELD}.audience: the field is missing. Write the name by which the upstream knows itself."
+        "{FIELD}.audience: the field is missing. Write the `aud` that the upstream expects."
     );
     each_is_refused([(telling("lifetime: 60s"), missing.as_str())]);
     for (audience, shown) in [("", ""), ("a b", "a b"), ("zo\u{eb}", "zo\u{eb}")] {
@@ -74,9 +74,7 @@ fn internal_token_needs_tokens() {
 fn internal_token_lives_from_four_seconds_to_an_hour() {
     let place = |time: &str| telling(&format!("audience: a, lifetime: {time}"));
     all_compile(["4s", "60s", "1h"].map(place));
-    let told = format!(
-        "{FIELD}.lifetime: an internal token cannot live so long, or so short. Write 4s to 1h."
-    );
+    let told = format!("{FIELD}.lifetime: the lifetime is out of range. Write 4s to 1h.");
     each_is_refused(["3999ms", "61m"].map(|time| (place(time), told.as_str())));
 }
 
@@ -86,7 +84,7 @@ fn internal_token_travels_in_authorization_or_in_a_header_of_its_own() {
     all_compile(["Authorization", "authorization", "X-Internal-Token", "X-Api-Key"].map(place));
     let reserved = |name: &str| {
         format!(
-            "{FIELD}.header: `{name}` has a meaning of its own in HTTP or for the gateway. \
+            "{FIELD}.header: `{name}` is a header that HTTP or the gateway uses itself. \
              Choose a name such as X-Internal-Token."
         )
     };
@@ -96,7 +94,7 @@ fn internal_token_travels_in_authorization_or_in_a_header_of_its_own() {
     let identity = |name: &str| {
         format!(
             "{FIELD}.header: `{name}` already carries a part of the identity. \
-             Choose a name of its own."
+             Choose another name."
         )
     };
     for name in ["X-Auth-Subject", "x_auth_roles"] {
@@ -107,7 +105,7 @@ fn internal_token_travels_in_authorization_or_in_a_header_of_its_own() {
     );
     each_is_refused([(place("a b"), told.as_str())]);
     for name in ["X-Api-Key", "x_api_key"] {
-        let told = format!("{FIELD}.header: `{name}` carries API keys. Choose a name of its own.");
+        let told = format!("{FIELD}.header: `{name}` carries API keys. Choose another name.");
         let text = telling_beside("api_keys: {}", &format!("audience: a, header: {name}"));
         each_is_refused([(text, told.as_str())]);
     }
@@ -119,20 +117,22 @@ fn claims_of_an_internal_token_have_names_of_their_own() {
     let place = |claims: &str| telling(&format!("audience: a, claims: [{claims}]"));
     all_compile([place(""), place("email, /org/id, /org/name")]);
     for (claims, name) in [("sub", "sub"), ("/profile/roles", "roles"), ("/idp", "idp")] {
-        let told = format!("{FIELD}.claims[1]: `{name}` is for the gateway to say. Remove it.");
+        let told = format!(
+            "{FIELD}.claims[1]: `{name}` is a claim that the gateway sets itself. Remove it."
+        );
         each_is_refused([(place(&format!("email, {claims}")), told.as_str())]);
     }
     let told = format!("{FIELD}.claims[1]: there already is a claim `id`. Remove one.");
     each_is_refused([(place("/org/id, /team/id"), told.as_str())]);
     let told =
-        format!("{FIELD}.claims[0]: this is not the name of a claim. Write a name such as email.");
+        format!("{FIELD}.claims[0]: the name of the claim is empty. Write a name such as email.");
     each_is_refused(["''", "/", "/org/"].map(|claims| (place(claims), told.as_str())));
 }
 
 #[test]
 fn public_route_has_nobody_of_whom_to_tell() {
     let told = format!(
-        "{FIELD}: on a public route there is nobody of whom the upstream could be told. \
+        "{FIELD}: a public route has no caller to tell the upstream about. \
          Remove it, or `public`."
     );
     let forward = "public: true, forward: { internal_token: { audience: a } }";
@@ -148,8 +148,8 @@ fn token_of_the_client_and_internal_token_do_not_fit_into_one_header() {
         let login = "login: { password_file: users.yaml }";
         route(&format!("authenticate: [{carriers}], {forward}"), login)
     };
-    let told = "6: error: routes[1].forward.credential: the internal token takes the place of the \
-                one that is to be kept. Remove it, or give the internal token a `header` of its own.";
+    let told = "6: error: routes[1].forward.credential: the internal token would replace the \
+                client's token, which `keep` forwards. Remove it, or give the internal token a `header` of its own.";
     each_is_refused([
         (place("bearer", "audience: a"), told),
         (place("session, bearer", "audience: a, header: authorization"), told),
@@ -237,7 +237,7 @@ fn issuers_mean_nothing_where_only_api_keys_are_taken() {
              authenticate: [{carriers}], issuers: [idp] }}\napi_keys: {{}}"
         ))
     };
-    let told = "6: error: routes[1].issuers: `issuers` means nothing where no bearer token is \
+    let told = "6: error: routes[1].issuers: `issuers` has no effect where no bearer token is \
                 accepted. Remove it, or accept `bearer`.";
     each_is_refused([(text("api_key"), told)]);
     all_compile([text("api_key, bearer")]);
@@ -247,7 +247,7 @@ fn issuers_mean_nothing_where_only_api_keys_are_taken() {
 fn api_keys_live_from_a_day_to_400() {
     let place = |time: &str| with(&format!("api_keys: {{ max_lifetime: {time} }}"));
     all_compile(["1d", "90d", "400d"].map(place));
-    let told = "6: error: api_keys.max_lifetime: API keys cannot live so long, or so short. \
+    let told = "6: error: api_keys.max_lifetime: the lifetime is out of range. \
                 Write 1d to 400d.";
     each_is_refused(["23h", "401d"].map(|time| (place(time), told)));
 }
@@ -258,8 +258,8 @@ fn api_keys_travel_in_a_header_of_their_own() {
     all_compile(["X-Api-Key", "apikey", "X-Service-Token"].map(place));
     for name in ["Authorization", "Cookie", "X_Request_Id", "Host"] {
         let told = format!(
-            "6: error: api_keys.header: `{name}` has a meaning of its own in HTTP or for the \
-             gateway. Choose a name such as X-Api-Key."
+            "6: error: api_keys.header: `{name}` is a header that HTTP or the gateway uses \
+             itself. Choose a name such as X-Api-Key."
         );
         each_is_refused([(place(name), told.as_str())]);
     }
@@ -267,7 +267,7 @@ fn api_keys_travel_in_a_header_of_their_own() {
         (
             place("x.auth.subject"),
             "6: error: api_keys.header: `x.auth.subject` already carries a part of the identity. \
-             Choose a name of its own.",
+             Choose another name.",
         ),
         (
             place(""),
@@ -285,7 +285,7 @@ fn identity_has_from_256_bytes_to_64_kib() {
     each_is_refused([
         (
             place("255B"),
-            "6: error: limits.identity_bytes: nobody's identity would fit. Write 256B or more.",
+            "6: error: limits.identity_bytes: no identity would fit. Write 256B or more.",
         ),
         (
             place("65537B"),

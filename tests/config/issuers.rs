@@ -12,7 +12,7 @@ fn secret_must_be_as_long_as_the_hash() {
         put(directory.path(), "key", "k".repeat(bytes - 1));
         let problem = format!(
             "3: error: issuers[0].keys: the secret has {} bytes, {algorithm} needs at least \
-             {bytes}. Make key and `algorithms` fit each other.",
+             {bytes}. Correct the key or `algorithms`.",
             bytes - 1
         );
         assert_eq!(problems_of(&examine_in(directory.path(), &text, &[])), [problem]);
@@ -25,7 +25,7 @@ fn secret_must_be_as_long_as_the_longest_hash() {
     let directory = directory();
     put(directory.path(), "key", "k".repeat(63));
     let problem = "3: error: issuers[0].keys: the secret has 63 bytes, HS512 needs at least 64. \
-                   Make key and `algorithms` fit each other.";
+                   Correct the key or `algorithms`.";
     assert_eq!(problems_of(&examine_in(directory.path(), &text, &[])), [problem]);
 }
 
@@ -35,7 +35,7 @@ fn white_space_does_not_make_a_secret_longer() {
     let directory = directory();
     put(directory.path(), "key", format!("{}\n\n", "k".repeat(30)));
     let problem = "3: error: issuers[0].keys: the secret has 30 bytes, HS256 needs at least 32. \
-                   Make key and `algorithms` fit each other.";
+                   Correct the key or `algorithms`.";
     assert_eq!(problems_of(&examine_in(directory.path(), &text, &[])), [problem]);
 }
 
@@ -51,7 +51,7 @@ fn algorithm_that_no_key_can_serve_is_refused() {
     ] {
         let text = with_issuer(&format!("algorithms: [{algorithms}], keys: {{ {keys} }}"));
         let problem = format!(
-            "3: error: issuers[0].algorithms[{index}]: no key of the issuer can serve {unserved}. \
+            "3: error: issuers[0].algorithms[{index}]: no key of the issuer can verify {unserved}. \
              {remedy}"
         );
         each_is_refused([(text, problem.as_str())]);
@@ -60,7 +60,7 @@ fn algorithm_that_no_key_can_serve_is_refused() {
 
 #[test]
 fn key_that_serves_no_algorithm_is_refused() {
-    let fit = "Make key and `algorithms` fit each other.";
+    let fit = "Correct the key or `algorithms`.";
     for (file, algorithm, could) in [
         ("idp.pem", "ES384", "[ES256]"),
         ("idp.pem", "HS256", "[ES256]"),
@@ -70,7 +70,7 @@ fn key_that_serves_no_algorithm_is_refused() {
         let text = with_issuer(&format!("algorithms: [{algorithm}], {keys}"));
         let problem = format!(
             "3: error: issuers[0].keys.public_key_file: none of the permitted algorithms fits this \
-             kind of key, which could serve {could}. {fit}"
+             kind of key, which can verify {could}. {fit}"
         );
         each_is_refused([(text, problem.as_str())]);
     }
@@ -92,7 +92,7 @@ fn rsa_key_below_2048_bits_is_refused() {
     put(directory.path(), "weak.pem", WEAK);
     let text = with_issuer("algorithms: [RS256], keys: { public_key_file: weak.pem }");
     let problem = "3: error: issuers[0].keys.public_key_file: the RSA key has 1024 bits, at least \
-                   2048 are required. Make key and `algorithms` fit each other.";
+                   2048 are required. Correct the key or `algorithms`.";
     assert_eq!(problems_of(&examine_in(directory.path(), text, &[])), [problem]);
 }
 
@@ -159,7 +159,7 @@ fn keys_are_not_fetched_in_the_clear() {
         "http://localhost:80@idp.test/keys",
         "HTTP://idp.test/keys",
     ] {
-        let problem = "3: error: issuers[0].keys.jwks_url: keys must not be fetched in the clear. \
+        let problem = "3: error: issuers[0].keys.jwks_url: keys must not be fetched without TLS. \
                        Write https://host/path; http:// is for loopback addresses only.";
         each_is_refused([(fetched(url), problem)]);
     }
@@ -275,8 +275,8 @@ fn text_that_is_no_key_set_is_refused() {
     }
 }
 
-const UNSERVED: &str = "3: warning: issuers[0].algorithms[0]: no key of the issuer can serve ES256: what is \
-                        signed with it is refused. Remove it, or add a key for it.";
+const UNSERVED: &str = "3: warning: issuers[0].algorithms[0]: no key of the issuer can verify \
+                        ES256: its tokens are refused. Remove it, or add a key for it.";
 
 /// The issuer withdrew its keys. A gateway that is restarted goes on like one that was not.
 #[test]
@@ -301,7 +301,7 @@ fn secret_in_a_key_set_is_refused_even_where_secrets_are_permitted() {
     assert_eq!(
         problems,
         [
-            "3: error: issuers[0].algorithms[0]: no key of the issuer can serve HS256. \
+            "3: error: issuers[0].algorithms[0]: no key of the issuer can verify HS256. \
              Remove it, or add a key for it.",
             "3: warning: issuers[0].keys.jwks_file: a key of the set is left out: key 1 of the set, \
              which has no `kid`: the key is meant for something else (kty oct is a secret). \
@@ -335,7 +335,7 @@ fn names_and_urls_of_issuers_are_their_own() {
     all_compile([second("other", "https://other.test"), second("other", "https://idp.test/")]);
     each_is_refused([(
         second("idp", "https://other.test"),
-        "3: error: issuers[1].name: there already is an issuer `idp`. Give each a name of its own.",
+        "3: error: issuers[1].name: there already is an issuer `idp`. Give each a different name.",
     )]);
     let problems = problems(second("other", "https://idp.test"));
     assert_eq!(problems.len(), 1, "{problems:#?}");

@@ -55,7 +55,7 @@ fn base_is_a_plain_path() {
         "https://app.test/auth",
     ] {
         let problem = format!(
-            "6: error: login.base: `{base}` cannot be the path of the gateway's own pages. \
+            "6: error: login.base: `{base}` cannot be the path below which the gateway's pages are. \
              Write a path such as /auth, without a slash at its end."
         );
         each_is_refused([(place(base), problem.as_str())]);
@@ -67,7 +67,8 @@ fn issuer_is_up_to_255_bytes_of_anything() {
     let place = |issuer: &str| login(&format!("issuer: '{issuer}'"));
     let longest = "i".repeat(255);
     all_compile(["gateway", "https://gateway.test", "a b", &longest].map(place));
-    let told = "6: error: login.issuer: this cannot stand for an issuer. Write a name or a URL.";
+    let told =
+        "6: error: login.issuer: the issuer must have 1 to 255 bytes. Write a name or a URL.";
     each_is_refused(["", &"i".repeat(256)].map(|issuer| (place(issuer), told)));
 }
 
@@ -82,9 +83,9 @@ fn there_is_one_way_to_log_in() {
         // Nobody can.
         BASE.to_owned(),
     ]);
-    let none = "6: error: login: there is no way to log in. \
+    let none = "6: error: login: no login method is given. \
                 Add `password_file: users.yaml`, or `handoff`.";
-    let both = "6: error: login.handoff: there are two ways to log in. \
+    let both = "6: error: login.handoff: both `password_file` and `handoff` are given. \
                 Keep `password_file` or `handoff`.";
     each_is_refused([
         (with("login: {}"), none),
@@ -121,7 +122,7 @@ fn hand_off_needs_an_upstream_a_path_and_a_subject() {
     for (position, problem) in [
         missing("upstream", "Write one of: behind"),
         missing("path", "Write a path such as /verify"),
-        missing("subject", "Write where it is, such as /user/id"),
+        missing("subject", "Write its JSON pointer, such as /user/id"),
     ]
     .iter()
     .enumerate()
@@ -161,7 +162,7 @@ fn hand_off_has_a_path_as_it_is_sent() {
         ("/a b", "the target holds a character that must be encoded"),
         ("/a#b", "the target holds a character that must be encoded"),
         ("/\u{e9}", "the target holds a character that must be encoded"),
-        ("/a%zz", "the target holds an escape that is malformed or hides what it must not"),
+        ("/a%zz", "the target holds a malformed escape, or an escape of a forbidden character"),
         ("/a/../b", "the path holds a dot segment"),
     ] {
         let problem = format!("6: error: login.handoff.path: {fact}. Write a path as it is sent.");
@@ -182,7 +183,7 @@ fn parts_of_the_answer_are_found_by_json_pointers() {
     let told = |field: &str, pointer: &str| {
         format!(
             "6: error: login.handoff.{field}: `{pointer}` is not a JSON pointer. \
-             Write where it is in the answer, such as /user/id."
+             Write its place in the answer, such as /user/id."
         )
     };
     for pointer in ["", "user", "user/id", "$.user.id", "#/user/id", " /user/id"] {
@@ -202,8 +203,8 @@ fn identity_service_has_up_to_a_minute() {
     let place = |value: &str| hand_off_and(&format!("timeout: {value}"));
     all_compile(["1ms", "3s", "60s", "1m"].map(place));
     for (value, told) in [
-        ("61s", "this is more than a minute. Write 60s or less."),
-        ("60001ms", "this is more than a minute. Write 60s or less."),
+        ("61s", "the time is longer than a minute. Write 60s or less."),
+        ("60001ms", "the time is longer than a minute. Write 60s or less."),
         (
             "0s",
             "`0s` is not a duration. Write a whole number and a unit: 250ms, 30s, 15m, 12h, 7d.",
@@ -312,8 +313,8 @@ fn attempts_are_a_number_in_a_time() {
             "10:15m",
         ] {
             let problem = format!(
-                "6: error: login.attempts.{field}: `{value}` is not a number of attempts in a \
-                 time. Write attempts and time, up to a day: 10/15m."
+                "6: error: login.attempts.{field}: `{value}` is not a number of attempts and a \
+                 time. Write a number and a time of up to a day, such as 10/15m."
             );
             each_is_refused([(place(&format!("'{value}'")), problem.as_str())]);
         }

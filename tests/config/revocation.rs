@@ -20,8 +20,8 @@ fn list_may_grow_old_for_a_second_to_an_hour() {
     let place = |value: &str| revocation(&format!("max_staleness: {value}"));
     all_compile(["1s", "1000ms", "5s", "60m", "1h"].map(place));
     for (value, told) in [
-        ("999ms", "this is less than a second. Write 1s or more."),
-        ("61m", "this is more than an hour. Write 1h or less."),
+        ("999ms", "the time is shorter than a second. Write 1s or more."),
+        ("61m", "the time is longer than an hour. Write 1h or less."),
         (
             "0s",
             "`0s` is not a duration. Write a whole number and a unit: 250ms, 30s, 15m, 12h, 7d.",
@@ -76,16 +76,24 @@ fn staleness_has_its_answers_by_default_and_on_a_route() {
         ("Deny", "", format!("`Deny` is not known. {STALE_REMEDY}")),
         ("''", "", format!("`` is not known. {STALE_REMEDY}")),
         ("30s", "", format!("`30s` is not known. {STALE_REMEDY}")),
-        ("true", "", format!("this is not an answer to staleness. {STALE_REMEDY}")),
-        ("[deny]", "", format!("this is not an answer to staleness. {STALE_REMEDY}")),
-        ("{}", "", format!("this is not an answer to staleness. {STALE_REMEDY}")),
-        ("{ deny_for: 30s }", "", format!("this is not an answer to staleness. {STALE_REMEDY}")),
+        ("true", "", format!("the value is not one of the known answers. {STALE_REMEDY}")),
+        ("[deny]", "", format!("the value is not one of the known answers. {STALE_REMEDY}")),
+        ("{}", "", format!("the value is not one of the known answers. {STALE_REMEDY}")),
+        (
+            "{ deny_for: 30s }",
+            "",
+            format!("the value is not one of the known answers. {STALE_REMEDY}"),
+        ),
         (
             "{ allow_for: 30s, deny: true }",
             "",
-            format!("this is not an answer to staleness. {STALE_REMEDY}"),
+            format!("the value is not one of the known answers. {STALE_REMEDY}"),
         ),
-        ("{ allow_for: [30s] }", ".allow_for", format!("this is not a duration. {STALE_REMEDY}")),
+        (
+            "{ allow_for: [30s] }",
+            ".allow_for",
+            format!("the value is not a duration. {STALE_REMEDY}"),
+        ),
         (
             "{ allow_for: 30 }",
             ".allow_for",
@@ -114,7 +122,7 @@ fn staleness_means_nothing_on_a_public_route() {
             "  - {{ name: a, match: {{ path: /a }}, upstream: behind, public: true, \
              when_stale: {answer} }}"
         ));
-        let told = "6: error: routes[1].when_stale: `when_stale` means nothing on a public route. \
+        let told = "6: error: routes[1].when_stale: `when_stale` has no effect on a public route. \
                     Remove it, or `public`.";
         each_is_refused([(text, told)]);
     }

@@ -65,7 +65,7 @@ fn route_without_policy_is_refused() {
 fn route_that_is_public_and_authenticates_is_refused() {
     each_is_refused([(
         route("match: { path: /a }, public: true, authenticate: [bearer]"),
-        "6: error: routes[1].public: a route cannot be public and authenticate. \
+        "6: error: routes[1].public: a route cannot have both `public` and `authenticate`. \
          Keep one of the two.",
     )]);
 }
@@ -75,12 +75,12 @@ fn public_route_that_requires_something_is_refused() {
     each_is_refused([
         (
             route("match: { path: /a }, public: true, require: { any_role: [clerk] }"),
-            "6: error: routes[1].require: `require` means nothing on a public route. \
+            "6: error: routes[1].require: `require` has no effect on a public route. \
              Remove it, or `public`.",
         ),
         (
             route("match: { path: /a }, public: true, issuers: [idp]"),
-            "6: error: routes[1].issuers: `issuers` means nothing on a public route. \
+            "6: error: routes[1].issuers: `issuers` has no effect on a public route. \
              Remove it, or `public`.",
         ),
     ]);
@@ -91,7 +91,7 @@ fn route_that_takes_no_credential_or_one_twice_is_refused() {
     each_is_refused([
         (
             route("match: { path: /a }, authenticate: []"),
-            "6: error: routes[1].authenticate: no credential could ever be accepted. \
+            "6: error: routes[1].authenticate: the list is empty, so no credential would be accepted. \
              Write [bearer], [session] or [api_key].",
         ),
         (
@@ -108,7 +108,7 @@ fn route_name_that_is_taken_or_none_is_refused() {
         (
             with("  - { name: open, match: { path: /a }, upstream: behind, public: true }"),
             "6: error: routes[1].name: there already is a route `open`. \
-             Give each a name of its own.",
+             Give each a different name.",
         ),
         (
             with("  - { match: { path: /a }, upstream: behind, public: true }"),
@@ -135,8 +135,8 @@ fn two(one: &str, other: &str) -> String {
     ))
 }
 
-const AMBIGUOUS: &str = "7: error: routes[2].match: route `one` claims the same requests. \
-                         Tell them apart by host, path or method.";
+const AMBIGUOUS: &str = "7: error: routes[2].match: route `one` matches the same requests. \
+                         Give them different hosts, paths or methods.";
 
 #[test]
 fn routes_that_claim_the_same_requests_are_refused() {
@@ -279,19 +279,19 @@ fn what_is_not_a_path_pattern_is_refused() {
         ("'/{a-b}'", "a parameter is `{name}` or `{*name}`"),
         ("'/a{b}'", "a parameter must be a whole segment"),
         ("'/{a'", "a parameter must be a whole segment"),
-        ("'/a/../b'", "a dot segment is never matched"),
-        ("'/./a'", "a dot segment is never matched"),
+        ("'/a/../b'", "a dot segment never matches"),
+        ("'/./a'", "a dot segment never matches"),
         ("'/a//b'", "it holds an empty segment"),
         ("'//a'", "it holds an empty segment"),
-        ("'/a?b=c'", "it holds a character that never stands in a path unencoded"),
-        ("'/a#b'", "it holds a character that never stands in a path unencoded"),
-        ("'/a b'", "it holds a character that never stands in a path unencoded"),
-        ("'/%61'", "it holds a character that never stands in a path unencoded"),
-        ("'/é'", "it holds a character that never stands in a path unencoded"),
-        ("'/a;b'", "it holds a character that never stands in a path unencoded"),
+        ("'/a?b=c'", "it holds a character that a path must encode"),
+        ("'/a#b'", "it holds a character that a path must encode"),
+        ("'/a b'", "it holds a character that a path must encode"),
+        ("'/%61'", "it holds a character that a path must encode"),
+        ("'/é'", "it holds a character that a path must encode"),
+        ("'/a;b'", "it holds a character that a path must encode"),
     ] {
         let problem = format!(
-            "6: error: routes[1].match.path: this is not a path pattern: {fact}. \
+            "6: error: routes[1].match.path: the path is not a pattern: {fact}. \
              Write literal segments, `{{name}}` and, last, `{{*name}}`."
         );
         each_is_refused([(matching(&format!("path: {path}")), problem.as_str())]);
@@ -366,8 +366,7 @@ fn claim_that_cannot_be_compared_is_refused() {
     for accepted in ["[]", "~", "{ a: b }", "[[a]]", "[a, ~]"] {
         let fields = "match: { path: /a }, authenticate: [bearer]";
         let text = route(&format!("{fields}, require: {{ claims: {{ tenant: {accepted} }} }}"));
-        let problem = "6: error: routes[1].require.claims.tenant: the accepted values cannot be \
-                       compared with a claim. List strings, numbers or truth values.";
+        let problem = "6: error: routes[1].require.claims.tenant: claims can only be compared with strings, numbers and booleans. List strings, numbers or booleans.";
         each_is_refused([(text, problem)]);
     }
 }

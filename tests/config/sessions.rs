@@ -40,7 +40,7 @@ fn session_lives_for_a_second_to_thirty_days() {
     all_compile(["1s", "1000ms", "12h", "30d", "720h", "2592000s"].map(place));
     let field = "absolute_timeout";
     values_are_refused(place, field, ["31d", "721h", "2592001s", "36500d"], |_| {
-        "this is more than 30 days. Write 30d or less.".to_owned()
+        "the time is longer than 30 days. Write 30d or less.".to_owned()
     });
     values_are_refused(place, field, ["0s", "12", "'-1s'", "for ever"], |value| match value {
         "12" => "found integer `12`. Write a string.".to_owned(),
@@ -53,12 +53,12 @@ fn session_rests_for_a_second_up_to_its_life() {
     let place = |value: &str| sessions(&format!("absolute_timeout: 2h, idle_timeout: {value}"));
     all_compile(["1s", "30m", "7200s", "2h"].map(place));
     values_are_refused(place, "idle_timeout", ["7201s", "3h", "30d"], |_| {
-        "a session would end before it may rest for so long. \
+        "it is longer than `absolute_timeout`, which ends the session first. \
          Write no more than `absolute_timeout`."
             .to_owned()
     });
     values_are_refused(place, "idle_timeout", ["999ms", "1ms"], |_| {
-        "this is less than a second. Write 1s or more.".to_owned()
+        "the time is shorter than a second. Write 1s or more.".to_owned()
     });
     values_are_refused(place, "idle_timeout", ["0s", "never"], |value| {
         format!("`{value}` {NO_DURATION}")
@@ -69,8 +69,8 @@ fn session_rests_for_a_second_up_to_its_life() {
 #[test]
 fn defaults_are_half_an_hour_and_twelve() {
     all_compile([sessions("absolute_timeout: 30m"), sessions("idle_timeout: 12h")]);
-    let told = "6: error: sessions.idle_timeout: a session would end before it may rest for so \
-                long. Write no more than `absolute_timeout`.";
+    let told = "6: error: sessions.idle_timeout: it is longer than `absolute_timeout`, which ends \
+                the session first. Write no more than `absolute_timeout`.";
     each_is_refused([
         (sessions("absolute_timeout: 1799s"), told),
         (sessions("idle_timeout: 43201s"), told),
@@ -90,10 +90,10 @@ fn session_is_believed_for_a_second_to_an_hour() {
     let place = |value: &str| sessions(&format!("recheck: {value}"));
     all_compile(["1s", "1000ms", "5s", "60m", "1h"].map(place));
     values_are_refused(place, "recheck", ["3601s", "61m", "2h"], |_| {
-        "this is more than an hour. Write 1h or less.".to_owned()
+        "the time is longer than an hour. Write 1h or less.".to_owned()
     });
     values_are_refused(place, "recheck", ["999ms"], |_| {
-        "this is less than a second. Write 1s or more.".to_owned()
+        "the time is shorter than a second. Write 1s or more.".to_owned()
     });
     values_are_refused(place, "recheck", ["0s"], |value| format!("`{value}` {NO_DURATION}"));
 }
@@ -146,8 +146,10 @@ fn cookie_that_others_can_plant_is_a_warning() {
     for name in ["sid", "__Secure-sid", "__Hostile", "Host-sid"] {
         assert_eq!(
             warnings(cookie(&format!("name: {name}"))),
-            ["6: warning: sessions.cookie.name: without `__Host-` another host of the domain can \
-              plant this cookie. Begin the name with `__Host-`."],
+            [
+                "6: warning: sessions.cookie.name: without `__Host-`, another host of the domain can \
+              set this cookie. Begin the name with `__Host-`."
+            ],
             "{name}"
         );
     }
@@ -228,7 +230,7 @@ fn cookie_is_kept_from_other_sites_or_not() {
 /// Browsers refuse `SameSite=None` without `Secure`.
 #[test]
 fn cookie_for_all_sites_travels_over_https_only() {
-    let told = "6: error: sessions.cookie.same_site: browsers take this over HTTPS only. \
+    let told = "6: error: sessions.cookie.same_site: browsers accept `SameSite=None` over HTTPS only. \
                 Write lax, or remove dangerous_insecure.";
     each_is_refused([(cookie("same_site: none, dangerous_insecure: true"), told)]);
     all_compile([

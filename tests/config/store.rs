@@ -49,8 +49,8 @@ fn two_stores_are_one_too_many_and_hide_no_other_mistake() {
     assert_eq!(
         problems(text),
         [
-            "6: error: store: there can be one store only. Keep `embedded` or `redis`.",
-            "6: error: store.redis.prefix: `` cannot begin keys. \
+            "6: error: store: both `embedded` and `redis` are given. Keep `embedded` or `redis`.",
+            "6: error: store.redis.prefix: `` cannot be the prefix of keys. \
              Use up to 64 characters, without braces and spaces.",
         ]
     );
@@ -58,7 +58,7 @@ fn two_stores_are_one_too_many_and_hide_no_other_mistake() {
 
 #[test]
 fn redis_is_in_exactly_one_place() {
-    let told = "where is it? Exactly one of url, sentinel and cluster must say. \
+    let told = "there must be exactly one of url, sentinel and cluster. \
                 Write `url: redis://127.0.0.1:6379`.";
     redis_is_refused([
         ("", "", told),
@@ -88,7 +88,7 @@ fn place_that_cannot_be_read_is_not_called_missing_as_well() {
 
 #[test]
 fn what_is_no_redis_url_is_refused() {
-    let told = format!("this is not a Redis URL. {URL_REMEDY}");
+    let told = format!("the value is not a Redis URL. {URL_REMEDY}");
     for url in [
         "",
         "localhost",
@@ -123,17 +123,17 @@ fn list_of_servers_that_is_empty_is_refused() {
         (
             "sentinel: { nodes: [redis://h] }",
             ".sentinel.master",
-            "the field is missing. Write the name that the sentinels have for it.",
+            "the field is missing. Write the name of the primary that the Sentinels watch.",
         ),
     ]);
 }
 
 #[test]
 fn servers_that_differ_in_more_than_their_place_are_refused() {
-    let encryption = "some of these use TLS and some do not. \
+    let encryption = "some of the URLs use TLS and some do not. \
                       Write rediss:// or redis:// for all of them.";
-    let others = "these name different databases, users or passwords. \
-                  Name them in one URL, for all of them.";
+    let others = "the URLs name different databases, users or passwords. \
+                  Name them in one of the URLs: they hold for all.";
     redis_is_refused([
         ("cluster: ['redis://a', 'rediss://b']", ".cluster", encryption),
         (
@@ -144,7 +144,7 @@ fn servers_that_differ_in_more_than_their_place_are_refused() {
         (
             "cluster: ['redis://a', 'redis://b/3']",
             ".cluster",
-            "a cluster has one database only. Remove the number.",
+            "Redis Cluster has database 0 only. Remove the number.",
         ),
     ]);
     let environment = [("ONE", "one-password"), ("OTHER", "other-password")];
@@ -164,7 +164,7 @@ fn prefix_is_short_and_has_no_hash_tag_of_its_own() {
     let too_long = "p".repeat(65);
     for prefix in ["", "a b", "{a}", "a}", "a\\nb", "a\\tb", "a\\0", &too_long] {
         let problem = format!(
-            "6: error: store.redis.prefix: `{}` cannot begin keys. \
+            "6: error: store.redis.prefix: `{}` cannot be the prefix of keys. \
              Use up to 64 characters, without braces and spaces.",
             prefix.replace("\\\\", "\\")
         );
@@ -176,7 +176,7 @@ fn prefix_is_short_and_has_no_hash_tag_of_its_own() {
 
 #[test]
 fn user_without_a_password_is_refused() {
-    let told = "there is a user without a password. Add `password_file`.";
+    let told = "there is a username and no password. Add `password_file`.";
     redis_is_refused([("url: redis://h, username: us", "", told), ("url: redis://us@h", "", told)]);
 }
 
@@ -184,7 +184,7 @@ fn user_without_a_password_is_refused() {
 fn password_is_named_once() {
     let directory = directory();
     put(directory.path(), "password", "hunter2");
-    let twice = "the URL names a user or a password, and so do other fields. \
+    let twice = "both the URL and other fields name a user or a password. \
                  Keep `username` and `password_file`.";
     for (fields, field, told) in [
         ("url: 'redis://us:${PW}@h', username: us", "", twice),
@@ -273,7 +273,7 @@ fn empty_password_is_refused() {
 
 #[test]
 fn tls_of_a_store_without_tls_is_refused() {
-    let told = "these mean nothing without TLS. Write rediss:// in the URL, or remove them.";
+    let told = "the fields of `tls` have no effect without TLS. Write rediss:// in the URL, or remove them.";
     redis_is_refused([
         ("url: redis://h, tls: { ca_file: idp.pem }", ".tls", told),
         ("cluster: [redis://h], tls: { key_file: idp.pem }", ".tls", told),
@@ -301,7 +301,7 @@ fn certificates_of_redis_are_read_when_the_configuration_is() {
         ("ca_file: us.key", ".ca_file: the file holds no certificate in PEM", "with certificates."),
         (
             "certificate_file: us.pem",
-            ": a certificate and its key belong together",
+            ": only one of certificate_file and key_file is given",
             "Name both certificate_file and key_file.",
         ),
         (

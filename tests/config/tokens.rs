@@ -45,7 +45,7 @@ fn tokens_need_an_issuer_and_an_audience() {
     let issuer = "6: error: tokens.issuer: the field is missing. Write https://host or \
                   https://host/path, in lower case and without default port; http:// is for \
                   loopback addresses only.";
-    let audience = "6: error: tokens.access.audiences: the tokens would be for nobody. \
+    let audience = "6: error: tokens.access.audiences: there is no audience. \
                     List the services that access tokens are for.";
     each_is_refused([
         (with(&format!("tokens: {{ {ACCESS} }}")), issuer),
@@ -53,7 +53,7 @@ fn tokens_need_an_issuer_and_an_audience() {
         (with(&format!("tokens: {{ {ISSUER}, access: {{ audiences: [] }} }}")), audience),
         (
             with(&format!("tokens: {{ {ISSUER}, access: {{ audiences: [a, ''] }} }}")),
-            "6: error: tokens.access.audiences[1]: this is not an audience. \
+            "6: error: tokens.access.audiences[1]: the audience is empty. \
              Write the name of a service.",
         ),
         (
@@ -123,8 +123,8 @@ fn issuer_of_tokens_is_a_url_that_can_be_written_in_one_way_only() {
 fn issuer_of_tokens_has_no_slash_at_its_end() {
     for issuer in ["https://gateway.test", "https://gateway.test/a", "http://localhost:8080"] {
         let told = format!(
-            "6: error: tokens.issuer: it ends with a slash, and issuers are compared byte for \
-             byte. Write `{issuer}`."
+            "6: error: tokens.issuer: it ends with a slash. Issuers are compared byte for byte. \
+             Write `{issuer}`."
         );
         each_is_refused([(issued_by(&format!("{issuer}/")), told.as_str())]);
     }
@@ -132,8 +132,8 @@ fn issuer_of_tokens_has_no_slash_at_its_end() {
 
 #[test]
 fn issuer_of_tokens_is_reached_in_the_clear_on_this_machine_only() {
-    let told = "6: error: tokens.issuer: keys would be fetched there in the clear, and could be \
-                anybody's. Write https://host or https://host/path, in lower case and without \
+    let told = "6: error: tokens.issuer: others could replace the keys, which are fetched there \
+                without TLS. Write https://host or https://host/path, in lower case and without \
                 default port; http:// is for loopback addresses only.";
     each_is_refused(
         ["http://gateway.test", "http://127.0.0.2:8080", "http://localhost.test", "http://[::2]"]
@@ -193,8 +193,8 @@ fn logins_have_the_issuer_of_the_tokens() {
     let login =
         |issuer: &str| issuing("") + &format!("login: {{ password_file: users.yaml, {issuer} }}\n");
     all_compile([login(""), login("issuer: https://gateway.test")]);
-    let told = "7: error: login.issuer: logging out would not reach the tokens, whose issuer is \
-                another. Remove it, or write `https://gateway.test`.";
+    let told = "7: error: login.issuer: a logout would not revoke the tokens, which have another \
+                issuer. Remove it, or write `https://gateway.test`.";
     each_is_refused([
         (login("issuer: gateway"), told),
         (login("issuer: https://gateway.test/"), told),
@@ -207,8 +207,8 @@ fn route_cannot_be_where_keys_and_metadata_are() {
         format!("  - {{ name: a, match: {{ path: '{path}' }}, upstream: behind, public: true }}\n")
     };
     let tokens = "tokens: { issuer: https://gateway.test/t, access: { audiences: [a] } }";
-    let told = "6: error: routes[1].match.path: the gateway answers here itself, so no request \
-                would come this way. Choose another path";
+    let told = "6: error: routes[1].match.path: the gateway answers this path itself, so no \
+                request would reach the route. Choose another path";
     for path in [
         "/.well-known/jwks.json",
         "/.well-known/oauth-authorization-server",
@@ -241,8 +241,10 @@ fn route_cannot_be_where_keys_and_metadata_are() {
 fn access_tokens_live_from_a_second_to_a_day() {
     let place = |time: &str| access(&format!("lifetime: {time}"));
     all_compile(["1s", "15m", "24h"].map(place));
-    let long = "6: error: tokens.access.lifetime: this is more than a day. Write 24h or less.";
-    let short = "6: error: tokens.access.lifetime: this is less than a second. Write 1s or more.";
+    let long =
+        "6: error: tokens.access.lifetime: the time is longer than a day. Write 24h or less.";
+    let short =
+        "6: error: tokens.access.lifetime: the time is shorter than a second. Write 1s or more.";
     each_is_refused([
         (place("1441m"), long),
         (place("999ms"), short),
@@ -274,7 +276,7 @@ fn claims_of_access_tokens_are_names_that_the_gateway_leaves_to_logins() {
         "cnf",
     ] {
         let told = format!(
-            "6: error: tokens.access.claims[1]: `{name}` is for the gateway to say. Remove it."
+            "6: error: tokens.access.claims[1]: `{name}` is a claim that the gateway sets itself. Remove it."
         );
         each_is_refused([(place(&format!("email, {name}")), told.as_str())]);
     }
@@ -285,12 +287,12 @@ fn claims_of_access_tokens_are_names_that_the_gateway_leaves_to_logins() {
         ),
         (
             place("''"),
-            "6: error: tokens.access.claims[0]: this is not the name of a claim. \
+            "6: error: tokens.access.claims[0]: the name of the claim is empty. \
              Write a name such as email.",
         ),
         (
             place("/org/id"),
-            "6: error: tokens.access.claims[0]: `/org/id` is a place, not the name of a claim. \
+            "6: error: tokens.access.claims[0]: `/org/id` is a JSON pointer, not the name of a claim. \
              Write a name such as email.",
         ),
     ]);
@@ -300,9 +302,10 @@ fn claims_of_access_tokens_are_names_that_the_gateway_leaves_to_logins() {
 fn refresh_tokens_live_for_30_days_at_most() {
     all_compile([refresh("absolute: 30d"), refresh("absolute: 7d"), refresh("idle: 30d")]);
     all_compile([refresh("idle: 1s, absolute: 1s")]);
-    let long = "6: error: tokens.refresh.absolute: this is more than 30 days. Write 30d or less.";
-    let idle = "6: error: tokens.refresh.idle: refresh tokens would end before they may rest for \
-                so long. Write no more than `absolute`.";
+    let long =
+        "6: error: tokens.refresh.absolute: the time is longer than 30 days. Write 30d or less.";
+    let idle = "6: error: tokens.refresh.idle: it is longer than `absolute`, which ends the \
+                refresh token first. Write no more than `absolute`.";
     each_is_refused([
         (refresh("absolute: 721h"), long),
         (refresh("idle: 721h"), idle),
@@ -315,7 +318,7 @@ fn refresh_tokens_live_for_30_days_at_most() {
 fn refresh_token_that_was_used_is_good_for_a_minute_at_most() {
     let place = |time: &str| refresh(&format!("rotation_grace: {time}"));
     all_compile(["0s", "1ms", "10s", "60s"].map(place));
-    let told = "6: error: tokens.refresh.rotation_grace: who steals a token could use it for as \
+    let told = "6: error: tokens.refresh.rotation_grace: a stolen refresh token works for as \
                 long. Write 60s or less.";
     each_is_refused([(place("60001ms"), told)]);
     each_is_refused([(

@@ -322,8 +322,8 @@ fn subjects_are_hashed_with_a_key_only() {
 fn identity_headers_must_not_carry_the_connection_the_frame_or_the_way() {
     for name in ["Transfer-Encoding", "content_length", "KEEP.ALIVE", "X_Forwarded_For", "host"] {
         let problem = format!(
-            "6: error: identity_headers.subject: `{name}` has a meaning of its own in HTTP or for \
-             the gateway. Choose a name such as X-Auth-Email."
+            "6: error: identity_headers.subject: `{name}` is a header that HTTP or the gateway \
+             uses itself. Choose a name such as X-Auth-Email."
         );
         let text = with(&format!("identity_headers: {{ subject: {name} }}"));
         each_is_refused([(text, problem.as_str())]);
@@ -335,7 +335,7 @@ fn identity_headers_must_not_be_alike() {
     for (subject, scopes) in [("X-User", "X-User"), ("X-User", "x_user"), ("X.User", "X-USER")] {
         let problem = format!(
             "6: error: identity_headers.scopes: `{scopes}` already carries another part of the \
-             identity. Choose a name of its own."
+             identity. Choose another name."
         );
         let text = with(&format!("identity_headers: {{ subject: {subject}, scopes: {scopes} }}"));
         each_is_refused([(text, problem.as_str())]);
@@ -346,7 +346,7 @@ fn identity_headers_must_not_be_alike() {
 fn identity_header_of_a_claim_must_not_be_that_of_the_session() {
     // Although nothing is sent under it yet.
     let problem = "6: error: identity_headers.claims.sid: `X_Auth_Session` already carries another \
-                   part of the identity. Choose a name of its own.";
+                   part of the identity. Choose another name.";
     each_is_refused([(with("identity_headers: { claims: { sid: X_Auth_Session } }"), problem)]);
 }
 

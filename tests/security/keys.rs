@@ -134,7 +134,7 @@ fn key_that_a_file_lacks_after_a_reload_is_gone() {
     std::fs::write(&file, text_of(&[&ec])).expect("a file");
     becomes(&gateway, &by_rsa, &unknown());
     assert_eq!(ask(&gateway, &by_ec), accepted());
-    told(&gateway, &["algorithms[0]: no key of the issuer can serve RS256"]);
+    told(&gateway, &["algorithms[0]: no key of the issuer can verify RS256"]);
     // What is damaged is not the issuer's word.
     std::fs::write(&file, "{\"keys\": [").expect("a file");
     eventually("a refused reload", || {
@@ -156,7 +156,7 @@ fn gateway_starts_with_a_file_that_lacks_the_key_of_an_algorithm() {
     std::fs::write(directory.path().join("set.json"), text_of(&[&ec])).expect("a file");
     let gateway = Gateway::start_in(directory, &configuration("jwks_file: set.json"));
     assert_eq!((ask(&gateway, &ec.token()), ask(&gateway, &rsa.token())), (accepted(), unknown()));
-    told(&gateway, &["algorithms[0]: no key of the issuer can serve RS256"]);
+    told(&gateway, &["algorithms[0]: no key of the issuer can verify RS256"]);
 }
 
 // ---- a URL
@@ -310,7 +310,7 @@ fn copy_that_cannot_be_replaced_is_removed() {
     std::fs::create_dir_all(kept.join("in-the-way")).expect("a directory");
     jwks.serve(JwksReply::Keys(set(&[&ec])));
     becomes(&gateway, &rsa.token(), &unknown());
-    told(&gateway, &["WARN", "idp", "cannot keep a copy of the keys"]);
+    told(&gateway, &["WARN", "idp", "a copy of the keys cannot be saved"]);
     told(&gateway, &["ERROR", "idp", "neither replaced nor removed"]);
 }
 

@@ -51,7 +51,7 @@ impl Compiler<'_> {
         let lifetime_field = field.key("max_lifetime");
         let lifetime_max = self.duration(max_lifetime, &lifetime_field, LIFETIME_DEFAULT)?;
         if !(LIFETIME_MIN..=LIFETIME_MAX).contains(&lifetime_max) {
-            let fact = "API keys cannot live so long, or so short";
+            let fact = "the lifetime is out of range";
             return self.error(&lifetime_field, fact, "Write 1d to 400d");
         }
         let header = HeaderName::from_bytes(header?.as_str().as_bytes()).ok()?;

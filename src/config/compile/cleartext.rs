@@ -34,7 +34,9 @@ impl Compiler<'_> {
             (false, false) => return,
         };
         for field in &listeners.clear {
-            let fact = format!("{secrets} in the clear: others can reach it, and it speaks no TLS");
+            let fact = format!(
+                "{secrets} without encryption: others can reach this listener, and it has no TLS"
+            );
             self.warn(field, &fact, REMEDY);
         }
     }

@@ -19,7 +19,7 @@ use crate::gate::keys::KeySet;
 use crate::secret::Secret;
 
 const ID_BYTES_MAX: usize = 128;
-const HASH_REMEDY: &str = "Write what `portcullis password hash` makes of the secret";
+const HASH_REMEDY: &str = "Write the output of `portcullis password hash` for the secret";
 
 /// What a client says of how it shows that it is who it says.
 struct RawAuthentication {
@@ -44,7 +44,7 @@ impl Compiler<'_> {
         if tokens.is_absent() {
             let given = [(&field, !listed.is_empty()), (&file_field, file.is_some())].into_iter();
             for (field, _) in given.filter(|(_, given)| *given) {
-                let fact = "there are no tokens for which clients could ask";
+                let fact = "clients need tokens, and the gateway issues none";
                 let remedy = "Add `tokens: { issuer: https://gateway.example, … }`, or remove this";
                 self.error::<()>(field, fact, remedy);
             }
@@ -70,7 +70,7 @@ impl Compiler<'_> {
                 && subjects.any(|subject| *subject == **id)
             {
                 let fact = format!(
-                    "`{id}` is the subject of a user, whose tokens could not be told from its own"
+                    "`{id}` is also the subject of a user: their tokens would look the same"
                 );
                 self.error::<()>(&field.key("id"), &fact, "Choose another id");
             }
@@ -146,7 +146,7 @@ impl Compiler<'_> {
         };
         let authentication = authentication?;
         if authentication.is_public() && introspection == Introspection::Permitted {
-            let fact = "anybody could ask about tokens, since this client keeps no secret";
+            let fact = "a public client has no secret, so anybody could introspect tokens";
             let remedy = "Remove it, or give the client a `secret_hash`";
             return self.error(&field.key("introspection"), fact, remedy);
         }
@@ -170,7 +170,7 @@ impl Compiler<'_> {
             return self.error(field, &fact, remedy);
         }
         if id == FIRST_PARTY_CLIENT {
-            let fact = format!("`{id}` is the client of those who log in without naming one");
+            let fact = format!("`{id}` is the client of logins that name none");
             return self.error(field, &fact, "Choose another id");
         }
         Some(id.into())
@@ -194,9 +194,9 @@ impl Compiler<'_> {
         if given.into_iter().filter(|given| *given).count() != 1 {
             let wanted = ["secret_hash", "public_key_file", "jwks_file", "public"];
             let wanted = wanted.map(|key| field.key(key));
-            let fact = "how does it show that it is who it says? Exactly one of secret_hash, \
-                        public_key_file, jwks_file and public must say";
-            let remedy = "Add `secret_hash`, with what `portcullis password hash` makes";
+            let fact = "there must be exactly one way to authenticate: secret_hash, \
+                        public_key_file, jwks_file or public";
+            let remedy = "Add `secret_hash`, with the output of `portcullis password hash`";
             return self.lacking(field, &wanted, fact, remedy);
         }
         if let Some(hash) = secret_hash {
@@ -245,7 +245,7 @@ impl Compiler<'_> {
         for (index, audience) in audiences.iter().enumerate() {
             let field = field.index(index);
             if audience.is_empty() {
-                self.error::<()>(&field, "this is not an audience", "Write the name of a service");
+                self.error::<()>(&field, "the audience is empty", "Write the name of a service");
             } else if access.is_some() && !accepted.iter().any(|one| **one == **audience) {
                 let fact = format!("the gateway itself does not accept tokens for `{audience}`");
                 self.warn(&field, &fact, "Add it to `tokens.access.audiences` if it should");

@@ -55,7 +55,7 @@ impl Compiler<'_> {
     ) -> Option<Duration> {
         let duration = self.duration(text, field, default)?;
         if duration < Duration::from_secs(1) {
-            return self.error(field, "this is less than a second", "Write 1s or more");
+            return self.error(field, "the time is shorter than a second", "Write 1s or more");
         }
         Some(duration)
     }
@@ -160,7 +160,7 @@ impl Compiler<'_> {
             let Some(name) = name else { continue };
             if positions.insert(name.to_owned(), position).is_some() {
                 let fact = format!("there already is {what} `{name}`");
-                self.error::<()>(&field, &fact, "Give each a name of its own");
+                self.error::<()>(&field, &fact, "Give each a different name");
             }
         }
         positions

@@ -112,7 +112,7 @@ impl Compiler<'_> {
         let name = self.free_header(text, field, "X-Auth-Email")?;
         if is_among(&name, taken.iter()) {
             let fact = format!("`{text}` already carries another part of the identity");
-            return self.error(field, &fact, "Choose a name of its own");
+            return self.error(field, &fact, "Choose another name");
         }
         taken.push(name.clone());
         Some(name)
@@ -132,7 +132,7 @@ impl Compiler<'_> {
         // Compared as the most lenient server would read them.
         let spelling = OwnedNames::new([&name]);
         if RESERVED.iter().any(|reserved| spelling.contains(reserved)) {
-            let fact = format!("`{text}` has a meaning of its own in HTTP or for the gateway");
+            let fact = format!("`{text}` is a header that HTTP or the gateway uses itself");
             return self.error(field, &fact, &format!("Choose a name such as {example}"));
         }
         Some(name)
@@ -149,7 +149,7 @@ impl Compiler<'_> {
         let name = self.free_header(text, field, example)?;
         if identity.is_some_and(|identity| is_among(&name, identity.names())) {
             let fact = format!("`{text}` already carries a part of the identity");
-            return self.error(field, &fact, "Choose a name of its own");
+            return self.error(field, &fact, "Choose another name");
         }
         Some(name)
     }

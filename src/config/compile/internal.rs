@@ -83,7 +83,7 @@ impl Compiler<'_> {
             self.error::<()>(field, fact, remedy);
         }
         let audience_field = field.key("audience");
-        let remedy = "Write the name by which the upstream knows itself";
+        let remedy = "Write the `aud` that the upstream expects";
         let audience = self.required(audience, &audience_field, remedy).and_then(|audience| {
             let is_good = !audience.is_empty() && audience.bytes().all(|b| b.is_ascii_graphic());
             if is_good {
@@ -96,7 +96,7 @@ impl Compiler<'_> {
         let lifetime_field = field.key("lifetime");
         let lifetime = match self.duration(lifetime, &lifetime_field, LIFETIME_DEFAULT) {
             Some(odd) if !(LIFETIME_MIN..=LIFETIME_MAX).contains(&odd) => {
-                let fact = "an internal token cannot live so long, or so short";
+                let fact = "the lifetime is out of range";
                 self.error(&lifetime_field, fact, "Write 4s to 1h")
             }
             other => other,
@@ -131,7 +131,7 @@ impl Compiler<'_> {
         let keys = context.api_keys.map(|keys| &keys.header);
         if keys.is_some_and(|keys| is_like(&name, keys)) {
             let fact = format!("`{header}` carries API keys");
-            return self.error(field, &fact, "Choose a name of its own");
+            return self.error(field, &fact, "Choose another name");
         }
         Some(TokenHeader::Own(name))
     }
@@ -153,9 +153,9 @@ impl Compiler<'_> {
         for (index, name) in names.iter().enumerate() {
             let field = field.index(index);
             let (fact, remedy) = if name.is_empty() {
-                ("this is not the name of a claim".to_owned(), "Write a name such as email")
+                ("the name of the claim is empty".to_owned(), "Write a name such as email")
             } else if RESERVED_CLAIMS.contains(&name.as_str()) {
-                (format!("`{name}` is for the gateway to say"), "Remove it")
+                (format!("`{name}` is a claim that the gateway sets itself"), "Remove it")
             } else if names[..index].contains(name) {
                 (format!("there already is a claim `{name}`"), "Remove one")
             } else {
@@ -179,7 +179,7 @@ impl Compiler<'_> {
         let field = forward.key("internal_token");
         match (raw, policy) {
             (Some(_), Some(Policy::Public)) => {
-                let fact = "on a public route there is nobody of whom the upstream could be told";
+                let fact = "a public route has no caller to tell the upstream about";
                 Presence::of(self.error(&field, fact, "Remove it, or `public`"))
             }
             (Some(raw), Some(Policy::Authenticate(_)) | None) => {
@@ -207,7 +207,7 @@ impl Compiler<'_> {
         let is_kept = credential == Some(ForwardCredential::Keep);
         let header = self.internal_tokens.get(token).map(|terms| &terms.header);
         if header == Some(&TokenHeader::Authorization) && takes_bearers && is_kept {
-            let fact = "the internal token takes the place of the one that is to be kept";
+            let fact = "the internal token would replace the client's token, which `keep` forwards";
             let remedy = "Remove it, or give the internal token a `header` of its own";
             self.error::<()>(&forward.key("credential"), fact, remedy);
         }

@@ -184,9 +184,7 @@ impl Compiler<'_> {
         };
         match key {
             Ok(key) => Some(KeySet::new(vec![key])),
-            Err(error) => {
-                self.error(&field, &error.to_string(), "Make key and `algorithms` fit each other")
-            }
+            Err(error) => self.error(&field, &error.to_string(), "Correct the key or `algorithms`"),
         }
     }
 
@@ -209,7 +207,7 @@ impl Compiler<'_> {
         for (index, algorithm) in algorithms.iter().enumerate() {
             if !is_hmac(*algorithm) && !set.serves(*algorithm) {
                 let fact = format!(
-                    "no key of the {whose} can serve {algorithm:?}: what is signed with it is refused"
+                    "no key of the {whose} can verify {algorithm:?}: its tokens are refused"
                 );
                 let field = field.key("algorithms").index(index);
                 self.warn(&field, &fact, "Remove it, or add a key for it");
@@ -226,7 +224,7 @@ impl Compiler<'_> {
     ) {
         for (index, algorithm) in algorithms.iter().enumerate() {
             if !serves(*algorithm) {
-                let fact = format!("no key of the {whose} can serve {algorithm:?}");
+                let fact = format!("no key of the {whose} can verify {algorithm:?}");
                 let field = field.key("algorithms").index(index);
                 self.error::<()>(&field, &fact, "Remove it, or add a key for it");
             }

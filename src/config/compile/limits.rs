@@ -138,7 +138,7 @@ impl Compiler<'_> {
     fn identity_bytes(&mut self, text: Option<String>, field: &FieldPath) -> Option<usize> {
         let bytes = self.bounded_size(text, field, IDENTITY_BYTES_DEFAULT, IDENTITY_BYTES_MAX)?;
         if bytes < IDENTITY_BYTES_MIN {
-            return self.error(field, "nobody's identity would fit", "Write 256B or more");
+            return self.error(field, "no identity would fit", "Write 256B or more");
         }
         Some(bytes)
     }

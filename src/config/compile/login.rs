@@ -61,13 +61,13 @@ impl Compiler<'_> {
             }
             (Some(_), Some(_)) => self.error(
                 &handoff_field,
-                "there are two ways to log in",
+                "both `password_file` and `handoff` are given",
                 "Keep `password_file` or `handoff`",
             ),
             (None, None) => self.lacking(
                 field,
                 &[password_field, handoff_field],
-                "there is no way to log in",
+                "no login method is given",
                 "Add `password_file: users.yaml`, or `handoff`",
             ),
         };
@@ -114,12 +114,12 @@ impl Compiler<'_> {
         let default = token_issuer.unwrap_or(ISSUER_DEFAULT);
         let issuer = issuer.unwrap_or_else(|| default.to_owned());
         if issuer.is_empty() || issuer.len() > 255 {
-            let fact = "this cannot stand for an issuer";
+            let fact = "the issuer must have 1 to 255 bytes";
             return self.error(field, fact, "Write a name or a URL");
         }
         match token_issuer {
             Some(other) if other != issuer => {
-                let fact = "logging out would not reach the tokens, whose issuer is another";
+                let fact = "a logout would not revoke the tokens, which have another issuer";
                 self.error(field, fact, &format!("Remove it, or write `{other}`"))
             }
             Some(_) | None => Some(issuer.into()),
@@ -137,7 +137,7 @@ impl Compiler<'_> {
         if good {
             return Some(base.into());
         }
-        let fact = format!("`{base}` cannot be the path of the gateway's own pages");
+        let fact = format!("`{base}` cannot be the path below which the gateway's pages are");
         self.error(field, &fact, "Write a path such as /auth, without a slash at its end")
     }
 
@@ -157,7 +157,8 @@ impl Compiler<'_> {
             Err(error) => self.error(&path_field, &error.to_string(), "Write a path as it is sent"),
         });
         let subject_field = field.key("subject");
-        let subject = self.required(subject, &subject_field, "Write where it is, such as /user/id");
+        let subject =
+            self.required(subject, &subject_field, "Write its JSON pointer, such as /user/id");
         let subject = subject.and_then(|pointer| self.pointer(pointer, &subject_field));
         let roles = self.perhaps_pointer(roles, &field.key("roles"));
         let scopes = self.perhaps_pointer(scopes, &field.key("scopes"));
@@ -172,7 +173,7 @@ impl Compiler<'_> {
         let timeout_field = field.key("timeout");
         let timeout = match self.duration(timeout, &timeout_field, TIMEOUT_DEFAULT) {
             Some(long) if long > TIMEOUT_MAX => {
-                self.error(&timeout_field, "this is more than a minute", "Write 60s or less")
+                self.error(&timeout_field, "the time is longer than a minute", "Write 60s or less")
             }
             other => other,
         };
@@ -225,7 +226,7 @@ impl Compiler<'_> {
             return Some(pointer.into());
         }
         let fact = format!("`{pointer}` is not a JSON pointer");
-        self.error(field, &fact, "Write where it is in the answer, such as /user/id")
+        self.error(field, &fact, "Write its place in the answer, such as /user/id")
     }
 
     /// Origins, and whole URLs: nothing that could be read in two ways.
@@ -268,8 +269,8 @@ impl Compiler<'_> {
             Some(budget) => Some(budget),
             None => self.error(
                 field,
-                &format!("`{text}` is not a number of attempts in a time"),
-                "Write attempts and time, up to a day: 10/15m",
+                &format!("`{text}` is not a number of attempts and a time"),
+                "Write a number and a time of up to a day, such as 10/15m",
             ),
         }
     }

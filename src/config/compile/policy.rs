@@ -39,7 +39,7 @@ impl Compiler<'_> {
                 ];
                 for (key, given) in unused {
                     if given {
-                        let fact = format!("`{key}` means nothing on a public route");
+                        let fact = format!("`{key}` has no effect on a public route");
                         self.error::<()>(&field.key(key), &fact, "Remove it, or `public`");
                     }
                 }
@@ -47,7 +47,7 @@ impl Compiler<'_> {
             }
             (true, Some(_)) => self.error(
                 &field.key("public"),
-                "a route cannot be public and authenticate",
+                "a route cannot have both `public` and `authenticate`",
                 "Keep one of the two",
             ),
             (false, None) => self.lacking(
@@ -101,7 +101,7 @@ impl Compiler<'_> {
         }
         if carriers.is_empty() {
             let remedy = "Write [bearer], [session] or [api_key]";
-            let fact = "no credential could ever be accepted";
+            let fact = "the list is empty, so no credential would be accepted";
             self.empty::<()>(&carriers_field, fact, remedy);
         }
         let issuers_field = field.key("issuers");
@@ -119,7 +119,7 @@ impl Compiler<'_> {
         let issuers = references.issuers;
         let issuers = match accepted {
             Some(_) if !takes_bearers => {
-                let fact = "`issuers` means nothing where no bearer token is accepted";
+                let fact = "`issuers` has no effect where no bearer token is accepted";
                 self.error(&issuers_field, fact, "Remove it, or accept `bearer`")
             }
             None if !takes_bearers => Some(Vec::new()),
@@ -203,8 +203,8 @@ impl Compiler<'_> {
                     rules.push(ClaimRule { path: path.into(), accepted });
                 }
                 _ => {
-                    let remedy = "List strings, numbers or truth values";
-                    let fact = "the accepted values cannot be compared with a claim";
+                    let remedy = "List strings, numbers or booleans";
+                    let fact = "claims can only be compared with strings, numbers and booleans";
                     self.error::<()>(&field, fact, remedy);
                     return None;
                 }

@@ -44,9 +44,11 @@ impl Compiler<'_> {
         let staleness_field = field.key("max_staleness");
         let max_staleness =
             match self.seconds(max_staleness, &staleness_field, MAX_STALENESS_DEFAULT) {
-                Some(long) if long > MAX_STALENESS_MAX => {
-                    self.error(&staleness_field, "this is more than an hour", "Write 1h or less")
-                }
+                Some(long) if long > MAX_STALENESS_MAX => self.error(
+                    &staleness_field,
+                    "the time is longer than an hour",
+                    "Write 1h or less",
+                ),
                 other => other,
             };
         let max_staleness_ms = millis(max_staleness.unwrap_or(MAX_STALENESS_DEFAULT));
@@ -101,13 +103,13 @@ impl Compiler<'_> {
                 let text = match duration {
                     Value::String(text) => text.clone(),
                     Value::Number(number) => number.to_string(),
-                    _ => return self.error(&field, "this is not a duration", REMEDY),
+                    _ => return self.error(&field, "the value is not a duration", REMEDY),
                 };
                 let beyond = millis(self.duration(Some(text), &field, Duration::ZERO)?);
                 Some(StaleRules::deny(rules.max_staleness_ms.saturating_add(beyond)))
             }
             (Some(word), None) => self.error(field, &format!("`{word}` is not known"), REMEDY),
-            (None, None) => self.error(field, "this is not an answer to staleness", REMEDY),
+            (None, None) => self.error(field, "the value is not one of the known answers", REMEDY),
         }
     }
 }

@@ -66,13 +66,13 @@ impl Compiler<'_> {
             let field = field.index(index).key("match");
             match error {
                 AddError::Pattern(fact) => {
-                    let fact = format!("this is not a path pattern: {fact}");
+                    let fact = format!("the path is not a pattern: {fact}");
                     let remedy = "Write literal segments, `{name}` and, last, `{*name}`";
                     self.error::<()>(&field.key("path"), &fact, remedy);
                 }
                 AddError::Conflict(Conflict { earlier, later: _ }) => {
-                    let fact = format!("route `{}` claims the same requests", names[earlier]);
-                    let remedy = "Tell them apart by host, path or method";
+                    let fact = format!("route `{}` matches the same requests", names[earlier]);
+                    let remedy = "Give them different hosts, paths or methods";
                     self.error::<()>(&field, &fact, remedy);
                 }
             }
@@ -100,7 +100,7 @@ impl Compiler<'_> {
             .as_ref()
             .and_then(|matching| references.builtin_paths.remedy_for(&matching.path));
         if let Some(remedy) = remedy {
-            let fact = "the gateway answers here itself, so no request would come this way";
+            let fact = "the gateway answers this path itself, so no request would reach the route";
             self.error::<()>(&field.key("match").key("path"), fact, remedy);
         }
         (matching, self.rule(raw, index, field, references))
@@ -261,7 +261,7 @@ impl Compiler<'_> {
 
 fn host_pattern(text: &str) -> Option<HostPattern> {
     let host = text.strip_prefix("*.").unwrap_or(text);
-    // What a request's host is compared with: lower case, no port, no final dot.
+    // A host as requests are compared with it: lower case, no port, no final dot.
     let canonical = host_of(host).filter(|_| !host.contains(':') || host.starts_with('['))?;
     let canonical = canonical.into_owned();
     Some(if host.len() == text.len() {

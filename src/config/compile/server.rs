@@ -55,7 +55,7 @@ impl Compiler<'_> {
         let grace_field = field.key("shutdown_grace");
         let shutdown_grace = self.duration(shutdown_grace, &grace_field, Duration::from_secs(30));
         if !(1..=THREADS_MAX).contains(&threads) {
-            let fact = format!("{threads} threads cannot be");
+            let fact = format!("{threads} is out of range");
             return self.error(&field.key("threads"), &fact, "Write a number from 1 to 1024");
         }
         Some(ServerSettings { name: name?, threads, shutdown_grace: shutdown_grace? })

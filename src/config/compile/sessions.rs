@@ -67,18 +67,22 @@ impl Compiler<'_> {
         let lifetime = self.seconds(absolute_timeout, &lifetime_field, LIFETIME_DEFAULT);
         // A session that was ended is remembered for this long.
         if lifetime.is_some_and(|lifetime| whole_seconds(lifetime) > SESSION_S) {
-            self.error::<()>(&lifetime_field, "this is more than 30 days", "Write 30d or less");
+            self.error::<()>(
+                &lifetime_field,
+                "the time is longer than 30 days",
+                "Write 30d or less",
+            );
         }
         if let (Some(idle), Some(lifetime)) = (idle, lifetime)
             && idle > lifetime
         {
-            let fact = "a session would end before it may rest for so long";
+            let fact = "it is longer than `absolute_timeout`, which ends the session first";
             self.error::<()>(&idle_field, fact, "Write no more than `absolute_timeout`");
         }
         let recheck_field = field.key("recheck");
         let recheck = match self.seconds(recheck, &recheck_field, RECHECK_DEFAULT) {
             Some(long) if long > RECHECK_MAX => {
-                self.error(&recheck_field, "this is more than an hour", "Write 1h or less")
+                self.error(&recheck_field, "the time is longer than an hour", "Write 1h or less")
             }
             other => other,
         };
@@ -114,7 +118,7 @@ impl Compiler<'_> {
         if set_by == SetBy::Anything {
             self.dangerous.push(("sessions.cookie".to_owned(), "dangerous_insecure"));
             if same_site == Some(SameSite::None) {
-                let fact = "browsers take this over HTTPS only";
+                let fact = "browsers accept `SameSite=None` over HTTPS only";
                 self.error::<()>(&same_site_field, fact, "Write lax, or remove dangerous_insecure");
             }
         }
@@ -169,7 +173,7 @@ impl Compiler<'_> {
             );
         }
         if !begins(HOST_PREFIX) && !is_shared {
-            let fact = "without `__Host-` another host of the domain can plant this cookie";
+            let fact = "without `__Host-`, another host of the domain can set this cookie";
             self.warn(field, fact, "Begin the name with `__Host-`");
         }
         Some(name.into())

@@ -41,7 +41,7 @@ impl Compiler<'_> {
             ("encryption_key", encryption_key.is_some()),
         ];
         for (key, _) in unused.into_iter().filter(|(_, said)| *said && is_given) {
-            let fact = format!("`{key}` means nothing for keys that are given");
+            let fact = format!("`{key}` has no effect with `key_files`");
             self.error::<()>(&field.key(key), &fact, "Remove it, or `key_files`");
         }
         let algorithm_field = field.key("algorithm");
@@ -53,8 +53,8 @@ impl Compiler<'_> {
             let keys = self.given_keys(&key_files, &field.key("key_files"))?;
             let (first, publish_before) = (keys.first()?.0, times?.1);
             if wanted && algorithm? != first {
-                let fact = format!("the first key is one for {first:?}");
-                return self.error(&algorithm_field, &fact, "Remove this: the key decides");
+                let fact = format!("the first of `key_files` is a key for {first:?}");
+                return self.error(&algorithm_field, &fact, "Remove the field: the key decides");
             }
             let keys = SigningKeys::Given(keys.into_iter().map(|(_, key)| key).collect());
             return Some(Signing { algorithm: first, keys, publish_before, rotate_every: None });
@@ -64,7 +64,7 @@ impl Compiler<'_> {
         let seal = seal.ok()?;
         if seal.is_none() && matches!(store, Some(StoreSettings::Redis(_))) {
             let wanted = ["encryption_key_file", "encryption_key"].map(|key| field.key(key));
-            let fact = "the private keys would lie in Redis in the clear";
+            let fact = "the private keys would be stored in Redis without encryption";
             let remedy = "Make a key with `openssl rand -base64 32 > secrets/kek`, and write \
                           `encryption_key_file: secrets/kek`";
             return self.lacking(field, &wanted, fact, remedy);
@@ -89,15 +89,15 @@ impl Compiler<'_> {
         };
         let publish_before = publish_before?;
         if !(PUBLISH_BEFORE_MIN..=PUBLISH_BEFORE_MAX).contains(&publish_before) {
-            let fact = "keys cannot be published so late, or so early";
+            let fact = "the time is out of range";
             return self.error(&publish_field, fact, "Write 5s to 7d");
         }
         match rotate_every? {
             Some(short) if short < ROTATE_EVERY_MIN => {
-                self.error(&rotate_field, "this is less than a minute", "Write 1m or more")
+                self.error(&rotate_field, "the time is shorter than a minute", "Write 1m or more")
             }
             Some(short) if short < 2 * publish_before => {
-                let fact = "a key would hardly sign before the next one takes its place";
+                let fact = "a key would be replaced soon after it starts to sign";
                 let remedy = "Write at least twice as long as `publish_before` (by default 1h)";
                 self.error(&rotate_field, fact, remedy)
             }

@@ -48,7 +48,11 @@ impl Compiler<'_> {
         match (raw.embedded, raw.redis) {
             (Some(_), Some(redis)) => {
                 self.redis(redis, &field.key("redis"));
-                self.error(&field, "there can be one store only", "Keep `embedded` or `redis`")
+                self.error(
+                    &field,
+                    "both `embedded` and `redis` are given",
+                    "Keep `embedded` or `redis`",
+                )
             }
             (None, Some(redis)) => self.redis(redis, &field.key("redis")),
             (embedded, None) if !self.is_reported(&field) => {
@@ -99,7 +103,7 @@ impl Compiler<'_> {
             }
             (None, Some(raw::Sentinel { master, nodes }), None) => {
                 let field = field.key("sentinel");
-                let remedy = "Write the name that the sentinels have for it";
+                let remedy = "Write the name of the primary that the Sentinels watch";
                 let master = self.required(master, &field.key("master"), remedy);
                 let field = field.key("nodes");
                 let located = self.all_located(&nodes, &field, SENTINEL_PORT)?;
@@ -113,7 +117,7 @@ impl Compiler<'_> {
                 let nodes = addresses(&located);
                 let said = self.agreed(located, &field)?;
                 if said.database.is_some_and(|number| number != 0) {
-                    let fact = "a cluster has one database only";
+                    let fact = "Redis Cluster has database 0 only";
                     return self.error(&field, fact, "Remove the number");
                 }
                 Some((RedisServers::Cluster(nodes), said))
@@ -123,7 +127,7 @@ impl Compiler<'_> {
             | (Some(_), None, Some(_))
             | (None, Some(_), Some(_)) => {
                 let wanted = ["url", "sentinel", "cluster"].map(|key| field.key(key));
-                let fact = "where is it? Exactly one of url, sentinel and cluster must say";
+                let fact = "there must be exactly one of url, sentinel and cluster";
                 self.lacking(field, &wanted, fact, "Write `url: redis://127.0.0.1:6379`")
             }
         }
@@ -133,15 +137,15 @@ impl Compiler<'_> {
     fn agreed(&mut self, located: Vec<Located>, field: &FieldPath) -> Option<UrlParts> {
         let encrypted = located.first()?.encrypted;
         if located.iter().any(|one| one.encrypted != encrypted) {
-            let fact = "some of these use TLS and some do not";
+            let fact = "some of the URLs use TLS and some do not";
             return self.error(field, fact, "Write rediss:// or redis:// for all of them");
         }
         let mut said = UrlParts { encrypted, database: None, login: None };
         for Located { address: _, encrypted: _, database, username, password } in located {
             let login = (username.is_some() || password.is_some()).then_some((username, password));
             if differ(&said.database, &database) || differ(&said.login, &login) {
-                let fact = "these name different databases, users or passwords";
-                return self.error(field, fact, "Name them in one URL, for all of them");
+                let fact = "the URLs name different databases, users or passwords";
+                return self.error(field, fact, "Name them in one of the URLs: they hold for all");
             }
             said.database = said.database.or(database);
             said.login = said.login.or(login);
@@ -154,7 +158,7 @@ impl Compiler<'_> {
         // Braces would be a hash tag of the user's own, which would win over ours.
         let is_odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '{' | '}');
         if prefix.is_empty() || prefix.len() > PREFIX_BYTES_MAX || prefix.contains(is_odd) {
-            let fact = format!("`{}` cannot begin keys", prefix.escape_debug());
+            let fact = format!("`{}` cannot be the prefix of keys", prefix.escape_debug());
             let remedy = "Use up to 64 characters, without braces and spaces";
             return self.error(field, &fact, remedy);
         }
@@ -189,7 +193,7 @@ impl Compiler<'_> {
                 Some(located)
             }
             // Which part of it is a password nobody can tell then.
-            None => self.error(field, "this is not a Redis URL", URL_REMEDY),
+            None => self.error(field, "the value is not a Redis URL", URL_REMEDY),
         }
     }
 
@@ -203,7 +207,7 @@ impl Compiler<'_> {
         let login = match said {
             None => RedisLogin { username: username.map(Into::into), password },
             Some(_) if username.is_some() || password.is_some() => {
-                let fact = "the URL names a user or a password, and so do other fields";
+                let fact = "both the URL and other fields name a user or a password";
                 return self.error(field, fact, "Keep `username` and `password_file`");
             }
             Some((username, password)) => RedisLogin {
@@ -214,7 +218,7 @@ impl Compiler<'_> {
         if login.username.is_some() && login.password.is_none() {
             // Without one we would be somebody else there.
             let wanted = ["password", "password_file"].map(|key| field.key(key));
-            let fact = "there is a user without a password";
+            let fact = "there is a username and no password";
             return self.lacking(field, &wanted, fact, "Add `password_file`");
         }
         Some(login)
@@ -231,7 +235,7 @@ impl Compiler<'_> {
         let is_given = ca_file.is_some() || certificate_file.is_some() || key_file.is_some();
         match encrypted {
             Some(false) if is_given => {
-                let fact = "these mean nothing without TLS";
+                let fact = "the fields of `tls` have no effect without TLS";
                 let remedy = "Write rediss:// in the URL, or remove them";
                 return Presence::of(self.error(field, fact, remedy));
             }
@@ -248,7 +252,7 @@ impl Compiler<'_> {
             (None, None) => Presence::Absent,
             (Some(chain), Some(key)) => Presence::of(self.redis_identity(&chain, &key, field)),
             (Some(_), None) | (None, Some(_)) => {
-                let fact = "a certificate and its key belong together";
+                let fact = "only one of certificate_file and key_file is given";
                 Presence::of(self.error(field, fact, "Name both certificate_file and key_file"))
             }
         };

@@ -76,7 +76,7 @@ impl Compiler<'_> {
         if let Some(without) = text.strip_suffix('/')
             && is_origin(origin)
         {
-            let fact = "it ends with a slash, and issuers are compared byte for byte";
+            let fact = "it ends with a slash. Issuers are compared byte for byte";
             return self.error(field, fact, &format!("Write `{without}`"));
         }
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
@@ -90,7 +90,7 @@ impl Compiler<'_> {
         let host = origin.parse::<http::Uri>().ok();
         let host = host.as_ref().and_then(http::Uri::host).unwrap_or_default();
         if origin.starts_with("http://") && !is_loopback(host) {
-            let fact = "keys would be fetched there in the clear, and could be anybody's";
+            let fact = "others could replace the keys, which are fetched there without TLS";
             return self.error(field, fact, remedy);
         }
         Some(IssuerUrl { origin: origin.into(), path: path.into(), text: text.into() })
@@ -102,7 +102,7 @@ impl Compiler<'_> {
         let audiences = self.own_audiences(audiences, &field.key("audiences"));
         let claims_field = field.key("claims");
         for (index, name) in claims.iter().enumerate().filter(|(_, name)| name.starts_with('/')) {
-            let fact = format!("`{name}` is a place, not the name of a claim");
+            let fact = format!("`{name}` is a JSON pointer, not the name of a claim");
             self.error::<()>(&claims_field.index(index), &fact, "Write a name such as email");
         }
         self.claim_names(&claims, &claims_field)?;
@@ -121,7 +121,7 @@ impl Compiler<'_> {
     ) -> Option<Duration> {
         match self.seconds(text, field, default) {
             Some(long) if long > ACCESS_MAX => {
-                self.error(field, "this is more than a day", "Write 24h or less")
+                self.error(field, "the time is longer than a day", "Write 24h or less")
             }
             other => other,
         }
@@ -134,10 +134,10 @@ impl Compiler<'_> {
     ) -> Option<Vec<Box<str>>> {
         if audiences.is_empty() {
             let remedy = "List the services that access tokens are for";
-            return self.empty(field, "the tokens would be for nobody", remedy);
+            return self.empty(field, "there is no audience", remedy);
         }
         if let Some(index) = audiences.iter().position(String::is_empty) {
-            let fact = "this is not an audience";
+            let fact = "the audience is empty";
             return self.error(&field.index(index), fact, "Write the name of a service");
         }
         Some(audiences.into_iter().map(Into::into).collect())
@@ -150,12 +150,16 @@ impl Compiler<'_> {
         let absolute = self.seconds(absolute, &absolute_field, ABSOLUTE_DEFAULT);
         // A login that was ended is remembered for this long.
         if absolute.is_some_and(|absolute| whole_seconds(absolute) > SESSION_S) {
-            self.error::<()>(&absolute_field, "this is more than 30 days", "Write 30d or less");
+            self.error::<()>(
+                &absolute_field,
+                "the time is longer than 30 days",
+                "Write 30d or less",
+            );
         }
         if let (Some(idle), Some(absolute)) = (idle, absolute)
             && idle > absolute
         {
-            let fact = "refresh tokens would end before they may rest for so long";
+            let fact = "it is longer than `absolute`, which ends the refresh token first";
             self.error::<()>(&idle_field, fact, "Write no more than `absolute`");
         }
         let grace_field = field.key("rotation_grace");
@@ -165,7 +169,7 @@ impl Compiler<'_> {
             _ => self.duration(rotation_grace, &grace_field, GRACE_DEFAULT),
         };
         if grace.is_some_and(|grace| grace > GRACE_MAX) {
-            let fact = "who steals a token could use it for as long";
+            let fact = "a stolen refresh token works for as long";
             self.error::<()>(&grace_field, fact, "Write 60s or less");
         }
         Some(Refresh {

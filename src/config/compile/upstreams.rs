@@ -100,7 +100,7 @@ impl Compiler<'_> {
         let retries = retries.unwrap_or(1);
         if retries > RETRIES_MAX {
             let remedy = format!("Write a number from 0 to {RETRIES_MAX}");
-            self.error::<()>(&field.key("retries"), "that is too often", &remedy);
+            self.error::<()>(&field.key("retries"), "there are too many retries", &remedy);
         }
         let in_flight_max = self.count(in_flight, &field.key("limits").key("in_flight"));
         let field = field.key("timeouts");

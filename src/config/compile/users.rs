@@ -44,9 +44,9 @@ impl Compiler<'_> {
         let costs: BTreeSet<_> = users.values().map(|(_, cost)| *cost).collect();
         if costs.len() > 1 {
             let fact = format!(
-                "`{file}` has hashes of different cost: how long a login takes says who has which"
+                "`{file}` has hashes of different cost: the time of a login tells which a user has"
             );
-            self.warn(field, &fact, "Hash all passwords alike");
+            self.warn(field, &fact, "Hash all passwords with the same parameters");
         }
         let users: BTreeMap<Box<str>, User> =
             users.into_iter().map(|(name, (user, _))| (name, user)).collect();
@@ -130,9 +130,10 @@ pub(super) fn cost_of(phc: &str) -> Result<Cost, String> {
     };
     let mut room = [0; Salt::MAX_LENGTH];
     if salt.decode_b64(&mut room).map_or(0, <[u8]>::len) < MIN_SALT_LEN {
-        return Err("has too short a salt".to_owned());
+        return Err("has a salt that is too short".to_owned());
     }
-    let params = Params::try_from(&hash).map_err(|error| format!("has odd parameters: {error}"))?;
+    let params =
+        Params::try_from(&hash).map_err(|error| format!("has invalid parameters: {error}"))?;
     let memory_kib_min = HASH_MEMORY_KIB.start();
     if params.m_cost() < *memory_kib_min {
         return Err(format!("is hashed with less than {memory_kib_min} KiB of memory"));
@@ -141,7 +142,7 @@ pub(super) fn cost_of(phc: &str) -> Result<Cost, String> {
         || !HASH_PASSES.contains(&params.t_cost())
         || !HASH_LANES.contains(&params.p_cost())
     {
-        return Err("is hashed so that no login would ever end".to_owned());
+        return Err("has a hash that takes too much memory or time".to_owned());
     }
     Ok((params.m_cost(), params.t_cost(), params.p_cost()))
 }

@@ -51,7 +51,7 @@ impl Document {
                 Some(Value::Mapping(expanded))
             }
             Value::Tagged(tagged) => {
-                let fact = format!("the tag `{}` means nothing here", tagged.tag);
+                let fact = format!("the tag `{}` is not supported", tagged.tag);
                 problems.push(problem(self.line_of(at), at.clone(), &fact, "Remove it"));
                 self.expand(tagged.value, at, environment, problems)
             }

@@ -205,7 +205,7 @@ impl JsonSchema for ClaimValues {
         let value = || json_schema!({ "type": ["string", "number", "boolean"] });
         json_schema!({
             "title": "value or list of values",
-            "description": "A text, a number, a truth value, or a list of them.",
+            "description": "A string, a number, a boolean, or a list of them.",
             "anyOf": [value(), { "type": "array", "items": value(), "minItems": 1 }],
         })
     }

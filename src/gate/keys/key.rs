@@ -39,7 +39,7 @@ pub enum KeyError {
         need: usize,
     },
     /// None of the algorithms that the issuer permits fits the key.
-    #[error("none of the permitted algorithms fits this kind of key, which could serve {0:?}")]
+    #[error("none of the permitted algorithms fits this kind of key, which can verify {0:?}")]
     NoAlgorithm(&'static [Algorithm]),
     /// Not meant for signatures, or for an algorithm that is not permitted.
     #[error("the key is meant for something else ({0})")]

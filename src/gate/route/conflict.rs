@@ -12,7 +12,7 @@ pub struct Conflict {
 /// Why a route cannot be added.
 #[derive(Debug, PartialEq, Eq)]
 pub enum AddError {
-    /// Another route claims the same requests.
+    /// Another route matches the same requests.
     Conflict(Conflict),
     /// The path pattern is not one.
     Pattern(String),

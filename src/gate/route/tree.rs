@@ -263,13 +263,13 @@ fn anonymous(path: &str) -> Result<String, AddError> {
                 return refuse("a parameter must be a whole segment");
             }
             None if matches!(segment, "." | "..") => {
-                return refuse("a dot segment is never matched");
+                return refuse("a dot segment never matches");
             }
             None if segment.is_empty() && position != last => {
                 return refuse("it holds an empty segment");
             }
             None if !segment.bytes().all(is_literal) => {
-                return refuse("it holds a character that never stands in a path unencoded");
+                return refuse("it holds a character that a path must encode");
             }
             None => pattern.push_str(segment),
         }

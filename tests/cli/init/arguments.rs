@@ -40,7 +40,7 @@ fn values_that_make_no_sense_are_named() {
         ("--upstream", "orders", "write 10.0.0.7:8080"),
         ("--audience", "", "it is empty"),
         ("--jwks-url", "keys.json", "is not a URL"),
-        ("--jwks-url", "http://login.example/keys", "keys must not be fetched in the clear"),
+        ("--jwks-url", "http://login.example/keys", "keys must not be fetched without TLS"),
     ] {
         let told = refused(&[&JWT[..], &[option, value]].concat());
         let quoted = format!("'{value}' for '{option} <");

@@ -10,8 +10,8 @@ fn route_below_the_base_is_refused() {
              login: {{ password_file: users.yaml, base: {base} }}"
         ))
     };
-    let told = "6: error: routes[1].match.path: the gateway answers here itself, so no request \
-                would come this way. Choose another path, or another `login.base`.";
+    let told = "6: error: routes[1].match.path: the gateway answers this path itself, so no \
+                request would reach the route. Choose another path, or another `login.base`.";
     for (path, base) in [
         ("/auth", "/auth"),
         ("/auth/", "/auth"),
@@ -75,7 +75,7 @@ fn issuers_mean_nothing_where_only_sessions_are_taken() {
     let text = |carriers: &str| {
         with(&(route(&format!("authenticate: {carriers}, issuers: [idp]")) + login))
     };
-    let told = "6: error: routes[1].issuers: `issuers` means nothing where no bearer token is \
+    let told = "6: error: routes[1].issuers: `issuers` has no effect where no bearer token is \
                 accepted. Remove it, or accept `bearer`.";
     each_is_refused([(text("[session]"), told)]);
     all_compile(["[bearer]", "[bearer, session]", "[session, bearer]"].map(text));

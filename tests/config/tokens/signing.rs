@@ -23,8 +23,7 @@ fn keys_are_for_one_of_three_algorithms() {
 fn keys_are_published_from_seconds_to_days_before_they_sign() {
     let place = |time: &str| signing(&format!("publish_before: {time}"));
     all_compile(["5s", "1h", "7d"].map(place));
-    let told = "6: error: tokens.signing.publish_before: keys cannot be published so late, or so \
-                early. Write 5s to 7d.";
+    let told = "6: error: tokens.signing.publish_before: the time is out of range. Write 5s to 7d.";
     each_is_refused(["4999ms", "169h"].map(|time| (place(time), told)));
 }
 
@@ -40,10 +39,10 @@ fn keys_change_at_most_twice_as_often_as_they_are_published() {
         signing("rotate_every: 2h"),
         signing("rotate_every: 3650d"),
     ]);
-    let often = "6: error: tokens.signing.rotate_every: a key would hardly sign before the next \
-                 one takes its place. Write at least twice as long as `publish_before` (by \
+    let often = "6: error: tokens.signing.rotate_every: a key would be replaced soon after it \
+                 starts to sign. Write at least twice as long as `publish_before` (by \
                  default 1h).";
-    let short = "6: error: tokens.signing.rotate_every: this is less than a minute. \
+    let short = "6: error: tokens.signing.rotate_every: the time is shorter than a minute. \
                  Write 1m or more.";
     each_is_refused([
         (place("119m", "1h"), often),
@@ -112,8 +111,8 @@ fn keys_that_are_given_are_private_keys_for_one_of_three_algorithms() {
 #[test]
 fn algorithm_is_that_of_the_first_key_that_is_given() {
     let told = problems_of(&examine_given("key_files: [rsa.pem, p256.pem], algorithm: ES256"));
-    let expected = "6: error: tokens.signing.algorithm: the first key is one for RS256. \
-                    Remove this: the key decides.";
+    let expected = "6: error: tokens.signing.algorithm: the first of `key_files` is a key for RS256. \
+                    Remove the field: the key decides.";
     assert_eq!(told, [expected]);
 }
 
@@ -130,7 +129,7 @@ fn what_is_for_keys_that_are_made_means_nothing_for_keys_that_are_given() {
         let text = signing(&format!("key_files: [p256.pem], {field}: {value}"));
         let told = problems_of(&examine_in(directory.path(), text, &[("KEK", "k")]));
         let expected = format!(
-            "6: error: tokens.signing.{field}: `{field}` means nothing for keys that are given. \
+            "6: error: tokens.signing.{field}: `{field}` has no effect with `key_files`. \
              Remove it, or `key_files`."
         );
         assert_eq!(told, [expected]);
@@ -149,7 +148,7 @@ fn examine_kek(key: &str, store: &str) -> Ran {
 
 #[test]
 fn private_keys_are_not_kept_in_redis_in_the_clear() {
-    let told = "6: error: tokens.signing: the private keys would lie in Redis in the clear. Make a \
+    let told = "6: error: tokens.signing: the private keys would be stored in Redis without encryption. Make a \
                 key with `openssl rand -base64 32 > secrets/kek`, and write \
                 `encryption_key_file: secrets/kek`.";
     each_is_refused([(issuing("") + REDIS, told)]);

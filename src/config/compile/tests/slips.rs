@@ -119,7 +119,7 @@ fn mistakes_of_any_kind_are_told_and_never_panic() {
             return Ok(());
         };
         let told = problems.to_string();
-        count(if told.contains("this is not YAML") { &unreadable } else { &read });
+        count(if told.contains("the file is not YAML") { &unreadable } else { &read });
         let errors = problems.list.iter().filter(|problem| problem.severity == Severity::Error);
         prop_assert!(errors.count() > 0, "refused without a reason:\n{text}");
         for problem in &problems.list {
