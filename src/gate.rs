@@ -106,8 +106,8 @@ const UNCONFIRMED_REASON: &str = "the store cannot say whether the session is st
 const RESTED_REASON: &str = "the session was not used for idle_timeout";
 
 /// What it says of sessions of which nobody knows whether somebody has.
-const UNHEARD_REASON: &str = "the session was not used for idle_timeout, but for a gateway that may \
-     have used it and is not heard of";
+const UNHEARD_REASON: &str = "the session was not used for idle_timeout; another gateway may \
+     have used it, and does not answer";
 
 impl Gate {
     /// Decides on one request at the time `now`.
@@ -132,7 +132,7 @@ impl Gate {
         let scope = Scope::Session(id.to_string().into());
         match self.revocations.names(&scope) {
             true => Denial::new(Lapse::Revoked.slug(carrier)).because(format!(
-                "a revocation of the scope `{}` cuts it off, and it is gone from the store",
+                "a revocation of the scope `{}` hits it, and the store has deleted it",
                 scope.kind().as_str()
             )),
             false => carrier.unknown().into(),

@@ -162,7 +162,7 @@ pub(super) async fn revoke(
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let Some(id) = id.ok().and_then(|Path(id)| SessionId::parse(&id)) else {
-        return bad("this is not the id of an API key, which has 43 characters");
+        return bad("the value is not the id of an API key, which has 43 characters");
     };
     let ApiKeyRevocation { reason, actor, wait_ms } = input::query(query)?;
     let (reason, actor) = (input::reason(reason)?, input::actor(actor)?);
@@ -226,7 +226,7 @@ fn record(request: ApiKeyRequest, context: &AdminContext) -> Result<SessionRecor
     };
     if !(1..=lifetime_max_s).contains(&lifetime_s) {
         return bad(format!(
-            "a key may live from 1s to {lifetime_max_s}s, which is `api_keys.max_lifetime`"
+            "the lifetime of a key is 1s to {lifetime_max_s}s (`api_keys.max_lifetime`)"
         ));
     }
     if scopes.len().max(roles.len()).max(claims.len()) > ITEMS_MAX {

@@ -88,15 +88,13 @@ impl Problem {
                                     the key itself is not its id"
                 .to_owned(),
             Self::ApiKeysFull => {
-                format!("there are {API_KEYS_MAX} API keys, and no more may be; revoke some")
+                format!("there are {API_KEYS_MAX} API keys, the most that are allowed; revoke some")
             }
-            Self::RevocationUnknown => {
-                "there is no such cut-off that could be lifted, or not any more; \
+            Self::RevocationUnknown => "there is no such revocation to lift, or not any more; \
                                         one that the store has not taken yet, or has just lost, is \
                                         there in a moment"
-                    .to_owned()
-            }
-            Self::AlreadyLifted => "it has been lifted already".to_owned(),
+                .to_owned(),
+            Self::AlreadyLifted => "the revocation has been lifted already".to_owned(),
             Self::ListFull => {
                 "there are as many live revocations as revocation.max_entries allows; \
                                revoke the subject instead of single tokens, or raise it"

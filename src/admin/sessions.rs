@@ -88,7 +88,7 @@ pub(super) async fn end_one(
     let begun = Instant::now();
     let id = match id.ok().and_then(|Path(id)| SessionId::parse(&id)) {
         Some(id) => id,
-        None => return bad("this is not the id of a session, which has 43 characters"),
+        None => return bad("the value is not the id of a session, which has 43 characters"),
     };
     let EndOne { reason, actor, wait_ms } = input::query(query)?;
     let scope = Scope::Session(id.to_string().into());
@@ -136,7 +136,9 @@ pub(super) async fn end_all(
     // Nobody else begins sessions, and their tokens were not asked about.
     if configuration.settings.login.as_ref().is_some_and(|login| login.issuer != person.issuer) {
         let Person { issuer, .. } = person;
-        return bad(format!("`{issuer}` begins no sessions; revoke the subject instead"));
+        return bad(format!(
+            "sessions here do not come from `{issuer}`; revoke the subject instead"
+        ));
     }
     let Person { issuer, subject } = person.clone();
     let scope = Scope::Subject { issuer: Some(issuer), subject };

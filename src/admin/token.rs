@@ -64,7 +64,7 @@ pub fn prepare(token: &AdminToken) -> Result<Secret, String> {
             // (`fsGroup` of a pod), and a token that may have been read is worth nothing.
             TokenFile::Unusable(fact) => {
                 tracing::warn!(
-                    "{} is not used: {fact}. A new token takes its place",
+                    "the token in {} is not used: {fact}. A new token replaces it",
                     file.display()
                 );
                 remake(file).map_err(|error| failed(&error))?;
@@ -72,7 +72,7 @@ pub fn prepare(token: &AdminToken) -> Result<Secret, String> {
             }
         }
     }
-    Err(failed(&format!("it does not stay as it was made: {why}")))
+    Err(failed(&format!("it was changed after it was made: {why}")))
 }
 
 /// The token that a gateway on this machine has made, for those who want to ask it; `None` if there
@@ -103,7 +103,7 @@ fn read(file: &Path) -> io::Result<TokenFile> {
     };
     let metadata = opened.metadata()?;
     if let Some((fact, _)) = private_files::others(&metadata) {
-        return Ok(TokenFile::Unusable(format!("others may know what it holds, {fact}")));
+        return Ok(TokenFile::Unusable(format!("others may have read it, {fact}")));
     }
     let mut bytes = Vec::new();
     opened.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;

@@ -221,7 +221,7 @@ impl Authentic {
                 let reason = format!("the claim `exp` passed {ago} ago, and clock_skew is {skew}");
                 denial.explained("the claim `exp` has passed").because(reason)
             }
-            VouchedBy::Store { .. } => denial.because(format!("it came to its end {ago} ago")),
+            VouchedBy::Store { .. } => denial.because(format!("it expired {ago} ago")),
         }
     }
 
@@ -232,9 +232,9 @@ impl Authentic {
         let Some((kind, cut_off)) = list.cause(&self.scope_ids, self.dated) else { return denial };
         let (kind, dated) = (kind.as_str(), self.dated);
         denial.because(match cut_off {
-            UnixTime::NEVER => format!("a revocation of the scope `{kind}` cuts it off, whatever its time"),
+            UnixTime::NEVER => format!("a revocation of the scope `{kind}` hits it, whatever its time"),
             cut_off => format!(
-                "a revocation of the scope `{kind}` cuts off what is of {cut_off} or before, and this is of {dated}"
+                "a revocation of the scope `{kind}` hits what began by {cut_off}, and this began at {dated}"
             ),
         })
     }

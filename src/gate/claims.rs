@@ -28,7 +28,7 @@ enum ClaimFault {
     /// It is not there, or `null`.
     Missing,
     /// It is there, and of another type than what is read.
-    Type { found: Cow<'static, str>, read: &'static str },
+    Type { found: Cow<'static, str>, expected: &'static str },
 }
 
 impl ClaimError {
@@ -40,9 +40,9 @@ impl ClaimError {
     fn of_type(
         name: impl Into<Cow<'static, str>>,
         found: impl Into<Cow<'static, str>>,
-        read: &'static str,
+        expected: &'static str,
     ) -> Self {
-        Self { name: name.into(), fault: ClaimFault::Type { found: found.into(), read } }
+        Self { name: name.into(), fault: ClaimFault::Type { found: found.into(), expected } }
     }
 
     /// The claim, by name or JSON pointer.
@@ -56,8 +56,8 @@ impl fmt::Display for ClaimError {
         let Self { name, fault } = self;
         match fault {
             ClaimFault::Missing => write!(f, "the claim `{name}` is missing"),
-            ClaimFault::Type { found, read } => {
-                write!(f, "the claim `{name}` is {found}; {read} read")
+            ClaimFault::Type { found, expected } => {
+                write!(f, "the claim `{name}` is {found}; expected {expected}")
             }
         }
     }
@@ -135,9 +135,9 @@ impl Claims {
             None => return Err(ClaimError::missing("sub")),
             Some(Value::String(subject)) if !subject.is_empty() => Subject(subject.as_str().into()),
             Some(Value::String(_)) => {
-                return Err(ClaimError::of_type("sub", "empty", "a text is"));
+                return Err(ClaimError::of_type("sub", "empty", "a string"));
             }
-            Some(other) => return Err(ClaimError::of_type("sub", kind_of(other), "a text is")),
+            Some(other) => return Err(ClaimError::of_type("sub", kind_of(other), "a string")),
         };
         let (scopes, scopes_error) = or_none(scopes(all));
         let (roles, roles_error) = or_none(roles(all, roles_pointer));
@@ -218,7 +218,7 @@ pub fn issuer(all: &Map<String, Value>) -> Result<&str, ClaimError> {
     match present(all, "iss") {
         None => Err(ClaimError::missing("iss")),
         Some(Value::String(issuer)) => Ok(issuer),
-        Some(other) => Err(ClaimError::of_type("iss", kind_of(other), "a text is")),
+        Some(other) => Err(ClaimError::of_type("iss", kind_of(other), "a string")),
     }
 }
 
@@ -254,7 +254,7 @@ pub fn present<'a>(all: &'a Map<String, Value>, path: &str) -> Option<&'a Value>
 ///
 /// [`ClaimError`] if it is neither: nobody could name it in a revocation.
 fn id<'a>(all: &'a Map<String, Value>, path: &str) -> Result<Option<Cow<'a, str>>, ClaimError> {
-    let fault = |found| ClaimError::of_type(path.to_owned(), found, "a text or a whole number is");
+    let fault = |found| ClaimError::of_type(path.to_owned(), found, "a string or a whole number");
     match present(all, path) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str().into())),
@@ -294,11 +294,12 @@ pub fn authenticated_at(all: &Map<String, Value>) -> Result<Option<UnixTime>, Cl
 /// [`ClaimError`] if it is there and is none.
 pub fn date(all: &Map<String, Value>, name: &'static str) -> Result<Option<UnixTime>, ClaimError> {
     const SECONDS_MAX: f64 = 253_402_300_799.0; // 9999-12-31T23:59:59Z
-    const READ: &str = "seconds since 1970 are";
+    const EXPECTED: &str = "seconds since 1970";
     let Some(value) = present(all, name) else { return Ok(None) };
-    let seconds = value.as_f64().ok_or_else(|| ClaimError::of_type(name, kind_of(value), READ))?;
+    let seconds =
+        value.as_f64().ok_or_else(|| ClaimError::of_type(name, kind_of(value), EXPECTED))?;
     if !(0.0..=SECONDS_MAX).contains(&seconds) {
-        return Err(ClaimError::of_type(name, "a number beyond the calendar", READ));
+        return Err(ClaimError::of_type(name, "a number beyond the calendar", EXPECTED));
     }
     Ok(Some(UnixTime::from_seconds(seconds as i64)))
 }
@@ -328,8 +329,8 @@ fn roles(all: &Map<String, Value>, pointer: &str) -> Result<Vec<Box<str>>, Claim
 
 /// A string, or an array of strings and nothing else.
 fn strings<'a>(value: &'a Value, name: &str) -> Result<Vec<&'a str>, ClaimError> {
-    const READ: &str = "a text or a list of texts is";
-    let fault = |found: Cow<'static, str>| ClaimError::of_type(name.to_owned(), found, READ);
+    const EXPECTED: &str = "a string or a list of strings";
+    let fault = |found: Cow<'static, str>| ClaimError::of_type(name.to_owned(), found, EXPECTED);
     match value {
         Value::String(text) => Ok(vec![text]),
         Value::Array(items) => {

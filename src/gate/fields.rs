@@ -70,10 +70,10 @@ pub fn read(fields: &HeaderMap) -> Result<(), Denial> {
     let refuse = |reason: String| Err(Denial::new(Slug::RequestFraming).because(reason));
     for name in fields.keys() {
         if let Some(meant) = framing_alias(name.as_str()) {
-            return refuse(format!("`{name}` may be read as `{meant}`"));
+            return refuse(format!("some servers read `{name}` as `{meant}`"));
         }
         if let Some(other) = folded_singleton(name.as_str()).filter(|it| fields.contains_key(*it)) {
-            return refuse(format!("`{other}` is repeated: `{name}` may be read as it"));
+            return refuse(format!("`{other}` is repeated: some servers read `{name}` as it"));
         }
     }
     // Of most requests all fields have names of their own.
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(read(&[("content_type", "a"), ("content-range", "a")]), Ok(()));
         assert_eq!(
             read(&[("content-type", "a"), ("content_type", "a")]),
-            Err("`content-type` is repeated: `content_type` may be read as it".to_owned())
+            Err("`content-type` is repeated: some servers read `content_type` as it".to_owned())
         );
     }
 

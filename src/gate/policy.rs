@@ -180,13 +180,13 @@ impl Requirement {
         if let Some(missing) = scopes.iter().find(|scope| !principal.scopes().contains(scope)) {
             return Err(unreadable(principal.claims().scopes_error()).unwrap_or_else(|| {
                 Denial::with(Slug::ScopeMissing, Detail::Scopes(scopes_text.clone()))
-                    .because(format!("the scope `{missing}` is not granted"))
+                    .because(format!("the caller does not have the scope `{missing}`"))
             }));
         }
         if !any_role.is_empty() && !any_role.iter().any(|role| principal.roles().contains(role)) {
             return Err(unreadable(principal.claims().roles_error()).unwrap_or_else(|| {
                 let wanted = listed(any_role.iter().map(|role| &**role));
-                let reason = format!("none of the roles is held: {wanted}");
+                let reason = format!("the caller has none of the roles: {wanted}");
                 Denial::new(Slug::RoleMissing).because(reason)
             }));
         }

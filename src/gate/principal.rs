@@ -111,7 +111,8 @@ impl Principal {
 /// The refusal of a token whose claim `name` lies ahead.
 fn not_yet_valid(name: &'static str, by_s: i64, clock_ahead_s: i64) -> Denial {
     let (by, tolerated) = (span(by_s), span(clock_ahead_s));
-    let reason = format!("the claim `{name}` lies {by} ahead, and {tolerated} are tolerated");
-    let explanation = format!("the claim `{name}` lies ahead");
+    let reason =
+        format!("the claim `{name}` lies {by} in the future, and at most {tolerated} is tolerated");
+    let explanation = format!("the claim `{name}` lies in the future");
     Denial::new(Slug::TokenNotYetValid).explained(explanation).because(reason)
 }

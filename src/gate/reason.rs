@@ -24,7 +24,7 @@ impl fmt::Display for Quoted<'_> {
         let Self(text) = self;
         let is_secret = |prefix: &&str| text.starts_with(*prefix);
         if text.contains(TOKEN_MARK) || SECRET_PREFIXES.iter().any(is_secret) {
-            return write!(f, "a text of {} bytes that may be a credential", text.len());
+            return write!(f, "a string of {} bytes that may be a credential", text.len());
         }
         let shown = &text[..text.floor_char_boundary(SHOWN_BYTES_MAX)];
         f.write_str("`")?;
@@ -55,9 +55,9 @@ pub fn listed<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
 pub const fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
-        Value::Bool(_) => "a truth value",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }

@@ -123,7 +123,9 @@ impl RouteTable {
                 (Some(_), None) | (None, Some(_)) => false,
             };
             if !same {
-                return Err(refuse("the path leads elsewhere once its escapes are decoded".into()));
+                return Err(refuse(
+                    "the path matches another route once its escapes are decoded".into(),
+                ));
             }
         }
         let route = match leaf {

@@ -18,7 +18,7 @@ pub const HEADER_BYTES_MAX: usize = 4 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedToken {
     /// Longer than the configured bound.
-    #[error("the token has {bytes} bytes, and {bytes_max} are read (limits.token_bytes)")]
+    #[error("the token has {bytes} bytes; the limit is {bytes_max} (limits.token_bytes)")]
     Oversized {
         /// How long it is.
         bytes: usize,
@@ -26,16 +26,16 @@ pub enum MalformedToken {
         bytes_max: usize,
     },
     /// Five parts: a compact JWE (RFC 7516 §7.1).
-    #[error("the token has 5 parts: it is encrypted (JWE), and only signed ones are read")]
+    #[error("the token has 5 parts: it is encrypted (JWE), and only signed tokens are accepted")]
     Encrypted,
     /// Not exactly three parts.
-    #[error("the token has {0} part{s}, and a signed one has 3", s = if *.0 == 1 { "" } else { "s" })]
+    #[error("the token has {0} part{s}; a signed token has 3", s = if *.0 == 1 { "" } else { "s" })]
     Parts(usize),
     /// A part is not base64url without padding, or has stray bits at its end (RFC 7515 §2).
     #[error("the token's {0} is not base64url")]
     Encoding(&'static str),
     /// The header is longer than [`HEADER_BYTES_MAX`].
-    #[error("the token's header has {0} bytes, and {HEADER_BYTES_MAX} are read")]
+    #[error("the token's header has {0} bytes; the limit is {HEADER_BYTES_MAX}")]
     HeaderOversized(usize),
     /// The header is not one strict JSON object.
     #[error("the token's header is not one strict JSON object")]
@@ -43,12 +43,12 @@ pub enum MalformedToken {
     /// The header does not say `alg`.
     #[error("the token's header has no `alg`")]
     Algorithm,
-    /// A parameter of the header is not text.
-    #[error("`{name}` in the token's header is {found}; a text is read")]
+    /// A parameter of the header is not a string.
+    #[error("`{name}` in the token's header is {found}; expected a string")]
     Parameter {
         /// The name of the parameter.
         name: &'static str,
-        /// What it is.
+        /// The type of its value.
         found: &'static str,
     },
 }

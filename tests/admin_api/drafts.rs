@@ -201,7 +201,7 @@ fn issuer_that_is_called_as_another_calls_itself_is_refused() {
 #[test]
 fn cut_off_of_what_has_none_is_refused() {
     let before = |draft: Value| set(draft, "before", now());
-    let told = "`before` means nothing for one token or session";
+    let told = "`before` has no effect on one token or session";
     each_is_refused(
         &AdminApi::start(),
         [
@@ -279,7 +279,7 @@ fn cut_off_so_old_that_nothing_is_alive_is_refused() {
     // The longest life of a token, and the clock skew at both ends.
     const LIFE_S: i64 = DAY_S + 60;
     let api = AdminApi::start();
-    let told = "nothing that was issued until then can still be accepted";
+    let told = "everything that was issued until then has expired already";
     let draft = |before: i64| set(json!({"scope": "everything"}), "before", before);
     each_is_refused(&api, [(draft(0), told), (draft(now() - LIFE_S), told)]);
     let key = json!({"scope": "key", "key": "one", "before": now() - LIFE_S});

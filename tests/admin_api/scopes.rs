@@ -109,10 +109,10 @@ fn log_says_which_scope_cuts_off_and_from_when() {
         let line = api.gateway.logged(|line| line["slug"] == "token_revoked");
         let scope = draft["scope"].as_str().expect("a scope");
         let reason = line["reason"].as_str().unwrap_or_default();
-        let rest = reason.strip_prefix(&format!("a revocation of the scope `{scope}` cuts "));
+        let rest = reason.strip_prefix(&format!("a revocation of the scope `{scope}` hits "));
         let rest = rest.unwrap_or_else(|| panic!("{line}"));
         if ["token", "session", "key"].contains(&scope) {
-            assert_eq!(rest, "it off, whatever its time", "{line}");
+            assert_eq!(rest, "it, whatever its time", "{line}");
             continue;
         }
         let numbers = rest.split(|character: char| !character.is_ascii_digit());

@@ -131,7 +131,7 @@ fn scopes_and_roles_of_another_type_are_refused_only_where_a_route_asks() {
             "the claim `scope` is a list with null in it",
             "x-auth-scopes",
         ),
-        (json!({"scope": null, "scp": true}), "the claim `scp` is a truth value", "x-auth-scopes"),
+        (json!({"scope": null, "scp": true}), "the claim `scp` is a boolean", "x-auth-scopes"),
     ] {
         let token = with(changes.clone());
         assert_eq!(gateway.get_as("/whoami", &token).status, 200, "{changes}");
@@ -178,13 +178,13 @@ fn id_that_nobody_could_name_is_refused() {
     assert_ne!(payload, beyond);
     let beyond = exact(&json!({"alg": "ES256"}), &beyond);
     let told = "the claim `jti` is a number that is not whole, or longer than 64 bits; \
-                a text or a whole number is read";
+                expected a string or a whole number";
     assert_says(refusal(&gateway, "/whoami", &beyond), "token_claims", told, told);
     assert_eq!(gateway.get_as("/whoami", &with(json!({"jti": u64::MAX}))).status, 200);
     for name in ["jti", "sid", "client_id"] {
         for (value, found) in [
             (json!(1.5), "a number that is not whole"),
-            (json!(true), "a truth value"),
+            (json!(true), "a boolean"),
             (json!(["a"]), "a list"),
             (json!({}), "an object"),
         ] {
@@ -243,20 +243,20 @@ fn claim_at_fault_is_named_to_the_client_and_what_came_to_the_log() {
         (
             json!({"nbf": at(3600)}),
             "token_not_yet_valid",
-            "the claim `nbf` lies ahead",
+            "the claim `nbf` lies in the future",
             "the claim `nbf` lies ".to_owned(),
         ),
         (
             json!({"iat": at(3600), "exp": at(7200)}),
             "token_not_yet_valid",
-            "the claim `iat` lies ahead",
+            "the claim `iat` lies in the future",
             "the claim `iat` lies ".to_owned(),
         ),
         (
             json!({"exp": "soon"}),
             "token_claims",
-            "the claim `exp` is a text; seconds since 1970 are read",
-            "the claim `exp` is a text".to_owned(),
+            "the claim `exp` is a string; expected seconds since 1970",
+            "the claim `exp` is a string".to_owned(),
         ),
     ] {
         let said = refusal(&gateway, "/whoami", &with(claims.clone()));
@@ -294,11 +294,11 @@ fn lifetime_that_is_too_long_is_told_with_both_durations() {
     let (slug, detail, reason) = refusal(&gateway, "/whoami", &long);
     assert_eq!(slug, "token_lifetime");
     assert_eq!(detail, "the claim `exp` is too long after `iat`");
-    assert_eq!(reason, "the token lives for 26h, and max_lifetime is 24h");
+    assert_eq!(reason, "the token's lifetime is 26h, and max_lifetime is 24h");
     let over = with(json!({"iat": now, "exp": now + 24 * 3600 + 1}));
     let (slug, _, reason) = refusal(&gateway, "/whoami", &over);
     assert_eq!(slug, "token_lifetime");
-    assert_eq!(reason, "the token lives for 24h1s, and max_lifetime is 24h");
+    assert_eq!(reason, "the token's lifetime is 24h1s, and max_lifetime is 24h");
     let (_, _, reason) = refusal(&gateway, "/whoami", &with(json!({"iat": null})));
     assert!(
         reason.starts_with("the claim `iat` is missing, so the token counts as issued in 1970")
@@ -315,7 +315,7 @@ fn header_that_is_refused_is_named() {
         (
             json!({"alg": "ES384"}),
             "token_algorithm",
-            "the algorithm `ES384` is not accepted of `test`; accepted: `ES256`",
+            "the algorithm `ES384` is not accepted from `test`; accepted: `ES256`",
         ),
         (json!({"alg": "ES256", "crit": ["b64"]}), "token_critical", "the header has `crit`"),
         (
@@ -346,11 +346,11 @@ fn what_a_route_requires_and_is_not_held_is_named() {
     let said = refusal(&gateway, "/orders/7", &with(json!({"scope": "mail"})));
     assert_eq!(
         (said.0.as_str(), said.2.as_str()),
-        ("scope_missing", "the scope `orders:read` is not granted")
+        ("scope_missing", "the caller does not have the scope `orders:read`")
     );
     let said = refusal(&gateway, "/orders/7", &with(json!({"roles": ["guest"]})));
     assert_eq!(said.0, "role_missing");
-    assert_eq!(said.2, "none of the roles is held: `clerk`, `admin`");
+    assert_eq!(said.2, "the caller has none of the roles: `clerk`, `admin`");
     for (tenant, told) in [
         (json!(null), "the claim `tenant` is missing"),
         (json!("initech"), "the claim `tenant` does not have an accepted value"),

@@ -37,7 +37,7 @@ fn text_that_is_no_usable_token_is_401_and_the_log_says_why() {
         ("Bearer", "there is no token after Bearer"),
         ("Bearer null", "the token has 1 part"),
         ("Bearer undefined", "the token has 1 part"),
-        ("Bearer 8xLOxBtZp8dQ2bnkqHXMXA", "the token has 1 part, and a signed one has 3"),
+        ("Bearer 8xLOxBtZp8dQ2bnkqHXMXA", "the token has 1 part; a signed token has 3"),
         (&bearer(&cut_in_two), "the token has 2 parts"),
         (&bearer(&good[..good.len() / 4]), "the token has "),
         (
@@ -55,9 +55,9 @@ fn text_that_is_no_usable_token_is_401_and_the_log_says_why() {
             &bearer(&format!("AAAA.{payload}.{signature}")),
             "the token's header is not one strict JSON",
         ),
-        (&format!("Bearer {good} {good}"), "not one token stands after Bearer"),
-        (&format!("Bearer \"{good}\""), "not one token stands after Bearer"),
-        (&format!("Bearer {good},"), "not one token stands after Bearer"),
+        (&format!("Bearer {good} {good}"), "what follows Bearer is not one token"),
+        (&format!("Bearer \"{good}\""), "what follows Bearer is not one token"),
+        (&format!("Bearer {good},"), "what follows Bearer is not one token"),
     ] {
         let (answer, line) = ask(&gateway, "/whoami", &[("Authorization", value)]);
         let expected = (401, "token_malformed".to_owned(), Some(INVALID_TOKEN));
@@ -82,7 +82,7 @@ fn token_that_is_too_long_says_so_with_both_numbers() {
     let (answer, line) = ask(&gateway, "/whoami", &[("Authorization", &bearer(&exceeds))]);
     assert_eq!(told(&answer), (401, "token_malformed".to_owned(), Some(INVALID_TOKEN)));
     let reason = format!(
-        "the token has {} bytes, and {allowed} are read (limits.token_bytes)",
+        "the token has {} bytes; the limit is {allowed} (limits.token_bytes)",
         exceeds.len()
     );
     assert_eq!(line["reason"], *reason);

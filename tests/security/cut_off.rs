@@ -119,7 +119,7 @@ fn client_is_refused_where_no_token_can_name_one() {
     let told = refused(&gateway, &json!({"scope": "client", "client": "c-1"}));
     assert_eq!(
         told,
-        "no issuer has claims that name a client (issuers[].claims.client), so nothing would be cut off"
+        "no issuer has claims that name a client (issuers[].claims.client), so nothing would be revoked"
     );
     assert!(accepts(&gateway, json!({"client_id": "c-1"})));
     // Whom sessions stand for is no client.
@@ -198,7 +198,7 @@ fn token_and_key_of_an_issuer_without_tokens_are_refused() {
     let told = refused(&gateway, &json!({"scope": "token", "jti": "t-1", "issuer": "gateway"}));
     assert_eq!(
         told,
-        "`gateway` issues no tokens that are accepted here, so nothing would be cut off"
+        "`gateway` issues no tokens that are accepted here, so nothing would be revoked"
     );
     let told = refused(&gateway, &json!({"scope": "key", "key": "k-1", "issuer": "gateway"}));
     assert!(told.starts_with("no issuer has, or could fetch, a key with the id `k-1`"), "{told}");

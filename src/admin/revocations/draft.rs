@@ -54,7 +54,9 @@ impl RevocationDraft {
         let actor = input::actor(self.actor.clone())?;
         let (scope, token_dies) = self.scope(configuration, now)?;
         if before.is_some() && matches!(scope, Scope::Token { .. } | Scope::Session(_)) {
-            return bad("`before` means nothing for one token or session: it is cut off anyway");
+            return bad(
+                "`before` has no effect on one token or session: it is revoked whatever its time",
+            );
         }
         if let Some(why) = reach::nothing_to_hit(&scope, configuration) {
             return bad(why);
@@ -62,7 +64,7 @@ impl RevocationDraft {
         let reaches_s = configuration.reaches_s(&scope);
         let entry = Entry::compile(scope, before, token_dies, reaches_s, now);
         if entry.is_spent(now) {
-            return bad("nothing that was issued until then can still be accepted");
+            return bad("everything that was issued until then has expired already");
         }
         Ok(RevocationChange::new(AUDIT, entry, actor, reason, wait))
     }
@@ -128,7 +130,7 @@ impl RevocationDraft {
             ScopeKind::Everything => Scope::Everything,
             ScopeKind::Grants => {
                 return bad(
-                    "`grants` is what the gateway merges the ends of logins into; revoke the \
+                    "only the gateway makes revocations of the scope `grants`; revoke the \
                      subject instead",
                 );
             }

@@ -27,7 +27,7 @@ const AUDIT: &str = "lift_revocation";
 
 /// What can be lifted, in a clause.
 const WHICH: &str =
-    "only what an operator cut off of a subject, a client or an issuer can be lifted";
+    "only an operator's revocation of a subject, a client or an issuer can be lifted";
 
 /// The query of `DELETE /v1/revocations/{id}`.
 #[derive(Debug, Deserialize)]
@@ -75,7 +75,7 @@ pub(in crate::admin) async fn lift_one(
     query: Result<Query<LiftOne>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Some(id) = id.ok().and_then(|Path(id)| RevocationId::parse(&id)) else {
-        return bad("this is not the id of a revocation, which has 16 hexadecimal digits");
+        return bad("the value is not the id of a revocation, which has 16 hexadecimal digits");
     };
     if let Some(why) = not_liftable(id) {
         return bad(why);
@@ -179,15 +179,15 @@ fn not_liftable(id: RevocationId) -> Option<String> {
         return None;
     }
     let own = match (id.kind(), id.made_by()) {
-        (ScopeKind::Token, _) => "a token's own revocation".to_owned(),
-        (ScopeKind::Session, _) => "a session's own revocation".to_owned(),
-        (ScopeKind::Key, _) => "a key's own revocation".to_owned(),
+        (ScopeKind::Token, _) => "the revocation of one token".to_owned(),
+        (ScopeKind::Session, _) => "the revocation of one session".to_owned(),
+        (ScopeKind::Key, _) => "the revocation of one key".to_owned(),
         (ScopeKind::Subject, MadeBy::Account) => {
             "a logout everywhere, which the subject asked for itself".to_owned()
         }
         (kind, _) => format!("a revocation of the scope `{}`", kind.as_str()),
     };
-    Some(format!("this is the id of {own}: {WHICH}"))
+    Some(format!("the id belongs to {own}: {WHICH}"))
 }
 
 /// The scope that is named.
@@ -205,7 +205,7 @@ fn whole(
         (ScopeKind::Issuer, None, None, Some(issuer)) => Ok(Scope::Issuer(issuer)),
         (ScopeKind::Issuer, None, None, None) => bad("`issuer` is missing"),
         (ScopeKind::Subject | ScopeKind::Client | ScopeKind::Issuer, ..) => {
-            bad("what is named does not belong to this scope")
+            bad("the body names something that does not belong to this scope")
         }
         (
             ScopeKind::Token

@@ -32,7 +32,7 @@ pub(super) fn nothing_to_hit(scope: &Scope, configuration: &Running) -> Option<S
         | Scope::Issuer(_)
         | Scope::Everything => None,
     };
-    why.map(|why| format!("{why}, so nothing would be cut off"))
+    why.map(|why| format!("{why}, so nothing would be revoked"))
 }
 
 /// Why no key set of these issuers has the key `id`, now or after it is fetched again.

@@ -112,6 +112,7 @@ fn audience_is_a_string_or_an_array() {
     assert_eq!(named(json!(["x", "api"])), Ok("x api".to_owned()));
     assert_eq!(named(json!([])), Ok(String::new()));
     assert_eq!(named(json!(null)), Err("the claim `aud` is missing".to_owned()));
-    let mixed = "the claim `aud` is a list with a number in it; a text or a list of texts is read";
+    let mixed =
+        "the claim `aud` is a list with a number in it; expected a string or a list of strings";
     assert_eq!(named(json!(["api", 7])), Err(mixed.to_owned()));
 }

@@ -15,10 +15,10 @@ pub enum MalformedCredential {
     #[error("there is no token after Bearer")]
     NoToken,
     /// The Bearer scheme, but not one token68 after it (RFC 9110 §11.2).
-    #[error("not one token stands after Bearer")]
+    #[error("what follows Bearer is not one token")]
     Token,
     /// Not exactly one API key, copied whole.
-    #[error("the field for API keys is repeated, or does not hold one whole key")]
+    #[error("the API key field is repeated, or does not hold one complete key")]
     ApiKey,
 }
 

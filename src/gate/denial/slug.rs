@@ -33,11 +33,11 @@ slugs! {
     /// as none.
     CredentialAbsent = ("credential_absent", 401, REALM, "A credential is required");
     /// The credential cannot be read: two `Authorization` fields, or one without a scheme; two
-    /// session cookies, or a damaged one; an API key that is not whole.
+    /// session cookies, or a damaged one; an incomplete API key.
     CredentialMalformed = ("credential_malformed", 400, INVALID_REQUEST, "The credential cannot be read");
     /// What follows `Bearer` is not a signed token (empty, `null`, opaque, encrypted, cut short),
     /// or it is longer than `limits.token_bytes`.
-    TokenMalformed = ("token_malformed", 401, INVALID_TOKEN, "What was presented is no usable token");
+    TokenMalformed = ("token_malformed", 401, INVALID_TOKEN, "The token is malformed");
     /// The algorithm (`alg`) is not permitted for the issuer or for its key (RFC 8725 §3.1).
     /// `none` never is.
     TokenAlgorithm = ("token_algorithm", 401, INVALID_TOKEN, "The token's algorithm is not accepted");
@@ -49,7 +49,7 @@ slugs! {
     /// The route does not accept this issuer (`iss`).
     TokenIssuer = ("token_issuer", 401, INVALID_TOKEN, "The token's issuer is not accepted here");
     /// The audience (`aud`) does not name this service.
-    TokenAudience = ("token_audience", 401, INVALID_TOKEN, "The token is meant for someone else");
+    TokenAudience = ("token_audience", 401, INVALID_TOKEN, "The token is for another audience");
     /// The token has expired (`exp`).
     TokenExpired = ("token_expired", 401, INVALID_TOKEN, "The token has expired");
     /// The token is not valid yet: `nbf` or `iat` lies in the future.
@@ -57,7 +57,7 @@ slugs! {
     /// The issuer may not send tokens of this type (`typ`).
     TokenType = ("token_type", 401, INVALID_TOKEN, "The token's type is not accepted");
     /// The token lives longer (`exp − iat`) than `max_lifetime` of its issuer allows.
-    TokenLifetime = ("token_lifetime", 401, INVALID_TOKEN, "The token lives longer than is accepted");
+    TokenLifetime = ("token_lifetime", 401, INVALID_TOKEN, "The token's lifetime is too long");
     /// A required claim is missing, is repeated, or has a type that cannot be read. Scopes and
     /// roles count only where the route requires them.
     TokenClaims = ("token_claims", 401, INVALID_TOKEN, "The token's claims are not acceptable");
@@ -83,7 +83,7 @@ slugs! {
     ClientInvalid = ("client_invalid", 401, REALM, "The client is not authenticated");
     /// The refresh token is unknown, expired or revoked, or belongs to another client:
     /// `invalid_grant` (RFC 6749 §5.2).
-    GrantInvalid = ("grant_invalid", 400, NONE, "The refresh token is not good");
+    GrantInvalid = ("grant_invalid", 400, NONE, "The refresh token is not valid");
     /// The refresh token was used twice. Everything that came of that login has ended:
     /// `invalid_grant`.
     RefreshReused = ("refresh_reused", 400, NONE, "The refresh token was used before");
@@ -103,16 +103,16 @@ slugs! {
     RateLimited = ("rate_limited", 429, NONE, "Too many attempts");
     /// This address has presented too many unknown sessions, API keys or refresh tokens, and this
     /// one is not known to be ours.
-    VerificationBudget = ("verification_budget", 429, NONE, "Too many credentials that are none");
+    VerificationBudget = ("verification_budget", 429, NONE, "Too many unknown credentials");
     /// The issuer's keys could not be fetched, or are too old to be trusted.
     KeysUnavailable = ("keys_unavailable", 503, NONE, "The issuer's keys are not available");
     /// The revocation list is too old to tell whether the credential was revoked.
-    RevocationStale = ("revocation_stale", 503, NONE, "Whether the token is revoked is not known");
+    RevocationStale = ("revocation_stale", 503, NONE, "The revocation list is too old");
     /// The store has to be asked and does not answer.
-    StoreUnavailable = ("store_unavailable", 503, NONE, "What has to be asked does not answer");
+    StoreUnavailable = ("store_unavailable", 503, NONE, "The store does not answer");
     /// A bound is reached: of all requests, of this client's, of this upstream's, or of questions
     /// to the identity service. The log's `reason` names the bound.
-    Overloaded = ("overloaded", 503, NONE, "Too much is being served already");
+    Overloaded = ("overloaded", 503, NONE, "Too many requests are being served");
     /// No route matches.
     RouteUnknown = ("route_unknown", 404, NONE, "There is nothing here");
     /// A route matches the path, but not the method. `Allow` names the methods.
@@ -137,13 +137,13 @@ slugs! {
     /// `limits.header_count`.
     HeadersTooLarge = ("headers_too_large", 431, NONE, "The header is too large");
     /// The identity headers, or the internal token, exceed `limits.identity_bytes`.
-    IdentityTooLarge = ("identity_too_large", 431, NONE, "Who the caller is takes too much room");
+    IdentityTooLarge = ("identity_too_large", 431, NONE, "The caller's identity is too large");
     /// No peer of the upstream could be reached, or the upstream broke off.
     UpstreamUnavailable = ("upstream_unavailable", 502, NONE, "The upstream cannot be reached");
     /// The upstream did not answer in time.
     UpstreamTimeout = ("upstream_timeout", 504, NONE, "The upstream did not answer in time");
     /// A defect of the gateway. It denies.
-    Internal = ("internal", 500, NONE, "The gateway could not go on");
+    Internal = ("internal", 500, NONE, "The gateway failed");
 }
 
 /// Whether the caller was refused or nothing could be decided.

@@ -89,7 +89,7 @@ impl SessionRecord {
 /// A session as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredSession {
-    /// What the login established.
+    /// The record of the login or the API key.
     pub record: SessionRecord,
     /// When it was last used, as far as that was written down.
     pub last_seen: UnixTime,

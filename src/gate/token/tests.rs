@@ -53,10 +53,7 @@ fn anything_but_three_parts_is_refused_and_counted() {
     }
     assert_eq!(Token::parse("a.b.c.d.e", 100).expect_err("a JWE"), MalformedToken::Encrypted);
     assert_eq!(Token::parse("a.b.c.d.e.f", 100).expect_err("six"), MalformedToken::Parts(6));
-    assert_eq!(
-        MalformedToken::Parts(1).to_string(),
-        "the token has 1 part, and a signed one has 3"
-    );
+    assert_eq!(MalformedToken::Parts(1).to_string(), "the token has 1 part; a signed token has 3");
 }
 
 #[test]

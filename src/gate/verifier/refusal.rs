@@ -67,7 +67,7 @@ pub(super) fn algorithm_not_listed(named: Algorithm, rules: &IssuerRules) -> Ref
     let accepted = listed(accepted.iter().map(String::as_str));
     let name = &rules.name;
     let reason =
-        format!("the algorithm `{named:?}` is not accepted of `{name}`; accepted: {accepted}");
+        format!("the algorithm `{named:?}` is not accepted from `{name}`; accepted: {accepted}");
     denied(Slug::TokenAlgorithm, reason)
 }
 
@@ -104,7 +104,7 @@ fn issuer(reason: String) -> Refusal {
 pub(super) fn keys_unavailable(rules: &IssuerRules) -> Refusal {
     denied(
         Slug::KeysUnavailable,
-        format!("there are no keys of `{}` that can be believed", rules.name),
+        format!("no keys of `{}` are available, or they are too old", rules.name),
     )
 }
 
@@ -112,8 +112,8 @@ pub(super) fn keys_unavailable(rules: &IssuerRules) -> Refusal {
 pub(super) fn signature(key_id: Option<&str>, rules: &IssuerRules) -> Refusal {
     let name = &rules.name;
     let reason = match key_id {
-        Some(id) => format!("the key {} of `{name}` did not make the signature", Quoted(id)),
-        None => format!("no key of `{name}` made the signature; the token names none"),
+        Some(id) => format!("the signature is not by the key {} of `{name}`", Quoted(id)),
+        None => format!("the signature is by no key of `{name}`, and the token names no key"),
     };
     denied(Slug::TokenSignature, reason)
 }
@@ -122,8 +122,8 @@ pub(super) fn signature(key_id: Option<&str>, rules: &IssuerRules) -> Refusal {
 pub(super) fn untried(rules: &IssuerRules) -> Refusal {
     let name = &rules.name;
     let reason = format!(
-        "the first {CANDIDATES_MAX} keys of `{name}` did not make the signature, and no more are tried; the \
-         token names none"
+        "the signature is by none of the first {CANDIDATES_MAX} keys of `{name}`, and no more are \
+         tried; the token names no key"
     );
     denied(Slug::TokenSignature, reason)
 }
@@ -136,8 +136,8 @@ pub(super) fn key_serves_not(
 ) -> Refusal {
     let name = &rules.name;
     let reason = match key_id {
-        Some(id) => format!("the key {} of `{name}` does not serve `{algorithm:?}`", Quoted(id)),
-        None => format!("no key of `{name}` serves `{algorithm:?}`"),
+        Some(id) => format!("the key {} of `{name}` is not for `{algorithm:?}`", Quoted(id)),
+        None => format!("no key of `{name}` is for `{algorithm:?}`"),
     };
     denied(Slug::TokenAlgorithm, reason)
 }
@@ -147,7 +147,7 @@ pub(super) fn key_unknown(key_id: Option<&str>, rules: &IssuerRules) -> Refusal 
     let name = &rules.name;
     let reason = match key_id {
         Some(id) => format!("`{name}` has no key with the id {}", Quoted(id)),
-        None => format!("`{name}` has no key, and the token names none"),
+        None => format!("`{name}` has no keys, and the token names none"),
     };
     let denial = Denial::new(Slug::TokenKeyUnknown).because(reason);
     Refusal::KeyUnknown { id: key_id.map(Into::into), denial }
@@ -179,7 +179,7 @@ pub(super) fn lifetime(claims: &Claims, rules: &IssuerRules) -> Refusal {
     let (explanation, reason) = match claims.issued_at {
         Some(_) => (
             "the claim `exp` is too long after `iat`",
-            format!("the token lives for {lives}, and max_lifetime is {longest}"),
+            format!("the token's lifetime is {lives}, and max_lifetime is {longest}"),
         ),
         None => (
             "the claim `iat` is missing",

@@ -321,7 +321,7 @@ pub(super) fn rows(Held { cookies, api_keys }: &Held) -> Vec<Row> {
         Row::unsound("request_timeout", 408, "GET /public/a HTTP/1.1\r\nHost: gateway"),
         Row::unsound("host_missing", 400, "GET /public/a HTTP/1.1\r\n\r\n"),
         Row::new("request_body", 400, None, [OWN, "none"], no_object)
-            .with_detail("The body is not a JSON object without repetitions"),
+            .with_detail("The body is not a JSON object, or repeats a member"),
         Row::new("body_too_large", 413, None, ["uploads", "none"], upload),
         Row::unsound("headers_too_large", 431, &too_many),
         Row::new(

@@ -149,7 +149,7 @@ fn logins_that_wait_for_a_service_leave_descriptors_to_others() {
     }
     eventually("all questions", || (identity.received().len() == 32).then_some(()));
     let line = gateway.logged(|line| line["slug"] == "overloaded");
-    assert_eq!(line["reason"], "in flight already: 32 questions to identity services");
+    assert_eq!(line["reason"], "in flight already: 32 requests to identity services");
     // And all connections that there may be.
     let _idle: Vec<_> = (0..48).map(|_| TcpStream::connect(gateway.address())).collect();
     for _ in 0..3 {
