@@ -122,7 +122,7 @@ impl fmt::Display for Exposure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, fact, remedy } = self;
         let path = path.display();
-        write!(f, "{path} is not the gateway's alone: {fact}. Mend it: {remedy} {path}")
+        write!(f, "others can read or change {path}: {fact}. Run: {remedy} {path}")
     }
 }
 
@@ -226,7 +226,7 @@ mod tests {
         }
         let told = exposure(&file).expect("an exposure").to_string();
         let shown = file.display();
-        assert!(told.starts_with(&format!("{shown} is not the gateway's alone: ")), "{told}");
+        assert!(told.starts_with(&format!("others can read or change {shown}: ")), "{told}");
         assert!(told.contains("mode is 0602") && told.ends_with(&format!("chmod 600 {shown}")));
     }
 

@@ -247,7 +247,7 @@ fn tokens_that_may_live_longer_than_before_are_warned_of() {
         standard(&upstream).replace("algorithms: [ES256]", &fields)
     };
     let gateway = Gateway::start(&lifetime("1h"));
-    let warned = || gateway.errors().iter().any(|line| line.contains("max_lifetime has grown"));
+    let warned = || gateway.errors().iter().any(|line| line.contains("max_lifetime was raised"));
     gateway.reload(&lifetime("30m"));
     assert!(!warned());
     gateway.reload(&lifetime("2h"));

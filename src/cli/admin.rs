@@ -169,7 +169,7 @@ impl AdminApi {
         let parsed = serde_json::from_slice::<Value>(&bytes).ok();
         if status.is_success() {
             return parsed.filter(|value| value.get(member).is_some()).ok_or_else(|| {
-                Failure::Failed(format!("what answers at {} is not a gateway", self.base))
+                Failure::Failed(format!("the server at {} is not a gateway", self.base))
             });
         }
         let detail = parsed.as_ref().and_then(|value| value["detail"].as_str());
@@ -180,7 +180,7 @@ impl AdminApi {
         };
         if status == StatusCode::UNAUTHORIZED {
             let why = match &self.token {
-                Some(_) => "the gateway does not accept the admin token that it was shown",
+                Some(_) => "the gateway does not accept the admin token",
                 None => &*why,
             };
             return Err(Failure::Failed(format!("{why}. {TOKEN_REMEDY}")));
@@ -198,7 +198,7 @@ impl AdminApi {
             return Failure::Failed(format!("no gateway answers at {base}: {error}"));
         }
         let hint = if changes {
-            ". It may carry the command out all the same: look before you repeat it"
+            ". It may still carry out the command: check before you repeat it"
         } else {
             ""
         };

@@ -81,7 +81,7 @@ impl Unconfirmed {
             return Some(Self(why.to_owned()));
         }
         if let Some(why) = answer["unconfirmed"].as_str() {
-            return Some(Self(format!("nobody knows which gateways have applied it: {why}")));
+            return Some(Self(format!("it is not known which gateways have applied it: {why}")));
         }
         if answer["confirmed"] == answer["gateways"] && answer["gateways"] != json!(0) {
             return None;

@@ -3,9 +3,9 @@
 
 /// The exit codes, and what they mean.
 pub const EXIT_CODES: [(&str, &str); 3] = [
-    ("0", "The command did what it was told."),
+    ("0", "The command succeeded."),
     ("1", "The command failed. Standard error says why."),
-    ("2", "The arguments or the configuration make no sense. Nothing was changed."),
+    ("2", "The arguments or the configuration are wrong. Nothing was changed."),
 ];
 
 /// The environment variables that the program reads, and what they do.

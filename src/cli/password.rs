@@ -124,7 +124,7 @@ fn typed() -> Result<Secret, Failure> {
     let password = acceptable(ask("Password: ")?)?;
     let again: Secret = ask("Again: ")?;
     if password.expose() != again.expose() {
-        return bad("these are two passwords");
+        return bad("the two passwords differ");
     }
     Ok(password)
 }

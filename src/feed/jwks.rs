@@ -118,7 +118,10 @@ impl JwksFeed {
             Ok(Some(copy)) => copy,
             Ok(None) => return,
             Err(error) => {
-                tracing::warn!(issuer = &*self.spec.issuer, %error, "the kept keys cannot be read");
+                tracing::warn!(
+                    issuer = &*self.spec.issuer, %error,
+                    "the saved copy of the keys cannot be read"
+                );
                 return;
             }
         };
@@ -131,18 +134,21 @@ impl JwksFeed {
         match KeySet::from_jwks(copy.jwks.as_bytes(), &source.algorithms) {
             Ok((set, _)) if set.is_empty() => {
                 let issuer = &*self.spec.issuer;
-                tracing::warn!(issuer, "there is no usable key among those that were fetched last");
+                tracing::warn!(issuer, "the saved copy of the keys has no usable key");
             }
             Ok((set, _)) => {
                 tracing::info!(
                     issuer = &*self.spec.issuer,
                     age_s = now.since(fetched_at),
-                    "starting with the keys that were fetched last"
+                    "starting with the saved copy of the keys"
                 );
                 self.spec.cell.publish(set, fetched_at, self.stale_from(fetched_at));
             }
             Err(error) => {
-                tracing::warn!(issuer = &*self.spec.issuer, %error, "the kept keys are of no use");
+                tracing::warn!(
+                    issuer = &*self.spec.issuer, %error,
+                    "the saved copy of the keys cannot be used"
+                );
             }
         }
     }
@@ -228,7 +234,7 @@ impl JwksFeed {
             }
             Err(error) => {
                 let url = without_password(&self.spec.source.url);
-                tracing::warn!(issuer, url = &*url, %error, "cannot fetch keys");
+                tracing::warn!(issuer, url = &*url, %error, "the issuer's keys cannot be fetched");
                 ("failed", false)
             }
         };
@@ -266,7 +272,7 @@ impl JwksFeed {
         self.keep(bytes, now);
         let is_empty = set.is_empty();
         self.spec.cell.publish(set, now, self.stale_from(now));
-        // Nobody has to ask for what the issuer has just said.
+        // The issuer has just said so: nobody has to ask again.
         let none = is_empty.then_some(None);
         for id in withdrawn.into_iter().map(Some).chain(none) {
             self.absent.insert(id, ());
@@ -278,7 +284,7 @@ impl JwksFeed {
         let issuer = &*self.spec.issuer;
         let kept = self.last_good.keep(issuer, &self.spec.source.url, bytes, now);
         let settled = kept.or_else(|error| {
-            tracing::warn!(issuer, %error, "cannot keep a copy of the keys");
+            tracing::warn!(issuer, %error, "a copy of the keys cannot be saved");
             self.last_good.withdraw(issuer)
         });
         if let Err(error) = &settled {
@@ -303,7 +309,7 @@ impl JwksFeed {
         let (meant, other): (Vec<_>, Vec<_>) =
             unusable.into_iter().partition(|key| !key.is_for_another_use());
         for key in other {
-            tracing::debug!(issuer, %key, "a key is left out");
+            tracing::debug!(issuer, %key, "a key of the issuer is not used");
         }
         let meant: Vec<_> = meant.iter().map(ToString::to_string).collect();
         if meant != state.unusable {

@@ -122,14 +122,14 @@ pub struct NewKey {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The gateway issues nothing.
-    #[error("the gateway issues nothing: the configuration has no `tokens`")]
+    #[error("the gateway issues no tokens: the configuration has no `tokens`")]
     NoTokens,
     /// The keys are the configuration's.
-    #[error("the signing keys are given by tokens.signing.key_files; change these")]
+    #[error("the signing keys are the files in tokens.signing.key_files; change those")]
     Given,
     /// There are too many.
     #[error(
-        "there are {KEYS_MAX} signing keys, and no more may be: \
+        "there are {KEYS_MAX} signing keys, the most that are allowed: \
          the oldest is dropped when the last token that it signed is dead"
     )]
     TooMany,

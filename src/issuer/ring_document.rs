@@ -48,7 +48,9 @@ pub enum UnreadableRing {
     #[error("the signing keys in the store are damaged")]
     Damaged,
     /// A ring of this version.
-    #[error("the signing keys in the store are of version {0}, which this gateway is too old for")]
+    #[error(
+        "the signing keys in the store have version {0}, which this gateway is too old to read"
+    )]
     Version(u64),
     /// It is not sealed, where somebody else could have put it.
     #[error(

@@ -124,7 +124,10 @@ async fn write_down(
         match written {
             Some(charged) => drop(sessions.revocations.wrote(&end.record_of(id, created), charged)),
             None => {
-                tracing::warn!(session = %id, "the list is full: a session that had to make room is not in it");
+                tracing::warn!(
+                    session = %id,
+                    "the revocation list is full: a session that was ended to make room is not in it"
+                );
             }
         }
         service.sessions.count_end(why);

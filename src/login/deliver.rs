@@ -57,7 +57,7 @@ impl DeliveryFields {
         let deliver: fn(TokenRequest) -> Delivery = match deliver.as_deref() {
             None | Some("session") => {
                 if client_id.is_some() || scope.is_some() {
-                    return Err("`client_id` and `scope` are about tokens; say what to `deliver`");
+                    return Err("`client_id` and `scope` need `deliver`: `tokens` or `both`");
                 }
                 return Ok(Delivery::Session);
             }
@@ -69,7 +69,7 @@ impl DeliveryFields {
         let client = client_id.as_deref().unwrap_or(FIRST_PARTY_CLIENT);
         let client = tokens.clients.named(client);
         let client = client.filter(|client| client.authentication.is_public());
-        let client = client.ok_or("`client_id` is not a client that may log people in")?;
+        let client = client.ok_or("`client_id` is not a client that users can log in to")?;
         let scopes = match scope {
             None => None,
             Some(scope) if scope.len() > SCOPE_BYTES_MAX => return Err("`scope` is too long"),

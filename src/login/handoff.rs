@@ -74,9 +74,9 @@ enum Undecided {
     Status(u16),
     #[error(transparent)]
     Malformed(#[from] MalformedAnswer),
-    #[error("the certificate's name is an address that is none of the upstream's")]
+    #[error("the certificate is for an address that the upstream does not have")]
     Address,
-    #[error("{0} questions are open already")]
+    #[error("{0} requests to the identity service are open already")]
     Busy(usize),
 }
 
@@ -95,7 +95,7 @@ impl Undecided {
         let denial = Denial::new(self.slug());
         match self {
             Self::Busy(max) => {
-                denial.because(format!("in flight already: {max} questions to identity services"))
+                denial.because(format!("in flight already: {max} requests to identity services"))
             }
             Self::Fetch(_) | Self::Status(_) | Self::Malformed(_) | Self::Address => denial,
         }
@@ -119,7 +119,10 @@ impl ServiceClients {
             Ok(finding) => finding,
             Err(undecided) => {
                 let upstream = &*service.upstream.settings().name;
-                tracing::warn!(upstream, why = %undecided, "the identity service does not help");
+                tracing::warn!(
+                    upstream, why = %undecided,
+                    "the identity service could not decide on a login"
+                );
                 match undecided {
                     Undecided::Malformed(_) => Finding::Unintelligible(undecided.slug()),
                     Undecided::Fetch(_)
@@ -246,7 +249,7 @@ async fn refusal_message(posted: Posted) -> RefusalMessage {
     match posted.body(ANSWER_BYTES_MAX).await {
         Ok(body) => RefusalMessage::Service(ServiceRefusal { status, kind, body: body.into() }),
         Err(error) => {
-            tracing::warn!(%error, "what the identity service says cannot be passed on");
+            tracing::warn!(%error, "the answer of the identity service cannot be passed on");
             RefusalMessage::Gateway
         }
     }

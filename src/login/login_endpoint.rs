@@ -225,7 +225,7 @@ fn answer_refusal(
             return Reply::Answer(answer_of_service(here, refusal));
         }
         (LoginRefusal::Scope, _) => {
-            let detail = "`scope` holds one that cannot be had by this user and client";
+            let detail = "`scope` holds a scope that this user and client cannot have";
             return answers::problem(Slug::TokenRequest, detail, here.request.request_id);
         }
         (LoginRefusal::Denial(denial), BodyFormat::Json) => return Reply::Denial(denial),

@@ -95,7 +95,7 @@ struct LoginFields {
 impl LoginFields {
     fn of_json(body: &[u8]) -> Result<Self, &'static str> {
         let mut members = json::parse_object(body)
-            .map_err(|_| "The body is not a JSON object without repetitions")?;
+            .map_err(|_| "The body is not a JSON object, or repeats a member")?;
         let mut fields = Self::default();
         // First: from here on it is wiped.
         if let Some(password) = members.remove("password") {
@@ -156,10 +156,7 @@ impl LoginFields {
             None => None,
             Some(text) => {
                 let accepted = ReturnTo::parse(&text, login);
-                Some(
-                    accepted
-                        .ok_or("`return_to` is not a place to which this gateway sends anybody")?,
-                )
+                Some(accepted.ok_or("`return_to` is not a place that this gateway redirects to")?)
             }
         };
         let password = Secret::new(std::mem::take(&mut *password).into_bytes());

@@ -175,12 +175,13 @@ impl<'p> PresentedClient<'p> {
                     (Some(id), _) => id,
                     (None, Unnamed::FirstParty) => FIRST_PARTY_CLIENT,
                     (None, Unnamed::Refused) => {
-                        return Err(TokenRefusal::client("The client does not say who it is"));
+                        return Err(TokenRefusal::client("The client is not named"));
                     }
                 };
                 let client = clients.named(id).filter(|client| client.authentication.is_public());
-                client
-                    .ok_or_else(|| TokenRefusal::client("The client is unknown, or shows no proof"))
+                client.ok_or_else(|| {
+                    TokenRefusal::client("The client is unknown, or is not authenticated")
+                })
             }
             Proof::Secret(secret) => {
                 let id = id.as_deref().unwrap_or_default();
@@ -202,7 +203,7 @@ impl<'p> PresentedClient<'p> {
                     secrets.is_right(attempts, id, hash, known.is_some(), &secret).await?;
                 let client = known.filter(|_| is_right).map(|(client, _)| client);
                 client.ok_or_else(|| {
-                    TokenRefusal::client("The client is unknown, or its secret wrong")
+                    TokenRefusal::client("The client is unknown, or its secret is wrong")
                 })
             }
             Proof::Assertion(assertion) => assertion::verify(here, id.as_deref(), assertion).await,

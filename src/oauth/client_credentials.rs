@@ -23,13 +23,13 @@ pub(super) async fn answer(
 ) -> Result<Answer, TokenRefusal> {
     let client = authenticate(here, parameters, Unnamed::Refused).await?;
     if client.authentication.is_public() {
-        let description = "A client that shows no proof gets no tokens of its own";
+        let description = "A public client gets no tokens of its own";
         return Err(TokenRefusal::request(Error::UnauthorizedClient, description));
     }
     let scopes = issue::scopes(&client.scopes, parameters)?;
     let audiences = issue::audiences(client, parameters)?;
     let now = revocation_status::of_client(here, client).await?;
-    let now = now.ok_or_else(|| TokenRefusal::client("The client is cut off"))?;
+    let now = now.ok_or_else(|| TokenRefusal::client("The client is revoked"))?;
     let draft = AccessDraft { client, audiences: &audiences, scopes: &scopes, login: None };
     let access = issue::access_token(here, draft, GrantKind::ClientCredentials, now)?;
     Ok(answers::private(200, &Value::Object(issue::describe(&access))))

@@ -111,7 +111,7 @@ pub(super) fn audiences(
     among(&client.audiences, &requested).ok_or_else(|| {
         TokenRefusal::request(
             Error::InvalidTarget,
-            "A resource is not one for which this client may ask",
+            "The client may not ask for tokens for this resource",
         )
     })
 }
@@ -123,9 +123,8 @@ pub(super) fn scopes(
     parameters: &Parameters,
 ) -> Result<Vec<Box<str>>, TokenRefusal> {
     let Some(requested) = parameters.scopes() else { return Ok(permitted.to_vec()) };
-    among(permitted, &requested).ok_or_else(|| {
-        TokenRefusal::request(Error::InvalidScope, "A scope is not one that may be had here")
-    })
+    among(permitted, &requested)
+        .ok_or_else(|| TokenRefusal::request(Error::InvalidScope, "A scope cannot be granted here"))
 }
 
 /// Each of `wanted` once, if all are among `permitted`.

@@ -37,7 +37,7 @@ metrics! {
             &[one_of("method", &["body", "cookie"]), one_of("result", &REFRESH_RESULTS)]);
         pub(super) client_authentications: IntCounterVec = counters(
             "portcullis_client_authentications_total",
-            "Attempts of clients to show that they are who they say.",
+            "Attempts of clients to authenticate.",
             &[one_of("method", &CLIENT_METHODS), one_of("result", &CLIENT_RESULTS)]);
     }
 }

@@ -87,9 +87,10 @@ fn find(
     let in_body = parameters.value(Parameter::RefreshToken);
     let in_cookie = cookie.find(here.request.head.headers);
     match (in_body, in_cookie) {
-        (None, Ok(None)) if cookie.find_old(here.request.head.headers).is_some() => {
-            Err((TokenCarrier::Cookie, "The refresh cookie is of an earlier version: log in again"))
-        }
+        (None, Ok(None)) if cookie.find_old(here.request.head.headers).is_some() => Err((
+            TokenCarrier::Cookie,
+            "The refresh cookie is from an earlier version: log in again",
+        )),
         (None, Ok(None)) => Err((TokenCarrier::Body, "`refresh_token` is missing")),
         (Some(_), Ok(Some(_)) | Err(_)) => {
             Err((TokenCarrier::Body, "There are two refresh tokens"))
@@ -122,7 +123,8 @@ async fn exchange(
             }
         }
     }
-    let token = token
-        .ok_or_else(|| RefreshFailure::of(RefreshOutcome::Malformed, "This is no refresh token"))?;
+    let token = token.ok_or_else(|| {
+        RefreshFailure::of(RefreshOutcome::Malformed, "The value is not a refresh token")
+    })?;
     rotation::exchange(here, parameters, &token).await
 }

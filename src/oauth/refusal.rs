@@ -15,7 +15,7 @@ pub(crate) enum Error {
     InvalidRequest,
     /// The client did not show that it is who it says.
     InvalidClient,
-    /// The refresh token is not good, or not this client's.
+    /// The refresh token is not valid, or not this client's.
     InvalidGrant,
     /// The client may not do this.
     UnauthorizedClient,

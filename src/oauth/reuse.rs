@@ -70,7 +70,10 @@ pub(super) async fn ended(
         tell(here.configuration, "refresh_reused", id, client, Ok(taken)).await;
         return Ok(());
     }
-    tracing::error!(session = %id, "the list is full: access tokens of a stolen login go on");
+    tracing::error!(
+        session = %id,
+        "the revocation list is full: access tokens of a stolen login stay valid"
+    );
     tell(here.configuration, "refresh_reused", id, client, Err(Slug::StoreUnavailable)).await;
     if let Some(place) = here.service.ending_logins.place(id) {
         tokio::spawn(go_on(
@@ -158,7 +161,7 @@ async fn go_on(
             return;
         }
     }
-    tracing::error!(session = %place.id, "a login whose refresh token was stolen is not cut off");
+    tracing::error!(session = %place.id, "a login whose refresh token was stolen is not revoked");
 }
 
 async fn write_down(
@@ -187,7 +190,10 @@ async fn append(
 ) -> Result<Taken, AppendError> {
     let record = revocation::of_session(*id, account.as_ref(), Actor::Gateway, WHY, configuration);
     let taken = sessions.revocations.append(record).await.inspect_err(|error| {
-        tracing::error!(%error, session = %id, "a login whose refresh token was stolen goes on");
+        tracing::error!(
+            %error, session = %id,
+            "a login whose refresh token was stolen is not ended"
+        );
     })?;
     sessions.feed.forget(*id);
     count(sessions);
@@ -198,7 +204,7 @@ async fn append(
 async fn forget(sessions: &SessionService, id: SessionId) {
     match sessions.feed.end(id).await {
         Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "a session that was cut off is not deleted"),
+        Err(error) => tracing::warn!(%error, "a revoked session is not deleted"),
     }
 }
 
@@ -243,7 +249,7 @@ async fn tell(
         actor: revocation::GATEWAY,
         client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical(),
         target: &Scope::Session(id.to_string().into()).to_string(),
-        reason: "a refresh token was presented that is not good any more, or not the client's",
+        reason: "a refresh token was presented that is not valid any more, or is another client's",
         result: taken.map_or_else(Slug::as_str, |_| "ok"),
         position,
         durable: position.is_some(),

@@ -163,7 +163,10 @@ async fn rotate(
         Rotation::Replayed(way) => match follow(token, &way) {
             Some(next) => Ok((RefreshOutcome::Replayed, Arc::new(next))),
             None => {
-                tracing::error!(session = %family.session, "a refresh token's successor is spoilt");
+                tracing::error!(
+                    session = %family.session,
+                    "a refresh token's successor is damaged"
+                );
                 Err(Denial::from(Slug::StoreUnavailable).into())
             }
         },

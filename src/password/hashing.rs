@@ -63,12 +63,12 @@ impl Hashing {
     ) -> Result<Match, Denial> {
         let place = self.queue.place(party).await.map_err(|no_place| match no_place {
             NoPlace::ShareHeld => {
-                Denial::with(Slug::RateLimited, Detail::RetryAfter(SHARE_RETRY_S))
-                    .because("too many passwords of one account or network wait to be verified")
+                Denial::with(Slug::RateLimited, Detail::RetryAfter(SHARE_RETRY_S)).because(
+                    "too many passwords of one account or network are waiting to be verified",
+                )
             }
-            NoPlace::Full => {
-                Denial::new(Slug::Overloaded).because("too many passwords wait to be verified")
-            }
+            NoPlace::Full => Denial::new(Slug::Overloaded)
+                .because("too many passwords are waiting to be verified"),
         })?;
         let password = password.clone();
         // The place goes with the work: it is taken until that is done, whoever still waits for it.

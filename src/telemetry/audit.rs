@@ -70,7 +70,7 @@ pub async fn append(file: Option<PathBuf>, line: Vec<u8>) -> std::io::Result<()>
     };
     match tokio::time::timeout(TIMEOUT, writing).await {
         Ok(written) => written,
-        Err(_) => Err(std::io::Error::other("nobody takes the line")),
+        Err(_) => Err(std::io::Error::other("the write took too long")),
     }
 }
 

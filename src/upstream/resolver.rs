@@ -21,13 +21,16 @@ pub async fn resolve(upstream: &Upstream) {
         match tokio::time::timeout(RESOLVE_TIMEOUT, look_up).await {
             Ok(Ok(found)) => addresses.extend(found),
             Ok(Err(error)) => {
-                tracing::warn!(upstream = &*settings.name, peer = &**peer, %error, "cannot resolve");
+                tracing::warn!(
+                    upstream = &*settings.name, peer = &**peer, %error,
+                    "the name of a peer cannot be resolved"
+                );
             }
             Err(_) => {
                 tracing::warn!(
                     upstream = &*settings.name,
                     peer = &**peer,
-                    "cannot resolve in time"
+                    "the name of a peer was not resolved in time"
                 );
             }
         }

@@ -46,10 +46,8 @@ fn token_is_read_from_the_file_that_is_named() {
     let required = "portcullis: the admin token is required. Name the gateway's configuration with \
                     --config, or a file that holds the token with --admin-token-file (the gateway's \
                     own is `admin.token` in its data directory)\n";
-    let shown = required.replace(
-        "the admin token is required",
-        "the gateway does not accept the admin token that it was shown",
-    );
+    let shown = required
+        .replace("the admin token is required", "the gateway does not accept the admin token");
     assert_eq!(failed(with(&wrong)), shown);
     assert_eq!(failed(run(&gateway, &["revocations", "list"])), required);
     assert!(!failed(with(&odd)).contains("lines"), "a token is not repeated");
@@ -137,7 +135,7 @@ fn whoever_answers_without_being_a_gateway_is_a_failure() {
             let arguments = [command, vec!["--admin", admin]].concat();
             let told = failed(run_with(&std::env::temp_dir(), &arguments, &[]));
             let expected = match (status, body) {
-                (200, _) => format!("what answers at {admin} is not a gateway"),
+                (200, _) => format!("the server at {admin} is not a gateway"),
                 (_, "") => format!("the answer was {status} "),
                 (_, text) => text.to_owned(),
             };

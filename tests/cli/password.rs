@@ -214,7 +214,7 @@ fn password_is_typed_twice_and_not_shown() {
 fn two_passwords_are_bad_input() {
     let Typed { code, shown, out, echoes } = typed(&["my secret\n", "another secret\n"]);
     assert_eq!((code, &*out, echoes), (2, "", true), "{shown}");
-    assert!(shown.contains("portcullis: these are two passwords"), "{shown}");
+    assert!(shown.contains("portcullis: the two passwords differ"), "{shown}");
     assert!(!shown.contains("secret"), "{shown}");
 }
 

@@ -115,7 +115,7 @@ fn cut_off_is_passed_on_in_both_of_its_forms() {
             "portcullis: `before`: `yesterday` is not a time; write 2026-01-31T12:00:00Z",
         ),
         (date, "is not a time"),
-        ("0", "nothing that was issued until then can still be accepted"),
+        ("0", "everything that was issued until then has expired already"),
     ] {
         let printed = bad_input(run(&gateway, &["revoke", "--everything", "--before", before]));
         assert!(printed.contains(told), "{printed}");
@@ -161,7 +161,7 @@ fn what_the_gateway_does_not_understand_is_bad_input_in_its_words() {
         (
             ["--token", "nonsense"],
             "portcullis: the token is not acceptable anyway: token_malformed \
-             (the token has 1 part, and a signed one has 3)\n",
+             (the token has 1 part; a signed token has 3)\n",
         ),
     ] {
         let arguments = [&["revoke"], &arguments[..]].concat();

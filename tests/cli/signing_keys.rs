@@ -96,7 +96,7 @@ fn gateway_that_issues_nothing_makes_no_sense() {
         let ran = keys(&gateway, &arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
         let expected =
-            "portcullis: the gateway issues nothing: the configuration has no `tokens`\n";
+            "portcullis: the gateway issues no tokens: the configuration has no `tokens`\n";
         assert_eq!(ran.stderr, expected);
     }
 }

@@ -313,7 +313,7 @@ fn login_beyond_those_that_a_service_may_keep_waiting_is_overload() {
     assert!(answer.field("retry-after").is_some(), "{answer:?}");
     let line = gateway.logged(|line| line["slug"] == "overloaded");
     let reason = line["reason"].as_str().unwrap_or_default();
-    assert!(reason.contains("256 questions to identity services"), "{line}");
+    assert!(reason.contains("256 requests to identity services"), "{line}");
     // Once the first of them have been given up there is room.
     identity.say(alice());
     eventually("room", || {

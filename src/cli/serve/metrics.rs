@@ -10,7 +10,7 @@ metrics! {
     pub(super) struct ProgramMetrics {
         build_info: IntGaugeVec = gauges(
             "portcullis_build_info",
-            "Which build this is.",
+            "Version of the program, as a label; the value is 1.",
             &[named("version", "version of the program")]);
         reloads: IntCounterVec = counters(
             "portcullis_config_reloads_total",

@@ -188,7 +188,7 @@ impl Supervisor {
         ));
         match admin_token {
             Ok(token) => self.admin_token.store(Arc::new(token)),
-            Err(why) => tracing::error!("{why}. The token that was in force stays so"),
+            Err(why) => tracing::error!("{why}. The old token stays in force"),
         }
         self.end_sessions_of_changed_users(&previous, &configuration);
         Ok(())
@@ -270,15 +270,15 @@ fn warn_of_longer_lifetimes(old: &Running, new: &Running) {
             };
             tracing::warn!(
                 issuer = &*issuer.name,
-                "{field} has grown: revocations made before end as if it had not"
+                "{field} was raised: revocations made before still end by the old value"
             );
         }
     }
     let reach_s = |of: &Running| of.gate.sessions.rules.terms().reach_s();
     if reach_s(old) < reach_s(new) {
         tracing::warn!(
-            "sessions.absolute_timeout, tokens.refresh.absolute or api_keys.max_lifetime has \
-             grown: revocations made before end as if it had not"
+            "sessions.absolute_timeout, tokens.refresh.absolute or api_keys.max_lifetime was \
+             raised: revocations made before still end by the old value"
         );
     }
 }

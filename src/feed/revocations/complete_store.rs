@@ -58,7 +58,7 @@ impl RevocationFeed {
                 "the store was started again, is another one, or has lost data: waiting for the \
                  gateways that may know what it lacks"
             ),
-            (true, true) => tracing::info!("the store has all that the gateways know of"),
+            (true, true) => tracing::info!("the store has every revocation that the gateways know"),
             (false, true) | (true, false) => {}
         }
         Ok(is_complete)

@@ -130,7 +130,7 @@ impl RevocationFeed {
 
     /// One read of the log.
     async fn read(&self, position: Position, has_loaded: bool) -> Result<Step, StoreError> {
-        // Whoever is not counted must not decide: a revocation could be confirmed without it.
+        // A gateway off the roster must not decide: revocations are confirmed without it.
         if !self.is_counted() {
             self.count_in(position).await?;
         }

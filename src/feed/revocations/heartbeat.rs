@@ -85,7 +85,7 @@ impl RevocationFeed {
         match counted {
             // Nobody can write a revocation down either; what is there can be read.
             Err(StoreError::Refused(why)) => {
-                tracing::debug!(%why, "the store takes no writes");
+                tracing::debug!(%why, "the store refuses writes");
                 Ok(())
             }
             counted => counted,
@@ -121,7 +121,7 @@ impl RevocationFeed {
                  logins; tokens are judged by this one. Beyond {} s the gateway is not ready",
                 clock::APART_MAX_MS / 1000
             ),
-            false => tracing::info!(ahead_ms, "this machine's clock is that of the store again"),
+            false => tracing::info!(ahead_ms, "this machine's clock agrees with the store's again"),
         }
         Ok(())
     }
@@ -186,7 +186,10 @@ impl RevocationFeed {
         self.is_leaving.store(true, Ordering::Release);
         let undelivered = self.pending.len();
         if undelivered > 0 {
-            tracing::error!(undelivered, "revocations that the store never took end here");
+            tracing::error!(
+                undelivered,
+                "stopped with revocations that the store never accepted: they are lost"
+            );
         }
         let _told_before = self.announcing.lock().await;
         self.fleet.leave(&self.instance).await

@@ -67,7 +67,10 @@ impl RevocationFeed {
                 if missing.is_empty() {
                     break;
                 }
-                tracing::warn!(count = missing.len(), "writing lost revocations down again");
+                tracing::warn!(
+                    count = missing.len(),
+                    "writing lost revocations to the store again"
+                );
                 for record in missing {
                     if !self.recent().is_missing(&record) {
                         continue;
@@ -83,7 +86,10 @@ impl RevocationFeed {
                         }
                         Err(AppendError::Lifted) => self.recent().was_lifted(&record),
                         Err(error) => {
-                            tracing::warn!(%error, "a lost revocation cannot be written down");
+                            tracing::warn!(
+                                %error,
+                                "a lost revocation cannot be written to the store"
+                            );
                             tokio::time::sleep(backoff.next()).await;
                         }
                     }

@@ -26,7 +26,7 @@ impl SessionFeed {
         loop {
             let mut hear = |notice: SessionNotice| match notice {
                 SessionNotice::Begun => {
-                    tracing::debug!("changes of sessions are told");
+                    tracing::debug!("the store reports changes of sessions");
                     self.loads.spoil_all();
                     self.table.notified_from(clock::steady());
                 }
@@ -47,12 +47,12 @@ impl SessionFeed {
                 StoreError::Refused(why) => {
                     tracing::warn!(
                         why,
-                        "the store does not tell when sessions are deleted by hand"
+                        "the store does not report sessions that are deleted by hand"
                     );
                     tokio::time::sleep(REFUSED_PAUSE).await;
                 }
                 StoreError::Unavailable(why) | StoreError::Unreadable(why) => {
-                    tracing::debug!(why, "changes of sessions are not told");
+                    tracing::debug!(why, "the store does not report changes of sessions");
                     tokio::time::sleep(backoff.next()).await;
                 }
             }

@@ -21,7 +21,7 @@ use crate::store::settings::StoreSettings;
 pub(super) struct LoadedRing {
     pub(super) document: StoredRing,
     pub(super) stored: Ring,
-    /// What is stored, and what the store has lost.
+    /// The ring: what is stored, and what the store has lost.
     pub(super) ring: Ring,
 }
 
@@ -54,9 +54,9 @@ pub(super) enum Trouble {
     Unreadable(#[from] UnreadableRing),
     #[error(transparent)]
     Full(#[from] Full),
-    #[error("the store's clock was not read yet, which dates a key")]
+    #[error("the store's clock was not read yet, and a new key needs its time")]
     Undated,
-    #[error("other gateways change the signing keys all the time")]
+    #[error("other gateways kept changing the signing keys")]
     Contended,
     #[error("{0}")]
     Cryptography(String),

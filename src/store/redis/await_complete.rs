@@ -88,7 +88,10 @@ impl Redis {
             Err(StoreError::Refused(_)) => Knows::More,
             Err(error @ StoreError::Unreadable(_)) => {
                 // It stays so. Only a budget hangs on it, and nobody is to wait for that.
-                tracing::warn!(%error, "the key of the tags cannot be written down again");
+                tracing::warn!(
+                    %error,
+                    "the key of session tags cannot be written to the store again"
+                );
                 Knows::NoMore
             }
             Err(error) => return Err(error),

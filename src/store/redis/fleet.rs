@@ -94,13 +94,13 @@ impl Fleet for Redis {
             self.announce_on(state, must_be_there, None).await?;
         if is_gone {
             let applied = Position { sequence: state.applied, mark: state.mark };
-            // Who lost the log, too, is told what it lost by those who know, see `await_complete`.
+            // If the log was lost, too, other gateways write what is missing: see `await_complete`.
             let is_log_there = match HeldRecord::from_record(at.as_deref()) {
                 Ok(held) => held.loss(applied, head) != Some(Loss::WentBackwards),
                 // Nobody can say: it may be.
                 Err(_) => true,
             };
-            // Nobody can say how long others serve; nothing is confirmed for a minute at most.
+            // Unknown gateways may still be serving: nothing is confirmed, for a minute at most.
             let unknown_for_ms = state.counted_for_ms.min(GATEWAY_FORGOTTEN_AFTER_MS);
             let lost_for_ms = if is_log_there { unknown_for_ms } else { 0 };
             ((head, record, Flag(is_complete), _, _), link) =

@@ -134,7 +134,7 @@ impl Master {
             known.epoch += 1;
             tracing::warn!(
                 %address,
-                "another server answers, or the same was started again: all connections are made anew"
+                "Redis was restarted, or another server answers: all connections are opened again"
             );
         }
         known.identity = Some(identity.clone());

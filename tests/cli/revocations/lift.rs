@@ -72,10 +72,10 @@ fn what_cannot_be_lifted_is_told_with_the_reason_and_an_exit_code() {
     let mistake = revoke(&gateway, &subject("ada"));
     assert_eq!(run(&gateway, &[&mistake]).code, 0);
     for (arguments, code, told) in [
-        (vec![&*mistake], 1, "portcullis: it has been lifted already"),
-        (vec!["0123456789abcde2"], 1, "portcullis: there is no such cut-off"),
-        (vec!["--subject", "bob"], 1, "portcullis: there is no such cut-off"),
-        (vec![&*session], 2, "portcullis: this is the id of a session's own revocation: only"),
+        (vec![&*mistake], 1, "portcullis: the revocation has been lifted already"),
+        (vec!["0123456789abcde2"], 1, "portcullis: there is no such revocation to lift"),
+        (vec!["--subject", "bob"], 1, "portcullis: there is no such revocation to lift"),
+        (vec![&*session], 2, "portcullis: the id belongs to the revocation of one session: only"),
         (vec!["ada"], 2, "portcullis: `ada` is not the id of a revocation"),
         (vec!["--subject", "ada", "--issuer", "nobody"], 2, "portcullis: there is no issuer"),
         (vec!["--subject", "ada", "--wait", "soon"], 2, "`soon` is not a duration"),

@@ -159,12 +159,12 @@ fn what_ends_one_token_session_or_key_cannot_be_lifted() {
         (
             json!({ "scope": "token", "jti": "t", "issuer": "test" }),
             json!({ "jti": "t" }),
-            "a token's own revocation",
+            "the revocation of one token",
         ),
         (
             json!({ "scope": "session", "session": "s" }),
             json!({ "sid": "s" }),
-            "a session's own revocation",
+            "the revocation of one session",
         ),
         (
             json!({ "scope": "everything" }),

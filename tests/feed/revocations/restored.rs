@@ -238,7 +238,10 @@ fn server_that_restarts_under_a_gateway_is_followed_as_soon_as_that_knows_all() 
     let begun = Instant::now();
     eventually("that it goes by the server", || {
         let lines = gateway.errors();
-        lines.iter().any(|line| line.contains("has all that the gateways know of")).then_some(())
+        lines
+            .iter()
+            .any(|line| line.contains("has every revocation that the gateways know"))
+            .then_some(())
     });
     eventually("contact", || {
         (fleet::ask(&gateway, &token_of("somebody")) == Verdict::Accepted).then_some(())
@@ -261,7 +264,10 @@ fn server_whose_key_of_the_tags_is_damaged_is_followed_when_it_restarts() {
     restore(&mut server);
     eventually("that it goes by the server", || {
         let lines = gateway.errors();
-        lines.iter().any(|line| line.contains("has all that the gateways know of")).then_some(())
+        lines
+            .iter()
+            .any(|line| line.contains("has every revocation that the gateways know"))
+            .then_some(())
     });
     eventually("contact", || {
         (fleet::ask(&gateway, &token_of("somebody")) == Verdict::Accepted).then_some(())
