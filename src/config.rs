@@ -41,16 +41,16 @@ pub use tls::TlsCertificate;
 pub use tokens::{ApiKeySettings, Tokens};
 pub use upstream::UpstreamSettings;
 
-/// What `gateway.yaml` says, with every default filled in.
+/// The settings of `gateway.yaml`, with every default filled in.
 #[derive(Debug)]
 pub struct Settings {
     /// Where it came from.
     pub file: PathBuf,
-    /// What the gate decides by.
+    /// The settings of the gate.
     pub gate: Arc<GateSettings>,
-    /// What each route of the gate matches, for people.
+    /// The match of each route, for people.
     pub matches: Vec<RouteMatch>,
-    /// Who may issue tokens, in the order that routes refer to.
+    /// The issuers of tokens, in the order that routes refer to.
     pub issuers: Vec<IssuerSettings>,
     /// The tokens that upstreams are sent, in the order that routes refer to.
     pub internal_tokens: Vec<InternalTokenTerms>,
@@ -76,13 +76,13 @@ pub struct Settings {
     pub realm: Box<str>,
     /// Where things that can be lost without harm are kept.
     pub data_directory: PathBuf,
-    /// What must outlive the process, and where.
+    /// The store: where revocations, sessions and keys outlive the process.
     pub store: StoreSettings,
     /// How the revocation log is followed and written.
     pub revocation: RevocationSettings,
     /// How people log in, if they can.
     pub login: Option<Arc<Login>>,
-    /// What the gateway itself issues, if it does.
+    /// The tokens that the gateway itself issues, if it does.
     pub tokens: Option<Arc<Tokens>>,
     /// API keys, if there are any.
     pub api_keys: Option<ApiKeySettings>,
@@ -92,14 +92,14 @@ pub struct Settings {
     pub files: BTreeSet<PathBuf>,
     /// Options in use whose name starts with `dangerous_`, with the field that sets them.
     pub dangerous: Vec<(String, &'static str)>,
-    /// What is allowed but should be known.
+    /// Mistakes that do not keep the configuration from loading.
     pub warnings: Problems,
 }
 
 /// An issuer of tokens.
 #[derive(Debug)]
 pub struct IssuerSettings {
-    /// What its tokens must be like.
+    /// The rules for its tokens.
     pub rules: Arc<IssuerRules>,
     /// Where its keys come from.
     pub keys: KeySource,
@@ -330,7 +330,7 @@ impl Settings {
         compile::compile(file, text, environment)
     }
 
-    /// What to say where something cannot be set up that was found good.
+    /// The problem to report if something cannot be set up although it compiled.
     pub fn problem(&self, fact: &str, remedy: &str) -> Problems {
         let problem = document::problem(None, FieldPath::default(), fact, remedy);
         Problems { files: self.files.clone(), ..Problems::new(&self.file, vec![problem]) }
@@ -342,8 +342,8 @@ impl Settings {
         self.issuers.iter().filter(fetched).map(|issuer| &*issuer.rules.name)
     }
 
-    /// What stands for the issuer of what the gateway itself begins: logins, the refresh tokens
-    /// that come of them, and API keys.
+    /// The issuers of what the gateway itself creates: logins, the refresh tokens that come of
+    /// them, and API keys.
     pub fn vouched_for_by(&self) -> impl Iterator<Item = &str> {
         let login = self.login.iter().map(|login| &*login.issuer);
         let tokens = self.tokens.iter().map(|tokens| &*tokens.issuer);

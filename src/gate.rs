@@ -56,7 +56,7 @@ use session::{Held, Provenance, Session, SessionId, Sessions, TagKeyCell};
 use time::Moment;
 use verifier::{CacheResult, Refusal, Verification, Verifier};
 
-/// What the gate decides by, as the configuration says it.
+/// The settings of the gate, from the configuration.
 #[derive(Debug)]
 pub struct GateSettings {
     /// Host, path and method → route.
@@ -71,41 +71,41 @@ pub struct GateSettings {
     pub api_key_header: Option<HeaderName>,
     /// The cookie that carries refresh tokens, if there is one that goes with every request.
     pub refresh_cookie: Option<&'static str>,
-    /// Who may ask there for what is their own.
+    /// The rule of the gateway's own endpoints: which credentials they accept.
     pub own_rule: Authenticate,
 }
 
 /// The decision of one configuration.
 #[derive(Debug)]
 pub struct Gate {
-    /// What it decides by.
+    /// The settings.
     pub settings: Arc<GateSettings>,
-    /// Who may issue tokens, in the order that routes refer to.
+    /// The issuers of tokens, in the order that routes refer to.
     pub issuers: Issuers,
     /// The tokens that upstreams are sent, in the order that routes refer to.
     pub internal_tokens: Vec<Arc<InternalToken>>,
     /// The verifier, shared by all configurations of the process.
     pub verifier: Arc<Verifier>,
-    /// Who has been cut off, shared by all configurations of the process.
+    /// The revocation list, shared by all configurations of the process.
     pub revocations: Arc<RevocationList>,
-    /// Who is logged in, as far as it is in memory.
+    /// The sessions that are in memory.
     pub sessions: Sessions,
 }
 
-/// What the log says of requests that lack the Bearer scheme, but not the field for it.
+/// The reason in the log for an `Authorization` field without the Bearer scheme.
 const OTHER_SCHEME_REASON: &str = "the Authorization field has no Bearer scheme";
 
-/// What it says of requests that another site may have caused.
+/// The reason for a request that another site may have caused.
 const CSRF_REASON: &str =
     "neither Sec-Fetch-Site nor Origin is permitted, and X-CSRF-Token is not this session's";
 
-/// What it says of sessions that could not be read again for too long.
+/// The reason for a session that could not be read again for too long.
 const UNCONFIRMED_REASON: &str = "the store cannot say whether the session is still there";
 
-/// What it says of sessions that nobody has used.
+/// The reason for a session that was idle for too long.
 const RESTED_REASON: &str = "the session was not used for idle_timeout";
 
-/// What it says of sessions of which nobody knows whether somebody has.
+/// The reason for a session that a silent gateway may have used.
 const UNHEARD_REASON: &str = "the session was not used for idle_timeout; another gateway may \
      have used it, and does not answer";
 
@@ -276,7 +276,7 @@ impl Gate {
             findings.cache = Some(CacheResult::Miss);
             findings.session = Some(read.clone());
             findings.authentic = Some(read.authentic().clone());
-            // What is of another kind by its record was not presented as what it is.
+            // A session in the header of API keys, or an API key in the cookie, is unknown there.
             return match (read.authentic().carrier() == carrier, now.shared() >= read.idle_ends()) {
                 (false, _) => Err(carrier.unknown().into()),
                 (true, true) => Err(rested(read).into()),

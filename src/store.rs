@@ -46,17 +46,17 @@ use settings::StoreSettings;
 /// An opened store.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// Who was cut off.
+    /// The log of revocations.
     pub revocations: Arc<dyn RevocationLog>,
-    /// Who follows the log.
+    /// The gateways that follow the log.
     pub fleet: Arc<dyn Fleet>,
-    /// Who is logged in.
+    /// The sessions and API keys.
     pub sessions: Arc<dyn SessionStore>,
     /// How often somebody tried to.
     pub attempts: Arc<dyn AttemptLedger>,
     /// Which refresh tokens are good.
     pub families: Arc<dyn FamilyStore>,
-    /// What was used that may be used once.
+    /// The one-time values that were used.
     pub one_time: Arc<dyn OneTimeStore>,
     /// The gateway's own signing keys.
     pub keyring: Arc<dyn KeyRingStore>,

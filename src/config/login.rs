@@ -26,7 +26,7 @@ pub const HASH_LANES: RangeInclusive<u32> = 1..=16;
 pub struct Login {
     /// The path below which the gateway answers itself; without a slash at its end.
     pub base: Box<str>,
-    /// Who vouches for those who log in: what `iss` is to a token.
+    /// The issuer of people who log in, as `iss` is in a token.
     pub issuer: Box<str>,
     /// The way to log in, with its settings.
     pub method: LoginMethod,
@@ -60,14 +60,14 @@ pub struct Users(pub BTreeMap<Box<str>, User>);
 pub struct User {
     /// The PHC string of the password, argon2id.
     pub password: Secret,
-    /// Who it is.
+    /// The identity.
     pub identity: LoggedIn,
 }
 
-/// What a login establishes.
+/// The identity that a login establishes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoggedIn {
-    /// Who logged in.
+    /// The subject.
     pub subject: Box<str>,
     /// The roles.
     pub roles: Vec<Box<str>>,
@@ -94,16 +94,16 @@ pub struct HandOff {
     pub claims: Vec<(Box<str>, Box<str>)>,
     /// How long it may take to answer in full.
     pub timeout: Duration,
-    /// What a client is told of its refusal.
+    /// The answer to a client that the service refuses.
     pub on_failure: OnFailure,
 }
 
-/// What a client is told when the identity service refuses.
+/// The answer to a client when the identity service refuses a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
-    /// That name or password are wrong.
+    /// The gateway's own: the name or the password is wrong.
     Own,
-    /// What the service said (4xx only).
+    /// The answer of the service (4xx only).
     PassThrough,
 }
 

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, told so that it can be mended: file, line, field, fact and
+//! Problems of a configuration, each with what is needed to correct it: file, line, field, fact and
 //! remedy.
 
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ impl FieldPath {
         self.then(Segment::Index(index))
     }
 
-    /// What leads on from `around` to this node, if it is below.
+    /// The path from `around` to this node, if this node is below it.
     pub(super) fn below(&self, around: &Self) -> Option<Self> {
         let rest = self.0.strip_prefix(around.0.as_slice())?;
         (!rest.is_empty()).then(|| Self(rest.to_vec()))

@@ -69,7 +69,7 @@ fn in_paragraphs(text: &str) -> String {
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
-/// What a value is unless it is `null`.
+/// The schema of a value unless it is `null`.
 fn beside_null(choices: &mut Value) -> Option<Map<String, Value>> {
     match choices.as_array_mut()?.as_mut_slice() {
         [inner, null] if *null == json!({ "type": "null" }) => inner.as_object().cloned(),

@@ -32,7 +32,7 @@ impl TlsCertificate {
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| {
             Unusable::Key(format!("the key file holds no private key in PEM ({error})"))
         })?;
-        // What a handshake would do with them. Nothing is kept of it.
+        // The same as a handshake does with them; the result is dropped.
         let provider = rustls::crypto::ring::default_provider();
         CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(|error| {
             Unusable::Chain(format!("certificate and key do not go together ({error})"))

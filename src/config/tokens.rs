@@ -1,4 +1,4 @@
-//! What the gateway itself issues, compiled from `tokens`, `clients` and `api_keys`.
+//! Tokens and API keys of the gateway itself, compiled from `tokens`, `clients` and `api_keys`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ pub const OWN_ISSUER: &str = "gateway";
 /// The client of those who log in without naming one. It has no secret.
 pub const FIRST_PARTY_CLIENT: &str = "first-party";
 
-/// What the gateway itself issues.
+/// The tokens that the gateway itself issues.
 #[derive(Debug)]
 pub struct Tokens {
     /// `iss`: a URL without query and fragment (RFC 8414 §2).
@@ -30,7 +30,7 @@ pub struct Tokens {
     pub access: Access,
     /// Refresh tokens.
     pub refresh: Refresh,
-    /// Who may ask for tokens, by `client_id`; [`FIRST_PARTY_CLIENT`] is among them.
+    /// The clients that may ask for tokens, by `client_id`; with [`FIRST_PARTY_CLIENT`].
     pub clients: Clients,
     /// How often one address may present a wrong secret.
     pub per_address: AttemptBudget,
@@ -99,7 +99,7 @@ pub struct Refresh {
 pub struct ApiKeySettings {
     /// The header that carries them.
     pub header: HeaderName,
-    /// Who vouches for them: what `iss` is to a token.
+    /// The issuer of the tokens: `iss`.
     pub issuer: Box<str>,
     /// How long one lives at most, in seconds.
     pub lifetime_max_s: i64,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What the configuration says of an upstream.
+/// The settings of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSettings {
     /// Its name.

@@ -77,7 +77,7 @@ pub fn key_set_url(text: &str) -> Result<(), String> {
     let host = url.as_ref().ok().and_then(Uri::host).unwrap_or_default();
     match url.as_ref().ok().and_then(Uri::scheme_str) {
         Some("https") if !host.is_empty() => Ok(()),
-        // Whoever sits on the way could put in keys of their own.
+        // Anybody on the network path could replace the keys.
         Some("http") if is_loopback(host) => Ok(()),
         Some("http") if !host.is_empty() => Err("keys must not be fetched without TLS".to_owned()),
         _ => Err(format!("`{}` is not a URL", without_password(text))),

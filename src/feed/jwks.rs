@@ -39,7 +39,7 @@ const ABSENT_MAX: u64 = 10_000;
 /// The first pause after a failure; it doubles up to the refresh interval.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 
-/// What looking for a key came to.
+/// The outcome of looking for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeySearch {
     /// The key is there now.
@@ -106,7 +106,7 @@ impl JwksFeed {
         })
     }
 
-    /// What it feeds, and from where.
+    /// The issuer that it feeds, and the URL it fetches from.
     pub fn spec(&self) -> &KeyFeed {
         &self.spec
     }
@@ -334,7 +334,7 @@ enum FetchReason {
     Demanded,
 }
 
-/// What is known between two fetches.
+/// The state between two fetches.
 #[derive(Debug)]
 struct FetchState {
     budget: FetchBudget,

@@ -110,7 +110,7 @@ impl RevocationFeed {
         store_metrics: StoreMetrics,
     ) -> Arc<Self> {
         metrics.begin();
-        // What nobody shares is dated by the only clock there is.
+        // Without other gateways, this machine's clock is the only one.
         let is_dated = store.revocations.writers() == Writers::ThisGateway;
         Arc::new(Self {
             log: store.revocations,
@@ -141,7 +141,7 @@ impl RevocationFeed {
         })
     }
 
-    /// What is counted.
+    /// The metrics.
     pub fn metrics(&self) -> &RevocationMetrics {
         &self.metrics
     }

@@ -58,21 +58,21 @@ pub struct SessionFeed {
 /// Against which of a client's budgets reads are counted that lead to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charge {
-    /// That of its ordinary requests.
+    /// The budget of its ordinary requests.
     Client,
-    /// That of its logouts: what others behind the same address send elsewhere must not keep
+    /// The budget of its logouts: requests of others behind the same address must not keep
     /// anybody from logging out.
     Logout,
 }
 
-/// What came of looking for a session.
+/// The outcome of looking for a session.
 #[derive(Clone, Debug)]
 pub enum Sought {
     /// This is it.
     Found(Arc<Session>),
     /// There is no such session.
     Absent,
-    /// Nobody can say.
+    /// The store did not answer.
     Unavailable,
     /// This client has asked for too many that there are not; when to ask again, in seconds.
     Refused(u32),
@@ -102,7 +102,7 @@ impl SessionFeed {
         })
     }
 
-    /// What is counted.
+    /// The metrics.
     pub fn metrics(&self) -> &SessionMetrics {
         &self.metrics
     }

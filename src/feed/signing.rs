@@ -79,14 +79,14 @@ pub struct SigningFeed {
     is_due: Notify,
 }
 
-/// What is known of the keys.
+/// The state of the keys.
 #[derive(Debug, Default)]
 struct KnownKeys {
     ring: Option<LoadedRing>,
     given: Option<(Arc<Tokens>, Vec<Arc<Signer>>)>,
     published: Option<PublishedKeys>,
     last: Option<LastRead>,
-    /// What is wrong, and was reported.
+    /// The trouble that was reported.
     reported: Option<Trouble>,
 }
 
@@ -98,7 +98,7 @@ struct LastRead {
     succeeded: bool,
 }
 
-/// What is done with the ring.
+/// A task with the ring of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RingTask {
     /// It is read.
@@ -160,7 +160,7 @@ impl SigningFeed {
         })
     }
 
-    /// What is counted.
+    /// The metrics.
     pub fn metrics(&self) -> &SigningMetrics {
         &self.metrics
     }

@@ -30,7 +30,7 @@ const READ_EVERY: Duration = Duration::from_secs(30);
 /// The longest pause while there is none yet: without one nobody is served.
 const FIRST_PAUSE_MAX: Duration = Duration::from_millis(200);
 
-/// What is kept in the store.
+/// The key as it is in the store.
 type StoredKey = Zeroizing<[u8; TAG_KEY_BYTES]>;
 
 /// The feed of the key.
@@ -44,7 +44,7 @@ pub struct TagFeed {
     was_asked: watch::Sender<bool>,
 }
 
-/// What the key in the cell was made of.
+/// The inputs of the key in the cell.
 struct DerivedFrom {
     kept: StoredKey,
     secret: Option<Secret>,
@@ -91,7 +91,7 @@ impl TagFeed {
                                 made-up ones cannot be used: all count as made up, within the budget");
                         }
                         is_told |= !is_away;
-                        // What is refused now may be answered later; what is damaged stays so.
+                        // A refusal may pass; a damaged key stays damaged.
                         if matches!(error, StoreError::Unreadable(_)) {
                             self.cell.give_up();
                         }

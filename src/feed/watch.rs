@@ -11,7 +11,7 @@ use std::time::Duration;
 /// file is not read while it is being written.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// What tells one state of the files from another.
+/// A fingerprint of the files, which differs when they do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint(Vec<Option<(u64, u64, u64, std::time::SystemTime)>>);
 

@@ -46,7 +46,7 @@ impl Serial {
     }
 }
 
-/// What the verifier found out about a token.
+/// The result of verifying a token.
 pub(super) struct VerifiedToken<'t> {
     pub(super) claims: Claims,
     /// All claims.
@@ -57,7 +57,7 @@ pub(super) struct VerifiedToken<'t> {
     pub(super) at: UnixTime,
 }
 
-/// What vouches for an [`Authentic`].
+/// The source that vouches for an [`Authentic`].
 #[derive(Debug)]
 enum VouchedBy {
     /// A signature.
@@ -83,7 +83,7 @@ impl Authentic {
         }
     }
 
-    /// What a login established, in a session that ends at `ends`.
+    /// The identity that a login established, in a session that ends at `ends`.
     pub(super) fn of_session(
         id: SessionId,
         record: &SessionRecord,
@@ -134,7 +134,7 @@ impl Authentic {
         &self.identity
     }
 
-    /// What carried it.
+    /// The carrier of the credential.
     pub fn carrier(&self) -> Carrier {
         match self.source {
             VouchedBy::Token { .. } => Carrier::Bearer,
@@ -142,12 +142,12 @@ impl Authentic {
         }
     }
 
-    /// What tells it apart from all others.
+    /// A number that no other [`Authentic`] has.
     pub fn serial(&self) -> Serial {
         self.serial
     }
 
-    /// Who vouches for the subject: `iss`, or what is to a session what that is to a token.
+    /// The issuer that vouches for the subject: `iss` of a token, or the issuer of a session.
     pub fn issued_by(&self) -> &str {
         match &self.source {
             VouchedBy::Token { issuer, .. } => &issuer.rules().issuer,
@@ -155,7 +155,7 @@ impl Authentic {
         }
     }
 
-    /// What vouches for a session's subject; for a token it is its issuer.
+    /// The issuer of a session or an API key; `None` for a token.
     pub fn session_issuer(&self) -> Option<&str> {
         match &self.source {
             VouchedBy::Token { .. } => None,

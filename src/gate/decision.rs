@@ -1,4 +1,4 @@
-//! What the gate says of a request: may it pass, or what is missing; and what was learned on the way.
+//! The gate's decision about a request: permitted, denied or undecided; and its findings.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct WantedKey(pub Option<Box<str>>);
 pub struct WantedSession {
     /// The id of the session.
     pub id: SessionId,
-    /// What its secret came in.
+    /// The carrier of its secret.
     pub carrier: Carrier,
     /// As it was some time ago, which is good enough if nobody can be asked.
     pub aged: Option<Arc<Session>>,
@@ -28,7 +28,7 @@ pub struct WantedSession {
     pub provenance: Provenance,
 }
 
-/// What the gate decides of one request; `P` is the proof that it may pass.
+/// The gate's decision about one request; `P` is the proof that it may pass.
 #[derive(Debug)]
 pub enum Decision<P> {
     /// It may pass.
@@ -44,27 +44,27 @@ pub enum Decision<P> {
     Builtin,
 }
 
-/// The decision about one request, and what was learned on the way to it.
+/// The decision about one request, and the findings on the way to it.
 #[derive(Debug)]
 pub struct Verdict<'g, P = Permit> {
-    /// What was learned.
+    /// The findings.
     pub findings: Findings<'g>,
     /// The decision.
     pub decision: Decision<P>,
 }
 
-/// What is known of a request once it is decided on, however that went.
+/// What the gate found out about a request, whatever it decided.
 #[derive(Debug, Default)]
 pub struct Findings<'g> {
     /// The route, if one matched.
     pub route: Option<&'g Route>,
-    /// What carried the credential, if one was read.
+    /// The carrier of the credential, if one was read.
     pub carrier: Option<Carrier>,
     /// Whether the credential had been seen before, if one was verified.
     pub cache: Option<CacheResult>,
     /// The issuer that the credential names, if it is one of ours.
     pub issuer: Option<Arc<Issuer>>,
-    /// Who asked, if that was verified: admitted or not, permitted or not.
+    /// The verified caller, if there is one: admitted or not, permitted or not.
     pub authentic: Option<Arc<Authentic>>,
     /// The session by which the request was decided.
     pub session: Option<Arc<Session>>,

@@ -44,13 +44,13 @@ pub struct IssuerRules {
     pub identity_bytes_max: usize,
 }
 
-/// What dates a token when it is asked whether it is cut off.
+/// The claim that revocations are compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatedBy {
     /// `iat`.
     Issue,
-    /// `auth_time`, or `iat` without one: a token is as old as the login of which it came, however
-    /// late it was issued. So no gateway can bring somebody back who was cut off a moment ago.
+    /// `auth_time`, or `iat` without one: a token is as old as the login it came from, however late
+    /// it was issued. So no gateway can issue a token that a revocation of the login misses.
     Login,
 }
 
@@ -63,7 +63,7 @@ impl IssuerRules {
     }
 }
 
-/// What a token without `typ` gets.
+/// How a token without `typ` is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untyped {
     /// It is accepted.

@@ -21,7 +21,7 @@ impl Lapse {
         }
     }
 
-    /// What a request with such a credential would now be refused with.
+    /// The slug with which a request with such a credential is now refused.
     pub const fn slug(self, carrier: Carrier) -> Slug {
         match self {
             Self::Expired => carrier.expired(),

@@ -13,7 +13,7 @@ use super::internal::InternalToken;
 use super::principal::Principal;
 use super::reason::listed;
 
-/// Who may use a route.
+/// The policy of a route: who may use it.
 #[derive(Debug)]
 pub enum Policy {
     /// Anybody; the credential is not read.
@@ -38,11 +38,11 @@ impl Policy {
 pub struct Authenticate {
     /// Where credentials may come from, in this order.
     pub carriers: Vec<Carrier>,
-    /// Whose tokens are accepted: the places of the issuers in the configuration.
+    /// The issuers whose tokens are accepted, by their places in the configuration.
     pub issuers: Vec<usize>,
-    /// What the principal must hold.
+    /// The scopes, roles and claims that the principal must have.
     pub requirement: Requirement,
-    /// What happens while the revocation list is too old to say who was cut off.
+    /// How requests are answered while the revocation list is too old.
     pub when_stale: WhenStale,
 }
 
@@ -82,7 +82,7 @@ impl WhenStale {
     }
 }
 
-/// What a principal must hold.
+/// The scopes, roles and claims that a principal must have.
 #[derive(Debug, Default)]
 pub struct Requirement {
     /// All of these scopes.
@@ -104,8 +104,8 @@ pub struct ClaimRule {
     pub accepted: Vec<Value>,
 }
 
-/// The proof that a request may pass, and where to: nothing that talks to an upstream is made of
-/// anything else.
+/// The proof that a request may pass, and where to. A request to an upstream can only be made from
+/// a permit.
 #[derive(Clone, Debug)]
 pub struct Permit {
     principal: Option<Principal>,
@@ -123,7 +123,7 @@ pub struct Forwarding {
     pub internal_token: Option<Arc<InternalToken>>,
     /// The largest body, in bytes.
     pub body_bytes_max: Option<u64>,
-    /// What becomes of fields that ask for another method.
+    /// The treatment of fields that ask for another method.
     pub method_override: MethodOverride,
 }
 
@@ -158,7 +158,7 @@ impl Permit {
         Self { principal: Some(principal), forwarding }
     }
 
-    /// Who passes, if the route asked.
+    /// The principal, unless the route is public.
     pub fn principal(&self) -> Option<&Principal> {
         self.principal.as_ref()
     }

@@ -67,17 +67,17 @@ impl Principal {
         }
     }
 
-    /// What is authentic.
+    /// The verified credential.
     pub fn authentic(&self) -> &Arc<Authentic> {
         &self.0
     }
 
-    /// What its credential came in.
+    /// The carrier of its credential.
     pub fn carrier(&self) -> Carrier {
         self.0.carrier()
     }
 
-    /// Who it is.
+    /// The subject.
     pub fn subject(&self) -> &Subject {
         self.0.subject()
     }

@@ -33,7 +33,7 @@ pub use tag::{Provenance, SecretKind, TAG_KEY_BYTES, TagKey, TagKeyCell};
 /// The sessions of one configuration.
 #[derive(Clone, Debug)]
 pub struct Sessions {
-    /// What they must be like.
+    /// The rules for them.
     pub rules: Arc<SessionRules>,
     /// Those in memory, shared by all configurations of the process.
     pub table: Arc<SessionTable>,

@@ -25,7 +25,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// What of so many records is for accounts.
+    /// The share of `entries_max` records that accounts may fill.
     pub(super) const fn of(entries_max: u64) -> Self {
         Self { more: entries_max - entries_max / 10, first: entries_max - entries_max / 20 }
     }
@@ -50,7 +50,7 @@ impl Span {
         self.dated >= other.dated && self.expires >= other.expires
     }
 
-    /// What cuts off what either does, for as long as either.
+    /// One span that cuts off whatever either of the two does, for as long as either.
     fn with(self, other: Self) -> Self {
         Self { dated: self.dated.max(other.dated), expires: self.expires.max(other.expires) }
     }
@@ -61,7 +61,7 @@ impl Span {
 pub(super) enum Cut {
     /// Everything of the subject, its API keys included: it logged out everywhere.
     Subject,
-    /// What was granted to the subject: what single entries were merged into.
+    /// The grants of a subject: its single entries are merged into this one.
     Grants,
 }
 
@@ -75,7 +75,7 @@ impl Cut {
     }
 }
 
-/// What an account has ended.
+/// A kind of thing that an account has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndedScope {
     /// One login, or one token.
@@ -89,7 +89,7 @@ pub(super) enum EndedScope {
 }
 
 impl EndedScope {
-    /// What a record ends on somebody's account; `None` if it is on nobody's.
+    /// The account that a record is charged to, and what it ends; `None` without an account.
     pub(super) fn of(record: &Record) -> Option<(&Owner, Self)> {
         let Record { entry: Entry { scope, cut_off, expires }, owner, .. } = record;
         let owner = owner.as_ref()?;
@@ -139,7 +139,7 @@ impl EndedScope {
     }
 }
 
-/// What a subject has in the list.
+/// The entries of one subject in the list, and the number of all others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AccountEntries<'a> {
     /// Its single entries, the earliest first.
@@ -150,7 +150,7 @@ pub(super) struct AccountEntries<'a> {
     pub(super) others: u64,
 }
 
-/// What is to be written.
+/// The entries to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     /// Nothing: a cut-off that is there does it.
@@ -179,7 +179,7 @@ impl AccountEntries<'_> {
             let is_full = single == 1 && grants.is_none() && others >= room.first;
             return if is_full { Plan::Full } else { Plan::Add };
         }
-        // Of the single entries, in their order, all but the last few are merged.
+        // The single entries are in order; all but the last few are merged.
         let place = entries.partition_point(|held| held.dated <= entry.dated);
         let merged = single - (allowed - 1);
         let last = merged - 1;
@@ -199,7 +199,7 @@ impl AccountEntries<'_> {
         Plan::Merge { cut, folded, drops_grants: false, adds }
     }
 
-    /// What comes of a cut-off.
+    /// The entries to write for a cut-off.
     pub(super) fn cut(self, kind: Cut, cut: Span, room: Room) -> Plan {
         let Self { entries, grants, subject, others } = self;
         let (own, other) = match kind {

@@ -38,7 +38,7 @@ pub enum BudgetPace {
     Even,
 }
 
-/// What an attempt is counted against.
+/// The account that an attempt is counted against.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptAccount {
     /// A digest of a user's name, or of a client's address; in base64url.
@@ -60,7 +60,7 @@ impl AttemptAccount {
     }
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
     /// It was counted, and may be made.

@@ -69,14 +69,14 @@ impl fmt::Display for TokenDigest {
     }
 }
 
-/// What a family is; it does not change.
+/// The family itself, which does not change.
 #[derive(Clone, PartialEq)]
 pub struct Family {
     /// The session that it belongs to.
     pub session: SessionId,
     /// The client to which its tokens were given.
     pub client: Box<str>,
-    /// What its tokens may be used for.
+    /// The scopes that its tokens may have.
     pub scopes: Vec<Box<str>>,
     /// When it began.
     pub created: UnixTime,
@@ -108,8 +108,8 @@ pub struct StoredFamily {
     pub read_ms: u64,
 }
 
-/// What a gateway knows of a family when it has a token exchanged: the store decides by this who was late, whatever
-/// happened to the command on its way.
+/// What a gateway knew of a family when it asked for an exchange. The store decides by this who was
+/// late, even if the command was delayed on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Premise {
     /// The current token.
@@ -140,15 +140,15 @@ pub struct Exchange {
     pub grace_ms: u64,
     /// When it is asked for.
     pub now: UnixTime,
-    /// What is known of the family.
+    /// What the gateway knows of the family.
     pub premise: Premise,
     /// What is to be written if the token was used before: the end of its login. Not asked for where the family was
     /// read, and the token is the current one.
     pub end: Option<LoginEnd>,
 }
 
-/// What a token is to be exchanged for, made at random for this one exchange: who asks for the same
-/// one again has lost the answer.
+/// The token that another one is exchanged for. It is made at random for this one exchange: a
+/// client that asks for the same one again has lost the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Successor {
     /// Its digest.
@@ -157,7 +157,7 @@ pub struct Successor {
     pub sealed: Vec<u8>,
 }
 
-/// What came of an exchange.
+/// The outcome of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// The token was good. What it was exchanged for now is.
@@ -246,7 +246,7 @@ struct WrittenFamily {
     key: [u8; 32],
 }
 
-/// What a family is as one line of JSON; its id is where it is kept.
+/// Writes a family as one line of JSON, without its id, which is its key in the store.
 pub fn encode(family: &Family) -> String {
     let Family { session: _, client, scopes, created, ends, idle_s, key } = family.clone();
     let written = WrittenFamily {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::error::StoreError;
 
-/// What a gateway tells about itself.
+/// The state that a gateway announces.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct GatewayState {
     /// Different for every process.
@@ -27,7 +27,7 @@ pub struct GatewayState {
     /// How far its clock is ahead of the store's, in milliseconds; `None` if that is not known.
     #[serde(default)]
     pub clock_ahead_ms: Option<i64>,
-    /// What it must agree on with the others, by the name of the field.
+    /// The settings on which gateways must agree, by the name of the field.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
 }
@@ -42,7 +42,7 @@ impl GatewayState {
 /// A gateway as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownGateway {
-    /// What it told last.
+    /// Its last announcement.
     pub state: GatewayState,
     /// How long ago that was, in milliseconds.
     pub silent_ms: u64,
@@ -79,7 +79,7 @@ pub const GATEWAY_FORGOTTEN_AFTER_MS: u64 = 60_000;
 /// half a second later.
 pub const COMPLETE_WITHIN_MS: u64 = 5_000;
 
-/// What a gateway knows of what a store may have lost.
+/// Whether a gateway knows that a store has lost something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Knows {
     /// Nothing: it has not followed the store before.
@@ -133,7 +133,7 @@ pub trait Fleet: fmt::Debug + Send + Sync {
     /// Takes a gateway off the roster.
     async fn leave(&self, instance: &str) -> Result<(), StoreError>;
 
-    /// Who follows the log, and how far they are.
+    /// The gateways that follow the log, and how far they are.
     async fn roster(&self) -> Result<Roster, StoreError>;
 }
 

@@ -32,7 +32,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// What came after a position.
+/// The records after a position, or the loss of that position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tail {
     /// These, in order; none if nothing came in time. The log was read to this position.
@@ -44,7 +44,7 @@ pub enum Tail {
 /// How a position was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// What came after it is no longer in the log.
+    /// The log no longer holds the records after the position.
     Trimmed,
     /// The log holds less than was read from it, or something else: a fail-over to a replica that
     /// lacked writes, or a server that lost its data.
@@ -55,18 +55,18 @@ pub enum Loss {
 /// not have got to the end.
 pub const TAIL_RECORDS_MAX: u64 = 1000;
 
-/// What is asked of an append beside the record.
+/// The terms of an append.
 #[derive(Clone, Copy, Debug)]
 pub struct AppendBounds<'a> {
     /// How many live records there may be.
     pub entries_max: u64,
     /// The time now, for making room.
     pub now: UnixTime,
-    /// Who vouches for those who log in, if somebody can.
+    /// The issuer of logins, if users can log in.
     pub login_issuer: Option<&'a str>,
 }
 
-/// What whoever lifts revocations takes for granted.
+/// What the caller of a lift knows of the revocations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiftPremise {
     /// Some of them are live: an operator asks.
@@ -84,7 +84,7 @@ pub struct Listing {
     pub total: u64,
 }
 
-/// Who can append to a log.
+/// The processes that can append to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writers {
     /// This process alone: it knows all that is in there, however long it has not looked.
@@ -96,7 +96,7 @@ pub enum Writers {
 /// An append-only log of revocations, with a snapshot of what is still live.
 #[async_trait]
 pub trait RevocationLog: fmt::Debug + Send + Sync {
-    /// Who can append to it.
+    /// The processes that can append to this log.
     fn writers(&self) -> Writers;
 
     /// Appends a record and returns once it is durable, as far as the store can be.
@@ -151,7 +151,7 @@ pub trait RevocationLog: fmt::Debug + Send + Sync {
     async fn prune(&self, now: UnixTime) -> Result<u64, StoreError>;
 }
 
-/// What was written on somebody's account.
+/// The entries that were written to an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charged {
     /// The record, a cut-off that stands for it and others, both, or nothing, if a cut-off that is

@@ -6,7 +6,7 @@ use crate::gate::revocation::Scope;
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
 
-/// What is to be written of the end of a login, as [`charge`](super::RevocationLog::charge) would.
+/// The entry of the end of a login, as [`charge`](super::RevocationLog::charge) would write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginEnd {
     /// The record, which is on the account of the login's subject.

@@ -13,18 +13,18 @@ use crate::gate::time::UnixTime;
 /// One record of the log: a revocation, or the lift of some.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// What it does. Of a lift: whom it is about, up to when that was cut off, and until when the lift
+    /// The revocation. For a lift: its scope, the cut-off that is lifted, and until when the lift
     /// must be known.
     pub entry: Entry,
     /// When it was written, in microseconds since 1970.
     pub written_us: u64,
-    /// Who made it.
+    /// The operator or the gateway that made it.
     pub actor: Box<str>,
     /// Why.
     pub reason: Box<str>,
-    /// On whose account it is, if an account and not an operator had it made.
+    /// The account that it is charged to, if an account caused it, and not an operator.
     pub owner: Option<Owner>,
-    /// An account had it made, and nobody knows which: it leaves operators their room like any other of an account.
+    /// An unknown account caused it: like any record of an account it leaves operators their room.
     pub is_for_nobody: bool,
     /// A random number that tells records apart which are alike in everything else. A log in which
     /// a position holds another mark than it did is another log.
@@ -36,26 +36,26 @@ pub struct Record {
 /// How many revocations one record lifts at most.
 pub const LIFTED_AT_ONCE_MAX: usize = 256;
 
-/// On whose account something ends. There is a bound of what one account may have in the log: what is
-/// beyond it is merged into one entry, [`Scope::Grants`] up to a time at which the subject had begun
-/// what ended.
+/// The account that the end of something is charged to. The records of one account in the log are
+/// bounded: those beyond the bound are merged into one entry, [`Scope::Grants`], up to a time at
+/// which the subject had begun what ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// What vouches for the subject.
+    /// The issuer that vouches for the subject.
     pub issuer: Box<str>,
-    /// Whose login or token ended: a client's, if the token was about the client itself.
+    /// The subject whose login or token ended; the client, if the token was about the client.
     pub subject: Box<str>,
     /// When that began: what [`Scope::Grants`] would have to cut off to hit it.
     pub dated: UnixTime,
-    /// By when nothing is alive any more that began as early: so long an entry must live that
-    /// takes the place of this one.
+    /// The time by which everything that began as early has expired: an entry that replaces this
+    /// one must live until then.
     pub until: UnixTime,
 }
 
 /// The reason of an entry that takes the place of others.
 pub const MERGED: &str = "merged";
 
-/// What a written record turned out to be.
+/// A record, as far as this version can read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
     /// A revocation, or a lift.
@@ -232,7 +232,7 @@ impl Record {
             .map_err(|error| Unreadable::record(&error.to_string()))?;
         match &*written.kind {
             REVOCATION => Self::read(written, Box::default()).map(Read::Record),
-            // What cannot be read lifts nothing.
+            // A lift that cannot be read lifts nothing.
             LIFT => Ok(lifts_of(&written.lifts)
                 .and_then(|lifts| Self::read(written, lifts).ok())
                 .filter(|lift| lift.entry.scope.kind().is_liftable())
@@ -289,7 +289,7 @@ impl Record {
     }
 }
 
-/// What a lift names; `None` if that is nothing, or something that cannot be lifted.
+/// The scopes that a lift names; `None` for no scope, or one that cannot be lifted.
 fn lifts_of(written: &[WrittenLift]) -> Option<Box<[Lifted]>> {
     let lifted = |WrittenLift { id, expires }: &WrittenLift| {
         let id = RevocationId::parse(id).filter(|id| id.is_liftable())?;

@@ -93,7 +93,7 @@ pub struct Redis {
     last_announcement: LastAnnouncement,
     /// Whether the server has all that it had.
     completeness: Completeness,
-    /// What was used here that may be used once.
+    /// The one-time values that were used here.
     spent: Spent,
     /// The key of the tags.
     known_tag_key: KnownTagKey,

@@ -59,14 +59,14 @@ pub struct Displaced {
     pub id: SessionId,
     /// When it had begun.
     pub created: UnixTime,
-    /// What was written to the log of its end; `None` if there was no room, or nothing was to be written.
+    /// The log entry of its end; `None` if there was no room, or nothing had to be written.
     pub end: Option<Charged>,
 }
 
 /// The sessions that end with an entry of the revocation log, in the same step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum EndedSessions {
-    /// None that can be told without looking at all there are.
+    /// No sessions that the store could find without reading them all.
     None,
     /// This one.
     One(SessionId),
@@ -96,7 +96,7 @@ impl EndedSessions {
     }
 }
 
-/// What a store tells of changes that others make in it.
+/// A notice of the store that somebody changed a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionNotice {
     /// From now on everything is told.

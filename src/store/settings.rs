@@ -22,13 +22,13 @@ pub enum StoreSettings {
 pub struct RedisSettings {
     /// The servers to ask.
     pub servers: RedisServers,
-    /// Who we are there.
+    /// The gateway's login at the server.
     pub login: RedisLogin,
     /// Which of a server's databases.
     pub database: i64,
     /// TLS, if it is to be spoken.
     pub tls: Option<RedisTls>,
-    /// What every key begins with.
+    /// The prefix of every key.
     pub prefix: Box<str>,
 }
 

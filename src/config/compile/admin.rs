@@ -31,7 +31,7 @@ impl Compiler<'_> {
             Some(token) => AdminToken::Given(token),
             None if address.ip().is_loopback() => {
                 let file = data_directory.join(TOKEN_FILE);
-                // Whoever replaces it by a new one should not have to restart the gateway.
+                // A new token must not need a restart of the gateway.
                 self.files.insert(file.clone());
                 AdminToken::Kept(file)
             }

@@ -16,7 +16,7 @@ const LIFETIME_MIN: Duration = Duration::from_hours(24);
 /// A year, and time to take the next one.
 const LIFETIME_MAX: Duration = Duration::from_hours(400 * 24);
 
-/// What API keys must be like.
+/// The rules for API keys.
 #[derive(Debug)]
 pub(super) struct ApiKeyTerms {
     pub(super) header: HeaderName,

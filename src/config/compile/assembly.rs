@@ -28,7 +28,7 @@ use crate::gate::policy::{Authenticate, Requirement};
 use crate::gate::session::{REFRESH_COOKIE, SetBy};
 use crate::store::settings::StoreSettings;
 
-/// What came of each section: nothing where something was reported.
+/// The result of each section: `None` where a problem was reported.
 pub(super) struct Sections {
     pub(super) data_directory: PathBuf,
     pub(super) trusted_proxies: Vec<IpNet>,
@@ -119,7 +119,7 @@ fn named(terms: ApiKeyTerms, login: Option<&Login>, tokens: Option<&Tokens>) -> 
     ApiKeySettings { header, issuer, lifetime_max_s }
 }
 
-/// Who may ask the gateway itself for what is their own.
+/// The rule of the gateway's own endpoints: which credentials they accept.
 fn own_rule(when_stale: StaleRules) -> Authenticate {
     Authenticate {
         carriers: vec![Carrier::Session],

@@ -33,7 +33,7 @@ impl BuiltinPaths {
         Self { base: Some(base.unwrap_or_else(|| BASE_DEFAULT.into())), paths }
     }
 
-    /// What to do about a route at `path`, if it is one of ours.
+    /// What to do about a route at `path`, if the gateway itself answers that path.
     pub(super) fn remedy_for(&self, path: &str) -> Option<&'static str> {
         let is_below = |base: &str| {
             path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

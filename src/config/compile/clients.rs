@@ -21,7 +21,7 @@ use crate::secret::Secret;
 const ID_BYTES_MAX: usize = 128;
 const HASH_REMEDY: &str = "Write the output of `portcullis password hash` for the secret";
 
-/// What a client says of how it shows that it is who it says.
+/// How a client authenticates, as written.
 struct RawAuthentication {
     secret_hash: Option<String>,
     public_key_file: Option<String>,

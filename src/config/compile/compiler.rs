@@ -1,4 +1,4 @@
-//! What the sections share: the document, what was found wrong with it, and how values are read.
+//! What the sections share: the document, its problems, and how values are read.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

@@ -43,7 +43,7 @@ const RESERVED: [&str; 30] = [
     "x-request-id",
 ];
 
-/// What upstreams are told of callers, and routes ask of them.
+/// The headers that tell upstreams about callers, and the claims that routes require.
 #[derive(Clone, Copy)]
 pub(super) struct IdentityTerms<'k> {
     pub(super) identity: Option<&'k Arc<IdentityTemplate>>,

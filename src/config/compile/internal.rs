@@ -22,8 +22,8 @@ const LIFETIME_DEFAULT: Duration = Duration::from_secs(60);
 const LIFETIME_MIN: Duration = Duration::from_secs(4);
 const LIFETIME_MAX: Duration = Duration::from_hours(1);
 
-/// What every token says of itself, or the gateway says in it of the caller: no claim of a login
-/// may pass for that.
+/// The claims that the gateway sets itself, about the token and about the caller: a claim of a
+/// login must not replace them.
 const RESERVED_CLAIMS: [&str; 17] = [
     "act",
     "aud",
@@ -44,10 +44,10 @@ const RESERVED_CLAIMS: [&str; 17] = [
     "sub",
 ];
 
-/// What internal tokens have to go together with.
+/// The settings that internal tokens must agree with.
 #[derive(Clone, Copy)]
 pub(super) struct InternalTokenContext<'k> {
-    /// Whose tokens they are.
+    /// The issuer of the tokens.
     pub(super) issuer: Presence<&'k str>,
     pub(super) identity: Option<&'k IdentityTemplate>,
     pub(super) api_keys: Option<&'k ApiKeyTerms>,

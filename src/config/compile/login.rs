@@ -20,7 +20,7 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const PER_ACCOUNT_DEFAULT: AttemptBudget = AttemptBudget { attempts_max: 10, span_s: 15 * 60 };
 pub(super) const PER_ADDRESS_DEFAULT: AttemptBudget =
     AttemptBudget { attempts_max: 100, span_s: 15 * 60 };
-/// Nobody logs in so often, and a network of a thousand people in one morning.
+/// More than a person needs, and enough for a network of a thousand people in one morning.
 const SUCCESSES_PER_ACCOUNT_DEFAULT: AttemptBudget =
     AttemptBudget { attempts_max: 60, span_s: 15 * 60 };
 const SUCCESSES_PER_ADDRESS_DEFAULT: AttemptBudget =
@@ -103,8 +103,8 @@ impl Compiler<'_> {
         }))
     }
 
-    /// Who vouches for those who log in. Where tokens are issued for them it is who issues those:
-    /// who is cut off is so by issuer and subject.
+    /// The issuer of people who log in. With `tokens` it is the issuer of the tokens: a revocation
+    /// names a subject by issuer and `sub`.
     fn login_issuer(
         &mut self,
         issuer: Option<String>,

@@ -59,8 +59,8 @@ impl Compiler<'_> {
     }
 }
 
-/// What the gateway's own tokens must be like at its own gate. `None` if what they depend on was
-/// reported.
+/// The rules for the gateway's own tokens at its own gate. `None` if a problem with what they depend
+/// on was reported.
 fn own_rules(
     parts: &TokenParts,
     clients: Option<&Clients>,

@@ -13,7 +13,7 @@ use crate::config::raw;
 use crate::gate::credential::{Carrier, Voucher};
 use crate::gate::policy::{Authenticate, ClaimRule, Policy, Requirement};
 
-/// What a route says of who may use it.
+/// The policy of a route, as written.
 pub(super) struct RawPolicy {
     pub(super) public: Option<bool>,
     pub(super) authenticate: Option<Vec<String>>,
@@ -105,7 +105,7 @@ impl Compiler<'_> {
             self.empty::<()>(&carriers_field, fact, remedy);
         }
         let issuers_field = field.key("issuers");
-        // What is no carrier may have been meant for one that takes tokens of issuers.
+        // An unknown carrier may be a misspelt one that takes tokens of issuers.
         let names_issuers = |name: &String| {
             let mut all = Carrier::ALL.into_iter();
             all.find(|carrier| carrier.as_str() == name).is_none_or(|carrier| {

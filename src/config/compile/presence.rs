@@ -1,4 +1,4 @@
-//! What may be absent: an optional section, or what a name refers to.
+//! Things that may be absent: an optional section, or what a name refers to.
 
 use std::ops::Deref;
 
@@ -13,7 +13,7 @@ pub(super) enum Presence<T> {
     Present(T),
 }
 
-/// What is wrong was reported.
+/// The problem was reported already.
 #[derive(Debug)]
 pub(super) struct Reported;
 
@@ -34,7 +34,7 @@ impl<T> Presence<T> {
         }
     }
 
-    /// What a pointer leads to.
+    /// The target of a pointer.
     pub(super) fn as_deref(&self) -> Presence<&T::Target>
     where
         T: Deref,

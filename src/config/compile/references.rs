@@ -1,4 +1,4 @@
-//! What routes may refer to.
+//! The named things that routes may refer to.
 
 use super::api_keys::ApiKeyTerms;
 use super::builtin_paths::BuiltinPaths;
@@ -9,7 +9,7 @@ use super::revocation::StaleRules;
 use super::upstreams::CompiledUpstreams;
 use crate::config::Login;
 
-/// What routes may refer to.
+/// The named things that routes may refer to.
 #[derive(Clone, Copy)]
 pub(super) struct References<'k> {
     pub(super) issuers: &'k CompiledIssuers,

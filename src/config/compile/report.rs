@@ -13,7 +13,7 @@ impl Compiler<'_> {
         remedy: &str,
     ) {
         let (document, field) = self.place_of(field);
-        // What could not even be read was reported then; that it is now missing is no news.
+        // A value that could not be read was reported then, and is not also missing.
         if document.is_pruned(&field) {
             return;
         }

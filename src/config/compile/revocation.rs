@@ -20,7 +20,7 @@ const ENTRIES_MAX: u64 = 100_000_000;
 
 const REMEDY: &str = "Write deny, allow, deny_writes or { allow_for: 30s }";
 
-/// What routes that say nothing do, and what those that do are measured with.
+/// The default of routes without `when_stale`, and the times that the others are computed with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StaleRules {
     max_staleness_ms: u64,
@@ -78,7 +78,7 @@ impl Compiler<'_> {
         (compiled(), rules)
     }
 
-    /// What a route, or the default, does while the list is too old.
+    /// Compiles `when_stale`, of a route or the default.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is serde_yaml's")]
     pub(super) fn when_stale(
         &mut self,

@@ -101,7 +101,7 @@ impl Compiler<'_> {
     }
 }
 
-/// What the system calls the machine, as far as that can be a name.
+/// The system's name of the machine, as far as it can be a name.
 fn host_name() -> Box<str> {
     let text = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let named: String = text

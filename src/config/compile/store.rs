@@ -31,7 +31,7 @@ struct Located {
     password: Option<String>,
 }
 
-/// What the URLs of all servers say beside where those are.
+/// The parts of the servers' URLs beside the addresses.
 struct UrlParts {
     encrypted: bool,
     database: Option<i64>,
@@ -63,7 +63,7 @@ impl Compiler<'_> {
                 };
                 Some(StoreSettings::Embedded { path })
             }
-            // What was written there could not be read; it may have been a Redis.
+            // The section could not be read; it may have been a Redis.
             (_, None) => None,
         }
     }
@@ -133,7 +133,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// What the URLs say together. What only some of them say holds for all.
+    /// The parts of all URLs, as one. A part that only some of them have holds for all.
     fn agreed(&mut self, located: Vec<Located>, field: &FieldPath) -> Option<UrlParts> {
         let encrypted = located.first()?.encrypted;
         if located.iter().any(|one| one.encrypted != encrypted) {

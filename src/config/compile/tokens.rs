@@ -23,7 +23,7 @@ const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 const GRACE_MAX: Duration = Duration::from_secs(60);
 const ISSUER_BYTES_MAX: usize = 255;
 
-/// What `tokens` says, as far as it could be read.
+/// The parts of `tokens`, as far as they could be read.
 pub(super) struct TokenParts {
     pub(super) issuer: Option<IssuerUrl>,
     pub(super) signing: Option<Signing>,

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 
 const NAME_BYTES_MAX: usize = 256;
 
-/// What a file of users says of itself when it makes no sense.
+/// A mistake in a file of users.
 struct Mistake(String);
 
 impl Compiler<'_> {
@@ -65,7 +65,7 @@ fn parse(bytes: &[u8]) -> Result<BTreeMap<String, raw::User>, Mistake> {
     serde_yaml::from_slice(bytes).map_err(|error| Mistake(without_value(&error)))
 }
 
-/// What was expected, and where. What was found instead may be a password.
+/// The message of an error without the value that was found: it may be a password.
 fn without_value(error: &serde_yaml::Error) -> String {
     let message = error.to_string();
     let text = message.rsplit_once(" at line ").map_or(message.as_str(), |(text, _)| text);
@@ -116,7 +116,7 @@ fn user(name: &str, raw: raw::User) -> Result<(User, Cost), Mistake> {
 /// Memory, passes and lanes.
 pub(super) type Cost = (u32, u32, u32);
 
-/// What a hash costs. It is parsed here, once and for all, so that a login cannot stumble over it.
+/// The cost of a hash. It is parsed here, once, so that no login fails on it.
 pub(super) fn cost_of(phc: &str) -> Result<Cost, String> {
     let hash = PasswordHash::new(phc).map_err(|_| "is not a PHC string".to_owned())?;
     if Algorithm::try_from(hash.algorithm).ok() != Some(Algorithm::Argon2id) {

@@ -22,7 +22,7 @@ metrics! {
 }
 
 impl KeySetMetrics {
-    /// What may never happen to an issuer's keys is told as 0.
+    /// Shows an issuer's counters as 0 before anything is counted.
     pub(super) fn begin(&self, issuer: &str) {
         for result in ["ok", "failed"] {
             self.fetches.with_label_values(&[issuer, result]);

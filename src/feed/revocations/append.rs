@@ -41,7 +41,7 @@ impl RevocationFeed {
         let configuration = self.configuration.load();
         let entries_max = configuration.settings.revocation.entries_max;
         let bounds = AppendBounds {
-            // What is on an account leaves operators their room where that is charged.
+            // A record with an account leaves operators their room where it is charged.
             entries_max: match record.is_for_nobody {
                 true => room_of_accounts(entries_max),
                 false => entries_max,
@@ -75,7 +75,7 @@ impl RevocationFeed {
         let mut recent = self.recent();
         recent.stands_for(record, &written);
         for record in written {
-            // What it merged hits others, too.
+            // The merged entry hits other credentials, too.
             self.enforce(&record);
             recent.wrote(record, clock::steady());
         }

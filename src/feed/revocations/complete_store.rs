@@ -34,7 +34,7 @@ impl RevocationFeed {
 
     async fn ask_complete(&self) -> Result<bool, StoreError> {
         if !self.is_asking.swap(true, Ordering::AcqRel) {
-            // What was read before says nothing of what is missing now.
+            // An earlier reading does not show what is missing now.
             self.read_in.store(NEVER, Ordering::Release);
             self.has_reminded.store(false, Ordering::Release);
         }
@@ -43,7 +43,7 @@ impl RevocationFeed {
             // Those that the store has forgotten may know more.
             match self.remind().await {
                 Ok(()) => self.has_reminded.store(true, Ordering::Release),
-                // What it does not take down, this gateway goes on knowing.
+                // This gateway still knows what the store refuses to write.
                 Err(StoreError::Refused(_)) => knows = Knows::More,
                 Err(error) => return Err(error),
             }
@@ -69,7 +69,7 @@ impl RevocationFeed {
         self.is_waiting.load(Ordering::Relaxed)
     }
 
-    /// What this gateway knows that the store may have lost.
+    /// Whether this gateway knows something that the store may have lost.
     fn knows(&self) -> Knows {
         let is_new = !*self.in_contact.borrow();
         let recent = self.recent();
@@ -78,7 +78,7 @@ impl RevocationFeed {
         let is_missing = !recent.missing(now).is_empty() || recent.next_again(now.wall).is_some();
         match (has_read && !is_missing, is_new) {
             (true, false) => Knows::NoMore,
-            // What it has loaded it may be the last to know.
+            // It may be the last to know what it has loaded.
             (false, true) if !recent.is_empty() => Knows::More,
             (_, true) => Knows::Nothing,
             (false, false) => Knows::More,
@@ -93,7 +93,7 @@ impl RevocationFeed {
         if is_contact {
             self.was_in_contact(at);
         }
-        // What is missing was found.
+        // The missing records were found.
         self.read_in.store(if is_same { epoch } else { NEVER }, Ordering::Release);
         is_contact
     }

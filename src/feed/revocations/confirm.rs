@@ -13,7 +13,7 @@ const LOOK_SELDOM: Duration = Duration::from_millis(50);
 /// How long a while is.
 const SOON: Duration = Duration::from_millis(100);
 
-/// Who has applied a revocation.
+/// The gateways that have applied a revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confirmation {
     /// How many gateways have.
@@ -62,7 +62,7 @@ impl RevocationFeed {
                     let missing: Vec<_> = roster.gateways.into_iter().filter(is_behind).collect();
                     let is_complete = roster.incomplete_for_ms == 0;
                     if is_last && missing.is_empty() && !is_complete {
-                        // Nobody can be named, and nobody knows that there is none.
+                        // No gateway is missing by name, but the roster may lack one.
                         return Err(incomplete(roster.incomplete_for_ms));
                     }
                     let is_applied = missing.is_empty() && is_there && gateways > 0;

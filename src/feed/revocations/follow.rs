@@ -30,10 +30,10 @@ const CLOCK_STEP_MAX_S: u64 = 60;
 /// A gateway that has read nothing for so long may have missed that the log was lost.
 const OUT_OF_TOUCH: Duration = Duration::from_secs(2);
 
-/// What was done to follow the log.
+/// One step of following the log.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// What came next was read, to this position.
+    /// The next records were read, to this position.
     Read(Position),
     /// Everything that is live was loaded; the log goes on from this position.
     Loaded(Position),
@@ -82,7 +82,7 @@ impl RevocationFeed {
             let has_stepped = apart_now_s.abs_diff(apart_s) > CLOCK_STEP_MAX_S;
             let step = match position {
                 None => self.load(LoadCause::Start).await.map(Step::Loaded),
-                // What is spent and how long an entry stays was told by another clock.
+                // The times after which entries are spent were computed by another clock.
                 Some(_) if has_stepped => self.load(LoadCause::Clock).await.map(Step::Loaded),
                 // At its beginning another log, or one that was emptied, looks like the one before.
                 Some(at) if self.is_unmarked(at) && is_in_doubt => {
@@ -135,7 +135,7 @@ impl RevocationFeed {
             self.count_in(position).await?;
         }
         let max_staleness = self.configuration.load().settings.revocation.max_staleness;
-        // What is written after this moment may be missed by the read; what was before is not.
+        // The read may miss what is written after this moment, and nothing that was before.
         let begun = self.begin_read().await?;
         let patience = match (has_loaded, self.fleet.is_complete()) {
             // Loading takes its time, and what it found is as old as its beginning.

@@ -18,8 +18,8 @@ const ANSWER_MAX_MS: u64 = 200;
 /// How far our clock may be from the store's before that is told, in milliseconds.
 const APART_WARNED_MS: i64 = 5_000;
 
-/// Who was heard of within this time may know what a store has lost, in milliseconds: they tell of
-/// themselves once a second.
+/// A gateway that announced itself within this time may know what a store has lost, in
+/// milliseconds: each announces itself once a second.
 const HEARD_WITHIN_MS: u64 = 3_000;
 
 /// The pause between two tellings, however many revocations arrive.
@@ -37,12 +37,12 @@ impl RevocationFeed {
         let mut looked = Instant::now();
         loop {
             let reached = *applied.borrow_and_update();
-            // That the store is away is told by whoever follows the log.
+            // The task that follows the log reports that the store is away.
             if let Some(reached) = reached
                 && self.tell(reached).await.is_ok()
                 && looked.elapsed() >= EVERY
             {
-                // Who the others are must be known before the store can forget them.
+                // The other gateways must be known before the store can forget them.
                 looked = Instant::now();
                 drop(self.remind().await);
                 drop(self.read_clock().await);
@@ -76,14 +76,14 @@ impl RevocationFeed {
 
     /// Sees to it that the others count this gateway, and those that it knows of.
     pub(super) async fn count_in(&self, reached: Position) -> Result<(), StoreError> {
-        // What is dated from now on is dated alike by all gateways.
+        // From now on all gateways date records by the same clock.
         self.read_clock().await?;
         let counted = match self.tell(reached).await {
             Ok(()) => self.remind().await,
             refused => refused,
         };
         match counted {
-            // Nobody can write a revocation down either; what is there can be read.
+            // Revocations cannot be written either; those in the store can be read.
             Err(StoreError::Refused(why)) => {
                 tracing::debug!(%why, "the store refuses writes");
                 Ok(())
@@ -182,7 +182,7 @@ impl RevocationFeed {
     ///
     /// If the store cannot be reached: it is then counted for a while.
     pub async fn leave(&self) -> Result<(), StoreError> {
-        // Else it would be back with the next revocation.
+        // Otherwise the next revocation would put it on the roster again.
         self.is_leaving.store(true, Ordering::Release);
         let undelivered = self.pending.len();
         if undelivered > 0 {

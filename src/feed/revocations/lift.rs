@@ -9,7 +9,7 @@ use crate::gate::revocation::{Lifted, RevocationId, Scope};
 use crate::store::record::Record;
 use crate::store::{LiftPremise, Position, StoreError};
 
-/// What is known of the revocations that are meant.
+/// What this gateway knows of the revocations to lift.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Liftable {
     /// These are live. At least one.

@@ -57,7 +57,7 @@ metrics! {
 }
 
 impl RevocationMetrics {
-    /// What may never happen is told as 0.
+    /// Shows the counters as 0 before anything is counted.
     pub(super) fn begin(&self) {
         for word in ScopeKind::ALL.map(ScopeKind::as_str).into_iter().chain([LIFT]) {
             self.applied.with_label_values(&[word]);

@@ -13,7 +13,7 @@ use crate::store::record::{Owner, Record};
 /// How many are remembered: what a log can lose is seconds old.
 const RECENT_MAX: usize = 10_000;
 
-/// What makes two records the same: not the mark, which a record gets anew when it is written again.
+/// The identity of a record: not its mark, as a record that is written again has a new one.
 type RecordIdentity = (u64, Entry, bool);
 
 /// The last records.
@@ -52,7 +52,7 @@ enum RecordPresence {
     Missing,
 }
 
-/// Of many records, those that were written last: as many as are remembered.
+/// The records that were written last, as many as are remembered.
 #[derive(Debug, Default)]
 pub(super) struct LatestRecords(Vec<Record>);
 
@@ -143,7 +143,7 @@ impl Recent {
         let identity = identity(&record);
         let known = self.records.get_mut(&identity);
         if let Some((known, was)) = known {
-            // What was read stays so, although the acknowledgement comes later.
+            // A record that was read stays so, even if its acknowledgement comes later.
             if *was != RecordPresence::Found {
                 *was = presence;
                 *known = record;
@@ -277,7 +277,7 @@ impl Recent {
         missing
     }
 
-    /// What is missing, not spent, and may be written down now, in the order in which it came.
+    /// The missing records that are not spent and may be written now, in the order they came.
     pub(super) fn missing(&self, now: Moment) -> Vec<Record> {
         let is_due = |identity: &&RecordIdentity| {
             self.again.get(*identity).is_none_or(|again| again.next <= now.steady)

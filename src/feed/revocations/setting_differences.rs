@@ -56,7 +56,7 @@ pub(super) fn differences<'a>(
     })
 }
 
-/// What all gateways of a store must agree on, as far as a configuration has it.
+/// The settings of a configuration on which all gateways of a store must agree.
 pub(super) fn settings(configuration: &Running) -> SharedSettings {
     let terms = configuration.gate.sessions.rules.terms();
     let mut settings = SharedSettings::new();

@@ -33,7 +33,7 @@ impl SilentGateways {
         if longest_ms > SILENT_MS {
             let ago_ms = longest_ms.saturating_add(WRITES_WITHIN_MS);
             let since = now.plus(-i64::try_from(ago_ms / 1000).unwrap_or(i64::MAX));
-            // Of one that was silent for longer, and is back, not all may be known yet.
+            // A gateway that was silent for longer and is back may not have written everything yet.
             let since = last.map_or(since, |(known, _)| known.min(since));
             *last = Some((since, steady));
         }

@@ -21,7 +21,7 @@ const ABSENT_FOR: Duration = Duration::from_secs(10);
 /// has the gateway forget the absence of what is in the same part, which is next to nothing.
 const PARTS: usize = 1024;
 
-/// What a read found.
+/// The result of a read.
 #[derive(Clone, Debug)]
 pub(super) enum Loaded {
     Found(Arc<Session>),
@@ -72,8 +72,8 @@ impl Loads {
         Self { coalesced, begun: Mutex::default(), forgotten: AtomicU64::new(0), forgotten_parts }
     }
 
-    /// What `read` finds, or somebody else's read of the same session that is in progress; or
-    /// that it was found not to be there a moment ago.
+    /// The result of `read`, or of a read of the same session that is already in progress; or
+    /// absent, if the session was found to be absent a moment ago.
     pub(super) async fn load(
         &self,
         id: SessionId,
@@ -180,7 +180,7 @@ impl Drop for LoadInProgress<'_> {
     }
 }
 
-/// What was found is in the table, which is told of changes; here it would grow old.
+/// Caches absence only: sessions that were found are in the table, which hears of changes.
 struct AbsentOnly;
 
 impl moka::Expiry<SessionId, Loaded> for AbsentOnly {

@@ -31,7 +31,7 @@ metrics! {
 }
 
 impl SessionMetrics {
-    /// What may never happen is told as 0.
+    /// Shows the counters as 0 before anything is counted.
     pub(super) fn begin(&self) {
         for cause in SessionEnd::ALL {
             self.ended.with_label_values(&[cause.as_str()]);

@@ -111,7 +111,7 @@ impl SessionFeed {
         }
     }
 
-    /// What the gate is to know of a session as it was stored at this time.
+    /// Compiles a session as it was stored at this time, for the gate.
     pub(super) fn compile(
         &self,
         id: SessionId,
@@ -120,7 +120,7 @@ impl SessionFeed {
     ) -> Arc<Session> {
         let rules = self.configuration.load().gate.sessions.rules.clone();
         let session = Session::compile(id, stored, &rules, as_of);
-        // What this gateway has not written down yet.
+        // A use that this gateway has not written yet.
         if let Some(seen) = self.seen.of(id) {
             session.was_seen(seen);
         }

@@ -14,7 +14,7 @@ const WRITTEN_AT_ONCE_MAX: usize = 1000;
 /// end too early; the bound is on memory.
 const WAITING_MAX: usize = 1_000_000;
 
-/// What is still to be written down.
+/// The uses that are still to be written.
 #[derive(Debug, Default)]
 pub(super) struct Seen(Mutex<UnwrittenUse>);
 

@@ -38,7 +38,7 @@ impl SessionFeed {
                 SessionNotice::Changed(id) => self.changed(id),
                 SessionNotice::Anything => {
                     self.loads.spoil_all();
-                    // What was read before may be anything by now.
+                    // Sessions that were read before may have changed by now.
                     self.table.notified_from(clock::steady());
                 }
             };

@@ -26,7 +26,7 @@ pub(super) enum SigningKeySource<'k> {
     Given(&'k [Arc<Signer>]),
 }
 
-/// What a key does.
+/// The state of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
     /// It signs.
@@ -46,7 +46,7 @@ pub struct ListedKey {
     pub id: Box<str>,
     /// `alg`.
     pub algorithm: Algorithm,
-    /// What it does.
+    /// Its state.
     pub state: KeyState,
     /// When it was made, if the gateways made it.
     pub created: Option<UnixTime>,
@@ -56,7 +56,7 @@ pub struct ListedKey {
     pub retires_at: Option<UnixTime>,
 }
 
-/// What was published last.
+/// The keys that were published last.
 #[derive(Debug)]
 pub(super) struct PublishedKeys {
     pub(super) of: Arc<Tokens>,

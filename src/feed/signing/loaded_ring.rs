@@ -16,7 +16,7 @@ use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::store::settings::StoreSettings;
 
-/// What was read.
+/// A ring as it was read.
 #[derive(Debug)]
 pub(super) struct LoadedRing {
     pub(super) document: StoredRing,
@@ -25,17 +25,17 @@ pub(super) struct LoadedRing {
     pub(super) ring: Ring,
 }
 
-/// What is in the store. Not to be shown.
+/// The ring as it is in the store. It is never shown.
 #[derive(Clone)]
 pub(super) struct StoredRing {
-    /// None if there is none.
+    /// `None` if the store has no ring.
     pub(super) bytes: Option<Zeroizing<Vec<u8>>>,
     pub(super) form: Form,
     /// With what it was opened, or is to be sealed.
     pub(super) secret: Option<Secret>,
 }
 
-/// What the ring of a configuration is kept by.
+/// How the ring of a configuration is stored.
 pub(super) struct RingTarget<'c> {
     pub(super) configuration: &'c Running,
     pub(super) tokens: &'c Tokens,

@@ -29,7 +29,7 @@ metrics! {
 }
 
 impl SigningMetrics {
-    /// What may never happen is told as 0.
+    /// Shows the counters as 0 before anything is counted.
     pub(super) fn begin(&self) {
         for cause in Cause::ALL {
             self.rotations.with_label_values(&[cause.as_str()]);

@@ -37,7 +37,7 @@ impl Carrier {
         self.terms().name
     }
 
-    /// Who vouches for its credentials.
+    /// The party that vouches for its credentials.
     pub const fn vouched_by(self) -> Voucher {
         self.terms().vouched_by
     }

@@ -1,4 +1,4 @@
-//! What differs from carrier to carrier.
+//! The differences between carriers.
 
 use crate::gate::denial::Slug;
 
@@ -6,17 +6,17 @@ use crate::gate::denial::Slug;
 pub(super) struct CarrierTerms {
     /// The label value in metrics and the access log, and the name in `gateway.yaml`.
     pub(super) name: &'static str,
-    /// Who vouches for its credentials.
+    /// The party that vouches for its credentials.
     pub(super) vouched_by: Voucher,
-    /// Of a credential that nobody knows.
+    /// The slug for an unknown credential.
     pub(super) unknown: Slug,
-    /// Of one that has expired.
+    /// The slug for an expired one.
     pub(super) expired: Slug,
-    /// Of one that was revoked.
+    /// The slug for a revoked one.
     pub(super) revoked: Slug,
 }
 
-/// Who vouches for the credentials of a carrier.
+/// The party that vouches for the credentials of a carrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Voucher {
     /// An issuer of tokens, by its signature: routes say which issuers they accept.

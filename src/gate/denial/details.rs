@@ -11,7 +11,7 @@ pub const REASON_BYTES_MAX: usize = 256;
 /// When to ask again after "could not decide", in seconds.
 pub const RETRY_AFTER_S: u32 = 5;
 
-/// What a client must be told beside the slug.
+/// What the answer to a client has to contain, beside the slug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Detail {
     /// Nothing.
@@ -85,7 +85,7 @@ impl Denial {
         self.slug
     }
 
-    /// What to tell beside it.
+    /// What the answer contains beside it.
     pub const fn detail(&self) -> &Detail {
         &self.detail
     }

@@ -82,19 +82,19 @@ impl Ambiguities {
         Self(self.0 | ambiguity.bit())
     }
 
-    /// What is in this set, in the other, or in both.
+    /// The ambiguities in this set, in the other, or in both.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// What is in this set and in the other.
+    /// The ambiguities in both sets.
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// What is in this set and not in the other.
+    /// The ambiguities in this set and not in the other.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
@@ -115,7 +115,7 @@ impl Ambiguities {
         self.0 == 0
     }
 
-    /// What is in the set.
+    /// The ambiguities in the set.
     pub fn iter(self) -> impl Iterator<Item = Ambiguity> {
         Ambiguity::ALL.into_iter().filter(move |ambiguity| self.contains(*ambiguity))
     }

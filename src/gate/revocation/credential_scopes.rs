@@ -66,7 +66,7 @@ impl ScopeId {
 #[derive(Debug)]
 pub struct CredentialScopes(Box<[ScopeId]>);
 
-/// What of a credential can be revoked.
+/// The properties of a credential by which it can be revoked.
 #[derive(Clone, Copy, Debug)]
 pub struct Revocable<'a> {
     /// `iss`, or what stands for it.
@@ -81,11 +81,11 @@ pub struct Revocable<'a> {
     pub client_id: Option<&'a str>,
     /// The id of the key that made the signature, not the one that the header names.
     pub key_id: Option<&'a str>,
-    /// Who gave it.
+    /// The party that granted it.
     pub granted_by: GrantedBy,
 }
 
-/// Who gave a credential to its holder.
+/// The party that granted a credential to its holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantedBy {
     /// The gateway itself: by a login, or at the token endpoint.

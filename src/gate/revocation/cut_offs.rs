@@ -23,7 +23,7 @@ pub(super) struct CutOffSpan {
 }
 
 impl CutOffSpan {
-    /// What cuts off whatever either does, for as long as either.
+    /// One span that cuts off whatever either of the two does, for as long as either.
     pub(super) fn with(self, other: Self) -> Self {
         Self { cut_off: self.cut_off.max(other.cut_off), expires: self.expires.max(other.expires) }
     }
@@ -60,12 +60,12 @@ impl CutOffs {
         self.parts.remove(&(scope, Part::Liftable(id))).is_some()
     }
 
-    /// What is cut off of a scope, all in all.
+    /// All cut-offs of a scope, as one.
     pub(super) fn rest(&self, scope: ScopeId) -> Option<CutOffSpan> {
         self.of(scope).map(|(_, span)| span).reduce(CutOffSpan::with)
     }
 
-    /// What can be lifted of a scope.
+    /// The revocations of a scope that can be lifted.
     pub(super) fn liftable(&self, scope: ScopeId) -> Vec<Lifted> {
         let lifted = |(part, CutOffSpan { expires, .. })| match part {
             Part::Lasting => None,

@@ -64,7 +64,7 @@ impl RevocationId {
         is_one.then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
     }
 
-    /// What is cut off.
+    /// The scope of the revocation.
     pub fn kind(self) -> ScopeKind {
         ScopeKind::ALL[(self.0 & KIND_MASK) as usize]
     }

@@ -36,7 +36,7 @@ pub struct Route {
     pub index: usize,
     /// The upstream's place in the configuration.
     pub upstream: usize,
-    /// Who may use it.
+    /// The policy: who may use it.
     pub policy: Policy,
     /// What happens to the credential.
     pub credential: ForwardCredential,

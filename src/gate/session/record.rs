@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::gate::credential::Carrier;
 use crate::gate::time::UnixTime;
 
-/// What an identity is kept for, and what is kept with it.
+/// The purpose of a record: a login or an API key, with the data of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionKind {
     /// For a login, whose secret a cookie carries.
@@ -16,7 +16,7 @@ pub enum SessionKind {
     ApiKey(ApiKeyDetails),
 }
 
-/// What is kept of a login, beside who logged in.
+/// The data of a login, beside the identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginDetails {
     /// What it shares with the sessions that it took the place of: the id of the first.
@@ -27,10 +27,10 @@ pub struct LoginDetails {
     pub address: Box<str>,
 }
 
-/// What is kept of an API key, beside whose it is.
+/// The data of an API key, beside the identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiKeyDetails {
-    /// What people call it.
+    /// Its name for people.
     pub label: Box<str>,
 }
 
@@ -38,11 +38,11 @@ pub struct ApiKeyDetails {
 /// operator gave an API key. It does not change: who gets other rights gets another session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionRecord {
-    /// What it is kept for.
+    /// The purpose.
     pub kind: SessionKind,
-    /// Who it is.
+    /// The subject.
     pub subject: Box<str>,
-    /// Who vouches for that: what `iss` is to a token.
+    /// The issuer that vouches for the subject, as `iss` does in a token.
     pub issuer: Box<str>,
     /// How: `password`, `handoff`, `api_key`.
     pub method: Box<str>,
@@ -77,7 +77,7 @@ impl SessionRecord {
         }
     }
 
-    /// What its secret travels in.
+    /// The carrier of its secret.
     pub fn carrier(&self) -> Carrier {
         match self.kind {
             SessionKind::Login(_) | SessionKind::Tokens(_) => Carrier::Session,

@@ -1,4 +1,4 @@
-//! What sessions must be like.
+//! The rules for sessions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use super::origins::Origins;
 use crate::gate::forward::IdentityTemplate;
 use crate::gate::time::{GATEWAYS_APART_S, UnixTime};
 
-/// What sessions must be like, compiled from `sessions`.
+/// The rules for sessions, compiled from `sessions`.
 #[derive(Debug)]
 pub struct SessionRules {
     id: RulesId,
@@ -83,7 +83,7 @@ impl SessionRules {
         self.id
     }
 
-    /// What they say.
+    /// The terms.
     pub fn terms(&self) -> &SessionTerms {
         &self.terms
     }

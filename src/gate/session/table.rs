@@ -15,7 +15,7 @@ use super::rules::SessionRules;
 use crate::gate::revocation::RevocationList;
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
-/// What is known of a session here.
+/// An entry of the table: what this gateway knows of a session.
 #[derive(Clone, Debug)]
 pub enum Held {
     /// It, and nothing has changed it since.

@@ -128,7 +128,7 @@ pub(super) fn untried(rules: &IssuerRules) -> Refusal {
     denied(Slug::TokenSignature, reason)
 }
 
-/// The key that `kid` names does not serve the algorithm (RFC 8725 §3.1).
+/// The key that `kid` names is not for the algorithm (RFC 8725 §3.1).
 pub(super) fn key_serves_not(
     algorithm: Algorithm,
     key_id: Option<&str>,

@@ -14,7 +14,7 @@ use super::tables::{Tables, are_complete};
 use crate::private_files;
 use crate::store::StoreError;
 
-/// What of the file is kept in memory. redb would take a gibibyte; the lists are elsewhere.
+/// The cache of the file. redb would take a gibibyte; the lists are elsewhere.
 const CACHE_BYTES: usize = 32 << 20;
 
 /// The format of the tables. A file of a later one is refused. New tables may come without a new
@@ -109,7 +109,7 @@ impl File {
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if is_failed(&state) {
-            // What is not there any more is not made anew: that would hide its loss.
+            // A file that is gone is not created again: that would hide the loss.
             let reopened = builder().open(&self.path).map_err(|error| refused(&self.path, &error));
             let database = reopened.map_err(StoreError::Unavailable)?;
             begin(&self.path, &database).map_err(StoreError::Unavailable)?;
@@ -181,7 +181,7 @@ fn begin(path: &Path, database: &Database) -> Result<(), String> {
     }
 }
 
-/// Whose tables a file holds.
+/// The program that made the tables of a file.
 enum Format {
     Empty,
     Known,

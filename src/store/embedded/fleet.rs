@@ -38,7 +38,7 @@ impl Fleet for Embedded {
     }
 
     async fn remind(&self, _: &KnownGateway) -> Result<(), StoreError> {
-        // What is in this process is not forgotten.
+        // A roster in this process loses nothing.
         Ok(())
     }
 

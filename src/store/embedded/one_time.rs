@@ -1,4 +1,4 @@
-//! What may be used once, as gateways note it in the file.
+//! The one-time values that were used, in the file.
 
 use async_trait::async_trait;
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::gate::time::SteadyTime;
 use crate::store::{GatewayState, KnownGateway};
 
-/// What gateways told last, and when; by instance.
+/// The last announcement of each gateway, and when it came; by instance.
 #[derive(Debug, Default)]
 pub(super) struct Members(Mutex<BTreeMap<String, (GatewayState, SteadyTime)>>);
 

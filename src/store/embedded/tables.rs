@@ -66,7 +66,7 @@ impl<'t> Tables<'t> {
     }
 }
 
-/// What concerns sessions and their families, which go together.
+/// Sessions and their families of refresh tokens, which are changed together.
 impl Tables<'_> {
     /// Writes a session down; those that had to make room are gone with their families, and their `end` is in the log.
     pub(super) fn create_session(
@@ -119,7 +119,7 @@ impl Tables<'_> {
         let charged = self.log.append_of(record, &account, ending, entries_max, now)?;
         let Some((written, sequence)) = charged else { return Ok(None) };
         for entry in written.iter().chain([record]).map(|record| &record.entry) {
-            // What is on an account names its issuer.
+            // An entry with an account names its issuer.
             self.end_sessions(&EndedSessions::of(entry, None))?;
         }
         let mark = written.last().map(|record| record.mark);

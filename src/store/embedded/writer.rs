@@ -55,7 +55,7 @@ where
 
     fn answer(self: Box<Self>, committed: Result<(), &StoreError>) {
         let Self { work: _, outcome, answer } = *self;
-        // Whoever does not wait any more needs no answer: what was asked for is done.
+        // A caller that no longer waits needs no answer: the change is made.
         match (committed, outcome) {
             (Ok(()), Some(outcome)) => drop(answer.send(Ok(outcome))),
             (Ok(()), None) => {}
@@ -120,7 +120,7 @@ fn run(file: &File, mut jobs: mpsc::Receiver<Box<dyn WriteJob>>, ring: &watch::S
     }
 }
 
-/// What a transaction did to the log.
+/// The effect of a transaction on the log.
 enum Log {
     Grown,
     Same,

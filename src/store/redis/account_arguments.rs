@@ -91,7 +91,7 @@ impl AccountArguments {
     }
 }
 
-/// What was written, and where the log stands with it; `None` if there was no room.
+/// The entries that were written, and the end of the log; `None` if there was no room.
 pub(super) fn charged(
     (sequence, ReplyList(texts)): ChargedReply,
 ) -> Result<Option<Charged>, StoreError> {

@@ -94,7 +94,7 @@ mod tests {
     fn loss_counts_until_the_server_was_told_of_it() {
         let completeness = Completeness::default();
         completeness.doubt();
-        // What was asked before is answered after.
+        // An answer to an earlier question arrives late.
         completeness.answered(7, false, true);
         assert!(!completeness.is_complete(7) && completeness.has_lost());
         completeness.answered(7, true, true);

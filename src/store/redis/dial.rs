@@ -23,7 +23,7 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long it may take until a connection can be used.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What connections call themselves, as `CLIENT LIST` shows it.
+/// The name of our connections in `CLIENT LIST`.
 const CLIENT_NAME: &str = "portcullis";
 
 /// How to reach servers.
@@ -167,7 +167,7 @@ impl Dial {
     }
 }
 
-/// What comes of connecting, unless it takes too long.
+/// The outcome of connecting, or an error if it takes too long.
 async fn in_time<T>(connecting: impl Future<Output = T>) -> Result<T, String> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
     connected.map_err(|_| "no connection in time".to_owned())
@@ -205,7 +205,7 @@ async fn introduce(
         (ExpectedServer::Sentinel | ExpectedServer::Node, ..) => return Ok(None),
         (ExpectedServer::Server | ExpectedServer::Master, Role::Master, _) => {}
         (ExpectedServer::Server, Role::Replica, _) => return Err(fault::REPLICA.to_owned()),
-        // What a server refuses here does not matter; what it refuses later will be said then.
+        // A refusal here does not matter: a command that the server refuses later is reported then.
         (ExpectedServer::Server, Role::Other, _) => {}
         (ExpectedServer::Master, _, Value::ServerError(error)) => {
             return Err(fault::cause(&error.into()));

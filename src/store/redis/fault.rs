@@ -5,7 +5,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use crate::store::StoreError;
 use crate::store::settings::RedisAddress;
 
-/// What is said of a replica.
+/// The fault of a replica.
 pub(super) const REPLICA: &str = "it is a replica, which takes no writes";
 
 /// The error for a command that failed at a server.
@@ -14,7 +14,7 @@ pub(super) fn at(address: &RedisAddress, what: &str, error: &RedisError) -> Stor
     match first(error).code() {
         // Another program's keys, or another program on ours: waiting does not help.
         Some("WRONGTYPE") => StoreError::Unreadable(text),
-        // What else is written, by anybody, is refused just as well.
+        // The server refuses every other write, too.
         Some("OOM" | "NOREPLICAS" | "MISCONF") => StoreError::Refused(text),
         Some(_) | None => StoreError::Unavailable(text),
     }

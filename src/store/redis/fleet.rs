@@ -15,7 +15,7 @@ use crate::store::{
     StoreError,
 };
 
-/// What is written down of a gateway, or of the loss of what gateways told.
+/// An entry of the roster: a gateway, or the note that the roster was lost.
 #[derive(Deserialize)]
 struct FleetMessage {
     /// When it told, by the server's clock, in milliseconds since 1970.
@@ -30,8 +30,8 @@ struct FleetMessage {
     lost_for_ms: u64,
 }
 
-/// What a server answers to what a gateway tells: the head of the log and its record, whether nobody
-/// is waited for, whether what the gateway told before is gone, and then the record where it is.
+/// The answer to an announcement: the head of the log and its record, whether no gateway is waited
+/// for, whether the announcement before is gone, and then the record where the gateway is.
 type Announced = (u64, Option<Vec<u8>>, Flag, Flag, Option<Vec<u8>>);
 
 impl Redis {
@@ -97,7 +97,7 @@ impl Fleet for Redis {
             // If the log was lost, too, other gateways write what is missing: see `await_complete`.
             let is_log_there = match HeldRecord::from_record(at.as_deref()) {
                 Ok(held) => held.loss(applied, head) != Some(Loss::WentBackwards),
-                // Nobody can say: it may be.
+                // Unreadable: the record may be the one.
                 Err(_) => true,
             };
             // Unknown gateways may still be serving: nothing is confirmed, for a minute at most.

@@ -58,7 +58,7 @@ impl HeadComparison {
         }
     }
 
-    /// What is wrong, as a clause; `None` if nothing is.
+    /// The fault as a clause; `None` if there is none.
     pub(super) fn fault(self) -> Option<&'static str> {
         match self {
             Self::Same => None,

@@ -8,7 +8,7 @@ use redis::{Value, from_redis_value};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServerIdentity(Box<str>);
 
-/// What a server is in its replication.
+/// The role of a server in its replication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Master,

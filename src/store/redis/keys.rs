@@ -13,20 +13,20 @@ pub(super) struct KeyNames {
     pub(super) lifted: String,
     pub(super) gateways: String,
     pub(super) settled: String,
-    /// What the key of a session's record begins with.
+    /// The prefix of the keys of sessions.
     pub(super) session: String,
     pub(super) sessions: String,
     pub(super) due: String,
-    /// What the key of a subject begins with.
+    /// The prefix of the keys of subjects.
     pub(super) subject: String,
-    /// What the keys begin with of what a subject has in the snapshot.
+    /// The prefix of the keys of a subject's entries in the snapshot.
     pub(super) ends: String,
     pub(super) cuts: String,
-    /// What the key of an account begins with.
+    /// The prefix of the keys of accounts of attempts.
     pub(super) attempts: String,
-    /// What the key of a family begins with.
+    /// The prefix of the keys of families.
     pub(super) family: String,
-    /// What the key of something that was used begins with.
+    /// The prefix of the keys of one-time values that were used.
     pub(super) spent: String,
     pub(super) keyring: String,
     pub(super) tag_key: String,

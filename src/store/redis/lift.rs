@@ -22,7 +22,7 @@ struct Member {
     record: Record,
 }
 
-/// What the script says if there is nothing to lift.
+/// The script's answer if there is nothing to lift.
 const NONE_IS_LIVE: i64 = -1;
 
 impl Redis {

@@ -23,7 +23,7 @@ use crate::store::StoreError;
 use crate::store::session::SessionNotice;
 use crate::store::settings::RedisAddress;
 
-/// What is done here, for messages.
+/// The name of this activity in messages.
 const WHAT: &str = "listening for changes";
 
 /// How often the server is asked whether it is still there.
@@ -58,7 +58,7 @@ pub(super) async fn listen(
         if !master.is_current(&live) {
             return Err(live.deposed(WHAT));
         }
-        // Of one that cannot be read it is not known which it is.
+        // An unreadable record could be any.
         let held = HeldRecord::from_record(record.as_deref()).unwrap_or(HeldRecord::Nothing);
         let sight =
             known.map_or(HeadComparison::Same, |known| HeadComparison::of(known, end, held));
@@ -98,10 +98,10 @@ async fn track(live: &Live, session: &str) -> Result<(), StoreError> {
     })
 }
 
-/// What is pushed, and whom to tell.
+/// The pushes of a server, and the receiver of their notices.
 struct PushListener<'l> {
     address: &'l RedisAddress,
-    /// What the key of a record begins with.
+    /// The prefix of the keys of sessions.
     session: &'l str,
     pushes: mpsc::UnboundedReceiver<PushInfo>,
     hear: &'l mut (dyn FnMut(SessionNotice) + Send),
@@ -146,13 +146,13 @@ impl PushListener<'_> {
     }
 }
 
-/// What the contents of an invalidation say: the keys that changed, or nothing, if all may have.
+/// The changes in an invalidation: the keys that changed, or nothing, if all may have changed.
 fn changes(data: &[Value], session: &str) -> Vec<SessionNotice> {
     let [Value::Array(keys)] = data else { return vec![SessionNotice::Anything] };
     let change = |key: &Value| {
         let Value::BulkString(key) = key else { return Some(SessionNotice::Anything) };
         let id = std::str::from_utf8(key).ok()?.strip_prefix(session)?;
-        // What is not the key of a session is none of ours.
+        // Other keys than those of sessions do not concern us.
         SessionId::parse(id).map(SessionNotice::Changed)
     };
     keys.iter().filter_map(change).collect()

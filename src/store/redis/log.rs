@@ -24,7 +24,7 @@ use crate::store::{
     RevocationLog, StoreError, Tail, Writers,
 };
 
-/// What the script says of a record that was lifted.
+/// The script's answer for a record that was lifted.
 const LIFTED: i64 = -2;
 
 /// How many spent records are taken out in one step.

@@ -32,7 +32,7 @@ pub(super) struct Master {
     connections: AtomicU64,
 }
 
-/// Who knows where the master is.
+/// The way to find the master.
 enum Discovery {
     /// We do.
     Nobody(RedisAddress),
@@ -61,7 +61,7 @@ pub(super) struct Live {
     pub(super) address: RedisAddress,
     /// Different for each connection.
     pub(super) number: u64,
-    /// Who answers on it, if that can be known.
+    /// The server on the connection, if it can be identified.
     pub(super) identity: Option<ServerIdentity>,
     epoch: u64,
 }

@@ -96,7 +96,7 @@ impl LogReader {
         if end < head.sequence && !has_more {
             (end, _) = look_up(&mut self.live, log, self.at).await?;
             if end >= head.sequence {
-                // What was there is no longer in the log.
+                // The log no longer holds the record of that position.
                 return Ok(Some(Loss::Trimmed));
             }
         }
@@ -144,20 +144,20 @@ impl LogReader {
         let role = if hides { Role::from_hello(&next()) } else { Role::Other };
         let (read, here, there) = (next(), next(), next());
         let (entries, here) = (entries_read(read)?, held(here)?);
-        // Of one that cannot be read it is not known which it is.
+        // An unreadable record could be any.
         let there = held(there).unwrap_or(HeldRecord::Nothing);
         Ok(ReadAnswer { entries, here, there, role })
     }
 }
 
-/// What was read.
+/// The answer to one read.
 struct ReadAnswer {
     entries: Vec<StreamEntry>,
-    /// What is at the position from which they go on.
+    /// The record at the position after which the entries come.
     here: HeldRecord,
-    /// What is where the head was.
+    /// The record where the head was.
     there: HeldRecord,
-    /// What the server is, if only that tells it from another.
+    /// The role of the server, for where only the role tells it from another.
     role: Role,
 }
 

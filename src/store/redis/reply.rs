@@ -76,7 +76,7 @@ pub(super) struct StreamEntry {
     pub(super) record: Vec<u8>,
 }
 
-/// What the log holds at a position.
+/// The record at a position of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeldRecord {
     /// No entry.
@@ -86,7 +86,7 @@ pub(super) enum HeldRecord {
 }
 
 impl HeldRecord {
-    /// What the record at a position is.
+    /// Reads the record at a position.
     pub(super) fn from_record(record: Option<&[u8]>) -> Result<Self, StoreError> {
         let Some(record) = record else { return Ok(Self::Nothing) };
         Ok(Self::Entry(match Record::decode(record)? {

@@ -22,7 +22,7 @@ const PAGE: usize = 2000;
 /// How long a page may take.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What has been handed on of a snapshot.
+/// The part of a snapshot that has been handed on.
 struct HandedOn<'t> {
     take: &'t mut (dyn FnMut(Vec<Record>) + Send),
     /// How many records.
@@ -151,7 +151,7 @@ async fn find_loss(
     // A server that evicts keys takes what is read seldom, and that is this one.
     let is_lost = match last.as_deref().map(Record::decode) {
         Some(Ok(Read::Record(last))) => !is_there && !last.entry.is_spent(clock::now()),
-        // Of what cannot be read it is not known whom it cuts off.
+        // An unreadable record could cut off anybody.
         Some(Ok(Read::Other)) | None => false,
         Some(Err(_)) => !is_there,
     };

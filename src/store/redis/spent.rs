@@ -20,11 +20,11 @@ pub(super) const AT_ONCE: usize = 500;
 #[derive(Debug, Default)]
 pub(super) struct Spent(Mutex<VecDeque<Use>>);
 
-/// That something was used.
+/// One use of a one-time value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Use {
     pub(super) key: String,
-    /// What tells this use from any other.
+    /// A random number that tells this use from any other.
     pub(super) number: u64,
     /// Until when it is to be remembered.
     pub(super) until: UnixTime,
@@ -47,7 +47,7 @@ impl Spent {
     }
 }
 
-/// What writes them down, unless they are there.
+/// The commands that write the uses again, unless they are there.
 pub(super) fn note_again(uses: &[Use], keys: &KeyNames) -> Pipeline {
     let mut noting = redis::pipe();
     for Use { key, number, until } in uses {

@@ -20,7 +20,7 @@ pub(super) fn names() -> [&'static str; 2] {
     [BY_OWNER.name(), OWNERS.name()]
 }
 
-/// What kind of entry it is, as it is written.
+/// The kind of an entry, as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AccountEntryKind {
     Single = 0,
@@ -44,7 +44,7 @@ pub(super) struct AccountEntry {
     pub(super) span: Span,
 }
 
-/// Who owns what, being written.
+/// The accounts and their entries, in a transaction that writes.
 pub(super) struct WriteAccountEntries<'t> {
     by_owner: Table<'t, AccountKey<'static>, i64>,
     owners: Table<'t, u64, (&'static [u8; 32], u8, i64)>,

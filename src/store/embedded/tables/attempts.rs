@@ -24,7 +24,7 @@ pub(in crate::store::embedded) struct WriteAttempts<'t> {
     is_changed: bool,
 }
 
-/// What is written down of an account.
+/// An account's attempts, as they are written.
 #[derive(Clone, Copy)]
 struct AttemptEntry {
     made: u32,

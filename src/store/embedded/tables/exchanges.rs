@@ -70,7 +70,7 @@ impl Date {
 pub(super) struct MadeExchange {
     pub(super) token: TokenDigest,
     pub(super) date: Date,
-    /// What it was exchanged for; nothing if that does not lead on any more.
+    /// The sealed successor; empty if it does not lead to the current token any more.
     pub(super) sealed: Vec<u8>,
 }
 
@@ -85,12 +85,12 @@ pub(super) struct Exchanges {
     pub(super) was_shared: bool,
 }
 
-/// What is said to a token that is not good any more.
+/// The answer to a token that is not the current one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SpentAnswer {
     /// It is the last exchange, once more.
     Repeated,
-    /// What leads from it to the current token.
+    /// The successors that lead from it to the current token.
     Way(Vec<Vec<u8>>),
     Changed,
     Reused,
@@ -134,7 +134,7 @@ impl Exchanges {
         }
     }
 
-    /// What is said to a token that is neither the current one nor comes after it.
+    /// The answer to a token that is neither the current one nor comes after it.
     pub(super) fn answer(
         &self,
         exchange: &Exchange,
@@ -147,7 +147,7 @@ impl Exchanges {
         if is_last && successor.digest == current {
             return SpentAnswer::Repeated;
         }
-        // What was exchanged since the sender looked was presented before.
+        // The token was good when the sender read the family: it was presented before its exchange.
         let was_good = premise.holds_for(*presented);
         let read = at.before(at.steady.as_millis().saturating_sub(premise.read_ms));
         let date = number.map(|number| self.made[number].date).or_else(|| self.date_of(*presented));
@@ -194,7 +194,7 @@ impl Exchanges {
     }
 }
 
-/// What is written beside the last exchange.
+/// The dates that are written with the last exchange.
 #[derive(Serialize, Deserialize)]
 struct ExchangeNotes {
     /// The token of the last exchange, and when that was.

@@ -54,7 +54,7 @@ pub(in crate::store::embedded) struct WriteFamilies<'t> {
     is_changed: bool,
 }
 
-/// What is known of a family beside its record.
+/// The state of a family: what its record does not hold.
 #[derive(Clone, Copy)]
 struct FamilyState {
     current: TokenDigest,
@@ -188,7 +188,7 @@ impl<'t> WriteFamilies<'t> {
         })
     }
 
-    /// What a family remembers of its exchanges.
+    /// The exchanges that a family remembers.
     fn exchanges(
         &self,
         id: SessionId,

@@ -254,7 +254,7 @@ impl ReadLog {
         Ok(self.records.len()?)
     }
 
-    /// What comes after a position; `None` if that is the end.
+    /// The record after a position; `None` at the end of the log.
     pub(in crate::store::embedded) fn after(
         &self,
         position: Position,
@@ -277,7 +277,7 @@ impl ReadLog {
             let (sequence, json) = entry?;
             match revocation(json.value()) {
                 Ok(record) => records.extend(record),
-                // What came before it is told first.
+                // The records before it are returned first.
                 Err(_) if read != position.sequence => {
                     return Ok(Some(Tail::Records(records, self.position(read)?)));
                 }
@@ -318,7 +318,7 @@ impl ReadLog {
         now: UnixTime,
     ) -> Result<Listing, FileFault> {
         let last_spent = (now.as_seconds(), u64::MAX);
-        // Of the spent there are few: they are pruned.
+        // Spent records are few, as they are pruned.
         let mut total = self.by_expiry.len()?;
         for spent in self.by_expiry.range(..=last_spent)? {
             spent?;

@@ -49,7 +49,7 @@ pub(in crate::store::embedded) struct WriteSessions<'t> {
     is_changed: bool,
 }
 
-/// What is known of a session beside its record.
+/// The state of a session: what its record does not hold.
 #[derive(Clone, Copy)]
 struct SessionState {
     last_seen: i64,
@@ -58,7 +58,7 @@ struct SessionState {
     subject: [u8; 32],
 }
 
-/// What came of looking for sessions that ended.
+/// The outcome of a search for sessions that have ended.
 pub(in crate::store::embedded) struct Pruned {
     /// How many were looked at.
     pub(in crate::store::embedded) looked_at: usize,
@@ -215,7 +215,7 @@ impl<'t> WriteSessions<'t> {
                 let last_seen = UnixTime::from_seconds(state.last_seen);
                 rests_until(&StoredSession { record, last_seen })
             }
-            // Of a later version: it is for others to say when it ends.
+            // A record of a later version: a gateway of that version knows when it ends.
             Err(_) => last.plus(UNREADABLE_FOR_S),
         };
         Ok((next > last).then_some((state, next)))

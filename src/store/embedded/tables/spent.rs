@@ -17,7 +17,7 @@ pub(in crate::store::embedded) fn names() -> [&'static str; 2] {
     [SPENT.name(), BY_EXPIRY.name()]
 }
 
-/// What was used, being written.
+/// The one-time values that were used, in a transaction that writes.
 pub(in crate::store::embedded) struct WriteSpent<'t> {
     spent: Table<'t, &'static str, i64>,
     by_expiry: Table<'t, (i64, &'static str), ()>,
@@ -25,7 +25,7 @@ pub(in crate::store::embedded) struct WriteSpent<'t> {
 }
 
 impl<'t> WriteSpent<'t> {
-    /// What was used; the tables are made if they are not there.
+    /// Opens the tables, and makes them if they are missing.
     pub(in crate::store::embedded) fn open(
         transaction: &'t WriteTransaction,
     ) -> Result<Self, FileFault> {
