@@ -210,7 +210,7 @@ pub struct Limits {
     pub send_pace: PaceRules,
     /// The longest token that is read, in bytes.
     pub token_bytes_max: usize,
-    /// How long what an upstream is told of a caller may be, in bytes.
+    /// How long the identity headers for an upstream may be, in bytes.
     pub identity_bytes_max: usize,
     /// Open connections; as many as descriptors allow if nothing is said.
     pub connections_max: Option<usize>,

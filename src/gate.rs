@@ -117,7 +117,7 @@ impl Gate {
         Verdict::new(findings, outcome)
     }
 
-    /// Decides whether a request to the gateway itself comes from somebody who is logged in.
+    /// Decides whether a request to the gateway itself comes from a user who is logged in.
     pub fn decide_own(&self, request: &Request<'_>, now: Moment) -> Verdict<'_, Authorized> {
         let mut findings = Findings::default();
         let rule = &self.settings.own_rule;
@@ -306,7 +306,7 @@ impl Gate {
     }
 
     /// A session from memory that could not be read again may be used for a while only, however
-    /// current the list is: nobody can say what became of it.
+    /// current the list is: it may have been deleted since.
     fn believe(
         &self,
         session: &Session,

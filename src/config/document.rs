@@ -30,7 +30,7 @@ const SECRETS: [&str; 5] = ["password", "secret", "token", "secret_hash", "encry
 pub(super) struct Document {
     file: PathBuf,
     text: String,
-    /// Found when the first problem is told.
+    /// Computed when the first problem is reported.
     lines: OnceCell<Lines>,
     value: Value,
     /// Strings that came, in part, from the environment.

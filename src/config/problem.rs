@@ -58,7 +58,7 @@ impl fmt::Display for FieldPath {
 pub enum Severity {
     /// The configuration cannot be used.
     Error,
-    /// It can, but somebody should know.
+    /// It can be used, but an operator should know.
     Warning,
 }
 

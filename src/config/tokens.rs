@@ -139,7 +139,7 @@ pub enum Introspection {
 /// How a client shows that it is who it says.
 #[derive(Clone)]
 pub enum ClientAuthentication {
-    /// Not at all: it is an application in somebody's hands (RFC 6749 §2.1, public).
+    /// Not at all: it is an application on a user's device (RFC 6749 §2.1, public).
     None,
     /// By a secret, of which this is the PHC string, argon2id.
     Secret(Secret),

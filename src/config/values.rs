@@ -84,7 +84,7 @@ pub fn key_set_url(text: &str) -> Result<(), String> {
     }
 }
 
-/// Whether nobody sits on the way to a host.
+/// Whether a host is this machine, with no network in between.
 pub(super) fn is_loopback(host: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }

@@ -74,7 +74,7 @@ pub struct JwksFeed {
     doubted: Notify,
     /// Whether the disk refuses to forget an older set, which a restart would bring back.
     is_copy_stuck: AtomicBool,
-    /// Counts finished fetches, so that whoever waited for one does not start another.
+    /// Counts finished fetches, so that a request that waited for one does not start another.
     completed: AtomicU64,
     last_succeeded: AtomicBool,
 }

@@ -71,8 +71,7 @@ impl LastGoodFiles {
             jwks: String::from_utf8_lossy(jwks).into_owned(),
         };
         private_files::create_directory(&self.directory)?;
-        // The owner's only: whoever could write there could bring in keys, and the URL may hold a
-        // password.
+        // For the owner only: another writer could bring in keys, and the URL may hold a password.
         private_files::replace(&self.file(issuer), &serde_json::to_vec(&copy)?)
     }
 

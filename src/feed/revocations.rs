@@ -75,7 +75,7 @@ pub struct RevocationFeed {
     is_dated: watch::Sender<bool>,
     /// Whether our clock was far from the store's when that was looked at last.
     is_apart: AtomicBool,
-    /// Held while the others are told something, so that nothing is told after the leave.
+    /// Held during an announcement, so that none follows the farewell.
     announcing: tokio::sync::Mutex<()>,
     /// How far the log has been applied; `None` before it was first read to its end.
     applied: watch::Sender<Option<Position>>,

@@ -159,7 +159,7 @@ impl SessionFeed {
         let stored = StoredSession { record, last_seen };
         let as_of = clock::steady();
         let creating = self.store.create(id, &stored, end);
-        // Somebody may delete it before we have it.
+        // Another gateway may delete it before we have it.
         let begun = self.loads.begin(id);
         let displaced = self.store_metrics.timed("create_session", creating).await?;
         begun.publish(|| self.table.publish(self.compile(id, &stored, as_of)));

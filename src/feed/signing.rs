@@ -48,7 +48,7 @@ const UNPUBLISHED_PAUSE: Duration = Duration::from_millis(50);
 /// How far reads for keys that are not known are apart, however many ask.
 const READS_APART: Duration = Duration::from_millis(200);
 
-/// After a failure nobody waits for the store, for this long.
+/// After a failure, requests do not wait for the store for this long.
 const SPARED_FOR: Duration = Duration::from_millis(500);
 
 /// How long a reload waits for the ring.
@@ -306,7 +306,7 @@ impl SigningFeed {
         Ok(source.list(&revoked, clock::shared()))
     }
 
-    /// Does something with the keys of a configuration, and publishes what came of it.
+    /// Runs a task with the keys of a configuration, and publishes the outcome.
     async fn run_task(
         &self,
         mut kept: MutexGuard<'_, KnownKeys>,

@@ -27,7 +27,7 @@ pub struct Authentic {
     serial: Serial,
     source: VouchedBy,
     claims: Claims,
-    /// From when on it counts, when somebody is cut off.
+    /// The time that revocations are compared with.
     dated: UnixTime,
     identity: Identity,
     scope_ids: CredentialScopes,
@@ -62,7 +62,7 @@ pub(super) struct VerifiedToken<'t> {
 enum VouchedBy {
     /// A signature.
     Token { issuer: Arc<Issuer>, key_generation: u64, verified_at: UnixTime },
-    /// The store, with what stands for an issuer.
+    /// The store, with the issuer of its sessions.
     Store { issuer: Box<str>, carrier: Carrier },
 }
 
@@ -211,7 +211,7 @@ impl Authentic {
         }
     }
 
-    /// The refusal of what has come to its end.
+    /// The refusal of an expired credential.
     pub(super) fn expired(&self, now: UnixTime) -> Denial {
         let denial = Denial::new(Lapse::Expired.slug(self.carrier()));
         let ago = span(now.since(self.claims.expires));
@@ -225,8 +225,8 @@ impl Authentic {
         }
     }
 
-    /// The refusal of what is cut off, with what does it. The list is asked once more, which costs
-    /// only those who are refused.
+    /// The refusal of a revoked credential, with the revocation that hits it. The list is asked
+    /// once more, which costs only those who are refused.
     pub(super) fn revoked(&self, list: &RevocationList) -> Denial {
         let denial = Denial::new(Lapse::Revoked.slug(self.carrier()));
         let Some((kind, cut_off)) = list.cause(&self.scope_ids, self.dated) else { return denial };
@@ -239,7 +239,7 @@ impl Authentic {
         })
     }
 
-    /// When that of which it came began: a login, or else itself. Cut-offs are compared with it.
+    /// When it began: the login that it came from, or else itself. Cut-offs are compared with it.
     pub fn dated(&self) -> UnixTime {
         self.dated
     }
@@ -267,7 +267,7 @@ impl Authentic {
         self.claims.token_id.as_deref()
     }
 
-    /// Whether it is cut off, by a list that is at most `age_max_ms` old.
+    /// Whether it is revoked, by a list that is at most `age_max_ms` old.
     pub(super) fn revocation(
         &self,
         list: &RevocationList,

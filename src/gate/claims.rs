@@ -81,8 +81,8 @@ impl Subject {
     }
 }
 
-/// What is kept of a claims set: the registered claims in their types (RFC 7519 §4.1), and those
-/// that some route asks for. A gateway remembers many tokens; what nobody asks for is dropped.
+/// The claims that are kept: the registered ones in their types (RFC 7519 §4.1), and those that
+/// some route requires. A gateway remembers many tokens, so all other claims are dropped.
 #[derive(Debug)]
 pub struct Claims {
     /// `sub`.

@@ -22,7 +22,7 @@ pub struct WantedSession {
     pub id: SessionId,
     /// The carrier of its secret.
     pub carrier: Carrier,
-    /// As it was some time ago, which is good enough if nobody can be asked.
+    /// The session as it was some time ago, for use while the store does not answer.
     pub aged: Option<Arc<Session>>,
     /// Whether its secret is one of ours.
     pub provenance: Provenance,

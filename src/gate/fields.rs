@@ -51,7 +51,7 @@ const VARIABLES: [&str; 3] = ["script-name", "path-info", "proxy"];
 /// What frameworks take for the method.
 const METHODS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
-/// What becomes of fields that ask for another method than that of the request line.
+/// The treatment of fields that ask for another method than the request line does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MethodOverride {
     /// They are forwarded.
@@ -133,7 +133,7 @@ pub fn is_rewrite(name: &str) -> bool {
     }
 }
 
-/// Whether the field asks for another method than that of the request line.
+/// Whether the field asks for another method than the request line does.
 pub fn is_method_override(name: &str) -> bool {
     name.starts_with('x') && is_any(name, &METHODS)
 }

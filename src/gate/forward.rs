@@ -106,8 +106,8 @@ impl IdentityTemplate {
 pub enum Identity {
     /// These.
     Headers(Box<[(Bytes, HeaderValue)]>),
-    /// They would be longer than they may be: nobody with this identity is admitted. A part of it
-    /// would be another identity.
+    /// They would be too long, so this identity is not admitted: a part of it would be another
+    /// identity.
     TooLarge,
 }
 

@@ -239,7 +239,7 @@ impl Fields {
                 self.codings += 1;
                 let mut codings = value.split(|byte| *byte == b',').rev().map(<[u8]>::trim_ascii);
                 let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
-                // RFC 9112 §6.3: without `chunked` at its end, nobody knows where the body ends.
+                // RFC 9112 §6.3: without `chunked` at the end, the body has no known end.
                 if !codings.next().is_some_and(is_chunked) {
                     return Err(Slug::RequestFraming);
                 }

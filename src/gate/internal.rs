@@ -30,7 +30,7 @@ pub struct InternalTokenTerms {
 /// The header that carries an internal token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenHeader {
-    /// `Authorization: Bearer …`, in the place of what the client sent there.
+    /// `Authorization: Bearer …`, which replaces the client's.
     Authorization,
     /// A header of its own, which belongs to the gateway, with the token alone.
     Own(OwnedName),

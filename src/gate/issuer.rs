@@ -22,7 +22,7 @@ pub struct IssuerRules {
     /// How far ahead of ours the clock may be that dated a token, in seconds. For others as far as
     /// clocks may be apart; what a gateway of ours issued is news of our clocks.
     pub clock_ahead_s: i64,
-    /// From when on a token counts, when somebody is cut off.
+    /// The claim that revocations are compared with.
     pub dated_by: DatedBy,
     /// The longest `exp − iat`, in seconds. A token without `iat` counts as issued at time zero.
     pub lifetime_max_s: i64,

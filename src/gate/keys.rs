@@ -206,7 +206,7 @@ impl KeyCell {
         let same = self.set.load().as_ref().is_some_and(|current| current.same_keys(&set));
         if !same {
             self.set.store(Some(set));
-            // After the store: whoever reads the new generation also finds the new keys.
+            // After the keys: a reader that sees the new generation also finds the new keys.
             self.generation.fetch_add(1, Ordering::Release);
         }
         self.published_at.store(published_at.as_seconds(), Ordering::Release);

@@ -8,7 +8,7 @@ use super::denial::Slug;
 pub enum Lapse {
     /// Its credential has expired.
     Expired,
-    /// It was cut off.
+    /// It was revoked.
     Revoked,
 }
 

@@ -148,7 +148,7 @@ impl Authorized {
 }
 
 impl Permit {
-    /// The permit of a public route, for which nobody was identified.
+    /// The permit of a public route, without a principal.
     pub(super) fn public(forwarding: Forwarding) -> Self {
         Self { principal: None, forwarding }
     }

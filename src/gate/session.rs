@@ -37,7 +37,7 @@ pub struct Sessions {
     pub rules: Arc<SessionRules>,
     /// Those in memory, shared by all configurations of the process.
     pub table: Arc<SessionTable>,
-    /// What tells secrets of ours from made-up ones, shared likewise.
+    /// The key that tells our own secrets from made-up ones, shared by all configurations.
     pub tags: Arc<TagKeyCell>,
 }
 

@@ -1,6 +1,6 @@
-//! Keeps what all gateways sign and recognise things with: their own signing keys, as one document,
-//! and the key of the tags in secrets. What is in them, and that nobody can read it, is for those
-//! who write them.
+//! Keeps the keys that all gateways share: their own signing keys, as one document, and the key of
+//! the tags in secrets. Their contents, and their encryption, are the business of those who write
+//! them.
 
 use async_trait::async_trait;
 

@@ -51,8 +51,8 @@ pub enum Loss {
     WentBackwards,
 }
 
-/// How many records one call of [`RevocationLog::tail`] reads at most. Whoever gets that far may
-/// not have got to the end.
+/// How many records one call of [`RevocationLog::tail`] reads at most. After that many there may
+/// be more.
 pub const TAIL_RECORDS_MAX: u64 = 1000;
 
 /// The terms of an append.
@@ -161,6 +161,5 @@ pub struct Charged {
     pub position: Position,
 }
 
-/// How long after it is spent a record is kept all the same, in seconds: the clocks of gateways may
-/// be apart.
+/// How long a record is kept after it is spent, in seconds: the clocks of gateways may be apart.
 pub(crate) const PRUNE_MARGIN_S: i64 = 3600;

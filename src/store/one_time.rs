@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::error::StoreError;
 use crate::gate::time::UnixTime;
 
-/// How long after it could last be used a value is remembered all the same, in seconds: the clocks
-/// of gateways may be apart.
+/// How long a value is remembered after it could last be used, in seconds: the clocks of gateways
+/// may be apart.
 pub(super) const ONE_TIME_MARGIN_S: i64 = 3600;
 
 /// The values that were used. What need not be remembered any more is dropped where sessions are

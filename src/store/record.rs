@@ -64,8 +64,7 @@ pub enum Read {
     Other,
 }
 
-/// Something that says it is a revocation and cannot be read as one. Whoever it cuts off is not
-/// known, so nothing after it can be decided.
+/// A revocation that cannot be read. It may revoke anything, so nothing after it can be decided.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(String);

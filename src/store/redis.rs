@@ -82,8 +82,8 @@ pub struct Redis {
     master: Arc<Master>,
     /// For everything that is answered at once.
     link: Link,
-    /// For following the log, which blocks. Taken out while it is in use, so that whoever stops
-    /// waiting closes it.
+    /// For following the log, which blocks. Taken out while it is in use, so that a caller that
+    /// stops waiting closes it.
     reader: Mutex<Option<LogReader>>,
     /// The head of the log, as the link for commands was told.
     head: LogHead,

@@ -19,7 +19,7 @@ use crate::gate::time::UnixTime;
 /// How many sessions one subject may have. A new one beyond that takes the place of the oldest.
 pub const SESSIONS_PER_SUBJECT_MAX: usize = 100;
 
-/// How many API keys there may be. Whoever makes one looks first.
+/// How many API keys there may be; checked before one is made.
 pub const API_KEYS_MAX: usize = 1000;
 
 /// By what a session is listed: its subject. API keys are all listed together, and apart from the
@@ -42,8 +42,8 @@ pub(super) fn room_for(record: &SessionRecord) -> Option<usize> {
     }
 }
 
-/// How long after it could last be used a session is kept all the same, in seconds: the clocks of
-/// gateways may be apart, and one that could not write may still know that it was used.
+/// How long a session is kept after it could last be used, in seconds: the clocks of gateways may
+/// be apart, and a gateway that could not write may still know of a use.
 pub(crate) const SESSION_MARGIN_S: i64 = 3600;
 
 /// From when on a session cannot be used, unless it is used before.
@@ -99,7 +99,7 @@ impl EndedSessions {
 /// A notice of the store that somebody changed a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionNotice {
-    /// From now on everything is told.
+    /// From now on the store reports every change.
     Begun,
     /// Everything up to a moment ago has been told: up to when the store was asked, which was at
     /// most this long ago, in milliseconds.

@@ -31,7 +31,7 @@ struct RawAuthentication {
 }
 
 impl Compiler<'_> {
-    /// Without tokens they are read all the same, for their own mistakes.
+    /// They are read without `tokens`, too, to report their own mistakes.
     pub(super) fn clients(
         &mut self,
         listed: Vec<raw::Client>,

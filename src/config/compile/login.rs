@@ -28,7 +28,7 @@ const SUCCESSES_PER_ADDRESS_DEFAULT: AttemptBudget =
 const SPAN_MAX_S: u64 = 24 * 3600;
 
 impl Compiler<'_> {
-    /// Absent if nobody can log in.
+    /// Absent without a login method.
     pub(super) fn login(
         &mut self,
         raw: Option<raw::Login>,

@@ -18,7 +18,7 @@ pub(super) enum Presence<T> {
 pub(super) struct Reported;
 
 impl<T> Presence<T> {
-    /// Something that is there: broken if nothing came of it.
+    /// A thing that is present: broken if it could not be compiled.
     pub(super) fn of(read: Option<T>) -> Self {
         match read {
             Some(value) => Self::Present(value),

@@ -45,7 +45,7 @@ impl Compiler<'_> {
         self.report(severity, place, &fact, &remedy);
     }
 
-    /// Reports an error. Returns `None`, for the `?` of whoever cannot go on without the value.
+    /// Reports an error. Returns `None`, for the `?` of a caller that needs the value.
     pub(super) fn error<T>(&mut self, field: &FieldPath, fact: &str, remedy: &str) -> Option<T> {
         self.report(Severity::Error, field, fact, remedy);
         None
@@ -70,7 +70,7 @@ impl Compiler<'_> {
         self.error(field, fact, remedy)
     }
 
-    /// Reports that a list is empty, unless it is so because its items were reported.
+    /// Reports that a list is empty, unless its items were reported and left out.
     pub(super) fn empty<T>(&mut self, field: &FieldPath, fact: &str, remedy: &str) -> Option<T> {
         self.lacking(field, std::slice::from_ref(field), fact, remedy)
     }

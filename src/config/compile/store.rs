@@ -192,7 +192,7 @@ impl Compiler<'_> {
                 }
                 Some(located)
             }
-            // Which part of it is a password nobody can tell then.
+            // The text is not shown: any part of it may be a password.
             None => self.error(field, "the value is not a Redis URL", URL_REMEDY),
         }
     }
@@ -216,7 +216,7 @@ impl Compiler<'_> {
             },
         };
         if login.username.is_some() && login.password.is_none() {
-            // Without one we would be somebody else there.
+            // Without a password we would be another user there.
             let wanted = ["password", "password_file"].map(|key| field.key(key));
             let fact = "there is a username and no password";
             return self.lacking(field, &wanted, fact, "Add `password_file`");

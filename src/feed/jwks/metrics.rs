@@ -34,13 +34,13 @@ impl KeySetMetrics {
         self.fetches.with_label_values(&[issuer, result]).inc();
     }
 
-    /// Measures how old the keys of these issuers are, when somebody asks.
+    /// Measures the age of the keys of these issuers, when the metrics are read.
     pub fn measure<'a>(
         &self,
         fetched: impl IntoIterator<Item = (&'a str, &'a KeyCell)>,
         now: UnixTime,
     ) {
-        // The age of keys that nobody fetches any more would stand still, and look young for ever.
+        // Otherwise the age of keys that are no longer fetched would never grow.
         self.age.reset();
         for (issuer, cell) in fetched {
             if let Some(published_at) = cell.published_at() {

@@ -23,7 +23,7 @@ const PATIENCE_UNSETTLED: Duration = Duration::from_millis(50);
 /// The pause after a read that brought something. A fraction of the propagation that is promised.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// How far the wall clock may be set, in seconds, before everything that was told by it is told
+/// How far the wall clock may jump, in seconds, before everything that depends on it is loaded
 /// again.
 const CLOCK_STEP_MAX_S: u64 = 60;
 

@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long the store may take to tell the time if that is to count, in milliseconds.
 const ANSWER_MAX_MS: u64 = 200;
 
-/// How far our clock may be from the store's before that is told, in milliseconds.
+/// How far our clock may be from the store's before the log warns of it, in milliseconds.
 const APART_WARNED_MS: i64 = 5_000;
 
 /// A gateway that announced itself within this time may know what a store has lost, in
@@ -163,7 +163,7 @@ impl RevocationFeed {
         clock::steady().millis_since(announced) < GATEWAY_FORGOTTEN_AFTER_MS / 2
     }
 
-    /// For how long somebody may be served without contact, and a little more.
+    /// How long requests may be served without contact, and a little more.
     fn counted_for_ms(&self) -> u64 {
         let configuration = self.configuration.load();
         let routes = configuration.gate.settings.routes.routes().iter();

@@ -1,7 +1,7 @@
 //! Lifts revocations that an operator made by mistake.
 //!
-//! What was lifted once stays so, whoever writes it down again: a lift names revocations, and each has
-//! one id. So what a log has lost, or a partitioned gateway delivers late, brings none back.
+//! A lifted revocation stays lifted, even if it is written again: a lift names revocations, and
+//! each has one id. So neither a log that lost the lift nor a partitioned gateway brings it back.
 
 use super::RevocationFeed;
 use crate::clock;

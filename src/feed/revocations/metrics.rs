@@ -7,7 +7,7 @@ use crate::gate::time::SteadyTime;
 use crate::telemetry::label::{one_of, words};
 use crate::telemetry::registrar::metrics;
 
-/// A revocation takes from a fraction of a millisecond to as long as a gateway was cut off.
+/// A revocation takes from a fraction of a millisecond to as long as a gateway was partitioned.
 const PROPAGATION_BUCKETS: [f64; 14] =
     [1e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 2.0, 10.0, 60.0];
 
@@ -64,7 +64,7 @@ impl RevocationMetrics {
         }
     }
 
-    /// Measures the list, of which there may be `entries_max` entries, when somebody asks.
+    /// Measures the list, which may have `entries_max` entries, when the metrics are read.
     pub fn measure(&self, list: &RevocationList, entries_max: u64, now: SteadyTime) {
         let entries = list.entries();
         let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);

@@ -1,4 +1,4 @@
-//! Reads in progress: one for each session, whoever asks; and what was found not to be there.
+//! Reads in progress, one for each session however many ask; and sessions that were found absent.
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -58,7 +58,7 @@ impl SessionMetrics {
         self.ended.with_label_values(&[why.as_str()])
     }
 
-    /// Measures the sessions in memory, when somebody asks.
+    /// Measures the sessions in memory, when the metrics are read.
     pub fn measure(&self, table: &SessionTable) {
         self.entries.set(i64::try_from(table.entries()).unwrap_or(i64::MAX));
     }

@@ -13,7 +13,7 @@ use crate::gate::session::{Session, SessionId, StoredSession};
 use crate::gate::time::SteadyTime;
 use crate::store::StoreError;
 
-/// After a failure nobody waits for the store on behalf of a session that is known, for this long.
+/// After a failure, requests with a known session do not wait for the store for this long.
 const SPARE_MS: u64 = 500;
 
 /// How long a request waits for the store on behalf of a session that is known.

@@ -1,4 +1,4 @@
-//! The ring in the store: read, looked after, and replaced if nobody else was faster.
+//! The ring in the store: read, maintained, and replaced unless another gateway was faster.
 
 use zeroize::Zeroizing;
 
@@ -13,7 +13,7 @@ use crate::issuer::ring_document::Form;
 use crate::secret::Secret;
 use crate::store::StoreError;
 
-/// How often somebody else may be faster.
+/// How often another gateway may be faster.
 const ATTEMPTS_MAX: usize = 20;
 
 impl SigningFeed {
@@ -107,7 +107,7 @@ impl SigningFeed {
         Ok((StoredRing { bytes: Some(bytes), form, secret }, ring))
     }
 
-    /// Whether nobody else was faster.
+    /// Whether no other gateway was faster.
     async fn replace(&self, expected: Option<&[u8]>, ring: &[u8]) -> Result<bool, StoreError> {
         self.store_metrics.timed("replace_keys", self.store.replace_ring(expected, ring)).await
     }

@@ -31,7 +31,7 @@ pub(super) enum SigningKeySource<'k> {
 pub enum KeyState {
     /// It signs.
     Signing,
-    /// It is published, and will sign, or would in the place of another.
+    /// It is published, and will sign, or would replace another.
     Next,
     /// It is published, and signs no more.
     Retired,

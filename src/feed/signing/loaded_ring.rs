@@ -71,7 +71,7 @@ impl Trouble {
         }
     }
 
-    /// Whether nobody can say what is in the ring.
+    /// Whether the contents of the ring are unknown.
     pub(super) fn is_unread(&self) -> bool {
         match self {
             Self::Store(_) | Self::Unreadable(_) | Self::Cryptography(_) => true,

@@ -30,7 +30,7 @@ impl SigningFeed {
         tokens: &Arc<Tokens>,
     ) {
         let (now, steady) = (clock::shared(), clock::steady());
-        // Before, nobody knows which of them are revoked.
+        // Before that, it is not known which of them are revoked.
         if configuration.gate.revocations.age_ms(steady).is_none() {
             return;
         }

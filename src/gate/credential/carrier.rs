@@ -42,7 +42,7 @@ impl Carrier {
         self.terms().vouched_by
     }
 
-    /// With what a credential is refused that nobody knows.
+    /// The slug with which an unknown credential is refused.
     pub const fn unknown(self) -> Slug {
         self.terms().unknown
     }

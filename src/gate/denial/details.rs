@@ -1,4 +1,4 @@
-//! Denials: a slug, with what the client is told beside it and what stands in the log.
+//! Denials: a slug, with details for the client and a reason for the log.
 
 use std::borrow::Cow;
 use std::sync::Arc;

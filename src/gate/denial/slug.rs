@@ -214,7 +214,7 @@ impl Slug {
         self.row().meaning.trim_ascii_start()
     }
 
-    /// Whether it says no more than that nobody is logged in.
+    /// Whether a login would help: there is no session, or it has ended.
     pub const fn is_want_of_login(self) -> bool {
         matches!(
             self,

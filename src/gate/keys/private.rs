@@ -1,4 +1,4 @@
-//! Tells with which algorithms a private key could sign. The gate never signs: this is for whoever
+//! The algorithms that a private key could sign with. The gate never signs: this is for code that
 //! is given a key.
 
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::key::KeyError;
 
-/// How much of an id is told, and of what is wrong, in characters: a stranger wrote both.
+/// How much of an id and of a fault is shown, in characters: both come from outside.
 const EXCERPT_CHARACTERS_MAX: usize = 128;
 
 /// A key of a published set that cannot be used.

@@ -6,7 +6,7 @@ use super::credential_scopes::ScopeId;
 use super::id::{Lifted, RevocationId};
 use crate::gate::time::UnixTime;
 
-/// A part of what is cut off of one scope.
+/// A part of the cut-offs of one scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     /// All that cannot be lifted.
@@ -15,7 +15,7 @@ pub(super) enum Part {
     Liftable(RevocationId),
 }
 
-/// Up to when what was issued is cut off, and for how long.
+/// A cut-off, and until when it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CutOffSpan {
     pub(super) cut_off: UnixTime,
@@ -33,7 +33,7 @@ impl CutOffSpan {
 #[derive(Debug, Default)]
 pub(super) struct CutOffs {
     parts: BTreeMap<(ScopeId, Part), CutOffSpan>,
-    /// Until when it must be known: a revocation may be written down again by whoever does not.
+    /// Lifted revocations, and until when they are remembered: another gateway may write one again.
     lifted: HashMap<RevocationId, UnixTime>,
 }
 

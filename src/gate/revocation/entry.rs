@@ -3,7 +3,7 @@
 use super::scope::{Scope, ScopeKind};
 use crate::gate::time::UnixTime;
 
-/// Whether a credential is cut off.
+/// Whether a credential is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Revocation {
     /// No entry matches.
@@ -14,8 +14,8 @@ pub enum Revocation {
     Unknown,
 }
 
-/// How long a session that was cut off is remembered, in seconds: its issuer may go on issuing
-/// tokens for it, which then end with it.
+/// How long the revocation of a session is remembered, in seconds: its issuer may go on issuing
+/// tokens for the session, which it revokes as well.
 pub const SESSION_S: i64 = 30 * 24 * 3600;
 
 /// One revocation, as the list takes it.
@@ -23,7 +23,7 @@ pub const SESSION_S: i64 = 30 * 24 * 3600;
 pub struct Entry {
     /// Whom it is about.
     pub scope: Scope,
-    /// What was issued at or before this second is cut off; [`UnixTime::NEVER`]: whatever the time.
+    /// Revokes what was issued at or before this second; [`UnixTime::NEVER`]: whatever the time.
     pub cut_off: UnixTime,
     /// From when on nothing that it could hit can still be accepted; [`UnixTime::NEVER`]: it stays.
     pub expires: UnixTime,

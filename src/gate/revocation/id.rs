@@ -14,7 +14,7 @@ use crate::gate::time::UnixTime;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RevocationId(u64);
 
-/// At whose wish something is cut off.
+/// The party that asked for a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MadeBy {
     /// An account's: it ended something of its own.
@@ -32,8 +32,8 @@ pub struct Lifted {
     pub expires: UnixTime,
 }
 
-/// The last digit says what is cut off, and at whose wish: so whoever has only the id knows whether it
-/// can be lifted.
+/// The last digit holds the kind of scope and who asked for the revocation: the id alone tells
+/// whether it can be lifted.
 const KIND_MASK: u64 = 0b0111;
 const ACCOUNT_BIT: u64 = 0b1000;
 

@@ -41,7 +41,7 @@ impl ListCut {
     }
 }
 
-/// Who has been cut off, as far as this gateway knows, and how old that knowledge is.
+/// The revocations that this gateway knows of, and how old that knowledge is.
 ///
 /// There is no bound on its size: an eviction would bring a revoked credential back to life. What
 /// is bounded is the writing, by whoever appends to the log.
@@ -69,7 +69,7 @@ pub(in crate::gate) const NO_GENERATION: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct ListWriter {
     list: Arc<RevocationList>,
-    /// Nobody else has it, so that it is never waited for.
+    /// Only the writer takes this lock, so it is never waited for.
     cut_offs: Mutex<CutOffs>,
 }
 
@@ -85,13 +85,13 @@ impl RevocationList {
         })
     }
 
-    /// The list's writer; `None` for whoever asks second.
+    /// The list's writer; `None` after the first call.
     pub fn writer(self: &Arc<Self>) -> Option<ListWriter> {
         let first = !self.has_writer.swap(true, Ordering::AcqRel);
         first.then(|| ListWriter { list: self.clone(), cut_offs: Mutex::default() })
     }
 
-    /// Asks whether a credential is cut off.
+    /// Asks whether a credential is revoked.
     ///
     /// `clear_at` is what the last answer for this credential left: while the list is still of that
     /// generation, nothing has to be looked up. `age_max` is how old the list may be, in
@@ -221,7 +221,7 @@ impl ListWriter {
         }
         self.list.cuts.insert(id, cut);
         self.list.kinds.fetch_or(id.kind_bit(), Ordering::Release);
-        // Last: whoever sees the new generation also finds the entry.
+        // Last: a reader that sees the new generation also finds the entry.
         self.list.generation.fetch_add(1, Ordering::Release);
     }
 

@@ -16,7 +16,7 @@ pub enum Scope {
     Session(Box<str>),
     /// A person, by `sub`.
     Subject {
-        /// `iss`; whoever issued it, if not named.
+        /// `iss`; any issuer, if not named.
         issuer: Option<Box<str>>,
         /// `sub`.
         subject: Box<str>,
@@ -25,7 +25,7 @@ pub enum Scope {
     Client(Box<str>),
     /// A key, by its id.
     Key {
-        /// `iss`; whoever's key it is, if not named.
+        /// `iss`; any issuer, if not named.
         issuer: Option<Box<str>>,
         /// `kid`.
         id: Box<str>,

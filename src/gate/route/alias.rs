@@ -15,7 +15,7 @@ use super::RouteTable;
 use super::entry::{HostPattern, Route, RouteMatch};
 use super::tree::Leaf;
 
-/// How much of a path is told in a reason, in bytes.
+/// How much of a path is shown in a reason, in bytes.
 const SHOWN_BYTES_MAX: usize = 64;
 
 /// How many requests are tried to find the aliases of a table: hosts times routes.

@@ -210,7 +210,7 @@ impl Leaf {
     }
 }
 
-/// What is told of a path that takes any method: those that everybody knows.
+/// The methods that `Allow` names for a path that takes any method.
 const COMMON_METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
 /// Whether a request with this method is forwarded where a route takes any. The answer to `TRACE`

@@ -14,7 +14,7 @@ pub const REFRESH_COOKIE: &str = "__Host-refresh";
 /// The cookie that carries a session's secret, compiled from `sessions.cookie`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieRules {
-    /// Its name. With `__Host-` nobody but this very host can set it.
+    /// Its name. With `__Host-` only this very host can set it.
     pub name: Box<str>,
     /// The domain whose hosts all get it; only the host that set it, if there is none.
     pub domain: Option<Box<str>>,

@@ -44,7 +44,7 @@ impl Session {
         Self::within(id, stored, rules, as_of, (lifetime_max_s, idle_s))
     }
 
-    /// The same for all that came of a login: refresh tokens may live on when its cookie does not.
+    /// The same for the whole login: its refresh tokens may outlive its cookie.
     pub fn compile_login(
         id: SessionId,
         stored: &StoredSession,
@@ -117,8 +117,8 @@ impl Session {
         self.last_seen_s.fetch_max(seen.as_seconds(), Ordering::Relaxed);
     }
 
-    /// Notes that it is used at `now`. `true` if that has to be written down, by whoever is told
-    /// so: once in a tenth of the time that it may rest, and at least once in an hour.
+    /// Notes a use at `now`. `true` if the caller has to write it to the store: once in a tenth of
+    /// the idle timeout, and at least once in an hour.
     pub fn touch(&self, now: UnixTime) -> bool {
         let last_s = self.last_seen_s.load(Ordering::Relaxed);
         let now_s = now.as_seconds();

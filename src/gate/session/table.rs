@@ -32,7 +32,7 @@ pub enum Held {
 #[derive(Debug)]
 pub struct SessionTable {
     sessions: Cache<SessionId, Arc<Session>, RandomState>,
-    /// Since when every change in the store is told to us, in steady milliseconds.
+    /// Since when the store notifies us of every change, in steady milliseconds.
     notified_since: AtomicU64,
     /// Until when that is sure.
     notified_until: AtomicU64,
@@ -153,7 +153,7 @@ impl SessionTable {
         }
     }
 
-    /// From `at` on every change in the store is told; what changed before may have been missed.
+    /// From `at` on the store notifies us of every change; earlier changes may have been missed.
     pub fn notified_from(&self, at: SteadyTime) {
         let mut before = self.notified_before.lock().unwrap_or_else(PoisonError::into_inner);
         let since = self.notified_since.load(Ordering::Acquire);

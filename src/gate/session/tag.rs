@@ -42,7 +42,7 @@ pub enum Provenance {
     Ours,
     /// Made up, or made before there were tags or with another key.
     Unproven,
-    /// Nobody can tell yet: the key was not read.
+    /// Not known yet: the key was not read.
     Unknown,
 }
 
@@ -109,7 +109,7 @@ impl TagKeyCell {
         self.key.store(Some(key.into()));
     }
 
-    /// There will be none until somebody mends the store: nobody waits for it.
+    /// There will be no key until an operator repairs the store: requests do not wait for it.
     pub fn give_up(&self) {
         self.is_damaged.store(true, Ordering::Relaxed);
     }

@@ -32,7 +32,7 @@ pub(super) struct AccountArguments {
 pub(super) type ChargedReply = (i64, ReplyList<Vec<u8>>);
 
 impl AccountArguments {
-    /// How a record is charged; `None` if it is on nobody's account.
+    /// How a record is charged; `None` without an account.
     pub(super) fn of(record: &Record) -> Option<Self> {
         Self::marked(record, fastrand::u64(..))
     }

@@ -87,7 +87,7 @@ impl Redis {
             Ok(()) => Knows::NoMore,
             Err(StoreError::Refused(_)) => Knows::More,
             Err(error @ StoreError::Unreadable(_)) => {
-                // It stays so. Only a budget hangs on it, and nobody is to wait for that.
+                // The store stays without it: only a budget depends on it, so nobody waits.
                 tracing::warn!(
                     %error,
                     "the key of session tags cannot be written to the store again"

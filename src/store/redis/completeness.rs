@@ -14,7 +14,7 @@ pub(super) struct Completeness(Mutex<CompletenessState>);
 pub(super) struct CompletenessState {
     /// In which epoch it was so.
     pub(super) complete_in: Option<u64>,
-    /// Records were lost, and nobody was told.
+    /// Records were lost, and the server was not told.
     pub(super) has_lost: bool,
     /// In which epoch was written down again what is in no log: what was used once, and the key of the tags.
     pub(super) written_again: Option<u64>,

@@ -161,7 +161,7 @@ impl Master {
         if !self.known().is_due(every) {
             return;
         }
-        // If nobody answers, the master that we have is the best that is known.
+        // Without an answer, the master that we have is the best that is known.
         match &self.discovery {
             Discovery::Nobody(_) => {
                 // Where nobody tells who answers, it would not be noticed.

@@ -51,7 +51,7 @@ impl Node {
         dial: &Dial,
         questions: &Pipeline,
     ) -> Result<Vec<Value>, String> {
-        // Taken out: whoever gives up leaves no connection on which an answer is still to come.
+        // Taken out: a caller that gives up leaves no connection with an answer still to come.
         let kept = self.kept().take();
         if let Some(mut connection) = kept
             && let Ok(answers) = questions.query_async(&mut connection).await
