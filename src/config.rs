@@ -193,6 +193,17 @@ pub struct ServerSettings {
     pub threads: usize,
     /// How long requests in flight may take to finish once the process is told to stop.
     pub shutdown_grace: Duration,
+    /// Which code serves plain requests.
+    pub lane: LaneChoice,
+}
+
+/// Which code serves plain requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaneChoice {
+    /// The gateway's own.
+    Fast,
+    /// Pingora's proxy.
+    Pingora,
 }
 
 /// Bounds on what clients may send and hold.

@@ -28,6 +28,7 @@ mod held_places;
 mod http2;
 pub mod in_flight;
 mod inbound;
+mod lane;
 pub mod listener;
 pub mod metrics;
 mod pace;

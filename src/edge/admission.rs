@@ -7,10 +7,14 @@ use std::time::Instant;
 use http::{Version, header};
 use pingora::http::RequestHeader;
 
-use super::context::Context;
-use super::exchange::{ExchangeState, LoggedRequest, RevocableExchange, UpstreamExchange};
+use super::context::{Context, RequestRecord};
+use super::exchange::{
+    ExchangeState, LoggedRequest, LoggedTarget, RevocableExchange, UpstreamExchange,
+};
 use super::forward::IdentityToken;
-use super::streams::ServingGuard;
+use super::lane::PlainRequest;
+use super::published::Published;
+use super::streams::{ServingGuard, StreamSlot};
 use crate::clock;
 use crate::feed::sessions::Charge;
 use crate::feed::{jwks, sessions};
@@ -60,19 +64,60 @@ impl Context {
         };
         refuse_announced_body(request, permit.forwarding().body_bytes_max)?;
         self.take_place()?;
-        self.permit(request, permit, session.is_some())?;
+        let logged = || LoggedRequest::of(request);
+        self.permit(permit, session.is_some(), logged, ServingGuard::begin)?;
         if let Some(session) = &session {
             self.published.sessions.touch(session, clock::shared());
         }
         Ok(AnsweredBy::Upstream)
     }
 
+    /// Has a plain request go to its upstream if the gate permits it at once, and there is room for it
+    /// there. `None` for anything else, of which nothing is counted then.
+    pub(super) fn admit_at_once(
+        &mut self,
+        request: &PlainRequest,
+        slot: &StreamSlot,
+    ) -> Option<()> {
+        let headers = &request.headers;
+        fields::read(headers).ok()?;
+        let asked = Request {
+            scheme: self.scheme(headers),
+            method: &request.method,
+            authority: Some(headers.get(header::HOST)?.to_str().ok()?),
+            target: std::str::from_utf8(request.target()).ok()?,
+            headers,
+            session: None,
+        };
+        let begun = Instant::now();
+        let now = clock::moment_at(clock::steady_at(begun));
+        let published = &self.published;
+        let Verdict { findings, decision } = published.configuration.gate.decide(&asked, now);
+        let Decision::Permitted(permit) = decision else { return None };
+        let session = self.record.note(published, findings, "ok", begun);
+        self.take_place().ok()?;
+        let logged = || LoggedRequest {
+            method: request.method.clone(),
+            host: headers.get(header::HOST).cloned(),
+            target: LoggedTarget::Line(request.shared_target()),
+        };
+        let begin = |principal: &Principal| Some(slot.begin(principal));
+        self.permit(permit, session.is_some(), logged, begin).ok()?;
+        let exchange = self.state.permitted()?;
+        self.places.enter_upstream(&self.published, &exchange.upstream).ok()?;
+        if let Some(session) = &session {
+            self.published.sessions.touch(session, clock::shared());
+        }
+        Some(())
+    }
+
     /// With its permit the request is on its way to an upstream.
     fn permit(
         &mut self,
-        request: &RequestHeader,
         permit: Permit,
         is_of_session: bool,
+        logged: impl FnOnce() -> LoggedRequest,
+        begin: impl FnOnce(&Principal) -> Option<ServingGuard>,
     ) -> Result<(), Denial> {
         let Forwarding { upstream, internal_token, .. } = permit.forwarding();
         let upstream = self.published.configuration.upstreams.get(*upstream);
@@ -82,8 +127,8 @@ impl Context {
             Some(principal) => {
                 let identity_token = self.identity_token_of(principal, internal_token.as_ref())?;
                 // A request that nobody could end is not served.
-                let guard = ServingGuard::begin(principal).ok_or(Slug::Internal)?;
-                let logged = self.published.log.is_on().then(|| LoggedRequest::of(request));
+                let guard = begin(principal).ok_or(Slug::Internal)?;
+                let logged = self.published.log.is_on().then(logged);
                 (identity_token, Some(RevocableExchange { guard, logged }))
             }
         };
@@ -249,15 +294,29 @@ impl Context {
         let now = clock::moment_at(clock::steady_at(begun));
         let published = &self.published;
         let Verdict { findings, decision } = ask(&published.configuration.gate, request, now);
+        let result = match &decision {
+            Decision::Denied(denial) | Decision::NeedsKey(_, denial) => denial.slug().as_str(),
+            Decision::Permitted(_) | Decision::NeedsSession(_) | Decision::Builtin => "ok",
+        };
+        let session = self.record.note(published, findings, result, begun);
+        (decision, session)
+    }
+}
+
+impl RequestRecord {
+    /// Takes what the gate found, and what it said of a token that was verified; returns the session by
+    /// which it decided.
+    fn note(
+        &mut self,
+        published: &Published,
+        findings: Findings<'_>,
+        result: &str,
+        begun: Instant,
+    ) -> Option<Arc<LoginSession>> {
         let Findings { route, carrier, cache, issuer, authentic, session } = findings;
-        let record = &mut self.record;
-        record.decision_took += begun.elapsed();
-        record.route = route.map(|route| route.index).or(record.route);
+        self.decision_took += begun.elapsed();
+        self.route = route.map(|route| route.index).or(self.route);
         if let (Some(CacheResult::Miss), Some(issuer)) = (cache, &issuer) {
-            let result = match &decision {
-                Decision::Denied(denial) | Decision::NeedsKey(_, denial) => denial.slug().as_str(),
-                Decision::Permitted(_) | Decision::NeedsSession(_) | Decision::Builtin => "ok",
-            };
             let labels = [&*issuer.rules().name, result];
             published.metrics.tokens_verified.with_label_values(&labels).inc();
         }
@@ -265,11 +324,11 @@ impl Context {
         {
             published.sessions.metrics().hit();
         }
-        record.carrier = carrier;
-        record.cache = cache;
-        record.issuer = issuer;
-        record.authentic = authentic;
-        (decision, session)
+        self.carrier = carrier;
+        self.cache = cache;
+        self.issuer = issuer;
+        self.authentic = authentic;
+        session
     }
 }
 

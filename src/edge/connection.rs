@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use pingora::apps::HttpPersistentSettings;
+use bytes::BytesMut;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,16 +13,24 @@ use tokio::time::timeout;
 
 use super::answer::FinishedAnswer;
 use super::bounds::REQUESTS_MAX;
+use super::client::RequestClient;
+use super::context::Context;
 use super::drain::Drain;
+use super::exchange::RequestOrigin;
 use super::head::{self, ReadHead, Turn};
 use super::http2;
 use super::inbound::{Inbound, Left, Returned};
+use super::lane::{Buffers, Exchange, KeepAlive, Lane, Next, PlainRequest};
 use super::prefixed_stream::PrefixedStream;
-use super::published::Current;
+use super::published::{Current, Published};
 use super::record;
 use super::revocable_proxy::RevocableProxy;
+use super::streams::StreamSlot;
 use super::trace::RequestId;
+use crate::config::LaneChoice;
 use crate::gate::denial::{Denial, Slug};
+use crate::gate::framing::Message;
+use crate::gate::request::Scheme;
 use crate::web::message::ClientKind;
 
 /// How long a refused client may go on sending before the connection is cut, and how much.
@@ -36,8 +44,16 @@ const HTTP2_PREFACE_BYTES: usize = 24;
 #[derive(Clone)]
 pub(super) struct Server {
     pub(super) app: Arc<RevocableProxy>,
+    pub(super) lane: Lane,
     pub(super) current: Current,
     pub(super) drain: Arc<Drain>,
+}
+
+/// Who opened a connection, and how.
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    client: IpAddr,
+    scheme: Scheme,
 }
 
 impl Server {
@@ -71,7 +87,12 @@ impl Server {
 
     async fn serve_http1(&self, stream: Stream, client: IpAddr) {
         let returned = Returned::default();
-        self.serve_requests(Box::new(Inbound::new(stream, returned.clone())), client).await;
+        let scheme = match stream.get_ssl_digest() {
+            Some(_) => Scheme::Https,
+            None => Scheme::Http,
+        };
+        let inbound = Box::new(Inbound::new(stream, returned.clone()));
+        self.serve_requests(inbound, Peer { client, scheme }).await;
         let left = returned.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(left) = left {
             close(left).await;
@@ -79,47 +100,87 @@ impl Server {
     }
 
     /// Serves one request after the other, until none can follow.
-    async fn serve_requests(&self, mut inbound: Box<Inbound>, client: IpAddr) {
+    async fn serve_requests(&self, mut inbound: Box<Inbound>, peer: Peer) {
         let shutdown = self.drain.shutdown_watch();
         let seat = self.app.seat();
-        let mut settings: Option<HttpPersistentSettings> = None;
+        let mut served = 0;
         let mut turn = Turn::First;
         let mut current = self.current.reader();
+        let mut buffers = Buffers::default();
         loop {
-            let limits = &current.load().configuration.settings.limits;
+            let published = current.load();
+            let limits = &published.configuration.settings.limits;
             let (stream, kept) = inbound.between_requests();
             let (message, bytes) = match head::read(stream, kept, limits, turn, &self.drain).await {
                 ReadHead::Head(message, bytes) => (message, bytes),
                 ReadHead::Closed => return,
                 ReadHead::Refused(slug, bytes) => {
-                    return self.refuse(&mut inbound, client, slug, &bytes).await;
+                    return self.refuse(&mut inbound, peer.client, slug, &bytes).await;
                 }
             };
+            turn = Turn::Next;
             let bytes = inbound.begin(message, bytes, limits.body_pace);
             let keepalive_s = limits.keepalive_timeout.as_secs().max(1);
-            let mut session = ServerSession::new_http1(inbound);
-            match settings.take() {
-                Some(settings) => HttpPersistentSettings::apply_to_session(settings, &mut session),
-                None => {
-                    session.set_keepalive(Some(keepalive_s));
-                    // Beside the first one.
-                    session.set_keepalive_reuses_remaining(Some(REQUESTS_MAX - 1));
+            served += 1;
+            let bytes = match self.take(bytes, &message, peer, &seat, served, current.load()) {
+                Ok(exchange) => {
+                    match seat.attend(exchange.serve(&mut buffers, &mut inbound)).await {
+                        Some(Next::Request) if !self.drain.is_begun() => continue,
+                        Some(Next::Request | Next::Close) | None => return,
+                    }
                 }
-            }
+                Err(bytes) => bytes,
+            };
+            let mut session = ServerSession::new_http1(inbound);
+            session.set_keepalive(Some(keepalive_s));
+            session.set_keepalive_reuses_remaining(Some(REQUESTS_MAX - served));
             // Pingora parses what was read here as if it had read it itself.
             session.set_pipelined_prefix(bytes);
             let Some(reusable) = self.app.serve(session, &shutdown, &seat).await else {
                 return;
             };
-            let stream;
-            (stream, settings) = reusable.consume();
+            let (stream, _) = reusable.consume();
             // It is what Pingora was given.
             let Ok(returned) = stream.into_any().downcast() else { return };
             inbound = returned;
             if self.drain.is_begun() {
                 return;
             }
-            turn = Turn::Next;
+        }
+    }
+
+    /// Takes a request into the fast lane.
+    ///
+    /// # Errors
+    ///
+    /// The bytes of its head, if it belongs to Pingora's.
+    fn take(
+        &self,
+        head: BytesMut,
+        message: &Message,
+        peer: Peer,
+        seat: &StreamSlot,
+        served: u32,
+        published: &Arc<Published>,
+    ) -> Result<Exchange<'_>, BytesMut> {
+        let settings = &published.configuration.settings;
+        if settings.server.lane == LaneChoice::Pingora {
+            return Err(head);
+        }
+        let request = PlainRequest::read(head, message)?;
+        let is_last = request.wants_close || served >= REQUESTS_MAX || self.drain.is_begun();
+        let keep_alive = if is_last { KeepAlive::Off } else { KeepAlive::On };
+        let headers = &request.headers;
+        let client =
+            RequestClient::find(Some(peer.client), peer.scheme, headers, &settings.trusted_proxies);
+        let mut context = Box::new(Context::new(published.clone()));
+        context.receive(RequestOrigin { client, request_id: RequestId::find(headers) });
+        match context.admit_at_once(&request, seat) {
+            Some(()) => Ok(Exchange { lane: &self.lane, context, request, keep_alive }),
+            None => {
+                context.abandon();
+                Err(request.into_head())
+            }
         }
     }
 

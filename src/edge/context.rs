@@ -10,7 +10,7 @@ use pingora::Result;
 use pingora::proxy::Session;
 
 use super::answer::{FinishedAnswer, client_kind};
-use super::exchange::ExchangeState;
+use super::exchange::{ExchangeState, RequestOrigin};
 use super::held_places::HeldPlaces;
 use super::pace::Pace;
 use super::published::Published;
@@ -96,6 +96,16 @@ impl Context {
             places: HeldPlaces::default(),
             pace: None,
         }
+    }
+
+    /// The request was received from there.
+    pub(super) fn receive(&mut self, origin: RequestOrigin) {
+        self.state = ExchangeState::Received(origin);
+    }
+
+    /// The request goes on in another context: nothing is recorded of it here.
+    pub(super) fn abandon(mut self: Box<Self>) {
+        drop(self.state.permitted_mut().and_then(|exchange| exchange.revocable.take()));
     }
 
     /// The request's id; empty before the request was looked at, which nothing observes.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, Uri, header};
 use pingora::http::RequestHeader;
 
@@ -67,7 +68,16 @@ pub(super) struct RevocableExchange {
 pub(super) struct LoggedRequest {
     pub(super) method: Method,
     pub(super) host: Option<HeaderValue>,
-    pub(super) uri: Uri,
+    pub(super) target: LoggedTarget,
+}
+
+/// What a request asked for, in the form in which its lane has it.
+#[derive(Debug)]
+pub(super) enum LoggedTarget {
+    /// As Pingora parsed it.
+    Uri(Uri),
+    /// As it stood in the request line.
+    Line(Bytes),
 }
 
 /// One try to have a request answered by one address of its upstream.
@@ -123,7 +133,7 @@ impl LoggedRequest {
         Self {
             method: request.method.clone(),
             host: request.headers.get(header::HOST).cloned(),
-            uri: request.uri.clone(),
+            target: LoggedTarget::Uri(request.uri.clone()),
         }
     }
 }

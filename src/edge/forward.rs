@@ -7,6 +7,7 @@ mod came_with;
 mod cookies;
 mod provenance;
 mod strip;
+mod write;
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use crate::gate::Gate;
 use crate::gate::credential::Carrier;
 use crate::gate::fields;
 use crate::gate::internal::{InternalToken, TokenHeader};
-use crate::gate::policy::{ForwardCredential, Forwarding, Permit};
+use crate::gate::policy::{ForwardCredential, Permit};
 
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
@@ -53,23 +54,8 @@ impl Outgoing<'_> {
     /// If a header cannot be set, which fails the request.
     pub(super) fn apply(&self, request: &mut RequestHeader) -> pingora::Result<CameWith> {
         let Self { permit, identity_token, client, request_id, gate } = *self;
-        let Forwarding { credential, method_override, .. } = *permit.forwarding();
-        let kept = match (credential, permit.principal()) {
-            (ForwardCredential::Strip, _) => KeptCredentials::Nothing,
-            // What nobody looked at must not arrive as if somebody had.
-            (ForwardCredential::Keep, Some(principal)) => {
-                KeptCredentials::Only(principal.carrier())
-            }
-            (ForwardCredential::Keep, None) => KeptCredentials::Everything,
-        };
-        let api_key = gate.settings.api_key_header.as_ref().map(|name| (name, kept));
-        let unwanted = Unwanted {
-            owned: &gate.settings.owned,
-            api_key,
-            peer: client.peer_is,
-            method_override,
-        };
-        let came_with = strip(request, unwanted);
+        let kept = self.kept_credentials();
+        let came_with = strip(request, &self.unwanted(kept));
         if came_with.authorization && !kept.keeps(Carrier::Bearer) {
             request.remove_header(&header::AUTHORIZATION);
         }
@@ -101,6 +87,27 @@ impl Outgoing<'_> {
             },
         }?;
         Ok(came_with)
+    }
+
+    fn kept_credentials(&self) -> KeptCredentials {
+        match (self.permit.forwarding().credential, self.permit.principal()) {
+            (ForwardCredential::Strip, _) => KeptCredentials::Nothing,
+            // What nobody looked at must not arrive as if somebody had.
+            (ForwardCredential::Keep, Some(principal)) => {
+                KeptCredentials::Only(principal.carrier())
+            }
+            (ForwardCredential::Keep, None) => KeptCredentials::Everything,
+        }
+    }
+
+    fn unwanted(&self, kept: KeptCredentials) -> Unwanted<'_> {
+        let settings = &self.gate.settings;
+        Unwanted {
+            owned: &settings.owned,
+            api_key: settings.api_key_header.as_ref().map(|name| (name, kept)),
+            peer: self.client.peer_is,
+            method_override: self.permit.forwarding().method_override,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod remaining;
 mod stream;
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -209,6 +210,13 @@ impl Inbound {
         let due = || Instant::now() + Duration::from_millis(timeout_ms);
         let until = *self.answer_due.get_or_insert_with(due);
         self.alarm.poll(context, until)
+    }
+
+    /// Ready once the client has left. Keeps what it sends meanwhile: it belongs to the next request.
+    pub(super) fn poll_departure(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut piece = [MaybeUninit::uninit(); READ_BYTES];
+        let mut piece = ReadBuf::uninit(&mut piece);
+        self.poll_follows(context, &mut piece).map(drop)
     }
 
     /// Waits for the client to leave, and keeps what it sends meanwhile.

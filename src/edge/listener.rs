@@ -18,6 +18,7 @@ use super::client::is_trusted;
 use super::connection::Server;
 use super::drain::Drain;
 use super::gatekeeper::Gatekeeper;
+use super::lane::Lane;
 use super::published::Current;
 use super::revocable_proxy::RevocableProxy;
 use super::streams::Streams;
@@ -95,8 +96,8 @@ pub fn serve(
     let conf = Arc::new(ServerConf {
         threads,
         max_retries: TRIES_MAX,
-        // Pingora multiplies it by the threads.
-        upstream_keepalive_pool_size: (published.bounds.idle_max / threads).max(1),
+        // Pingora multiplies it by the threads; each lane has its own.
+        upstream_keepalive_pool_size: (published.bounds.idle_max / 2 / threads).max(1),
         ..ServerConf::default()
     });
     let mut proxy = http_proxy(&conf, Gatekeeper::new(current.clone()));
@@ -108,7 +109,8 @@ pub fn serve(
     // All configurations of the process share the list.
     tokio::spawn(streams.clone().sweep(configuration.gate.revocations.clone()));
     let app = Arc::new(RevocableProxy::new(proxy, streams));
-    let server = Server { app, current: current.clone(), drain: drain.clone() };
+    let lane = Lane::new(&conf);
+    let server = Server { app, lane, current: current.clone(), drain: drain.clone() };
     let connections = Arc::new(OpenConnections::default());
     for Bound { address: _, listener, tls } in bound {
         let socket = TcpListener::from_std(listener)?;

@@ -8,8 +8,11 @@ use pingora::Error;
 use pingora::proxy::Session;
 
 use super::context::Context;
-use super::exchange::{ExchangeState, LoggedRequest, RevocableExchange, UpstreamAttempt};
+use super::exchange::{
+    ExchangeState, LoggedRequest, LoggedTarget, RevocableExchange, UpstreamAttempt,
+};
 use super::failure;
+use super::lane::PlainRequest;
 use super::published::{Published, Subjects};
 use super::response;
 use crate::clock;
@@ -52,10 +55,28 @@ pub(super) fn served(session: &Session, error: Option<&Error>, context: &Context
     let request = session.req_header();
     let exchange = ExchangeRecord {
         method: request.method.as_str(),
-        host: host_of(request.headers.get(header::HOST), &request.uri),
+        host: host_of(request.headers.get(header::HOST), Some(&request.uri)),
         target: request.raw_path(),
         bytes_in: session.body_bytes_read() as u64,
         bytes_out: session.body_bytes_sent() as u64,
+    };
+    tell(context, status, took, &exchange);
+}
+
+/// Records a request that the fast lane served: with this status, if the client was given one.
+pub(super) fn exchanged(context: &Context, request: &PlainRequest, given: Option<u16>) {
+    let status = given.unwrap_or(CLIENT_LEFT);
+    let took = context.record.started.elapsed();
+    count(context, status, took);
+    if !context.published.log.is_on() {
+        return;
+    }
+    let exchange = ExchangeRecord {
+        method: request.method.as_str(),
+        host: host_of(request.headers.get(header::HOST), None),
+        target: request.target(),
+        bytes_in: 0,
+        bytes_out: context.record.bytes_out,
     };
     tell(context, status, took, &exchange);
 }
@@ -80,14 +101,21 @@ fn ended(context: &Context, lapse: Lapse, logged: Option<&LoggedRequest>) {
     let took = context.record.started.elapsed();
     context.published.metrics.streams_ended.with_label_values(&[lapse.as_str()]).inc();
     count(context, status, took);
-    let (true, Some(LoggedRequest { method, host, uri })) = (context.published.log.is_on(), logged)
+    let (true, Some(LoggedRequest { method, host, target })) =
+        (context.published.log.is_on(), logged)
     else {
         return;
+    };
+    let (uri, target) = match target {
+        LoggedTarget::Uri(uri) => {
+            (Some(uri), uri.path_and_query().map_or(b"".as_slice(), |it| it.as_str().as_bytes()))
+        }
+        LoggedTarget::Line(target) => (None, &**target),
     };
     let exchange = ExchangeRecord {
         method: method.as_str(),
         host: host_of(host.as_ref(), uri),
-        target: uri.path_and_query().map_or(b"", |target| target.as_str().as_bytes()),
+        target,
         bytes_in: context.record.bytes_in,
         bytes_out: context.record.bytes_out,
     };
@@ -161,9 +189,9 @@ fn tell(context: &Context, status: u16, took: Duration, exchange: &ExchangeRecor
     });
 }
 
-fn host_of<'a>(host: Option<&'a HeaderValue>, uri: &'a Uri) -> Cow<'a, str> {
+fn host_of<'a>(host: Option<&'a HeaderValue>, uri: Option<&'a Uri>) -> Cow<'a, str> {
     host.map(|host| String::from_utf8_lossy(host.as_bytes()))
-        .or_else(|| uri.authority().map(|authority| authority.as_str().into()))
+        .or_else(|| uri?.authority().map(|authority| authority.as_str().into()))
         .unwrap_or_default()
 }
 

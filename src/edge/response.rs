@@ -80,12 +80,7 @@ pub(super) fn keep_session(
     configuration: &Running,
     is_for_session: bool,
 ) -> Result<()> {
-    let cookie = &configuration.gate.sessions.rules.terms().cookie;
-    let is_ours = |field: &HeaderValue| {
-        let is_refresh = |field| RefreshCookie::of(configuration).is_set_by(field);
-        let field = field.as_bytes();
-        cookie.is_set_by(field) || configuration.settings.tokens.is_some() && is_refresh(field)
-    };
+    let is_ours = |field: &HeaderValue| sets_cookie_of_ours(field.as_bytes(), configuration);
     if response.headers.get_all(header::SET_COOKIE).iter().any(is_ours) {
         let others = response.headers.get_all(header::SET_COOKIE).iter();
         let others: Vec<_> = others.filter(|field| !is_ours(field)).cloned().collect();
@@ -98,6 +93,13 @@ pub(super) fn keep_session(
         response.insert_header("Cache-Control", HeaderValue::from_static("no-store"))?;
     }
     Ok(())
+}
+
+/// Whether a `Set-Cookie` field sets, or takes away, a cookie of a login.
+pub(super) fn sets_cookie_of_ours(field: &[u8], configuration: &Running) -> bool {
+    let cookie = &configuration.gate.sessions.rules.terms().cookie;
+    let is_refresh = |field| RefreshCookie::of(configuration).is_set_by(field);
+    cookie.is_set_by(field) || configuration.settings.tokens.is_some() && is_refresh(field)
 }
 
 /// Naming these must not change where the answer ends.

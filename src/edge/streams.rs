@@ -143,6 +143,13 @@ impl StreamSlot {
     }
 }
 
+impl StreamSlot {
+    /// Takes the slot for `principal`, whose request is about to be attended.
+    pub(super) fn begin(&self, principal: &Principal) -> ServingGuard {
+        ServingGuard::take(self.slot.clone(), principal)
+    }
+}
+
 impl Drop for StreamSlot {
     fn drop(&mut self) {
         let left = lock(self.streams.shard(self.id)).remove(&self.id);
@@ -155,8 +162,12 @@ impl ServingGuard {
     /// case nobody could end it.
     pub(super) fn begin(principal: &Principal) -> Option<Self> {
         let slot = SLOT.try_with(Arc::clone).ok()?;
+        Some(Self::take(slot, principal))
+    }
+
+    fn take(slot: Arc<Slot>, principal: &Principal) -> Self {
         slot.replace(StreamState::Serving(principal.clone(), None));
-        Some(Self(slot))
+        Self(slot)
     }
 
     /// Gives the slot back; tells why the request was ended, if it was.

@@ -1,5 +1,7 @@
 //! The real gateway, on free ports, in a directory of its own.
 
+mod lane;
+
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -197,7 +199,7 @@ impl Gateway {
 
     fn spawn_command(directory: Arc<TempDir>, configuration: &str, mut program: Command) -> Self {
         let file = directory.path().join("gateway.yaml");
-        std::fs::write(&file, configuration).expect("a file");
+        std::fs::write(&file, lane::told(configuration)).expect("a file");
         let mut child = program
             .args(["serve", "--config"])
             .arg(&file)

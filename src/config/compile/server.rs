@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::compiler::Compiler;
 use super::presence::Presence;
 use crate::config::problem::FieldPath;
-use crate::config::{AccessLogSettings, ServerSettings, raw};
+use crate::config::{AccessLogSettings, LaneChoice, ServerSettings, raw};
 
 /// Where things are kept unless the file says otherwise, and the variable that can say so for an
 /// image.
@@ -45,11 +45,13 @@ impl Compiler<'_> {
 
     fn server(&mut self, raw: raw::Server) -> Option<ServerSettings> {
         let field = FieldPath::default().key("server");
-        let raw::Server { name, threads, shutdown_grace } = raw;
+        let raw::Server { name, threads, shutdown_grace, lane } = raw;
         let name = match name {
             None => Some(host_name()),
             some => self.name(some, &field.key("name")),
         };
+        let lanes = [("fast", LaneChoice::Fast), ("pingora", LaneChoice::Pingora)];
+        let lane = self.choice(lane.as_deref(), &field.key("lane"), &lanes, LaneChoice::Fast);
         let available = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = threads.unwrap_or(available);
         let grace_field = field.key("shutdown_grace");
@@ -58,7 +60,7 @@ impl Compiler<'_> {
             let fact = format!("{threads} is out of range");
             return self.error(&field.key("threads"), &fact, "Write a number from 1 to 1024");
         }
-        Some(ServerSettings { name: name?, threads, shutdown_grace: shutdown_grace? })
+        Some(ServerSettings { name: name?, threads, shutdown_grace: shutdown_grace?, lane: lane? })
     }
 
     /// Where things are kept that can be lost without harm, unless something else is said of them.

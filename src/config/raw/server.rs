@@ -28,6 +28,14 @@ pub(crate) struct Server {
     /// a second signal ends it at once.
     #[schemars(with = "text::Duration", example = &"1m", extend("default" = "30s"))]
     pub(crate) shutdown_grace: Option<String>,
+    /// Which code serves plain HTTP/1.1 requests: `fast`, the gateway's own, or `pingora`, the general
+    /// proxy that serves everything else. For looking into a fault; both behave alike.
+    #[schemars(
+        with = "text::Lane",
+        example = &"pingora",
+        extend("default" = "fast", "x-since" = "0.1.0")
+    )]
+    pub(crate) lane: Option<String>,
 }
 
 /// Tokens that were verified.

@@ -137,6 +137,8 @@ kinds! {
 choices! {
     /// How the access log is written.
     LogFormat: "format", ["auto", "json", "text"];
+    /// Which code serves plain requests.
+    Lane: "lane", ["fast", "pingora"];
     /// How subjects appear in the access log.
     SubjectForm: "form", ["plain", "hashed", "omitted"];
     /// What `SameSite` of a cookie says.

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
 use super::came_with::CameWith;
-use crate::edge::client::RequestClient;
+use crate::edge::client::{PeerTrust, RequestClient};
 use crate::network::push_address;
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -16,48 +16,78 @@ pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwa
 pub(super) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// `X-Forwarded-For` and `-Proto` are always told. `X-Forwarded-Host` and `Forwarded` say nothing
-/// that they and `Host` do not; they are rewritten if the request came with them.
+/// What the upstream is told.
+pub(super) struct Provenance {
+    /// `X-Forwarded-For`.
+    pub(super) hops: String,
+    /// `X-Forwarded-Proto`.
+    pub(super) proto: &'static str,
+    /// `Forwarded`.
+    pub(super) forwarded: Option<String>,
+    /// `X-Forwarded-Host`.
+    pub(super) host: Option<HeaderValue>,
+}
+
+impl Provenance {
+    /// Of a request with these fields, of which only a trusted proxy's `X-Forwarded-…` are there.
+    ///
+    /// `X-Forwarded-For` and `-Proto` are always told. `X-Forwarded-Host` and `Forwarded` say nothing
+    /// that they and `Host` do not; they are rewritten if the request came with them.
+    pub(super) fn of(
+        headers: &HeaderMap,
+        authority: Option<&str>,
+        client: &RequestClient,
+        came_with: CameWith,
+    ) -> Self {
+        let told = |name| match client.peer_is {
+            PeerTrust::Trusted => headers.get(name),
+            PeerTrust::Untrusted => None,
+        };
+        let mut hops = match (came_with.forwarded_for, client.peer_is) {
+            (true, PeerTrust::Trusted) => join(headers, X_FORWARDED_FOR),
+            (true, PeerTrust::Untrusted) | (false, _) => String::with_capacity(24),
+        };
+        if !hops.is_empty() {
+            hops.push_str(", ");
+        }
+        match client.peer {
+            Some(peer) => push_address(&mut hops, peer),
+            None => hops.push_str("unknown"),
+        }
+        let proto = came_with.forwarded_proto.then(|| told(X_FORWARDED_PROTO));
+        let proto = match proto.flatten().map(HeaderValue::as_bytes) {
+            Some(b"https") => "https",
+            Some(b"http") => "http",
+            _ => client.scheme.as_str(),
+        };
+        if !came_with.forwarded_host && !came_with.forwarded {
+            return Self { hops, proto, forwarded: None, host: None };
+        }
+        let host = told(X_FORWARDED_HOST).or_else(|| headers.get(header::HOST)).cloned();
+        let host = host.or_else(|| HeaderValue::from_str(authority?).ok());
+        let forwarded =
+            came_with.forwarded.then(|| forwarded(client.address, proto, host.as_ref()));
+        Self { hops, proto, forwarded, host: host.filter(|_| came_with.forwarded_host) }
+    }
+}
+
+/// Sets what tells it in a request from which the rest was removed.
 pub(super) fn set_forwarded(
     request: &mut RequestHeader,
     client: &RequestClient,
     came_with: CameWith,
 ) -> pingora::Result<()> {
-    let mut hops = match came_with.forwarded_for {
-        true => join(request, X_FORWARDED_FOR),
-        false => String::with_capacity(24),
-    };
-    if !hops.is_empty() {
-        hops.push_str(", ");
-    }
-    match client.peer {
-        Some(peer) => push_address(&mut hops, peer),
-        None => hops.push_str("unknown"),
-    }
-    let told = came_with.forwarded_proto.then(|| request.headers.get(X_FORWARDED_PROTO));
-    let proto = match told.flatten().map(HeaderValue::as_bytes) {
-        Some(b"https") => "https",
-        Some(b"http") => "http",
-        _ => client.scheme.as_str(),
-    };
+    let authority = request.uri.authority().map(|authority| authority.as_str());
+    let Provenance { hops, proto, forwarded, host } =
+        Provenance::of(&request.headers, authority, client, came_with);
     request.insert_header("X-Forwarded-For", value_of(hops))?;
     request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(proto))?;
-    if !came_with.forwarded_host && !came_with.forwarded {
-        return Ok(());
-    }
-    // Only a trusted proxy's header is still there.
-    let told = request.headers.get(X_FORWARDED_HOST).or_else(|| request.headers.get(header::HOST));
-    let host = told.cloned().or_else(|| {
-        let authority = request.uri.authority()?;
-        HeaderValue::from_str(authority.as_str()).ok()
-    });
-    if came_with.forwarded {
-        let forwarded = forwarded(client.address, proto, host.as_ref());
+    if let Some(forwarded) = forwarded {
         request.insert_header("Forwarded", value_of(forwarded))?;
     }
     match host {
-        Some(host) if came_with.forwarded_host => request.insert_header("X-Forwarded-Host", host),
-        Some(_) | None => Ok(()),
+        Some(host) => request.insert_header("X-Forwarded-Host", host),
+        None => Ok(()),
     }
 }
 
@@ -94,9 +124,9 @@ fn value_of(text: String) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 
-fn join(request: &RequestHeader, name: HeaderName) -> String {
+fn join(headers: &HeaderMap, name: HeaderName) -> String {
     let mut joined = String::with_capacity(24);
-    for value in request.headers.get_all(name) {
+    for value in headers.get_all(name) {
         let Ok(value) = value.to_str() else { continue };
         if !joined.is_empty() {
             joined.push_str(", ");

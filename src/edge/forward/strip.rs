@@ -1,6 +1,6 @@
 //! Removes what must not reach the upstream, whatever its spelling.
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use pingora::http::RequestHeader;
 
 use super::came_with::CameWith;
@@ -18,7 +18,7 @@ const X_FORWARDED: &str = "x-forwarded-";
 const ALIASES: [&str; 4] = ["forwarded", "x-real-ip", "x-client-ip", "true-client-ip"];
 
 /// Which credentials an upstream gets.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum KeptCredentials {
     Nothing,
     Only(Carrier),
@@ -43,14 +43,11 @@ pub(super) struct Unwanted<'a> {
     pub(super) method_override: MethodOverride,
 }
 
-/// Removes what stays behind; tells what else the request came with.
-pub(super) fn strip(request: &mut RequestHeader, unwanted: Unwanted<'_>) -> CameWith {
-    let Unwanted { owned, api_key, peer, method_override } = unwanted;
-    let mut came_with = CameWith::default();
-    let mut stays_behind: Vec<HeaderName> = Vec::new();
-    for name in request.headers.keys() {
+impl Unwanted<'_> {
+    /// Whether the field of this name, one of `headers`, stays behind.
+    pub(super) fn has(&self, name: &HeaderName, headers: &HeaderMap) -> bool {
+        let Self { owned, api_key, peer, method_override } = *self;
         let text = name.as_str();
-        came_with.note(text);
         // Of one that is kept, the others that are like it were looked at by nobody.
         let is_api_key = api_key.is_some_and(|(key, kept)| {
             is_like(text, key.as_str())
@@ -61,13 +58,22 @@ pub(super) fn strip(request: &mut RequestHeader, unwanted: Unwanted<'_>) -> Came
                     KeptCredentials::Everything => false,
                 }
         });
-        if is_api_key
+        is_api_key
             || owned.contains(text)
             || is_forwarding(text, peer)
             || fields::is_rewrite(text)
             || (method_override == MethodOverride::Stripped && fields::is_method_override(text))
-            || (peer == PeerTrust::Trusted && is_misused(name, request))
-        {
+            || (peer == PeerTrust::Trusted && is_misused(name, headers))
+    }
+}
+
+/// Removes what stays behind; tells what else the request came with.
+pub(super) fn strip(request: &mut RequestHeader, unwanted: &Unwanted<'_>) -> CameWith {
+    let mut came_with = CameWith::default();
+    let mut stays_behind: Vec<HeaderName> = Vec::new();
+    for name in request.headers.keys() {
+        came_with.note(name.as_str());
+        if unwanted.has(name, &request.headers) {
             stays_behind.push(name.clone());
         }
     }
@@ -93,7 +99,7 @@ fn is_forwarding(name: &str, peer: PeerTrust) -> bool {
 
 /// Whether a port or prefix is told twice, or is none: a proxy that says nothing of them lets pass what
 /// its client says.
-fn is_misused(name: &HeaderName, request: &RequestHeader) -> bool {
+fn is_misused(name: &HeaderName, headers: &HeaderMap) -> bool {
     let is_right: fn(&[u8]) -> bool = if name == X_FORWARDED_PORT {
         |port| {
             let port = std::str::from_utf8(port).ok();
@@ -109,7 +115,7 @@ fn is_misused(name: &HeaderName, request: &RequestHeader) -> bool {
     } else {
         return false;
     };
-    let mut values = request.headers.get_all(name).iter();
+    let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => !is_right(value.as_bytes()),
         (None, _) | (Some(_), Some(_)) => true,

@@ -30,6 +30,7 @@ pub struct Chunked {
     extension_bytes: usize,
     trailer_bytes: usize,
     trailer_fields: usize,
+    data_bytes: u64,
 }
 
 /// What some bytes of a body were.
@@ -111,6 +112,7 @@ impl Default for Chunked {
             extension_bytes: 0,
             trailer_bytes: 0,
             trailer_fields: 0,
+            data_bytes: 0,
         }
     }
 }
@@ -128,6 +130,7 @@ impl Chunked {
                 let here = bytes.len() - at;
                 let taken = usize::try_from(left).map_or(here, |left| left.min(here));
                 at += taken;
+                self.data_bytes += taken as u64;
                 self.state = match left - taken as u64 {
                     0 => ChunkState::DataReturn,
                     left => ChunkState::Data { left },
@@ -141,6 +144,11 @@ impl Chunked {
             }
         }
         Ok(Progress::Partial)
+    }
+
+    /// How many bytes of what was read are data: neither framing nor trailers.
+    pub fn data_bytes(&self) -> u64 {
+        self.data_bytes
     }
 
     /// The state after a byte that is not data.

@@ -60,7 +60,7 @@ listeners:
   - address: 127.0.0.1:8443
     tls: { certificates: [{ certificate_file: site.pem, key_file: site.key }] }
 admin: { address: 0.0.0.0:9901, token_file: token }
-server: { name: gateway-1, threads: 4, shutdown_grace: 30s }
+server: { name: gateway-1, threads: 4, shutdown_grace: 30s, lane: pingora }
 limits:
   header_bytes: 32KiB
   header_count: 100

@@ -1,0 +1,116 @@
+//! The content of an answer on its way to the client, in the framing that the client was told.
+
+use std::io::Write as _;
+
+use bytes::Buf;
+use tokio::io::AsyncWriteExt;
+
+use super::answer_head::Framing;
+use super::fault::Fault;
+use super::upstream_link::{Buffers, UpstreamLink};
+use crate::edge::inbound::Inbound;
+use crate::gate::framing::chunked::{Chunked, Progress};
+
+/// The end of a body in chunks (RFC 9112 §7.1).
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// How far the content of an answer has come.
+#[derive(Debug)]
+pub(super) struct AnswerBody(Remaining);
+
+/// What is still to come.
+#[derive(Debug)]
+enum Remaining {
+    Nothing,
+    Length(u64),
+    Chunked(Box<Chunked>),
+    UntilClose,
+}
+
+impl AnswerBody {
+    pub(super) fn new(framing: Framing) -> Self {
+        Self(match framing {
+            Framing::Nothing | Framing::Length(0) => Remaining::Nothing,
+            Framing::Length(length) => Remaining::Length(length),
+            Framing::Chunked => Remaining::Chunked(Box::default()),
+            Framing::UntilClose => Remaining::UntilClose,
+        })
+    }
+
+    /// Sends the client the head in `buffers.out`, and all of the content. Counts the bytes that go out in
+    /// `sent`, without their framing.
+    pub(super) async fn relay(
+        &mut self,
+        link: &mut UpstreamLink,
+        buffers: &mut Buffers,
+        client: &mut Inbound,
+        sent: &mut u64,
+    ) -> Result<(), Fault> {
+        loop {
+            let taken = self.take(buffers, sent);
+            // What is in order goes out, whatever follows it.
+            if !buffers.out.is_empty() {
+                client.write_all(&buffers.out).await.map_err(Fault::unsent)?;
+                buffers.out.clear();
+            }
+            taken?;
+            client.flush().await.map_err(Fault::unsent)?;
+            if matches!(self.0, Remaining::Nothing) {
+                return Ok(());
+            }
+            if link.receive(buffers, client).await? == 0 {
+                let Remaining::UntilClose = self.0 else { return Err(Fault::closed()) };
+                self.0 = Remaining::Nothing;
+                client.write_all(LAST_CHUNK).await.map_err(Fault::unsent)?;
+                return client.flush().await.map_err(Fault::unsent);
+            }
+        }
+    }
+
+    /// Moves what has come of the content to what goes out.
+    fn take(&mut self, buffers: &mut Buffers, sent: &mut u64) -> Result<(), Fault> {
+        let Buffers { out, incoming, .. } = buffers;
+        match &mut self.0 {
+            Remaining::Nothing => {}
+            Remaining::Length(left) => {
+                let taken =
+                    usize::try_from(*left).map_or(incoming.len(), |left| left.min(incoming.len()));
+                out.extend_from_slice(&incoming[..taken]);
+                incoming.advance(taken);
+                *sent += taken as u64;
+                *left -= taken as u64;
+                if *left == 0 {
+                    self.0 = Remaining::Nothing;
+                }
+            }
+            Remaining::Chunked(chunked) => {
+                let before = chunked.data_bytes();
+                let read = chunked.read(incoming);
+                *sent += chunked.data_bytes() - before;
+                let (taken, fault) = match read {
+                    Ok(Progress::Partial) => (incoming.len(), None),
+                    Ok(Progress::End(taken)) => (taken, None),
+                    Err(malformed) => (malformed.at, Some(Fault::malformed(malformed.reason))),
+                };
+                out.extend_from_slice(&incoming[..taken]);
+                incoming.advance(taken);
+                if let Some(fault) = fault {
+                    return Err(fault);
+                }
+                if matches!(read, Ok(Progress::End(_))) {
+                    self.0 = Remaining::Nothing;
+                }
+            }
+            Remaining::UntilClose if !incoming.is_empty() => {
+                // Writing to a vector does not fail.
+                let _ = write!(out, "{:x}\r\n", incoming.len());
+                out.extend_from_slice(incoming);
+                out.extend_from_slice(b"\r\n");
+                *sent += incoming.len() as u64;
+                incoming.clear();
+            }
+            Remaining::UntilClose => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,285 @@
+//! The head of an upstream's answer: read, and written as the client gets it.
+
+use std::mem::MaybeUninit;
+
+use http::{Method, StatusCode};
+
+use super::fault::Fault;
+
+/// How many fields an answer may have, and how long its head may be, in bytes: as in Pingora's lane.
+const FIELDS_MAX: usize = 256;
+pub(super) const HEAD_BYTES_MAX: usize = 1 << 20;
+
+/// How the content of an answer is framed (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is none.
+    Nothing,
+    /// It has this many bytes.
+    Length(u64),
+    /// It comes in chunks.
+    Chunked,
+    /// It ends with the connection.
+    UntilClose,
+}
+
+/// What an answer's head says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AnswerHead {
+    pub(super) status: StatusCode,
+    /// Its length, in bytes.
+    pub(super) length: usize,
+    pub(super) framing: Framing,
+    /// Whether the upstream keeps the connection.
+    pub(super) keeps_connection: bool,
+}
+
+impl AnswerHead {
+    /// Whether another answer follows this one (RFC 9110 §15.2).
+    pub(super) fn is_interim(&self) -> bool {
+        self.status.is_informational()
+    }
+}
+
+/// What decides how a client is told of an answer.
+#[derive(Clone, Copy)]
+pub(super) struct Telling<'a> {
+    pub(super) method: &'a Method,
+    /// Whether a `Set-Cookie` field of the upstream is kept back.
+    pub(super) keeps_back: &'a (dyn Fn(&[u8]) -> bool + Sync),
+    /// Whether it is for a session, whose answers nobody else may keep.
+    pub(super) is_of_session: bool,
+    /// Whether the client's connection stays open.
+    pub(super) keeps_connection: bool,
+}
+
+/// Reads the head that `bytes` begin with, and appends to `out` what the client is told of it. `None` if
+/// it is not complete.
+///
+/// # Errors
+///
+/// If it is malformed, too long, or says two things of where the answer ends. Then nothing was appended.
+pub(super) fn read(
+    bytes: &[u8],
+    telling: Telling<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Option<AnswerHead>, Fault> {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        bytes,
+        &mut fields,
+    );
+    let length = match parsed {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) if bytes.len() > HEAD_BYTES_MAX => {
+            return Err(Fault::unreadable(httparse::Error::TooManyHeaders));
+        }
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(error) => return Err(Fault::unreadable(error)),
+    };
+    let code = response.code.unwrap_or_default();
+    let status =
+        StatusCode::from_u16(code).map_err(|_| Fault::malformed("a status that is none"))?;
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Fault::malformed("a 101 that nobody asked for"));
+    }
+    let is_http11 = response.version == Some(1);
+    let said = Said::of(response.headers)?;
+    let has_content =
+        *telling.method != Method::HEAD && !status.is_informational() && !matches!(code, 204 | 304);
+    let framing = match (has_content, said.coding, said.length) {
+        (false, _, _) => Framing::Nothing,
+        (true, Coding::Chunked, _) => Framing::Chunked,
+        (true, Coding::None, Some(length)) => Framing::Length(length),
+        (true, Coding::None, None) => Framing::UntilClose,
+    };
+    // RFC 9112 §6.1 and §6.3: who names a coding in HTTP/1.0, or a length beside it, may not know where the
+    // answer ends.
+    let is_certain = said.coding == Coding::None || (is_http11 && said.length.is_none());
+    let is_kept = said.keeps.unwrap_or(is_http11) && is_certain;
+    write_status(status, response.reason, out);
+    write_fields(response.headers, &said, telling, out);
+    if !status.is_informational() {
+        write_framing(framing, &said, status, out);
+        write_ours(&said, telling, out);
+    }
+    out.extend_from_slice(b"\r\n");
+    let keeps_connection = is_kept && framing != Framing::UntilClose;
+    Ok(Some(AnswerHead { status, length, framing, keeps_connection }))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    None,
+    Chunked,
+}
+
+/// What the fields of an answer say of itself and of its connection.
+#[derive(Debug)]
+struct Said<'a> {
+    coding: Coding,
+    length: Option<u64>,
+    /// Whether the connection stays, if that is said.
+    keeps: Option<bool>,
+    /// The values of `Connection`.
+    connection: Vec<&'a [u8]>,
+    has_date: bool,
+    has_cache_control: bool,
+}
+
+impl<'a> Said<'a> {
+    fn of(fields: &[httparse::Header<'a>]) -> Result<Self, Fault> {
+        let mut said = Self {
+            coding: Coding::None,
+            length: None,
+            keeps: None,
+            connection: Vec::new(),
+            has_date: false,
+            has_cache_control: false,
+        };
+        for httparse::Header { name, value } in fields {
+            match name.len() {
+                4 if name.eq_ignore_ascii_case("date") => said.has_date = true,
+                10 if name.eq_ignore_ascii_case("connection") => {
+                    said.keeps = keeps(value).or(said.keeps);
+                    said.connection.push(value);
+                }
+                13 if name.eq_ignore_ascii_case("cache-control") => said.has_cache_control = true,
+                14 if name.eq_ignore_ascii_case("content-length") => {
+                    said.length = Some(length_of(value, said.length)?);
+                }
+                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                    // RFC 9112 §6.3: nobody knows where anything else would end.
+                    if said.coding == Coding::Chunked
+                        || !value.trim_ascii().eq_ignore_ascii_case(b"chunked")
+                    {
+                        return Err(Fault::malformed("a transfer coding that is not `chunked`"));
+                    }
+                    said.coding = Coding::Chunked;
+                }
+                _ => {}
+            }
+        }
+        Ok(said)
+    }
+
+    /// Whether `Connection` names this field, which is then about the upstream's connection only.
+    fn names(&self, name: &str) -> bool {
+        let named = self.connection.iter().flat_map(|value| value.split(|byte| *byte == b','));
+        named.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+    }
+}
+
+fn keeps(connection: &[u8]) -> Option<bool> {
+    let options = || connection.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    if options().any(|option| option.eq_ignore_ascii_case(b"close")) {
+        return Some(false);
+    }
+    options().any(|option| option.eq_ignore_ascii_case(b"keep-alive")).then_some(true)
+}
+
+/// The length that a field says, also where it says the same one again (RFC 9110 §8.6).
+fn length_of(value: &[u8], before: Option<u64>) -> Result<u64, Fault> {
+    let mut length = before;
+    for digits in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+        // 19 digits fit into 64 bits.
+        if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+            return Err(Fault::malformed("an odd Content-Length"));
+        }
+        let read = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        if length.is_some_and(|length| length != read) {
+            return Err(Fault::malformed("more than one Content-Length"));
+        }
+        length = Some(read);
+    }
+    length.ok_or_else(|| Fault::malformed("an odd Content-Length"))
+}
+
+fn write_status(status: StatusCode, reason: Option<&str>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(reason.unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_fields(
+    fields: &[httparse::Header<'_>],
+    said: &Said<'_>,
+    telling: Telling<'_>,
+    out: &mut Vec<u8>,
+) {
+    for httparse::Header { name, value } in fields {
+        // The length is written in one spelling, where there is one.
+        if is_of_connection(name)
+            || (name.len() == 14 && name.eq_ignore_ascii_case("content-length"))
+            || (!said.connection.is_empty() && said.names(name))
+            || (name.len() == 10
+                && name.eq_ignore_ascii_case("set-cookie")
+                && (telling.keeps_back)(value))
+        {
+            continue;
+        }
+        write_field(name.as_bytes(), value, out);
+    }
+}
+
+/// Fields that are about one connection (RFC 9110 §7.6.1).
+fn is_of_connection(name: &str) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    match name.len() {
+        2 => is("te"),
+        7 => is("upgrade"),
+        10 => is("connection") || is("keep-alive"),
+        16 => is("proxy-connection"),
+        17 => is("transfer-encoding"),
+        _ => false,
+    }
+}
+
+fn write_framing(framing: Framing, said: &Said<'_>, status: StatusCode, out: &mut Vec<u8>) {
+    match (framing, said.length) {
+        (Framing::Length(length), _) => write_length(length, out),
+        (Framing::Chunked | Framing::UntilClose, _) => {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        // RFC 9110 §8.6: how long the content would be.
+        (Framing::Nothing, Some(length))
+            if status != StatusCode::NO_CONTENT && said.coding == Coding::None =>
+        {
+            write_length(length, out);
+        }
+        (Framing::Nothing, _) => {}
+    }
+}
+
+fn write_length(length: u64, out: &mut Vec<u8>) {
+    write_field(b"Content-Length", itoa::Buffer::new().format(length).as_bytes(), out);
+}
+
+/// What we say beside the upstream.
+fn write_ours(said: &Said<'_>, telling: Telling<'_>, out: &mut Vec<u8>) {
+    if !said.has_date {
+        let now = httpdate::fmt_http_date(crate::clock::wall());
+        write_field(b"Date", now.as_bytes(), out);
+    }
+    if telling.is_of_session && (!said.has_cache_control || said.names("cache-control")) {
+        out.extend_from_slice(b"Cache-Control: no-store\r\n");
+    }
+    out.extend_from_slice(match telling.keeps_connection {
+        true => b"Connection: keep-alive\r\n",
+        false => b"Connection: close\r\n",
+    });
+}
+
+pub(super) fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! A connection to an upstream while an exchange of the lane is on it.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use pingora::connectors::TransportConnector;
+use pingora::protocols::Stream;
+use pingora::upstreams::peer::{HttpPeer, Peer};
+use pingora::{BError, ErrorType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+
+use super::fault::Fault;
+use crate::edge::deferrable_timer::DeferrableTimer;
+use crate::edge::inbound::Inbound;
+use crate::upstream::Upstream;
+
+/// How much is read of an answer at once, in bytes. What a client does not take stays with the upstream,
+/// but for this.
+const READ_BYTES: usize = 16 * 1024;
+
+/// The buffers of a client's connection, and the peer that it was connected with last.
+#[derive(Default)]
+pub(in crate::edge) struct Buffers {
+    /// What goes to the upstream, and then what goes to the client.
+    pub(super) out: Vec<u8>,
+    /// What came from the upstream.
+    pub(super) incoming: BytesMut,
+    timer: DeferrableTimer,
+    peer: Option<KnownPeer>,
+}
+
+/// What Pingora needs to know of an address of an upstream.
+struct KnownPeer {
+    upstream: Arc<Upstream>,
+    address: SocketAddr,
+    peer: Arc<HttpPeer>,
+    key: u64,
+}
+
+/// What a buffer may keep for the next request, in bytes.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+impl Buffers {
+    /// Makes room for the next exchange.
+    pub(super) fn clear(&mut self) {
+        self.out.clear();
+        self.incoming.clear();
+        if self.out.capacity() > KEPT_BYTES_MAX {
+            self.out = Vec::new();
+        }
+        if self.incoming.capacity() > KEPT_BYTES_MAX {
+            self.incoming = BytesMut::new();
+        }
+    }
+
+    fn peer(&mut self, upstream: &Arc<Upstream>, address: SocketAddr) -> (Arc<HttpPeer>, u64) {
+        let known = self.peer.as_ref();
+        let known = known
+            .filter(|known| known.address == address && Arc::ptr_eq(&known.upstream, upstream));
+        if let Some(known) = known {
+            return (known.peer.clone(), known.key);
+        }
+        let peer: Arc<HttpPeer> = upstream.peer_at(address).into();
+        let key = peer.reuse_hash();
+        self.peer =
+            Some(KnownPeer { upstream: upstream.clone(), address, peer: peer.clone(), key });
+        (peer, key)
+    }
+}
+
+/// Whether an idle connection may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reuse {
+    Allowed,
+    /// One that was kept has just failed.
+    Refused,
+}
+
+/// A connection to an upstream.
+pub(super) struct UpstreamLink {
+    stream: Stream,
+    peer: Arc<HttpPeer>,
+    key: u64,
+    /// Whether it served a request before.
+    pub(super) is_reused: bool,
+}
+
+impl UpstreamLink {
+    /// A connection that was kept, or a new one.
+    pub(super) async fn open(
+        connector: &TransportConnector,
+        upstream: &Arc<Upstream>,
+        address: SocketAddr,
+        buffers: &mut Buffers,
+        reuse: Reuse,
+    ) -> Result<Self, BError> {
+        let (peer, key) = buffers.peer(upstream, address);
+        if reuse == Reuse::Allowed
+            && let Some(stream) = connector.reused_stream(&*peer).await
+        {
+            return Ok(Self { stream, peer, key, is_reused: true });
+        }
+        // Boxed: it is large, and mostly not needed.
+        let stream =
+            Box::pin(connector.new_stream(&*peer)).await.map_err(|error| error.into_up())?;
+        Ok(Self { stream, peer, key, is_reused: false })
+    }
+
+    /// Keeps the connection for the next request to its peer.
+    pub(super) fn keep(self, connector: &TransportConnector) {
+        connector.release_stream(self.stream, self.key, self.peer.options.idle_timeout);
+    }
+
+    /// Sends a request.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let patience = self.peer.options.write_timeout;
+        let written = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        match within(patience, written).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(Fault::broken(ErrorType::WriteError, error)),
+            None => Err(Fault::late(ErrorType::WriteTimedout)),
+        }
+    }
+
+    /// Reads more of the answer, until the client leaves. Returns how many bytes came: 0 at the end of the
+    /// connection.
+    pub(super) async fn receive(
+        &mut self,
+        buffers: &mut Buffers,
+        client: &mut Inbound,
+    ) -> Result<usize, Fault> {
+        let Buffers { incoming, timer, .. } = buffers;
+        incoming.reserve(READ_BYTES);
+        let patience = self.peer.options.read_timeout;
+        let mut until = None;
+        let mut read = pin!(self.stream.read_buf(incoming));
+        poll_fn(|context| {
+            if let Poll::Ready(read) = read.as_mut().poll(context) {
+                return Poll::Ready(read.map_err(|error| {
+                    // An end without the word that says so is an end.
+                    Fault::broken(ErrorType::ReadError, error)
+                }));
+            }
+            if client.poll_departure(context).is_ready() {
+                return Poll::Ready(Err(Fault::left()));
+            }
+            let Some(patience) = patience else { return Poll::Pending };
+            let until = *until.get_or_insert_with(|| Instant::now() + patience);
+            timer.poll(context, until).map(|()| Err(Fault::late(ErrorType::ReadTimedout)))
+        })
+        .await
+    }
+}
+
+/// What `future` comes to; `None` if it takes longer. A timer is set only if it has to wait.
+async fn within<F: Future>(patience: Option<Duration>, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let at_once = poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => None,
+        })
+    });
+    match (at_once.await, patience) {
+        (Some(done), _) => Some(done),
+        (None, None) => Some(future.await),
+        (None, Some(patience)) => tokio::time::timeout(patience, future).await.ok(),
+    }
+}
