@@ -32,6 +32,7 @@ mod lane;
 pub mod listener;
 pub mod metrics;
 mod pace;
+mod plain_request;
 mod prefixed_stream;
 pub mod published;
 mod record;

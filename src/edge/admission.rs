@@ -7,12 +7,12 @@ use std::time::Instant;
 use http::{Version, header};
 use pingora::http::RequestHeader;
 
-use super::context::{Context, RequestRecord};
+use super::context::{Asked, Context, RequestRecord};
 use super::exchange::{
     ExchangeState, LoggedRequest, LoggedTarget, RevocableExchange, UpstreamExchange,
 };
 use super::forward::IdentityToken;
-use super::lane::PlainRequest;
+use super::plain_request::PlainRequest;
 use super::published::Published;
 use super::streams::{ServingGuard, StreamSlot};
 use crate::clock;
@@ -45,9 +45,6 @@ pub(super) enum AnsweredBy {
 /// Asks the gate in one of its two ways: by the route's rule, or by that of its own endpoints.
 type Ask<P> = for<'g, 'a, 'r> fn(&'g Gate, &'a Request<'r>, Moment) -> Verdict<'g, P>;
 
-/// What the gate said, with the session by which it decided.
-type Asked<P> = (Decision<P>, Option<Arc<LoginSession>>);
-
 /// A decision for which nothing is lacking any more.
 enum Settled<P> {
     /// By a session, if there was one.
@@ -58,7 +55,9 @@ enum Settled<P> {
 impl Context {
     /// Decides on a request. Whoever is permitted as a principal is so for as long as they are one.
     pub(super) async fn admit(&mut self, request: &RequestHeader) -> Result<AnsweredBy, Denial> {
-        let (permit, session) = match self.decide(request, Gate::decide, Charge::Client).await? {
+        let prior = self.prior.take();
+        let settled = self.decide(request, Gate::decide, Charge::Client, prior).await?;
+        let (permit, session) = match settled {
             Settled::Permitted(permit, session) => (permit, session),
             Settled::Builtin => return Ok(AnsweredBy::Us),
         };
@@ -73,42 +72,63 @@ impl Context {
     }
 
     /// Has a plain request go to its upstream if the gate permits it at once, and there is room for it
-    /// there. `None` for anything else, of which nothing is counted then.
-    pub(super) fn admit_at_once(
-        &mut self,
-        request: &PlainRequest,
-        slot: &StreamSlot,
-    ) -> Option<()> {
+    /// there. Whether it may; if not, what the gate said is kept for [`Context::admit`].
+    pub(super) fn admit_at_once(&mut self, request: &PlainRequest, slot: &StreamSlot) -> bool {
         let headers = &request.headers;
-        fields::read(headers).ok()?;
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let target = std::str::from_utf8(request.target());
+        let (Ok(()), Some(host), Ok(target)) = (fields::read(headers), host, target) else {
+            return false;
+        };
         let asked = Request {
             scheme: self.scheme(headers),
             method: &request.method,
-            authority: Some(headers.get(header::HOST)?.to_str().ok()?),
-            target: std::str::from_utf8(request.target()).ok()?,
+            authority: Some(host),
+            target,
             headers,
             session: None,
         };
-        let begun = Instant::now();
-        let now = clock::moment_at(clock::steady_at(begun));
-        let published = &self.published;
-        let Verdict { findings, decision } = published.configuration.gate.decide(&asked, now);
-        let Decision::Permitted(permit) = decision else { return None };
-        let session = self.record.note(published, findings, "ok", begun);
-        self.take_place().ok()?;
+        let (decision, session) = self.ask(&asked, Gate::decide);
+        let Decision::Permitted(permit) = decision else {
+            self.prior = Some((decision, session));
+            return false;
+        };
+        let sent = self.send_at_once(request, slot, permit, session.as_ref());
+        if let Err(denial) = sent {
+            self.prior = Some((Decision::Denied(denial), None));
+            return false;
+        }
+        true
+    }
+
+    fn send_at_once(
+        &mut self,
+        request: &PlainRequest,
+        slot: &StreamSlot,
+        permit: Permit,
+        session: Option<&Arc<LoginSession>>,
+    ) -> Result<(), Denial> {
+        self.take_place()?;
         let logged = || LoggedRequest {
             method: request.method.clone(),
-            host: headers.get(header::HOST).cloned(),
+            host: request.headers.get(header::HOST).cloned(),
             target: LoggedTarget::Line(request.shared_target()),
         };
         let begin = |principal: &Principal| Some(slot.begin(principal));
-        self.permit(permit, session.is_some(), logged, begin).ok()?;
-        let exchange = self.state.permitted()?;
-        self.places.enter_upstream(&self.published, &exchange.upstream).ok()?;
-        if let Some(session) = &session {
+        self.permit(permit, session.is_some(), logged, begin)?;
+        let entered = match self.state.permitted() {
+            Some(exchange) => self.places.enter_upstream(&self.published, &exchange.upstream),
+            None => Err(Slug::Internal.into()),
+        };
+        if entered.is_err() {
+            // It is refused like any request that was received.
+            self.state.withdraw();
+        }
+        entered?;
+        if let Some(session) = session {
             self.published.sessions.touch(session, clock::shared());
         }
-        Some(())
+        Ok(())
     }
 
     /// With its permit the request is on its way to an upstream.
@@ -193,19 +213,20 @@ impl Context {
         request: &RequestHeader,
         charge: Charge,
     ) -> Result<Arc<LoginSession>, Denial> {
-        match self.decide(request, Gate::decide_own, charge).await? {
+        match self.decide(request, Gate::decide_own, charge, None).await? {
             Settled::Permitted(_, Some(session)) => Ok(session),
             Settled::Permitted(_, None) | Settled::Builtin => Err(Slug::Internal.into()),
         }
     }
 
-    /// Asks the gate; if the answer hangs on a key that may have come since, or on a session that
-    /// is not in memory, fetches it and asks once more.
+    /// Asks the gate, unless it has said something already; if the answer hangs on a key that may have
+    /// come since, or on a session that is not in memory, fetches it and asks once more.
     async fn decide<P>(
         &mut self,
         request: &RequestHeader,
         ask: Ask<P>,
         charge: Charge,
+        prior: Option<Asked<P>>,
     ) -> Result<Settled<P>, Denial> {
         // HTTP/1 heads were counted before Pingora saw them.
         if request.headers.len() > self.published.configuration.settings.limits.head.fields_max {
@@ -222,7 +243,7 @@ impl Context {
             headers: &request.headers,
             session: None,
         };
-        match self.ask(&request, ask) {
+        match prior.unwrap_or_else(|| self.ask(&request, ask)) {
             (Decision::NeedsKey(wanted, denial), _) => {
                 self.take_place()?;
                 self.decide_with_key(&request, ask, &wanted, denial).await

@@ -20,7 +20,8 @@ use super::exchange::RequestOrigin;
 use super::head::{self, ReadHead, Turn};
 use super::http2;
 use super::inbound::{Inbound, Left, Returned};
-use super::lane::{Buffers, Exchange, KeepAlive, Lane, Next, PlainRequest};
+use super::lane::{Buffers, Exchange, KeepAlive, Lane, Next};
+use super::plain_request::PlainRequest;
 use super::prefixed_stream::PrefixedStream;
 use super::published::{Current, Published};
 use super::record;
@@ -51,7 +52,7 @@ pub(super) struct Server {
 
 /// Who opened a connection, and how.
 #[derive(Clone, Copy, Debug)]
-struct Peer {
+struct Downstream {
     client: IpAddr,
     scheme: Scheme,
 }
@@ -92,7 +93,7 @@ impl Server {
             None => Scheme::Http,
         };
         let inbound = Box::new(Inbound::new(stream, returned.clone()));
-        self.serve_requests(inbound, Peer { client, scheme }).await;
+        self.serve_requests(inbound, Downstream { client, scheme }).await;
         let left = returned.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(left) = left {
             close(left).await;
@@ -100,7 +101,7 @@ impl Server {
     }
 
     /// Serves one request after the other, until none can follow.
-    async fn serve_requests(&self, mut inbound: Box<Inbound>, peer: Peer) {
+    async fn serve_requests(&self, mut inbound: Box<Inbound>, peer: Downstream) {
         let shutdown = self.drain.shutdown_watch();
         let seat = self.app.seat();
         let mut served = 0;
@@ -122,21 +123,22 @@ impl Server {
             let bytes = inbound.begin(message, bytes, limits.body_pace);
             let keepalive_s = limits.keepalive_timeout.as_secs().max(1);
             served += 1;
-            let bytes = match self.take(bytes, &message, peer, &seat, served, current.load()) {
-                Ok(exchange) => {
-                    match seat.attend(exchange.serve(&mut buffers, &mut inbound)).await {
-                        Some(Next::Request) if !self.drain.is_begun() => continue,
-                        Some(Next::Request | Next::Close) | None => return,
+            let (bytes, context) =
+                match self.take(bytes, &message, peer, &seat, served, current.load()) {
+                    Ok(exchange) => {
+                        match seat.attend(exchange.serve(&mut buffers, &mut inbound)).await {
+                            Some(Next::Request) if !self.drain.is_begun() => continue,
+                            Some(Next::Request | Next::Close) | None => return,
+                        }
                     }
-                }
-                Err(bytes) => bytes,
-            };
+                    Err(declined) => declined,
+                };
             let mut session = ServerSession::new_http1(inbound);
             session.set_keepalive(Some(keepalive_s));
             session.set_keepalive_reuses_remaining(Some(REQUESTS_MAX - served));
             // Pingora parses what was read here as if it had read it itself.
             session.set_pipelined_prefix(bytes);
-            let Some(reusable) = self.app.serve(session, &shutdown, &seat).await else {
+            let Some(reusable) = self.app.serve(session, &shutdown, &seat, context).await else {
                 return;
             };
             let (stream, _) = reusable.consume();
@@ -153,21 +155,22 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The bytes of its head, if it belongs to Pingora's.
+    /// The bytes of its head, if it belongs to Pingora's; and the context in which the gate was asked, if
+    /// it was.
     fn take(
         &self,
         head: BytesMut,
         message: &Message,
-        peer: Peer,
+        peer: Downstream,
         seat: &StreamSlot,
         served: u32,
         published: &Arc<Published>,
-    ) -> Result<Exchange<'_>, BytesMut> {
+    ) -> Result<Exchange<'_>, (BytesMut, Option<Box<Context>>)> {
         let settings = &published.configuration.settings;
         if settings.server.lane == LaneChoice::Pingora {
-            return Err(head);
+            return Err((head, None));
         }
-        let request = PlainRequest::read(head, message)?;
+        let request = PlainRequest::read(head, message).map_err(|head| (head, None))?;
         let is_last = request.wants_close || served >= REQUESTS_MAX || self.drain.is_begun();
         let keep_alive = if is_last { KeepAlive::Off } else { KeepAlive::On };
         let headers = &request.headers;
@@ -176,11 +179,8 @@ impl Server {
         let mut context = Box::new(Context::new(published.clone()));
         context.receive(RequestOrigin { client, request_id: RequestId::find(headers) });
         match context.admit_at_once(&request, seat) {
-            Some(()) => Ok(Exchange { lane: &self.lane, context, request, keep_alive }),
-            None => {
-                context.abandon();
-                Err(request.into_head())
-            }
+            true => Ok(Exchange { lane: &self.lane, context, request, keep_alive }),
+            false => Err((request.into_head(), Some(context))),
         }
     }
 

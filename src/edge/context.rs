@@ -1,13 +1,14 @@
 //! One request while it is served: how far it has come, what is recorded of it, and how it is refused.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use pingora::Result;
-use pingora::proxy::Session;
+use pingora::proxy::Session as ProxySession;
 
 use super::answer::{FinishedAnswer, client_kind};
 use super::exchange::{ExchangeState, RequestOrigin};
@@ -15,13 +16,15 @@ use super::held_places::HeldPlaces;
 use super::pace::Pace;
 use super::published::Published;
 use super::trace::RequestId;
+use crate::gate::Decision;
 use crate::gate::authentic::Authentic;
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::issuer::Issuer;
 use crate::gate::lapse::Lapse;
-use crate::gate::policy::Policy;
+use crate::gate::policy::{Permit, Policy};
 use crate::gate::request::Scheme;
+use crate::gate::session::Session;
 use crate::gate::verifier::CacheResult;
 use crate::web::message::ClientKind;
 
@@ -42,9 +45,14 @@ pub(super) struct Context {
     pub(super) record: RequestRecord,
     /// Its places among the requests that are being served.
     pub(super) places: HeldPlaces,
+    /// What the gate said of it already.
+    pub(super) prior: Option<Asked<Permit>>,
     /// How fast the body of an HTTP/2 request has to come.
     pace: Option<Pace>,
 }
+
+/// What the gate said, with the session by which it decided.
+pub(super) type Asked<P> = (Decision<P>, Option<Arc<Session>>);
 
 /// What metrics and the access log are told of a request, as far as it is known.
 #[derive(Debug)]
@@ -74,7 +82,26 @@ pub(super) struct RequestRecord {
     pub(super) bytes_out: u64,
 }
 
+tokio::task_local! {
+    /// What the fast lane has found out of the request that is about to be served.
+    static HANDED_OVER: RefCell<Option<Box<Context>>>;
+}
+
+/// Has Pingora serve a request in the context in which the fast lane has decided on it, if there is one.
+pub(super) async fn hand_over<T>(
+    context: Option<Box<Context>>,
+    serving: impl Future<Output = T>,
+) -> T {
+    HANDED_OVER.scope(RefCell::new(context), serving).await
+}
+
 impl Context {
+    /// The context of the request that is about to be served: the one that was handed over, or a new one.
+    pub(super) fn of_request(published: impl FnOnce() -> Arc<Published>) -> Box<Self> {
+        let handed_over = HANDED_OVER.try_with(RefCell::take).ok().flatten();
+        handed_over.unwrap_or_else(|| Box::new(Self::new(published())))
+    }
+
     pub(super) fn new(published: Arc<Published>) -> Self {
         Self {
             published,
@@ -94,6 +121,7 @@ impl Context {
                 bytes_out: 0,
             },
             places: HeldPlaces::default(),
+            prior: None,
             pace: None,
         }
     }
@@ -101,11 +129,6 @@ impl Context {
     /// The request was received from there.
     pub(super) fn receive(&mut self, origin: RequestOrigin) {
         self.state = ExchangeState::Received(origin);
-    }
-
-    /// The request goes on in another context: nothing is recorded of it here.
-    pub(super) fn abandon(mut self: Box<Self>) {
-        drop(self.state.permitted_mut().and_then(|exchange| exchange.revocable.take()));
     }
 
     /// The request's id; empty before the request was looked at, which nothing observes.
@@ -155,7 +178,11 @@ impl Context {
     }
 
     /// Answers with a denial.
-    pub(super) async fn refuse(&mut self, session: &mut Session, denial: &Denial) -> Result<()> {
+    pub(super) async fn refuse(
+        &mut self,
+        session: &mut ProxySession,
+        denial: &Denial,
+    ) -> Result<()> {
         let missing = self.missing_session();
         self.refuse_where(missing, session, denial).await
     }
@@ -164,7 +191,7 @@ impl Context {
     pub(super) async fn refuse_where(
         &mut self,
         missing: MissingSession,
-        session: &mut Session,
+        session: &mut ProxySession,
         denial: &Denial,
     ) -> Result<()> {
         self.denied(denial);

@@ -102,6 +102,13 @@ impl ExchangeState {
         }
     }
 
+    /// A request that was permitted goes to no upstream.
+    pub(super) fn withdraw(&mut self) {
+        if let Self::Permitted(exchange) = std::mem::take(self) {
+            *self = Self::Received(exchange.origin);
+        }
+    }
+
     /// The exchange with the upstream, if the request may go there.
     pub(super) fn permitted(&self) -> Option<&UpstreamExchange> {
         match self {

@@ -41,7 +41,7 @@ impl ProxyHttp for Gatekeeper {
     type CTX = Box<Context>;
 
     fn new_ctx(&self) -> Box<Context> {
-        Box::new(Context::new(self.current.load()))
+        Context::of_request(|| self.current.load())
     }
 
     /// No modules: compression is the upstream's business.

@@ -142,7 +142,7 @@ impl HttpServerApp for Http2Connection {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let _in_progress = self.begin_request();
-        self.app.serve(session, shutdown, &self.app.seat()).await
+        self.app.serve(session, shutdown, &self.app.seat(), None).await
     }
 
     fn h2_options(&self) -> Option<H2Options> {

@@ -8,7 +8,7 @@
 //! A request is plain if it is one HTTP/1.1 head and nothing else: no body, no upgrade, nothing that
 //! concerns the connection but whether it stays. The lane takes it only if the gate permits it at once:
 //! what is denied, or hangs on a key or a session that has to be fetched, goes to Pingora's proxy with
-//! the same bytes, before anything of it was counted or sent. What the lane has taken, it finishes.
+//! the same bytes and with what the gate said, before a byte was sent. What the lane has taken, it finishes.
 //!
 //! Both lanes ask the same gate, strip by the same rules and record in the same way.
 
@@ -16,25 +16,7 @@ mod answer_body;
 mod answer_head;
 mod exchange;
 mod fault;
-mod plain_request;
 mod upstream_link;
 
-use std::sync::Arc;
-
-use pingora::connectors::{ConnectorOptions, TransportConnector};
-use pingora::server::configuration::ServerConf;
-
 pub(super) use self::exchange::{Exchange, KeepAlive, Next};
-pub(super) use self::plain_request::PlainRequest;
-pub(super) use self::upstream_link::Buffers;
-
-/// The fast lane of all connections: the connections to upstreams that they share.
-#[derive(Clone)]
-pub(super) struct Lane(Arc<TransportConnector>);
-
-impl Lane {
-    /// A lane that keeps as many connections to upstreams as `conf` says.
-    pub(super) fn new(conf: &ServerConf) -> Self {
-        Self(Arc::new(TransportConnector::new(Some(ConnectorOptions::from_server_conf(conf)))))
-    }
-}
+pub(super) use self::upstream_link::{Buffers, Lane};

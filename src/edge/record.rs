@@ -12,7 +12,7 @@ use super::exchange::{
     ExchangeState, LoggedRequest, LoggedTarget, RevocableExchange, UpstreamAttempt,
 };
 use super::failure;
-use super::lane::PlainRequest;
+use super::plain_request::PlainRequest;
 use super::published::{Published, Subjects};
 use super::response;
 use crate::clock;

@@ -7,6 +7,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
+use super::context::{Context, hand_over};
 use super::gatekeeper::Gatekeeper;
 use super::streams::{StreamSlot, Streams};
 
@@ -31,14 +32,16 @@ impl RevocableProxy {
         self.streams.seat()
     }
 
-    /// Serves one request. `None` if nothing can follow it on its connection: giving a request up
+    /// Serves one request, in the context in which it was decided on if that was done. `None` if nothing can follow it on its connection: giving a request up
     /// drops whatever belongs to it, which closes an HTTP/1 connection and resets an HTTP/2 stream.
     pub(super) async fn serve(
         &self,
         session: ServerSession,
         shutdown: &ShutdownWatch,
         seat: &StreamSlot,
+        context: Option<Box<Context>>,
     ) -> Option<ReusedHttpStream> {
-        seat.attend(self.proxy.process_new_http(session, shutdown)).await.flatten()
+        let serving = hand_over(context, self.proxy.process_new_http(session, shutdown));
+        seat.attend(serving).await.flatten()
     }
 }

@@ -154,7 +154,7 @@ fn mistake_behind_an_alias_is_named() {
     let text = with("admin: &shared { address: '127.0.0.1:9901' }\nserver: *shared");
     let problems = problems(text);
     let told = "server.address: there is no field `address` here. \
-                Known are: `name`, `threads`, `shutdown_grace`.";
+                Known are: `name`, `threads`, `shutdown_grace`, `lane`.";
     assert_eq!(problems.len(), 1, "{problems:#?}");
     assert!(problems[0].ends_with(told), "{problems:#?}");
 }

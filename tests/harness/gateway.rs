@@ -199,7 +199,7 @@ impl Gateway {
 
     fn spawn_command(directory: Arc<TempDir>, configuration: &str, mut program: Command) -> Self {
         let file = directory.path().join("gateway.yaml");
-        std::fs::write(&file, lane::told(configuration)).expect("a file");
+        std::fs::write(&file, &*lane::told(configuration)).expect("a file");
         let mut child = program
             .args(["serve", "--config"])
             .arg(&file)

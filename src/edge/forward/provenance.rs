@@ -17,7 +17,7 @@ pub(super) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwa
 pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// What the upstream is told.
-pub(super) struct Provenance {
+pub(super) struct ForwardingFields {
     /// `X-Forwarded-For`.
     pub(super) hops: String,
     /// `X-Forwarded-Proto`.
@@ -28,7 +28,7 @@ pub(super) struct Provenance {
     pub(super) host: Option<HeaderValue>,
 }
 
-impl Provenance {
+impl ForwardingFields {
     /// Of a request with these fields, of which only a trusted proxy's `X-Forwarded-…` are there.
     ///
     /// `X-Forwarded-For` and `-Proto` are always told. `X-Forwarded-Host` and `Forwarded` say nothing
@@ -78,8 +78,8 @@ pub(super) fn set_forwarded(
     came_with: CameWith,
 ) -> pingora::Result<()> {
     let authority = request.uri.authority().map(|authority| authority.as_str());
-    let Provenance { hops, proto, forwarded, host } =
-        Provenance::of(&request.headers, authority, client, came_with);
+    let ForwardingFields { hops, proto, forwarded, host } =
+        ForwardingFields::of(&request.headers, authority, client, came_with);
     request.insert_header("X-Forwarded-For", value_of(hops))?;
     request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(proto))?;
     if let Some(forwarded) = forwarded {

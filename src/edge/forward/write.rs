@@ -4,9 +4,9 @@ use http::{HeaderMap, Method, header};
 
 use super::Outgoing;
 use super::came_with::CameWith;
-use super::provenance::Provenance;
+use super::provenance::ForwardingFields;
 use super::strip::KeptCredentials;
-use crate::edge::lane::PlainRequest;
+use crate::edge::plain_request::PlainRequest;
 use crate::edge::trace::{self, TraceOrigin};
 use crate::gate::credential::Carrier;
 use crate::gate::internal::TokenHeader;
@@ -53,7 +53,7 @@ impl Outgoing<'_> {
         if came_with.cookie {
             self.write_cookies(&request.headers, kept, out);
         }
-        write_provenance(&Provenance::of(&request.headers, None, client, came_with), out);
+        write_provenance(&ForwardingFields::of(&request.headers, None, client, came_with), out);
         if !keeps_id {
             write_field(b"X-Request-Id", request_id.value().as_bytes(), out);
         }
@@ -117,8 +117,8 @@ fn write_request_line(method: &Method, target: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
-fn write_provenance(provenance: &Provenance, out: &mut Vec<u8>) {
-    let Provenance { hops, proto, forwarded, host } = provenance;
+fn write_provenance(provenance: &ForwardingFields, out: &mut Vec<u8>) {
+    let ForwardingFields { hops, proto, forwarded, host } = provenance;
     write_field(b"X-Forwarded-For", hops.as_bytes(), out);
     write_field(b"X-Forwarded-Proto", proto.as_bytes(), out);
     if let Some(forwarded) = forwarded {

@@ -16,11 +16,11 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// How far the content of an answer has come.
 #[derive(Debug)]
-pub(super) struct AnswerBody(Remaining);
+pub(super) struct AnswerBody(ContentLeft);
 
 /// What is still to come.
 #[derive(Debug)]
-enum Remaining {
+enum ContentLeft {
     Nothing,
     Length(u64),
     Chunked(Box<Chunked>),
@@ -30,10 +30,10 @@ enum Remaining {
 impl AnswerBody {
     pub(super) fn new(framing: Framing) -> Self {
         Self(match framing {
-            Framing::Nothing | Framing::Length(0) => Remaining::Nothing,
-            Framing::Length(length) => Remaining::Length(length),
-            Framing::Chunked => Remaining::Chunked(Box::default()),
-            Framing::UntilClose => Remaining::UntilClose,
+            Framing::Nothing | Framing::Length(0) => ContentLeft::Nothing,
+            Framing::Length(length) => ContentLeft::Length(length),
+            Framing::Chunked => ContentLeft::Chunked(Box::default()),
+            Framing::UntilClose => ContentLeft::UntilClose,
         })
     }
 
@@ -55,12 +55,12 @@ impl AnswerBody {
             }
             taken?;
             client.flush().await.map_err(Fault::unsent)?;
-            if matches!(self.0, Remaining::Nothing) {
+            if matches!(self.0, ContentLeft::Nothing) {
                 return Ok(());
             }
             if link.receive(buffers, client).await? == 0 {
-                let Remaining::UntilClose = self.0 else { return Err(Fault::closed()) };
-                self.0 = Remaining::Nothing;
+                let ContentLeft::UntilClose = self.0 else { return Err(Fault::closed()) };
+                self.0 = ContentLeft::Nothing;
                 client.write_all(LAST_CHUNK).await.map_err(Fault::unsent)?;
                 return client.flush().await.map_err(Fault::unsent);
             }
@@ -71,8 +71,8 @@ impl AnswerBody {
     fn take(&mut self, buffers: &mut Buffers, sent: &mut u64) -> Result<(), Fault> {
         let Buffers { out, incoming, .. } = buffers;
         match &mut self.0 {
-            Remaining::Nothing => {}
-            Remaining::Length(left) => {
+            ContentLeft::Nothing => {}
+            ContentLeft::Length(left) => {
                 let taken =
                     usize::try_from(*left).map_or(incoming.len(), |left| left.min(incoming.len()));
                 out.extend_from_slice(&incoming[..taken]);
@@ -80,10 +80,10 @@ impl AnswerBody {
                 *sent += taken as u64;
                 *left -= taken as u64;
                 if *left == 0 {
-                    self.0 = Remaining::Nothing;
+                    self.0 = ContentLeft::Nothing;
                 }
             }
-            Remaining::Chunked(chunked) => {
+            ContentLeft::Chunked(chunked) => {
                 let before = chunked.data_bytes();
                 let read = chunked.read(incoming);
                 *sent += chunked.data_bytes() - before;
@@ -98,10 +98,10 @@ impl AnswerBody {
                     return Err(fault);
                 }
                 if matches!(read, Ok(Progress::End(_))) {
-                    self.0 = Remaining::Nothing;
+                    self.0 = ContentLeft::Nothing;
                 }
             }
-            Remaining::UntilClose if !incoming.is_empty() => {
+            ContentLeft::UntilClose if !incoming.is_empty() => {
                 // Writing to a vector does not fail.
                 let _ = write!(out, "{:x}\r\n", incoming.len());
                 out.extend_from_slice(incoming);
@@ -109,7 +109,7 @@ impl AnswerBody {
                 *sent += incoming.len() as u64;
                 incoming.clear();
             }
-            Remaining::UntilClose => {}
+            ContentLeft::UntilClose => {}
         }
         Ok(())
     }

@@ -92,6 +92,10 @@ pub(super) fn read(
     let framing = match (has_content, said.coding, said.length) {
         (false, _, _) => Framing::Nothing,
         (true, Coding::Chunked, _) => Framing::Chunked,
+        // RFC 9112 §6.3: the client did not ask for it, and nobody knows where it ends.
+        (true, Coding::Other, _) => {
+            return Err(Fault::malformed("a transfer coding that is not `chunked`"));
+        }
         (true, Coding::None, Some(length)) => Framing::Length(length),
         (true, Coding::None, None) => Framing::UntilClose,
     };
@@ -114,6 +118,8 @@ pub(super) fn read(
 enum Coding {
     None,
     Chunked,
+    /// Another one, or several.
+    Other,
 }
 
 /// What the fields of an answer say of itself and of its connection.
@@ -151,13 +157,11 @@ impl<'a> Said<'a> {
                     said.length = Some(length_of(value, said.length)?);
                 }
                 17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                    // RFC 9112 §6.3: nobody knows where anything else would end.
-                    if said.coding == Coding::Chunked
-                        || !value.trim_ascii().eq_ignore_ascii_case(b"chunked")
-                    {
-                        return Err(Fault::malformed("a transfer coding that is not `chunked`"));
-                    }
-                    said.coding = Coding::Chunked;
+                    let is_chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+                    said.coding = match (is_chunked, said.coding) {
+                        (true, Coding::None) => Coding::Chunked,
+                        (true | false, _) => Coding::Other,
+                    };
                 }
                 _ => {}
             }

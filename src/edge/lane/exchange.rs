@@ -5,18 +5,17 @@ use std::time::Instant;
 use pingora::{BError, Error};
 use tokio::io::AsyncWriteExt;
 
-use super::Lane;
 use super::answer_body::AnswerBody;
 use super::answer_head::{self, AnswerHead, HEAD_BYTES_MAX, Telling};
 use super::fault::Fault;
-use super::plain_request::PlainRequest;
-use super::upstream_link::{Buffers, Reuse, UpstreamLink};
+use super::upstream_link::{Buffers, Lane, Reuse, UpstreamLink};
 use crate::edge::answer::{FinishedAnswer, client_kind};
 use crate::edge::context::Context;
 use crate::edge::exchange::UpstreamAttempt;
 use crate::edge::failure;
 use crate::edge::forward::Outgoing;
 use crate::edge::inbound::Inbound;
+use crate::edge::plain_request::PlainRequest;
 use crate::edge::record;
 use crate::edge::response::sets_cookie_of_ours;
 use crate::gate::denial::{Denial, Slug};
@@ -49,7 +48,7 @@ pub(in crate::edge) struct Exchange<'a> {
 }
 
 /// An answer whose head was read.
-struct Answer {
+struct BegunAnswer {
     head: AnswerHead,
     link: UpstreamLink,
 }
@@ -87,14 +86,14 @@ impl Exchange<'_> {
         client: &mut Inbound,
         given: &mut Option<u16>,
     ) -> Result<(), Fault> {
-        let Answer { head, mut link } = self.first_answer(buffers, client).await?;
+        let BegunAnswer { head, mut link } = self.first_answer(buffers, client).await?;
         self.context.record.status = Some(head.status.as_u16());
         *given = Some(head.status.as_u16());
         let sent = &mut self.context.record.bytes_out;
         AnswerBody::new(head.framing).relay(&mut link, buffers, client, sent).await?;
         // More than was said is the beginning of something that nobody asked for.
         if head.keeps_connection && buffers.incoming.is_empty() {
-            link.keep(&self.lane.0);
+            link.keep(self.lane);
         }
         Ok(())
     }
@@ -105,7 +104,7 @@ impl Exchange<'_> {
         &mut self,
         buffers: &mut Buffers,
         client: &mut Inbound,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<BegunAnswer, Fault> {
         let mut reuse = Reuse::Allowed;
         loop {
             let mut link = self.connect(buffers, reuse).await?;
@@ -118,7 +117,7 @@ impl Exchange<'_> {
                 Err(fault) => Err(fault),
             };
             match answered {
-                Ok(head) => return Ok(Answer { head, link }),
+                Ok(head) => return Ok(BegunAnswer { head, link }),
                 // RFC 9112 §9.3.1: the upstream closed it before it saw the request.
                 Err(Fault::Upstream(error))
                     if link.is_reused
@@ -151,7 +150,7 @@ impl Exchange<'_> {
             let tries = exchange.tries;
             exchange.attempt =
                 Some(UpstreamAttempt { address, chosen, answered_after: None, switched: None });
-            match UpstreamLink::open(&self.lane.0, &upstream, address, buffers, reuse).await {
+            match UpstreamLink::open(self.lane, &upstream, address, buffers, reuse).await {
                 Ok(link) => return Ok(link),
                 // Nothing was sent yet: any method may be tried elsewhere.
                 Err(error) if tries <= upstream.settings().retries => self.tell(&error),

@@ -8,8 +8,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use pingora::connectors::TransportConnector;
+use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::Stream;
+use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{BError, ErrorType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,6 +24,17 @@ use crate::upstream::Upstream;
 /// How much is read of an answer at once, in bytes. What a client does not take stays with the upstream,
 /// but for this.
 const READ_BYTES: usize = 16 * 1024;
+
+/// The fast lane of all connections: the connections to upstreams that they share.
+#[derive(Clone)]
+pub(in crate::edge) struct Lane(Arc<TransportConnector>);
+
+impl Lane {
+    /// A lane that keeps as many connections to upstreams as `conf` says.
+    pub(in crate::edge) fn new(conf: &ServerConf) -> Self {
+        Self(Arc::new(TransportConnector::new(Some(ConnectorOptions::from_server_conf(conf)))))
+    }
+}
 
 /// The buffers of a client's connection, and the peer that it was connected with last.
 #[derive(Default)]
@@ -94,7 +106,7 @@ pub(super) struct UpstreamLink {
 impl UpstreamLink {
     /// A connection that was kept, or a new one.
     pub(super) async fn open(
-        connector: &TransportConnector,
+        lane: &Lane,
         upstream: &Arc<Upstream>,
         address: SocketAddr,
         buffers: &mut Buffers,
@@ -102,19 +114,18 @@ impl UpstreamLink {
     ) -> Result<Self, BError> {
         let (peer, key) = buffers.peer(upstream, address);
         if reuse == Reuse::Allowed
-            && let Some(stream) = connector.reused_stream(&*peer).await
+            && let Some(stream) = lane.0.reused_stream(&*peer).await
         {
             return Ok(Self { stream, peer, key, is_reused: true });
         }
         // Boxed: it is large, and mostly not needed.
-        let stream =
-            Box::pin(connector.new_stream(&*peer)).await.map_err(|error| error.into_up())?;
+        let stream = Box::pin(lane.0.new_stream(&*peer)).await.map_err(|error| error.into_up())?;
         Ok(Self { stream, peer, key, is_reused: false })
     }
 
     /// Keeps the connection for the next request to its peer.
-    pub(super) fn keep(self, connector: &TransportConnector) {
-        connector.release_stream(self.stream, self.key, self.peer.options.idle_timeout);
+    pub(super) fn keep(self, lane: &Lane) {
+        lane.0.release_stream(self.stream, self.key, self.peer.options.idle_timeout);
     }
 
     /// Sends a request.

@@ -9,14 +9,14 @@ use crate::gate::framing::{Body, Message};
 
 /// A plain request: what the lane reads of a head that was read strictly before.
 #[derive(Debug)]
-pub(in crate::edge) struct PlainRequest {
+pub(super) struct PlainRequest {
     head: Bytes,
-    pub(in crate::edge) method: Method,
+    pub(super) method: Method,
     target: Range<usize>,
     lines: Vec<FieldLine>,
-    pub(in crate::edge) headers: HeaderMap,
+    pub(super) headers: HeaderMap,
     /// Whether the client wants the connection closed after the answer.
-    pub(in crate::edge) wants_close: bool,
+    pub(super) wants_close: bool,
 }
 
 /// A field line. The ranges are places in the head.
@@ -29,11 +29,11 @@ struct FieldLine {
 
 /// A field line, as it was sent.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::edge) struct SentField<'a> {
-    pub(in crate::edge) name: &'a HeaderName,
+pub(super) struct SentField<'a> {
+    pub(super) name: &'a HeaderName,
     /// The name as the client wrote it.
-    pub(in crate::edge) written: &'a [u8],
-    pub(in crate::edge) value: &'a [u8],
+    pub(super) written: &'a [u8],
+    pub(super) value: &'a [u8],
 }
 
 impl PlainRequest {
@@ -42,7 +42,7 @@ impl PlainRequest {
     /// # Errors
     ///
     /// The same bytes, if the request is not plain.
-    pub(in crate::edge) fn read(head: BytesMut, message: &Message) -> Result<Self, BytesMut> {
+    pub(super) fn read(head: BytesMut, message: &Message) -> Result<Self, BytesMut> {
         let is_bare = message.body == Body::Length(0) && !message.waits_to_continue;
         if !is_bare {
             return Err(head);
@@ -58,7 +58,7 @@ impl PlainRequest {
     }
 
     /// Gives the bytes back that it was read from.
-    pub(in crate::edge) fn into_head(self) -> BytesMut {
+    pub(super) fn into_head(self) -> BytesMut {
         let Self { head, headers, .. } = self;
         // Its values share the bytes.
         drop(headers);
@@ -66,17 +66,17 @@ impl PlainRequest {
     }
 
     /// The target, in origin form.
-    pub(in crate::edge) fn target(&self) -> &[u8] {
+    pub(super) fn target(&self) -> &[u8] {
         &self.head[self.target.clone()]
     }
 
     /// The target, to be kept.
-    pub(in crate::edge) fn shared_target(&self) -> Bytes {
+    pub(super) fn shared_target(&self) -> Bytes {
         self.head.slice(self.target.clone())
     }
 
     /// The field lines, in their order.
-    pub(in crate::edge) fn fields(&self) -> impl Iterator<Item = SentField<'_>> {
+    pub(super) fn fields(&self) -> impl Iterator<Item = SentField<'_>> {
         self.lines.iter().map(|FieldLine { name, written, value }| SentField {
             name,
             written: &self.head[written.clone()],
@@ -95,7 +95,7 @@ type Parts = (Method, Range<usize>, Vec<FieldLine>, HeaderMap, bool);
 fn read(head: &Bytes) -> Option<Parts> {
     // An empty line may come first.
     let begins_at = if head.starts_with(b"\r\n") { 2 } else { 0 };
-    let mut lines = Lines { head, at: begins_at };
+    let mut lines = HeadLines { head, at: begins_at };
     let line = lines.next()?;
     let words = &head[line.clone()];
     let method_ends = memchr::memchr(b' ', words)?;
@@ -153,12 +153,12 @@ fn trimmed(head: &[u8], value: Range<usize>) -> Range<usize> {
 }
 
 /// The lines of a head, without their ends.
-struct Lines<'a> {
+struct HeadLines<'a> {
     head: &'a [u8],
     at: usize,
 }
 
-impl Iterator for Lines<'_> {
+impl Iterator for HeadLines<'_> {
     type Item = Range<usize>;
 
     fn next(&mut self) -> Option<Range<usize>> {
