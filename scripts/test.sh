@@ -10,8 +10,8 @@ cargo test --locked "$@"
 if [[ $# -eq 0 ]]; then
     # What a proxy does to requests and answers, once more in the general lane.
     PORTCULLIS_TEST_LANE=pingora cargo test --locked --test tests -- \
-        edge:: gate:: upstream:: telemetry::access_log telemetry::metrics \
-        security::answers security::fields security::hosts security::families
+        edge:: upstream:: security:: gate::forward gate::framing gate::policy gate::revocation \
+        gate::session telemetry::access_log telemetry::counting
     PORTCULLIS_RUN_CHECK=1 scripts/run.sh
     PORTCULLIS_RUN_CHECK=1 scripts/run.sh fleet
 fi
