@@ -4,5 +4,6 @@ mod connection;
 mod drain;
 mod forward;
 mod http2;
+mod lanes;
 mod streams;
 mod tls;
