@@ -16,6 +16,7 @@ mod answer_body;
 mod answer_head;
 mod exchange;
 mod fault;
+mod idle_connections;
 mod upstream_link;
 
 pub(super) use self::exchange::{Exchange, KeepAlive, Next};

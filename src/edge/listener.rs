@@ -109,7 +109,7 @@ pub fn serve(
     // All configurations of the process share the list.
     tokio::spawn(streams.clone().sweep(configuration.gate.revocations.clone()));
     let app = Arc::new(RevocableProxy::new(proxy, streams));
-    let lane = Lane::new(&conf);
+    let lane = Lane::start(&conf, published.bounds.idle_max / 2);
     let server = Server { app, lane, current: current.clone(), drain: drain.clone() };
     let connections = Arc::new(OpenConnections::default());
     for Bound { address: _, listener, tls } in bound {

@@ -11,12 +11,13 @@ use bytes::BytesMut;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::Stream;
 use pingora::server::configuration::ServerConf;
-use pingora::upstreams::peer::{HttpPeer, Peer};
+use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, ErrorType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::fault::Fault;
+use super::idle_connections::{IdleConnections, IdlePeer, PeerIdentity};
 use crate::edge::deferrable_timer::DeferrableTimer;
 use crate::edge::inbound::Inbound;
 use crate::upstream::Upstream;
@@ -27,12 +28,20 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// The fast lane of all connections: the connections to upstreams that they share.
 #[derive(Clone)]
-pub(in crate::edge) struct Lane(Arc<TransportConnector>);
+pub(in crate::edge) struct Lane {
+    connector: Arc<TransportConnector>,
+    idle: Arc<IdleConnections>,
+}
 
 impl Lane {
-    /// A lane that keeps as many connections to upstreams as `conf` says.
-    pub(in crate::edge) fn new(conf: &ServerConf) -> Self {
-        Self(Arc::new(TransportConnector::new(Some(ConnectorOptions::from_server_conf(conf)))))
+    /// A lane that keeps so many connections for the next request. Must be called on the runtime that
+    /// serves.
+    pub(in crate::edge) fn start(conf: &ServerConf, idle_max: usize) -> Self {
+        let options = ConnectorOptions::from_server_conf(conf);
+        Self {
+            connector: Arc::new(TransportConnector::new(Some(options))),
+            idle: IdleConnections::start(idle_max),
+        }
     }
 }
 
@@ -47,12 +56,12 @@ pub(in crate::edge) struct Buffers {
     peer: Option<KnownPeer>,
 }
 
-/// What Pingora needs to know of an address of an upstream.
+/// An address of an upstream, what Pingora needs to know of it, and the connections to it that wait.
 struct KnownPeer {
     upstream: Arc<Upstream>,
     address: SocketAddr,
     peer: Arc<HttpPeer>,
-    key: u64,
+    idle: Arc<IdlePeer>,
 }
 
 /// What a buffer may keep for the next request, in bytes.
@@ -71,18 +80,25 @@ impl Buffers {
         }
     }
 
-    fn peer(&mut self, upstream: &Arc<Upstream>, address: SocketAddr) -> (Arc<HttpPeer>, u64) {
+    fn peer(
+        &mut self,
+        lane: &Lane,
+        upstream: &Arc<Upstream>,
+        address: SocketAddr,
+    ) -> (Arc<HttpPeer>, Arc<IdlePeer>) {
         let known = self.peer.as_ref();
         let known = known
             .filter(|known| known.address == address && Arc::ptr_eq(&known.upstream, upstream));
         if let Some(known) = known {
-            return (known.peer.clone(), known.key);
+            return (known.peer.clone(), known.idle.clone());
         }
         let peer: Arc<HttpPeer> = upstream.peer_at(address).into();
-        let key = peer.reuse_hash();
-        self.peer =
-            Some(KnownPeer { upstream: upstream.clone(), address, peer: peer.clone(), key });
-        (peer, key)
+        let server_name = upstream.settings().tls.as_ref().map(|tls| tls.server_name.clone());
+        let identity = PeerIdentity { address, server_name, authorities: peer.group_key };
+        let idle = lane.idle.of(identity);
+        let upstream = upstream.clone();
+        self.peer = Some(KnownPeer { upstream, address, peer: peer.clone(), idle: idle.clone() });
+        (peer, idle)
     }
 }
 
@@ -98,7 +114,7 @@ pub(super) enum Reuse {
 pub(super) struct UpstreamLink {
     stream: Stream,
     peer: Arc<HttpPeer>,
-    key: u64,
+    idle: Arc<IdlePeer>,
     /// Whether it served a request before.
     pub(super) is_reused: bool,
 }
@@ -112,20 +128,23 @@ impl UpstreamLink {
         buffers: &mut Buffers,
         reuse: Reuse,
     ) -> Result<Self, BError> {
-        let (peer, key) = buffers.peer(upstream, address);
+        let (peer, idle) = buffers.peer(lane, upstream, address);
         if reuse == Reuse::Allowed
-            && let Some(stream) = lane.0.reused_stream(&*peer).await
+            && let Some(stream) = lane.idle.take(&idle)
         {
-            return Ok(Self { stream, peer, key, is_reused: true });
+            return Ok(Self { stream, peer, idle, is_reused: true });
         }
         // Boxed: it is large, and mostly not needed.
-        let stream = Box::pin(lane.0.new_stream(&*peer)).await.map_err(|error| error.into_up())?;
-        Ok(Self { stream, peer, key, is_reused: false })
+        let opened = Box::pin(lane.connector.new_stream(&*peer)).await;
+        let stream = opened.map_err(|error| error.into_up())?;
+        Ok(Self { stream, peer, idle, is_reused: false })
     }
 
     /// Keeps the connection for the next request to its peer.
     pub(super) fn keep(self, lane: &Lane) {
-        lane.0.release_stream(self.stream, self.key, self.peer.options.idle_timeout);
+        if let Some(patience) = self.peer.options.idle_timeout {
+            lane.idle.put(&self.idle, self.stream, patience);
+        }
     }
 
     /// Sends a request.
@@ -156,10 +175,9 @@ impl UpstreamLink {
         let mut read = pin!(self.stream.read_buf(incoming));
         poll_fn(|context| {
             if let Poll::Ready(read) = read.as_mut().poll(context) {
-                return Poll::Ready(read.map_err(|error| {
-                    // An end without the word that says so is an end.
-                    Fault::broken(ErrorType::ReadError, error)
-                }));
+                return Poll::Ready(
+                    read.map_err(|error| Fault::broken(ErrorType::ReadError, error)),
+                );
             }
             if client.poll_departure(context).is_ready() {
                 return Poll::Ready(Err(Fault::left()));
