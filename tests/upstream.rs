@@ -3,6 +3,7 @@
 mod answers;
 mod bodies;
 mod encrypted;
+mod kept;
 mod peers;
 mod streams;
 

@@ -60,7 +60,6 @@ impl Exchange<'_> {
         buffers: &mut Buffers,
         client: &mut Inbound,
     ) -> Next {
-        buffers.clear();
         let mut given = None;
         let served = self.answer(buffers, client, &mut given).await;
         let next = match served {
@@ -77,6 +76,7 @@ impl Exchange<'_> {
         let context = &mut *self.context;
         drop(context.state.permitted_mut().and_then(|exchange| exchange.revocable.take()));
         record::exchanged(context, &self.request, given);
+        buffers.rest();
         next
     }
 
@@ -118,19 +118,25 @@ impl Exchange<'_> {
             };
             match answered {
                 Ok(head) => return Ok(BegunAnswer { head, link }),
-                // RFC 9112 §9.3.1: the upstream closed it before it saw the request.
+                // RFC 9112 §9.3.1: the upstream closed it before it saw the request, which uses up no try.
                 Err(Fault::Upstream(error))
-                    if link.is_reused
-                        && buffers.incoming.is_empty()
-                        && buffers.out.is_empty()
-                        && is_dead(&error)
-                        && self.request.method.is_idempotent() =>
+                    if link.is_reused && is_dead(&error) && self.may_be_sent_again() =>
                 {
+                    if let Some(exchange) = self.context.state.permitted_mut() {
+                        exchange.tries -= 1;
+                    }
                     reuse = Reuse::Refused;
                 }
                 Err(fault) => return Err(fault),
             }
         }
+    }
+
+    /// Whether the upstream has answered nothing yet, and may see the request twice.
+    fn may_be_sent_again(&self) -> bool {
+        let attempt = self.context.state.permitted().and_then(|exchange| exchange.attempt.as_ref());
+        let is_unanswered = attempt.is_some_and(|attempt| attempt.answered_after.is_none());
+        is_unanswered && self.request.method.is_idempotent()
     }
 
     /// A connection to the next address, or to another one if that cannot be reached.

@@ -64,20 +64,17 @@ struct KnownPeer {
     idle: Arc<IdlePeer>,
 }
 
-/// What a buffer may keep for the next request, in bytes.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// What a connection keeps of its buffers while it waits for the next request, in bytes.
+const KEPT_BYTES_MAX: usize = 2 * 1024;
 
 impl Buffers {
-    /// Makes room for the next exchange.
-    pub(super) fn clear(&mut self) {
+    /// Gives back what the next exchange can do without: most connections wait most of the time.
+    pub(super) fn rest(&mut self) {
         self.out.clear();
-        self.incoming.clear();
         if self.out.capacity() > KEPT_BYTES_MAX {
             self.out = Vec::new();
         }
-        if self.incoming.capacity() > KEPT_BYTES_MAX {
-            self.incoming = BytesMut::new();
-        }
+        self.incoming = BytesMut::new();
     }
 
     fn peer(

@@ -1,0 +1,64 @@
+//! Connections to upstreams that were kept, and turn out to be dead: in the fast lane, which keeps its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::harness::client::{get, request};
+use crate::harness::gateway::Gateway;
+use crate::harness::script::script;
+
+use super::{configuration, peers};
+
+/// A gateway before an upstream that answers the first request on its first connection, and to the second
+/// one there says this and hangs up. Other connections are answered. Also how many requests came.
+fn dying(last_words: &'static str) -> (Gateway, Arc<AtomicUsize>) {
+    let requests = Arc::<AtomicUsize>::default();
+    let seen = requests.clone();
+    let address = script(move |number, mut line| {
+        let mut before = 0;
+        while let Some(head) = line.read_head() {
+            seen.fetch_add(1, Ordering::SeqCst);
+            if number == 0 && before == 1 {
+                line.send(last_words);
+                return;
+            }
+            before += 1;
+            let first = head.split("\r\n").next().unwrap_or_default();
+            let length = first.len();
+            line.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{first}"));
+        }
+    });
+    // No other try is allowed.
+    let text = configuration(&format!("{}, retries: 0", peers(&[address])), "");
+    let text = text.replacen("server: {", "server: { lane: fast,", 1);
+    let gateway = Gateway::start(&text);
+    assert_eq!(gateway.exchange(get("/public/first", &[])).body, "GET /public/first HTTP/1.1");
+    (gateway, requests)
+}
+
+#[test]
+fn request_that_a_dead_connection_lost_is_sent_once_more() {
+    let (gateway, requests) = dying("");
+    let answer = gateway.exchange(get("/public/next", &[]));
+    assert_eq!((answer.status, &*answer.body), (200, "GET /public/next HTTP/1.1"));
+    assert_eq!(requests.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn request_that_may_not_be_repeated_is_sent_once() {
+    let (gateway, requests) = dying("");
+    let answer = gateway.exchange("POST /public/next HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+    assert_eq!((answer.status, &*answer.slug()), (502, "upstream_unavailable"), "{answer:?}");
+    assert_eq!(requests.load(Ordering::SeqCst), 2);
+    assert_eq!(gateway.exchange(request("POST", "/public/a", &[], "")).status, 200);
+}
+
+#[test]
+fn request_of_which_something_was_answered_is_sent_once() {
+    for last_words in ["HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200"] {
+        let (gateway, requests) = dying(last_words);
+        let answer = gateway.exchange(get("/public/next", &[]));
+        assert_eq!((answer.status, &*answer.slug()), (502, "upstream_unavailable"), "{answer:?}");
+        assert_eq!(requests.load(Ordering::SeqCst), 2, "{last_words:?}");
+    }
+}
