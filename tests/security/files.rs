@@ -105,7 +105,7 @@ fn cleartext(listener: &str, more: &str) -> Vec<String> {
     let text = people::configuration(&Upstream::start(), more);
     let loopback = "listeners: [{ address: '127.0.0.1:0' }]";
     let text = text.replace(loopback, &format!("listeners: [{listener}]"));
-    let is_told = |line: &str| line.contains("in the clear");
+    let is_told = |line: &str| line.contains("without encryption");
     std::fs::write(directory.path().join("gateway.yaml"), &text).expect("a file");
     let ran = run(directory.path(), &["check"]);
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -151,6 +151,6 @@ fn login_over_plain_http_that_others_can_reach_is_warned_of() {
 fn gateway_at_which_nobody_logs_in_is_not_warned_of() {
     let text = standard(&Upstream::start()).replace("127.0.0.1:0' }]", "0.0.0.0:0' }]");
     let gateway = Gateway::start(&text);
-    assert!(!gateway.errors().iter().any(|line| line.contains("in the clear")));
+    assert!(!gateway.errors().iter().any(|line| line.contains("without encryption")));
     assert_eq!(exchange(gateway.address(), "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").status, 404);
 }

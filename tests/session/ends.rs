@@ -249,7 +249,7 @@ fn lost_logouts_of_lost_sessions_leave_operators_their_room() {
     server.cli(&arguments);
     eventually("as much as there is room for", || {
         let lines = gateway.errors();
-        let is_full = lines.iter().any(|line| line.contains("cannot be written down"));
+        let is_full = lines.iter().any(|line| line.contains("cannot be written to the store"));
         (is_full || count() == "20").then_some(())
     });
     assert_eq!(fleet::revoke(gateway, "mallory").status, 201);

@@ -51,7 +51,7 @@ fn log_says_what_ended_a_session_that_is_gone() {
     gateway.wait();
     let text = configuration(&upstream, "", &format!("password_file: users.yaml\n  {MANY}"));
     let told = reason(&Gateway::start_in(directory, &text));
-    assert!(told.contains("of the scope `session`") && told.contains("gone"), "{told:?}");
+    assert!(told.contains("of the scope `session`") && told.contains("deleted"), "{told:?}");
 }
 
 #[test]
