@@ -8,6 +8,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use super::body_start::expects_continue;
+use crate::clock;
 use crate::gate::denial::{Denial, Detail};
 use crate::login::RETURN_TO_BYTES_MAX;
 use crate::web::message::ClientKind;
@@ -141,8 +142,10 @@ impl FinishedAnswer {
             .and_then(|status| status.canonical_reason())
             .unwrap_or_default();
         let mut bytes = format!("HTTP/1.1 {status} {reason}\r\n").into_bytes();
+        let now = httpdate::fmt_http_date(clock::wall());
+        let date = HeaderValue::from_str(&now).ok().map(|now| (header::DATE, now));
         let close = (header::CONNECTION, HeaderValue::from_static("close"));
-        for (name, value) in fields.iter().chain([&close]) {
+        for (name, value) in fields.iter().chain(&date).chain([&close]) {
             bytes.extend_from_slice(name.as_str().as_bytes());
             bytes.extend_from_slice(b": ");
             bytes.extend_from_slice(value.as_bytes());

@@ -14,6 +14,14 @@ use crate::gate::framing::chunked::{Chunked, Progress};
 /// The end of a body in chunks (RFC 9112 §7.1).
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// A chunk of its own (RFC 9112 §7.1).
+fn write_chunk(data: &[u8], out: &mut Vec<u8>) {
+    // Writing to a vector does not fail.
+    let _ = write!(out, "{:x}\r\n", data.len());
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// How far the content of an answer has come.
 #[derive(Debug)]
 pub(super) struct AnswerBody(ContentLeft);
@@ -51,7 +59,7 @@ impl AnswerBody {
             // What is in order goes out, whatever follows it.
             if !buffers.out.is_empty() {
                 client.write_all(&buffers.out).await.map_err(Fault::unsent)?;
-                buffers.out.clear();
+                buffers.shrink();
             }
             taken?;
             client.flush().await.map_err(Fault::unsent)?;
@@ -83,29 +91,24 @@ impl AnswerBody {
                     self.0 = ContentLeft::Nothing;
                 }
             }
+            // Neither extensions nor trailers go on: nobody has looked at what they say.
             ContentLeft::Chunked(chunked) => {
-                let before = chunked.data_bytes();
-                let read = chunked.read(incoming);
-                *sent += chunked.data_bytes() - before;
-                let (taken, fault) = match read {
-                    Ok(Progress::Partial) => (incoming.len(), None),
-                    Ok(Progress::End(taken)) => (taken, None),
-                    Err(malformed) => (malformed.at, Some(Fault::malformed(malformed.reason))),
-                };
-                out.extend_from_slice(&incoming[..taken]);
-                incoming.advance(taken);
-                if let Some(fault) = fault {
-                    return Err(fault);
-                }
-                if matches!(read, Ok(Progress::End(_))) {
-                    self.0 = ContentLeft::Nothing;
+                let read = chunked.read_data(incoming, |data| {
+                    write_chunk(data, out);
+                    *sent += data.len() as u64;
+                });
+                match read {
+                    Ok(Progress::Partial) => incoming.clear(),
+                    Ok(Progress::End(taken)) => {
+                        incoming.advance(taken);
+                        out.extend_from_slice(LAST_CHUNK);
+                        self.0 = ContentLeft::Nothing;
+                    }
+                    Err(malformed) => return Err(Fault::malformed(malformed.reason)),
                 }
             }
             ContentLeft::UntilClose if !incoming.is_empty() => {
-                // Writing to a vector does not fail.
-                let _ = write!(out, "{:x}\r\n", incoming.len());
-                out.extend_from_slice(incoming);
-                out.extend_from_slice(b"\r\n");
+                write_chunk(incoming, out);
                 *sent += incoming.len() as u64;
                 incoming.clear();
             }

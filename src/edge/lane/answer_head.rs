@@ -66,11 +66,11 @@ pub(super) fn read(
 ) -> Result<Option<AnswerHead>, Fault> {
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut response,
-        bytes,
-        &mut fields,
-    );
+    // As in Pingora's lane.
+    let mut leniency = httparse::ParserConfig::default();
+    leniency.allow_spaces_after_header_name_in_responses(true);
+    leniency.allow_obsolete_multiline_headers_in_responses(true);
+    let parsed = leniency.parse_response_with_uninit_headers(&mut response, bytes, &mut fields);
     let length = match parsed {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if bytes.len() > HEAD_BYTES_MAX => {
@@ -86,22 +86,24 @@ pub(super) fn read(
         return Err(Fault::malformed("a 101 that nobody asked for"));
     }
     let is_http11 = response.version == Some(1);
-    let said = Said::of(response.headers)?;
+    let said = Said::of(response.headers);
     let has_content =
         *telling.method != Method::HEAD && !status.is_informational() && !matches!(code, 204 | 304);
     let framing = match (has_content, said.coding, said.length) {
+        // RFC 9112 §6.3: a coding overrides a length, whatever that says.
+        (_, Coding::None, Length::Odd(what)) => return Err(Fault::malformed(what)),
         (false, _, _) => Framing::Nothing,
         (true, Coding::Chunked, _) => Framing::Chunked,
-        // RFC 9112 §6.3: the client did not ask for it, and nobody knows where it ends.
+        // Nobody knows where it ends.
         (true, Coding::Other, _) => {
-            return Err(Fault::malformed("a transfer coding that is not `chunked`"));
+            return Err(Fault::malformed("a transfer coding that does not end with `chunked`"));
         }
-        (true, Coding::None, Some(length)) => Framing::Length(length),
-        (true, Coding::None, None) => Framing::UntilClose,
+        (true, Coding::None, Length::Said(length)) => Framing::Length(length),
+        (true, Coding::None, Length::Unsaid) => Framing::UntilClose,
     };
     // RFC 9112 §6.1 and §6.3: who names a coding in HTTP/1.0, or a length beside it, may not know where the
     // answer ends.
-    let is_certain = said.coding == Coding::None || (is_http11 && said.length.is_none());
+    let is_certain = said.coding == Coding::None || (is_http11 && said.length == Length::Unsaid);
     let is_kept = said.keeps.unwrap_or(is_http11) && is_certain;
     write_status(status, response.reason, out);
     write_fields(response.headers, &said, telling, out);
@@ -117,16 +119,28 @@ pub(super) fn read(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Coding {
     None,
+    /// `chunked`, perhaps after others.
     Chunked,
-    /// Another one, or several.
+    /// Something else.
     Other,
+}
+
+/// What is said of the length of the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Unsaid,
+    Said(u64),
+    /// Something that is no length, or two.
+    Odd(&'static str),
 }
 
 /// What the fields of an answer say of itself and of its connection.
 #[derive(Debug)]
 struct Said<'a> {
     coding: Coding,
-    length: Option<u64>,
+    /// The codings, as they were written.
+    codings: &'a [u8],
+    length: Length,
     /// Whether the connection stays, if that is said.
     keeps: Option<bool>,
     /// The values of `Connection`.
@@ -136,10 +150,11 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn of(fields: &[httparse::Header<'a>]) -> Result<Self, Fault> {
+    fn of(fields: &[httparse::Header<'a>]) -> Self {
         let mut said = Self {
             coding: Coding::None,
-            length: None,
+            codings: b"",
+            length: Length::Unsaid,
             keeps: None,
             connection: Vec::new(),
             has_date: false,
@@ -154,19 +169,19 @@ impl<'a> Said<'a> {
                 }
                 13 if name.eq_ignore_ascii_case("cache-control") => said.has_cache_control = true,
                 14 if name.eq_ignore_ascii_case("content-length") => {
-                    said.length = Some(length_of(value, said.length)?);
+                    said.length = length_of(value, said.length);
                 }
                 17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                    let is_chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
-                    said.coding = match (is_chunked, said.coding) {
+                    said.coding = match (ends_with_chunked(value), said.coding) {
                         (true, Coding::None) => Coding::Chunked,
                         (true | false, _) => Coding::Other,
                     };
+                    said.codings = value;
                 }
                 _ => {}
             }
         }
-        Ok(said)
+        said
     }
 
     /// Whether `Connection` names this field, which is then about the upstream's connection only.
@@ -184,21 +199,30 @@ fn keeps(connection: &[u8]) -> Option<bool> {
     options().any(|option| option.eq_ignore_ascii_case(b"keep-alive")).then_some(true)
 }
 
+/// Whether `chunked` is the last of these codings, and no other.
+fn ends_with_chunked(codings: &[u8]) -> bool {
+    let mut codings = codings.split(|byte| *byte == b',').rev().map(<[u8]>::trim_ascii);
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    codings.next().is_some_and(is_chunked) && !codings.any(is_chunked)
+}
+
 /// The length that a field says, also where it says the same one again (RFC 9110 §8.6).
-fn length_of(value: &[u8], before: Option<u64>) -> Result<u64, Fault> {
+fn length_of(value: &[u8], before: Length) -> Length {
     let mut length = before;
     for digits in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
         // 19 digits fit into 64 bits.
         if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
-            return Err(Fault::malformed("an odd Content-Length"));
+            return Length::Odd("an odd Content-Length");
         }
         let read = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-        if length.is_some_and(|length| length != read) {
-            return Err(Fault::malformed("more than one Content-Length"));
-        }
-        length = Some(read);
+        length = match length {
+            Length::Unsaid => Length::Said(read),
+            Length::Said(said) if said == read => Length::Said(said),
+            Length::Said(_) => Length::Odd("more than one Content-Length"),
+            Length::Odd(what) => return Length::Odd(what),
+        };
     }
-    length.ok_or_else(|| Fault::malformed("an odd Content-Length"))
+    length
 }
 
 fn write_status(status: StatusCode, reason: Option<&str>, out: &mut Vec<u8>) {
@@ -246,11 +270,10 @@ fn is_of_connection(name: &str) -> bool {
 fn write_framing(framing: Framing, said: &Said<'_>, status: StatusCode, out: &mut Vec<u8>) {
     match (framing, said.length) {
         (Framing::Length(length), _) => write_length(length, out),
-        (Framing::Chunked | Framing::UntilClose, _) => {
-            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-        }
+        (Framing::Chunked, _) => write_field(b"Transfer-Encoding", said.codings, out),
+        (Framing::UntilClose, _) => write_field(b"Transfer-Encoding", b"chunked", out),
         // RFC 9110 §8.6: how long the content would be.
-        (Framing::Nothing, Some(length))
+        (Framing::Nothing, Length::Said(length))
             if status != StatusCode::NO_CONTENT && said.coding == Coding::None =>
         {
             write_length(length, out);
@@ -278,10 +301,19 @@ fn write_ours(said: &Said<'_>, telling: Telling<'_>, out: &mut Vec<u8>) {
     });
 }
 
-pub(super) fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
+    let start = out.len();
     out.extend_from_slice(value);
+    // RFC 9112 §5.2: a value on several lines goes on in one.
+    if memchr::memchr2(b'\r', b'\n', value).is_some() {
+        for byte in &mut out[start..] {
+            if matches!(byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
+    }
     out.extend_from_slice(b"\r\n");
 }
 

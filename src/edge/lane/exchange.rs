@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use pingora::{BError, Error};
+use pingora::{BError, Error, ErrorType};
 use tokio::io::AsyncWriteExt;
 
 use super::answer_body::AnswerBody;
@@ -120,7 +120,10 @@ impl Exchange<'_> {
                 Ok(head) => return Ok(BegunAnswer { head, link }),
                 // RFC 9112 §9.3.1: the upstream closed it before it saw the request, which uses up no try.
                 Err(Fault::Upstream(error))
-                    if link.is_reused && is_dead(&error) && self.may_be_sent_again() =>
+                    if link.is_reused
+                        && is_dead(&error)
+                        && buffers.incoming.is_empty()
+                        && self.may_be_sent_again() =>
                 {
                     if let Some(exchange) = self.context.state.permitted_mut() {
                         exchange.tries -= 1;
@@ -193,8 +196,8 @@ impl Exchange<'_> {
             if link.receive(buffers, client).await? == 0 {
                 return Err(Fault::closed());
             }
-            self.note_answer();
             while let Some(head) = self.take_head(buffers)? {
+                self.note_answer();
                 if !head.is_interim() {
                     return Ok(head);
                 }
@@ -273,13 +276,16 @@ impl Exchange<'_> {
         if self.request.method == http::Method::HEAD {
             answer.body.clear();
         }
+        let content_length = answer.body.len() as u64;
         let bytes = answer.into_last_bytes();
         let written = async {
             client.write_all(&bytes).await?;
             client.flush().await
         };
         self.context.record.status = Some(status);
-        written.await.ok().map(|()| status)
+        written.await.ok()?;
+        self.context.record.bytes_out = content_length;
+        Some(status)
     }
 
     /// Tells the log that the upstream failed.
@@ -291,16 +297,18 @@ impl Exchange<'_> {
     }
 }
 
-/// Whether an error says that the upstream has closed the connection.
+/// Whether an error says that the upstream has closed the connection. One of TLS says something else.
 fn is_dead(error: &BError) -> bool {
-    use pingora::ErrorType::{ConnectionClosed, ReadError, WriteError};
-    [&ConnectionClosed, &ReadError, &WriteError].contains(&error.etype())
+    let is_of_system = || {
+        let cause = error.root_cause().downcast_ref::<std::io::Error>();
+        cause.is_some_and(|cause| cause.raw_os_error().is_some())
+    };
+    let kind = error.etype();
+    *kind == ErrorType::ConnectionClosed
+        || ([&ErrorType::ReadError, &ErrorType::WriteError].contains(&kind) && is_of_system())
 }
 
 /// What must never be: nothing reaches an upstream without a permit.
 fn without_permit() -> Fault {
-    Fault::Upstream(Error::explain(
-        pingora::ErrorType::InternalError,
-        "an exchange without a permit",
-    ))
+    Fault::Upstream(Error::explain(ErrorType::InternalError, "an exchange without a permit"))
 }

@@ -64,8 +64,10 @@ struct KnownPeer {
     idle: Arc<IdlePeer>,
 }
 
-/// What a connection keeps of its buffers while it waits for the next request, in bytes.
+/// What a connection keeps of its buffers while it waits for the next request, and while there is more
+/// of an answer to come, in bytes.
 const KEPT_BYTES_MAX: usize = 2 * 1024;
+const BUSY_BYTES_MAX: usize = 64 * 1024;
 
 impl Buffers {
     /// Gives back what the next exchange can do without: most connections wait most of the time.
@@ -75,6 +77,17 @@ impl Buffers {
             self.out = Vec::new();
         }
         self.incoming = BytesMut::new();
+    }
+
+    /// What goes out has gone. A large head leaves no large buffers for what follows it.
+    pub(super) fn shrink(&mut self) {
+        self.out.clear();
+        if self.out.capacity() > BUSY_BYTES_MAX {
+            self.out = Vec::new();
+        }
+        if self.incoming.capacity() > BUSY_BYTES_MAX {
+            self.incoming = BytesMut::from(&*self.incoming);
+        }
     }
 
     fn peer(

@@ -30,7 +30,6 @@ pub struct Chunked {
     extension_bytes: usize,
     trailer_bytes: usize,
     trailer_fields: usize,
-    data_bytes: u64,
 }
 
 /// What some bytes of a body were.
@@ -112,7 +111,6 @@ impl Default for Chunked {
             extension_bytes: 0,
             trailer_bytes: 0,
             trailer_fields: 0,
-            data_bytes: 0,
         }
     }
 }
@@ -124,13 +122,26 @@ impl Chunked {
     ///
     /// [`MalformedChunk`], after which nothing can be read.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Progress, MalformedChunk> {
+        self.read_data(bytes, |_| {})
+    }
+
+    /// Reads the next bytes, and tells what of them is data: neither framing nor trailers.
+    ///
+    /// # Errors
+    ///
+    /// [`MalformedChunk`], after which nothing can be read. What came before it was told.
+    pub fn read_data(
+        &mut self,
+        bytes: &[u8],
+        mut tell: impl FnMut(&[u8]),
+    ) -> Result<Progress, MalformedChunk> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             if let ChunkState::Data { left } = self.state {
                 let here = bytes.len() - at;
                 let taken = usize::try_from(left).map_or(here, |left| left.min(here));
+                tell(&bytes[at..at + taken]);
                 at += taken;
-                self.data_bytes += taken as u64;
                 self.state = match left - taken as u64 {
                     0 => ChunkState::DataReturn,
                     left => ChunkState::Data { left },
@@ -144,11 +155,6 @@ impl Chunked {
             }
         }
         Ok(Progress::Partial)
-    }
-
-    /// How many bytes of what was read are data: neither framing nor trailers.
-    pub fn data_bytes(&self) -> u64 {
-        self.data_bytes
     }
 
     /// The state after a byte that is not data.

@@ -57,7 +57,7 @@ fn answer_that_says_two_things_of_its_end_is_refused() {
         "Content-Length: 0x7\r\n",
         "Content-Length: 99999999999999999999\r\n",
         "Transfer-Encoding: gzip\r\n",
-        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked, gzip\r\n",
         "Transfer-Encoding: chunked, chunked\r\n",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
     ] {
@@ -68,6 +68,25 @@ fn answer_that_says_two_things_of_its_end_is_refused() {
     {
         assert!(told(&Method::GET, head).is_err(), "{head:?}");
     }
+}
+
+#[test]
+fn coding_overrides_a_length_and_is_passed_on() {
+    for fields in [
+        "Content-Length: 7\r\nContent-Length: 8\r\nTransfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: gzip, chunked\r\nContent-Length: x\r\n",
+    ] {
+        let (head, out) = get(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n"));
+        assert_eq!((head.framing, head.keeps_connection), (Framing::Chunked, false));
+        assert!(out.contains("\r\nTransfer-Encoding: gzip, chunked\r\n"), "{out}");
+        assert!(!out.contains("Content-Length"), "{out}");
+    }
+}
+
+#[test]
+fn folded_value_goes_on_in_one_line() {
+    let (_, out) = get("HTTP/1.1 200 OK\r\nX-Fold: a\r\n Set-Cookie: b\r\nX-Space : c\r\n\r\n");
+    assert!(out.contains("\r\nX-Fold: a   Set-Cookie: b\r\nX-Space: c\r\n"), "{out}");
 }
 
 #[test]
