@@ -1,12 +1,13 @@
 //! SERVE. The only folder that knows Pingora's server side.
 //!
 //! ```text
-//! listener ─accept→ connection ─head→ Pingora ─request_filter→ gate ─Permit→ upstream
+//! listener ─accept→ connection ─head→ lane ─gate─ Permit → upstream
+//!                        └────────────→ Pingora ─gatekeeper─ gate ─ Permit → upstream
 //! ```
 //!
-//! The connection reads each HTTP/1 head itself, within a deadline and byte for byte, and hands it
-//! to Pingora only once its framing is beyond doubt. Pingora then calls the gatekeeper, which asks
-//! the gate, and forwards. What is forwarded is given up if its principal lapses meanwhile.
+//! The connection reads each HTTP/1 head itself, within a deadline and byte for byte. A plain request
+//! goes into the fast lane, which asks the gate and forwards. Anything else goes to Pingora's proxy, whose
+//! hooks are the gatekeeper's. What is forwarded is given up if its principal lapses meanwhile.
 
 mod admission;
 mod answer;
