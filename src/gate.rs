@@ -8,6 +8,7 @@
 //! ladder for one request; nothing reaches an upstream without the [`policy::Permit`] at its end.
 
 pub mod authentic;
+mod bounded_cache;
 mod builtin;
 pub mod claims;
 pub mod credential;
@@ -38,7 +39,8 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use authentic::Authentic;
-use credential::{Carrier, Credential, MalformedCredential, api_key, bearer, session_cookie};
+use credential::bearer::{self, SentToken};
+use credential::{Carrier, Credential, MalformedCredential, api_key, session_cookie};
 use decision::Stop;
 pub use decision::{Decision, Findings, Verdict, WantedKey, WantedSession};
 use denial::{Denial, Slug};
@@ -325,13 +327,18 @@ impl Gate {
 
     fn verify(
         &self,
-        token: &str,
+        token: SentToken<'_>,
         rule: &Authenticate,
         now: Moment,
         findings: &mut Findings<'_>,
     ) -> Result<Arc<Authentic>, Stop> {
-        let Verification { issuer, cache, result } =
-            self.verifier.verify(token, &self.issuers, &rule.issuers, now.wall);
+        let (verifier, issuers, permitted) = (&self.verifier, &self.issuers, &rule.issuers);
+        // What was verified before need not be looked at again: a copy of it is found byte by byte.
+        let known = verifier.recall(token.as_bytes(), issuers, permitted, now.wall);
+        let Verification { issuer, cache, result } = match known {
+            Some(known) => known,
+            None => verifier.verify_anew(token.read()?, issuers, permitted, now.wall),
+        };
         findings.issuer = issuer;
         findings.cache = Some(cache);
         let authentic = result.map_err(|refusal| match refusal {

@@ -54,28 +54,26 @@ pub(super) struct VerifiedToken<'t> {
     pub(super) scope_ids: CredentialScopes,
     pub(super) dated: UnixTime,
     pub(super) key_generation: u64,
-    pub(super) at: UnixTime,
 }
 
 /// The source that vouches for an [`Authentic`].
 #[derive(Debug)]
 enum VouchedBy {
     /// A signature.
-    Token { issuer: Arc<Issuer>, key_generation: u64, verified_at: UnixTime },
+    Token { issuer: Arc<Issuer>, key_generation: u64 },
     /// The store, with the issuer of its sessions.
     Store { issuer: Box<str>, carrier: Carrier },
 }
 
 impl Authentic {
     pub(super) fn new(issuer: &Arc<Issuer>, verified: VerifiedToken<'_>) -> Self {
-        let VerifiedToken { claims, all, scope_ids, dated, key_generation, at: verified_at } =
-            verified;
+        let VerifiedToken { claims, all, scope_ids, dated, key_generation } = verified;
         let rules = issuer.rules();
         let bytes_max = rules.identity_bytes_max;
         Self {
             serial: Serial::next(),
             dated,
-            source: VouchedBy::Token { issuer: issuer.clone(), key_generation, verified_at },
+            source: VouchedBy::Token { issuer: issuer.clone(), key_generation },
             identity: rules.identity.render(&rules.issuer, &claims, all, None, bytes_max),
             claims,
             scope_ids,
@@ -275,15 +273,6 @@ impl Authentic {
         now: Moment,
     ) -> Revocation {
         list.find(&self.scope_ids, self.dated, &self.clear_at, age_max_ms, now)
-    }
-
-    /// Seconds from its verification to the last moment at which it can be admitted.
-    pub(super) fn seconds_left_when_verified(&self) -> u64 {
-        let since = match self.source {
-            VouchedBy::Token { verified_at, .. } => verified_at,
-            VouchedBy::Store { .. } => self.end(),
-        };
-        u64::try_from(self.end().since(since)).unwrap_or(0)
     }
 
     /// Roughly what it occupies, in bytes.

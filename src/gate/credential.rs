@@ -19,7 +19,7 @@ pub use terms::Voucher;
 /// What a client presents, unverified.
 pub enum Credential<'a> {
     /// A token in the `Authorization` header.
-    Bearer(&'a str),
+    Bearer(bearer::SentToken<'a>),
     /// The secret of a session.
     Session(SessionSecret),
     /// An API key.

@@ -1,19 +1,17 @@
 //! Token → [`Authentic`], with a bounded cache of what was verified before.
 //!
-//! The cache key is the whole token, never a digest short enough to collide. An entry counts only
+//! The cache key is the whole token, not a digest that could collide. An entry counts only
 //! while its issuer is part of the configuration and has the keys that verified it.
 
 mod refusal;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
-use ahash::RandomState;
-use moka::sync::Cache;
 use serde_json::{Map, Value};
 
 use super::authentic::{Authentic, VerifiedToken};
+use super::bounded_cache::{BoundedCache, Cached};
 use super::claims::{self, ClaimError, ClaimNames, Claims};
 use super::issuer::{DatedBy, Issuer, IssuerRules, Issuers, Untyped};
 use super::keys::{Algorithm, KeyMatch, KeySet};
@@ -71,7 +69,8 @@ impl CacheCounters {
 /// The verifier of one process; it outlives configurations.
 #[derive(Debug)]
 pub struct Verifier {
-    cache: Cache<Box<str>, Arc<Authentic>, RandomState>,
+    cache: BoundedCache<Box<[u8]>, Arc<Authentic>>,
+    cache_bytes_max: u64,
     counters: Arc<CacheCounters>,
     token_bytes_max: usize,
 }
@@ -80,30 +79,17 @@ impl Verifier {
     /// A verifier that reads tokens up to `token_bytes_max` and remembers about
     /// `cache_bytes_max` worth of them.
     pub fn new(token_bytes_max: usize, cache_bytes_max: u64, counters: Arc<CacheCounters>) -> Self {
-        let evictions = counters.clone();
-        #[allow(clippy::borrowed_box, reason = "the cache asks with a reference to its key type")]
-        let cache = Cache::builder()
-            .max_capacity(cache_bytes_max)
-            .weigher(|token: &Box<str>, authentic: &Arc<Authentic>| {
-                u32::try_from(token.len() + authentic.weight()).unwrap_or(u32::MAX)
-            })
-            .expire_after(UntilExpiry)
-            .eviction_listener(move |_, _, cause| {
-                if cause == moka::notification::RemovalCause::Size {
-                    evictions.evictions.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-            .build_with_hasher(RandomState::new());
-        Self { cache, counters, token_bytes_max }
+        let cache = BoundedCache::new(cache_bytes_max);
+        Self { cache, cache_bytes_max, counters, token_bytes_max }
     }
 
     /// Whether it was made with these bounds.
     pub fn has_bounds(&self, token_bytes_max: usize, cache_bytes_max: u64) -> bool {
-        self.token_bytes_max == token_bytes_max
-            && self.cache.policy().max_capacity() == Some(cache_bytes_max)
+        self.token_bytes_max == token_bytes_max && self.cache_bytes_max == cache_bytes_max
     }
 
-    /// Verifies `text` as a token of one of `issuers` whose place is among `permitted`.
+    /// Verifies `text` as a token of one of `issuers` whose place is among `permitted`, unless it was
+    /// verified before.
     pub fn verify(
         &self,
         text: &str,
@@ -111,25 +97,57 @@ impl Verifier {
         permitted: &[usize],
         now: UnixTime,
     ) -> Verification {
-        if let Some(authentic) = self.cache.get(text)
-            && let Some((place, issuer)) = authentic.issuer().and_then(|id| issuers.with_id(id))
-            && authentic.is_by(issuer.id(), issuer.keys().generation())
-        {
-            self.counters.hits.fetch_add(1, Ordering::Relaxed);
-            let result = accept((place, issuer), permitted, now).map(|()| authentic);
-            let issuer = Some(issuer.clone());
-            return Verification { issuer, cache: CacheResult::Hit, result };
+        self.recall(text.as_bytes(), issuers, permitted, now)
+            .unwrap_or_else(|| self.verify_anew(text, issuers, permitted, now))
+    }
+
+    /// The answer about a token that was verified before; `None` for any other bytes.
+    pub(super) fn recall(
+        &self,
+        token: &[u8],
+        issuers: &Issuers,
+        permitted: &[usize],
+        now: UnixTime,
+    ) -> Option<Verification> {
+        let authentic = self.cache.get(token)?;
+        let (place, issuer) = issuers.with_id(authentic.issuer()?)?;
+        if !authentic.is_by(issuer.id(), issuer.keys().generation()) {
+            return None;
         }
+        self.counters.hits.fetch_add(1, Ordering::Relaxed);
+        let result = accept((place, issuer), permitted, now).map(|()| authentic);
+        Some(Verification { issuer: Some(issuer.clone()), cache: CacheResult::Hit, result })
+    }
+
+    /// Verifies a token that was not verified before, and remembers it.
+    pub(super) fn verify_anew(
+        &self,
+        text: &str,
+        issuers: &Issuers,
+        permitted: &[usize],
+        now: UnixTime,
+    ) -> Verification {
         self.counters.misses.fetch_add(1, Ordering::Relaxed);
         let mut named = None;
-        let result = self.verify_anew(text, issuers, permitted, now, &mut named);
+        let result = self.climb(text, issuers, permitted, now, &mut named);
         if let Ok(authentic) = &result {
-            self.cache.insert(text.into(), authentic.clone());
+            self.remember(text, authentic, now);
         }
         Verification { issuer: named, cache: CacheResult::Miss, result }
     }
 
-    fn verify_anew(
+    fn remember(&self, text: &str, authentic: &Arc<Authentic>, now: UnixTime) {
+        let cached = Cached {
+            key: text.as_bytes().into(),
+            value: authentic.clone(),
+            bytes: text.len() + authentic.weight(),
+            ends: authentic.end(),
+        };
+        let evicted = self.cache.insert(cached, now);
+        self.counters.evictions.fetch_add(evicted, Ordering::Relaxed);
+    }
+
+    fn climb(
         &self,
         text: &str,
         issuers: &Issuers,
@@ -165,7 +183,7 @@ impl Verifier {
         let dated = dated(&claims, &all, rules)?;
         let scopes = credential_scopes(&claims, key_id, rules);
         let verified =
-            VerifiedToken { claims, all: &all, scope_ids: scopes, dated, key_generation, at: now };
+            VerifiedToken { claims, all: &all, scope_ids: scopes, dated, key_generation };
         Ok(Arc::new(Authentic::new(issuer, verified)))
     }
 
@@ -174,9 +192,9 @@ impl Verifier {
         &self.counters
     }
 
-    /// About how many tokens are remembered.
-    pub fn entries(&self) -> u64 {
-        self.cache.entry_count()
+    /// How many tokens are remembered.
+    pub fn entries(&self) -> usize {
+        self.cache.len()
     }
 }
 
@@ -294,27 +312,4 @@ fn credential_scopes(
             DatedBy::Issue => GrantedBy::Others,
         },
     })
-}
-
-struct UntilExpiry;
-
-impl moka::Expiry<Box<str>, Arc<Authentic>> for UntilExpiry {
-    fn expire_after_create(
-        &self,
-        _: &Box<str>,
-        authentic: &Arc<Authentic>,
-        _: Instant,
-    ) -> Option<Duration> {
-        Some(Duration::from_secs(authentic.seconds_left_when_verified()))
-    }
-
-    fn expire_after_update(
-        &self,
-        token: &Box<str>,
-        authentic: &Arc<Authentic>,
-        updated_at: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        self.expire_after_create(token, authentic, updated_at)
-    }
 }

@@ -18,6 +18,6 @@ metrics! {
             "Tokens dropped from the cache to make room.");
         pub(super) entries: Gauge = float_gauge(
             "portcullis_token_cache_entries",
-            "Tokens in the cache, about.");
+            "Tokens in the cache.");
     }
 }

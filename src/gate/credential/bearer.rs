@@ -16,13 +16,38 @@ pub(super) const TERMS: CarrierTerms = CarrierTerms {
     revoked: Slug::TokenRevoked,
 };
 
+/// What stands where a token should, as it was sent. Its bytes were not looked at.
+#[derive(Clone, Copy)]
+pub struct SentToken<'a>(&'a [u8]);
+
+impl<'a> SentToken<'a> {
+    /// The bytes, to ask whether the same were verified before.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The token.
+    ///
+    /// # Errors
+    ///
+    /// [`MalformedCredential::Token`] if it is not one token68 (RFC 9110 §11.2).
+    pub fn read(self) -> Result<&'a str, MalformedCredential> {
+        // Every byte is looked at, with no branch: tokens are long, and nearly all are good.
+        let is_good = self.0.iter().fold(true, |good, byte| good & is_token68(*byte));
+        match std::str::from_utf8(self.0) {
+            Ok(token) if is_good => Ok(token),
+            Ok(_) | Err(_) => Err(MalformedCredential::Token),
+        }
+    }
+}
+
 /// Finds the bearer token of a request. A credential of another scheme is not one.
 ///
 /// # Errors
 ///
 /// [`MalformedCredential`] if there is more than one `Authorization` header, or one that cannot be read, or the
-/// Bearer scheme without exactly one token.
-pub fn find(headers: &HeaderMap) -> Result<Option<&str>, MalformedCredential> {
+/// Bearer scheme with nothing after it.
+pub fn find(headers: &HeaderMap) -> Result<Option<SentToken<'_>>, MalformedCredential> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -39,13 +64,9 @@ pub fn find(headers: &HeaderMap) -> Result<Option<&str>, MalformedCredential> {
             Err(MalformedCredential::Unreadable)
         };
     }
-    let token = trim_spaces(rest);
-    // Every byte is looked at, with no branch: tokens are long, and nearly all are good.
-    let is_good = token.iter().fold(true, |good, byte| good & is_token68(*byte));
-    match std::str::from_utf8(token) {
-        Ok("") => Err(MalformedCredential::NoToken),
-        Ok(token) if is_good => Ok(Some(token)),
-        Ok(_) | Err(_) => Err(MalformedCredential::Token),
+    match trim_spaces(rest) {
+        b"" => Err(MalformedCredential::NoToken),
+        token => Ok(Some(SentToken(token))),
     }
 }
 
@@ -97,7 +118,8 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).expect("a header value"));
         }
-        super::find(&headers).map(|found| found.map(str::to_owned))
+        let found = super::find(&headers)?;
+        found.map(|sent| sent.read().map(str::to_owned)).transpose()
     }
 
     #[test]
