@@ -11,6 +11,7 @@
 
 mod admission;
 mod answer;
+mod at_once;
 mod body_start;
 mod bounds;
 mod builtin;

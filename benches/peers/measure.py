@@ -2,17 +2,22 @@
 
 import time
 
+import http1
 import proof
 import proxies
 from children import CpuClock, resident_bytes
 from load import CONNECTIONS, LoadError, load
 from machine import core_busy_us
+from rows import PUBLIC_PATH
 
 WARM_UP_S = 1
 # Lines of a single-use list that the warm-up may use; the measurement gets the rest.
 WARM_UP_TOKENS = 2000
 # Tokens minted for each second of a round: more than any proxy here verifies on one core.
 TOKENS_PER_SECOND = 25_000
+# How many idle connections are held at once to tell what one costs. Two descriptors each, and more for
+# the gateway than for us, are below what a shell allows.
+IDLE_CONNECTIONS = 400
 
 
 def tokens_needed(seconds):
@@ -30,19 +35,47 @@ def measure(bench, row):
         bench.children.kill(running.child)
 
 
-def idle_megabytes(bench):
-    """Resident memory of a gateway with default settings that has served nothing yet."""
-    running = proxies.portcullis_idle(bench)
-    try:
-        time.sleep(1)  # "idle" is a state over time: let the start's own work end
-        return resident_bytes(running.child.pid) / 1e6
-    finally:
-        bench.children.kill(running.child)
+def memory(bench):
+    """Resident memory of gateways: in MB where nothing was served yet, in KB for an idle connection."""
+    result = {}
+    for key, start in (
+        ("idle", proxies.portcullis_idle),
+        ("idle_5k_routes", lambda bench: proxies.portcullis(bench, routes=5_000)),
+    ):
+        running = start(bench)
+        try:
+            time.sleep(1)  # "idle" is a state over time: let the start's own work end
+            result[key] = resident_bytes(running.child.pid) / 1e6
+            if key == "idle":
+                result["idle_connection"] = _bytes_of_idle_connection(running) / 1e3
+        finally:
+            bench.children.kill(running.child)
+    return result
+
+
+def _bytes_of_idle_connection(running):
+    """What a kept-alive connection costs between its requests: the difference of some hundreds."""
+    request = http1.get(PUBLIC_PATH, "Accept: */*")
+
+    def open_connections(count):
+        connections = [http1.Connection(running.port) for _ in range(count)]
+        for connection in connections:
+            connection.ask(request)
+        return connections
+
+    # The first ones make what is made once.
+    held = open_connections(100)
+    before = resident_bytes(running.child.pid)
+    held += open_connections(IDLE_CONNECTIONS)
+    grown = resident_bytes(running.child.pid) - before
+    for connection in held:
+        connection.socket.close()
+    return grown / IDLE_CONNECTIONS
 
 
 def prove(bench, row, port):
     """Sees that the proxy does what its row says."""
-    if row.issuer is not None:
+    if row.is_guarded:
         proof.prove_guards(port, row.path, bench.issuers[row.issuer])
         return
     proof.prove_forwards(port, row.path)

@@ -81,9 +81,10 @@ def envoy(bench, issuer=None, cache=False):
     return _started(bench, "envoy", words, port)
 
 
-def portcullis(bench, routes=2, **how):
+def portcullis(bench, routes=2, log=False, **how):
     """The gateway with `routes` routes, of which the first two are the measured ones, on the
-    proxies' core unless another is named; see `_portcullis`."""
+    proxies' core unless another is named; see `_portcullis`. With `log` it tells its standard output,
+    a file, of each request."""
     rsa, ec = bench.issuers["rsa"], bench.issuers["ec"]
     values = {
         "RSA_ISSUER": rsa.name,
@@ -91,6 +92,7 @@ def portcullis(bench, routes=2, **how):
         "EC_ISSUER": ec.name,
         "EC_KEY": ec.public_key,
         "AUDIENCE": AUDIENCE,
+        "LOG": "true" if log else "false",
         "MORE_ROUTES": "".join(_route(number) for number in range(routes - 2)),
     }
     return _portcullis(bench, "portcullis.yaml", values, **{"core": bench.proxy_core, **how})

@@ -3,7 +3,7 @@
 import json
 from statistics import median
 
-from rows import ELSEWHERE, MEMORY_LIMIT_MB, ROWS, TARGETS
+from rows import ELSEWHERE, MEMORY_TARGETS, ROWS, TARGETS
 
 HEADER = """# Peer benchmark: {machine[cpu]}
 
@@ -93,16 +93,16 @@ def targets(run):
         middle, low, high = found
         word = verdict(middle <= target.limit)
         lines.append(f"| {target.work} | {limit} | {middle:.3f} × | {low:.3f}–{high:.3f} | {word} |")
-    lines.append(_memory(run))
+    lines += [_memory(run, target) for target in MEMORY_TARGETS]
     return "\n".join(lines)
 
 
-def _memory(run):
-    work, limit = "resident memory, idle, default configuration", f"≤ {MEMORY_LIMIT_MB} MB"
-    measured = run["idle_megabytes"]
+def _memory(run, target):
+    limit = f"≤ {target.limit} {target.unit}"
+    measured = run["memory"].get(target.key)
     if measured is None:
-        return f"| {work} | {limit} | | | not measured |"
-    return f"| {work} | {limit} | {measured:.1f} MB | | {verdict(measured <= MEMORY_LIMIT_MB)} |"
+        return f"| {target.work} | {limit} | | | not measured |"
+    return f"| {target.work} | {limit} | {measured:.1f} {target.unit} | | {verdict(measured <= target.limit)} |"
 
 
 def verdict(met):

@@ -21,12 +21,12 @@ import proxies
 import report
 from bench import ROOT, Bench, TimeUp, end_in_time, find_tools
 from children import Children
-from measure import idle_megabytes, measure
+from measure import measure, memory
 from rounds import measure_all
 from rows import ROWS
 
-FULL = {"rounds": 5, "seconds": 3, "limit": 12 * 60}
-QUICK = {"rounds": 3, "seconds": 1, "limit": 4 * 60}
+FULL = {"rounds": 5, "seconds": 3, "limit": 18 * 60}
+QUICK = {"rounds": 3, "seconds": 1, "limit": 6 * 60}
 
 
 def main():
@@ -41,7 +41,7 @@ def main():
         "versions": {},
         "measured": {},  # row -> round -> numbers
         "trouble": {},  # row -> why it has no result
-        "idle_megabytes": None,
+        "memory": {},
         "notes": [],
     }
     with tempfile.TemporaryDirectory(prefix="bench-") as directory, Children(directory) as children:
@@ -57,9 +57,9 @@ def main():
 def _measure_all(bench, options, run):
     started = time.monotonic()
     try:
-        run["idle_megabytes"] = idle_megabytes(bench)
+        run["memory"] = memory(bench)
     except gateways.FAULTS as reason:
-        run["notes"].append(f"idle memory: {type(reason).__name__}: {reason}")
+        run["notes"].append(f"memory: {type(reason).__name__}: {reason}")
 
     def is_over(number):
         run["rounds"] = number
@@ -120,7 +120,7 @@ def _versions(bench):
 
 def _options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="3 rounds of 1 s: about 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="3 rounds of 1 s: about 5 minutes")
     parser.add_argument("--rounds", type=int, help="rounds, at least 3 for a result to quote")
     parser.add_argument("--seconds", type=int, help="length of a measurement")
     parser.add_argument("--limit", type=int, help="seconds after which the run ends in any case")

@@ -61,7 +61,7 @@ impl Context {
             Settled::Permitted(permit, session) => (permit, session),
             Settled::Builtin => return Ok(AnsweredBy::Us),
         };
-        refuse_announced_body(request, permit.forwarding().body_bytes_max)?;
+        refuse_longer(announced_length(request), permit.forwarding().body_bytes_max)?;
         self.take_place()?;
         let logged = || LoggedRequest::of(request);
         self.permit(permit, session.is_some(), logged, ServingGuard::begin)?;
@@ -108,6 +108,8 @@ impl Context {
         permit: Permit,
         session: Option<&Arc<LoginSession>>,
     ) -> Result<(), Denial> {
+        let body_bytes = request.body().len() as u64;
+        refuse_longer(Some(body_bytes), permit.forwarding().body_bytes_max)?;
         self.take_place()?;
         let logged = || LoggedRequest {
             method: request.method.clone(),
@@ -125,6 +127,7 @@ impl Context {
             self.state.withdraw();
         }
         entered?;
+        self.record.bytes_in = body_bytes;
         if let Some(session) = session {
             self.published.sessions.touch(session, clock::shared());
         }
@@ -363,18 +366,17 @@ fn settled<P>((decision, session): Asked<P>) -> Result<Settled<P>, Denial> {
     }
 }
 
-/// Refuses a body that says that it is longer than the route allows.
-fn refuse_announced_body(request: &RequestHeader, max: Option<u64>) -> Result<(), Denial> {
-    let Some(max) = max else { return Ok(()) };
-    let announced = request
-        .headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok())
-        .and_then(|length| length.parse::<u64>().ok());
-    match announced {
-        Some(length) if length > max => Err(Slug::BodyTooLarge.into()),
-        Some(_) | None => Ok(()),
+/// Refuses a body that is longer than the route allows.
+fn refuse_longer(length: Option<u64>, max: Option<u64>) -> Result<(), Denial> {
+    match (length, max) {
+        (Some(length), Some(max)) if length > max => Err(Slug::BodyTooLarge.into()),
+        (Some(_) | None, Some(_) | None) => Ok(()),
     }
+}
+
+/// How long a body says that it is.
+fn announced_length(request: &RequestHeader) -> Option<u64> {
+    request.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The authority of a request; `None` if it has none, which only HTTP/1.0 allows (RFC 9112 §3.2).

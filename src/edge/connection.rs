@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -12,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::answer::FinishedAnswer;
+use super::at_once::at_once;
 use super::bounds::REQUESTS_MAX;
 use super::client::RequestClient;
 use super::context::Context;
@@ -155,11 +155,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The bytes of its head, if it belongs to Pingora's; and the context in which the gate was asked, if
-    /// it was.
+    /// Its bytes, if it belongs to Pingora's; and the context in which the gate was asked, if it was.
     fn take(
         &self,
-        head: BytesMut,
+        bytes: BytesMut,
         message: &Message,
         peer: Downstream,
         seat: &StreamSlot,
@@ -168,9 +167,9 @@ impl Server {
     ) -> Result<Exchange<'_>, (BytesMut, Option<Box<Context>>)> {
         let settings = &published.configuration.settings;
         if settings.server.lane == LaneChoice::Pingora {
-            return Err((head, None));
+            return Err((bytes, None));
         }
-        let request = PlainRequest::read(head, message).map_err(|head| (head, None))?;
+        let request = PlainRequest::read(bytes, message).map_err(|bytes| (bytes, None))?;
         let is_last = request.wants_close || served >= REQUESTS_MAX || self.drain.is_begun();
         let keep_alive = if is_last { KeepAlive::Off } else { KeepAlive::On };
         let headers = &request.headers;
@@ -180,7 +179,7 @@ impl Server {
         context.receive(RequestOrigin { client, request_id: RequestId::find(headers) });
         match context.admit_at_once(&request, seat) {
             true => Ok(Exchange { lane: &self.lane, context, request, keep_alive }),
-            false => Err((request.into_head(), Some(context))),
+            false => Err((request.into_bytes(), Some(context))),
         }
     }
 
@@ -215,7 +214,7 @@ async fn close(Left { mut io, is_unread }: Left) {
         drop(AsyncWriteExt::shutdown(&mut io).await);
         let mut left = LINGER_BYTES_MAX;
         if !is_unread {
-            match at_once(&mut io, &mut ignored).await {
+            match at_once(io.read(&mut ignored)).await {
                 None | Some(Ok(0) | Err(_)) => return,
                 Some(Ok(bytes)) => left -= bytes,
             }
@@ -228,14 +227,4 @@ async fn close(Left { mut io, is_unread }: Left) {
         }
     };
     drop(timeout(LINGER, farewell).await);
-}
-
-/// Reads what has arrived; `None` if nothing has.
-async fn at_once(io: &mut Stream, buffer: &mut [u8]) -> Option<std::io::Result<usize>> {
-    let mut read = std::pin::pin!(io.read(buffer));
-    std::future::poll_fn(|context| match read.as_mut().poll(context) {
-        Poll::Ready(read) => Poll::Ready(Some(read)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
 }

@@ -11,18 +11,22 @@ use pingora::time::timeout;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout_at};
 
+use super::at_once::at_once;
 use super::drain::Drain;
 use crate::config::Limits;
 use crate::gate::denial::Slug;
-use crate::gate::framing::{self, Head, Message, Scan};
+use crate::gate::framing::{self, Body, Head, Message, Scan};
 
 /// The first read asks for this much; most heads fit.
 const READ_BYTES: usize = 4 * 1024;
 
+/// A body of up to so many bytes is short: it is read with the head, if it is there.
+const SHORT_BODY_BYTES: u64 = 16 * 1024;
+
 /// What came of reading a head.
 #[derive(Debug)]
 pub(super) enum ReadHead {
-    /// A complete head, and perhaps more.
+    /// A complete head, and perhaps more: with it a short body, if that has come.
     Head(Message, BytesMut),
     /// There is no further request.
     Closed,
@@ -71,7 +75,10 @@ pub(super) async fn read(
     let mut deadline = None;
     loop {
         match scan.read(&buffer, limits.head) {
-            Ok(Head::Complete(message)) => return ReadHead::Head(message, buffer),
+            Ok(Head::Complete(message)) => {
+                read_short_body(stream, message, &mut buffer).await;
+                return ReadHead::Head(message, buffer);
+            }
             Ok(Head::Partial) => {}
             Ok(Head::Unescaped(line)) => {
                 buffer = BytesMut::from(&*framing::escape_query(&buffer, line));
@@ -87,6 +94,17 @@ pub(super) async fn read(
             Ok(Ok(_) | Err(_)) => return ReadHead::Closed,
             Err(_) => return ReadHead::Refused(Slug::RequestTimeout, buffer),
         }
+    }
+}
+
+/// Adds what has come of a short body, without waiting for the rest.
+async fn read_short_body(stream: &mut Stream, message: Message, buffer: &mut BytesMut) {
+    let Body::Length(length @ 1..=SHORT_BODY_BYTES) = message.body else { return };
+    let end = message.head_bytes + length as usize;
+    while let Some(missing) = end.checked_sub(buffer.len()).filter(|missing| *missing > 0) {
+        buffer.reserve(missing);
+        // Whoever reads next meets the end of the connection, or its fault, once more.
+        let Some(Ok(1..)) = at_once(stream.read_buf(buffer)).await else { return };
     }
 }
 

@@ -5,8 +5,8 @@
 //!         └─────────────┴──── anything else, the same bytes ───→ Pingora
 //! ```
 //!
-//! A request is plain if it is one HTTP/1.1 head and nothing else: no body, no upgrade, nothing that
-//! concerns the connection but whether it stays. The lane takes it only if the gate permits it at once:
+//! A request is plain if it is one HTTP/1.1 head, with no body or with one that has come: no upgrade,
+//! nothing that concerns the connection but whether it stays. The lane takes it only if the gate permits it at once:
 //! what is denied, or hangs on a key or a session that has to be fetched, goes to Pingora's proxy with
 //! the same bytes and with what the gate said, before a byte was sent. What the lane has taken, it finishes.
 //!

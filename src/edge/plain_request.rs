@@ -1,4 +1,4 @@
-//! A request that is one HTTP/1.1 head and nothing else.
+//! A request that is one HTTP/1.1 head, and perhaps a short body that came with it.
 
 use std::ops::Range;
 
@@ -10,7 +10,10 @@ use crate::gate::framing::{Body, Message};
 /// A plain request: what the lane reads of a head that was read strictly before.
 #[derive(Debug)]
 pub(super) struct PlainRequest {
-    head: Bytes,
+    /// Head and body.
+    bytes: Bytes,
+    /// The length of the head.
+    head_bytes: usize,
     pub(super) method: Method,
     target: Range<usize>,
     lines: Vec<FieldLine>,
@@ -37,56 +40,64 @@ pub(super) struct SentField<'a> {
 }
 
 impl PlainRequest {
-    /// Reads `head`, of which the strict reading has found no more than `message`.
+    /// Reads `bytes`: a head in which the strict reading has found `message`, and what has come of its
+    /// body.
     ///
     /// # Errors
     ///
     /// The same bytes, if the request is not plain.
-    pub(super) fn read(head: BytesMut, message: &Message) -> Result<Self, BytesMut> {
-        let is_bare = message.body == Body::Length(0) && !message.waits_to_continue;
-        if !is_bare {
-            return Err(head);
+    pub(super) fn read(bytes: BytesMut, message: &Message) -> Result<Self, BytesMut> {
+        let Message { head_bytes, body, waits_to_continue } = *message;
+        let body_bytes = bytes.len().saturating_sub(head_bytes) as u64;
+        let is_whole = body == Body::Length(body_bytes);
+        if !is_whole || waits_to_continue {
+            return Err(bytes);
         }
-        let head = head.freeze();
-        let read = read(&head);
+        let bytes = bytes.freeze();
+        let read = read(&bytes);
         match read {
             Some((method, target, lines, headers, wants_close)) => {
-                Ok(Self { head, method, target, lines, headers, wants_close })
+                Ok(Self { bytes, head_bytes, method, target, lines, headers, wants_close })
             }
-            None => Err(thaw(head)),
+            None => Err(thaw(bytes)),
         }
     }
 
     /// Gives the bytes back that it was read from.
-    pub(super) fn into_head(self) -> BytesMut {
-        let Self { head, headers, .. } = self;
+    pub(super) fn into_bytes(self) -> BytesMut {
+        let Self { bytes, headers, .. } = self;
         // Its values share the bytes.
         drop(headers);
-        thaw(head)
+        thaw(bytes)
+    }
+
+    /// The body; empty if there is none.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.bytes[self.head_bytes..]
     }
 
     /// The target, in origin form.
     pub(super) fn target(&self) -> &[u8] {
-        &self.head[self.target.clone()]
+        &self.bytes[self.target.clone()]
     }
 
     /// The target, to be kept.
     pub(super) fn shared_target(&self) -> Bytes {
-        self.head.slice(self.target.clone())
+        self.bytes.slice(self.target.clone())
     }
 
     /// The field lines, in their order.
     pub(super) fn fields(&self) -> impl Iterator<Item = SentField<'_>> {
         self.lines.iter().map(|FieldLine { name, written, value }| SentField {
             name,
-            written: &self.head[written.clone()],
-            value: &self.head[value.clone()],
+            written: &self.bytes[written.clone()],
+            value: &self.bytes[value.clone()],
         })
     }
 }
 
-fn thaw(head: Bytes) -> BytesMut {
-    head.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared))
+fn thaw(bytes: Bytes) -> BytesMut {
+    bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared))
 }
 
 type Parts = (Method, Range<usize>, Vec<FieldLine>, HeaderMap, bool);
@@ -125,10 +136,10 @@ fn read(head: &Bytes) -> Option<Parts> {
     Some((method, target, fields, headers, wants_close))
 }
 
-/// Fields that say more of the request than that it is one head: that there is a body, or that another
-/// protocol may follow.
+/// Fields that say more of the request than what it is: that its body comes in another way, or that
+/// another protocol may follow.
 fn concerns_more(name: &HeaderName) -> bool {
-    matches!(name.as_str(), "content-length" | "transfer-encoding" | "expect" | "upgrade")
+    matches!(name.as_str(), "transfer-encoding" | "expect" | "upgrade")
 }
 
 /// Whether a `Connection` field asks for the connection to be closed; `None` if it names anything but

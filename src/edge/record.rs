@@ -75,7 +75,7 @@ pub(super) fn exchanged(context: &Context, request: &PlainRequest, given: Option
         method: request.method.as_str(),
         host: host_of(request.headers.get(header::HOST), None),
         target: request.target(),
-        bytes_in: 0,
+        bytes_in: context.record.bytes_in,
         bytes_out: context.record.bytes_out,
     };
     tell(context, status, took, &exchange);

@@ -46,7 +46,7 @@ pub(super) struct Cached<K, V> {
 struct Shard<K, V> {
     /// Hash → place in `slots`.
     index: HashTable<usize>,
-    slots: Vec<Option<Slot<K, V>>>,
+    slots: Vec<Option<CacheSlot<K, V>>>,
     /// Places without an entry.
     vacant: Vec<usize>,
     /// Where the hand is.
@@ -57,7 +57,7 @@ struct Shard<K, V> {
 }
 
 #[derive(Debug)]
-struct Slot<K, V> {
+struct CacheSlot<K, V> {
     hash: u64,
     cached: Cached<K, V>,
     asked_for: AtomicBool,
@@ -76,7 +76,7 @@ impl<K: Hash + Eq, V: Clone> BoundedCache<K, V> {
     }
 
     /// The value of `key`.
-    pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
+    pub(super) fn find<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
@@ -132,7 +132,7 @@ impl<K: Hash + Eq, V: Clone> BoundedCache<K, V> {
 }
 
 impl<K: Hash + Eq, V> Shard<K, V> {
-    fn find<Q: Eq + ?Sized>(&self, hash: u64, key: &Q) -> Option<(usize, &Slot<K, V>)>
+    fn find<Q: Eq + ?Sized>(&self, hash: u64, key: &Q) -> Option<(usize, &CacheSlot<K, V>)>
     where
         K: Borrow<Q>,
     {
@@ -146,7 +146,7 @@ impl<K: Hash + Eq, V> Shard<K, V> {
 
     fn add(&mut self, hash: u64, cached: Cached<K, V>) {
         self.bytes += cached.bytes;
-        let slot = Some(Slot { hash, cached, asked_for: AtomicBool::new(false) });
+        let slot = Some(CacheSlot { hash, cached, asked_for: AtomicBool::new(false) });
         let place = match self.vacant.pop() {
             Some(place) => {
                 self.slots[place] = slot;

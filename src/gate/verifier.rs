@@ -109,7 +109,7 @@ impl Verifier {
         permitted: &[usize],
         now: UnixTime,
     ) -> Option<Verification> {
-        let authentic = self.cache.get(token)?;
+        let authentic = self.cache.find(token)?;
         let (place, issuer) = issuers.with_id(authentic.issuer()?)?;
         if !authentic.is_by(issuer.id(), issuer.keys().generation()) {
             return None;

@@ -17,6 +17,11 @@ fn dying(last_words: &'static str) -> (Gateway, Arc<AtomicUsize>) {
     let address = script(move |number, mut line| {
         let mut before = 0;
         while let Some(head) = line.read_head() {
+            let length = head.split_once("Content-Length: ").map_or(0, |(_, rest)| {
+                let digits = rest.split("\r\n").next().unwrap_or_default();
+                digits.parse().expect("a length")
+            });
+            let body = line.read_exactly(length).unwrap_or_default();
             seen.fetch_add(1, Ordering::SeqCst);
             if number == 0 && before == 1 {
                 line.send(last_words);
@@ -24,8 +29,8 @@ fn dying(last_words: &'static str) -> (Gateway, Arc<AtomicUsize>) {
             }
             before += 1;
             let first = head.split("\r\n").next().unwrap_or_default();
-            let length = first.len();
-            line.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{first}"));
+            let length = first.len() + body.len();
+            line.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{first}{body}"));
         }
     });
     // No other try is allowed.
@@ -45,12 +50,24 @@ fn request_that_a_dead_connection_lost_is_sent_once_more() {
 }
 
 #[test]
-fn request_that_may_not_be_repeated_is_sent_once() {
+fn request_with_a_short_body_is_sent_once_more_with_it() {
     let (gateway, requests) = dying("");
-    let answer = gateway.exchange("POST /public/next HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
-    assert_eq!((answer.status, &*answer.slug()), (502, "upstream_unavailable"), "{answer:?}");
-    assert_eq!(requests.load(Ordering::SeqCst), 2);
-    assert_eq!(gateway.exchange(request("POST", "/public/a", &[], "")).status, 200);
+    let answer = gateway.exchange(request("PUT", "/public/next", &[], " and a body"));
+    assert_eq!((answer.status, &*answer.body), (200, "PUT /public/next HTTP/1.1 and a body"));
+    assert_eq!(requests.load(Ordering::SeqCst), 3);
+    let line = gateway.logged(|line| line["method"] == "PUT");
+    assert_eq!(line["bytes_in"], 11, "{line}");
+}
+
+#[test]
+fn request_that_may_not_be_repeated_is_sent_once() {
+    for body in ["", "a body"] {
+        let (gateway, requests) = dying("");
+        let answer = gateway.exchange(request("POST", "/public/next", &[], body));
+        assert_eq!((answer.status, &*answer.slug()), (502, "upstream_unavailable"), "{answer:?}");
+        assert_eq!(requests.load(Ordering::SeqCst), 2);
+        assert_eq!(gateway.exchange(request("POST", "/public/a", &[], "")).status, 200);
+    }
 }
 
 #[test]

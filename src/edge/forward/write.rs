@@ -27,6 +27,7 @@ impl Outgoing<'_> {
         let keeps_trace = came_with.trace && trace::is_traced(&request.headers);
         let keeps_id = request_id.origin == TraceOrigin::Client;
         write_request_line(&request.method, request.target(), out);
+        let mut length = itoa::Buffer::new();
         for field in request.fields() {
             let name = field.name;
             let is_replaced = match name.as_str() {
@@ -48,7 +49,12 @@ impl Outgoing<'_> {
             {
                 continue;
             }
-            write_field(field.written, field.value, out);
+            let value = match name.as_str() {
+                // Without the leading zeros that it may have: who reads them as octal reads another length.
+                "content-length" => length.format(request.body().len()).as_bytes(),
+                _ => field.value,
+            };
+            write_field(field.written, value, out);
         }
         if came_with.cookie {
             self.write_cookies(&request.headers, kept, out);

@@ -180,6 +180,7 @@ impl Exchange<'_> {
         };
         out.clear();
         outgoing.write(&self.request, out);
+        out.extend_from_slice(self.request.body());
         Ok(())
     }
 

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::fault::Fault;
 use super::idle_connections::{IdleConnections, IdlePeer, PeerIdentity};
+use crate::edge::at_once::at_once;
 use crate::edge::deferrable_timer::DeferrableTimer;
 use crate::edge::inbound::Inbound;
 use crate::upstream::Upstream;
@@ -203,13 +204,7 @@ impl UpstreamLink {
 /// What `future` comes to; `None` if it takes longer. A timer is set only if it has to wait.
 async fn within<F: Future>(patience: Option<Duration>, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    let at_once = poll_fn(|context| {
-        Poll::Ready(match future.as_mut().poll(context) {
-            Poll::Ready(done) => Some(done),
-            Poll::Pending => None,
-        })
-    });
-    match (at_once.await, patience) {
+    match (at_once(future.as_mut()).await, patience) {
         (Some(done), _) => Some(done),
         (None, None) => Some(future.await),
         (None, Some(patience)) => tokio::time::timeout(patience, future).await.ok(),

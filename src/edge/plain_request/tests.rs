@@ -29,7 +29,7 @@ fn plain_request_is_read_as_it_was_sent() {
     assert_eq!(request.headers.get_all("x-one").iter().count(), 2);
     assert!(!request.wants_close);
     let text = "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    assert_eq!(read(text).expect("an empty line may come first").into_head(), text.as_bytes());
+    assert_eq!(read(text).expect("an empty line may come first").into_bytes(), text.as_bytes());
 }
 
 #[test]
@@ -48,12 +48,25 @@ fn connection_may_say_whether_it_stays_and_nothing_else() {
 }
 
 #[test]
-fn what_may_have_a_body_or_another_form_is_not_plain() {
+fn body_that_came_whole_belongs_to_the_request() {
+    for (length, body) in [(0, ""), (5, "hello"), (9, "a\r\n\r\nb: c")] {
+        let text = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}");
+        let request = read(&text).expect(body);
+        assert_eq!(request.body(), body.as_bytes());
+        assert_eq!(request.fields().count(), 2, "no line of the body is a field");
+        assert_eq!(request.into_bytes(), text.as_bytes());
+    }
+    assert_eq!(with("").expect("it is plain").body(), b"");
+}
+
+#[test]
+fn what_has_more_to_come_or_another_form_is_not_plain() {
     for text in [
         "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
         "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nab",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n",

@@ -15,7 +15,7 @@ fn insert(cache: &BoundedCache<Box<str>, usize>, number: usize, ends: UnixTime) 
 }
 
 fn get(cache: &BoundedCache<Box<str>, usize>, number: usize) -> Option<usize> {
-    cache.get(&*format!("token {number}"))
+    cache.find(&*format!("token {number}"))
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn entries_are_found_by_their_whole_key() {
     insert(&cache, 1, LATER);
     assert_eq!(get(&cache, 1), Some(1));
     assert_eq!(get(&cache, 2), None);
-    assert_eq!(cache.get("token 1 "), None);
+    assert_eq!(cache.find("token 1 "), None);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn bytes_bound_it() {
     assert_eq!(evicted, 990);
     let too_large = Cached { key: "large".into(), value: 0, bytes: 10 * ENTRY, ends: LATER };
     assert_eq!(cache.insert(too_large, NOW), 0);
-    assert_eq!((cache.get("large"), cache.len()), (None, 10));
+    assert_eq!((cache.find("large"), cache.len()), (None, 10));
 }
 
 #[test]

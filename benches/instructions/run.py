@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Counts instructions per request under callgrind: `make bench-instructions`, or this file.
+
+Unlike time, the count does not depend on neighbours or on how warm a cache is, so two builds can be
+compared to the hundredth. It leaves out what the kernel does, which is most of a request's time.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # before our own modules: a measurement leaves no litter beside them
+sys.path += [str(Path(__file__).resolve().parents[1] / name) for name in ("shared", "peers")]
+
+import machine
+import proxies
+from bench import NEEDED, Bench, end_in_time, find_tools
+from children import Children, NotReady
+from http1 import Connection
+from rows import GUARDED_PATH, PUBLIC_PATH
+
+CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=callgrind.out", "--instr-atstart=no"]
+WARM_UP = 300
+BODY = "x" * 512
+HAPROXY = proxies.haproxy
+
+# work -> how the proxy is started, the path, whose token is sent (None: nobody's), whether a body is
+CASES = {
+    "HAProxy, plain": (HAPROXY, PUBLIC_PATH, None, False),
+    "HAProxy, HS256": (partial(HAPROXY, issuer="hs"), GUARDED_PATH, "hs", False),
+    "HAProxy, RS256": (partial(HAPROXY, issuer="rsa"), GUARDED_PATH, "rsa", False),
+    "Portcullis, public": (proxies.portcullis, PUBLIC_PATH, None, False),
+    "Portcullis, RS256 seen before": (proxies.portcullis, GUARDED_PATH, "rsa", False),
+    "Portcullis, ES256 seen before": (proxies.portcullis, GUARDED_PATH, "ec", False),
+    "Portcullis, public, a body of 512 bytes": (proxies.portcullis, PUBLIC_PATH, None, True),
+}
+
+
+class Callgrind(Children):
+    """Starts what is to be measured under callgrind, and everything else as it is."""
+
+    def start(self, name, argv, core=None):
+        if name in ("portcullis", "haproxy"):
+            argv = [*CALLGRIND, *argv]
+        return super().start(name, argv, core)
+
+
+def main():
+    options = _options()
+    tools = find_tools("haproxy", needed={**NEEDED, "valgrind": "valgrind"})
+    end_in_time(20 * 60)
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory, Callgrind(directory) as children:
+        bench = Bench(options, tools, directory, children)
+        print(f"| work | instructions per request ({machine.describe()['cpu']}) |\n| --- | --: |")
+        for work, case in CASES.items():
+            if options.only is None or options.only in work:
+                print(f"| {work} | {_measure(bench, options, *case):,} |", flush=True)
+
+
+def _measure(bench, options, start, path, issuer, has_body):
+    """Instructions of the proxy's process per request of one kept-alive connection."""
+    running = start(bench)
+    try:
+        connection = Connection(running.port)
+        field = "" if issuer is None else f"Authorization: Bearer {bench.issuers[issuer].token()}\r\n"
+        request = _request(path, field, BODY if has_body else None)
+        _drive(connection, request, WARM_UP)
+        _control("--instr=on", running.child.pid)
+        _control("--zero", running.child.pid)
+        _drive(connection, request, options.requests)
+        _control("--dump", running.child.pid)
+        dump = _last_dump(bench.directory)
+        if options.keep is not None:
+            options.keep.write_bytes(dump.read_bytes())
+        return round(_total(dump) / options.requests)
+    finally:
+        bench.children.kill(running.child)
+        for dump in bench.directory.glob("callgrind.out*"):
+            dump.unlink()
+
+
+def _request(path, field, body):
+    """The request that each proxy is sent, as wrk would send it."""
+    if body is None:
+        return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{field}\r\n".encode()
+    return f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{field}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+def _drive(connection, request, count):
+    for _ in range(count):
+        status, _ = connection.ask(request)
+        if status != 200:
+            raise NotReady(f"a request was answered with {status}")
+
+
+def _control(what, pid):
+    subprocess.run(["callgrind_control", what, str(pid)], check=True, capture_output=True)
+
+
+def _last_dump(directory):
+    give_up = time.monotonic() + 30
+    while time.monotonic() < give_up:
+        dumps = [file for file in directory.glob("callgrind.out.*") if "totals:" in file.read_text(errors="replace")]
+        if dumps:
+            return dumps[-1]
+        time.sleep(0.1)
+    raise NotReady("callgrind wrote nothing")
+
+
+def _total(dump):
+    """Instructions in a dump; the dump of each thread, if they are apart, is in the same file."""
+    totals = re.findall(r"^(?:summary|totals): (\d+)", dump.read_text(errors="replace"), re.MULTILINE)
+    return int(totals[-1])
+
+
+def _options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--requests", type=int, default=2000, help="requests that are counted")
+    parser.add_argument("--only", help="a part of the name of the work to measure")
+    parser.add_argument("--keep", type=Path, help="where to keep callgrind's last dump, for callgrind_annotate")
+    parser.add_argument("--portcullis", type=lambda path: Path(path).resolve(), help="another gateway binary than the release build")
+    options = parser.parse_args()
+    options.seconds = 1
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
