@@ -1,7 +1,7 @@
 # Each target is one script; this file only names them. ARGS goes to the script:
 #   make bench ARGS=--quick        make test ARGS='--test tests runtime'
 
-.PHONY: help run run-fleet test reference screenshot simulate lint bench bench-revocation bench-session bench-token bench-decision build clean
+.PHONY: help run run-fleet test reference screenshot simulate lint bench bench-revocation bench-session bench-token bench-decision bench-instructions build clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
@@ -27,7 +27,7 @@ simulate: ## hold 2,000 random histories with faults against what is promised (F
 lint: ## check spelling, format, lints, documentation and dependencies
 	@scripts/lint.sh
 
-bench: ## measure the gateway beside nginx, HAProxy and Envoy, its revocations, sessions and tokens (three quarters of an hour)
+bench: ## measure the gateway beside nginx, HAProxy and Envoy, its revocations, sessions and tokens (an hour)
 	@scripts/bench.sh $(ARGS)
 
 bench-revocation: ## measure revocations alone: cost, propagation, start with a long list
@@ -38,6 +38,9 @@ bench-session: ## measure sessions alone: cost, questions to the store, memory, 
 
 bench-token: ## measure the gateway's own tokens alone: cost of telling upstreams, refreshes (fifteen minutes)
 	@scripts/bench.sh tokens $(ARGS)
+
+bench-instructions: ## count instructions per request under callgrind, beside HAProxy (two minutes)
+	@scripts/bench.sh instructions $(ARGS)
 
 bench-decision: ## measure one decision inside the process, and signing
 	@scripts/install.sh build

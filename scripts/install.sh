@@ -31,6 +31,7 @@ lint   git             git
 lint   python3         python3
 lint   python3-venv    python3-venv
 bench  wrk             wrk
+bench  valgrind        valgrind
 bench  nginx           nginx-light
 bench  haproxy         haproxy
 bench  openssl         openssl

@@ -19,7 +19,7 @@ sys.path += [str(Path(__file__).resolve().parents[1] / name) for name in ("share
 
 import machine
 import proxies
-from bench import NEEDED, Bench, end_in_time, find_tools
+from bench import NEEDED, ROOT, Bench, end_in_time, find_tools
 from children import Children, NotReady
 from http1 import Connection
 from rows import GUARDED_PATH, PUBLIC_PATH
@@ -50,16 +50,33 @@ class Callgrind(Children):
         return super().start(name, argv, core)
 
 
+HEADER = """# Instructions per request: {cpu}
+
+{date}. Counted by callgrind over {requests} requests of one kept-alive connection, in the process of the
+proxy and without the kernel. Repeat with `make bench-instructions`.
+
+| work | instructions per request |
+| --- | --: |
+"""
+
+
 def main():
     options = _options()
     tools = find_tools("haproxy", needed={**NEEDED, "valgrind": "valgrind"})
-    end_in_time(20 * 60)
+    end_in_time(options.limit)
+    here = machine.describe()
+    table = HEADER.format(cpu=here["cpu"], date=here["date"], requests=f"{options.requests:,}")
     with tempfile.TemporaryDirectory(prefix="bench-") as directory, Callgrind(directory) as children:
         bench = Bench(options, tools, directory, children)
-        print(f"| work | instructions per request ({machine.describe()['cpu']}) |\n| --- | --: |")
         for work, case in CASES.items():
             if options.only is None or options.only in work:
-                print(f"| {work} | {_measure(bench, options, *case):,} |", flush=True)
+                line = f"| {work} | {_measure(bench, options, *case):,} |"
+                print(line, flush=True)
+                table += line + "\n"
+    if options.only is None:
+        path = options.out or ROOT / "benches" / "results" / f"{machine.label(here)}-instructions.md"
+        path.write_text(table)
+        print(f"bench: written to {path}", file=sys.stderr)
 
 
 def _measure(bench, options, start, path, issuer, has_body):
@@ -120,12 +137,17 @@ def _total(dump):
 
 def _options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--requests", type=int, default=2000, help="requests that are counted")
+    parser.add_argument("--quick", action="store_true", help="a trial of a minute")
+    parser.add_argument("--requests", type=int, help="requests that are counted")
+    parser.add_argument("--limit", type=int, default=15 * 60, help="seconds after which the run ends in any case")
+    parser.add_argument("--out", type=Path, help="the Markdown file")
     parser.add_argument("--only", help="a part of the name of the work to measure")
     parser.add_argument("--keep", type=Path, help="where to keep callgrind's last dump, for callgrind_annotate")
     parser.add_argument("--portcullis", type=lambda path: Path(path).resolve(), help="another gateway binary than the release build")
     options = parser.parse_args()
     options.seconds = 1
+    if options.requests is None:
+        options.requests = 300 if options.quick else 3000
     return options
 
 

@@ -61,7 +61,8 @@ impl Server {
     /// Serves a connection until it is closed.
     pub(super) async fn serve(&self, stream: Stream, client: IpAddr) {
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            self.serve_http2(stream).await;
+            // Boxed, as is what Pingora serves below: an idle connection of HTTP/1 has no use for it.
+            Box::pin(self.serve_http2(stream)).await;
         } else {
             self.serve_http1(stream, client).await;
         }
@@ -104,7 +105,7 @@ impl Server {
     async fn serve_requests(&self, mut inbound: Box<Inbound>, peer: Downstream) {
         let shutdown = self.drain.shutdown_watch();
         let seat = self.app.seat();
-        let mut served = 0;
+        let mut count = 0;
         let mut turn = Turn::First;
         let mut current = self.current.reader();
         let mut buffers = Buffers::default();
@@ -122,9 +123,9 @@ impl Server {
             turn = Turn::Next;
             let bytes = inbound.begin(message, bytes, limits.body_pace);
             let keepalive_s = limits.keepalive_timeout.as_secs().max(1);
-            served += 1;
+            count += 1;
             let (bytes, context) =
-                match self.take(bytes, &message, peer, &seat, served, current.load()) {
+                match self.take(bytes, &message, peer, &seat, count, current.load()) {
                     Ok(exchange) => {
                         match seat.attend(exchange.serve(&mut buffers, &mut inbound)).await {
                             Some(Next::Request) if !self.drain.is_begun() => continue,
@@ -135,12 +136,11 @@ impl Server {
                 };
             let mut session = ServerSession::new_http1(inbound);
             session.set_keepalive(Some(keepalive_s));
-            session.set_keepalive_reuses_remaining(Some(REQUESTS_MAX - served));
+            session.set_keepalive_reuses_remaining(Some(REQUESTS_MAX - count));
             // Pingora parses what was read here as if it had read it itself.
             session.set_pipelined_prefix(bytes);
-            let Some(reusable) = self.app.serve(session, &shutdown, &seat, context).await else {
-                return;
-            };
+            let served = Box::pin(self.app.serve(session, &shutdown, &seat, context)).await;
+            let Some(reusable) = served else { return };
             let (stream, _) = reusable.consume();
             // It is what Pingora was given.
             let Ok(returned) = stream.into_any().downcast() else { return };

@@ -3,12 +3,17 @@
 //! Pingora gives each read 60 seconds and a head any number of reads; here the head as a whole has
 //! a deadline and a size, and its framing is read by the gate before Pingora sees a byte.
 
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use pingora::protocols::Stream;
 use pingora::time::timeout;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
 use super::at_once::at_once;
@@ -55,12 +60,9 @@ pub(super) async fn read(
             Turn::First => limits.header_timeout,
             Turn::Next => limits.keepalive_timeout,
         };
-        if buffer.is_empty() {
-            buffer = BytesMut::with_capacity(READ_BYTES);
-        }
         let first = async {
-            while !is_begun(&buffer) && stream.read_buf(&mut buffer).await? > 0 {}
-            std::io::Result::Ok(())
+            while !is_begun(&buffer) && read_first(stream, &mut buffer).await? > 0 {}
+            io::Result::Ok(())
         };
         tokio::select! {
             biased;
@@ -95,6 +97,19 @@ pub(super) async fn read(
             Err(_) => return ReadHead::Refused(Slug::RequestTimeout, buffer),
         }
     }
+}
+
+/// Reads what comes first. Until something does, no memory waits for it: most connections are idle.
+async fn read_first(stream: &mut Stream, buffer: &mut BytesMut) -> io::Result<usize> {
+    poll_fn(|context| {
+        let mut piece = [MaybeUninit::uninit(); READ_BYTES];
+        let mut piece = ReadBuf::uninit(&mut piece);
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut piece))?;
+        buffer.reserve(READ_BYTES);
+        buffer.extend_from_slice(piece.filled());
+        Poll::Ready(Ok(piece.filled().len()))
+    })
+    .await
 }
 
 /// Adds what has come of a short body, without waiting for the rest.

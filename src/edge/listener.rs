@@ -180,23 +180,26 @@ async fn handshake(stream: Wire, acceptor: Option<Acceptor>, drain: &Drain) -> O
     let gathers = stream.gathers();
     let stream: Stream = match acceptor {
         None => Box::new(stream),
-        Some(acceptor) => {
-            let shaken = tokio::select! {
-                shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.tls_handshake(stream)) => shaken,
-                () = drain.begun() => return None,
-            };
-            match shaken {
-                Ok(Ok(stream)) => Box::new(stream),
-                Ok(Err(error)) => {
-                    tracing::debug!(%error, "a TLS handshake failed");
-                    return None;
-                }
-                Err(_) => return None,
-            }
-        }
+        // Boxed: the connection needs its memory only now.
+        Some(acceptor) => Box::pin(handshake_tls(stream, acceptor, drain)).await?,
     };
     gathers.store(true, Ordering::Relaxed);
     (!drain.is_begun()).then_some(stream)
+}
+
+async fn handshake_tls(stream: Wire, acceptor: Acceptor, drain: &Drain) -> Option<Stream> {
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.tls_handshake(stream)) => shaken,
+        () = drain.begun() => return None,
+    };
+    match shaken {
+        Ok(Ok(stream)) => Some(Box::new(stream)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => None,
+    }
 }
 
 /// Takes a connection off the gauge when dropped.

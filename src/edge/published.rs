@@ -107,7 +107,7 @@ impl Published {
             SubjectInLog::Omitted => Subjects::Omitted,
         };
         Self {
-            handles: Handles::resolve(&route_metrics, configuration.gate.settings.routes.routes()),
+            handles: Handles::new(&route_metrics, configuration.gate.settings.routes.routes()),
             log: log.with_line(line),
             subjects,
             configuration,

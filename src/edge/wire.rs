@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     TimingDigest, UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::send_watch::SendWatch;
@@ -33,7 +34,9 @@ const READ_BYTES_MAX: usize = 8 * 1024;
 /// A client's connection.
 #[derive(Debug)]
 pub(super) struct Wire {
-    io: BufWriter<TcpStream>,
+    io: TcpStream,
+    /// What was written and not sent yet. Without memory while there is nothing: most connections are idle.
+    gathered: BytesMut,
     gathers: Arc<AtomicBool>,
     watch: SendWatch,
     digest: Arc<SocketDigest>,
@@ -46,7 +49,8 @@ impl Wire {
         // A new cell is empty; were it not, it would hold the same address.
         let _ = digest.peer_addr.set(Some(peer.into()));
         Self {
-            io: BufWriter::with_capacity(GATHER_BYTES, io),
+            io,
+            gathered: BytesMut::new(),
             gathers: Arc::default(),
             watch: SendWatch::new(limits),
             digest: Arc::new(digest),
@@ -60,6 +64,54 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// Sends what was gathered.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.gathered.is_empty() {
+            let sent = ready!(Pin::new(&mut self.io).poll_write(context, &self.gathered))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.gathered.advance(sent);
+        }
+        self.gathered = BytesMut::new();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether so many bytes are to be gathered. If they are too many for that, what was gathered is sent
+    /// first.
+    fn poll_room(&mut self, context: &mut Context<'_>, length: usize) -> Poll<io::Result<bool>> {
+        let gathers = self.gathers.load(Ordering::Relaxed);
+        if !gathers || self.gathered.len() + length > GATHER_BYTES {
+            ready!(self.poll_send(context))?;
+        }
+        Poll::Ready(Ok(gathers && length < GATHER_BYTES))
+    }
+
+    fn poll_gather(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if !ready!(self.poll_room(context, bytes.len()))? {
+            return Pin::new(&mut self.io).poll_write(context, bytes);
+        }
+        self.gathered.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_gather_all(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        if !ready!(self.poll_room(context, length))? {
+            return Pin::new(&mut self.io).poll_write_vectored(context, slices);
+        }
+        for slice in slices {
+            self.gathered.extend_from_slice(slice);
+        }
+        Poll::Ready(Ok(length))
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -68,12 +120,10 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         // Whoever reads has nothing to write for now: what was gathered should not wait longer,
         // or a slow answer would be held back.
-        if !self.io.buffer().is_empty()
-            && let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_flush(context)
-        {
+        if let Poll::Ready(Err(error)) = self.poll_send(context) {
             return Poll::Ready(Err(error));
         }
-        let io = Pin::new(self.io.get_mut());
+        let io = Pin::new(&mut self.io);
         if buffer.remaining() <= READ_BYTES_MAX {
             return io.poll_read(context, buffer);
         }
@@ -91,12 +141,8 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { io, gathers, watch, digest: _ } = &mut *self;
-        let written = match gathers.load(Ordering::Relaxed) {
-            true => Pin::new(io).poll_write(context, bytes),
-            false => Pin::new(io.get_mut()).poll_write(context, bytes),
-        };
-        watch.bound(written, |taken| *taken, context)
+        let written = self.poll_gather(context, bytes);
+        self.watch.bound(written, |taken| *taken, context)
     }
 
     fn poll_write_vectored(
@@ -104,12 +150,8 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { io, gathers, watch, digest: _ } = &mut *self;
-        let written = match gathers.load(Ordering::Relaxed) {
-            true => Pin::new(io).poll_write_vectored(context, slices),
-            false => Pin::new(io.get_mut()).poll_write_vectored(context, slices),
-        };
-        watch.bound(written, |taken| *taken, context)
+        let written = self.poll_gather_all(context, slices);
+        self.watch.bound(written, |taken| *taken, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -117,17 +159,19 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { io, watch, .. } = &mut *self;
-        let flushed = Pin::new(io).poll_flush(context);
+        let flushed = self.poll_send(context);
         // What was gathered counted when it was written.
-        watch.bound(flushed, |()| 0, context)
+        self.watch.bound(flushed, |()| 0, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { io, watch, .. } = &mut *self;
         // What was gathered goes first, and may have to wait.
-        let shut = Pin::new(io).poll_shutdown(context);
-        watch.bound(shut, |()| 0, context)
+        let shut = match self.poll_send(context) {
+            Poll::Ready(Ok(())) => Pin::new(&mut self.io).poll_shutdown(context),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        self.watch.bound(shut, |()| 0, context)
     }
 }
 
@@ -141,7 +185,7 @@ impl Shutdown for Wire {
 
 impl UniqueID for Wire {
     fn id(&self) -> UniqueIDType {
-        self.io.get_ref().as_raw_fd()
+        self.io.as_raw_fd()
     }
 }
 

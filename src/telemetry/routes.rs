@@ -1,12 +1,16 @@
-//! Metric handles of one configuration, resolved when it is published: a request then costs a few
-//! atomic additions and no look-up.
+//! Metric handles of one configuration, resolved once: a request then costs a few atomic additions and no
+//! look-up.
+//!
+//! Series begin at 0 with the configuration, so that rates see the first event. With thousands of routes
+//! that would fill more memory than all else, here and in Prometheus: there the series of a route begin
+//! with its first request.
 
 pub mod metrics;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntCounterVec};
+use prometheus::{Histogram, IntCounter};
 
 use crate::gate::credential::Carrier;
 use crate::gate::denial::{Outcome, Slug};
@@ -19,6 +23,9 @@ const NO_ROUTE: &str = "";
 
 /// The label of requests to the gateway itself; no route can have this name.
 const OWN_ROUTE: &str = "gateway:own";
+
+/// Up to so many routes have their series from the beginning.
+const ROUTES_RESOLVED_MAX: usize = 500;
 
 /// One for each carrier, by [`Carrier::index`].
 type ByCarrier<T> = [T; Carrier::ALL.len()];
@@ -36,31 +43,38 @@ struct RouteHandles {
 /// The handles of one configuration.
 #[derive(Debug)]
 pub struct Handles {
-    decisions: IntCounterVec,
-    routes: Vec<RouteHandles>,
+    metrics: RouteMetrics,
+    routes: Vec<OnceLock<Box<RouteHandles>>>,
     names: Vec<Arc<str>>,
-    none: RouteHandles,
+    none: OnceLock<Box<RouteHandles>>,
     decision_public: Histogram,
     decisions_from_cache: ByCarrier<Histogram>,
     decisions_anew: ByCarrier<Histogram>,
 }
 
 impl Handles {
-    /// Resolves the handles for `routes`.
-    pub fn resolve(metrics: &RouteMetrics, routes: &[Route]) -> Self {
+    /// The handles for `routes`.
+    pub fn new(metrics: &RouteMetrics, routes: &[Route]) -> Self {
         let decision =
             |carrier, cache| metrics.decision_seconds.with_label_values(&[carrier, cache]);
         let names: Vec<Arc<str>> =
             routes.iter().map(|route| route.name.clone()).chain([OWN_ROUTE.into()]).collect();
-        Self {
-            decisions: metrics.decisions.clone(),
-            routes: names.iter().map(|name| RouteHandles::resolve(metrics, name)).collect(),
+        let handles = Self {
+            metrics: metrics.clone(),
+            routes: names.iter().map(|_| OnceLock::new()).collect(),
             names,
-            none: RouteHandles::resolve(metrics, NO_ROUTE),
+            none: OnceLock::new(),
             decision_public: decision("none", "none"),
             decisions_from_cache: Carrier::ALL.map(|carrier| decision(carrier.as_str(), "hit")),
             decisions_anew: Carrier::ALL.map(|carrier| decision(carrier.as_str(), "miss")),
+        };
+        handles.of(None);
+        if routes.len() <= ROUTES_RESOLVED_MAX {
+            (0..handles.names.len()).for_each(|index| {
+                handles.of(Some(index));
+            });
         }
+        handles
     }
 
     /// What stands for a route where the gateway answers itself.
@@ -96,7 +110,7 @@ impl Handles {
             (Some(slug), carrier) => {
                 let carrier = carrier.map_or("none", Carrier::as_str);
                 let labels = [self.name(route), carrier, slug.outcome().as_str(), slug.as_str()];
-                self.decisions.with_label_values(&labels).inc();
+                self.metrics.decisions.with_label_values(&labels).inc();
             }
         }
     }
@@ -115,7 +129,8 @@ impl Handles {
     }
 
     fn of(&self, route: Option<usize>) -> &RouteHandles {
-        route.and_then(|index| self.routes.get(index)).unwrap_or(&self.none)
+        let handles = route.and_then(|index| self.routes.get(index)).unwrap_or(&self.none);
+        handles.get_or_init(|| Box::new(RouteHandles::resolve(&self.metrics, self.name(route))))
     }
 }
 

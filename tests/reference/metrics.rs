@@ -14,7 +14,8 @@ const ABOUT: &str = "\
 [`dashboards/`](../../dashboards/) imports into Grafana as it is.
 
 The number of series is bounded: every label value is one of the words below, or a name from the
-configuration. No label value comes from a request. What the process uses is told as `process_*`
+configuration. No label value comes from a request. Up to 500 routes have all their series from the
+start; with more, those of a route begin with its first request. What the process uses is told as `process_*`
 (CPU seconds, memory, open file descriptors).";
 
 #[test]

@@ -1,6 +1,7 @@
 //! Labels: their values come from what is configured and enumerated, never from a request.
 
 use super::*;
+use crate::harness::gateway;
 
 /// Whoever could choose a label could fill the memory of whatever collects them.
 #[test]
@@ -45,6 +46,26 @@ fn request_without_a_route_counts_under_an_empty_name() {
     // What the gateway answers itself has a name of its own.
     let expected = BTreeSet::from(["", "public", "orders", "whoami", "gateway:own"]);
     assert_eq!(exposition.values("portcullis_decisions_total", "route"), expected);
+}
+
+#[test]
+fn of_many_routes_those_in_use_have_series() {
+    let upstream = Upstream::start();
+    let more = (0..500).map(|number| {
+        format!(
+            "  - {{ name: many-{number}, match: {{ path: /many/{number} }}, upstream: behind, public: true }}\n"
+        )
+    });
+    let routes = format!("routes:\n{}", more.collect::<String>());
+    let text = gateway::standard(&upstream).replacen("routes:\n", &routes, 1);
+    let gateway = Gateway::start(&text);
+    gateway.exchange(get("/many/7", &[]));
+    gateway.settle(1);
+    for family in ["portcullis_decisions_total", "portcullis_requests_total"] {
+        let routes = gateway.exposition();
+        assert_eq!(routes.values(family, "route"), BTreeSet::from(["", "many-7"]), "{family}");
+        assert_eq!(routes.sum(family, &[("route", "many-7")]), 1.0, "{family}");
+    }
 }
 
 #[test]
