@@ -1,7 +1,7 @@
 # Each target is one script; this file only names them. ARGS goes to the script:
 #   make bench ARGS=--quick        make test ARGS='--test tests runtime'
 
-.PHONY: help run run-fleet test reference screenshot simulate lint bench bench-revocation bench-session bench-token bench-decision bench-instructions build clean
+.PHONY: help run run-fleet test reference screenshot simulate fuzz lint bench bench-revocation bench-session bench-token bench-decision bench-instructions build clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
@@ -23,6 +23,9 @@ screenshot: ## take the picture of the login page that the README shows
 
 simulate: ## hold 2,000 random histories with faults against what is promised (FROM, SEEDS; SEED for one)
 	@SEED=$(SEED) SEEDS=$(SEEDS) FROM=$(FROM) WORKERS=$(WORKERS) scripts/simulate.sh
+
+fuzz: ## feed changed answers of upstreams to the fast lane (SECONDS, half an hour; FUZZ_SEED)
+	@FUZZ_SECONDS=$(or $(SECONDS),1800) cargo test --locked --lib -- lane::fuzz --nocapture
 
 lint: ## check spelling, format, lints, documentation and dependencies
 	@scripts/lint.sh

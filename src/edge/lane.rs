@@ -16,6 +16,8 @@ mod answer_body;
 mod answer_head;
 mod exchange;
 mod fault;
+#[cfg(test)]
+mod fuzz;
 mod idle_connections;
 mod upstream_link;
 
