@@ -15,7 +15,7 @@ use crate::gate::session::without_cookie;
 impl Outgoing<'_> {
     /// Appends the head that the upstream is sent. Strips and sets what [`Outgoing::apply`] does.
     pub(in crate::edge) fn write(&self, request: &PlainRequest, out: &mut Vec<u8>) {
-        let Self { permit, identity_token, client, request_id, .. } = *self;
+        let Self { identity_token, client, request_id, .. } = *self;
         let kept = self.kept_credentials();
         let unwanted = self.unwanted(kept);
         let token_header = identity_token.map(|token| &token.wanted.terms().header);
@@ -66,12 +66,18 @@ impl Outgoing<'_> {
         if !keeps_trace {
             write_field(b"traceparent", trace::make_traceparent().as_bytes(), out);
         }
-        if let Some(principal) = permit.principal() {
+        self.write_identity(out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Who the caller is.
+    fn write_identity(&self, out: &mut Vec<u8>) {
+        if let Some(principal) = self.permit.principal() {
             for (name, value) in principal.identity().headers() {
                 write_field(name, value.as_bytes(), out);
             }
         }
-        if let Some(token) = identity_token {
+        if let Some(token) = self.identity_token {
             match &token.wanted.terms().header {
                 TokenHeader::Authorization => {
                     write_field(b"Authorization", token.value.as_bytes(), out);
@@ -79,7 +85,6 @@ impl Outgoing<'_> {
                 TokenHeader::Own(name) => write_field(&name.bytes(), token.value.as_bytes(), out),
             }
         }
-        out.extend_from_slice(b"\r\n");
     }
 
     /// The cookies of the request in one field, but for ours.
