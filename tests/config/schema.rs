@@ -141,7 +141,8 @@ fn configurations_of_scripts_and_benchmarks_follow_the_schema() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |name: &str| std::fs::read_to_string(root.join(name)).expect("a file");
     let filled = |name: &str| {
-        let text = read(&format!("benches/peers/templates/{name}")).replace("@MORE_ROUTES@", "");
+        let text = read(&format!("benches/peers/templates/{name}"));
+        let text = text.replace("@MORE_ROUTES@", "").replace("@LOG@", "true");
         let parts = text.split('@').enumerate();
         let one = |(place, part)| if place % 2 == 0 { part } else { "1" };
         parts
