@@ -119,7 +119,7 @@ impl<K: Hash + Eq, V: Clone> BoundedCache<K, V> {
     /// How many values there are.
     pub(super) fn len(&self) -> usize {
         let of = |shard: &RwLock<Shard<K, V>>| {
-            shard.read().unwrap_or_else(PoisonError::into_inner).slots.len()
+            shard.read().unwrap_or_else(PoisonError::into_inner).index.len()
         };
         self.shards.iter().map(of).sum()
     }

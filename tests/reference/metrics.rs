@@ -15,8 +15,8 @@ const ABOUT: &str = "\
 
 The number of series is bounded: every label value is one of the words below, or a name from the
 configuration. No label value comes from a request. Up to 500 routes have all their series from the
-start; with more, those of a route begin with its first request. What the process uses is told as `process_*`
-(CPU seconds, memory, open file descriptors).";
+start; with more, those of a route begin with its first request. What the process uses is told as
+`process_*` (CPU seconds, memory, open file descriptors).";
 
 #[test]
 fn metrics_page_lists_every_family_with_its_labels() {

@@ -14,7 +14,7 @@ fn insert(cache: &BoundedCache<Box<str>, usize>, number: usize, ends: UnixTime) 
     cache.insert(Cached { key, value: number, bytes: 100, ends }, NOW)
 }
 
-fn get(cache: &BoundedCache<Box<str>, usize>, number: usize) -> Option<usize> {
+fn find(cache: &BoundedCache<Box<str>, usize>, number: usize) -> Option<usize> {
     cache.find(&*format!("token {number}"))
 }
 
@@ -22,8 +22,8 @@ fn get(cache: &BoundedCache<Box<str>, usize>, number: usize) -> Option<usize> {
 fn entries_are_found_by_their_whole_key() {
     let cache = cache(10);
     insert(&cache, 1, LATER);
-    assert_eq!(get(&cache, 1), Some(1));
-    assert_eq!(get(&cache, 2), None);
+    assert_eq!(find(&cache, 1), Some(1));
+    assert_eq!(find(&cache, 2), None);
     assert_eq!(cache.find("token 1 "), None);
 }
 
@@ -49,7 +49,7 @@ fn same_key_replaces_its_value() {
     for value in [1, 2] {
         cache.insert(Cached { key: "token 1".into(), value, bytes: 100, ends: LATER }, NOW);
     }
-    assert_eq!(get(&cache, 1), Some(2));
+    assert_eq!(find(&cache, 1), Some(2));
     assert_eq!(cache.len(), 1);
 }
 
@@ -72,10 +72,10 @@ fn flood_of_keys_that_come_once_spares_what_is_in_use() {
     }
     for number in 1_000..10_000 {
         // Each of the fifty comes again within two hundred others.
-        get(&cache, number % 50);
+        find(&cache, number % 50);
         insert(&cache, number, LATER);
     }
-    let left = (0..50).filter(|number| get(&cache, *number).is_some()).count();
+    let left = (0..50).filter(|number| find(&cache, *number).is_some()).count();
     assert_eq!(left, 50);
 }
 
@@ -85,7 +85,7 @@ fn new_entry_stays_for_a_round_of_the_hand() {
     for number in 0..1_000 {
         insert(&cache, number, LATER);
     }
-    let last = (900..1_000).filter(|number| get(&cache, *number).is_some()).count();
+    let last = (900..1_000).filter(|number| find(&cache, *number).is_some()).count();
     assert_eq!(last, 100, "the oldest made room");
 }
 
@@ -97,7 +97,19 @@ fn ended_entries_make_room_first_and_do_not_stay() {
     }
     let evicted: u64 = (100..150).map(|number| insert(&cache, number, LATER)).sum();
     assert_eq!(evicted, 0);
-    assert!((0..100).filter(|number| number % 2 == 1).all(|number| get(&cache, number).is_some()));
+    assert!((0..100).filter(|number| number % 2 == 1).all(|number| find(&cache, number).is_some()));
+
+    for number in 200..220 {
+        insert(&cache, number, NOW);
+    }
+    // Two places are looked at each time: after these nothing that has ended is left.
+    let key = || "token 219".into();
+    for _ in 0..100 {
+        cache.insert(Cached { key: key(), value: 219, bytes: 100, ends: LATER }, NOW);
+    }
+    let held = (0..300).filter(|number| find(&cache, *number).is_some()).count();
+    assert_eq!(cache.len(), held, "a place without an entry is none");
+    assert!(held < 100);
 
     let roomy = self::cache(10_000);
     for number in 0..100 {
@@ -117,7 +129,7 @@ fn large_cache_is_shared_out() {
         insert(&cache, number, LATER);
     }
     assert!(cache.shards.iter().all(|shard| shard.read().expect("a shard").slots.len() > 10));
-    assert!((0..1_000).all(|number| get(&cache, number) == Some(number)));
+    assert!((0..1_000).all(|number| find(&cache, number) == Some(number)));
 }
 
 #[test]
