@@ -25,7 +25,7 @@ use tracing_subscriber::EnvFilter;
 use super::{ConfigFile, Failure};
 use crate::admin::{self, AdminContext, Readiness, token};
 use crate::config::AdminToken;
-use crate::edge::descriptors::Descriptors;
+use crate::edge::limits::descriptors::Descriptors;
 use crate::edge::listener;
 use crate::edge::published::Opening;
 use crate::endpoints::Endpoints;

@@ -10,7 +10,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
-use super::inbound::fault::Fault;
+use super::client_stream::inbound::fault::Fault;
 
 /// Returns once a body that was announced has begun, or turned out to be empty.
 ///

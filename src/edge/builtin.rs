@@ -12,7 +12,7 @@ use self::body::{NoReply, body_of};
 use super::admission::authority_of;
 use super::answer::{FinishedAnswer, client_kind};
 use super::context::{Context, MissingSession};
-use super::held_places::HeldPlaces;
+use super::limits::held_places::HeldPlaces;
 use crate::endpoints::table::{CallerAuthentication, Endpoint};
 use crate::feed::sessions::Charge;
 use crate::gate::denial::{Denial, Slug};

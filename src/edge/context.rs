@@ -11,9 +11,9 @@ use pingora::Result;
 use pingora::proxy::Session as ProxySession;
 
 use super::answer::{FinishedAnswer, client_kind};
+use super::client_stream::pace::Pace;
 use super::exchange::{ExchangeState, RequestOrigin};
-use super::held_places::HeldPlaces;
-use super::pace::Pace;
+use super::limits::held_places::HeldPlaces;
 use super::published::Published;
 use super::trace::RequestId;
 use crate::gate::Decision;

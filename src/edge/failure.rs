@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pingora::{BError, Error, ErrorSource, ErrorType};
 
-use super::inbound::fault::Fault;
+use super::client_stream::inbound::fault::Fault;
 use crate::clock;
 use crate::gate::denial::{Denial, Slug};
 

@@ -14,11 +14,11 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use self::reception::{Reception, receive};
 use super::admission::AnsweredBy;
+use super::client_stream::inbound::Inbound;
+use super::client_stream::inbound::fault::Fault;
 use super::context::Context;
 use super::exchange::{UpstreamAttempt, UpstreamExchange};
 use super::forward::Outgoing;
-use super::inbound::Inbound;
-use super::inbound::fault::Fault;
 use super::published::Current;
 use super::{body_start, builtin, failure, record, response, upgrade};
 use crate::gate::denial::{Denial, Slug};

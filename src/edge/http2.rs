@@ -14,8 +14,8 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::bounds::REQUESTS_MAX;
 use super::drain::Drain;
+use super::limits::bounds::REQUESTS_MAX;
 use super::revocable_proxy::RevocableProxy;
 use crate::config::Limits;
 

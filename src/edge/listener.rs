@@ -15,6 +15,7 @@ use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client::is_trusted;
+use super::client_stream::wire::Wire;
 use super::connection::Server;
 use super::drain::Drain;
 use super::gatekeeper::Gatekeeper;
@@ -22,7 +23,6 @@ use super::lane::Lane;
 use super::published::Current;
 use super::revocable_proxy::RevocableProxy;
 use super::streams::Streams;
-use super::wire::Wire;
 use crate::network::OpenConnections;
 
 /// How long a TLS handshake may take.

@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::{ArcSwap, ArcSwapOption, Cache};
 use async_trait::async_trait;
 
-use super::bounds::Bounds;
-use super::descriptors::Descriptors;
-use super::in_flight::InFlight;
+use super::limits::bounds::Bounds;
+use super::limits::descriptors::Descriptors;
+use super::limits::in_flight::InFlight;
 use super::metrics::EdgeMetrics;
 use crate::config::{LogFormat, SubjectInLog};
 use crate::endpoints::Endpoints;

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use super::answer_head::Framing;
 use super::fault::Fault;
 use super::upstream_link::{Buffers, UpstreamLink};
-use crate::edge::inbound::Inbound;
+use crate::edge::client_stream::inbound::Inbound;
 use crate::gate::framing::chunked::{Chunked, Progress};
 
 /// The end of a body in chunks (RFC 9112 §7.1).

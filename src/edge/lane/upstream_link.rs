@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use super::fault::Fault;
 use super::idle_connections::{IdleConnections, IdlePeer, PeerIdentity};
 use crate::edge::at_once::at_once;
+use crate::edge::client_stream::inbound::Inbound;
 use crate::edge::deferrable_timer::DeferrableTimer;
-use crate::edge::inbound::Inbound;
 use crate::upstream::Upstream;
 
 /// How much is read of an answer at once, in bytes. What a client does not take stays with the upstream,

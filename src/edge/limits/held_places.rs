@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::in_flight::{InFlightBound, InFlightGuard, Most, overloaded};
-use super::published::Published;
+use crate::edge::published::Published;
 use crate::gate::denial::Denial;
 use crate::upstream::{AtUpstream, Upstream};
 
 /// What a request has taken; given back when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct HeldPlaces {
+pub(in crate::edge) struct HeldPlaces {
     counted: Option<InFlightGuard>,
     at_upstream: Option<AtUpstream>,
 }
@@ -21,7 +21,7 @@ impl HeldPlaces {
     /// # Errors
     ///
     /// [`Overloaded`](crate::gate::denial::Slug::Overloaded), naming the bound; so do the others.
-    pub(super) fn enter(
+    pub(in crate::edge) fn enter(
         &mut self,
         published: &Published,
         client: Option<IpAddr>,
@@ -43,7 +43,7 @@ impl HeldPlaces {
 
     /// Counts a request to the gateway itself. Logins and tokens leave a quarter of the places to
     /// all others, logouts above all.
-    pub(super) fn enter_own(
+    pub(in crate::edge) fn enter_own(
         &mut self,
         published: &Published,
         client: Option<IpAddr>,
@@ -71,7 +71,7 @@ impl HeldPlaces {
     }
 
     /// Counts a request among those of its upstream.
-    pub(super) fn enter_upstream(
+    pub(in crate::edge) fn enter_upstream(
         &mut self,
         published: &Published,
         upstream: &Arc<Upstream>,

@@ -8,20 +8,20 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::deferrable_timer::DeferrableTimer;
 use super::pace::Pace;
 use crate::config::Limits;
+use crate::edge::deferrable_timer::DeferrableTimer;
 
 /// Watches the writes to one client.
 #[derive(Debug)]
-pub(super) struct SendWatch {
+pub(in crate::edge) struct SendWatch {
     pace: Pace,
     timer: DeferrableTimer,
 }
 
 impl SendWatch {
     /// A connection that begins now.
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(in crate::edge) fn new(limits: &Limits) -> Self {
         Self {
             pace: Pace::begin(limits.send_pace, Instant::now()),
             timer: DeferrableTimer::default(),
@@ -29,7 +29,7 @@ impl SendWatch {
     }
 
     /// What becomes of a write: `taken` bytes are gone, or it has to wait, or it waited for too long.
-    pub(super) fn bound<T>(
+    pub(in crate::edge) fn bound<T>(
         &mut self,
         written: Poll<io::Result<T>>,
         taken: impl FnOnce(&T) -> usize,

@@ -33,7 +33,7 @@ const READ_BYTES_MAX: usize = 8 * 1024;
 
 /// A client's connection.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(in crate::edge) struct Wire {
     io: TcpStream,
     /// What was written and not sent yet. Without memory while there is nothing: most connections are idle.
     gathered: BytesMut,
@@ -44,7 +44,7 @@ pub(super) struct Wire {
 
 impl Wire {
     /// A connection that was accepted from `peer`.
-    pub(super) fn new(io: TcpStream, peer: SocketAddr, limits: &Limits) -> Self {
+    pub(in crate::edge) fn new(io: TcpStream, peer: SocketAddr, limits: &Limits) -> Self {
         let digest = SocketDigest::from_raw_fd(io.as_raw_fd());
         // A new cell is empty; were it not, it would hold the same address.
         let _ = digest.peer_addr.set(Some(peer.into()));
@@ -59,7 +59,7 @@ impl Wire {
 
     /// The switch that begins the gathering. It is off during a TLS handshake: the alert that ends
     /// a failed one is never flushed.
-    pub(super) fn gathers(&self) -> Arc<AtomicBool> {
+    pub(in crate::edge) fn gathers(&self) -> Arc<AtomicBool> {
         self.gathers.clone()
     }
 }

@@ -1,8 +1,8 @@
 //! How much is served at once: what the configuration says, cut to what descriptors allow.
 
 use super::descriptors::Descriptors;
-use super::metrics::EdgeMetrics;
 use crate::config::Limits;
+use crate::edge::metrics::EdgeMetrics;
 
 /// Client connections, where neither the configuration nor descriptors say less.
 const CONNECTIONS_DEFAULT: usize = 65_536;
@@ -19,32 +19,32 @@ const SHARE_MIN: usize = 32;
 
 /// How many requests one connection may carry; after them it is closed, which frees what a
 /// connection accumulates and lets load move.
-pub(super) const REQUESTS_MAX: u32 = 10_000;
+pub(in crate::edge) const REQUESTS_MAX: u32 = 10_000;
 
 /// The bounds in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
+pub(in crate::edge) struct Bounds {
     /// Open client connections.
-    pub(super) connections_max: usize,
+    pub(in crate::edge) connections_max: usize,
     /// Those of one client network.
-    pub(super) connections_per_address_max: usize,
+    pub(in crate::edge) connections_per_address_max: usize,
     /// Requests in flight to upstreams: each needs a connection to one.
-    pub(super) in_flight_max: usize,
+    pub(in crate::edge) in_flight_max: usize,
     /// Those of one client network.
-    pub(super) in_flight_per_client_max: usize,
+    pub(in crate::edge) in_flight_per_client_max: usize,
     /// Those to one upstream that says nothing else.
-    pub(super) in_flight_per_upstream_max: usize,
+    pub(in crate::edge) in_flight_per_upstream_max: usize,
     /// Connections to upstreams that wait for a request.
-    pub(super) idle_max: usize,
+    pub(in crate::edge) idle_max: usize,
     /// Requests in flight to the gateway itself.
-    pub(super) own_max: usize,
+    pub(in crate::edge) own_max: usize,
     /// Those of one client network.
-    pub(super) own_per_client_max: usize,
+    pub(in crate::edge) own_per_client_max: usize,
 }
 
 impl Bounds {
     /// What `limits` allow to so many upstreams, as far as descriptors do.
-    pub(super) fn of(limits: &Limits, upstreams: usize, descriptors: Descriptors) -> Self {
+    pub(in crate::edge) fn of(limits: &Limits, upstreams: usize, descriptors: Descriptors) -> Self {
         let shares = descriptors.shares();
         let connections_max =
             limits.connections_max.unwrap_or(CONNECTIONS_DEFAULT).min(shares.connections);
@@ -65,7 +65,7 @@ impl Bounds {
     }
 
     /// Says what is in force, and warns where that is less than the configuration asks for.
-    pub(super) fn announce(
+    pub(in crate::edge) fn announce(
         &self,
         limits: &Limits,
         descriptors: Descriptors,

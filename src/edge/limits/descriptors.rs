@@ -13,13 +13,13 @@ pub struct Descriptors {
 
 /// What of them is for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shares {
+pub(in crate::edge) struct Shares {
     /// Connections of clients.
-    pub(super) connections: usize,
+    pub(in crate::edge) connections: usize,
     /// Requests in flight: connections to upstreams that are in use.
-    pub(super) in_flight: usize,
+    pub(in crate::edge) in_flight: usize,
     /// Connections to upstreams that wait for the next request.
-    pub(super) idle: usize,
+    pub(in crate::edge) idle: usize,
 }
 
 /// Below this a gateway is warned of: it is what systems give to programs that ask for nothing.
@@ -38,7 +38,7 @@ const HAND_OFFS_MAX: usize = 256;
 
 impl Descriptors {
     /// What to do where there are too few.
-    pub(super) const REMEDY: &str =
+    pub(in crate::edge) const REMEDY: &str =
         "Raise the hard limit: LimitNOFILE= in systemd, --ulimit nofile= of a container, ulimit -n";
 
     /// Raises the soft limit to the hard one.
@@ -80,7 +80,7 @@ impl Descriptors {
     }
 
     /// An eighth is kept back; half of the rest is for clients, half for upstreams.
-    pub(super) fn shares(self) -> Shares {
+    pub(in crate::edge) fn shares(self) -> Shares {
         let rest = self.max.saturating_sub(self.reserve());
         let idle = rest / 8;
         Shares {

@@ -15,7 +15,7 @@ use crate::config::PaceRules;
 /// byte earns some of it back: as much as [`PaceRules::rate`] leaves it time for. So neither silence
 /// nor a trickle holds a request open, and a client that is fast may pause.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::edge) struct Pace {
     rules: PaceRules,
     /// How much longer it may keep us waiting.
     credit: Duration,
@@ -25,7 +25,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn begin(rules: PaceRules, now: Instant) -> Self {
+    pub(in crate::edge) fn begin(rules: PaceRules, now: Instant) -> Self {
         Self {
             rules,
             credit: rules.timeout,
@@ -35,20 +35,20 @@ impl Pace {
     }
 
     /// The client keeps us waiting. Returns until when it may, unless bytes come.
-    pub(super) fn wait(&mut self, now: Instant) -> Instant {
+    pub(in crate::edge) fn wait(&mut self, now: Instant) -> Instant {
         let since = *self.waiting_since.get_or_insert(now);
         let until = since + self.credit;
         self.ends_at.map_or(until, |end| end.min(until))
     }
 
     /// Whether the client is waited for.
-    pub(super) const fn is_waiting(&self) -> bool {
+    pub(in crate::edge) const fn is_waiting(&self) -> bool {
         self.waiting_since.is_some()
     }
 
     /// So many bytes came; after a wait, `now`.
     #[inline]
-    pub(super) fn arrived(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
+    pub(in crate::edge) fn arrived(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
         // Mostly nobody was waited for, and there is nothing to earn.
         if self.waiting_since.is_none() && self.credit == self.rules.timeout {
             return;

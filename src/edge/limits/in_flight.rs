@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
 
-use super::metrics::EdgeMetrics;
+use crate::edge::metrics::EdgeMetrics;
 use crate::gate::denial::{Denial, Slug};
 use crate::network::network_of;
 use crate::telemetry::count::Count;
@@ -21,14 +21,14 @@ const SHARDS: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct InFlight {
     /// To upstreams.
-    pub(super) proxied: Arc<RequestKind>,
+    pub(in crate::edge) proxied: Arc<RequestKind>,
     /// To the gateway itself.
-    pub(super) own: Arc<RequestKind>,
+    pub(in crate::edge) own: Arc<RequestKind>,
 }
 
 /// Requests of one kind.
 #[derive(Debug)]
-pub(super) struct RequestKind {
+pub(in crate::edge) struct RequestKind {
     all: Count,
     /// By the hash of their networks. A shard keeps its room when a client leaves it: nothing is
     /// allocated for one that comes back.
@@ -52,21 +52,21 @@ struct ClientCount {
 
 /// How many of a kind there may be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Most {
-    pub(super) of_all: InFlightBound,
-    pub(super) of_client: InFlightBound,
+pub(in crate::edge) struct Most {
+    pub(in crate::edge) of_all: InFlightBound,
+    pub(in crate::edge) of_client: InFlightBound,
 }
 
 /// A number of requests, and where it comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct InFlightBound {
-    pub(super) max: usize,
-    pub(super) source: &'static str,
+pub(in crate::edge) struct InFlightBound {
+    pub(in crate::edge) max: usize,
+    pub(in crate::edge) source: &'static str,
 }
 
 /// A request is being served until this is dropped.
 #[derive(Debug)]
-pub(super) struct InFlightGuard {
+pub(in crate::edge) struct InFlightGuard {
     kind: Arc<RequestKind>,
     client: Option<ClientCount>,
 }
@@ -91,7 +91,7 @@ impl RequestKind {
     /// # Errors
     ///
     /// [`Slug::Overloaded`], naming the bound.
-    pub(super) fn enter(
+    pub(in crate::edge) fn enter(
         self: &Arc<Self>,
         client: Option<IpAddr>,
         most: Most,
@@ -143,7 +143,7 @@ impl Drop for InFlightGuard {
 }
 
 /// The refusal of a request beyond a bound.
-pub(super) fn overloaded(bound: String) -> Denial {
+pub(in crate::edge) fn overloaded(bound: String) -> Denial {
     Denial::new(Slug::Overloaded).because(format!("in flight already: {bound}"))
 }
 

@@ -6,7 +6,7 @@
 //! the chunks of a body before Pingora does, which is lenient with them, and watches how fast a body
 //! comes.
 
-pub(super) mod fault;
+pub(in crate::edge) mod fault;
 mod remaining;
 mod stream;
 
@@ -26,9 +26,9 @@ use tokio::time::Instant;
 
 use self::fault::Fault;
 use self::remaining::Remaining;
-use super::deferrable_timer::DeferrableTimer;
 use super::pace::Pace;
 use crate::config::PaceRules;
+use crate::edge::deferrable_timer::DeferrableTimer;
 use crate::gate::framing::Message;
 
 /// How much of what follows a request is kept while it is served, in bytes. A client that sends
@@ -40,18 +40,18 @@ const READ_BYTES: usize = 4 * 1024;
 
 /// A connection that no further request is read from.
 #[derive(Debug)]
-pub(super) struct Left {
-    pub(super) io: Stream,
+pub(in crate::edge) struct Left {
+    pub(in crate::edge) io: Stream,
     /// Whether the client may be sending what nobody will read.
-    pub(super) is_unread: bool,
+    pub(in crate::edge) is_unread: bool,
 }
 
 /// Where the connection of an [`Inbound`] is to be found when that was dropped.
-pub(super) type Returned = Arc<Mutex<Option<Left>>>;
+pub(in crate::edge) type Returned = Arc<Mutex<Option<Left>>>;
 
 /// A client's connection.
 #[derive(Debug)]
-pub(super) struct Inbound {
+pub(in crate::edge) struct Inbound {
     io: Stream,
     /// What was read of what follows the request in progress.
     kept: BytesMut,
@@ -71,7 +71,7 @@ pub(super) struct Inbound {
 
 impl Inbound {
     /// `io`, on which nothing has been read.
-    pub(super) fn new(io: Stream, returned: Returned) -> Self {
+    pub(in crate::edge) fn new(io: Stream, returned: Returned) -> Self {
         Self {
             io,
             kept: BytesMut::new(),
@@ -87,13 +87,13 @@ impl Inbound {
     }
 
     /// The connection itself, to read a head from, after what was kept.
-    pub(super) fn between_requests(&mut self) -> (&mut Stream, BytesMut) {
+    pub(in crate::edge) fn between_requests(&mut self) -> (&mut Stream, BytesMut) {
         (&mut self.io, std::mem::take(&mut self.kept))
     }
 
     /// Begins a request. `bytes` holds its head, and perhaps more; returns what of it belongs to the
     /// request.
-    pub(super) fn begin(
+    pub(in crate::edge) fn begin(
         &mut self,
         message: Message,
         mut bytes: BytesMut,
@@ -121,29 +121,29 @@ impl Inbound {
     }
 
     /// The connection that a session works on, if it is of HTTP/1.
-    pub(super) fn of(session: &Session) -> Option<&Self> {
+    pub(in crate::edge) fn of(session: &Session) -> Option<&Self> {
         session.stream()?.as_any().downcast_ref()
     }
 
     /// Whether the client still has to send some of the body.
-    pub(super) const fn owes_body(&self) -> bool {
+    pub(in crate::edge) const fn owes_body(&self) -> bool {
         self.pace.is_some() && !matches!(self.body, Remaining::Nothing)
     }
 
     /// Nothing more will be read as a request, whatever comes.
-    pub(super) fn give_up(&mut self) {
+    pub(in crate::edge) fn give_up(&mut self) {
         self.body = Remaining::Faulty(Fault::Malformed("the connection is given up"));
     }
 
     /// Once the upstream has the body, it may be silent for so long. Until then it has nothing to
     /// answer, which a bound on the reads from it would not know.
-    pub(super) fn bound_answer(&self, timeout: Duration) {
+    pub(in crate::edge) fn bound_answer(&self, timeout: Duration) {
         let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         self.answer_timeout_ms.store(milliseconds, Ordering::Relaxed);
     }
 
     /// From now on the connection is not read as HTTP (RFC 9110 §7.8).
-    pub(super) fn switch(&self) {
+    pub(in crate::edge) fn switch(&self) {
         self.is_tunnel.store(true, Ordering::Relaxed);
     }
 
@@ -213,7 +213,7 @@ impl Inbound {
     }
 
     /// Ready once the client has left. Keeps what it sends meanwhile: it belongs to the next request.
-    pub(super) fn poll_departure(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(in crate::edge) fn poll_departure(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut piece = [MaybeUninit::uninit(); READ_BYTES];
         let mut piece = ReadBuf::uninit(&mut piece);
         self.poll_follows(context, &mut piece).map(drop)

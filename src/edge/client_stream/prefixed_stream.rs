@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream with its first bytes put back.
 #[derive(Debug)]
-pub(super) struct PrefixedStream {
+pub(in crate::edge) struct PrefixedStream {
     first: Vec<u8>,
     at: usize,
     io: Stream,
@@ -24,7 +24,7 @@ pub(super) struct PrefixedStream {
 
 impl PrefixedStream {
     /// `io`, of which `first` was read.
-    pub(super) fn new(first: Vec<u8>, io: Stream) -> Self {
+    pub(in crate::edge) fn new(first: Vec<u8>, io: Stream) -> Self {
         Self { first, at: 0, io }
     }
 }
