@@ -26,7 +26,7 @@ simulate: ## hold 2,000 random histories with faults against what is promised (F
 
 fuzz: ## feed changed answers of upstreams to the fast lane (SECONDS, half an hour; FUZZ_SEED)
 	@scripts/install.sh build
-	@FUZZ_SECONDS=$(or $(SECONDS),1800) cargo test --locked --lib -- lane::fuzz --nocapture
+	@FUZZ_SECONDS=$(or $(SECONDS),1800) cargo test --locked --lib -- fast_lane::fuzz --nocapture
 
 lint: ## check spelling, format, lints, documentation and dependencies
 	@scripts/lint.sh

@@ -4,7 +4,7 @@
 //!
 //! 1. [`edge`] accepts a connection, reads the head of a request within a deadline, and has
 //!    [`gate::framing`] read it: what could be understood in two ways goes no further.
-//! 2. Pingora parses the head and asks the gatekeeper, which asks [`gate::Gate::decide`]: host,
+//! 2. One of two lanes takes it, and asks [`gate::Gate::decide`]: host,
 //!    path and method select a route; the route's policy says what credential is needed; the
 //!    credential is verified, admitted and authorized.
 //! 3. With a [`gate::policy::Permit`] the request is forwarded: identity headers are stripped,

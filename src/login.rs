@@ -1,19 +1,19 @@
 //! LOG IN. `POST login`: what somebody shows → who they are, by a method; a session for that, and
 //! the tokens that come with it.
 //!
-//! The methods are behind one seam, `finding::Finding`: none knows of sessions.
+//! The methods are behind one seam, `outcome::LoginOutcome`: none knows of sessions.
 
 mod create_session;
 mod deliver;
-mod finding;
 mod handoff;
 pub(crate) mod login_endpoint;
 mod login_request;
-mod method;
 pub mod metrics;
 mod name_and_password;
+mod outcome;
 pub(crate) mod page;
 mod password_file;
+mod password_methods;
 mod return_to;
 pub(crate) mod service;
 

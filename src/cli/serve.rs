@@ -27,7 +27,7 @@ use crate::admin::{self, AdminContext, Readiness, token};
 use crate::config::AdminToken;
 use crate::edge::limits::descriptors::Descriptors;
 use crate::edge::listener;
-use crate::edge::published::Opening;
+use crate::edge::publication::Opening;
 use crate::endpoints::Endpoints;
 use crate::gate::revocation::ListWriter;
 use crate::runtime::Running;

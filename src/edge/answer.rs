@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
-use super::body_start::expects_continue;
+use super::pingora_lane::body_start::expects_continue;
 use crate::clock;
 use crate::gate::denial::{Denial, Detail};
 use crate::login::RETURN_TO_BYTES_MAX;

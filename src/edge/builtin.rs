@@ -9,8 +9,8 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use self::body::{NoReply, body_of};
-use super::admission::authority_of;
 use super::answer::{FinishedAnswer, client_kind};
+use super::authority::authority_of;
 use super::context::{Context, MissingSession};
 use super::limits::held_places::HeldPlaces;
 use crate::endpoints::table::{CallerAuthentication, Endpoint};

@@ -12,9 +12,9 @@ use pingora::proxy::Session as ProxySession;
 
 use super::answer::{FinishedAnswer, client_kind};
 use super::client_stream::pace::Pace;
-use super::exchange::{ExchangeState, RequestOrigin};
+use super::exchange_state::{ExchangeState, RequestOrigin};
 use super::limits::held_places::HeldPlaces;
-use super::published::Published;
+use super::publication::Published;
 use super::trace::RequestId;
 use crate::gate::Decision;
 use crate::gate::authentic::Authentic;

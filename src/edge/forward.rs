@@ -3,9 +3,9 @@
 //! Called from `upstream_request_filter` and from nowhere earlier: before it Pingora deletes every
 //! header that the client names in `Connection`, and would delete ours.
 
-mod came_with;
 mod cookies;
 mod provenance;
+mod received_fields;
 mod strip;
 mod write;
 
@@ -14,9 +14,9 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
-use self::came_with::CameWith;
 use self::cookies::{join_cookies, strip_cookie};
 use self::provenance::set_forwarded;
+use self::received_fields::ReceivedFields;
 use self::strip::{KeptCredentials, Unwanted, strip};
 use super::client::RequestClient;
 use super::trace::{self, RequestId, TraceOrigin};
@@ -52,17 +52,17 @@ impl Outgoing<'_> {
     /// # Errors
     ///
     /// If a header cannot be set, which fails the request.
-    pub(super) fn apply(&self, request: &mut RequestHeader) -> pingora::Result<CameWith> {
+    pub(super) fn apply(&self, request: &mut RequestHeader) -> pingora::Result<ReceivedFields> {
         let Self { permit, identity_token, client, request_id, gate } = *self;
         let kept = self.kept_credentials();
-        let came_with = strip(request, &self.unwanted(kept));
-        if came_with.authorization && !kept.keeps(Carrier::Bearer) {
+        let received_fields = strip(request, &self.unwanted(kept));
+        if received_fields.authorization && !kept.keeps(Carrier::Bearer) {
             request.remove_header(&header::AUTHORIZATION);
         }
-        if came_with.length {
+        if received_fields.length {
             set_canonical_length(request)?;
         }
-        if came_with.cookie {
+        if received_fields.cookie {
             join_cookies(request)?;
             if !kept.keeps(Carrier::Session) {
                 strip_cookie(request, &gate.sessions.rules.terms().cookie.name)?;
@@ -72,8 +72,8 @@ impl Outgoing<'_> {
                 strip_cookie(request, name)?;
             }
         }
-        set_forwarded(request, client, came_with)?;
-        set_trace(request, request_id, came_with)?;
+        set_forwarded(request, client, received_fields)?;
+        set_trace(request, request_id, received_fields)?;
         if let Some(principal) = permit.principal() {
             for (name, value) in principal.identity().headers() {
                 request.insert_header(name.clone(), value.clone())?;
@@ -86,7 +86,7 @@ impl Outgoing<'_> {
                 TokenHeader::Own(name) => request.insert_header(name.bytes(), value.clone()),
             },
         }?;
-        Ok(came_with)
+        Ok(received_fields)
     }
 
     fn kept_credentials(&self) -> KeptCredentials {
@@ -122,13 +122,13 @@ fn set_canonical_length(request: &mut RequestHeader) -> pingora::Result<()> {
 fn set_trace(
     request: &mut RequestHeader,
     request_id: &RequestId,
-    came_with: CameWith,
+    received_fields: ReceivedFields,
 ) -> pingora::Result<()> {
     // A client can have its own id deleted by naming it in `Connection`.
-    if request_id.origin == TraceOrigin::Gateway || !came_with.request_id {
+    if request_id.origin == TraceOrigin::Gateway || !received_fields.request_id {
         request.insert_header("X-Request-Id", request_id.value().clone())?;
     }
-    if !came_with.trace {
+    if !received_fields.trace {
         request.insert_header("traceparent", trace::make_traceparent())?;
     } else if !trace::is_traced(&request.headers) {
         request.remove_header(&TRACESTATE);

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::drain::Drain;
 use super::limits::bounds::REQUESTS_MAX;
-use super::revocable_proxy::RevocableProxy;
+use super::pingora_lane::revocable_proxy::RevocableProxy;
 use crate::config::Limits;
 
 /// How much of a body a client may send on a stream before somebody reads it.

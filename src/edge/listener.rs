@@ -18,11 +18,11 @@ use super::client::is_trusted;
 use super::client_stream::wire::Wire;
 use super::connection::Server;
 use super::drain::Drain;
-use super::gatekeeper::Gatekeeper;
-use super::lane::Lane;
-use super::published::Current;
-use super::revocable_proxy::RevocableProxy;
-use super::streams::Streams;
+use super::fast_lane::Lane;
+use super::pingora_lane::proxy_hooks::ProxyHooks;
+use super::pingora_lane::revocable_proxy::RevocableProxy;
+use super::publication::Current;
+use super::revocation_sweep::Streams;
 use crate::network::OpenConnections;
 
 /// How long a TLS handshake may take.
@@ -31,7 +31,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause after a failed `accept`, which means that file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// More tries than any upstream is configured for; the gatekeeper counts.
+/// More tries than any upstream is configured for; the hooks count.
 const TRIES_MAX: usize = 8;
 
 /// A bound socket, not yet accepting.
@@ -100,7 +100,7 @@ pub fn serve(
         upstream_keepalive_pool_size: (published.bounds.idle_max / 2 / threads).max(1),
         ..ServerConf::default()
     });
-    let mut proxy = http_proxy(&conf, Gatekeeper::new(current.clone()));
+    let mut proxy = http_proxy(&conf, ProxyHooks::new(current.clone()));
     let configuration = &published.configuration;
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(configuration.settings.limits.keepalive_timeout);

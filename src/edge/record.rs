@@ -8,12 +8,12 @@ use pingora::Error;
 use pingora::proxy::Session;
 
 use super::context::Context;
-use super::exchange::{
+use super::exchange_state::{
     ExchangeState, LoggedRequest, LoggedTarget, RevocableExchange, UpstreamAttempt,
 };
 use super::failure;
-use super::plain_request::PlainRequest;
-use super::published::{Published, Subjects};
+use super::fast_lane::plain_request::PlainRequest;
+use super::publication::{Published, Subjects};
 use super::response;
 use crate::clock;
 use crate::config::QueryInLog;

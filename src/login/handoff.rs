@@ -19,8 +19,8 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::finding::{Finding, RefusalMessage, Sender, ServiceRefusal};
 use super::name_and_password::NameAndPassword;
+use super::outcome::{LoginOutcome, RefusalMessage, Sender, ServiceRefusal};
 use crate::config::login::{HandOff, OnFailure};
 use crate::config::upstream::UpstreamTls;
 use crate::fetch::{FetchError, Fetcher, Posted};
@@ -114,9 +114,9 @@ impl ServiceClients {
         service: Service<'_>,
         credentials: &NameAndPassword,
         sender: Sender<'_>,
-    ) -> Finding {
+    ) -> LoginOutcome {
         match self.find(service, credentials, sender).await {
-            Ok(finding) => finding,
+            Ok(outcome) => outcome,
             Err(undecided) => {
                 let upstream = &*service.upstream.settings().name;
                 tracing::warn!(
@@ -124,11 +124,11 @@ impl ServiceClients {
                     "the identity service could not decide on a login"
                 );
                 match undecided {
-                    Undecided::Malformed(_) => Finding::Unintelligible(undecided.slug()),
+                    Undecided::Malformed(_) => LoginOutcome::Unintelligible(undecided.slug()),
                     Undecided::Fetch(_)
                     | Undecided::Status(_)
                     | Undecided::Address
-                    | Undecided::Busy(_) => Finding::Undecided(undecided.denial()),
+                    | Undecided::Busy(_) => LoginOutcome::Undecided(undecided.denial()),
                 }
             }
         }
@@ -139,7 +139,7 @@ impl ServiceClients {
         service: Service<'_>,
         credentials: &NameAndPassword,
         sender: Sender<'_>,
-    ) -> Result<Finding, Undecided> {
+    ) -> Result<LoginOutcome, Undecided> {
         let _place = self.places.try_acquire().map_err(|_| Undecided::Busy(self.open_max))?;
         let fetcher = self.client(service)?;
         let url = url(service).ok_or(Undecided::Address)?;
@@ -148,10 +148,10 @@ impl ServiceClients {
         match status {
             200..=299 => {
                 let answer = posted.body(ANSWER_BYTES_MAX).await?;
-                Ok(Finding::LoggedIn(identity::parse(&answer, service.settings)?))
+                Ok(LoginOutcome::LoggedIn(identity::parse(&answer, service.settings)?))
             }
-            429 => Ok(Finding::Limited(retry_after(&posted))),
-            400..=499 => Ok(Finding::Refused(match service.settings.on_failure {
+            429 => Ok(LoginOutcome::Limited(retry_after(&posted))),
+            400..=499 => Ok(LoginOutcome::Refused(match service.settings.on_failure {
                 OnFailure::Own => RefusalMessage::Gateway,
                 OnFailure::PassThrough => refusal_message(posted).await,
             })),

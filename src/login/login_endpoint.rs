@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::create_session::{NewSession, RequestedTokens, create_session};
 use super::deliver::{Delivery, DeliveryPlan};
-use super::finding::{Finding, RefusalMessage, Sender, ServiceRefusal};
 use super::login_request::{BodyFormat, LoginRequest, UnreadableLogin};
+use super::outcome::{LoginOutcome, RefusalMessage, Sender, ServiceRefusal};
 use super::page::LoginPage;
 use super::return_to::ReturnTo;
 use crate::clock;
@@ -119,7 +119,7 @@ async fn log_in(
     let sender = Sender { client: request.client, request_id: request_id.as_ref() };
     let upstreams = &configuration.upstreams;
     match service.methods.verify(&login.method, upstreams, credentials, sender).await {
-        Finding::LoggedIn(identity) => {
+        LoginOutcome::LoggedIn(identity) => {
             counted.succeeded().await;
             let tokens = match &plan {
                 None => None,
@@ -130,24 +130,24 @@ async fn log_in(
             };
             Ok(create_session(here, &credentials.name, identity, tokens).await?)
         }
-        Finding::Refused(RefusalMessage::Gateway) => {
+        LoginOutcome::Refused(RefusalMessage::Gateway) => {
             counted.failed().await;
             Err(Slug::LoginFailed.into())
         }
-        Finding::Refused(RefusalMessage::Service(refusal)) => {
+        LoginOutcome::Refused(RefusalMessage::Service(refusal)) => {
             counted.failed().await;
             Err(LoginRefusal::ByService(refusal))
         }
-        Finding::Limited(seconds) => {
+        LoginOutcome::Limited(seconds) => {
             counted.failed().await;
             Err(Denial::with(Slug::RateLimited, Detail::RetryAfter(seconds)).into())
         }
         // It may be how the service refuses, and would then be a guess for nothing.
-        Finding::Unintelligible(slug) => {
+        LoginOutcome::Unintelligible(slug) => {
             counted.failed().await;
             Err(slug.into())
         }
-        Finding::Undecided(denial) => {
+        LoginOutcome::Undecided(denial) => {
             counted.returned().await;
             Err(denial.into())
         }

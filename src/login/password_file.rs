@@ -6,7 +6,7 @@ use aws_lc_rs::digest;
 
 use super::name_and_password::NameAndPassword;
 use crate::config::login::{User, Users};
-use crate::login::finding::{Finding, RefusalMessage};
+use crate::login::outcome::{LoginOutcome, RefusalMessage};
 use crate::password::hashing::{Hashing, Match, Party};
 
 /// Finds out whose credentials these are.
@@ -15,7 +15,7 @@ pub(super) async fn verify(
     users: &Users,
     credentials: &NameAndPassword,
     client: Option<IpAddr>,
-) -> Finding {
+) -> LoginOutcome {
     let NameAndPassword { name, password } = credentials;
     let user = users.0.get(name);
     // Looked for in any case: whether there is such a user must not be told by the time.
@@ -23,9 +23,9 @@ pub(super) async fn verify(
     let hash = user.or(decoy).map(|user| user.password.clone());
     let party = Party::of_user(name, client);
     match (hashing.compare(&party, hash, password).await, user) {
-        (Ok(Match::Right), Some(user)) => Finding::LoggedIn(user.identity.clone()),
-        (Ok(Match::Right | Match::Wrong), _) => Finding::Refused(RefusalMessage::Gateway),
-        (Err(denial), _) => Finding::Undecided(denial),
+        (Ok(Match::Right), Some(user)) => LoginOutcome::LoggedIn(user.identity.clone()),
+        (Ok(Match::Right | Match::Wrong), _) => LoginOutcome::Refused(RefusalMessage::Gateway),
+        (Err(denial), _) => LoginOutcome::Undecided(denial),
     }
 }
 
@@ -73,12 +73,12 @@ mod tests {
         let password = Secret::new(password.as_bytes().to_vec());
         let credentials = NameAndPassword { name: name.into(), password };
         match super::verify(&Hashing::new(), users, &credentials, None).await {
-            Finding::LoggedIn(identity) => Some(identity.subject.into()),
-            Finding::Refused(RefusalMessage::Gateway) => None,
-            other @ (Finding::Refused(RefusalMessage::Service(_))
-            | Finding::Limited(_)
-            | Finding::Undecided(_)
-            | Finding::Unintelligible(_)) => panic!("{other:?}"),
+            LoginOutcome::LoggedIn(identity) => Some(identity.subject.into()),
+            LoginOutcome::Refused(RefusalMessage::Gateway) => None,
+            other @ (LoginOutcome::Refused(RefusalMessage::Service(_))
+            | LoginOutcome::Limited(_)
+            | LoginOutcome::Undecided(_)
+            | LoginOutcome::Unintelligible(_)) => panic!("{other:?}"),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::method::Methods;
 use super::metrics::LoginMetrics;
+use super::password_methods::PasswordMethods;
 use crate::config::Login;
 use crate::oauth::service::TokenService;
 use crate::password::hashing::Hashing;
@@ -23,7 +23,7 @@ pub(crate) struct LoginService {
     /// What is counted.
     pub(super) metrics: LoginMetrics,
     /// The ways to log in.
-    pub(super) methods: Methods,
+    pub(super) methods: PasswordMethods,
 }
 
 /// A login, and all that is needed for it.
@@ -39,7 +39,7 @@ impl LoginService {
         hand_offs_max: usize,
         metrics: LoginMetrics,
     ) -> Self {
-        let methods = Methods::new(hashing, hand_offs_max);
+        let methods = PasswordMethods::new(hashing, hand_offs_max);
         Self { sessions, tokens, attempts, metrics, methods }
     }
 }

@@ -9,7 +9,7 @@ use super::registration::AllMetrics;
 use crate::admin::{AdminContext, Readiness};
 use crate::edge::limits::descriptors::Descriptors;
 use crate::edge::limits::in_flight::InFlight;
-use crate::edge::published::Services;
+use crate::edge::publication::Services;
 use crate::endpoints::{EndpointServices, Endpoints};
 use crate::runtime::InForce;
 use crate::secret::Secret;

@@ -22,7 +22,7 @@ use crate::clock;
 use crate::config::Problems;
 use crate::config::tokens::OWN_ISSUER;
 use crate::edge::listener::TlsCell;
-use crate::edge::published::{Current, Opening, Published, Services};
+use crate::edge::publication::{Current, Opening, Published, Services};
 use crate::feed::jwks::JwksFeed;
 use crate::feed::jwks::metrics::KeySetMetrics;
 use crate::feed::last_good::LastGoodFiles;

@@ -9,11 +9,11 @@ use http::header;
 use pingora::proxy::Session;
 use pingora::{Error, Result};
 
-use crate::edge::body_start;
 use crate::edge::client_stream::inbound::fault::Fault;
 use crate::edge::context::Context;
 use crate::edge::failure;
 use crate::edge::limits::held_places::HeldPlaces;
+use crate::edge::pingora_lane::body_start;
 use crate::gate::denial::{Denial, Slug};
 use crate::web::message::BODY_BYTES_MAX;
 

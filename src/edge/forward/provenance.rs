@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
-use super::came_with::CameWith;
+use super::received_fields::ReceivedFields;
 use crate::edge::client::{PeerTrust, RequestClient};
 use crate::network::push_address;
 
@@ -37,13 +37,13 @@ impl ForwardingFields {
         headers: &HeaderMap,
         authority: Option<&str>,
         client: &RequestClient,
-        came_with: CameWith,
+        received_fields: ReceivedFields,
     ) -> Self {
         let told = |name| match client.peer_is {
             PeerTrust::Trusted => headers.get(name),
             PeerTrust::Untrusted => None,
         };
-        let mut hops = match (came_with.forwarded_for, client.peer_is) {
+        let mut hops = match (received_fields.forwarded_for, client.peer_is) {
             (true, PeerTrust::Trusted) => join(headers, X_FORWARDED_FOR),
             (true, PeerTrust::Untrusted) | (false, _) => String::with_capacity(24),
         };
@@ -54,20 +54,20 @@ impl ForwardingFields {
             Some(peer) => push_address(&mut hops, peer),
             None => hops.push_str("unknown"),
         }
-        let proto = came_with.forwarded_proto.then(|| told(X_FORWARDED_PROTO));
+        let proto = received_fields.forwarded_proto.then(|| told(X_FORWARDED_PROTO));
         let proto = match proto.flatten().map(HeaderValue::as_bytes) {
             Some(b"https") => "https",
             Some(b"http") => "http",
             _ => client.scheme.as_str(),
         };
-        if !came_with.forwarded_host && !came_with.forwarded {
+        if !received_fields.forwarded_host && !received_fields.forwarded {
             return Self { hops, proto, forwarded: None, host: None };
         }
         let host = told(X_FORWARDED_HOST).or_else(|| headers.get(header::HOST)).cloned();
         let host = host.or_else(|| HeaderValue::from_str(authority?).ok());
         let forwarded =
-            came_with.forwarded.then(|| forwarded(client.address, proto, host.as_ref()));
-        Self { hops, proto, forwarded, host: host.filter(|_| came_with.forwarded_host) }
+            received_fields.forwarded.then(|| forwarded(client.address, proto, host.as_ref()));
+        Self { hops, proto, forwarded, host: host.filter(|_| received_fields.forwarded_host) }
     }
 }
 
@@ -75,11 +75,11 @@ impl ForwardingFields {
 pub(super) fn set_forwarded(
     request: &mut RequestHeader,
     client: &RequestClient,
-    came_with: CameWith,
+    received_fields: ReceivedFields,
 ) -> pingora::Result<()> {
     let authority = request.uri.authority().map(|authority| authority.as_str());
     let ForwardingFields { hops, proto, forwarded, host } =
-        ForwardingFields::of(&request.headers, authority, client, came_with);
+        ForwardingFields::of(&request.headers, authority, client, received_fields);
     request.insert_header("X-Forwarded-For", value_of(hops))?;
     request.insert_header("X-Forwarded-Proto", HeaderValue::from_static(proto))?;
     if let Some(forwarded) = forwarded {

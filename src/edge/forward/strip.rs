@@ -3,10 +3,10 @@
 use http::{HeaderMap, HeaderName};
 use pingora::http::RequestHeader;
 
-use super::came_with::CameWith;
 use super::provenance::{
     X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PREFIX, X_FORWARDED_PROTO,
 };
+use super::received_fields::ReceivedFields;
 use crate::edge::client::PeerTrust;
 use crate::gate::credential::Carrier;
 use crate::gate::fields::{self, MethodOverride, is_like, starts_like};
@@ -68,11 +68,11 @@ impl Unwanted<'_> {
 }
 
 /// Removes what stays behind; tells what else the request came with.
-pub(super) fn strip(request: &mut RequestHeader, unwanted: &Unwanted<'_>) -> CameWith {
-    let mut came_with = CameWith::default();
+pub(super) fn strip(request: &mut RequestHeader, unwanted: &Unwanted<'_>) -> ReceivedFields {
+    let mut received_fields = ReceivedFields::default();
     let mut stays_behind: Vec<HeaderName> = Vec::new();
     for name in request.headers.keys() {
-        came_with.note(name.as_str());
+        received_fields.note(name.as_str());
         if unwanted.has(name, &request.headers) {
             stays_behind.push(name.clone());
         }
@@ -80,7 +80,7 @@ pub(super) fn strip(request: &mut RequestHeader, unwanted: &Unwanted<'_>) -> Cam
     for name in stays_behind {
         request.remove_header(&name);
     }
-    came_with
+    received_fields
 }
 
 /// From a trusted proxy the three headers that we write ourselves are read first, and two that only it

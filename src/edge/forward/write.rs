@@ -3,10 +3,10 @@
 use http::{HeaderMap, Method, header};
 
 use super::Outgoing;
-use super::came_with::CameWith;
 use super::provenance::ForwardingFields;
+use super::received_fields::ReceivedFields;
 use super::strip::KeptCredentials;
-use crate::edge::plain_request::PlainRequest;
+use crate::edge::fast_lane::plain_request::PlainRequest;
 use crate::edge::trace::{self, TraceOrigin};
 use crate::gate::credential::Carrier;
 use crate::gate::internal::TokenHeader;
@@ -19,12 +19,12 @@ impl Outgoing<'_> {
         let kept = self.kept_credentials();
         let unwanted = self.unwanted(kept);
         let token_header = identity_token.map(|token| &token.wanted.terms().header);
-        let mut came_with = CameWith::default();
+        let mut received_fields = ReceivedFields::default();
         for field in request.fields() {
-            came_with.note(field.name.as_str());
+            received_fields.note(field.name.as_str());
         }
         // A client's own trace goes on if it is one.
-        let keeps_trace = came_with.trace && trace::is_traced(&request.headers);
+        let keeps_trace = received_fields.trace && trace::is_traced(&request.headers);
         let keeps_id = request_id.origin == TraceOrigin::Client;
         write_request_line(&request.method, request.target(), out);
         let mut length = itoa::Buffer::new();
@@ -56,10 +56,13 @@ impl Outgoing<'_> {
             };
             write_field(field.written, value, out);
         }
-        if came_with.cookie {
+        if received_fields.cookie {
             self.write_cookies(&request.headers, kept, out);
         }
-        write_provenance(&ForwardingFields::of(&request.headers, None, client, came_with), out);
+        write_provenance(
+            &ForwardingFields::of(&request.headers, None, client, received_fields),
+            out,
+        );
         if !keeps_id {
             write_field(b"X-Request-Id", request_id.value().as_bytes(), out);
         }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::in_flight::{InFlightBound, InFlightGuard, Most, overloaded};
-use crate::edge::published::Published;
+use crate::edge::publication::Published;
 use crate::gate::denial::Denial;
 use crate::upstream::{AtUpstream, Upstream};
 

@@ -58,7 +58,7 @@ fn credentials() -> NameAndPassword {
     NameAndPassword { name: "al\\ice".into(), password }
 }
 
-async fn ask(service: &Identity) -> Finding {
+async fn ask(service: &Identity) -> LoginOutcome {
     drop(rustls::crypto::ring::default_provider().install_default());
     let id = HeaderValue::from_static("id-7");
     let sender = Sender { client: "::ffff:192.0.2.7".parse().ok(), request_id: Some(&id) };
@@ -107,16 +107,18 @@ fn ok(body: &Value) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-async fn asked_and_answered(answer: impl Into<Vec<u8>>) -> Finding {
+async fn asked_and_answered(answer: impl Into<Vec<u8>>) -> LoginOutcome {
     let (address, _served) = answering(answer).await;
     ask(&service(&[address], None)).await
 }
 
-fn slug_of(finding: Finding) -> Slug {
-    match finding {
-        Finding::Undecided(denial) => denial.slug(),
-        Finding::Unintelligible(slug) => slug,
-        other @ (Finding::LoggedIn(_) | Finding::Refused(_) | Finding::Limited(_)) => {
+fn slug_of(outcome: LoginOutcome) -> Slug {
+    match outcome {
+        LoginOutcome::Undecided(denial) => denial.slug(),
+        LoginOutcome::Unintelligible(slug) => slug,
+        other @ (LoginOutcome::LoggedIn(_)
+        | LoginOutcome::Refused(_)
+        | LoginOutcome::Limited(_)) => {
             panic!("{other:?}")
         }
     }
@@ -128,7 +130,7 @@ async fn service_is_asked_in_json_and_believed() {
         "user": { "id": 42, "roles": ["a", "b"], "email": "a@example.com" }, "scope": "x  y",
     });
     let (address, served) = answering(ok(&answer)).await;
-    let Finding::LoggedIn(LoggedIn { subject, roles, scopes, claims }) =
+    let LoginOutcome::LoggedIn(LoggedIn { subject, roles, scopes, claims }) =
         ask(&service(&[address], None)).await
     else {
         panic!("not logged in")
@@ -162,8 +164,8 @@ async fn addresses_are_taken_in_turn() {
     let (clients, credentials) = (ServiceClients::new(1), credentials());
     for _ in 0..2 {
         let sender = Sender { client: None, request_id: None };
-        let finding = clients.ask(service.as_service(), &credentials, sender).await;
-        assert!(matches!(finding, Finding::LoggedIn(_)), "{finding:?}");
+        let outcome = clients.ask(service.as_service(), &credentials, sender).await;
+        assert!(matches!(outcome, LoginOutcome::LoggedIn(_)), "{outcome:?}");
     }
 }
 
@@ -194,8 +196,8 @@ async fn certificate_is_verified_for_the_name_and_by_the_authority_of_the_upstre
     let tls = |server_name: &str| {
         Some(UpstreamTls { server_name: server_name.into(), ca: Some(vec![der.clone()]) })
     };
-    let finding = ask(&service(&[address], tls("identity.internal"))).await;
-    assert!(matches!(finding, Finding::LoggedIn(_)), "{finding:?}");
+    let outcome = ask(&service(&[address], tls("identity.internal"))).await;
+    assert!(matches!(outcome, LoginOutcome::LoggedIn(_)), "{outcome:?}");
     let other = ask(&service(&[address], tls("other.internal"))).await;
     assert_eq!(slug_of(other), Slug::UpstreamUnavailable);
     let elsewhere = ask(&service(&[address], tls("127.0.0.9"))).await;
@@ -206,24 +208,24 @@ async fn certificate_is_verified_for_the_name_and_by_the_authority_of_the_upstre
 async fn refusal_is_a_refusal_and_anything_else_is_not() {
     for status in [400, 401, 403, 404, 410, 422] {
         let answer = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
-        let finding = asked_and_answered(answer).await;
+        let outcome = asked_and_answered(answer).await;
         assert!(
-            matches!(finding, Finding::Refused(RefusalMessage::Gateway)),
-            "{status}: {finding:?}"
+            matches!(outcome, LoginOutcome::Refused(RefusalMessage::Gateway)),
+            "{status}: {outcome:?}"
         );
     }
     for (after, seconds) in
         [("", 5), ("Retry-After: 7\r\n", 7), ("Retry-After: Wed, 21 Oct\r\n", 5)]
     {
         let answer = format!("HTTP/1.1 429 Slow\r\n{after}Content-Length: 0\r\n\r\n");
-        let finding = asked_and_answered(answer).await;
-        assert!(matches!(finding, Finding::Limited(told) if told == seconds), "{finding:?}");
+        let outcome = asked_and_answered(answer).await;
+        assert!(matches!(outcome, LoginOutcome::Limited(told) if told == seconds), "{outcome:?}");
     }
     for status in [204, 302, 304, 307, 500, 503] {
         let to = "Location: http://127.0.0.1:1/\r\n";
         let answer = format!("HTTP/1.1 {status} Hm\r\n{to}Content-Length: 0\r\n\r\n");
-        let finding = asked_and_answered(answer).await;
-        assert_eq!(slug_of(finding), Slug::UpstreamUnavailable, "{status}");
+        let outcome = asked_and_answered(answer).await;
+        assert_eq!(slug_of(outcome), Slug::UpstreamUnavailable, "{status}");
     }
 }
 
@@ -240,14 +242,14 @@ async fn words_of_the_service_are_passed_on_within_bounds() {
         service.settings.on_failure = OnFailure::PassThrough;
         ask(&service).await
     };
-    let Finding::Refused(RefusalMessage::Service(ServiceRefusal { status, kind, body })) =
+    let LoginOutcome::Refused(RefusalMessage::Service(ServiceRefusal { status, kind, body })) =
         ask_for(ANSWER_BYTES_MAX).await
     else {
         panic!("not in its words")
     };
     assert_eq!((status, kind.as_bytes(), body.len()), (403, b"text/x".as_slice(), 65536));
-    let finding = ask_for(ANSWER_BYTES_MAX + 1).await;
-    assert!(matches!(finding, Finding::Refused(RefusalMessage::Gateway)), "{finding:?}");
+    let outcome = ask_for(ANSWER_BYTES_MAX + 1).await;
+    assert!(matches!(outcome, LoginOutcome::Refused(RefusalMessage::Gateway)), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -273,12 +275,12 @@ async fn garbage_is_not_a_login_and_not_a_refusal() {
         user(json!({ "id": "a", "roles": {} })),
         ok(&json!({ "user": { "id": "a" }, "scope": 7 })),
     ] {
-        let finding = asked_and_answered(answer.clone()).await;
-        assert_eq!(slug_of(finding), Slug::UpstreamUnavailable, "{answer}");
+        let outcome = asked_and_answered(answer.clone()).await;
+        assert_eq!(slug_of(outcome), Slug::UpstreamUnavailable, "{answer}");
     }
     for fine in [json!({ "id": "a", "roles": null }), json!({ "id": "a".repeat(255) })] {
-        let finding = asked_and_answered(user(fine)).await;
-        assert!(matches!(finding, Finding::LoggedIn(_)), "{finding:?}");
+        let outcome = asked_and_answered(user(fine)).await;
+        assert!(matches!(outcome, LoginOutcome::LoggedIn(_)), "{outcome:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Between Pingora and the gate: asks for a verdict, and lets pass only what has a permit.
 
-mod reception;
+mod receive;
 
 use std::time::{Duration, Instant};
 
@@ -12,31 +12,32 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use self::reception::{Reception, receive};
-use super::admission::AnsweredBy;
-use super::client_stream::inbound::Inbound;
-use super::client_stream::inbound::fault::Fault;
-use super::context::Context;
-use super::exchange::{UpstreamAttempt, UpstreamExchange};
-use super::forward::Outgoing;
-use super::published::Current;
-use super::{body_start, builtin, failure, record, response, upgrade};
+use self::receive::{Reception, receive};
+use super::{body_start, upgrade};
+use crate::edge::admission::AnsweredBy;
+use crate::edge::client_stream::inbound::Inbound;
+use crate::edge::client_stream::inbound::fault::Fault;
+use crate::edge::context::Context;
+use crate::edge::exchange_state::{UpstreamAttempt, UpstreamExchange};
+use crate::edge::forward::Outgoing;
+use crate::edge::publication::Current;
+use crate::edge::{builtin, failure, record, response};
 use crate::gate::denial::{Denial, Slug};
 
 /// The application that Pingora calls.
 #[derive(Debug)]
-pub(super) struct Gatekeeper {
+pub(in crate::edge) struct ProxyHooks {
     current: Current,
 }
 
-impl Gatekeeper {
-    pub(super) fn new(current: Current) -> Self {
+impl ProxyHooks {
+    pub(in crate::edge) fn new(current: Current) -> Self {
         Self { current }
     }
 }
 
 #[async_trait]
-impl ProxyHttp for Gatekeeper {
+impl ProxyHttp for ProxyHooks {
     /// Boxed: Pingora moves it from one future into the next.
     type CTX = Box<Context>;
 
@@ -145,15 +146,15 @@ impl ProxyHttp for Gatekeeper {
             request_id: &origin.request_id,
             gate: &context.published.configuration.gate,
         };
-        let came_with = outgoing.apply(request)?;
-        if came_with.expect
+        let received_fields = outgoing.apply(request)?;
+        if received_fields.expect
             && body_start::expects_continue(&request.headers)
             && !session.as_mut().is_body_empty()
         {
             // It was told to go on: its body has begun.
             request.remove_header(&header::EXPECT);
         }
-        if !came_with.host {
+        if !received_fields.host {
             request.insert_header(header::HOST, exchange.upstream_host())?;
         }
         Ok(())

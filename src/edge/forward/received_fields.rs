@@ -3,7 +3,7 @@
 /// Which fields a request came with: what is not there need not be looked up again, which would cost
 /// more than to look at all names once.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::edge) struct CameWith {
+pub(in crate::edge) struct ReceivedFields {
     pub(super) authorization: bool,
     pub(super) cookie: bool,
     pub(in crate::edge) expect: bool,
@@ -17,7 +17,7 @@ pub(in crate::edge) struct CameWith {
     pub(super) trace: bool,
 }
 
-impl CameWith {
+impl ReceivedFields {
     pub(super) fn note(&mut self, name: &str) {
         let noted = match name {
             "authorization" => &mut self.authorization,

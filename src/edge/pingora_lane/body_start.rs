@@ -10,14 +10,14 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
-use super::client_stream::inbound::fault::Fault;
+use crate::edge::client_stream::inbound::fault::Fault;
 
 /// Returns once a body that was announced has begun, or turned out to be empty.
 ///
 /// # Errors
 ///
 /// If the client leaves, sends what is no body, or lets `patience` pass.
-pub(super) async fn arrived(session: &mut Session, patience: Duration) -> Result<()> {
+pub(in crate::edge) async fn arrived(session: &mut Session, patience: Duration) -> Result<()> {
     // What is read here is kept there, and sent as soon as there is a connection to an upstream.
     session.as_mut().enable_retry_buffering();
     let has_arrived = tokio::select! {
@@ -44,13 +44,13 @@ pub(super) async fn arrived(session: &mut Session, patience: Duration) -> Result
 }
 
 /// Whether the client asks to be told to go on (RFC 9110 §10.1.1).
-pub(super) fn expects_continue(fields: &HeaderMap) -> bool {
+pub(in crate::edge) fn expects_continue(fields: &HeaderMap) -> bool {
     let expectation = fields.get(header::EXPECT).map(|value| value.as_bytes());
     expectation.is_some_and(|expectation| expectation.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Whether the client sends no body before it is told to go on.
-pub(super) fn waits_to_continue(request: &RequestHeader) -> bool {
+pub(in crate::edge) fn waits_to_continue(request: &RequestHeader) -> bool {
     request.version == Version::HTTP_11 && expects_continue(&request.headers)
 }
 

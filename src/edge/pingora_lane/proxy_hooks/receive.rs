@@ -9,7 +9,7 @@ use pingora::proxy::Session;
 
 use crate::edge::client::RequestClient;
 use crate::edge::context::Context;
-use crate::edge::exchange::{ExchangeState, RequestOrigin};
+use crate::edge::exchange_state::{ExchangeState, RequestOrigin};
 use crate::edge::trace::RequestId;
 use crate::gate::denial::Slug;
 use crate::gate::framing::http2;

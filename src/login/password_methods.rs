@@ -1,10 +1,10 @@
-//! Login methods: each takes credentials and finds out whose they are; none knows of sessions.
+//! Login with a name and a password: each method finds out whose they are; none knows of sessions.
 
 use std::sync::Arc;
 
-use super::finding::{Finding, Sender};
 use super::handoff::{Service, ServiceClients};
 use super::name_and_password::NameAndPassword;
+use super::outcome::{LoginOutcome, Sender};
 use crate::config::login::LoginMethod;
 use crate::gate::denial::Slug;
 use crate::login::password_file;
@@ -13,12 +13,12 @@ use crate::upstream::Upstream;
 
 /// What the ways to log in need beside their configuration, shared by all configurations.
 #[derive(Debug)]
-pub(super) struct Methods {
+pub(super) struct PasswordMethods {
     hashing: Arc<Hashing>,
     clients: ServiceClients,
 }
 
-impl Methods {
+impl PasswordMethods {
     /// The methods, with room for so many logins that wait for an identity service at once.
     pub(super) fn new(hashing: Arc<Hashing>, hand_offs_max: usize) -> Self {
         Self { hashing, clients: ServiceClients::new(hand_offs_max) }
@@ -31,7 +31,7 @@ impl Methods {
         upstreams: &[Arc<Upstream>],
         credentials: &NameAndPassword,
         sender: Sender<'_>,
-    ) -> Finding {
+    ) -> LoginOutcome {
         match method {
             LoginMethod::PasswordFile(users) => {
                 password_file::verify(&self.hashing, users, credentials, sender.client).await
@@ -40,7 +40,7 @@ impl Methods {
                 Some(upstream) => {
                     self.clients.ask(Service { settings, upstream }, credentials, sender).await
                 }
-                None => Finding::Undecided(Slug::Internal.into()),
+                None => LoginOutcome::Undecided(Slug::Internal.into()),
             },
         }
     }

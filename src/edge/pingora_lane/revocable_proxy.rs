@@ -7,34 +7,34 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
-use super::context::{Context, hand_over};
-use super::gatekeeper::Gatekeeper;
-use super::streams::{StreamSlot, Streams};
+use super::proxy_hooks::ProxyHooks;
+use crate::edge::context::{Context, hand_over};
+use crate::edge::revocation_sweep::{StreamSlot, Streams};
 
 /// Serves requests, and gives up those whose principal has lapsed.
-pub(super) struct RevocableProxy {
-    proxy: Arc<HttpProxy<Gatekeeper>>,
+pub(in crate::edge) struct RevocableProxy {
+    proxy: Arc<HttpProxy<ProxyHooks>>,
     streams: Arc<Streams>,
 }
 
 impl RevocableProxy {
-    pub(super) fn new(proxy: HttpProxy<Gatekeeper>, streams: Arc<Streams>) -> Self {
+    pub(in crate::edge) fn new(proxy: HttpProxy<ProxyHooks>, streams: Arc<Streams>) -> Self {
         Self { proxy: Arc::new(proxy), streams }
     }
 
     /// What Pingora is to know of connections.
-    pub(super) fn server_options(&self) -> Option<&HttpServerOptions> {
+    pub(in crate::edge) fn server_options(&self) -> Option<&HttpServerOptions> {
         self.proxy.server_options()
     }
 
     /// A slot for the requests of an HTTP/1 connection, one after the other, or of an HTTP/2 stream.
-    pub(super) fn seat(&self) -> StreamSlot {
+    pub(in crate::edge) fn seat(&self) -> StreamSlot {
         self.streams.seat()
     }
 
     /// Serves one request, in the context in which it was decided on if that was done. `None` if nothing can follow it on its connection: giving a request up
     /// drops whatever belongs to it, which closes an HTTP/1 connection and resets an HTTP/2 stream.
-    pub(super) async fn serve(
+    pub(in crate::edge) async fn serve(
         &self,
         session: ServerSession,
         shutdown: &ShutdownWatch,

@@ -1,8 +1,8 @@
 //! Whose requests are being served, so that they can be ended when the principal lapses: also a
 //! WebSocket that is silent, of which nothing else would notice.
 //!
-//! Each HTTP/1 connection and each HTTP/2 stream has a slot. The gatekeeper puts the principal of a
-//! permitted request in, the end of the request takes it out, and one task looks at all slots
+//! Each HTTP/1 connection and each HTTP/2 stream has a slot. A permitted request puts its principal
+//! in, the end of the request takes it out, and one task looks at all slots
 //! whenever an answer may have changed.
 
 use std::collections::HashMap;

@@ -10,9 +10,9 @@ use pingora::http::RequestHeader;
 
 use super::client::RequestClient;
 use super::forward::IdentityToken;
-use super::streams::ServingGuard;
+use super::pingora_lane::upgrade::Switched;
+use super::revocation_sweep::ServingGuard;
 use super::trace::RequestId;
-use super::upgrade::Switched;
 use crate::gate::policy::Permit;
 use crate::upstream::Upstream;
 

@@ -1,4 +1,4 @@
-//! Findings of a login method about credentials, and who sent them.
+//! What a login method says of credentials, and who sent them.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::gate::denial::{Denial, Slug};
 
 /// What came of credentials.
 #[derive(Debug)]
-pub(super) enum Finding {
+pub(super) enum LoginOutcome {
     /// They are somebody's.
     LoggedIn(LoggedIn),
     /// They are nobody's.

@@ -19,6 +19,7 @@ mod fault;
 #[cfg(test)]
 mod fuzz;
 mod idle_connections;
+pub(super) mod plain_request;
 mod upstream_link;
 
 pub(super) use self::exchange::{Exchange, KeepAlive, Next};

@@ -25,15 +25,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::deferrable_timer::DeferrableTimer;
+use crate::edge::deferrable_timer::DeferrableTimer;
 
 /// Whether an upstream has switched protocols.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Switched(Arc<AtomicBool>);
+pub(in crate::edge) struct Switched(Arc<AtomicBool>);
 
 impl Switched {
     /// From now on the connection has no deadlines.
-    pub(super) fn set(&self) {
+    pub(in crate::edge) fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
 
@@ -43,7 +43,7 @@ impl Switched {
 }
 
 /// Whether a request asks for a WebSocket: the only protocol of whose wish Pingora tells upstreams.
-pub(super) fn is_asked_for(request: &RequestHeader) -> bool {
+pub(in crate::edge) fn is_asked_for(request: &RequestHeader) -> bool {
     request.version == Version::HTTP_11
         && request
             .headers
@@ -52,7 +52,7 @@ pub(super) fn is_asked_for(request: &RequestHeader) -> bool {
 }
 
 /// Gives `peer` a connection of its own, whose deadlines end when it has switched.
-pub(super) fn prepare(peer: &mut HttpPeer) -> Switched {
+pub(in crate::edge) fn prepare(peer: &mut HttpPeer) -> Switched {
     let switched = Switched::default();
     let options = &mut peer.options;
     options.custom_l4 = Some(Arc::new(Dialer {

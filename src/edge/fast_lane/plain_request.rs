@@ -9,17 +9,17 @@ use crate::gate::framing::{Body, Message};
 
 /// A plain request: what the lane reads of a head that was read strictly before.
 #[derive(Debug)]
-pub(super) struct PlainRequest {
+pub(in crate::edge) struct PlainRequest {
     /// Head and body.
     bytes: Bytes,
     /// The length of the head.
     head_bytes: usize,
-    pub(super) method: Method,
+    pub(in crate::edge) method: Method,
     target: Range<usize>,
     lines: Vec<FieldLine>,
-    pub(super) headers: HeaderMap,
+    pub(in crate::edge) headers: HeaderMap,
     /// Whether the client wants the connection closed after the answer.
-    pub(super) wants_close: bool,
+    pub(in crate::edge) wants_close: bool,
 }
 
 /// A field line. The ranges are places in the head.
@@ -32,11 +32,11 @@ struct FieldLine {
 
 /// A field line, as it was sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SentField<'a> {
-    pub(super) name: &'a HeaderName,
+pub(in crate::edge) struct SentField<'a> {
+    pub(in crate::edge) name: &'a HeaderName,
     /// The name as the client wrote it.
-    pub(super) written: &'a [u8],
-    pub(super) value: &'a [u8],
+    pub(in crate::edge) written: &'a [u8],
+    pub(in crate::edge) value: &'a [u8],
 }
 
 impl PlainRequest {
@@ -46,7 +46,7 @@ impl PlainRequest {
     /// # Errors
     ///
     /// The same bytes, if the request is not plain.
-    pub(super) fn read(bytes: BytesMut, message: &Message) -> Result<Self, BytesMut> {
+    pub(in crate::edge) fn read(bytes: BytesMut, message: &Message) -> Result<Self, BytesMut> {
         let Message { head_bytes, body, waits_to_continue } = *message;
         let body_bytes = bytes.len().saturating_sub(head_bytes) as u64;
         let is_whole = body == Body::Length(body_bytes);
@@ -64,7 +64,7 @@ impl PlainRequest {
     }
 
     /// Gives the bytes back that it was read from.
-    pub(super) fn into_bytes(self) -> BytesMut {
+    pub(in crate::edge) fn into_bytes(self) -> BytesMut {
         let Self { bytes, headers, .. } = self;
         // Its values share the bytes.
         drop(headers);
@@ -72,22 +72,22 @@ impl PlainRequest {
     }
 
     /// The body; empty if there is none.
-    pub(super) fn body(&self) -> &[u8] {
+    pub(in crate::edge) fn body(&self) -> &[u8] {
         &self.bytes[self.head_bytes..]
     }
 
     /// The target, in origin form.
-    pub(super) fn target(&self) -> &[u8] {
+    pub(in crate::edge) fn target(&self) -> &[u8] {
         &self.bytes[self.target.clone()]
     }
 
     /// The target, to be kept.
-    pub(super) fn shared_target(&self) -> Bytes {
+    pub(in crate::edge) fn shared_target(&self) -> Bytes {
         self.bytes.slice(self.target.clone())
     }
 
     /// The field lines, in their order.
-    pub(super) fn fields(&self) -> impl Iterator<Item = SentField<'_>> {
+    pub(in crate::edge) fn fields(&self) -> impl Iterator<Item = SentField<'_>> {
         self.lines.iter().map(|FieldLine { name, written, value }| SentField {
             name,
             written: &self.bytes[written.clone()],
