@@ -35,3 +35,4 @@ mod record;
 mod response;
 mod revocation_sweep;
 mod trace;
+mod upstream_connections;

@@ -19,7 +19,7 @@ use super::context::Context;
 use super::drain::Drain;
 use super::exchange_state::RequestOrigin;
 use super::fast_lane::plain_request::PlainRequest;
-use super::fast_lane::{Buffers, Exchange, KeepAlive, Lane, Next};
+use super::fast_lane::{Buffers, Exchange, KeepAlive, Next};
 use super::head::{self, ReadHead, Turn};
 use super::http2;
 use super::limits::bounds::REQUESTS_MAX;
@@ -28,6 +28,7 @@ use super::publication::{Current, Published};
 use super::record;
 use super::revocation_sweep::StreamSlot;
 use super::trace::RequestId;
+use super::upstream_connections::UpstreamConnections;
 use crate::config::LaneChoice;
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::framing::Message;
@@ -45,7 +46,7 @@ const HTTP2_PREFACE_BYTES: usize = 24;
 #[derive(Clone)]
 pub(super) struct Server {
     pub(super) app: Arc<RevocableProxy>,
-    pub(super) lane: Lane,
+    pub(super) upstreams: UpstreamConnections,
     pub(super) current: Current,
     pub(super) drain: Arc<Drain>,
 }
@@ -178,7 +179,7 @@ impl Server {
         let mut context = Box::new(Context::new(published.clone()));
         context.receive(RequestOrigin { client, request_id: RequestId::find(headers) });
         match context.admit_at_once(&request, seat) {
-            true => Ok(Exchange { lane: &self.lane, context, request, keep_alive }),
+            true => Ok(Exchange { connections: &self.upstreams, context, request, keep_alive }),
             false => Err((request.into_bytes(), Some(context))),
         }
     }

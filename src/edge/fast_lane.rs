@@ -18,9 +18,8 @@ mod exchange;
 mod fault;
 #[cfg(test)]
 mod fuzz;
-mod idle_connections;
 pub(super) mod plain_request;
 mod upstream_link;
 
 pub(super) use self::exchange::{Exchange, KeepAlive, Next};
-pub(super) use self::upstream_link::{Buffers, Lane};
+pub(super) use self::upstream_link::Buffers;

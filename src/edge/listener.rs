@@ -18,11 +18,11 @@ use super::client::is_trusted;
 use super::client_stream::wire::Wire;
 use super::connection::Server;
 use super::drain::Drain;
-use super::fast_lane::Lane;
 use super::pingora_lane::proxy_hooks::ProxyHooks;
 use super::pingora_lane::revocable_proxy::RevocableProxy;
 use super::publication::Current;
 use super::revocation_sweep::Streams;
+use super::upstream_connections::UpstreamConnections;
 use crate::network::OpenConnections;
 
 /// How long a TLS handshake may take.
@@ -109,8 +109,8 @@ pub fn serve(
     // All configurations of the process share the list.
     tokio::spawn(streams.clone().sweep(configuration.gate.revocations.clone()));
     let app = Arc::new(RevocableProxy::new(proxy, streams));
-    let lane = Lane::start(&conf, published.bounds.idle_max / 2);
-    let server = Server { app, lane, current: current.clone(), drain: drain.clone() };
+    let upstreams = UpstreamConnections::start(&conf, published.bounds.idle_max / 2);
+    let server = Server { app, upstreams, current: current.clone(), drain: drain.clone() };
     let connections = Arc::new(OpenConnections::default());
     for Bound { address: _, listener, tls } in bound {
         let socket = TcpListener::from_std(listener)?;

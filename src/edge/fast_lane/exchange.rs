@@ -9,7 +9,7 @@ use super::answer_body::AnswerBody;
 use super::answer_head::{self, AnswerHead, HEAD_BYTES_MAX, Telling};
 use super::fault::Fault;
 use super::plain_request::PlainRequest;
-use super::upstream_link::{Buffers, Lane, Reuse, UpstreamLink};
+use super::upstream_link::{Buffers, UpstreamLink};
 use crate::edge::answer::{FinishedAnswer, client_kind};
 use crate::edge::client_stream::inbound::Inbound;
 use crate::edge::context::Context;
@@ -18,6 +18,7 @@ use crate::edge::failure;
 use crate::edge::forward::Outgoing;
 use crate::edge::record;
 use crate::edge::response::sets_cookie_of_ours;
+use crate::edge::upstream_connections::{Reuse, UpstreamConnections};
 use crate::gate::denial::{Denial, Slug};
 
 /// How many interim answers there may be to one request.
@@ -41,7 +42,7 @@ pub(in crate::edge) enum Next {
 
 /// A permitted exchange.
 pub(in crate::edge) struct Exchange<'a> {
-    pub(in crate::edge) lane: &'a Lane,
+    pub(in crate::edge) connections: &'a UpstreamConnections,
     pub(in crate::edge) context: Box<Context>,
     pub(in crate::edge) request: PlainRequest,
     pub(in crate::edge) keep_alive: KeepAlive,
@@ -93,7 +94,7 @@ impl Exchange<'_> {
         AnswerBody::new(head.framing).relay(&mut link, buffers, client, sent).await?;
         // More than was said is the beginning of something that nobody asked for.
         if head.keeps_connection && buffers.incoming.is_empty() {
-            link.keep(self.lane);
+            link.keep(self.connections);
         }
         Ok(())
     }
@@ -159,7 +160,7 @@ impl Exchange<'_> {
             let tries = exchange.tries;
             exchange.attempt =
                 Some(UpstreamAttempt { address, chosen, answered_after: None, switched: None });
-            match UpstreamLink::open(self.lane, &upstream, address, buffers, reuse).await {
+            match UpstreamLink::open(self.connections, &upstream, address, buffers, reuse).await {
                 Ok(link) => return Ok(link),
                 // Nothing was sent yet: any method may be tried elsewhere.
                 Err(error) if tries <= upstream.settings().retries => self.tell(&error),

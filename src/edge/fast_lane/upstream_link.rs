@@ -8,43 +8,23 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::Stream;
-use pingora::server::configuration::ServerConf;
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, ErrorType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::fault::Fault;
-use super::idle_connections::{IdleConnections, IdlePeer, PeerIdentity};
 use crate::edge::at_once::at_once;
 use crate::edge::client_stream::inbound::Inbound;
 use crate::edge::deferrable_timer::DeferrableTimer;
+use crate::edge::upstream_connections::{
+    OpenedConnection, PeerConnections, Reuse, UpstreamConnections,
+};
 use crate::upstream::Upstream;
 
 /// How much is read of an answer at once, in bytes. What a client does not take stays with the upstream,
 /// but for this.
 const READ_BYTES: usize = 16 * 1024;
-
-/// The fast lane of all connections: the connections to upstreams that they share.
-#[derive(Clone)]
-pub(in crate::edge) struct Lane {
-    connector: Arc<TransportConnector>,
-    idle: Arc<IdleConnections>,
-}
-
-impl Lane {
-    /// A lane that keeps so many connections for the next request. Must be called on the runtime that
-    /// serves.
-    pub(in crate::edge) fn start(conf: &ServerConf, idle_max: usize) -> Self {
-        let options = ConnectorOptions::from_server_conf(conf);
-        Self {
-            connector: Arc::new(TransportConnector::new(Some(options))),
-            idle: IdleConnections::start(idle_max),
-        }
-    }
-}
 
 /// The buffers of a client's connection, and the peer that it was connected with last.
 #[derive(Default)]
@@ -54,15 +34,7 @@ pub(in crate::edge) struct Buffers {
     /// What came from the upstream.
     pub(super) incoming: BytesMut,
     timer: DeferrableTimer,
-    peer: Option<KnownPeer>,
-}
-
-/// An address of an upstream, what Pingora needs to know of it, and the connections to it that wait.
-struct KnownPeer {
-    upstream: Arc<Upstream>,
-    address: SocketAddr,
-    peer: Arc<HttpPeer>,
-    idle: Arc<IdlePeer>,
+    peer: Option<Arc<PeerConnections>>,
 }
 
 /// What a connection keeps of its buffers while it waits for the next request, and while there is more
@@ -91,41 +63,25 @@ impl Buffers {
         }
     }
 
+    /// The connections to one address of an upstream: mostly the one of the last request.
     fn peer(
         &mut self,
-        lane: &Lane,
+        connections: &UpstreamConnections,
         upstream: &Arc<Upstream>,
         address: SocketAddr,
-    ) -> (Arc<HttpPeer>, Arc<IdlePeer>) {
-        let known = self.peer.as_ref();
-        let known = known
-            .filter(|known| known.address == address && Arc::ptr_eq(&known.upstream, upstream));
+    ) -> Arc<PeerConnections> {
+        let known = self.peer.as_ref().filter(|known| known.lead_to(upstream, address));
         if let Some(known) = known {
-            return (known.peer.clone(), known.idle.clone());
+            return known.clone();
         }
-        let peer: Arc<HttpPeer> = upstream.peer_at(address).into();
-        let server_name = upstream.settings().tls.as_ref().map(|tls| tls.server_name.clone());
-        let identity = PeerIdentity { address, server_name, authorities: peer.group_key };
-        let idle = lane.idle.of(identity);
-        let upstream = upstream.clone();
-        self.peer = Some(KnownPeer { upstream, address, peer: peer.clone(), idle: idle.clone() });
-        (peer, idle)
+        self.peer.insert(connections.to(upstream, address)).clone()
     }
-}
-
-/// Whether an idle connection may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reuse {
-    Allowed,
-    /// One that was kept has just failed.
-    Refused,
 }
 
 /// A connection to an upstream.
 pub(super) struct UpstreamLink {
     stream: Stream,
-    peer: Arc<HttpPeer>,
-    idle: Arc<IdlePeer>,
+    peer: Arc<PeerConnections>,
     /// Whether it served a request before.
     pub(super) is_reused: bool,
 }
@@ -133,34 +89,25 @@ pub(super) struct UpstreamLink {
 impl UpstreamLink {
     /// A connection that was kept, or a new one.
     pub(super) async fn open(
-        lane: &Lane,
+        connections: &UpstreamConnections,
         upstream: &Arc<Upstream>,
         address: SocketAddr,
         buffers: &mut Buffers,
         reuse: Reuse,
     ) -> Result<Self, BError> {
-        let (peer, idle) = buffers.peer(lane, upstream, address);
-        if reuse == Reuse::Allowed
-            && let Some(stream) = lane.idle.take(&idle)
-        {
-            return Ok(Self { stream, peer, idle, is_reused: true });
-        }
-        // Boxed: it is large, and mostly not needed.
-        let opened = Box::pin(lane.connector.new_stream(&*peer)).await;
-        let stream = opened.map_err(|error| error.into_up())?;
-        Ok(Self { stream, peer, idle, is_reused: false })
+        let peer = buffers.peer(connections, upstream, address);
+        let OpenedConnection { stream, is_reused } = connections.open(&peer, reuse).await?;
+        Ok(Self { stream, peer, is_reused })
     }
 
     /// Keeps the connection for the next request to its peer.
-    pub(super) fn keep(self, lane: &Lane) {
-        if let Some(patience) = self.peer.options.idle_timeout {
-            lane.idle.put(&self.idle, self.stream, patience);
-        }
+    pub(super) fn keep(self, connections: &UpstreamConnections) {
+        connections.keep(&self.peer, self.stream);
     }
 
     /// Sends a request.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let patience = self.peer.options.write_timeout;
+        let patience = self.peer.options().write_timeout;
         let written = async {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
@@ -181,7 +128,7 @@ impl UpstreamLink {
     ) -> Result<usize, Fault> {
         let Buffers { incoming, timer, .. } = buffers;
         incoming.reserve(READ_BYTES);
-        let patience = self.peer.options.read_timeout;
+        let patience = self.peer.options().read_timeout;
         let mut until = None;
         let mut read = pin!(self.stream.read_buf(incoming));
         poll_fn(|context| {

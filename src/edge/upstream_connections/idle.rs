@@ -38,9 +38,10 @@ pub(super) struct IdleConnections {
 }
 
 /// Those to one peer, the latest last.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct IdlePeer(Mutex<Vec<IdleConnection>>);
 
+#[derive(Debug)]
 struct IdleConnection {
     stream: Stream,
     until: Instant,
