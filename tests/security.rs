@@ -5,6 +5,7 @@ mod accounts;
 mod admin;
 mod admin_listener;
 mod aliases;
+mod answer_chunks;
 mod answers;
 mod chunks;
 mod claims;

@@ -10,7 +10,7 @@ use pingora::http::RequestHeader;
 
 use super::client::RequestClient;
 use super::forward::IdentityToken;
-use super::pingora_lane::upgrade::Switched;
+use super::pingora_lane::given_connection::GivenConnection;
 use super::revocation_sweep::ServingGuard;
 use super::trace::RequestId;
 use crate::gate::policy::Permit;
@@ -88,8 +88,8 @@ pub(super) struct UpstreamAttempt {
     pub(super) chosen: Instant,
     /// How long it took from then to the first head of an answer, once there is one.
     pub(super) answered_after: Option<Duration>,
-    /// Whether the upstream has switched protocols, if that was asked for.
-    pub(super) switched: Option<Switched>,
+    /// The connection that Pingora was given for it.
+    pub(super) connection: Option<Arc<GivenConnection>>,
 }
 
 impl ExchangeState {
@@ -123,6 +123,13 @@ impl ExchangeState {
             Self::Permitted(exchange) => Some(exchange),
             Self::New | Self::Received(_) => None,
         }
+    }
+}
+
+impl UpstreamAttempt {
+    /// Whether its connection was a kept one on which nothing was answered.
+    pub(super) fn was_dead(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.was_dead())
     }
 }
 

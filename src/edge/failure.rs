@@ -1,6 +1,7 @@
 //! What an error of Pingora's comes to: a slug, what exactly was wrong, or a client that left.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,6 +78,9 @@ fn is_of_a_deadline(error: &Error) -> bool {
 /// What went wrong with an upstream. Nothing of what it answered is repeated: it may be meant for the client
 /// alone.
 fn reason(error: &Error) -> Cow<'static, str> {
+    if let Some(malformed) = MalformedResponse::find(error) {
+        return malformed.0.clone();
+    }
     use ErrorType::{
         ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, InvalidHTTPHeader,
         ReadTimedout, TLSHandshakeFailure, TLSHandshakeTimedout, WriteTimedout,
@@ -111,6 +115,30 @@ fn reason(error: &Error) -> Cow<'static, str> {
         (kind, None) => format!("{}: {said}", kind.as_str()).into(),
     }
 }
+
+/// An answer whose framing is broken. Travels through Pingora as the cause of its error.
+#[derive(Clone, Debug)]
+pub(super) struct MalformedResponse(Cow<'static, str>);
+
+impl MalformedResponse {
+    /// One that is broken in this way.
+    pub(super) fn of(error: &Error) -> Self {
+        Self(reason(error))
+    }
+
+    /// The one that an error of Pingora's came of, if it was one.
+    fn find(error: &Error) -> Option<&Self> {
+        error.root_cause().downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Display for MalformedResponse {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MalformedResponse {}
 
 /// Pingora wraps an error in others that say where it was met.
 fn innermost(error: &Error) -> &Error {

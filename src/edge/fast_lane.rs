@@ -13,9 +13,9 @@
 //! Both lanes ask the same gate, strip by the same rules and record in the same way.
 
 mod answer_body;
-mod answer_head;
+pub(super) mod answer_head;
 mod exchange;
-mod fault;
+pub(super) mod fault;
 #[cfg(test)]
 mod fuzz;
 pub(super) mod plain_request;

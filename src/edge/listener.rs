@@ -96,11 +96,12 @@ pub fn serve(
     let conf = Arc::new(ServerConf {
         threads,
         max_retries: TRIES_MAX,
-        // Pingora multiplies it by the threads; each lane has its own.
-        upstream_keepalive_pool_size: (published.bounds.idle_max / 2 / threads).max(1),
+        // Both lanes share connections of our own.
+        upstream_keepalive_pool_size: 1,
         ..ServerConf::default()
     });
-    let mut proxy = http_proxy(&conf, ProxyHooks::new(current.clone()));
+    let upstreams = UpstreamConnections::start(&conf, published.bounds.idle_max);
+    let mut proxy = http_proxy(&conf, ProxyHooks::new(current.clone(), upstreams.clone()));
     let configuration = &published.configuration;
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(configuration.settings.limits.keepalive_timeout);
@@ -109,7 +110,6 @@ pub fn serve(
     // All configurations of the process share the list.
     tokio::spawn(streams.clone().sweep(configuration.gate.revocations.clone()));
     let app = Arc::new(RevocableProxy::new(proxy, streams));
-    let upstreams = UpstreamConnections::start(&conf, published.bounds.idle_max / 2);
     let server = Server { app, upstreams, current: current.clone(), drain: drain.clone() };
     let connections = Arc::new(OpenConnections::default());
     for Bound { address: _, listener, tls } in bound {

@@ -3,6 +3,12 @@
 //! The hooks that Pingora calls ask the same gate, and let pass only what has a permit.
 
 pub(super) mod body_start;
+mod deadline;
+mod dialer;
+pub(super) mod given_connection;
 pub(super) mod proxy_hooks;
+mod received_answer;
 pub(super) mod revocable_proxy;
-pub(super) mod upgrade;
+mod sent_request;
+mod upgrade;
+mod upstream_stream;

@@ -8,7 +8,7 @@ const HEAD: &str =
     "POST /public/x HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /// Bodies, each beside the nearest one that is in order.
-const PAIRS: [(&str, &str); 28] = [
+pub(super) const PAIRS: [(&str, &str); 28] = [
     // An empty size was taken for the last chunk.
     ("0\r\n\r\n", "\r\nhello\r\n0\r\n\r\n"),
     ("0;a=b\r\n\r\n", " ;a=b\r\n\r\n"),

@@ -130,5 +130,5 @@ fn streams_that_nobody_reads_cost_no_more_than_what_is_bounded() {
         }
         client
     });
-    assert!(each < 800.0, "{each:.1} KiB for each");
+    assert!(each < 150.0, "{each:.1} KiB for each");
 }

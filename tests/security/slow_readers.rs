@@ -124,7 +124,7 @@ fn stalled_exchanges_cost_no_more_than_what_is_bounded() {
     let upload = request1("POST", "/public/upload", &[], &"b".repeat(2 << 20));
     // KiB for each: an upload of which the upstream takes nothing, and an answer that nobody reads.
     for (address, sent, most) in
-        [(holding, upload, 600.0), (talkative(), get("/public/large", &[]), 1000.0)]
+        [(holding, upload, 250.0), (talkative(), get("/public/large", &[]), 220.0)]
     {
         let gateway = gateway(address, "send_timeout: 60s");
         gateway.exchange(get("/nowhere", &[]));

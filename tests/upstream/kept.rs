@@ -1,4 +1,4 @@
-//! Connections to upstreams that were kept, and turn out to be dead: in the fast lane, which keeps its own.
+//! Connections to upstreams that were kept, and turn out to be dead. Both lanes share them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,9 +9,11 @@ use crate::harness::script::script;
 
 use super::{configuration, peers};
 
+const LANES: [&str; 2] = ["fast", "pingora"];
+
 /// A gateway before an upstream that answers the first request on its first connection, and to the second
 /// one there says this and hangs up. Other connections are answered. Also how many requests came.
-fn dying(last_words: &'static str) -> (Gateway, Arc<AtomicUsize>) {
+fn dying(lane: &str, last_words: &'static str) -> (Gateway, Arc<AtomicUsize>) {
     let requests = Arc::<AtomicUsize>::default();
     let seen = requests.clone();
     let address = script(move |number, mut line| {
@@ -35,7 +37,7 @@ fn dying(last_words: &'static str) -> (Gateway, Arc<AtomicUsize>) {
     });
     // No other try is allowed.
     let text = configuration(&format!("{}, retries: 0", peers(&[address])), "");
-    let text = text.replacen("server: {", "server: { lane: fast,", 1);
+    let text = text.replacen("server: {", &format!("server: {{ lane: {lane},"), 1);
     let gateway = Gateway::start(&text);
     assert_eq!(gateway.exchange(get("/public/first", &[])).body, "GET /public/first HTTP/1.1");
     (gateway, requests)
@@ -43,39 +45,44 @@ fn dying(last_words: &'static str) -> (Gateway, Arc<AtomicUsize>) {
 
 #[test]
 fn request_that_a_dead_connection_lost_is_sent_once_more() {
-    let (gateway, requests) = dying("");
-    let answer = gateway.exchange(get("/public/next", &[]));
-    assert_eq!((answer.status, &*answer.body), (200, "GET /public/next HTTP/1.1"));
-    assert_eq!(requests.load(Ordering::SeqCst), 3);
+    for lane in LANES {
+        let (gateway, requests) = dying(lane, "");
+        let answer = gateway.exchange(get("/public/next", &[]));
+        assert_eq!((answer.status, &*answer.body), (200, "GET /public/next HTTP/1.1"), "{lane}");
+        assert_eq!(requests.load(Ordering::SeqCst), 3, "{lane}");
+    }
 }
 
 #[test]
 fn request_with_a_short_body_is_sent_once_more_with_it() {
-    let (gateway, requests) = dying("");
-    let answer = gateway.exchange(request("PUT", "/public/next", &[], " and a body"));
-    assert_eq!((answer.status, &*answer.body), (200, "PUT /public/next HTTP/1.1 and a body"));
-    assert_eq!(requests.load(Ordering::SeqCst), 3);
-    let line = gateway.logged(|line| line["method"] == "PUT");
-    assert_eq!(line["bytes_in"], 11, "{line}");
+    for lane in LANES {
+        let (gateway, requests) = dying(lane, "");
+        let answer = gateway.exchange(request("PUT", "/public/next", &[], " and a body"));
+        assert_eq!((answer.status, &*answer.body), (200, "PUT /public/next HTTP/1.1 and a body"));
+        assert_eq!(requests.load(Ordering::SeqCst), 3, "{lane}");
+        let line = gateway.logged(|line| line["method"] == "PUT");
+        assert_eq!(line["bytes_in"], 11, "{lane}: {line}");
+    }
 }
 
 #[test]
 fn request_that_may_not_be_repeated_is_sent_once() {
-    for body in ["", "a body"] {
-        let (gateway, requests) = dying("");
+    for (lane, body) in LANES.into_iter().flat_map(|lane| [(lane, ""), (lane, "a body")]) {
+        let (gateway, requests) = dying(lane, "");
         let answer = gateway.exchange(request("POST", "/public/next", &[], body));
         assert_eq!((answer.status, &*answer.slug()), (502, "upstream_unavailable"), "{answer:?}");
-        assert_eq!(requests.load(Ordering::SeqCst), 2);
+        assert_eq!(requests.load(Ordering::SeqCst), 2, "{lane}");
         assert_eq!(gateway.exchange(request("POST", "/public/a", &[], "")).status, 200);
     }
 }
 
 #[test]
 fn request_of_which_something_was_answered_is_sent_once() {
-    for last_words in ["HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200"] {
-        let (gateway, requests) = dying(last_words);
+    let words = ["HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200"];
+    for (lane, last_words) in LANES.into_iter().flat_map(|lane| words.map(|words| (lane, words))) {
+        let (gateway, requests) = dying(lane, last_words);
         let answer = gateway.exchange(get("/public/next", &[]));
         assert_eq!((answer.status, &*answer.slug()), (502, "upstream_unavailable"), "{answer:?}");
-        assert_eq!(requests.load(Ordering::SeqCst), 2, "{last_words:?}");
+        assert_eq!(requests.load(Ordering::SeqCst), 2, "{lane}: {last_words:?}");
     }
 }

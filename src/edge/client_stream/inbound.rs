@@ -7,7 +7,7 @@
 //! comes.
 
 pub(in crate::edge) mod fault;
-mod remaining;
+pub(in crate::edge) mod remaining;
 mod stream;
 
 use std::io;

@@ -12,7 +12,7 @@ pub(super) const HEAD_BYTES_MAX: usize = 1 << 20;
 
 /// How the content of an answer is framed (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(in crate::edge) enum Framing {
     /// There is none.
     Nothing,
     /// It has this many bytes.
@@ -25,18 +25,18 @@ pub(super) enum Framing {
 
 /// What an answer's head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AnswerHead {
-    pub(super) status: StatusCode,
+pub(in crate::edge) struct AnswerHead {
+    pub(in crate::edge) status: StatusCode,
     /// Its length, in bytes.
-    pub(super) length: usize,
-    pub(super) framing: Framing,
+    pub(in crate::edge) length: usize,
+    pub(in crate::edge) framing: Framing,
     /// Whether the upstream keeps the connection.
-    pub(super) keeps_connection: bool,
+    pub(in crate::edge) keeps_connection: bool,
 }
 
 impl AnswerHead {
     /// Whether another answer follows this one (RFC 9110 §15.2).
-    pub(super) fn is_interim(&self) -> bool {
+    pub(in crate::edge) fn is_interim(&self) -> bool {
         self.status.is_informational()
     }
 }
@@ -66,29 +66,68 @@ pub(super) fn read(
 ) -> Result<Option<AnswerHead>, Fault> {
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
+    let Some(length) = parse(bytes, &mut response, &mut fields)? else { return Ok(None) };
+    let said = Said::of(response.headers);
+    let head = framed(&response, &said, length, telling.method)?;
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Fault::malformed("a 101 that nobody asked for"));
+    }
+    write_status(head.status, response.reason, out);
+    write_fields(response.headers, &said, telling, out);
+    if !head.is_interim() {
+        write_framing(head.framing, &said, head.status, out);
+        write_ours(&said, telling, out);
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(Some(head))
+}
+
+/// Reads what the head that `bytes` begin with says of the answer to a request with this method. `None`
+/// if it is not complete.
+///
+/// # Errors
+///
+/// As [`read`], but for a 101.
+pub(in crate::edge) fn frame(bytes: &[u8], method: &Method) -> Result<Option<AnswerHead>, Fault> {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    let Some(length) = parse(bytes, &mut response, &mut fields)? else { return Ok(None) };
+    framed(&response, &Said::of(response.headers), length, method).map(Some)
+}
+
+/// Parses a head. Returns its length, in bytes; `None` if it is not complete.
+fn parse<'h, 'b>(
+    bytes: &'b [u8],
+    response: &mut httparse::Response<'h, 'b>,
+    fields: &'h mut [MaybeUninit<httparse::Header<'b>>],
+) -> Result<Option<usize>, Fault> {
     // As in Pingora's lane.
     let mut leniency = httparse::ParserConfig::default();
     leniency.allow_spaces_after_header_name_in_responses(true);
     leniency.allow_obsolete_multiline_headers_in_responses(true);
-    let parsed = leniency.parse_response_with_uninit_headers(&mut response, bytes, &mut fields);
-    let length = match parsed {
-        Ok(httparse::Status::Complete(length)) => length,
+    match leniency.parse_response_with_uninit_headers(response, bytes, fields) {
+        Ok(httparse::Status::Complete(length)) => Ok(Some(length)),
         Ok(httparse::Status::Partial) if bytes.len() > HEAD_BYTES_MAX => {
-            return Err(Fault::unreadable(httparse::Error::TooManyHeaders));
+            Err(Fault::unreadable(httparse::Error::TooManyHeaders))
         }
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(error) => return Err(Fault::unreadable(error)),
-    };
+        Ok(httparse::Status::Partial) => Ok(None),
+        Err(error) => Err(Fault::unreadable(error)),
+    }
+}
+
+/// What a parsed head says of its answer: above all, where that ends (RFC 9112 §6.3).
+fn framed(
+    response: &httparse::Response<'_, '_>,
+    said: &Said<'_>,
+    length: usize,
+    method: &Method,
+) -> Result<AnswerHead, Fault> {
     let code = response.code.unwrap_or_default();
     let status =
         StatusCode::from_u16(code).map_err(|_| Fault::malformed("a status that is none"))?;
-    if status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Fault::malformed("a 101 that nobody asked for"));
-    }
     let is_http11 = response.version == Some(1);
-    let said = Said::of(response.headers);
     let has_content =
-        *telling.method != Method::HEAD && !status.is_informational() && !matches!(code, 204 | 304);
+        *method != Method::HEAD && !status.is_informational() && !matches!(code, 204 | 304);
     let framing = match (has_content, said.coding, said.length) {
         // RFC 9112 §6.3: a coding overrides a length, whatever that says.
         (_, Coding::None, Length::Odd(what)) => return Err(Fault::malformed(what)),
@@ -105,15 +144,8 @@ pub(super) fn read(
     // answer ends.
     let is_certain = said.coding == Coding::None || (is_http11 && said.length == Length::Unsaid);
     let is_kept = said.keeps.unwrap_or(is_http11) && is_certain;
-    write_status(status, response.reason, out);
-    write_fields(response.headers, &said, telling, out);
-    if !status.is_informational() {
-        write_framing(framing, &said, status, out);
-        write_ours(&said, telling, out);
-    }
-    out.extend_from_slice(b"\r\n");
     let keeps_connection = is_kept && framing != Framing::UntilClose;
-    Ok(Some(AnswerHead { status, length, framing, keeps_connection }))
+    Ok(AnswerHead { status, length, framing, keeps_connection })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

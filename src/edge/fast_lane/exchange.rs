@@ -159,7 +159,7 @@ impl Exchange<'_> {
             exchange.tries += 1;
             let tries = exchange.tries;
             exchange.attempt =
-                Some(UpstreamAttempt { address, chosen, answered_after: None, switched: None });
+                Some(UpstreamAttempt { address, chosen, answered_after: None, connection: None });
             match UpstreamLink::open(self.connections, &upstream, address, buffers, reuse).await {
                 Ok(link) => return Ok(link),
                 // Nothing was sent yet: any method may be tried elsewhere.

@@ -6,7 +6,7 @@ use pingora::{BError, Error, ErrorType};
 
 /// Why an exchange cannot go on.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::edge) enum Fault {
     /// The upstream failed.
     Upstream(BError),
     /// The client left, or did not take what it was sent in time.
@@ -31,7 +31,7 @@ impl Fault {
     }
 
     /// An answer that is not HTTP, or says two things of its length.
-    pub(super) fn malformed(what: &'static str) -> Self {
+    pub(in crate::edge) fn malformed(what: &'static str) -> Self {
         Self::Upstream(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up())
     }
 

@@ -13,6 +13,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use self::receive::{Reception, receive};
+use super::dialer::{ConnectionUse, Dialer};
 use super::{body_start, upgrade};
 use crate::edge::admission::AnsweredBy;
 use crate::edge::client_stream::inbound::Inbound;
@@ -21,6 +22,7 @@ use crate::edge::context::Context;
 use crate::edge::exchange_state::{UpstreamAttempt, UpstreamExchange};
 use crate::edge::forward::Outgoing;
 use crate::edge::publication::Current;
+use crate::edge::upstream_connections::{Reuse, UpstreamConnections};
 use crate::edge::{builtin, failure, record, response};
 use crate::gate::denial::{Denial, Slug};
 
@@ -28,11 +30,12 @@ use crate::gate::denial::{Denial, Slug};
 #[derive(Debug)]
 pub(in crate::edge) struct ProxyHooks {
     current: Current,
+    connections: UpstreamConnections,
 }
 
 impl ProxyHooks {
-    pub(in crate::edge) fn new(current: Current) -> Self {
-        Self { current }
+    pub(in crate::edge) fn new(current: Current, connections: UpstreamConnections) -> Self {
+        Self { current, connections }
     }
 }
 
@@ -123,11 +126,31 @@ impl ProxyHttp for ProxyHooks {
                 (_, None) => None,
             };
         }
-        let switched =
-            upgrade::is_asked_for(session.req_header()).then(|| upgrade::prepare(&mut peer));
-        exchange.tries += 1;
-        exchange.attempt =
-            Some(UpstreamAttempt { address, chosen, answered_after: None, switched });
+        let request = session.req_header();
+        let (usage, mut reuse) = match upgrade::is_asked_for(request) {
+            true => (ConnectionUse::Upgrade, Reuse::Refused),
+            false => (ConnectionUse::Exchange, Reuse::Allowed),
+        };
+        if exchange.attempt.as_ref().is_some_and(UpstreamAttempt::was_dead) {
+            // RFC 9112 §9.3.1: the upstream closed it before it saw the request, which uses up no try.
+            reuse = Reuse::Refused;
+        } else {
+            exchange.tries += 1;
+        }
+        let dialer = Dialer {
+            connections: self.connections.clone(),
+            upstream: upstream.clone(),
+            address,
+            method: request.method.clone(),
+            reuse,
+        };
+        let (peer, connection) = dialer.into_peer(peer, usage);
+        exchange.attempt = Some(UpstreamAttempt {
+            address,
+            chosen,
+            answered_after: None,
+            connection: Some(connection),
+        });
         Ok(peer)
     }
 
@@ -197,14 +220,13 @@ impl ProxyHttp for ProxyHooks {
         }
         let switches = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
         if switches {
-            let Some(switched) = &attempt.switched else {
+            if !upgrade::is_asked_for(session.req_header()) {
                 let why = "a 101 that nobody asked for";
                 return Err(Error::explain(ErrorType::InvalidHTTPHeader, why).into_up());
-            };
+            }
             if let Some(inbound) = Inbound::of(session) {
                 inbound.switch();
             }
-            switched.set();
         }
         if !response::is_interim(response.status) {
             context.record.status = Some(response.status.as_u16());
@@ -254,6 +276,25 @@ impl ProxyHttp for ProxyHooks {
         }
         // Nothing was sent yet: any method may be tried elsewhere.
         error.set_retry(!is_last);
+        error
+    }
+
+    /// Decides on another try when a connection failed before an answer came.
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Box<Context>,
+        _: bool,
+    ) -> Box<Error> {
+        let attempt = context.state.permitted().and_then(|exchange| exchange.attempt.as_ref());
+        let is_repeatable = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated();
+        match is_repeatable {
+            true => error.retry.decide_reuse(attempt.is_some_and(UpstreamAttempt::was_dead)),
+            false => error.set_retry(false),
+        }
         error
     }
 

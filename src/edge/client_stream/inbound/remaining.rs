@@ -6,7 +6,7 @@ use crate::gate::framing::chunked::{Chunked, Progress};
 
 /// What is still to be read of a request's body.
 #[derive(Debug)]
-pub(super) enum Remaining {
+pub(in crate::edge) enum Remaining {
     /// Nothing.
     Nothing,
     /// So many bytes.
@@ -19,7 +19,7 @@ pub(super) enum Remaining {
 
 impl Remaining {
     /// The whole body, as the head announces it.
-    pub(super) fn of(body: Body) -> Self {
+    pub(in crate::edge) fn of(body: Body) -> Self {
         match body {
             Body::Length(0) => Self::Nothing,
             Body::Length(length) => Self::Length(length),
@@ -28,7 +28,7 @@ impl Remaining {
     }
 
     /// Takes what belongs to the body of some bytes: how many, from the first one on.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> usize {
+    pub(in crate::edge) fn take(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::Nothing | Self::Faulty(_) => 0,
             Self::Length(left) => {
