@@ -1,4 +1,4 @@
-//! Backs off: longer and longer pauses, none the same on two gateways.
+//! Backoff: pauses that grow with each failure, randomized so that gateways do not retry in step.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Keeps the keys of an issuer current: fetches them in the background, and once more when a token
 //! names a key that is not there.
 //!
-//! What an attacker can make us ask the issuer for is bounded: one fetch at a time, a budget that
-//! failures use up too, and a memory for key ids that were looked for and not found.
+//! The load that an attacker can cause at the issuer is bounded: there is one fetch at a time,
+//! failed fetches count against the budget too, and key ids that were not found are remembered.
 
 pub mod metrics;
 
@@ -24,16 +24,16 @@ use crate::gate::time::UnixTime;
 use crate::runtime::KeyFeed;
 use metrics::KeySetMetrics;
 
-/// Fetches on demand that may follow each other at once.
+/// How many fetches on demand may follow each other at once.
 const BUDGET_MAX: u32 = 4;
 
-/// How long it takes until another one may.
+/// How long it takes until the budget allows another one.
 const BUDGET_REFILL: Duration = Duration::from_secs(15);
 
-/// How long a key id that was not found is taken for unknown.
+/// How long a key id that was not found counts as unknown.
 const ABSENT_FOR: Duration = Duration::from_secs(30);
 
-/// How many of them are remembered.
+/// How many such key ids are remembered.
 const ABSENT_MAX: u64 = 10_000;
 
 /// The first pause after a failure; it doubles up to the refresh interval.
@@ -68,11 +68,12 @@ pub struct JwksFeed {
     metrics: KeySetMetrics,
     runtime: Handle,
     absent: Cache<Option<Box<str>>, ()>,
-    /// Held while fetching: there is one fetch at a time.
+    /// Held during a fetch, so that there is only one at a time.
     state: Mutex<FetchState>,
-    /// The set was empty, or the disk refused it, and is to be fetched again soon.
+    /// The set was empty, or the copy on disk could not be replaced: the keys are fetched again
+    /// soon.
     doubted: Notify,
-    /// Whether the disk refuses to forget an older set, which a restart would bring back.
+    /// Whether an older copy on disk can be neither replaced nor removed. A restart would load it.
     is_copy_stuck: AtomicBool,
     /// Counts finished fetches, so that a request that waited for one does not start another.
     completed: AtomicU64,
@@ -127,7 +128,7 @@ impl JwksFeed {
         };
         let fetched_at = UnixTime::from_seconds(copy.fetched_at);
         let now = clock::now();
-        // A copy from the future would be believed for too long.
+        // A copy dated in the future would be trusted for too long.
         if now.since(fetched_at) < 0 || now >= self.stale_from(fetched_at) {
             return;
         }
@@ -163,8 +164,8 @@ impl JwksFeed {
         let refresh = self.spec.source.refresh;
         let mut pause = RETRY_FIRST;
         loop {
-            // An issuer without a usable key is not left at that for long, nor is a copy on disk that
-            // should not be there.
+            // Without a usable key, or with an outdated copy stuck on disk, the next fetch comes
+            // soon.
             let has_keys = self.spec.cell.current().is_some_and(|set| !set.is_empty());
             let is_settled = self.last_succeeded.load(Ordering::Acquire)
                 && !self.is_copy_stuck.load(Ordering::Acquire);
@@ -176,7 +177,7 @@ impl JwksFeed {
                 pause = (pause * 2).min(refresh);
                 wait
             };
-            // Gateways that were started together should not ask together.
+            // The jitter keeps gateways that were started together from fetching together.
             let jitter = 0.9 + fastrand::f64() * 0.2;
             tokio::select! {
                 () = tokio::time::sleep(wait.mul_f64(jitter)) => {}
@@ -202,12 +203,12 @@ impl JwksFeed {
         KeySearch::Absent
     }
 
-    /// Fetches, or waits for the fetch that is under way. Whether the keys are now as the issuer
-    /// has them.
+    /// Fetches, or waits for the fetch in progress. Returns whether the keys are now those of the
+    /// issuer.
     async fn fetch_once(self: &Arc<Self>, reason: FetchReason) -> bool {
         let feed = self.clone();
         let seen = self.completed.load(Ordering::Acquire);
-        // On a task of its own: a client that leaves must not take the fetch with it.
+        // A task of its own: a client that disconnects must not cancel the fetch.
         let fetching = self.runtime.spawn(async move {
             let mut state = feed.state.lock().await;
             if feed.completed.load(Ordering::Acquire) != seen {
@@ -259,7 +260,8 @@ impl JwksFeed {
         Ok(keys)
     }
 
-    /// The keys that the set lacks are withdrawn: here, on disk, and for those who ask for them.
+    /// Publishes the set. Keys that it lacks are withdrawn: from the cell, from the copy on disk,
+    /// and from later look-ups by id.
     fn publish(&self, set: KeySet, bytes: &[u8]) {
         let (issuer, now) = (&*self.spec.issuer, clock::now());
         let previous = self.spec.cell.current().unwrap_or_default();
@@ -268,18 +270,19 @@ impl JwksFeed {
         if set.is_empty() && !previous.is_empty() {
             tracing::warn!(issuer, "the issuer has no usable key any more: its tokens are refused");
         }
-        // First on disk: a gateway that is killed in between must not start with what is withdrawn.
+        // The disk comes first: a gateway that is killed in between must not start with withdrawn
+        // keys.
         self.keep(bytes, now);
         let is_empty = set.is_empty();
         self.spec.cell.publish(set, now, self.stale_from(now));
-        // The issuer has just said so: nobody has to ask again.
+        // The issuer has just said that it lacks these keys. Asking again is unnecessary.
         let none = is_empty.then_some(None);
         for id in withdrawn.into_iter().map(Some).chain(none) {
             self.absent.insert(id, ());
         }
     }
 
-    /// Replaces the copy on disk, or withdraws it. Where neither can be done it is tried again soon.
+    /// Replaces the copy on disk, or withdraws it. If both fail, a fetch tries again soon.
     fn keep(&self, bytes: &[u8], now: UnixTime) {
         let issuer = &*self.spec.issuer;
         let kept = self.last_good.keep(issuer, &self.spec.source.url, bytes, now);
@@ -328,9 +331,9 @@ impl JwksFeed {
 
 #[derive(Clone, Copy, Debug)]
 enum FetchReason {
-    /// Because it is time.
+    /// The refresh interval has passed.
     Scheduled,
-    /// Because of a token: this uses up the budget.
+    /// A token named an unknown key. Such fetches use up the budget.
     Demanded,
 }
 
@@ -338,15 +341,15 @@ enum FetchReason {
 #[derive(Debug)]
 struct FetchState {
     budget: FetchBudget,
-    /// Since when the set is empty, while that is not believed yet.
+    /// Since when the issuer has answered with an empty set, while that is not accepted yet.
     empty_since: Option<Instant>,
-    /// The keys that could not be used last time, as they were told of.
+    /// The keys that could not be used last time, as the log reported them.
     unusable: Vec<String>,
 }
 
 impl FetchState {
-    /// Whether the set was empty a while ago, too. One answer may be a slip of the issuer; and those
-    /// who can make us fetch at once must not make a slip count twice.
+    /// Whether the set was also empty a while ago. A single empty answer may be an error of the
+    /// issuer, and a client that can trigger fetches must not make one error count twice.
     fn is_empty_again(&mut self) -> bool {
         let since = *self.empty_since.get_or_insert_with(Instant::now);
         since.elapsed() >= RETRY_FIRST

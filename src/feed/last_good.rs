@@ -12,9 +12,9 @@ use crate::private_files;
 /// A key set as it was fetched.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LastGood {
-    /// Where from: a copy is of no use for another place.
+    /// The URL it came from. A copy from another URL is not used.
     pub url: String,
-    /// When, in seconds since 1970.
+    /// When it was fetched, in seconds since 1970.
     pub fetched_at: i64,
     /// The document.
     pub jwks: String,
@@ -32,8 +32,8 @@ impl LastGoodFiles {
         Self { directory: data.join("jwks") }
     }
 
-    /// The copy for an issuer from `url`, if there is one. One that this process may not write is
-    /// not believed: it stayed as it was when it was to be withdrawn.
+    /// The copy for an issuer from `url`, if there is one. A copy that this process cannot write is
+    /// not trusted: it may be one that should have been withdrawn.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl LastGoodFiles {
             // Withdrawn.
             Ok(0) => return Ok(None),
             Ok(_) => {}
-            // A first start, or a data directory that cannot be one: `keep` will tell of that.
+            // A first start, or a data directory that is unusable: `keep` will report that.
             Err(error) if is_nothing(&error) => return Ok(None),
             Err(error) => return Err(error),
         }
@@ -53,7 +53,7 @@ impl LastGoodFiles {
         Ok((copy.url == url).then_some(copy))
     }
 
-    /// Keeps a copy; an older one is replaced whole or not at all.
+    /// Saves a copy. It replaces an older one atomically.
     ///
     /// # Errors
     ///
@@ -71,16 +71,17 @@ impl LastGoodFiles {
             jwks: String::from_utf8_lossy(jwks).into_owned(),
         };
         private_files::create_directory(&self.directory)?;
-        // For the owner only: another writer could bring in keys, and the URL may hold a password.
+        // Only the owner may access it: another writer could add keys, and the URL may hold a
+        // password.
         private_files::replace(&self.file(issuer), &serde_json::to_vec(&copy)?)
     }
 
-    /// Withdraws the copy for an issuer: removes it, or empties it where the directory, but not the
-    /// file, is kept from change.
+    /// Withdraws the copy for an issuer: removes the file, or empties it if only the directory is
+    /// write-protected.
     ///
     /// # Errors
     ///
-    /// If neither can be done: the copy is as it was.
+    /// If neither can be done: the copy is unchanged.
     pub fn withdraw(&self, issuer: &str) -> std::io::Result<()> {
         let file = self.file(issuer);
         match std::fs::remove_file(&file) {
@@ -104,7 +105,7 @@ impl LastGoodFiles {
     }
 }
 
-/// Whether it says that there is no copy.
+/// Whether the error says that there is no copy.
 fn is_nothing(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

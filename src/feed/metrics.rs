@@ -1,4 +1,4 @@
-//! Measures how the store answers: for the feeds, and for all others that ask it.
+//! Measures how the store answers, for the feeds and for all other callers.
 
 use std::future::Future;
 use std::time::Instant;
@@ -29,11 +29,11 @@ metrics! {
 }
 
 impl StoreMetrics {
-    /// Asks the store, and counts its answer, or the lack of one.
+    /// Calls the store, and counts its answer or the failure to answer.
     ///
     /// # Errors
     ///
-    /// What it says.
+    /// The error of the store.
     pub async fn timed<T, E>(
         &self,
         operation: &'static str,

@@ -1,11 +1,12 @@
 //! Follows the revocation log into memory, and writes to it.
 //!
 //! ```text
-//! snapshot ─→ position ─tail→ apply, contact, tell the others how far ─tail→ …
+//! snapshot ─→ position ─tail→ apply, contact, announce the position ─tail→ …
 //! ```
 //!
-//! Every read of the log, empty or not, is contact. Without contact the list grows old, and the
-//! gate answers for it; nothing that was applied is ever taken back, but by a lift in the log.
+//! Every read of the log, empty or not, counts as contact. Without contact the list grows old, and
+//! the gate decides what that means for requests. An applied revocation is undone only by a lift in
+//! the log.
 
 mod append;
 mod compare_settings;
@@ -43,7 +44,7 @@ use roster::KnownGateways;
 use setting_differences::ReportedDifferences;
 use silent_gateways::SilentGateways;
 
-/// How long a cut-off waits for the store's clock.
+/// How long a revocation waits until the store's clock is known.
 const DATED_WITHIN: Duration = Duration::from_secs(1);
 
 /// How often spent entries are dropped.
@@ -61,42 +62,42 @@ pub struct RevocationFeed {
     instance: String,
     pending: Pending,
     recent: Mutex<Recent>,
-    /// Rings when records were lost.
+    /// Notified when records were lost.
     lost: Notify,
     known: KnownGateways,
     silent: SilentGateways,
     reported_differences: ReportedDifferences,
-    /// The roster as it was last read, and when that began.
+    /// The last roster that was read, and when that read began.
     looked: tokio::sync::Mutex<Option<(Instant, Roster)>>,
-    /// When this gateway last told the others that it is there, in steady milliseconds; 0: never.
+    /// When this gateway last announced itself, in steady milliseconds; 0: never.
     announced: AtomicU64,
     is_leaving: AtomicBool,
-    /// Whether the store's clock was read, or it has none.
+    /// Whether the store's clock has been read, or the store has none.
     is_dated: watch::Sender<bool>,
-    /// Whether our clock was far from the store's when that was looked at last.
+    /// Whether our clock was far from the store's at the last comparison.
     is_apart: AtomicBool,
-    /// Held during an announcement, so that none follows the farewell.
+    /// Held during an announcement, so that none follows the deregistration.
     announcing: tokio::sync::Mutex<()>,
     /// How far the log has been applied; `None` before it was first read to its end.
     applied: watch::Sender<Option<Position>>,
-    /// Whether the list has been as the store knew it, which had all that it had.
+    /// Whether the list has once been up to date with a store that was complete.
     in_contact: watch::Sender<bool>,
-    /// In which epoch the log was read last.
+    /// The epoch in which the log was last read.
     read_in: AtomicU64,
-    /// Whether it is being asked if the store has all that it had.
+    /// Whether the store is being asked if it is complete.
     is_asking: AtomicBool,
-    /// Whether it was reminded meanwhile of the gateways that it may have forgotten.
+    /// Whether the store has meanwhile been reminded of the gateways that it may have forgotten.
     has_reminded: AtomicBool,
-    /// Whether gateways are waited for that may know what it lacks.
+    /// Whether gateways that may know what the store lacks are still awaited.
     is_waiting: AtomicBool,
 }
 
-/// A revocation that was taken.
+/// How a revocation was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// It is in the log, at this position.
     Durable(u64),
-    /// It is applied here only, and will be delivered when the store can be reached.
+    /// It is applied at this gateway only, and will be delivered once the store can be reached.
     Locally,
 }
 
@@ -151,25 +152,26 @@ impl RevocationFeed {
         tokio::join!(self.follow(), self.announce(), self.deliver(), self.restore(), self.prune());
     }
 
-    /// Returns once the list has been loaded and the log of a store read to its end that has all that it
-    /// had.
+    /// Returns once the list has been loaded and the log of a complete store has been read to its
+    /// end.
     pub async fn loaded(&self) {
-        // The sender is part of the feed, so that it cannot go away meanwhile.
+        // The sender is part of the feed, so it cannot be dropped meanwhile.
         drop(self.in_contact.subscribe().wait_for(|is_so| *is_so).await);
     }
 
-    /// Returns once what is shared is dated by the store's clock, if it has one.
+    /// Returns once shared records are dated by the store's clock, if it has one.
     pub async fn dated(&self) {
         drop(self.is_dated.subscribe().wait_for(|is_dated| *is_dated).await);
     }
 
-    /// The same, but only for a moment: a store that does not answer takes nothing either. Whoever
-    /// writes a cut-off at a gateway that has just started would else date it by its own clock.
+    /// Like [`dated`](Self::dated), but waits only briefly: a store that does not answer accepts no
+    /// revocation either. Without the wait, a gateway that has just started would date a revocation
+    /// by its own clock.
     pub async fn dated_soon(&self) {
         self.is_dated_soon().await;
     }
 
-    /// The same; whether it is dated by the store's clock then.
+    /// The same. Returns whether records are dated by the store's clock.
     pub async fn is_dated_soon(&self) -> bool {
         tokio::time::timeout(DATED_WITHIN, self.dated()).await.is_ok()
     }
@@ -182,7 +184,7 @@ impl RevocationFeed {
     pub async fn list(&self, offset: u64, limit: u64) -> Result<Listing, StoreError> {
         let listing = self.timed("list", self.log.list(offset, limit, clock::now())).await?;
         let Listing { mut records, total } = listing;
-        // A gateway that did not know of a lift may have written down again what was lifted.
+        // A gateway that did not know of a lift may have written the lifted revocation again.
         records.retain(|record| !self.was_lifted(record));
         Ok(Listing { records, total })
     }
@@ -190,7 +192,7 @@ impl RevocationFeed {
     async fn prune(&self) {
         let mut was_nearly_full = false;
         loop {
-            // Not all gateways at once.
+            // The jitter keeps gateways from pruning at the same time.
             tokio::time::sleep(PRUNE_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             let records = self.metrics.records();
             let entries = self.writer().prune(clock::now()).max(records);
@@ -200,7 +202,7 @@ impl RevocationFeed {
                 tracing::warn!(entries, entries_max, "the revocation list is nearly full");
             }
             was_nearly_full = nearly_full;
-            // Tried again in a minute.
+            // If it fails, it is tried again in a minute.
             drop(self.timed("prune", self.log.prune(clock::now())).await);
         }
     }
@@ -225,7 +227,7 @@ impl RevocationFeed {
     }
 }
 
-/// Tells a store that is at fault from one that says no.
+/// Distinguishes a faulty store from one that declines a request.
 trait StoreFault {
     fn is_fault(&self) -> bool;
 }

@@ -1,12 +1,12 @@
-//! Keeps the sessions in memory current, and writes what becomes of them.
+//! Keeps the sessions in memory current, and writes their changes to the store.
 //!
 //! ```text
-//! cookie of a session that is not in memory ─seek→ one read, whoever asks meanwhile ─publish→ table
-//! changed in the store, and told so ─changed→ table
+//! cookie of a session that is not in memory ─seek→ one read for all callers ─publish→ table
+//! change in the store, with a notification ─changed→ table
 //! ```
 //!
-//! Who is logged out is told by the revocation log; what is told here is what others do to the
-//! store by hand, and what the store does itself.
+//! Logouts arrive through the revocation log. The store's notifications cover what others change in
+//! the store by hand, and what the store changes itself.
 
 mod loads;
 pub mod metrics;
@@ -35,7 +35,7 @@ use loads::{Era, Loads};
 use metrics::SessionMetrics;
 use seen::Seen;
 
-/// How many reads of the store a network may cause in a minute that lead to nothing. A browser that
+/// How many reads of the store that find nothing a network may cause in a minute. A browser that
 /// comes back after a logout causes one.
 const ABSENT_MAX: u32 = 1000;
 
@@ -55,26 +55,27 @@ pub struct SessionFeed {
     failed: AtomicU64,
 }
 
-/// Against which of a client's budgets reads are counted that lead to nothing.
+/// The client's budget that is charged for reads that find nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charge {
-    /// The budget of its ordinary requests.
+    /// The budget for ordinary requests.
     Client,
-    /// The budget of its logouts: requests of others behind the same address must not keep
-    /// anybody from logging out.
+    /// The budget for logouts. Requests of other clients behind the same address must not keep
+    /// users from logging out.
     Logout,
 }
 
 /// The outcome of looking for a session.
 #[derive(Clone, Debug)]
 pub enum Sought {
-    /// This is it.
+    /// The session.
     Found(Arc<Session>),
     /// There is no such session.
     Absent,
     /// The store did not answer.
     Unavailable,
-    /// This client has asked for too many that there are not; when to ask again, in seconds.
+    /// This client has asked for too many sessions that do not exist. When to ask again, in
+    /// seconds.
     Refused(u32),
 }
 
@@ -112,8 +113,8 @@ impl SessionFeed {
         tokio::join!(self.listen(), self.write_seen(), self.prune());
     }
 
-    /// When a client may have the store read for it again, in seconds, if it has been too often for
-    /// nothing and what it shows is nothing of which we know that we made it.
+    /// In how many seconds the store may be read for a client again, if too many of its reads found
+    /// nothing. A secret that is provably ours is never refused.
     pub fn refused_for(
         &self,
         client: Option<IpAddr>,
@@ -128,7 +129,7 @@ impl SessionFeed {
         }
     }
 
-    /// Counts a read of the store that led to nothing.
+    /// Counts a read of the store that found nothing.
     pub fn spend(&self, client: Option<IpAddr>, charge: Charge) {
         if let Some(client) = client {
             self.budget_of(charge).spend(network_of(client));
@@ -142,13 +143,13 @@ impl SessionFeed {
         }
     }
 
-    /// Writes a new session down. Returns the sessions that had to make room for it, whose `end` is in the log, if there
-    /// was room.
+    /// Writes a new session to the store. Returns the sessions that were ended to make room for it.
+    /// Their `end` is in the log, if there was room.
     ///
     /// # Errors
     ///
-    /// If the store cannot be written; the session may be there all the same, and nobody knows its
-    /// secret.
+    /// If the store cannot be written. The session may have been written anyway, but its secret is
+    /// known to no one.
     pub async fn begin(
         &self,
         id: SessionId,
@@ -159,7 +160,7 @@ impl SessionFeed {
         let stored = StoredSession { record, last_seen };
         let as_of = clock::steady();
         let creating = self.store.create(id, &stored, end);
-        // Another gateway may delete it before we have it.
+        // Another gateway may delete the session before this one has it.
         let begun = self.loads.begin(id);
         let displaced = self.store_metrics.timed("create_session", creating).await?;
         begun.publish(|| self.table.publish(self.compile(id, &stored, as_of)));
@@ -169,13 +170,13 @@ impl SessionFeed {
         Ok(displaced)
     }
 
-    /// Forgets a session that the revocation log has ended, and that is gone from the store.
+    /// Forgets a session that a revocation has ended and that is gone from the store.
     pub fn forget(&self, id: SessionId) {
         self.changed(id);
     }
 
-    /// Deletes a session; whether it was there. Those who have it in memory, and the requests that
-    /// are being served, are told by the revocation log.
+    /// Deletes a session. Returns whether it existed. Gateways that have it in memory, and requests
+    /// in flight, learn of it through the revocation log.
     ///
     /// # Errors
     ///
@@ -195,8 +196,8 @@ impl SessionFeed {
         self.store_metrics.timed("find_session", self.store.find(id)).await
     }
 
-    /// A session as it is stored, with what `belonging` reads of what ends with it. Neither is read
-    /// if there was no such session a moment ago.
+    /// A session as it is stored, and the result of `belonging`, which reads what ends with the
+    /// session. Neither is read if the session was found to be absent a moment ago.
     ///
     /// # Errors
     ///
@@ -206,7 +207,7 @@ impl SessionFeed {
         id: SessionId,
         belonging: impl Future<Output = Result<Option<T>, StoreError>>,
     ) -> Result<(Option<T>, Option<StoredSession>), StoreError> {
-        // Before it is asked: what answers may change while it does.
+        // The era is taken before the read: the answering store may change during it.
         let era = self.era(id);
         if self.loads.is_known_absent(&id, era).await {
             return Ok((None, None));
@@ -247,7 +248,7 @@ impl SessionFeed {
         self.store_metrics.timed("list_api_keys", self.store.api_keys(clock::shared())).await
     }
 
-    /// Notes that a session is used, which will be written down some time.
+    /// Notes that a session is used. That is written to the store later.
     pub fn touch(&self, session: &Session, now: UnixTime) {
         if session.touch(now) {
             self.seen.note(session.id(), now);
@@ -259,7 +260,7 @@ impl SessionFeed {
     }
 
     fn changed(&self, id: SessionId) {
-        // In this order: what is being read must not be taken for what is.
+        // The order matters: a read in progress must not publish an outdated session.
         self.loads.spoil(id);
         self.table.changed(&id);
     }

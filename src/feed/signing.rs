@@ -1,13 +1,14 @@
-//! Keeps the gateway's own signing keys current: which signs, which are published, which is next.
+//! Keeps the gateway's own signing keys current: which key signs, which are published, which is
+//! next.
 //!
 //! ```text
 //! ring in the store ─read, once a second→ upkeep ─compare and replace→ ring in the store
 //!                                            └─publish→ who signs; the JWKS; the gate's keys
-//! token with a key that is not known ─seek→ one read, whoever asks meanwhile ─publish→
+//! token with a key that is not known ─seek→ one read for all callers ─publish→
 //! ```
 //!
-//! Every gateway looks after the ring; whoever is first has done it. What was read is in memory: a
-//! store that is away stops neither signing nor verifying.
+//! Every gateway maintains the ring, and the first to write wins. What was read stays in memory, so
+//! an unavailable store stops neither signing nor verifying.
 
 mod keep;
 mod listing;
@@ -45,10 +46,10 @@ const READ_EVERY: Duration = Duration::from_secs(1);
 /// The pause while nothing is published yet, because the revocations are still being loaded.
 const UNPUBLISHED_PAUSE: Duration = Duration::from_millis(50);
 
-/// How far reads for keys that are not known are apart, however many ask.
+/// The shortest interval between reads for unknown keys, however many requests ask.
 const READS_APART: Duration = Duration::from_millis(200);
 
-/// After a failure, requests do not wait for the store for this long.
+/// How long after a failure requests do not wait for the store.
 const SPARED_FOR: Duration = Duration::from_millis(500);
 
 /// How long a reload waits for the ring.
@@ -57,10 +58,11 @@ const PREPARE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The length of a key's id, a thumbprint, in characters.
 const ID_CHARS: usize = 43;
 
-/// How long an id that was not found is taken for unknown: nobody can make a key of that id.
+/// How long an id that was not found counts as unknown. It is a thumbprint, so a key with a chosen
+/// id cannot be made.
 const ABSENT_FOR: Duration = Duration::from_secs(10);
 
-/// How many of them are remembered.
+/// How many such ids are remembered.
 const ABSENT_MAX: u64 = 10_000;
 
 /// The feed of the signing keys.
@@ -71,11 +73,11 @@ pub struct SigningFeed {
     metrics: SigningMetrics,
     store_metrics: StoreMetrics,
     cell: SigningCell,
-    /// Held while the store is asked: there is one question at a time.
+    /// Held while the store is asked: there is one operation at a time.
     kept: Mutex<KnownKeys>,
     absent: Cache<Box<str>, ()>,
     has_keys: watch::Sender<bool>,
-    /// A key was found to be revoked: the next read is due.
+    /// Notified when a key was found to be revoked: the next read is due.
     is_due: Notify,
 }
 
@@ -90,7 +92,7 @@ struct KnownKeys {
     reported: Option<Trouble>,
 }
 
-/// The last question to the store.
+/// The last read of the store.
 #[derive(Clone, Copy, Debug)]
 struct LastRead {
     began: Instant,
@@ -98,14 +100,14 @@ struct LastRead {
     succeeded: bool,
 }
 
-/// A task with the ring of keys.
+/// A task on the ring of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RingTask {
-    /// It is read.
+    /// Read it.
     Look,
-    /// It is looked after, too.
+    /// Read and maintain it.
     Upkeep,
-    /// It gets another key, which begins to sign then.
+    /// Add another key, which begins to sign at this time.
     Rotate(BeginsTo),
 }
 
@@ -114,17 +116,17 @@ enum RingTask {
 pub struct NewKey {
     /// `kid`.
     pub id: Box<str>,
-    /// From when on it signs.
+    /// When it begins to sign.
     pub signs_from: UnixTime,
 }
 
-/// Why there is nothing to list, or no new key.
+/// Why keys cannot be listed, or no key can be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The gateway issues nothing.
+    /// The gateway issues no tokens.
     #[error("the gateway issues no tokens: the configuration has no `tokens`")]
     NoTokens,
-    /// The keys are the configuration's.
+    /// The configuration gives the keys.
     #[error("the signing keys are the files in tokens.signing.key_files; change those")]
     Given,
     /// There are too many.
@@ -190,14 +192,14 @@ impl SigningFeed {
     pub async fn loaded(&self) {
         let mut has_keys = self.has_keys.subscribe();
         if self.in_force.load().settings.tokens.is_some() {
-            // The sender is ours.
+            // The sender is part of the feed, so it cannot be dropped meanwhile.
             let _ = has_keys.wait_for(|has_keys| *has_keys).await;
         }
     }
 
-    /// Makes ready for a configuration before it is in force, so that its gate knows the keys from
-    /// the beginning, and no token outlives the key that signed it. Not for ever: what could not be
-    /// done now will be done when it is in force.
+    /// Prepares the keys for a configuration before it is in force, so that its gate knows them
+    /// from the start, and no token outlives the key that signed it. The wait is limited: what is
+    /// not ready in time follows once the configuration is in force.
     pub async fn prepare(&self, configuration: &Running) {
         let preparing =
             async { self.run_task(self.kept.lock().await, configuration, RingTask::Upkeep).await };
@@ -206,12 +208,12 @@ impl SigningFeed {
         }
     }
 
-    /// The key that signs now; none as long as the keys could not be read, or while there is none
-    /// but what was revoked a moment ago.
+    /// The key that signs now. `None` if the keys could not be read yet, or if all of them have
+    /// just been revoked.
     pub fn signer(&self, now: UnixTime) -> Option<Arc<Signer>> {
         let set = self.cell.current()?;
         let configuration = self.in_force.load();
-        // Read before the list is: an entry that comes in between makes the next answer anew.
+        // Read before the list: an entry that is added in between causes another check next time.
         let generation = configuration.gate.revocations.generation();
         if set.is_clear_at(generation) {
             return set.signer(now).cloned();
@@ -231,7 +233,7 @@ impl SigningFeed {
         self.cell.current()
     }
 
-    /// Looks for a key of which this gateway does not know: another may have made it.
+    /// Looks for a key that this gateway does not know: another gateway may have made it.
     pub async fn seek(&self, key_id: &Option<Box<str>>) -> KeySearch {
         let asked = Instant::now();
         let configuration = self.in_force.load();
@@ -253,7 +255,7 @@ impl SigningFeed {
         KeySearch::Absent
     }
 
-    /// Reads the ring, if that was not done since. Whether it was read.
+    /// Reads the ring, unless that was done since `asked`. Returns whether it was read.
     async fn read_since(&self, asked: Instant, configuration: &Running) -> bool {
         let kept = self.kept.lock().await;
         if let Some(LastRead { began, ended, succeeded }) = kept.last {
@@ -281,14 +283,15 @@ impl SigningFeed {
         let kept = self.kept.lock().await;
         match self.run_task(kept, &configuration, RingTask::Rotate(begins)).await {
             Ok(Some(new)) => Ok(new),
-            // Not without `tokens`, and not if they are given.
+            // Only without `tokens`, or if the configuration gives the keys.
             Ok(None) => Err(Refused::NoTokens),
             Err(Trouble::Full(Full)) => Err(Refused::TooMany),
             Err(trouble) => Err(Refused::Unavailable(trouble.to_string())),
         }
     }
 
-    /// The keys, those that sign later last; as this gateway knows them, if the store is away.
+    /// The keys, in the order in which they sign. If the store is unavailable, as this gateway
+    /// knows them.
     ///
     /// # Errors
     ///
@@ -338,7 +341,7 @@ impl SigningFeed {
 }
 
 impl KnownKeys {
-    /// Where the keys of a configuration come from, as far as they are there.
+    /// The source of the keys of a configuration, if it has been read.
     fn source(&self, tokens: &Tokens) -> Option<SigningKeySource<'_>> {
         match (&tokens.signing.keys, &self.ring, &self.given) {
             (SigningKeys::Kept(_), Some(known), _) => {
@@ -352,7 +355,7 @@ impl KnownKeys {
         }
     }
 
-    /// Reads the keys of the configuration.
+    /// Reads the keys that the configuration gives.
     fn take_given(
         &mut self,
         tokens: &Arc<Tokens>,
@@ -365,7 +368,7 @@ impl KnownKeys {
         Ok(None)
     }
 
-    /// Tells what is wrong, and when it no longer is; once.
+    /// Logs what is wrong, and when it no longer is, once each.
     fn tell(&mut self, trouble: Option<&Trouble>, has_keys: bool) {
         match (trouble, &self.reported) {
             (Some(trouble), Some(reported)) if trouble.is_like(reported) => {}

@@ -1,10 +1,10 @@
-//! Keeps the key of the tags in memory: what tells a session's secret, an API key or a refresh token
-//! that a gateway of this store made from one that somebody made up.
+//! Keeps the key of the tags in memory. A tag shows that a session's secret, an API key or a
+//! refresh token was made by a gateway of this store, not by a client.
 //!
-//! What is in the store is random and made once, by whoever is first, and written down again by who knows it if
-//! the store loses it. Where there is an encryption
-//! key the tags are made with a key of both, so that nothing has to be opened and nothing can fail
-//! to: with another one older secrets are unproven, and looked for within the budget.
+//! The key in the store is random. The first gateway creates it once. If the store loses it, a
+//! gateway that knows it writes it again. If there is an encryption key, the tags are made with a
+//! key derived from both, so nothing has to be decrypted and no decryption can fail. With another
+//! encryption key, older secrets are unproven, and are looked up within the budget.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,13 +21,13 @@ use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::store::keyring::KeyRingStore;
 
-/// How often it is looked whether the configuration has another encryption key.
+/// How often the configuration is checked for another encryption key.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the store is read: it may have lost the key, and got another one.
 const READ_EVERY: Duration = Duration::from_secs(30);
 
-/// The longest pause while there is none yet: without one nobody is served.
+/// The longest pause while there is no key yet: without one no client is served.
 const FIRST_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// The key as it is in the store.
@@ -40,7 +40,7 @@ pub struct TagFeed {
     in_force: InForce,
     metrics: StoreMetrics,
     cell: Arc<TagKeyCell>,
-    /// Whether the store has been asked, and has answered.
+    /// Whether the store has answered.
     was_asked: watch::Sender<bool>,
 }
 
@@ -61,10 +61,10 @@ impl TagFeed {
         Arc::new(Self { store, in_force, metrics, cell, was_asked: watch::Sender::new(false) })
     }
 
-    /// Returns once the store has answered. There may be no key all the same: nobody has to wait
-    /// for what only a budget hangs on.
+    /// Returns once the store has answered. There may still be no key, but only a budget depends on
+    /// it.
     pub async fn asked(&self) {
-        // The sender is ours.
+        // The sender is part of the feed, so it cannot be dropped meanwhile.
         let _ = self.was_asked.subscribe().wait_for(|was_asked| *was_asked).await;
     }
 
@@ -91,7 +91,7 @@ impl TagFeed {
                                 made-up ones cannot be used: all count as made up, within the budget");
                         }
                         is_told |= !is_away;
-                        // A refusal may pass; a damaged key stays damaged.
+                        // A refusal may be temporary. A damaged key stays damaged.
                         if matches!(error, StoreError::Unreadable(_)) {
                             self.cell.give_up();
                         }
@@ -111,7 +111,7 @@ impl TagFeed {
         }
     }
 
-    /// The key in the store: that which is there, else ours, else a new one.
+    /// The key in the store, else ours, else a new one, which is written to the store.
     async fn read(&self, ours: Option<&StoredKey>) -> Result<StoredKey, StoreError> {
         self.metrics.timed("read_tag_key", self.kept(ours)).await
     }
@@ -135,7 +135,7 @@ impl TagFeed {
         })
     }
 
-    /// Publishes the key of what is kept and the configuration in force, if that is another one.
+    /// Publishes the key derived from `kept` and the configuration in force, if it has changed.
     fn publish(&self, made: &mut Option<DerivedFrom>, kept: StoredKey) {
         let configuration = self.in_force.load();
         let tokens = configuration.settings.tokens.as_ref();

@@ -40,7 +40,8 @@ impl KeySetMetrics {
         fetched: impl IntoIterator<Item = (&'a str, &'a KeyCell)>,
         now: UnixTime,
     ) {
-        // Otherwise the age of keys that are no longer fetched would never grow.
+        // Without the reset, the age for an issuer that is no longer fetched would stay at its last
+        // value.
         self.age.reset();
         for (issuer, cell) in fetched {
             if let Some(published_at) = cell.published_at() {

@@ -1,4 +1,4 @@
-//! Writes revocations down, and applies them here.
+//! Writes revocations to the log, and applies them at this gateway.
 
 use super::{RevocationFeed, Taken};
 use crate::clock;
@@ -8,11 +8,12 @@ use crate::store::record::Record;
 use crate::store::{AppendBounds, AppendError, Charged, Position, StoreError};
 
 impl RevocationFeed {
-    /// Writes a revocation down and applies it here.
+    /// Writes a revocation to the log and applies it at this gateway.
     ///
     /// # Errors
     ///
-    /// [`AppendError`]; after [`StoreError::Unavailable`] it may have been written all the same.
+    /// [`AppendError`]. After [`StoreError::Unavailable`] the revocation may have been written
+    /// anyway.
     pub async fn append(&self, record: Record) -> Result<Taken, AppendError> {
         let unreachable = self.configuration.load().settings.revocation.unreachable;
         let appended = self.append_durably(&record).await;
@@ -23,7 +24,7 @@ impl RevocationFeed {
                 Err(AppendError::Store(StoreError::Unavailable(why) | StoreError::Refused(why))),
                 WhenUnreachable::AcceptLocally,
             ) => {
-                // Its session is deleted when it is delivered, and can be alive until then.
+                // The session is only deleted on delivery, and may be alive until then.
                 record.entry.expires = record.entry.expires.max(record.forgotten_at());
                 self.pending.push(record.clone()).map_err(|_| StoreError::Unavailable(why))?;
                 self.metrics.pending.set(self.pending.len());
@@ -31,17 +32,19 @@ impl RevocationFeed {
             }
             (Err(error), _) => return Err(error),
         };
-        // Not only when the log tells of it: who was told that it is written finds it in force.
+        // Applied at once, not only when the log returns it: after the success response, the
+        // revocation is in force.
         self.enforce(&record);
         Ok(taken)
     }
 
-    /// Appends a record to the log, on its account if it has an owner, and remembers it.
+    /// Appends a record to the log and remembers it. If it has an owner, it is charged to their
+    /// account.
     pub(super) async fn append_durably(&self, record: &Record) -> Result<Position, AppendError> {
         let configuration = self.configuration.load();
         let entries_max = configuration.settings.revocation.entries_max;
         let bounds = AppendBounds {
-            // A record with an account leaves operators their room where it is charged.
+            // A record charged to an account leaves the room that is reserved for operators.
             entries_max: match record.is_for_nobody {
                 true => room_of_accounts(entries_max),
                 false => entries_max,
@@ -61,7 +64,8 @@ impl RevocationFeed {
         Ok(position)
     }
 
-    /// Applies what the store wrote for `record` in the same step as something else; its place in the log.
+    /// Applies what the store wrote for `record` in the same step as something else. Returns its
+    /// position in the log.
     pub fn wrote(&self, record: &Record, charged: Charged) -> Taken {
         let position = charged.position;
         self.remember(record, charged);
@@ -75,7 +79,7 @@ impl RevocationFeed {
         let mut recent = self.recent();
         recent.stands_for(record, &written);
         for record in written {
-            // The merged entry hits other credentials, too.
+            // The merged entry also matches other credentials.
             self.enforce(&record);
             recent.wrote(record, clock::steady());
         }

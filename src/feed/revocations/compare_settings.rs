@@ -1,11 +1,11 @@
-//! Says where the settings of other gateways differ from ours.
+//! Reports where the settings of other gateways differ from ours.
 
 use super::RevocationFeed;
 use super::setting_differences::{Difference, differences, settings};
 use crate::store::KnownGateway;
 
 impl RevocationFeed {
-    /// Says where the settings of other gateways differ from ours, once for each difference.
+    /// Reports where the settings of other gateways differ from ours, once for each difference.
     pub(super) fn compare(&self, gateways: &[KnownGateway]) {
         let ours = settings(&self.configuration.load());
         let others = gateways.iter().filter(|known| known.state.instance != self.instance);

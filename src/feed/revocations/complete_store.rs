@@ -1,8 +1,8 @@
-//! Goes by a store only once it has all that it had.
+//! Trusts a store only once it is complete: once it has everything that it had before.
 //!
-//! A store that comes back with older data has forgotten who was cut off. Those who know better write
-//! it down again; until they have, or were waited for long enough, no read of it is contact, neither for
-//! a gateway that starts nor for one that was there.
+//! A store that comes back with older data has lost revocations. The gateways that know these write
+//! them again. Until they have done so, or the wait for them has ended, no read of the store counts
+//! as contact, neither for a gateway that starts nor for one that was running.
 
 use std::sync::atomic::Ordering;
 
@@ -11,10 +11,10 @@ use crate::clock;
 use crate::gate::time::SteadyTime;
 use crate::store::{COMPLETE_WITHIN_MS, Knows, StoreError};
 
-/// In no epoch.
+/// No epoch.
 pub(super) const NEVER: u64 = u64::MAX;
 
-/// When a read began, and whether the store had then all that it had.
+/// When a read began, and whether the store was complete at that time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BegunRead {
     pub(super) at: SteadyTime,
@@ -23,8 +23,8 @@ pub(super) struct BegunRead {
 }
 
 impl RevocationFeed {
-    /// Before a read: asks whether the store has all that it had, if that is not known, and tells it what
-    /// this gateway knows.
+    /// Called before a read. If it is unknown whether the store is complete, asks it, and reports
+    /// what this gateway knows.
     pub(super) async fn begin_read(&self) -> Result<BegunRead, StoreError> {
         let is_complete = self.fleet.is_complete() || self.ask_complete().await?;
         let counter = &self.store_metrics.server_changes;
@@ -40,7 +40,7 @@ impl RevocationFeed {
         }
         let mut knows = self.knows();
         if knows == Knows::NoMore && !self.has_reminded.load(Ordering::Acquire) {
-            // Those that the store has forgotten may know more.
+            // The gateways that the store has forgotten may know more.
             match self.remind().await {
                 Ok(()) => self.has_reminded.store(true, Ordering::Release),
                 // This gateway still knows what the store refuses to write.
@@ -64,7 +64,7 @@ impl RevocationFeed {
         Ok(is_complete)
     }
 
-    /// Whether gateways are waited for that may know what the store lacks.
+    /// Whether gateways that may know what the store lacks are still awaited.
     pub(super) fn is_waiting(&self) -> bool {
         self.is_waiting.load(Ordering::Relaxed)
     }
@@ -78,14 +78,15 @@ impl RevocationFeed {
         let is_missing = !recent.missing(now).is_empty() || recent.next_again(now.wall).is_some();
         match (has_read && !is_missing, is_new) {
             (true, false) => Knows::NoMore,
-            // It may be the last to know what it has loaded.
+            // This gateway may be the last that knows what it has loaded.
             (false, true) if !recent.is_empty() => Knows::More,
             (_, true) => Knows::Nothing,
             (false, false) => Knows::More,
         }
     }
 
-    /// The log was read to its end, or all of it was loaded, since then. Whether that is contact.
+    /// Called after the log was read to its end or loaded in full since `begun`. Returns whether
+    /// that is contact.
     pub(super) fn end_read(&self, begun: BegunRead) -> bool {
         let BegunRead { at, epoch, is_complete } = begun;
         let is_same = self.fleet.epoch() == epoch;
@@ -93,12 +94,12 @@ impl RevocationFeed {
         if is_contact {
             self.was_in_contact(at);
         }
-        // The missing records were found.
+        // If the epoch is the same, the read has shown which records are missing.
         self.read_in.store(if is_same { epoch } else { NEVER }, Ordering::Release);
         is_contact
     }
 
-    /// The log lost records: what was read before says nothing of what it lacks.
+    /// The log lost records: earlier reads do not show what it lacks.
     pub(super) fn found_loss(&self) {
         self.read_in.store(NEVER, Ordering::Release);
         self.fleet.doubt();

@@ -6,23 +6,23 @@ use super::RevocationFeed;
 use crate::store::record::Record;
 use crate::store::{KnownGateway, StoreError};
 
-/// The pause between two looks, at first and after a while.
+/// The pause between two looks at the roster, at first and after [`SOON`].
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LOOK_SELDOM: Duration = Duration::from_millis(50);
 
-/// How long a while is.
+/// For how long the pauses are short.
 const SOON: Duration = Duration::from_millis(100);
 
 /// The gateways that have applied a revocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confirmation {
-    /// How many gateways have.
+    /// How many gateways have applied it.
     pub confirmed: usize,
-    /// How many there are.
+    /// How many gateways there are.
     pub gateways: usize,
-    /// Those that have not.
+    /// The gateways that have not applied it.
     pub missing: Vec<KnownGateway>,
-    /// How long it took, or was waited.
+    /// How long this took, whether all confirmed or not.
     pub elapsed: Duration,
 }
 
@@ -32,8 +32,8 @@ impl RevocationFeed {
     ///
     /// # Errors
     ///
-    /// If the store cannot be reached by then, or has lost what gateways told: nobody knows who has
-    /// applied it.
+    /// If the store cannot be reached by then, or has lost what gateways announced: it is then
+    /// unknown which gateways have applied the revocation.
     pub async fn confirm(
         &self,
         record: &Record,
@@ -42,13 +42,14 @@ impl RevocationFeed {
         wait: Duration,
     ) -> Result<Confirmation, StoreError> {
         loop {
-            // Others may be waiting for a store that does not answer; nobody waits longer than asked.
+            // Other callers may hold the lock on a store that does not answer. This one waits no
+            // longer than asked.
             let patience = wait.saturating_sub(begun.elapsed()).max(LOOK_SELDOM);
             let looking = tokio::time::timeout(patience, self.roster_since(Instant::now()));
             let looked = looking.await.unwrap_or_else(|_| {
                 Err(StoreError::Unavailable("the store does not answer in time".to_owned()))
             });
-            // Asked of the record itself: a log that lost it has another one at its place.
+            // The record itself is compared: a log that lost it has another one at its position.
             let is_there = self.recent().has_read(record);
             let elapsed = begun.elapsed();
             let is_last = elapsed >= wait;
@@ -62,7 +63,7 @@ impl RevocationFeed {
                     let missing: Vec<_> = roster.gateways.into_iter().filter(is_behind).collect();
                     let is_complete = roster.incomplete_for_ms == 0;
                     if is_last && missing.is_empty() && !is_complete {
-                        // No gateway is missing by name, but the roster may lack one.
+                        // No known gateway is missing, but the roster may lack one.
                         return Err(incomplete(roster.incomplete_for_ms));
                     }
                     let is_applied = missing.is_empty() && is_there && gateways > 0;

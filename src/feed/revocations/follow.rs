@@ -11,16 +11,17 @@ use crate::gate::time::SteadyTime;
 use crate::store::record::Record;
 use crate::store::{Loss, Position, StoreError, TAIL_RECORDS_MAX, Tail, Writers};
 
-/// The longest that one read of the log waits for something to happen.
+/// The longest time that one read of the log waits for records.
 const PATIENCE_MAX: Duration = Duration::from_millis(500);
 
-/// The shortest, for a read that is not meant to wait.
+/// The shortest, for a read that should not wait.
 const PATIENCE_MIN: Duration = Duration::from_millis(1);
 
-/// The longest while the store may lack something: who knows better is noticed soon.
+/// The longest while the store may be incomplete, so that the records others write again are seen
+/// soon.
 const PATIENCE_UNSETTLED: Duration = Duration::from_millis(50);
 
-/// The pause after a read that brought something. A fraction of the propagation that is promised.
+/// The pause after a read that returned records. A fraction of the promised propagation time.
 const GATHER: Duration = Duration::from_millis(1);
 
 /// How far the wall clock may jump, in seconds, before everything that depends on it is loaded
@@ -44,13 +45,13 @@ enum Step {
 enum LoadCause {
     /// Nothing was loaded yet.
     Start,
-    /// A clock was set: what is spent was told by another one.
+    /// A clock was set: the expiry of entries was computed by the clock before.
     Clock,
     /// The log no longer reaches back to where it was read last.
     Trimmed,
     /// The log lost records, or is another one.
     WentBackwards,
-    /// The log was empty when it was read last, so nothing tells whether it is the same one.
+    /// The log was empty when it was last read, so nothing shows whether it is the same log.
     Unmarked,
 }
 
@@ -82,9 +83,9 @@ impl RevocationFeed {
             let has_stepped = apart_now_s.abs_diff(apart_s) > CLOCK_STEP_MAX_S;
             let step = match position {
                 None => self.load(LoadCause::Start).await.map(Step::Loaded),
-                // The times after which entries are spent were computed by another clock.
+                // The expiry times of entries were computed by another clock.
                 Some(_) if has_stepped => self.load(LoadCause::Clock).await.map(Step::Loaded),
-                // At its beginning another log, or one that was emptied, looks like the one before.
+                // At its beginning, another log or one that was emptied looks like the one before.
                 Some(at) if self.is_unmarked(at) && is_in_doubt => {
                     self.load(LoadCause::Unmarked).await.map(Step::Loaded)
                 }
@@ -102,7 +103,8 @@ impl RevocationFeed {
                         tracing::info!("the revocation log is followed again");
                     }
                     is_up = true;
-                    // Only by a load, and only one that did not fail: many small steps are a large one.
+                    // Only a successful load resets the reference: many small steps add up to a
+                    // large one.
                     if matches!(step, Step::Loaded(_)) {
                         apart_s = apart_now_s;
                     }
@@ -110,7 +112,7 @@ impl RevocationFeed {
                     position = Some(next);
                     match step {
                         Step::Read(_) => backoff.reset(),
-                        // A log that is lost again and again must not keep the store busy.
+                        // A log that is lost again and again must not overload the store.
                         Step::Loaded(_) if has_loaded => tokio::time::sleep(backoff.next()).await,
                         Step::Loaded(_) => {}
                     }
@@ -130,28 +132,29 @@ impl RevocationFeed {
 
     /// One read of the log.
     async fn read(&self, position: Position, has_loaded: bool) -> Result<Step, StoreError> {
-        // A gateway off the roster must not decide: revocations are confirmed without it.
+        // A gateway that is not on the roster must not decide: revocations are confirmed without
+        // it.
         if !self.is_counted() {
             self.count_in(position).await?;
         }
         let max_staleness = self.configuration.load().settings.revocation.max_staleness;
-        // The read may miss what is written after this moment, and nothing that was before.
+        // The read may miss what is written after this moment, but nothing that was written before.
         let begun = self.begin_read().await?;
         let patience = match (has_loaded, self.fleet.is_complete()) {
-            // Loading takes its time, and what it found is as old as its beginning.
+            // A load takes time, and its result is as old as its beginning.
             (true, true) => PATIENCE_MIN,
             (false, true) => PATIENCE_MAX.min(max_staleness / 4),
             (_, false) => PATIENCE_UNSETTLED.min(max_staleness / 4),
         };
         let read = self.log.tail(position, patience).await;
-        // Its duration is mostly waiting, and tells nothing.
+        // The duration is mostly waiting, and means nothing.
         self.store_metrics.up.set(i64::from(read.is_ok()));
         match read? {
             Tail::Records(records, next) => {
                 let is_idle = records.is_empty();
                 if self.is_unmarked(position) && !is_idle {
-                    // Whether they are the first ones of the log that was empty, nothing tells. They
-                    // are in force at once, and remembered; the load counts them.
+                    // Nothing shows whether these are the first records of the log that was empty.
+                    // They are in force at once and remembered. The load counts them.
                     for record in records {
                         self.enforce(&record);
                         self.observe_propagation(&record);
@@ -172,7 +175,7 @@ impl RevocationFeed {
                 }
                 self.applied.send_if_modified(|applied| applied.replace(next) != Some(next));
                 if !is_idle {
-                    // Where many revocations arrive, those of a moment are read together.
+                    // When many revocations arrive, those of one moment are read together.
                     tokio::time::sleep(GATHER).await;
                 }
                 Ok(Step::Read(next))
@@ -189,12 +192,12 @@ impl RevocationFeed {
         }
     }
 
-    /// Whether nothing at this position tells the log of a store from another one.
+    /// Whether nothing at this position distinguishes the store's log from another one.
     fn is_unmarked(&self, position: Position) -> bool {
         position.is_beginning() && self.log.writers() == Writers::Gateways
     }
 
-    /// Applies what came through the log.
+    /// Applies the records that the log returned.
     fn take(&self, records: Vec<Record>) {
         for record in records {
             self.apply(&record);
@@ -203,7 +206,7 @@ impl RevocationFeed {
         }
     }
 
-    /// Tells how long it took from writing a record until now.
+    /// Measures the time from the writing of a record until now.
     fn observe_propagation(&self, record: &Record) {
         let took = Duration::from_micros(clock::micros().saturating_sub(record.written_us));
         self.metrics.propagation.observe(took.as_secs_f64());
@@ -215,11 +218,12 @@ impl RevocationFeed {
         self.metrics.applied.with_label_values(&[kind]).inc();
     }
 
-    /// Applies everything that is live. What is in the list already stays there.
+    /// Applies all live revocations. What is already in the list stays there.
     async fn load(&self, cause: LoadCause) -> Result<Position, StoreError> {
         let begun = Instant::now();
-        // From the beginning of the log: from now on nothing is confirmed without this gateway, and
-        // what was confirmed before is in the snapshot. At the beginning it was counted there.
+        // The gateway is counted at the beginning of the log: from now on nothing is confirmed
+        // without it, and what was confirmed before is in the snapshot. For `Unmarked` it is
+        // already counted there.
         if cause != LoadCause::Unmarked || !self.is_counted() {
             self.count_in(Position::default()).await?;
         }
@@ -253,8 +257,9 @@ impl RevocationFeed {
         Ok(position)
     }
 
-    /// Notes that everything has been applied that was written until `at`. What nobody else writes
-    /// is applied as it is written: a process that stood still has missed nothing.
+    /// Notes that everything that was written until `at` has been applied. If no other gateway
+    /// writes to the log, records are applied as they are written: a suspended process has missed
+    /// nothing.
     pub(super) fn was_in_contact(&self, at: SteadyTime) {
         match self.log.writers() {
             Writers::ThisGateway => self.writer().complete(),
@@ -263,7 +268,8 @@ impl RevocationFeed {
     }
 }
 
-/// How far the two clocks are apart, in seconds: a number that only a step of one of them changes.
+/// The difference between the wall clock and the steady clock, in seconds. It changes only when one
+/// of them is set.
 fn clocks_apart_s() -> i64 {
     let steady_s = clock::steady().as_millis() / 1000;
     clock::now().plus(-i64::try_from(steady_s).unwrap_or(0)).as_seconds()

@@ -1,4 +1,4 @@
-//! Tells the other gateways how far this one is, and asks how far they are.
+//! Announces to the other gateways how far this one has read, and asks how far they are.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -9,40 +9,40 @@ use crate::gate::policy::Policy;
 use crate::gate::time::SteadyTime;
 use crate::store::{GATEWAY_FORGOTTEN_AFTER_MS, GatewayState, Position, Roster, StoreError};
 
-/// How often a gateway tells the others that it is there.
+/// How often a gateway announces itself.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How long the store may take to tell the time if that is to count, in milliseconds.
+/// The longest answer of the store's clock that is still used, in milliseconds.
 const ANSWER_MAX_MS: u64 = 200;
 
 /// How far our clock may be from the store's before the log warns of it, in milliseconds.
 const APART_WARNED_MS: i64 = 5_000;
 
 /// A gateway that announced itself within this time may know what a store has lost, in
-/// milliseconds: each announces itself once a second.
+/// milliseconds. Each gateway announces itself once a second.
 const HEARD_WITHIN_MS: u64 = 3_000;
 
-/// The pause between two tellings, however many revocations arrive.
+/// The shortest pause between two announcements, however many revocations arrive.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How long after it has stopped serving from memory a silent gateway is still counted, and for how
-/// long at most, in milliseconds.
+/// How long a silent gateway is still counted after it has stopped serving from memory, and the
+/// upper bound of the whole time, in milliseconds.
 const COUNTED_BEYOND_MS: u64 = 5_000;
 const COUNTED_MAX_MS: u64 = 3_600_000;
 
 impl RevocationFeed {
-    /// When it gets further, and every second.
+    /// Announces progress as it is made, and at least once a second.
     pub(super) async fn announce(&self) {
         let mut applied = self.applied.subscribe();
         let mut looked = Instant::now();
         loop {
             let reached = *applied.borrow_and_update();
-            // The task that follows the log reports that the store is away.
+            // The task that follows the log reports a store that is unavailable.
             if let Some(reached) = reached
                 && self.tell(reached).await.is_ok()
                 && looked.elapsed() >= EVERY
             {
-                // The other gateways must be known before the store can forget them.
+                // This gateway must know the others before the store can forget them.
                 looked = Instant::now();
                 drop(self.remind().await);
                 drop(self.read_clock().await);
@@ -52,7 +52,7 @@ impl RevocationFeed {
         }
     }
 
-    /// Tells the other gateways that this one is there and how far it is.
+    /// Announces that this gateway runs, and how far it has read.
     pub(super) async fn tell(&self, reached: Position) -> Result<(), StoreError> {
         let _one_at_a_time = self.announcing.lock().await;
         if self.is_leaving.load(Ordering::Acquire) {
@@ -74,7 +74,7 @@ impl RevocationFeed {
         Ok(())
     }
 
-    /// Sees to it that the others count this gateway, and those that it knows of.
+    /// Makes the other gateways count this gateway and those that it knows of.
     pub(super) async fn count_in(&self, reached: Position) -> Result<(), StoreError> {
         // From now on all gateways date records by the same clock.
         self.read_clock().await?;
@@ -83,7 +83,8 @@ impl RevocationFeed {
             refused => refused,
         };
         match counted {
-            // Revocations cannot be written either; those in the store can be read.
+            // If the store refuses writes, it takes no revocations either. Those in it can still be
+            // read.
             Err(StoreError::Refused(why)) => {
                 tracing::debug!(%why, "the store refuses writes");
                 Ok(())
@@ -92,8 +93,8 @@ impl RevocationFeed {
         }
     }
 
-    /// Reads the store's clock, by which gateways date what they share, and says if ours is far
-    /// from it. What the answer takes is the error; an answer that takes long is not counted.
+    /// Reads the store's clock, by which gateways date shared records, and logs if ours is far from
+    /// it. The time that the answer takes is the error, so a slow answer is not used.
     async fn read_clock(&self) -> Result<(), StoreError> {
         let asked = clock::steady();
         let store_ms = self.timed("time", self.fleet.time_ms()).await?;
@@ -101,7 +102,7 @@ impl RevocationFeed {
         if let Some(store_ms) = store_ms
             && (took_ms <= ANSWER_MAX_MS || clock::ahead_ms().is_none())
         {
-            // It was read half-way.
+            // The clock was read about half-way between request and answer.
             clock::share(store_ms, SteadyTime::from_millis(asked.as_millis() + took_ms / 2));
         }
         self.is_dated.send_replace(true);
@@ -126,8 +127,8 @@ impl RevocationFeed {
         Ok(())
     }
 
-    /// Reminds the store of the gateways that it has forgotten: one that starts now would not know
-    /// of them.
+    /// Reminds the store of gateways that it has forgotten: a gateway that starts now would not
+    /// know of them.
     pub(super) async fn remind(&self) -> Result<(), StoreError> {
         let roster = self.timed("roster", self.fleet.roster()).await?;
         self.metrics.records.set(i64::try_from(roster.records).unwrap_or(i64::MAX));
@@ -145,8 +146,8 @@ impl RevocationFeed {
         Ok(())
     }
 
-    /// Whether another gateway that was heard of a moment ago has read more of the log than there is:
-    /// the log has lost that, and the other may not have noticed yet.
+    /// Whether another gateway that announced itself recently has read further than the log's end.
+    /// If so, the log has lost records, and the other gateway may not have noticed yet.
     pub(super) async fn is_shorter_than_read(&self) -> Result<bool, StoreError> {
         let roster = self.roster().await?;
         Ok(roster.gateways.iter().any(|known| {
@@ -156,14 +157,14 @@ impl RevocationFeed {
         }))
     }
 
-    /// Whether the others cannot have forgotten this gateway yet.
+    /// Whether this gateway was announced recently enough that the others still count it.
     pub(super) fn is_counted(&self) -> bool {
-        // The steady clock begins with a minute, so that 0 is long ago.
+        // The steady clock starts at a minute, so 0 is long ago.
         let announced = SteadyTime::from_millis(self.announced.load(Ordering::Acquire));
         clock::steady().millis_since(announced) < GATEWAY_FORGOTTEN_AFTER_MS / 2
     }
 
-    /// How long requests may be served without contact, and a little more.
+    /// How long requests may be served without contact, plus a margin.
     fn counted_for_ms(&self) -> u64 {
         let configuration = self.configuration.load();
         let routes = configuration.gate.settings.routes.routes().iter();
@@ -180,9 +181,9 @@ impl RevocationFeed {
     ///
     /// # Errors
     ///
-    /// If the store cannot be reached: it is then counted for a while.
+    /// If the store cannot be reached. The gateway is then still counted for a while.
     pub async fn leave(&self) -> Result<(), StoreError> {
-        // Otherwise the next revocation would put it on the roster again.
+        // Otherwise the next revocation would put this gateway on the roster again.
         self.is_leaving.store(true, Ordering::Release);
         let undelivered = self.pending.len();
         if undelivered > 0 {
@@ -195,8 +196,8 @@ impl RevocationFeed {
         self.fleet.leave(&self.instance).await
     }
 
-    /// The gateways that follow the log, with those that the store has forgotten and that may
-    /// still be serving.
+    /// The gateways that follow the log, and those that the store has forgotten and that may still
+    /// be serving.
     ///
     /// # Errors
     ///
@@ -206,8 +207,7 @@ impl RevocationFeed {
         Ok(self.known.complete(roster, clock::steady()))
     }
 
-    /// The same as it was at `since` or later. Whoever waits for gateways looks together with the
-    /// others that wait.
+    /// The same, as of `since` or later. Callers that wait at the same time share one read.
     pub(super) async fn roster_since(&self, since: Instant) -> Result<Roster, StoreError> {
         let mut looked = self.looked.lock().await;
         if let Some((began, roster)) = &*looked

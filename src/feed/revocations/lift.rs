@@ -1,7 +1,7 @@
 //! Lifts revocations that an operator made by mistake.
 //!
-//! A lifted revocation stays lifted, even if it is written again: a lift names revocations, and
-//! each has one id. So neither a log that lost the lift nor a partitioned gateway brings it back.
+//! A lifted revocation stays lifted, even if it is written again: a lift names revocations by their
+//! unique ids. So neither a log that lost the lift nor a partitioned gateway brings it back.
 
 use super::RevocationFeed;
 use crate::clock;
@@ -9,7 +9,7 @@ use crate::gate::revocation::{Lifted, RevocationId, Scope};
 use crate::store::record::Record;
 use crate::store::{LiftPremise, Position, StoreError};
 
-/// What this gateway knows of the revocations to lift.
+/// What this gateway knows of the revocations to be lifted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Liftable {
     /// These are live. At least one.
@@ -47,7 +47,7 @@ impl RevocationFeed {
         if known.is_empty() {
             return Ok(Liftable::Absent);
         }
-        // Not from memory: what was lifted may be back in a store that lost the lift.
+        // Not read from memory: a lifted revocation may be back in a store that lost the lift.
         let mut records = self.timed("find_liftable", self.log.find_liftable(known)).await?;
         records.sort_by_key(Record::id);
         records.dedup_by_key(|record| record.id());
@@ -65,12 +65,13 @@ impl RevocationFeed {
         loaded.then_some(()).ok_or_else(why)
     }
 
-    /// Writes a lift down and applies it here; its position, or `None` if nothing of it is live any
-    /// more. Never locally: nobody else would know of it.
+    /// Writes a lift to the log and applies it at this gateway. Returns its position, or `None` if
+    /// none of its revocations is live any more. A lift is never only local: no other gateway would
+    /// know of it.
     ///
     /// # Errors
     ///
-    /// If the store cannot be written; it may have been lifted all the same.
+    /// If the store cannot be written. The lift may have been written anyway.
     pub async fn lift(&self, lift: Record) -> Result<Option<u64>, StoreError> {
         let position = self.lift_durably(&lift, LiftPremise::IsLive).await?;
         if position.is_some() {
@@ -93,7 +94,7 @@ impl RevocationFeed {
         Ok(position)
     }
 
-    /// Puts a record in force here.
+    /// Applies a record at this gateway.
     pub(super) fn enforce(&self, record: &Record) {
         let Record { entry, lifts, .. } = record;
         let now = clock::now();
@@ -104,7 +105,7 @@ impl RevocationFeed {
             };
         }
         if self.writer().has_any(&entry.scope, lifts) {
-            // Those that were cut off are gone from the store, and may be in memory still.
+            // Sessions that were revoked are gone from the store, but may still be in memory.
             let configuration = self.configuration.load();
             let gate = &configuration.gate;
             gate.sessions.table.cut_off_changed(&gate.revocations, clock::moment());

@@ -1,4 +1,4 @@
-//! Counts the revocations that this gateway knows of, and how it heard of them.
+//! Counts the revocations that this gateway knows of, and how it received them.
 
 use prometheus::{Gauge, Histogram, IntCounterVec, IntGauge};
 
@@ -7,7 +7,7 @@ use crate::gate::time::SteadyTime;
 use crate::telemetry::label::{one_of, words};
 use crate::telemetry::registrar::metrics;
 
-/// A revocation takes from a fraction of a millisecond to as long as a gateway was partitioned.
+/// Propagation takes from a fraction of a millisecond to as long as a gateway was partitioned.
 const PROPAGATION_BUCKETS: [f64; 14] =
     [1e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 2.0, 10.0, 60.0];
 
@@ -81,7 +81,7 @@ impl RevocationMetrics {
     }
 }
 
-/// Whether it is time to make room, or to allow more.
+/// Whether an operator should make room, or allow more entries.
 pub(super) fn is_nearly_full(entries: u64, entries_max: u64) -> bool {
     entries.saturating_mul(100) >= entries_max.saturating_mul(NEARLY_FULL_PERCENT)
 }

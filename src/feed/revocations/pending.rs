@@ -1,4 +1,4 @@
-//! Keeps revocations that were taken while the store was away, until they are delivered.
+//! Keeps revocations that were accepted while the store was unavailable, until they are delivered.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,7 +55,7 @@ impl Pending {
         }
     }
 
-    /// Puts the first one behind the others, if that is still `record`.
+    /// Moves the first one behind the others, if that is still `record`.
     pub(super) fn postpone(&self, record: &Record) {
         let mut waiting = self.waiting();
         if waiting.front() == Some(record) {

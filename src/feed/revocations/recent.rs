@@ -1,7 +1,7 @@
 //! Remembers the last records that this gateway wrote or read, in case the log forgets them.
 //!
-//! Redis acknowledges a write before its replicas have it, so that a fail-over can lose what was
-//! acknowledged a moment ago. Whoever knows of it writes it down again.
+//! Redis acknowledges a write before its replicas have it, so a fail-over can lose recently
+//! acknowledged records. Every gateway that knows of a lost record writes it again.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
@@ -13,29 +13,30 @@ use crate::store::record::{Owner, Record};
 /// How many are remembered: what a log can lose is seconds old.
 const RECENT_MAX: usize = 10_000;
 
-/// The identity of a record: not its mark, as a record that is written again has a new one.
+/// The identity of a record. It excludes the mark, since a record that is written again has a new
+/// one.
 type RecordIdentity = (u64, Entry, bool);
 
 /// The last records.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     order: VecDeque<RecordIdentity>,
-    /// Those that were acknowledged and not yet read, in the order in which they were.
+    /// The records that were acknowledged and not yet read, in the order of acknowledgement.
     awaited: Vec<RecordIdentity>,
     records: HashMap<RecordIdentity, (Record, RecordPresence)>,
-    /// Those that were written down again and not read since.
+    /// The records that were written again and not read since.
     again: HashMap<RecordIdentity, Again>,
 }
 
-/// How often a record was written down again in vain, and when it may be next.
+/// How often a record was written again in vain, and when the next attempt may be.
 #[derive(Clone, Copy, Debug)]
 struct Again {
     times: u32,
     next: SteadyTime,
 }
 
-/// The pauses between two times that a record is written down again, in milliseconds: the first, and
-/// the longest. Where what is written is not what is read, it must not fill the log.
+/// The pauses between two attempts to write a record again, in milliseconds: the first and the
+/// longest. If what is written cannot be read, the attempts must not fill the log.
 const AGAIN_FIRST_MS: u64 = 1_000;
 const AGAIN_LONGEST_MS: u64 = 60_000;
 
@@ -44,7 +45,7 @@ const AGAIN_LONGEST_MS: u64 = 60_000;
 enum RecordPresence {
     /// It was read there.
     Found,
-    /// It was acknowledged at this time, and a read that begins later must find it.
+    /// It was acknowledged at this time. A read that begins later must return it.
     Awaited(SteadyTime),
     /// It is being looked for.
     Sought,
@@ -52,7 +53,7 @@ enum RecordPresence {
     Missing,
 }
 
-/// The records that were written last, as many as are remembered.
+/// The records that were written last, up to [`RECENT_MAX`].
 #[derive(Debug, Default)]
 pub(super) struct LatestRecords(Vec<Record>);
 
@@ -76,12 +77,12 @@ impl LatestRecords {
 /// An issuer and a subject.
 type OwnerKey = (Box<str>, Box<str>);
 
-/// By whose they are: until when what had begun is cut off, and for how long.
+/// For each owner: the cut-off times of their found revocations, and when these expire.
 #[derive(Debug, Default)]
 struct Cuts(HashMap<OwnerKey, Vec<(UnixTime, UnixTime)>>);
 
 impl Cuts {
-    /// Whether one of them does what an entry of this owner does that expires then.
+    /// Whether a revocation of this owner has the effect of an entry that expires at `expires`.
     fn cover(&self, owner: &Owner, expires: UnixTime) -> bool {
         let whose = (owner.issuer.clone(), owner.subject.clone());
         let covers =
@@ -102,8 +103,8 @@ impl Recent {
         self.awaited.push(identity);
     }
 
-    /// Something was written on somebody's account that does what `record` would: that is not
-    /// missing if it is not among what was written.
+    /// A record on the owner's account was written that has the effect of `record`. If `record`
+    /// itself was not written, it is not missing.
     pub(super) fn stands_for(&mut self, record: &Record, written: &[Record]) {
         if !written.iter().any(|written| identity(written) == identity(record))
             && let Some((_, presence)) = self.records.get_mut(&identity(record))
@@ -112,8 +113,8 @@ impl Recent {
         }
     }
 
-    /// Notes that a record that was missing was written down again: the next time has to wait, if it
-    /// is not read before.
+    /// Notes that a missing record was written again. If it is not read, the next attempt has to
+    /// wait.
     pub(super) fn wrote_again(&mut self, record: &Record, now: SteadyTime) {
         let again = self.again.entry(identity(record)).or_insert(Again { times: 0, next: now });
         let pause_ms = AGAIN_FIRST_MS << again.times.min(16);
@@ -122,7 +123,7 @@ impl Recent {
         again.next = SteadyTime::from_millis(next_ms);
     }
 
-    /// When the next record that is missing may be written down again.
+    /// When the next missing record may be written again.
     pub(super) fn next_again(&self, now: UnixTime) -> Option<SteadyTime> {
         let is_missing = |identity: &RecordIdentity| {
             self.records.get(identity).is_some_and(|(record, presence)| {
@@ -143,7 +144,7 @@ impl Recent {
         let identity = identity(&record);
         let known = self.records.get_mut(&identity);
         if let Some((known, was)) = known {
-            // A record that was read stays so, even if its acknowledgement comes later.
+            // A record that was read stays found, even if its acknowledgement comes later.
             if *was != RecordPresence::Found {
                 *was = presence;
                 *known = record;
@@ -158,20 +159,20 @@ impl Recent {
             self.records.remove(&oldest);
             self.again.remove(&oldest);
         }
-        // Where the log can be written and not be read, nothing else takes them off.
+        // If the log can be written but not read, nothing else removes them.
         if self.awaited.len() > RECENT_MAX {
             self.awaited.drain(..RECENT_MAX / 2);
         }
     }
 
-    /// A snapshot is about to be taken: whatever was acknowledged must be in it.
+    /// A snapshot is about to be taken: every acknowledged record must be in it.
     pub(super) fn begin_search(&mut self) {
         for (_, presence) in self.records.values_mut() {
             *presence = RecordPresence::Sought;
         }
     }
 
-    /// The snapshot was taken. How many records were not in it, but for those that were lifted.
+    /// The snapshot was taken. Returns how many records it lacked, except for lifted ones.
     pub(super) fn end_search(&mut self, was_lifted: impl Fn(&Record) -> bool) -> usize {
         let mut missing = 0;
         let cuts = self.cuts();
@@ -194,7 +195,7 @@ impl Recent {
         missing
     }
 
-    /// The cut-offs that were found and stand for other records of their owner.
+    /// The revocations that were found and include other records of their owner.
     fn cuts(&self) -> Cuts {
         let mut cuts = Cuts::default();
         for (Record { entry, owner, .. }, presence) in self.records.values() {
@@ -207,7 +208,7 @@ impl Recent {
         cuts
     }
 
-    /// Notes that a record is in the log; whether it is remembered.
+    /// Notes that a record is in the log. Returns whether it is remembered.
     pub(super) fn found(&mut self, record: &Record) -> bool {
         let identity = identity(record);
         let Some((known, presence)) = self.records.get_mut(&identity) else { return false };
@@ -217,7 +218,8 @@ impl Recent {
         true
     }
 
-    /// Remembers what a snapshot held, as if it had been read before all that is remembered; of too many, the latest.
+    /// Remembers the records of a snapshot, as if they had been read before all others. If there
+    /// are too many, the latest are kept.
     pub(super) fn loaded(&mut self, latest: LatestRecords) {
         for record in latest.latest_first() {
             let identity = identity(&record);
@@ -236,7 +238,7 @@ impl Recent {
         self.records.is_empty()
     }
 
-    /// Whether this very record was read, and not one that was written in its place.
+    /// Whether this very record was read, not another with the same identity.
     pub(super) fn has_read(&self, record: &Record) -> bool {
         let known = self.records.get(&identity(record));
         known.is_some_and(|(known, presence)| {
@@ -244,22 +246,21 @@ impl Recent {
         })
     }
 
-    /// A record was lifted: it is not to be there any more.
+    /// A record was lifted, so it is not expected in the log any more.
     pub(super) fn was_lifted(&mut self, record: &Record) {
         if let Some((_, presence)) = self.records.get_mut(&identity(record)) {
             *presence = RecordPresence::Found;
         }
     }
 
-    /// Whether a record was looked for in vain.
+    /// Whether a record was not found when it was sought.
     pub(super) fn is_missing(&self, record: &Record) -> bool {
         let known = self.records.get(&identity(record));
         known.is_some_and(|(_, presence)| *presence == RecordPresence::Missing)
     }
 
-    /// The log was read to its end by a read that began at `asked_at`: what had been acknowledged
-    /// by then and was not read is missing. How many records that is, of those that were not known
-    /// to be.
+    /// The log was read to its end by a read that began at `asked_at`. What had been acknowledged
+    /// by then and was not read is missing. Returns how many records are newly missing.
     pub(super) fn was_read_to_the_end(&mut self, asked_at: SteadyTime) -> usize {
         let mut missing = 0;
         let Self { awaited, records, .. } = self;
@@ -277,7 +278,7 @@ impl Recent {
         missing
     }
 
-    /// The missing records that are not spent and may be written now, in the order they came.
+    /// The missing records that have not expired and may be written now, in their order of arrival.
     pub(super) fn missing(&self, now: Moment) -> Vec<Record> {
         let is_due = |identity: &&RecordIdentity| {
             self.again.get(*identity).is_none_or(|again| again.next <= now.steady)

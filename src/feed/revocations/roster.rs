@@ -1,7 +1,7 @@
-//! Completes the roster of the store with gateways that the store has forgotten.
+//! Completes the store's roster with gateways that the store has forgotten.
 //!
-//! A server that lost its data knows of no gateway until it comes back to it. One that has not come
-//! back yet may still be serving, and nothing is confirmed without it.
+//! A server that lost its data does not know a gateway until that gateway announces itself again.
+//! Until then it may still be serving, and nothing is confirmed without it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,13 +9,13 @@ use std::sync::{Mutex, PoisonError};
 use crate::gate::time::SteadyTime;
 use crate::store::{KnownGateway, Roster};
 
-/// The gateways that this one has heard of, and when they last told something.
+/// The gateways that this one knows of, and when they last announced themselves.
 #[derive(Debug, Default)]
 pub(super) struct KnownGateways(Mutex<HashMap<String, (KnownGateway, SteadyTime)>>);
 
 impl KnownGateways {
-    /// Adds to the store's roster those that it lacks, have not taken their leave, and have not
-    /// been silent for long enough to be forgotten.
+    /// Adds the gateways that the store's roster lacks, unless they have left or have been silent
+    /// for long enough to be forgotten.
     pub(super) fn complete(&self, mut roster: Roster, now: SteadyTime) -> Roster {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for gateway in &roster.gateways {

@@ -1,5 +1,5 @@
-//! Compares the settings that gateways which share a store must have alike: how long what one of
-//! them writes down lives elsewhere depends on them.
+//! Compares the settings that must be the same at all gateways of a store. They decide how long
+//! records that one gateway writes live at the others.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -9,17 +9,17 @@ use crate::gate::reason::span;
 use crate::runtime::Running;
 use crate::store::KnownGateway;
 
-/// How many differences are remembered as told. Gateways come and go.
+/// How many reported differences are remembered. Gateways come and go.
 const REPORTED_MAX: usize = 1_000;
 
-/// By the name of the field: what it says.
+/// The values of settings, by the name of the field.
 pub(super) type SharedSettings = BTreeMap<String, String>;
 
-/// The differences that were told.
+/// The differences that were already reported.
 #[derive(Debug, Default)]
 pub(super) struct ReportedDifferences(Mutex<HashSet<Difference>>);
 
-/// A field that says something else at another gateway.
+/// A field that has another value at another gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Difference {
     pub(super) gateway: String,
@@ -29,7 +29,7 @@ pub(super) struct Difference {
 }
 
 impl ReportedDifferences {
-    /// Those that were not told before.
+    /// The differences that were not reported before.
     pub(super) fn not_reported(&self, found: Vec<Difference>) -> Vec<Difference> {
         let mut reported = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if reported.len() > REPORTED_MAX {
@@ -39,7 +39,7 @@ impl ReportedDifferences {
     }
 }
 
-/// One that does not have a field, or is older and does not tell, does not differ in it.
+/// A gateway without a field, or one too old to announce it, does not differ in it.
 pub(super) fn differences<'a>(
     ours: &'a SharedSettings,
     known: &'a KnownGateway,
@@ -78,7 +78,7 @@ pub(super) fn settings(configuration: &Running) -> SharedSettings {
         add("api_keys.max_lifetime", span(keys.lifetime_max_s));
     }
     add("revocation.max_entries", configuration.settings.revocation.entries_max.to_string());
-    // That of what we issue ourselves comes of what was said.
+    // For what we issue ourselves, the value follows from the settings above.
     let others = configuration.issuers().map(|issuer| issuer.rules());
     for rules in others.filter(|rules| rules.dated_by == DatedBy::Issue) {
         let field = format!("issuers[{}].max_lifetime", rules.issuer);

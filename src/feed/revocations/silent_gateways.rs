@@ -1,25 +1,26 @@
-//! Knows since when gateways have been silent: they may serve sessions from memory, and nobody learns
-//! of it before they are back.
+//! Tracks since when gateways have been silent. They may serve sessions from memory, and other
+//! gateways only learn of that use when they are back.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::gate::time::{SteadyTime, UnixTime};
 use crate::store::KnownGateway;
 
-/// For how long a gateway says nothing before it counts as one that is not heard of: it speaks once a
+/// How long a gateway must be silent to count as unreachable. Gateways announce themselves once a
 /// second.
 const SILENT_MS: u64 = 3_000;
 
-/// What it has not written down yet when it falls silent, and what it writes down once it is back, in
-/// milliseconds.
+/// A time in milliseconds: what a gateway used this long before it fell silent may not be written
+/// yet, and once it is back it needs this long to write it.
 const WRITES_WITHIN_MS: u64 = 3_000;
 
-/// Since when there are such gateways.
+/// Since when there have been silent gateways.
 #[derive(Debug, Default)]
 pub(super) struct SilentGateways(Mutex<Option<(UnixTime, SteadyTime)>>);
 
 impl SilentGateways {
-    /// Since when one of them may have used sessions that nobody knows of; `None` if none can have.
+    /// Since when a silent gateway may have used sessions that other gateways do not know of;
+    /// `None` if none can have.
     pub(super) fn since(
         &self,
         gateways: &[KnownGateway],
@@ -59,7 +60,7 @@ mod tests {
         };
         assert_eq!(since(3_000, 0), None);
         assert_eq!(since(7_000, 1_000), Some(NOW.plus(-10)));
-        // It is back, and writes down what it knows.
+        // The other gateway is back, and writes what it knows.
         assert_eq!(since(0, 2_000), Some(NOW.plus(-10)));
         assert_eq!(since(0, 3_999), Some(NOW.plus(-10)));
         assert_eq!(since(0, 4_000), None);

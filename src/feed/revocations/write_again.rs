@@ -1,5 +1,5 @@
-//! Brings to the log what is in force here and is not there: what was taken while the store was
-//! away, and what the log has lost.
+//! Writes to the log what is in force at this gateway but not there: revocations that were accepted
+//! while the store was unavailable, and records that the log has lost.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::feed::backoff::Backoff;
 use crate::store::record::Record;
 use crate::store::{AppendError, LiftPremise, StoreError};
 
-/// Gateways that find the same loss begin within this time of one another: what one has written
-/// down again, the others find.
+/// Gateways that find the same loss start at random times within this span: what one has written
+/// again, the others find.
 const SPREAD: Duration = Duration::from_millis(500);
 
 impl RevocationFeed {
-    /// Hands over what was taken while the store was away.
+    /// Delivers the revocations that were accepted while the store was unavailable.
     pub(super) async fn deliver(&self) {
         let mut backoff = Backoff::default();
         let mut postponed = 0;
@@ -31,14 +31,15 @@ impl RevocationFeed {
                     backoff.reset();
                     postponed = 0;
                 }
-                // It had got there all the same, and somebody has lifted it since.
+                // It had been written after all, and has been lifted since.
                 Err(AppendError::Lifted) => self.taken_by_the_store(&record),
-                // There is no room for this one, or only this one cannot be written: the room that is
-                // kept for operators, or for who has an entry, may well be there for the next.
+                // Either there is no room for this record, or only this record cannot be written.
+                // The next one may use the room that is reserved for operators, or that its owner's
+                // entry already has.
                 Err(AppendError::Full | AppendError::Store(StoreError::Unreadable(_))) => {
                     self.pending.postpone(&record);
                     postponed += 1;
-                    // All were tried.
+                    // All have been tried.
                     if postponed >= self.pending.len() {
                         postponed = 0;
                         tokio::time::sleep(backoff.next()).await;
@@ -56,7 +57,7 @@ impl RevocationFeed {
         self.metrics.pending.set(self.pending.len());
     }
 
-    /// Writes down again what the log has had and no longer has.
+    /// Writes again what the log has lost.
     pub(super) async fn restore(&self) {
         let mut backoff = Backoff::default();
         loop {
@@ -107,7 +108,7 @@ impl RevocationFeed {
         Ok(())
     }
 
-    /// Waits until records were lost, or one that was, and is still, may be written down once more.
+    /// Waits until records are lost, or until a record that is still missing may be written again.
     async fn wait_for_loss(&self) {
         let lost = self.lost.notified();
         let next = self.recent().next_again(clock::now());
@@ -121,8 +122,9 @@ impl RevocationFeed {
     }
 }
 
-/// The record with a mark of its own. An earlier attempt may be in a log that was lost, or come from
-/// another gateway; its place must not be taken for the place of this one.
+/// The record with a mark of its own. An earlier attempt may be in a log that was lost, or come
+/// from another gateway. The position of that attempt must not be taken for the position of this
+/// one.
 fn remarked(record: &Record) -> Record {
     Record { mark: fastrand::u64(..), ..record.clone() }
 }

@@ -1,4 +1,4 @@
-//! Reads in progress, one for each session however many ask; and sessions that were found absent.
+//! Reads in progress, at most one for each session, and sessions that were found absent.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,32 +11,32 @@ use moka::future::Cache;
 use crate::gate::session::{Session, SessionId};
 use crate::store::StoreError;
 
-/// How many sessions are remembered that there are not, and for how long. A secret is never given
-/// out twice, so what is not there will not be; but a store may get back what it had lost. So it is
-/// forgotten, too, when anything but that store, as it was, may answer.
+/// How many absent sessions are remembered, and for how long. A secret is never issued twice, so an
+/// absent session stays absent, unless a store recovers data that it had lost. So absence is also
+/// forgotten whenever another store, or the same in another state, may answer.
 const ABSENT_MAX: u64 = 100_000;
 const ABSENT_FOR: Duration = Duration::from_secs(10);
 
-/// In how many parts what is told of single sessions is kept: whoever logs in and out all the time
-/// has the gateway forget the absence of what is in the same part, which is next to nothing.
+/// Into how many parts session ids are divided. A client that logs in and out all the time makes
+/// the gateway forget only the absent sessions of the same part, which are very few.
 const PARTS: usize = 1024;
 
 /// The result of a read.
 #[derive(Clone, Debug)]
 pub(super) enum Loaded {
     Found(Arc<Session>),
-    /// In this era of the store.
+    /// It was absent in this era of the store.
     Absent(Era),
 }
 
-/// A time in which it was the same store that answered, and answered rightly.
+/// A period in which the same store answered, and answered correctly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Era {
-    /// As the store counts.
+    /// The store's own counter.
     of_store: u64,
-    /// As we do.
+    /// Our counter for all sessions.
     of_loads: u64,
-    /// As we do for the sessions in the same part.
+    /// Our counter for the sessions in the same part.
     of_part: u64,
 }
 
@@ -44,11 +44,11 @@ pub(super) struct Era {
 #[derive(Debug)]
 pub(super) struct Loads {
     coalesced: Cache<SessionId, Loaded>,
-    /// For each read in progress, how many, and whether something was told of its session.
+    /// For each session that is being read: the number of reads, and whether a change was reported.
     begun: Mutex<HashMap<SessionId, LoadProgress>>,
-    /// How often all that was not there was forgotten.
+    /// How often all absent sessions were forgotten.
     forgotten: AtomicU64,
-    /// How often that was, for each part of the ids, of which one may be there again.
+    /// The same for each part of the ids, in which one session may exist again.
     forgotten_parts: Box<[AtomicU64]>,
 }
 
@@ -82,7 +82,7 @@ impl Loads {
         self.coalesced.try_get_with(id, read).await.map_err(|error| (*error).clone())
     }
 
-    /// The era that it is for a session, while the store is in this one of its own.
+    /// The current era for a session, given the store's own.
     pub(super) fn era(&self, id: SessionId, of_store: u64) -> Era {
         Era {
             of_store,
@@ -91,14 +91,13 @@ impl Loads {
         }
     }
 
-    /// The part of an id. Ids are digests of random secrets, so they are in all parts alike.
+    /// The part of an id. Ids are digests of random secrets, so they are spread evenly.
     fn part(&self, id: SessionId) -> &AtomicU64 {
         let [first, second, ..] = *id.as_bytes();
         &self.forgotten_parts[usize::from(u16::from_be_bytes([first, second])) % PARTS]
     }
 
-    /// Whether it was found a moment ago that there is no such session, by the store that is asked
-    /// now.
+    /// Whether the store that is asked now was found a moment ago to lack the session.
     pub(super) async fn is_known_absent(&self, id: &SessionId, now: Era) -> bool {
         match self.coalesced.get(id).await {
             Some(Loaded::Absent(era)) if era == now => true,
@@ -115,33 +114,34 @@ impl Loads {
         self.coalesced.insert(id, Loaded::Absent(era)).await;
     }
 
-    /// Forgets all that was not there: it may be, or may have been all along.
+    /// Forgets all absent sessions: they may exist now, or may have existed all along.
     pub(super) fn forget_all_absent(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Forgets that a session was not there.
+    /// Forgets that a session was absent.
     pub(super) fn forget_absent(&self, id: SessionId) {
         self.part(id).fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Begins a read: from now on it is noted if something is told of the session.
+    /// Begins a read. From now on, changes that are reported for the session are noted.
     pub(super) fn begin(&self, id: SessionId) -> LoadInProgress<'_> {
         self.begun().entry(id).or_default().reads += 1;
         LoadInProgress { loads: self, id }
     }
 
-    /// Something was told of a session: what is being read may be older, and it may be there again.
+    /// A change of a session was reported: a read in progress may be outdated, and an absent
+    /// session may exist again.
     pub(super) fn spoil(&self, id: SessionId) {
-        // It counts whether or not it is being read: this is cheaper than to look, and only what is
-        // in the same part is read once more.
+        // The counter changes whether or not the session is being read. That is cheaper than a
+        // look, and costs one more read for the sessions in the same part.
         self.forget_absent(id);
         if let Some(progress) = self.begun().get_mut(&id) {
             progress.is_spoilt = true;
         }
     }
 
-    /// Anything may have happened to any session.
+    /// Any session may have changed.
     pub(super) fn spoil_all(&self) {
         self.forget_all_absent();
         for progress in self.begun().values_mut() {
@@ -155,14 +155,15 @@ impl Loads {
 }
 
 impl LoadInProgress<'_> {
-    /// Publishes what was read, unless something was told meanwhile: then it must be read again.
+    /// Publishes what was read. If a change was reported meanwhile, returns false: it must be read
+    /// again.
     pub(super) fn publish(&self, publish: impl FnOnce()) -> bool {
         let mut begun = self.loads.begun();
         let progress = begun.entry(self.id).or_default();
         if std::mem::take(&mut progress.is_spoilt) {
             return false;
         }
-        // Under the lock: what is told next takes it out of the table again.
+        // Under the lock, so that the next change removes it from the table again.
         publish();
         true
     }
@@ -180,7 +181,7 @@ impl Drop for LoadInProgress<'_> {
     }
 }
 
-/// Caches absence only: sessions that were found are in the table, which hears of changes.
+/// Caches absence only. Found sessions are in the table, which receives changes.
 struct AbsentOnly;
 
 impl moka::Expiry<SessionId, Loaded> for AbsentOnly {
@@ -218,7 +219,7 @@ mod tests {
         SessionId::from_bytes(bytes)
     }
 
-    /// What was found a moment ago not to be there.
+    /// Sessions that were found absent a moment ago.
     async fn find_absent(loads: &Loads, id: SessionId) {
         let era = loads.era(id, OF_STORE);
         let found = loads.load(id, async { Ok(Loaded::Absent(era)) }).await;
@@ -235,7 +236,7 @@ mod tests {
         for told in [Loads::spoil, Loads::forget_absent] {
             find_absent(&loads, one).await;
             find_absent(&loads, other).await;
-            // Somebody else's login is being written down, and changes.
+            // Another user's login is being written, and changes.
             let _begun = loads.begin(other);
             told(&loads, other);
             assert!(!is_known_absent(&loads, other).await);
@@ -251,7 +252,7 @@ mod tests {
         let read = async {
             let _begun = loads.begin(id);
             let era = loads.era(id, OF_STORE);
-            // After the store has answered, and before that is remembered.
+            // After the store has answered, but before the absence is remembered.
             loads.spoil(id);
             Ok(Loaded::Absent(era))
         };

@@ -43,7 +43,7 @@ impl SessionMetrics {
         self.hits.inc();
     }
 
-    /// Counts a session that was not.
+    /// Counts a session that was not in memory when it was needed.
     pub fn miss(&self) {
         self.misses.inc();
     }

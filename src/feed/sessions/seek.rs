@@ -1,4 +1,4 @@
-//! Reads the sessions that the gate cannot judge from memory, into the table.
+//! Reads into the table the sessions that the gate cannot judge from memory.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use crate::gate::session::{Session, SessionId, StoredSession};
 use crate::gate::time::SteadyTime;
 use crate::store::StoreError;
 
-/// After a failure, requests with a known session do not wait for the store for this long.
+/// How long after a failure requests with a known session do not wait for the store.
 const SPARE_MS: u64 = 500;
 
 /// How long a request waits for the store on behalf of a session that is known.
 const KNOWN_PATIENCE: Duration = Duration::from_millis(100);
 
 impl SessionFeed {
-    /// Reads a session that the gate cannot judge, once for all who ask at the same time.
+    /// Reads a session that the gate cannot judge, once for all callers at the same time.
     ///
-    /// What is one of ours is read for whoever asks. All else is read within a budget of the
-    /// client, and what is not there is counted.
+    /// A session whose secret is provably ours is read for every client. Other reads are limited by
+    /// a budget of the client. Reads that find nothing are counted against it.
     pub async fn seek(
         self: &Arc<Self>,
         wanted: &WantedSession,
@@ -31,7 +31,8 @@ impl SessionFeed {
         charge: Charge,
     ) -> Sought {
         let WantedSession { id, carrier: _, aged, provenance } = wanted;
-        // Known, and only too old to be sure: the revocation list says whether that will do.
+        // The session is known, but too old to be certain. The revocation list decides whether it
+        // will do.
         let known = || match aged {
             Some(session) if !session.is_changed() => Sought::Found(session.clone()),
             Some(_) | None => Sought::Unavailable,
@@ -51,8 +52,8 @@ impl SessionFeed {
         let reading = async move { feed.loads.load(id, feed.load(id)).await };
         let read = match aged {
             None => Some(reading.await),
-            // It is read to its end, though nobody waits so long: by a slow store, too, a session is
-            // believed for a while only.
+            // The read continues even after the request stops waiting: also with a slow store, a
+            // session must be trusted for a limited time only.
             Some(_) => {
                 let read = tokio::time::timeout(KNOWN_PATIENCE, tokio::spawn(reading)).await;
                 read.ok().and_then(Result::ok)
@@ -77,11 +78,11 @@ impl SessionFeed {
 
     /// One read of the store, into the table.
     async fn load(&self, id: SessionId) -> Result<Loaded, StoreError> {
-        // A change that is told while we read is later than what we read, or what we read.
+        // A change that is reported during the read is newer than the result, or already in it.
         let begun = self.loads.begin(id);
         loop {
             let as_of = clock::steady();
-            // Before it is asked: what answers may change while it does.
+            // The era is taken before the read: the answering store may change during it.
             let era = self.era(id);
             let found = self.store_metrics.timed("find_session", self.store.find(id)).await;
             if let Err(error) = &found {
@@ -98,7 +99,7 @@ impl SessionFeed {
         }
     }
 
-    /// Forgets what may not be so any more, now that the store could not say what there is of a session.
+    /// Forgets what may be outdated, after the store failed to say whether a session exists.
     pub(super) fn doubt(&self, id: SessionId, error: &StoreError) {
         match error {
             StoreError::Unavailable(_) => {
@@ -106,12 +107,12 @@ impl SessionFeed {
                 self.failed();
             }
             StoreError::Refused(_) => self.loads.forget_all_absent(),
-            // One record is damaged, or of a later version: that says nothing about others.
+            // One record is damaged, or of a later version. That says nothing about others.
             StoreError::Unreadable(_) => self.loads.forget_absent(id),
         }
     }
 
-    /// Compiles a session as it was stored at this time, for the gate.
+    /// Compiles a stored session for the gate, as of this time.
     pub(super) fn compile(
         &self,
         id: SessionId,
@@ -120,7 +121,7 @@ impl SessionFeed {
     ) -> Arc<Session> {
         let rules = self.configuration.load().gate.sessions.rules.clone();
         let session = Session::compile(id, stored, &rules, as_of);
-        // A use that this gateway has not written yet.
+        // A use that this gateway has not written to the store yet.
         if let Some(seen) = self.seen.of(id) {
             session.was_seen(seen);
         }

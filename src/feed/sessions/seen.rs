@@ -1,5 +1,5 @@
-//! Remembers when sessions were last used, until that is written down: those that wait longest
-//! first.
+//! Remembers when sessions were last used until that is written to the store. Those that have
+//! waited longest come first.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
 
-/// How many are written down at once.
+/// How many uses are written at once.
 const WRITTEN_AT_ONCE_MAX: usize = 1000;
 
-/// How many wait to be written down at most, while the store is away. Beyond that a session may
-/// end too early; the bound is on memory.
+/// How many uses may wait while the store is unavailable. Beyond that a session may end too early.
+/// The bound limits memory.
 const WAITING_MAX: usize = 1_000_000;
 
 /// The uses that are still to be written.
@@ -37,19 +37,19 @@ impl Seen {
         }
     }
 
-    /// When a session was last used, if that is not written down yet.
+    /// When a session was last used, if that is not written yet.
     pub(super) fn of(&self, id: SessionId) -> Option<UnixTime> {
         self.waiting().last.get(&id).copied()
     }
 
-    /// Those that wait longest.
+    /// The sessions that have waited longest.
     pub(super) fn some(&self) -> Vec<(SessionId, UnixTime)> {
         let waiting = self.waiting();
         let first = waiting.order.iter().take(WRITTEN_AT_ONCE_MAX);
         first.filter_map(|id| Some((*id, *waiting.last.get(id)?))).collect()
     }
 
-    /// These, which wait longest, have been written down. One that was used meanwhile waits again.
+    /// These uses, which waited longest, have been written. A session used meanwhile waits again.
     pub(super) fn written(&self, some: &[(SessionId, UnixTime)]) {
         let mut waiting = self.waiting();
         for (id, at) in some {

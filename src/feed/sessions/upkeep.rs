@@ -1,5 +1,5 @@
-//! Applies changes that others make, writes down when sessions were used, and drops what is spent;
-//! all the time.
+//! Continuously applies changes that others make, writes when sessions were used, and drops expired
+//! sessions.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::gate::time::SteadyTime;
 use crate::store::StoreError;
 use crate::store::session::SessionNotice;
 
-/// How often what was used is written down.
+/// How often uses are written.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
 
 /// How often sessions that have long ended are dropped.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
-/// How long a store that cannot tell of changes is left alone.
+/// The pause after a store said that it cannot report changes.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 impl SessionFeed {
@@ -59,11 +59,11 @@ impl SessionFeed {
         }
     }
 
-    /// Writes down when sessions were last used, for ever.
+    /// Writes when sessions were last used, for ever.
     pub(super) async fn write_seen(&self) {
         loop {
             tokio::time::sleep(WRITE_EVERY).await;
-            // Until nothing is left, or the store does not do it.
+            // Until nothing is left, or the store fails.
             loop {
                 let some = self.seen.some();
                 if some.is_empty() {
@@ -82,7 +82,7 @@ impl SessionFeed {
         }
     }
 
-    /// Writes down what was used lately; for the end of the program.
+    /// Writes the uses that are still waiting, before the process ends.
     ///
     /// # Errors
     ///
@@ -101,9 +101,9 @@ impl SessionFeed {
     /// Drops sessions that have long ended, for ever.
     pub(super) async fn prune(&self) {
         loop {
-            // Not all gateways at once.
+            // The jitter keeps gateways from pruning at the same time.
             tokio::time::sleep(PRUNE_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
-            // Tried again in a minute.
+            // If it fails, it is tried again in a minute.
             drop(
                 self.store_metrics.timed("prune_sessions", self.store.prune(clock::shared())).await,
             );

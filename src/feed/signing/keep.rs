@@ -13,12 +13,12 @@ use crate::issuer::ring_document::Form;
 use crate::secret::Secret;
 use crate::store::StoreError;
 
-/// How often another gateway may be faster.
+/// How often another gateway may write first before this one gives up.
 const ATTEMPTS_MAX: usize = 20;
 
 impl SigningFeed {
-    /// Reads the ring, and does with it what is asked for, however often others are faster. The key
-    /// that was ordered.
+    /// Reads the ring and runs a task on it, again whenever another gateway wrote first. Returns
+    /// the key that an operator ordered.
     pub(super) async fn keep(
         &self,
         kept: &mut KnownKeys,
@@ -26,11 +26,11 @@ impl SigningFeed {
         task: RingTask,
     ) -> Result<Option<NewKey>, Trouble> {
         let RingTarget { configuration, tokens, terms, seal, .. } = target;
-        // Made once, however often it has to be put in.
+        // Made once, even if several attempts are needed to add it.
         let mut fresh = None;
         for _ in 0..ATTEMPTS_MAX {
             let (document, stored) = self.read(kept.ring.as_ref(), target).await?;
-            // All gateways date their keys alike.
+            // All gateways date their keys by the same clock.
             let now = clock::shared();
             let before = kept.ring.take().map(|known| known.ring).unwrap_or_default();
             let ids = before.keys().iter().chain(stored.keys()).map(|key| key.id());
@@ -40,7 +40,8 @@ impl SigningFeed {
             let known = kept.ring.insert(LoadedRing { document, stored, ring: ring.clone() });
             let due = match task {
                 RingTask::Look => return Ok(None),
-                // By a clock of our own it might be the newest for years, or another be taken for spent.
+                // Dated by our own clock, a key might be the newest for years, or another might
+                // seem expired.
                 RingTask::Rotate(_) | RingTask::Upkeep if !target.is_dated() => {
                     return Err(Trouble::Undated);
                 }
@@ -49,7 +50,7 @@ impl SigningFeed {
                     ring.due(terms, &revoked, now).map(|cause| (cause, cause.begins_to()))
                 }
             };
-            // Before anything is dropped: it may have signed by these terms.
+            // Before any key is dropped: it may have signed under these terms.
             ring.raise_reach(terms.reach_s);
             ring.expel(&revoked, now);
             ring.prune(now);
@@ -107,7 +108,7 @@ impl SigningFeed {
         Ok((StoredRing { bytes: Some(bytes), form, secret }, ring))
     }
 
-    /// Whether no other gateway was faster.
+    /// Whether the ring was replaced. If not, another gateway wrote first.
     async fn replace(&self, expected: Option<&[u8]>, ring: &[u8]) -> Result<bool, StoreError> {
         self.store_metrics.timed("replace_keys", self.store.replace_ring(expected, ring)).await
     }
@@ -131,7 +132,7 @@ async fn add_key(
     }))
 }
 
-/// Makes a key, away from the threads that serve: RSA takes its time.
+/// Makes a key, off the threads that serve requests: RSA is slow.
 async fn make(algorithm: Algorithm) -> Result<FreshKey, Trouble> {
     let making = tokio::task::spawn_blocking(move || FreshKey::generate(algorithm));
     let made = making.await.map_err(|error| Trouble::Cryptography(error.to_string()))?;

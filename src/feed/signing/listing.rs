@@ -1,4 +1,4 @@
-//! Keys and what they do: who signs, who will, who no longer does.
+//! Lists keys and their states: which key signs, which will, which no longer does.
 
 use std::sync::Arc;
 
@@ -11,18 +11,18 @@ use crate::issuer::signer::Signer;
 use crate::issuer::signing_set::{DatedSigner, SigningSet};
 use crate::runtime::Running;
 
-/// How long a JWKS may be believed at most, in seconds.
+/// How long verifiers may cache a JWKS at most, in seconds.
 const FRESH_FOR_MAX_S: u64 = 3600;
 
-/// How long a JWKS may be believed of keys that the configuration gives, in seconds.
+/// How long verifiers may cache the JWKS of keys that the configuration gives, in seconds.
 const GIVEN_FRESH_FOR_S: u64 = 300;
 
 /// Where keys come from.
 #[derive(Clone, Copy)]
 pub(super) enum SigningKeySource<'k> {
-    /// All gateways.
+    /// The ring that all gateways share.
     Ring(&'k Ring),
-    /// The configuration.
+    /// The files in the configuration.
     Given(&'k [Arc<Signer>]),
 }
 
@@ -31,15 +31,15 @@ pub(super) enum SigningKeySource<'k> {
 pub enum KeyState {
     /// It signs.
     Signing,
-    /// It is published, and will sign, or would replace another.
+    /// It is published, and will sign or replace another.
     Next,
     /// It is published, and signs no more.
     Retired,
-    /// It is neither, because it is revoked.
+    /// It is neither published nor signs, because it is revoked.
     Revoked,
 }
 
-/// A key, for people.
+/// A key, as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedKey {
     /// `kid`.
@@ -50,7 +50,7 @@ pub struct ListedKey {
     pub state: KeyState,
     /// When it was made, if the gateways made it.
     pub created: Option<UnixTime>,
-    /// From when on it signs, if that has a time.
+    /// When it begins to sign, if there is such a time.
     pub signs_from: Option<UnixTime>,
     /// When it is dropped, if that is known.
     pub retires_at: Option<UnixTime>,
@@ -87,7 +87,7 @@ impl<'k> SigningKeySource<'k> {
         }
     }
 
-    /// The keys, as they sign.
+    /// The keys, in the order in which they sign.
     pub(super) fn signers(self) -> Vec<&'k Arc<Signer>> {
         match self {
             Self::Ring(ring) => ring.keys().iter().map(|key| key.signer()).collect(),
@@ -146,7 +146,8 @@ impl<'k> SigningKeySource<'k> {
     /// For how long verifiers may keep the key set, in seconds.
     pub(super) fn fresh_for_s(self, tokens: &Tokens) -> u64 {
         match self {
-            // Half the time: who has just read it knows the next key before it signs.
+            // Half the time: a verifier that has just read it knows the next key before that key
+            // signs.
             Self::Ring(_) => {
                 let half_s = tokens.signing.publish_before.as_secs() / 2;
                 half_s.clamp(1, FRESH_FOR_MAX_S)

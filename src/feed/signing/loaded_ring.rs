@@ -1,4 +1,4 @@
-//! The ring as it was read, by what it is kept, and why it may not be as it should be.
+//! The ring as it was read, how it is stored, and why it may not be current.
 
 use std::mem::discriminant;
 use std::time::Duration;
@@ -25,13 +25,13 @@ pub(super) struct LoadedRing {
     pub(super) ring: Ring,
 }
 
-/// The ring as it is in the store. It is never shown.
+/// The ring as it is in the store. It is never logged.
 #[derive(Clone)]
 pub(super) struct StoredRing {
     /// `None` if the store has no ring.
     pub(super) bytes: Option<Zeroizing<Vec<u8>>>,
     pub(super) form: Form,
-    /// With what it was opened, or is to be sealed.
+    /// The secret that opened it, or is to seal it.
     pub(super) secret: Option<Secret>,
 }
 
@@ -63,7 +63,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    /// Whether it is the same again, though perhaps in other words.
+    /// Whether it is the same trouble again, even if worded differently.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Unreadable(one), Self::Unreadable(other)) => one == other,
@@ -111,7 +111,7 @@ impl<'c> RingTarget<'c> {
         secret: Option<&'c Secret>,
     ) -> Result<Self, Trouble> {
         let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-        // So long a token is accepted after its end.
+        // A token is still accepted for this long after it expires.
         let skew_s = configuration.own_issuer().map_or(0, |own| own.rules().clock_skew_s);
         let terms = Terms {
             algorithm: tokens.signing.algorithm,
@@ -127,7 +127,8 @@ impl<'c> RingTarget<'c> {
         Ok(Self { configuration, tokens, terms, secret, seal, others })
     }
 
-    /// Whether the clock is known by which gateways date what they share. An embedded store has none.
+    /// Whether the clock by which gateways date shared records is known. An embedded store has
+    /// none.
     pub(super) fn is_dated(&self) -> bool {
         match self.configuration.settings.store {
             StoreSettings::Embedded { .. } => true,

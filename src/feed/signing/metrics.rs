@@ -7,7 +7,7 @@ use crate::issuer::ring::Cause;
 use crate::telemetry::label::{one_of, words};
 use crate::telemetry::registrar::metrics;
 
-/// For what a token can be issued.
+/// The grants for which tokens are issued.
 const GRANTS: [&str; 4] = ["login", "refresh_token", "client_credentials", "none"];
 
 metrics! {

@@ -1,5 +1,4 @@
-//! Publishes the keys: who signs for the issuers of tokens, the JWKS for everybody, and the same
-//! for our own gate.
+//! Publishes the keys: to the signer of tokens, in the public JWKS, and to our own gate.
 
 use std::sync::Arc;
 
@@ -14,15 +13,15 @@ use crate::gate::time::UnixTime;
 use crate::issuer::signing_set::SigningSet;
 use crate::runtime::Running;
 
-/// The algorithms that keys of ours have.
+/// The algorithms of our own keys.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256];
 
-/// Our own keys do not grow old: a store that is away stops nobody from verifying. Not never,
-/// which says that they come from the configuration.
+/// Our own keys do not grow old: an unavailable store must not stop verification. The value is not
+/// `UnixTime::NEVER`, which marks keys from the configuration.
 const USABLE_UNTIL: UnixTime = UnixTime::from_seconds(i64::MAX - 1);
 
 impl SigningFeed {
-    /// Publishes what is known, if it is news.
+    /// Publishes the keys, if they have changed.
     pub(super) fn publish(
         &self,
         kept: &mut KnownKeys,
@@ -30,7 +29,7 @@ impl SigningFeed {
         tokens: &Arc<Tokens>,
     ) {
         let (now, steady) = (clock::shared(), clock::steady());
-        // Before that, it is not known which of them are revoked.
+        // Until the list is loaded, it is not known which keys are revoked.
         if configuration.gate.revocations.age_ms(steady).is_none() {
             return;
         }
@@ -50,7 +49,7 @@ impl SigningFeed {
             let dated = source.dated(&revoked, now);
             (keys, SigningSet::new(dated, text.into(), source.fresh_for_s(tokens)), jwks)
         };
-        // First, who verifies.
+        // The verifying gate comes first.
         let verifying = jwks.into_iter().filter_map(|jwk| Key::from_jwk(jwk, &ALGORITHMS).ok());
         let verifying = KeySet::new(verifying.collect());
         if let Some(own) = configuration.own_issuer() {

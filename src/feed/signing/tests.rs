@@ -259,7 +259,7 @@ async fn longer_tokens_are_known_of_before_their_configuration_is_in_force() {
     assert_eq!(store.ring().keys()[0].reach_s(), 7 * LIFETIME_S + SKEW_S);
     let cell = new.own_issuer().expect("tokens").keys();
     assert!(cell.knows(Some(&id)) && cell.is_usable(clock::now()));
-    // A gateway that has the old one does not take it back.
+    // A gateway with the old settings does not shorten it again.
     gateway.upkeep().await;
     assert_eq!(store.ring().keys()[0].reach_s(), 7 * LIFETIME_S + SKEW_S);
 }
@@ -293,7 +293,7 @@ async fn however_many_ask_the_ring_is_read_a_few_times() {
     assert!(sought.iter().all(|sought| *sought == KeySearch::Absent));
     let read = store.reads() - reads;
     assert!((1..=5).contains(&read), "{read} reads");
-    // Whoever asks later is not answered by what was read before.
+    // A later request is not answered from what was read before.
     let paced = Instant::now();
     for number in 500..503 {
         assert_eq!(gateway.seek(&unknown_id(number)).await, KeySearch::Absent);

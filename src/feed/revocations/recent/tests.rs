@@ -127,11 +127,11 @@ fn what_was_merged_is_not_missing() {
     recent.found(&cut);
     assert_eq!(recent.end_search(|_| false), 2, "it began later, or is remembered for longer");
     assert_eq!(missing(&recent), [2, 3]);
-    // Written again, and the store had what stands for it.
+    // It was written again, and the store had an entry that includes it.
     recent.stands_for(&session(2, 6, 100), &[]);
     recent.stands_for(&session(3, 5, 101), &[session(3, 5, 101)]);
     assert_eq!(missing(&recent), [3]);
-    // A cut-off that is lost itself stands for nothing.
+    // A revocation that is lost itself includes nothing.
     recent.begin_search();
     assert_eq!(recent.end_search(|_| false), 4);
 }
@@ -157,7 +157,7 @@ fn what_is_written_again_in_vain_waits_longer_and_longer() {
         recent.wrote_again(&lost, at(now_ms));
     }
     assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
-    // Once it is read it is as any other.
+    // Once it is read it is like any other.
     recent.read(lost.clone());
     assert_eq!(recent.next_again(wall), None);
     recent.begin_search();

@@ -1,4 +1,4 @@
-//! The ring as it is kept, sealed.
+//! The sealed ring in the store.
 
 use super::*;
 

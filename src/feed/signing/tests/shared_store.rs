@@ -1,4 +1,4 @@
-//! A store that can be away, and gateways on it.
+//! A store that can be unavailable, and gateways that use it.
 
 use std::path::Path;
 use std::sync::Mutex as SyncMutex;
@@ -201,7 +201,7 @@ impl Gateway {
         gateway
     }
 
-    /// One that does not know yet who is cut off.
+    /// A gateway whose revocations are not loaded yet.
     pub(super) fn without_revocations(store: &Arc<Shared>, signing: Option<Signing>) -> Self {
         let issued = signing.map(|signing| tokens(signing, LIFETIME_S));
         let configuration = configuration(issued, None);
@@ -215,7 +215,7 @@ impl Gateway {
         Self { feed, in_force, writer }
     }
 
-    /// One that has looked after the ring once.
+    /// A gateway that has maintained the ring once.
     pub(super) async fn started(store: &Arc<Shared>, signing: Signing) -> Self {
         let gateway = Self::on(store, Some(signing));
         gateway.upkeep().await;
@@ -226,7 +226,7 @@ impl Gateway {
     pub(super) async fn upkeep(&self) {
         let configuration = self.in_force.load_full();
         let kept = self.feed.kept.lock().await;
-        // What came of it is asked later.
+        // The outcome is checked later.
         drop(self.feed.run_task(kept, &configuration, RingTask::Upkeep).await);
     }
 
