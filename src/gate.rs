@@ -65,19 +65,20 @@ pub struct GateSettings {
     pub routes: RouteTable,
     /// The headers that no client may set.
     pub owned: OwnedNames,
-    /// The path below which the gateway answers itself; no route gets what is there.
+    /// The path below which the gateway answers requests itself. No route matches there.
     pub own_base: Option<Box<str>>,
-    /// Other paths at which it does.
+    /// Other paths that the gateway answers itself.
     pub own_paths: Vec<Box<str>>,
-    /// The header that carries API keys, if there are any.
+    /// The header that carries API keys, if they are enabled.
     pub api_key_header: Option<HeaderName>,
-    /// The cookie that carries refresh tokens, if there is one that goes with every request.
+    /// The cookie that carries refresh tokens, if there is one that browsers send with every
+    /// request.
     pub refresh_cookie: Option<&'static str>,
     /// The rule of the gateway's own endpoints: which credentials they accept.
     pub own_rule: Authenticate,
 }
 
-/// The decision of one configuration.
+/// The gate of one configuration.
 #[derive(Debug)]
 pub struct Gate {
     /// The settings.
@@ -101,7 +102,7 @@ const OTHER_SCHEME_REASON: &str = "the Authorization field has no Bearer scheme"
 const CSRF_REASON: &str =
     "neither Sec-Fetch-Site nor Origin is permitted, and X-CSRF-Token is not this session's";
 
-/// The reason for a session that could not be read again for too long.
+/// The reason for a session that could not be re-read for too long.
 const UNCONFIRMED_REASON: &str = "the store cannot say whether the session is still there";
 
 /// The reason for a session that was idle for too long.
@@ -159,7 +160,7 @@ impl Gate {
         }
         let route = routes.find(&host, &path, request.method)?;
         findings.route = Some(route);
-        // On public routes too: an upstream could take the other one for the credential.
+        // On public routes too: an upstream could take the second field for the credential.
         if bearer::is_repeated(request.headers) {
             return Err(MalformedCredential::Repeated.into());
         }
@@ -180,7 +181,7 @@ impl Gate {
             Policy::Public => Ok(Permit::public(forwarding()?)),
             Policy::Authenticate(rule) => {
                 let principal = self.authenticate(rule, request, now, findings)?;
-                // We can read it, whatever its size; an upstream must not get a part of it.
+                // We can read it, whatever its size, but an upstream must not get a part of it.
                 if principal.authentic().is_too_large() {
                     return Err(Slug::IdentityTooLarge.into());
                 }
@@ -260,8 +261,8 @@ impl Gate {
         Ok(found)
     }
 
-    /// The session of this id, if memory tells. Only if it does not, it is asked whether the secret
-    /// is one of ours.
+    /// The session of this id, if memory can decide. Only if it cannot, `prove` checks whether the
+    /// secret is one of ours.
     fn recall(
         &self,
         (id, carrier): (SessionId, Carrier),
@@ -278,7 +279,8 @@ impl Gate {
             findings.cache = Some(CacheResult::Miss);
             findings.session = Some(read.clone());
             findings.authentic = Some(read.authentic().clone());
-            // A session in the header of API keys, or an API key in the cookie, is unknown there.
+            // A session's secret in the API key header, or an API key in the cookie, is unknown
+            // there.
             return match (read.authentic().carrier() == carrier, now.shared() >= read.idle_ends()) {
                 (false, _) => Err(carrier.unknown().into()),
                 (true, true) => Err(rested(read).into()),
@@ -286,7 +288,8 @@ impl Gate {
             };
         }
         let aged = match self.sessions.table.find(&id, &self.sessions.rules, now) {
-            // One that has rested for too long here may have been used elsewhere.
+            // A session that has passed its idle timeout at this gateway may have been used at
+            // another.
             Held::Current(session) if session.authentic().carrier() != carrier => {
                 return Err(carrier.unknown().into());
             }
@@ -307,7 +310,7 @@ impl Gate {
         Err(Stop::NeedsSession(WantedSession { id, carrier, aged, provenance }))
     }
 
-    /// A session from memory that could not be read again may be used for a while only, however
+    /// A session from memory that could not be re-read may only be used for a while, however
     /// current the list is: it may have been deleted since.
     fn believe(
         &self,
@@ -318,7 +321,7 @@ impl Gate {
     ) -> Result<(), Denial> {
         let Sessions { rules, table, tags: _ } = &self.sessions;
         match request.session {
-            // The table has just been asked.
+            // The table has just vouched for it.
             None => Ok(()),
             Some(_) if table.is_believed(session, rules, age_max_ms, now) => Ok(()),
             Some(_) => Err(Denial::new(Slug::RevocationStale).because(UNCONFIRMED_REASON)),
@@ -333,7 +336,8 @@ impl Gate {
         findings: &mut Findings<'_>,
     ) -> Result<Arc<Authentic>, Stop> {
         let (verifier, issuers, permitted) = (&self.verifier, &self.issuers, &rule.issuers);
-        // What was verified before need not be looked at again: a copy of it is found byte by byte.
+        // A token that was verified before need not be parsed again: the cache finds it byte by
+        // byte.
         let known = verifier.recall(token.as_bytes(), issuers, permitted, now.wall);
         let Verification { issuer, cache, result } = match known {
             Some(known) => known,

@@ -1,4 +1,4 @@
-//! What a credential proves, but for time and revocation: so it may be cached.
+//! What a credential proves, apart from time and revocation. So it may be cached.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,8 +20,9 @@ use super::session::record::SessionRecord;
 use super::session::rules::SessionTerms;
 use super::time::{Moment, UnixTime};
 
-/// A credential that holds: a token whose signature, type, issuer, audience and lifetime do (built by
-/// the verifier), or a session or API key that the store knows (`of_session`). Says nothing about now.
+/// A valid credential: a token whose signature, type, issuer, audience and lifetime are valid
+/// (built by the verifier), or a session or API key that the store knows (`of_session`). It does
+/// not show that the credential is valid now.
 #[derive(Debug)]
 pub struct Authentic {
     serial: Serial,
@@ -35,7 +36,7 @@ pub struct Authentic {
     clear_at: AtomicU64,
 }
 
-/// Tells what was ever authentic in this process apart. No two have the same, at any time.
+/// Distinguishes all values that were ever authentic in this process. No number is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Serial(u64);
 
@@ -90,7 +91,7 @@ impl Authentic {
     ) -> Self {
         let id = id.to_string();
         let bytes_max = terms.identity_bytes_max;
-        // An API key has no session that anybody could end.
+        // An API key has no session that could be ended.
         let session = record.login().map(|_| &*id);
         let claims = Claims::of_session(session, record, ends, &terms.asked_claims);
         let scope_ids = CredentialScopes::of(Revocable {
@@ -122,7 +123,7 @@ impl Authentic {
         }
     }
 
-    /// Whether it cannot be told to any upstream.
+    /// Whether its identity is too large to be sent to an upstream.
     pub(super) fn is_too_large(&self) -> bool {
         self.identity.is_too_large()
     }
@@ -161,7 +162,7 @@ impl Authentic {
         }
     }
 
-    /// Whether this issuer issued it, and these keys of it verified it.
+    /// Whether this issuer issued it, and its keys of this generation verified it.
     pub(super) fn is_by(&self, by: IssuerId, generation: u64) -> bool {
         match &self.source {
             VouchedBy::Token { issuer, key_generation, .. } => {
@@ -179,8 +180,8 @@ impl Authentic {
         }
     }
 
-    /// How far ahead of ours the clock may be that dated it, in seconds; `None` if that does not
-    /// matter: what we began ahead of our time is news of our clock, not of the session.
+    /// How far the clock that dated it may be ahead of ours, in seconds. `None` if that does not
+    /// matter: a session dated in the future says something about our clock, not about the session.
     pub(super) fn clock_ahead_s(&self) -> Option<i64> {
         match &self.source {
             VouchedBy::Token { issuer, .. } => Some(issuer.rules().clock_ahead_s),
@@ -188,7 +189,7 @@ impl Authentic {
         }
     }
 
-    /// The time by the clock that dated it: with which gateways date what they share, or anybody's.
+    /// The time by the clock that dated it: the shared clock of the gateways, or the wall clock.
     pub(super) fn time(&self, now: Moment) -> UnixTime {
         match &self.source {
             VouchedBy::Token { issuer, .. } => match issuer.rules().dated_by {
@@ -199,7 +200,7 @@ impl Authentic {
         }
     }
 
-    /// From when on it cannot be admitted: a token's `exp` plus the clock skew, a session's end.
+    /// From when on it is refused: a token's `exp` plus the clock skew, or a session's end.
     pub fn end(&self) -> UnixTime {
         match &self.source {
             VouchedBy::Token { issuer, .. } => {
@@ -223,8 +224,8 @@ impl Authentic {
         }
     }
 
-    /// The refusal of a revoked credential, with the revocation that hits it. The list is asked
-    /// once more, which costs only those who are refused.
+    /// The refusal of a revoked credential, with the revocation that matches it. That takes another
+    /// look at the list, but only for requests that are refused.
     pub(super) fn revoked(&self, list: &RevocationList) -> Denial {
         let denial = Denial::new(Lapse::Revoked.slug(self.carrier()));
         let Some((kind, cut_off)) = list.cause(&self.scope_ids, self.dated) else { return denial };
@@ -237,12 +238,13 @@ impl Authentic {
         })
     }
 
-    /// When it began: the login that it came from, or else itself. Cut-offs are compared with it.
+    /// When it began: the time of the login that it came from, else its own. Revocations are
+    /// compared with it.
     pub fn dated(&self) -> UnixTime {
         self.dated
     }
 
-    /// Whether it would be cut off, were it presented now, by a list of any age.
+    /// Whether it would be revoked if it were presented now, by a list of any age.
     pub fn is_revoked(&self, list: &RevocationList, now: Moment) -> bool {
         match self.revocation(list, u64::MAX, now) {
             Revocation::Revoked => true,
@@ -250,12 +252,12 @@ impl Authentic {
         }
     }
 
-    /// Who it is about.
+    /// The subject.
     pub fn subject(&self) -> &Subject {
         &self.claims.subject
     }
 
-    /// What is kept of what it says.
+    /// The claims that are kept.
     pub fn claims(&self) -> &Claims {
         &self.claims
     }

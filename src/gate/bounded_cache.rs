@@ -1,8 +1,8 @@
-//! A cache that is bounded in bytes and costs little at every use, also when it is full.
+//! A cache that is bounded in bytes and costs little at every use, even when it is full.
 //!
-//! Which entry makes room is decided by a hand that goes round (the CLOCK algorithm): it passes over an
-//! entry once if somebody asked for it since it came by last. A flood of credentials that come once so
-//! drives out itself, and not those in use.
+//! The CLOCK algorithm decides which entry is evicted. Its hand passes over an entry once if the
+//! entry was used since the hand's last visit. So a flood of credentials that are used once evicts
+//! itself, not the credentials in use.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -14,16 +14,16 @@ use hashbrown::HashTable;
 
 use super::time::UnixTime;
 
-/// So many parts has a cache at most, each with a lock of its own.
+/// How many shards a cache has at most. Each has its own lock.
 const SHARDS_MAX: usize = 16;
-/// So large is a part at least, if there is more than one.
+/// How large a shard is at least, if there is more than one.
 const SHARD_BYTES_MIN: usize = 1 << 20;
-/// What an entry costs beside its key and its value, in bytes.
+/// What an entry costs in addition to its key and its value, in bytes.
 const ENTRY_OVERHEAD: usize = 96;
-/// So many places are looked at for entries that have ended, at each insertion.
+/// How many places are checked for expired entries at each insertion.
 const LOOKED_AT: usize = 2;
 
-/// Values by their keys, of which the least asked for make room for new ones.
+/// Values by their keys. The least used make room for new ones.
 #[derive(Debug)]
 pub(super) struct BoundedCache<K, V> {
     hasher: RandomState,
@@ -38,7 +38,7 @@ pub(super) struct Cached<K, V> {
     pub(super) value: V,
     /// Roughly what key and value occupy.
     pub(super) bytes: usize,
-    /// From when on the value is of no use.
+    /// When the value expires.
     pub(super) ends: UnixTime,
 }
 
@@ -51,7 +51,7 @@ struct Shard<K, V> {
     vacant: Vec<usize>,
     /// Where the hand is.
     hand: usize,
-    /// Where the search for what has ended is.
+    /// Where the search for expired entries is.
     sweep: usize,
     bytes: usize,
 }
@@ -83,15 +83,15 @@ impl<K: Hash + Eq, V: Clone> BoundedCache<K, V> {
         let hash = self.hasher.hash_one(key);
         let shard = self.shard(hash).read().unwrap_or_else(PoisonError::into_inner);
         let (_, slot) = shard.find(hash, key)?;
-        // Most have been asked for already: a line of memory that is only read stays with all cores.
+        // Most entries have been used already: a cache line that is only read stays with all cores.
         if !slot.asked_for.load(Ordering::Relaxed) {
             slot.asked_for.store(true, Ordering::Relaxed);
         }
         Some(slot.cached.value.clone())
     }
 
-    /// Keeps a value, in place of what was kept of the same key; one that is larger than its part of
-    /// the cache is not kept. Returns how many values that had not ended made room.
+    /// Stores a value, and replaces one with the same key. A value larger than its shard is not
+    /// stored. Returns how many values that had not expired were evicted.
     pub(super) fn insert(&self, mut cached: Cached<K, V>, now: UnixTime) -> u64 {
         cached.bytes += ENTRY_OVERHEAD;
         if cached.bytes > self.shard_bytes_max {
@@ -110,7 +110,7 @@ impl<K: Hash + Eq, V: Clone> BoundedCache<K, V> {
             removed.push(made_room);
         }
         shard.add(hash, cached);
-        // What was removed is freed without the lock.
+        // Removed values are freed outside the lock.
         drop(shard);
         drop(removed);
         evicted
@@ -125,7 +125,7 @@ impl<K: Hash + Eq, V: Clone> BoundedCache<K, V> {
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard<K, V>> {
-        // The table of a shard goes by the lowest bits and the highest seven.
+        // The table of a shard uses the lowest bits and the highest seven.
         let place = (hash >> 32) as usize % self.shards.len();
         &self.shards[place]
     }
@@ -172,9 +172,9 @@ impl<K: Hash + Eq, V> Shard<K, V> {
         Some(slot.cached)
     }
 
-    /// Takes out the next entry that was not asked for since the hand came by last, or that has ended.
+    /// Removes the next entry that was not used since the hand's last visit, or that has expired.
     fn make_room(&mut self, now: UnixTime) -> Option<Cached<K, V>> {
-        // After one round no entry is asked for any more.
+        // After one round no entry is marked as used any more.
         for _ in 0..2 * self.slots.len() {
             let place = next(&mut self.hand, self.slots.len());
             let Some(slot) = &mut self.slots[place] else { continue };
@@ -186,7 +186,7 @@ impl<K: Hash + Eq, V> Shard<K, V> {
         None
     }
 
-    /// Takes out what has ended of a few places, so that it does not stay until there is no room.
+    /// Removes expired entries from a few places, so that they do not stay until the cache is full.
     fn take_ended(&mut self, now: UnixTime) -> Vec<Cached<K, V>> {
         let mut ended = Vec::new();
         for _ in 0..self.slots.len().min(LOOKED_AT) {
@@ -199,7 +199,7 @@ impl<K: Hash + Eq, V> Shard<K, V> {
     }
 }
 
-/// The place that a cursor is at, among `count`, of which there is one at least; moves it on.
+/// The cursor's place among `count` places, of which there is at least one. Advances the cursor.
 fn next(cursor: &mut usize, count: usize) -> usize {
     let place = if *cursor < count { *cursor } else { 0 };
     *cursor = place + 1;

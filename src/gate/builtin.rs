@@ -1,4 +1,4 @@
-//! Tells which paths are those of the gateway's own endpoints.
+//! Decides which paths belong to the gateway's own endpoints.
 
 use super::denial::Slug;
 use super::path::CanonicalPath;
@@ -7,7 +7,7 @@ use super::path::CanonicalPath;
 ///
 /// # Errors
 ///
-/// [`Slug::RequestTarget`] if only some servers would say so.
+/// [`Slug::RequestTarget`] if servers would disagree about that.
 pub(super) fn is_builtin(
     path: &CanonicalPath<'_>,
     base: Option<&str>,
@@ -26,7 +26,7 @@ pub(super) fn is_builtin(
     Ok(false)
 }
 
-/// Whether a path is `base`, or below it; an error if only some would say so.
+/// Whether a path is `base`, or below it. An error if servers would disagree.
 fn is_below(path: &CanonicalPath<'_>, base: &str) -> Result<bool, Slug> {
     let is = |path: &str| {
         path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -38,7 +38,7 @@ fn is_below(path: &CanonicalPath<'_>, base: &str) -> Result<bool, Slug> {
     is_ours(path, is, is_loosely)
 }
 
-/// Whether a path is this very one; an error if only some would say so.
+/// Whether a path is exactly this one. An error if servers would disagree.
 fn is_at(path: &CanonicalPath<'_>, own: &str) -> Result<bool, Slug> {
     let is_loosely = |path: &str| loose_segments(path).eq(loose_segments(own));
     is_ours(path, |path| path == own, is_loosely)
@@ -53,7 +53,7 @@ fn is_ours(
     if decoded.is_none() && path.ambiguities().is_empty() {
         return Ok(is(sent));
     }
-    // Whatever the route would allow: it does not decide what is ours.
+    // Whatever the route would allow: a route does not decide which paths are ours.
     if is_loosely(sent) || decoded.is_some_and(&is_loosely) {
         let is_clear = is(sent) && path.ambiguities().is_empty() && decoded.is_none_or(is);
         return if is_clear { Ok(true) } else { Err(Slug::RequestTarget) };
@@ -61,7 +61,7 @@ fn is_ours(
     Ok(false)
 }
 
-/// What a path is to a server that merges slashes and cuts path parameters off.
+/// How a server reads a path that merges slashes and cuts off path parameters.
 fn loose_segments(path: &str) -> impl Iterator<Item = &str> {
     let whole = path.split('/').filter_map(|segment| segment.split(';').next());
     whole.filter(|segment| !segment.is_empty())

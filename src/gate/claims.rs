@@ -12,11 +12,12 @@ use super::time::UnixTime;
 /// Where roles are read from unless the issuer says otherwise (JSON pointer, RFC 6901).
 pub const ROLES_POINTER_DEFAULT: &str = "/roles";
 
-/// Which claims name the client unless the issuer says otherwise: RFC 9068 §2.2, OpenID Connect Core §2,
-/// and what Okta and Entra write.
+/// Which claims name the client unless the issuer says otherwise: RFC 9068 §2.2, OpenID Connect
+/// Core §2, and what Okta and Entra write.
 pub const CLIENT_CLAIMS_DEFAULT: [&str; 4] = ["client_id", "azp", "cid", "appid"];
 
-/// Why a claims set is not acceptable: a claim, and what is wrong with it. Says nothing of its value.
+/// Why a claims set is not acceptable: a claim, and what is wrong with it. Says nothing of its
+/// value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimError {
     name: Cow<'static, str>,
@@ -65,7 +66,7 @@ impl fmt::Display for ClaimError {
 
 impl std::error::Error for ClaimError {}
 
-/// `sub`: whom the token is about.
+/// `sub`: the subject of the token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Subject(Box<str>);
 
@@ -82,7 +83,8 @@ impl Subject {
 }
 
 /// The claims that are kept: the registered ones in their types (RFC 7519 §4.1), and those that
-/// some route requires. A gateway remembers many tokens, so all other claims are dropped.
+/// some route or internal token uses. A gateway caches many tokens, so all other claims are
+/// dropped.
 #[derive(Debug)]
 pub struct Claims {
     /// `sub`.
@@ -99,36 +101,37 @@ pub struct Claims {
     pub scopes: Vec<Box<str>>,
     /// The roles, from the issuer's pointer; none if they cannot be read.
     pub roles: Vec<Box<str>>,
-    /// `sid`: the login of which it came.
+    /// `sid`: the login that the token came from.
     pub session_id: Option<Box<str>>,
-    /// The client, from the first of the issuer's claims for it that is there.
+    /// The client, from the first of the issuer's client claims that is present.
     pub client_id: Option<Box<str>>,
-    /// The claims that routes ask for, by the path under which they do.
+    /// The claims that routes or internal tokens use, with the path under which they do.
     pub asked: Vec<(Box<str>, Value)>,
-    /// Why the scopes cannot be read. Refused only where a route asks for one.
+    /// Why the scopes cannot be read. The token is refused only where a route requires one.
     scopes_error: Option<Box<ClaimError>>,
-    /// The same of the roles.
+    /// The same for the roles.
     roles_error: Option<Box<ClaimError>>,
 }
 
-/// Which claims say what, and which are kept beside the registered ones.
+/// Where claims are read from, and which are kept in addition to the registered ones.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimNames<'a> {
     /// Where the roles are (JSON pointer).
     pub roles: &'a str,
-    /// Which claims name the client; the first that is there does.
+    /// Which claims name the client. The first that is present counts.
     pub client: &'a [Box<str>],
-    /// Those that routes ask for, by name or JSON pointer.
+    /// The claims that routes or internal tokens use, by name or JSON pointer.
     pub asked: &'a [Box<str>],
 }
 
 impl Claims {
-    /// Types a claims set. A claim that is `null` is not there.
+    /// Types a claims set. A claim that is `null` counts as absent.
     ///
     /// # Errors
     ///
-    /// [`ClaimError`] names the first claim that is missing, or has the wrong type and is needed for every
-    /// request: dates, and whatever a revocation could name. What could not be revoked is not accepted.
+    /// [`ClaimError`] names the first claim that is missing, or has the wrong type and is needed
+    /// for every request: dates, and every claim that a revocation can name. A token that could not
+    /// be revoked is not accepted.
     pub fn parse(all: &Map<String, Value>, names: ClaimNames<'_>) -> Result<Self, ClaimError> {
         let ClaimNames { roles: roles_pointer, client, asked } = names;
         let subject = match present(all, "sub") {
@@ -157,7 +160,7 @@ impl Claims {
         })
     }
 
-    /// The claims of a session that ends at `ends`, which people know by `id`.
+    /// The claims of a session that ends at `ends`. `id` is its public name.
     pub(super) fn of_session(
         id: Option<&str>,
         record: &SessionRecord,
@@ -180,7 +183,7 @@ impl Claims {
         }
     }
 
-    /// The claim at a path that was asked for.
+    /// The claim at a path that some route or internal token uses.
     pub fn asked(&self, path: &str) -> Option<&Value> {
         self.asked.iter().find(|(asked, _)| **asked == *path).map(|(_, value)| value)
     }
@@ -196,7 +199,7 @@ impl Claims {
     }
 }
 
-/// What was read, or nothing and why.
+/// The value that was read, or the default and the error.
 fn or_none<T: Default>(read: Result<T, ClaimError>) -> (T, Option<Box<ClaimError>>) {
     match read {
         Ok(read) => (read, None),
@@ -242,30 +245,30 @@ pub fn find<'a>(all: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     all.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(rest)
 }
 
-/// The same, but `null` counts as absent: providers write it for what they do not know.
+/// The same, but `null` counts as absent: providers write it for unknown values.
 pub fn present<'a>(all: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     find(all, path).filter(|value| !value.is_null())
 }
 
-/// A claim by which something is named: `jti`, `sid` (OpenID Connect Back-Channel Logout §2.1), a client. A
-/// whole number names as well as its digits do.
+/// A claim that identifies something: `jti`, `sid` (OpenID Connect Back-Channel Logout §2.1), a
+/// client. A whole number counts as its digits.
 ///
 /// # Errors
 ///
-/// [`ClaimError`] if it is neither: nobody could name it in a revocation.
+/// [`ClaimError`] if it is neither a string nor a whole number: a revocation could not name it.
 fn id<'a>(all: &'a Map<String, Value>, path: &str) -> Result<Option<Cow<'a, str>>, ClaimError> {
     let fault = |found| ClaimError::of_type(path.to_owned(), found, "a string or a whole number");
     match present(all, path) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str().into())),
-        // What is read as a fraction is rounded: two could become one.
+        // A fraction is rounded when it is read: two ids could become one.
         Some(Value::Number(number)) if !number.is_f64() => Ok(Some(number.to_string().into())),
         Some(Value::Number(_)) => Err(fault("a number that is not whole, or longer than 64 bits")),
         Some(other) => Err(fault(kind_of(other))),
     }
 }
 
-/// The client: the first of `names` that is there.
+/// The client: the first of `names` that is present.
 fn client_id<'a>(
     all: &'a Map<String, Value>,
     names: &[Box<str>],
@@ -278,7 +281,7 @@ fn client_id<'a>(
     Ok(None)
 }
 
-/// `auth_time` (OpenID Connect Core §2): when the login was of which the token came.
+/// `auth_time` (OpenID Connect Core §2): the time of the login that the token came from.
 ///
 /// # Errors
 ///
@@ -291,7 +294,7 @@ pub fn authenticated_at(all: &Map<String, Value>) -> Result<Option<UnixTime>, Cl
 ///
 /// # Errors
 ///
-/// [`ClaimError`] if it is there and is none.
+/// [`ClaimError`] if it is present and not such a date.
 pub fn date(all: &Map<String, Value>, name: &'static str) -> Result<Option<UnixTime>, ClaimError> {
     const SECONDS_MAX: f64 = 253_402_300_799.0; // 9999-12-31T23:59:59Z
     const EXPECTED: &str = "seconds since 1970";

@@ -1,6 +1,7 @@
 //! Finds the one credential of a request. Absent, malformed and present are three things.
 //!
-//! A carrier is one file: where its credential is found, how it is called, and with what it is refused.
+//! Each carrier has one file: where its credential is found, its name, and the slugs of its
+//! refusals.
 
 pub mod api_key;
 pub mod bearer;

@@ -11,11 +11,11 @@ use super::route::Route;
 use super::session::{Provenance, Session, SessionId};
 use super::verifier::CacheResult;
 
-/// The `kid` of a key that no issuer was known to have; `None` for a token that names none.
+/// The `kid` of a key that the issuer is not known to have. `None` for a token that names none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedKey(pub Option<Box<str>>);
 
-/// A session that the gate cannot judge by what is in memory.
+/// A session that the gate cannot judge from memory.
 #[derive(Clone, Debug)]
 pub struct WantedSession {
     /// The id of the session.
@@ -53,7 +53,7 @@ pub struct Verdict<'g, P = Permit> {
     pub decision: Decision<P>,
 }
 
-/// What the gate found out about a request, whatever it decided.
+/// What the gate found out about a request, independent of the decision.
 #[derive(Debug, Default)]
 pub struct Findings<'g> {
     /// The route, if one matched.
@@ -64,13 +64,13 @@ pub struct Findings<'g> {
     pub cache: Option<CacheResult>,
     /// The issuer that the credential names, if it is one of ours.
     pub issuer: Option<Arc<Issuer>>,
-    /// The verified caller, if there is one: admitted or not, permitted or not.
+    /// The verified caller, if there is one, whether or not the request was permitted.
     pub authentic: Option<Arc<Authentic>>,
-    /// The session by which the request was decided.
+    /// The session that the decision was based on.
     pub session: Option<Arc<Session>>,
 }
 
-/// Why the way to a permit ends.
+/// Why no permit was issued.
 pub(super) enum Stop {
     Denied(Denial),
     NeedsKey(WantedKey, Denial),

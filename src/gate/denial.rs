@@ -1,7 +1,7 @@
 //! The one table that turns a refusal into HTTP.
 //!
-//! Every way to say no has one slug. The slug stands in the body, the access log, the metric and
-//! the trace; its status and its challenge are decided in `denial/slug.rs` and nowhere else.
+//! Every refusal has one slug. The slug appears in the body, the access log, the metric and the
+//! trace. Its status and its challenge are decided in `denial/slug.rs` and nowhere else.
 
 mod details;
 mod slug;

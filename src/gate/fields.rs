@@ -1,16 +1,16 @@
-//! Fields of a request that recipients read differently: names that are folded, fields that may come
-//! once, and what some framework believes more than the request line.
+//! Request fields that recipients read differently: names that are folded, fields that may appear
+//! once, and fields that some framework trusts more than the request line.
 
 use http::{HeaderMap, header};
 
 use super::denial::{Denial, Slug};
 
-/// They tell where a request ends, and whom it is for. A recipient that folds names reads
-/// `Content_Length` as one of them (RFC 9110 §17.10).
+/// These fields say where a request ends, and which host it is for. A recipient that folds names
+/// reads `Content_Length` as one of them (RFC 9110 §17.10).
 const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "host"];
 
-/// Fields without a list syntax, of which some recipients take the first and others the last
-/// (RFC 9110 §5.3): what a body is, which part of what is meant, and who caused the request.
+/// Fields without a list syntax: some recipients use the first of several, others the last (RFC
+/// 9110 §5.3). They describe the body, the part that is requested, and the origin of the request.
 const SINGLETONS: [&str; 10] = [
     "content-length",
     "content-type",
@@ -24,9 +24,10 @@ const SINGLETONS: [&str; 10] = [
     "referer",
 ];
 
-/// What some recipient takes for the target, the method or the host that was asked for: Symfony, Laminas,
-/// Yii, WordPress and IIS (`X-Original-URL`, `X-Rewrite-URL`), services behind nginx' `auth_request`
-/// (`X-Original-URI`, `-Method`), Flask's usual prefix middleware (`X-Script-Name`), Envoy, Azure.
+/// Fields that some recipient takes for the requested target, method or host: Symfony, Laminas,
+/// Yii, WordPress and IIS (`X-Original-URL`, `X-Rewrite-URL`), services behind nginx'
+/// `auth_request` (`X-Original-URI`, `-Method`), Flask's usual prefix middleware (`X-Script-Name`),
+/// Envoy, Azure.
 const REWRITES: [&str; 14] = [
     "x-original-url",
     "x-original-uri",
@@ -44,19 +45,20 @@ const REWRITES: [&str; 14] = [
     "x-envoy-original-dst-host",
 ];
 
-/// Variables that a field becomes by its name: gunicorn takes what `Script-Name` says off the path that it
-/// routes by, and `Proxy` is the proxy of a CGI program's own requests (CVE-2016-5385).
+/// Fields that become a variable of the same name: gunicorn strips the value of `Script-Name` from
+/// the path that it routes by, and `Proxy` sets the proxy for a CGI program's own requests
+/// (CVE-2016-5385).
 const VARIABLES: [&str; 3] = ["script-name", "path-info", "proxy"];
 
-/// What frameworks take for the method.
+/// Fields that frameworks take for the method.
 const METHODS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
-/// The treatment of fields that ask for another method than the request line does.
+/// What happens to fields that ask for another method than the request line does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MethodOverride {
     /// They are forwarded.
     Kept,
-    /// They stay behind: the method was part of what was decided.
+    /// They are removed, because the decision depended on the method.
     Stripped,
 }
 
@@ -64,8 +66,8 @@ pub enum MethodOverride {
 ///
 /// # Errors
 ///
-/// [`Slug::RequestFraming`] for a name that is not a framing field's and may be read as one, and for a
-/// repeated field that may come once.
+/// [`Slug::RequestFraming`] for a name that is not that of a framing field but may be read as one,
+/// and for a repeated field that may appear once.
 pub fn read(fields: &HeaderMap) -> Result<(), Denial> {
     let refuse = |reason: String| Err(Denial::new(Slug::RequestFraming).because(reason));
     for name in fields.keys() {
@@ -76,7 +78,7 @@ pub fn read(fields: &HeaderMap) -> Result<(), Denial> {
             return refuse(format!("`{other}` is repeated: some servers read `{name}` as it"));
         }
     }
-    // Of most requests all fields have names of their own.
+    // In most requests no name is repeated.
     if fields.len() == fields.keys_len() {
         return Ok(());
     }
@@ -87,7 +89,7 @@ pub fn read(fields: &HeaderMap) -> Result<(), Denial> {
     }
 }
 
-/// The framing field that `name`, in lower case, spells but for what is neither letter nor digit.
+/// The framing field that `name`, in lower case, spells if only letters and digits are compared.
 fn framing_alias(name: &str) -> Option<&'static str> {
     let spelt = |name: &str, meant: &str| {
         let read = name.bytes().filter(u8::is_ascii_alphanumeric);
@@ -104,15 +106,15 @@ fn framing_alias(name: &str) -> Option<&'static str> {
 
 /// The field of [`SINGLETONS`] that a recipient which folds names takes for `name`, in lower case.
 fn folded_singleton(name: &str) -> Option<&'static str> {
-    // No other begins like one of these.
+    // No other field begins with one of these letters.
     if !matches!(name.as_bytes().first(), Some(b'c' | b'i' | b'o' | b'r')) {
         return None;
     }
     SINGLETONS.into_iter().find(|other| *other != name && is_like(name, other))
 }
 
-/// The canonical form of a `Content-Length` with leading zeros, which are allowed (RFC 9110 §8.6) and octal
-/// to some. `None` if it is canonical.
+/// The canonical form of a `Content-Length` with leading zeros, which are allowed (RFC 9110 §8.6)
+/// but read as octal by some. `None` if it is canonical.
 pub fn canonical_length(fields: &HeaderMap) -> Option<&[u8]> {
     let digits = fields.get(header::CONTENT_LENGTH)?.as_bytes();
     match digits {
@@ -124,7 +126,7 @@ pub fn canonical_length(fields: &HeaderMap) -> Option<&[u8]> {
     }
 }
 
-/// Whether some recipient believes the field more than the request line or `Host`.
+/// Whether some recipient trusts the field more than the request line or `Host`.
 pub fn is_rewrite(name: &str) -> bool {
     match name.as_bytes().first() {
         Some(b'x') => is_any(name, &REWRITES),

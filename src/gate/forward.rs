@@ -1,7 +1,8 @@
 //! Strip, then set: the headers that tell an upstream who the caller is.
 //!
-//! They are owned by the gateway. Whatever a client sends under one of their names, in any
-//! spelling that some server takes for the same name, is removed before the gateway writes its own.
+//! These headers are owned by the gateway. Whatever a client sends under one of their names is
+//! removed before the gateway writes its own, in any spelling that some server takes for the same
+//! name.
 
 use std::fmt::Write;
 
@@ -39,7 +40,7 @@ impl OwnedName {
         Some(Self(Bytes::copy_from_slice(text.as_bytes())))
     }
 
-    /// The name as a header of that spelling is set with it.
+    /// The name as bytes, in the configured spelling, for a header to be set.
     pub fn bytes(&self) -> Bytes {
         self.0.clone()
     }
@@ -59,8 +60,8 @@ impl IdentityTemplate {
         fixed.into_iter().chain(claims.iter().map(|(_, name)| name))
     }
 
-    /// Builds the header values for an identity, once. `session` is the id of the session, if it
-    /// is one's. What does not fit into `bytes_max` together is no identity.
+    /// Builds the header values for an identity, once. `session` is the id of its session, if there
+    /// is one. If the headers exceed `bytes_max` together, the identity is [`Identity::TooLarge`].
     pub fn render(
         &self,
         iss: &str,
@@ -92,7 +93,7 @@ impl IdentityTemplate {
                 put(name, text);
             }
         }
-        // As they travel: with colon, space and the end of the line.
+        // As sent: with colon, space and the end of the line.
         let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         match bytes > bytes_max {
             true => Identity::TooLarge,
@@ -104,7 +105,7 @@ impl IdentityTemplate {
 /// The finished headers of one identity.
 #[derive(Debug)]
 pub enum Identity {
-    /// These.
+    /// The headers.
     Headers(Box<[(Bytes, HeaderValue)]>),
     /// They would be too long, so this identity is not admitted: a part of it would be another
     /// identity.
@@ -120,7 +121,7 @@ impl Identity {
         }
     }
 
-    /// Whether it cannot be told to anybody.
+    /// Whether the headers are too large to be sent.
     pub(super) fn is_too_large(&self) -> bool {
         matches!(self, Self::TooLarge)
     }
@@ -137,8 +138,8 @@ enum Within {
     List,
 }
 
-/// Percent-encodes everything that is not visible ASCII, and `%` itself; within a list the
-/// separating comma too, so that no item can pretend to be two.
+/// Percent-encodes everything that is not visible ASCII, and `%` itself. In a list it also encodes
+/// the separating comma, so that one item cannot pass for two.
 fn encode(text: &str, within: Within) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

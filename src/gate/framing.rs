@@ -1,9 +1,9 @@
-//! The head of an HTTP/1 message, read before anything else believes it.
+//! Reads the head of an HTTP/1 message before anything else trusts it.
 //!
-//! A gateway and an upstream that disagree on where a request ends are a smuggling hole, so only
-//! one reading is let through: RFC 9112 without any of its leniencies. Bare LF, folded lines,
-//! space before a colon, a repeated or odd `Content-Length`, a `Transfer-Encoding` that is not
-//! exactly `chunked`, both of them together: refused. [`chunked`] reads such a body.
+//! If a gateway and an upstream disagree on where a request ends, requests can be smuggled. So only
+//! one reading is accepted: RFC 9112 without any of its leniencies. The gateway refuses a bare LF,
+//! folded lines, space before a colon, a repeated or odd `Content-Length`, a `Transfer-Encoding`
+//! that is not exactly `chunked`, and both of them together. [`chunked`] reads chunked bodies.
 
 pub mod chunked;
 pub mod http2;
@@ -21,21 +21,21 @@ pub struct HeadLimits {
     pub fields_max: usize,
 }
 
-/// What the first bytes of a connection, or the next ones on it, are.
+/// The state of the first bytes of a connection, or of the next ones on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
     /// A complete head.
     Complete(Message),
     /// The beginning of one.
     Partial,
-    /// One whose query, in the first so many bytes, holds what parsers do not take as it is. It has to
-    /// be read from its beginning again, once [`escape_query`] has escaped that.
+    /// A head whose query, within this many bytes, holds characters that parsers do not accept. It
+    /// must be read again from its beginning once [`escape_query`] has escaped them.
     Unescaped(usize),
 }
 
-/// Escapes `"`, `<` and `>` in the query of a request line, which ends at `end` in `head`, as browsers
-/// do (URL Standard, query percent-encode set): Pingora's parser and many upstreams would refuse
-/// them. A query means the same either way.
+/// Escapes `"`, `<` and `>` in the query of a request line, which ends at `end` in `head`, as
+/// browsers do (URL Standard, query percent-encode set): Pingora's parser and many upstreams would
+/// refuse them. The query means the same either way.
 pub fn escape_query(head: &[u8], end: usize) -> Vec<u8> {
     let (line, rest) = head.split_at(end.min(head.len()));
     let query = memchr::memchr(b'?', line).unwrap_or(line.len());
@@ -57,45 +57,45 @@ pub fn escape_query(head: &[u8], end: usize) -> Vec<u8> {
 pub struct Message {
     /// The length of the head, in bytes, with the empty line that ends it.
     pub head_bytes: usize,
-    /// What follows it.
+    /// The framing of the body that follows.
     pub body: Body,
-    /// Whether the client asks to be told to go on before it sends the body (RFC 9110 §10.1.1).
+    /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
     pub waits_to_continue: bool,
 }
 
 /// How a request's body is framed (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// It has this many bytes; none at all without a field that says otherwise.
+    /// It has this many bytes: none, unless a field says otherwise.
     Length(u64),
     /// It comes in chunks.
     Chunked,
 }
 
-/// The reading of one head, whose bytes may arrive in any number of pieces. What was read before
-/// is not read again.
+/// The reading of one head, whose bytes may arrive in any number of pieces. Bytes that were read
+/// are not read again.
 #[derive(Debug, Default)]
 pub struct Scan {
     /// Where the current line begins.
     line: usize,
-    /// Up to where there is no end of it.
+    /// Up to where the end of the line was searched and not found.
     searched: usize,
     lines: usize,
-    /// Whether an empty line came first.
+    /// Whether the head follows an empty line.
     follows_empty_line: bool,
     fields: Fields,
 }
 
 impl Scan {
-    /// Reads on. `bytes` is all of the head that has arrived, and perhaps what follows it; it begins
-    /// with what was given before.
+    /// Reads on. `bytes` is all of the head that has arrived, and perhaps what follows it. It
+    /// begins with the bytes of the previous call.
     ///
     /// # Errors
     ///
     /// [`Slug::HeadersTooLarge`] beyond the limits, [`Slug::HostMissing`] without exactly one
-    /// `Host` (HTTP/1.0: with more than one), [`Slug::RequestTarget`] for a target with characters that must be encoded,
-    /// [`Slug::TransferCoding`] for a coding beside `chunked`, and [`Slug::RequestFraming`] for
-    /// everything else. Nothing can be read after one.
+    /// `Host` (HTTP/1.0: with more than one), [`Slug::RequestTarget`] for a target with characters
+    /// that must be encoded, [`Slug::TransferCoding`] for a coding other than `chunked`, and
+    /// [`Slug::RequestFraming`] for everything else. After an error nothing more can be read.
     pub fn read(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Head, Slug> {
         loop {
             let Some(length) = memchr::memchr(b'\n', &bytes[self.searched..]) else {
@@ -108,13 +108,13 @@ impl Scan {
             if end >= limits.bytes_max {
                 return Err(Slug::HeadersTooLarge);
             }
-            // RFC 9112 §2.2 lets a recipient take a lone LF for a line end; two that differ in it
-            // disagree on every line, so none is taken.
+            // RFC 9112 §2.2 lets a recipient accept a lone LF as a line end. Two recipients that
+            // differ in it disagree on every line, so it is refused.
             let line = bytes[self.line..end].strip_suffix(b"\r").ok_or(Slug::RequestFraming)?;
             let begins_at = std::mem::replace(&mut self.line, end + 1);
             self.searched = self.line;
             match (self.lines, line.is_empty()) {
-                // RFC 9112 §2.2: what some clients send behind a body, once.
+                // RFC 9112 §2.2: some clients send one empty line after a body.
                 (0, true) if !self.follows_empty_line => {
                     self.follows_empty_line = true;
                     continue;
@@ -138,14 +138,14 @@ enum HttpVersion {
     Http11,
 }
 
-/// Whether parsers take the query of a target as it is.
+/// Whether parsers accept the query of a target as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Query {
     Plain,
     Unescaped,
 }
 
-/// What the rules that span several lines need to remember. Texts are places in the head.
+/// What the rules that span several lines have to remember. Texts are ranges in the head.
 #[derive(Debug, Default)]
 struct Fields {
     version: Option<HttpVersion>,
@@ -156,7 +156,7 @@ struct Fields {
     lengths: usize,
     length: u64,
     codings: usize,
-    /// Whether there is a coding beside `chunked`.
+    /// Whether there is a coding other than `chunked`.
     has_other_coding: bool,
     waits_to_continue: bool,
 }
@@ -181,15 +181,16 @@ impl Fields {
         };
         let query = memchr::memchr(b'?', target).unwrap_or(target.len());
         let (path, query) = target.split_at(query);
-        // RFC 3986 §2: what may not stand in a URI must be encoded, the fragment is never sent. Of
-        // that, browsers and scripts send some in queries as it is, where it misleads nobody.
+        // RFC 3986 §2: characters that a URI may not hold must be encoded, and the fragment is
+        // never sent. Browsers and scripts send some of these unencoded in queries, where they are
+        // harmless.
         if !path.iter().all(|byte| byte.is_ascii_graphic() && !b"\"#<>\\`".contains(byte))
             || !query.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#')
         {
             return Err(Slug::RequestTarget);
         }
         // RFC 9112 §3.2: origin form or absolute form. Authority form belongs to CONNECT, which
-        // this is not a proxy for, and everything else is opaque.
+        // this gateway does not serve, and everything else is opaque.
         if method == b"CONNECT" {
             return Err(Slug::RequestTarget);
         }
@@ -266,7 +267,7 @@ impl Fields {
             return Err(Slug::RequestFraming);
         }
         let host = &bytes[self.host.clone()];
-        // RFC 9112 §3.2: HTTP/1.1 requires it; HTTP/1.0 knows nothing of it.
+        // RFC 9112 §3.2: HTTP/1.1 requires it, HTTP/1.0 does not define it.
         let is_named = match self.version {
             Some(HttpVersion::Http10) => self.hosts <= 1,
             Some(HttpVersion::Http11) | None => self.hosts == 1,
@@ -274,7 +275,7 @@ impl Fields {
         if !is_named || host.contains(&b'@') {
             return Err(Slug::HostMissing);
         }
-        // RFC 9112 §3.2.2 lets the target win; two that disagree are up to something.
+        // RFC 9112 §3.2.2 lets the target win, but two that disagree suggest an attack.
         if self.authority.clone().is_some_and(|authority| &bytes[authority] != host) {
             return Err(Slug::RequestTarget);
         }
@@ -300,7 +301,7 @@ fn absolute_authority(target: &[u8]) -> Option<Range<usize>> {
     (length > 0).then(|| start..start + length)
 }
 
-/// Without an early way out, so that the compiler can look at many bytes at once.
+/// Without an early exit, so that the compiler can vectorize it.
 fn has_control(value: &[u8]) -> bool {
     value
         .iter()

@@ -1,11 +1,11 @@
-//! The token that tells an upstream who the caller is, whatever they brought: what it must be like.
-//! Who makes it is not the gate's business.
+//! The internal token: its terms. It tells an upstream who the caller is, whatever credential they
+//! presented. How it is made is not the gate's business.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::forward::OwnedName;
 
-/// What an internal token must be like, compiled from `forward.internal_token`.
+/// The terms of an internal token, compiled from `forward.internal_token`.
 #[derive(Debug)]
 pub struct InternalToken {
     id: InternalTokenId,
@@ -19,11 +19,11 @@ pub struct InternalTokenTerms {
     pub audience: Box<str>,
     /// The header that carries it.
     pub header: TokenHeader,
-    /// How long it lives, in seconds.
+    /// Its lifetime, in seconds.
     pub lifetime_s: i64,
-    /// Which claims of the credential go into it, by name or JSON pointer.
+    /// Which claims of the credential it copies, by name or JSON pointer.
     pub claims: Vec<Box<str>>,
-    /// How long it may be, in bytes.
+    /// Its maximum length, in bytes.
     pub bytes_max: usize,
 }
 
@@ -36,12 +36,12 @@ pub enum TokenHeader {
     Own(OwnedName),
 }
 
-/// Tells internal tokens apart: what was made by other terms is made anew.
+/// Distinguishes internal tokens: a token made under other terms is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InternalTokenId(u64);
 
 impl InternalToken {
-    /// One by which nothing was made yet.
+    /// New terms, under which no token was made yet.
     pub fn new(terms: InternalTokenTerms) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self { id: InternalTokenId(NEXT.fetch_add(1, Ordering::Relaxed)), terms }
@@ -52,7 +52,7 @@ impl InternalToken {
         self.id
     }
 
-    /// What it must be like.
+    /// Its terms.
     pub fn terms(&self) -> &InternalTokenTerms {
         &self.terms
     }

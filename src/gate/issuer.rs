@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::forward::IdentityTemplate;
 use super::keys::{Algorithm, KeyCell};
 
-/// What an issuer's tokens must be like, compiled from `issuers[]`.
+/// The rules for an issuer's tokens, compiled from `issuers[]`.
 #[derive(Debug, PartialEq)]
 pub struct IssuerRules {
     /// The name used in the configuration, in metrics and logs.
@@ -15,12 +15,13 @@ pub struct IssuerRules {
     pub issuer: Box<str>,
     /// `aud` must name one of these.
     pub audiences: Vec<Box<str>>,
-    /// The only algorithms that its keys serve.
+    /// The only algorithms that its keys may be used with.
     pub algorithms: Vec<Algorithm>,
     /// How far clocks may be apart, in seconds.
     pub clock_skew_s: i64,
-    /// How far ahead of ours the clock may be that dated a token, in seconds. For others as far as
-    /// clocks may be apart; what a gateway of ours issued is news of our clocks.
+    /// How far the clock that dated a token may be ahead of ours, in seconds. For other issuers it
+    /// is the clock skew. For our own issuer it is the allowed clock difference between gateways: a
+    /// date in the future then only shows that their clocks differ.
     pub clock_ahead_s: i64,
     /// The claim that revocations are compared with.
     pub dated_by: DatedBy,
@@ -28,19 +29,19 @@ pub struct IssuerRules {
     pub lifetime_max_s: i64,
     /// Accepted `typ` values in lower case, without `application/` (RFC 7515 §4.1.9).
     pub token_types: Vec<Box<str>>,
-    /// Whether a token may come without `typ`.
+    /// Whether a token may lack `typ`.
     pub untyped: Untyped,
-    /// Claims that must be present beside `iss`, `aud`, `exp` and `sub`.
+    /// Claims that must be present in addition to `iss`, `aud`, `exp` and `sub`.
     pub required_claims: Vec<Box<str>>,
     /// Where the roles are (JSON pointer).
     pub roles_pointer: Box<str>,
-    /// Which claims name the client, by name or JSON pointer; the first that is there does.
+    /// Which claims name the client, by name or JSON pointer. The first that is present counts.
     pub client_claims: Vec<Box<str>>,
-    /// Claims that routes ask for, by name or JSON pointer.
+    /// Claims that routes or internal tokens use, by name or JSON pointer.
     pub asked_claims: Vec<Box<str>>,
     /// The headers that say who the caller is.
     pub identity: Arc<IdentityTemplate>,
-    /// How long these headers may be together, in bytes.
+    /// The maximum length of these headers together, in bytes.
     pub identity_bytes_max: usize,
 }
 
@@ -55,9 +56,9 @@ pub enum DatedBy {
 }
 
 impl IssuerRules {
-    /// How long after a moment something can still be accepted that was issued until then, in
-    /// seconds: a token may claim to be issued `clock_skew` ahead, and is accepted that long after
-    /// its end.
+    /// For how long after a moment a token that was issued before it can still be accepted, in
+    /// seconds. A token may claim to be issued `clock_ahead_s` ahead, and is accepted for
+    /// `clock_skew_s` after its end.
     pub fn reach_s(&self) -> i64 {
         self.lifetime_max_s.saturating_add(self.clock_skew_s).saturating_add(self.clock_ahead_s)
     }
@@ -72,7 +73,7 @@ pub enum Untyped {
     Refused,
 }
 
-/// Tells the issuers of one process apart: a reload that changes an issuer makes a new one.
+/// Distinguishes the issuers of one process: a reload that changes an issuer makes a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IssuerId(u64);
 
@@ -85,7 +86,7 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// An issuer that nothing verified before refers to.
+    /// A new issuer, to which no verified token refers.
     pub fn new(rules: Arc<IssuerRules>, keys: Arc<KeyCell>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self { id: IssuerId(NEXT.fetch_add(1, Ordering::Relaxed)), rules, keys }
@@ -96,7 +97,7 @@ impl Issuer {
         self.id
     }
 
-    /// What its tokens must be like.
+    /// The rules for its tokens.
     pub fn rules(&self) -> &IssuerRules {
         &self.rules
     }
@@ -107,22 +108,22 @@ impl Issuer {
     }
 }
 
-/// The issuers of one configuration; routes refer to them by their places.
+/// The issuers of one configuration. Routes refer to them by their positions.
 #[derive(Clone, Debug, Default)]
 pub struct Issuers(Vec<Arc<Issuer>>);
 
 impl Issuers {
-    /// These issuers.
+    /// A list of these issuers.
     pub fn new(issuers: Vec<Arc<Issuer>>) -> Self {
         Self(issuers)
     }
 
-    /// The one whose tokens say `iss`, with its place.
+    /// The issuer with this `iss`, with its position.
     pub fn named(&self, iss: &str) -> Option<(usize, &Arc<Issuer>)> {
         self.0.iter().enumerate().find(|(_, issuer)| *issuer.rules.issuer == *iss)
     }
 
-    /// The one with this identity, if it still is part of the configuration, with its place.
+    /// The issuer with this identity, if it is still part of the configuration, with its position.
     pub fn with_id(&self, id: IssuerId) -> Option<(usize, &Arc<Issuer>)> {
         self.0.iter().enumerate().find(|(_, issuer)| issuer.id == id)
     }

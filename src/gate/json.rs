@@ -1,8 +1,8 @@
 //! Strict JSON: duplicate members are refused and nesting is bounded.
 //!
-//! Two parsers that disagree about which of two equal names counts are a bypass (RFC 8725 §2.4 and
-//! RFC 7519 §4: "The Claim Names within a JWT Claims Set MUST be unique"), so no object with a
-//! repeated name is read at all.
+//! If two parsers disagree about which of two equal names counts, checks can be bypassed (RFC 8725
+//! §2.4 and RFC 7519 §4: "The Claim Names within a JWT Claims Set MUST be unique"). So an object
+//! with a repeated name is refused as a whole.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::reason::Quoted;
 /// How deep arrays and objects may nest; the outermost object is level 1.
 pub const JSON_DEPTH_MAX: usize = 16;
 
-/// Why a text is not the JSON object that was asked for.
+/// Why a text is not a valid JSON object.
 #[derive(Debug, thiserror::Error)]
 #[error("not a strict JSON object: {0}")]
 pub struct JsonError(#[from] serde_json::Error);
@@ -24,7 +24,7 @@ pub struct JsonError(#[from] serde_json::Error);
 ///
 /// # Errors
 ///
-/// [`JsonError`] names the first thing that is wrong.
+/// [`JsonError`] names the first error.
 pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, JsonError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { depth_left: JSON_DEPTH_MAX }.deserialize(&mut deserializer)?;

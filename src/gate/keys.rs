@@ -1,4 +1,4 @@
-//! Key sets, and the cell in which an issuer's current set is kept.
+//! Key sets, and the cell that holds an issuer's current set.
 
 mod key;
 mod private;
@@ -19,28 +19,28 @@ pub use unusable::UnusableKey;
 /// How many keys one set may hold.
 pub const KEYS_MAX: usize = 100;
 
-/// What a key set says to a token's header.
+/// The result of matching a token's header and signature against a key set.
 #[derive(Debug, PartialEq, Eq)]
 pub enum KeyMatch<'k> {
-    /// A key that the header names verified the signature. The key's own id, if it has one: a
-    /// header may leave it out.
+    /// A key that the header names verified the signature. With the key's own id, if it has one:
+    /// the header may omit it.
     Verified(Option<&'k str>),
-    /// Keys answer to the header, but none verified the signature.
+    /// Keys match the header, but none verified the signature.
     Signature,
-    /// The same, and more than [`CANDIDATES_MAX`] keys answer: the rest was not tried.
+    /// The same, but more than [`CANDIDATES_MAX`] keys match: the others were not tried.
     Untried,
-    /// Keys answer to the `kid`, but none serves the algorithm.
+    /// Keys match the `kid`, but none may be used with the algorithm.
     Algorithm,
-    /// No key answers to the `kid`.
+    /// No key matches the `kid`.
     Unknown,
 }
 
-/// How many keys of its algorithm are tried for a token that names none: a bound on what a forged one
-/// can make us compute. Issuers that rotate keys without ids publish seven and more; sixteen
+/// How many keys of its algorithm are tried for a token that names none. This bounds what a forged
+/// token can make us compute. Issuers that rotate keys without ids publish seven and more. Sixteen
 /// signatures take 0.2 ms (RS256) to 0.8 ms (ES256).
 pub const CANDIDATES_MAX: usize = 16;
 
-/// An issuer's keys at one time.
+/// An issuer's keys at a point in time.
 #[derive(Debug, Default)]
 pub struct KeySet {
     keys: Vec<Key>,
@@ -52,8 +52,8 @@ impl KeySet {
         Self { keys }
     }
 
-    /// Reads a JWKS (RFC 7517 §5). Keys that cannot be used are left out and reported beside the
-    /// set, as §5 asks. The set may be empty: it is the issuer's word all the same.
+    /// Reads a JWKS (RFC 7517 §5). Keys that cannot be used are left out and reported separately,
+    /// as §5 asks. The set may be empty: that is a valid statement of the issuer.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl KeySet {
         if jwks.keys.len() > KEYS_MAX {
             return Err(JwksError::TooMany);
         }
-        // It withdraws nothing: it is no set of keys.
+        // It does not withdraw keys, because it is not a set of keys.
         if !jwks.keys.is_empty() && !jwks.keys.iter().any(serde_json::Value::is_object) {
             return Err(JwksError::NoKeys);
         }
@@ -120,7 +120,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -130,12 +130,12 @@ impl KeySet {
         self.keys.iter().filter_map(Key::id)
     }
 
-    /// Whether a key of the set answers to `id`.
+    /// Whether a key of the set matches `id`.
     pub fn knows(&self, id: Option<&str>) -> bool {
         self.keys.iter().any(|key| key.answers_to(id))
     }
 
-    /// Whether some key of the set serves `algorithm`.
+    /// Whether some key of the set may be used with `algorithm`.
     pub fn serves(&self, algorithm: Algorithm) -> bool {
         self.keys.iter().any(|key| key.serves(algorithm))
     }
@@ -164,12 +164,12 @@ pub enum JwksError {
     /// More than [`KEYS_MAX`].
     #[error("more than {KEYS_MAX} keys")]
     TooMany,
-    /// Of what it holds nothing is an object.
+    /// No member of `keys` is an object.
     #[error("not a JWKS: no member of `keys` is an object")]
     NoKeys,
 }
 
-/// Where an issuer's current keys are kept: one writer (the feed), any number of readers.
+/// Holds an issuer's current keys. It has one writer (the feed) and any number of readers.
 #[derive(Debug)]
 pub struct KeyCell {
     set: ArcSwapOption<KeySet>,
@@ -179,7 +179,7 @@ pub struct KeyCell {
 }
 
 impl KeyCell {
-    /// A cell without keys: everything that needs one cannot be decided.
+    /// A cell without keys: requests that need one cannot be decided.
     pub fn empty() -> Self {
         Self {
             set: ArcSwapOption::empty(),
@@ -196,8 +196,8 @@ impl KeyCell {
         cell
     }
 
-    /// Replaces the keys. The generation moves on only if they really differ, so that a refresh
-    /// that brings nothing new leaves verified tokens verified.
+    /// Replaces the keys. The generation changes only if the keys differ, so a refresh without
+    /// changes leaves verified tokens valid.
     pub fn publish(&self, set: KeySet, published_at: UnixTime, usable_until: UnixTime) {
         self.publish_shared(Arc::new(set), published_at, usable_until);
     }
@@ -213,7 +213,7 @@ impl KeyCell {
         self.usable_until.store(usable_until.as_seconds(), Ordering::Release);
     }
 
-    /// Counts the changes of the set. A token verified at one generation is verified anew at the
+    /// Counts the changes of the set. A token verified at one generation is verified again at the
     /// next.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
@@ -225,7 +225,7 @@ impl KeyCell {
         (seconds != i64::MIN).then(|| UnixTime::from_seconds(seconds))
     }
 
-    /// Whether there are keys, and they are young enough to be believed.
+    /// Whether there are keys, and they are recent enough to be trusted.
     pub fn is_usable(&self, now: UnixTime) -> bool {
         now.as_seconds() < self.usable_until.load(Ordering::Acquire)
     }

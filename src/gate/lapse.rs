@@ -1,9 +1,9 @@
-//! Why a credential that was accepted no longer counts.
+//! Why a credential that was accepted is no longer valid.
 
 use super::credential::Carrier;
 use super::denial::Slug;
 
-/// Why a principal no longer is one.
+/// Why a principal is no longer admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lapse {
     /// Its credential has expired.

@@ -1,4 +1,4 @@
-//! The canonical path: what the policy is matched on is what the upstream gets.
+//! The canonical path: the policy is matched on the same text that the upstream gets.
 //!
 //! Nothing is rewritten. A path that two servers could read differently is refused, so the text
 //! that was matched can be forwarded byte for byte. Sources: RFC 3986 §3.3 and §6.2, and the path
@@ -10,7 +10,7 @@ mod fold;
 pub use ambiguity::{Ambiguities, Ambiguity};
 pub use fold::fold;
 
-/// Why a request target is refused outright, whatever a route allows.
+/// Why a request target is always refused, whatever the route allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// Not in origin form (RFC 9112 §3.2.1).
@@ -19,12 +19,12 @@ pub enum TargetError {
     /// Longer than [`TARGET_BYTES_MAX`].
     #[error("the target is too long")]
     Oversized,
-    /// A character that may not stand in a target: `#`, a space, a control, not ASCII; in the path
-    /// also `\`, `"`, `<`, `>` and the backtick.
+    /// A character that a target may not hold: `#`, a space, a control, not ASCII; in the path also
+    /// `\`, `"`, `<`, `>` and the backtick.
     #[error("the target holds a character that must be encoded")]
     Character,
     /// `%` without two hexadecimal digits, or escapes that hide a control character, `\`, or
-    /// anything in an overlong form (RFC 3629 §3), which some decoders take for the short one.
+    /// anything in an overlong form (RFC 3629 §3), which some decoders accept as the short one.
     #[error("the target holds a malformed escape, or an escape of a forbidden character")]
     Escape,
     /// `.` or `..` as a segment, in any spelling.
@@ -35,7 +35,7 @@ pub enum TargetError {
 /// The longest target that is read, path and query together, in bytes.
 pub const TARGET_BYTES_MAX: usize = 16 * 1024;
 
-/// A path that every server reads alike, but for the [`Ambiguities`] it lists.
+/// A path that every server reads alike, except for the [`Ambiguities`] it lists.
 #[derive(Debug)]
 pub struct CanonicalPath<'a> {
     path: &'a str,
@@ -94,17 +94,17 @@ impl<'a> CanonicalPath<'a> {
         self.path
     }
 
-    /// What in it needs a route's consent.
+    /// The ambiguities in it that a route has to allow.
     pub fn ambiguities(&self) -> Ambiguities {
         self.ambiguities
     }
 
-    /// By which foldings it may change: a path that has none is the same to every upstream.
+    /// The foldings that may change it. If there are none, all upstreams read the path alike.
     pub fn foldings(&self) -> Ambiguities {
         self.foldings
     }
 
-    /// The path with its escapes decoded, if it has any: how an upstream that decodes sees it.
+    /// The path with its escapes decoded, if it has any: how a decoding upstream sees it.
     pub fn decoded(&self) -> Option<&str> {
         self.decoded.as_deref()
     }
@@ -115,7 +115,7 @@ const ESCAPE: u8 = 2;
 const UPPER_CASE: u8 = 4;
 const DOLLAR: u8 = 8;
 
-/// What a byte of a path is, so that one pass without branches sees all that is rare.
+/// The class of each byte, so that one pass without branches finds everything that is rare.
 const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -133,14 +133,14 @@ const CLASSES: [u8; 256] = {
     table
 };
 
-/// What may stand in a query: also what browsers send there as it is, such as `\` and the backtick.
-/// Every server cuts the query off at the first `?` before it looks into either part.
+/// Whether a query may hold the byte. Includes what browsers send unencoded, such as `\` and the
+/// backtick. Every server cuts off the query at the first `?` before it looks into either part.
 fn is_query(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'#'
 }
 
-/// Walks the path once, decoding as it goes: finds dot segments behind every spelling, and
-/// collects the ambiguities. Also tells whether a segment ends in a dot that is not escaped.
+/// Walks the path once, decoding as it goes. Finds dot segments in every spelling, and collects the
+/// ambiguities. Also returns whether a segment ends in a dot that is not escaped.
 fn survey(path: &[u8]) -> Result<(Ambiguities, bool), TargetError> {
     let mut found = Ambiguities::default();
     let mut segment = ReadSegment::default();
@@ -189,8 +189,8 @@ fn unescape(path: &[u8], at: usize) -> Result<u8, TargetError> {
     Ok((digit(1)? * 16 + digit(2)?) as u8)
 }
 
-/// What the dot-segment rule needs to know of the segment being read: how it starts, up to a
-/// path parameter (`..;x` is `..` to the servers that cut parameters off).
+/// What the dot-segment rule has to know of the current segment: how it starts, up to a path
+/// parameter (`..;x` is `..` to servers that cut off parameters).
 #[derive(Default)]
 struct ReadSegment {
     dots: usize,
@@ -240,8 +240,8 @@ fn decode(path: &str) -> Result<String, TargetError> {
     if is_overlong(&decoded) {
         return Err(TargetError::Escape);
     }
-    // Other bytes that are not UTF-8 cannot be part of a route's literal text; what stands in for
-    // them only has to differ from it.
+    // Other bytes that are not UTF-8 cannot be part of a route's literal text. Their replacement
+    // only has to differ from it.
     Ok(match String::from_utf8(decoded) {
         Ok(text) => text,
         Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),

@@ -16,14 +16,14 @@ use super::reason::listed;
 /// The policy of a route: who may use it.
 #[derive(Debug)]
 pub enum Policy {
-    /// Anybody; the credential is not read.
+    /// Anyone. The credential is not read.
     Public,
     /// Principals that meet the requirement.
     Authenticate(Authenticate),
 }
 
 impl Policy {
-    /// Whether who passes here would pass by `other`, too, with the same credential.
+    /// Whether every caller that passes this policy also passes `other` with the same credential.
     pub fn implies(&self, other: &Self) -> bool {
         match (self, other) {
             (_, Self::Public) => true,
@@ -33,10 +33,10 @@ impl Policy {
     }
 }
 
-/// How a principal is established, and what it must hold.
+/// How a principal is established, and what it must have.
 #[derive(Debug)]
 pub struct Authenticate {
-    /// Where credentials may come from, in this order.
+    /// Where credentials may come from, in order of precedence.
     pub carriers: Vec<Carrier>,
     /// The issuers whose tokens are accepted, by their places in the configuration.
     pub issuers: Vec<usize>,
@@ -61,7 +61,7 @@ fn is_within<T: PartialEq>(some: &[T], others: &[T]) -> bool {
 }
 
 /// How old the revocation list may be, in milliseconds, for a request to pass. Before the first
-/// snapshot nothing passes: an empty list is not an old one.
+/// snapshot no request passes: an empty list is not an old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WhenStale {
     /// For safe methods (RFC 9110 §9.2.1).
@@ -87,7 +87,7 @@ impl WhenStale {
 pub struct Requirement {
     /// All of these scopes.
     pub scopes: Vec<Box<str>>,
-    /// The same, as a challenge names them.
+    /// The same, as text for the challenge.
     pub scopes_text: Arc<str>,
     /// One of these roles, unless empty.
     pub any_role: Vec<Box<str>>,
@@ -104,8 +104,8 @@ pub struct ClaimRule {
     pub accepted: Vec<Value>,
 }
 
-/// The proof that a request may pass, and where to. A request to an upstream can only be made from
-/// a permit.
+/// The proof that a request may pass, and where to. A request to an upstream can only be made
+/// with a permit.
 #[derive(Clone, Debug)]
 pub struct Permit {
     principal: Option<Principal>,
@@ -115,15 +115,15 @@ pub struct Permit {
 /// Where a permitted request goes, and how.
 #[derive(Clone, Debug)]
 pub struct Forwarding {
-    /// The upstream's place in the configuration.
+    /// The upstream's position in the configuration.
     pub upstream: usize,
     /// What happens to the credential.
     pub credential: ForwardCredential,
-    /// The token that tells the upstream who the caller is, if it wants one.
+    /// The token that tells the upstream who the caller is, if one is configured.
     pub internal_token: Option<Arc<InternalToken>>,
     /// The largest body, in bytes.
     pub body_bytes_max: Option<u64>,
-    /// The treatment of fields that ask for another method.
+    /// What happens to fields that ask for another method.
     pub method_override: MethodOverride,
 }
 
@@ -136,7 +136,7 @@ pub enum ForwardCredential {
     Keep,
 }
 
-/// The proof that a principal holds what is required.
+/// The proof that a principal meets the requirement.
 #[derive(Clone, Debug)]
 pub struct Authorized(Principal);
 
@@ -153,7 +153,7 @@ impl Permit {
         Self { principal: None, forwarding }
     }
 
-    /// The permit of a principal that holds what the route requires.
+    /// The permit of a principal that meets the route's requirement.
     pub(super) fn of(Authorized(principal): Authorized, forwarding: Forwarding) -> Self {
         Self { principal: Some(principal), forwarding }
     }
@@ -170,7 +170,7 @@ impl Permit {
 }
 
 impl Requirement {
-    /// Asks whether `principal` holds what is required.
+    /// Checks whether `principal` meets the requirement.
     ///
     /// # Errors
     ///
@@ -205,7 +205,7 @@ impl Requirement {
     }
 }
 
-/// The refusal of a token whose claim is of a type that cannot be read, where a route asks for it.
+/// The refusal of a token with a claim of unreadable type that the route requires.
 fn unreadable(error: Option<&ClaimError>) -> Option<Denial> {
     error.map(|error| error.clone().into())
 }

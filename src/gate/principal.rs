@@ -1,5 +1,5 @@
-//! Who a request comes from: an [`Authentic`] that counts now. Never cached: time and revocation are
-//! asked again on every request.
+//! The caller of a request: an [`Authentic`] that is valid now. It is never cached: time and
+//! revocation are checked on every request.
 
 use std::sync::Arc;
 
@@ -20,16 +20,15 @@ use super::time::Moment;
 pub struct Principal(Arc<Authentic>);
 
 impl Principal {
-    /// Asks the questions whose answers change with time. The revocation list may be up to
-    /// `list_age_max_ms` old.
+    /// Checks what changes with time. The revocation list may be up to `list_age_max_ms` old.
     ///
     /// # Errors
     ///
     /// [`Slug::TokenExpired`] from `exp` plus the clock skew on (RFC 7519 §4.1.4),
     /// [`Slug::TokenNotYetValid`] while `nbf` or `iat` lie further ahead than the skew,
-    /// [`Slug::TokenRevoked`] if it is cut off, and [`Slug::RevocationStale`] if the list is too
-    /// old to say. For sessions [`Slug::SessionExpired`] and [`Slug::SessionRevoked`], for API keys
-    /// the like.
+    /// [`Slug::TokenRevoked`] if it is revoked, and [`Slug::RevocationStale`] if the list is too
+    /// old to decide. The same for sessions with [`Slug::SessionExpired`] and
+    /// [`Slug::SessionRevoked`], and for API keys.
     pub fn admit(
         authentic: Arc<Authentic>,
         list: &RevocationList,
@@ -55,8 +54,8 @@ impl Principal {
         }
     }
 
-    /// Whether it would still be one at `now`: why not, if not. A list that is too old to say is no
-    /// reason to end what was permitted.
+    /// Why the principal is no longer valid at `now`; `None` if it still is. A list that is too old
+    /// does not end what was permitted.
     pub fn lapsed(&self, list: &RevocationList, now: Moment) -> Option<Lapse> {
         if self.0.time(now) >= self.0.end() {
             return Some(Lapse::Expired);
@@ -82,7 +81,7 @@ impl Principal {
         self.0.subject()
     }
 
-    /// What is kept of what its credential says.
+    /// The claims of its credential that are kept.
     pub fn claims(&self) -> &Claims {
         self.0.claims()
     }
@@ -97,7 +96,7 @@ impl Principal {
         &self.0.claims().roles
     }
 
-    /// The claim at a path that some route asks for.
+    /// The claim at a path that some route or internal token uses.
     pub fn claim(&self, path: &str) -> Option<&Value> {
         self.0.claims().asked(path)
     }
@@ -108,7 +107,7 @@ impl Principal {
     }
 }
 
-/// The refusal of a token whose claim `name` lies ahead.
+/// The refusal of a token whose claim `name` lies in the future.
 fn not_yet_valid(name: &'static str, by_s: i64, clock_ahead_s: i64) -> Denial {
     let (by, tolerated) = (span(by_s), span(clock_ahead_s));
     let reason =

@@ -1,5 +1,5 @@
-//! Words for what was wrong with a credential, as they stand in the access log: on one line, bounded, and
-//! without anything that could be a credential itself.
+//! Describes faults of credentials for the access log: on one line, bounded, and without anything
+//! that could be a credential itself.
 
 use std::fmt;
 
@@ -11,11 +11,13 @@ const SHOWN_BYTES_MAX: usize = 64;
 /// How many items of a list are shown.
 const SHOWN_ITEMS_MAX: usize = 3;
 
-/// With what the header of every token begins (`{"` in base64url), and our own kinds of secrets.
+/// The beginning of every token's header (`{"` in base64url). Then the beginnings of our own
+/// secrets.
 const TOKEN_MARK: &str = "eyJ";
 const SECRET_PREFIXES: [&str; 2] = ["pk_", "rt_"];
 
-/// A text from outside, between backquotes: cut, and with nothing that ends a line or draws on a terminal.
+/// A text from outside, between backquotes. It is cut, and nothing in it ends a line or controls a
+/// terminal.
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a>(pub &'a str);
 
@@ -51,7 +53,7 @@ pub fn listed<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     list
 }
 
-/// What kind of thing a claim is.
+/// The type of a claim.
 pub const fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

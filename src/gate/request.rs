@@ -1,4 +1,4 @@
-//! Requests as the gate sees them: borrowed, and nothing more than a decision needs.
+//! Requests as the gate sees them: borrowed, with only what a decision needs.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use http::{HeaderMap, Method};
 
 use super::session::in_memory::Session;
 
-/// How a request came to us.
+/// How a request reached the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// In clear.
+    /// Unencrypted.
     Http,
-    /// Over TLS, ours or a trusted proxy's.
+    /// Over TLS, terminated here or at a trusted proxy.
     Https,
 }
 
@@ -28,7 +28,7 @@ impl Scheme {
 /// A borrowed request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// How it came.
+    /// How it was sent.
     pub scheme: Scheme,
     /// The method.
     pub method: &'a Method,
@@ -39,12 +39,12 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// The header fields.
     pub headers: &'a HeaderMap,
-    /// The session that its cookie names, if that had to be read from the store.
+    /// The session that its cookie names, if it had to be read from the store.
     pub session: Option<&'a Arc<Session>>,
 }
 
-/// The host of an authority: without port, in lower case. `None` if it is not a plain host
-/// (RFC 9110 §7.2; user information is refused, and so are empty labels).
+/// The host of an authority: without port, in lower case. `None` if it is not a plain host (RFC
+/// 9110 §7.2). User information and empty labels are refused.
 pub fn host_of(authority: &str) -> Option<std::borrow::Cow<'_, str>> {
     let (length, has_upper) = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -63,15 +63,15 @@ pub fn host_of(authority: &str) -> Option<std::borrow::Cow<'_, str>> {
     if !port_is_valid {
         return None;
     }
-    // `example.` and `example` are the same host to a resolver, so to us.
+    // A resolver treats `example.` and `example` as the same host, so the gateway does too.
     let host = host.strip_suffix('.').unwrap_or(host);
     Some(if has_upper { host.to_ascii_lowercase().into() } else { host.into() })
 }
 
-/// How long the name is that an authority begins with, and whether it has upper-case letters.
+/// The length of the name at the start of an authority, and whether it has upper-case letters.
 ///
-/// A name is labels with one dot after each, or between them (RFC 1034 §3.1): what has an empty one
-/// is no host to a resolver, but may be cut down to one by somebody who only strips dots.
+/// A name consists of labels with a dot after each, or between them (RFC 1034 §3.1). A name with an
+/// empty label is no host to a resolver, but software that only strips dots may reduce it to one.
 fn name(authority: &str) -> Option<(usize, bool)> {
     let mut has_upper = false;
     let mut label_is_empty = true;

@@ -1,12 +1,11 @@
-//! Revocations: who has been cut off. The list is in memory and exact: no false positives, no
-//! evictions.
+//! Revocations. The list is in memory and exact: no false positives, no evictions.
 //!
 //! ```text
 //! revoked(c)  ⇔  some live entry's scope matches c, and c was issued at or before its cut-off
 //! ```
 //!
-//! An entry lives until it expires; that of an operator about a subject, a client or an issuer also no
-//! longer than until it is lifted.
+//! An entry lives until it expires. An operator's entry for a subject, a client or an issuer also
+//! ends when it is lifted.
 
 mod credential_scopes;
 mod cut_offs;

@@ -25,9 +25,9 @@ pub struct RouteTable {
     below: HashMap<String, PathTree, ahash::RandomState>,
     any: PathTree,
     routes: Vec<Route>,
-    /// By route: whether it or another of one of its paths names methods.
+    /// For each route: whether it, or another route of one of its paths, names methods.
     names_methods: Vec<bool>,
-    /// By which foldings some pattern changes: then a path that does not may still be an alias.
+    /// The foldings that change some pattern. A path that they do not change may still be an alias.
     foldings: Ambiguities,
 }
 
@@ -36,7 +36,7 @@ impl RouteTable {
     ///
     /// # Errors
     ///
-    /// For each route that cannot be added its position, and why.
+    /// For each route that cannot be added, its position and the reason.
     pub fn compile(
         routes: impl IntoIterator<Item = (RouteMatch, Route)>,
     ) -> Result<Self, Vec<(usize, AddError)>> {
@@ -60,7 +60,7 @@ impl RouteTable {
         if errors.is_empty() { Ok(table) } else { Err(errors) }
     }
 
-    /// Why routes that match this, each with its position, could not be added.
+    /// Why routes with these matches, each with its position, could not be added.
     pub fn refusals<'m>(
         matches: impl IntoIterator<Item = (usize, &'m RouteMatch)>,
     ) -> Vec<(usize, AddError)> {
@@ -100,14 +100,15 @@ impl RouteTable {
         &self.routes
     }
 
-    /// Finds the route for a request. `host` is in lower case and without port; empty if the
-    /// request names none, which is then for routes on any host.
+    /// Finds the route for a request. `host` is in lower case and without port. It is empty if the
+    /// request names none: then only routes for any host match.
     ///
     /// # Errors
     ///
-    /// [`Slug::RouteUnknown`], [`Slug::MethodNotAllowed`] with the methods that are, or
+    /// [`Slug::RouteUnknown`], [`Slug::MethodNotAllowed`] with the methods that are allowed, or
     /// [`Slug::RequestTarget`] if the path is ambiguous in a way that the route does not allow,
-    /// would lead to another route once an upstream has decoded it, or is an [`Alias`](alias::Alias).
+    /// would lead to another route once an upstream has decoded it, or is an
+    /// [`Alias`](alias::Alias).
     pub fn find(
         &self,
         host: &str,
@@ -144,10 +145,10 @@ impl RouteTable {
         }
     }
 
-    /// What becomes of fields that ask for another method, on the way to `route`. What they ask for was
-    /// decided upon where routes are told apart by method, of this path or of one as which an upstream
-    /// may read it, and where a read is: only a write is asked for its origin (CSRF) and for a list
-    /// that is not too old (`deny_writes`).
+    /// Decides what happens to fields that ask for another method, on the way to `route`. They are
+    /// stripped if the decision depended on the method. That is so where routes differ by method,
+    /// at this path or at one that an upstream may read it as. It is also so for safe methods: only
+    /// unsafe ones are checked for their origin (CSRF) and need a recent list (`deny_writes`).
     pub fn method_override(
         &self,
         host: &str,
@@ -167,8 +168,8 @@ impl RouteTable {
         self.first(host, |tree| tree.find(path))
     }
 
-    /// An exact host goes before a suffix, a longer suffix before a shorter one, any host last;
-    /// a host that knows nothing of the path leaves it to the next.
+    /// An exact host precedes a suffix, a longer suffix a shorter one, and any host comes last. If
+    /// a host has no pattern for the path, the next one is tried.
     fn first<'t, T>(&'t self, host: &str, find: impl Fn(&'t PathTree) -> Option<T>) -> Option<T> {
         if !self.exact.is_empty()
             && let Some(found) = self.exact.get(host).and_then(&find)

@@ -1,8 +1,8 @@
-//! A login's server-side life, as the gate sees it: a cookie leads to a session in memory, and that
-//! to an [`Authentic`](super::authentic::Authentic) like any token's.
+//! A server-side session, as the gate sees it: a cookie leads to a session in memory, and the
+//! session to an [`Authentic`](super::authentic::Authentic) like any token's.
 //!
-//! The browser holds a [`SessionSecret`]; everything else knows the session by its [`SessionId`],
-//! the secret's SHA-256, from which nobody gets back.
+//! The browser holds a [`SessionSecret`]. Everything else knows the session by its [`SessionId`],
+//! the SHA-256 of the secret, from which the secret cannot be recovered.
 
 pub(in crate::gate) mod api_key;
 pub(in crate::gate) mod cookie;
@@ -35,15 +35,15 @@ pub use tag::{Provenance, SecretKind, TAG_KEY_BYTES, TagKey, TagKeyCell};
 pub struct Sessions {
     /// The rules for them.
     pub rules: Arc<SessionRules>,
-    /// Those in memory, shared by all configurations of the process.
+    /// The sessions in memory, shared by all configurations of the process.
     pub table: Arc<SessionTable>,
-    /// The key that tells our own secrets from made-up ones, shared by all configurations.
+    /// The key that distinguishes our own secrets from invented ones, shared by all configurations.
     pub tags: Arc<TagKeyCell>,
 }
 
 impl Sessions {
-    /// The session whose cookie this is, unless it is certain that no gateway of this store made it:
-    /// somebody else did, however well it is spelt.
+    /// The session of this cookie. `None` if the secret is [`Provenance::Unproven`]: any client can
+    /// invent a well-formed one.
     pub fn perhaps_ours(&self, secret: &SessionSecret) -> Option<SessionId> {
         match secret.provenance(&self.tags) {
             Provenance::Ours | Provenance::Unknown => Some(secret.id()),

@@ -34,8 +34,8 @@ impl UnixTime {
     }
 }
 
-/// Milliseconds on a clock that nobody can set, since some time in the past that is the same for
-/// the whole process. For ages: a step of the wall clock must not make old news look fresh.
+/// Milliseconds on a clock that cannot be set, since a time in the past that is the same for the
+/// whole process. It measures ages: a step of the wall clock must not make old data look fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct SteadyTime(u64);
 
@@ -59,16 +59,16 @@ impl SteadyTime {
 /// Now, on all clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Moment {
-    /// What others date credentials with.
+    /// The clock that other issuers date credentials with.
     pub wall: UnixTime,
-    /// How far the clock is ahead of that with which gateways date what they share, in seconds.
+    /// How far that clock is ahead of the shared clock of the gateways, in seconds.
     pub shared_ahead_s: i64,
-    /// What ages are measured with.
+    /// The clock that ages are measured with.
     pub steady: SteadyTime,
 }
 
 impl Moment {
-    /// The time on the clock with which gateways date what they share.
+    /// The time on the shared clock, with which gateways date what they share.
     pub const fn shared(self) -> UnixTime {
         self.wall.plus(self.shared_ahead_s)
     }

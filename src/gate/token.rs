@@ -1,4 +1,4 @@
-//! Parses a compact JWS within bounds, and trusts nothing in it.
+//! Parses a compact JWS within bounds, and trusts none of it.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,19 +10,19 @@ use super::reason::kind_of;
 /// The largest token that is read when the configuration does not say otherwise, in bytes.
 pub const TOKEN_BYTES_DEFAULT: usize = 8 * 1024;
 
-/// The largest JOSE header that is read, in bytes after base64url decoding. Room for a header that
-/// drags a certificate chain along, none for much more.
+/// The largest JOSE header that is read, in bytes after base64url decoding. It leaves room for a
+/// certificate chain, but not for much more.
 pub const HEADER_BYTES_MAX: usize = 4 * 1024;
 
-/// Why a text is not a compact JWS (RFC 7515 §7.1). Quotes nothing of it.
+/// Why a text is not a compact JWS (RFC 7515 §7.1). The error quotes none of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedToken {
     /// Longer than the configured bound.
     #[error("the token has {bytes} bytes; the limit is {bytes_max} (limits.token_bytes)")]
     Oversized {
-        /// How long it is.
+        /// Its length.
         bytes: usize,
-        /// How long it may be.
+        /// The limit.
         bytes_max: usize,
     },
     /// Five parts: a compact JWE (RFC 7516 §7.1).
@@ -31,7 +31,7 @@ pub enum MalformedToken {
     /// Not exactly three parts.
     #[error("the token has {0} part{s}; a signed token has 3", s = if *.0 == 1 { "" } else { "s" })]
     Parts(usize),
-    /// A part is not base64url without padding, or has stray bits at its end (RFC 7515 §2).
+    /// A part is not base64url without padding, or has unused bits set at its end (RFC 7515 §2).
     #[error("the token's {0} is not base64url")]
     Encoding(&'static str),
     /// The header is longer than [`HEADER_BYTES_MAX`].
@@ -40,7 +40,7 @@ pub enum MalformedToken {
     /// The header is not one strict JSON object.
     #[error("the token's header is not one strict JSON object")]
     Header,
-    /// The header does not say `alg`.
+    /// The header has no `alg`.
     #[error("the token's header has no `alg`")]
     Algorithm,
     /// A parameter of the header is not a string.
@@ -53,7 +53,7 @@ pub enum MalformedToken {
     },
 }
 
-/// A parsed compact JWS. Its contents may select a verifier; they never grant anything.
+/// A parsed compact JWS. Its contents may select a verifier, but never grant anything.
 #[derive(Debug)]
 pub struct Token<'a> {
     header: JoseHeader,
@@ -62,13 +62,13 @@ pub struct Token<'a> {
     signature: Vec<u8>,
 }
 
-/// The header parameters that the gate looks at (RFC 7515 §4.1). `jwk`, `jku`, `x5u` and `x5c` are
-/// not among them: a key that comes with the token proves nothing.
+/// The header parameters that the gate reads (RFC 7515 §4.1). They exclude `jwk`, `jku`, `x5u` and
+/// `x5c`: a key that comes with the token proves nothing.
 #[derive(Debug)]
 pub struct JoseHeader {
     /// `alg`, as written.
     pub algorithm: String,
-    /// `kid`, the key that the token says it was signed with.
+    /// `kid`, the key that the token claims to be signed with.
     pub key_id: Option<String>,
     /// `typ`, the media type of the token.
     pub token_type: Option<String>,
@@ -77,7 +77,7 @@ pub struct JoseHeader {
 }
 
 impl<'a> Token<'a> {
-    /// Takes a compact JWS apart.
+    /// Splits a compact JWS.
     ///
     /// # Errors
     ///
@@ -144,7 +144,7 @@ impl JoseHeader {
     }
 }
 
-/// A parameter that is `null` is not there.
+/// A parameter that is `null` counts as absent.
 fn string(
     members: &mut Map<String, Value>,
     name: &'static str,

@@ -1,7 +1,7 @@
-//! Token → [`Authentic`], with a bounded cache of what was verified before.
+//! Token → [`Authentic`], with a bounded cache of tokens that were verified before.
 //!
-//! The cache key is the whole token, not a digest that could collide. An entry counts only
-//! while its issuer is part of the configuration and has the keys that verified it.
+//! The cache key is the whole token, not a digest that could collide. An entry is valid only while
+//! its issuer is part of the configuration and has the keys that verified it.
 
 mod refusal;
 
@@ -24,13 +24,13 @@ pub use refusal::Refusal;
 /// Whether a token had been seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CacheResult {
-    /// Verified earlier.
+    /// It was verified earlier.
     Hit,
-    /// Verified, or refused, just now.
+    /// It was verified, or refused, just now.
     Miss,
 }
 
-/// The answer about one token, and how it was found.
+/// The answer for one token, and how it was found.
 #[derive(Debug)]
 pub struct Verification {
     /// The token's issuer, if it is one of ours.
@@ -76,20 +76,19 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier that reads tokens up to `token_bytes_max` and remembers about
-    /// `cache_bytes_max` worth of them.
+    /// A verifier for tokens up to `token_bytes_max`, with a cache of about `cache_bytes_max`.
     pub fn new(token_bytes_max: usize, cache_bytes_max: u64, counters: Arc<CacheCounters>) -> Self {
         let cache = BoundedCache::new(cache_bytes_max);
         Self { cache, cache_bytes_max, counters, token_bytes_max }
     }
 
-    /// Whether it was made with these bounds.
+    /// Whether it was made with these limits.
     pub fn has_bounds(&self, token_bytes_max: usize, cache_bytes_max: u64) -> bool {
         self.token_bytes_max == token_bytes_max && self.cache_bytes_max == cache_bytes_max
     }
 
-    /// Verifies `text` as a token of one of `issuers` whose place is among `permitted`, unless it was
-    /// verified before.
+    /// Verifies `text` as a token of one of `issuers` whose position is in `permitted`, unless it
+    /// was verified before.
     pub fn verify(
         &self,
         text: &str,
@@ -101,7 +100,7 @@ impl Verifier {
             .unwrap_or_else(|| self.verify_anew(text, issuers, permitted, now))
     }
 
-    /// The answer about a token that was verified before; `None` for any other bytes.
+    /// The answer for a token that was verified before; `None` for any other bytes.
     pub(super) fn recall(
         &self,
         token: &[u8],
@@ -119,7 +118,7 @@ impl Verifier {
         Some(Verification { issuer: Some(issuer.clone()), cache: CacheResult::Hit, result })
     }
 
-    /// Verifies a token that was not verified before, and remembers it.
+    /// Verifies a token that was not verified before, and caches it.
     pub(super) fn verify_anew(
         &self,
         text: &str,
@@ -166,7 +165,7 @@ impl Verifier {
         if !rules.algorithms.contains(&algorithm) {
             return Err(refusal::algorithm_not_listed(algorithm, rules));
         }
-        // The generation is read before the keys: if they change in between, the result is merely
+        // The generation is read before the keys: if they change in between, the token is only
         // verified once more than necessary.
         let key_generation = issuer.keys().generation();
         let keys = issuer.keys().current().ok_or_else(|| refusal::keys_unavailable(rules))?;
@@ -187,18 +186,18 @@ impl Verifier {
         Ok(Arc::new(Authentic::new(issuer, verified)))
     }
 
-    /// The counters of the cache; a verifier that takes the place of another goes on with them.
+    /// The counters of the cache. A verifier that replaces another continues them.
     pub fn counters(&self) -> &Arc<CacheCounters> {
         &self.counters
     }
 
-    /// How many tokens are remembered.
+    /// How many tokens are cached.
     pub fn entries(&self) -> usize {
         self.cache.len()
     }
 }
 
-/// Whether the route takes this issuer's tokens, and its keys can be believed now.
+/// Whether the route accepts this issuer's tokens, and its keys can be trusted now.
 fn accept(
     (place, issuer): (usize, &Issuer),
     permitted: &[usize],
@@ -213,8 +212,8 @@ fn accept(
     Ok(())
 }
 
-/// The algorithm that the header names (RFC 7515 §4.1.1), if it is one of ours and nothing in the
-/// header has to be understood that is not (`crit`, §4.1.11).
+/// The algorithm that the header names (RFC 7515 §4.1.1), if it is one of ours. The header must not
+/// require an unknown extension (`crit`, §4.1.11).
 fn algorithm(token: &Token<'_>) -> Result<Algorithm, Refusal> {
     let header = token.header();
     let unknown = |_| refusal::algorithm_unknown(&header.algorithm);
@@ -225,7 +224,7 @@ fn algorithm(token: &Token<'_>) -> Result<Algorithm, Refusal> {
     Ok(algorithm)
 }
 
-/// Verifies the signature. The id of the key that made it, if that has one.
+/// Verifies the signature. Returns the id of the key that made it, if the key has one.
 fn verify_signature<'k>(
     token: &Token<'_>,
     algorithm: Algorithm,
@@ -266,7 +265,7 @@ fn require_audience(all: &Map<String, Value>, rules: &IssuerRules) -> Result<(),
     Err(refusal::audience(&audiences, rules))
 }
 
-/// The claims that the issuer's rules ask for are there, whatever they say.
+/// The claims that the issuer's rules require are present, with any value.
 fn require_claims(all: &Map<String, Value>, rules: &IssuerRules) -> Result<(), Refusal> {
     let is_missing = |name: &&str| all.get(*name).is_none_or(Value::is_null);
     match rules.required_claims.iter().map(|name| &**name).find(is_missing) {
@@ -275,15 +274,14 @@ fn require_claims(all: &Map<String, Value>, rules: &IssuerRules) -> Result<(), R
     }
 }
 
-/// When the credential began, as cut-offs see it: when it was issued, or the login was of which it
-/// comes. A token that would live longer than its issuer's `max_lifetime` is refused.
+/// When the credential began, for comparison with cut-offs: when it was issued, or the time of the
+/// login that it comes from. A token that lives longer than its issuer's `max_lifetime` is refused.
 fn dated(
     claims: &Claims,
     all: &Map<String, Value>,
     rules: &IssuerRules,
 ) -> Result<UnixTime, Refusal> {
-    // A token that does not say when it was issued could be older than any cut-off: it counts
-    // as issued at time zero.
+    // A token without `iat` could be older than any cut-off, so it counts as issued at time zero.
     let issued_at = claims.issued_at.unwrap_or_default();
     if claims.expires.since(issued_at) > rules.lifetime_max_s {
         return Err(refusal::lifetime(claims, rules));
@@ -294,7 +292,7 @@ fn dated(
     }
 }
 
-/// By what the token can be revoked.
+/// The properties by which the token can be revoked.
 fn credential_scopes(
     claims: &Claims,
     key_id: Option<&str>,

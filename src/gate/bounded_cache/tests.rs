@@ -102,7 +102,7 @@ fn ended_entries_make_room_first_and_do_not_stay() {
     for number in 200..220 {
         insert(&cache, number, NOW);
     }
-    // Two places are looked at each time: after these nothing that has ended is left.
+    // Two places are checked each time: after these insertions no expired entry is left.
     let key = || "token 219".into();
     for _ in 0..100 {
         cache.insert(Cached { key: key(), value: 219, bytes: 100, ends: LATER }, NOW);

@@ -67,7 +67,7 @@ fn client_is_named_by_the_first_claim_that_is_there() {
     assert_eq!(client(json!({"client_id": "a", "azp": "b"})), Ok(Some("a".into())));
     assert_eq!(client(json!({"client_id": null, "azp": "b", "cid": "c"})), Ok(Some("b".into())));
     assert_eq!(client(json!({"appid": "d", "cid": "c"})), Ok(Some("c".into())));
-    // What is not asked is not read.
+    // A claim that is not needed is not read.
     assert_eq!(client(json!({"azp": "b", "appid": ["d"]})), Ok(Some("b".into())));
     assert!(client(json!({"appid": ["d"]})).is_err());
     assert_eq!(client(json!({})), Ok(None));

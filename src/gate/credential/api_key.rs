@@ -7,7 +7,7 @@ use super::terms::{CarrierTerms, Voucher, trim_spaces};
 use crate::gate::denial::Slug;
 use crate::gate::session::api_key::ApiKey;
 
-/// Who the store knows by their key.
+/// The store knows the callers by their keys.
 pub(super) const TERMS: CarrierTerms = CarrierTerms {
     name: "api_key",
     vouched_by: Voucher::Store,
@@ -20,7 +20,7 @@ pub(super) const TERMS: CarrierTerms = CarrierTerms {
 ///
 /// # Errors
 ///
-/// [`MalformedCredential::ApiKey`] if the header is there, but not once with a key.
+/// [`MalformedCredential::ApiKey`] if the header is present, but does not hold exactly one key.
 pub fn find(headers: &HeaderMap, name: &HeaderName) -> Result<Option<ApiKey>, MalformedCredential> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };

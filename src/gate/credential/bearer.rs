@@ -7,7 +7,7 @@ use super::malformed::MalformedCredential;
 use super::terms::{CarrierTerms, Voucher, trim_spaces};
 use crate::gate::denial::Slug;
 
-/// Tokens are verified, and nobody has to know them.
+/// Tokens are verified by signature, so the store does not have to know them.
 pub(super) const TERMS: CarrierTerms = CarrierTerms {
     name: "bearer",
     vouched_by: Voucher::Issuer,
@@ -16,12 +16,12 @@ pub(super) const TERMS: CarrierTerms = CarrierTerms {
     revoked: Slug::TokenRevoked,
 };
 
-/// What stands where a token should, as it was sent. Its bytes were not looked at.
+/// What was sent in place of a token. Its bytes were not checked.
 #[derive(Clone, Copy)]
 pub struct SentToken<'a>(&'a [u8]);
 
 impl<'a> SentToken<'a> {
-    /// The bytes, to ask whether the same were verified before.
+    /// The bytes, to look them up among the tokens that were verified before.
     pub fn as_bytes(self) -> &'a [u8] {
         self.0
     }
@@ -32,7 +32,7 @@ impl<'a> SentToken<'a> {
     ///
     /// [`MalformedCredential::Token`] if it is not one token68 (RFC 9110 §11.2).
     pub fn read(self) -> Result<&'a str, MalformedCredential> {
-        // Every byte is looked at, with no branch: tokens are long, and nearly all are good.
+        // Every byte is checked, with no branch: tokens are long, and nearly all are valid.
         let is_good = self.0.iter().fold(true, |good, byte| good & is_token68(*byte));
         match std::str::from_utf8(self.0) {
             Ok(token) if is_good => Ok(token),
@@ -45,8 +45,8 @@ impl<'a> SentToken<'a> {
 ///
 /// # Errors
 ///
-/// [`MalformedCredential`] if there is more than one `Authorization` header, or one that cannot be read, or the
-/// Bearer scheme with nothing after it.
+/// [`MalformedCredential`] if there is more than one `Authorization` header, or one that cannot be
+/// read, or the Bearer scheme with nothing after it.
 pub fn find(headers: &HeaderMap) -> Result<Option<SentToken<'_>>, MalformedCredential> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -57,7 +57,7 @@ pub fn find(headers: &HeaderMap) -> Result<Option<SentToken<'_>>, MalformedCrede
     let end = memchr::memchr(b' ', value).unwrap_or(value.len());
     let (scheme, rest) = value.split_at(end);
     if !scheme.eq_ignore_ascii_case(b"bearer") {
-        // An empty field says nothing.
+        // An empty field counts as absent.
         return if scheme.iter().all(is_tchar) {
             Ok(None)
         } else {
@@ -97,11 +97,11 @@ pub fn is_repeated(headers: &HeaderMap) -> bool {
     headers.get_all(AUTHORIZATION).iter().nth(1).is_some()
 }
 
-/// Whether a token68 may hold the byte (RFC 9110 §11.2). Without a table and without a branch, so that the
-/// compiler looks at many bytes at once.
+/// Whether a token68 may hold the byte (RFC 9110 §11.2). It uses neither a table nor a branch, so
+/// that the compiler can vectorize it.
 const fn is_token68(byte: u8) -> bool {
     let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-    // `-`, `.`, `/` and the digits stand side by side.
+    // `-`, `.`, `/` and the digits are contiguous in ASCII.
     let is_digit_or_mark = byte.wrapping_sub(b'-') < 13;
     let is_mark = (byte == b'_') | (byte == b'~') | (byte == b'+') | (byte == b'=');
     is_letter | is_digit_or_mark | is_mark

@@ -47,12 +47,12 @@ impl Carrier {
         self.terms().unknown
     }
 
-    /// With what a credential is refused that has expired.
+    /// The slug with which an expired credential is refused.
     pub const fn expired(self) -> Slug {
         self.terms().expired
     }
 
-    /// With what a credential is refused that was revoked.
+    /// The slug with which a revoked credential is refused.
     pub const fn revoked(self) -> Slug {
         self.terms().revoked
     }

@@ -2,13 +2,13 @@
 
 use crate::gate::denial::{Denial, Slug};
 
-/// There is something that is meant to be a credential, but it cannot be read as one.
+/// Something was sent as a credential, but it cannot be read as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedCredential {
     /// More than one `Authorization` header.
     #[error("more than one Authorization field")]
     Repeated,
-    /// No scheme can be told (RFC 9110 §11.4).
+    /// The scheme cannot be recognised (RFC 9110 §11.4).
     #[error("the Authorization field cannot be read")]
     Unreadable,
     /// The Bearer scheme, and nothing after it.

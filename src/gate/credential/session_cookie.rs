@@ -7,7 +7,7 @@ use crate::gate::denial::Slug;
 use crate::gate::session::cookie::{Ambiguous, CookieRules};
 use crate::gate::session::id::SessionSecret;
 
-/// Who logged in.
+/// The cookie belongs to a user who has logged in.
 pub(super) const TERMS: CarrierTerms = CarrierTerms {
     name: "session",
     vouched_by: Voucher::Store,
@@ -20,7 +20,7 @@ pub(super) const TERMS: CarrierTerms = CarrierTerms {
 ///
 /// # Errors
 ///
-/// [`Ambiguous`] if the cookie is there more than once, or does not hold a secret.
+/// [`Ambiguous`] if the cookie is present more than once, or does not hold a secret.
 pub fn find(headers: &HeaderMap, cookie: &CookieRules) -> Result<Option<SessionSecret>, Ambiguous> {
     cookie.find(headers)
 }

@@ -2,7 +2,8 @@
 
 use crate::gate::denial::Slug;
 
-/// How a carrier is called, who vouches for its credentials, and with which slug they are refused.
+/// The name of a carrier, the party that vouches for its credentials, and the slugs of its
+/// refusals.
 pub(super) struct CarrierTerms {
     /// The label value in metrics and the access log, and the name in `gateway.yaml`.
     pub(super) name: &'static str,
@@ -21,11 +22,11 @@ pub(super) struct CarrierTerms {
 pub enum Voucher {
     /// An issuer of tokens, by its signature: routes say which issuers they accept.
     Issuer,
-    /// The gateway itself, which wrote them down in its store.
+    /// The gateway itself, which keeps them in its store.
     Store,
 }
 
-/// Without the spaces around.
+/// The bytes without leading and trailing spaces.
 pub(super) fn trim_spaces(bytes: &[u8]) -> &[u8] {
     let start = bytes.iter().take_while(|byte| **byte == b' ').count();
     let spaces = bytes[start..].iter().rev().take_while(|byte| **byte == b' ').count();

@@ -8,19 +8,19 @@ use super::slug::{Challenge, Slug};
 /// The longest reason that is kept, in bytes: it may quote what a client sent.
 pub const REASON_BYTES_MAX: usize = 256;
 
-/// When to ask again after "could not decide", in seconds.
+/// When to retry after a request that could not be decided, in seconds.
 pub const RETRY_AFTER_S: u32 = 5;
 
-/// What the answer to a client has to contain, beside the slug.
+/// What the response to the client must contain in addition to the slug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Detail {
     /// Nothing.
     None,
     /// The scopes that the route requires, separated by spaces (RFC 6750 §3, `scope`).
     Scopes(Arc<str>),
-    /// The methods that the path knows, for `Allow` (RFC 9110 §10.2.1).
+    /// The methods that the path accepts, for `Allow` (RFC 9110 §10.2.1).
     Allow(Arc<str>),
-    /// When to ask again, in seconds (`Retry-After`, RFC 9110 §10.2.3).
+    /// When to retry, in seconds (`Retry-After`, RFC 9110 §10.2.3).
     RetryAfter(u32),
 }
 
@@ -43,14 +43,14 @@ impl Denial {
         Self { slug, detail, explanation: None, reason: None }
     }
 
-    /// A refusal that tells the client something more.
+    /// A refusal with a detail for the client.
     pub const fn with(slug: Slug, detail: Detail) -> Self {
         Self { slug, detail, explanation: None, reason: None }
     }
 
-    /// The same refusal with what exactly was wrong, for the access log: which claim, which route,
-    /// which bound. Never a credential. What is longer than [`REASON_BYTES_MAX`] is cut, and nothing
-    /// in it ends a line.
+    /// The same refusal with the exact cause for the access log: which claim, which route, which
+    /// bound. It never holds a credential. It is cut to [`REASON_BYTES_MAX`], and nothing in it
+    /// ends a line.
     #[must_use]
     pub fn because(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
         let mut reason = reason.into();
@@ -65,32 +65,32 @@ impl Denial {
         self
     }
 
-    /// The same refusal with an explanation for the client, in the body (`detail`, RFC 9457 §3.1.4): what
-    /// it could do better. Never what it sent.
+    /// The same refusal with an explanation for the client, in the body (`detail`, RFC 9457
+    /// §3.1.4): how to correct the request. It never repeats what the client sent.
     #[must_use]
     pub fn explained(mut self, explanation: impl Into<Cow<'static, str>>) -> Self {
         self.explanation = Some(explanation.into());
         self
     }
 
-    /// The same refusal with a reason that the client may read as well.
+    /// The same refusal with a reason that the client may also read.
     #[must_use]
     pub fn explained_because(self, reason: impl Into<Cow<'static, str>>) -> Self {
         let reason = reason.into();
         self.explained(reason.clone()).because(reason)
     }
 
-    /// The reason.
+    /// The slug.
     pub const fn slug(&self) -> Slug {
         self.slug
     }
 
-    /// What the answer contains beside it.
+    /// The detail for the client.
     pub const fn detail(&self) -> &Detail {
         &self.detail
     }
 
-    /// What exactly was wrong, for the access log; empty if the slug says it all.
+    /// The exact cause, for the access log. Empty if the slug says it all.
     pub fn reason(&self) -> &str {
         self.reason.as_deref().unwrap_or_default()
     }

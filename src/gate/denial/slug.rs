@@ -1,6 +1,7 @@
-//! The table: every slug with its status, its challenge, its title and what it means.
+//! The table: every slug with its status, its challenge, its title and its meaning.
 
-/// Declares [`Slug`] from one table: for each its meaning (also for the reference), its name, status, challenge and title.
+/// Declares [`Slug`] from one table. Each row has the meaning (also used in the reference), the
+/// name, status, challenge and title.
 macro_rules! slugs {
     ($($(#[doc = $meaning:literal])+ $slug:ident = ($name:literal, $status:literal, $challenge:expr, $title:literal);)+) => {
         /// The reason for a refusal.
@@ -149,11 +150,11 @@ slugs! {
 /// Whether the caller was refused or nothing could be decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// A permit was issued.
+    /// The request was permitted.
     Permitted,
-    /// The answer is no.
+    /// The request was refused.
     Denied,
-    /// No answer could be given; asking again later may help.
+    /// The request could not be decided. A later retry may help.
     Unavailable,
 }
 
@@ -204,7 +205,7 @@ impl Slug {
         self.row().status
     }
 
-    /// One sentence for people (`title` of RFC 9457 §3.1.3).
+    /// One sentence for users (`title` of RFC 9457 §3.1.3).
     pub const fn title(self) -> &'static str {
         self.row().title
     }
@@ -230,10 +231,10 @@ impl Slug {
         self.row().challenge
     }
 
-    /// Whether this says "no" or "cannot say".
+    /// Whether this is a refusal or means that nothing could be decided.
     pub const fn outcome(self) -> Outcome {
         match self.status() {
-            // Asking again will not help.
+            // A retry will not help.
             501 => Outcome::Denied,
             500.. => Outcome::Unavailable,
             _ => Outcome::Denied,

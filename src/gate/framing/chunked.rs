@@ -1,50 +1,50 @@
 //! Reads a chunked body (RFC 9112 §7.1) without any leniency.
 //!
-//! Chunk sizes are hexadecimal digits and nothing else, extensions are names with or without a
-//! token or a quoted string, trailer fields are read like header fields, and every line ends with
-//! CRLF. Bad whitespace around `;` and `=` is taken, as §7.1.1 demands.
+//! Chunk sizes are hexadecimal digits and nothing else. Extensions are names with or without a
+//! token or a quoted string. Trailer fields are read like header fields, and every line ends with
+//! CRLF. Bad whitespace around `;` and `=` is accepted, as §7.1.1 demands.
 
 use super::is_token;
 
-/// The digits of a chunk size; zeros in front of it count.
+/// How many digits a chunk size may have, with leading zeros.
 const SIZE_DIGITS_MAX: u8 = 16;
 
-/// The extensions of one chunk, in bytes.
+/// How long the extensions of one chunk may be, in bytes.
 const LINE_BYTES_MAX: usize = 4 << 10;
 
-/// The extensions of all chunks of a body, in bytes.
+/// How long the extensions of all chunks of a body may be, in bytes.
 const EXTENSION_BYTES_MAX: usize = 16 << 10;
 
-/// The trailer section, in bytes.
+/// How long the trailer section may be, in bytes.
 const TRAILER_BYTES_MAX: usize = 32 << 10;
 
-/// The fields of a trailer section.
+/// How many fields a trailer section may have.
 const TRAILER_FIELDS_MAX: usize = 100;
 
 /// The reading of one body, whose bytes may arrive in any number of pieces.
 #[derive(Debug)]
 pub struct Chunked {
     state: ChunkState,
-    /// Of the current chunk's extensions.
+    /// The length of the current chunk's extensions.
     line_bytes: usize,
     extension_bytes: usize,
     trailer_bytes: usize,
     trailer_fields: usize,
 }
 
-/// What some bytes of a body were.
+/// How far some bytes belong to a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// All of them belong to it, and more must come.
     Partial,
-    /// So many of them belong to it, and end it.
+    /// This many of them belong to it, and end it.
     End(usize),
 }
 
-/// Bytes that no chunked body has.
+/// Bytes that no chunked body may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedChunk {
-    /// How many bytes in front of them are in order.
+    /// How many bytes before them are valid.
     pub at: usize,
     /// What is wrong with them.
     pub reason: &'static str,
@@ -53,7 +53,7 @@ pub struct MalformedChunk {
 /// What is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChunkState {
-    /// A digit of the size, after so many.
+    /// A digit of the size, after this many.
     Size {
         size: u64,
         digits: u8,
@@ -74,7 +74,7 @@ enum ChunkState {
     End,
 }
 
-/// Where in the extensions of a chunk.
+/// A position in the extensions of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ExtensionState {
     /// A `;`, after bad whitespace.
@@ -92,7 +92,7 @@ enum ExtensionState {
     QuotedEnd,
 }
 
-/// Where in the trailer section.
+/// A position in the trailer section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TrailerState {
     /// A trailer field, or the line that ends the section.
@@ -125,11 +125,11 @@ impl Chunked {
         self.read_data(bytes, |_| {})
     }
 
-    /// Reads the next bytes, and tells what of them is data: neither framing nor trailers.
+    /// Reads the next bytes, and reports which of them are data: neither framing nor trailers.
     ///
     /// # Errors
     ///
-    /// [`MalformedChunk`], after which nothing can be read. What came before it was told.
+    /// [`MalformedChunk`], after which nothing can be read. The data before it was reported.
     pub fn read_data(
         &mut self,
         bytes: &[u8],
@@ -251,8 +251,8 @@ impl Chunked {
         Ok(ChunkState::Trailer(next))
     }
 
-    /// What is expected after bad whitespace or a `;`, wherever nothing else may stand: something
-    /// else is refused with this reason.
+    /// What is expected after bad whitespace or a `;`, where nothing else is allowed. Anything else
+    /// is refused with this reason.
     fn separator(
         &mut self,
         byte: u8,
@@ -266,7 +266,8 @@ impl Chunked {
         }
     }
 
-    /// Counts a byte of an extension (RFC 9112 §7.1.1: they ought to be limited) before what is next.
+    /// Counts a byte of an extension (RFC 9112 §7.1.1 asks recipients to limit them), then goes to
+    /// `next`.
     const fn extend(&mut self, next: ExtensionState) -> Result<ExtensionState, &'static str> {
         self.line_bytes += 1;
         self.extension_bytes += 1;
@@ -276,7 +277,7 @@ impl Chunked {
         Ok(next)
     }
 
-    /// Counts a byte of the trailer section, which begins so many fields.
+    /// Counts a byte of the trailer section. `fields` is how many fields it begins.
     const fn trail(&mut self, fields: usize) -> Result<(), &'static str> {
         self.trailer_bytes += 1;
         self.trailer_fields += fields;

@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// The first field whose value starts or ends with a space or a tab, which makes a message malformed
-/// (RFC 9113 §8.2.1). HTTP/1 has no such values: there the white space belongs to the line. An
-/// upstream that is sent one reads another value than was judged.
+/// The first field whose value starts or ends with a space or a tab, which makes a message
+/// malformed (RFC 9113 §8.2.1). HTTP/1 has no such values: there the white space belongs to the
+/// line. An upstream would read another value than the one that was checked.
 pub fn padded_field(fields: &HeaderMap) -> Option<&HeaderName> {
     let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let is_padded = |value: &[u8]| is_space(value.first()) || is_space(value.last());

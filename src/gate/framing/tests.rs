@@ -230,7 +230,7 @@ proptest::proptest! {
         let _ = read(&bytes);
     }
 
-    /// In whatever pieces a head arrives, it is read as if it had come at once.
+    /// A head is read the same in whatever pieces it arrives.
     #[test]
     fn every_split_reads_the_same(
         lines in proptest::collection::vec(
@@ -249,7 +249,7 @@ proptest::proptest! {
         proptest::prop_assert_eq!(last.unwrap_or(Ok(Head::Partial)), read_text(&text));
     }
 
-    /// Where Pingora's own parser finds the end of a head that was let through is where we do.
+    /// For an accepted head, Pingora's own parser finds the same end as ours.
     #[test]
     fn accepted_heads_end_where_httparse_ends_them(
         fields in proptest::collection::vec("[A-Za-z-]{1,6}:[ -~\t]{0,10}\r?\n?", 0..6)

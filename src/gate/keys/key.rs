@@ -41,7 +41,7 @@ pub enum KeyError {
     /// None of the algorithms that the issuer permits fits the key.
     #[error("none of the permitted algorithms fits this kind of key, which can verify {0:?}")]
     NoAlgorithm(&'static [Algorithm]),
-    /// Not meant for signatures, or for an algorithm that is not permitted.
+    /// Not for signatures, or for an algorithm that is not permitted.
     #[error("the key is meant for something else ({0})")]
     Purpose(&'static str),
     /// Not a JWK at all.
@@ -67,11 +67,11 @@ enum Prepared {
     Public(ParsedPublicKey),
 }
 
-/// A verification key, prepared for each algorithm that it may serve.
+/// A verification key, prepared for each algorithm that it may be used with.
 pub struct Key {
     id: Option<String>,
     prepared: Vec<(Algorithm, Prepared)>,
-    /// SHA-256 of the key's material: tells keys apart without keeping it.
+    /// SHA-256 of the key's material. It distinguishes keys without keeping the material.
     fingerprint: [u8; 32],
 }
 
@@ -83,8 +83,8 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// A key from a PEM file with a public key or certificate, serving those of `permitted` that
-    /// fit it.
+    /// A key from a PEM file with a public key or certificate, for those of `permitted` that fit
+    /// it.
     ///
     /// # Errors
     ///
@@ -117,11 +117,11 @@ impl Key {
         }
     }
 
-    /// A symmetric key, serving those of `permitted` that are HMACs.
+    /// A symmetric key, for those of `permitted` that are HMACs.
     ///
     /// # Errors
     ///
-    /// [`KeyError::ShortSecret`] if the secret is shorter than the longest hash asked for,
+    /// [`KeyError::ShortSecret`] if the secret is shorter than the longest hash in `permitted`,
     /// [`KeyError::NoAlgorithm`] if no HMAC is permitted.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is jsonwebtoken's")]
     pub fn from_secret(secret: &[u8], permitted: &[Algorithm]) -> Result<Self, KeyError> {
@@ -140,8 +140,8 @@ impl Key {
         Ok(Self { id: None, prepared, fingerprint: fingerprint(secret) })
     }
 
-    /// A key from a JWK (RFC 7517), serving those of `permitted` that fit it and its `alg`.
-    /// Symmetric keys are refused: what can be fetched is not a secret.
+    /// A key from a JWK (RFC 7517), for those of `permitted` that fit it and its `alg`. Symmetric
+    /// keys are refused: what can be fetched is not a secret.
     ///
     /// # Errors
     ///
@@ -276,12 +276,13 @@ impl Key {
         self.id.as_deref()
     }
 
-    /// What tells the key from any other, whatever its id: a SHA-256 digest.
+    /// A SHA-256 digest that distinguishes the key from any other, whatever its id.
     pub(super) fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }
 
-    /// A key without an id serves any token; one with an id only tokens that name it or none.
+    /// A key without an id matches any token. A key with an id matches tokens that name it or name
+    /// none.
     pub(super) fn answers_to(&self, id: Option<&str>) -> bool {
         match (self.id.as_deref(), id) {
             (Some(own), Some(asked)) => own == asked,
@@ -313,8 +314,8 @@ fn decode(text: &str) -> Result<Vec<u8>, KeyError> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyError::Rejected)
 }
 
-/// An integer of a JWK without its leading zeros. RFC 7518 §6.3.1.1 forbids them, and notes that some
-/// libraries write one all the same: the sign of Java's `BigInteger`.
+/// An integer of a JWK without its leading zeros. RFC 7518 §6.3.1.1 forbids them, and notes that
+/// some libraries write one anyway: the sign of Java's `BigInteger`.
 fn integer(text: &str) -> Result<Vec<u8>, KeyError> {
     let mut bytes = decode(text)?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();

@@ -19,7 +19,7 @@ struct Vector {
     jwk: &'static str,
 }
 
-/// Every algorithm that there is.
+/// All supported algorithms.
 const ALL: [Algorithm; 12] = [
     Algorithm::HS256,
     Algorithm::HS384,
@@ -104,8 +104,8 @@ impl Vector {
     }
 }
 
-/// Whether `set` verifies `token`, and refuses it when any one byte of what was signed or of the
-/// signature is another.
+/// Whether `set` verifies `token`, and refuses it once any byte of the signed content or of the
+/// signature is changed.
 fn assert_verifies_exactly(set: &KeySet, algorithm: Algorithm, token: &str, source: &str) {
     let token = Token::parse(token, 4096).expect(source);
     let verify = |message: &[u8], signature: &[u8]| set.verify(None, algorithm, message, signature);
@@ -197,7 +197,7 @@ fn read(keys: &[Value]) -> Result<(KeySet, Vec<UnusableKey>), JwksError> {
     KeySet::from_jwks(json!({ "keys": keys }).to_string().as_bytes(), ANY)
 }
 
-/// A key that can be used, to stand beside one that cannot.
+/// A usable key, to be published with one that is not.
 fn usable() -> Value {
     p256(json!({}))
 }
@@ -239,7 +239,7 @@ fn key_is_not_shown_when_it_is_printed() {
     assert!(!shown.contains("99, 111, 114"), "{shown}");
 }
 
-/// What `set` says to a token of A.3, whose key is the second of the vectors.
+/// The result for a token of A.3, whose key is the second of the vectors.
 fn named<'k>(set: &'k KeySet, id: Option<&str>) -> KeyMatch<'k> {
     let vector = &PUBLIC_KEY_VECTORS[1];
     let token = Token::parse(vector.token, 4096).expect(vector.source);

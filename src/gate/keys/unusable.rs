@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::key::KeyError;
 
-/// How much of an id and of a fault is shown, in characters: both come from outside.
+/// How much of an id and of an error is shown, in characters: both come from outside.
 const EXCERPT_CHARACTERS_MAX: usize = 128;
 
 /// A key of a published set that cannot be used.
@@ -17,14 +17,14 @@ pub struct UnusableKey {
 }
 
 impl UnusableKey {
-    /// Whether it is meant for something else than signatures: many issuers publish keys for
-    /// encryption in the same set.
+    /// Whether it is not meant for signatures: many issuers publish keys for encryption in the same
+    /// set.
     pub fn is_for_another_use(&self) -> bool {
         matches!(self.error, KeyError::Purpose("use" | "key_ops"))
     }
 }
 
-/// Which key it is, and why it cannot be used, on one line.
+/// The key and the reason why it cannot be used, on one line.
 impl fmt::Display for UnusableKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, index, error } = self;

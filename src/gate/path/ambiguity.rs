@@ -1,24 +1,24 @@
-//! Ambiguities of a path: what servers disagree about in it, and sets of those.
+//! Ambiguities of a path, in which servers disagree, and sets of them.
 
 use std::fmt;
 
-/// Something in a path that servers are known to disagree about.
+/// Something in a path that servers are known to read differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ambiguity {
-    /// `%2f`: a slash to some, a letter to others.
+    /// `%2f`: a slash to some servers, a literal character to others.
     EncodedSlash,
-    /// `;` or `%3b`: some cut path parameters off, some do not.
+    /// `;` or `%3b`: some servers cut off path parameters, some do not.
     Semicolon,
-    /// `%25`: what comes out of one decoding can be decoded again.
+    /// `%25`: the result of one decoding can be decoded again.
     EncodedPercent,
-    /// `//`: some merge slashes.
+    /// `//`: some servers merge slashes.
     EmptySegment,
-    /// `/Admin`: some ignore case.
+    /// `/Admin`: some servers ignore case.
     Case,
-    /// `/admin/`: some ignore a slash at the end.
+    /// `/admin/`: some servers ignore a trailing slash.
     TrailingSlash,
-    /// `/admin.`, `/admin%20`, `/admin::$DATA`: Windows ignores dots and spaces at the end of a
-    /// name, and the name of the stream that is meant anyway.
+    /// `/admin.`, `/admin%20`, `/admin::$DATA`: Windows ignores trailing dots and spaces in a name,
+    /// and the name of the default stream.
     TrailingDot,
 }
 
@@ -71,7 +71,7 @@ impl fmt::Display for Ambiguity {
 pub struct Ambiguities(u8);
 
 impl Ambiguities {
-    /// Those that matter only where another spelling of the path has another route: see
+    /// The ambiguities that matter only if another spelling of the path has another route: see
     /// [`super::fold()`].
     pub const FOLDINGS: Self =
         Self(0).with(Ambiguity::Case).with(Ambiguity::TrailingSlash).with(Ambiguity::TrailingDot);
@@ -120,7 +120,7 @@ impl Ambiguities {
         Ambiguity::ALL.into_iter().filter(move |ambiguity| self.contains(*ambiguity))
     }
 
-    /// What upstreams do to which paths are one that differ in what is in this set, of
+    /// What upstreams do that read paths as one if these differ only in this set, of
     /// [`Ambiguities::FOLDINGS`].
     pub fn in_words(self) -> String {
         let words: Vec<_> = self
@@ -138,8 +138,7 @@ impl Ambiguities {
         format!("ignore {}", words.join(" and "))
     }
 
-    /// Every set but the empty one that lies within this one, smaller ones first where one holds
-    /// the other.
+    /// Every non-empty subset of this set. A subset comes before the sets that contain it.
     pub fn subsets(self) -> impl Iterator<Item = Self> {
         (1..=self.0).map(Self).filter(move |set| set.within(self))
     }

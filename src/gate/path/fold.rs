@@ -1,17 +1,17 @@
-//! Spellings that some upstreams read as one path: folding makes one text of them.
+//! Folding makes one text of spellings that some upstreams read as the same path.
 //!
-//! Express and IIS ignore case, Express and older Spring a slash at the end, Windows dots and spaces
-//! at the end of a name. Nothing folded is ever forwarded; it is only looked for among the routes.
+//! Express and IIS ignore case, Express and older Spring a trailing slash, Windows trailing dots
+//! and spaces in a name. Folded text is never forwarded. It is only looked up among the routes.
 
 use std::borrow::Cow;
 
 use super::ambiguity::{Ambiguities, Ambiguity};
 
-/// What Windows takes for the contents of a file or directory itself, after its name.
+/// Suffixes of a name that Windows reads as the contents of the file or directory itself.
 const STREAMS: [&str; 3] = ["::$data", "::$index_allocation", ":$i30:$index_allocation"];
 
-/// A path as upstreams read it that are indifferent to what is in `by`, of [`Ambiguities::FOLDINGS`].
-/// Two paths are one to them if they fold to the same text.
+/// A path as read by upstreams that ignore the differences in `by`, of [`Ambiguities::FOLDINGS`].
+/// They read two paths as the same if both fold to the same text.
 pub fn fold(path: &str, by: Ambiguities) -> Cow<'_, str> {
     let mut folded = Cow::Borrowed(path);
     if by.contains(Ambiguity::TrailingDot) && has_endings(path) {
@@ -29,7 +29,7 @@ pub fn fold(path: &str, by: Ambiguities) -> Cow<'_, str> {
     folded
 }
 
-/// The foldings by which a decoded path may change.
+/// The foldings that may change a decoded path.
 pub(super) fn foldings(decoded: &str) -> Ambiguities {
     let mut found = Ambiguities::default();
     if has_case(decoded) {
@@ -39,20 +39,20 @@ pub(super) fn foldings(decoded: &str) -> Ambiguities {
         found = found.with(Ambiguity::TrailingSlash);
     }
     if has_endings(decoded) {
-        // What is left may end in a slash.
+        // The rest may end in a slash.
         found = found.with(Ambiguity::TrailingDot).with(Ambiguity::TrailingSlash);
     }
     found
 }
 
-/// Whether a segment of a decoded path is a dot segment to Windows, which ignores what follows the
+/// Whether Windows reads a segment of a decoded path as a dot segment. It ignores what follows the
 /// dots: `.. ` and `..::$DATA` lead to the parent.
 pub(super) fn hides_dot_segment(decoded: &str) -> bool {
     let is_hidden = |segment: &str| {
         let is_plain = segment.bytes().all(|byte| byte == b'.');
         !is_plain && segment.contains('.') && without_ending(segment).is_empty()
     };
-    // What some cut off (`;`) may stand between.
+    // A path parameter (`;`), which some servers cut off, may follow.
     decoded.split('/').any(|segment| is_hidden(segment.split(';').next().unwrap_or_default()))
 }
 
@@ -102,9 +102,9 @@ fn has_case(path: &str) -> bool {
     }
 }
 
-/// Patterns are ASCII. Of other letters only those matter that some servers take for an ASCII one:
-/// the simple foldings of Unicode (long s, Kelvin sign), and both i's of Turkish, with and without
-/// their dot, which Java's `equalsIgnoreCase` takes for the same.
+/// Patterns are ASCII. Of other letters only those matter that some servers read as an ASCII one:
+/// the simple foldings of Unicode (long s, Kelvin sign), and the Turkish i with and without its
+/// dot, which Java's `equalsIgnoreCase` treats as equal.
 fn lower(letter: char) -> char {
     match letter {
         '\u{17f}' => 's',

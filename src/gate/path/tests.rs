@@ -1,4 +1,4 @@
-//! Paths that servers could read differently are refused; others pass as they are.
+//! Paths that servers could read differently are refused. Others pass unchanged.
 
 use super::*;
 

@@ -1,11 +1,11 @@
-//! Scopes by which a credential can be cut off, in the form in which the list is asked.
+//! The scopes by which a credential can be revoked, in the form used for look-ups in the list.
 
 use aws_lc_rs::digest;
 
 use super::scope::{Scope, ScopeKind};
 
-/// The first 128 bits of a scope's SHA-256, of which three tell its kind. Two scopes that an
-/// attacker could make meet would take 2^62 tries to find, and cut only them off.
+/// 125 bits of a scope's SHA-256, and three that hold its kind. An attacker would need 2^62 tries
+/// to make two scopes collide, and would only revoke those two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct ScopeId(u128);
 
@@ -31,7 +31,7 @@ impl ScopeId {
     fn digest(kind: ScopeKind, texts: [Option<&str>; 2]) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         for text in texts {
-            // The length keeps the parts apart: `ab` + `c` is not `a` + `bc`.
+            // The length separates the parts: `ab` + `c` is not `a` + `bc`.
             let length = text.map_or(u64::MAX, |text| text.len() as u64);
             context.update(&length.to_be_bytes());
             context.update(text.unwrap_or_default().as_bytes());
@@ -62,14 +62,14 @@ impl ScopeId {
     }
 }
 
-/// All the scopes that hit one credential. Made once, when it is verified.
+/// All the scopes that match one credential. Built once, when it is verified.
 #[derive(Debug)]
 pub struct CredentialScopes(Box<[ScopeId]>);
 
 /// The properties of a credential by which it can be revoked.
 #[derive(Clone, Copy, Debug)]
 pub struct Revocable<'a> {
-    /// `iss`, or what stands for it.
+    /// `iss`, or the equivalent.
     pub issuer: &'a str,
     /// `sub`.
     pub subject: &'a str,
@@ -79,7 +79,7 @@ pub struct Revocable<'a> {
     pub session_id: Option<&'a str>,
     /// `client_id`.
     pub client_id: Option<&'a str>,
-    /// The id of the key that made the signature, not the one that the header names.
+    /// The id of the key that verified the signature, not the one that the header names.
     pub key_id: Option<&'a str>,
     /// The party that granted it.
     pub granted_by: GrantedBy,
@@ -90,12 +90,12 @@ pub struct Revocable<'a> {
 pub enum GrantedBy {
     /// The gateway itself: by a login, or at the token endpoint.
     Gateway,
-    /// Another issuer; or an operator, who made an API key.
+    /// Another issuer, or an operator who made an API key.
     Others,
 }
 
 impl CredentialScopes {
-    /// The scopes of a credential that says this.
+    /// The scopes of a credential with these properties.
     pub(in crate::gate) fn of(revocable: Revocable<'_>) -> Self {
         let Revocable { issuer, subject, token_id, session_id, client_id, key_id, granted_by } =
             revocable;
@@ -119,12 +119,12 @@ impl CredentialScopes {
         Self(all.into())
     }
 
-    /// The scopes, in the order in which they are asked.
+    /// The scopes, in the order in which they are looked up.
     pub(super) fn iter(&self) -> impl Iterator<Item = ScopeId> {
         self.0.iter().copied()
     }
 
-    /// Roughly what they occupy beside themselves, in bytes.
+    /// Roughly what they occupy in addition to themselves, in bytes.
     pub(in crate::gate) fn weight(&self) -> usize {
         size_of_val(&*self.0)
     }

@@ -1,4 +1,4 @@
-//! The cut-offs that can be lifted, each by itself: the list has but one for each scope.
+//! The liftable cut-offs, each kept separately. The list has only one cut-off for each scope.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,13 +9,13 @@ use crate::gate::time::UnixTime;
 /// A part of the cut-offs of one scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
-    /// All that cannot be lifted.
+    /// All revocations that cannot be lifted, merged.
     Lasting,
-    /// One revocation that can.
+    /// One revocation that can be lifted.
     Liftable(RevocationId),
 }
 
-/// A cut-off, and until when it lasts.
+/// A cut-off, and until when it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CutOffSpan {
     pub(super) cut_off: UnixTime,
@@ -23,22 +23,23 @@ pub(super) struct CutOffSpan {
 }
 
 impl CutOffSpan {
-    /// One span that cuts off whatever either of the two does, for as long as either.
+    /// One span that revokes whatever either of the two does, for as long as either.
     pub(super) fn with(self, other: Self) -> Self {
         Self { cut_off: self.cut_off.max(other.cut_off), expires: self.expires.max(other.expires) }
     }
 }
 
-/// The cut-offs of the scopes of which some can be lifted, and what was lifted.
+/// The cut-offs of liftable scopes, and the lifted revocations.
 #[derive(Debug, Default)]
 pub(super) struct CutOffs {
     parts: BTreeMap<(ScopeId, Part), CutOffSpan>,
-    /// Lifted revocations, and until when they are remembered: another gateway may write one again.
+    /// Lifted revocations, and until when they are remembered, since another gateway may write one
+    /// again.
     lifted: HashMap<RevocationId, UnixTime>,
 }
 
 impl CutOffs {
-    /// Notes a cut-off of a part of a scope.
+    /// Adds a cut-off to a part of a scope.
     pub(super) fn add(&mut self, scope: ScopeId, part: Part, span: CutOffSpan) {
         let known = self.parts.entry((scope, part)).or_insert(span);
         *known = known.with(span);
@@ -49,18 +50,18 @@ impl CutOffs {
         self.lifted.contains_key(&id)
     }
 
-    /// Whether a scope is cut off by the revocation of this id.
+    /// Whether the revocation of this id is in force for a scope.
     pub(super) fn holds(&self, scope: ScopeId, id: RevocationId) -> bool {
         self.parts.contains_key(&(scope, Part::Liftable(id)))
     }
 
-    /// Lifts one; whether it counted until now.
+    /// Lifts one revocation. Returns whether it was in force until now.
     pub(super) fn lift(&mut self, scope: ScopeId, Lifted { id, expires }: Lifted) -> bool {
         self.lifted.insert(id, expires);
         self.parts.remove(&(scope, Part::Liftable(id))).is_some()
     }
 
-    /// All cut-offs of a scope, as one.
+    /// All cut-offs of a scope, merged into one.
     pub(super) fn rest(&self, scope: ScopeId) -> Option<CutOffSpan> {
         self.of(scope).map(|(_, span)| span).reduce(CutOffSpan::with)
     }
@@ -74,7 +75,8 @@ impl CutOffs {
         self.of(scope).filter_map(lifted).collect()
     }
 
-    /// The revocation of this id, lifted or not. It looks at all there are: operators ask.
+    /// The revocation of this id, lifted or not. It searches all of them, but only operators ask
+    /// for it.
     pub(super) fn find(&self, id: RevocationId) -> Option<Lifted> {
         let lifted = self.lifted.get(&id).copied();
         let live = || {
@@ -85,7 +87,7 @@ impl CutOffs {
         lifted.or_else(live).map(|expires| Lifted { id, expires })
     }
 
-    /// Drops what has been spent since `then`.
+    /// Drops what has expired by `then`.
     pub(super) fn prune(&mut self, then: UnixTime) {
         self.parts.retain(|_, span| span.expires > then);
         self.lifted.retain(|_, expires| *expires > then);

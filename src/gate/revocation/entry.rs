@@ -14,29 +14,32 @@ pub enum Revocation {
     Unknown,
 }
 
-/// How long the revocation of a session is remembered, in seconds: its issuer may go on issuing
-/// tokens for the session, which it revokes as well.
+/// How long the revocation of a session is remembered, in seconds: its issuer may continue to issue
+/// tokens for the session, and the entry revokes these too.
 pub const SESSION_S: i64 = 30 * 24 * 3600;
 
 /// One revocation, as the list takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// Whom it is about.
+    /// What it revokes.
     pub scope: Scope,
-    /// Revokes what was issued at or before this second; [`UnixTime::NEVER`]: whatever the time.
+    /// Revokes what was issued at or before this second; [`UnixTime::NEVER`]: whenever it was
+    /// issued.
     pub cut_off: UnixTime,
-    /// From when on nothing that it could hit can still be accepted; [`UnixTime::NEVER`]: it stays.
+    /// From when on nothing that it matches can still be accepted; [`UnixTime::NEVER`]: the entry
+    /// stays.
     pub expires: UnixTime,
 }
 
 impl Entry {
-    /// The entry that cuts `scope` off, made at `now`.
+    /// The entry that revokes `scope`, made at `now`.
     ///
-    /// `before` is the cut-off of scopes that have one: by default `now`, and for a key none at
-    /// all, since whoever stole it can go on signing. Tokens and sessions have none, whatever is
-    /// asked for. `dies` is when the token or session that is meant ends, if that is known.
-    /// `reaches_s` says how long after the cut-off anything can still be accepted that those whom
-    /// the scope can hit issued until then, in seconds: the entry lives as long.
+    /// `before` is the cut-off, for kinds that have one. The default is `now`. For a key the
+    /// default is to revoke whatever its time, since an attacker who stole the key can continue to
+    /// sign. Tokens and sessions are always revoked whatever their time. `dies` is when the token
+    /// or session ends, if that is known. `reaches_s` holds one value for each party that can issue
+    /// what the scope matches: for how many seconds after the cut-off something issued before it
+    /// can still be accepted. The entry lives as long.
     pub fn compile(
         scope: Scope,
         before: Option<UnixTime>,
@@ -67,7 +70,7 @@ impl Entry {
         Self { scope, cut_off, expires }
     }
 
-    /// Whether nothing that it could hit can still be accepted.
+    /// Whether nothing that it matches can still be accepted.
     pub fn is_spent(&self, now: UnixTime) -> bool {
         self.expires <= now
     }

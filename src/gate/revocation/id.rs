@@ -9,31 +9,31 @@ use super::entry::Entry;
 use super::scope::ScopeKind;
 use crate::gate::time::UnixTime;
 
-/// The name of a revocation: a digest of what makes it this one and no other. It is the same wherever
-/// and however often the revocation is written down.
+/// The id of a revocation: a digest of what identifies it. It is the same wherever and however
+/// often the revocation is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RevocationId(u64);
 
 /// The party that asked for a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MadeBy {
-    /// An account's: it ended something of its own.
+    /// An account, which ended something of its own.
     Account,
-    /// An operator's, or the gateway's.
+    /// An operator, or the gateway.
     Operator,
 }
 
-/// A revocation that is lifted, or that can be.
+/// A revocation that is lifted, or can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifted {
     /// The id of the revocation.
     pub id: RevocationId,
-    /// Until when it would count.
+    /// Until when it would be in force.
     pub expires: UnixTime,
 }
 
-/// The last digit holds the kind of scope and who asked for the revocation: the id alone tells
-/// whether it can be lifted.
+/// The last digit holds the kind of scope and the requester: the id alone shows whether the
+/// revocation can be lifted.
 const KIND_MASK: u64 = 0b0111;
 const ACCOUNT_BIT: u64 = 0b1000;
 
@@ -58,24 +58,24 @@ impl RevocationId {
         Self(bits & !(KIND_MASK | ACCOUNT_BIT) | account | scope.kind() as u64)
     }
 
-    /// The id that is written so; `None` if none is.
+    /// Parses an id; `None` if `text` is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let is_one = text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_one.then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
     }
 
-    /// The scope of the revocation.
+    /// The kind of scope of the revocation.
     pub fn kind(self) -> ScopeKind {
         ScopeKind::ALL[(self.0 & KIND_MASK) as usize]
     }
 
-    /// At whose wish.
+    /// Who asked for the revocation.
     pub fn made_by(self) -> MadeBy {
         if self.0 & ACCOUNT_BIT == 0 { MadeBy::Operator } else { MadeBy::Account }
     }
 
-    /// Whether it can be lifted. A token, a session and a key that are revoked stay so; and what an
-    /// account has ended stands for single ends that were merged into it.
+    /// Whether it can be lifted. Revoked tokens, sessions and keys stay revoked. A revocation by an
+    /// account cannot be lifted either, because single revocations may have been merged into it.
     pub fn is_liftable(self) -> bool {
         self.kind().is_liftable() && self.made_by() == MadeBy::Operator
     }

@@ -14,14 +14,14 @@ use super::id::{Lifted, RevocationId};
 use super::scope::{Scope, ScopeKind};
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
-/// How far apart clocks may be, in seconds, before an entry is dropped too early. Generous: an
-/// entry that stays longer costs a little memory, and nothing else.
+/// The tolerated clock difference, in seconds, before an entry could be dropped too early. It is
+/// generous: an entry that stays longer only costs a little memory.
 const CLOCK_MARGIN_S: i64 = 300;
 
-/// From here on an entry simply stays.
+/// An entry that lives this long is kept for ever.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// What is kept of an entry.
+/// What the list keeps of an entry.
 #[derive(Clone, Copy, Debug)]
 struct ListCut {
     cut_off: UnixTime,
@@ -31,20 +31,20 @@ struct ListCut {
 }
 
 impl ListCut {
-    /// What is kept of a span; `None` if it is long spent.
+    /// What is kept of a span; `None` if it expired long ago.
     fn of(CutOffSpan { cut_off, expires }: CutOffSpan, now: UnixTime) -> Option<Self> {
         let seconds = expires.plus(CLOCK_MARGIN_S).since(now);
         let stays = Duration::from_secs(u64::try_from(seconds).ok()?);
-        // The cache counts in spans that end some day; this process will not see that one.
+        // The cache needs a finite lifetime. This process will not outlive that one.
         let lasts = stays < FOR_EVER;
         (!stays.is_zero()).then(|| Self { cut_off, expires, stays: lasts.then_some(stays) })
     }
 }
 
-/// The revocations that this gateway knows of, and how old that knowledge is.
+/// The revocations that this gateway knows of, and the age of that knowledge.
 ///
-/// There is no bound on its size: an eviction would bring a revoked credential back to life. What
-/// is bounded is the writing, by whoever appends to the log.
+/// Its size is not bounded: an eviction would make a revoked credential valid again. Instead,
+/// appends to the log are bounded.
 #[derive(Debug)]
 pub struct RevocationList {
     cuts: Cache<ScopeId, ListCut, RandomState>,
@@ -59,13 +59,13 @@ pub struct RevocationList {
 /// [`RevocationList::contact`] before the first snapshot.
 const NO_CONTACT: u64 = u64::MAX;
 
-/// [`RevocationList::contact`] of a list that cannot lack anything: it lies ahead of every clock.
+/// [`RevocationList::contact`] of a list that cannot lack anything: later than any time.
 const COMPLETE: u64 = u64::MAX - 1;
 
-/// A generation that the list never has: what was never found clear.
+/// A generation that the list never has: for credentials that were never found clear.
 pub(in crate::gate) const NO_GENERATION: u64 = u64::MAX;
 
-/// Writes the list. There is one for each list, so that entries are merged in one place.
+/// Writes the list. Each list has one writer, so that entries are merged in one place.
 #[derive(Debug)]
 pub struct ListWriter {
     list: Arc<RevocationList>,
@@ -74,7 +74,7 @@ pub struct ListWriter {
 }
 
 impl RevocationList {
-    /// A list of which nothing is known yet.
+    /// An empty list, before the first snapshot.
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             cuts: Cache::builder().expire_after(UntilSpent).build_with_hasher(RandomState::new()),
@@ -91,11 +91,11 @@ impl RevocationList {
         first.then(|| ListWriter { list: self.clone(), cut_offs: Mutex::default() })
     }
 
-    /// Asks whether a credential is revoked.
+    /// Checks whether a credential is revoked.
     ///
-    /// `clear_at` is what the last answer for this credential left: while the list is still of that
-    /// generation, nothing has to be looked up. `age_max` is how old the list may be, in
-    /// milliseconds; before the first snapshot it is too old for everybody.
+    /// `clear_at` is the generation at which this credential was last found clear. While the list
+    /// has the same generation, no look-up is needed. `age_max_ms` is how old the list may be, in
+    /// milliseconds. Before the first snapshot it is too old for every request.
     pub fn find(
         &self,
         scopes: &CredentialScopes,
@@ -104,7 +104,7 @@ impl RevocationList {
         age_max_ms: u64,
         now: Moment,
     ) -> Revocation {
-        // Read before the list is: an entry that comes in between makes the next answer anew.
+        // Read before the list: an entry that is added in between causes another check next time.
         let generation = self.generation.load(Ordering::Acquire);
         if clear_at.load(Ordering::Relaxed) != generation {
             if self.hits(scopes, issued_at).next().is_some() {
@@ -118,8 +118,8 @@ impl RevocationList {
         }
     }
 
-    /// What cuts a credential off, for the log: the kind of the first entry that does, and its
-    /// cut-off; [`UnixTime::NEVER`]: whatever the time. It may be spent by now.
+    /// The revocation that matches a credential, for the log: the kind of the first matching entry,
+    /// and its cut-off; [`UnixTime::NEVER`]: whatever the time. It may have expired by now.
     pub fn cause(
         &self,
         scopes: &CredentialScopes,
@@ -128,7 +128,7 @@ impl RevocationList {
         self.hits(scopes, issued_at).next().map(|(id, cut)| (id.kind(), cut.cut_off))
     }
 
-    /// The entries that cut a credential off.
+    /// The entries that revoke a credential.
     fn hits(
         &self,
         scopes: &CredentialScopes,
@@ -136,7 +136,7 @@ impl RevocationList {
     ) -> impl Iterator<Item = (ScopeId, ListCut)> {
         let kinds = self.kinds.load(Ordering::Acquire);
         let hit = move |id: ScopeId| {
-            // Asking whether it is there costs a third of taking it out, and usually it is not.
+            // A check for presence costs a third of a read, and usually there is no entry.
             let may_be_there = kinds & id.kind_bit() != 0 && self.cuts.contains_key(&id);
             let cut = may_be_there.then(|| self.cuts.get(&id)).flatten()?;
             (issued_at <= cut.cut_off).then_some((id, cut))
@@ -144,8 +144,8 @@ impl RevocationList {
         scopes.iter().filter_map(hit)
     }
 
-    /// Asks the same about something that is not presented itself: that of which a credential is to
-    /// be issued, and which is as old as `dated`.
+    /// Checks the same for something that is not presented: the source from which a credential is
+    /// to be issued, dated `dated`.
     pub fn find_source(
         &self,
         source: Revocable<'_>,
@@ -162,7 +162,7 @@ impl RevocationList {
         )
     }
 
-    /// Whether an entry names this very scope, whatever its cut-off.
+    /// Whether there is an entry for exactly this scope, whatever its cut-off.
     pub fn names(&self, scope: &Scope) -> bool {
         self.cuts.contains_key(&ScopeId::of(scope))
     }
@@ -180,7 +180,7 @@ impl RevocationList {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// How many entries are live. Not for the hot path: it settles what is pending first.
+    /// How many entries are live. Not for the hot path: it first runs the cache's pending tasks.
     pub fn entries(&self) -> u64 {
         self.cuts.run_pending_tasks();
         self.cuts.entry_count()
@@ -193,13 +193,13 @@ impl ListWriter {
         &self.list
     }
 
-    /// Takes an entry in, until it expires. What was applied before and cuts off more, or for longer,
-    /// stays so. One that is long spent has nobody left to cut off.
+    /// Adds an entry until it expires. If an earlier entry revokes more, or for longer, that stays
+    /// in force. An entry that expired long ago matches nothing and is ignored.
     pub fn apply(&self, entry: &Entry, now: UnixTime) {
         self.take(entry, Part::Lasting, now);
     }
 
-    /// The same for one that can be lifted, and may have been.
+    /// The same for an entry that can be lifted, and may have been already.
     pub fn apply_liftable(&self, entry: &Entry, id: RevocationId, now: UnixTime) {
         self.take(entry, Part::Liftable(id), now);
     }
@@ -225,8 +225,8 @@ impl ListWriter {
         self.list.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Lifts entries of a scope, also those that are still to come: what is left of it is what else cuts
-    /// it off. Nothing is revoked by that, so answers that are remembered stay right.
+    /// Lifts entries of a scope, including those that arrive later. The other entries of the scope
+    /// stay in force. A lift revokes nothing, so cached answers stay correct.
     pub fn lift(&self, scope: &Scope, lifted: &[Lifted], now: UnixTime) {
         let id = ScopeId::of(scope);
         let mut cut_offs = self.cut_offs();
@@ -240,7 +240,7 @@ impl ListWriter {
         }
     }
 
-    /// Whether one of these is in force.
+    /// Whether one of these revocations is in force.
     pub fn has_any(&self, scope: &Scope, sought: &[Lifted]) -> bool {
         let id = ScopeId::of(scope);
         let cut_offs = self.cut_offs();
@@ -252,12 +252,12 @@ impl ListWriter {
         self.cut_offs().is_lifted(id)
     }
 
-    /// What of a scope can be lifted.
+    /// The revocations of a scope that can be lifted.
     pub fn liftable(&self, scope: &Scope) -> Vec<Lifted> {
         self.cut_offs().liftable(ScopeId::of(scope))
     }
 
-    /// The entry of this id, if it can be lifted or was.
+    /// The entry of this id, if it can be lifted or was lifted.
     pub fn find_liftable(&self, id: RevocationId) -> Option<Lifted> {
         self.cut_offs().find(id)
     }
@@ -271,13 +271,13 @@ impl ListWriter {
         self.list.contact.store(at.as_millis(), Ordering::Release);
     }
 
-    /// Notes that everything is applied as it is written, by this process and no other: from now on
-    /// the list does not grow old.
+    /// Notes that every entry is applied as it is written, by this process only. From now on the
+    /// list does not grow old.
     pub fn complete(&self) {
         self.list.contact.store(COMPLETE, Ordering::Release);
     }
 
-    /// Drops what is spent and counts what is left.
+    /// Drops expired entries and returns how many are left.
     pub fn prune(&self, now: UnixTime) -> u64 {
         self.cut_offs().prune(now.plus(-CLOCK_MARGIN_S));
         self.list.entries()

@@ -1,8 +1,8 @@
-//! Whom a revocation is about.
+//! The scope of a revocation.
 
 use std::fmt;
 
-/// Whom an entry is about.
+/// What an entry revokes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// One token, by `iss` and `jti`. Never by its text: ECDSA signatures are malleable.
@@ -14,7 +14,7 @@ pub enum Scope {
     },
     /// One login, by `sid`.
     Session(Box<str>),
-    /// A person, by `sub`.
+    /// A subject, by `sub`.
     Subject {
         /// `iss`; any issuer, if not named.
         issuer: Option<Box<str>>,
@@ -30,21 +30,21 @@ pub enum Scope {
         /// `kid`.
         id: Box<str>,
     },
-    /// Whatever this `iss` issued.
+    /// Everything that this `iss` issued.
     Issuer(Box<str>),
-    /// Whatever anybody issued.
+    /// Everything that any issuer issued.
     Everything,
-    /// What the gateway itself granted to a subject: logins and what came of them, and tokens of a
-    /// client of this name. No API keys: an operator made them.
+    /// What the gateway itself granted to a subject: logins and what came from them, and tokens of
+    /// a client of this name. It excludes API keys, since operators make them.
     Grants {
-        /// What vouches for the subject.
+        /// The issuer that vouches for the subject.
         issuer: Box<str>,
         /// `sub`.
         subject: Box<str>,
     },
 }
 
-/// The kinds of scopes, for metrics and for skipping those that nobody used.
+/// The kinds of scopes, for metrics and for skipping kinds that were never revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScopeKind {
@@ -79,7 +79,7 @@ impl ScopeKind {
         Self::Grants,
     ];
 
-    /// Whether a mistaken cut-off of this kind can be lifted.
+    /// Whether a revocation of this kind can be lifted if it was a mistake.
     pub const fn is_liftable(self) -> bool {
         match self {
             Self::Subject | Self::Client | Self::Issuer => true,
@@ -87,7 +87,7 @@ impl ScopeKind {
         }
     }
 
-    /// The word for it in metrics, in the API and in the log.
+    /// Its name in metrics, in the API and in the log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
@@ -103,7 +103,7 @@ impl ScopeKind {
 }
 
 impl Scope {
-    /// Which kind it is.
+    /// Its kind.
     pub fn kind(&self) -> ScopeKind {
         match self {
             Self::Token { .. } => ScopeKind::Token,
@@ -137,5 +137,5 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The word for a lift, in metrics and in the log, where a revocation has that for its kind.
+/// The name of a lift in metrics and in the log, in place of a revocation's kind.
 pub const LIFT: &str = "lift";

@@ -31,7 +31,7 @@ fn entry(scope: Scope, cut_off: i64) -> Entry {
     Entry { scope, cut_off: UnixTime::from_seconds(cut_off), expires: NOW.plus(600) }
 }
 
-/// What the list says, at once and asked again, about a credential issued at `issued_at`.
+/// The list's answer, at first and repeated, for a credential issued at `issued_at`.
 fn find(list: &RevocationList, revocable: Revocable<'_>, issued_at: i64) -> Revocation {
     let scope_ids = CredentialScopes::of(revocable);
     let clear_at = AtomicU64::new(NO_GENERATION);

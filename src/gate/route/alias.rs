@@ -1,9 +1,10 @@
 //! Aliases: spellings that some upstreams read as a path of another, stricter route.
 //!
-//! `/Admin` is `/admin` to Express and IIS. Beside a public `/{*rest}` it would be served without
-//! what `/admin` asks for, so it is refused. What an upstream reads is modelled as a table of the
-//! same patterns, folded by what it is indifferent to, in which again the most specific wins. No
-//! upstream is known, so every set of indifferences is tried that changes the path or a pattern.
+//! `/Admin` is `/admin` to Express and IIS. Next to a public `/{*rest}` it would be served without
+//! the checks of `/admin`, so it is refused. An upstream is modelled as a table of the same
+//! patterns, folded by the differences that it ignores, in which the most specific also wins.
+//! Nothing is known about the actual upstream, so every set of differences is tried that changes
+//! the path or a pattern.
 
 use std::collections::HashSet;
 
@@ -21,21 +22,22 @@ const SHOWN_BYTES_MAX: usize = 64;
 /// How many requests are tried to find the aliases of a table: hosts times routes.
 const PLACES_MAX: usize = 20_000;
 
-/// A spelling of a path that is refused, because it would meet a laxer route than the path.
+/// A spelling of a path that is refused, because it would match a less strict route than the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alias {
-    /// The position of the route whose path some upstreams take it for.
+    /// The position of the route whose path some upstreams read it as.
     pub of: usize,
     /// The position of the route that would serve it.
     pub served_by: usize,
-    /// What the upstreams are indifferent to that do so.
+    /// The differences that these upstreams ignore.
     pub by: Ambiguities,
     /// The spelling, as a path or as a pattern of one.
     pub spelling: String,
 }
 
 impl RouteTable {
-    /// The stricter route as whose path some upstream may read a path that `route` would serve.
+    /// A stricter route, if some upstream may read a path that `route` would serve as a path of
+    /// that route.
     pub(super) fn alias(
         &self,
         host: &str,
@@ -49,8 +51,8 @@ impl RouteTable {
         })
     }
 
-    /// Whether some upstream may read a path that `route` serves as one whose routes are told apart
-    /// by method.
+    /// Whether some upstream may read a path that `route` serves as one whose routes differ by
+    /// method.
     pub(super) fn may_name_methods(
         &self,
         host: &str,
@@ -63,8 +65,9 @@ impl RouteTable {
         named.is_some()
     }
 
-    /// The first thing found among the ways in which upstreams may read a path that `route` serves: by
-    /// the routes of what is read, by what was ignored, and by what was read so.
+    /// The first result of `find` over the ways in which upstreams may read a path that `route`
+    /// serves. `find` gets the routes of the path that is read, the differences that are ignored,
+    /// and the text that is read.
     fn among_readings<T>(
         &self,
         host: &str,
@@ -91,8 +94,8 @@ impl RouteTable {
         None
     }
 
-    /// Of the routes that one path has, one that asks for more than `route` does. A method that
-    /// none of them takes is refused there, and nothing asks for more than that.
+    /// A route among those of one path that requires more than `route` does. A method that none of
+    /// them accepts is refused there, and nothing is stricter than that.
     fn stricter(&self, leaves: &[&Leaf], method: &Method, route: &Route) -> Option<usize> {
         let mut is_taken = false;
         for index in leaves.iter().filter_map(|leaf| leaf.find(method).ok()) {
@@ -112,8 +115,8 @@ impl RouteTable {
         format!("`{shown}` is a path of route `{name}` to upstreams that {}", alias.by.in_words())
     }
 
-    /// The aliases that there are for the routes of the table, which match these: for each two
-    /// routes one for each thing that upstreams are indifferent to.
+    /// The aliases for the routes of the table, which have these matches. For each two routes it
+    /// returns one for each difference that upstreams ignore.
     pub fn aliases(&self, matches: &[RouteMatch]) -> Vec<Alias> {
         let named: Vec<String> = self.named_hosts().collect();
         let methods = self.methods(matches);
@@ -145,7 +148,7 @@ impl RouteTable {
         found
     }
 
-    /// The alias that a path of this pattern is.
+    /// The alias that a path of this pattern is, if any.
     fn alias_at(&self, host: &str, pattern: &str, method: &Method) -> Option<Alias> {
         let example = example_path(pattern);
         let path = CanonicalPath::parse(&example).ok()?;
@@ -161,7 +164,7 @@ impl RouteTable {
         )
     }
 
-    /// The methods that routes name, and one that they may not.
+    /// `GET`, and the methods that routes name.
     fn methods(&self, matches: &[RouteMatch]) -> Vec<Method> {
         let mut methods = vec![Method::GET];
         for method in matches.iter().flat_map(|matching| &matching.methods) {
@@ -180,7 +183,7 @@ fn example_host(host: &HostPattern) -> String {
     }
 }
 
-/// A path that the pattern is for.
+/// A path that matches the pattern.
 fn example_path(pattern: &str) -> String {
     let segments =
         pattern.split('/').map(|segment| if is_literal(segment) { segment } else { "0" });
@@ -191,7 +194,7 @@ fn is_literal(segment: &str) -> bool {
     !segment.starts_with('{')
 }
 
-/// The spellings of a pattern that differ from it in one thing that some upstreams ignore.
+/// The spellings of a pattern that differ from it in one way that some upstreams ignore.
 fn spellings(pattern: &str) -> Vec<String> {
     let segments: Vec<&str> = pattern.split('/').collect();
     let mut found = Vec::new();

@@ -3,9 +3,9 @@
 /// Two routes claim the same requests.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// The earlier route.
+    /// The position of the earlier route.
     pub earlier: usize,
-    /// The later one.
+    /// The position of the later one.
     pub later: usize,
 }
 
@@ -14,6 +14,6 @@ pub struct Conflict {
 pub enum AddError {
     /// Another route matches the same requests.
     Conflict(Conflict),
-    /// The path pattern is not one.
+    /// The path pattern is invalid.
     Pattern(String),
 }

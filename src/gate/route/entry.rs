@@ -1,4 +1,4 @@
-//! One route, and the requests that it is for.
+//! One route, and the requests that it matches.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use http::Method;
 use super::super::path::Ambiguities;
 use super::super::policy::{ForwardCredential, Policy};
 
-/// Which requests a route is for, as configured.
+/// Which requests a route matches, as configured.
 #[derive(Clone, Debug)]
 pub struct RouteMatch {
     /// The hosts; none means any.
@@ -27,23 +27,23 @@ pub enum HostPattern {
     Below(String),
 }
 
-/// A route: what it is called, who may use it, where it leads.
+/// A route: its name, who may use it, and where it leads.
 #[derive(Debug)]
 pub struct Route {
     /// The name, for metrics and logs.
     pub name: Arc<str>,
-    /// Its place in the configuration; tables beside the gate use it as index.
+    /// Its position in the configuration. Tables outside the gate use it as index.
     pub index: usize,
-    /// The upstream's place in the configuration.
+    /// The upstream's position in the configuration.
     pub upstream: usize,
     /// The policy: who may use it.
     pub policy: Policy,
     /// What happens to the credential.
     pub credential: ForwardCredential,
-    /// The place of the token that tells the upstream who the caller is, if it wants one.
+    /// The position of the token that tells the upstream who the caller is, if one is configured.
     pub internal_token: Option<usize>,
     /// The largest body, in bytes.
     pub body_bytes_max: Option<u64>,
-    /// Path ambiguities that the upstream is known to handle.
+    /// Path ambiguities that the upstream is known to handle safely.
     pub dangerous_path: Ambiguities,
 }

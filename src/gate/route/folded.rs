@@ -1,27 +1,27 @@
-//! Path patterns as upstreams read them that are indifferent to something.
+//! Path patterns as read by upstreams that ignore some differences.
 
 use std::collections::HashMap;
 use std::str::Split;
 
 use super::super::path::{Ambiguities, fold};
 
-/// Folded patterns. Not in the router of the written ones: that does not hold all that can come of
-/// folding, such as `/a/{*rest}` beside `/a/{id}/{*rest}`.
+/// Folded patterns. The router of the written patterns cannot hold all that folding can produce,
+/// such as `/a/{*rest}` next to `/a/{id}/{*rest}`.
 #[derive(Debug)]
 pub(super) struct Folded {
     by: Ambiguities,
     root: FoldedNode,
 }
 
-/// What may follow a segment, and the leaves of the patterns that end there: several if they differ
-/// in nothing but what is folded.
+/// What may follow a segment, and the leaves of the patterns that end there. There are several if
+/// the patterns differ only in what is folded.
 #[derive(Debug, Default)]
 struct FoldedNode {
     literals: HashMap<Box<str>, FoldedNode, ahash::RandomState>,
     parameter: Option<Box<FoldedNode>>,
-    /// Of patterns that end here.
+    /// The leaves of patterns that end here.
     whole: Vec<usize>,
-    /// Of those that end in `{*name}` here.
+    /// The leaves of patterns that end in `{*name}` here.
     rest: Vec<usize>,
 }
 
@@ -36,13 +36,13 @@ impl Folded {
         Self { by, root }
     }
 
-    /// By what they are folded.
+    /// The set by which they are folded.
     pub(super) fn by(&self) -> Ambiguities {
         self.by
     }
 
-    /// The leaves of the most precise pattern for a path that is folded likewise. There are no more
-    /// steps to it than patterns and segments in them.
+    /// The leaves of the most precise pattern for a path that is folded in the same way. The search
+    /// takes no more steps than there are patterns and segments in them.
     pub(super) fn find(&self, path: &str) -> Option<&[usize]> {
         self.root.find(path.split('/'))
     }
@@ -59,7 +59,7 @@ impl FoldedNode {
         next.insert(segments, leaf);
     }
 
-    /// `{*rest}` is also for nothing and for a slash alone, unless a pattern names that.
+    /// `{*rest}` also matches nothing and a single slash, unless a pattern names that.
     fn find(&self, segments: Split<'_, char>) -> Option<&[usize]> {
         let mut following = segments;
         let found = match following.next() {

@@ -1,4 +1,4 @@
-//! Path patterns → the routes of each, told apart by method.
+//! Path patterns → the routes of each, by method.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(super) struct PathTree {
     written: Patterns,
     leaves: Vec<Leaf>,
     positions: HashMap<String, usize, ahash::RandomState>,
-    /// By which foldings some pattern changes.
+    /// The foldings that change some pattern.
     foldings: Ambiguities,
     /// The same patterns folded, for each set of those foldings.
     folded: Vec<Folded>,
@@ -28,12 +28,12 @@ pub(super) struct PathTree {
 struct Patterns {
     /// Those that end where the path does.
     whole: matchit::Router<usize>,
-    /// Those that end in `{*name}`: in one router they could not stand beside `{name}`.
+    /// The patterns that end in `{*name}`. One router could not hold them together with `{name}`.
     rest: matchit::Router<usize>,
     precisions: Vec<Box<[Precision]>>,
 }
 
-/// The routes of one path pattern, told apart by method.
+/// The routes of one path pattern, by method.
 #[derive(Debug, Default)]
 pub(super) struct Leaf {
     by_method: Vec<(Method, usize)>,
@@ -42,7 +42,7 @@ pub(super) struct Leaf {
 }
 
 /// How precisely a segment of a pattern says what it matches, the most precise first. Of two
-/// patterns for a path the one goes first that is more precise where they first differ.
+/// patterns for a path, the one that is more precise where they first differ wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Precision {
     Literal,
@@ -70,7 +70,7 @@ impl PathTree {
         self.leaves[at].add(methods, index).map_err(AddError::Conflict)
     }
 
-    /// Once all patterns are there: adds what they imply, and folds them.
+    /// Called once all patterns are added: adds the patterns that they imply, and folds them.
     pub(super) fn finish(&mut self) {
         let Self { written, leaves: _, positions, foldings, folded } = self;
         let changes = |pattern: &str, by| fold(pattern, by) != *pattern;
@@ -86,27 +86,27 @@ impl PathTree {
         *folded = foldings.subsets().map(|by| Folded::new(&patterns, by)).collect();
     }
 
-    /// The routes of the paths of which some route names methods.
+    /// The routes of those paths for which some route names methods.
     pub(super) fn routes_beside_methods(&self) -> impl Iterator<Item = usize> {
         let leaves = self.leaves.iter().filter(|leaf| leaf.names_methods());
         leaves
             .flat_map(|leaf| leaf.by_method.iter().map(|(_, index)| *index).chain(leaf.any_method))
     }
 
-    /// By which foldings some pattern changes.
+    /// The foldings that change some pattern.
     pub(super) fn foldings(&self) -> Ambiguities {
         self.foldings
     }
 
-    /// The leaf of the most precise pattern that a path fits.
+    /// The leaf of the most precise pattern that matches a path.
     pub(super) fn find(&self, path: &str) -> Option<&Leaf> {
         self.leaves.get(*self.written.find(path)?)
     }
 
-    /// Where a path leads, folded by `by`, at an upstream that is indifferent to that: the leaves
-    /// of the most precise pattern, of which there are several if they differ in nothing else.
+    /// Where a path, folded by `by`, leads at an upstream that ignores these differences: the
+    /// leaves of the most precise pattern. There are several if they differ in nothing else.
     pub(super) fn find_folded(&self, path: &str, by: Ambiguities) -> Option<Vec<&Leaf>> {
-        // By the others no pattern changes.
+        // The other foldings change no pattern.
         let by = by.intersection(self.foldings);
         let positions = match self.folded.iter().find(|folded| folded.by() == by) {
             None => std::slice::from_ref(self.written.find(path)?),
@@ -130,14 +130,14 @@ impl Patterns {
         Ok(at)
     }
 
-    /// `/a/{*rest}` is also for `/a/` and `/a`, unless a route names that: nobody who protects a tree means
-    /// to leave its root to another rule.
+    /// `/a/{*rest}` also matches `/a/` and `/a`, unless a route names them: an operator who
+    /// protects a tree does not mean to leave its root to another rule.
     fn add_roots(&mut self, positions: &HashMap<String, usize, ahash::RandomState>) {
         for (pattern, at) in positions {
             let Some(bare) = pattern.strip_suffix("/{*0}") else { continue };
             for root in [bare, &format!("{bare}/")] {
-                // Cannot conflict: the only other text that matches exactly this is the pattern
-                // that is looked for first.
+                // This cannot conflict: the only other pattern that matches exactly this text is
+                // the one that was looked up first.
                 if !root.is_empty() && !positions.contains_key(root) {
                     let _ = self.whole.insert(root, *at);
                 }
@@ -174,7 +174,7 @@ impl Leaf {
         Ok(())
     }
 
-    /// Whether routes of the path are told apart by method.
+    /// Whether the routes of the path differ by method.
     pub(super) fn names_methods(&self) -> bool {
         !self.by_method.is_empty()
     }
@@ -190,7 +190,7 @@ impl Leaf {
             .ok_or_else(|| Denial::with(Slug::MethodNotAllowed, Detail::Allow(self.allow.clone())))
     }
 
-    /// A route of this pattern, whatever the method.
+    /// A route of this pattern, for any method.
     pub(super) fn any(&self) -> Option<usize> {
         self.any_method.or_else(|| self.by_method.first().map(|(_, index)| *index))
     }
@@ -210,19 +210,19 @@ impl Leaf {
     }
 }
 
-/// The methods that `Allow` names for a path that takes any method.
+/// The methods that `Allow` names for a path that accepts any method.
 const COMMON_METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
-/// Whether a request with this method is forwarded where a route takes any. The answer to `TRACE`
-/// repeats the request with all that the gateway wrote into it (RFC 9110 §9.3.8), `TRACK` is
-/// Microsoft's word for it, and `CONNECT` asks for a tunnel. Methods are case-sensitive (§9.1), and
-/// there are frameworks that read `delete` as `DELETE`, for which there may be another route.
+/// Whether a request with this method is forwarded by a route for any method. The response to
+/// `TRACE` repeats the request with all that the gateway added (RFC 9110 §9.3.8), `TRACK` is
+/// Microsoft's name for it, and `CONNECT` asks for a tunnel. Methods are case-sensitive (§9.1), but
+/// some frameworks read `delete` as `DELETE`, for which there may be another route.
 pub fn is_forwarded(method: &Method) -> bool {
     let is_upper_case = !method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
     is_upper_case && !is_never_forwarded(method)
 }
 
-/// Whether no route can take this method, in upper or lower case.
+/// Whether no route can accept this method, in upper or lower case.
 pub fn is_never_forwarded(method: &Method) -> bool {
     ["TRACE", "TRACK", "CONNECT"].iter().any(|never| never.eq_ignore_ascii_case(method.as_str()))
 }
@@ -277,7 +277,7 @@ fn anonymous(path: &str) -> Result<String, AddError> {
     Ok(pattern)
 }
 
-/// For each segment of an anonymous pattern.
+/// The precision of each segment of an anonymous pattern.
 fn precision_of(pattern: &str) -> Box<[Precision]> {
     let segments = pattern.split('/').skip(1).map(|segment| match segment.as_bytes() {
         [b'{', b'*', ..] => Precision::Rest,

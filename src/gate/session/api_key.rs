@@ -1,5 +1,5 @@
-//! API keys: a secret that says what it is, and by a checksum whether it was copied whole. What it
-//! stands for is kept like a session, and found by the key's SHA-256.
+//! API keys: secrets with a recognisable prefix, and a checksum that shows whether they were copied
+//! whole. Their data is stored like a session, and found by the key's SHA-256.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::id::SessionId;
 use super::tag::{Provenance, SecretKind, TagKeyCell};
 
-/// With what an API key begins, so that people and scanners know one.
+/// The prefix of an API key, by which people and scanners recognise one.
 pub const PREFIX: &str = "pk_";
 
 /// 256 bits in base64url without padding.
@@ -25,7 +25,7 @@ const TEXT_BYTES: usize = PREFIX.len() + SECRET_BYTES + CHECKSUM_BYTES;
 pub struct ApiKey(Zeroizing<[u8; TEXT_BYTES]>);
 
 impl ApiKey {
-    /// The key made of these random bits, recognisable as ours if there is a key for that.
+    /// The key made of these random bits. If there is a tag key, it is recognisable as ours.
     pub fn generate(random: Zeroizing<[u8; 32]>, tags: &TagKeyCell) -> Self {
         Self::from_random(&tags.secret(SecretKind::ApiKey, &[], random))
     }
@@ -36,7 +36,7 @@ impl ApiKey {
         let secret = &self.0[PREFIX.len()..PREFIX.len() + SECRET_BYTES];
         match URL_SAFE_NO_PAD.decode_slice(secret, &mut *bits) {
             Ok(_) => tags.provenance(SecretKind::ApiKey, &[], &bits),
-            // It was read when it was parsed.
+            // It was decoded when it was parsed.
             Err(_) => Provenance::Unproven,
         }
     }
@@ -53,7 +53,7 @@ impl ApiKey {
         Self(text)
     }
 
-    /// Reads a key. One spelling only; one that was not copied whole is none.
+    /// Parses a key. It accepts one spelling only, and no key that was not copied whole.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut whole = Zeroizing::new([0; TEXT_BYTES]);
         if text.len() != TEXT_BYTES || !text.starts_with(PREFIX.as_bytes()) {
@@ -66,14 +66,14 @@ impl ApiKey {
         (length == bits.len() && checksum_of(secret) == checksum).then_some(Self(whole))
     }
 
-    /// The key as its holder gets it.
+    /// The key in the form that its holder gets.
     pub fn expose(&self) -> &str {
-        // Made of ASCII, or compared with what is.
+        // The bytes are ASCII, either generated or compared with a generated key.
         std::str::from_utf8(&*self.0).unwrap_or_default()
     }
 
-    /// By what it is known to everybody else. Not the id of any session: what is digested is
-    /// longer than the secret of one.
+    /// The id by which everything else knows it. It is not the id of any session: an API key is
+    /// longer than the secret of a session.
     pub fn id(&self) -> SessionId {
         let mut id = [0; 32];
         id.copy_from_slice(digest::digest(&digest::SHA256, &*self.0).as_ref());
@@ -81,7 +81,7 @@ impl ApiKey {
     }
 }
 
-/// Not a secret: it finds what was cut short or mistyped, before anybody is asked.
+/// Not a secret: it detects a key that was cut short or mistyped, without a look-up in the store.
 fn checksum_of(secret: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let digest = digest::digest(&digest::SHA256, secret);
     let mut text = [0; CHECKSUM_BYTES];

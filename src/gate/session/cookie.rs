@@ -1,4 +1,4 @@
-//! The session cookie: found, set, taken back, and kept from upstreams (RFC 6265bis).
+//! The session cookie: found, set, cleared, and kept from upstreams (RFC 6265bis).
 
 use http::HeaderMap;
 use http::header::COOKIE;
@@ -6,9 +6,9 @@ use http::header::COOKIE;
 use super::id::SessionSecret;
 use crate::gate::denial::{Denial, Slug};
 
-/// The name of the cookie that carries a refresh token. With `__Host-` nobody but this very host can
-/// set it (RFC 6265bis §4.1.3.2), so that no sibling plants its own; the prefix wants `Path=/`, so it
-/// goes with every request to this host, and is kept from upstreams.
+/// The name of the cookie that carries a refresh token. With `__Host-` only this very host can set
+/// it (RFC 6265bis §4.1.3.2), so a sibling domain cannot plant one. The prefix requires `Path=/`,
+/// so browsers send the cookie with every request to this host. It is kept from upstreams.
 pub const REFRESH_COOKIE: &str = "__Host-refresh";
 
 /// The cookie that carries a session's secret, compiled from `sessions.cookie`.
@@ -16,11 +16,11 @@ pub const REFRESH_COOKIE: &str = "__Host-refresh";
 pub struct CookieRules {
     /// Its name. With `__Host-` only this very host can set it.
     pub name: Box<str>,
-    /// The domain whose hosts all get it; only the host that set it, if there is none.
+    /// The domain whose hosts all get it. If there is none, only the host that set it does.
     pub domain: Option<Box<str>>,
     /// When a browser sends it with requests from other sites.
     pub same_site: SameSite,
-    /// Over what it travels.
+    /// Over which connections it is sent.
     pub set_by: SetBy,
 }
 
@@ -31,11 +31,11 @@ pub enum SameSite {
     Strict,
     /// With navigations.
     Lax,
-    /// Always; our own defence against forged requests is then all there is.
+    /// Always. Our own CSRF defence is then the only one.
     None,
 }
 
-/// Over what a cookie travels.
+/// Over which connections a cookie is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetBy {
     /// HTTPS (and this machine).
@@ -44,8 +44,8 @@ pub enum SetBy {
     Anything,
 }
 
-/// There is something by the cookie's name, and it cannot be told what is meant: two of them (a
-/// sibling domain can plant one), or a value that we never gave out.
+/// A cookie of this name is present, but ambiguous: there are two (a sibling domain can plant one),
+/// or its value has a form that we never issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the session cookie is repeated or malformed")]
 pub struct Ambiguous;
@@ -57,7 +57,7 @@ impl From<Ambiguous> for Denial {
 }
 
 impl CookieRules {
-    /// Finds the cookie in a request's headers; HTTP/2 may bring several `Cookie` fields.
+    /// Finds the cookie in a request's headers. HTTP/2 may have several `Cookie` fields.
     ///
     /// # Errors
     ///
@@ -69,13 +69,13 @@ impl CookieRules {
         }
     }
 
-    /// The `Set-Cookie` that gives a browser its session. It ends with the browser's own, or when
-    /// the server says so.
+    /// The `Set-Cookie` that gives a browser its session. The cookie ends with the browser session,
+    /// or when the server ends it.
     pub fn set(&self, secret: &SessionSecret) -> String {
         self.cookie(&secret.expose(), "")
     }
 
-    /// The `Set-Cookie` that takes it back.
+    /// The `Set-Cookie` that clears it.
     pub fn clear(&self) -> String {
         self.cookie("", "; Max-Age=0")
     }
@@ -95,20 +95,20 @@ impl CookieRules {
         format!("{name}={value}; Path=/{domain}{secure}; HttpOnly; SameSite={same_site}{more}")
     }
 
-    /// A `Cookie` field without ours: `None` if it is not in there, nothing if it was all there
-    /// was.
+    /// A `Cookie` field without ours: `None` if the field does not hold it, empty if it holds
+    /// nothing else.
     pub fn strip(&self, field: &[u8]) -> Option<Vec<u8>> {
         without_cookie(field, &self.name)
     }
 
-    /// Whether a `Set-Cookie` field would set, or take away, ours.
+    /// Whether a `Set-Cookie` field would set or clear ours.
     pub fn is_set_by(&self, field: &[u8]) -> bool {
         sets_cookie(field, &self.name)
     }
 }
 
-/// A `Cookie` field without the cookie of this name: `None` if it is not in there, nothing if it was
-/// all there was.
+/// A `Cookie` field without the cookie of this name: `None` if the field does not hold it, empty if
+/// it holds nothing else.
 pub fn without_cookie(field: &[u8], name: &str) -> Option<Vec<u8>> {
     if !pairs(field).any(|pair| is_named(pair, name)) {
         return None;
@@ -123,7 +123,7 @@ pub fn without_cookie(field: &[u8], name: &str) -> Option<Vec<u8>> {
     Some(kept)
 }
 
-/// The value of the cookie of this name; HTTP/2 may bring several `Cookie` fields.
+/// The value of the cookie of this name. HTTP/2 may have several `Cookie` fields.
 ///
 /// # Errors
 ///
@@ -137,19 +137,19 @@ pub fn cookie_value<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h
     if found.next().is_some() { Err(Ambiguous) } else { Ok(value) }
 }
 
-/// Whether a `Set-Cookie` field would set, or take away, the cookie of this name.
+/// Whether a `Set-Cookie` field would set or clear the cookie of this name.
 pub fn sets_cookie(field: &[u8], name: &str) -> bool {
     pairs(field).next().is_some_and(|pair| is_named(sent_as(pair), name))
 }
 
-/// What a browser sends of the pair that it was given: of a cookie whose name is empty the value alone,
-/// which whoever receives it takes for a name and a value (RFC 6265bis §5.6 and §5.8.3).
+/// What a browser sends back for this pair. For a cookie with an empty name that is the value
+/// alone, which servers read as a name and a value (RFC 6265bis §5.6 and §5.8.3).
 fn sent_as(pair: &[u8]) -> &[u8] {
     let is_name = |byte: &u8| *byte != b'=' && !byte.is_ascii_whitespace();
     &pair[pair.iter().position(is_name).unwrap_or(pair.len())..]
 }
 
-/// Servers disagree about white space around names; what could be read as ours is.
+/// Servers disagree about white space around names: any name that could be read as ours counts.
 fn is_named(pair: &[u8], name: &str) -> bool {
     let end = memchr::memchr(b'=', pair).unwrap_or(pair.len());
     pair[..end].trim_ascii() == name.as_bytes()
@@ -157,7 +157,7 @@ fn is_named(pair: &[u8], name: &str) -> bool {
 
 /// The pairs of a field, without the white space around them.
 fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
-    // Found by words, not by bytes: what others keep in cookies can be long.
+    // Searched by words, not by bytes: other cookies can be long.
     let ends = memchr::memchr_iter(b';', field).chain([field.len()]);
     let mut begin = 0;
     ends.map(move |end| {

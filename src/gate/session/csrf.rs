@@ -1,9 +1,9 @@
-//! Whether a request that carries the session cookie was meant by whom it belongs to, or caused by
-//! another site's page.
+//! Whether the session's user meant a request with the session cookie, or another site's page
+//! caused it.
 //!
 //! Browsers say where a request comes from: `Sec-Fetch-Site` (Fetch Metadata §2.3), else `Origin`
-//! (RFC 6454 §7). A client that says neither shows the session's CSRF token, which no other site
-//! can read.
+//! (RFC 6454 §7). A client that sends neither must send the session's CSRF token, which no other
+//! site can read.
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
@@ -15,12 +15,12 @@ use super::id::SessionSecret;
 use super::origins::{Origin, Origins};
 use crate::gate::request::{Request, Scheme};
 
-/// Where the CSRF token travels.
+/// The header that carries the CSRF token.
 const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What is signed, so that the session's secret is not used for anything else in the same way.
+/// The signed label, which separates this use of the session's secret from any other.
 const LABEL: &[u8] = b"portcullis csrf token 1";
 
 impl Origins {
@@ -43,7 +43,8 @@ impl Origins {
         }
     }
 
-    /// Whether a request with a session cookie may do what it asks for. Reading is never refused.
+    /// Whether a request with a session cookie is permitted. Safe methods without `Upgrade` always
+    /// are.
     pub(in crate::gate) fn permit(&self, request: &Request<'_>, secret: &SessionSecret) -> bool {
         if request.method.is_safe() && !request.headers.contains_key(UPGRADE) {
             return true;
@@ -64,7 +65,7 @@ impl Origins {
 }
 
 impl SessionSecret {
-    /// The CSRF token of the session: who does not have the secret cannot make it.
+    /// The CSRF token of the session. Only a holder of the secret can compute it.
     pub fn csrf_token(&self) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.bits());
         URL_SAFE_NO_PAD.encode(hmac::sign(&key, LABEL))
@@ -90,8 +91,8 @@ fn only(headers: &HeaderMap, name: HeaderName) -> PresentedCsrf<'_> {
     }
 }
 
-/// Whether an origin is that of the page's own server: scheme, host and port as the request has
-/// them. A default port may stand in `Host`; it never stands in `Origin`.
+/// Whether an origin is that of the page's own server: same scheme, host and port as the request.
+/// `Host` may name a default port, `Origin` never does.
 fn is_own(origin: &HeaderValue, request: &Request<'_>) -> bool {
     let (prefix, port): (&[u8], &str) = match request.scheme {
         Scheme::Http => (b"http://", ":80"),

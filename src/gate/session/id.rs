@@ -1,4 +1,5 @@
-//! The two names of a session: the secret that the browser holds, and the id that all others use.
+//! The two names of a session: the secret that the browser holds, and the id that everything else
+//! uses.
 
 use std::fmt;
 
@@ -12,12 +13,12 @@ use super::tag::{Provenance, SecretKind, TagKeyCell};
 /// 256 bits in base64url without padding.
 const TEXT_BYTES: usize = 43;
 
-/// What the cookie holds: 256 bits, random to everybody else (see [`TagKey`](super::TagKey)).
-/// Whoever has it is logged in.
+/// The value of the cookie: 256 bits that are random to everyone else (see
+/// [`TagKey`](super::TagKey)). A client that has it is logged in.
 pub struct SessionSecret([u8; 32]);
 
 impl SessionSecret {
-    /// The secret made of these random bits, recognisable as ours if there is a key for that.
+    /// The secret made of these random bits. If there is a tag key, it is recognisable as ours.
     pub fn generate(random: Zeroizing<[u8; 32]>, tags: &TagKeyCell) -> Self {
         Self(*tags.secret(SecretKind::Session, &[], random))
     }
@@ -27,8 +28,8 @@ impl SessionSecret {
         Self(bits)
     }
 
-    /// Reads the value of a cookie. One spelling only: 43 characters of base64url, of which the
-    /// last leaves no bits over.
+    /// Parses the value of a cookie. It accepts one spelling only: 43 characters of base64url, the
+    /// last of which has no unused bits set.
     pub fn parse(text: &[u8]) -> Option<Self> {
         decode(text).map(Self)
     }
@@ -48,7 +49,7 @@ impl SessionSecret {
         &self.0
     }
 
-    /// By what the session is known to everybody else.
+    /// The id by which everything else knows the session.
     pub fn id(&self) -> SessionId {
         let mut id = [0; 32];
         id.copy_from_slice(digest::digest(&digest::SHA256, &self.0).as_ref());
@@ -68,12 +69,12 @@ impl fmt::Debug for SessionSecret {
     }
 }
 
-/// By what a session is known in stores, logs and headers: the SHA-256 of its secret.
+/// The id of a session in stores, logs and headers: the SHA-256 of its secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId([u8; 32]);
 
 impl SessionId {
-    /// The id that these bytes are.
+    /// The id with these bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -83,7 +84,7 @@ impl SessionId {
         &self.0
     }
 
-    /// Reads an id as [`Display`](fmt::Display) writes it.
+    /// Parses an id as [`Display`](fmt::Display) writes it.
     pub fn parse(text: &str) -> Option<Self> {
         decode(text.as_bytes()).map(Self)
     }

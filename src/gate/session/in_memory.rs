@@ -9,7 +9,7 @@ use super::rules::{RulesId, SessionRules};
 use crate::gate::authentic::Authentic;
 use crate::gate::time::{SteadyTime, UnixTime};
 
-/// How old what is written of a session's last use may become while it is used, in seconds.
+/// How old the stored time of a session's last use may become while it is used, in seconds.
 const TOUCH_MAX_S: i64 = 3600;
 
 /// A session in memory.
@@ -25,7 +25,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// The session that `stored` is under `rules`, as read at `as_of`.
+    /// The session in `stored`, under `rules`, as read at `as_of`.
     pub fn compile(
         id: SessionId,
         stored: &StoredSession,
@@ -34,7 +34,7 @@ impl Session {
     ) -> Self {
         let terms = rules.terms();
         let record = &stored.record;
-        // Rules that became stricter since the login hold for it, too.
+        // Rules that became stricter since the login also apply to it.
         let (lifetime_max_s, idle_s) = match record.kind {
             SessionKind::Login(_) | SessionKind::Tokens(_) => {
                 (terms.lifetime_max_s, record.idle_s.min(terms.idle_max_s))
@@ -87,38 +87,38 @@ impl Session {
         self.as_of
     }
 
-    /// By which rules it was built.
+    /// The rules that it was built with.
     pub(super) fn rules(&self) -> RulesId {
         self.rules
     }
 
-    /// By what everybody but the browser knows it.
+    /// The id by which everything but the browser knows it.
     pub fn id(&self) -> SessionId {
         self.id
     }
 
-    /// Whose it is.
+    /// Its identity.
     pub fn authentic(&self) -> &Arc<Authentic> {
         &self.authentic
     }
 
-    /// When it ends unless it is used.
+    /// When its idle timeout ends it unless it is used.
     pub fn idle_ends(&self) -> UnixTime {
         self.last_seen().plus(self.idle_s)
     }
 
-    /// When it was last used, as far as this gateway has written down or read.
+    /// When it was last used, as far as this gateway has recorded or read.
     pub fn last_seen(&self) -> UnixTime {
         UnixTime::from_seconds(self.last_seen_s.load(Ordering::Relaxed))
     }
 
-    /// Notes that it was used at `seen`, if that was later than what is known.
+    /// Notes a use at `seen`, if that is later than the last known use.
     pub fn was_seen(&self, seen: UnixTime) {
         self.last_seen_s.fetch_max(seen.as_seconds(), Ordering::Relaxed);
     }
 
-    /// Notes a use at `now`. `true` if the caller has to write it to the store: once in a tenth of
-    /// the idle timeout, and at least once in an hour.
+    /// Notes a use at `now`. Returns `true` if the caller has to write it to the store: once in a
+    /// tenth of the idle timeout, and at least once in an hour.
     pub fn touch(&self, now: UnixTime) -> bool {
         let last_s = self.last_seen_s.load(Ordering::Relaxed);
         let now_s = now.as_seconds();
@@ -130,12 +130,12 @@ impl Session {
                 .is_ok()
     }
 
-    /// Notes that it is no longer what is stored.
+    /// Notes that it differs from what is stored.
     pub(super) fn has_changed(&self) {
         self.is_changed.store(true, Ordering::Release);
     }
 
-    /// Whether it is no longer what is stored.
+    /// Whether it differs from what is stored.
     pub fn is_changed(&self) -> bool {
         self.is_changed.load(Ordering::Acquire)
     }

@@ -5,13 +5,13 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins(pub Vec<Box<str>>);
 
-/// Where a request comes from, by its own headers.
+/// Where a request comes from, according to its own headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// From here, or from a site that may, or from its user's own hand.
+    /// From this site, from a permitted site, or directly from the user.
     Permitted,
-    /// From somewhere else, or it cannot be told.
+    /// From another site, or from an origin that cannot be determined.
     Foreign,
-    /// It does not say: not a browser, or a very old one.
+    /// The headers do not say: the client is no browser, or a very old one.
     Unsaid,
 }

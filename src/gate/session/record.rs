@@ -1,4 +1,4 @@
-//! A session as it is kept.
+//! A session as it is stored.
 
 use serde_json::{Map, Value};
 
@@ -10,16 +10,17 @@ use crate::gate::time::UnixTime;
 pub enum SessionKind {
     /// For a login, whose secret a cookie carries.
     Login(LoginDetails),
-    /// For a login of which tokens came, which may outlive a cookie, if there is one.
+    /// For a login that tokens came from. These may outlive the cookie, if there is one.
     Tokens(LoginDetails),
-    /// For an API key: it was made by an operator, does not rest, and lives for as long as the key.
+    /// For an API key that an operator made. It does not expire for lack of use, and lives as long
+    /// as the key.
     ApiKey(ApiKeyDetails),
 }
 
-/// The data of a login, beside the identity.
+/// The data of a login, apart from the identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginDetails {
-    /// What it shares with the sessions that it took the place of: the id of the first.
+    /// Shared with the sessions that it replaced: the id of the first of them.
     pub family: Box<str>,
     /// `User-Agent` at login, cut short.
     pub user_agent: Box<str>,
@@ -27,15 +28,15 @@ pub struct LoginDetails {
     pub address: Box<str>,
 }
 
-/// The data of an API key, beside the identity.
+/// The data of an API key, apart from the identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiKeyDetails {
-    /// Its name for people.
+    /// Its name, for users.
     pub label: Box<str>,
 }
 
-/// An identity that the store keeps under the digest of a secret: what a login established, or what an
-/// operator gave an API key. It does not change: who gets other rights gets another session.
+/// An identity that is stored under the digest of a secret: what a login established, or what an
+/// operator gave an API key. It does not change: other rights require another session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionRecord {
     /// The purpose.
@@ -44,7 +45,7 @@ pub struct SessionRecord {
     pub subject: Box<str>,
     /// The issuer that vouches for the subject, as `iss` does in a token.
     pub issuer: Box<str>,
-    /// How: `password`, `handoff`, `api_key`.
+    /// How the user was authenticated: `password`, `handoff`, `api_key`.
     pub method: Box<str>,
     /// The roles.
     pub roles: Vec<Box<str>>,
@@ -52,16 +53,16 @@ pub struct SessionRecord {
     pub scopes: Vec<Box<str>>,
     /// Anything else that is known of the subject.
     pub claims: Map<String, Value>,
-    /// When.
+    /// When it was created.
     pub created: UnixTime,
-    /// When it ends, however busy it is.
+    /// When it ends, even if it is in use.
     pub ends: UnixTime,
-    /// How long it may rest, in seconds.
+    /// The idle timeout, in seconds.
     pub idle_s: i64,
 }
 
 impl SessionRecord {
-    /// What is kept of its login; `None` for an API key.
+    /// The data of its login; `None` for an API key.
     pub fn login(&self) -> Option<&LoginDetails> {
         match &self.kind {
             SessionKind::Login(details) | SessionKind::Tokens(details) => Some(details),
@@ -69,7 +70,7 @@ impl SessionRecord {
         }
     }
 
-    /// What is kept of its API key; `None` for a login.
+    /// The data of its API key; `None` for a login.
     pub fn api_key(&self) -> Option<&ApiKeyDetails> {
         match &self.kind {
             SessionKind::ApiKey(details) => Some(details),
@@ -86,11 +87,11 @@ impl SessionRecord {
     }
 }
 
-/// A session as it is kept.
+/// A session as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredSession {
     /// The record of the login or the API key.
     pub record: SessionRecord,
-    /// When it was last used, as far as that was written down.
+    /// When it was last used, as far as that was written.
     pub last_seen: UnixTime,
 }

@@ -20,29 +20,29 @@ pub struct SessionRules {
 pub struct SessionTerms {
     /// The cookie that carries the secret.
     pub cookie: CookieRules,
-    /// How long a session may rest, in seconds.
+    /// The idle timeout of a session, in seconds.
     pub idle_max_s: i64,
-    /// How long it lives at most, in seconds.
+    /// The longest lifetime of a session, in seconds.
     pub lifetime_max_s: i64,
-    /// How long anything that comes of a login lives at most, its refresh tokens included, in
+    /// The longest lifetime of anything that comes from a login, including its refresh tokens, in
     /// seconds.
     pub outlived_s: i64,
-    /// How long an API key lives at most, in seconds.
+    /// The longest lifetime of an API key, in seconds.
     pub api_key_lifetime_max_s: i64,
-    /// How old what is known of a session may be before it is read again, in milliseconds.
+    /// How old the known state of a session may be before it is read again, in milliseconds.
     pub recheck_ms: u64,
     /// Other sites whose pages may send requests with the cookie.
     pub origins: Origins,
-    /// Claims that routes ask for, by name or JSON pointer.
+    /// Claims that routes or internal tokens use, by name or JSON pointer.
     pub asked_claims: Vec<Box<str>>,
     /// The headers that say who the caller is.
     pub identity: Arc<IdentityTemplate>,
-    /// How long these headers may be together, in bytes.
+    /// The maximum length of these headers together, in bytes.
     pub identity_bytes_max: usize,
 }
 
 impl SessionTerms {
-    /// Whether the same sessions come of both.
+    /// Whether both build the same sessions.
     fn builds_as(&self, other: &Self) -> bool {
         self.idle_max_s == other.idle_max_s
             && self.lifetime_max_s == other.lifetime_max_s
@@ -52,25 +52,25 @@ impl SessionTerms {
             && self.identity == other.identity
     }
 
-    /// How long after a moment anything can still be accepted that was begun until then, an API key
-    /// included, in seconds, by gateways whose clocks are apart.
+    /// For how long after a moment anything that began before it can still be accepted, API keys
+    /// included, in seconds. It allows for the clock difference between gateways.
     pub fn reach_s(&self) -> i64 {
         self.outlived_s.max(self.api_key_lifetime_max_s).saturating_add(2 * GATEWAYS_APART_S)
     }
 
-    /// Until when a login that is there `now` must be remembered as cut off. Logins end often, and
-    /// are forgotten sooner than API keys.
+    /// Until when the revocation of a login that exists at `now` must be remembered. Logins end
+    /// often, and are forgotten sooner than API keys.
     pub fn forgotten_at(&self, now: UnixTime) -> UnixTime {
         now.plus(self.outlived_s.saturating_add(2 * GATEWAYS_APART_S))
     }
 }
 
-/// Tells rules apart: what was built by others is built anew.
+/// Distinguishes rules: sessions built with others are built again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RulesId(u64);
 
 impl SessionRules {
-    /// Rules by which nothing was built yet, unless those before them would have built the same.
+    /// New rules. They keep the identity of `previous` if both build the same sessions.
     pub fn new(terms: SessionTerms, previous: Option<&Self>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let alike = previous.filter(|previous| previous.terms.builds_as(&terms));

@@ -1,5 +1,5 @@
-//! The sessions in memory. What is not here is read from the store, once, by the feed that keeps
-//! this table current.
+//! The sessions in memory. The feed that keeps this table current reads a missing session from the
+//! store, once.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -15,49 +15,49 @@ use super::rules::SessionRules;
 use crate::gate::revocation::RevocationList;
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
-/// An entry of the table: what this gateway knows of a session.
+/// What this gateway knows of a session.
 #[derive(Clone, Debug)]
 pub enum Held {
-    /// It, and nothing has changed it since.
+    /// The session, unchanged.
     Current(Arc<Session>),
-    /// It, as it was some time ago; it has to be read again.
+    /// The session as it was some time ago. It has to be read again.
     Aged(Arc<Session>),
-    /// It, as it was before it changed or ended.
+    /// The session as it was before it changed or ended.
     Changed(Arc<Session>),
     /// Nothing.
     Absent,
 }
 
-/// The sessions that were used lately. Bounded: what is evicted is read again.
+/// The sessions that were used recently. The table is bounded: an evicted session is read again.
 #[derive(Debug)]
 pub struct SessionTable {
     sessions: Cache<SessionId, Arc<Session>, RandomState>,
     /// Since when the store notifies us of every change, in steady milliseconds.
     notified_since: AtomicU64,
-    /// Until when that is sure.
+    /// Until when the notifications are known to be complete.
     notified_until: AtomicU64,
-    /// The times before, from when and until when: whatever was read in one of them was sure for as
-    /// long as it lasted.
+    /// The earlier periods of notification, with start and end. A session that was read in one of
+    /// them is known to be unchanged until its end.
     notified_before: Mutex<VecDeque<(u64, u64)>>,
-    /// Since when sessions may be used without our knowing, in seconds since 1970.
+    /// Since when sessions may have been used at a silent gateway, in seconds since 1970.
     silent_gateway_since: AtomicI64,
 }
 
-/// What an entry of the table occupies beside the session, in bytes, as measured.
+/// What an entry of the table occupies in addition to the session, in bytes, as measured.
 const ENTRY_BYTES: usize = 640;
 
-/// How many times before are remembered.
+/// How many earlier periods are remembered.
 const NOTIFIED_BEFORE_MAX: usize = 64;
 
-/// How long it may take to read a session again, in milliseconds: to find out that the connection is
-/// of no use, to make another one, and to be answered.
+/// How long a re-read of a session may take, in milliseconds: to find that the connection is
+/// broken, to open another one, and to get a response.
 const REREAD_MS: u64 = 2_000;
 
-/// Nothing was ever told.
+/// The store has never notified us.
 const NEVER: u64 = u64::MAX;
 
 impl SessionTable {
-    /// A table that holds about `bytes_max` worth of sessions.
+    /// A table for about `bytes_max` bytes of sessions.
     pub fn new(bytes_max: u64) -> Arc<Self> {
         let sessions = Cache::builder()
             .max_capacity(bytes_max)
@@ -78,7 +78,7 @@ impl SessionTable {
         })
     }
 
-    /// What is known of a session. Whether it may still rest is another question.
+    /// What is known of a session. It does not check the idle timeout.
     pub fn find(&self, id: &SessionId, rules: &SessionRules, now: Moment) -> Held {
         match self.sessions.get(id) {
             Some(session) if session.rules() != rules.id() => Held::Absent,
@@ -89,23 +89,23 @@ impl SessionTable {
         }
     }
 
-    /// Since the session was read, or since we were last sure to be told of any change, not too
-    /// much time has passed.
+    /// Whether the session was read, or the notifications were known to be complete, recently
+    /// enough.
     fn is_current(&self, session: &Session, rules: &SessionRules, now: Moment) -> bool {
         let read = session.as_of().as_millis();
         let notified_since = self.notified_since.load(Ordering::Acquire);
         let sure = match notified_since {
             NEVER => read,
-            // What changed before may have been missed.
+            // An earlier change may have been missed.
             notified_since if read <= notified_since => return false,
             _ => read.max(self.notified_until.load(Ordering::Acquire)),
         };
         now.steady.millis_since(SteadyTime::from_millis(sure)) <= rules.terms().recheck_ms
     }
 
-    /// Whether a session that the store could not be asked about again may still be believed: as long
-    /// as a list that is as old would be, but no shorter than without asking. Whatever else of the
-    /// store can be reached does not count.
+    /// Whether a session may still be trusted if the store could not be asked again: for as long as
+    /// a list of the same age would be, but no shorter than without a re-read. It does not matter
+    /// whether other parts of the store can be reached.
     pub(in crate::gate) fn is_believed(
         &self,
         session: &Session,
@@ -118,7 +118,7 @@ impl SessionTable {
         is_within(session.as_of()) || is_within(self.sure_until(session))
     }
 
-    /// Until when it is sure that nothing had changed a session.
+    /// Until when a session is known to be unchanged.
     fn sure_until(&self, session: &Session) -> SteadyTime {
         let read = session.as_of().as_millis();
         let before = self.notified_before.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,20 +131,21 @@ impl SessionTable {
         SteadyTime::from_millis(span.map_or(read, |(_, until)| read.max(*until)))
     }
 
-    /// Takes a session in (the feed, the only writer).
+    /// Adds a session. The feed is the only writer.
     pub fn publish(&self, session: Arc<Session>) {
         self.sessions.insert(session.id(), session);
     }
 
-    /// Notes that a session has changed, or ended: what is here says only who it was, so that a
-    /// refusal can tell why.
+    /// Notes that a session has changed or ended. The entry then only says whose it was, so that a
+    /// refusal can give the reason.
     pub fn changed(&self, id: &SessionId) {
         if let Some(session) = self.sessions.get(id) {
             session.has_changed();
         }
     }
 
-    /// Notes the same of all sessions that are cut off now: what cuts them off is about to be lifted.
+    /// Notes the same for all sessions that are revoked now, because a revocation is about to be
+    /// lifted.
     pub fn cut_off_changed(&self, list: &RevocationList, now: Moment) {
         for (_, session) in &self.sessions {
             if session.authentic().is_revoked(list, now) {
@@ -167,18 +168,18 @@ impl SessionTable {
         self.notified_since.store(at.as_millis(), Ordering::Release);
     }
 
-    /// Everything that changed until `at` has been told.
+    /// Every change until `at` has been reported.
     pub fn notified_until(&self, at: SteadyTime) {
         self.notified_until.store(at.as_millis(), Ordering::Release);
     }
 
-    /// Since when a gateway that is not heard of may use sessions; `None` if there is none.
+    /// Since when a silent gateway may have used sessions; `None` if there is none.
     pub fn silent_gateway_since(&self, since: Option<UnixTime>) {
         let seconds = since.map_or(i64::MAX, UnixTime::as_seconds);
         self.silent_gateway_since.store(seconds, Ordering::Relaxed);
     }
 
-    /// Whether a session that seems to have rested until its end may have been used before it.
+    /// Whether a session that seems to have passed its idle timeout may have been used in time.
     pub(in crate::gate) fn may_have_been_used(&self, session: &Session) -> bool {
         session.idle_ends().as_seconds() >= self.silent_gateway_since.load(Ordering::Relaxed)
     }

@@ -1,9 +1,9 @@
-//! What tells a secret that we made from one that somebody made up, without asking the store: its
-//! last bits are a tag of the others, made with a key that all gateways of a store share.
+//! Distinguishes a secret that we made from an invented one without asking the store: its last bits
+//! are a tag of the others, made with a key that all gateways of a store share.
 //!
-//! A tag admits nobody. It decides who may have the store asked before it is known that there is
-//! something to find: what has none is asked for within the budget of where it comes from. So a key
-//! that is lost or changed logs nobody out.
+//! A tag admits no client. It decides whether the store may be asked before it is known that there
+//! is something to find: a secret without a valid tag is looked up within the budget of the
+//! client's network. So a lost or changed key logs out no user.
 
 use std::fmt;
 
@@ -16,15 +16,15 @@ use zeroize::Zeroizing;
 /// How long a key is, in bytes.
 pub const TAG_KEY_BYTES: usize = 32;
 
-/// How long a secret is: 160 random bits (RFC 6749 §10.10), and a tag of 96 (RFC 2104 §5 wants 80
-/// at least). To whoever does not know the key all of it is random.
+/// The length of a secret: 160 random bits (RFC 6749 §10.10), and a tag of 96 (RFC 2104 §5 asks for
+/// at least 80). Without the key all of it looks random.
 const SECRET_BYTES: usize = 32;
 const RANDOM_BYTES: usize = 20;
 
-/// What keeps the key from being used for anything else in the same way.
+/// Separates this use of the key from any other.
 const PURPOSE: &[u8] = b"portcullis secret tags 1";
 
-/// What a secret is of: one that is moved elsewhere is not known there.
+/// What a secret is for. It is not recognised in another place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretKind {
     /// A session's cookie.
@@ -35,14 +35,14 @@ pub enum SecretKind {
     Refresh,
 }
 
-/// Whether a secret is one of ours, as far as can be told without the store.
+/// Whether a secret is one of ours, as far as can be determined without the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
     /// A gateway of this store made it.
     Ours,
-    /// Made up, or made before there were tags or with another key.
+    /// Invented, or made before there were tags or with another key.
     Unproven,
-    /// Not known yet: the key was not read.
+    /// Not known yet: the key has not been read.
     Unknown,
 }
 
@@ -50,8 +50,8 @@ pub enum Provenance {
 pub struct TagKey(hmac::Key);
 
 impl TagKey {
-    /// The key for what is kept in the store. `secret` is one that is not there: without it, who
-    /// reads the store cannot make tags.
+    /// Derives the key from the one in the store. `secret` is not in the store: without it, a
+    /// reader of the store cannot make tags.
     pub fn derive(kept: &[u8; TAG_KEY_BYTES], secret: Option<&[u8]>) -> Self {
         let Some(secret) = secret else { return Self(hmac::Key::new(hmac::HMAC_SHA256, kept)) };
         let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret));
@@ -60,14 +60,14 @@ impl TagKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, context.sign().as_ref()))
     }
 
-    /// Turns random bytes into a secret of this kind; `context` is what it goes with.
+    /// Turns random bytes into a secret of this kind. `context` is what it belongs to.
     pub fn tag(&self, kind: SecretKind, context: &[u8], secret: &mut [u8; SECRET_BYTES]) {
         let (random, tag) = secret.split_at_mut(RANDOM_BYTES);
         let length = tag.len();
         tag.copy_from_slice(&self.sign(kind, context, random).as_ref()[..length]);
     }
 
-    /// Whether it made this secret.
+    /// Whether this key made the secret.
     pub fn knows(&self, kind: SecretKind, context: &[u8], secret: &[u8; SECRET_BYTES]) -> bool {
         let (random, tag) = secret.split_at(RANDOM_BYTES);
         let expected = self.sign(kind, context, random);
@@ -81,7 +81,7 @@ impl TagKey {
             SecretKind::Refresh => b"refresh",
         };
         let mut signing = hmac::Context::with_key(&self.0);
-        // Each of a length that does not vary within its kind.
+        // Each has a fixed length within its kind.
         for part in [PURPOSE, kind, context, random] {
             signing.update(part);
         }
@@ -95,26 +95,26 @@ impl fmt::Debug for TagKey {
     }
 }
 
-/// The key as it is now; the feed writes it.
+/// The current key. The feed writes it.
 #[derive(Debug, Default)]
 pub struct TagKeyCell {
     key: ArcSwapOption<TagKey>,
-    /// What the store holds is none.
+    /// Whether the store holds something that is no key.
     is_damaged: AtomicBool,
 }
 
 impl TagKeyCell {
-    /// Takes a key in.
+    /// Replaces the key.
     pub fn publish(&self, key: TagKey) {
         self.key.store(Some(key.into()));
     }
 
-    /// There will be no key until an operator repairs the store: requests do not wait for it.
+    /// There will be no key until an operator repairs the store, so requests do not wait for it.
     pub fn give_up(&self) {
         self.is_damaged.store(true, Ordering::Relaxed);
     }
 
-    /// A secret of this kind made of random bytes; without a key they stay as they are.
+    /// A secret of this kind made of random bytes. Without a key the bytes stay as they are.
     pub fn secret(
         &self,
         kind: SecretKind,

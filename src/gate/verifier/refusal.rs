@@ -1,7 +1,7 @@
-//! Refusals of tokens: why one is not authentic, in words for the log and for the client. Made on
-//! the way to a refusal only.
+//! Refusals of tokens: why one is not authentic, in words for the log and for the client. They are
+//! built only for a refusal.
 //!
-//! The client is told which claim was at fault; what came stands in the log.
+//! The client learns which claim was at fault. Its value is written to the log only.
 
 use crate::gate::claims::{ClaimError, Claims};
 use crate::gate::denial::{Denial, Slug};
@@ -14,19 +14,19 @@ use crate::gate::token::MalformedToken;
 /// Why a token is not authentic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// For good.
+    /// It is refused, and new keys will not help.
     Denied(Denial),
-    /// No key has this id; newer keys might.
+    /// No key has this id, but newer keys might.
     KeyUnknown {
         /// `kid`; `None` for a token that names none.
         id: Option<Box<str>>,
-        /// What is said if they have not.
+        /// The refusal if newer keys do not have it either.
         denial: Denial,
     },
 }
 
 impl Refusal {
-    /// What is said of it.
+    /// The refusal.
     pub fn denial(&self) -> &Denial {
         match self {
             Self::Denied(denial) | Self::KeyUnknown { denial, .. } => denial,
@@ -56,12 +56,12 @@ fn denied(slug: Slug, reason: String) -> Refusal {
     Refusal::Denied(Denial::new(slug).because(reason))
 }
 
-/// `alg` names no algorithm that is implemented.
+/// `alg` names no implemented algorithm.
 pub(super) fn algorithm_unknown(named: &str) -> Refusal {
     denied(Slug::TokenAlgorithm, format!("the algorithm {} is not known", Quoted(named)))
 }
 
-/// `alg` is none of the issuer's algorithms.
+/// `alg` is not one of the issuer's algorithms.
 pub(super) fn algorithm_not_listed(named: Algorithm, rules: &IssuerRules) -> Refusal {
     let accepted: Vec<_> = rules.algorithms.iter().map(|known| format!("{known:?}")).collect();
     let accepted = listed(accepted.iter().map(String::as_str));
@@ -71,7 +71,7 @@ pub(super) fn algorithm_not_listed(named: Algorithm, rules: &IssuerRules) -> Ref
     denied(Slug::TokenAlgorithm, reason)
 }
 
-/// `crit` asks for an extension (RFC 7515 §4.1.11); none is implemented.
+/// `crit` requires an extension (RFC 7515 §4.1.11). None is implemented.
 pub(super) fn critical() -> Refusal {
     let reason = "the header has `crit`, and no extension is supported";
     Refusal::Denied(Denial::new(Slug::TokenCritical).because(reason))
@@ -79,7 +79,7 @@ pub(super) fn critical() -> Refusal {
 
 /// The payload is not one strict JSON object.
 pub(super) fn payload(error: &JsonError) -> Refusal {
-    // It may name a claim, and holds no value of one.
+    // The error may name a claim, but never holds its value.
     Refusal::Denied(
         Denial::new(Slug::TokenClaims).explained_because(format!("the claims are {error}")),
     )
@@ -90,7 +90,7 @@ pub(super) fn issuer_unknown(iss: &str) -> Refusal {
     issuer(format!("the claim `iss` is {}, and no issuer of that name is configured", Quoted(iss)))
 }
 
-/// The route does not take this issuer's tokens.
+/// The route does not accept this issuer's tokens.
 pub(super) fn issuer_not_permitted(rules: &IssuerRules) -> Refusal {
     issuer(format!("the issuer `{}` is not among those of this route", rules.name))
 }
@@ -100,7 +100,7 @@ fn issuer(reason: String) -> Refusal {
     Refusal::Denied(Denial::new(Slug::TokenIssuer).explained(EXPLANATION).because(reason))
 }
 
-/// There are no keys, or they are too old to be believed.
+/// There are no keys, or they are too old to be trusted.
 pub(super) fn keys_unavailable(rules: &IssuerRules) -> Refusal {
     denied(
         Slug::KeysUnavailable,
@@ -108,7 +108,7 @@ pub(super) fn keys_unavailable(rules: &IssuerRules) -> Refusal {
     )
 }
 
-/// Keys answer to the header, but none made the signature.
+/// Keys match the header, but none made the signature.
 pub(super) fn signature(key_id: Option<&str>, rules: &IssuerRules) -> Refusal {
     let name = &rules.name;
     let reason = match key_id {
@@ -118,7 +118,7 @@ pub(super) fn signature(key_id: Option<&str>, rules: &IssuerRules) -> Refusal {
     denied(Slug::TokenSignature, reason)
 }
 
-/// More keys answer to the header than are tried.
+/// More keys match the header than are tried.
 pub(super) fn untried(rules: &IssuerRules) -> Refusal {
     let name = &rules.name;
     let reason = format!(
@@ -128,7 +128,7 @@ pub(super) fn untried(rules: &IssuerRules) -> Refusal {
     denied(Slug::TokenSignature, reason)
 }
 
-/// The key that `kid` names is not for the algorithm (RFC 8725 §3.1).
+/// The key that `kid` names may not be used with the algorithm (RFC 8725 §3.1).
 pub(super) fn key_serves_not(
     algorithm: Algorithm,
     key_id: Option<&str>,
@@ -142,7 +142,7 @@ pub(super) fn key_serves_not(
     denied(Slug::TokenAlgorithm, reason)
 }
 
-/// No key answers to `kid`; newer keys might.
+/// No key matches `kid`, but newer keys might.
 pub(super) fn key_unknown(key_id: Option<&str>, rules: &IssuerRules) -> Refusal {
     let name = &rules.name;
     let reason = match key_id {
@@ -153,7 +153,7 @@ pub(super) fn key_unknown(key_id: Option<&str>, rules: &IssuerRules) -> Refusal 
     Refusal::KeyUnknown { id: key_id.map(Into::into), denial }
 }
 
-/// `typ` is none of the accepted types (RFC 8725 §3.11).
+/// `typ` is not one of the accepted types (RFC 8725 §3.11).
 pub(super) fn token_type(named: Option<&str>, rules: &IssuerRules) -> Refusal {
     let accepted = listed(rules.token_types.iter().map(|accepted| &**accepted));
     let reason = match named {
@@ -172,7 +172,7 @@ pub(super) fn audience(named: &[&str], rules: &IssuerRules) -> Refusal {
     Refusal::Denied(Denial::new(Slug::TokenAudience).explained(EXPLANATION).because(reason))
 }
 
-/// It lives for longer than the issuer's `max_lifetime`.
+/// It lives longer than the issuer's `max_lifetime`.
 pub(super) fn lifetime(claims: &Claims, rules: &IssuerRules) -> Refusal {
     let longest = span(rules.lifetime_max_s);
     let lives = span(claims.expires.since(claims.issued_at.unwrap_or_default()));

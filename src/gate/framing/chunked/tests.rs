@@ -133,7 +133,7 @@ fn extensions_and_trailers_are_accepted_at_their_limits_and_refused_beyond() {
     assert!(read(trailers(TRAILER_FIELDS_MAX + 1).as_bytes()).is_err());
 }
 
-/// The same, line by line and without care for cost. `None`: the last line is not complete.
+/// A simple reference implementation, line by line. `None`: the last line is not complete.
 fn read_lines(bytes: &[u8]) -> Option<Result<usize, ()>> {
     let mut at = 0;
     loop {
@@ -213,7 +213,7 @@ fn size_of(line: &[u8]) -> Option<u64> {
     Some(size)
 }
 
-/// Texts of pieces that bodies are made of, and of what they must not have.
+/// Texts of pieces that bodies consist of, and of pieces that they must not have.
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         &b"0"[..],
@@ -261,7 +261,7 @@ proptest! {
         match (read(&body), read_lines(&body)) {
             (Ok(Progress::End(end)), lines) => prop_assert_eq!(lines, Some(Ok(end))),
             (Ok(Progress::Partial), lines) => prop_assert_eq!(lines, None),
-            // Refused before its line is complete: then no end of the line makes it good.
+            // Refused before its line is complete: no end of the line would make it valid.
             (Err(MalformedChunk { at, .. }), None) => {
                 for end in [&b""[..], b"\r\n", b"\r\n\r\n", b"0\r\n\r\n", b"\"\r\n\r\n"] {
                     let longer = [&body[..], &more[..], end].concat();

@@ -1,4 +1,4 @@
-//! The cell in which the keys of an issuer are kept.
+//! The cell that holds an issuer's keys.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn at(seconds: i64) -> UnixTime {
     UnixTime::from_seconds(seconds)
 }
 
-/// How far the generation moves when `new` follows `old`.
+/// By how much the generation grows when `new` follows `old`.
 fn moves(old: &[Value], new: &[Value]) -> u64 {
     let cell = KeyCell::empty();
     cell.publish(read(old).expect("a set").0, at(1), at(2));
@@ -37,8 +37,8 @@ fn generation_moves_on_with_every_real_change() {
     moved(&[a, b], &swapped, "two keys swapped their ids");
 }
 
-/// An issuer that narrows a key to one algorithm means it: tokens of the other are refused from
-/// then on, known or not.
+/// If an issuer restricts a key to one algorithm, tokens of the other are refused from then on,
+/// cached or not.
 #[test]
 fn generation_moves_on_when_a_key_is_given_another_algorithm() {
     let serving = |alg: Value| [rsa(json!({"kid": "a", "alg": alg}))];
@@ -46,7 +46,7 @@ fn generation_moves_on_when_a_key_is_given_another_algorithm() {
     assert_eq!(moves(&serving(json!(null)), &serving(json!("PS256"))), 1, "narrowed");
 }
 
-/// Ids that a short polynomial hash takes for one another.
+/// Ids that collide in a short polynomial hash.
 #[test]
 fn generation_moves_on_when_an_id_is_replaced_by_one_that_looks_alike() {
     assert_eq!(moves(&[p256(json!({"kid": "Aa"}))], &[p256(json!({"kid": "BB"}))]), 1);
@@ -65,7 +65,7 @@ fn keys_are_believed_up_to_the_last_second_and_no_longer() {
     cell.publish(read(&[usable()]).expect("a set").0, at(100), at(200));
     assert!(cell.is_usable(at(199)));
     assert!(!cell.is_usable(at(200)));
-    // The same keys, fetched again, are believed for longer.
+    // The same keys, fetched again, are trusted for longer.
     cell.publish(read(&[usable()]).expect("a set").0, at(150), at(250));
     assert!(cell.is_usable(at(249)));
     assert_eq!(cell.published_at(), Some(at(150)));

@@ -1,4 +1,4 @@
-//! Which keys of a key set are taken.
+//! Which keys of a key set are accepted.
 
 use super::*;
 
@@ -126,7 +126,7 @@ fn empty_set_is_a_set() {
     assert_eq!(named(&set, None), KeyMatch::Unknown);
 }
 
-/// Java's `BigInteger` writes the sign, and some libraries leave zeros out that belong there.
+/// Java's `BigInteger` writes the sign, and some libraries omit required leading zeros.
 #[test]
 fn integers_are_the_same_with_and_without_leading_zeros() {
     let padded = |jwk: &Value, names: &[&str], zeros: usize| {

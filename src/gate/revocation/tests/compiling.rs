@@ -1,4 +1,4 @@
-//! What an entry of the list is made of.
+//! What an entry of the list is compiled from.
 
 use super::*;
 use crate::gate::forward::{IdentityTemplate, OwnedName};
@@ -65,7 +65,7 @@ fn tokens_and_sessions_are_cut_off_whenever_they_were_issued() {
     assert_eq!((entry.cut_off, entry.expires), (UnixTime::NEVER, dies));
 }
 
-/// Whoever stole it can go on signing, with any `iat`.
+/// An attacker who stole it can continue to sign, with any `iat`.
 #[test]
 fn key_is_cut_off_for_good_unless_a_time_is_given() {
     let key = || Scope::Key { issuer: None, id: "k".into() };

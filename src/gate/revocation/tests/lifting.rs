@@ -8,7 +8,7 @@ fn alice() -> Scope {
     Scope::Subject { issuer: None, subject: "alice".into() }
 }
 
-/// An entry that cuts off up to then, and its name.
+/// An entry with this cut-off, and its id.
 fn made(cut_off: i64) -> (Entry, Lifted) {
     let entry = entry(alice(), cut_off);
     let id = RevocationId::of(&entry, cut_off.unsigned_abs(), MadeBy::Operator);
@@ -20,7 +20,7 @@ fn apply(writer: &ListWriter, (entry, lifted): &(Entry, Lifted)) {
     writer.apply_liftable(entry, lifted.id, NOW);
 }
 
-/// The last second that is cut off, of a few.
+/// The last of a few seconds that is revoked.
 fn cut_off(writer: &ListWriter) -> Option<i64> {
     let hit = |second: &i64| find(writer.list(), OF_ALICE, *second) == Revocation::Revoked;
     (0..20).rev().find(hit)

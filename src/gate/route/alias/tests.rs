@@ -13,7 +13,7 @@ struct Row {
     hosts: Vec<&'static str>,
     path: String,
     methods: Vec<Method>,
-    /// What a principal must hold; `None` for a public route.
+    /// What a principal must have; `None` for a public route.
     scopes: Option<Vec<&'static str>>,
     dangerous_path: Ambiguities,
 }
@@ -209,7 +209,7 @@ fn table_without_a_laxer_route_has_no_aliases() {
 
 // ---- an upstream as a model
 
-/// How an upstream that is indifferent to `by` reads a path. Written without looking at [`fold`].
+/// How an upstream that ignores `by` reads a path. Written independently of [`fold`].
 fn read(path: &str, by: Ambiguities) -> String {
     let mut segments: Vec<String> = path[1..].split('/').map(str::to_owned).collect();
     if by.contains(Ambiguity::TrailingDot) {
@@ -228,8 +228,8 @@ fn read(path: &str, by: Ambiguities) -> String {
     if by.contains(Ambiguity::Case) { path.to_lowercase() } else { path }
 }
 
-/// How precisely a pattern meets a path, if it does: 0 for a literal, 1 for a parameter, 2 for the
-/// rest.
+/// How precisely a pattern matches a path, if it does: 0 for a literal, 1 for a parameter, 2 for
+/// the rest.
 fn meets(pattern: &str, path: &str) -> Option<Vec<u8>> {
     let precision = pattern[1..].split('/').map(|segment| match segment {
         rest if rest.starts_with("{*") => 2,
@@ -262,8 +262,8 @@ fn meets(pattern: &str, path: &str) -> Option<Vec<u8>> {
     segments.next().is_none().then_some(precision)
 }
 
-/// What an upstream that is indifferent to `by` serves for a path: the routes of the pattern that
-/// it takes the path for. Empty if it knows none.
+/// What an upstream that ignores `by` serves for a path: the routes of the pattern that it matches.
+/// Empty if there is none.
 fn served<'r>(rows: &'r [Row], host: &str, path: &str, by: Ambiguities) -> Vec<&'r Row> {
     let path = read(path, by);
     let of_host = |row: &&Row| row.hosts.contains(&host);
@@ -283,7 +283,7 @@ fn served<'r>(rows: &'r [Row], host: &str, path: &str, by: Ambiguities) -> Vec<&
     if own.is_empty() { best(rows.iter().filter(of_any).collect()) } else { own }
 }
 
-/// Those of them that take a method. Of two with the same path the one that names it goes first.
+/// Those that accept a method. Of two with the same path, the one that names the method precedes.
 fn taken<'r>(served: &[&'r Row], method: &Method) -> Vec<&'r Row> {
     let names = |row: &Row| row.methods.contains(method);
     let is_named = |path: &str| served.iter().any(|row| row.path == path && names(row));
@@ -294,7 +294,8 @@ fn taken<'r>(served: &[&'r Row], method: &Method) -> Vec<&'r Row> {
     served.iter().filter(takes).copied().collect()
 }
 
-/// Whether a request that `row` permits gets from some upstream what another route asks more for.
+/// Whether some upstream answers a request that `row` permits with something that another route
+/// protects more strictly.
 fn leaks(rows: &[Row], row: &Row, host: &str, path: &CanonicalPath<'_>, method: &Method) -> bool {
     let own = policy(row.scopes.as_deref());
     let is_leak = |text: &str, by| {
@@ -352,8 +353,8 @@ fn target() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
-    /// Whatever a route permits is, to no upstream of the model, a path of a route that asks for
-    /// more; and what is refused as an alias is one.
+    /// What a route permits is, to no upstream of the model, a path of a stricter route. What is
+    /// refused as an alias is one.
     #[test]
     fn permitted_request_is_never_a_path_of_a_stricter_route(
         rows in rows(),
@@ -361,7 +362,7 @@ proptest! {
         host in prop::sample::select(vec!["h", "other"]),
         method in prop::sample::select(vec![Method::GET, Method::POST]),
     ) {
-        // `HEAD` for `GET` is no matter of paths; the model does not know it.
+        // `HEAD` for `GET` has nothing to do with paths, and the model does not cover it.
         let Some(table) = table(&rows) else { return Ok(()) };
         for target in targets {
             let path = CanonicalPath::parse(&target).expect("a target");

@@ -85,6 +85,6 @@ fn client_that_says_nothing_shows_the_token() {
     assert!(!permits(Method::POST, &[(TOKEN, "")]));
     assert!(!permits(Method::POST, &[(TOKEN, &secret(8).csrf_token())]));
     assert!(!permits(Method::POST, &[(TOKEN, &good), (TOKEN, &good)]));
-    // It does not make up for a foreign origin.
+    // It does not excuse a foreign origin.
     assert!(!permits(Method::POST, &[(TOKEN, &good), (ORIGIN, "https://evil.example")]));
 }

@@ -1,4 +1,4 @@
-//! Sessions in memory: who they say, and for how long they are believed.
+//! Sessions in memory: their identity, and for how long they are trusted.
 
 use super::*;
 
@@ -169,11 +169,11 @@ fn session_that_cannot_be_read_again_is_believed_for_a_while() {
         let now = Moment { steady: steady(ms), ..Moment::default() };
         table.is_believed(&session, &rules, age_max_ms, now)
     };
-    // `recheck` is 5 s, and asking may take two.
+    // `recheck` is 5 s, and a re-read may take two.
     assert!(is_believed(0, 8_000) && !is_believed(0, 8_001));
     assert!(is_believed(9_000, 12_000) && !is_believed(9_000, 12_001));
     assert!(is_believed(u64::MAX, 900_000));
-    // For as long as changes were told it was sure, also when they are told again.
+    // It is trusted for as long as notifications were complete, also once they start again.
     table.notified_from(steady(500));
     table.notified_until(steady(50_000));
     assert!(is_believed(0, 57_000) && !is_believed(0, 57_001));
