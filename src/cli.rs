@@ -29,7 +29,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::telemetry::registry::RegisteredFamily;
 
-/// How every command ends, and where its help is.
+/// The exit codes of every command, and where its help is.
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 failed, 2 bad input.
 `portcullis COMMAND --help` describes a command and its options.";
@@ -47,25 +47,25 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the gateway until it is told to stop.
+    /// Run the gateway until it is stopped.
     ///
     /// SIGHUP, or a change to the configuration or a file that it names, reloads. SIGTERM and
     /// SIGINT stop: requests in flight finish within `server.shutdown_grace` (30s by default).
     Serve(ConfigFile),
     /// Write a small configuration to begin with.
     ///
-    /// The file is complete and commented: `portcullis check` accepts it, and `portcullis serve` runs
-    /// it. The command prints what to do next.
+    /// The file is complete and commented: `portcullis check` accepts it, and `portcullis serve`
+    /// runs it. The command prints what to do next.
     Init(init::Init),
     /// Check the configuration and list its routes.
     ///
     /// Nothing is started or written, and no network is needed. Errors and warnings go to standard
-    /// error, each with its file, line and field. Paths that are refused because an upstream may take
-    /// them for another route's are warnings.
+    /// error, each with its file, line and field. Paths that are refused because an upstream may
+    /// read them as paths of another route are warnings.
     Check(check::Check),
     /// Print the JSON Schema of the configuration.
     ///
-    /// Editors complete fields and mark mistakes by it, where a configuration begins with
+    /// Editors use it to complete fields and mark mistakes, if a configuration begins with
     /// `# yaml-language-server: $schema=` and the path or URL of the schema.
     Schema,
     /// Generate key pairs, and list or rotate the gateway's signing keys.
@@ -79,7 +79,7 @@ enum Command {
     Echo(echo::Echo),
     /// Revoke a token, session, user, client, key, issuer, or everything.
     ///
-    /// A running gateway carries this out and tells all gateways of its store, within
+    /// A running gateway carries this out, and informs all gateways of its store within
     /// milliseconds. Requests in flight with a revoked credential end within a second.
     Revoke(revoke::Revoke),
     /// List revocations, and lift those that were made by mistake.
@@ -120,12 +120,12 @@ struct ConfigFile {
     config: PathBuf,
 }
 
-/// How a command that did not succeed ends.
+/// Why a command did not succeed.
 #[derive(Debug)]
 enum Failure {
-    /// It could not be done: exit code 1.
+    /// It failed: exit code 1.
     Failed(String),
-    /// What it was given makes no sense: exit code 2.
+    /// Its input is invalid: exit code 2.
     BadInput(String),
 }
 

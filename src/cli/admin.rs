@@ -1,4 +1,4 @@
-//! How commands talk to a running gateway.
+//! The connection of commands to a running gateway.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -15,13 +15,13 @@ use crate::config::{AdminToken, Settings};
 use crate::fetch::{FetchError, Fetcher, Method, Question, StatusCode};
 use crate::secret::Secret;
 
-/// How a gateway that asks for its token is given it.
+/// How to provide the token to a gateway that requires it.
 const TOKEN_REMEDY: &str = "Name the gateway's configuration with --config, or a file that holds \
                             the token with --admin-token-file (the gateway's own is `admin.token` \
                             in its data directory)";
 
-/// Where the gateway is, as the arguments say. It comes last in a command: options behind it would
-/// stand under its heading.
+/// The gateway to connect to, from the arguments. A command lists it last: options after it would
+/// appear under its heading.
 #[derive(Debug, Args)]
 pub(super) struct AdminListener {
     #[command(flatten, next_help_heading = "Which gateway")]
@@ -41,7 +41,7 @@ pub(super) struct AdminListener {
     admin_token_file: Option<PathBuf>,
 }
 
-/// A gateway that can be asked.
+/// A client of a gateway's admin API.
 pub(super) struct AdminApi {
     base: String,
     token: Option<Secret>,
@@ -65,12 +65,13 @@ impl AdminListener {
         Ok(api)
     }
 
-    /// The same for probes, which are open to those who may not read the gateway's token.
+    /// The same for probes, which do not need permission to read the gateway's token.
     pub(super) fn find_probes(self, timeout: Duration) -> Result<AdminApi, Failure> {
         self.locate(timeout).map(|(api, _)| api)
     }
 
-    /// Where it is, with the token that is given, or else the file in which the gateway keeps its own.
+    /// The gateway's address, with the given token, or else the file in which the gateway keeps its
+    /// own.
     fn locate(self, timeout: Duration) -> Result<(AdminApi, Option<PathBuf>), Failure> {
         let Self { file, admin, admin_token_file } = self;
         let given = admin_token_file.map(|file| {
@@ -89,7 +90,7 @@ impl AdminListener {
                 let settings = Settings::load(&file.config)
                     .map_err(|problems| Failure::BadInput(problems.to_string()))?;
                 let mut address = settings.admin.address;
-                // Nobody can connect to "any address".
+                // An unspecified address cannot be connected to.
                 match address.ip() {
                     IpAddr::V4(ip) if ip.is_unspecified() => {
                         address.set_ip(Ipv4Addr::LOCALHOST.into());
@@ -113,7 +114,7 @@ impl AdminListener {
             .enable_all()
             .build()
             .map_err(Failure::failed)?;
-        // Some clients look for a runtime when they are made.
+        // Some clients look for a runtime when they are built.
         let fetcher = {
             let _guard = runtime.enter();
             Fetcher::new(timeout, None).map_err(Failure::failed)?
@@ -128,7 +129,7 @@ fn is_url(text: &str) -> bool {
 }
 
 impl AdminApi {
-    /// Asks, and returns whatever is answered.
+    /// Sends a request, and returns the response whatever its status.
     pub(super) fn ask(
         &self,
         method: Method,
@@ -141,17 +142,17 @@ impl AdminApi {
         self.runtime.block_on(self.fetcher.ask(question))
     }
 
-    /// Fetches something that is JSON in which `member` stands; anything but success is a failure.
+    /// Fetches JSON that has `member`. Anything but success is a failure.
     pub(super) fn fetch(&self, path: &str, member: &str) -> Result<Value, Failure> {
         self.ask_for_json(Method::GET, path, None, member)
     }
 
-    /// Posts something, and is answered like [`fetch`](Self::fetch).
+    /// Posts JSON. The response is treated as in [`fetch`](Self::fetch).
     pub(super) fn post(&self, path: &str, body: &Value, member: &str) -> Result<Value, Failure> {
         self.ask_for_json(Method::POST, path, Some(body), member)
     }
 
-    /// Deletes something, and is answered like [`fetch`](Self::fetch).
+    /// Deletes something. The response is treated as in [`fetch`](Self::fetch).
     pub(super) fn delete(&self, path: &str, member: &str) -> Result<Value, Failure> {
         self.ask_for_json(Method::DELETE, path, None, member)
     }
@@ -191,7 +192,7 @@ impl AdminApi {
         Err(Failure::Failed(why))
     }
 
-    /// The failure of a command that got no answer.
+    /// The failure of a command that got no response.
     fn unanswered(&self, error: &FetchError, changes: bool) -> Failure {
         let base = &self.base;
         if !error.is_timeout() {
@@ -226,8 +227,8 @@ pub(super) fn with_query(path: &str, fields: &[(&str, Value)]) -> String {
     text
 }
 
-/// A value of the answer as text; `-` if there is none. Names come from tokens and from other
-/// gateways: what would move the cursor of a terminal is spelt out.
+/// A value of the response as text; `-` if there is none. Names come from tokens and from other
+/// gateways, so characters that would move the cursor of a terminal are escaped.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is serde_json's")]
 pub(super) fn shown(value: &Value) -> String {
     match value {
@@ -238,7 +239,7 @@ pub(super) fn shown(value: &Value) -> String {
 }
 
 fn visible(character: char) -> String {
-    // The last two ranges turn the direction of what is written.
+    // The last two ranges change the direction of text.
     let moves = character.is_control()
         || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if moves { character.escape_default().to_string() } else { character.to_string() }

@@ -1,4 +1,4 @@
-//! `portcullis api-keys`: keys for those who cannot do OAuth.
+//! `portcullis api-keys`: keys for clients that cannot use OAuth.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Create {
-    /// Owner of the key: the `sub` that upstreams are told.
+    /// Owner of the key: the `sub` that upstreams receive.
     #[arg(long, value_name = "SUB")]
     subject: String,
     /// Name of the key, for people; `api-keys list` shows it.
@@ -123,7 +123,7 @@ impl Create {
         if json {
             return table::print(&format!("{answer}\n"));
         }
-        // The key alone goes where a script can take it.
+        // The key alone goes to standard output, where a script can read it.
         let told = ["id", "subject", "expires_at"].map(|name| shown(&answer[name]));
         let [id, subject, expires] = told;
         eprintln!("API key {id} of {subject}, good until {expires}. It is not shown again:");
@@ -153,7 +153,7 @@ impl Revoke {
     fn run(self) -> Result<(), Failure> {
         let Self { id, change, admin } = self;
         if SessionId::parse(&id).is_none() {
-            // What is refused is not repeated: it may be a secret.
+            // The rejected text is not repeated: it may be a secret.
             let why = "portcullis: this is not the id of an API key; \
                        `portcullis api-keys list` shows them";
             return Err(Failure::BadInput(why.to_owned()));

@@ -1,5 +1,5 @@
-//! What the commands that cut off have in common: who wants it, why, and whether the gateways are
-//! waited for.
+//! The common options of the commands that revoke: the operator, the reason, and whether to wait
+//! for the gateways.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use super::admin::shown;
 use super::{Failure, table};
 use crate::config;
 
-/// How long the gateway may take to answer, beside what it is told to wait.
+/// How long the gateway may take to answer, in addition to the wait that is asked for.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long `--wait` waits if it does not say.
+/// How long `--wait` waits without a value.
 const WAIT_DEFAULT: &str = "5s";
 
 #[derive(Debug, Args)]
@@ -44,12 +44,12 @@ impl ChangeOptions {
         wait.transpose()
     }
 
-    /// How long the answer may take in all.
+    /// How long the response may take in all.
     pub(super) fn patience(&self) -> Result<Duration, Failure> {
         Ok(TIMEOUT + self.wait()?.unwrap_or_default())
     }
 
-    /// What the gateway is told of it, by name.
+    /// The fields of the request, by name.
     pub(super) fn fields(&self) -> Result<Vec<(&'static str, Value)>, Failure> {
         let fields = [
             ("reason", self.reason.as_ref().map(|reason| json!(reason))),
@@ -59,8 +59,8 @@ impl ChangeOptions {
         Ok(fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
     }
 
-    /// Tells what came of it: `done` says what was done, to whom. A failure if it was to be
-    /// confirmed and is not.
+    /// Prints the result: `done` says what was done, to what. Fails if the command was to wait for
+    /// confirmation and some gateways have not confirmed.
     pub(super) fn tell(self, answer: &Value, done: &str) -> Result<(), Failure> {
         let text = if self.json { format!("{answer}\n") } else { describe(answer, done) };
         table::print(&text)?;
@@ -71,7 +71,7 @@ impl ChangeOptions {
     }
 }
 
-/// Why nobody can say that every gateway has applied it.
+/// Why it is not certain that every gateway has applied it.
 struct Unconfirmed(String);
 
 impl Unconfirmed {

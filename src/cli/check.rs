@@ -1,4 +1,4 @@
-//! `portcullis check`: does it compile, and who may do what?
+//! `portcullis check`: does the configuration compile, and who may do what?
 
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ impl RouteRow {
     }
 }
 
-/// A spelling that is refused, and why.
+/// A refused spelling, and why it is refused.
 fn in_json(alias: &Alias, rows: &[RouteRow]) -> serde_json::Value {
     let Alias { of, served_by, by, spelling } = alias;
     let name = |at: &usize| rows.get(*at).map(|row| row.name.as_str());

@@ -27,7 +27,7 @@ pub(super) struct Completions {
     shell: CompletedShell,
 }
 
-/// The shells that the completions are tried in.
+/// The shells with which the completions are tested.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum CompletedShell {
     Bash,

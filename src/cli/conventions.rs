@@ -1,4 +1,4 @@
-//! What holds for every command: exit codes, environment variables, signals. The manual and
+//! Conventions of every command: exit codes, environment variables, signals. The manual and
 //! `docs/reference/command-line.md` show these tables.
 
 /// The exit codes, and what they mean.
@@ -27,7 +27,7 @@ pub const ENVIRONMENT: [(&str, &str); 6] = [
     ("USER", "Name of the operator in the audit log, where --actor is not given."),
 ];
 
-/// The signals that `portcullis serve` answers, and how.
+/// The signals that `portcullis serve` handles, and how.
 pub const SIGNALS: [(&str, &str); 2] = [
     (
         "SIGHUP",

@@ -1,4 +1,4 @@
-//! `portcullis echo`: the upstream for trying things out.
+//! `portcullis echo`: an upstream for trials.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use super::Failure;
 /// How much of a body is read, in bytes.
 const BODY_BYTES_MAX: usize = 16 << 20;
 
-/// How many fields a head may have: what a gateway forwards, and what it adds.
+/// How many fields a head may have: those that a gateway forwards and those that it adds.
 const HEADERS_MAX: usize = 1024;
 
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ async fn serve(listener: TcpListener) -> Result<(), Failure> {
         let mut connection = http1::Builder::new();
         connection.max_headers(HEADERS_MAX);
         let connection = connection.serve_connection(TokioIo::new(stream), router.clone());
-        // Whether it ended well is for the client to say.
+        // Whether the connection ended properly is for the client to report.
         tokio::spawn(async move { drop(connection.await) });
     }
 }

@@ -1,4 +1,4 @@
-//! `portcullis gateways`: who follows the revocation log, and how far they are.
+//! `portcullis gateways`: which gateways follow the revocation log, and how far each has read.
 
 use std::time::Duration;
 

@@ -58,8 +58,8 @@ pub(super) struct Init {
     /// printed once.
     #[arg(long, value_name = "NAME", value_parser = first_user::name)]
     user: Option<String>,
-    /// File to write, or `-` for standard output. `session` also writes `users.yaml` beside it, with
-    /// mode 0600.
+    /// File to write, or `-` for standard output. `session` also writes `users.yaml` beside it,
+    /// with mode 0600.
     #[arg(long, value_name = "FILE", default_value = "gateway.yaml")]
     output: PathBuf,
     /// Overwrite files that exist, `users.yaml` included.
@@ -125,7 +125,7 @@ impl Init {
         Ok(())
     }
 
-    /// The text of the configuration, and what to say of it.
+    /// The text of the configuration, and a note about it.
     fn configuration(&self) -> Result<(String, Option<String>), Failure> {
         let mut note = None;
         let start = match (self.start, &self.issuer) {
@@ -138,7 +138,7 @@ impl Init {
                 let audiences = self.audience.clone();
                 StartingPoint::Jwt(Provider { issuer: issuer.clone(), audiences, jwks_url })
             }
-            // The arguments were not parsed without it.
+            // The parser does not accept the arguments without it.
             (Start::Jwt, None) => return bad("--for jwt needs --issuer"),
             (Start::Session, _) => StartingPoint::Session { password_file: PASSWORD_FILE },
             (Start::ApiKey, _) => StartingPoint::ApiKey,
@@ -149,7 +149,7 @@ impl Init {
         Ok((template.render(), note))
     }
 
-    /// Where the issuer's keys are, and whether that is a guess.
+    /// The URL of the issuer's keys, and whether that is a guess.
     fn key_set(&self, issuer: &str) -> Result<(String, bool), Failure> {
         if let Some(url) = &self.jwks_url {
             return Ok((url.clone(), false));
@@ -176,7 +176,7 @@ impl Init {
         let password_file = user.map(|user| (self.password_file(), user));
         let files = [Some(&self.output), password_file.as_ref().map(|(file, _)| file)];
         for file in files.into_iter().flatten() {
-            // A link that leads nowhere is there, too.
+            // A dangling link also counts as an existing file.
             if !self.force && file.symlink_metadata().is_ok() {
                 return taken(file);
             }
@@ -186,7 +186,7 @@ impl Init {
         }
         let written = self.write_readable(text);
         if let (Err(_), false, Some((file, _))) = (&written, self.force, &password_file) {
-            // It would be in the way of the next try.
+            // A leftover file would block the next attempt.
             let _ = std::fs::remove_file(file);
         }
         written
@@ -215,7 +215,7 @@ impl Init {
         }
     }
 
-    /// Three commands to go on with.
+    /// Three commands for the next steps.
     fn next_steps(&self, note: Option<&str>) -> String {
         let config = match self.output.to_str() {
             Some("gateway.yaml") => String::new(),
@@ -239,7 +239,7 @@ fn name_of(start: Start) -> String {
     start.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// As a shell takes it for one word.
+/// Quoted so that a shell reads it as one word.
 fn shell_quoted(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
     match text.bytes().all(is_plain) {
@@ -268,7 +268,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     address.ok_or_else(|| "write an address with a port, such as 127.0.0.1:8080".to_owned())
 }
 
-/// Beyond this machine the admin listener needs a token of the configuration.
+/// On any other address the admin listener needs a token in the configuration.
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address = address(text)?;
     match address.ip().is_loopback() {

@@ -1,4 +1,4 @@
-//! `portcullis keys`: make key pairs; the gateway's own signing keys, and another one.
+//! `portcullis keys`: generate key pairs; list and rotate the gateway's signing keys.
 
 mod generate;
 mod list;

@@ -22,8 +22,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Manual {
-    /// Directory to write a page for each command to; pages that are there are replaced [default: the
-    /// main page goes to standard output].
+    /// Directory to write a page for each command to; pages that are there are replaced [default:
+    /// the main page goes to standard output].
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
 }
@@ -90,7 +90,7 @@ fn render_table(heading: &str, rows: &[(&str, &str)], out: &mut dyn Write) -> io
     roff.to_writer(out)
 }
 
-/// Lines as they are: commands are there to be copied.
+/// Lines are kept as they are: commands are meant to be copied.
 fn render_examples(text: &str, out: &mut dyn Write) -> io::Result<()> {
     let lines = text.strip_prefix("Examples:\n").unwrap_or(text);
     let mut roff = Roff::new();

@@ -21,8 +21,8 @@ const PASSWORD_BYTES_MAX: usize = 1024;
 pub(super) enum Password {
     /// Hash a password with argon2id, for `login.password_file` or `clients[].secret_hash`.
     ///
-    /// The command asks for the password twice on a terminal; otherwise it reads one line of standard
-    /// input. A password has at most 1024 bytes.
+    /// The command asks for the password twice on a terminal; otherwise it reads one line of
+    /// standard input. A password has at most 1024 bytes.
     Hash(Hash),
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Hash {
     lanes: u32,
 }
 
-/// The hash of a password, at the cost that `password hash` has unless it is told another.
+/// The hash of a password at the default cost of `password hash`.
 pub(super) fn hash_at_default_cost(password: &[u8]) -> Result<String, Failure> {
     let cost =
         Hash { memory: MEMORY_DEFAULT.to_owned(), passes: PASSES_DEFAULT, lanes: LANES_DEFAULT };
@@ -76,7 +76,7 @@ impl Password {
 
 impl Hash {
     fn run(self) -> Result<(), Failure> {
-        // Nobody types a password for nothing.
+        // The parameters are checked before the user types a password.
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params()?);
         let password = if std::io::stdin().is_terminal() { typed()? } else { read()? };
         table::print(&format!("{}\n", hashed(&argon2, password.expose())?))
@@ -109,8 +109,8 @@ fn bad<T>(why: impl Into<String>) -> Result<T, Failure> {
 
 /// Asks for a password on the terminal, which does not show it.
 fn typed() -> Result<Secret, Failure> {
-    // Ctrl-C would end us before the terminal shows again what is typed. Once somebody listens for
-    // it, it is an error like any other.
+    // Ctrl-C would end the process before the terminal shows typed text again. Once there is a
+    // handler for the signal, it is an error like any other.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -131,7 +131,7 @@ fn typed() -> Result<Secret, Failure> {
 
 /// Reads a password from standard input: its first line.
 fn read() -> Result<Secret, Failure> {
-    // Room for all that is read: what grows leaves copies behind.
+    // The capacity holds all that is read: a growing vector leaves copies behind.
     let bytes_max = PASSWORD_BYTES_MAX + 2;
     let mut line = Vec::with_capacity(bytes_max);
     let mut input = std::io::stdin().lock().take(bytes_max as u64);
@@ -150,7 +150,7 @@ fn acceptable(password: Secret) -> Result<Secret, Failure> {
     if bytes.len() > PASSWORD_BYTES_MAX {
         return bad(format!("the password is longer than {PASSWORD_BYTES_MAX} bytes"));
     }
-    // Nobody could log in with it.
+    // Such a password could not be used to log in.
     if std::str::from_utf8(bytes).is_err() {
         return bad("the password is not UTF-8");
     }

@@ -1,4 +1,4 @@
-//! `portcullis revocations`: who is cut off, and lifting that.
+//! `portcullis revocations`: list revocations, and lift them.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ pub(super) enum Revocations {
     List(List),
     /// Lift revocations of a user, a client or an issuer that were made by mistake.
     ///
-    /// Tokens that they hit and that have not expired are accepted again. Sessions and refresh tokens
-    /// that they deleted do not come back: those users log in again. Revocations of a token, a
-    /// session, a key or everything cannot be lifted.
+    /// Tokens that they revoked and that have not expired are accepted again. Sessions and refresh
+    /// tokens that they deleted do not come back: those users have to log in again. Revocations of
+    /// a token, a session, a key or everything cannot be lifted.
     Lift(Lift),
 }
 
@@ -39,7 +39,7 @@ pub(super) struct List {
     admin: AdminListener,
 }
 
-/// The arguments of which one is given.
+/// The arguments, exactly one of which is required.
 const WHAT: &str = "What to lift (one of these)";
 
 const EXAMPLES: &str = "\
@@ -57,13 +57,14 @@ pub(super) struct Lift {
     /// Id of one revocation, as `revocations list` and `revoke --json` show it.
     #[arg(group = "what", help_heading = WHAT)]
     id: Option<String>,
-    /// Lift all of this user (`sub`): those that name no issuer, or with --issuer those that name it.
+    /// Lift all revocations of this user (`sub`): those that name no issuer or, with --issuer,
+    /// those that name it.
     #[arg(long, group = "what", help_heading = WHAT, value_name = "SUB")]
     subject: Option<String>,
-    /// Lift all of this client.
+    /// Lift all revocations of this client.
     #[arg(long, group = "what", help_heading = WHAT, value_name = "ID")]
     client: Option<String>,
-    /// Lift all of this issuer, by its name in the configuration or its `iss`.
+    /// Lift all revocations of this issuer, by its name in the configuration or its `iss`.
     #[arg(long, group = "what", help_heading = WHAT, value_name = "ISSUER")]
     issuer_all: Option<String>,
     /// Issuer of the user, by its name in the configuration or its `iss`.
@@ -137,7 +138,7 @@ impl Lift {
     }
 }
 
-/// What was done.
+/// A sentence about what was done.
 fn describe(answer: &Value) -> String {
     let of = of(answer).or_else(|| Some(shown(answer.get("issuer")?)));
     let of = of.map(|of| format!(" {of}")).unwrap_or_default();
@@ -157,7 +158,7 @@ fn row(record: &Value) -> Vec<String> {
     cells(shown(&record["id"]), shown(&record["scope"]), record)
 }
 
-/// What was lifted, by whom and why.
+/// What was lifted, by which operator, and why.
 fn row_of_lift(lift: &Value) -> Vec<String> {
     let ids: Vec<_> = lift["lifts"].as_array().into_iter().flatten().map(shown).collect();
     let id = match ids.as_slice() {

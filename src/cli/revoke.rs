@@ -1,4 +1,4 @@
-//! `portcullis revoke`: cut off, and see it confirmed.
+//! `portcullis revoke`: revoke, and wait for the confirmation.
 
 use std::io::Read;
 
@@ -9,7 +9,7 @@ use super::Failure;
 use super::admin::{AdminListener, shown};
 use super::change::ChangeOptions;
 
-/// The options of which one is given.
+/// The options, exactly one of which is required.
 const SCOPES: &str = "What to revoke (one of these)";
 
 const EXAMPLES: &str = "\
@@ -54,7 +54,7 @@ pub(super) struct Revoke {
     /// Revoke everything that this issuer issued, by its name in the configuration or its `iss`.
     #[arg(long, group = "scope", help_heading = SCOPES, value_name = "ISSUER")]
     issuer_all: Option<String>,
-    /// Revoke everything that any issuer issued: all users log in again.
+    /// Revoke everything that any issuer issued: all users have to log in again.
     #[arg(long, group = "scope", help_heading = SCOPES)]
     everything: bool,
     /// Issuer of the token, user or key, by its name in the configuration or its `iss`.
@@ -122,7 +122,7 @@ impl Revoke {
     }
 }
 
-/// What was done.
+/// A sentence about what was done.
 fn describe(answer: &Value) -> String {
     let of = ["jti", "session", "subject", "client", "key", "issuer"];
     let of = of.iter().map(|name| &answer[*name]).find(|value| !value.is_null());

@@ -1,4 +1,4 @@
-//! `portcullis schema`: what may stand in `gateway.yaml`, for editors and other programs.
+//! `portcullis schema`: the schema of `gateway.yaml`, for editors and other programs.
 
 use super::{Failure, table};
 use crate::config;

@@ -1,7 +1,7 @@
-//! `portcullis serve`: start, keep current, stop.
+//! `portcullis serve`: start, reload and stop the gateway.
 //!
-//! Two runtimes: requests have one to themselves, and everything else (admin, feeds, reload)
-//! another, so that probes are answered and keys refreshed however busy the gate is.
+//! There are two runtimes: one for requests, and one for everything else (admin, feeds, reload). So
+//! probes are answered and keys refreshed however busy the gate is.
 
 mod feeds;
 mod file_mode_warnings;
@@ -101,13 +101,13 @@ pub(super) fn metric_families() -> prometheus::Result<Vec<RegisteredFamily>> {
     Ok(AllMetrics::register()?.registry.families().to_vec())
 }
 
-/// Before anything that takes its time: until there is a handler, a SIGHUP kills.
+/// Called before anything that takes time: without a handler, a SIGHUP kills the process.
 fn hangup(control: &Runtime) -> Result<Signal, Failure> {
     let _guard = control.enter();
     signal(SignalKind::hangup()).map_err(Failure::failed)
 }
 
-/// The token that the admin API asks for.
+/// The token that the admin API requires.
 fn admin_token(configuration: &Running) -> Result<Secret, Failure> {
     let settings = &configuration.settings.admin.token;
     let token = token::prepare(settings).map_err(Failure::Failed)?;
@@ -117,7 +117,7 @@ fn admin_token(configuration: &Running) -> Result<Secret, Failure> {
     Ok(token)
 }
 
-/// The writer of the revocation list. Nobody else has asked for it: this is the process's first
+/// The writer of the revocation list. It was not taken before: this is the process's first
 /// configuration.
 fn writer_of(configuration: &Running) -> Result<ListWriter, Failure> {
     let writer = configuration.gate.revocations.writer();
@@ -143,15 +143,15 @@ async fn become_ready(feeds: Feeds, readiness: Arc<Readiness>) {
 
 /// Both TLS users, Pingora and the HTTP client, take the process's default provider.
 pub(super) fn install_crypto_provider() {
-    // Fails only if one is installed already, which is as good.
+    // It fails only if a provider is already installed, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn install_logging() {
-    // Pingora tells at `error` what the access log tells better.
+    // Pingora logs at `error` what the access log reports better.
     let filter = EnvFilter::try_from_env("PORTCULLIS_LOG")
         .unwrap_or_else(|_| EnvFilter::new("info,pingora_core=off,pingora_proxy=off,h2=off"));
-    // https://no-color.org: set and not empty.
+    // https://no-color.org: it counts if it is set and not empty.
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)

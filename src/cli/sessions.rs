@@ -1,4 +1,4 @@
-//! `portcullis sessions`: who is logged in, and the end of that.
+//! `portcullis sessions`: list the sessions of a user, and end them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::gate::session::SessionId;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much of a `User-Agent` is shown, in characters: its beginning says what it is.
+/// How much of a `User-Agent` is shown, in characters: its beginning identifies the client.
 const USER_AGENT_CHARS_MAX: usize = 40;
 
 #[derive(Debug, Subcommand)]
@@ -38,7 +38,7 @@ pub(super) struct List {
     admin: AdminListener,
 }
 
-/// The arguments of which one is given.
+/// The arguments, exactly one of which is required.
 const WHOM: &str = "What to end (one of these)";
 
 const EXAMPLES: &str = "\
@@ -57,8 +57,8 @@ pub(super) struct End {
     // One id in 64 begins with a hyphen.
     #[arg(group = "whom", help_heading = WHOM, allow_hyphen_values = true)]
     id: Option<String>,
-    /// End all sessions of this user (`sub`), and revoke everything else that their issuer issued to
-    /// them.
+    /// End all sessions of this user (`sub`), and revoke everything else that their issuer issued
+    /// to them.
     #[arg(long, group = "whom", help_heading = WHOM, value_name = "SUB")]
     subject: Option<String>,
     /// Issuer of the user, by its name in the configuration or its `iss` [default: `login.issuer`].
@@ -101,7 +101,7 @@ impl End {
         let mut fields = whose(subject.as_ref(), issuer.as_ref());
         fields.extend(change.fields()?);
         let path = match id {
-            // What is refused is not repeated: it may be a secret.
+            // The rejected text is not repeated: it may be a secret.
             Some(id) if SessionId::parse(&id).is_none() => {
                 let why = "portcullis: this is not the id of a session; \
                            `portcullis sessions list` shows them";
@@ -135,7 +135,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// What was done.
+/// A sentence about what was done.
 fn describe(answer: &Value) -> String {
     if !answer["session"].is_null() {
         return format!("ended session {}", shown(&answer["session"]));

@@ -27,7 +27,7 @@ pub(super) fn lay_out(header: &[&str], rows: Vec<Vec<String>>) -> String {
 /// Writes to standard output.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
-        // Whoever reads has seen enough, as in `portcullis check | head`.
+        // The reader has seen enough, as in `portcullis check | head`.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Failure::failed),
     }

@@ -71,7 +71,7 @@ pub(super) fn typed_claims(typed: &[String]) -> Result<Map<String, Value>, Failu
     Ok(claims)
 }
 
-/// Where a claim that the command writes comes from.
+/// The option that sets a claim which the command writes.
 fn option_for(claim: &str) -> &'static str {
     match claim {
         "iss" => "use --issuer",

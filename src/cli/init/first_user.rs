@@ -1,4 +1,4 @@
-//! The first user of a password file, with a password that nobody has chosen.
+//! The first user of a password file, with a random password.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use crate::issuer::random;
 const NAME_DEFAULT: &str = "demo";
 const NAME_BYTES_MAX: usize = 256;
 
-/// How much of it is random, in bytes.
+/// How much of the password is random, in bytes.
 const PASSWORD_RANDOM_BYTES: usize = 16;
 
 /// A user that can log in.
@@ -30,7 +30,7 @@ impl FirstUser {
         Ok(Self { name: name.unwrap_or(NAME_DEFAULT).to_owned(), password, hash })
     }
 
-    /// What is shown once.
+    /// The text that is printed once.
     pub(super) fn credentials(&self) -> String {
         let Self { name, password, hash: _ } = self;
         format!("user {name}, password {}, which is not shown again", **password)
@@ -51,7 +51,7 @@ impl FirstUser {
     }
 }
 
-/// A name, as an argument.
+/// Parses a name from an argument.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let is_one = (1..=NAME_BYTES_MAX).contains(&text.len());
     match is_one && text.trim() == text && !text.chars().any(char::is_control) {

@@ -1,11 +1,11 @@
-//! Texts as YAML reads them.
+//! Texts as YAML scalars.
 
 use std::net::SocketAddrV4;
 
-/// Words that YAML takes for something else than a text.
+/// Words that YAML reads as something other than a text.
 const KEYWORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
 
-/// A text of the configuration, where `${` would begin a variable.
+/// A text of the configuration, where `${` begins a variable and has to be escaped.
 pub(super) fn scalar(text: &str) -> String {
     literal(&text.replace("${", "$${"))
 }
@@ -22,8 +22,8 @@ pub(super) fn literal(text: &str) -> String {
     }
 }
 
-/// A text in double quotes. What is neither a letter nor visible ASCII is spelt out, as YAML may
-/// take it for the end of a line.
+/// A text in double quotes. What is neither a letter nor visible ASCII is escaped, since YAML may
+/// read it as the end of a line.
 fn quoted(text: &str) -> String {
     let mut out = String::from('"');
     for character in text.chars() {

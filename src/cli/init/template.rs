@@ -1,10 +1,10 @@
-//! The text of a configuration to begin with.
+//! The text of the first configuration.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::scalar::scalar;
 
-/// What a configuration is made of.
+/// What a configuration is generated from.
 pub(super) struct Template {
     pub(super) listen: SocketAddr,
     pub(super) admin: SocketAddr,
@@ -139,12 +139,12 @@ api_keys:
   max_lifetime: 90d
 ";
 
-/// Where an issuer that speaks OpenID Connect says where its keys are.
+/// The URL at which an OpenID Connect issuer publishes where its keys are.
 pub(super) fn discovery_url(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
 }
 
-/// Where somebody on this machine reaches a listener.
+/// The URL of a listener from this machine.
 pub(super) fn url(mut listen: SocketAddr) -> String {
     if listen.ip().is_unspecified() {
         listen.set_ip(match listen {

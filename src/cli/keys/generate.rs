@@ -14,12 +14,12 @@ pub(in crate::cli) struct Generate {
     /// Algorithm that the key is for.
     #[arg(long, value_enum, default_value_t = Algorithm::Es256)]
     algorithm: Algorithm,
-    /// File to write the private key to (PKCS#8 in PEM, mode 0600). `tokens.signing.key_files` needs
-    /// this one only.
+    /// File to write the private key to (PKCS#8 in PEM, mode 0600). `tokens.signing.key_files`
+    /// needs this one only.
     #[arg(long, value_name = "FILE")]
     private_key: PathBuf,
-    /// File to write the public key to (PEM); `keys.public_key_file` of an issuer reads it [default:
-    /// not written].
+    /// File to write the public key to (PEM); `keys.public_key_file` of an issuer reads it
+    /// [default: not written].
     #[arg(long, value_name = "FILE")]
     public_key: Option<PathBuf>,
 }
@@ -49,7 +49,7 @@ impl Generate {
         let Some(public_key) = &self.public_key else { return Ok(()) };
         let public = write_new(public_key, pair.public.as_bytes(), 0o644);
         if public.is_err() {
-            // Half a pair is of no use, and would be in the way of the next try.
+            // Half a pair is useless, and would block the next attempt.
             let _ = std::fs::remove_file(&self.private_key);
         }
         public

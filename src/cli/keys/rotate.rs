@@ -18,8 +18,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Rotate {
-    /// Sign with the new key at once. Services that cache the published keys refuse its tokens until
-    /// they fetch them again.
+    /// Sign with the new key at once. Services that cache the published keys refuse its tokens
+    /// until they fetch them again.
     #[arg(long)]
     now: bool,
     /// Reason, for the audit log.

@@ -1,4 +1,4 @@
-//! The feeds that run for as long as the process, whatever configuration is in force.
+//! The feeds that run as long as the process, whatever configuration is in force.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::gate::revocation::ListWriter;
 use crate::runtime::InForce;
 use crate::store::Store;
 
-/// How long the other gateways may take to be told that this one is gone.
+/// How long the deregistration from the other gateways may take.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
@@ -64,7 +64,8 @@ impl Feeds {
         control.spawn(self.sessions.clone().run());
         let (clock, keys) = (self.revocations.clone(), self.signing.clone());
         control.spawn(async move {
-            // No key is made before; waiting a moment spares a warning. Keys of files need no store.
+            // No key is made before the clock is known, and a short wait avoids a warning. Keys
+            // from files need no store.
             clock.dated_soon().await;
             keys.run().await;
         });
@@ -74,17 +75,17 @@ impl Feeds {
     /// Waits until requests can be judged.
     pub(super) async fn loaded(&self) {
         self.revocations.loaded().await;
-        // Before, no token of ours could be verified.
+        // Before that, no token of ours can be verified.
         self.signing.loaded().await;
-        // Before, nobody could tell whose session it is.
+        // Before that, it is not known which secrets are ours.
         self.tags.asked().await;
     }
 
-    /// Leaves the fleet, in the time that there is.
+    /// Leaves the fleet, within a time limit.
     pub(super) async fn leave(&self) {
-        // Else a session might seem to have rested for longer than it has.
+        // Otherwise a session might seem unused for longer than it was.
         drop(tokio::time::timeout(LEAVE_TIMEOUT, self.sessions.flush()).await);
-        // Else the others would wait for this one to confirm, for a minute.
+        // Otherwise the others would wait up to a minute for this gateway to confirm.
         drop(tokio::time::timeout(LEAVE_TIMEOUT, self.revocations.leave()).await);
     }
 }

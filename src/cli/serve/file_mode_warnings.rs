@@ -7,8 +7,8 @@ use crate::feed::last_good::LastGoodFiles;
 use crate::private_files;
 use crate::store::settings::StoreSettings;
 
-/// Warns of everything that the gateway writes and that is not its alone, each with what mends it. A
-/// mode is not changed here: whoever gave it may have meant it.
+/// Warns of each file that the gateway writes and that others can access, with a remedy. The mode
+/// is not changed here: the operator may have set it on purpose.
 pub(super) fn warn(settings: &Settings) {
     for exposure in places(settings).iter().filter_map(|path| private_files::exposure(path)) {
         tracing::warn!("{exposure}");

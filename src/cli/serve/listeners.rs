@@ -1,4 +1,4 @@
-//! Binds the addresses that requests and operators come to, before anything is served.
+//! Binds the addresses of the request listeners and the admin listener, before anything is served.
 
 use std::net::TcpListener;
 
@@ -7,11 +7,11 @@ use crate::config::Listener;
 use crate::edge::listener::{Bound, TlsCell};
 use crate::runtime::Running;
 
-/// All that is bound: a taken port is an error at start.
+/// All bound sockets: a port in use is an error at start.
 pub(super) struct Listeners {
-    /// Where requests come to.
+    /// The listeners for requests.
     pub(super) requests: Vec<Bound>,
-    /// Where the admin API is asked.
+    /// The listener of the admin API.
     pub(super) admin: TcpListener,
 }
 
@@ -22,7 +22,7 @@ impl Listeners {
         Ok(Self { requests, admin: bind_admin(configuration)? })
     }
 
-    /// The certificates of those that requests come to, in their order.
+    /// The certificates of the request listeners, in their order.
     pub(super) fn certificates(&self) -> Vec<TlsCell> {
         self.requests.iter().map(Bound::tls).collect()
     }

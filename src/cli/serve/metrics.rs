@@ -1,4 +1,4 @@
-//! Counts the configurations that have been in force, and says which build this is.
+//! Counts the configurations that have been in force, and reports which build this is.
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
 
@@ -6,7 +6,7 @@ use crate::telemetry::label::{RESULT, named};
 use crate::telemetry::registrar::metrics;
 
 metrics! {
-    /// The program, and its configurations.
+    /// Metrics of the program and its configurations.
     pub(super) struct ProgramMetrics {
         build_info: IntGaugeVec = gauges(
             "portcullis_build_info",
@@ -27,7 +27,7 @@ metrics! {
 }
 
 impl ProgramMetrics {
-    /// Says which build this is.
+    /// Reports which build this is.
     pub(super) fn begin(&self) {
         self.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     }

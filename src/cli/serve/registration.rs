@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// The listing is what a reference is made of.
+    /// The reference is generated from the listing.
     #[test]
     fn every_family_is_listed_under_the_room_that_declares_it() {
         let all = AllMetrics::register().expect("registered");

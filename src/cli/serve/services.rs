@@ -1,4 +1,4 @@
-//! Gives each part of the process what it works with: requests, the endpoints, the admin API.
+//! Builds the services of each part of the process: requests, the endpoints, the admin API.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Feeds {
         }
     }
 
-    /// What requests are served with, beside the configuration.
+    /// What requests are served with, apart from the configuration.
     pub(super) fn for_requests(
         &self,
         metrics: &AllMetrics,
@@ -61,7 +61,7 @@ impl Feeds {
         }
     }
 
-    /// What operators see and do.
+    /// What the admin API reads and writes.
     pub(super) fn for_admin(
         &self,
         admin_token: Arc<ArcSwap<Secret>>,

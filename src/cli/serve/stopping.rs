@@ -1,4 +1,4 @@
-//! How the process ends: at a signal, when the last request does, or when it has had its time.
+//! How the process ends: at a signal, once the last request has ended, or after the grace period.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::cli::Failure;
 use crate::edge::drain::Drain;
 use crate::runtime::InForce;
 
-/// Who has to know that the process is about to end.
+/// The parts of the process that must know that it is about to end.
 pub(super) struct Stopping {
     in_force: InForce,
     readiness: Arc<Readiness>,
@@ -28,13 +28,13 @@ impl Stopping {
         self.readiness.clone()
     }
 
-    /// What connections are counted by.
+    /// The counter of connections.
     pub(super) fn drain(&self) -> &Arc<Drain> {
         &self.drain
     }
 
-    /// Waits for a signal, then for requests in flight, for the grace that is configured at most or
-    /// until another signal. Then the other gateways are told.
+    /// Waits for a signal, then for requests in flight: until the configured grace period ends, or
+    /// another signal arrives. Then this gateway leaves the fleet.
     pub(super) async fn run(self, feeds: &Feeds) -> Result<(), Failure> {
         let Self { in_force, readiness, drain } = self;
         stop_signal().await?;

@@ -1,7 +1,7 @@
-//! Puts configurations in force: the first one, and each that a reload brings.
+//! Puts configurations in force: the first one, and the one of each reload.
 //!
-//! The only writer of what is published. A configuration that does not compile, or changes what
-//! cannot change while running, leaves the one in force untouched.
+//! It is the only writer of what is published. If a configuration does not compile, or changes what
+//! cannot change while running, the one in force stays.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ use crate::store::record::Record;
 use crate::store::session_end::SessionEnd;
 use crate::upstream::resolver;
 
-/// The pause between attempts to write a revocation down that nobody but the gateway asked for.
+/// The pause between attempts to write a revocation that the gateway itself made.
 const APPEND_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Supervisor {
@@ -52,7 +52,7 @@ pub(super) struct Supervisor {
     resolver: JoinHandle<()>,
 }
 
-/// What is counted of configurations, and of the feeds that are started for them.
+/// Metrics of configurations, and of the feeds that are started for them.
 pub(super) struct SupervisorMetrics {
     pub(super) program: ProgramMetrics,
     pub(super) key_sets: KeySetMetrics,
@@ -64,7 +64,7 @@ impl SupervisorMetrics {
     }
 }
 
-/// Why the configuration in force stays so, and the files that would have to change.
+/// Why the configuration in force stays, and the files that would have to change.
 struct NotReloaded {
     why: String,
     files: BTreeSet<PathBuf>,
@@ -75,7 +75,7 @@ struct RunningFeed {
     task: JoinHandle<()>,
 }
 
-/// Nothing is left running for a configuration that is no longer in force.
+/// No feed continues for a configuration that is no longer in force.
 impl Drop for RunningFeed {
     fn drop(&mut self) {
         self.task.abort();
@@ -131,7 +131,7 @@ impl Supervisor {
                 _ = hangup.recv() => {}
                 _ = watch::changed(&files, &known) => {}
             }
-            // Looked at before they are read: what changes in between is noticed next time.
+            // Fingerprinted before the files are read: a change in between is noticed next time.
             known = Fingerprint::of(&files);
             let current: BTreeSet<PathBuf> = match self.reload().await {
                 Ok(()) => {
@@ -142,7 +142,8 @@ impl Supervisor {
                 Err(NotReloaded { why, files }) => {
                     self.metrics.program.reloaded("failed");
                     tracing::error!("not reloaded, the old configuration stays in force:\n{why}");
-                    // What it lacks may appear; what is in force may be mended.
+                    // A missing file may appear, and a file of the configuration in force may be
+                    // corrected.
                     files.union(&self.in_force.load().settings.files).cloned().collect()
                 }
             };
@@ -196,14 +197,15 @@ impl Supervisor {
 }
 
 impl Supervisor {
-    /// What somebody was when they logged in they may no longer be: they have to log in again.
+    /// Ends the sessions of users whose entries changed: their identity may differ, so they have to
+    /// log in again.
     fn end_sessions_of_changed_users(&self, old: &Running, new: &Running) {
         let records = revocation::of_changed_users(old, new);
         let ended = self.services.sessions.metrics().ended(SessionEnd::UserChanged);
         let revocations = self.revocations.clone();
         let begun = clock::shared();
-        // The store may be away, and the change is known now and never again. One after the other:
-        // a whole file may have changed.
+        // The store may be unavailable, and the change is only known now. The records are written
+        // one after the other, since a whole file may have changed.
         self.runtime.spawn(async move {
             for record in records {
                 let target = record.entry.scope.to_string();
@@ -215,8 +217,9 @@ impl Supervisor {
     }
 }
 
-/// Appends a record that was made at `begun`, however often that has to be tried. It cuts off what
-/// was begun until then, however late it is: what began since began by what is in force now.
+/// Appends a record that was made at `begun`, and retries until it succeeds. However late it is
+/// written, it only revokes what began until then: later logins already follow the configuration in
+/// force.
 async fn append_some_day(revocations: &RevocationFeed, first: Record, begun: UnixTime) {
     loop {
         let late_s = clock::shared().since(begun).max(0);
@@ -257,8 +260,8 @@ fn refuse_what_needs_a_restart(old: &Running, new: &Running) -> Result<(), Strin
     ))
 }
 
-/// A revocation lives as long as what its issuers could have issued when it was made. What may now
-/// live longer could outlive it.
+/// A revocation lives as long as anything that its issuers could have issued when it was made. If
+/// lifetimes grow, a newer token could outlive it.
 fn warn_of_longer_lifetimes(old: &Running, new: &Running) {
     for issuer in new.issuers().map(|issuer| issuer.rules()) {
         let before = old.issuers().map(|issuer| issuer.rules());
@@ -283,8 +286,8 @@ fn warn_of_longer_lifetimes(old: &Running, new: &Running) {
     }
 }
 
-/// Feeds for the configuration: those that go on, and new ones, which have fetched once (or
-/// failed to) when this returns, so that nobody is told to wait for keys that are to be had.
+/// Feeds for the configuration: those that continue, and new ones. On return, the new ones have
+/// fetched once or failed to, so no request gets a 503 for keys that can be fetched.
 async fn start_feeds(
     configuration: &Running,
     running: Vec<RunningFeed>,
@@ -335,7 +338,8 @@ async fn start_resolver(configuration: &Running, runtime: &Handle) -> JoinHandle
     runtime.spawn(resolver::run(named))
 }
 
-/// Says what nobody should find out by accident: warnings, public routes, dangerous options.
+/// Logs what an operator should not discover by accident: warnings, public routes, dangerous
+/// options.
 fn announce(configuration: &Running, metrics: &ProgramMetrics) {
     if !configuration.settings.warnings.list.is_empty() {
         tracing::warn!("{}", configuration.settings.warnings);
