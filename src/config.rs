@@ -1,8 +1,8 @@
-//! READ. `gateway.yaml` → immutable [`Settings`], or every reason why not.
+//! READ. `gateway.yaml` → immutable [`Settings`], or every error in it.
 //!
 //! The raw types mirror the file and die here. What leaves this module is plain data, complete and
-//! consistent: nothing downstream asks whether a field makes sense. Nothing that runs is made here;
-//! that is for [`runtime`](crate::runtime).
+//! consistent: no later code has to ask whether a field makes sense. Nothing that runs is built
+//! here: that is for [`runtime`](crate::runtime).
 
 pub(crate) mod compile;
 mod document;
@@ -48,15 +48,15 @@ pub struct Settings {
     pub file: PathBuf,
     /// The settings of the gate.
     pub gate: Arc<GateSettings>,
-    /// The match of each route, for people.
+    /// The match of each route, for display.
     pub matches: Vec<RouteMatch>,
     /// The issuers of tokens, in the order that routes refer to.
     pub issuers: Vec<IssuerSettings>,
     /// The tokens that upstreams are sent, in the order that routes refer to.
     pub internal_tokens: Vec<InternalTokenTerms>,
-    /// How much of what was verified is remembered, in bytes.
+    /// The size of the cache of verified tokens, in bytes.
     pub token_cache_bytes_max: u64,
-    /// What sessions must be like.
+    /// The settings of sessions.
     pub sessions: SessionSettings,
     /// Where routes lead, in the order that routes refer to.
     pub upstreams: Vec<UpstreamSettings>,
@@ -70,29 +70,29 @@ pub struct Settings {
     pub limits: Limits,
     /// The access log.
     pub access_log: AccessLogSettings,
-    /// Peers whose `Forwarded` and `X-Forwarded-*` headers are believed.
+    /// Peers whose `Forwarded` and `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// The realm of challenges.
     pub realm: Box<str>,
-    /// Where things that can be lost without harm are kept.
+    /// The directory for data that can be lost without harm.
     pub data_directory: PathBuf,
-    /// The store: where revocations, sessions and keys outlive the process.
+    /// The store, which keeps revocations, sessions and keys when the process ends.
     pub store: StoreSettings,
-    /// How the revocation log is followed and written.
+    /// How the revocation log is read and written.
     pub revocation: RevocationSettings,
-    /// How people log in, if they can.
+    /// How users log in, if they can.
     pub login: Option<Arc<Login>>,
     /// The tokens that the gateway itself issues, if it does.
     pub tokens: Option<Arc<Tokens>>,
-    /// API keys, if there are any.
+    /// API keys, if they are enabled.
     pub api_keys: Option<ApiKeySettings>,
-    /// The file to which changes by operators are written; standard output if there is none.
+    /// The file for changes by operators; standard output if there is none.
     pub audit_log: Option<PathBuf>,
     /// Every file that was read; a change to one of them is a change to the configuration.
     pub files: BTreeSet<PathBuf>,
     /// Options in use whose name starts with `dangerous_`, with the field that sets them.
     pub dangerous: Vec<(String, &'static str)>,
-    /// Mistakes that do not keep the configuration from loading.
+    /// Mistakes that do not prevent the configuration from loading.
     pub warnings: Problems,
 }
 
@@ -116,12 +116,12 @@ pub enum KeySource {
     Own,
 }
 
-/// What sessions must be like.
+/// The settings of sessions.
 #[derive(Debug)]
 pub struct SessionSettings {
-    /// Their times and their cookie.
+    /// Their lifetimes and their cookie.
     pub terms: SessionTerms,
-    /// How much of them is kept in memory, in bytes.
+    /// How much memory the sessions in memory may use, in bytes.
     pub cache_bytes_max: u64,
 }
 
@@ -130,12 +130,12 @@ pub struct SessionSettings {
 pub struct Listener {
     /// The address.
     pub address: SocketAddr,
-    /// The certificate that it shows, if it speaks TLS.
+    /// The certificate that it presents, if it uses TLS.
     pub tls: Option<TlsCertificate>,
 }
 
 impl Listener {
-    /// Whether TLS handshakes go as they do with `other`.
+    /// Whether TLS handshakes are the same as with `other`.
     pub fn has_tls_of(&self, other: &Self) -> bool {
         let Self { address: _, tls } = self;
         match (tls, &other.tls) {
@@ -151,23 +151,23 @@ impl Listener {
 pub struct Admin {
     /// The address.
     pub address: SocketAddr,
-    /// The bearer token that it asks for.
+    /// The bearer token that it requires.
     pub token: AdminToken,
 }
 
-/// The token without which nothing below `/v1` is done.
+/// The token that every request below `/v1` requires.
 #[derive(Debug)]
 pub enum AdminToken {
-    /// The configuration gives it. `/metrics` asks for it, too.
+    /// The configuration gives it. `/metrics` requires it, too.
     Given(Secret),
-    /// The gateway makes it at its first start, and keeps it in this file of its data directory.
+    /// The gateway creates it at its first start, and keeps it in this file of its data directory.
     Kept(PathBuf),
 }
 
-/// How the revocation log is followed and written.
+/// How the revocation log is read and written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevocationSettings {
-    /// How old the list may grow before it is too old to say.
+    /// How old the list may be before it is stale.
     pub max_staleness: Duration,
     /// How many live entries there may be.
     pub entries_max: u64,
@@ -187,11 +187,11 @@ pub enum WhenUnreachable {
 /// The process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// The name by which other gateways and people know this one.
+    /// The name by which other gateways and operators know this one.
     pub name: Box<str>,
     /// Threads that serve requests.
     pub threads: usize,
-    /// How long requests in flight may take to finish once the process is told to stop.
+    /// How long requests in flight may take to finish once the process is to stop.
     pub shutdown_grace: Duration,
     /// Which code serves plain requests.
     pub lane: LaneChoice,
@@ -215,21 +215,21 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a connection may idle between requests.
     pub keepalive_timeout: Duration,
-    /// How fast the body of a request has to arrive.
+    /// How fast a client has to send the body of a request.
     pub body_pace: PaceRules,
-    /// How fast a client has to take what it is sent.
+    /// How fast a client has to read what it is sent.
     pub send_pace: PaceRules,
     /// The longest token that is read, in bytes.
     pub token_bytes_max: usize,
     /// How long the identity headers for an upstream may be, in bytes.
     pub identity_bytes_max: usize,
-    /// Open connections; as many as descriptors allow if nothing is said.
+    /// Open connections; by default as many as descriptors allow.
     pub connections_max: Option<usize>,
-    /// Open connections of one client network; a share of all if nothing is said.
+    /// Open connections of one client network; by default a share of all.
     pub connections_per_address_max: Option<usize>,
-    /// Requests in flight to upstreams; as many as descriptors allow if nothing is said.
+    /// Requests in flight to upstreams; by default as many as descriptors allow.
     pub in_flight_max: Option<usize>,
-    /// Requests in flight of one client network; a share of all if nothing is said.
+    /// Requests in flight of one client network; by default a share of all.
     pub in_flight_per_client_max: Option<usize>,
     /// Requests in flight to the gateway itself.
     pub in_flight_own_max: usize,
@@ -237,23 +237,22 @@ pub struct Limits {
     pub http2_streams_max: u32,
 }
 
-/// How fast a client has to send a body, or to take what it is sent.
+/// How fast a client has to send a body, or to read a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaceRules {
-    /// How long the client may keep the gateway waiting, in a stretch or in all that the rate does
-    /// not make up for.
+    /// How long the client may keep the gateway waiting: in one stretch, or in total beyond what
+    /// the rate makes up for.
     pub timeout: Duration,
-    /// What must be transferred in each second that the client is waited for, in bytes; 0 for no
-    /// such rule.
+    /// How much must be transferred for each second of waiting, in bytes; 0 for no such rule.
     pub rate: u64,
-    /// When all of it must be transferred, from the beginning; `None` for no such rule.
+    /// Within which time everything must be transferred; `None` for no such rule.
     pub deadline: Option<Duration>,
 }
 
 /// The access log.
 #[derive(Clone, Debug)]
 pub struct AccessLogSettings {
-    /// Whether there is one, and how it is written.
+    /// Whether it is written, and in which format.
     pub format: LogFormat,
     /// How subjects appear in it.
     pub subject: SubjectInLog,
@@ -264,11 +263,11 @@ pub struct AccessLogSettings {
 /// How the access log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people on a terminal, JSON elsewhere.
+    /// Text on a terminal, JSON elsewhere.
     Auto,
     /// One JSON object a line.
     Json,
-    /// One line for people.
+    /// One line of text.
     Text,
     /// Not at all.
     Off,
@@ -279,7 +278,7 @@ pub enum LogFormat {
 pub enum SubjectInLog {
     /// As they are.
     Plain,
-    /// As a keyed hash, which tells them apart and no more.
+    /// As a keyed hash, which distinguishes subjects and shows nothing else.
     Hashed(Secret),
     /// Not at all.
     Omitted,
@@ -290,20 +289,20 @@ pub enum SubjectInLog {
 pub enum QueryInLog {
     /// With the path.
     Shown,
-    /// Not at all: queries carry secrets more often than they should.
+    /// Omitted: queries often carry secrets.
     Omitted,
 }
 
-/// Where a key set is fetched.
+/// Where and how a key set is fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwksUrl {
     /// The URL of the JWKS.
     pub url: Box<str>,
-    /// The algorithms that its keys may serve.
+    /// The algorithms that its keys may be used with.
     pub algorithms: Vec<Algorithm>,
     /// How often it is fetched.
     pub refresh: Duration,
-    /// How old the last good copy may be and still be believed.
+    /// How old the last good copy may be and still be trusted.
     pub stale_max: Duration,
     /// How long one fetch may take.
     pub timeout: Duration,
@@ -316,7 +315,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it.
+    /// Every error in it.
     pub fn load(file: &Path) -> Result<Self, Problems> {
         let text = std::fs::read_to_string(file).map_err(|error| {
             let fact = format!("the file cannot be read: {error}");
@@ -327,12 +326,12 @@ impl Settings {
         Self::compile(file, text, &|name| std::env::var(name).ok())
     }
 
-    /// Compiles `text` as the contents of `file`; relative paths are relative to the file, and
-    /// `environment` answers `${NAME}`.
+    /// Compiles `text` as the contents of `file`. Relative paths are relative to the file, and
+    /// `environment` provides the values of `${NAME}`.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it.
+    /// Every error in it.
     pub fn compile(
         file: &Path,
         text: String,
@@ -341,7 +340,7 @@ impl Settings {
         compile::compile(file, text, environment)
     }
 
-    /// The problem to report if something cannot be set up although it compiled.
+    /// The problem to report if something that compiled cannot be set up.
     pub fn problem(&self, fact: &str, remedy: &str) -> Problems {
         let problem = document::problem(None, FieldPath::default(), fact, remedy);
         Problems { files: self.files.clone(), ..Problems::new(&self.file, vec![problem]) }
@@ -353,7 +352,7 @@ impl Settings {
         self.issuers.iter().filter(fetched).map(|issuer| &*issuer.rules.name)
     }
 
-    /// The issuers of what the gateway itself creates: logins, the refresh tokens that come of
+    /// The issuers of what the gateway itself creates: logins, the refresh tokens that come from
     /// them, and API keys.
     pub fn vouched_for_by(&self) -> impl Iterator<Item = &str> {
         let login = self.login.iter().map(|login| &*login.issuer);

@@ -1,5 +1,5 @@
-//! raw → compiled, section by section, in the order in which they need each other. Each has a file of
-//! its own.
+//! Compiles raw types section by section, in the order of their dependencies. Each section has its
+//! own file.
 
 mod admin;
 mod aliases;
@@ -86,8 +86,8 @@ pub(super) fn compile(
 }
 
 impl Compiler<'_> {
-    /// Compiles every section, whatever went wrong in another, so that all errors are found. A
-    /// section is given what it needs of others, so these stand before it.
+    /// Compiles every section, even after an error in another, so that all errors are found. The
+    /// sections come in an order in which each gets what it needs of earlier ones.
     fn gateway(&mut self, raw: raw::Gateway) -> Option<Settings> {
         let data_directory = self.data_directory(raw.data_directory);
         let trusted_proxies = self.trusted_proxies(raw.trusted_proxies);

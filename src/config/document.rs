@@ -1,5 +1,5 @@
-//! A YAML text with its environment filled in, read into the raw types with every structural
-//! mistake found at once and every field's line known.
+//! A YAML text whose environment variables are filled in. It is read into the raw types. All
+//! structural mistakes are found at once, and every field's line is known.
 
 mod environment;
 mod lines;
@@ -22,7 +22,7 @@ const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How many structural mistakes are reported before giving up.
 const MISTAKES_MAX: usize = 100;
 
-/// Fields whose value is not told to anybody, however wrong it is.
+/// Fields whose value is never printed, however wrong it is.
 const SECRETS: [&str; 5] = ["password", "secret", "token", "secret_hash", "encryption_key"];
 
 /// A parsed document.
@@ -33,15 +33,15 @@ pub(super) struct Document {
     /// Computed when the first problem is reported.
     lines: OnceCell<Lines>,
     value: Value,
-    /// Strings that came, in part, from the environment.
+    /// Strings that came, at least in part, from the environment.
     from_environment: BTreeSet<FieldPath>,
-    /// Nodes that were taken out because they could not be read; what is left is compiled, so that
-    /// other mistakes are found too.
+    /// Nodes that were removed because they could not be read. The rest is compiled, so that other
+    /// mistakes are found too.
     pruned: BTreeSet<FieldPath>,
 }
 
 impl Document {
-    /// Parses `text`; `environment` answers `${NAME}`.
+    /// Parses `text`. `environment` provides the values of `${NAME}`.
     pub(super) fn parse(
         file: &Path,
         text: String,
@@ -55,13 +55,13 @@ impl Document {
                 "Split it up",
             ));
         }
-        // Some editors begin a file with a byte order mark.
+        // Some editors write a byte order mark at the beginning of a file.
         let text = match text.strip_prefix('\u{feff}') {
             Some(rest) => rest.to_owned(),
             None => text,
         };
         let value = serde_yaml::from_str(&text).map_err(|error| {
-            // The parser blames the mapping for a key that is there twice.
+            // For a repeated key, the parser reports the mapping.
             let repeated = Lines::of(&text).repeated();
             let line = repeated.or(error.location().map(|location| location.line()));
             let fact = format!("the file is not YAML: {}", without_location(&error.to_string()));
@@ -86,8 +86,8 @@ impl Document {
         &self.file
     }
 
-    /// Reads the raw types. What cannot be read is reported, taken out, and the rest read again.
-    /// `None` if that came to no end: to compile what is left would make mistakes up.
+    /// Reads the raw types. What cannot be read is reported and removed, and the rest is read
+    /// again. `None` if this does not lead to a readable rest: compiling it would invent errors.
     pub(super) fn read<T: DeserializeOwned + Default>(
         &mut self,
     ) -> (Option<T>, Vec<ConfigProblem>) {
@@ -117,7 +117,7 @@ impl Document {
             let field = self.original(&found);
             let (mut fact, remedy) = explain(&without_location(&error.inner().to_string()));
             if self.is_secret(&field) {
-                // Only the kind of what was found.
+                // Only the type of the value.
                 let kind = fact.find(['`', '"']).unwrap_or(fact.len());
                 fact.truncate(kind);
                 fact.truncate(fact.trim_end().len());
@@ -131,7 +131,7 @@ impl Document {
         (None, problems)
     }
 
-    /// Whether a value must not be told: it is a secret, or may be one that lost its way.
+    /// Whether a value must not be printed: it is a secret, or may be a misplaced one.
     fn is_secret(&self, field: &FieldPath) -> bool {
         let named = match field.0.last() {
             Some(Segment::Key(key)) => SECRETS.contains(&key.as_str()),
@@ -140,14 +140,14 @@ impl Document {
         named || self.is_from_environment(field)
     }
 
-    /// The path in the file of a path in what was read: items taken out count again.
+    /// The path in the file for a path in what was read, which lacks removed items.
     pub(super) fn original(&self, read: &FieldPath) -> FieldPath {
         let mut original = FieldPath::default();
         for segment in &read.0 {
             original = match segment {
                 Segment::Key(key) => original.key(key),
                 Segment::Index(index) => {
-                    // Items taken out stand in order, so each one before it moves it on by one.
+                    // Removed items are in order, so each one before it moves it on by one.
                     let mut at = *index;
                     let first = original.index(0);
                     for pruned in self.pruned.range(first..) {
@@ -164,13 +164,13 @@ impl Document {
         original
     }
 
-    /// Whether this field, or one around it, was reported already.
+    /// Whether a problem with this field, or one around it, was reported already.
     pub(super) fn is_pruned(&self, original: &FieldPath) -> bool {
         (0..=original.0.len())
             .any(|length| self.pruned.contains(&FieldPath(original.0[..length].to_vec())))
     }
 
-    /// Whether something of this field was reported already.
+    /// Whether a problem with something in this field was reported already.
     pub(super) fn is_pruned_below(&self, original: &FieldPath) -> bool {
         let next = self.pruned.range(original.clone()..).next();
         next.is_some_and(|pruned| pruned.0.starts_with(&original.0))
@@ -181,7 +181,7 @@ impl Document {
         self.from_environment.contains(original)
     }
 
-    /// The line of a field, or of the nearest one around it that is there.
+    /// The line of a field, or of the nearest existing one around it.
     pub(super) fn line_of(&self, field: &FieldPath) -> Option<usize> {
         Some(self.lines.get_or_init(|| Lines::of(&self.text)).nearest(field))
     }
@@ -203,7 +203,7 @@ pub(super) fn problem(
     }
 }
 
-/// Takes a node out. `false` if there is nothing there.
+/// Removes a node. `false` if it does not exist.
 fn prune(value: &mut Value, path: &[Segment]) -> bool {
     let Some((last, parents)) = path.split_last() else { return false };
     let mut node = value;

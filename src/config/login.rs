@@ -1,4 +1,4 @@
-//! How people log in, compiled from `login`.
+//! How users log in, compiled from `login`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,44 +10,45 @@ use serde_json::{Map, Value};
 use crate::secret::Secret;
 use crate::store::attempts::AttemptBudget;
 
-/// How much memory the hash of a password may take, in KiB. Below it a hash is guessed too fast:
-/// OWASP wants 19 MiB with two passes, or less memory with more passes. Above it a few logins at
-/// once would take the machine's memory.
+/// How much memory the hash of a password may take, in KiB. With less, a password is guessed too
+/// fast: OWASP recommends 19 MiB with two passes, or less memory with more passes. With more, a few
+/// logins at once would use up the machine's memory.
 pub const HASH_MEMORY_KIB: RangeInclusive<u32> = 7 * 1024..=1024 * 1024;
 
-/// How many passes over it the hash of a password may make.
+/// How many passes over the memory the hash of a password may make.
 pub const HASH_PASSES: RangeInclusive<u32> = 1..=100;
 
 /// How many lanes the hash of a password may have.
 pub const HASH_LANES: RangeInclusive<u32> = 1..=16;
 
-/// How people log in.
+/// How users log in.
 #[derive(Debug)]
 pub struct Login {
-    /// The path below which the gateway answers itself; without a slash at its end.
+    /// The path below which the gateway answers requests itself, without a trailing slash.
     pub base: Box<str>,
-    /// The issuer of people who log in, as `iss` is in a token.
+    /// The issuer of users who log in, as `iss` is in a token.
     pub issuer: Box<str>,
-    /// The way to log in, with its settings.
+    /// The login method, with its settings.
     pub method: LoginMethod,
-    /// Where a browser may be sent after it, beside our own paths: origins, and whole URLs.
+    /// Where a browser may be sent after a login, in addition to our own paths: origins, and whole
+    /// URLs.
     pub return_to: Vec<Box<str>>,
-    /// How often one name may be tried.
+    /// How many failed attempts one name may have.
     pub per_account: AttemptBudget,
-    /// How often one address may try.
+    /// How many failed attempts one address may make.
     pub per_address: AttemptBudget,
     /// How often one name may log in successfully.
     pub successes_per_account: AttemptBudget,
-    /// How often one address may.
+    /// How often one address may log in successfully.
     pub successes_per_address: AttemptBudget,
 }
 
-/// How people log in.
+/// The login method.
 #[derive(Debug)]
 pub enum LoginMethod {
-    /// By a file of names and password hashes.
+    /// A file of names and password hashes.
     PasswordFile(Users),
-    /// By a service that is asked.
+    /// A service that decides.
     HandOff(HandOff),
 }
 
@@ -73,49 +74,49 @@ pub struct LoggedIn {
     pub roles: Vec<Box<str>>,
     /// The scopes.
     pub scopes: Vec<Box<str>>,
-    /// Anything else.
+    /// Any other claims.
     pub claims: Map<String, Value>,
 }
 
-/// An identity service that is asked.
+/// An identity service that decides about logins.
 #[derive(Debug)]
 pub struct HandOff {
-    /// Where it is: the upstream's place in the configuration.
+    /// The upstream's position in the configuration.
     pub upstream: usize,
     /// The path to which the credentials are posted.
     pub path: Box<str>,
-    /// Where the subject is in its answer (JSON pointer, RFC 6901).
+    /// Where the subject is in its response (JSON pointer, RFC 6901).
     pub subject: Box<str>,
-    /// Where the roles are, if it tells any.
+    /// Where the roles are, if it returns any.
     pub roles: Option<Box<str>>,
-    /// Where the scopes are, if it tells any.
+    /// Where the scopes are, if it returns any.
     pub scopes: Option<Box<str>>,
-    /// Claims by name, and where they are.
+    /// Claims by name, and where they are in the response.
     pub claims: Vec<(Box<str>, Box<str>)>,
-    /// How long it may take to answer in full.
+    /// How long the whole response may take.
     pub timeout: Duration,
-    /// The answer to a client that the service refuses.
+    /// The response to a client that the service refuses.
     pub on_failure: OnFailure,
 }
 
-/// The answer to a client when the identity service refuses a login.
+/// The response to a client when the identity service refuses a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
     /// The gateway's own: the name or the password is wrong.
     Own,
-    /// The answer of the service (4xx only).
+    /// The response of the service (4xx only).
     PassThrough,
 }
 
 impl Login {
-    /// Whether the gateway answers at this path itself.
+    /// Whether the gateway answers this path itself.
     pub fn is_own(&self, path: &str) -> bool {
         path.strip_prefix(&*self.base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
 impl LoginMethod {
-    /// The word for it in records and metrics.
+    /// Its name in records and metrics.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::PasswordFile(_) => "password",
@@ -123,7 +124,7 @@ impl LoginMethod {
         }
     }
 
-    /// The users, if they are known here.
+    /// The users, if the gateway knows them.
     pub fn users(&self) -> Option<&Users> {
         match self {
             Self::PasswordFile(users) => Some(users),
@@ -133,7 +134,7 @@ impl LoginMethod {
 }
 
 impl Users {
-    /// The subjects of whom `later` knows something else, or nothing.
+    /// The subjects whose entry in `later` differs or is missing.
     pub fn changed_in(&self, later: &Self) -> Vec<Box<str>> {
         let changed = self.0.iter().filter(|(name, user)| later.0.get(*name) != Some(user));
         let mut subjects: Vec<_> = changed.map(|(_, user)| user.identity.subject.clone()).collect();
@@ -143,7 +144,7 @@ impl Users {
     }
 }
 
-/// Not for passwords: their hashes are compared, to know whether the file has changed.
+/// Not for checking passwords: the hashes are compared to detect a change of the file.
 impl PartialEq for User {
     fn eq(&self, other: &Self) -> bool {
         let Self { password, identity } = self;

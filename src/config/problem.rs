@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where in the document a field stands.
+/// The path of a field in the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FieldPath(pub(super) Vec<Segment>);
 
-/// One step from a node to a node below it.
+/// One step from a node to a child node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Segment {
     Key(String),
@@ -53,19 +53,19 @@ impl fmt::Display for FieldPath {
     }
 }
 
-/// How bad a problem is.
+/// How severe a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The configuration cannot be used.
     Error,
-    /// It can be used, but an operator should know.
+    /// It can be used, but an operator should know of the problem.
     Warning,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// How bad it is.
+    /// How severe it is.
     pub severity: Severity,
     /// The line, from 1, if known.
     pub line: Option<usize>,
@@ -77,14 +77,14 @@ pub struct ConfigProblem {
     pub remedy: String,
 }
 
-/// Everything that is wrong with one file.
+/// All problems of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     /// The file.
     pub file: PathBuf,
-    /// In the order of the file.
+    /// The problems, in the order of the file.
     pub list: Vec<ConfigProblem>,
-    /// Every file that was read, or should have been; a change to one of them may mend things.
+    /// Every file that was read, or should have been. A change to one of them may fix a problem.
     pub files: BTreeSet<PathBuf>,
 }
 

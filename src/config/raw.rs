@@ -1,11 +1,12 @@
 //! The serde mirror of `gateway.yaml`. These types die in `compile`: nothing else sees them.
 //!
-//! The comment of a field, with the facts beside it, is its row in the reference: the meaning first,
-//! then what happens beyond it or without it, then the bounds. `x-default` tells a default in words,
-//! `x-unit` what is counted, and `x-since` the version in which a section came, or a field came to it.
+//! The comment of a field, with its attributes, is its row in the reference: the meaning first,
+//! then what happens beyond it or without it, then the bounds. `x-default` describes a default in
+//! words, `x-unit` is the unit, and `x-since` is the version in which a section, or a later field,
+//! was added.
 //!
-//! Nearly every field is optional here, so that a missing one is reported by the compiler, which
-//! knows what to write instead, and not by the first parser that stumbles.
+//! Nearly every field is optional here, so that the compiler reports a missing one. It knows what
+//! to write instead, while a parser would only report the first error.
 
 mod admin;
 mod api_keys;
@@ -67,8 +68,8 @@ pub(super) struct Gateway {
     pub(super) limits: Limits,
     /// The access log, on standard output.
     pub(super) access_log: AccessLog,
-    /// The proxies in front of the gateway whose `Forwarded` and `X-Forwarded-*` are believed: addresses
-    /// and networks. What anybody else sends in these headers is overwritten.
+    /// The proxies in front of the gateway whose `Forwarded` and `X-Forwarded-*` headers are
+    /// trusted: addresses and networks. What other clients send in these headers is overwritten.
     #[schemars(
         with = "Vec<text::Network>",
         example = ["10.0.0.0/8"],
@@ -85,13 +86,13 @@ pub(super) struct Gateway {
         extend("x-default" = "what `PORTCULLIS_DATA_DIRECTORY` says, else `data`")
     )]
     pub(super) data_directory: Option<String>,
-    /// What must outlive the process, and where: in a file, or in a Redis that gateways share.
+    /// The store for persistent data: a file, or a Redis that gateways share.
     pub(super) store: Store,
     /// The revocation list: how current it must be, and what happens when it is not.
     pub(super) revocation: Revocation,
     /// How long sessions live, and their cookie.
     pub(super) sessions: Sessions,
-    /// How people log in.
+    /// How users log in.
     #[schemars(extend("x-default" = "nobody can log in"))]
     pub(super) login: Option<Login>,
     /// The tokens that the gateway itself issues.
@@ -103,14 +104,14 @@ pub(super) struct Gateway {
     /// A file with a list of further clients, written as in `clients`.
     #[schemars(with = "text::Path", example = &"clients.yaml", extend("x-default" = "none"))]
     pub(super) clients_file: Option<String>,
-    /// API keys. `{}` will do.
+    /// API keys. `{}` enables them with the defaults.
     #[schemars(extend("x-default" = "there are no API keys"))]
     pub(super) api_keys: Option<ApiKeys>,
     /// The audit log: what operators change.
     pub(super) audit_log: AuditLog,
     /// The cache of verified tokens.
     pub(super) token_cache: TokenCache,
-    /// The issuers whose bearer tokens (JWT) are accepted, beside the gateway itself.
+    /// The issuers whose bearer tokens (JWT) are accepted, in addition to the gateway itself.
     #[schemars(extend("x-default" = "none"))]
     pub(super) issuers: Vec<Issuer>,
     /// The services behind the gateway, by name.

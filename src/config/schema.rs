@@ -1,4 +1,5 @@
-//! The JSON Schema of `gateway.yaml`, made from the raw types: for editors, and for the reference.
+//! The JSON Schema of `gateway.yaml`, generated from the raw types: for editors, and for the
+//! reference.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +10,13 @@ use serde_json::{Map, Value, json};
 
 use super::raw;
 
-/// Its name. It is no address: nothing is fetched from there.
+/// The id of the schema. It is not an address: nothing is fetched from it.
 const ID: &str = "urn:portcullis:gateway.schema.json";
 const TITLE: &str = "Portcullis gateway.yaml";
 const PASSWORD_FILE: &str =
     "The file that `login.password_file` names: names, of up to 256 bytes, each with a user.";
 
-/// The schema (JSON Schema 2020-12). What the password file may hold is among its definitions, as
+/// The schema (JSON Schema 2020-12). Its definitions include the contents of the password file, as
 /// `PasswordFile`.
 pub fn schema() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
@@ -32,8 +33,8 @@ pub fn schema() -> Value {
     schema.to_value()
 }
 
-/// What is written, in place of how it is held: `null` is a value that somebody forgot, a number has
-/// no width, and what must be there has no default.
+/// Describes what is written, not the Rust type: `null` is a forgotten value, a number has no
+/// width, and a required field has no default.
 fn as_written(schema: &mut Schema) {
     let Some(members) = schema.as_object_mut() else { return };
     members.remove("format");
@@ -63,13 +64,13 @@ fn as_written(schema: &mut Schema) {
     }
 }
 
-/// A text whose lines end where paragraphs do, and not where the source has no more room.
+/// A text whose lines end where paragraphs do, not where the source wraps.
 fn in_paragraphs(text: &str) -> String {
     let paragraphs = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
-/// The schema of a value unless it is `null`.
+/// The schema of a value other than `null`.
 fn beside_null(choices: &mut Value) -> Option<Map<String, Value>> {
     match choices.as_array_mut()?.as_mut_slice() {
         [inner, null] if *null == json!({ "type": "null" }) => inner.as_object().cloned(),

@@ -7,15 +7,15 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-/// Which of two files is to blame, and for what, as a clause.
+/// Which of two files is invalid, and why, as a clause.
 pub(super) enum Unusable {
-    /// The certificate chain, or that it does not fit the key.
+    /// The certificate chain, or the chain does not fit the key.
     Chain(String),
     /// The private key.
     Key(String),
 }
 
-/// A certificate chain and the private key that belongs to it, to show by TLS who one is.
+/// A certificate chain with its private key, for authentication by TLS.
 pub struct TlsCertificate {
     chain: Vec<CertificateDer<'static>>,
     key: Zeroizing<PrivateKeyDer<'static>>,
@@ -32,7 +32,7 @@ impl TlsCertificate {
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| {
             Unusable::Key(format!("the key file holds no private key in PEM ({error})"))
         })?;
-        // The same as a handshake does with them; the result is dropped.
+        // This does the same as a handshake does with them. The result is dropped.
         let provider = rustls::crypto::ring::default_provider();
         CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(|error| {
             Unusable::Chain(format!("certificate and key do not go together ({error})"))
@@ -40,12 +40,12 @@ impl TlsCertificate {
         Ok(Self { chain, key: Zeroizing::new(key) })
     }
 
-    /// The certificates, that of the server first.
+    /// The certificates, with that of the server first.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.chain
     }
 
-    /// The private key of the first one.
+    /// The private key of the first certificate.
     pub fn key(&self) -> &PrivateKeyDer<'static> {
         &self.key
     }
@@ -73,7 +73,7 @@ pub(super) fn private_key(pem: &[u8]) -> Result<PrivatePkcs8KeyDer<'static>, Str
         .map_err(|error| format!("the file holds no private key in PEM (PKCS#8): {error}"))
 }
 
-/// The certificate authorities of a PEM file, each one such that it can be trusted.
+/// The certificate authorities of a PEM file. Each of them is valid as a trust anchor.
 ///
 /// # Errors
 ///

@@ -14,7 +14,7 @@ use crate::store::attempts::AttemptBudget;
 /// The name of the gateway's own issuer in routes, metrics and logs.
 pub const OWN_ISSUER: &str = "gateway";
 
-/// The client of those who log in without naming one. It has no secret.
+/// The client of users who log in without naming one. It has no secret.
 pub const FIRST_PARTY_CLIENT: &str = "first-party";
 
 /// The tokens that the gateway itself issues.
@@ -24,7 +24,7 @@ pub struct Tokens {
     pub issuer: Box<str>,
     /// The scheme and authority of `issuer`, with which the URLs of endpoints begin.
     pub origin: Box<str>,
-    /// With which keys.
+    /// The keys that sign them.
     pub signing: Signing,
     /// Access tokens.
     pub access: Access,
@@ -34,36 +34,36 @@ pub struct Tokens {
     pub clients: Clients,
     /// How often one address may present a wrong secret.
     pub per_address: AttemptBudget,
-    /// How long the longest token lives that the gateway's keys sign, internal ones included, in
-    /// seconds.
+    /// The lifetime of the longest-lived token that the gateway's keys sign, internal ones
+    /// included, in seconds.
     pub signed_lifetime_max_s: i64,
 }
 
-/// With which keys tokens are signed.
+/// The keys that sign tokens.
 #[derive(Clone, Debug)]
 pub struct Signing {
-    /// ES256, EdDSA or RS256: that of keys that are made from now on.
+    /// ES256, EdDSA or RS256: the algorithm of new keys.
     pub algorithm: Algorithm,
     /// Where the keys are.
     pub keys: SigningKeys,
     /// How long a new key is published before it signs.
     pub publish_before: Duration,
-    /// How long a key signs until another takes its place; for ever, if it is not said.
+    /// How long a key signs until another replaces it; for ever if absent.
     pub rotate_every: Option<Duration>,
 }
 
 /// Where signing keys are.
 #[derive(Clone, Debug)]
 pub enum SigningKeys {
-    /// The gateways make them, and keep them in the store; sealed with this key-encryption key if
+    /// The gateways make them and keep them in the store, sealed with this key-encryption key if
     /// there is one.
     Kept(Option<Secret>),
-    /// They are given: private keys in PEM. The first signs, all are published.
+    /// The configuration gives private keys in PEM. The first signs, all are published.
     Given(Vec<Secret>),
 }
 
 impl SigningKeys {
-    /// A secret that all gateways know, and that is not in the store.
+    /// A secret that all gateways know and the store does not hold.
     pub fn sealed_with(&self) -> Option<&Secret> {
         match self {
             Self::Kept(secret) => secret.as_ref(),
@@ -79,16 +79,16 @@ pub struct Access {
     pub lifetime_s: i64,
     /// `aud`.
     pub audiences: Vec<Box<str>>,
-    /// Which claims of a login go into them, by name.
+    /// Which claims of a login are copied to them, by name.
     pub claims: Vec<Box<str>>,
 }
 
 /// Refresh tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refresh {
-    /// How long a family may rest, in seconds.
+    /// The idle timeout of a family, in seconds.
     pub idle_s: i64,
-    /// How long a family lives at most, in seconds.
+    /// The longest lifetime of a family, in seconds.
     pub absolute_s: i64,
     /// How long after its exchange a token still leads to the current one, in milliseconds.
     pub grace_ms: u64,
@@ -99,9 +99,9 @@ pub struct Refresh {
 pub struct ApiKeySettings {
     /// The header that carries them.
     pub header: HeaderName,
-    /// The issuer of the tokens: `iss`.
+    /// Their issuer: `iss`.
     pub issuer: Box<str>,
-    /// How long one lives at most, in seconds.
+    /// The longest lifetime of one, in seconds.
     pub lifetime_max_s: i64,
 }
 
@@ -114,20 +114,20 @@ pub struct Clients(pub BTreeMap<Box<str>, Client>);
 pub struct Client {
     /// `client_id`.
     pub id: Box<str>,
-    /// How it shows that it is who it says.
+    /// How it authenticates.
     pub authentication: ClientAuthentication,
-    /// The scopes that it may have. A client without secret has those of whoever logs in with it,
-    /// of these only, if there are any.
+    /// The scopes that it may have. A client without a secret has the scopes of the user who logs
+    /// in with it, limited to these if there are any.
     pub scopes: Vec<Box<str>>,
-    /// The audiences for which it may ask; never empty.
+    /// The audiences that it may ask for; never empty.
     pub audiences: Vec<Box<str>>,
     /// How long its access tokens live, in seconds.
     pub lifetime_s: i64,
-    /// Whether it may ask about tokens.
+    /// Whether it may introspect tokens.
     pub introspection: Introspection,
 }
 
-/// Whether a client may ask about tokens (RFC 7662).
+/// Whether a client may introspect tokens (RFC 7662).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Introspection {
     /// It may.
@@ -136,12 +136,12 @@ pub enum Introspection {
     Refused,
 }
 
-/// How a client shows that it is who it says.
+/// How a client authenticates.
 #[derive(Clone)]
 pub enum ClientAuthentication {
-    /// Not at all: it is an application on a user's device (RFC 6749 §2.1, public).
+    /// It does not: it is an application on a user's device (RFC 6749 §2.1, public).
     None,
-    /// By a secret, of which this is the PHC string, argon2id.
+    /// By a secret. This is the PHC string of its hash, argon2id.
     Secret(Secret),
     /// By an assertion that one of these keys signed: `private_key_jwt` (RFC 7523).
     PrivateKey(Arc<KeySet>),
@@ -161,7 +161,7 @@ impl ClientAuthentication {
     }
 }
 
-/// Not for secrets: their hashes are compared, to know whether a client has changed.
+/// Not for checking secrets: the hashes are compared to detect a change of the client.
 impl PartialEq for ClientAuthentication {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {

@@ -21,7 +21,7 @@ pub struct UpstreamSettings {
     pub idle_timeout: Duration,
     /// How often a request that could not be sent is tried on another peer.
     pub retries: usize,
-    /// How many requests it may have at once; a share of all if nothing is said.
+    /// How many requests it may have at once; by default a share of all.
     pub in_flight_max: Option<usize>,
 }
 

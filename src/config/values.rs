@@ -1,4 +1,4 @@
-//! Durations, sizes and URLs as people write them.
+//! Durations, sizes and URLs as users write them.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ pub fn duration(text: &str) -> Option<Duration> {
         _ => return None,
     };
     let total = number.checked_mul(milliseconds)?;
-    // A century is further than any of our clocks has to look.
+    // A century is more than any of our clocks needs.
     (1..=3_153_600_000_000).contains(&total).then(|| Duration::from_millis(total))
 }
 
@@ -43,8 +43,8 @@ pub(super) fn rate(text: &str) -> Option<u64> {
     }
 }
 
-/// A URL as it may be told: who knows the password of its user information (RFC 3986 §3.2.1) could
-/// use it.
+/// A URL that is safe to print: the password in its user information (RFC 3986 §3.2.1) could be
+/// used by anyone who sees it.
 pub fn without_password(url: &str) -> Cow<'_, str> {
     let start = url.find("://").map_or(0, |at| at + "://".len());
     let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
@@ -77,7 +77,7 @@ pub fn key_set_url(text: &str) -> Result<(), String> {
     let host = url.as_ref().ok().and_then(Uri::host).unwrap_or_default();
     match url.as_ref().ok().and_then(Uri::scheme_str) {
         Some("https") if !host.is_empty() => Ok(()),
-        // Anybody on the network path could replace the keys.
+        // Anyone on the network path could replace the keys.
         Some("http") if is_loopback(host) => Ok(()),
         Some("http") if !host.is_empty() => Err("keys must not be fetched without TLS".to_owned()),
         _ => Err(format!("`{}` is not a URL", without_password(text))),

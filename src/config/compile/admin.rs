@@ -8,7 +8,7 @@ use crate::config::problem::FieldPath;
 use crate::config::{Admin, AdminToken, raw};
 
 const ADDRESS_DEFAULT: &str = "127.0.0.1:9901";
-/// Where the token is, below the data directory, unless the configuration gives one.
+/// Where the token is, in the data directory, unless the configuration gives one.
 const TOKEN_FILE: &str = "admin.token";
 
 impl Compiler<'_> {
@@ -31,7 +31,7 @@ impl Compiler<'_> {
             Some(token) => AdminToken::Given(token),
             None if address.ip().is_loopback() => {
                 let file = data_directory.join(TOKEN_FILE);
-                // A new token must not need a restart of the gateway.
+                // A new token must not require a restart of the gateway.
                 self.files.insert(file.clone());
                 AdminToken::Kept(file)
             }

@@ -1,5 +1,5 @@
-//! Warns of paths that are refused although a route is for them, because some upstreams would take
-//! them for a path of a stricter route.
+//! Warns of paths that a route matches but that are refused, because some upstreams would read them
+//! as paths of a stricter route.
 
 use super::compiler::Compiler;
 use crate::config::problem::FieldPath;
@@ -9,7 +9,7 @@ use crate::gate::route::alias::Alias;
 use crate::gate::route::{RouteMatch, RouteTable};
 
 impl Compiler<'_> {
-    /// One warning for each route that would serve such paths.
+    /// Adds one warning for each route that would serve such paths.
     pub(super) fn warn_of_aliases(
         &mut self,
         table: &RouteTable,

@@ -1,4 +1,4 @@
-//! `api_keys` → in which header they come, and how long they live.
+//! `api_keys` → which header carries them, and how long they live.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::gate::forward::IdentityTemplate;
 const HEADER_DEFAULT: &str = "X-Api-Key";
 const LIFETIME_DEFAULT: Duration = Duration::from_hours(90 * 24);
 const LIFETIME_MIN: Duration = Duration::from_hours(24);
-/// A year, and time to take the next one.
+/// A year, and time to switch to the next key.
 const LIFETIME_MAX: Duration = Duration::from_hours(400 * 24);
 
 /// The rules for API keys.
@@ -24,7 +24,7 @@ pub(super) struct ApiKeyTerms {
 }
 
 impl Compiler<'_> {
-    /// Absent if there are no API keys.
+    /// Absent if API keys are not enabled.
     pub(super) fn api_keys(
         &mut self,
         raw: Option<raw::ApiKeys>,

@@ -1,4 +1,4 @@
-//! Sections → settings, if nothing is wrong with any of them.
+//! Sections → settings, if all sections are valid.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -53,7 +53,7 @@ pub(super) struct Sections {
 }
 
 impl Compiler<'_> {
-    /// `None` if something was reported.
+    /// `None` if a problem was reported.
     pub(super) fn assemble(&mut self, sections: Sections) -> Option<Settings> {
         let CompiledRoutes { table, matches } = sections.routes?;
         let identity = sections.identity?;
@@ -68,7 +68,7 @@ impl Compiler<'_> {
         let api_keys = sections.api_keys.whole().ok()?;
         let api_keys = api_keys.map(|terms| named(terms, login.as_deref(), tokens.as_deref()));
         let sessions = sections.sessions?;
-        // Over plain HTTP it is for the token endpoint alone.
+        // Over plain HTTP the cookie is sent to the token endpoint only.
         let with_every_request = sessions.terms.cookie.set_by == SetBy::Secure;
         let refresh_cookie = tokens.is_some() && with_every_request;
         let gate = GateSettings {
@@ -110,7 +110,7 @@ impl Compiler<'_> {
     }
 }
 
-/// API keys, for which whoever issues the gateway's logins or tokens vouches.
+/// API keys, with their issuer: that of the gateway's logins or tokens.
 fn named(terms: ApiKeyTerms, login: Option<&Login>, tokens: Option<&Tokens>) -> ApiKeySettings {
     let ApiKeyTerms { header, lifetime_max_s } = terms;
     let by_login = login.map(|login| &login.issuer);

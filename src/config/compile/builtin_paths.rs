@@ -1,4 +1,4 @@
-//! Where the gateway answers itself, so that no route gets what is there.
+//! The paths that the gateway answers itself, where no route may be.
 
 use super::login::BASE_DEFAULT;
 use super::tokens::TokenParts;
@@ -8,18 +8,18 @@ use crate::config::Login;
 const METADATA_PATH: &str = "/.well-known/oauth-authorization-server";
 const JWKS_PATH: &str = "/.well-known/jwks.json";
 
-/// Where the gateway answers itself.
+/// The paths that the gateway answers itself.
 #[derive(Debug, Default)]
 pub(super) struct BuiltinPaths {
     /// The path below which it does.
     pub(super) base: Option<Box<str>>,
-    /// Others at which it does.
+    /// The other paths.
     pub(super) paths: Vec<Box<str>>,
 }
 
 impl BuiltinPaths {
-    /// Those of a gateway where people log in by `login`, if they can, and that issues `tokens`, if
-    /// it does.
+    /// The paths of a gateway where users log in by `login`, if it is set, and that issues
+    /// `tokens`, if it is set.
     pub(super) fn new(login: Option<&Login>, tokens: Option<&TokenParts>) -> Self {
         let base = login.map(|login| login.base.clone());
         let issuer = tokens.and_then(|parts| parts.issuer.as_ref());
@@ -33,7 +33,7 @@ impl BuiltinPaths {
         Self { base: Some(base.unwrap_or_else(|| BASE_DEFAULT.into())), paths }
     }
 
-    /// What to do about a route at `path`, if the gateway itself answers that path.
+    /// The remedy for a route at `path`, if the gateway answers that path itself.
     pub(super) fn remedy_for(&self, path: &str) -> Option<&'static str> {
         let is_below = |base: &str| {
             path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

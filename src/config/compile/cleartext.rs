@@ -1,4 +1,4 @@
-//! Secrets that travel in the clear.
+//! Secrets that are sent in cleartext.
 
 use ipnet::IpNet;
 
@@ -11,8 +11,8 @@ const REMEDY: &str = "Add `tls`, listen on a loopback address, or name the proxy
                       `trusted_proxies`";
 
 impl Compiler<'_> {
-    /// Warns of listeners over which passwords or the secrets of clients travel in the clear, where
-    /// no proxy is named that could end TLS before.
+    /// Warns of listeners over which passwords or client secrets are sent in cleartext, if no
+    /// trusted proxy is configured that could terminate TLS in front of them.
     pub(super) fn warn_of_cleartext(
         &mut self,
         listeners: &CompiledListeners,

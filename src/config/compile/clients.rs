@@ -1,4 +1,4 @@
-//! `clients`, and the file of the same → who may ask for tokens.
+//! `clients`, and the file with further clients → which clients may ask for tokens.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,7 +31,7 @@ struct RawAuthentication {
 }
 
 impl Compiler<'_> {
-    /// They are read without `tokens`, too, to report their own mistakes.
+    /// They are also read without `tokens`, to report their own mistakes.
     pub(super) fn clients(
         &mut self,
         listed: Vec<raw::Client>,
@@ -227,7 +227,7 @@ impl Compiler<'_> {
         Some(set)
     }
 
-    /// A secret itself is never told, even if it stands where its hash should.
+    /// A secret is never printed, even if it is written where its hash should be.
     fn secret_hash(&mut self, hash: String, field: &FieldPath) -> Option<ClientAuthentication> {
         match cost_of(&hash) {
             Ok(_) => Some(ClientAuthentication::Secret(Secret::new(hash.into_bytes()))),

@@ -1,4 +1,4 @@
-//! What the sections share: the document, its problems, and how values are read.
+//! What the sections share: the document, its problems, and functions to read values.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -13,17 +13,16 @@ use crate::secret::Secret;
 /// The largest key, secret or certificate file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Compiles sections, whatever went wrong in another.
+/// Compiles sections, even after an error in another.
 pub(super) struct Compiler<'a> {
     pub(super) document: Document,
     pub(super) problems: Vec<ConfigProblem>,
     pub(super) files: BTreeSet<PathBuf>,
     pub(super) dangerous: Vec<(String, &'static str)>,
     pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
-    /// A file that holds what could stand in this one: as it is named, in which field, and what is
-    /// in it.
+    /// A file that is included in this one: its name, the field that names it, and its document.
     pub(super) included: Option<(String, FieldPath, Document)>,
-    /// The internal tokens that were compiled, which routes share.
+    /// The internal tokens that were compiled. Routes share them.
     pub(super) internal_tokens: Vec<InternalTokenTerms>,
 }
 
@@ -45,8 +44,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// A duration that is counted in seconds, of which it must have one: below, nothing would
-    /// ever be young enough.
+    /// A duration that is counted in seconds. It must be at least one second: otherwise nothing
+    /// would ever be young enough.
     pub(super) fn seconds(
         &mut self,
         text: Option<String>,
@@ -115,7 +114,7 @@ impl Compiler<'_> {
     }
 
     /// A secret from a file or, usually through `${NAME}`, from the text. White space around it is
-    /// not part of it. `Ok(None)` if neither is given, `Err` if it was reported.
+    /// removed. `Ok(None)` if neither is given, `Err` if a problem was reported.
     pub(super) fn secret(
         &mut self,
         file: Option<&str>,
@@ -197,7 +196,7 @@ pub(super) fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// `one of: a, b`, for remedies.
+/// `one of: a, b`, for use in remedies.
 pub(super) fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let names: Vec<_> = names.collect();
     if names.is_empty() {

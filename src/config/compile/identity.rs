@@ -8,8 +8,8 @@ use crate::config::problem::FieldPath;
 use crate::config::{Limits, raw};
 use crate::gate::forward::{IdentityTemplate, OwnedName, OwnedNames};
 
-/// Headers that carry a connection, a frame, a credential or what the gateway itself forwards
-/// (RFC 9110 §7.6.1, RFC 9112 §6): an identity in one of them would break or be broken.
+/// Headers that carry a connection, a frame, a credential or what the gateway itself forwards (RFC
+/// 9110 §7.6.1, RFC 9112 §6). An identity in one of them would break them, or be overwritten.
 const RESERVED: [&str; 30] = [
     "accept",
     "authorization",
@@ -43,7 +43,7 @@ const RESERVED: [&str; 30] = [
     "x-request-id",
 ];
 
-/// The headers that tell upstreams about callers, and the claims that routes require.
+/// The headers that tell upstreams who the caller is, and the claims that are kept.
 #[derive(Clone, Copy)]
 pub(super) struct IdentityTerms<'k> {
     pub(super) identity: Option<&'k Arc<IdentityTemplate>>,
@@ -118,7 +118,7 @@ impl Compiler<'_> {
         Some(name)
     }
 
-    /// The name of a header that means nothing to anybody else.
+    /// The name of a header that has no other meaning.
     pub(super) fn free_header(
         &mut self,
         text: &str,
@@ -129,7 +129,7 @@ impl Compiler<'_> {
             let fact = format!("`{text}` is not a header name");
             return self.error(field, &fact, &format!("Write a name such as {example}"));
         };
-        // Compared as the most lenient server would read them.
+        // Compared as the most lenient server would read it.
         let spelling = OwnedNames::new([&name]);
         if RESERVED.iter().any(|reserved| spelling.contains(reserved)) {
             let fact = format!("`{text}` is a header that HTTP or the gateway uses itself");
@@ -138,7 +138,7 @@ impl Compiler<'_> {
         Some(name)
     }
 
-    /// The same, of a header that carries no part of the identity either.
+    /// The same, for a header that also carries no part of the identity.
     pub(super) fn header_beside(
         &mut self,
         text: &str,

@@ -1,4 +1,4 @@
-//! `forward.internal_token`, of a route or of an upstream → what such a token must be like.
+//! `forward.internal_token`, of a route or of an upstream → the terms of such a token.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use crate::gate::policy::Policy;
 
 const HEADER_EXAMPLE: &str = "X-Internal-Token";
 const LIFETIME_DEFAULT: Duration = Duration::from_secs(60);
-/// A token is made anew when a quarter of its life is left, and dates are whole seconds.
+/// A token is replaced when a quarter of its life is left, and dates are whole seconds.
 const LIFETIME_MIN: Duration = Duration::from_secs(4);
 const LIFETIME_MAX: Duration = Duration::from_hours(1);
 
-/// The claims that the gateway sets itself, about the token and about the caller: a claim of a
-/// login must not replace them.
+/// The claims that the gateway itself sets, about the token and the caller. A claim of a login must
+/// not replace them.
 const RESERVED_CLAIMS: [&str; 17] = [
     "act",
     "aud",
@@ -109,7 +109,7 @@ impl Compiler<'_> {
             claims: claims?,
             bytes_max: context.bytes_max,
         };
-        // Routes share what does not differ.
+        // Routes share identical terms.
         let known = self.internal_tokens.iter().position(|known| *known == terms);
         Some(known.unwrap_or_else(|| {
             self.internal_tokens.push(terms);
@@ -136,7 +136,7 @@ impl Compiler<'_> {
         Some(TokenHeader::Own(name))
     }
 
-    /// The claims that go into a token, by name or JSON pointer.
+    /// The claims that are copied to a token, by name or JSON pointer.
     fn told_claims(&mut self, paths: Vec<String>, field: &FieldPath) -> Option<Vec<Box<str>>> {
         let name_of = |path: &str| {
             let last = path.rsplit('/').next().unwrap_or(path);
@@ -147,7 +147,7 @@ impl Compiler<'_> {
         Some(paths.into_iter().map(Into::into).collect())
     }
 
-    /// Reports names that claims of a login cannot have in a token.
+    /// Reports names that the claims of a login may not have in a token.
     pub(super) fn claim_names(&mut self, names: &[String], field: &FieldPath) -> Option<()> {
         let mut is_good = true;
         for (index, name) in names.iter().enumerate() {
@@ -167,7 +167,7 @@ impl Compiler<'_> {
         is_good.then_some(())
     }
 
-    /// The one that the upstream gets, if it gets one.
+    /// The internal token that the upstream gets, if any.
     pub(super) fn route_internal_token(
         &mut self,
         raw: Option<raw::InternalToken>,
@@ -192,7 +192,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// There is one `Authorization`, and either the client's token or ours is in it.
+    /// There is only one `Authorization`: it holds either the client's token or ours.
     pub(super) fn refuse_two_bearers(
         &mut self,
         token: usize,
@@ -222,7 +222,7 @@ impl Compiler<'_> {
     }
 }
 
-/// Whether some server takes both for the same name.
+/// Whether some server reads both as the same name.
 fn is_like(name: &OwnedName, other: &HeaderName) -> bool {
     OwnedNames::new([name]).contains(other.as_str())
 }

@@ -12,14 +12,14 @@ use crate::config::{IssuerSettings, KeySource, raw};
 use crate::gate::claims::{CLIENT_CLAIMS_DEFAULT, ROLES_POINTER_DEFAULT};
 use crate::gate::issuer::{DatedBy, IssuerRules, Untyped};
 
-/// The issuers by name; one that could not be compiled is known, so that routes may name it.
+/// The issuers by name. One that could not be compiled is included, so that routes may name it.
 pub(super) struct CompiledIssuers {
     places: HashMap<String, Option<usize>>,
     pub(super) list: Vec<IssuerSettings>,
 }
 
 impl CompiledIssuers {
-    /// The place of the one of this name.
+    /// The position of the issuer with this name.
     pub(super) fn named(&self, name: &str) -> Presence<usize> {
         self.places.get(name).map_or(Presence::Absent, |place| Presence::of(*place))
     }
@@ -28,7 +28,7 @@ impl CompiledIssuers {
         (0..self.list.len()).collect()
     }
 
-    /// Adds an issuer; `None` for one that is broken.
+    /// Adds an issuer; `None` for one that could not be compiled.
     pub(super) fn add(&mut self, name: &str, issuer: Option<IssuerSettings>) {
         let place = issuer.map(|issuer| {
             self.list.push(issuer);
@@ -133,7 +133,8 @@ impl Compiler<'_> {
         Some(IssuerSettings { rules: Arc::new(rules), keys: source? })
     }
 
-    /// Which claims name the client, by default those of the usual providers. None at all: tokens name none.
+    /// Which claims name the client, by default those of the usual providers. If the list is empty,
+    /// tokens name no client.
     fn client_claims(
         &mut self,
         names: Option<Vec<String>>,
@@ -164,7 +165,8 @@ impl Compiler<'_> {
     }
 }
 
-/// Accepted `typ` values and whether a token may do without; by default JWT, at+jwt or absent.
+/// The accepted `typ` values, and whether a token may lack it. The default is JWT, at+jwt or
+/// absent.
 fn token_types_of(listed: Option<Vec<String>>) -> (Vec<Box<str>>, Untyped) {
     match listed {
         None => (vec!["jwt".into(), "at+jwt".into()], Untyped::Accepted),

@@ -1,4 +1,5 @@
-//! `keys` and `algorithms`, of an issuer or of a client → where keys come from, and what they may serve.
+//! `keys` and `algorithms`, of an issuer or of a client → where keys come from, and which
+//! algorithms they may be used with.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ const REMEDY: &str =
     "Name one of jwks_url, jwks_file, public_key_file, secret_file or secret: ${NAME}";
 
 impl Compiler<'_> {
-    /// The algorithms that `whose` keys may serve.
+    /// The algorithms that `whose` keys may be used with.
     pub(super) fn algorithms(
         &mut self,
         names: &[String],
@@ -58,8 +59,7 @@ impl Compiler<'_> {
         (algorithms.len() == names.len() && !self.is_reported(field)).then_some(algorithms)
     }
 
-    /// Without algorithms, which then were refused, everything is read all the same, for its own
-    /// mistakes.
+    /// If the algorithms were refused, everything is still read, to report its own mistakes.
     pub(super) fn keys(
         &mut self,
         raw: Option<raw::Keys>,
@@ -101,7 +101,7 @@ impl Compiler<'_> {
         self.lacking(field, &wanted, "there must be exactly one source of keys", REMEDY)
     }
 
-    /// Reports what only goes with keys that are fetched.
+    /// Reports options that are only allowed with fetched keys.
     fn refuse_fetch_options(&mut self, raw: &raw::Keys, field: &FieldPath) {
         let options = [
             ("refresh", &raw.refresh),
@@ -188,9 +188,10 @@ impl Compiler<'_> {
         }
     }
 
-    /// Reports algorithms that no key of `set` can serve. A published set is its issuer's word, which
-    /// may withdraw the last key of an algorithm: the gateway goes on, and starts, without it. Any
-    /// other key and the algorithms stand side by side in the configuration.
+    /// Reports algorithms that no key of `set` may be used with. A published set is a statement of
+    /// its issuer, which may withdraw the last key of an algorithm: the gateway keeps running, and
+    /// starts, without it. Any other key is given in the configuration, together with the
+    /// algorithms.
     pub(super) fn tell_unserved(
         &mut self,
         algorithms: &[Algorithm],
@@ -202,7 +203,7 @@ impl Compiler<'_> {
         if !is_published {
             return self.refuse_unserved(algorithms, whose, field, |one| set.serves(one));
         }
-        // Secrets are never taken from a set.
+        // A set never provides secrets.
         self.refuse_unserved(algorithms, whose, field, |algorithm| !is_hmac(algorithm));
         for (index, algorithm) in algorithms.iter().enumerate() {
             if !is_hmac(*algorithm) && !set.serves(*algorithm) {

@@ -10,32 +10,32 @@ use crate::gate::framing::HeadLimits;
 use crate::gate::token;
 
 const HEAD_BYTES_DEFAULT: u64 = 32 << 10;
-/// Pingora reads no head beyond 1 MiB, counting what came with it.
+/// Pingora reads no head longer than 1 MiB, including what arrived with it.
 const HEAD_BYTES_MAX: u64 = 256 << 10;
 const FIELDS_DEFAULT: usize = 100;
 /// Pingora reads no more fields than this.
 const FIELDS_MAX: usize = 256;
 const TOKEN_BYTES_DEFAULT: u64 = token::TOKEN_BYTES_DEFAULT as u64;
 const HEADER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-/// As long as nginx keeps one (`keepalive_timeout`).
+/// The default of nginx (`keepalive_timeout`).
 const KEEPALIVE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(75);
-/// As much as a server accepts in one header, with its usual settings.
+/// What a server usually accepts in one header by default.
 const IDENTITY_BYTES_DEFAULT: u64 = 8 << 10;
 const IDENTITY_BYTES_MIN: usize = 256;
 const IDENTITY_BYTES_MAX: u64 = 64 << 10;
-/// As long as nginx waits by default (`client_body_timeout`).
+/// The default of nginx (`client_body_timeout`).
 const BODY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
-/// As fast as Apache wants it by default (`RequestReadTimeout`, `MinRate`).
+/// The default of Apache (`RequestReadTimeout`, `MinRate`).
 const BODY_RATE_DEFAULT: u64 = 500;
 const BODY_DEADLINE_DEFAULT: Duration = Duration::from_secs(12 * 60 * 60);
-/// As long as nginx waits by default (`send_timeout`).
+/// The default of nginx (`send_timeout`).
 const SEND_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 const SEND_RATE_DEFAULT: u64 = 500;
 const IN_FLIGHT_OWN_DEFAULT: usize = 256;
-/// A browser asks for a page and what belongs to it in fewer.
+/// A browser needs fewer for a page and its resources.
 const HTTP2_STREAMS_DEFAULT: usize = 32;
 const HTTP2_STREAMS_MAX: usize = 1000;
-/// More than any machine holds.
+/// More than any machine can hold.
 const COUNT_MAX: usize = usize::MAX >> 4;
 
 impl Compiler<'_> {
@@ -109,7 +109,7 @@ impl Compiler<'_> {
         Some(HeadLimits { bytes_max: bytes_max?, fields_max: fields_max? })
     }
 
-    /// How fast the body of a request has to arrive.
+    /// How fast a client has to send the body of a request.
     fn body_pace(
         &mut self,
         timeout: Option<String>,
@@ -123,7 +123,7 @@ impl Compiler<'_> {
         Some(PaceRules { timeout: timeout?, rate: rate?, deadline: Some(deadline?) })
     }
 
-    /// How fast a client has to take what it is sent.
+    /// How fast a client has to read what it is sent.
     fn send_pace(
         &mut self,
         timeout: Option<String>,
@@ -148,7 +148,7 @@ impl Compiler<'_> {
         u32::try_from(streams).ok()
     }
 
-    /// Bytes in a second.
+    /// A rate in bytes per second.
     fn rate(&mut self, text: Option<String>, field: &FieldPath, default: u64) -> Option<u64> {
         let Some(text) = text else { return Some(default) };
         match values::rate(&text) {
@@ -161,7 +161,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// A number of things that is not limited, or not here, if nothing is said.
+    /// A count that has no limit, or another default, if it is absent.
     pub(super) fn count(&mut self, value: Option<usize>, field: &FieldPath) -> Presence<usize> {
         match value {
             None => Presence::Absent,

@@ -7,13 +7,13 @@ use crate::config::problem::FieldPath;
 use crate::config::tls::Unusable;
 use crate::config::{Listener, TlsCertificate, raw};
 
-/// Where clients connect, and what others need to know of it.
+/// The listeners, and what other sections need to know of them.
 #[derive(Default)]
 pub(super) struct CompiledListeners {
     pub(super) list: Vec<Listener>,
-    /// The addresses that they claim, or that broken ones do.
+    /// The addresses in use, including those of listeners that could not be compiled.
     pub(super) taken: Vec<SocketAddr>,
-    /// Those that others can reach without TLS.
+    /// Those that other machines can reach without TLS.
     pub(super) clear: Vec<FieldPath>,
 }
 
@@ -32,7 +32,7 @@ impl Compiler<'_> {
             let (Some(address), secured) = (address, secured) else { continue };
             self.refuse_taken(address, &compiled.taken, &field.key("address"));
             compiled.taken.push(address);
-            // A listener whose TLS is broken must not end up without: the error was reported.
+            // A listener with invalid TLS must not end up without TLS: the error was reported.
             let Some(tls) = secured.map_or(Some(None), |tls| tls.map(Some)) else { continue };
             let listener = Listener { address, tls };
             if is_clear(&listener) {
@@ -43,7 +43,7 @@ impl Compiler<'_> {
         compiled
     }
 
-    /// Port 0 is never taken: the system chooses another each time.
+    /// Port 0 never conflicts: the system chooses another port each time.
     pub(super) fn refuse_taken(
         &mut self,
         address: SocketAddr,
@@ -103,7 +103,7 @@ impl Compiler<'_> {
     }
 }
 
-/// Whether what a listener is sent can be read on the way.
+/// Whether requests to a listener can be read on the network.
 fn is_clear(listener: &Listener) -> bool {
     listener.tls.is_none() && !listener.address.ip().to_canonical().is_loopback()
 }

@@ -1,4 +1,4 @@
-//! `login` → how people log in.
+//! `login` → how users log in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const PER_ACCOUNT_DEFAULT: AttemptBudget = AttemptBudget { attempts_max: 10, span_s: 15 * 60 };
 pub(super) const PER_ADDRESS_DEFAULT: AttemptBudget =
     AttemptBudget { attempts_max: 100, span_s: 15 * 60 };
-/// More than a person needs, and enough for a network of a thousand people in one morning.
+/// More than a user needs, and enough for a network of a thousand users in one morning.
 const SUCCESSES_PER_ACCOUNT_DEFAULT: AttemptBudget =
     AttemptBudget { attempts_max: 60, span_s: 15 * 60 };
 const SUCCESSES_PER_ADDRESS_DEFAULT: AttemptBudget =
@@ -103,8 +103,8 @@ impl Compiler<'_> {
         }))
     }
 
-    /// The issuer of people who log in. With `tokens` it is the issuer of the tokens: a revocation
-    /// names a subject by issuer and `sub`.
+    /// The issuer of users who log in. With `tokens` it is the issuer of the tokens, because a
+    /// revocation names a subject by issuer and `sub`.
     fn login_issuer(
         &mut self,
         issuer: Option<String>,
@@ -229,7 +229,7 @@ impl Compiler<'_> {
         self.error(field, &fact, "Write its place in the answer, such as /user/id")
     }
 
-    /// Origins, and whole URLs: nothing that could be read in two ways.
+    /// Origins and whole URLs. Ambiguous text is refused.
     fn return_to(&mut self, listed: Vec<String>, field: &FieldPath) -> Vec<Box<str>> {
         let mut accepted = Vec::new();
         for (index, text) in listed.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! `access_log` and `audit_log` → what is written down, and where.
+//! `access_log` and `audit_log` → what is logged, and where.
 
 use std::path::PathBuf;
 
@@ -37,7 +37,7 @@ impl Compiler<'_> {
         })
     }
 
-    /// Where it is, if it is not standard output.
+    /// The file, if it is not standard output.
     pub(super) fn audit_log(&mut self, raw: raw::AuditLog) -> Presence<PathBuf> {
         let Some(file) = raw.file else { return Presence::Absent };
         let path = self.path(&file);

@@ -18,7 +18,7 @@ use crate::gate::time::GATEWAYS_APART_S;
 const CLOCK_SKEW_S: i64 = 30;
 
 impl Compiler<'_> {
-    /// All who may issue tokens: those of `issuers`, and the gateway if it does.
+    /// All issuers of tokens: those of `issuers`, and the gateway if it issues tokens.
     pub(super) fn all_issuers(
         &mut self,
         raw: Vec<raw::Issuer>,
@@ -35,13 +35,13 @@ impl Compiler<'_> {
                 tokens.present().and_then(|parts| own_rules(parts, clients, identity_terms));
             let keys = KeySource::Own;
             let own = rules.map(|rules| IssuerSettings { rules: Arc::new(rules), keys });
-            // Also if it could not be read: routes may name it.
+            // Also if it could not be compiled: routes may name it.
             issuers.add(OWN_ISSUER, own);
         }
         issuers
     }
 
-    /// Reports entries of `issuers` that the gateway could be taken for.
+    /// Reports entries of `issuers` that could be mistaken for the gateway.
     pub(super) fn refuse_own_issuer(&mut self, raw: &[raw::Issuer], parts: &TokenParts) {
         let field = FieldPath::default().key("issuers");
         for (index, raw) in raw.iter().enumerate() {
@@ -59,8 +59,8 @@ impl Compiler<'_> {
     }
 }
 
-/// The rules for the gateway's own tokens at its own gate. `None` if a problem with what they depend
-/// on was reported.
+/// The rules for the gateway's own tokens at its own gate. `None` if a problem was reported in a
+/// section that they depend on.
 fn own_rules(
     parts: &TokenParts,
     clients: Option<&Clients>,

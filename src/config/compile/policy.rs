@@ -1,4 +1,4 @@
-//! A route's policy: `public`, or whom it lets in.
+//! A route's policy: `public`, or the requirements for callers.
 
 use std::collections::BTreeMap;
 
@@ -105,7 +105,7 @@ impl Compiler<'_> {
             self.empty::<()>(&carriers_field, fact, remedy);
         }
         let issuers_field = field.key("issuers");
-        // An unknown carrier may be a misspelt one that takes tokens of issuers.
+        // An unknown carrier may be a misspelt one that needs issuers.
         let names_issuers = |name: &String| {
             let mut all = Carrier::ALL.into_iter();
             all.find(|carrier| carrier.as_str() == name).is_none_or(|carrier| {
@@ -173,7 +173,7 @@ impl Compiler<'_> {
         })
     }
 
-    /// RFC 6749 §3.3: what may stand in a scope, and so in a challenge.
+    /// RFC 6749 §3.3: the characters that are allowed in a scope, and so in a challenge.
     pub(super) fn scope(&mut self, scope: &str, field: &FieldPath) {
         let good = !scope.is_empty()
             && scope.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');

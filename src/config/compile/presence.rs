@@ -2,18 +2,18 @@
 
 use std::ops::Deref;
 
-/// Whether something is there, and could be read.
+/// Whether something is present, and was valid.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Presence<T> {
-    /// It is not there.
+    /// It is absent.
     Absent,
-    /// It is there, and what is wrong with it was reported.
+    /// It is present, but a problem with it was reported.
     Broken,
-    /// It is there.
+    /// It is present and valid.
     Present(T),
 }
 
-/// The problem was reported already.
+/// A problem was reported already.
 #[derive(Debug)]
 pub(super) struct Reported;
 
@@ -42,7 +42,7 @@ impl<T> Presence<T> {
         self.as_ref().and_then(|pointer| Some(&**pointer))
     }
 
-    /// The same of a part of it; broken if that is.
+    /// The same for a part of it; broken if that part is.
     pub(super) fn and_then<P>(self, part: impl FnOnce(T) -> Option<P>) -> Presence<P> {
         match self {
             Self::Absent => Presence::Absent,
@@ -51,7 +51,7 @@ impl<T> Presence<T> {
         }
     }
 
-    /// It, if it is there and could be read.
+    /// The value, if it is present and valid.
     pub(super) fn present(self) -> Option<T> {
         match self {
             Self::Present(value) => Some(value),
@@ -63,7 +63,7 @@ impl<T> Presence<T> {
         matches!(self, Self::Absent)
     }
 
-    /// It, if it is there.
+    /// The value, if it is present.
     ///
     /// # Errors
     ///

@@ -15,7 +15,7 @@ pub(super) struct References<'k> {
     pub(super) issuers: &'k CompiledIssuers,
     pub(super) upstreams: &'k CompiledUpstreams,
     pub(super) when_stale: StaleRules,
-    /// How people log in.
+    /// How users log in.
     pub(super) login: Presence<&'k Login>,
     pub(super) api_keys: Presence<&'k ApiKeyTerms>,
     pub(super) token_context: InternalTokenContext<'k>,

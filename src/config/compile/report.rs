@@ -1,4 +1,4 @@
-//! How a section says what is wrong with it.
+//! Reports problems of a section.
 
 use super::compiler::Compiler;
 use crate::config::document::{self, Document};
@@ -13,7 +13,7 @@ impl Compiler<'_> {
         remedy: &str,
     ) {
         let (document, field) = self.place_of(field);
-        // A value that could not be read was reported then, and is not also missing.
+        // A value that could not be read was reported before, so it is not also missing.
         if document.is_pruned(&field) {
             return;
         }
@@ -28,7 +28,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// In which document a field stands, and where there.
+    /// The document that holds a field, and the field's path in it.
     fn place_of(&self, field: &FieldPath) -> (&Document, FieldPath) {
         let included = self.included.as_ref().and_then(|(_, place, document)| {
             field.below(place).map(|field| (document, document.original(&field)))
@@ -36,7 +36,7 @@ impl Compiler<'_> {
         included.unwrap_or_else(|| (&self.document, self.document.original(field)))
     }
 
-    /// Reports what is wrong with a file at the field that names it.
+    /// Reports a problem of a file at the field that names it.
     pub(super) fn retell(&mut self, file: &str, place: &FieldPath, problem: ConfigProblem) {
         let ConfigProblem { severity, line, field, fact, remedy } = problem;
         let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
@@ -55,8 +55,8 @@ impl Compiler<'_> {
         self.report(Severity::Warning, field, fact, remedy);
     }
 
-    /// Reports that nothing is there, unless something of what is wanted was there and was
-    /// reported for what it is.
+    /// Reports that nothing is present, unless something of the kind was present and its problem
+    /// was reported.
     pub(super) fn lacking<T>(
         &mut self,
         field: &FieldPath,
@@ -75,7 +75,7 @@ impl Compiler<'_> {
         self.lacking(field, std::slice::from_ref(field), fact, remedy)
     }
 
-    /// Whether something of this field could not even be read.
+    /// Whether a problem was reported because something in this field could not be read.
     pub(super) fn is_reported(&self, field: &FieldPath) -> bool {
         let (document, field) = self.place_of(field);
         document.is_pruned_below(&field)

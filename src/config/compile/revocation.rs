@@ -1,4 +1,4 @@
-//! `revocation`, and what routes say about it: how old the list may be for a request to pass.
+//! `revocation`, and `when_stale` of routes: how old the list may be for a request to pass.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::gate::policy::WhenStale;
 
 const MAX_STALENESS_DEFAULT: Duration = Duration::from_secs(5);
 
-/// Past this the list would no longer be a promise that anybody can rely on.
+/// With an older list, revocation would no longer be reliable.
 const MAX_STALENESS_MAX: Duration = Duration::from_secs(3600);
 
 const ENTRIES_DEFAULT: u64 = 5_000_000;
@@ -20,7 +20,7 @@ const ENTRIES_MAX: u64 = 100_000_000;
 
 const REMEDY: &str = "Write deny, allow, deny_writes or { allow_for: 30s }";
 
-/// The default of routes without `when_stale`, and the times that the others are computed with.
+/// The default of routes without `when_stale`, and the times from which other rules are computed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StaleRules {
     max_staleness_ms: u64,
@@ -34,7 +34,7 @@ impl StaleRules {
 }
 
 impl Compiler<'_> {
-    /// `None` beside the rules if something was reported.
+    /// `None` next to the rules if a problem was reported.
     pub(super) fn revocation(
         &mut self,
         raw: raw::Revocation,

@@ -1,4 +1,4 @@
-//! `routes` → the table that decides which rule a request meets.
+//! `routes` → the table that decides which rule applies to a request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,13 +19,14 @@ use crate::gate::route::{
     is_never_forwarded,
 };
 
-/// Which rule a request meets, and what each route matches, for people.
+/// The table of routes, and what each route matches, for display.
 pub(super) struct CompiledRoutes {
     pub(super) table: RouteTable,
     pub(super) matches: Vec<RouteMatch>,
 }
 
-/// The claims that some route asks for or tells its upstream, which is what is kept of a token's.
+/// The claims that some route requires, or some internal token carries. Only these are kept of a
+/// token's claims.
 pub(super) fn asked_claims(
     routes: &[raw::Route],
     upstreams: &BTreeMap<String, raw::Upstream>,
@@ -59,7 +60,7 @@ impl Compiler<'_> {
             matches.push(matching);
             rules.push(route);
         }
-        // Also when a route is incomplete: what is wrong with the others is told as well.
+        // Also when a route is incomplete: the problems of the others are reported as well.
         let complete =
             matches.iter().enumerate().filter_map(|(at, found)| Some((at, found.as_ref()?)));
         for (index, error) in RouteTable::refusals(complete) {
@@ -183,7 +184,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// `None` if something of it was refused: what is left would claim other requests.
+    /// `None` if a part of it was refused: the rest would match other requests.
     fn matching(&mut self, raw: &raw::Match, field: &FieldPath) -> Option<RouteMatch> {
         let raw::Match { hosts, path, methods, dangerous_path: _ } = raw;
         let path = self.required(
@@ -261,7 +262,7 @@ impl Compiler<'_> {
 
 fn host_pattern(text: &str) -> Option<HostPattern> {
     let host = text.strip_prefix("*.").unwrap_or(text);
-    // A host as requests are compared with it: lower case, no port, no final dot.
+    // The host as requests are compared with it: lower case, no port, no final dot.
     let canonical = host_of(host).filter(|_| !host.contains(':') || host.starts_with('['))?;
     let canonical = canonical.into_owned();
     Some(if host.len() == text.len() {

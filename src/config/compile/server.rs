@@ -1,5 +1,5 @@
-//! `server`, and what else is said of the process as a whole: whom it trusts, where it keeps things, how
-//! much it remembers.
+//! `server`, and the other settings of the process: trusted proxies, the data directory, the size
+//! of the token cache.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -12,14 +12,13 @@ use super::presence::Presence;
 use crate::config::problem::FieldPath;
 use crate::config::{AccessLogSettings, LaneChoice, ServerSettings, raw};
 
-/// Where things are kept unless the file says otherwise, and the variable that can say so for an
-/// image.
+/// The default data directory, and the environment variable with which an image can change it.
 const DATA_DIRECTORY_DEFAULT: &str = "data";
 const DATA_DIRECTORY_VARIABLE: &str = "PORTCULLIS_DATA_DIRECTORY";
 const TOKEN_CACHE_BYTES_DEFAULT: u64 = 64 << 20;
 const THREADS_MAX: usize = 1024;
 
-/// Sections that have to do with no other.
+/// Sections that do not depend on others.
 pub(super) struct Standalone {
     pub(super) server: Option<ServerSettings>,
     pub(super) realm: Box<str>,
@@ -63,7 +62,8 @@ impl Compiler<'_> {
         Some(ServerSettings { name: name?, threads, shutdown_grace: shutdown_grace?, lane: lane? })
     }
 
-    /// Where things are kept that can be lost without harm, unless something else is said of them.
+    /// The directory for data that can be lost without harm, if no other place is configured for
+    /// it.
     pub(super) fn data_directory(&self, raw: Option<String>) -> PathBuf {
         let named = || (self.environment)(DATA_DIRECTORY_VARIABLE);
         let path = raw.or_else(named).unwrap_or_else(|| DATA_DIRECTORY_DEFAULT.to_owned());
@@ -103,7 +103,7 @@ impl Compiler<'_> {
     }
 }
 
-/// The system's name of the machine, as far as it can be a name.
+/// The host name of the machine, if it is a valid name.
 fn host_name() -> Box<str> {
     let text = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let named: String = text

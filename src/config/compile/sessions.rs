@@ -1,4 +1,4 @@
-//! `sessions` → what sessions and their cookie must be like.
+//! `sessions` → the settings of sessions and their cookie.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::gate::session::{CookieRules, Origins, REFRESH_COOKIE, SameSite, Sessi
 const HOST_PREFIX: &str = "__Host-";
 const SECURE_PREFIX: &str = "__Secure-";
 
-/// The cookie's name where only this host can set it, and where others may.
+/// The default name of the cookie if only this host can set it, and if other hosts can.
 const NAME_DEFAULT: &str = "__Host-session";
 const NAME_SHARED_DEFAULT: &str = "session";
 
@@ -26,7 +26,7 @@ const RECHECK_DEFAULT: Duration = Duration::from_secs(5);
 const RECHECK_MAX: Duration = Duration::from_secs(3600);
 const CACHE_BYTES_DEFAULT: u64 = 256 << 20;
 
-/// How long what is cut off with sessions lives beside them, in seconds; 0 where there is none.
+/// The lifetimes of what is revoked together with sessions, in seconds; 0 if there is none.
 #[derive(Clone, Copy, Default)]
 pub(super) struct RelatedLifetimes {
     /// The refresh tokens of a login.
@@ -65,7 +65,7 @@ impl Compiler<'_> {
         let idle = self.seconds(idle_timeout, &idle_field, IDLE_DEFAULT);
         let lifetime_field = field.key("absolute_timeout");
         let lifetime = self.seconds(absolute_timeout, &lifetime_field, LIFETIME_DEFAULT);
-        // A session that was ended is remembered for this long.
+        // The revocation of a session is remembered for this long.
         if lifetime.is_some_and(|lifetime| whole_seconds(lifetime) > SESSION_S) {
             self.error::<()>(
                 &lifetime_field,
@@ -138,7 +138,7 @@ impl Compiler<'_> {
         Some(CookieRules { name: name?, domain: domain?, same_site: same_site?, set_by })
     }
 
-    /// `is_shared`: whether hosts beside this one could set the cookie.
+    /// `is_shared`: whether other hosts of the domain could set the cookie.
     fn cookie_name(
         &mut self,
         name: Option<String>,
@@ -194,7 +194,7 @@ impl Compiler<'_> {
     }
 }
 
-/// Whether a host is a domain that can have hosts below it. Addresses have none.
+/// Whether a host is a domain that can have subdomains. IP addresses cannot.
 fn is_domain(host: &str) -> bool {
     let mut labels = host.split('.');
     let is_label = |label: &str| !label.is_empty() && !label.contains(['[', ']', ':']);

@@ -1,4 +1,4 @@
-//! `tokens.signing` → with which keys tokens are signed.
+//! `tokens.signing` → the keys that sign tokens.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ impl Compiler<'_> {
         Some(Signing { algorithm: algorithm?, keys, publish_before, rotate_every })
     }
 
-    /// How often keys change, and how long before it they are published.
+    /// How often keys change, and for how long they are published before that.
     fn rotation(
         &mut self,
         rotate_every: Option<String>,
@@ -122,7 +122,7 @@ impl Compiler<'_> {
         Ok(key)
     }
 
-    /// The private keys, each with what it signs with.
+    /// The private keys, each with its signer.
     fn given_keys(
         &mut self,
         files: &[String],

@@ -1,4 +1,4 @@
-//! `store` → where what must outlive the process is kept.
+//! `store` → where persistent data is kept.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ const SENTINEL_PORT: u16 = 26379;
 const URL_REMEDY: &str =
     "Write redis://host:6379, or rediss://host:6379 for TLS, and the password in `password_file`";
 
-/// A server as a URL names it, and what else the URL says.
+/// A server from a URL, and the other parts of the URL.
 struct Located {
     address: RedisAddress,
     encrypted: bool,
@@ -31,7 +31,7 @@ struct Located {
     password: Option<String>,
 }
 
-/// The parts of the servers' URLs beside the addresses.
+/// The parts of the servers' URLs other than the addresses.
 struct UrlParts {
     encrypted: bool,
     database: Option<i64>,
@@ -133,7 +133,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// The parts of all URLs, as one. A part that only some of them have holds for all.
+    /// The parts of all URLs, merged. A part that only some of them have applies to all.
     fn agreed(&mut self, located: Vec<Located>, field: &FieldPath) -> Option<UrlParts> {
         let encrypted = located.first()?.encrypted;
         if located.iter().any(|one| one.encrypted != encrypted) {
@@ -155,7 +155,7 @@ impl Compiler<'_> {
 
     fn redis_prefix(&mut self, prefix: Option<String>, field: &FieldPath) -> Option<Box<str>> {
         let prefix = prefix.unwrap_or_else(|| PREFIX_DEFAULT.to_owned());
-        // Braces would be a hash tag of the user's own, which would win over ours.
+        // Braces would be a hash tag of the user's own, which would take precedence over ours.
         let is_odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '{' | '}');
         if prefix.is_empty() || prefix.len() > PREFIX_BYTES_MAX || prefix.contains(is_odd) {
             let fact = format!("`{}` cannot be the prefix of keys", prefix.escape_debug());
@@ -192,7 +192,7 @@ impl Compiler<'_> {
                 }
                 Some(located)
             }
-            // The text is not shown: any part of it may be a password.
+            // The text is not printed: any part of it may be a password.
             None => self.error(field, "the value is not a Redis URL", URL_REMEDY),
         }
     }
@@ -216,7 +216,7 @@ impl Compiler<'_> {
             },
         };
         if login.username.is_some() && login.password.is_none() {
-            // Without a password we would be another user there.
+            // Without a password the gateway would connect as another user.
             let wanted = ["password", "password_file"].map(|key| field.key(key));
             let fact = "there is a username and no password";
             return self.lacking(field, &wanted, fact, "Add `password_file`");
@@ -224,7 +224,7 @@ impl Compiler<'_> {
         Some(login)
     }
 
-    /// TLS, if there is to be some. Whether it is wanted is not known if the servers were reported.
+    /// TLS, if it is used. That is unknown if a problem with the servers was reported.
     fn redis_tls(
         &mut self,
         raw: raw::RedisTls,
@@ -284,12 +284,12 @@ impl Compiler<'_> {
     }
 }
 
-/// Whether both are there and not the same.
+/// Whether both are present and differ.
 fn differ<T: PartialEq>(one: &Option<T>, other: &Option<T>) -> bool {
     one.is_some() && other.is_some() && one != other
 }
 
-/// Takes `redis://user:password@host:port/database` apart.
+/// Splits `redis://user:password@host:port/database`.
 fn locate(url: &str, default_port: u16) -> Option<Located> {
     let (scheme, rest) = url.split_once("://")?;
     let encrypted = match scheme {

@@ -124,8 +124,8 @@ routes:
     }
 }
 
-/// Headers that an identity must not travel in: hop by hop (RFC 9110 §7.6.1), framing (RFC 9112
-/// §6), routing, credentials, and what a proxy says of the way so far.
+/// Headers that an identity must not be sent in: hop by hop (RFC 9110 §7.6.1), framing (RFC 9112
+/// §6), routing, credentials, and what a proxy says about the way so far.
 const MEANT_FOR_OTHERS: &str = "Connection Keep-Alive Proxy-Connection TE Trailer \
     Transfer-Encoding Upgrade Content-Length Content-Type Host Expect Authorization \
     Proxy-Authorization Cookie Forwarded Via X-Forwarded-For X-Forwarded-Proto X-Forwarded-Host \
@@ -193,7 +193,7 @@ fn configuration_whose_signing_keys_are_given_compiles_without_a_warning() {
     assert!(settings.warnings.list.is_empty(), "{}", settings.warnings);
 }
 
-/// Fields that stand for others, and are tested beside them.
+/// Fields that replace others, and are tested next to them.
 const INSTEAD: [&str; 9] = [
     "url",
     "cluster",
@@ -217,7 +217,7 @@ fn raw_types() -> String {
 
 #[test]
 fn every_field_there_is_stands_in_the_whole_configuration() {
-    // The mapping that is declared, and where its fields have to stand.
+    // The mapping that is declared, and the path of its fields.
     let mut place = WHOLE;
     let mut fields = Vec::new();
     let raw = raw_types();

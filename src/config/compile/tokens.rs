@@ -23,7 +23,7 @@ const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 const GRACE_MAX: Duration = Duration::from_secs(60);
 const ISSUER_BYTES_MAX: usize = 255;
 
-/// The parts of `tokens`, as far as they could be read.
+/// The parts of `tokens`, as far as they were valid.
 pub(super) struct TokenParts {
     pub(super) issuer: Option<IssuerUrl>,
     pub(super) signing: Option<Signing>,
@@ -31,11 +31,11 @@ pub(super) struct TokenParts {
     pub(super) refresh: Option<Refresh>,
 }
 
-/// `iss`, taken apart.
+/// The parts of `iss`.
 pub(super) struct IssuerUrl {
     pub(super) text: Box<str>,
     origin: Box<str>,
-    /// Without a slash at its end, so often empty.
+    /// Without a trailing slash, so often empty.
     pub(super) path: Box<str>,
 }
 
@@ -46,7 +46,7 @@ impl TokenParts {
 }
 
 impl Compiler<'_> {
-    /// Absent if nothing is issued.
+    /// Absent if no tokens are issued.
     pub(super) fn token_parts(
         &mut self,
         raw: Option<raw::Tokens>,
@@ -64,8 +64,8 @@ impl Compiler<'_> {
         })
     }
 
-    /// RFC 8414 §2: a URL without query and fragment. It is compared byte for byte, so nothing is
-    /// accepted that could be written in another way.
+    /// RFC 8414 §2: a URL without query and fragment. It is compared byte for byte, so only one
+    /// spelling is accepted.
     fn token_issuer(&mut self, text: Option<String>, field: &FieldPath) -> Option<IssuerUrl> {
         let remedy = "Write https://host or https://host/path, in lower case and without default \
                       port; http:// is for loopback addresses only";
@@ -148,7 +148,7 @@ impl Compiler<'_> {
         let (idle_field, absolute_field) = (field.key("idle"), field.key("absolute"));
         let idle = self.seconds(idle, &idle_field, IDLE_DEFAULT);
         let absolute = self.seconds(absolute, &absolute_field, ABSOLUTE_DEFAULT);
-        // A login that was ended is remembered for this long.
+        // The revocation of a login is remembered for this long.
         if absolute.is_some_and(|absolute| whole_seconds(absolute) > SESSION_S) {
             self.error::<()>(
                 &absolute_field,
@@ -164,7 +164,7 @@ impl Compiler<'_> {
         }
         let grace_field = field.key("rotation_grace");
         let grace = match rotation_grace.as_deref() {
-            // Everywhere else a duration of nothing makes no sense.
+            // Everywhere else a duration of zero makes no sense.
             Some("0s") => Some(Duration::ZERO),
             _ => self.duration(rotation_grace, &grace_field, GRACE_DEFAULT),
         };
@@ -179,7 +179,7 @@ impl Compiler<'_> {
         })
     }
 
-    /// Everything together, once it is known for whom tokens are made.
+    /// Puts everything together, once it is known for which clients tokens are made.
     pub(super) fn tokens(
         &mut self,
         parts: TokenParts,

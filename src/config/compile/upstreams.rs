@@ -13,21 +13,21 @@ use crate::config::{raw, tls};
 
 const RETRIES_MAX: usize = 5;
 
-/// The upstreams by name; one that could not be compiled is known, so that routes may name it.
+/// The upstreams by name. One that could not be compiled is included, so that routes may name it.
 pub(super) struct CompiledUpstreams {
     positions: HashMap<String, Option<usize>>,
     pub(super) list: Vec<UpstreamSettings>,
-    /// The place of the internal token that each wants of its routes, in the same order.
+    /// For each upstream in the same order, the position of the internal token for its routes.
     internal_tokens: Vec<Option<usize>>,
 }
 
 impl CompiledUpstreams {
-    /// The place of the one of this name.
+    /// The position of the upstream with this name.
     pub(super) fn named(&self, name: &str) -> Presence<usize> {
         self.positions.get(name).map_or(Presence::Absent, |place| Presence::of(*place))
     }
 
-    /// The internal token that the routes of an upstream send unless they say otherwise.
+    /// The internal token for the routes of an upstream that have none of their own.
     pub(super) fn internal_token(&self, position: usize) -> Option<usize> {
         *self.internal_tokens.get(position)?
     }
@@ -128,7 +128,7 @@ impl Compiler<'_> {
         let raw::UpstreamTls { server_name, ca_file } = raw;
         let name_field = field.key("server_name");
         let remedy = "Write the name that the upstream's certificate carries";
-        // Pingora takes an empty name for "do not verify".
+        // Pingora reads an empty name as "do not verify".
         let server_name = self.required(server_name, &name_field, remedy);
         let ca_field = field.key("ca_file");
         let ca = match ca_file {
@@ -142,7 +142,7 @@ impl Compiler<'_> {
         Some(UpstreamTls { server_name: server_name.into(), ca: ca? })
     }
 
-    /// Certificate authorities from a PEM file: as they are, and taken apart.
+    /// Certificate authorities from a PEM file: the text, and the parsed certificates.
     pub(super) fn authorities(
         &mut self,
         file: &str,

@@ -1,4 +1,4 @@
-//! The password file: names, password hashes, and who that is.
+//! The password file: names, password hashes, and identities.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::secret::Secret;
 
 const NAME_BYTES_MAX: usize = 256;
 
-/// A mistake in a file of users.
+/// A mistake in a password file.
 struct Mistake(String);
 
 impl Compiler<'_> {
@@ -59,7 +59,7 @@ impl Compiler<'_> {
 }
 
 fn parse(bytes: &[u8]) -> Result<BTreeMap<String, raw::User>, Mistake> {
-    // First as it is: of two users by one name the typed reading would take the later.
+    // First untyped: if two users have the same name, the typed reading would keep the later.
     let whole: Result<serde_yaml::Value, _> = serde_yaml::from_slice(bytes);
     whole.map_err(|error| Mistake(error.to_string()))?;
     serde_yaml::from_slice(bytes).map_err(|error| Mistake(without_value(&error)))
@@ -80,7 +80,7 @@ fn without_value(error: &serde_yaml::Error) -> String {
     format!("{line}{place}expected {expected}")
 }
 
-/// A user, and what their hash costs.
+/// A user, and the cost of their hash.
 fn user(name: &str, raw: raw::User) -> Result<(User, Cost), Mistake> {
     let raw::User { password, subject, roles, scopes, claims } = raw;
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
@@ -116,7 +116,7 @@ fn user(name: &str, raw: raw::User) -> Result<(User, Cost), Mistake> {
 /// Memory, passes and lanes.
 pub(super) type Cost = (u32, u32, u32);
 
-/// The cost of a hash. It is parsed here, once, so that no login fails on it.
+/// The cost of a hash. The hash is parsed here, once, so that no login fails on it.
 pub(super) fn cost_of(phc: &str) -> Result<Cost, String> {
     let hash = PasswordHash::new(phc).map_err(|_| "is not a PHC string".to_owned())?;
     if Algorithm::try_from(hash.algorithm).ok() != Some(Algorithm::Argon2id) {

@@ -6,8 +6,8 @@ use super::{Document, problem};
 use crate::config::problem::{ConfigProblem, FieldPath};
 
 impl Document {
-    /// Fills in the environment. `None` for a value that cannot be filled in: it is taken out, so
-    /// that nothing else is told of it.
+    /// Fills in the environment. `None` for a value that cannot be filled in: it is removed, so
+    /// that no other problem of it is reported.
     pub(super) fn expand(
         &mut self,
         value: Value,
@@ -60,8 +60,8 @@ impl Document {
     }
 }
 
-/// Replaces each `${NAME}`; `$${` stands for `${` itself. `Ok(None)` if there was none,
-/// `Err` with the name that is not set.
+/// Replaces each `${NAME}`. `$${` stands for a literal `${`. `Ok(None)` if there was none, `Err`
+/// with the name that is not set.
 pub(super) fn substitute(
     text: &str,
     environment: &dyn Fn(&str) -> Option<String>,

@@ -1,8 +1,8 @@
-//! On which line each node of a YAML text stands, found in one pass.
+//! Finds the line of each node of a YAML text in one pass.
 //!
-//! serde_yaml tells positions in its errors only. So every scalar is refused by its visitor, and
-//! the seed takes the line out of that error and goes on: a scalar's event is used up by then, and
-//! nothing is out of step. Containers cannot be treated so; they begin where their first key or
+//! serde_yaml reports positions only in its errors. So a visitor refuses every scalar, and the seed
+//! takes the line from that error and continues: the scalar's event is consumed by then, and the
+//! reader stays in step. That does not work for containers, which begin where their first key or
 //! item does.
 
 use std::collections::{BTreeMap, HashSet};
@@ -18,14 +18,14 @@ use crate::config::problem::FieldPath;
 /// The lines of a text.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// Members by the line of their key, items by that of their first scalar.
+    /// Members have the line of their key, items that of their first scalar.
     known: BTreeMap<FieldPath, usize>,
-    /// Where a key first stands for the second time in the same mapping.
+    /// The line where a key first appears for the second time in the same mapping.
     repeated: Option<usize>,
 }
 
 impl Lines {
-    /// Reads a text. What comes after a syntax error stays unknown.
+    /// Reads a text. The lines after a syntax error stay unknown.
     pub(super) fn of(text: &str) -> Self {
         let mut lines = Self::default();
         let node = LineNode { at: FieldPath::default(), lines: &mut lines };
@@ -35,20 +35,20 @@ impl Lines {
         lines
     }
 
-    /// The line of a field, or of the nearest one around it that is there.
+    /// The line of a field, or of the nearest existing one around it.
     pub(super) fn nearest(&self, field: &FieldPath) -> usize {
         let mut around =
             (0..=field.0.len()).rev().map(|length| FieldPath(field.0[..length].to_vec()));
         around.find_map(|path| self.known.get(&path).copied()).unwrap_or(1)
     }
 
-    /// Where a key first stands for the second time in the same mapping.
+    /// The line where a key first appears for the second time in the same mapping.
     pub(super) fn repeated(&self) -> Option<usize> {
         self.repeated
     }
 }
 
-/// A node, whose value is its first line; an empty container has none.
+/// A node. Its value is its first line; an empty container has none.
 struct LineNode<'l> {
     at: FieldPath,
     lines: &'l mut Lines,
@@ -66,7 +66,7 @@ impl<'de> DeserializeSeed<'de> for LineNode<'_> {
     }
 }
 
-/// A key: its line, and its text if it is one.
+/// A key: its line, and its text if it is a string.
 struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
@@ -84,12 +84,12 @@ impl<'de> DeserializeSeed<'de> for Name {
 
 #[derive(Default)]
 struct Scalar {
-    /// Whether the error is the refusal of a scalar, after which reading may go on.
+    /// Whether the error is the refusal of a scalar, after which reading may continue.
     seen: bool,
     text: Option<String>,
 }
 
-/// Walks containers and refuses scalars; without a node it keeps no lines.
+/// Walks containers and refuses scalars. Without a node it records no lines.
 struct Probe<'l, 's> {
     node: Option<LineNode<'l>>,
     scalar: &'s mut Scalar,
@@ -179,7 +179,7 @@ impl<'de> Visitor<'de> for Probe<'_, '_> {
         Ok(first)
     }
 
-    /// A tag; what it is put on counts.
+    /// A tag: the tagged value counts.
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Self::Value, A::Error> {
         let (_, tagged) = data.variant::<IgnoredAny>()?;
         match self.node {
@@ -189,7 +189,7 @@ impl<'de> Visitor<'de> for Probe<'_, '_> {
     }
 }
 
-/// serde_yaml ends its messages so; the very first character has no position.
+/// serde_yaml ends its messages with the position. The very first character has none.
 fn line_in(error: &impl fmt::Display) -> usize {
     let message = error.to_string();
     let place = message.rsplit_once(" at line ").and_then(|(_, place)| place.split(' ').next());
@@ -235,7 +235,7 @@ k: >-
             (h.index(1), 11),
             (root.key("j"), 12),
             (root.key("k"), 13),
-            // What is not there is where it would be.
+            // A missing field has the line of the nearest one around it.
             (b.key("absent"), 2),
             (h.index(0).key("absent"), 10),
         ] {

@@ -1,6 +1,6 @@
-//! Says what serde found wrong in words of the configuration.
+//! Explains serde's errors in terms of the configuration.
 
-/// serde's words, turned into a fact and a remedy.
+/// Turns serde's message into a fact and a remedy.
 pub(super) fn explain(message: &str) -> (String, String) {
     // `unknown field `x`, expected one of `a`, `b`` or `…, expected `a``
     if let Some(rest) = message.strip_prefix("unknown field ") {
@@ -30,10 +30,10 @@ pub(super) fn explain(message: &str) -> (String, String) {
     (message.to_owned(), "Correct the value".to_owned())
 }
 
-/// serde_yaml appends ` at line … column …`; the line is told in its own place.
+/// serde_yaml appends ` at line … column …`. The line is reported separately.
 pub(super) fn without_location(message: &str) -> String {
     let message = message.rsplit_once(": ").map_or(message, |(path, rest)| {
-        // The path that serde_yaml puts in front is told by us, in full.
+        // serde_yaml puts a path in front. The problem already has the full path.
         if path.contains(' ') { message } else { rest }
     });
     message.split(" at line ").next().unwrap_or(message).to_owned()

@@ -22,7 +22,7 @@ pub(crate) struct Admin {
         extend("default" = "127.0.0.1:9901")
     )]
     pub(crate) address: Option<String>,
-    /// A file with the bearer token that operators show. White space around it is cut.
+    /// A file with the bearer token that operators send. White space around it is removed.
     #[schemars(
         with = "text::Path",
         example = &"secrets/admin.token",

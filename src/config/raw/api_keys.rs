@@ -1,4 +1,4 @@
-//! `api_keys`: in which header they come, and how long they live.
+//! `api_keys`: which header carries them, and how long they live.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,10 +10,12 @@ use super::text;
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0"))]
 pub(crate) struct ApiKeys {
-    /// The header in which clients send their key. It means nothing else to HTTP or to the gateway.
+    /// The header in which clients send their key. It must have no other meaning in HTTP or for the
+    /// gateway.
     #[schemars(with = "text::HeaderName", example = &"X-Key", extend("default" = "X-Api-Key"))]
     pub(crate) header: Option<String>,
-    /// How long an API key may be good. 1d to 400d. Revocations of subjects are remembered for as long.
+    /// How long an API key may be valid. 1d to 400d. Revocations of subjects are remembered for as
+    /// long.
     #[schemars(with = "text::Duration", example = &"30d", extend("default" = "90d"))]
     pub(crate) max_lifetime: Option<String>,
 }

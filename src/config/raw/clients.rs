@@ -1,4 +1,4 @@
-//! `clients`: who may ask for tokens.
+//! `clients`: which clients may ask for tokens.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -7,8 +7,8 @@ use super::text;
 
 /// A client that may ask the gateway for tokens (RFC 6749 §2).
 ///
-/// Exactly one of `secret_hash`, `public_key_file`, `jwks_file` and `public: true` says how the client
-/// shows who it is. A login that names no client is by the client `first-party`.
+/// Exactly one of `secret_hash`, `public_key_file`, `jwks_file` and `public: true` says how the
+/// client authenticates. A login that names no client belongs to the client `first-party`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend(
@@ -25,8 +25,8 @@ pub(crate) struct Client {
     /// The `client_id`. `first-party` is taken, and so is the subject of any user.
     #[schemars(with = "text::ClientId", example = &"batch")]
     pub(crate) id: Option<String>,
-    /// The hash of the client's secret, which `portcullis password hash` makes (argon2id). The client
-    /// sends the secret by Basic or in the form.
+    /// The hash of the client's secret, which `portcullis password hash` makes (argon2id). The
+    /// client sends the secret with HTTP Basic or in the form.
     #[schemars(
         with = "text::PasswordHash",
         example = &"$argon2id$v=19$m=19456,t=2,p=1$…",
@@ -40,30 +40,31 @@ pub(crate) struct Client {
     /// The client's public keys as a JWKS (RFC 7517), instead of `public_key_file`.
     #[schemars(with = "text::Path", example = &"keys/reports.json", extend("x-default" = "none"))]
     pub(crate) jwks_file: Option<String>,
-    /// What the client may sign assertions with. This only goes with `public_key_file` and `jwks_file`.
+    /// The algorithms with which the client may sign assertions. They are only allowed with
+    /// `public_key_file` and `jwks_file`.
     #[schemars(with = "Vec<text::PublicKeyAlgorithm>", example = ["ES256"])]
     pub(crate) algorithms: Vec<String>,
-    /// Whether the client keeps no secret: an app or a page that logs people in.
+    /// Whether the client keeps no secret: an app or a page that logs users in.
     #[schemars(example = true, extend("default" = false))]
     pub(crate) public: Option<bool>,
     /// All scopes that the client may have.
     #[schemars(with = "Vec<text::Scope>", example = ["orders:read"])]
     pub(crate) scopes: Vec<String>,
-    /// The services that the client may have tokens for.
+    /// The services for which the client may get tokens.
     #[schemars(
         with = "Vec<text::Audience>",
         example = ["orders-api"],
         extend("x-default" = "`tokens.access.audiences`")
     )]
     pub(crate) audiences: Vec<String>,
-    /// How long the client's access tokens are good. 1s to 24h.
+    /// How long the client's access tokens are valid. 1s to 24h.
     #[schemars(
         with = "text::Duration",
         example = &"5m",
         extend("x-default" = "`tokens.access.lifetime`")
     )]
     pub(crate) lifetime: Option<String>,
-    /// Whether the client may ask about tokens (RFC 7662). A public client may not.
+    /// Whether the client may introspect tokens (RFC 7662). A public client may not.
     #[schemars(example = true, extend("default" = false))]
     pub(crate) introspection: Option<bool>,
 }

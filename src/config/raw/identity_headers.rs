@@ -9,9 +9,9 @@ use super::text;
 
 /// The headers that tell upstreams who the caller is.
 ///
-/// They are removed from every request, on public routes too and in every spelling, then set. Anything
-/// that is not visible ASCII is percent-encoded, `%` itself included. Each header has a name of its own
-/// that means nothing else to HTTP or to the gateway.
+/// They are removed from every request, on public routes too and in every spelling, then set.
+/// Anything that is not visible ASCII is percent-encoded, `%` itself included. Each header has a
+/// name of its own that has no other meaning in HTTP or for the gateway.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0"))]
@@ -23,7 +23,7 @@ pub(crate) struct IdentityHeaders {
         extend("default" = "X-Auth-Subject")
     )]
     pub(crate) subject: Option<String>,
-    /// The header with the issuer, who vouches for the subject.
+    /// The header with the issuer that vouches for the subject.
     #[schemars(
         with = "text::HeaderName",
         example = &"X-User-Issuer",
@@ -51,8 +51,8 @@ pub(crate) struct IdentityHeaders {
         extend("default" = "X-Auth-Session")
     )]
     pub(crate) session: Option<String>,
-    /// Headers with further claims: for each claim, by name or JSON pointer, its header. Claims that are
-    /// objects are not forwarded.
+    /// Headers with further claims: for each claim, by name or JSON pointer, its header. Claims
+    /// that are objects are not forwarded.
     #[schemars(
         with = "BTreeMap<String, text::HeaderName>",
         example = BTreeMap::from([("email", "X-Auth-Email"), ("/org/id", "X-Auth-Org")])

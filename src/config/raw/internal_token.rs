@@ -5,9 +5,9 @@ use serde::Deserialize;
 
 use super::text;
 
-/// A short-lived token, signed by the gateway, that tells an upstream who the caller is, of the same
-/// shape whatever credential they came with (`typ` is `internal+jwt`). It needs `tokens`. The identity
-/// headers are there beside it.
+/// A short-lived token, signed by the gateway, that tells an upstream who the caller is, in the
+/// same format for every kind of credential (`typ` is `internal+jwt`). It needs `tokens`. The
+/// identity headers are sent in addition.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0", "required" = ["audience"]))]
@@ -22,11 +22,11 @@ pub(crate) struct InternalToken {
         extend("default" = "Authorization")
     )]
     pub(crate) header: Option<String>,
-    /// How long a token is good. One is used until a quarter of its life is left. 4s to 1h.
+    /// How long a token is valid. It is reused until a quarter of its lifetime is left. 4s to 1h.
     #[schemars(with = "text::Duration", example = &"5m", extend("default" = "60s"))]
     pub(crate) lifetime: Option<String>,
-    /// Further claims of the caller that go into the token, by name or JSON pointer. A claim that the
-    /// gateway itself sets, such as `sub`, is an error.
+    /// Further claims of the caller that go into the token, by name or JSON pointer. A claim that
+    /// the gateway itself sets, such as `sub`, is an error.
     #[schemars(with = "Vec<text::Claim>", example = ["email", "tenant"])]
     pub(crate) claims: Vec<String>,
 }

@@ -10,17 +10,17 @@ use super::text;
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0", "required" = ["address"]))]
 pub(crate) struct Listener {
-    /// The IP address and port on which the gateway listens. Each listener has its own, and none has
-    /// that of `admin`. It cannot change while the gateway runs.
+    /// The IP address and port on which the gateway listens. Each listener has its own, and none
+    /// has that of `admin`. It cannot change while the gateway runs.
     #[schemars(with = "text::Address", example = &"0.0.0.0:8443")]
     pub(crate) address: Option<String>,
-    /// TLS 1.2 and 1.3, with HTTP/2 and HTTP/1.1. Without it the listener speaks cleartext HTTP, and
-    /// cannot begin to speak TLS while the gateway runs.
+    /// TLS 1.2 and 1.3, with HTTP/2 and HTTP/1.1. Without it the listener speaks cleartext HTTP,
+    /// and cannot begin to speak TLS while the gateway runs.
     #[schemars(extend("x-default" = "no TLS"))]
     pub(crate) tls: Option<ListenerTls>,
 }
 
-/// The certificate that a listener shows.
+/// The certificate that a listener presents.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0", "required" = ["certificates"]))]

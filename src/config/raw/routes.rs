@@ -11,9 +11,10 @@ use super::text;
 
 /// A route: which requests it serves, who may send them, and where they go.
 ///
-/// The most specific route serves a request, whatever their order; two that claim the same requests are
-/// an error. A request that none serves is 404 `route_unknown`. A route says either `public: true` or
-/// `authenticate`. On a public route, `issuers`, `require` and `when_stale` are an error.
+/// The most specific route serves a request, whatever their order; two that claim the same requests
+/// are an error. A request that none serves is 404 `route_unknown`. A route says either
+/// `public: true` or `authenticate`. On a public route, `issuers`, `require` and `when_stale` are
+/// an error.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend(
@@ -42,12 +43,12 @@ pub(crate) struct Route {
     /// The upstream to which requests go.
     #[schemars(with = "text::Name", example = &"orders")]
     pub(crate) upstream: Option<String>,
-    /// Whether anybody may use the route, without a credential.
+    /// Whether anyone may use the route, without a credential.
     #[schemars(example = true, extend("default" = false))]
     pub(crate) public: Option<bool>,
     /// The credentials that open the route, in the order in which a request is searched for them:
-    /// `bearer` (a JWT), `session` (a cookie; needs `login`), `api_key` (needs `api_keys`). Only where
-    /// one is absent does the next one count.
+    /// `bearer` (a JWT), `session` (a cookie; needs `login`), `api_key` (needs `api_keys`). The
+    /// next one counts only if the one before is absent.
     #[schemars(
         with = "Vec<text::Carrier>",
         length(min = 1),
@@ -55,8 +56,8 @@ pub(crate) struct Route {
         extend("uniqueItems" = true, "x-default" = "none: the route is `public`")
     )]
     pub(crate) authenticate: Option<Vec<String>>,
-    /// The issuers whose bearer tokens open the route. `gateway` is the gateway itself. Without `bearer`
-    /// this is an error.
+    /// The issuers whose bearer tokens open the route. `gateway` is the gateway itself. Without
+    /// `bearer` this is an error.
     #[schemars(
         with = "Vec<text::Name>",
         length(min = 1),
@@ -64,7 +65,7 @@ pub(crate) struct Route {
         extend("x-default" = "all issuers")
     )]
     pub(crate) issuers: Option<Vec<String>>,
-    /// What the caller must have, beside a credential.
+    /// What the caller must have, in addition to a credential.
     pub(crate) require: Require,
     /// What a request with a credential gets while the revocation list is stale: `deny` (503),
     /// `allow`, `deny_writes`, or `{ allow_for: 30s }`. `revocation.when_stale` says what these do.
@@ -74,7 +75,7 @@ pub(crate) struct Route {
         extend("x-default" = "`revocation.when_stale`")
     )]
     pub(crate) when_stale: Option<Value>,
-    /// What the upstream gets of the caller, beside the identity headers.
+    /// What the upstream gets about the caller, in addition to the identity headers.
     pub(crate) forward: Forward,
     /// How much one request may send.
     pub(crate) limits: RouteLimits,
@@ -82,27 +83,27 @@ pub(crate) struct Route {
 
 /// Which requests a route serves: those of all of `hosts`, `path` and `methods`.
 ///
-/// An exact host goes before `*.` and a domain, a longer domain before a shorter one, any host last.
-/// Within a host, literal segments go before `{name}`, and that before `{*name}`.
+/// An exact host precedes `*.` and a domain, a longer domain a shorter one, and any host comes
+/// last. Within a host, literal segments precede `{name}`, and that precedes `{*name}`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0", "required" = ["path"]))]
 pub(crate) struct Match {
-    /// The hosts. They are compared without port, case and one dot at the end. `*.example` is for any
-    /// depth below `example`.
+    /// The hosts. They are compared without port, case and one dot at the end. `*.example` is for
+    /// any depth below `example`.
     #[schemars(
         with = "Vec<text::HostPattern>",
         example = ["api.example", "*.api.example"],
         extend("x-default" = "any host")
     )]
     pub(crate) hosts: Vec<String>,
-    /// The path. `{name}` is one segment and `{*name}`, last, the rest: `/orders/{*rest}` is also for
-    /// `/orders/` and `/orders`, unless another route names them. Paths are matched and forwarded as
-    /// they are sent.
+    /// The path. `{name}` is one segment and `{*name}`, last, the rest: `/orders/{*rest}` is also
+    /// for `/orders/` and `/orders`, unless another route names them. Paths are matched and
+    /// forwarded as they are sent.
     #[schemars(with = "text::PathPattern", example = &"/orders/{*rest}")]
     pub(crate) path: Option<String>,
-    /// The methods. GET includes HEAD. Another method is 405 `method_not_allowed`. TRACE and TRACK are
-    /// 405 on every route.
+    /// The methods. GET includes HEAD. Another method is 405 `method_not_allowed`. TRACE and TRACK
+    /// are 405 on every route.
     #[schemars(
         with = "Vec<text::Method>",
         example = ["GET", "POST"],
@@ -111,14 +112,14 @@ pub(crate) struct Match {
     pub(crate) methods: Vec<String>,
     /// Spellings of paths that are 400 `request_target` without it, because servers read them
     /// differently: `encoded_slash` (`%2f`), `semicolon` (`;`), `encoded_percent` (`%25`),
-    /// `empty_segment` (`//`). And those that another route could be meant by: `case` (`/Admin`),
-    /// `trailing_slash` (`/admin/`), `trailing_dot` (`/admin.`); list what this route's upstream tells
-    /// apart. It raises `portcullis_dangerous_options`.
+    /// `empty_segment` (`//`). Also spellings that could be meant for another route: `case`
+    /// (`/Admin`), `trailing_slash` (`/admin/`), `trailing_dot` (`/admin.`); list those that this
+    /// route's upstream distinguishes. It raises `portcullis_dangerous_options`.
     #[schemars(with = "Vec<text::DangerousPath>", example = ["encoded_slash"])]
     pub(crate) dangerous_path: Vec<String>,
 }
 
-/// What a caller must have, beside a credential.
+/// What a caller must have, in addition to a credential.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0"))]
@@ -130,8 +131,9 @@ pub(crate) struct Require {
     /// Roles, one of which the caller must have. Otherwise: 403 `role_missing`.
     #[schemars(example = ["admin", "clerk"])]
     pub(crate) any_role: Vec<String>,
-    /// Claims, by name or JSON pointer, each with the values of which it must equal one, or as an array
-    /// contain one. Otherwise: 403 `claim_mismatch`. A claim that is `null` counts as absent.
+    /// Claims, by name or JSON pointer, each with its accepted values: the claim must equal one of
+    /// them or, as an array, contain one. Otherwise: 403 `claim_mismatch`. A claim that is `null`
+    /// counts as absent.
     #[schemars(
         with = "BTreeMap<String, text::ClaimValues>",
         example = BTreeMap::from([("tenant", ["acme", "globex"])])
@@ -139,7 +141,7 @@ pub(crate) struct Require {
     pub(crate) claims: BTreeMap<String, Value>,
 }
 
-/// What an upstream gets of the caller, beside the identity headers.
+/// What an upstream gets about the caller, in addition to the identity headers.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0"))]

@@ -10,7 +10,7 @@ use super::text;
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0"))]
 pub(crate) struct Server {
-    /// The name by which people and other gateways know this one.
+    /// The name by which operators and other gateways know this one.
     #[schemars(
         with = "text::Name",
         example = &"gateway-1",
@@ -24,12 +24,13 @@ pub(crate) struct Server {
         extend("x-default" = "one for each CPU", "x-unit" = "threads")
     )]
     pub(crate) threads: Option<usize>,
-    /// How long requests in flight may take to finish after SIGTERM or SIGINT. Then the process ends;
-    /// a second signal ends it at once.
+    /// How long requests in flight may take to finish after SIGTERM or SIGINT. Then the process
+    /// ends; a second signal ends it at once.
     #[schemars(with = "text::Duration", example = &"1m", extend("default" = "30s"))]
     pub(crate) shutdown_grace: Option<String>,
-    /// Which code serves plain HTTP/1.1 requests: `fast`, the gateway's own, or `pingora`, the general
-    /// proxy that serves everything else. For looking into a fault; both behave alike.
+    /// Which code serves plain HTTP/1.1 requests: `fast`, the gateway's own, or `pingora`, the
+    /// general proxy that serves everything else. It helps to investigate a fault; both behave
+    /// alike.
     #[schemars(
         with = "text::Lane",
         example = &"pingora",
@@ -38,13 +39,13 @@ pub(crate) struct Server {
     pub(crate) lane: Option<String>,
 }
 
-/// Tokens that were verified.
+/// The cache of verified tokens.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0"))]
 pub(crate) struct TokenCache {
-    /// How much memory the cache of verified tokens takes. Beyond it, tokens leave the cache, and their
-    /// signatures are verified again.
+    /// How much memory the cache of verified tokens takes. Beyond it, tokens leave the cache, and
+    /// their signatures are verified again.
     #[schemars(with = "text::Size", example = &"256MiB", extend("default" = "64MiB"))]
     pub(crate) size: Option<String>,
 }

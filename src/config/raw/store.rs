@@ -1,20 +1,20 @@
-//! `store`: where what must outlive the process is kept.
+//! `store`: where persistent data is kept.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::text;
 
-/// What must outlive the process: revocations, sessions, refresh tokens, API keys and signing keys.
+/// The persistent data: revocations, sessions, refresh tokens, API keys and signing keys.
 ///
 /// There is one store: `embedded`, a file for one gateway, or `redis`, for any number of gateways.
-/// Without either it is the embedded one. The store cannot change while the gateway runs, its password
-/// and certificates included.
+/// Without either it is the embedded one. The store cannot change while the gateway runs, its
+/// password and certificates included.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0", "not" = { "required": ["embedded", "redis"] }))]
 pub(crate) struct Store {
-    /// A file beside the gateway, for one gateway.
+    /// A local file, for one gateway.
     #[schemars(extend("x-default" = "used unless there is `redis`"))]
     pub(crate) embedded: Option<Embedded>,
     /// A Redis or Valkey that several gateways share.
@@ -38,9 +38,10 @@ pub(crate) struct Embedded {
 
 /// A Redis 6.2 or later, or a Valkey, with `maxmemory-policy noeviction`.
 ///
-/// Exactly one of `url`, `sentinel` and `cluster` says where it is. An ACL user needs `~<prefix>:*` and
-/// `+@read +@write +@connection +@scripting +time +info`; in a cluster also `+cluster|info
-/// +cluster|keyslot +cluster|slots`, at the sentinels `+sentinel|get-master-addr-by-name`.
+/// Exactly one of `url`, `sentinel` and `cluster` says where it is. An ACL user needs `~<prefix>:*`
+/// and `+@read +@write +@connection +@scripting +time +info`; in a cluster also
+/// `+cluster|info +cluster|keyslot +cluster|slots`, at the sentinels
+/// `+sentinel|get-master-addr-by-name`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend(
@@ -53,8 +54,8 @@ pub(crate) struct Embedded {
     "not" = { "required": ["password_file", "password"] },
 ))]
 pub(crate) struct Redis {
-    /// The one server. `rediss://` uses TLS; the default port is 6379; a number after the slash is the
-    /// database, 0 without it. The address may move, but leads to one master at a time.
+    /// The one server. `rediss://` uses TLS; the default port is 6379; a number after the slash is
+    /// the database, 0 without it. The address may move, but leads to one master at a time.
     #[schemars(
         with = "text::RedisUrl",
         example = &"redis://10.0.0.1:6379/0",
@@ -64,8 +65,9 @@ pub(crate) struct Redis {
     /// The sentinels that know which server is the master.
     #[schemars(extend("x-default" = "none"))]
     pub(crate) sentinel: Option<Sentinel>,
-    /// Some servers of a Redis Cluster, from which the gateway finds the others. They agree on TLS, user
-    /// and password; what one URL says of user and password holds for all. A cluster has database 0 only.
+    /// Some servers of a Redis Cluster, from which the gateway finds the others. Their URLs must
+    /// agree on TLS, user and password; a user or password in one URL applies to all. A cluster has
+    /// database 0 only.
     #[schemars(
         with = "Vec<text::RedisUrl>",
         length(min = 1),
@@ -73,14 +75,14 @@ pub(crate) struct Redis {
         extend("x-default" = "none")
     )]
     pub(crate) cluster: Option<Vec<String>>,
-    /// The ACL user as whom the gateway connects. It needs a password.
+    /// The ACL user that the gateway connects as. It needs a password.
     #[schemars(
         with = "String",
         example = &"portcullis",
         extend("x-default" = "Redis' own `default` user")
     )]
     pub(crate) username: Option<String>,
-    /// A file with the password. White space around it is cut.
+    /// A file with the password. White space around it is removed.
     #[schemars(with = "text::Path", example = &"secrets/redis", extend("x-default" = "no password"))]
     pub(crate) password_file: Option<String>,
     /// The password itself, instead of `password_file`.
@@ -88,7 +90,7 @@ pub(crate) struct Redis {
     pub(crate) password: Option<String>,
     /// Certificates for `rediss://`. Without TLS in the URL they are an error.
     pub(crate) tls: RedisTls,
-    /// What every key in Redis begins with. Gateways with the same prefix share everything.
+    /// The prefix of every key in Redis. Gateways with the same prefix share everything.
     #[schemars(with = "text::RedisPrefix", example = &"staging", extend("default" = "portcullis"))]
     pub(crate) prefix: Option<String>,
 }
@@ -98,11 +100,11 @@ pub(crate) struct Redis {
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0", "required" = ["master", "nodes"]))]
 pub(crate) struct Sentinel {
-    /// The name that the sentinels have for the master.
+    /// The name of the master at the sentinels.
     #[schemars(with = "String", example = &"main")]
     pub(crate) master: Option<String>,
-    /// The sentinels; the default port is 26379. They agree on TLS, user, password and database; what
-    /// one URL says holds for all, and for the master.
+    /// The sentinels; the default port is 26379. Their URLs must agree on TLS, user, password and
+    /// database; what one URL says applies to all, and to the master.
     #[schemars(
         with = "Vec<text::RedisUrl>",
         length(min = 1),
@@ -126,7 +128,7 @@ pub(crate) struct RedisTls {
         extend("x-default" = "the system's authorities")
     )]
     pub(crate) ca_file: Option<String>,
-    /// The certificate that the gateway shows, in PEM. It needs `key_file`.
+    /// The certificate that the gateway presents, in PEM. It needs `key_file`.
     #[schemars(with = "text::Path", example = &"tls/us.pem", extend("x-default" = "none"))]
     pub(crate) certificate_file: Option<String>,
     /// The private key of `certificate_file`, in PEM.

@@ -1,6 +1,6 @@
-//! What the text of a field may look like: schemas by which editors mark a slip.
+//! The syntax of fields that hold text: schemas with which editors mark mistakes.
 //!
-//! A field of such a text is a `String` all the same: `compile` reads it, and says what is wrong.
+//! The type of such a field is still `String`: `compile` reads it, and reports what is wrong.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 /// What any text may hold instead: `${NAME}` is filled in before the text is read.
 const ENVIRONMENT: &str = r".*\$\{.*";
 
-/// Kinds of text, each with the name that people have for it and the pattern that it follows.
+/// Kinds of text, each with its name for users and the pattern that it follows.
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $kind:ident: $name:literal, $pattern:literal;)+) => {$(
         $(#[doc = $doc])+
@@ -32,7 +32,7 @@ macro_rules! kinds {
     )+};
 }
 
-/// A few words, of which a text is one.
+/// Choices: a text that is one of a few words.
 macro_rules! choices {
     ($($(#[doc = $doc:literal])+ $kind:ident: $name:literal, [$($word:literal),+];)+) => {$(
         $(#[doc = $doc])+
@@ -67,7 +67,7 @@ kinds! {
     Size: "size", r"0*[1-9][0-9]*(?:B|KiB|MiB|GiB)";
     /// A size for each second: `500B/s`, `8KiB/s`; `0B/s` for none.
     Rate: "rate", r"(?:0B|0*[1-9][0-9]*(?:B|KiB|MiB|GiB))/s";
-    /// A number and the time that it is for, up to a day: `10/15m`.
+    /// A number and the period that it is for, up to a day: `10/15m`.
     Budget: "budget", r"\s*\+?0*[1-9][0-9]*\s*/\s*0*[1-9][0-9]*(?:ms|s|m|h|d)\s*";
     /// The path of a file or directory. A relative one is relative to the configuration file.
     Path: "path", r".*";
@@ -77,19 +77,19 @@ kinds! {
     Network: "network", r"(?:[0-9]+(?:\.[0-9]+){3}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)(?:/[0-9]{1,3})?";
     /// A host or an IP address, with a port: `10.0.0.7:8080`, `orders.internal:8080`.
     Peer: "host and port", r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.%]+\]):0*[1-9][0-9]{0,4}";
-    /// Up to 64 letters, digits, `-`, `_` and `.`; it stands in metrics and logs.
+    /// Up to 64 letters, digits, `-`, `_` and `.`; it appears in metrics and logs.
     Name: "name", r"[A-Za-z0-9_.-]{1,64}";
     /// The URL of a Redis: `redis://host:6379/0`, or `rediss://` for TLS.
     RedisUrl: "Redis URL", r"rediss?://[^/]+(?:/[0-9]*)?";
-    /// What the keys of a Redis begin with: up to 64 characters, without braces and spaces.
+    /// The prefix of the keys in Redis: up to 64 characters, without braces and spaces.
     RedisPrefix: "key prefix", r"[^{}\s]{1,64}";
-    /// A URL with `https://`. One with `http://` has a loopback address.
+    /// A URL with `https://`. With `http://`, the host must be a loopback address.
     HttpsUrl: "URL", r"https://.+|http://(?:[^/@]*@)?(?:localhost|127\.0\.0\.1|\[::1\])(?:[:/?].*)?";
     /// An issuer (RFC 8414): `https://host` or `https://host/path`, in lower case, without default
-    /// port and without a slash at its end. `http://` is for loopback addresses only.
+    /// port and without a trailing slash. `http://` is for loopback addresses only.
     IssuerUrl: "issuer URL", r"(?:https://[^/@A-Z]+|http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]+)?)(?:/[A-Za-z0-9._~-]+)*";
-    /// An origin as browsers write it (RFC 6454): `https://app.example`, in lower case, without path
-    /// and default port.
+    /// An origin as browsers write it (RFC 6454): `https://app.example`, in lower case, without
+    /// path and default port.
     Origin: "origin", r"https?://[^\s/@?#*A-Z]+";
     /// An origin, or a whole URL.
     OriginOrUrl: "origin or URL", r"https?://[^\s/@?#*A-Z]+(?:/.*)?";
@@ -109,7 +109,7 @@ kinds! {
     InternalAudience: "service name", r"[!-~]+";
     /// The name of a cookie (RFC 6265 §4.1.1), up to 64 characters.
     CookieName: "cookie name", r"[0-9A-Za-z!#$%&'*+.^_`|~-]{1,64}";
-    /// A domain below which there are hosts: `example.com`.
+    /// A domain that has subdomains: `example.com`.
     Domain: "domain", r"[^.\s/:A-Z]+(?:\.[^.\s/:A-Z]+)+";
     /// A host, or `*.` and a domain for all hosts below it, at any depth; without port.
     HostPattern: "host", r"(?:\*\.)?(?:\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+)";
@@ -117,7 +117,7 @@ kinds! {
     PathPattern: "path pattern", r"/.*";
     /// A path as it is sent.
     RequestPath: "request path", r"/.*";
-    /// A path without a slash at its end: `/auth`.
+    /// A path without a trailing slash: `/auth`.
     BasePath: "base path", r"(?:/[A-Za-z0-9_~-]+)+";
     /// A method (RFC 9110 §9), in capital letters.
     Method: "method", r"[0-9A-Z!#$%&'*+.^_`|~-]+";
@@ -125,8 +125,8 @@ kinds! {
     ClientId: "client id", r"[!-9;-~]{1,128}";
     /// A hash that `portcullis password hash` makes (argon2id).
     PasswordHash: "password hash", r"\$argon2id\$.+";
-    /// A secret. Name a file in the field beside it, or write `${NAME}`: a secret in the file itself
-    /// is a warning.
+    /// A secret. Name a file in the corresponding field, or write `${NAME}`: a secret in the file
+    /// itself is a warning.
     Secret: "secret", r"[\s\S]*\S[\s\S]*";
     /// Visible ASCII and spaces, without `"` and `\`.
     Quotable: "quotable text", r"[ !#-\[\]-~]*";
@@ -141,13 +141,13 @@ choices! {
     Lane: "lane", ["fast", "pingora"];
     /// How subjects appear in the access log.
     SubjectForm: "form", ["plain", "hashed", "omitted"];
-    /// What `SameSite` of a cookie says.
+    /// The value of `SameSite` of a cookie.
     SameSite: "SameSite", ["strict", "lax", "none"];
-    /// Whose answer a client gets when a login fails.
+    /// Which response a client gets when a login fails.
     OnFailure: "answer", ["own", "pass_through"];
-    /// What the gateway signs with.
+    /// The algorithm that the gateway signs with.
     SigningAlgorithm: "algorithm", ["ES256", "EdDSA", "RS256"];
-    /// What a token is signed with (RFC 7518 §3.1, RFC 8037).
+    /// The algorithm that a token is signed with (RFC 7518 §3.1, RFC 8037).
     Algorithm: "algorithm", [
         "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
         "ES384", "EdDSA"
@@ -160,7 +160,7 @@ choices! {
     Balance: "way", ["round_robin"];
     /// Where a credential comes from.
     Carrier: "credential", ["bearer", "session", "api_key"];
-    /// What in a path servers read differently.
+    /// Something in a path that servers read differently.
     DangerousPath: "spelling", [
         "encoded_slash", "semicolon", "encoded_percent", "empty_segment", "case", "trailing_slash",
         "trailing_dot"
@@ -169,7 +169,7 @@ choices! {
     ForwardCredential: "way", ["strip", "keep"];
 }
 
-/// What requests get while the revocation list is stale.
+/// What happens to requests while the revocation list is stale.
 pub(super) struct WhenStale;
 
 impl JsonSchema for WhenStale {
@@ -195,7 +195,7 @@ impl JsonSchema for WhenStale {
     }
 }
 
-/// What a claim may be equal to.
+/// The accepted values of a claim.
 pub(super) struct ClaimValues;
 
 impl JsonSchema for ClaimValues {

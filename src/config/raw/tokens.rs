@@ -5,14 +5,15 @@ use serde::Deserialize;
 
 use super::text;
 
-/// The tokens that the gateway itself issues: access tokens (RFC 9068), refresh tokens, and internal
-/// tokens for upstreams. Routes name this issuer `gateway`; it needs no entry in `issuers`.
+/// The tokens that the gateway itself issues: access tokens (RFC 9068), refresh tokens, and
+/// internal tokens for upstreams. Routes name this issuer `gateway`; it needs no entry in
+/// `issuers`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0", "required" = ["issuer", "access"]))]
 pub(crate) struct Tokens {
-    /// `iss` of the tokens, and where clients find the metadata (RFC 8414). Gateways of one store share
-    /// it.
+    /// `iss` of the tokens, and where clients find the metadata (RFC 8414). Gateways of one store
+    /// share it.
     #[schemars(with = "text::IssuerUrl", example = &"https://gateway.example")]
     pub(crate) issuer: Option<String>,
     /// The keys that sign the tokens.
@@ -41,8 +42,8 @@ pub(crate) struct Tokens {
     ] },
 ))]
 pub(crate) struct Signing {
-    /// The algorithm of keys that are made from now on (RFC 7518, RFC 8037). With `key_files` the first
-    /// key decides.
+    /// The algorithm of keys that are made from now on (RFC 7518, RFC 8037). With `key_files` the
+    /// first key decides.
     #[schemars(with = "text::SigningAlgorithm", example = &"EdDSA", extend("default" = "ES256"))]
     pub(crate) algorithm: Option<String>,
     /// How long a key signs until the next one takes its place. At least 1m, and twice as long as
@@ -53,11 +54,11 @@ pub(crate) struct Signing {
         extend("x-default" = "until `portcullis keys rotate`")
     )]
     pub(crate) rotate_every: Option<String>,
-    /// How long a new key is published before it signs, so that all who verify tokens know it by then.
-    /// 5s to 7d.
+    /// How long a new key is published before it signs, so that all verifiers of tokens know it by
+    /// then. 5s to 7d.
     #[schemars(with = "text::Duration", example = &"30m", extend("default" = "1h"))]
     pub(crate) publish_before: Option<String>,
-    /// Files with private keys, in PEM, that take the place of keys from the store. The first signs; all
+    /// Files with private keys, in PEM, that replace the keys from the store. The first signs; all
     /// are published. 16 at most.
     #[schemars(
         with = "Vec<text::Path>",
@@ -65,9 +66,9 @@ pub(crate) struct Signing {
         example = ["keys/new.pem", "keys/old.pem"]
     )]
     pub(crate) key_files: Vec<String>,
-    /// A file with the secret that encrypts the signing keys in the store: 32 bytes or more, the same
-    /// on every gateway. In Redis it is required. Another secret means new signing keys and ends every
-    /// refresh token.
+    /// A file with the secret that encrypts the signing keys in the store: 32 bytes or more, the
+    /// same on every gateway. In Redis it is required. Another secret means new signing keys and
+    /// ends every refresh token.
     #[schemars(
         with = "text::Path",
         example = &"secrets/kek",
@@ -84,21 +85,21 @@ pub(crate) struct Signing {
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0", "required" = ["audiences"]))]
 pub(crate) struct Access {
-    /// How long an access token is good. 1s to 24h.
+    /// How long an access token is valid. 1s to 24h.
     #[schemars(with = "text::Duration", example = &"5m", extend("default" = "15m"))]
     pub(crate) lifetime: Option<String>,
-    /// The services that access tokens are for: their `aud`, and what the gateway accepts of its own
-    /// tokens.
+    /// The services that access tokens are for: their `aud`, and the `aud` that the gateway accepts
+    /// in its own tokens.
     #[schemars(with = "Vec<text::Audience>", length(min = 1), example = ["orders-api"])]
     pub(crate) audiences: Vec<String>,
-    /// The claims of a login that its access tokens carry, beside roles and scopes. Names only; a claim
-    /// that the gateway itself sets, such as `sub`, is an error.
+    /// The claims of a login that its access tokens carry, in addition to roles and scopes. Names
+    /// only; a claim that the gateway itself sets, such as `sub`, is an error.
     #[schemars(with = "Vec<text::ClaimName>", example = ["email"])]
     pub(crate) claims: Vec<String>,
 }
 
-/// Refresh tokens. Each is good for one exchange, in which the next one takes its place. A token that
-/// is used again later was stolen: its login ends, with its session and all of its tokens (400
+/// Refresh tokens. Each is valid for one exchange, which replaces it with the next one. A token
+/// that is used again later was stolen: its login ends, with its session and all of its tokens (400
 /// `refresh_reused`).
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -107,14 +108,15 @@ pub(crate) struct Refresh {
     /// How long a refresh token may go unused. Every exchange extends it. 1s to `absolute`.
     #[schemars(with = "text::Duration", example = &"1d", extend("default" = "7d"))]
     pub(crate) idle: Option<String>,
-    /// How long the refresh tokens of a login last at most, however often they are exchanged. 1s to 30d.
+    /// How long the refresh tokens of a login last at most, however often they are exchanged. 1s to
+    /// 30d.
     #[schemars(with = "text::Duration", example = &"14d", extend("default" = "30d"))]
     pub(crate) absolute: Option<String>,
     /// How long after its exchange a refresh token may be used again without ending the login: it
-    /// leads to the newest token then. This serves two tabs that refresh at once, and clients that lost
-    /// the answer. While its successor is unused, it may be used for ten times as long, or two minutes,
-    /// whichever is shorter. After that, using it again ends the login. `0s` allows no second use; 60s
-    /// at most.
+    /// then leads to the newest token. This serves two tabs that refresh at once, and clients that
+    /// lost the answer. While its successor is unused, it may be used for ten times as long, or two
+    /// minutes, whichever is shorter. After that, using it again ends the login. `0s` allows no
+    /// second use; 60s at most.
     #[schemars(with = "text::DurationOrZero", example = &"0s", extend("default" = "10s"))]
     pub(crate) rotation_grace: Option<String>,
 }

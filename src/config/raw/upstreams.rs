@@ -6,7 +6,8 @@ use serde::Deserialize;
 use super::internal_token::InternalToken;
 use super::text;
 
-/// A service behind the gateway, under the name by which routes know it. It is spoken to in HTTP/1.1.
+/// A service behind the gateway, under the name that routes use for it. The gateway speaks HTTP/1.1
+/// to it.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0", "required" = ["peers"]))]
@@ -29,9 +30,9 @@ pub(crate) struct Upstream {
     /// How often a request is tried on another peer when no connection could be made.
     #[schemars(range(min = 0, max = 5), example = 2, extend("default" = 1, "x-unit" = "times"))]
     pub(crate) retries: Option<usize>,
-    /// How much the service is asked at once.
+    /// How many requests the service gets at once.
     pub(crate) limits: UpstreamLimits,
-    /// What the service is told of callers.
+    /// What the service gets about callers.
     pub(crate) forward: UpstreamForward,
 }
 
@@ -60,11 +61,11 @@ pub(crate) struct Timeouts {
     /// How long it may take to connect to a peer.
     #[schemars(with = "text::Duration", example = &"500ms", extend("default" = "1s"))]
     pub(crate) connect: Option<String>,
-    /// How long a peer may send nothing of an answer that the gateway waits for. Then the request is 504
-    /// `upstream_timeout`.
+    /// How long a peer may send nothing of a response that the gateway waits for. Then the request
+    /// is 504 `upstream_timeout`.
     #[schemars(with = "text::Duration", example = &"10s", extend("default" = "30s"))]
     pub(crate) read: Option<String>,
-    /// How long a peer may take nothing of a request.
+    /// How long a peer may read nothing of a request.
     #[schemars(with = "text::Duration", example = &"10s", extend("default" = "30s"))]
     pub(crate) write: Option<String>,
     /// How long an unused connection to a peer is kept for the next request.
@@ -72,7 +73,7 @@ pub(crate) struct Timeouts {
     pub(crate) idle: Option<String>,
 }
 
-/// How much an upstream is asked at once.
+/// How many requests an upstream gets at once.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0"))]
@@ -89,7 +90,7 @@ pub(crate) struct UpstreamLimits {
     pub(crate) in_flight: Option<usize>,
 }
 
-/// What an upstream is told of callers.
+/// What an upstream gets about callers.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0"))]

@@ -1,4 +1,4 @@
-//! The password file: who can log in.
+//! The password file: which users can log in.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use serde_yaml::Value;
 
 use super::text;
 
-/// A user. Hashes of different cost are a warning: how long a login takes would say who has which.
+/// A user. Hashes of different cost are a warning: the time that a login takes would reveal which
+/// user has which.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("x-since" = "0.1.0", "required" = ["password"]))]
@@ -16,7 +17,7 @@ pub(crate) struct User {
     /// The hash of the password, which `portcullis password hash` makes (argon2id).
     #[schemars(with = "text::PasswordHash", example = &"$argon2id$v=19$m=19456,t=2,p=1$…")]
     pub(crate) password: Option<String>,
-    /// Who this is to services: `sub`.
+    /// The user's identity for services: `sub`.
     #[schemars(with = "text::Text", example = &"u-17", extend("x-default" = "the name"))]
     pub(crate) subject: Option<String>,
     /// The roles of the user.

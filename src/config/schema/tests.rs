@@ -1,4 +1,4 @@
-//! What the schema says of fields is so.
+//! The schema's statements about fields are true.
 
 mod fields;
 
@@ -23,10 +23,10 @@ const NOT_SHOWN: [(&str, &str); 5] = [
     ("Upstream.balance", "there is one way"),
 ];
 
-/// How many fields came with the first version of their section.
+/// How many fields were added together with their section.
 const FIRST_FIELDS: usize = 199;
 
-/// Configurations that have every field between them, and the files that they name.
+/// Configurations that together have every field, and the files that they name.
 fn configurations() -> (TempDir, Vec<serde_yaml::Value>) {
     let (directory, whole) = whole();
     let (fewer, clients) = ("clients: [{ id: mobile, public: true }]", CLIENTS);
@@ -43,7 +43,7 @@ fn configurations() -> (TempDir, Vec<serde_yaml::Value>) {
     (directory, parsed.into())
 }
 
-/// What comes of a configuration, line by line, whatever the order; `None` if it does not compile.
+/// The compiled configuration, line by line, in sorted order; `None` if it does not compile.
 fn compiled(directory: &TempDir, configuration: &serde_yaml::Value) -> Option<Vec<String>> {
     let text = serde_yaml::to_string(configuration).expect("YAML");
     let settings = compile_in(directory.path(), &text).ok()?;
@@ -52,7 +52,7 @@ fn compiled(directory: &TempDir, configuration: &serde_yaml::Value) -> Option<Ve
     Some(lines)
 }
 
-/// What is said of one field of a configuration.
+/// The problems of one field of a configuration.
 fn problems_of(
     directory: &TempDir,
     configuration: &serde_yaml::Value,
@@ -128,7 +128,7 @@ fn documented_default_is_the_real_one() {
                 if absent != written {
                     wrong.push(format!("{field}: {default} is not its default"));
                 }
-                // A difference would be seen: another value makes one.
+                // A difference would be noticed: another value makes one.
                 let another = compiled(&directory, &set(field.example()));
                 is_shown |= another.is_some() && another != absent;
             }

@@ -1,4 +1,4 @@
-//! Slips of the hand in a configuration that compiles.
+//! Typical slips in a configuration that compiles.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ use proptest::test_runner::TestRunner;
 use super::*;
 use crate::config::Severity;
 
-/// Something that a hurried hand does to a file.
+/// A slip that a user makes in a file.
 #[derive(Clone, Debug)]
 enum Slip {
     DeleteLine(usize),
@@ -21,7 +21,7 @@ enum Slip {
     InsertText(usize, &'static str),
 }
 
-/// What stands in the place of a word afterwards.
+/// What replaces a word.
 const WORDS: [&str; 24] = [
     "",
     "~",
@@ -64,7 +64,7 @@ fn slip() -> impl Strategy<Value = Slip> {
 }
 
 impl Slip {
-    /// Positions count round and round.
+    /// Positions wrap around.
     fn apply(&self, text: &str) -> String {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         if lines.is_empty() {
@@ -130,7 +130,7 @@ fn mistakes_of_any_kind_are_told_and_never_panic() {
         Ok(())
     });
     tried.expect("told, without a panic");
-    // Slips that all end in the parser would prove little.
+    // Slips that all fail in the parser would prove little.
     let counted = [compiled.get(), read.get(), unreadable.get()];
     assert!(counted.iter().all(|count| *count > 5), "{counted:?}");
 }

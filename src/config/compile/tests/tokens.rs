@@ -22,7 +22,7 @@ fn tokens(settings: &Settings) -> &Tokens {
     settings.tokens.as_ref().expect("it issues tokens")
 }
 
-/// The gateway itself as an issuer: the last.
+/// The gateway itself as an issuer: the last one.
 fn own(settings: &Settings) -> &IssuerRules {
     let own = settings.issuers.last().expect("an issuer");
     assert!(matches!(own.keys, KeySource::Own));
@@ -34,7 +34,7 @@ fn internal<'s>(settings: &'s Settings, name: &str) -> Option<&'s InternalTokenT
     settings.internal_tokens.get(internal_place(settings, name)?)
 }
 
-/// Which it is.
+/// The position of that token.
 fn internal_place(settings: &Settings, name: &str) -> Option<usize> {
     let mut routes = settings.gate.routes.routes().iter();
     routes.find(|route| &*route.name == name).expect("the route").internal_token
@@ -127,9 +127,9 @@ fn internal_tokens_are_those_of_the_route_or_else_of_its_upstream() {
     let any = internal(&settings, "any").expect("that of its upstream");
     assert_eq!((&*any.audience, any.lifetime_s), ("pages", 60));
     assert_eq!((&any.header, any.claims.is_empty()), (&TokenHeader::Authorization, true));
-    // There is nobody of whom it could tell.
+    // A public route has no caller to name.
     assert!(internal(&settings, "pages").is_none());
-    // Nobody else may send what carries one, on whatever route.
+    // No client may send a header that carries one, on whatever route.
     for name in ["X-Internal-Token", "x_internal_token", "X-Auth-Subject"] {
         assert!(settings.gate.owned.contains(name), "{name}");
     }
@@ -166,7 +166,7 @@ fn longest_life_of_what_is_signed_is_that_of_an_internal_token_too() {
     assert_eq!(own(&settings).lifetime_max_s, 1200);
 }
 
-/// Where the gateway answers itself: the base, and other paths.
+/// The paths that the gateway answers itself: the base, and other paths.
 fn own_places(more: &str) -> (Option<String>, Vec<String>) {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("users.yaml"), USERS).expect("a file");
@@ -197,7 +197,7 @@ fn own_places_are_those_that_login_and_tokens_need() {
     assert_eq!(own_places(&tokens("https://a.test/tenants/one")), (base("/auth"), three));
 }
 
-/// What `API keys` are issued by, whatever else there is.
+/// The issuer of API keys, whatever other sections there are.
 #[test]
 fn api_keys_are_vouched_for_by_whoever_vouches_for_logins() {
     let issuer = |more: &str| {

@@ -1,10 +1,10 @@
-//! A configuration that uses every field there is.
+//! A configuration that uses every field.
 
 use rcgen::CertifiedKey;
 
 use super::*;
 
-/// A configuration that uses every field there is, and the files that it names.
+/// A configuration that uses every field, and the files that it names.
 pub(crate) fn whole() -> (TempDir, String) {
     let directory = tempfile::tempdir().expect("a directory");
     let put = |name: &str, bytes: &str| {
@@ -39,7 +39,7 @@ alice:
   claims: { email: alice@api.test, /org/id: 7 }
 ";
 
-/// The other way to log in, with every field of its own.
+/// The other login method, with all of its own fields.
 pub(crate) const HAND_OFF: &str = "\
 handoff:
     upstream: pages
@@ -51,7 +51,7 @@ handoff:
     timeout: 3s
     on_failure: pass_through";
 
-/// The way to log in of the whole configuration.
+/// The login method of the whole configuration.
 pub(crate) const PASSWORD_FILE: &str = "password_file: users.yaml";
 
 pub(crate) const WHOLE: &str = "\
@@ -165,7 +165,7 @@ routes:
   - { name: pages, match: { path: / }, upstream: pages, public: true }
 ";
 
-/// How the whole configuration comes by its signing keys.
+/// How the whole configuration gets its signing keys.
 pub(crate) const KEPT_KEYS: &str = "\
     algorithm: ES256
     rotate_every: 30d

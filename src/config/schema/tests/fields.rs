@@ -1,4 +1,4 @@
-//! The fields of a schema, and where they stand in a configuration.
+//! The fields of a schema, and their places in a configuration.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,14 +11,14 @@ pub(super) struct Field {
     section: String,
     pub(super) name: String,
     pub(super) schema: Value,
-    /// What the schema refers to.
+    /// The schema, or what it refers to.
     kind: Value,
-    /// Where the section is: there may be several.
+    /// The paths of the section: there may be several.
     paths: Vec<Vec<Step>>,
     pub(super) is_required: bool,
-    /// Whether fields stand below it.
+    /// Whether it has fields itself.
     pub(super) is_section: bool,
-    /// The version in which it came.
+    /// The version in which it was added.
     pub(super) since: Option<String>,
 }
 
@@ -30,7 +30,7 @@ enum Step {
     EachMember,
 }
 
-/// Where a section of a configuration is.
+/// The place of a section in a configuration.
 #[derive(Clone, Default)]
 pub(super) struct Place(Vec<serde_yaml::Value>);
 
@@ -45,7 +45,7 @@ impl Field {
         self.schema.get("examples")?.get(0)
     }
 
-    /// The words that it may be, or that may be in its list.
+    /// The words that it accepts, or that its list accepts.
     pub(super) fn words(&self) -> Vec<Value> {
         let (kind, is_list) = match self.kind.get("items") {
             Some(items) => (resolved(&schema_root(), items), true),
@@ -65,7 +65,7 @@ impl Field {
 }
 
 impl Place {
-    /// A field of the section, as problems name it.
+    /// The path of a field of the section, as problems name it.
     pub(super) fn field(&self, name: &str) -> String {
         let mut text = String::new();
         for step in &self.0 {
@@ -83,7 +83,7 @@ fn schema_root() -> Value {
     super::schema()
 }
 
-/// A schema, or what it refers to.
+/// A schema, or the schema that it refers to.
 fn resolved(root: &Value, schema: &Value) -> Value {
     match schema["$ref"].as_str().and_then(|name| name.strip_prefix('#')) {
         Some(pointer) => root.pointer(pointer).cloned().unwrap_or_default(),
@@ -127,7 +127,7 @@ fn walk(
     }
 }
 
-/// Walks the sections that a field holds. Whether there are any.
+/// Walks the sections that a field holds. Returns whether there are any.
 fn descend(
     root: &Value,
     schema: &Value,
@@ -152,7 +152,7 @@ fn descend(
     }
 }
 
-/// Where the section of a field is in a configuration.
+/// The places of a field's section in a configuration.
 pub(super) fn places(configuration: &serde_yaml::Value, field: &Field) -> Vec<Place> {
     let mut places = Vec::new();
     for path in &field.paths {
