@@ -1,7 +1,7 @@
-//! RUN. [`Settings`](crate::config::Settings) and what already runs → what runs: key cells, caches,
-//! upstreams, the gate, the TLS of listeners.
+//! RUN. Builds what runs from [`Settings`](crate::config::Settings) and what already runs: key
+//! cells, caches, upstreams, the gate, the TLS of listeners.
 //!
-//! A reload keeps what did not change, by handle: tokens stay verified, keys fetched, addresses
+//! A reload keeps what did not change, by handle: tokens stay verified, keys fetched, and addresses
 //! resolved.
 
 mod in_force;

@@ -1,4 +1,4 @@
-//! Where the configuration in force is found.
+//! Access to the configuration in force.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,24 +7,24 @@ use arc_swap::ArcSwap;
 
 use super::running::Running;
 
-/// Whatever holds the configuration in force.
+/// A holder of the configuration in force.
 pub trait Source: Send + Sync {
     /// The configuration in force at this moment.
     fn load(&self) -> Arc<Running>;
 }
 
-/// Leads to the configuration in force: feeds and endpoints read it where requests do, so that all
-/// see a reload at the same instant.
+/// A handle to the configuration in force. Feeds and endpoints read it where requests do, so that
+/// all see a reload at the same instant.
 #[derive(Clone)]
 pub struct InForce(Arc<dyn Source>);
 
 impl InForce {
-    /// What `source` holds.
+    /// A handle to what `source` holds.
     pub fn new(source: Arc<dyn Source>) -> Self {
         Self(source)
     }
 
-    /// The configuration in force at this moment. Whoever does one thing loads it once.
+    /// The configuration in force at this moment. One operation loads it only once.
     pub fn load(&self) -> Arc<Running> {
         self.0.load()
     }

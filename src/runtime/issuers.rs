@@ -11,13 +11,13 @@ use crate::gate::keys::{KeyCell, KeySet};
 pub struct KeyFeed {
     /// The issuer's name in the configuration.
     pub issuer: Box<str>,
-    /// Where and how often.
+    /// Where and how often they are fetched.
     pub source: JwksUrl,
-    /// Where the keys go.
+    /// The cell that the keys are published to.
     pub cell: Arc<KeyCell>,
 }
 
-/// The issuers that run already.
+/// The issuers that already run.
 #[derive(Clone, Copy)]
 pub(super) struct Before<'a> {
     pub(super) issuers: &'a Issuers,
@@ -26,8 +26,8 @@ pub(super) struct Before<'a> {
     pub(super) feeds: &'a [KeyFeed],
 }
 
-/// An issuer whose rules and keys are the same is the same issuer, so that the tokens that it
-/// verified stay verified.
+/// An issuer with the same rules and keys stays the same issuer, so that tokens that were verified
+/// with it stay verified.
 pub(super) fn issuers(settings: &Settings, before: Option<Before<'_>>) -> (Issuers, Vec<KeyFeed>) {
     let mut feeds = Vec::new();
     let issuers = settings.issuers.iter().map(|IssuerSettings { rules, keys }| {
@@ -42,7 +42,7 @@ pub(super) fn issuers(settings: &Settings, before: Option<Before<'_>>) -> (Issue
                 issuer
             }
             KeySource::Own => {
-                // Whatever else changes, its keys are the same.
+                // Its keys stay the same, whatever else changes.
                 let own = before.and_then(|before| before.own);
                 let cell = own.map(|issuer| issuer.keys().clone());
                 with_cell(rules, cell.unwrap_or_else(|| Arc::new(KeyCell::empty())), known)

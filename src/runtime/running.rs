@@ -1,4 +1,4 @@
-//! Settings, and what runs by them. A reload keeps what did not change, by handle.
+//! Settings, and what was built from them. A reload keeps what did not change, by handle.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,37 +14,37 @@ use crate::gate::session::{SessionRules, SessionTable, Sessions};
 use crate::gate::verifier::Verifier;
 use crate::upstream::Upstream;
 
-/// Settings, and what runs by them.
+/// Settings, and what was built from them.
 #[derive(Debug)]
 pub struct Running {
-    /// What the file says.
+    /// The settings in the file.
     pub settings: Settings,
-    /// The decision.
+    /// The gate.
     pub gate: Gate,
     /// Where routes lead, in the order that routes refer to.
     pub upstreams: Vec<Arc<Upstream>>,
     /// Issuers whose keys are fetched.
     pub key_feeds: Vec<KeyFeed>,
-    /// What each listener uses for handshakes, in the order of the settings; `None` for one that
-    /// speaks no TLS.
+    /// What each listener uses for handshakes, in the order of the settings; `None` for a listener
+    /// without TLS.
     pub listener_tls: Vec<Option<Arc<rustls::ServerConfig>>>,
 }
 
 impl Running {
-    /// Reads `file`, and makes what runs by it; `previous` is what runs already.
+    /// Reads `file`, and builds what runs from it. `previous` is what already runs.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the file.
+    /// All errors in the file.
     pub fn load(file: &Path, previous: Option<&Self>) -> Result<Self, Problems> {
         Self::new(Settings::load(file)?, previous)
     }
 
-    /// Makes what runs by `settings`, of which `previous` has what did not change.
+    /// Builds what runs from `settings`. What did not change is taken from `previous`.
     ///
     /// # Errors
     ///
-    /// If TLS cannot be set up with what the settings say, which were found good for it.
+    /// If TLS cannot be set up with these settings, although they compiled.
     pub fn new(settings: Settings, previous: Option<&Self>) -> Result<Self, Problems> {
         let listener_tls = listener_tls(&settings, previous)?;
         let (issuers, key_feeds) = issuers::issuers(
@@ -60,7 +60,7 @@ impl Running {
             issuers,
             internal_tokens: internal_tokens(&settings, previous),
             verifier: verifier(&settings, previous),
-            // What was revoked stays so, whatever is reloaded.
+            // Revoked credentials stay revoked across reloads.
             revocations: match previous {
                 Some(previous) => previous.gate.revocations.clone(),
                 None => RevocationList::new(),
@@ -83,8 +83,8 @@ impl Running {
         own.next().map(|(_, issuer)| issuer)
     }
 
-    /// How long after a moment anything that `scope` can hit can still be accepted, if it was
-    /// issued until then; in seconds, one for each issuer and for the sessions.
+    /// For how long after a moment anything that `scope` matches can still be accepted, if it was
+    /// issued before that moment. In seconds, one value for each issuer and one for the sessions.
     pub fn reaches_s(&self, scope: &Scope) -> Vec<i64> {
         let only = match scope {
             Scope::Token { issuer, .. } | Scope::Issuer(issuer) => Some(issuer),
@@ -95,15 +95,15 @@ impl Running {
         let is_hit = |issuer: &str| only.is_none_or(|only| **only == *issuer);
         let rules = self.issuers().map(|issuer| issuer.rules());
         let tokens = rules.filter(|rules| is_hit(&rules.issuer)).map(|rules| rules.reach_s());
-        // A login outlives what was issued for it: its refresh tokens bring more.
+        // A login outlives what was issued for it: its refresh tokens bring new tokens.
         let begun = self.settings.vouched_for_by().any(is_hit);
         let begun = begun.then(|| self.settings.sessions.terms.reach_s());
         tokens.chain(begun).collect()
     }
 }
 
-/// A listener of which nothing changes in handshakes goes on with what it has: clients may resume the TLS
-/// sessions that it knows.
+/// A listener whose handshakes do not change keeps its TLS configuration, so that clients may
+/// resume the TLS sessions that it knows.
 fn listener_tls(
     settings: &Settings,
     previous: Option<&Running>,
@@ -128,7 +128,7 @@ fn listener_tls(
     made.collect()
 }
 
-/// The verifier outlives configurations: what was verified stays so.
+/// The verifier outlives configurations: verified tokens stay verified.
 fn verifier(settings: &Settings, previous: Option<&Running>) -> Arc<Verifier> {
     let bounds = (settings.limits.token_bytes_max, settings.token_cache_bytes_max);
     let kept = previous.map(|previous| &previous.gate.verifier);
@@ -156,7 +156,7 @@ fn sessions(settings: &Settings, previous: Option<&Running>) -> Sessions {
                 true => rules.clone(),
                 false => Arc::new(SessionRules::new(terms.clone(), Some(rules))),
             },
-            // The supervisor refuses another size: whoever fills the table has the old one.
+            // The supervisor refuses another size, because the feed fills the old table.
             table: match previous.map(|previous| previous.settings.sessions.cache_bytes_max) {
                 Some(before) if before == bytes_max => table.clone(),
                 Some(_) | None => SessionTable::new(bytes_max),
@@ -176,7 +176,8 @@ fn upstreams(settings: &Settings, previous: Option<&Running>) -> Vec<Arc<Upstrea
     kept.collect()
 }
 
-/// A token that is like one before is that one: what was made by it stays.
+/// An internal token with the same terms stays the same: tokens that were made for it remain in
+/// use.
 fn internal_tokens(settings: &Settings, previous: Option<&Running>) -> Vec<Arc<InternalToken>> {
     let issuer = |settings: &Settings| settings.tokens.as_ref().map(|tokens| tokens.issuer.clone());
     let previous = previous.filter(|previous| issuer(&previous.settings) == issuer(settings));

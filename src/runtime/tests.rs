@@ -1,4 +1,4 @@
-//! What a reload takes over, and what the parts of a configuration have to do with each other.
+//! What a reload takes over, and how the parts of a configuration depend on each other.
 
 mod reach;
 mod sessions;
@@ -11,7 +11,7 @@ use super::*;
 use crate::config::compile::tests::compile_in;
 use crate::config::compile::tests::whole::whole;
 
-/// Compiles the whole configuration, then with a change on top of that.
+/// Compiles the whole configuration, then the same with a change.
 fn recompiled(from: &str, to: &str) -> (Running, Running) {
     let (directory, text) = whole();
     recompiled_in(directory.path(), &text, from, to)
@@ -29,7 +29,7 @@ fn compiled(directory: &Path, text: &str, previous: Option<&Running>) -> Running
     Running::new(settings, previous).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// The names of the issuers that were taken over as they were.
+/// The names of the issuers that were taken over unchanged.
 fn kept_issuers((before, after): &(Running, Running)) -> Vec<String> {
     let kept = after.issuers().filter(|issuer| before.gate.issuers.with_id(issuer.id()).is_some());
     kept.map(|issuer| issuer.rules().name.to_string()).collect()

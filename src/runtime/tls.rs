@@ -7,8 +7,8 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::config::TlsCertificate;
 
-/// What it takes to show `certificate`: TLS 1.2 and 1.3, with HTTP/2 and HTTP/1.1 to choose from
-/// (RFC 7301). It remembers sessions that clients may resume.
+/// The configuration that presents `certificate`: TLS 1.2 and 1.3, with a choice of HTTP/2 and
+/// HTTP/1.1 (RFC 7301). It remembers sessions that clients may resume.
 ///
 /// # Errors
 ///

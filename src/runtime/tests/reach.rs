@@ -1,4 +1,4 @@
-//! How long what is cut off has to be remembered.
+//! How long revocations have to be remembered.
 
 use super::*;
 use crate::config::compile::tests::MINIMAL;
@@ -6,7 +6,7 @@ use crate::gate::revocation::Scope;
 
 const DAY_S: i64 = 24 * 3600;
 
-/// An access token lives for minutes, and what it came of for weeks.
+/// An access token lives for minutes, but the login that it came from for weeks.
 #[test]
 fn login_is_remembered_as_cut_off_for_as_long_as_its_refresh_tokens_live() {
     let (directory, text) = whole();
@@ -35,7 +35,7 @@ fn login_is_remembered_as_cut_off_for_as_long_as_its_refresh_tokens_live() {
         let shorter = text.replace("absolute: 30d", "absolute: 8d");
         assert!(reach(&shorter, &scope) < begun, "{scope}");
     }
-    // What others issue is theirs.
+    // The tokens of other issuers are not affected.
     for scope in [subject(Some(other)), Scope::Issuer(other.into()), key(other)] {
         assert_eq!(reach(&text, &scope), DAY_S + 60, "{scope}");
     }

@@ -1,4 +1,4 @@
-//! What of sessions a reload takes over.
+//! What a reload takes over of sessions.
 
 use super::*;
 
@@ -25,8 +25,8 @@ fn sessions_that_are_not_concerned_are_taken_over() {
     }
 }
 
-/// What was built by the old rules must not be used with the new ones; it is built anew, from what
-/// the store holds.
+/// What was built with the old rules must not be used with the new ones. It is built again, from
+/// what the store holds.
 #[test]
 fn rules_of_sessions_that_change_are_others_and_the_table_stays() {
     for (from, to) in [
@@ -46,7 +46,7 @@ fn rules_of_sessions_that_change_are_others_and_the_table_stays() {
     }
 }
 
-/// The supervisor refuses such a reload: whoever fills the table has the old one.
+/// The supervisor refuses such a reload, because the feed fills the old table.
 #[test]
 fn table_of_another_size_is_another() {
     let kept = kept_sessions("cache_size: 256MiB", "cache_size: 128MiB");

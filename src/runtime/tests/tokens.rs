@@ -1,4 +1,4 @@
-//! What of tokens a reload takes over.
+//! What a reload takes over of tokens.
 
 use super::*;
 use crate::config::compile::tests::whole::CLIENTS;
@@ -17,7 +17,7 @@ fn internal<'c>(configuration: &'c Running, name: &str) -> Option<&'c Arc<Intern
     configuration.gate.internal_tokens.get(route.internal_token?)
 }
 
-/// The gateway is one of the issuers, and nobody fetches its keys.
+/// The gateway is one of the issuers, and its keys are not fetched.
 #[test]
 fn own_issuer_is_one_whose_keys_nobody_fetches() {
     let (directory, text) = whole();
@@ -28,7 +28,7 @@ fn own_issuer_is_one_whose_keys_nobody_fetches() {
     assert!(known.keys().current().is_none() && !known.keys().is_fixed());
 }
 
-/// What was made by them stays in use.
+/// Tokens that were made with them stay in use.
 #[test]
 fn internal_tokens_that_did_not_change_are_taken_over() {
     let kept = |from: &str, to: &str| {
@@ -44,7 +44,7 @@ fn internal_tokens_that_did_not_change_are_taken_over() {
     assert_eq!(kept("lifetime: 90s", "lifetime: 91s"), (false, true));
     assert_eq!(kept("audience: pages", "audience: papers"), (true, false));
     assert_eq!(kept("identity_bytes: 8KiB", "identity_bytes: 9KiB"), (false, false));
-    // Whoever signed would be another.
+    // The tokens would have another issuer.
     let another = ("issuer: https://api.test", "issuer: https://gateway.test");
     assert_eq!(kept(another.0, another.1), (false, false));
 }
@@ -54,7 +54,7 @@ fn own_issuer_whose_rules_change_is_another_but_keeps_its_keys() {
     for (from, to, same) in [
         ("path: /", "path: /elsewhere", true),
         ("idle: 7d", "idle: 8d", true),
-        // Shorter than those of a client, which count.
+        // These are shorter than those of a client, which count.
         ("lifetime: 15m", "lifetime: 16m", true),
         ("lifetime: 20m", "lifetime: 21m", false),
         ("billing-api]", "invoices-api]", false),
@@ -63,7 +63,7 @@ fn own_issuer_whose_rules_change_is_another_but_keeps_its_keys() {
         ("identity_bytes: 8KiB", "identity_bytes: 9KiB", false),
     ] {
         let (directory, text) = whole();
-        // What of that is said by a file.
+        // The settings that a file gives.
         std::fs::write(directory.path().join("clients.yaml"), "[]").expect("a file");
         let text = text
             .replace("clients: [{ id: mobile, public: true }]", &format!("clients:\n{CLIENTS}"));
