@@ -1,12 +1,12 @@
-//! ANSWER. The gateway's own endpoints: path and method → what answers.
+//! ANSWER. The gateway's own endpoints: path and method → handler.
 //!
 //! ```text
 //! POST login ─attempts→ method ─LoggedIn→ session ─Set-Cookie→ browser
 //!                                            └─family→ refresh token ─grant→ access token
 //! ```
 //!
-//! Knows nothing of sockets and of Pingora: a request comes in as [`EndpointRequest`], an answer goes out as
-//! [`Reply`].
+//! It knows nothing of sockets and of Pingora: a request comes in as [`EndpointRequest`], and a
+//! response goes out as [`Reply`].
 
 pub mod table;
 
@@ -48,25 +48,25 @@ pub struct Endpoints {
 pub struct EndpointServices {
     /// The configuration in force.
     pub in_force: InForce,
-    /// Who is logged in.
+    /// The sessions.
     pub sessions: Arc<SessionFeed>,
-    /// Who is cut off.
+    /// The revocations.
     pub revocations: Arc<RevocationFeed>,
-    /// With which keys tokens are signed.
+    /// The keys that sign tokens.
     pub signing: Arc<SigningFeed>,
-    /// How often somebody tried.
+    /// The attempts to log in or authenticate.
     pub attempts: Arc<dyn AttemptLedger>,
-    /// Which refresh tokens are good.
+    /// The refresh tokens that are valid.
     pub refresh_families: Arc<dyn FamilyStore>,
-    /// What was used that may be used once.
+    /// The values that may be used once, and have been.
     pub one_time: Arc<dyn OneTimeStore>,
     /// How many logins may wait for an identity service at once.
     pub hand_offs_max: usize,
-    /// How logins end.
+    /// Metrics of logins.
     pub login_metrics: LoginMetrics,
-    /// What clients ask for.
+    /// Metrics of token requests.
     pub token_metrics: TokenMetrics,
-    /// How the store answers.
+    /// Metrics of the store.
     pub store_metrics: StoreMetrics,
 }
 
@@ -108,12 +108,12 @@ impl Endpoints {
         Arc::new(Self { login, sessions, tokens })
     }
 
-    /// Watches for ever whether the gateway stands still; where requests are read.
+    /// Watches for ever whether the gateway stalls. It runs where requests are read.
     pub async fn watch(self: Arc<Self>) {
         self.tokens.standstill.watch().await;
     }
 
-    /// Answers a request to one of them.
+    /// Answers a request to one of the endpoints.
     pub async fn answer(
         &self,
         endpoint: &Endpoint,
@@ -148,7 +148,8 @@ impl Endpoints {
             LoginContext { service: &self.login, configuration, settings: login, request };
         let here =
             SessionContext { service: &self.sessions, configuration, settings: login, request };
-        // The caller was asked for: without one, somebody forgot to.
+        // For an endpoint that requires a caller, the gate has found one. If there is none, the
+        // gate was not asked, which is a defect.
         let caller = request.caller.as_ref().ok_or(Denial::new(Slug::Internal));
         let answered = match (endpoint, caller) {
             (LoginEndpoint::LoginPage, _) => Ok(login::page::answer(&login_here)),

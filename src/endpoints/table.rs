@@ -13,13 +13,13 @@ use crate::runtime::Running;
 /// An endpoint of the gateway itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// About logins, if one can log in.
+    /// An endpoint for logins, if users can log in.
     Login(LoginEndpoint),
-    /// About tokens, if some are issued.
+    /// An endpoint for tokens, if the gateway issues them.
     Token(TokenEndpoint),
 }
 
-/// An endpoint about logins, below the base.
+/// An endpoint for logins, below the base.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginEndpoint {
     /// `GET login`: the page.
@@ -30,20 +30,20 @@ pub enum LoginEndpoint {
     Logout,
     /// `POST logout-everywhere`.
     LogoutEverywhere,
-    /// `GET session`: who am I.
+    /// `GET session`: the caller's session.
     Session,
-    /// `GET sessions`: where else am I logged in.
+    /// `GET sessions`: all sessions of the caller.
     Sessions,
     /// `DELETE sessions/{id}`.
     EndSession(SessionId),
 }
 
-/// An endpoint about tokens.
+/// An endpoint for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenEndpoint {
     /// `POST token` (RFC 6749 §3.2).
     Token,
-    /// `DELETE token`: a browser, whose scripts cannot read the refresh token, is done with it.
+    /// `DELETE token`: the logout of a browser, whose scripts cannot read the refresh token.
     Logout,
     /// `POST revoke` (RFC 7009).
     Revoke,
@@ -55,18 +55,18 @@ pub enum TokenEndpoint {
     Metadata,
 }
 
-/// Whether an endpoint asks for somebody who is logged in.
+/// Whether an endpoint requires a user who is logged in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallerAuthentication {
     /// It does not.
     None,
-    /// It is for those who are logged in, and nothing to do for others.
+    /// It is for users who are logged in, and does nothing for others.
     Optional,
-    /// It is refused to anybody else.
+    /// It refuses all others.
     Required,
 }
 
-/// The methods of an endpoint, by what it does.
+/// The methods of endpoints, by kind.
 #[derive(Clone, Copy)]
 enum MethodKind<'m> {
     Get,
@@ -79,7 +79,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`Slug::RouteUnknown`], and [`Slug::MethodNotAllowed`] with the methods that are.
+    /// [`Slug::RouteUnknown`], and [`Slug::MethodNotAllowed`] with the allowed methods.
     pub fn find(path: &str, method: &Method, configuration: &Running) -> Result<Self, Denial> {
         let method = match *method {
             Method::GET | Method::HEAD => MethodKind::Get,
@@ -99,11 +99,11 @@ impl Endpoint {
         }
     }
 
-    /// Whether it asks for somebody who is logged in.
+    /// Whether it requires a user who is logged in.
     pub fn authentication(&self) -> CallerAuthentication {
         match self {
             Self::Login(endpoint) => endpoint.authentication(),
-            // Clients authenticate themselves; a session is nothing to them.
+            // Clients authenticate themselves here. A session is irrelevant.
             Self::Token(_) => CallerAuthentication::None,
         }
     }
@@ -123,7 +123,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether it reads a body; that of others is thrown away.
+    /// Whether it reads a body. The bodies of others are discarded.
     pub fn reads_body(&self) -> bool {
         match self {
             Self::Login(LoginEndpoint::Login)
@@ -184,7 +184,7 @@ impl LoginEndpoint {
 }
 
 impl TokenEndpoint {
-    /// The endpoint for a path, and what of it is below the base; `None` if it is none of these.
+    /// The endpoint for a path, given the part below the base; `None` if it is none of these.
     fn find(
         path: &str,
         below: Option<&str>,
@@ -204,7 +204,7 @@ impl TokenEndpoint {
             (Self::Token, MethodKind::Get | MethodKind::Other(_)) => refuse("POST, DELETE"),
             (Self::Token | Self::Revoke | Self::Introspect, MethodKind::Post)
             | (Self::Keys | Self::Metadata, MethodKind::Get) => Ok(endpoint),
-            // The same path as that of `Token`, which is told apart by its methods.
+            // The path is the same as that of `Token`. The methods differ.
             (Self::Logout, _) => Ok(endpoint),
             (Self::Revoke | Self::Introspect, MethodKind::Get | MethodKind::Other(_)) => {
                 refuse("POST")
@@ -216,7 +216,7 @@ impl TokenEndpoint {
     }
 }
 
-/// RFC 8414 §3.1: the well-known path stands before that of the issuer.
+/// RFC 8414 §3.1: the well-known path precedes the issuer's own.
 fn is_metadata(path: &str, tokens: &Tokens) -> bool {
     let of_issuer = tokens.issuer.strip_prefix(&*tokens.origin).unwrap_or_default();
     path.strip_prefix(METADATA_PATH) == Some(of_issuer.trim_end_matches('/'))

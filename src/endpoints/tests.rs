@@ -23,7 +23,7 @@ fn scope_of(subject: &str) -> Scope {
     Scope::Subject { issuer: Some("gateway".into()), subject: subject.into() }
 }
 
-/// Dated by a clock that runs ahead, the session would outlive cut-offs.
+/// Dated by a clock that is ahead, the session would outlive revocations.
 #[tokio::test]
 async fn nobody_is_logged_in_before_the_clock_of_a_shared_store_was_read() {
     let fixture = Fixture::of_a_fleet().await;
@@ -126,7 +126,7 @@ async fn login_that_another_site_caused_is_refused_and_not_counted() {
 async fn attempts_are_bounded_for_each_account_and_forgotten_by_a_success() {
     let fixture = Fixture::with("password_file: users.yaml, attempts: {per_account: 2/4s}").await;
     let wrong = Ask::login("alice", "wrong");
-    // Attempts are dated by whole seconds: all of this is to be in one.
+    // Attempts are dated in whole seconds, and all of these have to be in the same one.
     tokio::time::sleep(crate::session::next_second::until_next_second()).await;
     let told = fixture.ask(&wrong).await;
     assert_eq!(told.slug, Some("login_failed"));
@@ -226,7 +226,7 @@ async fn who_logs_out_everywhere_is_out_and_can_log_in_at_once() {
     assert!(!session.authentic().is_revoked(&gate.revocations, clock::moment()));
 }
 
-/// A session that began a moment ahead needs an entry of its own.
+/// A session dated slightly in the future needs an entry of its own.
 #[tokio::test]
 async fn logout_everywhere_that_is_half_done_can_be_asked_for_again() {
     let fixture = Fixture::new().await;

@@ -1,4 +1,4 @@
-//! What tests ask of the endpoints, and what comes back.
+//! Requests of tests to the endpoints, and the responses.
 
 use http::{HeaderName, HeaderValue};
 
@@ -36,7 +36,7 @@ impl<'a> Ask<'a> {
         Self { body, fields, ..Self::of(LoginEndpoint::Login, None) }
     }
 
-    /// A request about tokens.
+    /// A request to a token endpoint.
     pub(super) fn token(endpoint: TokenEndpoint, body: String) -> Self {
         let fields = vec![("content-type", "application/x-www-form-urlencoded")];
         let endpoint = Endpoint::Token(endpoint);
@@ -53,7 +53,7 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// An answer, or a denial, in what tests ask for.
+/// A response or a denial, with the parts that tests check.
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) status: u16,
@@ -61,7 +61,7 @@ pub(super) struct Response {
     pub(super) retry_after: Option<u32>,
     fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: String,
-    /// The value of the cookie that is set, if one is; empty if it is taken back.
+    /// The value of the cookie that is set, if one is; empty if it is cleared.
     pub(super) cookie: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Stores that do not do what they should, when a test says so.
+//! Stores that fail when a test says so.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,14 +16,14 @@ use crate::store::{
     Tail, Writers,
 };
 
-/// Families of which none begins while there is told to be none.
+/// Families that cannot begin while `is_barren` is set.
 #[derive(Debug)]
 pub(super) struct FaultyFamilies {
     pub(super) families: Arc<dyn FamilyStore>,
     pub(super) is_barren: Arc<AtomicBool>,
-    /// Whether it does not tell what it has exchanged.
+    /// Whether an exchange happens but its result is lost.
     pub(super) is_mute: Arc<AtomicBool>,
-    /// Whether it leaves out how a login ends.
+    /// Whether it omits how a login ends, as an earlier version does.
     pub(super) is_earlier: Arc<AtomicBool>,
 }
 
@@ -53,12 +53,12 @@ impl FamilyStore for FaultyFamilies {
     }
 }
 
-/// A log that takes so many entries and no more.
+/// A log that accepts a limited number of entries.
 #[derive(Debug)]
 pub(super) struct LimitedLog {
     pub(super) log: Arc<dyn RevocationLog>,
     pub(super) left: Arc<AtomicU64>,
-    /// Who else it says can append to it.
+    /// Who else can append to it, according to this log.
     pub(super) writers: Writers,
 }
 

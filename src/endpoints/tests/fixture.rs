@@ -50,14 +50,14 @@ pub(super) struct Fixture {
     pub(super) login_metrics: LoginMetrics,
     pub(super) token_metrics: TokenMetrics,
     pub(super) endpoints: Arc<Endpoints>,
-    /// Which gives out tokens.
+    /// The store of refresh token families.
     pub(super) refresh_families: Arc<dyn FamilyStore>,
-    /// How many entries the log still takes.
+    /// How many more entries the log accepts.
     pub(super) left: Arc<AtomicU64>,
     /// Whether no family can begin.
     pub(super) is_barren: Arc<AtomicBool>,
     pub(super) is_mute: Arc<AtomicBool>,
-    /// Whether exchanges are asked for as by a gateway of an earlier version.
+    /// Whether exchanges are requested as a gateway of an earlier version does.
     pub(super) is_earlier: Arc<AtomicBool>,
 }
 
@@ -90,11 +90,11 @@ fn compile_with(
     Running::new(settings, previous).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// Whether the signing keys, and who is cut off, are read.
+/// Whether the signing keys and the revocations are loaded.
 pub(super) enum Keys {
     Read,
     Unread,
-    /// They are not read, and the store is one that gateways share.
+    /// They are not loaded, and several gateways share the store.
     UnreadOfFleet,
 }
 
@@ -107,19 +107,19 @@ impl Fixture {
         Self::with_sections(login, "", Keys::Unread).await
     }
 
-    /// One of several on a store from which nothing was read yet.
+    /// A gateway on a shared store from which nothing was read yet.
     pub(super) async fn of_a_fleet() -> Self {
         Self::with_sections("password_file: users.yaml", "", Keys::UnreadOfFleet).await
     }
 
-    /// One that issues tokens.
+    /// A gateway that issues tokens.
     pub(super) async fn with_tokens(keys: Keys) -> Self {
         let sections = "tokens: {issuer: 'https://gateway.example', access: {audiences: [api]}, \
                         refresh: {rotation_grace: 0s}}\n";
         Self::with_sections("password_file: users.yaml", sections, keys).await
     }
 
-    /// One that issues tokens, with room for one entry in the list, which is taken.
+    /// A gateway that issues tokens, with room for one entry in the list, which is used.
     pub(super) async fn with_a_full_list() -> Self {
         let sections = "tokens: {issuer: 'https://gateway.example', access: {audiences: [api]}, \
                         refresh: {rotation_grace: 0s}}\nrevocation: {max_entries: 1}\n";
@@ -240,7 +240,7 @@ impl Fixture {
         }
     }
 
-    /// Asks, with these header fields, as a program unless they say `accept`.
+    /// Sends a request with these header fields, as a program unless they say `accept`.
     pub(super) async fn ask(&self, what: &Ask<'_>) -> Response {
         let Ask { endpoint, target, fields, body, cookie } = what;
         let configuration = self.in_force.load_full();
@@ -314,7 +314,7 @@ impl Fixture {
     }
 }
 
-/// Nobody who knows of any key.
+/// A key seeker that knows no keys.
 #[derive(Debug)]
 struct NoKeys;
 

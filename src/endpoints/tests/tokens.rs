@@ -1,4 +1,4 @@
-//! Refresh tokens at the endpoints: used twice, ended, and what is left while the store fails.
+//! Refresh tokens at the endpoints: reused, ended, and in use while the store fails.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ async fn refresh(fixture: &Fixture, token: &str) -> Response {
     fixture.ask(&Ask::token(TokenEndpoint::Token, body)).await
 }
 
-/// A login of which a token is used twice in the end.
+/// A login of which a token is about to be used twice.
 async fn stolen(fixture: &Fixture) -> (Pair, Pair) {
     let first = log_in(fixture).await;
     let second = Pair::of(&refresh(fixture, &first.refresh).await);
@@ -63,8 +63,8 @@ async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// An earlier version has the family dead, and writes to the log afterwards. The login is cut off when the log can be
-/// written, though nobody asks again.
+/// An earlier version marks the family as dead, and writes to the log afterwards. The login is
+/// revoked once the log can be written, even without another request.
 #[tokio::test]
 async fn stolen_login_is_cut_off_as_soon_as_that_can_be_written_down() {
     let fixture = Fixture::with_tokens(Keys::Read).await;
@@ -90,7 +90,8 @@ async fn stolen_login_is_cut_off_as_soon_as_that_can_be_written_down() {
     assert_eq!(ended.get(), 1, "once");
 }
 
-/// The gateway can do nothing more once it has asked: it does not hear the answer, and cannot write to the log.
+/// After its request the gateway can do nothing more: it does not get the response, and cannot
+/// write to the log.
 #[tokio::test]
 async fn stolen_login_ends_in_the_step_that_finds_out() {
     let fixture = Fixture::with_tokens(Keys::Read).await;
@@ -123,7 +124,7 @@ async fn stolen_login_ends_though_the_list_is_full() {
     assert_eq!((told.status, told.slug), (400, Some("grant_invalid")), "{}", told.body);
 }
 
-/// A dead family that is there was left so by a gateway that came no further.
+/// A dead family still exists if a gateway stopped before the end was complete.
 #[tokio::test]
 async fn dead_family_is_brought_to_its_end_by_who_finds_it() {
     for is_current in [false, true] {
@@ -145,7 +146,8 @@ async fn dead_family_is_brought_to_its_end_by_who_finds_it() {
     }
 }
 
-/// However late: it is not asked for as a replay, of which the grace may be over.
+/// It is repeated however late: the exchange is not treated as a replay, whose grace period may be
+/// over.
 #[tokio::test]
 async fn exchange_whose_answer_was_lost_is_repeated() {
     let fixture = Fixture::with_tokens(Keys::Read).await;
@@ -179,7 +181,7 @@ async fn login_whose_family_cannot_begin_leaves_no_session() {
     log_in(&fixture).await;
 }
 
-/// Before anything is used up.
+/// The refusal comes before anything is used up.
 #[tokio::test]
 async fn without_a_signing_key_nothing_begins_and_nothing_is_exchanged() {
     let fixture = Fixture::with_tokens(Keys::Unread).await;
