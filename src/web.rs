@@ -1,4 +1,4 @@
-//! Reads requests of the built-in endpoints and makes their answers: forms, pages, cookies.
+//! Reads requests of the built-in endpoints and builds their responses: forms, pages, cookies.
 
 pub(crate) mod answers;
 pub(crate) mod context;

@@ -1,4 +1,4 @@
-//! Makes answers in their few shapes, with the header fields that they share.
+//! Builds the few kinds of responses, with the header fields that they share.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
@@ -13,12 +13,12 @@ use crate::web::refresh_cookie::RefreshCookie;
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// A field whose value is ours, or was compiled to what a header can hold.
+/// A field whose value is a constant, or was compiled to what a header can hold.
 pub(crate) fn field(name: HeaderName, value: &str) -> Option<(HeaderName, HeaderValue)> {
     HeaderValue::from_str(value).ok().map(|value| (name, value))
 }
 
-/// What every answer says: it is for nobody else, and it is what it says it is.
+/// The fields of every response: no cache may keep it, and its type must not be guessed.
 fn common() -> Vec<(HeaderName, HeaderValue)> {
     vec![
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -38,7 +38,7 @@ pub(crate) fn found(value: &Value) -> Answer {
     with_body(200, HeaderValue::from_static("application/json"), value.to_string())
 }
 
-/// JSON that is for whoever asked, and for no cache, old ones included (RFC 6749 §5.1).
+/// JSON for the client alone: no cache may keep it, old ones included (RFC 6749 §5.1).
 pub(crate) fn private(status: u16, value: &Value) -> Answer {
     let kind = HeaderValue::from_static("application/json");
     let mut answer = with_body(status, kind, value.to_string());
@@ -51,14 +51,14 @@ pub(crate) fn done() -> Answer {
     Answer { status: 204, fields: common(), body: Bytes::new(), denial: None }
 }
 
-/// 303: look there.
+/// 303, to this location.
 pub(crate) fn see(place: &str) -> Answer {
     let mut answer = Answer { status: 303, ..done() };
     answer.fields.extend(field(header::LOCATION, place));
     answer
 }
 
-/// Problem details (RFC 9457) that say more than the table does.
+/// Problem details (RFC 9457) with more detail than the table has.
 pub(crate) fn problem(slug: Slug, detail: &str, request_id: &str) -> Reply {
     let body = json!({
         "type": format!("urn:portcullis:denial:{}", slug.as_str()),
@@ -73,8 +73,8 @@ pub(crate) fn problem(slug: Slug, detail: &str, request_id: &str) -> Reply {
     Reply::Answer(Answer { denial: Some(slug), ..answer })
 }
 
-/// The answer to somebody who is logged out now: their cookie is taken back, and what their browser
-/// keeps of our pages.
+/// The response to a logout. It clears the user's cookies and what their browser has cached of our
+/// pages.
 pub(crate) fn logged_out(
     client_kind: ClientKind,
     configuration: &Running,
@@ -89,12 +89,12 @@ pub(crate) fn logged_out(
     answer
 }
 
-/// Gives the browser its session.
+/// Sets the session cookie.
 pub(crate) fn set_cookie(answer: &mut Answer, cookie: &CookieRules, secret: &SessionSecret) {
     add_cookie(answer, &cookie.set(secret));
 }
 
-/// Takes it back, and its refresh token.
+/// Clears the session cookie and the cookie with the refresh token.
 pub(crate) fn clear_cookies(answer: &mut Answer, configuration: &Running) {
     let cookie = &configuration.gate.sessions.rules.terms().cookie;
     add_cookie(answer, &cookie.clear());
@@ -103,7 +103,7 @@ pub(crate) fn clear_cookies(answer: &mut Answer, configuration: &Running) {
     }
 }
 
-/// Sets a cookie, or takes one back.
+/// Adds a `Set-Cookie` field, which sets or clears a cookie.
 pub(crate) fn add_cookie(answer: &mut Answer, set: &str) {
     answer.fields.extend(field(header::SET_COOKIE, set).map(|(name, mut value)| {
         value.set_sensitive(true);

@@ -1,5 +1,5 @@
-//! Reads `application/x-www-form-urlencoded` strictly: what is not well-formed is refused and not
-//! guessed at. Two passwords that differ stay different.
+//! Parses `application/x-www-form-urlencoded` strictly: malformed text is refused, not repaired.
+//! Two passwords that differ stay different.
 
 use zeroize::Zeroizing;
 
@@ -24,9 +24,9 @@ fn pair(text: &[u8]) -> Result<Pair, Malformed> {
     Ok((std::mem::take(&mut *name), decode(value)?))
 }
 
-/// A name or a value.
+/// Decodes a name or a value.
 pub(crate) fn decode(text: &[u8]) -> Result<Zeroizing<String>, Malformed> {
-    // Never grows, so that no copy stays behind.
+    // The vector never grows, so no copy stays behind.
     let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut at = 0;
     while let Some(byte) = text.get(at) {

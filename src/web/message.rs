@@ -1,4 +1,4 @@
-//! Requests to built-in endpoints, and their answers.
+//! Requests to built-in endpoints, and their responses.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use crate::gate::session::{Session, SessionId, SessionSecret};
 /// The largest body of a request to the gateway itself, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// A request to the gateway itself. Its body holds passwords, so it is not to be shown.
+/// A request to the gateway itself. Its body may hold passwords, so it must not be logged.
 pub struct EndpointRequest<'a> {
     /// Its head.
     pub head: &'a Request<'a>,
-    /// Its body, whole; empty for an endpoint that reads none.
+    /// Its whole body; empty for an endpoint that reads none.
     pub body: Bytes,
-    /// The id that it goes by in the logs.
+    /// Its id in the logs.
     pub request_id: &'a str,
-    /// From where.
+    /// The client's address.
     pub client: Option<IpAddr>,
-    /// Whether a person looks at the answer: a browser that navigates.
+    /// Whether a person reads the response: a browser that navigates.
     pub client_kind: ClientKind,
-    /// Who asks, if the endpoint wants to know.
+    /// The caller, if the endpoint needs one.
     pub caller: Option<Caller>,
-    /// The session of a cookie that may be ours, and that the store does not have.
+    /// The session of a cookie that may be ours, but that the store does not have.
     pub lost: Option<SessionId>,
-    /// Who can find out whether an issuer has a key.
+    /// Finds out whether an issuer has a key.
     pub keys: &'a dyn KeySeeker,
 }
 
@@ -43,7 +43,7 @@ pub trait KeySeeker: std::fmt::Debug + Send + Sync {
     async fn seek(&self, issuer: &Issuer, key_id: &Option<Box<str>>) -> KeySearch;
 }
 
-/// Who looks at an answer.
+/// The reader of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientKind {
     /// A person, in a browser that navigates.
@@ -52,25 +52,25 @@ pub enum ClientKind {
     Program,
 }
 
-/// Somebody who is logged in: admitted by the gate, and no other site's page has sent them.
+/// A user who is logged in: admitted by the gate, and not sent by another site's page.
 #[derive(Debug)]
 pub struct Caller {
-    /// Their session.
+    /// The user's session.
     pub session: Arc<Session>,
-    /// Its secret.
+    /// The secret of the session.
     pub secret: SessionSecret,
 }
 
-/// What is answered.
+/// The reply to a request.
 #[derive(Debug)]
 pub enum Reply {
-    /// An answer that the endpoint made itself.
+    /// A response that the endpoint built itself.
     Answer(Answer),
-    /// The answer of the table.
+    /// A denial, answered from the table.
     Denial(Denial),
 }
 
-/// An answer. `Cache-Control: no-store` and the like are among its fields.
+/// A response. Its fields include `Cache-Control: no-store` and the like.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
@@ -79,16 +79,16 @@ pub struct Answer {
     pub fields: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Bytes,
-    /// Why it is a refusal, if it is one that is told in words of its own.
+    /// The slug, if it is a refusal that the endpoint worded itself.
     pub denial: Option<Slug>,
 }
 
 impl Caller {
-    /// Whose sessions they may see and end: the issuer, and the subject.
+    /// The account whose sessions the caller may see and end: the issuer, and the subject.
     ///
     /// # Errors
     ///
-    /// [`Slug::Internal`] if the session is none of a login.
+    /// [`Slug::Internal`] if the session is not one of a login.
     pub fn account(&self) -> Result<(&str, &str), Denial> {
         let authentic = self.session.authentic();
         let issuer = authentic.session_issuer().ok_or(Slug::Internal)?;

@@ -1,4 +1,4 @@
-//! Renders pages: plain, accessible, without scripts, and with nothing from elsewhere.
+//! Renders pages: plain, accessible, without scripts, and without external content.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use http::{HeaderValue, header};
 use crate::web::answers;
 use crate::web::message::Answer;
 
-/// The whole style. Its digest is in the policy, so that no other can be smuggled in.
+/// The only style. Its digest is in the policy, so that no other can be injected.
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
 *{box-sizing:border-box}\
@@ -41,12 +41,12 @@ input:focus-visible,button:focus-visible{outline-color:#a8c7fa}\
 /// A whole page.
 pub(crate) struct HtmlPage<'a> {
     pub(crate) title: &'a str,
-    /// What it shows, in HTML.
+    /// Its content, in HTML.
     pub(crate) body: &'a str,
 }
 
 impl HtmlPage<'_> {
-    /// The page as an answer.
+    /// The page as a response.
     pub(crate) fn answer(&self, status: u16) -> Answer {
         let Self { title, body } = self;
         let html = format!(
@@ -61,15 +61,15 @@ impl HtmlPage<'_> {
         answer.fields.extend(policy);
         answer.fields.extend([
             (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-            // Without a referrer the form would come from `Origin: null`.
+            // Without a referrer, the browser would send the form with `Origin: null`.
             (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
         ]);
         answer
     }
 }
 
-/// What the pages may do. Nothing about `form-action`: browsers apply it to where the answer leads in
-/// the end, too, and nobody knows where the page that was asked for sends people on to.
+/// The content security policy of pages. It omits `form-action`, since browsers also apply that to
+/// redirects after the form, and the page that the user asked for may redirect anywhere.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = digest::digest(&digest::SHA256, STYLE.as_bytes());
     let style = STANDARD.encode(hash);
@@ -78,7 +78,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Text that means nothing in HTML, between tags and in quoted attributes.
+/// Text in which nothing is HTML syntax, for use between tags and in quoted attributes.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -88,7 +88,7 @@ pub(crate) fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // No document may hold it.
+            // A document may not contain it.
             '\0' => escaped.push('\u{fffd}'),
             other => escaped.push(other),
         }

@@ -1,5 +1,5 @@
-//! The cookie in which browsers keep a refresh token: out of reach of scripts, set by nobody but this
-//! host, and kept from upstreams.
+//! The cookie that holds a browser's refresh token. Scripts cannot read it, only this host can set
+//! it, and it is kept from upstreams.
 
 use http::HeaderMap;
 
@@ -7,13 +7,13 @@ use crate::gate::session::{Ambiguous, REFRESH_COOKIE, SetBy, cookie_value, sets_
 use crate::issuer::refresh::RefreshToken;
 use crate::runtime::Running;
 
-/// Over plain HTTP browsers take no prefix.
+/// Over plain HTTP browsers refuse a prefix.
 const NAME_INSECURE: &str = "refresh";
 
-/// The name that it once had, under which hosts beside this one could set it. It is not exchanged.
+/// Its former name, under which sibling hosts could set it. Its token is not exchanged.
 const NAME_OLD: &str = "__Secure-refresh";
 
-/// The cookie that carries a refresh token, of this very host and no other.
+/// The cookie that carries a refresh token. It belongs to this host only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshCookie {
     /// The path of the token endpoint.
@@ -36,7 +36,7 @@ impl RefreshCookie {
         }
     }
 
-    /// What the cookie of a request holds, if there is one.
+    /// The value of the cookie in a request, if there is one.
     ///
     /// # Errors
     ///
@@ -45,8 +45,8 @@ impl RefreshCookie {
         cookie_value(headers, self.name())
     }
 
-    /// What a request holds of before the cookie had its name, if that can be told. Anybody beside
-    /// this host may have put it there: it is good for a logout, and nothing else.
+    /// The value of the cookie under its former name, if there is exactly one. A sibling host may
+    /// have set it: it is accepted for a logout, and for nothing else.
     pub(crate) fn find_old<'h>(&self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
         match self.set_by {
             SetBy::Secure => cookie_value(headers, NAME_OLD).ok().flatten(),
@@ -54,23 +54,23 @@ impl RefreshCookie {
         }
     }
 
-    /// Whether a `Set-Cookie` field would set, or take away, ours.
+    /// Whether a `Set-Cookie` field would set or clear ours.
     pub fn is_set_by(&self, field: &[u8]) -> bool {
         sets_cookie(field, self.name())
             || self.set_by == SetBy::Secure && sets_cookie(field, NAME_OLD)
     }
 
-    /// The `Set-Cookie` that gives a browser a refresh token, for so many seconds.
+    /// The `Set-Cookie` that gives a browser a refresh token, for this many seconds.
     pub(crate) fn set(&self, token: &RefreshToken, max_age_s: i64) -> String {
         self.cookie(self.name(), self.path(), &token.expose(), max_age_s)
     }
 
-    /// The `Set-Cookie` that takes it back.
+    /// The `Set-Cookie` that clears it.
     pub(crate) fn clear(&self) -> String {
         self.cookie(self.name(), self.path(), "", 0)
     }
 
-    /// The `Set-Cookie` that takes back what is there of before the cookie had its name.
+    /// The `Set-Cookie` that clears the cookie under its former name.
     pub(crate) fn clear_old(&self) -> String {
         self.cookie(NAME_OLD, &self.endpoint, "", 0)
     }
