@@ -1,4 +1,5 @@
-//! What the gateway tells about itself: the metrics of all rooms, in one registry, and the access log.
+//! What the gateway reports about itself: the metrics of all rooms, in one registry, and the access
+//! log.
 
 pub mod access_log;
 pub mod audit;

@@ -1,7 +1,7 @@
-//! The access log: one line a request on standard output, never a credential.
+//! The access log: one line for each request on standard output, never a credential.
 //!
-//! A request adds its line to a buffer; a thread of its own writes the buffer out. If nobody reads
-//! fast enough, lines are dropped and counted: a full pipe must not stop the gate.
+//! A request adds its line to a buffer, and a separate thread writes the buffer out. If the reader
+//! is too slow, lines are dropped and counted: a full pipe must not block the gate.
 
 pub mod metrics;
 
@@ -18,23 +18,23 @@ use serde::Serializer;
 use crate::network::{push_address, push_socket_address};
 use metrics::AccessLogMetrics;
 
-/// How much may wait to be written, in bytes.
+/// How many bytes may wait to be written.
 const BUFFER_BYTES_MAX: usize = 8 << 20;
 
-/// How long `2026-01-31T12:00:00.` is.
+/// The length of `2026-01-31T12:00:00.`.
 const SECOND_BYTES: usize = 20;
 
-/// How long a line waits at most before it is written.
+/// How long a line may wait before it is written.
 const FLUSH_EVERY: Duration = Duration::from_millis(50);
 
-/// What is logged of one request.
+/// The log entry of one request.
 #[derive(Debug)]
 pub struct LogEntry<'a> {
     /// When it was answered.
     pub time: SystemTime,
     /// Its id.
     pub request_id: &'a str,
-    /// Who sent it, as far as the trusted proxies tell.
+    /// The client's address, as far as the trusted proxies report it.
     pub client: Option<IpAddr>,
     /// The method.
     pub method: &'a str,
@@ -44,33 +44,33 @@ pub struct LogEntry<'a> {
     pub path: &'a str,
     /// The route's name, empty if none matched.
     pub route: &'a str,
-    /// The status of the answer; 499 if the client left before it had all of it.
+    /// The status of the response; 499 if the client left before it had all of it.
     pub status: u16,
     /// `permitted`, `denied` or `unavailable`.
     pub outcome: &'a str,
-    /// Why it was not permitted, or not answered by the upstream.
+    /// The slug, if the request was not permitted or the upstream did not answer it.
     pub slug: &'a str,
-    /// What exactly was wrong, where the slug does not say it all.
+    /// The exact cause, if the slug does not say it all.
     pub reason: &'a str,
-    /// What carried the credential.
+    /// The carrier of the credential.
     pub carrier: &'a str,
-    /// Who issued it.
+    /// The issuer of the credential.
     pub issuer: &'a str,
-    /// Whom it is about.
+    /// The subject of the credential.
     pub subject: &'a str,
-    /// Its id.
+    /// The id of the credential.
     pub token_id: &'a str,
     /// The peer that answered.
     pub upstream: Option<SocketAddr>,
     /// Bytes of the request's body.
     pub bytes_in: u64,
-    /// Bytes of the answer's body.
+    /// Bytes of the response's body.
     pub bytes_out: u64,
-    /// From the request's head to the end of the answer, in microseconds.
+    /// From the request's head to the end of the response, in microseconds.
     pub duration_us: u64,
-    /// Of which the decision took this.
+    /// How much of that the decision took.
     pub decision_us: u64,
-    /// And the upstream this, until its response head.
+    /// How long the upstream took until its response head.
     pub upstream_us: Option<u64>,
 }
 
@@ -79,11 +79,11 @@ pub struct LogEntry<'a> {
 pub enum Line {
     /// As one JSON object.
     Json,
-    /// For people.
+    /// As text, for people.
     Text,
 }
 
-/// The log of one process. Its format can change with the configuration.
+/// The log of one process. Its format may change with the configuration.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
     line: Option<Line>,
@@ -120,7 +120,7 @@ impl AccessLog {
         Ok(Self { line: None, sink })
     }
 
-    /// The same log with lines of another kind, or none.
+    /// The same log with another kind of lines, or none.
     pub fn with_line(&self, line: Option<Line>) -> Self {
         Self { line, sink: self.sink.clone() }
     }
@@ -142,7 +142,7 @@ impl AccessLog {
         self.sink.push(&text);
     }
 
-    /// Waits until everything has been handed to the system, or `timeout` is over.
+    /// Waits until everything has been handed to the system, or `timeout` has passed.
     pub fn flush(&self, timeout: Duration) {
         let waiting = self.sink.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = |waiting: &mut WaitingLine| waiting.writing || !waiting.bytes.is_empty();
@@ -160,7 +160,7 @@ impl Sink {
         waiting.bytes.extend_from_slice(text);
     }
 
-    /// Wakes up by time, not by line: a line then costs a request no system call.
+    /// Wakes up by time, not for each line: so a line costs a request no system call.
     fn run(&self) {
         let mut batch = Vec::new();
         loop {
@@ -174,7 +174,7 @@ impl Sink {
                 waiting.writing = !batch.is_empty();
             }
             if !batch.is_empty() {
-                // Nobody is left to tell if standard output is gone.
+                // If standard output is gone, the error cannot be reported.
                 let mut stdout = std::io::stdout().lock();
                 drop(stdout.write_all(&batch).and_then(|()| stdout.flush()));
                 batch.clear();
@@ -186,12 +186,12 @@ impl Sink {
 }
 
 impl LogEntry<'_> {
-    /// Writes one JSON object. Names and numbers need no escapes, and most texts have none: a
-    /// serializer that looks at each byte of all of them takes twice as long, and each request waits
+    /// Writes one JSON object. Names and numbers need no escapes, and most texts contain none. A
+    /// serializer that checks each byte of all of them takes twice as long, and each request waits
     /// for it.
     fn for_programs(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"time\":");
-        // An entry holds nothing that cannot be written as JSON.
+        // An entry holds only what can be written as JSON.
         drop(rfc3339(&self.time, &mut serde_json::Serializer::new(&mut *out)));
         let mut address = String::with_capacity(48);
         if let Some(client) = self.client {
@@ -250,11 +250,11 @@ impl LogEntry<'_> {
     }
 }
 
-/// A member of an object. `name` is written as it is.
+/// Writes a member of an object. `name` is written as it is.
 fn text(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     let needs_escape = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
-    // All bytes are looked at, without a branch: that is done for many at once.
+    // All bytes are checked without a branch, so that the compiler can vectorize it.
     if value.as_bytes().iter().fold(false, |found, byte| found | needs_escape(byte)) {
         // Writing to a vector does not fail.
         return drop(serde_json::to_writer(out, value));
@@ -275,7 +275,7 @@ fn number(out: &mut Vec<u8>, name: &str, value: u64) {
     drop(serde_json::to_writer(out, &value));
 }
 
-/// A time in milliseconds (RFC 3339). Each thread remembers the text of the second that it wrote last.
+/// A time in milliseconds (RFC 3339). Each thread remembers the text of the last second it wrote.
 pub(super) fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     thread_local! {
         static LAST: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
@@ -285,7 +285,7 @@ pub(super) fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result
         if *second != since_epoch.as_secs() {
             *second = since_epoch.as_secs();
             text.clear();
-            // Only a time that nobody writes with four digits of a year fails.
+            // It fails only for a time whose year does not have four digits.
             let _ = write!(text, "{}", humantime::format_rfc3339_millis(*time));
         }
         let millis = since_epoch.subsec_millis();

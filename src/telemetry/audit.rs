@@ -1,6 +1,6 @@
-//! The audit log: one JSON line for each change that an operator makes, or tries to make.
+//! The audit log: one JSON line for each change that an operator makes or attempts.
 //!
-//! Written before the answer is given, line by line: changes are few, and none may be missing.
+//! Written line by line before the response: changes are few, and none may be missing.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -13,39 +13,39 @@ use tokio::sync::Semaphore;
 use super::access_log::rfc3339;
 use crate::private_files;
 
-/// How long a line may take to get into the log.
+/// How long the writing of a line may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many lines may be on their way to the log.
+/// How many lines may be written at the same time.
 static PLACES: Semaphore = Semaphore::const_new(4);
 
-/// What is written of one change.
+/// The log entry of one change.
 #[derive(Debug, Serialize)]
 pub struct AuditRecord<'a> {
-    /// What was done.
+    /// The action.
     pub audit: &'a str,
-    /// When.
+    /// The time.
     #[serde(serialize_with = "rfc3339")]
     pub time: SystemTime,
-    /// By whom, as they say.
+    /// The operator, as they call themselves.
     pub actor: &'a str,
-    /// From where.
+    /// The client's address.
     pub client: IpAddr,
-    /// To whom or what.
+    /// What was changed.
     pub target: &'a str,
-    /// Why, as they say.
+    /// The operator's reason.
     pub reason: &'a str,
-    /// What came of it: `ok`, or the slug of the refusal.
+    /// The result: `ok`, or the slug of the refusal.
     pub result: &'a str,
     /// The position in the revocation log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
-    /// Whether it will survive this process.
+    /// Whether it will outlast this process.
     pub durable: bool,
 }
 
 impl AuditRecord<'_> {
-    /// The line that is written of it.
+    /// The line in the log.
     pub fn line(&self) -> Vec<u8> {
         let mut line = serde_json::to_vec(self).expect("a change is texts and numbers");
         line.push(b'\n');
@@ -53,8 +53,8 @@ impl AuditRecord<'_> {
     }
 }
 
-/// Writes a line like [`write()`], away from the threads that serve: nobody may be reading standard
-/// output. And never many at once, however long nobody does.
+/// Writes a line like [`write()`], off the threads that serve requests: standard output may have no
+/// reader. The number of simultaneous writes is limited, however long that lasts.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ pub async fn append(file: Option<PathBuf>, line: Vec<u8>) -> std::io::Result<()>
     }
 }
 
-/// Writes a line to `file`, or to standard output if there is none; blocking. The file is opened
+/// Writes a line to `file`, or to standard output if there is none. It blocks. The file is opened
 /// each time, so that it can be moved away.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! A number that is kept for what it decides, and shown as a gauge when somebody asks.
+//! A number that decisions depend on, and that is shown as a gauge when metrics are read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Opts};
 
-/// How many there are of something. Nothing that is shown can change it.
+/// How many of something there are. The gauge cannot change the number.
 #[derive(Clone, Debug)]
 pub struct Count {
     number: Arc<AtomicUsize>,
@@ -15,27 +15,27 @@ pub struct Count {
 }
 
 impl Count {
-    /// None yet.
+    /// A count of zero.
     ///
     /// # Errors
     ///
-    /// If this is no name of a metric.
+    /// If `name` is not a valid metric name.
     pub fn new(name: &str, help: &str) -> prometheus::Result<Self> {
         let shown = IntGauge::with_opts(Opts::new(name, help))?;
         Ok(Self { number: Arc::default(), shown })
     }
 
-    /// Counts one more. How many there were before.
+    /// Adds one. Returns the number before.
     pub fn add_one(&self) -> usize {
         self.number.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Takes one back that was counted.
+    /// Subtracts one that was counted.
     pub fn take_one(&self) {
         self.number.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// How many there are.
+    /// The number.
     pub fn number(&self) -> usize {
         self.number.load(Ordering::Relaxed)
     }
@@ -62,7 +62,7 @@ mod tests {
         assert_eq!([count.add_one(), count.add_one()], [0, 1]);
         let shown = || count.collect()[0].get_metric()[0].get_gauge().get_value();
         assert_eq!(shown(), 2.0);
-        // What is shown decides nothing.
+        // The gauge decides nothing.
         count.shown.set(100);
         count.take_one();
         assert_eq!((count.number(), shown()), (1, 1.0));

@@ -1,4 +1,4 @@
-//! Labels of metrics: which there are, and which values each can have.
+//! Labels of metrics, and the values that each can have.
 
 use crate::gate::credential::Carrier;
 
@@ -7,16 +7,17 @@ use crate::gate::credential::Carrier;
 pub struct Label {
     /// Its name.
     pub name: &'static str,
-    /// Which values it can have.
+    /// The values that it can have.
     pub values: LabelValues,
 }
 
-/// Which values a label can have: never what a request says.
+/// The values that a label can have: never text from a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LabelValues {
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// Whatever the configuration or the program names so; in a few words, for the reference.
+    /// Names from the configuration or the program. This describes them in a few words, for the
+    /// reference.
     Named(&'static str),
 }
 
@@ -30,7 +31,7 @@ impl LabelValues {
     }
 }
 
-/// A label whose values are words of ours.
+/// A label whose values are a fixed set of words.
 pub const fn one_of(name: &'static str, words: &'static [&'static str]) -> Label {
     Label { name, values: LabelValues::OneOf(words) }
 }
@@ -40,7 +41,7 @@ pub const fn named(name: &'static str, what: &'static str) -> Label {
     Label { name, values: LabelValues::Named(what) }
 }
 
-/// The words of these variants, and perhaps more, as the values of a label.
+/// The words of these variants, and optionally more, as the values of a label.
 macro_rules! words {
     ($variants:expr $(, $more:expr)*) => {{
         const VARIANTS: usize = $variants.len();
@@ -69,7 +70,7 @@ pub const ROUTE: Label =
 /// The name of an issuer.
 pub const ISSUER: Label = named("issuer", "name of the issuer");
 
-/// Where the credential comes from.
+/// The carrier of the credential.
 pub const CARRIER: Label = one_of("carrier", words!(Carrier::ALL, "none"));
 
 /// Whether something succeeded.

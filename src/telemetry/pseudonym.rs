@@ -1,8 +1,8 @@
-//! A keyed hash that tells subjects apart in logs and says nothing else about them.
+//! A keyed hash that distinguishes subjects in logs and reveals nothing else about them.
 
 use aws_lc_rs::hmac;
 
-/// Bytes of the hash that are kept: enough to tell people apart.
+/// How many bytes of the hash are kept: enough to distinguish subjects.
 const PSEUDONYM_BYTES: usize = 12;
 
 /// Makes pseudonyms with one key (HMAC-SHA-256, truncated).
@@ -15,7 +15,7 @@ impl std::fmt::Debug for Pseudonyms {
 }
 
 impl Pseudonyms {
-    /// With this key.
+    /// Pseudonyms with this key.
     pub fn new(key: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }

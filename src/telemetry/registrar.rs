@@ -1,8 +1,8 @@
-//! Makes and registers the families of one room.
+//! Creates and registers the families of one room.
 //!
-//! Each room declares its families with `metrics!` in a `metrics.rs` beside what they count, and
-//! is given them when it is made. Label values come from enums or from the configuration, never
-//! from a request.
+//! Each room declares its families with `metrics!` in a `metrics.rs` next to what they count, and
+//! gets them when it is built. Label values come from enums or from the configuration, never from a
+//! request.
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -14,7 +14,7 @@ use super::count::Count;
 use super::label::Label;
 use super::registry::{FamilyKind, MetricRegistry};
 
-/// Makes and registers the families of one room; each kind by a function that `metrics!` names.
+/// Creates and registers the families of one room. `metrics!` names a function for each kind.
 #[derive(Debug)]
 pub struct Registrar<'r> {
     registry: &'r mut MetricRegistry,
@@ -22,8 +22,8 @@ pub struct Registrar<'r> {
 }
 
 impl<'r> Registrar<'r> {
-    /// For the families that a module declares: of `portcullis::feed::sessions::metrics`, those of
-    /// the room `feed/sessions`.
+    /// For the families that a module declares: those in `portcullis::feed::sessions::metrics`
+    /// belong to the room `feed/sessions`.
     pub fn new(registry: &'r mut MetricRegistry, module: &str) -> Self {
         let below = module.split_once("::").map_or(module, |(_, below)| below);
         let room = below.strip_suffix("::metrics").unwrap_or(below).replace("::", "/");
@@ -43,7 +43,7 @@ impl<'r> Registrar<'r> {
     ///
     /// # Errors
     ///
-    /// If its name is none, or taken.
+    /// If its name is invalid or taken.
     pub fn counter(&mut self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
         self.register(FamilyKind::Counter, &[], IntCounter::new(name, help)?)
     }
@@ -52,7 +52,7 @@ impl<'r> Registrar<'r> {
     ///
     /// # Errors
     ///
-    /// If its name is none, or taken.
+    /// If its name is invalid or taken.
     pub fn counters(
         &mut self,
         name: &str,
@@ -67,16 +67,16 @@ impl<'r> Registrar<'r> {
     ///
     /// # Errors
     ///
-    /// If its name is none, or taken.
+    /// If its name is invalid or taken.
     pub fn gauge(&mut self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
         self.register(FamilyKind::Gauge, &[], IntGauge::new(name, help)?)
     }
 
-    /// A gauge of a number that decides something.
+    /// A gauge of a number that decisions depend on.
     ///
     /// # Errors
     ///
-    /// If its name is none, or taken.
+    /// If its name is invalid or taken.
     pub fn count(&mut self, name: &str, help: &str) -> prometheus::Result<Count> {
         self.register(FamilyKind::Gauge, &[], Count::new(name, help)?)
     }
@@ -85,7 +85,7 @@ impl<'r> Registrar<'r> {
     ///
     /// # Errors
     ///
-    /// If its name is none, or taken.
+    /// If its name is invalid or taken.
     pub fn gauges(
         &mut self,
         name: &str,
@@ -100,7 +100,7 @@ impl<'r> Registrar<'r> {
     ///
     /// # Errors
     ///
-    /// If its name is none, or taken.
+    /// If its name is invalid or taken.
     pub fn float_gauge(&mut self, name: &str, help: &str) -> prometheus::Result<Gauge> {
         self.register(FamilyKind::Gauge, &[], Gauge::new(name, help)?)
     }
@@ -109,7 +109,7 @@ impl<'r> Registrar<'r> {
     ///
     /// # Errors
     ///
-    /// If its name is none, or taken.
+    /// If its name is invalid or taken.
     pub fn float_gauges(
         &mut self,
         name: &str,
@@ -124,7 +124,7 @@ impl<'r> Registrar<'r> {
     ///
     /// # Errors
     ///
-    /// If its name is none, or taken.
+    /// If its name is invalid or taken.
     pub fn histogram(
         &mut self,
         name: &str,
@@ -139,7 +139,7 @@ impl<'r> Registrar<'r> {
     ///
     /// # Errors
     ///
-    /// If its name is none, or taken.
+    /// If its name is invalid or taken.
     pub fn histograms(
         &mut self,
         name: &str,
@@ -157,14 +157,16 @@ fn names(labels: &[Label]) -> Vec<&'static str> {
     labels.iter().map(|label| label.name).collect()
 }
 
-/// Declares the families of a room: for each a field, its documentation, and how it is registered, from one row.
+/// Declares the families of a room. One row gives each its field, its documentation, and its
+/// registration.
 ///
 /// ```text
 /// metrics! {
 ///     /// Attempts to log in.
 ///     pub struct LoginMetrics {
 ///         pub logins: IntCounterVec = counters(
-///             "portcullis_logins_total", "Attempts to log in.", &[one_of("result", &["ok", "refused"])]);
+///             "portcullis_logins_total", "Attempts to log in.",
+///             &[one_of("result", &["ok", "refused"])]);
 ///     }
 /// }
 /// ```
@@ -190,7 +192,7 @@ macro_rules! metrics {
             ///
             /// # Errors
             ///
-            /// If one has the name of another, or none that is allowed, which a test would have shown.
+            /// If a name is taken or invalid, which a test would have shown.
             $visible fn register(
                 registry: &mut $crate::telemetry::registry::MetricRegistry,
             ) -> prometheus::Result<Self> {

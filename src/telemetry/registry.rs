@@ -21,15 +21,15 @@ pub struct RegisteredFamily {
     pub room: String,
     /// Its name, with its unit.
     pub name: String,
-    /// What its numbers mean.
+    /// The kind of its values.
     pub kind: FamilyKind,
     /// Its labels.
     pub labels: &'static [Label],
-    /// A sentence for those who read the exposition.
+    /// A sentence for readers of the exposition.
     pub help: String,
 }
 
-/// What the numbers of a family mean.
+/// The kind of a family's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FamilyKind {
     /// It only grows.
@@ -41,7 +41,7 @@ pub enum FamilyKind {
 }
 
 impl FamilyKind {
-    /// As after `# TYPE` in the exposition.
+    /// The word after `# TYPE` in the exposition.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -52,7 +52,7 @@ impl FamilyKind {
 }
 
 impl MetricRegistry {
-    /// Registers what the operating system counts for the process.
+    /// Registers the operating system's metrics of the process.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl MetricRegistry {
         Ok(text)
     }
 
-    /// A label value that the reference does not list. Tests ask; it is a defect.
+    /// A label value that the reference does not list, which is a defect. Only tests use this.
     fn undeclared(&self, gathered: &[MetricFamily]) -> Option<String> {
         let families = gathered.iter().filter_map(|exposed| {
             let family = self.families.iter().find(|family| family.name == exposed.name())?;

@@ -1,9 +1,9 @@
-//! Metric handles of one configuration, resolved once: a request then costs a few atomic additions and no
-//! look-up.
+//! Metric handles of one configuration, resolved once: so a request costs a few atomic additions
+//! and no look-up.
 //!
-//! Series begin at 0 with the configuration, so that rates see the first event. With thousands of routes
-//! that would fill more memory than all else, here and in Prometheus: there the series of a route begin
-//! with its first request.
+//! Series start at 0 with the configuration, so that rates include the first event. With thousands
+//! of routes that would use more memory than everything else, here and in Prometheus. Then the
+//! series of a route start with its first request.
 
 pub mod metrics;
 
@@ -21,13 +21,13 @@ use metrics::{RouteMetrics, STATUS_CLASSES};
 /// The label of requests for which no route was found.
 const NO_ROUTE: &str = "";
 
-/// The label of requests to the gateway itself; no route can have this name.
+/// The label of requests to the gateway itself. No route can have this name.
 const OWN_ROUTE: &str = "gateway:own";
 
-/// Up to so many routes have their series from the beginning.
+/// Up to this many routes have their series from the start.
 const ROUTES_RESOLVED_MAX: usize = 500;
 
-/// One for each carrier, by [`Carrier::index`].
+/// One value for each carrier, by [`Carrier::index`].
 type ByCarrier<T> = [T; Carrier::ALL.len()];
 
 /// The handles of one route.
@@ -77,7 +77,7 @@ impl Handles {
         handles
     }
 
-    /// What stands for a route where the gateway answers itself.
+    /// The index that stands for a route in requests that the gateway answers itself.
     pub fn own(&self) -> usize {
         self.names.len() - 1
     }
@@ -115,7 +115,7 @@ impl Handles {
         }
     }
 
-    /// Counts an answer and the time it took.
+    /// Counts a response and the time it took.
     pub fn answered(&self, route: Option<usize>, status: u16, took: Duration) {
         let handles = self.of(route);
         let class = usize::from(status / 100).clamp(1, 5) - 1;
@@ -123,7 +123,7 @@ impl Handles {
         handles.seconds.observe(took.as_secs_f64());
     }
 
-    /// Counts the time that an upstream took to begin its answer.
+    /// Counts the time until an upstream began its response.
     pub fn upstream_answered(&self, route: Option<usize>, took: Duration) {
         self.of(route).upstream_seconds.observe(took.as_secs_f64());
     }

@@ -1,4 +1,4 @@
-//! Counts the lines that the access log has lost.
+//! Counts the lines that the access log dropped.
 
 use prometheus::IntCounter;
 

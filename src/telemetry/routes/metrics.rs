@@ -16,14 +16,14 @@ const REQUEST_BUCKETS: [f64; 13] =
 /// The classes of statuses, by their first digit.
 pub(super) const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// What a decision can be.
+/// The outcomes of decisions.
 const OUTCOMES: [&str; 3] = ["permitted", "denied", "unavailable"];
 
 /// Why a request was refused.
 const SLUG: Label = named("slug", "slug of the denial; empty: permitted");
 
 metrics! {
-    /// Decisions and answers, by route.
+    /// Decisions and responses, by route.
     pub struct RouteMetrics {
         pub(super) decisions: IntCounterVec = counters(
             "portcullis_decisions_total",
