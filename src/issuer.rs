@@ -1,6 +1,6 @@
-//! ISSUE. Keys, and what is signed with them: access tokens for clients, internal tokens for
-//! upstreams; refresh tokens, which are not signed but known. Also keys and tokens for development,
-//! so that a newcomer needs no identity provider.
+//! ISSUE. Keys, and the tokens that they sign: access tokens for clients, and internal tokens for
+//! upstreams. Refresh tokens, which are not signed but looked up in the store. Also keys and tokens
+//! for development, so that a newcomer needs no identity provider.
 
 pub mod access;
 pub mod internal;

@@ -1,4 +1,4 @@
-//! Access tokens: what they say (RFC 9068 §2.2).
+//! Access tokens: their contents (RFC 9068 §2.2).
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine;
@@ -10,11 +10,11 @@ use super::signer::{Signer, TokenType};
 use crate::gate::session::SessionId;
 use crate::gate::time::UnixTime;
 
-/// How many random bytes a `jti` is made of.
+/// How many random bytes a `jti` has.
 const TOKEN_ID_BYTES: usize = 20;
 
-/// Claims whose meaning is not a login's to give: those of RFC 7519 §4.1 and of RFC 9068 §2.2, and
-/// others by which tokens are told apart, bound or delegated.
+/// Claims that a login must not set: those of RFC 7519 §4.1 and of RFC 9068 §2.2, and others that
+/// distinguish, bind or delegate tokens.
 const RESERVED: [&str; 18] = [
     "iss",
     "sub",
@@ -36,7 +36,7 @@ const RESERVED: [&str; 18] = [
     "act",
 ];
 
-/// What an access token says.
+/// The contents of an access token.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessClaims<'a> {
     /// `iss`.
@@ -53,11 +53,11 @@ pub struct AccessClaims<'a> {
     pub issued: UnixTime,
     /// `exp`.
     pub expires: UnixTime,
-    /// The login of which it comes, if it comes of one.
+    /// The login that it comes from, if there is one.
     pub login: Option<LoginClaims<'a>>,
 }
 
-/// What an access token says of the login of which it comes.
+/// What an access token says about the login that it comes from.
 #[derive(Clone, Copy, Debug)]
 pub struct LoginClaims<'a> {
     /// `sid`.
@@ -68,21 +68,21 @@ pub struct LoginClaims<'a> {
     pub roles: &'a [Box<str>],
     /// The claims of the session: all that is known of the subject.
     pub attributes: &'a Map<String, Value>,
-    /// Which of them go into the token, by name.
+    /// Which of them are copied to the token, by name.
     pub released: &'a [Box<str>],
 }
 
-/// Whether a claim is not a login's to give.
+/// Whether a login must not set a claim.
 pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }
 
 impl AccessClaims<'_> {
-    /// The token, with an id of its own.
+    /// The signed token, with an id of its own.
     ///
     /// # Errors
     ///
-    /// [`SigningError`] if there is no randomness, or the cryptographic library fails.
+    /// [`SigningError`] if the random source or the cryptographic library fails.
     pub fn sign(&self, signer: &Signer) -> Result<String, SigningError> {
         let mut id = [0; TOKEN_ID_BYTES];
         SystemRandom::new().fill(&mut id)?;
@@ -94,7 +94,7 @@ impl AccessClaims<'_> {
         let Self { issuer, audiences, subject, client, scopes, issued, expires, login } = *self;
         let mut claims = Map::new();
         if let Some(LoginClaims { attributes, released, .. }) = login {
-            // First, so that whatever they are called they override nothing.
+            // These come first, so that they cannot override others, whatever their names.
             let named = released.iter().filter(|name| !is_reserved(name));
             let named =
                 named.filter_map(|name| Some((name.to_string(), attributes.get(&**name)?.clone())));
@@ -102,7 +102,7 @@ impl AccessClaims<'_> {
         }
         let mut say = |name: &str, value: Value| claims.insert(name.to_owned(), value);
         say("iss", json!(issuer));
-        // RFC 7519 §4.1.3: one audience may stand for itself.
+        // RFC 7519 §4.1.3: a single audience may be a string.
         say("aud", if let [only] = audiences { json!(only) } else { json!(audiences) });
         say("sub", json!(subject));
         say("client_id", json!(client));

@@ -1,7 +1,9 @@
-//! Internal tokens: one short-lived signed identity for every upstream, whatever the caller brought.
+//! Internal tokens: a short-lived signed identity in one format for every upstream, whatever the
+//! credential.
 //!
-//! Made once for a principal and an audience, and used until a quarter of its life is left: signing
-//! costs nothing in the steady state. Whoever asks has a permit, so nobody who is cut off gets one.
+//! A token is made once for a principal and an audience, and used until a quarter of its lifetime
+//! is left. So signing costs nothing in the steady state. Every caller has a permit, so no revoked
+//! caller gets a token.
 
 use std::sync::Arc;
 
@@ -19,16 +21,16 @@ use crate::gate::authentic::{Authentic, Serial};
 use crate::gate::internal::{InternalToken, InternalTokenId, InternalTokenTerms, TokenHeader};
 use crate::gate::time::{Moment, SteadyTime, UnixTime};
 
-/// How much the remembered tokens may take, in bytes: about 100,000 of them.
+/// How many bytes the cached tokens may take: enough for about 100,000.
 const BYTES_MAX: u64 = 128 << 20;
 
-/// What an entry takes beside the token, in bytes.
+/// What an entry takes in addition to the token, in bytes.
 const ENTRY_BYTES: usize = 200;
 
 /// Why there is no internal token.
 #[derive(Debug, thiserror::Error)]
 pub enum InternalTokenError {
-    /// It would be longer than it may be.
+    /// It would be longer than allowed.
     #[error("the internal token is too long")]
     TooLarge,
     /// It cannot be signed.
@@ -42,24 +44,24 @@ pub struct InternalTokens {
     made: Cache<(Serial, InternalTokenId), Arc<MadeToken>, RandomState>,
 }
 
-/// A token that was made, or why not.
+/// A token that was made, or the note that it would be too long.
 #[derive(Debug)]
 struct MadeToken {
     /// `None`: it would be too long.
     value: Option<HeaderValue>,
-    /// Which key signed it. Another key that signs now makes another.
+    /// The key that signed it. If another key signs now, another token is made.
     key: Box<str>,
     begun: SteadyTime,
-    /// How long after that it is used, in milliseconds.
+    /// How long after `begun` it is used, in milliseconds.
     used_for_ms: u64,
-    /// The same on the clock by which upstreams judge it.
+    /// The end of that time, on the clock with which upstreams check it.
     used_until: UnixTime,
 }
 
 /// Whether a token had to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Minted {
-    /// It was remembered.
+    /// It was cached.
     Before,
     /// It was made for this request.
     Now,
@@ -77,8 +79,8 @@ impl Default for InternalTokens {
 }
 
 impl InternalTokens {
-    /// The value of the header that tells an upstream who `authentic` is, signed by `signer` in
-    /// the name of `issuer`.
+    /// The value of the header that tells an upstream who `authentic` is, signed by `signer` in the
+    /// name of `issuer`.
     ///
     /// # Errors
     ///
@@ -107,7 +109,8 @@ impl InternalTokens {
 
 impl MadeToken {
     fn is_usable(&self, signer: &Signer, now: Moment) -> bool {
-        // On both clocks: neither a step of the one nor a stop of the other keeps an old one alive.
+        // Checked on both clocks: a token that is too old is not used after a step of one or a stop
+        // of the other.
         *self.key == *signer.id()
             && now.steady.millis_since(self.begun) < self.used_for_ms
             && now.wall < self.used_until
@@ -128,7 +131,7 @@ fn make(
         TokenHeader::Authorization => HeaderValue::try_from(format!("Bearer {token}")),
         TokenHeader::Own(_) => HeaderValue::try_from(&token),
     };
-    // A token is made of letters, digits, `-`, `_` and dots, so that it always is a value.
+    // A token consists of letters, digits, `-`, `_` and dots, so it is always a valid header value.
     let mut value = value.ok().filter(|_| token.len() <= terms.bytes_max);
     if let Some(value) = &mut value {
         value.set_sensitive(true);
@@ -144,7 +147,8 @@ fn make(
     })
 }
 
-/// What the token says. The same for whatever the caller brought: `idp` is who vouches for `sub`.
+/// The claims of the token. They have the same form for every credential: `idp` is the issuer that
+/// vouches for `sub`.
 fn claims_of(
     authentic: &Authentic,
     terms: &InternalTokenTerms,
@@ -161,7 +165,7 @@ fn claims_of(
     }
     let mut id = [0; 16];
     SystemRandom::new().fill(&mut id)?;
-    // After those that were chosen, none of which can take the place of these.
+    // Set after the configured claims, which therefore cannot replace these.
     let mut set = |name: &str, value: Value| all.insert(name.to_owned(), value);
     set("iss", json!(issuer));
     set("aud", json!(terms.audience));
@@ -184,7 +188,7 @@ fn claims_of(
     Ok(Value::Object(all))
 }
 
-/// The name of a claim that is found by a name or a JSON pointer: the last of its parts.
+/// The claim's name in the token: the last part of a name or a JSON pointer.
 fn name_of(path: &str) -> String {
     let last = path.rsplit('/').next().unwrap_or(path);
     last.replace("~1", "/").replace("~0", "~")

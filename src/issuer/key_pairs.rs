@@ -1,4 +1,4 @@
-//! Private keys: generate them, sign with them.
+//! Generates private keys, and signs with them.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::error::Unspecified;
@@ -16,10 +16,10 @@ use zeroize::Zeroizing;
 /// Why a key cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
-    /// Neither a private key in PEM that is supported, nor a secret.
+    /// Neither a supported private key in PEM nor a secret.
     #[error("not a private key in PEM (PKCS#8: RSA, EC P-256 or P-384, Ed25519)")]
     Unusable,
-    /// Nothing but white space: anybody could sign with that.
+    /// Nothing but white space: anyone could sign with that.
     #[error("the file is empty")]
     Empty,
     /// The random source or the cryptographic library failed.
@@ -38,7 +38,7 @@ pub struct KeyPairPem {
     pub public: String,
 }
 
-/// What kind of key to make.
+/// The kind of key to generate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
     /// RSA with 2048 bits, for RS256 and its siblings.
@@ -110,7 +110,7 @@ impl KeyPairPem {
     }
 }
 
-/// RFC 7468 §2.
+/// PEM (RFC 7468 §2).
 fn pem(label: &str, der: &[u8]) -> String {
     const LINE: usize = 64;
     let encoded = STANDARD.encode(der);
@@ -134,8 +134,8 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// A key from a file's bytes: a private key in PEM, or else a secret for HS256. White space
-    /// around a secret is not part of it, as in `secret_file`.
+    /// A key from the contents of a file: a private key in PEM, or else a secret for HS256. White
+    /// space around a secret is removed, as in `secret_file`.
     ///
     /// # Errors
     ///
@@ -157,7 +157,7 @@ impl SigningKey {
         for (algorithm, key) in candidates {
             let Ok(key) = key else { continue };
             let candidate = Self { algorithm, key, id: id.clone() };
-            // Only signing shows whether a key is on the right curve.
+            // Only an attempt to sign shows whether a key is on the right curve.
             if candidate.sign("JWT", &Map::new()).is_ok() {
                 return Ok(candidate);
             }

@@ -1,10 +1,11 @@
-//! Refresh tokens: 256 random bits, the family to which they belong, their place in it, and a tag by
-//! which that family knows them for its own.
+//! Refresh tokens. Each has the id of its family, its place in the family, 256 secret bits, and a
+//! tag that shows that the family made it.
 //!
-//! The tag keeps a made-up token apart from one that was used before: anybody may know a family's
-//! id, and must not be able to end it. It needs the family; the secret holds another one, by which
-//! the store's gateways know it for theirs before they ask. The place keeps one that was used before
-//! apart from one that the store has forgotten it gave out.
+//! The tag distinguishes an invented token from one that was used before: a client may know a
+//! family's id, but must not be able to end the family. Checking it requires the family. The secret
+//! contains another tag, by which gateways recognise their own tokens before they ask the store.
+//! The place distinguishes a token that was used before from one that the store has forgotten it
+//! issued.
 
 use std::fmt;
 
@@ -18,7 +19,7 @@ use zeroize::Zeroizing;
 use super::seal::Seal;
 use crate::gate::session::{Provenance, SecretKind, SessionId, TagKeyCell};
 
-/// With what a refresh token begins, so that people and scanners know one.
+/// The prefix of a refresh token, by which people and scanners recognise one.
 pub const PREFIX: &str = "rt_";
 
 const FAMILY_BYTES: usize = 32;
@@ -29,7 +30,7 @@ const PLACED_BYTES: usize = FAMILY_BYTES + PLACE_BYTES;
 const TAGGED_BYTES: usize = PLACED_BYTES + SECRET_BYTES;
 const TOKEN_BYTES: usize = TAGGED_BYTES + TAG_BYTES;
 
-/// How long a refresh token is as text, in bytes.
+/// The length of a refresh token as text, in bytes.
 pub const TEXT_BYTES: usize = PREFIX.len() + (TOKEN_BYTES * 4).div_ceil(3);
 
 const PURPOSE: &[u8] = b"portcullis refresh successor";
@@ -39,12 +40,12 @@ const TAG_PURPOSE: &[u8] = b"portcullis refresh tag";
 pub struct RefreshToken(Zeroizing<[u8; TOKEN_BYTES]>);
 
 impl RefreshToken {
-    /// A new token of the family with this id and key, at this place in it. Its secret can be
-    /// recognised without the family, if there is a key for that.
+    /// A new token of the family with this id and key, at this place in it. If there is a tag key,
+    /// its secret can be recognised without the family.
     ///
     /// # Errors
     ///
-    /// If there is no randomness.
+    /// If the random source fails.
     pub fn generate(
         family: SessionId,
         place: u64,
@@ -64,7 +65,7 @@ impl RefreshToken {
         Ok(Self(bytes))
     }
 
-    /// Reads a token. One spelling only.
+    /// Parses a token. Only one spelling is accepted.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != TEXT_BYTES {
             return None;
@@ -75,7 +76,7 @@ impl RefreshToken {
         (length == TOKEN_BYTES).then_some(Self(bytes))
     }
 
-    /// The token as its holder gets it.
+    /// The token in the form that its holder gets.
     pub fn expose(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(TEXT_BYTES));
         text.push_str(PREFIX);
@@ -83,21 +84,21 @@ impl RefreshToken {
         text
     }
 
-    /// The family to which it says that it belongs.
+    /// The family that the token claims to belong to.
     pub fn family(&self) -> SessionId {
         let mut id = [0; FAMILY_BYTES];
         id.copy_from_slice(&self.0[..FAMILY_BYTES]);
         SessionId::from_bytes(id)
     }
 
-    /// Which one of its family it says that it is, the first being 0.
+    /// The place in the family that the token claims to have; the first is 0.
     pub fn place(&self) -> u64 {
         let mut place = [0; PLACE_BYTES];
         place.copy_from_slice(&self.0[FAMILY_BYTES..FAMILY_BYTES + PLACE_BYTES]);
         u64::from_be_bytes(place)
     }
 
-    /// Whether a gateway of this store made it, as far as can be told without the family.
+    /// Whether a gateway of this store made it, as far as can be determined without the family.
     pub fn provenance(&self, tags: &TagKeyCell) -> Provenance {
         let (placed, rest) = self.0.split_at(PLACED_BYTES);
         let mut secret = Zeroizing::new([0; SECRET_BYTES]);
@@ -114,14 +115,14 @@ impl RefreshToken {
             .is_ok()
     }
 
-    /// By what the store knows it: its SHA-256.
+    /// Its SHA-256, by which the store knows it.
     pub fn digest(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest::digest(&digest::SHA256, &*self.0).as_ref());
         bytes
     }
 
-    /// Seals the token that takes this one's place, so that only who has this one can open it.
+    /// Seals the token that replaces this one, so that only a holder of this one can open it.
     ///
     /// # Errors
     ///
@@ -130,11 +131,11 @@ impl RefreshToken {
         Seal::new(&*self.0, PURPOSE)?.seal(&*successor.0, &self.digest())
     }
 
-    /// Opens what [`seal`](Self::seal) made of its successor.
+    /// Opens the successor that [`seal`](Self::seal) sealed.
     ///
     /// # Errors
     ///
-    /// If it was made by another token.
+    /// If another token sealed it.
     pub fn open(&self, sealed: &[u8]) -> Result<Self, Unspecified> {
         let open = Seal::new(&*self.0, PURPOSE)?.open(sealed, &self.digest())?;
         let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
@@ -150,16 +151,15 @@ impl RefreshToken {
 ///
 /// # Errors
 ///
-/// If there is no randomness.
+/// If the random source fails.
 pub fn family_key() -> Result<[u8; 32], Unspecified> {
     let mut key = [0; 32];
     SystemRandom::new().fill(&mut key)?;
     Ok(key)
 }
 
-/// With what the tags of a family with this key are made. `secret` is one that is not in the store:
-/// without it, who reads the store can make tags, and a tag is only good for telling apart what
-/// others made up.
+/// The key of the tags of a family. `secret` is not in the store. Without it, a reader of the store
+/// can make tags, and a tag only distinguishes tokens that others invented.
 pub fn tag_key(family: &[u8; 32], secret: Option<&[u8]>) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new(*family);
     if let Some(secret) = secret {
@@ -200,7 +200,7 @@ mod tests {
         let told = |token: &RefreshToken| (token.digest(), token.family(), token.place());
         assert_eq!(told(&read), (token.digest(), FAMILY, 7));
         let padded = format!("{}=", &text[..TEXT_BYTES - 1]);
-        // 88 bytes leave four bits of the last letter over, which have to be zero.
+        // 88 bytes leave four unused bits in the last character, which must be zero.
         let last = text.chars().last().expect("a letter");
         let loose = char::from_u32(last as u32 + 1).expect("a letter");
         let loose = format!("{}{loose}", &text[..TEXT_BYTES - 1]);

@@ -1,10 +1,10 @@
-//! The keys that the gateways sign with, one after the other, as they share them.
+//! The signing keys that the gateways share, in the order in which they sign.
 //!
 //! ```text
 //! created ─is published→ signs_from ─signs→ signs_from of the next ─is published→ dropped
 //! ```
 //!
-//! Pure: what time it is, what is revoked and what the random source gave are arguments.
+//! Pure: the time, the revoked keys and the random bits are arguments.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::gate::time::UnixTime;
 /// How many keys a ring may hold.
 pub const KEYS_MAX: usize = 16;
 
-/// How many of them a change of the algorithm may add up to: gateways of different configurations
-/// would take turns.
+/// A change of the algorithm adds a key only below this number: gateways with different
+/// configurations would take turns.
 const KEYS_OF_CHANGES_MAX: usize = KEYS_MAX / 2;
 
 /// How far the clocks of two gateways may be apart, in seconds.
 pub const CLOCKS_APART_S: i64 = 300;
 
-/// The keys, by when they begin to sign: the newest last.
+/// The keys in the order in which they begin to sign, the newest last.
 #[derive(Clone, Debug, Default)]
 pub struct Ring {
     keys: Vec<RingKey>,
@@ -43,46 +43,47 @@ pub struct RingKey {
     pub(super) reach_s: i64,
 }
 
-/// A key pair that was just made.
+/// A key pair that was just generated.
 pub struct FreshKey {
     signer: Arc<Signer>,
     pkcs8: Arc<Zeroizing<Vec<u8>>>,
 }
 
-/// How keys follow one another.
+/// The terms by which keys follow one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// That of new keys.
+    /// The algorithm of new keys.
     pub algorithm: Algorithm,
-    /// How long after its last signature something that a key signed can be alive, in seconds.
+    /// How long after a key's last signature something that it signed can still be valid, in
+    /// seconds.
     pub reach_s: i64,
     /// How long a new key is published before it signs, in seconds.
     pub publish_before_s: i64,
-    /// How long a key signs until another takes its place, in seconds; for ever, if it is not said.
+    /// How long a key signs until another replaces it, in seconds; for ever if absent.
     pub rotate_every_s: Option<i64>,
 }
 
 /// When a new key begins to sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BeginsTo {
-    /// Once it has been published for as long as the terms say.
+    /// After it has been published for `publish_before_s`.
     SignAfterPublication,
     /// At once.
     SignNow,
 }
 
-/// Why there is a new key.
+/// Why a new key is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// There was none.
     First,
-    /// The last one has signed for long enough.
+    /// The last one has signed for `rotate_every_s`.
     Schedule,
     /// The configuration names another algorithm.
     Algorithm,
-    /// No key was left that may sign.
+    /// No key is left that may sign.
     Revoked,
-    /// Somebody asked for it.
+    /// An operator asked for it.
     Operator,
 }
 
@@ -107,10 +108,10 @@ impl Cause {
         }
     }
 
-    /// When the key begins to sign that is made for this reason, unless an operator says.
+    /// When a key that is made for this reason begins to sign, unless an operator decides.
     pub const fn begins_to(self) -> BeginsTo {
         match self {
-            // Nobody waits for another one.
+            // Without a key, nothing can be signed: it signs at once.
             Self::First | Self::Revoked => BeginsTo::SignNow,
             Self::Schedule | Self::Algorithm | Self::Operator => BeginsTo::SignAfterPublication,
         }
@@ -118,11 +119,11 @@ impl Cause {
 }
 
 impl FreshKey {
-    /// Makes one; blocking, for RSA.
+    /// Generates one. It blocks, for RSA.
     ///
     /// # Errors
     ///
-    /// [`SigningError`] if the algorithm is none that signs, or the random source failed.
+    /// [`SigningError`] if the algorithm cannot sign here, or the random source failed.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is jsonwebtoken's")]
     pub fn generate(algorithm: Algorithm) -> Result<Self, SigningError> {
         let kind = match algorithm {
@@ -154,7 +155,7 @@ impl RingKey {
         self.signer.id()
     }
 
-    /// What signs with it.
+    /// The signer with this key.
     pub fn signer(&self) -> &Arc<Signer> {
         &self.signer
     }
@@ -169,14 +170,14 @@ impl RingKey {
         self.signs_from
     }
 
-    /// How long after its last signature something that it signed can be alive, in seconds.
+    /// How long after its last signature something that it signed can still be valid, in seconds.
     pub fn reach_s(&self) -> i64 {
         self.reach_s
     }
 }
 
 impl Ring {
-    /// The keys, by when they begin to sign.
+    /// The keys in the order in which they begin to sign.
     pub fn keys(&self) -> &[RingKey] {
         &self.keys
     }
@@ -186,15 +187,15 @@ impl Ring {
         self.keys.iter().find(|key| key.id() == id)
     }
 
-    /// The place of the key whose turn it is: the one that began last. While none has begun, by a
-    /// clock that is behind, the first.
+    /// The place of the key whose turn it is: the last one that has begun to sign. If none has,
+    /// because a clock is behind, the first.
     pub fn turn(&self, now: UnixTime) -> Option<usize> {
         let begun = self.keys.iter().rposition(|key| key.signs_from <= now);
         begun.or((!self.keys.is_empty()).then_some(0))
     }
 
-    /// The keys that sign, now or later. If the one whose turn it is is revoked, the next takes its
-    /// place; those whose turn is over never sign again.
+    /// The keys that sign, now or later. If the key whose turn it is is revoked, the next one
+    /// replaces it. Keys whose turn is over never sign again.
     pub fn signers(&self, revoked: &[Box<str>], now: UnixTime) -> Vec<DatedSigner> {
         let from_now_on = self.keys.iter().skip(self.turn(now).unwrap_or(0));
         let left = from_now_on.filter(|key| !is_among(revoked, key));
@@ -202,11 +203,12 @@ impl Ring {
             .collect()
     }
 
-    /// From when on nothing can be alive that the key at this place signed; not known of the last.
+    /// From when on nothing that the key at this place signed can be valid; `None` for the last
+    /// key.
     pub fn retires_at(&self, place: usize) -> Option<UnixTime> {
         let (key, next) = (self.keys.get(place)?, self.keys.get(place + 1)?);
-        // A clock that was behind began the next one, and one that is ahead drops this one; what a
-        // clock that was ahead dated is alive for longer by one that is behind.
+        // A gateway with a slow clock may have begun the next key, and one with a fast clock may
+        // drop this one. Also, what a fast clock dated is valid for longer by a slow one.
         Some(next.signs_from.plus(key.reach_s).plus(2 * CLOCKS_APART_S))
     }
 
@@ -215,7 +217,7 @@ impl Ring {
         self.keys.len() >= KEYS_MAX
     }
 
-    /// Whether a key is due, and why.
+    /// Whether a new key is due, and why.
     pub fn due(&self, terms: &Terms, revoked: &[Box<str>], now: UnixTime) -> Option<Cause> {
         if self.keys.is_empty() {
             return Some(Cause::First);
@@ -223,8 +225,8 @@ impl Ring {
         if self.signers(revoked, now).is_empty() {
             return Some(Cause::Revoked);
         }
-        // What begins later than any clock that is right could have said was dated by one that was
-        // not: waiting for its turn would be waiting for years.
+        // A key that begins later than any correct clock could have said was dated by a wrong
+        // clock. Waiting for it could take years.
         let latest = now.plus(terms.publish_before_s).plus(CLOCKS_APART_S);
         let is_eligible = |key: &&RingKey| key.signs_from <= latest && !is_among(revoked, key);
         let newest = self.keys.iter().rev().find(is_eligible)?;
@@ -239,7 +241,7 @@ impl Ring {
         (signed_enough.plus(-terms.publish_before_s) <= now).then_some(Cause::Schedule)
     }
 
-    /// Adds a key; the first one, too.
+    /// Adds a key, which may be the first.
     ///
     /// # Errors
     ///
@@ -254,7 +256,7 @@ impl Ring {
         if self.is_full() {
             return Err(Full);
         }
-        // After the one whose turn it is, though a faster clock began it.
+        // Not before the key whose turn it is, even if a faster clock dated that.
         let turn = self.turn(now).and_then(|place| self.keys.get(place));
         let earliest = turn.map_or(now, |key| key.signs_from.max(now));
         let signs_from = match begins {
@@ -265,14 +267,15 @@ impl Ring {
         Ok(())
     }
 
-    /// Puts a key in its place: the keys are in the order in which they sign.
+    /// Inserts a key at its place: the keys are in the order in which they sign.
     pub(super) fn insert(&mut self, key: RingKey) {
         let place = self.keys.partition_point(|known| known.signs_from <= key.signs_from);
         self.keys.insert(place, key);
     }
 
-    /// Puts back what was lost since `known` was read: a fail-over may lack the last writes, and a
-    /// server may have lost its data. A key that is to sign is never dropped but for being revoked.
+    /// Restores keys that were lost since `known` was read: a fail-over may lack the last writes,
+    /// and a server may have lost its data. A key that signs, now or later, is dropped only if it
+    /// is revoked.
     pub fn recover(&mut self, known: &Self, revoked: &[Box<str>], now: UnixTime) {
         let all_is_lost = known.keys.iter().all(|key| self.key(key.id()).is_none());
         let turn = known.turn(now).unwrap_or(0);
@@ -284,15 +287,15 @@ impl Ring {
         }
     }
 
-    /// What each key must do before keys are added or dropped: reach as far as the terms say, since
-    /// it may have signed by them.
+    /// Must be called before keys are added or dropped. It raises the reach of each key to that of
+    /// the terms, since the key may have signed under them.
     pub fn raise_reach(&mut self, reach_s: i64) {
         for key in &mut self.keys {
             key.reach_s = key.reach_s.max(reach_s);
         }
     }
 
-    /// Drops what is revoked. The key that is next takes the place of the one whose turn it is.
+    /// Drops revoked keys. If the key whose turn it is is revoked, the next one replaces it.
     pub fn expel(&mut self, revoked: &[Box<str>], now: UnixTime) {
         if let Some(turn) = self.turn(now)
             && is_among(revoked, &self.keys[turn])
@@ -306,7 +309,8 @@ impl Ring {
         self.keys.retain(|key| !is_among(revoked, key));
     }
 
-    /// Drops the keys of which nothing can be alive any more; never one that signs, now or later.
+    /// Drops the keys whose signatures can no longer be valid, but never one that signs, now or
+    /// later.
     pub fn prune(&mut self, now: UnixTime) {
         let turn = self.turn(now).unwrap_or(0);
         let is_dead = |place: &usize| self.retires_at(*place).is_some_and(|time| time <= now);
@@ -316,7 +320,7 @@ impl Ring {
         }
     }
 
-    /// Whether both hold the same keys, to the same terms.
+    /// Whether both hold the same keys, with the same times.
     pub fn is_same_as(&self, other: &Self) -> bool {
         let facts = |key: &RingKey| (key.id().to_owned(), key.created, key.signs_from, key.reach_s);
         self.keys.iter().map(facts).eq(other.keys.iter().map(facts))

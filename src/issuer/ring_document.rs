@@ -1,5 +1,4 @@
-//! The ring as it is kept in a store: JSON with a version, sealed as a whole if there is a key for
-//! that.
+//! The ring as it is stored: JSON with a version, sealed as a whole if there is an encryption key.
 
 use std::sync::Arc;
 
@@ -17,27 +16,27 @@ use crate::issuer::signer::Signer;
 /// The version that is written, and the only one that is read.
 const VERSION: u64 = 1;
 
-/// What a seal is for, and what it vouches for.
+/// The purpose of the seal, and the context that it authenticates.
 const PURPOSE: &[u8] = b"portcullis signing keys";
 
-/// What a key takes beside its base64 at most, in bytes.
+/// What a key takes in addition to its base64 at most, in bytes.
 const MEMBERS_BYTES: usize = 200;
 
-/// Whether what was read was sealed.
+/// Whether the document that was read was sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Anybody could read it.
+    /// It was not: anyone with access to the store could read it.
     Open,
-    /// Nobody without the key.
+    /// It was: the encryption key is required to read it.
     Sealed,
 }
 
-/// Whether others than gateways could write where the document is.
+/// Whether anyone but gateways could write the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Others {
-    /// They might: only what is sealed is ours.
+    /// They might: only a sealed document is trusted.
     MayWrite,
-    /// They could not: an open document is from before there was an encryption key.
+    /// They could not: an open document dates from before there was an encryption key.
     MayNotWrite,
 }
 
@@ -52,21 +51,21 @@ pub enum UnreadableRing {
         "the signing keys in the store have version {0}, which this gateway is too old to read"
     )]
     Version(u64),
-    /// It is not sealed, where somebody else could have put it.
+    /// It is not sealed, in a place that others can write to.
     #[error(
         "the signing keys in the store are not sealed, though there is an encryption key: \
          somebody else may have put them there"
     )]
     Open,
-    /// It is sealed.
+    /// It is sealed, and there is no encryption key.
     #[error(
         "the signing keys in the store are sealed, and there is no encryption key to open them"
     )]
     NoKey,
-    /// It is sealed, and does not open.
+    /// It is sealed, but cannot be opened.
     #[error("the signing keys in the store are sealed with another encryption key, or damaged")]
     OtherKey,
-    /// One of its keys is none.
+    /// One of its keys is invalid.
     #[error("a signing key in the store cannot be used")]
     Key,
 }
@@ -76,7 +75,7 @@ struct DocumentVersion {
     version: u64,
 }
 
-/// What is written: the one or the other.
+/// What is written: one of the two forms.
 #[derive(Serialize, Deserialize)]
 struct RingDocument<'a> {
     version: u64,
@@ -89,7 +88,7 @@ struct RingDocument<'a> {
 #[derive(Serialize, Deserialize)]
 struct KeyDocument<'a> {
     algorithm: &'a str,
-    /// In base64, borrowed: a copy would have to be wiped.
+    /// Base64, borrowed: a copy would have to be wiped.
     pkcs8: &'a str,
     created: i64,
     signs_from: i64,
@@ -97,7 +96,7 @@ struct KeyDocument<'a> {
 }
 
 impl Ring {
-    /// What seals and opens documents, made of a secret of at least 32 random bytes.
+    /// The key that seals and opens documents, derived from a secret of at least 32 random bytes.
     ///
     /// # Errors
     ///
@@ -106,11 +105,11 @@ impl Ring {
         Ok(Seal::new(secret, PURPOSE)?)
     }
 
-    /// Reads a document. What it holds that is not known to this version is left out.
+    /// Reads a document. Members that this version does not know are ignored.
     ///
     /// # Errors
     ///
-    /// [`UnreadableRing`], which says nothing of what it holds.
+    /// [`UnreadableRing`], which reveals none of the contents.
     pub fn decode(
         bytes: &[u8],
         seal: Option<&Seal>,
@@ -156,7 +155,7 @@ impl Ring {
         Ok(ring)
     }
 
-    /// The document, sealed if there is something to seal it with.
+    /// The document, sealed if `seal` is given.
     ///
     /// # Errors
     ///
@@ -172,7 +171,7 @@ impl Ring {
             reach_s: key.reach_s,
         });
         let keys = keys.collect();
-        // All at once: what a vector leaves behind when it grows is not wiped.
+        // Allocated at once: what a vector leaves behind when it grows is not wiped.
         let bytes_max: usize = texts.iter().map(|text| text.len() + MEMBERS_BYTES).sum();
         let open =
             write(&RingDocument { version: VERSION, keys: Some(keys), sealed: None }, bytes_max);
@@ -186,7 +185,7 @@ impl Ring {
 }
 
 fn parse(bytes: &[u8]) -> Result<RingDocument<'_>, UnreadableRing> {
-    // Errors of the parser quote what they do not understand.
+    // Errors of the parser quote what they cannot parse.
     let parsed: Result<DocumentVersion, _> = serde_json::from_slice(bytes);
     match parsed.map_err(|_| UnreadableRing::Damaged)? {
         DocumentVersion { version: VERSION } => {}
@@ -207,7 +206,7 @@ fn name(signer: &Signer) -> &'static str {
         jsonwebtoken::Algorithm::ES256 => "ES256",
         jsonwebtoken::Algorithm::EdDSA => "EdDSA",
         jsonwebtoken::Algorithm::RS256 => "RS256",
-        // None that signs.
+        // Not an algorithm that signs here.
         _ => "",
     }
 }

@@ -1,11 +1,11 @@
-//! Sealing: what is written into a store so that who reads the store gets nothing.
+//! Seals what is written to a store, so that a reader of the store cannot use it.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
 
-/// A key that seals, made of a secret and of what it is for.
+/// A key that seals, derived from a secret and a purpose.
 pub struct Seal(RandomizedNonceKey);
 
 impl Seal {
@@ -21,8 +21,7 @@ impl Seal {
         Ok(Self(RandomizedNonceKey::new(&AES_256_GCM, &*key)?))
     }
 
-    /// Seals `open`, which then also vouches for `context`: a random nonce, then what AES-256-GCM
-    /// makes of it.
+    /// Seals `open` and authenticates `context`: a random nonce, then the output of AES-256-GCM.
     ///
     /// # Errors
     ///
@@ -39,7 +38,7 @@ impl Seal {
     ///
     /// # Errors
     ///
-    /// If it was sealed with another key, for something else, or was changed since.
+    /// If it was sealed with another key or for another context, or was changed since.
     pub fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unspecified> {
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN).ok_or(Unspecified)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce)?;

@@ -1,4 +1,4 @@
-//! Signs with a private key that was parsed once.
+//! Signs with a private key that is parsed only once.
 
 use std::fmt;
 
@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 
 use super::key_pairs::SigningError;
 
-/// What a token is for, which its `typ` says (RFC 8725 §3.11): none is good for anything else.
+/// What a token is for, as its `typ` says (RFC 8725 §3.11). It is not accepted for anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenType {
     /// RFC 9068 §2.1.
     Access,
-    /// For an upstream, from the gateway.
+    /// An identity for an upstream, from the gateway.
     Internal,
 }
 
@@ -41,9 +41,9 @@ pub struct Signer {
     id: Box<str>,
     algorithm: Algorithm,
     pair: SigningKeyPair,
-    /// The encoded header of an access token, with the dot behind it.
+    /// The encoded header of an access token, with the dot after it.
     access_header: Box<str>,
-    /// That of an internal token.
+    /// The same for an internal token.
     internal_header: Box<str>,
 }
 
@@ -54,8 +54,8 @@ enum SigningKeyPair {
 }
 
 impl Signer {
-    /// The key in a PKCS#8 document, for ES256, EdDSA or RS256, as it is. Its id is its thumbprint
-    /// (RFC 7638).
+    /// The key in a PKCS#8 document, for ES256, EdDSA or RS256. Its id is its thumbprint (RFC
+    /// 7638).
     ///
     /// # Errors
     ///
@@ -146,7 +146,7 @@ impl Signer {
     }
 }
 
-/// The members that make the key what it is (RFC 7518 §6, RFC 8037 §2).
+/// The members that define the key (RFC 7518 §6, RFC 8037 §2).
 fn public_members(pair: &SigningKeyPair) -> Value {
     let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     match pair {
@@ -168,9 +168,9 @@ fn public_members(pair: &SigningKeyPair) -> Value {
     }
 }
 
-/// RFC 7638 §3: the SHA-256 of the required members, in their order.
+/// RFC 7638 §3: the SHA-256 of the required members, in lexicographic order.
 fn thumbprint(pair: &SigningKeyPair) -> String {
-    // Members of a JSON object are sorted here, and written without white space.
+    // The members of a JSON object are sorted here, and written without white space.
     let members = public_members(pair).to_string();
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, members.as_bytes()))
 }

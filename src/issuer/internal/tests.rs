@@ -44,7 +44,7 @@ fn rules() -> SessionRules {
     SessionRules::new(terms, None)
 }
 
-/// Somebody who is logged in until so many seconds after the beginning.
+/// A user whose login ends this many seconds after the beginning.
 fn authentic(lives_s: i64) -> Arc<Authentic> {
     let claims = json!({"email": "a@b.c", "org": {"unit": 7}, "iss": "mallory", "other": 1});
     let Value::Object(claims) = claims else { panic!("an object") };
@@ -81,7 +81,7 @@ fn signer() -> Signer {
     Signer::from_pkcs8(&generate_pkcs8(KeyKind::P256).expect("a key")).expect("signs")
 }
 
-/// So many milliseconds after the beginning, on both clocks.
+/// This many milliseconds after the beginning, on both clocks.
 fn at(ms: u64) -> Moment {
     let seconds = i64::try_from(ms / 1000).expect("small");
     Moment {

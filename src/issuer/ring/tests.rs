@@ -21,7 +21,7 @@ fn fresh() -> FreshKey {
     FreshKey::generate(Algorithm::EdDSA).expect("a key")
 }
 
-/// A ring, and the ids of its keys as they were added: the first at `times[0]`, each at its time.
+/// A ring with keys that are added at these times, and their ids in that order.
 fn ring(times: &[(i64, BeginsTo)]) -> (Ring, Vec<Box<str>>) {
     let mut ring = Ring::default();
     let ids = times.iter().map(|(time, begins)| add(&mut ring, *begins, *time));
@@ -39,7 +39,7 @@ fn ids(ring: &Ring) -> Vec<&str> {
     ring.keys().iter().map(RingKey::id).collect()
 }
 
-/// Who signs, as the published set says it.
+/// The key that signs, according to the published set.
 fn signing(ring: &Ring, revoked: &[Box<str>], now: i64) -> Option<Box<str>> {
     use crate::issuer::signing_set::SigningSet;
     let set = SigningSet::new(ring.signers(revoked, at(now)), "".into(), 1);
@@ -60,7 +60,7 @@ fn key_that_a_clock_dated_a_year_ahead_does_not_hold_up_the_others() {
     assert_eq!(ring.due(&TERMS, &[], at(4901)), None);
     assert_eq!(signing(&ring, &[], 4999).as_ref(), Some(&ids[0]));
     assert_eq!(signing(&ring, &[], 5000).as_ref(), Some(&next));
-    // By a clock that is far behind, all are ahead: it adds none.
+    // By a clock that is far behind, all keys begin later. It adds none.
     assert_eq!(ring.due(&TERMS, &[], at(-YEAR_S)), None);
 }
 
@@ -184,7 +184,7 @@ fn another_algorithm_makes_a_key_due() {
     let fresh = FreshKey::generate(Algorithm::ES256).expect("a key");
     ring.rotate(&fresh, SignAfterPublication, &other, at(10)).expect("there is room");
     assert_eq!(ring.due(&other, &[], at(10)), None);
-    // A gateway that has the old configuration waits until the new key signs.
+    // A gateway with the old configuration waits until the new key signs.
     assert_eq!(ring.due(&TERMS, &[], at(109)), None);
     assert_eq!(ring.due(&TERMS, &[], at(110)), Some(Cause::Algorithm));
 }
@@ -254,7 +254,7 @@ fn keys_that_a_store_has_lost_are_put_back() {
     let mut nothing = Ring::default();
     nothing.recover(&known, &[], at(2040));
     assert!(nothing.is_same_as(&known), "all of them");
-    // Even if somebody has begun another ring meanwhile.
+    // Even if another ring was begun meanwhile.
     let (mut other, new) = self::ring(&[(2055, SignNow)]);
     other.recover(&known, &[], at(2040));
     assert_eq!(self::ids(&other), [&ids[0], &ids[1], &ids[2], &ids[3], &new[0]].map(|id| &**id));
@@ -263,7 +263,7 @@ fn keys_that_a_store_has_lost_are_put_back() {
     before.keys.truncate(2);
     before.recover(&known, &[], at(2040));
     assert!(before.is_same_as(&known), "those that sign, now or later");
-    // What others have dropped in its time, or because it is revoked.
+    // Keys that others have dropped in time, or because they are revoked.
     let mut after = known.clone();
     after.keys.remove(0);
     after.keys.pop();
@@ -316,7 +316,7 @@ fn document_that_is_open_is_read_with_a_key_only_where_nobody_else_writes() {
     let (read, form) = Ring::decode(&open, Some(&seal), Others::MayNotWrite).expect("a ring");
     assert!(read.is_same_as(&ring));
     assert_eq!(form, Form::Open, "so that it can be sealed");
-    // Whoever can write there could have us sign with a key of their own.
+    // An attacker who can write there could make us sign with a key of their own.
     let planted = Ring::decode(&open, Some(&seal), Others::MayWrite);
     assert_eq!(planted.err(), Some(UnreadableRing::Open));
 }

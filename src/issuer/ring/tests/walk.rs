@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A token that some gateway signed.
+/// A token that a gateway signed.
 struct Signed {
     key: Box<str>,
     /// `exp`, by the clock of that gateway.
@@ -12,12 +12,12 @@ struct Signed {
 /// What happens at a gateway.
 #[derive(Clone, Debug)]
 enum Event {
-    /// It looks after the ring, as it does all the time.
+    /// It maintains the ring, as it does all the time.
     Upkeep,
     Operator(bool),
-    /// It is given a configuration with longer tokens.
+    /// It gets a configuration with longer tokens.
     Longer(i64),
-    /// Nothing, for so long.
+    /// Time passes: this many seconds.
     Wait(i64),
 }
 
@@ -36,10 +36,10 @@ fn event() -> impl Strategy<Value = Event> {
 struct Gateways {
     ring: Ring,
     clocks: [i64; 3],
-    /// How long the tokens live that each signs.
+    /// The lifetime of the tokens that each gateway signs.
     lifetimes_s: [i64; 3],
     tokens: Vec<Signed>,
-    /// The keys that were to be published first: when they were made, and by which gateway.
+    /// The keys that had to be published first: when they were made, and by which gateway.
     published_first: Vec<(Box<str>, i64, usize)>,
 }
 
@@ -70,7 +70,7 @@ impl Gateways {
     fn sign(&mut self, real: i64) {
         for (gateway, clock) in self.clocks.into_iter().enumerate() {
             let now = real + clock;
-            // No gateway signs with a key that it has not seen, nor sees one without this.
+            // A gateway signs only with a key that it has seen, and seeing one includes this step.
             self.ring.raise_reach(self.terms(gateway).reach_s);
             let key = signing(&self.ring, &[], now).expect("a key that signs");
             for (id, made, by) in &self.published_first {
@@ -82,7 +82,7 @@ impl Gateways {
         }
     }
 
-    /// Each gateway is shown every token.
+    /// Each gateway verifies every token.
     fn verify(&self, real: i64) {
         for clock in self.clocks {
             let alive = self.tokens.iter().filter(|token| real + clock < token.expires + SKEW_S);
