@@ -22,11 +22,11 @@ import proxies
 from bench import NEEDED, ROOT, Bench, end_in_time, find_tools
 from children import Children, NotReady
 from http1 import Connection
+from requests_sent import BODY, drive, request
 from rows import GUARDED_PATH, PUBLIC_PATH
 
 CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=callgrind.out", "--instr-atstart=no"]
 WARM_UP = 300
-BODY = "x" * 512
 HAPROXY = proxies.haproxy
 
 # work -> how the proxy is started, the path, whose token is sent (None: nobody's), whether a body is
@@ -85,11 +85,11 @@ def _measure(bench, options, start, path, issuer, has_body):
     try:
         connection = Connection(running.port)
         field = "" if issuer is None else f"Authorization: Bearer {bench.issuers[issuer].token()}\r\n"
-        request = _request(path, field, BODY if has_body else None)
-        _drive(connection, request, WARM_UP)
+        asked = request(path, field, BODY if has_body else None)
+        drive(connection, asked, WARM_UP)
         _control("--instr=on", running.child.pid)
         _control("--zero", running.child.pid)
-        _drive(connection, request, options.requests)
+        drive(connection, asked, options.requests)
         _control("--dump", running.child.pid)
         dump = _last_dump(bench.directory)
         if options.keep is not None:
@@ -99,20 +99,6 @@ def _measure(bench, options, start, path, issuer, has_body):
         bench.children.kill(running.child)
         for dump in bench.directory.glob("callgrind.out*"):
             dump.unlink()
-
-
-def _request(path, field, body):
-    """The request that each proxy is sent, as wrk would send it."""
-    if body is None:
-        return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{field}\r\n".encode()
-    return f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{field}Content-Length: {len(body)}\r\n\r\n{body}".encode()
-
-
-def _drive(connection, request, count):
-    for _ in range(count):
-        status, _ = connection.ask(request)
-        if status != 200:
-            raise NotReady(f"a request was answered with {status}")
 
 
 def _control(what, pid):
