@@ -1,7 +1,7 @@
 # Each target is one script; this file only names them. ARGS goes to the script:
 #   make bench ARGS=--quick        make test ARGS='--test tests runtime'
 
-.PHONY: help run run-fleet test reference screenshot simulate fuzz lint bench bench-revocation bench-session bench-token bench-decision bench-instructions build clean
+.PHONY: help run run-fleet test reference screenshot simulate fuzz lint bench bench-revocation bench-session bench-token bench-decision bench-instructions build build-pgo clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
@@ -53,6 +53,9 @@ bench-decision: ## measure one decision inside the process, and signing
 build: ## build target/release/portcullis
 	@scripts/install.sh build
 	cargo build --release --locked --bin portcullis
+
+build-pgo: ## build target/release/portcullis by a profile of the benchmarks' requests (half an hour)
+	@scripts/build-pgo.sh
 
 clean: ## remove what was built; keys in data/ stay
 	cargo clean
