@@ -25,6 +25,7 @@ mod token;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use crate::telemetry::registry::RegisteredFamily;
@@ -142,6 +143,30 @@ impl Failure {
 /// If two families have the same name, which a test would have shown.
 pub fn metric_families() -> prometheus::Result<Vec<RegisteredFamily>> {
     serve::metric_families()
+}
+
+impl Arguments {
+    /// Reads the arguments of the process. Ends it with a message if they are wrong, or for `--help`.
+    pub fn typed() -> Self {
+        Self::try_parse().unwrap_or_else(|mut error| {
+            if names_configuration(&error) {
+                let tip = "the configuration file is named with --config".to_owned();
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+            }
+            error.exit()
+        })
+    }
+}
+
+/// Whether an argument is a configuration file where none is expected: nginx and HAProxy name theirs
+/// with an option, too, but not all do.
+fn names_configuration(error: &clap::Error) -> bool {
+    let file = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument,
+        Some(_) | None => return false,
+    };
+    error.kind() == ErrorKind::UnknownArgument
+        && [".yaml", ".yml"].iter().any(|extension| file.ends_with(extension))
 }
 
 /// Runs the command that the arguments name.

@@ -2,12 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// Allocation is the largest single item in a proxied request's profile.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    portcullis::cli::run(portcullis::cli::Arguments::parse())
+    portcullis::cli::run(portcullis::cli::Arguments::typed())
 }

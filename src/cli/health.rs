@@ -19,7 +19,10 @@ pub(super) struct Health {
 impl Health {
     pub(super) fn run(self) -> Result<(), Failure> {
         let admin = self.admin.find_probes(TIMEOUT)?;
-        let failed = |error| Failure::Failed(format!("not ready: {error}"));
+        let failed = |error| {
+            let whether = "is `portcullis serve` running, with this configuration?";
+            Failure::Failed(format!("not ready: {error}; {whether}"))
+        };
         match admin.ask(Method::GET, "/readyz", None).map_err(failed)? {
             (StatusCode::OK, _) => Ok(()),
             (status, word) => {

@@ -224,7 +224,9 @@ impl Init {
         };
         let url = template::url(self.listen);
         let last = match self.start {
-            Start::Jwt => format!("curl -i -H \"Authorization: Bearer $TOKEN\" {url}"),
+            Start::Jwt => format!(
+                "curl -i -H \"Authorization: Bearer $TOKEN\" {url}   # a token of your provider, and the upstream running"
+            ),
             Start::Session => format!("open {url} in a browser, and log in"),
             Start::ApiKey => format!(
                 "curl -i -H \"X-Api-Key: $(portcullis api-keys create{config} --subject demo)\" {url}"

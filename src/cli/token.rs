@@ -89,6 +89,10 @@ impl Mint {
         let bytes = std::fs::read(&self.key).map_err(|error| {
             Failure::Failed(format!("cannot read {}: {error}", self.key.display()))
         })?;
+        if bytes.trim_ascii_start().starts_with(b"{") {
+            let fact = "is JSON: name a private key in PEM, or a file with a secret";
+            return Err(Failure::BadInput(format!("{} {fact}", self.key.display())));
+        }
         let key = SigningKey::from_file(&bytes, self.kid.clone())
             .map_err(|error| Failure::Failed(format!("{}: {error}", self.key.display())))?;
         let mut claims = self.claims()?;

@@ -65,7 +65,12 @@ impl Document {
             let repeated = Lines::of(&text).repeated();
             let line = repeated.or(error.location().map(|location| location.line()));
             let fact = format!("the file is not YAML: {}", without_location(&error.to_string()));
-            problem(line, FieldPath::default(), &fact, "Correct the syntax")
+            let at = line.and_then(|line| text.lines().nth(line.saturating_sub(1)));
+            let remedy = match at.is_some_and(|line| line.contains("${") || line.contains("{*")) {
+                true => "Put quotes around text with braces, such as \"${NAME}\" or \"/{*rest}\"",
+                false => "Correct the syntax",
+            };
+            problem(line, FieldPath::default(), &fact, remedy)
         })?;
         let mut document = Self {
             file: file.to_owned(),

@@ -230,7 +230,11 @@ impl JwksFeed {
         let issuer = &*self.spec.issuer;
         let (result, succeeded) = match self.fetch(state).await {
             Ok(keys) => {
-                tracing::debug!(issuer, keys, "fetched keys");
+                // The log's last word on the keys must not be a warning that is over.
+                match self.last_succeeded.load(Ordering::Acquire) {
+                    true => tracing::debug!(issuer, keys, "fetched keys"),
+                    false => tracing::info!(issuer, keys, "fetched the issuer's keys"),
+                }
                 ("ok", true)
             }
             Err(error) => {

@@ -83,6 +83,7 @@ fn gateway_that_is_not_there_is_not_healthy() {
     for ran in [ask(&admin), ask_by_configuration(&format!("admin: {{ address: '{admin}' }}"))] {
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
         assert!(ran.stderr.starts_with("portcullis: not ready: "), "{ran:?}");
+        assert!(ran.stderr.contains("is `portcullis serve` running"), "{ran:?}");
     }
 }
 

@@ -123,7 +123,10 @@ fn existing_files_are_left_alone() {
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
         assert_eq!(
             ran.stderr,
-            format!("portcullis: cannot write {existing}: File exists (os error 17)\n")
+            format!(
+                "portcullis: cannot write {existing}: File exists (os error 17); \
+                 no key is overwritten: name another file\n"
+            )
         );
         assert_eq!(read(directory.path(), existing), "dear to somebody");
     }

@@ -80,7 +80,10 @@ fn serve_on_an_address_that_is_taken_fails() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("an address").to_string();
     let text = standard(&Upstream::start());
-    for field in ["listeners: [{ address: '", "admin: { address: '"] {
+    for (field, name) in [
+        ("listeners: [{ address: '", "listeners[0].address"),
+        ("admin: { address: '", "admin.address"),
+    ] {
         let directory = directory();
         let text = text.replace(&format!("{field}127.0.0.1:0"), &format!("{field}{address}"));
         std::fs::write(directory.path().join("gateway.yaml"), text).expect("a file");
@@ -88,6 +91,9 @@ fn serve_on_an_address_that_is_taken_fails() {
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
         let told = format!("portcullis: cannot listen on {address}: ");
         assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+        let remedy =
+            format!("({name}: another process has it: stop that one, or change the field)");
+        assert!(ran.stderr.contains(&remedy), "{}", ran.stderr);
     }
 }
 
@@ -162,4 +168,15 @@ fn log_has_colours_on_a_terminal_only() {
     // https://no-color.org
     assert!(!has_colours(log_of_a_start(on_a_terminal, Some("1"))));
     assert!(has_colours(log_of_a_start(on_a_terminal, Some(""))));
+}
+
+#[test]
+fn configuration_without_its_option_is_refused_with_the_option() {
+    for command in ["serve", "check"] {
+        let ran = run(directory().path(), &[command, "gateway.yaml"]);
+        assert_eq!((ran.code, &*ran.stdout), (2, ""));
+        let told = "unexpected argument 'gateway.yaml' found";
+        let tip = "tip: the configuration file is named with --config";
+        assert!(ran.stderr.contains(told) && ran.stderr.contains(tip), "{}", ran.stderr);
+    }
 }

@@ -90,6 +90,16 @@ fn syntax_errors_name_their_line() {
 }
 
 #[test]
+fn braces_without_quotes_are_refused_with_the_remedy() {
+    for more in ["realm: { a: ${NAME} }", "identity_headers: { names: [/{*rest}] }"] {
+        let problems = problems(with(more));
+        assert_eq!(problems.len(), 1, "{more:?}: {problems:#?}");
+        let remedy = ". Put quotes around text with braces, such as \"${NAME}\" or \"/{*rest}\".";
+        assert!(problems[0].ends_with(remedy), "{more:?}: {problems:#?}");
+    }
+}
+
+#[test]
 fn second_document_in_the_file_is_refused() {
     let problems = problems(with("---\nrealm: another"));
     assert!(problems[0].contains("more than one document"), "{problems:#?}");

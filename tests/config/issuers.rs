@@ -275,6 +275,33 @@ fn text_that_is_no_key_set_is_refused() {
     }
 }
 
+#[test]
+fn key_in_the_wrong_field_is_refused_with_the_right_one() {
+    let directory = directory();
+    let public = std::fs::read_to_string(directory.path().join("idp.pem")).expect("a file");
+    let private = public.replace("PUBLIC KEY", "PRIVATE KEY");
+    for (field, content, problem) in [
+        ("jwks_file", &*public, "A PEM file goes into `public_key_file`."),
+        (
+            "public_key_file",
+            "{\"keys\": []}",
+            "is JSON, and not PEM. A JWKS goes into `jwks_file`.",
+        ),
+        (
+            "public_key_file",
+            &*private,
+            "holds a private key. Name the public one; `openssl pkey -in FILE -pubout` prints it.",
+        ),
+    ] {
+        put(directory.path(), "named", content);
+        let text = with_issuer(&format!("algorithms: [ES256], keys: {{ {field}: named }}"));
+        let problems = problems_of(&examine_in(directory.path(), text, &[]));
+        assert_eq!(problems.len(), 1, "{problems:#?}");
+        let start = format!("3: error: issuers[0].keys.{field}: named");
+        assert!(problems[0].starts_with(&start) && problems[0].ends_with(problem), "{problems:#?}");
+    }
+}
+
 const UNSERVED: &str = "3: warning: issuers[0].algorithms[0]: no key of the issuer can verify \
                         ES256: its tokens are refused. Remove it, or add a key for it.";
 

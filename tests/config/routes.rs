@@ -305,6 +305,17 @@ fn path_patterns_of_every_kind_are_accepted() {
 }
 
 #[test]
+fn star_that_is_a_whole_segment_is_literal_and_warned_of() {
+    for path in ["/orders/*", "/**", "/*/lines"] {
+        let ran = examine(matching(&format!("path: '{path}'")));
+        let warning = "6: warning: routes[1].match.path: `*` stands for itself here, so other paths \
+                       do not match. Write `{*rest}` for all that follows, or `{name}` for one \
+                       segment.\n";
+        assert_eq!((ran.code, ran.stderr), (0, format!("gateway.yaml:{warning}")), "{path}");
+    }
+}
+
+#[test]
 fn ambiguity_that_is_none_cannot_be_allowed() {
     let problem = "6: error: routes[1].match.dangerous_path[1]: `dot_segments` is not known. \
                    Write one of: encoded_slash, semicolon, encoded_percent, empty_segment, case, \

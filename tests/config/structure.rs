@@ -212,7 +212,7 @@ fn unknown_field_of_a_match_is_refused() {
     let text =
         with("  - { name: a, match: { path: /a, method: GET }, upstream: behind, public: true }");
     let problem = "6: error: routes[1].match.method: there is no field `method` here. \
-                   Known are: `hosts`, `path`, `methods`, `dangerous_path`.";
+                   Did you mean `methods`? Known are: `hosts`, `path`, `methods`, `dangerous_path`.";
     each_is_refused([(text, problem)]);
 }
 

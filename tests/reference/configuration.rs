@@ -17,7 +17,8 @@ What may stand in `gateway.yaml`. [`every-field.yaml`](every-field.yaml) shows e
 - `portcullis schema` prints the JSON Schema of this page, which is also in
   [`gateway.schema.json`](gateway.schema.json). Editors complete and mark fields with it: begin the
   file with `# yaml-language-server: $schema=` and its path.
-- `${NAME}` in a text is filled in from the environment. `$${` writes `${` itself.
+- `${NAME}` in a text is filled in from the environment. `$${` writes `${` itself. Inside `[ ]` and
+  `{ }`, YAML wants quotes around a text with braces: `{ secret: \"${NAME}\" }`.
 - A field that ends in `_file` names a file. Relative paths are relative to the configuration file.
 - The gateway reads the configuration again on `SIGHUP`, and when it or a file that it names changes.
 - **Required** stands in place of a default where a field must be written.";

@@ -7,12 +7,12 @@ use super::{head, page, row};
 
 const ABOUT: &str = "\
 The gateway answers a denied request with `application/problem+json` (RFC 9457): `type`, `title`,
-`status`, `slug`, `request_id` and, where it helps, `detail` (which claim was at fault, how long the
-token is and may be). A browser that navigates gets a small page, or is sent to log in.
+`status`, `slug`, `request_id` and, where it helps, `detail`, such as which claim was at fault. A
+browser that navigates gets a small page, or is sent to log in.
 
-The same slug stands in the body, in the access log and in `portcullis_decisions_total`. What the
-gateway found in place of what it expected stands in the log's `reason` only. The connection stays
-open unless the framing is in doubt or a WebSocket is declined.
+The same slug is in the body, in the access log and in `portcullis_decisions_total`. The log's
+`reason` says more than the client may know: the value that was found, and what was expected. The
+connection stays open unless the framing is in doubt or a WebSocket is declined.
 
 The challenge is the `WWW-Authenticate` field (RFC 6750 §3). Answers with status 503 and 429 carry
 `Retry-After`. `denied` means that the answer is no; `unavailable` means that the gateway could not

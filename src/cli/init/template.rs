@@ -95,7 +95,7 @@ impl Provider {
         let Self { issuer, audiences, jwks_url } = self;
         let audiences: Vec<_> = audiences.iter().map(|audience| scalar(audience)).collect();
         format!(
-            "# Who issues the tokens. Each must carry iss, aud, exp and sub.
+            "# Who issues the tokens. Each must carry iss, aud, exp, iat and sub.
 issuers:
   - name: provider
     # `iss`, byte for byte.

@@ -66,6 +66,8 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
         file.write_all(bytes)
     };
     write().map_err(|error: std::io::Error| {
-        Failure::Failed(format!("cannot write {}: {error}", path.display()))
+        let exists = error.kind() == std::io::ErrorKind::AlreadyExists;
+        let remedy = if exists { "; no key is overwritten: name another file" } else { "" };
+        Failure::Failed(format!("cannot write {}: {error}{remedy}", path.display()))
     })
 }

@@ -200,7 +200,7 @@ pub(super) fn whole_seconds(duration: Duration) -> i64 {
 pub(super) fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let names: Vec<_> = names.collect();
     if names.is_empty() {
-        "Define one first".to_owned()
+        "Define one first, in the section of that name".to_owned()
     } else {
         format!("Write one of: {}", names.join(", "))
     }

@@ -169,13 +169,23 @@ impl Compiler<'_> {
                     }
                     Some(set)
                 }
-                Err(error) => self.error(&field, &error.to_string(), "Name a JWKS (RFC 7517)"),
+                Err(error) => {
+                    let remedy = match is_pem(&bytes) {
+                        true => "A PEM file goes into `public_key_file`",
+                        false => "Name a JWKS (RFC 7517)",
+                    };
+                    self.error(&field, &format!("{file}: {error}"), remedy)
+                }
             };
         }
         let (key, field) = match public_key_file {
             Some(file) => {
                 let field = field.key("public_key_file");
-                (Key::from_pem(&self.read(file, &field)?, algorithms?), field)
+                let bytes = self.read(file, &field)?;
+                if let Some((fact, remedy)) = no_public_key(&bytes) {
+                    return self.error(&field, &format!("{file} {fact}"), remedy);
+                }
+                (Key::from_pem(&bytes, algorithms?), field)
             }
             None => {
                 let secret = self.secret(secret_file, secret, field, "secret").ok()??;
@@ -243,4 +253,20 @@ impl Compiler<'_> {
 
 pub(super) fn is_hmac(algorithm: Algorithm) -> bool {
     matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
+}
+
+fn is_pem(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"-----BEGIN ")
+}
+
+/// What a file is that is often named in place of a public key, and what to do.
+fn no_public_key(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        return Some(("is JSON, and not PEM", "A JWKS goes into `jwks_file`"));
+    }
+    let is_private = is_pem(bytes) && memchr::memmem::find(bytes, b"PRIVATE KEY-----").is_some();
+    is_private.then_some((
+        "holds a private key",
+        "Name the public one; `openssl pkey -in FILE -pubout` prints it",
+    ))
 }

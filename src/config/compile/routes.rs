@@ -192,6 +192,11 @@ impl Compiler<'_> {
             &field.key("path"),
             "Write a path, such as /orders/{*rest}",
         );
+        if path.as_deref().is_some_and(has_literal_star) {
+            let fact = "`*` stands for itself here, so other paths do not match";
+            let remedy = "Write `{*rest}` for all that follows, or `{name}` for one segment";
+            self.warn(&field.key("path"), fact, remedy);
+        }
         let mut patterns = Vec::new();
         for (index, host) in hosts.iter().enumerate() {
             let field = field.key("hosts").index(index);
@@ -270,4 +275,10 @@ fn host_pattern(text: &str) -> Option<HostPattern> {
     } else {
         HostPattern::Below(canonical)
     })
+}
+
+/// Whether a segment of a pattern is `*` or `**`: other gateways have wildcards that look so.
+fn has_literal_star(path: &str) -> bool {
+    let is_star = |segment: &str| !segment.is_empty() && segment.bytes().all(|byte| byte == b'*');
+    path.starts_with('/') && path.split('/').any(is_star)
 }

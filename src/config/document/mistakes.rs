@@ -6,7 +6,9 @@ pub(super) fn explain(message: &str) -> (String, String) {
     if let Some(rest) = message.strip_prefix("unknown field ") {
         let (field, expected) = rest.split_once(", expected ").unwrap_or((rest, "another"));
         let expected = expected.strip_prefix("one of ").unwrap_or(expected);
-        return (format!("there is no field {field} here"), format!("Known are: {expected}"));
+        let meant = nearest(field, expected).map(|name| format!("Did you mean `{name}`? "));
+        let remedy = format!("{}Known are: {expected}", meant.unwrap_or_default());
+        return (format!("there is no field {field} here"), remedy);
     }
     let invalid =
         message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
@@ -20,7 +22,7 @@ pub(super) fn explain(message: &str) -> (String, String) {
         };
         let expected = match expected {
             "usize" => "a whole number",
-            "a sequence" => "a list",
+            "a sequence" => "a list, such as [a, b]",
             "a map" => "a mapping",
             other if other.starts_with("struct ") => "a mapping with named fields",
             other => other,
@@ -28,6 +30,17 @@ pub(super) fn explain(message: &str) -> (String, String) {
         return (format!("found {found}"), format!("Write {expected}"));
     }
     (message.to_owned(), "Correct the value".to_owned())
+}
+
+/// The known name that a misspelt one most probably stands for. Both are in serde's words, with names
+/// between backticks.
+fn nearest<'k>(field: &str, known: &'k str) -> Option<&'k str> {
+    let field = field.trim_matches('`');
+    let names = known.split('`').skip(1).step_by(2);
+    let distance = |name: &str| strsim::damerau_levenshtein(field, name);
+    let (distance, name) = names.map(|name| (distance(name), name)).min()?;
+    // Two slips at most, and fewer in short names: `path` is no misspelt `file`.
+    (distance <= 2 && distance * 3 <= field.chars().count()).then_some(name)
 }
 
 /// serde_yaml appends ` at line … column …`. The line is reported separately.
