@@ -4,6 +4,7 @@
 //! A reload keeps what did not change, by handle: tokens stay verified, keys fetched, and addresses
 //! resolved.
 
+mod freed_memory;
 mod in_force;
 mod issuers;
 mod running;

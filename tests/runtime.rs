@@ -394,3 +394,32 @@ fn reloads_do_not_pile_up_memory_or_files() {
     // The admin connection that asks for the metrics comes and goes.
     eventually("no more open files than before", || (files() <= before + 1).then_some(()));
 }
+
+/// Reading takes several times the memory of what is kept, which the allocator would keep for good.
+#[test]
+fn memory_that_reading_many_routes_took_is_given_back() {
+    let upstream = Upstream::start();
+    let routes: String = (0..3000)
+        .map(|number| {
+            format!(
+                "  - {{ name: many-{number}, match: {{ path: '/many/{number}/{{*rest}}' }}, \
+                 upstream: behind, authenticate: [bearer], require: {{ scopes: [read] }} }}\n"
+            )
+        })
+        .collect();
+    let gateway = Gateway::start(&(standard(&upstream) + &routes));
+    let status = || {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid()));
+        let text = text.expect("a process");
+        ["VmHWM:", "VmRSS:"].map(|name| {
+            let line = text.lines().find(|line| line.starts_with(name)).expect("a line");
+            let kilobytes = line.split_whitespace().nth(1).expect("a number");
+            kilobytes.parse::<f64>().expect("a number")
+        })
+    };
+    eventually("less memory", || {
+        let [most, now] = status();
+        std::thread::sleep(Duration::from_millis(50));
+        (now < most * 0.85).then_some(())
+    });
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::issuers::{self, Before, KeyFeed};
-use super::tls;
+use super::{freed_memory, tls};
 use crate::config::{KeySource, Listener, Problems, SessionSettings, Settings};
 use crate::gate::Gate;
 use crate::gate::internal::{InternalToken, InternalTokenTerms};
@@ -33,11 +33,19 @@ pub struct Running {
 impl Running {
     /// Reads `file`, and builds what runs from it. `previous` is what already runs.
     ///
+    /// A thread of its own does that: what it leaves free among what is kept goes back to the allocator
+    /// when it ends, instead of staying with a thread that reads nothing more.
+    ///
     /// # Errors
     ///
     /// All errors in the file.
     pub fn load(file: &Path, previous: Option<&Self>) -> Result<Self, Problems> {
-        Self::new(Settings::load(file)?, previous)
+        let loaded = std::thread::scope(|scope| {
+            let loading = scope.spawn(|| Self::new(Settings::load(file)?, previous));
+            loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        freed_memory::give_back_soon();
+        loaded
     }
 
     /// Builds what runs from `settings`. What did not change is taken from `previous`.
