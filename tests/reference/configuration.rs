@@ -16,7 +16,8 @@ What may stand in `gateway.yaml`. [`every-field.yaml`](every-field.yaml) shows e
   mistakes.
 - `portcullis schema` prints the JSON Schema of this page, which is also in
   [`gateway.schema.json`](gateway.schema.json). Editors complete and mark fields with it: begin the
-  file with `# yaml-language-server: $schema=` and its path.
+  file with `# yaml-language-server: $schema=` and its path. `portcullis check` finds more than they
+  can: what other fields and files have to say, and bounds of durations.
 - `${NAME}` in a text is filled in from the environment. `$${` writes `${` itself. Inside `[ ]` and
   `{ }`, YAML wants quotes around a text with braces: `{ secret: \"${NAME}\" }`.
 - A field that ends in `_file` names a file. Relative paths are relative to the configuration file.

@@ -20,11 +20,11 @@ pub(crate) struct Revocation {
     /// `when_stale` decides. 1s to 1h.
     #[schemars(with = "text::Duration", example = &"30s", extend("default" = "5s"))]
     pub(crate) max_staleness: Option<String>,
-    /// What a request with a credential gets while the revocation list is stale. `deny`: 503
-    /// `revocation_stale`. `allow`: it passes, unless the list already revokes it. `deny_writes`:
-    /// GET, HEAD and OPTIONS pass, everything else is denied. `{ allow_for: 30s }`: it passes until
-    /// the list is that much older than `max_staleness`, and is denied after that. A route may have
-    /// a rule of its own.
+    /// What a request with a credential gets while the revocation list is stale. What the list
+    /// revokes is refused in any case. `deny`: 503 `revocation_stale`. `allow`: it passes.
+    /// `deny_writes`: GET, HEAD and OPTIONS pass, everything else is denied. `{ allow_for: 30s }`:
+    /// it passes until the list is that much older than `max_staleness`, and is denied after that. A
+    /// route may have a rule of its own.
     #[schemars(with = "text::WhenStale", example = &"deny_writes", extend("default" = "deny"))]
     pub(crate) when_stale: Option<Value>,
     /// How many records of revocations the store may hold. Beyond it, new ones are refused with 507

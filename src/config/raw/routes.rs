@@ -20,18 +20,11 @@ use super::text;
 #[schemars(extend(
     "x-since" = "0.1.0",
     "required" = ["name", "match", "upstream"],
-    "oneOf" = [
-        {
-            "properties": { "public": { "const": true } },
-            "required": ["public"],
-            "not": { "anyOf": [
-                { "required": ["authenticate"] },
-                { "required": ["issuers"] },
-                { "required": ["when_stale"] },
-            ] },
-        },
-        { "properties": { "public": { "const": false } }, "required": ["authenticate"] },
-    ],
+    "if" = { "properties": { "public": { "const": true } }, "required": ["public"] },
+    "then" = { "properties": {
+        "authenticate": false, "issuers": false, "require": false, "when_stale": false,
+    } },
+    "else" = { "required": ["authenticate"] },
 ))]
 pub(crate) struct Route {
     /// The name of the route, for metrics and logs. No two routes have the same.

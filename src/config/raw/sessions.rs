@@ -19,9 +19,9 @@ pub(crate) struct Sessions {
     /// How long a session lasts at most, however much it is used. 1s to 30d.
     #[schemars(with = "text::Duration", example = &"8h", extend("default" = "12h"))]
     pub(crate) absolute_timeout: Option<String>,
-    /// How long a gateway trusts a session in its memory before it asks the store again, if Redis
-    /// cannot notify it of changes (an ACL user without `client|tracking`). Otherwise Redis
-    /// notifies it of a change at once. 1s to 1h.
+    /// How long a gateway uses a session in its memory without hearing from the store. Redis
+    /// notifies gateways of every change at once. The bound counts where it cannot (an ACL user
+    /// without `client|tracking`), and while the store is away. 1s to 1h.
     #[schemars(with = "text::Duration", example = &"10s", extend("default" = "5s"))]
     pub(crate) recheck: Option<String>,
     /// Other sites whose pages may send unsafe requests and open WebSockets with the cookie. From

@@ -112,11 +112,10 @@ pub(crate) struct Refresh {
     /// 30d.
     #[schemars(with = "text::Duration", example = &"14d", extend("default" = "30d"))]
     pub(crate) absolute: Option<String>,
-    /// How long after its exchange a refresh token may be used again without ending the login: it
-    /// then leads to the newest token. This serves two tabs that refresh at once, and clients that
-    /// lost the answer. While its successor is unused, it may be used for ten times as long, or two
-    /// minutes, whichever is shorter. After that, using it again ends the login. `0s` allows no
-    /// second use; 60s at most.
+    /// How long a refresh token that was used may be used again: it then leads to the newest token.
+    /// This serves two tabs that refresh at once, and clients that lost the answer. As long as the
+    /// token that it was exchanged for is unused, the time is ten times as long, up to two minutes.
+    /// Any later use ends the login. `0s` allows no second use; 60s at most.
     #[schemars(with = "text::DurationOrZero", example = &"0s", extend("default" = "10s"))]
     pub(crate) rotation_grace: Option<String>,
 }
