@@ -1,10 +1,10 @@
 # Each target is one script; this file only names them. ARGS goes to the script:
 #   make bench ARGS=--quick        make test ARGS='--test tests runtime'
 
-.PHONY: help run run-fleet test reference screenshot simulate fuzz lint bench bench-revocation bench-session bench-token bench-decision bench-instructions build build-pgo clean
+.PHONY: help run run-fleet test reference screenshot simulate fuzz lint bench bench-revocation bench-session bench-token bench-latency bench-decision bench-instructions build build-pgo clean
 
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 20
 
 run: ## start a gateway with a small upstream behind it, and print commands to try
 	@scripts/run.sh
@@ -45,6 +45,9 @@ bench-token: ## measure the gateway's own tokens alone: cost of telling upstream
 
 bench-instructions: ## count instructions per request under callgrind, beside HAProxy (two minutes)
 	@scripts/bench.sh instructions $(ARGS)
+
+bench-latency: ## measure how long requests take at half load, beside HAProxy and Envoy (five minutes)
+	@scripts/bench.sh latency $(ARGS)
 
 bench-decision: ## measure one decision inside the process, and signing
 	@scripts/install.sh build

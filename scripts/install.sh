@@ -32,6 +32,7 @@ lint   python3         python3
 lint   python3-venv    python3-venv
 bench  wrk             wrk
 bench  valgrind        valgrind
+bench  h2load          nghttp2-client
 bench  nginx           nginx-light
 bench  haproxy         haproxy
 bench  openssl         openssl
