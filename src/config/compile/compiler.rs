@@ -196,12 +196,17 @@ pub(super) fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// `one of: a, b`, for use in remedies.
+/// `Write one of: a, b`, for use in remedies.
 pub(super) fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let names: Vec<_> = names.collect();
-    if names.is_empty() {
-        "Define one first, in the section of that name".to_owned()
-    } else {
-        format!("Write one of: {}", names.join(", "))
+    format!("Write one of: {}", names.join(", "))
+}
+
+/// The same for what a section of the configuration defines; if that is nothing, where to define it.
+pub(super) fn one_of_section<'n>(section: &str, names: impl Iterator<Item = &'n str>) -> String {
+    let mut names = names.peekable();
+    match names.peek() {
+        Some(_) => one_of(names),
+        None => format!("Define it under `{section}`"),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::compiler::{Compiler, one_of};
+use super::compiler::{Compiler, one_of_section};
 use super::origin::is_origin;
 use super::presence::Presence;
 use super::upstreams::CompiledUpstreams;
@@ -199,7 +199,7 @@ impl Compiler<'_> {
         field: &FieldPath,
         upstreams: &CompiledUpstreams,
     ) -> Option<usize> {
-        let remedy = one_of(upstreams.names());
+        let remedy = one_of_section("upstreams", upstreams.names());
         let name = self.required(name, field, &remedy)?;
         match upstreams.named(&name) {
             Presence::Present(position) => Some(position),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::compiler::{Compiler, one_of};
+use super::compiler::{Compiler, one_of_section};
 use super::issuers::CompiledIssuers;
 use super::presence::Presence;
 use super::references::References;
@@ -141,7 +141,7 @@ impl Compiler<'_> {
         field: &FieldPath,
         issuers: &CompiledIssuers,
     ) -> Option<Vec<usize>> {
-        let remedy = one_of(issuers.names());
+        let remedy = one_of_section("issuers", issuers.names());
         if names.is_empty() {
             return self.empty(field, "no issuer is accepted", &remedy);
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 
-use super::compiler::{Compiler, one_of};
+use super::compiler::{Compiler, one_of, one_of_section};
 use super::policy::RawPolicy;
 use super::presence::Presence;
 use super::references::References;
@@ -173,7 +173,7 @@ impl Compiler<'_> {
         field: &FieldPath,
         upstreams: &CompiledUpstreams,
     ) -> Option<usize> {
-        let remedy = one_of(upstreams.names());
+        let remedy = one_of_section("upstreams", upstreams.names());
         let name = self.required(name, field, &remedy)?;
         match upstreams.named(&name) {
             Presence::Present(position) => Some(position),
