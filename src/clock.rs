@@ -19,7 +19,7 @@ pub fn now() -> UnixTime {
     UnixTime::from_seconds(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX))
 }
 
-/// The time now on the clock that nobody can set.
+/// The time now on the steady clock, which cannot be set.
 pub fn steady() -> SteadyTime {
     steady_at(Instant::now())
 }
@@ -39,7 +39,7 @@ pub fn steady_at(instant: Instant) -> SteadyTime {
 /// What the store's clock said is ahead of the steady clock, in milliseconds.
 static SHARED_AHEAD_MS: AtomicI64 = AtomicI64::new(NOT_SHARED);
 
-/// No store has told the time.
+/// The store's time is not known yet.
 const NOT_SHARED: i64 = i64::MIN;
 
 /// How far the wall clock may be from the store's before the gateway is not ready: that far apart
@@ -53,9 +53,9 @@ pub fn share(store_ms: u64, steady: SteadyTime) {
     SHARED_AHEAD_MS.store(ahead_ms, Ordering::Relaxed);
 }
 
-/// The time by which gateways date what they share: that of their store. Without one, or before it
-/// has told the time, it is ours. It goes on by the steady clock: setting the wall clock changes
-/// nothing.
+/// The time with which gateways date what they share: the time of their store. Without a store, or
+/// until its time is known, it is this gateway's wall clock. The store's time advances with the
+/// steady clock, so setting the wall clock does not change it.
 pub fn shared() -> UnixTime {
     match shared_ms() {
         None => now(),
@@ -63,13 +63,13 @@ pub fn shared() -> UnixTime {
     }
 }
 
-/// Whether a store has told the time.
+/// Whether the store's time is known.
 pub fn is_shared() -> bool {
     shared_ms().is_some()
 }
 
-/// When `patience` from now is by the store's clock, in milliseconds since 1970: what was asked for then
-/// is not to be done any more. `None` if that clock is not known.
+/// When `patience` from now ends by the store's clock, in milliseconds since 1970. After that, the
+/// store must not carry out the request any more. `None` if the store's time is not known.
 pub fn shared_deadline_ms(patience: Duration) -> Option<String> {
     let patience_ms = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
     Some(shared_ms()?.saturating_add(patience_ms).to_string())

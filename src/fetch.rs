@@ -1,5 +1,5 @@
-//! The only HTTP client: fetches small documents, within bounds, from where it was told and from
-//! nowhere else: not through a proxy that the environment names either.
+//! The only HTTP client. It fetches small documents, within limits, only from the given address,
+//! and never through a proxy that the environment names.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Resolve for Directed {
     }
 }
 
-/// What somebody who was posted something answers: its head. The body waits to be read.
+/// The response to a POST: its head. The body has not been read yet.
 #[derive(Debug)]
 pub struct Posted(Response);
 

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// What the owner may do with a file, and nobody else anything.
+/// The mode of a file: only its owner has access.
 const FILE_MODE: u32 = 0o600;
 /// The same for a directory.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -32,8 +32,8 @@ pub fn options() -> OpenOptions {
     options
 }
 
-/// Puts a file where there is none; whoever reads it finds all of it. `false`: there is one, which
-/// was left alone, however many processes do this at once.
+/// Creates a file if there is none. Readers never see a part of it. `false`: the file exists
+/// already and is left unchanged, however many processes do this at once.
 ///
 /// # Errors
 ///
@@ -64,7 +64,7 @@ pub fn replace(file: &Path, contents: &[u8]) -> io::Result<()> {
     sync_directory_of(file)
 }
 
-/// A new file with these contents in the same directory, under a name that nobody else uses.
+/// Writes a new file with these contents in the same directory, under a random, unused name.
 fn write_beside(file: &Path, contents: &[u8]) -> io::Result<PathBuf> {
     let name = file.file_name().ok_or(ErrorKind::InvalidInput)?.to_string_lossy();
     let beside = file.with_file_name(format!(".{name}.{:016x}", fastrand::u64(..)));
@@ -92,8 +92,8 @@ fn sync_directory_of(file: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Who else may use a file that should be this process's alone, and what changes that; `None`:
-/// nobody may. A directory may be read by its group: that tells names only.
+/// Who else may use a file that should belong to this process alone, and the command that changes
+/// that. `None`: no other user may. The group may read a directory: that reveals only names.
 pub fn others(metadata: &Metadata) -> Option<(String, String)> {
     if let Some(own) = user()
         && metadata.uid() != own
@@ -130,7 +130,7 @@ impl fmt::Display for Exposure {
 /// What is not there, or cannot be looked at, is not exposed.
 pub fn exposure(path: &Path) -> Option<Exposure> {
     let metadata = std::fs::metadata(path).ok()?;
-    // An audit log may be a device, which is nobody's to close.
+    // An audit log may be a device, whose permissions are not checked.
     if !metadata.is_file() && !metadata.is_dir() {
         return None;
     }
@@ -200,7 +200,7 @@ mod tests {
                 let contents = vec![b'0' + number as u8; 100_000];
                 barrier.wait();
                 let made = create(&file, &contents).expect("an answer");
-                // Whoever finds it finds all of it.
+                // A reader that finds the file finds all of it.
                 let found = std::fs::read(&file).expect("a file");
                 assert!(found.len() == 100_000 && found.iter().all(|byte| *byte == found[0]));
                 (made, found[0])
@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn what_belongs_to_another_user_is_exposed() {
-        // Nobody can give a file away but root; what root owns is another's for everybody else.
+        // Only root can give a file away. For every other user, a file of root belongs to another
+        // user.
         let own = user().expect("a user");
         let directory = directory();
         let path = match own {
