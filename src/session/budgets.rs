@@ -1,7 +1,7 @@
-//! Bounds how often a subject may have the store work. A list of sessions has it read one record
-//! for each of them, and an id that is not one's own is looked for in vain.
+//! Limits how much work a subject can cause at the store. For a list of sessions, the store reads
+//! one record a session. For an id that is not the subject's own, it searches in vain.
 //!
-//! Counted by subject: logging in again gives nobody more.
+//! The budgets count by subject: another login does not give the user more.
 
 use std::hash::Hash;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! Ends sessions when their user logs out: this one, all of them, or one on another device.
 //!
-//! The revocation log, which every gateway follows, and the sessions with their families, in one step of
-//! the store; only when that is written is somebody told that they are logged out.
+//! One step of the store writes the revocation log, which every gateway follows, and removes the
+//! sessions with their families. The user gets the answer that they are logged out only after that.
 
 use crate::gate::denial::{Denial, Slug};
 use crate::gate::session::{Origin, SessionId, StoredSession};
@@ -12,7 +12,7 @@ use crate::store::session_end::SessionEnd;
 use crate::web::answers;
 use crate::web::message::{Answer, Caller};
 
-/// `POST logout`. Who is logged out already is told the same.
+/// `POST logout`. A user who is logged out already gets the same answer.
 pub(crate) async fn logout(
     here: &SessionContext<'_>,
     caller: Option<&Caller>,
@@ -41,8 +41,9 @@ pub(crate) async fn logout(
 
 /// `POST logout-everywhere`: one revocation, however many sessions there are.
 ///
-/// A session that was begun a moment ahead of us would be taken for a new login, and gets an entry of its own: before
-/// the others end, and with them the session that asks. Who is not told that it is done can ask again.
+/// The cut-off would take a session that was created on a clock ahead of ours for a new login, so
+/// each of these gets an entry of its own. Those entries come before the cut-off, and that of the
+/// session that asks comes last: without a confirmation, the user can ask again.
 pub(crate) async fn logout_everywhere(
     here: &SessionContext<'_>,
     caller: &Caller,
@@ -69,7 +70,8 @@ pub(crate) async fn logout_everywhere(
     Ok(gone(here))
 }
 
-/// `DELETE sessions/{id}`: one's own only. Whether others have such a session is not told.
+/// `DELETE sessions/{id}`: ends only a session of the user's own. The answer does not reveal
+/// whether another user has such a session.
 pub(crate) async fn end(
     here: &SessionContext<'_>,
     caller: &Caller,

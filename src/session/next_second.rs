@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 
-/// How long is waited for the second to end in which somebody was cut off.
+/// How long to wait for the end of the second in which a cut-off was made.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks until there is an answer, again in each new second. `None` if that does not help.
@@ -28,7 +28,7 @@ async fn ask_within<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -
     }
 }
 
-/// Until then nobody can tell what is new from what was cut off.
+/// How long it takes until new logins can be told apart from those that were cut off.
 pub(crate) fn until_next_second() -> Duration {
     // And a little more: timers may be early where the clock is corrected.
     clock::until_next_shared_second() + Duration::from_millis(1)

@@ -19,21 +19,22 @@ const ACTOR_BYTES_MAX: usize = 128;
 /// again after an hour at most.
 const REMEMBERED_S: i64 = 2 * 3600;
 
-/// Who made what nobody asked for.
+/// The actor in records that the gateway makes on its own.
 pub(crate) const GATEWAY: &str = "gateway";
 
 /// Who ends something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Actor<'a> {
-    /// Whose it is.
+    /// The user to whom it belongs.
     Subject(&'a str),
-    /// The client to which tokens of it were given.
+    /// The client to which its tokens were issued.
     Client(&'a str),
-    /// Nobody asked for it.
+    /// The gateway, on its own.
     Gateway,
 }
 
-/// On whose account something ends: of what vouches for whom, and when it had begun.
+/// The account to which an ended login or token belongs: the issuer, the subject, and when it
+/// began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
     issuer: Box<str>,
@@ -42,7 +43,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// The account of somebody, of which something of this time ends.
+    /// The account of a subject, for the end of something that began at `dated`.
     pub(crate) fn new(issuer: &str, subject: &str, dated: UnixTime) -> Self {
         Self { issuer: issuer.into(), subject: subject.into(), dated }
     }
@@ -58,7 +59,7 @@ impl Account {
     }
 }
 
-/// One session ends. Without an account nobody knows whose it was: it is gone from the store.
+/// The end of one session. Without an account, its owner is unknown: it is gone from the store.
 pub(crate) fn of_session(
     id: SessionId,
     account: Option<&Account>,
@@ -109,8 +110,8 @@ pub(crate) fn login_end(
     }
 }
 
-/// How long what was issued for a login, or is remembered of it, can be accepted when it is gone from
-/// the store; in seconds.
+/// How long what was issued for a login, or is remembered of it, can be accepted after the login is
+/// gone from the store, in seconds.
 fn issued_reach_s(configuration: &Running) -> i64 {
     let reach_s = configuration.own_issuer().map_or(0, |own| own.rules().reach_s());
     reach_s.max(REMEMBERED_S)
@@ -131,7 +132,7 @@ pub(crate) fn of_token(
     Record { owner, ..record_of(entry, &actor.to_string(), SessionEnd::Client) }
 }
 
-/// All sessions of a subject end that have begun until now.
+/// The end of all sessions of a subject that began until now.
 pub(crate) fn of_subject(
     issuer: &str,
     subject: &str,
@@ -145,7 +146,7 @@ pub(crate) fn of_subject(
     Record { owner: Some(owner), ..record }
 }
 
-/// The sessions of those end of whom the password file says something else now, or nothing.
+/// The end of the sessions of users whose entry in the password file changed or is gone.
 pub fn of_changed_users(old: &Running, new: &Running) -> Vec<Record> {
     let Some(before) = &old.settings.login else { return Vec::new() };
     let Some(users) = before.method.users() else { return Vec::new() };
@@ -183,7 +184,7 @@ fn record_of(entry: Entry, actor: &str, why: SessionEnd) -> Record {
     }
 }
 
-/// Told apart from operators, whatever somebody calls themselves.
+/// The prefix sets these actors apart from operators, whatever name a subject or client has.
 impl fmt::Display for Actor<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, name) = match self {

@@ -26,7 +26,7 @@ pub(crate) struct SessionService {
     pub(crate) feed: Arc<SessionFeed>,
     /// Who is cut off.
     pub(crate) revocations: Arc<RevocationFeed>,
-    /// How often somebody asked about sessions.
+    /// The budgets for requests about sessions.
     pub(super) budgets: Budgets,
 }
 
@@ -58,12 +58,12 @@ impl SessionService {
         Ok(())
     }
 
-    /// Ends a login that the store does not have, so that it stays so: the store may be an earlier
-    /// state of itself, or a server that was deposed, and get it back.
+    /// Ends a login that the store does not have, so that it cannot come back: the store may be an
+    /// earlier state of itself or a deposed server, and get the login back.
     ///
     /// # Errors
     ///
-    /// [`Slug::RateLimited`] for a client with too many of them, as nobody's account bounds these.
+    /// [`Slug::RateLimited`] if the client's network ended too many: no account limits these.
     pub(crate) async fn cut_off_lost(
         &self,
         id: SessionId,
