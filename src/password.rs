@@ -1,5 +1,5 @@
-//! COMPARE. Passwords of people and secrets of clients with their hashes, in turns; how often
-//! somebody may try.
+//! COMPARE. Compares users' passwords and clients' secrets with their hashes, in turns, and limits
+//! how often a login may be tried.
 
 pub(crate) mod attempts;
 pub(crate) mod hashing;

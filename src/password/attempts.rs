@@ -1,5 +1,5 @@
-//! Counts attempts to log in before they are looked at: against the account, and against where they
-//! come from.
+//! Counts attempts to log in before they are examined: against the account, and against the address
+//! from which they come.
 
 use std::net::IpAddr;
 
@@ -90,7 +90,7 @@ impl<'l> Counted<'l> {
     }
 
     async fn absolve(&self, forgotten: &[AttemptAccount], returned: &[AttemptAccount]) {
-        // Somebody will have to wait longer than they should; what was decided stays.
+        // If this fails, a user waits longer than they should. What was decided stays.
         if let Err(error) = self.ledger.absolve(forgotten, returned).await {
             tracing::warn!(%error, "attempts to log in cannot be given back");
         }
@@ -115,14 +115,14 @@ pub(crate) fn of_network(
     of_span(what, &network, budget, now)
 }
 
-/// What is counted against somebody, and begins anew in each span of its budget.
+/// A count for one span of its budget. It starts anew in each span.
 fn of_span(what: &str, whom: &str, budget: AttemptBudget, now: UnixTime) -> AttemptAccount {
     let span = now.as_seconds() / i64::from(budget.span_s.max(1));
     let key = key(&[what, whom, &span.to_string()]);
     AttemptAccount { key, budget, pace: BudgetPace::Slowing }
 }
 
-/// A digest: names of accounts are nobody's business in a store, and of any length.
+/// A digest, because names can have any length and account names do not belong in a store.
 fn key(parts: &[&str]) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {

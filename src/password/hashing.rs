@@ -1,5 +1,5 @@
-//! Compares passwords and secrets with hashes: argon2id, and never so much of it at once that
-//! requests are kept waiting, nor so much for one account that others are.
+//! Compares passwords and secrets with argon2id hashes. It limits how many are computed at once, so
+//! that requests are not delayed, and how many one account may hold, so that others are not.
 
 mod queue;
 
@@ -20,7 +20,7 @@ const PLACES_PER_CORE: usize = 33;
 const NETWORK_PART: usize = 2;
 const ACCOUNT_PART: usize = 8;
 
-/// When to come again who holds their part of the places, in seconds.
+/// When a party that holds its share of the places may try again, in seconds.
 const SHARE_RETRY_S: u32 = 1;
 
 /// Hashes passwords, away from the threads that serve requests.
@@ -48,8 +48,8 @@ impl Hashing {
         Self { queue: HashingQueue::new(HashingPlaces { hashing, all, of_network, of_account }) }
     }
 
-    /// Whether `password` is the one of which `hash` is the PHC string. Without a hash it takes
-    /// about as long, and is not.
+    /// Whether `password` matches the PHC string `hash`. Without a hash, the comparison takes about
+    /// as long and fails.
     ///
     /// # Errors
     ///
@@ -71,7 +71,8 @@ impl Hashing {
                 .because("too many passwords are waiting to be verified"),
         })?;
         let password = password.clone();
-        // The place goes with the work: it is taken until that is done, whoever still waits for it.
+        // The place moves into the task: it stays taken until the work is done, even if the request
+        // is gone.
         let hashing = tokio::task::spawn_blocking(move || {
             let is_right = is_right(hash.as_ref(), &password);
             drop(place);
@@ -81,10 +82,10 @@ impl Hashing {
     }
 }
 
-/// Blocking, for some ten milliseconds and more.
+/// Blocks for about ten milliseconds or more.
 fn is_right(hash: Option<&Secret>, password: &Secret) -> Match {
     let Some(hash) = hash else {
-        // Nobody is known at all.
+        // No hash is known at all.
         let mut output = [0; 32];
         let hashed =
             Argon2::default().hash_password_into(password.expose(), b"nobody's salt", &mut output);

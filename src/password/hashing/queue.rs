@@ -1,6 +1,6 @@
-//! Queues those who wait to hash. Turns go round between networks and, within one, between
-//! accounts; nobody holds more than a part of the places, and who holds many makes room for who
-//! holds few.
+//! Queues the parties that wait to hash. Turns rotate between networks and, within one, between
+//! accounts. Each may hold only a share of the places, and a party that holds many makes room for
+//! one that holds few.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,27 +12,27 @@ use tokio::sync::oneshot;
 
 use crate::network::network_of;
 
-/// How long somebody waits for their turn at most.
+/// How long a party waits for its turn at most.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Who wants something hashed.
+/// The account and network for which a hash is computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Party {
     /// A digest: names are of any length.
     account: [u8; 32],
-    /// `None` for those who come from nowhere, who count as one.
+    /// `None` for parties without an address, which count as one network.
     network: Option<IpAddr>,
 }
 
 impl Party {
-    /// The account that people log in to by this name, in any of its spellings.
+    /// The account of users who log in by this name, in any of its spellings.
     pub(crate) fn of_user(name: &str, client: Option<IpAddr>) -> Self {
         let account = account(&["user", &name.trim().to_lowercase()]);
         Self { account, network: client.map(network_of) }
     }
 
-    /// A client of this id, as it comes from one network: ids are no secrets, and others who name it
-    /// must not keep it waiting.
+    /// A client with this id, as seen from one network. Ids are not secret: others who name it must
+    /// not keep the client waiting.
     pub(crate) fn of_client(id: &str, client: Option<IpAddr>) -> Self {
         let network = client.map(network_of);
         let place = network.map(|network| network.to_string()).unwrap_or_default();
@@ -141,7 +141,7 @@ impl HashingQueue {
             state.waiting.push(QueuedParty { number, party: party.clone(), call });
             (number, called)
         };
-        // Whoever does not wait any longer, for whatever reason, is not called.
+        // A party that no longer waits, for whatever reason, gets no turn.
         let _entry = QueueEntry { queue: self, number };
         match tokio::time::timeout(WAIT_MAX, called).await {
             Ok(Ok(place)) => Ok(place),
@@ -159,7 +159,8 @@ impl HashingQueue {
             state.next().inspect(|next| state.begin(&next.party))
         };
         if let Some(QueuedParty { party, call, .. }) = next {
-            // Not while the state is locked: a place that nobody takes comes back here.
+            // The state must not be locked here: a place that is not taken comes back to this
+            // function.
             drop(call.send(HashingPlace { queue: self.clone(), party }));
         }
     }
@@ -170,8 +171,8 @@ impl HashingQueue {
 }
 
 impl QueueState {
-    /// Sees to it that one more place may be held, by sending somebody away who holds more than the
-    /// newcomer then will.
+    /// Makes room for one more place. If there is none, a waiting party that holds more than the
+    /// newcomer then will loses its place.
     fn make_room(&mut self, party: &Party, places: HashingPlaces) -> Result<(), NoPlace> {
         let held = self.accounts.get(&party.account).map_or(0, |share| share.places);
         if held >= places.of_account {
@@ -188,8 +189,8 @@ impl QueueState {
         Ok(())
     }
 
-    /// Sends the last one away of the account that holds most, if it will still hold as many as
-    /// somebody who holds so many and gets one more.
+    /// Removes the last waiting party of the account that holds most, if that account then still
+    /// holds at least `held + 1` places, as many as the newcomer.
     fn displace(&mut self, held: usize, is_among: impl Fn(&Party) -> bool) -> Option<()> {
         let holds = |waiting: &QueuedParty| {
             self.accounts.get(&waiting.party.account).map_or(0, |share| share.places)
@@ -229,7 +230,7 @@ impl QueueState {
         }
     }
 
-    /// Somebody has their turn.
+    /// A party gets its turn.
     fn begin(&mut self, party: &Party) {
         self.hashing += 1;
         self.turn += 1;

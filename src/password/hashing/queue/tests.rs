@@ -10,7 +10,7 @@ fn user(name: &str, address: &str) -> Party {
     Party::of_user(name, address.parse().ok())
 }
 
-/// Somebody who waits, and tells when it was their turn.
+/// Waits for a place, and records the party when its turn comes.
 fn wait(
     queue: &Arc<HashingQueue>,
     party: &Party,
