@@ -41,7 +41,7 @@ pub struct Revocation {
     pub client: Option<String>,
     /// The key (`kid`).
     pub key: Option<String>,
-    /// Until when what it hits was issued; none: whenever it was issued.
+    /// It applies to what was issued until this time; none: whenever it was issued.
     #[schema(format = DateTime, required = true)]
     pub issued_until: Option<String>,
     /// When it leaves the list; none: never.
@@ -88,7 +88,7 @@ pub struct Changed {
     pub gateways: Option<u64>,
     /// With `wait_ms`: the gateways that have not confirmed.
     pub missing: Option<Vec<Gateway>>,
-    /// With `wait_ms`: why nobody can tell whether all gateways have it.
+    /// With `wait_ms`: why it is unknown whether all gateways have it.
     pub unconfirmed: Option<String>,
     /// Of all sessions of a user: how many ended.
     pub ended: Option<u64>,
@@ -99,7 +99,7 @@ pub struct Changed {
 /// A gateway that follows the revocation log.
 #[derive(Serialize, ToSchema)]
 pub struct Gateway {
-    /// Its id, which is another after each start.
+    /// Its id, which changes with each start.
     pub id: String,
     /// Its name (`server.name`).
     pub name: String,

@@ -30,7 +30,7 @@ pub enum Refused {
 /// What a change may answer, too.
 #[derive(IntoResponses)]
 pub enum NotChanged {
-    /// The change is in force, and could not be written to the audit log (`audit_log`).
+    /// The change is in force, but could not be written to the audit log (`audit_log`).
     #[response(status = 500, content_type = "application/problem+json")]
     Unaudited(#[to_schema] Problem),
     /// There is no room: `revocation_list_full`, or 1,000 API keys (`api_keys_full`).

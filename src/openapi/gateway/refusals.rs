@@ -69,7 +69,7 @@ const OAUTH_OUTAGE: Refusal = (
     Form::Either,
 );
 
-/// Of an endpoint that asks for nobody.
+/// Of an endpoint that needs no authentication.
 pub struct Refused;
 
 /// Of an endpoint for users who are logged in.
