@@ -1,5 +1,5 @@
-//! Authenticates the client that asks for tokens, by a secret or an assertion, or as one that can
-//! show nothing (RFC 6749 §2.3).
+//! Authenticates the client that asks for tokens: by a secret, by an assertion, or as a public
+//! client, which has neither (RFC 6749 §2.3).
 
 mod assertion;
 
@@ -23,16 +23,16 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 /// The largest `Authorization` field that is read, in bytes.
 const AUTHORIZATION_BYTES_MAX: usize = 4 * 1024;
 
-/// What is made of a request that names no client.
+/// What happens to a request that names no client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unnamed {
-    /// It is by [`FIRST_PARTY_CLIENT`].
+    /// It counts as a request of [`FIRST_PARTY_CLIENT`].
     FirstParty,
     /// It is refused.
     Refused,
 }
 
-/// How a client shows who it is, for the metric.
+/// How a client authenticates, for the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
     Basic,
@@ -55,12 +55,12 @@ impl Method {
 /// What a client presents.
 struct PresentedClient<'p> {
     method: Method,
-    /// Who it says that it is.
+    /// The client id that it claims.
     id: Option<Box<str>>,
     proof: Proof<'p>,
 }
 
-/// What is to show that.
+/// The proof of the claimed id.
 enum Proof<'p> {
     Nothing,
     Secret(Secret),
@@ -71,8 +71,8 @@ enum Proof<'p> {
 ///
 /// # Errors
 ///
-/// `invalid_client`, also if it uses another way than the one that is known of it;
-/// `invalid_request` if it uses two; [`Slug::RateLimited`]; and what says that nobody knows.
+/// `invalid_client`, also if the client does not use its configured method; `invalid_request` if it
+/// uses two; [`Slug::RateLimited`]; and outages.
 pub(super) async fn authenticate<'t>(
     here: &TokenContext<'t>,
     parameters: &Parameters,
@@ -191,7 +191,8 @@ impl<'p> PresentedClient<'p> {
                     ClientAuthentication::None | ClientAuthentication::PrivateKey(_) => None,
                 });
                 let known = client.zip(hash);
-                // The same work for all: whether there is such a client is not told by the time.
+                // The work is the same for all, so that timing does not reveal whether a client
+                // exists.
                 let hash = hash.or_else(|| any_hash(clients));
                 let attempts = Attempts {
                     ledger: &*here.service.attempts,
@@ -211,7 +212,7 @@ impl<'p> PresentedClient<'p> {
     }
 }
 
-/// The hash of some client's secret, which an unknown client's is compared with.
+/// The hash of some client's secret, with which the secret of an unknown client is compared.
 fn any_hash(clients: &Clients) -> Option<&Secret> {
     clients.0.values().find_map(|client| match &client.authentication {
         ClientAuthentication::Secret(hash) => Some(hash),
@@ -219,7 +220,7 @@ fn any_hash(clients: &Clients) -> Option<&Secret> {
     })
 }
 
-/// Reads `Basic` (RFC 7617), in which id and secret are written as in a form (RFC 6749 §2.3.1).
+/// Reads `Basic` (RFC 7617), in which id and secret are form-encoded (RFC 6749 §2.3.1).
 fn basic(field: &[u8]) -> Result<(Box<str>, Secret), TokenRefusal> {
     let malformed = || {
         TokenRefusal::request(
@@ -258,8 +259,8 @@ fn basic(field: &[u8]) -> Result<(Box<str>, Secret), TokenRefusal> {
     Ok((id.as_str().into(), Secret::new(secret.as_bytes().to_vec())))
 }
 
-/// Whether a text is written as in a form. Many clients send a secret as it is, and one in base64
-/// shows that by its `/` and `=`, which a form would have escaped.
+/// Whether a text is form-encoded. Many clients send a secret as it is. A secret in base64 shows
+/// that by its `/` and `=`, which a form would have escaped.
 fn is_form_encoded(bytes: &[u8]) -> bool {
     let is_of_forms = |byte: &u8| byte.is_ascii_alphanumeric() || b"*-._+".contains(byte);
     bytes.contains(&b'%') || bytes.iter().all(is_of_forms)

@@ -1,4 +1,4 @@
-//! Keeps the logins whose end is being written down: each by one task at a time, and not too many.
+//! Keeps the logins whose end is being written down: one task for each, and a limited number.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ const WAITING_MAX: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct EndingLogins(Mutex<HashSet<SessionId>>);
 
-/// That one of them is.
+/// A login's place among them, until it is dropped.
 pub(super) struct EndingPlace {
     ending: Arc<EndingLogins>,
     pub(super) id: SessionId,
@@ -24,7 +24,7 @@ impl EndingLogins {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a login, unless it has one or there is none left.
+    /// Reserves a place for a login, unless it has one already or none is left.
     pub(super) fn place(self: &Arc<Self>, id: SessionId) -> Option<EndingPlace> {
         let mut ids = self.ids();
         let is_new = ids.len() < WAITING_MAX && ids.insert(id);

@@ -1,5 +1,5 @@
-//! Answers `POST introspect`: what a token is good for, for clients that may ask (RFC 7662). Of a
-//! token that is not good now, nothing is told.
+//! Answers `POST introspect`: what a token is good for, for clients that may ask (RFC 7662). The
+//! answer reveals nothing about a token that is not good now.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -28,14 +28,14 @@ use crate::store::family::StoredFamily;
 use crate::web::answers;
 use crate::web::message::Answer;
 
-/// What is told of a token.
+/// What the answer says about a token.
 type Description = Map<String, Value>;
 
 /// Answers `POST introspect` (RFC 7662 §2.2): JSON with `active`, and the claims if it is.
 ///
 /// # Errors
 ///
-/// [`TokenRefusal`]: the client may not ask, or nobody knows.
+/// [`TokenRefusal`]: the client may not ask, or there is an outage.
 pub(crate) async fn answer(here: &TokenContext<'_>, body: Bytes) -> Result<Answer, TokenRefusal> {
     let parameters = Parameters::parse(here.request.head.headers, body)?;
     let client = authenticate(here, &parameters, Unnamed::Refused).await?;
@@ -68,7 +68,7 @@ async fn of_access(here: &TokenContext<'_>, text: &str) -> Result<Option<Descrip
     let mut description = of_claims(principal.authentic().claims());
     say(&mut description, "iss", json!(issuer.rules().issuer));
     say(&mut description, "token_type", json!("Bearer"));
-    // What was verified a moment ago; what nobody else asks for is not kept.
+    // The token was just verified. Its `aud` is parsed again, because only introspection needs it.
     let all = Token::parse(text, text.len()).ok().and_then(|token| token.claims().ok());
     if let Some(audience) = all.and_then(|mut all| all.remove("aud")) {
         say(&mut description, "aud", audience);
@@ -87,7 +87,7 @@ async fn of_api_key(here: &TokenContext<'_>, key: &ApiKey) -> Result<Option<Desc
     let admitted = Principal::admit(authentic, &gate.revocations, here.list_age_max_ms(), now);
     let Some(principal) = if_current(admitted)? else { return Ok(None) };
     let mut description = of_claims(principal.authentic().claims());
-    // A session's id is nobody's business here: there is no session.
+    // An API key has no session, so the answer has no session id.
     description.remove("sid");
     say(&mut description, "iss", json!(stored.record.issuer));
     say(&mut description, "token_type", json!("api_key"));
@@ -100,7 +100,7 @@ async fn of_refresh(
 ) -> Result<Option<Description>, Denial> {
     let (stored, record) = find_family(here, token, Charge::Client).await?;
     if let Some(dead) = stored.as_ref().filter(|stored| stored.is_dead) {
-        // Whoever ended it has left the rest undone.
+        // The gateway that marked the family as dead did not finish.
         let account = record.as_ref().map(Account::of);
         return reuse::end(here, &dead.family, account).await.map(|()| None);
     }
@@ -127,7 +127,7 @@ async fn of_refresh(
     Ok(Some(description))
 }
 
-/// A principal, unless its credential is not good now.
+/// The principal, or `None` if its credential is not good now.
 fn if_current(admitted: Result<Principal, Denial>) -> Result<Option<Principal>, Denial> {
     match admitted {
         Ok(principal) => Ok(Some(principal)),
@@ -154,7 +154,7 @@ fn of_claims(claims: &Claims) -> Description {
     description
 }
 
-/// What is not known is not told.
+/// Leaves out what is not known.
 fn say(description: &mut Description, name: &str, value: Value) {
     if !value.is_null() {
         description.insert(name.to_owned(), value);

@@ -15,22 +15,22 @@ use crate::oauth::service::{GrantKind, TokenContext};
 /// An access token that is about to be made.
 #[derive(Clone, Copy)]
 pub(crate) struct AccessDraft<'a> {
-    /// For whom.
+    /// The client that gets it.
     pub(crate) client: &'a Client,
-    /// For use with whom.
+    /// Its audiences.
     pub(crate) audiences: &'a [Box<str>],
-    /// For what.
+    /// Its scopes.
     pub(crate) scopes: &'a [Box<str>],
-    /// The login of which it comes; without one it is about the client itself.
+    /// The login from which it comes. Without one, the token is about the client itself.
     pub(crate) login: Option<LoginDraft<'a>>,
 }
 
-/// The login of which an access token comes.
+/// The login from which an access token comes.
 #[derive(Clone, Copy)]
 pub(crate) struct LoginDraft<'a> {
     pub(crate) session: SessionId,
     pub(crate) record: &'a SessionRecord,
-    /// When all that comes of it ends.
+    /// When everything that comes of the login ends.
     pub(crate) ends: UnixTime,
 }
 
@@ -97,8 +97,8 @@ pub(crate) fn describe(access: &IssuedAccess) -> Map<String, Value> {
     members
 }
 
-/// For whom an access token of a client is to be: all that it may name, unless it names some
-/// (RFC 8707 §2).
+/// The audiences of a client's access token: those that the request names (RFC 8707 §2), or else
+/// all that the client may name.
 pub(super) fn audiences(
     client: &Client,
     parameters: &Parameters,
@@ -116,8 +116,8 @@ pub(super) fn audiences(
     })
 }
 
-/// The scopes that are wanted, if all of them are among those that may be had; all of those if
-/// none is named.
+/// The requested scopes, if all of them are permitted. Without a request for scopes, all permitted
+/// ones.
 pub(super) fn scopes(
     permitted: &[Box<str>],
     parameters: &Parameters,
@@ -127,7 +127,7 @@ pub(super) fn scopes(
         .ok_or_else(|| TokenRefusal::request(Error::InvalidScope, "A scope cannot be granted here"))
 }
 
-/// Each of `wanted` once, if all are among `permitted`.
+/// Each of `requested` once, if all are among `permitted`.
 pub(crate) fn among(permitted: &[Box<str>], requested: &[&str]) -> Option<Vec<Box<str>>> {
     let mut found: Vec<Box<str>> = Vec::new();
     for name in requested {

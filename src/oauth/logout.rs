@@ -1,4 +1,4 @@
-//! Answers `DELETE token`: a browser logs out whose login gave it tokens. Its refresh token is in a
+//! Answers `DELETE token`: logs out a browser whose login gave it tokens. Its refresh token is in a
 //! cookie that comes here and nowhere else.
 
 use crate::feed::sessions::Charge;
@@ -15,7 +15,8 @@ use crate::web::answers;
 use crate::web::message::Answer;
 use crate::web::refresh_cookie::RefreshCookie;
 
-/// Ends the login, and takes the cookie back. Who is logged out already is told the same.
+/// Ends the login, and clears the cookie. A browser that is logged out already gets the same
+/// answer.
 pub(crate) async fn answer(here: &TokenContext<'_>) -> Result<Answer, TokenRefusal> {
     match here.configuration.gate.sessions.rules.terms().origins.origin(here.request.head) {
         Origin::Permitted | Origin::Unsaid => {}
@@ -24,7 +25,8 @@ pub(crate) async fn answer(here: &TokenContext<'_>) -> Result<Answer, TokenRefus
     let cookie = RefreshCookie::of(here.configuration);
     let headers = here.request.head.headers;
     let old = cookie.find_old(headers);
-    // What cannot be read is nobody's. Whoever still has a cookie of the old name has logged out, too.
+    // A value that cannot be read belongs to no login. A browser with a cookie of the old name is
+    // logged out, too.
     for value in cookie.find(headers).ok().flatten().into_iter().chain(old) {
         let text = std::str::from_utf8(value).ok();
         if let Some(token) = text.and_then(RefreshToken::parse) {

@@ -28,7 +28,7 @@ pub(super) enum Parameter {
     TokenTypeHint,
     /// RFC 8707 §2: the one that may be repeated.
     Resource,
-    /// The same, as others call it.
+    /// The same parameter under the name that other servers use.
     Audience,
 }
 
@@ -73,13 +73,14 @@ impl Parameter {
             Self::ClientSecret => 1024,
             Self::Scope => 4 * 1024,
             Self::ClientAssertion => 8 * 1024,
-            // One that is longer than any that is read is nobody's; that is told in another way.
+            // A token that is too long is reported as an unknown token, not as a parameter that is
+            // too long.
             Self::Token | Self::RefreshToken => BODY_BYTES_MAX,
         }
     }
 }
 
-/// The parameters of a request. Those without a value are as good as not there (RFC 6749 §3.1).
+/// The parameters of a request. A parameter without a value counts as absent (RFC 6749 §3.1).
 #[derive(Default)]
 pub(super) struct Parameters {
     single: HashMap<Parameter, Zeroizing<String>>,
@@ -159,12 +160,12 @@ impl Parameters {
             .ok_or_else(|| TokenRefusal::request(Error::InvalidRequest, description))
     }
 
-    /// For whom the token is to be; nobody, if that is not said.
+    /// The requested audiences; empty if the request names none.
     pub(super) fn resources(&self) -> &[Box<str>] {
         &self.resources
     }
 
-    /// The scopes that are wanted, if it is said which.
+    /// The requested scopes, if the request names any.
     pub(super) fn scopes(&self) -> Option<Vec<&str>> {
         let text = self.value(Parameter::Scope)?;
         Some(text.split(' ').filter(|scope| !scope.is_empty()).collect())
@@ -198,7 +199,7 @@ mod tests {
             .unwrap_or_else(|refusal| panic!("{refusal:?}"));
         assert_eq!(read.value(Parameter::GrantType), Some("refresh_token"));
         assert_eq!(read.scopes(), Some(vec!["a", "b"]));
-        // RFC 6749 §3.1: without a value it is as good as not there.
+        // RFC 6749 §3.1: a parameter without a value counts as absent.
         assert_eq!(read.value(Parameter::ClientId), None);
         assert_eq!(read.value(Parameter::Token), Some(" "));
         assert!(read.resources().is_empty());

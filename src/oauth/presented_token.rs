@@ -10,7 +10,7 @@ use crate::gate::issuer::Issuer;
 use crate::gate::verifier::{Refusal, Verification};
 use crate::oauth::service::TokenContext;
 
-/// A token that a client presented, and that is authentic; whether it is current is another question.
+/// A token that a client presented, and that is authentic. It need not be current.
 pub(super) struct AuthenticToken {
     pub(super) issuer: Arc<Issuer>,
     pub(super) authentic: Arc<Authentic>,
@@ -20,7 +20,7 @@ pub(super) struct AuthenticToken {
 ///
 /// # Errors
 ///
-/// If nobody can say: [`Slug::KeysUnavailable`].
+/// [`Slug::KeysUnavailable`] if that cannot be decided.
 pub(super) async fn verify(
     here: &TokenContext<'_>,
     text: &str,

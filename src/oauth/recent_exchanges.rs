@@ -9,18 +9,18 @@ use moka::future::Cache;
 use crate::gate::session::SessionId;
 use crate::issuer::refresh::RefreshToken;
 
-/// For how long, and of how many.
+/// How long exchanges are remembered, and how many.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 const REMEMBERED_MAX: u64 = 10_000;
 
 /// What is remembered of exchanges.
 #[derive(Debug)]
 pub(super) struct RecentExchanges {
-    /// By the digest of a token, what it was to be exchanged for when the store gave no answer. It
-    /// may have been done: asked the same again, the store says so, however late that is. Another
-    /// successor would look like theft.
+    /// By the digest of a token: the successor that was proposed when the store gave no answer. The
+    /// exchange may have been made. Asked again with the same successor, the store confirms it,
+    /// however late. Another successor would look like theft.
     unanswered: Cache<[u8; 32], Arc<RefreshToken>>,
-    /// The clients that presented a token of somebody else's family.
+    /// The clients that presented a token of another client's family.
     mistaken: Cache<(SessionId, Box<str>), ()>,
 }
 
@@ -39,23 +39,23 @@ where
 }
 
 impl RecentExchanges {
-    /// What a token was to be exchanged for, if nobody knows whether it was.
+    /// The successor proposed for a token, if it is unknown whether the exchange was made.
     pub(super) async fn unanswered(&self, token: &RefreshToken) -> Option<Arc<RefreshToken>> {
         self.unanswered.get(&token.digest()).await
     }
 
-    /// Notes that nobody knows whether a token was exchanged for this one.
+    /// Notes that it is unknown whether a token was exchanged for this one.
     pub(super) async fn remember(&self, token: &RefreshToken, successor: Arc<RefreshToken>) {
         self.unanswered.insert(token.digest(), successor).await;
     }
 
-    /// Notes that it is known.
+    /// Notes that the outcome is known.
     pub(super) async fn forget(&self, token: &RefreshToken) {
         self.unanswered.invalidate(&token.digest()).await;
     }
 
-    /// Notes that a client presented a token of this family, which is not its own; whether that is
-    /// news.
+    /// Notes that a client presented a token of this family, which is not its own. Returns whether
+    /// this is new.
     pub(super) async fn is_new_mistake(&self, family: SessionId, client: &str) -> bool {
         self.mistaken.entry((family, client.into())).or_insert(()).await.is_fresh()
     }

@@ -1,5 +1,5 @@
-//! Answers `grant_type=refresh_token` (RFC 6749 §6): a refresh token, from the body or from its cookie, for
-//! the next one and an access token.
+//! Answers `grant_type=refresh_token` (RFC 6749 §6): exchanges a refresh token, from the body or
+//! its cookie, for the next one and an access token.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::web::answers;
 use crate::web::message::Answer;
 use crate::web::refresh_cookie::RefreshCookie;
 
-/// What carried a refresh token, for the metric and for the way back.
+/// Where a refresh token was carried, for the metric and for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TokenCarrier {
     Body,
@@ -55,7 +55,7 @@ pub(super) async fn answer(here: &TokenContext<'_>, parameters: &Parameters) -> 
         (Ok(Exchanged { successor, .. }), TokenCarrier::Cookie) => {
             Some(cookie.set(successor, here.settings.refresh.idle_s))
         }
-        // Never for want of an answer: what could not be decided may be good.
+        // An outage never clears the cookie: a token that could not be judged may be good.
         (Err(failure), TokenCarrier::Cookie) if failure.is_final() => Some(cookie.clear()),
         (Ok(_) | Err(_), TokenCarrier::Cookie | TokenCarrier::Body) => None,
     };
@@ -107,7 +107,7 @@ fn find(
     }
 }
 
-/// The next token, and an access token, for one that was presented.
+/// Exchanges a presented token for the next one and an access token.
 async fn exchange(
     here: &TokenContext<'_>,
     parameters: &Parameters,
@@ -115,7 +115,7 @@ async fn exchange(
 ) -> Result<Exchanged, RefreshFailure> {
     match carrier {
         TokenCarrier::Body => {}
-        // A browser sends it whoever's page asks; no other site's may.
+        // The browser sends the cookie whichever page asks. Pages of other sites may not.
         TokenCarrier::Cookie => {
             match here.configuration.gate.sessions.rules.terms().origins.origin(here.request.head) {
                 Origin::Permitted | Origin::Unsaid => {}

@@ -15,7 +15,7 @@ use crate::session::service::unavailable;
 use crate::store::family::{StoredFamily, TokenDigest};
 use crate::store::session_end::SessionEnd;
 
-/// When a family ends by the rules in force: those that became stricter since hold for it, too.
+/// When a family ends by the rules in force. Rules that became stricter since apply to it, too.
 pub(super) fn ends_by_rules(stored: &StoredFamily, tokens: &Tokens) -> UnixTime {
     let StoredFamily { family, used, .. } = stored;
     let rested = used.plus(family.idle_s.min(tokens.refresh.idle_s));
@@ -26,8 +26,9 @@ pub(super) fn ends_by_rules(stored: &StoredFamily, tokens: &Tokens) -> UnixTime 
 ///
 /// # Errors
 ///
-/// [`Slug::VerificationBudget`] for somebody who has sent too many that none made, if this one is not
-/// ours for sure: whoever makes tokens up must not keep the store busy. [`Slug::StoreUnavailable`].
+/// [`Slug::VerificationBudget`] for a client that has sent too many tokens of no family, unless
+/// this token is certainly ours: invented tokens must not keep the store busy.
+/// [`Slug::StoreUnavailable`].
 pub(super) async fn find_family(
     here: &TokenContext<'_>,
     token: &RefreshToken,
@@ -50,7 +51,7 @@ pub(super) async fn find_family(
     Ok((family, session))
 }
 
-/// Ends the login of a token that may be ours whose family the store does not have.
+/// Ends the login of a token that may be ours and whose family the store does not have.
 pub(super) async fn end_lost(
     here: &TokenContext<'_>,
     token: &RefreshToken,
@@ -65,17 +66,17 @@ pub(super) async fn end_lost(
     }
 }
 
-/// With what the tags of a family with this key are made.
+/// The key of the tags of a family with this key.
 pub(crate) fn tag_key(tokens: &Tokens, family: &[u8; 32]) -> Zeroizing<[u8; 32]> {
     refresh::tag_key(family, tokens.signing.keys.sealed_with().map(Secret::expose))
 }
 
-/// By what the store knows a token.
+/// How the store identifies a token.
 pub(crate) fn known_by(tokens: &Tokens, token: &RefreshToken) -> TokenDigest {
     let place = match tokens.signing.keys.sealed_with() {
         Some(_) => token.place(),
-        // Of what comes after the current token the tag is all the proof there is, and who reads
-        // the store could make it.
+        // The tag is the only proof of a token after the current one, and a reader of the store
+        // could make it.
         None => 0,
     };
     TokenDigest { place, digest: token.digest() }

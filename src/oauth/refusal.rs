@@ -21,9 +21,9 @@ pub(crate) enum Error {
     UnauthorizedClient,
     /// There is no such grant here.
     UnsupportedGrantType,
-    /// More is wanted than may be had.
+    /// More is requested than may be granted.
     InvalidScope,
-    /// RFC 8707 §2: for whom the token is to be is unknown, or not this client's business.
+    /// RFC 8707 §2: the requested audience is unknown, or the client may not ask for it.
     InvalidTarget,
     /// RFC 6749 §4.1.2.1: it may not be done in this way.
     AccessDenied,
@@ -59,7 +59,7 @@ pub(crate) struct TokenRefusal {
 }
 
 impl TokenRefusal {
-    /// A request that nobody could be granted as it is, or not this client.
+    /// A request that cannot be granted as it is, or not to this client.
     pub(crate) fn request(error: Error, description: &'static str) -> Self {
         Self { denial: Slug::TokenRequest.into(), error, description }
     }
@@ -95,7 +95,7 @@ impl TokenRefusal {
         });
         let mut answer = answers::private(slug.status(), &body);
         if *error == Error::InvalidClient {
-            // RFC 6749 §5.2, and RFC 9110 §15.5.2 for those that tried in another way, too.
+            // RFC 6749 §5.2, and RFC 9110 §15.5.2 for clients that used another method, too.
             let challenge = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
             answer.fields.extend(answers::field(header::WWW_AUTHENTICATE, &challenge));
         }

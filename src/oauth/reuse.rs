@@ -1,9 +1,10 @@
-//! Ends the login of a refresh token that was used twice: two hold it, and one of them has stolen
-//! it. All that came of the login ends.
+//! Ends the login of a refresh token that was used twice: two parties hold it, and one of them has
+//! stolen it. Everything that came of the login ends.
 //!
-//! The store ends the login in the step in which it finds out: the family and the session are gone, and the
-//! revocation log has it. If there is no room in the log, that is tried again. A family that is dead and still there,
-//! of a gateway of an earlier version that came no further, is brought to its end by whoever finds it.
+//! The store ends the login in the step that detects the reuse: it removes the family and the
+//! session, and writes to the revocation log. If the log has no room, the write is tried again. A
+//! dead family that is still stored comes from a gateway of an earlier version that did not finish.
+//! The gateway that finds it ends the login.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -29,17 +30,17 @@ use crate::telemetry::audit::{self, AuditRecord};
 /// Why such a login ends.
 const WHY: SessionEnd = SessionEnd::RefreshReused;
 
-/// How often one is tried again, the first pause, and the longest: for a day, after which no access
-/// token is alive any more.
+/// How often a failed write is tried again, the first pause, and the longest: for a day, after
+/// which every access token has expired.
 const TRIES_MAX: u32 = 3000;
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// How long one that is written down by somebody else is waited for, and how often it is asked.
+/// How long to wait for another task that writes down the same end, and the pause between checks.
 const OTHERS_PATIENCE: Duration = Duration::from_millis(500);
 const OTHERS_PAUSE: Duration = Duration::from_millis(10);
 
-/// What the store is to write of a login if a token of it turns out to have been used twice.
+/// What the store writes about a login if one of its tokens turns out to have been used twice.
 pub(super) fn login_end(
     here: &TokenContext<'_>,
     family: &Family,
@@ -49,7 +50,8 @@ pub(super) fn login_end(
     revocation::login_end(family.session, &account, Actor::Gateway, WHY, here.configuration)
 }
 
-/// Takes note that the store has ended a login of which a refresh token was used twice, and written this.
+/// Takes note that the store has ended a login because a refresh token was used twice, and that it
+/// has written `end`.
 ///
 /// # Errors
 ///
@@ -119,14 +121,14 @@ pub(super) async fn end(
     ended
 }
 
-/// The end of a login, and on whose account it is, if that is known.
+/// The end of a login, and its account if that is known.
 struct EndedLogin {
     id: SessionId,
     account: Option<Account>,
 }
 
-/// The place from which a login is ended; `None` if it has ended. Whoever is second waits a moment
-/// for the first.
+/// Reserves the place to end a login; `None` if it has ended. A second task waits a moment for the
+/// first.
 async fn place(here: &TokenContext<'_>, id: SessionId) -> Result<Option<EndingPlace>, Denial> {
     let scope = Scope::Session(id.to_string().into());
     let begun = Instant::now();
@@ -138,7 +140,7 @@ async fn place(here: &TokenContext<'_>, id: SessionId) -> Result<Option<EndingPl
             return Ok(Some(place));
         }
         if begun.elapsed() > OTHERS_PATIENCE {
-            // Somebody is at it in vain, and so would we be.
+            // Another task is trying without success, and so would this one.
             return Err(Slug::StoreUnavailable.into());
         }
         tokio::time::sleep(OTHERS_PAUSE).await;
@@ -175,7 +177,7 @@ async fn write_down(
     match appended {
         // A list that is full must not keep the cookie alive.
         Err(AppendError::Full) => forget(sessions, id).await,
-        // The family is dead, and says so to whoever comes next.
+        // The family is dead, as the next request will find.
         Err(AppendError::Store(_) | AppendError::Lifted) | Ok(_) => {}
     }
     let taken = appended.map_err(|_| Slug::StoreUnavailable);
@@ -200,7 +202,7 @@ async fn append(
     Ok(taken)
 }
 
-/// Takes a session out of the store that is not in the log yet, and its family with it.
+/// Removes a session that is not in the log yet from the store, and its family with it.
 async fn forget(sessions: &SessionService, id: SessionId) {
     match sessions.feed.end(id).await {
         Ok(_) => {}
@@ -208,10 +210,10 @@ async fn forget(sessions: &SessionService, id: SessionId) {
     }
 }
 
-/// Writes down that a client presented the refresh token of another. The token may be a copy, and
-/// its owner has done nothing wrong.
+/// Writes to the audit log that a client presented another client's refresh token. The token may be
+/// a copy, and its owner has done nothing wrong.
 pub(super) async fn tell_wrong_client(here: &TokenContext<'_>, family: &Family, client: &Client) {
-    // Once in a while: who has a token must not be able to fill the audit log.
+    // Only once in a while: the holder of a token must not be able to fill the audit log.
     if !here.service.recent_exchanges.is_new_mistake(family.session, &client.id).await {
         return;
     }
@@ -231,7 +233,7 @@ pub(super) async fn tell_wrong_client(here: &TokenContext<'_>, family: &Family, 
     .await;
 }
 
-/// Writes a line to the audit log. That it cannot be written changes nothing of what was decided.
+/// Writes a line to the audit log. A failure to write changes nothing that was decided.
 async fn tell(
     configuration: &Running,
     what: &'static str,

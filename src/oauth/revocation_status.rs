@@ -9,7 +9,7 @@ use crate::gate::time::UnixTime;
 use crate::oauth::service::TokenContext;
 use crate::session::next_second::ask_until_next_second;
 
-/// How a login stands, of which tokens were issued to a client.
+/// The status of a login for which tokens were issued to a client.
 ///
 /// # Errors
 ///
@@ -30,7 +30,7 @@ pub(super) fn of_login(
         key_id: None,
         granted_by: GrantedBy::Gateway,
     };
-    // Who vouches for the login may go by another name than who issues the tokens.
+    // The login's issuer may have another name than the issuer of the tokens.
     let names = [source, Revocable { issuer: &here.settings.issuer, ..source }];
     for source in names {
         if ask(here, source, record.created)? == RevocationStatus::CutOff {

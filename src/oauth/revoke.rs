@@ -1,5 +1,5 @@
-//! Answers `POST revoke`: a client is done with a token (RFC 7009). What is not known was revoked
-//! already, for all that a client needs to know.
+//! Answers `POST revoke`: a client no longer needs a token (RFC 7009). A token that is not known
+//! counts as revoked, which is all that a client needs to know.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -37,14 +37,14 @@ pub(crate) async fn answer(here: &TokenContext<'_>, body: Bytes) -> Result<Answe
     Ok(answers::private(200, &Value::Object(Map::new())))
 }
 
-/// The whole login ends (§2.1): who has one token of it may have others.
+/// Ends the whole login (§2.1): the holder of one of its tokens may have others.
 async fn revoke_refresh(
     here: &TokenContext<'_>,
     client: &Client,
     token: &RefreshToken,
 ) -> Result<(), TokenRefusal> {
     let id = token.family();
-    // It is how a client logs out.
+    // This is how a client logs out.
     let (family, session) = find_family(here, token, Charge::Logout).await?;
     let Some(family) = family else {
         let why = (Actor::Client(&client.id), SessionEnd::Client);
@@ -64,7 +64,7 @@ async fn revoke_refresh(
     Ok(())
 }
 
-/// One access token ends.
+/// Revokes one access token.
 async fn revoke_access(
     here: &TokenContext<'_>,
     client: &Client,
@@ -74,7 +74,7 @@ async fn revoke_access(
     else {
         return Ok(());
     };
-    // Those of others are not ours to revoke.
+    // Tokens of other issuers are not ours to revoke.
     let is_own = here.configuration.own_issuer().is_some_and(|own| own.id() == issuer.id());
     if !is_own || authentic.end() <= clock::shared() {
         return Ok(());
@@ -82,11 +82,11 @@ async fn revoke_access(
     if authentic.claims().client_id.as_deref() != Some(&*client.id) {
         return Err(not_its_own());
     }
-    // Ours have one, all of them.
+    // Every token of ours has one.
     let id = authentic.token_id().ok_or(Denial::from(Slug::Internal))?;
     let scope = Scope::Token { issuer: issuer.rules().issuer.clone(), id: id.into() };
     if !here.configuration.gate.revocations.names(&scope) {
-        // The account of the login, or of the client if the token is about that.
+        // The account of the login, or of the client if the token is about the client.
         let subject = authentic.subject().as_str();
         let account = Account::new(authentic.issued_by(), subject, authentic.dated());
         let (dies, actor) = (authentic.end(), Actor::Client(&client.id));

@@ -1,8 +1,9 @@
 //! Exchanges a refresh token for the next one: rotation (RFC 9700 §4.14.2).
 //!
-//! Each is good once. Who has lost the answer and asks again within a moment gets what it led to; who
-//! comes later with a token that was used ends the login, for there are two of them then. What is late
-//! only because it was on its way for long ends nothing.
+//! Each token is good once. A client that lost the answer and asks again within the grace period
+//! gets the token to which the first one led. A used token that comes later ends the login, because
+//! two parties hold it then. A request that is late only because it was on its way for long ends
+//! nothing.
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ use crate::session::revocation::Account;
 use crate::session::service::unavailable;
 use crate::store::family::{Exchange, Family, Premise, Rotation, StoredFamily, Successor};
 
-/// What an exchange gives.
+/// The result of an exchange.
 pub(super) struct Exchanged {
     /// For the metric.
     pub(super) outcome: RefreshOutcome,
@@ -39,11 +40,11 @@ pub(super) struct Exchanged {
     pub(super) successor: Arc<RefreshToken>,
 }
 
-/// Exchanges a token: for the next one, and an access token.
+/// Exchanges a token for the next one and an access token.
 ///
 /// # Errors
 ///
-/// [`RefreshFailure`] says why nothing is given for it.
+/// [`RefreshFailure`] says why the exchange was refused.
 pub(super) async fn exchange(
     here: &TokenContext<'_>,
     parameters: &Parameters,
@@ -53,7 +54,7 @@ pub(super) async fn exchange(
     let unread_ms = here.service.standstill.unread_ms(presented_at);
     let client = authenticate(here, parameters, Unnamed::FirstParty).await?;
     let now = clock::shared();
-    // Before anything is used up for nothing.
+    // This comes first, so that no token is used up in vain.
     here.service.signing.signer(now).ok_or(Denial::from(Slug::KeysUnavailable))?;
     let found = FoundFamily::of(here, token, client).await?;
     let waited_ms = clock::steady().millis_since(presented_at).saturating_add(unread_ms);
@@ -74,7 +75,7 @@ pub(super) async fn exchange(
     let access = issue::access_token(here, draft, GrantKind::RefreshToken, now)?;
     let (outcome, successor) = rotate(here, token, &found, waited_ms, now).await?;
     if outcome == RefreshOutcome::Replayed && unread_ms > 0 {
-        // Whether its grace is over is not known: it ends nothing, and gives nothing.
+        // Whether the grace period is over is unknown: the request ends nothing, and gets nothing.
         return Err(Denial::from(Slug::StoreUnavailable).into());
     }
     if outcome == RefreshOutcome::Ok {
@@ -97,8 +98,8 @@ impl FoundFamily {
     ) -> Result<Self, RefreshFailure> {
         let (stored, session) = find_family(here, token, Charge::Client).await?;
         let Some(stored) = stored else {
-            // A family ends with its session; the list may still tell this token from one that was
-            // made up.
+            // A family ends with its session. The revocation list may still tell this token from an
+            // invented one.
             let scope = Scope::Session(token.family().to_string().into());
             return Err(match here.configuration.gate.revocations.names(&scope) {
                 true => RefreshFailure::of(RefreshOutcome::Revoked, "The login was ended"),
@@ -125,7 +126,7 @@ impl FoundFamily {
     }
 }
 
-/// Has the store put the next token in the place of this one. What came of it, and the token that is
+/// Lets the store replace this token with the next one. Returns the outcome, and the token that is
 /// good now.
 async fn rotate(
     here: &TokenContext<'_>,
@@ -152,7 +153,7 @@ async fn rotate(
     let rotating = service.refresh_families.rotate(&exchange);
     let rotated = service.store_metrics.timed("rotate_family", rotating).await;
     match &rotated {
-        // One that arrives too late may be the second copy of one that did not.
+        // A request that arrives too late may be the second copy of one that arrived in time.
         Ok(Rotation::TooLate) | Err(_) => {
             service.recent_exchanges.remember(token, next.clone()).await
         }
@@ -170,7 +171,7 @@ async fn rotate(
                 Err(Denial::from(Slug::StoreUnavailable).into())
             }
         },
-        // Nothing happened, and nothing is said of the token.
+        // Nothing happened, and the answer says nothing about the token.
         Rotation::Changed | Rotation::TooLate => Err(Denial::from(Slug::StoreUnavailable).into()),
         Rotation::Reused => Err(reused(here, family, Some(record)).await),
         Rotation::Ended(charged) => {
@@ -184,7 +185,7 @@ async fn rotate(
     }
 }
 
-/// What a token is to be exchanged for: what it was before, if the answer of the store was lost.
+/// The token to exchange this one for: the same as before, if the store's answer was lost.
 async fn successor(
     here: &TokenContext<'_>,
     token: &RefreshToken,
@@ -206,13 +207,14 @@ fn no_randomness(_: Unspecified) -> RefreshFailure {
     Denial::from(Slug::Internal).into()
 }
 
-/// The token to which a way leads: each opens the next.
+/// The last token of a chain in which each token opens the next.
 fn follow(token: &RefreshToken, way: &[Vec<u8>]) -> Option<RefreshToken> {
     let (first, rest) = way.split_first()?;
     rest.iter().try_fold(token.open(first).ok()?, |token, sealed| token.open(sealed).ok())
 }
 
-/// Ends a login of which a token was used twice. Only when that is written down is it told.
+/// Ends a login because a token was used twice. The client hears of the reuse only after the end
+/// has been written down.
 async fn reused(
     here: &TokenContext<'_>,
     family: &Family,

@@ -1,5 +1,5 @@
-//! Compares the secrets of clients. Machines present theirs again and again: one that was found
-//! right a moment ago is not hashed anew, and costs no count of attempts.
+//! Compares the secrets of clients. Machines present theirs again and again: a secret that was
+//! right a moment ago is not hashed again, and does not count as an attempt.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,14 +20,15 @@ use crate::store::attempts::{Attempt, AttemptAccount, AttemptBudget, AttemptLedg
 const REMEMBERED_MAX: u64 = 1000;
 const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// The word that keeps these attempts apart from those to log in.
+/// The prefix that keeps these attempts apart from attempts to log in.
 const LEDGER: &str = "client";
 
 /// Secrets that were found right.
 #[derive(Debug)]
 pub(super) struct Secrets {
     hashing: Arc<Hashing>,
-    /// By a keyed digest: what is in memory is of no use elsewhere. Without a key nothing is.
+    /// Secrets are remembered by a keyed digest, so that the memory is of no use elsewhere. Without
+    /// a key, none are.
     key: Option<hmac::Key>,
     right: Cache<[u8; 32], ()>,
 }
@@ -57,7 +58,8 @@ impl Secrets {
         Self { hashing, key, right }
     }
 
-    /// By what a pair is remembered. Another hash, in a new configuration, makes it another pair.
+    /// The digest by which a pair is remembered. A new hash in a new configuration makes a new
+    /// pair.
     fn digest(&self, id: &str, hash: Option<&Secret>, secret: &Secret) -> Option<[u8; 32]> {
         let mut context = hmac::Context::with_key(self.key.as_ref()?);
         for part in [id.as_bytes(), hash?.expose(), secret.expose()] {
@@ -67,13 +69,14 @@ impl Secrets {
         context.sign().as_ref().try_into().ok()
     }
 
-    /// Whether a secret is the one of which `hash` is the PHC string, for a client that is known by it.
-    /// For one that is not it costs as much.
+    /// Whether `secret` matches the PHC string `hash`, for a client that is known to have that
+    /// hash. For any other client, the comparison costs as much.
     ///
     /// # Errors
     ///
-    /// [`Slug::RateLimited`] for somebody who has presented too many wrong ones, or too many at once;
-    /// [`Slug::StoreUnavailable`] if that cannot be asked: what cannot be counted is not tried.
+    /// [`Slug::RateLimited`] for a client that has presented too many wrong secrets, or too many at
+    /// once; [`Slug::StoreUnavailable`] if attempts cannot be counted: what cannot be counted is
+    /// not tried.
     pub(super) async fn is_right(
         &self,
         attempts: Attempts<'_>,
@@ -98,8 +101,8 @@ impl Secrets {
                 }
             }
         };
-        // Who asks for the same at the same time waits for the same answer: a machine that starts with
-        // many connections is hashed once.
+        // Simultaneous requests with the same secret wait for one comparison: a machine that starts
+        // with many connections is hashed once.
         let compared = match self.digest(id, hash, secret) {
             Some(digest) => {
                 let compared = self.right.try_get_with(digest, comparison).await;
@@ -116,8 +119,9 @@ impl Secrets {
 }
 
 impl Attempts<'_> {
-    /// Counts an attempt against where it comes from and the client that it names, all that are not
-    /// known together. Never against the client alone: anybody could then lock it out.
+    /// Counts an attempt against the pair of its network and the client that it names. All unknown
+    /// clients count as one. It never counts against the client alone: anybody could then lock it
+    /// out.
     async fn count(self, named: Option<&str>) -> Result<AttemptAccount, Denial> {
         let now = clock::now();
         let what = format!("{LEDGER}:{}", named.unwrap_or_default());

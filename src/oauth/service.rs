@@ -27,11 +27,11 @@ const ASSERTIONS_MAX: u32 = 600;
 /// What the token endpoints read and write; shared by all configurations of the process.
 #[derive(Debug)]
 pub(crate) struct TokenService {
-    /// What ends logins.
+    /// Ends logins.
     pub(crate) sessions: Arc<SessionService>,
-    /// With which keys tokens are signed.
+    /// The keys that sign tokens.
     pub(crate) signing: Arc<SigningFeed>,
-    /// How often somebody tried.
+    /// Counts attempts of clients to authenticate.
     pub(crate) attempts: Arc<dyn AttemptLedger>,
     /// Which refresh tokens are good.
     pub(crate) refresh_families: Arc<dyn FamilyStore>,
@@ -47,7 +47,7 @@ pub(crate) struct TokenService {
     pub(super) ending_logins: Arc<EndingLogins>,
     /// What is remembered of exchanges.
     pub(super) recent_exchanges: RecentExchanges,
-    /// Whether what is read now may have come long before.
+    /// Tells whether a request that is read now may have arrived long before.
     pub(crate) standstill: Standstill,
     /// How many assertions clients have used lately.
     assertions: RateBudget<Box<str>>,
@@ -106,7 +106,7 @@ impl TokenService {
 /// What tokens are issued for, as metrics have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GrantKind {
-    /// Somebody logged in.
+    /// A user logged in.
     Login,
     /// RFC 6749 §6.
     RefreshToken,
@@ -124,7 +124,7 @@ impl GrantKind {
     }
 }
 
-/// A request about tokens, and all that is needed to answer it.
+/// A request about tokens, and everything that is needed to answer it.
 pub(crate) type TokenContext<'a> = EndpointContext<'a, TokenService, Tokens>;
 
 impl<'a> TokenContext<'a> {
@@ -144,15 +144,15 @@ impl<'a> TokenContext<'a> {
         format!("{}{base}{below}", self.settings.origin)
     }
 
-    /// By which names an assertion may be meant for us: the issuer, and the URLs where clients show
-    /// who they are.
+    /// The audiences by which an assertion may name this gateway: the issuer, and the URLs where
+    /// clients authenticate.
     pub(super) fn names(&self) -> [String; 4] {
         let issuer = self.settings.issuer.to_string();
         [issuer, self.url("/token"), self.url("/revoke"), self.url("/introspect")]
     }
 
-    /// How old the revocation list may be, in milliseconds. What is issued lives on; no route's
-    /// patience is asked.
+    /// How old the revocation list may be, in milliseconds. What is issued lives on, so the limits
+    /// of routes do not apply.
     pub(super) fn list_age_max_ms(&self) -> u64 {
         let age = self.configuration.settings.revocation.max_staleness;
         u64::try_from(age.as_millis()).unwrap_or(u64::MAX)

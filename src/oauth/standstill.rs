@@ -1,5 +1,6 @@
-//! Notices that the gateway stood still a moment ago, because its process was stopped. What it
-//! reads when it goes on may have come long before, and whoever sent it may have gone on elsewhere.
+//! Notices that the gateway stood still a moment ago because its process was stopped. A request
+//! that it reads afterwards may have arrived long before, and its sender may have gone on
+//! elsewhere.
 //!
 //! A machine that is suspended is not noticed: its steady clock stands still as well.
 
@@ -9,27 +10,28 @@ use std::time::Duration;
 use crate::clock;
 use crate::gate::time::SteadyTime;
 
-/// How often it shows that it goes on.
+/// How often the gateway records that it is running.
 const BEAT_EVERY: Duration = Duration::from_millis(200);
 
-/// For how long it must have shown nothing to have stood still, in milliseconds. Less is a busy machine.
+/// How long the gateway must have recorded nothing to have stood still, in milliseconds. A shorter
+/// gap is a busy machine.
 const STILL_MS: u64 = 500;
 
-/// How soon after that everything has been read that had come meanwhile, in milliseconds.
+/// How soon after a standstill everything that arrived meanwhile has been read, in milliseconds.
 const READ_WITHIN_MS: u64 = 1_000;
 
-/// When the gateway last went on, in steady milliseconds.
+/// When the gateway last ran and last stood still, in steady milliseconds.
 #[derive(Debug, Default)]
 pub(crate) struct Standstill {
-    /// When it last showed that it does; 0: never.
+    /// When it last recorded that it is running; 0: never.
     beat: AtomicU64,
-    /// From when to when it last stood still.
+    /// When its last standstill began and ended.
     from: AtomicU64,
     until: AtomicU64,
 }
 
 impl Standstill {
-    /// Shows for ever that the gateway goes on. To be run by whoever reads requests.
+    /// Records, for ever, that the gateway is running. Runs on the runtime that reads requests.
     pub(crate) async fn watch(&self) {
         loop {
             self.goes_on(clock::steady());
@@ -38,7 +40,8 @@ impl Standstill {
     }
 
     fn goes_on(&self, now: SteadyTime) {
-        // Nobody else writes it. It comes last: whoever finds it fresh finds the rest, too.
+        // Only this function writes these. `beat` comes last: a reader that sees it sees the
+        // others, too.
         let before = self.beat.load(Ordering::Acquire);
         if before > 0 && now.as_millis().saturating_sub(before) >= STILL_MS {
             self.from.store(before, Ordering::Release);
@@ -47,11 +50,11 @@ impl Standstill {
         self.beat.store(now.as_millis(), Ordering::Release);
     }
 
-    /// How long before it was read, at `read`, a request may have come, in milliseconds; 0 if the gateway went on all the
-    /// time.
+    /// How long before `read` a request may have arrived, in milliseconds; 0 if the gateway did not
+    /// stand still.
     pub(super) fn unread_ms(&self, read: SteadyTime) -> u64 {
         let since = |time: u64| read.as_millis().saturating_sub(time);
-        // It may be the first that is done after a standstill.
+        // This may be the first thing done after a standstill.
         let beat = self.beat.load(Ordering::Acquire);
         if beat > 0 && since(beat) >= STILL_MS {
             return since(beat);

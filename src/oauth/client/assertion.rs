@@ -1,4 +1,4 @@
-//! `private_key_jwt`: a client signs who it is, for us, once (RFC 7523 §3).
+//! `private_key_jwt`: a client signs its identity for this gateway, for one use (RFC 7523 §3).
 
 use aws_lc_rs::digest;
 use base64::Engine;
@@ -24,18 +24,18 @@ const LIFETIME_MAX_S: i64 = 60 * 60;
 /// How far clocks may be apart, in seconds.
 const CLOCK_SKEW_S: i64 = 30;
 
-/// What `typ` may say; it may also say nothing. None of our own tokens is meant by it.
+/// The accepted values of `typ`, which may be absent. None of our own tokens has one of them.
 const TYPES: [&str; 2] = ["jwt", "client-authentication+jwt"];
 
-/// What is left to do once an assertion was found good.
+/// What is needed to record the use of an assertion that was found good.
 #[derive(Debug, PartialEq, Eq)]
 struct VerifiedAssertion {
     token_id: Box<str>,
-    /// From when on it would be refused in any case.
+    /// When the assertion begins to be refused in any case.
     ends: UnixTime,
 }
 
-/// The client that signed an assertion; `named` is who it says that it is beside it.
+/// The client that signed an assertion. `named` is the client id that came beside it, if any.
 pub(super) async fn verify<'t>(
     here: &TokenContext<'t>,
     named: Option<&str>,
@@ -57,7 +57,7 @@ pub(super) async fn verify<'t>(
     }
 }
 
-/// All that can be said without asking anybody; in words, if it is not good.
+/// Makes all checks that need no store. The error says in words why the assertion is not good.
 fn read<'t>(
     here: &TokenContext<'t>,
     named: Option<&str>,
@@ -74,7 +74,7 @@ fn read<'t>(
         header.algorithm.parse().map_err(|_| "The assertion's algorithm is not accepted")?;
     let all = token.claims().map_err(|_| "The assertion's claims cannot be read")?;
     let text_of = |name: &str| all.get(name).and_then(Value::as_str);
-    // Unverified, it selects the client, and grants nothing.
+    // The unverified claims select the client, and grant nothing.
     let id = text_of("iss").filter(|iss| Some(*iss) == text_of("sub"));
     let id = id.filter(|id| named.is_none_or(|named| named == *id));
     let client = id.and_then(|id| here.settings.clients.named(id));
@@ -97,7 +97,7 @@ fn read<'t>(
     Ok((client, verified(&all, now)?))
 }
 
-/// Whether every audience is one of our own names: what others may use is not good for us, too.
+/// Whether every audience is one of our own names. An assertion that is good elsewhere is refused.
 fn is_for_us(all: &Map<String, Value>, ours: &[String]) -> bool {
     let is_ours = |name: &Value| name.as_str().is_some_and(|name| ours.iter().any(|o| o == name));
     match all.get("aud") {
@@ -126,7 +126,7 @@ fn verified(all: &Map<String, Value>, now: UnixTime) -> Result<VerifiedAssertion
     Ok(VerifiedAssertion { token_id: token_id.into(), ends })
 }
 
-/// A digest: ids are of any length, and each client has its own.
+/// A digest, because ids can have any length, and each client has its own.
 fn spent_key(client: &str, token_id: &str) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in ["client assertion", client, token_id] {
