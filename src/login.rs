@@ -1,7 +1,7 @@
-//! LOG IN. `POST login`: what somebody shows → who they are, by a method; a session for that, and
-//! the tokens that come with it.
+//! LOG IN. `POST login`: a login method authenticates the user. The login creates a session for
+//! them, and the tokens that come with it.
 //!
-//! The methods are behind one seam, `outcome::LoginOutcome`: none knows of sessions.
+//! All methods answer with `outcome::LoginOutcome`. None of them knows of sessions.
 
 mod create_session;
 mod deliver;
@@ -17,5 +17,5 @@ mod password_methods;
 mod return_to;
 pub(crate) mod service;
 
-/// The longest place to come back to that is accepted, in bytes.
+/// The longest place to return to that is accepted, in bytes.
 pub const RETURN_TO_BYTES_MAX: usize = return_to::BYTES_MAX;

@@ -29,22 +29,22 @@ pub(super) struct NewSession {
     pub(super) secret: SessionSecret,
     pub(super) id: SessionId,
     pub(super) record: SessionRecord,
-    /// The tokens that come with it, if some are wanted.
+    /// The tokens that come with it, if they were requested.
     pub(super) delivered: Option<Delivered>,
 }
 
-/// The tokens that a session is begun with.
+/// The tokens with which a session is created.
 pub(super) struct RequestedTokens<'a> {
     pub(super) plan: &'a DeliveryPlan<'a>,
     pub(super) scopes: Vec<Box<str>>,
 }
 
-/// Begins a session.
+/// Creates a session.
 ///
 /// # Errors
 ///
-/// [`Slug::StoreUnavailable`], [`Slug::SessionRevoked`] for somebody who may not log in for now,
-/// and [`Slug::Internal`] if there is no randomness; and what [`DeliveryPlan::deliver`] says.
+/// [`Slug::StoreUnavailable`]; [`Slug::SessionRevoked`] for a user who may not log in for now;
+/// [`Slug::Internal`] if there is no randomness; and the errors of [`DeliveryPlan::deliver`].
 pub(super) async fn create_session(
     here: &LoginContext<'_>,
     name: &str,
@@ -52,12 +52,12 @@ pub(super) async fn create_session(
     tokens: Option<RequestedTokens<'_>>,
 ) -> Result<NewSession, Denial> {
     let plan = tokens.as_ref().map(|tokens| tokens.plan);
-    // Only those who get a cookie take the place of the one that they have.
+    // Only a login that sets the cookie replaces the session of the browser's cookie.
     let replaced = match plan.map(|plan| plan.cookie) {
         None | Some(SessionCookie::Set) => replaced(here).await?,
         Some(SessionCookie::NotSet) => None,
     };
-    // A machine's tokens say the same of themselves, and nobody could tell them apart.
+    // A client's own tokens have its id as their subject. The user's could not be told from them.
     let tokens_of = here.configuration.settings.tokens.as_ref();
     if tokens_of.is_some_and(|tokens| tokens.clients.named(&identity.subject).is_some()) {
         tracing::error!(subject = &*identity.subject, "the subject of a login is a client's id");
@@ -69,14 +69,14 @@ pub(super) async fn create_session(
     let secret = SessionSecret::generate(bits, &here.configuration.gate.sessions.tags);
     let id = secret.id();
     let family = family.unwrap_or_else(|| id.to_string().into());
-    // Dated by a clock that runs ahead, it would outlive cut-offs.
+    // A session dated by a clock that runs ahead would outlive cut-offs.
     if !here.service.sessions.revocations.is_dated_soon().await {
         return Err(Slug::StoreUnavailable.into());
     }
     let draft = SessionDraft { here, identity, family, plan };
     let record = draft.record_that_holds(id).await.ok_or(Slug::SessionRevoked)?;
     let service = here.service;
-    // Now that it is said when it begins: whoever changes after this is cut off with it.
+    // The session has its date now: if the user changes after this check, it is cut off with them.
     if !is_still_known(here, name) {
         return Err(Slug::LoginFailed.into());
     }
@@ -86,7 +86,7 @@ pub(super) async fn create_session(
         Some(RequestedTokens { plan, scopes }) => match plan.deliver(id, &record, scopes).await {
             Ok(delivered) => Some(delivered),
             Err(denial) => {
-                // Nobody was told of it; it would only be in the way.
+                // The client never heard of the session, which would only be in the way.
                 drop(service.sessions.feed.end(id).await);
                 return Err(denial);
             }
@@ -98,7 +98,7 @@ pub(super) async fn create_session(
         let ended =
             service.sessions.cut_off_session(old, Some(&account), actor, why, here.configuration);
         if let Err(denial) = ended.await {
-            // Nobody was told of the new one; it would only be in the way.
+            // The client never heard of the new session, which would only be in the way.
             drop(service.sessions.feed.end(id).await);
             return Err(denial);
         }
@@ -106,8 +106,8 @@ pub(super) async fn create_session(
     Ok(NewSession { secret, id, record, delivered })
 }
 
-/// Writes a session down. Those that have to make room for it are gone everywhere in the same step, whoever hears of
-/// that.
+/// Writes a session to the store. The sessions that make room for it end everywhere in the same
+/// step, whether or not this gateway hears of that.
 async fn write_down(
     here: &LoginContext<'_>,
     id: SessionId,
@@ -135,23 +135,23 @@ async fn write_down(
     Ok(())
 }
 
-/// Whether the configuration in force says of a name what that of the request says. A login takes
-/// its time, and what the request came with may be out of date.
+/// Whether the configuration in force has the same entry for this name as that of the request. A
+/// login takes time, and the configuration of the request may be out of date.
 fn is_still_known(here: &LoginContext<'_>, name: &str) -> bool {
     let in_force = here.service.sessions.in_force.load();
     let user = |login: &Login| login.method.users().map(|users| users.0.get(name).cloned());
     in_force.settings.login.as_ref().map(|login| user(login)) == Some(user(here.settings))
 }
 
-/// The session that the browser has. Whoever planted it, or knows it, must not be logged in with
-/// the user.
+/// The session that the browser has. An attacker who planted it, or knows it, must not be logged in
+/// together with the user.
 struct Replaced {
     id: SessionId,
     record: SessionRecord,
 }
 
 impl Replaced {
-    /// Its family, if it was the same user's.
+    /// Its family, if it belonged to the same user.
     fn family_of(&self, identity: &LoggedIn, here: &LoginContext<'_>) -> Option<Box<str>> {
         let Self { record, .. } = self;
         let is_same = record.subject == identity.subject && record.issuer == here.settings.issuer;
@@ -162,14 +162,14 @@ impl Replaced {
 async fn replaced(here: &LoginContext<'_>) -> Result<Option<Replaced>, Denial> {
     let LoginContext { service, configuration, request, .. } = here;
     let cookie = &configuration.gate.sessions.rules.terms().cookie;
-    // What cannot be read is nobody's session, and the new cookie takes its place.
+    // A cookie that cannot be read belongs to no session, and the new cookie replaces it.
     let Some(secret) = cookie.find(request.head.headers).ok().flatten() else { return Ok(None) };
     let id = secret.id();
     let stored = service.sessions.feed.stored(id).await.map_err(unavailable)?;
     Ok(stored.map(|StoredSession { record, .. }| Replaced { id, record }))
 }
 
-/// A session that is about to begin.
+/// A session that is about to be created.
 struct SessionDraft<'a> {
     here: &'a LoginContext<'a>,
     identity: LoggedIn,
@@ -179,8 +179,8 @@ struct SessionDraft<'a> {
 
 impl SessionDraft<'_> {
     /// The record of a session that is not cut off as soon as it begins. Cut-offs count in seconds:
-    /// who logs out everywhere and in again waits for the second to end. `None` if that does not
-    /// help.
+    /// a user who logs out everywhere and in again waits for the second to end. `None` if that does
+    /// not help.
     async fn record_that_holds(&self, id: SessionId) -> Option<SessionRecord> {
         let gate = &self.here.configuration.gate;
         let ask = || {

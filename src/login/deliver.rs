@@ -20,14 +20,14 @@ use crate::web::answers;
 use crate::web::message::Answer;
 use crate::web::refresh_cookie::RefreshCookie;
 
-/// What is to be delivered, as it was asked for.
+/// What the login is asked to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
     /// A cookie.
     Session,
     /// Tokens, and no cookie.
     Tokens(TokenRequest),
-    /// All of it.
+    /// Both.
     Both(TokenRequest),
 }
 
@@ -35,11 +35,11 @@ pub(super) enum Delivery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TokenRequest {
     client: Box<str>,
-    /// All that may be had, if it is not said which.
+    /// `None`: all scopes that may be granted.
     scopes: Option<Vec<Box<str>>>,
 }
 
-/// What a login asks for, as it stands in its body.
+/// What a login asks for, as its body has it.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryFields {
     pub(super) deliver: Option<String>,
@@ -51,7 +51,7 @@ pub(super) struct DeliveryFields {
 const SCOPE_BYTES_MAX: usize = 4 * 1024;
 
 impl DeliveryFields {
-    /// What is to be delivered, if it can be; in words, if not.
+    /// Compiles the delivery. The error says in words why it is not possible.
     pub(super) fn compile(self, tokens: Option<&Tokens>) -> Result<Delivery, &'static str> {
         let Self { deliver, client_id, scope } = self;
         let deliver: fn(TokenRequest) -> Delivery = match deliver.as_deref() {
@@ -81,7 +81,7 @@ impl DeliveryFields {
     }
 }
 
-/// Tokens that are about to be made for a login.
+/// Tokens that are about to be issued for a login.
 pub(super) struct DeliveryPlan<'a> {
     issuing: TokenContext<'a>,
     client: &'a Client,
@@ -96,18 +96,18 @@ pub(super) enum SessionCookie {
     NotSet,
 }
 
-/// Tokens that a login gave.
+/// Tokens that a login delivers.
 pub(super) struct Delivered {
     access: IssuedAccess,
     refresh: RefreshToken,
 }
 
 impl<'a> DeliveryPlan<'a> {
-    /// What it takes to deliver tokens; `None` if none are wanted.
+    /// Prepares the delivery of tokens; `None` if none are requested.
     ///
     /// # Errors
     ///
-    /// [`Slug::KeysUnavailable`] while nothing can be signed.
+    /// [`Slug::KeysUnavailable`] while no key can sign.
     pub(super) fn of(
         here: &LoginContext<'a>,
         delivery: &'a Delivery,
@@ -125,8 +125,9 @@ impl<'a> DeliveryPlan<'a> {
         Ok(Some(Self { issuing, client, requested, cookie }))
     }
 
-    /// The scopes of the tokens of somebody who has these: the client's of them, if it may not have
-    /// all, and of those the ones that are wanted. `None` if more is wanted.
+    /// The scopes of the tokens of a user who holds these. If the client is limited to some scopes,
+    /// only those are permitted. Of the permitted scopes, the tokens get the requested ones. `None`
+    /// if the request names others.
     pub(super) fn scopes(&self, held: &[Box<str>]) -> Option<Vec<Box<str>>> {
         let Self { client, requested, .. } = self;
         let is_for_client = |scope| client.scopes.is_empty() || client.scopes.contains(scope);
@@ -141,7 +142,7 @@ impl<'a> DeliveryPlan<'a> {
         }
     }
 
-    /// When the session of such a login ends, and how long it may rest, in seconds: the later of
+    /// When the session of such a login ends, and how long it may be idle, in seconds: the later of
     /// its tokens and its cookie.
     pub(super) fn bounds(&self, created: UnixTime, terms: &SessionTerms) -> (UnixTime, i64) {
         let rules = &self.issuing.settings.refresh;
@@ -154,12 +155,13 @@ impl<'a> DeliveryPlan<'a> {
         (created.plus(lifetime_s), idle_s)
     }
 
-    /// Makes the tokens of a session that is in the store.
+    /// Issues the tokens of a session that is in the store.
     ///
     /// # Errors
     ///
-    /// [`Slug::StoreUnavailable`] if the family cannot be written, or the store has lost the session;
-    /// [`Slug::SessionRevoked`] if it has been ended meanwhile; and what [`access_token`] says.
+    /// [`Slug::StoreUnavailable`] if the family cannot be written, or the store has lost the
+    /// session; [`Slug::SessionRevoked`] if the session has ended meanwhile; and the errors of
+    /// [`access_token`].
     pub(super) async fn deliver(
         &self,
         id: SessionId,
@@ -195,7 +197,7 @@ impl<'a> DeliveryPlan<'a> {
         if !service.store_metrics.timed("begin_family", begun).await.map_err(unavailable)? {
             let scope = Scope::Session(id.to_string().into());
             let is_ended = issuing.configuration.gate.revocations.names(&scope);
-            // Either somebody has ended it meanwhile, or the store has lost it.
+            // Either the session was ended meanwhile, or the store has lost it.
             return Err(if is_ended { Slug::SessionRevoked } else { Slug::StoreUnavailable }.into());
         }
         issuing.count_issued("refresh", GrantKind::Login);
@@ -223,8 +225,8 @@ impl Delivered {
     }
 }
 
-/// Whether a request says that a browser sent it: where scripts could read its answer, no refresh
-/// token may stand in it.
+/// Whether a request says that a browser sent it. A script there could read the answer, so the
+/// answer may not contain a refresh token.
 fn is_by_browser(headers: &http::HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
 }

@@ -1,11 +1,11 @@
-//! Asks an identity service who a user is, and takes its word if it can be understood.
+//! Asks an identity service who a user is, and believes any answer that can be understood.
 //!
 //! | its answer | what it means |
 //! | --- | --- |
 //! | 2xx with what is expected | logged in |
 //! | 429 | too many attempts |
 //! | other 4xx | refused |
-//! | anything else, or none in time | nobody knows |
+//! | anything else, or none in time | undecided |
 
 mod identity;
 
@@ -31,26 +31,26 @@ use identity::MalformedAnswer;
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// The longest that a service can have somebody wait, in seconds.
+/// The longest that a service can make a user wait, in seconds.
 const RETRY_AFTER_MAX_S: u32 = 24 * 3600;
 
 /// The longest request id that is passed on, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
-/// Stands for a peer in URLs; where to connect to is known without it.
+/// Stands for a peer in URLs. The address to connect to does not come from it.
 const HOST: &str = "identity.invalid";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// An identity service: what the configuration says of it, and where it is.
+/// An identity service: its settings, and its upstream.
 #[derive(Clone, Copy)]
 pub(super) struct Service<'a> {
     pub(super) settings: &'a HandOff,
     pub(super) upstream: &'a Arc<Upstream>,
 }
 
-/// Clients of identity services: the one that was used last, which reloads seldom change.
+/// Clients of identity services. Only the one that was used last is kept: reloads seldom change it.
 #[derive(Debug)]
 pub(super) struct ServiceClients {
     kept: Mutex<Option<KeptClient>>,
@@ -65,7 +65,7 @@ struct KeptClient {
     fetcher: Fetcher,
 }
 
-/// Why nobody knows.
+/// Why a login could not be decided.
 #[derive(Debug, thiserror::Error)]
 enum Undecided {
     #[error(transparent)]
@@ -103,7 +103,7 @@ impl Undecided {
 }
 
 impl ServiceClients {
-    /// Asks nobody yet; later up to so many questions at once.
+    /// No client yet. Later, at most `open_max` requests are open at once.
     pub(super) fn new(open_max: usize) -> Self {
         Self { kept: Mutex::default(), places: Semaphore::new(open_max), open_max }
     }
@@ -159,8 +159,8 @@ impl ServiceClients {
         }
     }
 
-    /// Making one reads all certificate authorities, so the last one is kept. It asks the upstream
-    /// for an address each time.
+    /// The last client is kept, because making one reads all certificate authorities. It asks the
+    /// upstream for an address each time.
     fn client(&self, service: Service<'_>) -> Result<Fetcher, FetchError> {
         let Service { settings: HandOff { timeout, .. }, upstream } = service;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,7 +183,7 @@ impl ServiceClients {
     }
 }
 
-/// Where the service is. A certificate for an address is asked for by connecting to just that one.
+/// The URL of the service. If the certificate is for an address, the URL names just that address.
 fn url(service: Service<'_>) -> Option<String> {
     let Service { settings: HandOff { path, .. }, upstream } = service;
     let Some(UpstreamTls { server_name, .. }) = &upstream.settings().tls else {
@@ -233,7 +233,7 @@ fn body(credentials: &NameAndPassword) -> Bytes {
         username: name,
         password: std::str::from_utf8(password.expose()).unwrap_or_default(),
     };
-    // Never grows, so that no copy stays behind: an escape has six bytes.
+    // It never grows, so that no copy stays behind: an escape has six bytes.
     let room = 64 + 6 * (name.len() + password.expose().len());
     let mut json = Zeroizing::new(Vec::with_capacity(room));
     // Texts can always be written.
@@ -241,7 +241,7 @@ fn body(credentials: &NameAndPassword) -> Bytes {
     Bytes::from_owner(json)
 }
 
-/// What the service says; our own words, if that is too much or does not arrive.
+/// The service's own refusal, or the gateway's if that is too large or does not arrive.
 async fn refusal_message(posted: Posted) -> RefusalMessage {
     let status = posted.status().as_u16();
     let kind = posted.field(&header::CONTENT_TYPE).cloned();

@@ -45,7 +45,7 @@ impl LoginResult {
 enum LoginRefusal {
     Denial(Denial),
     ByService(ServiceRefusal),
-    /// A scope is wanted that they or the client may not have.
+    /// The request asks for a scope that the user or the client may not have.
     Scope,
 }
 
@@ -106,7 +106,7 @@ async fn log_in(
     login_request: &LoginRequest,
 ) -> Result<NewSession, LoginRefusal> {
     let LoginContext { service, configuration, settings: login, request } = here;
-    // Another site's page must not log its visitors in as somebody whom it chose.
+    // A page of another site must not log its visitors in to an account that it chose.
     match configuration.gate.sessions.rules.terms().origins.origin(request.head) {
         Origin::Permitted | Origin::Unsaid => {}
         Origin::Foreign => return Err(Slug::Csrf.into()),
@@ -142,7 +142,7 @@ async fn log_in(
             counted.failed().await;
             Err(Denial::with(Slug::RateLimited, Detail::RetryAfter(seconds)).into())
         }
-        // It may be how the service refuses, and would then be a guess for nothing.
+        // The service may refuse in this way: if this did not count, a guess would cost nothing.
         LoginOutcome::Unintelligible(slug) => {
             counted.failed().await;
             Err(slug.into())
@@ -171,7 +171,7 @@ fn answer_success(
         ])
     };
     let mut answer = match (delivered, &delivery, format) {
-        // The secret goes with this request: nobody has it.
+        // The session's secret is dropped with this request and was given to no client.
         (Some(tokens), Delivery::Tokens(_), _) => return tokens.answer(here, Map::new()),
         (Some(tokens), Delivery::Both(_) | Delivery::Session, _) => {
             tokens.answer(here, described())
@@ -184,7 +184,7 @@ fn answer_success(
     answer
 }
 
-/// The session of the cookie; tokens of the same login may live on.
+/// The session, as its cookie uses it. Tokens of the same login may outlive it.
 fn describe(here: &LoginContext<'_>, id: SessionId, record: &SessionRecord) -> Value {
     let stored = StoredSession { record: record.clone(), last_seen: record.created };
     let rules = &here.configuration.gate.sessions.rules;
@@ -251,7 +251,7 @@ fn answer_refusal(
     Reply::Answer(answer)
 }
 
-/// What an identity service says, but for its header: cookies and challenges are ours.
+/// The service's answer without its header fields: cookies and challenges are up to the gateway.
 fn answer_of_service(here: &LoginContext<'_>, refusal: ServiceRefusal) -> Answer {
     let ServiceRefusal { status, kind, body } = refusal;
     let mut answer = answers::with_body(status, kind, body);

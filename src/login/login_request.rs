@@ -13,32 +13,32 @@ use crate::gate::json;
 use crate::secret::Secret;
 use crate::web::form;
 
-/// The format of a login's body, and so how it is answered.
+/// The format of a login's body, which decides the format of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyFormat {
-    /// By a program, in JSON.
+    /// JSON, from a program.
     Json,
-    /// By a browser, with the page's form.
+    /// The form of the login page, from a browser.
     Form,
 }
 
-/// A login that was asked for.
+/// A request to log in.
 #[derive(Debug)]
 pub(super) struct LoginRequest {
     /// The format of its body.
     pub(super) format: BodyFormat,
-    /// Who wants to.
+    /// The user's name and password.
     pub(super) credentials: NameAndPassword,
-    /// Where to go then, if it was said.
+    /// Where to go after the login, if the request says so.
     pub(super) return_to: Option<ReturnTo>,
     /// What to deliver.
     pub(super) delivery: Delivery,
 }
 
-/// A body that is not a login, and why, for whoever sent it.
+/// A body that is not a login, and why, for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UnreadableLogin {
-    /// The format of the body, if that can be told.
+    /// The format of the body, if it can be recognized.
     pub(super) format: Option<BodyFormat>,
     /// What is wrong.
     pub(super) detail: &'static str,
@@ -97,7 +97,7 @@ impl LoginFields {
         let mut members = json::parse_object(body)
             .map_err(|_| "The body is not a JSON object, or repeats a member")?;
         let mut fields = Self::default();
-        // First: from here on it is wiped.
+        // This comes first: from here on, the body is wiped.
         if let Some(password) = members.remove("password") {
             fields.take("password", text(password)?)?;
         }
@@ -143,7 +143,7 @@ impl LoginFields {
         let Self { username, password, return_to, delivery } = self;
         let delivery = delivery.compile(tokens)?;
         let name = username.filter(|name| !name.is_empty()).ok_or("`username` is missing")?;
-        // An empty one is a login without a password to some directories (RFC 4513 §5.1.2).
+        // Some directories take an empty password for a login without one (RFC 4513 §5.1.2).
         let password = password.filter(|password| !password.is_empty());
         let mut password = password.ok_or("`password` is missing")?;
         if name.len() > NAME_BYTES_MAX {

@@ -10,7 +10,7 @@ pub(super) const NAME_BYTES_MAX: usize = 256;
 /// The longest password, in bytes.
 pub(super) const PASSWORD_BYTES_MAX: usize = 1024;
 
-/// What somebody typed.
+/// What the user typed.
 pub(super) struct NameAndPassword {
     /// The name, as it was typed.
     pub(super) name: Box<str>,
@@ -18,7 +18,7 @@ pub(super) struct NameAndPassword {
     pub(super) password: Secret,
 }
 
-/// Not even the name: people type passwords there.
+/// The name is left out, too: people type passwords there.
 impl fmt::Debug for NameAndPassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NameAndPassword").finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! What a login method says of credentials, and who sent them.
+//! The answer of a login method to credentials, and their sender.
 
 use std::net::IpAddr;
 
@@ -8,22 +8,22 @@ use http::HeaderValue;
 use crate::config::login::LoggedIn;
 use crate::gate::denial::{Denial, Slug};
 
-/// What came of credentials.
+/// What a login method decided about credentials.
 #[derive(Debug)]
 pub(super) enum LoginOutcome {
-    /// They are somebody's.
+    /// They belong to this user.
     LoggedIn(LoggedIn),
-    /// They are nobody's.
+    /// They belong to no user.
     Refused(RefusalMessage),
-    /// Nobody looked at them: there were too many. When to come again, in seconds.
+    /// They were not checked, because there were too many. When to try again, in seconds.
     Limited(u32),
-    /// Nobody could say, or nobody looked.
+    /// They could not be judged, or were not checked.
     Undecided(Denial),
-    /// Somebody said something that is no answer.
+    /// The service's answer could not be understood.
     Unintelligible(Slug),
 }
 
-/// The words in which somebody is refused.
+/// The words of a refusal.
 #[derive(Debug)]
 pub(super) enum RefusalMessage {
     /// Ours.
@@ -43,7 +43,7 @@ pub(super) struct ServiceRefusal {
     pub(super) body: Bytes,
 }
 
-/// Who sends credentials.
+/// The sender of credentials.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sender<'a> {
     /// The client's address.

@@ -8,7 +8,7 @@ use crate::web::form;
 use crate::web::message::Answer;
 use crate::web::page::{HtmlPage, escape};
 
-/// `GET login`. A place to go to that is not accepted is left out.
+/// `GET login`. A place to return to that is not accepted is left out.
 pub(crate) fn answer(here: &LoginContext<'_>) -> Answer {
     let query = here.request.head.target.split_once('?').map_or("", |(_, query)| query);
     let pairs = form::parse(query.as_bytes()).unwrap_or_default();
@@ -40,7 +40,7 @@ impl LoginPage<'_> {
         let Self { message, name, return_to } = self;
         let base = escape(&login.base);
         let (name, return_to) = (escape(name), escape(return_to.as_str()));
-        // What is said first is what went wrong; otherwise one can begin to type.
+        // An error is announced first. Without one, the user can begin to type.
         let (problem, first, described) = match message {
             Some(message) => (
                 format!(

@@ -18,7 +18,7 @@ pub(super) async fn verify(
 ) -> LoginOutcome {
     let NameAndPassword { name, password } = credentials;
     let user = users.0.get(name);
-    // Looked for in any case: whether there is such a user must not be told by the time.
+    // The password is always compared, so that timing does not reveal whether the user exists.
     let decoy = decoy(users, name);
     let hash = user.or(decoy).map(|user| user.password.clone());
     let party = Party::of_user(name, client);
@@ -29,7 +29,8 @@ pub(super) async fn verify(
     }
 }
 
-/// The user with whose hash an unknown name costs its time: always the same one for a name.
+/// The user whose hash is used for an unknown name, so that it takes as long. It is always the same
+/// user for a name.
 fn decoy<'u>(users: &'u Users, name: &str) -> Option<&'u User> {
     let hash = digest::digest(&digest::SHA256, name.as_bytes());
     let number =

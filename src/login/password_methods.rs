@@ -1,4 +1,4 @@
-//! Login with a name and a password: each method finds out whose they are; none knows of sessions.
+//! Login with a name and a password: each method finds out whose they are. None knows of sessions.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::login::password_file;
 use crate::password::hashing::Hashing;
 use crate::upstream::Upstream;
 
-/// What the ways to log in need beside their configuration, shared by all configurations.
+/// What the login methods need beside their configuration, shared by all configurations.
 #[derive(Debug)]
 pub(super) struct PasswordMethods {
     hashing: Arc<Hashing>,

@@ -1,6 +1,6 @@
 //! Places where a browser may be sent after a login: one of our own paths, or what the
-//! configuration lists. Whoever can have a login page send its visitors anywhere can have them type
-//! their password again there.
+//! configuration lists. An attacker who could make a login page send its visitors anywhere could
+//! have them type their password again there.
 
 use crate::config::Login;
 use crate::gate::path::{Ambiguity, CanonicalPath};
@@ -13,7 +13,7 @@ pub(super) const BYTES_MAX: usize = 2048;
 pub(super) struct ReturnTo(Box<str>);
 
 impl ReturnTo {
-    /// Reads what a request asks for; `None` if that is refused.
+    /// Reads the place that a request asks for; `None` if it is refused.
     pub(super) fn parse(text: &str, login: &Login) -> Option<Self> {
         // Browsers drop tabs and newlines, and take `\` for `/`.
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#');
@@ -35,11 +35,11 @@ impl Default for ReturnTo {
     }
 }
 
-/// Whether it is a path of ours, however often somebody decodes it.
+/// Whether it is a path of ours, however often it is decoded.
 fn is_own(text: &str, login: &Login) -> bool {
     let Ok(path) = CanonicalPath::parse(text) else { return false };
     let decoded = path.decoded().unwrap_or(path.as_str());
-    // What comes out of one decoding could be decoded again.
+    // The result of one decoding could be decoded again.
     let is_final =
         path.ambiguities().iter().all(|ambiguity| ambiguity != Ambiguity::EncodedPercent);
     let names_no_host = |path: &str| !path.starts_with("//") && !path.starts_with("/\\");

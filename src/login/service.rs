@@ -14,23 +14,23 @@ use crate::web::context::EndpointContext;
 /// What logins read and write; shared by all configurations of the process.
 #[derive(Debug)]
 pub(crate) struct LoginService {
-    /// What ends the session that a login replaces.
+    /// Ends the session that a login replaces.
     pub(crate) sessions: Arc<SessionService>,
-    /// What issues the tokens that a login asks for.
+    /// Issues the tokens that a login asks for.
     pub(crate) tokens: Arc<TokenService>,
-    /// How often somebody tried.
+    /// Counts attempts to log in.
     pub(crate) attempts: Arc<dyn AttemptLedger>,
-    /// What is counted.
+    /// The metrics.
     pub(super) metrics: LoginMetrics,
-    /// The ways to log in.
+    /// The login methods.
     pub(super) methods: PasswordMethods,
 }
 
-/// A login, and all that is needed for it.
+/// A login, and everything that is needed for it.
 pub(crate) type LoginContext<'a> = EndpointContext<'a, LoginService, Login>;
 
 impl LoginService {
-    /// With room for so many logins that wait for an identity service at once.
+    /// `hand_offs_max` is how many logins may wait for an identity service at once.
     pub(crate) fn new(
         sessions: Arc<SessionService>,
         tokens: Arc<TokenService>,

@@ -8,7 +8,7 @@ use crate::gate::json::{self, JsonError};
 /// The longest subject, in bytes.
 const SUBJECT_BYTES_MAX: usize = 255;
 
-/// A 2xx that does not tell who it is.
+/// A 2xx answer that does not say who the user is.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MalformedAnswer {
     /// It is not an object, or one that can be read in two ways.
@@ -24,7 +24,7 @@ pub(super) enum MalformedAnswer {
 pub(super) fn parse(answer: &[u8], service: &HandOff) -> Result<LoggedIn, MalformedAnswer> {
     let HandOff { subject, roles, scopes, claims, .. } = service;
     let answer = Value::Object(json::parse_object(answer)?);
-    // Where nothing is, nothing is granted; some write `null` for an empty list.
+    // What is absent grants nothing. Some services write `null` for an empty list.
     let find = |pointer: &Option<Box<str>>| {
         pointer
             .as_ref()
@@ -50,7 +50,7 @@ pub(super) fn parse(answer: &[u8], service: &HandOff) -> Result<LoggedIn, Malfor
     })
 }
 
-/// A text, or a whole number: others can be written in more than one way.
+/// A text or a whole number. Other values can be written in more than one way.
 fn subject_of(value: &Value) -> Option<Box<str>> {
     let subject = match value {
         Value::String(text) => text.clone(),
