@@ -34,7 +34,7 @@ use listener::ListenerBounds;
 pub use readiness::Readiness;
 
 /// Serves the admin listener, `connections_max` connections at once, for as long as the process
-/// lives: whoever probes it is told that it is stopping.
+/// lives: probes are answered while the gateway stops, too.
 ///
 /// # Errors
 ///
@@ -46,7 +46,7 @@ pub async fn serve(
 ) -> std::io::Result<Infallible> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    // Probes come from machines that hold no token; what they learn is one word.
+    // Probes come from machines that hold no token. They learn one word.
     let open = Router::new().route("/livez", get(async || "alive\n")).route("/readyz", get(readyz));
     let no_pages = || middleware::from_fn_with_state(context.clone(), guard::refuse_pages);
     let metrics = Router::new()

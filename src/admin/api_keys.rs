@@ -1,5 +1,5 @@
-//! Answers `/v1/api-keys`: makes, lists and revokes keys for those who cannot do OAuth. Each is
-//! shown once, when it is made.
+//! Answers `/v1/api-keys`: makes, lists and revokes keys for clients that cannot do OAuth. Each key
+//! is shown once, when it is made.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -30,13 +30,13 @@ use crate::store::session::API_KEYS_MAX;
 use crate::store::session_end::SessionEnd;
 use crate::web::date::date;
 
-/// What sessions of API keys are said to be begun by.
+/// The login method in the records of API keys.
 const METHOD: &str = "api_key";
 
 /// How many scopes, roles and claims one key may have, each.
 const ITEMS_MAX: usize = 100;
 
-/// What a key is to be good for.
+/// The body that creates a key.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApiKeyRequest {
@@ -53,14 +53,14 @@ pub(super) struct ApiKeyRequest {
     actor: Option<String>,
 }
 
-/// Whose keys are wanted; everybody's, if it is not said.
+/// The query for keys: those of one subject, or all.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApiKeyQuery {
     subject: Option<String>,
 }
 
-/// How a key is to be revoked.
+/// The query that revokes a key.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApiKeyRevocation {
@@ -92,7 +92,8 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-/// Writes a key down, and that into the audit log. Of one that could not be audited nobody is told.
+/// Writes a key to the store, and that to the audit log. A key that could not be audited is not
+/// shown.
 async fn make(
     context: AdminContext,
     client: SocketAddr,
@@ -132,7 +133,7 @@ async fn write_down(
     Ok(())
 }
 
-/// Lists the keys, the latest first. None is shown: they are not known any more.
+/// Lists the keys, the latest first. The answer shows none of them: the gateway no longer has them.
 pub(super) async fn list(
     State(context): State<AdminContext>,
     query: Result<Query<ApiKeyQuery>, QueryRejection>,
@@ -178,7 +179,7 @@ pub(super) async fn revoke(
     Ok(change.answer(&context, taken, begun, StatusCode::OK, more).await)
 }
 
-/// Cuts a key off, and deletes it. Whose it was.
+/// Cuts a key off, and deletes it. Returns whose it was.
 async fn cut_off(
     context: AdminContext,
     client: SocketAddr,
@@ -198,7 +199,8 @@ async fn cut_off(
     Ok((change.audit(&context, client, taken).await?, subject))
 }
 
-/// Cut off, no gateway takes it any more; deleted in the same step, it stays away when the list has forgotten it.
+/// A key that is cut off is refused by every gateway. It is deleted in the same step, so that it
+/// stays refused when the list has dropped the entry.
 async fn end(
     context: &AdminContext,
     id: SessionId,
@@ -254,7 +256,7 @@ fn record(request: ApiKeyRequest, context: &AdminContext) -> Result<SessionRecor
         claims,
         created,
         ends: created.plus(lifetime_s),
-        // It does not rest.
+        // An API key has no idle limit.
         idle_s: lifetime_s,
     })
 }

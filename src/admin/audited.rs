@@ -8,7 +8,7 @@ use crate::clock;
 use crate::feed::revocations::Taken;
 use crate::telemetry::audit::{self, AuditRecord};
 
-/// A change: what it is called, to whom or what, by whom, from where and why.
+/// A change for the audit log: its name, its target, who makes it, from where, and why.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Audited<'a> {
     pub(super) audit: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct Audited<'a> {
     pub(super) reason: &'a str,
 }
 
-/// What came of it.
+/// The outcome of a change.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ChangeOutcome<'a> {
     /// The revocation log has it, or not yet.

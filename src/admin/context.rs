@@ -19,20 +19,20 @@ use crate::telemetry::registry::MetricRegistry;
 pub struct AdminContext {
     /// The configuration in force.
     pub configuration: InForce,
-    /// What the admin API asks for; the supervisor replaces it.
+    /// The token that the admin API requires. The supervisor replaces it.
     pub admin_token: Arc<ArcSwap<Secret>>,
     /// All metrics.
     pub registry: Arc<MetricRegistry>,
-    /// Of the keys of issuers, whose age is measured when somebody asks.
+    /// Metrics of the issuers' keys, whose age is measured when metrics are requested.
     pub key_sets: KeySetMetrics,
-    /// Of the cache of verified tokens, which is asked when somebody asks.
+    /// Metrics of the cache of verified tokens, which is measured when metrics are requested.
     pub token_cache: TokenCacheMetrics,
-    /// Whether requests should be sent here.
+    /// Whether the gateway should receive requests.
     pub readiness: Arc<Readiness>,
     /// Who is cut off.
     pub revocations: Arc<RevocationFeed>,
     /// Who is logged in.
     pub sessions: Arc<SessionFeed>,
-    /// With which keys the gateway signs.
+    /// The keys with which the gateway signs.
     pub signing: Arc<SigningFeed>,
 }

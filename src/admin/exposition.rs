@@ -1,4 +1,4 @@
-//! Exposes all metrics, and measures first what is measured only when somebody asks.
+//! Exposes all metrics. Some are measured only when they are requested.
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};

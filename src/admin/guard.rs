@@ -27,7 +27,7 @@ pub(super) async fn refuse_pages(
     next.run(request).await
 }
 
-/// Lets pass who presents the token.
+/// Lets a request pass that presents the token.
 pub(super) async fn require_token(
     State(context): State<AdminContext>,
     request: Request,
@@ -45,7 +45,8 @@ pub(super) async fn require_token(
     (StatusCode::UNAUTHORIZED, challenge, "the admin token is required\n").into_response()
 }
 
-/// Lets pass who presents the token, if the configuration gives one: else only this machine can ask.
+/// Lets a request pass that presents the token. Without a configured token, only this machine can
+/// send requests.
 pub(super) async fn require_given_token(
     State(context): State<AdminContext>,
     request: Request,

@@ -1,4 +1,4 @@
-//! Reads what operators write, within bounds: whom they mean, who they are, and why.
+//! Reads what operators write, within limits: the target, the actor, and the reason.
 
 use axum::Json;
 use axum::extract::Query;
@@ -13,7 +13,7 @@ const REASON_BYTES_MAX: usize = 512;
 const ACTOR_BYTES_MAX: usize = 128;
 const LABEL_BYTES_MAX: usize = 128;
 
-/// Who asks, if they do not say.
+/// The actor, if the request names none.
 const ACTOR_DEFAULT: &str = "admin";
 
 /// The refusal of what makes no sense.
@@ -64,8 +64,8 @@ fn bounded(text: String, name: &str, bytes_max: usize) -> Result<Box<str>, Probl
     Ok(text.into())
 }
 
-/// An issuer of the configuration, by its name or its `iss`. One that is not known could not be
-/// told how long its tokens live, and is probably misspelt.
+/// An issuer of the configuration, by its name or its `iss`. An unknown issuer is refused: how long
+/// its tokens live is not known, and the name is probably misspelt.
 pub(super) fn known_issuer(configuration: &Running, named: &str) -> Result<Box<str>, Problem> {
     let find = |is_meant: fn(&IssuerRules) -> &str| {
         configuration.issuers().find(|issuer| is_meant(issuer.rules()) == named)

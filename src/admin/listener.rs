@@ -35,7 +35,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// The pause after a failed `accept`, which means that file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often the log is told of connections that were closed at once.
+/// How often the log reports connections that were closed at once.
 const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// How many connections there may be, and how long they may take.
@@ -123,7 +123,7 @@ async fn serve_connection(
     }
 }
 
-/// Tells the log of connections that were closed at once, and not more often than it bears.
+/// Logs connections that were closed at once, with a limited frequency.
 struct Refusals {
     untold: u64,
     told_next: Instant,

@@ -8,10 +8,10 @@ use serde_json::json;
 use crate::gate::denial::RETRY_AFTER_S;
 use crate::store::session::API_KEYS_MAX;
 
-/// Why an operation was not done.
+/// Why a request was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
-    /// The request makes no sense; what would.
+    /// The request makes no sense. Says what would.
     BadRequest(String),
     /// The body did not arrive in time.
     BodyLate,
@@ -111,7 +111,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
-        // What was not written down will not survive; nobody should have to guess.
+        // `durable` says whether the change survives a restart, so that the client need not guess.
         let body = json!({
             "type": format!("urn:portcullis:problem:{}", self.slug()),
             "title": status.canonical_reason().unwrap_or_default(),

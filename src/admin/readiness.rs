@@ -25,8 +25,8 @@ impl Readiness {
         self.0.store(STOPPING, Ordering::Release);
     }
 
-    /// What a probe is told. A gateway whose list is too old goes on with what is public, and with
-    /// what its routes permit all the same: it stays ready, and says so.
+    /// The answer to a probe. A gateway whose revocation list is too old still serves public
+    /// routes, and routes that permit a stale list: it stays ready, and says that it is stale.
     pub(super) fn answer(&self, is_stale: bool) -> (StatusCode, &'static str) {
         match self.0.load(Ordering::Acquire) {
             READY if clock::ahead_ms().is_some_and(|ms| ms.abs() > clock::APART_MAX_MS) => {

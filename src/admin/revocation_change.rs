@@ -1,5 +1,5 @@
-//! Carries out what an operator asks for, a revocation or a lift: writes it to the revocation log,
-//! then to the audit log, and has the gateways confirm it if they are to be waited for.
+//! Carries out a revocation or a lift for an operator. Writes it to the revocation log, then to the
+//! audit log, and waits for the gateways to confirm it if that is requested.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
 pub(super) struct RevocationChange {
     /// The word for it in the audit log.
     audit: &'static str,
-    /// To whom or what, for the audit log.
+    /// The target, for the audit log.
     target: Box<str>,
     /// The revocation, or the lift, that does it.
     record: Record,
@@ -109,7 +109,7 @@ impl RevocationChange {
         position.map(Taken::Durable).ok_or(Problem::RevocationUnknown)
     }
 
-    /// Writes to the audit log what came of it, and returns it.
+    /// Writes the outcome to the audit log, and returns it.
     ///
     /// # Errors
     ///
@@ -132,8 +132,8 @@ impl RevocationChange {
         Ok(taken)
     }
 
-    /// The answer: what was done, and `more`; `status` if it is durable. Waits for the gateways if
-    /// that was asked for.
+    /// The answer: what was done, and `more`. Its status is `status` if the change is durable.
+    /// Waits for the gateways if that was requested.
     pub(super) async fn answer(
         &self,
         context: &AdminContext,
@@ -169,8 +169,8 @@ impl RevocationChange {
     }
 }
 
-/// Does it in a task of its own: whoever asked may leave before it is done, and it must not stay
-/// half done.
+/// Runs the work in a task of its own: the client may disconnect before it is done, and it must not
+/// stay half done.
 pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
@@ -179,7 +179,7 @@ pub(super) async fn to_the_end<T: Send + 'static>(
     tokio::spawn(work).await.unwrap_or_else(broken_off)
 }
 
-/// What is told of a store that does not do what it should.
+/// The problem to report when the store fails.
 pub(super) fn failed(error: StoreError) -> Problem {
     let (StoreError::Unavailable(why) | StoreError::Refused(why) | StoreError::Unreadable(why)) =
         error;

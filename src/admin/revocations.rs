@@ -1,4 +1,4 @@
-//! Answers `/v1/revocations`: cuts off, lists who is, and lifts that.
+//! Answers `/v1/revocations`: makes, lists and lifts revocations.
 
 mod draft;
 mod lift;
@@ -72,7 +72,7 @@ pub(super) async fn list(
         .list(offset, limit)
         .await
         .map_err(|error| Problem::StoreUnavailable(error.to_string()))?;
-    // Apart: nobody is to take a lift for a revocation.
+    // Lifts are listed apart, so that they are not taken for revocations.
     let (lifts, revocations): (Vec<_>, Vec<_>) =
         listing.records.iter().partition(|record| record.is_lift());
     let described =

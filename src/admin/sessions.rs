@@ -1,4 +1,4 @@
-//! Answers `/v1/sessions`: lists who is logged in, and ends their sessions.
+//! Answers `/v1/sessions`: lists a user's sessions, and ends them.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use crate::runtime::Running;
 use crate::store::session_end::SessionEnd;
 use crate::web::date::date;
 
-/// Whose sessions are wanted.
+/// The query for the sessions of a user.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SessionQuery {
@@ -32,7 +32,7 @@ pub(super) struct SessionQuery {
     issuer: Option<String>,
 }
 
-/// How one session is to be ended.
+/// The query that ends one session.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EndOne {
@@ -41,7 +41,7 @@ pub(super) struct EndOne {
     wait_ms: Option<u64>,
 }
 
-/// How all sessions of somebody are to be ended.
+/// The query that ends all sessions of a user.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EndAll {
@@ -52,7 +52,7 @@ pub(super) struct EndAll {
     wait_ms: Option<u64>,
 }
 
-/// Somebody who may have sessions.
+/// A user who may have sessions.
 #[derive(Clone, Debug)]
 struct Person {
     issuer: Box<str>,
@@ -102,7 +102,8 @@ pub(super) async fn end_one(
     Ok(change.answer(&context, taken, begun, StatusCode::OK, more.into_iter().flatten()).await)
 }
 
-/// Cuts a session off; it is gone from the store in the same step. Whose it was, if that could be found out.
+/// Cuts a session off and removes it from the store in the same step. Returns its record, if that
+/// could be read.
 async fn forget_one(
     context: AdminContext,
     client: SocketAddr,
@@ -112,7 +113,7 @@ async fn forget_one(
     let (taken, record) = match context.sessions.stored(id).await {
         Ok(None) => return Err(Problem::SessionUnknown),
         Ok(Some(stored)) => (change.append(&context).await, Some(stored.record)),
-        // To cut off what does not exist does no harm.
+        // Cutting off a session that does not exist does no harm.
         Err(_) if accepts_locally(&context) => (change.append(&context).await, None),
         Err(error) => (Err(revocation_change::failed(error)), None),
     };
@@ -133,7 +134,7 @@ pub(super) async fn end_all(
     let EndAll { subject, issuer, reason, actor, wait_ms } = input::query(query)?;
     let configuration = context.configuration.load();
     let person = Person::compile(subject, issuer, &configuration)?;
-    // Nobody else begins sessions, and their tokens were not asked about.
+    // Only the login's issuer has sessions here, and the request was not about tokens.
     if configuration.settings.login.as_ref().is_some_and(|login| login.issuer != person.issuer) {
         let Person { issuer, .. } = person;
         return bad(format!(
@@ -149,14 +150,15 @@ pub(super) async fn end_all(
     Ok(change.answer(&context, taken, begun, StatusCode::OK, [("ended", json!(ended))]).await)
 }
 
-/// Cuts somebody's sessions off; they are gone from the store in the same step. How many there were, if that could be found out.
+/// Cuts a user's sessions off and removes them from the store in the same step. Returns how many
+/// there were, if that could be read.
 async fn forget_all(
     context: AdminContext,
     client: SocketAddr,
     person: Person,
     change: RevocationChange,
 ) -> Result<(Taken, Option<usize>), Problem> {
-    // Before the cut-off, after which there are none.
+    // The sessions are read before the cut-off, because there are none after it.
     let (taken, found) = match live(&context, &person).await {
         Ok(found) => (cut_all_off(&context, &change, &found).await, Some(found)),
         Err(_) if accepts_locally(&context) => (change.append(&context).await, None),
@@ -171,8 +173,8 @@ async fn forget_all(
     Ok((taken, ended.map(|ended| ended.len())))
 }
 
-/// Cuts off what the order says, and first what was begun by a gateway whose clock is ahead: it would
-/// be taken for a new login.
+/// Makes the change. Sessions that were created by a gateway whose clock is ahead are cut off
+/// first: the change would take them for new logins.
 async fn cut_all_off(
     context: &AdminContext,
     change: &RevocationChange,
@@ -195,7 +197,7 @@ fn count(context: &AdminContext, ended: usize) {
     context.sessions.metrics().ended(SessionEnd::Operator).inc_by(ended);
 }
 
-/// Whether a change is to be made that cannot be written down.
+/// Whether a change is accepted when the store cannot be reached.
 fn accepts_locally(context: &AdminContext) -> bool {
     match context.configuration.load().settings.revocation.unreachable {
         WhenUnreachable::AcceptLocally => true,
@@ -203,7 +205,7 @@ fn accepts_locally(context: &AdminContext) -> bool {
     }
 }
 
-/// The sessions of somebody that can be used.
+/// The sessions of a user that can be used.
 async fn live(context: &AdminContext, person: &Person) -> Result<Vec<UsableSession>, Problem> {
     let Person { issuer, subject } = person;
     let stored =
@@ -242,7 +244,7 @@ fn describe(UsableSession { session, record }: &UsableSession) -> Value {
 }
 
 impl Person {
-    /// `issuer` is the one of the login unless it is named.
+    /// Without a named `issuer`, it is that of the login.
     fn compile(
         subject: Option<String>,
         issuer: Option<String>,

@@ -1,5 +1,5 @@
-//! Keeps the token of the admin API where the configuration gives none: made at the first start, in
-//! the data directory, for whoever may read there.
+//! Keeps the token of the admin API if the configuration gives none. The gateway makes it at the
+//! first start, in the data directory, for users who may read there.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -19,7 +19,7 @@ const CHARACTERS: usize = 43;
 /// As much as is read of a file that should hold a line.
 const FILE_BYTES_MAX: u64 = 4096;
 
-/// How often a file is read again that another process has just made, or that was replaced.
+/// How often to read a file again that another process has just made or replaced.
 const READS_MAX: usize = 4;
 
 /// What is in the file.
@@ -30,8 +30,8 @@ enum TokenFile {
     Unusable(String),
 }
 
-/// The token that the gateway asks for; where it keeps its own and has none yet, it makes one.
-/// Reads and writes files.
+/// The token that the gateway requires. A gateway that keeps its own token and has none yet makes
+/// one. Reads and writes files.
 ///
 /// # Errors
 ///
@@ -75,8 +75,7 @@ pub fn prepare(token: &AdminToken) -> Result<Secret, String> {
     Err(failed(&format!("it was changed after it was made: {why}")))
 }
 
-/// The token that a gateway on this machine has made, for those who want to ask it; `None` if there
-/// is none yet.
+/// The token that a gateway on this machine has made, for its clients; `None` if there is none yet.
 ///
 /// # Errors
 ///

@@ -8,7 +8,7 @@ use crate::gate::verifier::Verifier;
 use metrics::TokenCacheMetrics;
 
 impl TokenCacheMetrics {
-    /// Measures the cache, when somebody asks.
+    /// Measures the cache when metrics are requested.
     pub(super) fn measure(&self, verifier: &Verifier) {
         let counters = verifier.counters();
         let advance = |counter: &IntCounter, total: u64| {

@@ -59,7 +59,7 @@ enum Target {
     All(Scope),
 }
 
-/// Who wants it, why, and for how long the gateways are waited for.
+/// Who lifts it, why, and how long to wait for the gateways.
 #[derive(Clone, Debug)]
 struct LiftRequest {
     actor: Box<str>,
@@ -84,7 +84,7 @@ pub(in crate::admin) async fn lift_one(
     lift(context, client, Target::One(id), LiftRequest::compile(actor, reason, wait_ms)?).await
 }
 
-/// Lifts all that an operator cut off of a scope.
+/// Lifts everything that an operator cut off for a scope.
 pub(in crate::admin) async fn lift_all(
     State(context): State<AdminContext>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
@@ -109,7 +109,7 @@ async fn lift(
     Ok(change.answer(&context, taken, begun, StatusCode::OK, [("lifts", json!(lifted))]).await)
 }
 
-/// Writes down as many lifts as it takes; the last of them, and all that was lifted.
+/// Writes as many lifts as are needed. Returns the last of them, and everything that was lifted.
 async fn write_down(
     context: AdminContext,
     client: SocketAddr,
@@ -125,7 +125,7 @@ async fn write_down(
             let LiftRequest { actor, reason, .. } = &wish;
             let target = &*target.to_string();
             let change = Audited { audit: AUDIT, target, actor, client, reason };
-            // Whoever asked is told of the store, however this goes.
+            // The client gets the store's error, even if the audit log fails, too.
             drop(change.write(&context, ChangeOutcome::Refused(&problem)).await);
             return Err(problem);
         }

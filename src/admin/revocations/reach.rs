@@ -1,14 +1,14 @@
-//! Tells what a revocation could hit. One that is sure to hit nothing is refused: whoever is told
-//! "revoked" looks no further. What is only unlikely, such as a subject that nobody has heard of,
-//! is written down.
+//! Decides what a revocation could hit. A revocation that certainly hits nothing is refused,
+//! because an operator who reads "revoked" looks no further. One that only probably hits nothing,
+//! such as one of an unknown subject, is written.
 
 use crate::gate::issuer::{Issuer, IssuerRules};
 use crate::gate::reason::listed;
 use crate::gate::revocation::Scope;
 use crate::runtime::Running;
 
-/// Why nothing that this gateway accepts, or could come to accept with this configuration, is hit by
-/// `scope`; `None` if something could be.
+/// Why `scope` hits nothing that this gateway accepts, or could come to accept with this
+/// configuration; `None` if it could hit something.
 pub(super) fn nothing_to_hit(scope: &Scope, configuration: &Running) -> Option<String> {
     let mut issuers = configuration.issuers().map(|issuer| issuer.rules());
     let why = match scope {
@@ -22,10 +22,11 @@ pub(super) fn nothing_to_hit(scope: &Scope, configuration: &Running) -> Option<S
                 "no issuer has claims that name a client (issuers[].claims.client)".to_owned()
             })
         }
-        // Who repeats it, as they were not told that all gateways have it, means what is gone by now.
+        // A repeated revocation, made because not all gateways confirmed it, names a key that is
+        // gone by now.
         Scope::Key { .. } if configuration.gate.revocations.names(scope) => None,
         Scope::Key { issuer, id } => no_key(issuer.as_deref(), id, configuration),
-        // Sessions are hit by these as well; who is logged in, or ever was, the gateway need not know.
+        // These hit sessions as well. The gateway need not know who is logged in, or ever was.
         Scope::Session(_)
         | Scope::Subject { .. }
         | Scope::Grants { .. }
@@ -41,8 +42,8 @@ fn no_key(issuer: Option<&str>, id: &str, configuration: &Running) -> Option<Str
         |candidate: &&&Issuer| issuer.is_none_or(|issuer| *candidate.rules().issuer == *issuer);
     let issuers = configuration.issuers().map(|issuer| &**issuer);
     let issuers: Vec<_> = issuers.filter(|issuer| is_meant(&issuer)).collect();
-    // The gateway's own keys come from a feed as well, but their ids are random: there is none to
-    // be told of ahead.
+    // The gateway's own keys come from a feed as well, but their ids are random: none is known
+    // ahead.
     let own = configuration.own_issuer().map(|own| &**own);
     let is_own = |issuer: &Issuer| own.is_some_and(|own| std::ptr::eq(own, issuer));
     let could_fetch = issuers.iter().any(|issuer| {
