@@ -36,7 +36,7 @@ pub fn steady_at(instant: Instant) -> SteadyTime {
     SteadyTime::from_millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// What the store's clock said is ahead of the steady clock, in milliseconds.
+/// How far the store's clock is ahead of the steady clock, in milliseconds.
 static SHARED_AHEAD_MS: AtomicI64 = AtomicI64::new(NOT_SHARED);
 
 /// The store's time is not known yet.
@@ -81,7 +81,7 @@ pub fn ahead_ms() -> Option<i64> {
     Some(wall_ms.saturating_sub(shared_ms()?))
 }
 
-/// How long the second still lasts by which what is shared is dated.
+/// How long the current second of the shared time still lasts.
 pub fn until_next_shared_second() -> Duration {
     let into_second_us = match shared_ms() {
         None => micros() % 1_000_000,
@@ -109,7 +109,7 @@ pub fn moment() -> Moment {
     moment_at(steady())
 }
 
-/// The same at a time that was taken a moment ago.
+/// All clocks, for a steady time that was taken a moment ago.
 pub fn moment_at(steady: SteadyTime) -> Moment {
     let wall = now();
     let shared_ahead_s = match shared_ms_at(steady) {

@@ -20,7 +20,7 @@ pub const DOCUMENT_BYTES_MAX: usize = 512 * 1024;
 /// The largest answer of an API that is read, in bytes: a page of a thousand revocations.
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Why a document could not be had.
+/// Why a document could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The client cannot be set up, for lack of certificate authorities for example.
@@ -37,23 +37,23 @@ pub enum FetchError {
     Oversized(usize),
 }
 
-/// What is asked of an API.
+/// A request to an API.
 #[derive(Debug)]
 pub struct Question<'q> {
-    /// What is to be done there.
+    /// The method.
     pub method: Method,
-    /// Where.
+    /// The URL.
     pub url: &'q str,
-    /// The bearer token that it wants to see.
+    /// The bearer token that the API requires.
     pub token: Option<&'q str>,
-    /// What is sent along.
+    /// The JSON body.
     pub body: Option<&'q Value>,
 }
 
-/// Tells where to connect to next, if that is known.
+/// Returns the next address to connect to, if one is known.
 pub type NextAddress = Arc<dyn Fn() -> Option<SocketAddr> + Send + Sync>;
 
-/// Whatever name is asked for, the answer is what the configuration says, with its port.
+/// Resolves every name to the next address of the configuration, with its port.
 struct Directed(NextAddress);
 
 impl Resolve for Directed {
@@ -76,7 +76,7 @@ impl Posted {
         self.0.status()
     }
 
-    /// A header field that stands there once.
+    /// A header field that occurs exactly once.
     pub fn field(&self, name: &HeaderName) -> Option<&HeaderValue> {
         let mut values = self.0.headers().get_all(name).iter();
         values.next().filter(|_| values.next().is_none())
@@ -141,9 +141,10 @@ impl Fetcher {
         Ok(Self { client: builder.build().map_err(FetchError::Client)? })
     }
 
-    /// A client that connects to what `next` tells, whatever the host of a URL is, unless that is
-    /// an address or the URL names a port; for each request anew. It gives up after `timeout`, and
-    /// trusts the authorities in `ca_der` instead of the system's, if there are any.
+    /// A client that connects to the address that `next` returns, anew for each request, whatever
+    /// the host of the URL is. It does not if the host is an address or the URL names a port. It
+    /// gives up after `timeout`, and trusts the authorities in `ca_der` instead of the system's, if
+    /// there are any.
     ///
     /// # Errors
     ///
@@ -174,7 +175,7 @@ impl Fetcher {
         body: Bytes,
     ) -> Result<Posted, FetchError> {
         let request = self.client.post(url).headers(fields).body(body);
-        // Not the URL: its host may be a stand-in.
+        // The error leaves out the URL, because its host may be a stand-in.
         let response = request.send().await.map_err(|error| error.without_url());
         response.map(Posted).map_err(FetchError::Transport)
     }

@@ -15,17 +15,18 @@ const OTHERS_MODE: u32 = 0o077;
 /// The part of a mode that says who may do what.
 const PERMISSIONS_MODE: u32 = 0o777;
 
-/// Makes a directory and those above it that are missing, for their owner only. One that is there
-/// stays as it is.
+/// Creates a directory and its missing parents, for their owner only. Existing ones stay as they
+/// are.
 ///
 /// # Errors
 ///
-/// If it cannot be made.
+/// If it cannot be created.
 pub fn create_directory(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)
 }
 
-/// How a file is opened for writing that only its owner may read, should it be made by that.
+/// The options to open a file for writing. A file that this creates is accessible to its owner
+/// only.
 pub fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(FILE_MODE);
@@ -50,7 +51,7 @@ pub fn create(file: &Path, contents: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// Puts a file in its place, whole or not at all, instead of one that may be there.
+/// Replaces a file, or creates it. Readers see all of the new contents or none.
 ///
 /// # Errors
 ///
@@ -83,7 +84,7 @@ fn write_beside(file: &Path, contents: &[u8]) -> io::Result<PathBuf> {
     }
 }
 
-/// The name of a file is to be as durable as what is in it.
+/// Makes the name of a file as durable as its contents.
 fn sync_directory_of(file: &Path) -> io::Result<()> {
     let directory = match file.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory,
@@ -126,8 +127,8 @@ impl fmt::Display for Exposure {
     }
 }
 
-/// Whether others than the gateway's user may read or change the file or the directory at `path`.
-/// What is not there, or cannot be looked at, is not exposed.
+/// Whether users other than the gateway's may read or change the file or directory at `path`. One
+/// that does not exist, or cannot be examined, is not exposed.
 pub fn exposure(path: &Path) -> Option<Exposure> {
     let metadata = std::fs::metadata(path).ok()?;
     // An audit log may be a device, whose permissions are not checked.
