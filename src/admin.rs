@@ -34,7 +34,7 @@ use listener::ListenerBounds;
 pub use readiness::Readiness;
 
 /// Serves the admin listener, `connections_max` connections at once, for as long as the process
-/// lives: probes are answered while the gateway stops, too.
+/// lives: a probe still learns that the gateway is stopping.
 ///
 /// # Errors
 ///

@@ -19,7 +19,7 @@ const CHARACTERS: usize = 43;
 /// As much as is read of a file that should hold a line.
 const FILE_BYTES_MAX: u64 = 4096;
 
-/// How often to read a file again that another process has just made or replaced.
+/// How often to read a file again that another process has just made, or that was replaced.
 const READS_MAX: usize = 4;
 
 /// What is in the file.

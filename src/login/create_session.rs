@@ -57,7 +57,7 @@ pub(super) async fn create_session(
         None | Some(SessionCookie::Set) => replaced(here).await?,
         Some(SessionCookie::NotSet) => None,
     };
-    // A client's own tokens have its id as their subject. The user's could not be told from them.
+    // A client's own tokens have its id as their subject. The user's would look the same.
     let tokens_of = here.configuration.settings.tokens.as_ref();
     if tokens_of.is_some_and(|tokens| tokens.clients.named(&identity.subject).is_some()) {
         tracing::error!(subject = &*identity.subject, "the subject of a login is a client's id");

@@ -97,7 +97,7 @@ impl LoginFields {
         let mut members = json::parse_object(body)
             .map_err(|_| "The body is not a JSON object, or repeats a member")?;
         let mut fields = Self::default();
-        // This comes first: from here on, the body is wiped.
+        // The password comes first: from here on, it is wiped.
         if let Some(password) = members.remove("password") {
             fields.take("password", text(password)?)?;
         }
@@ -143,7 +143,7 @@ impl LoginFields {
         let Self { username, password, return_to, delivery } = self;
         let delivery = delivery.compile(tokens)?;
         let name = username.filter(|name| !name.is_empty()).ok_or("`username` is missing")?;
-        // Some directories take an empty password for a login without one (RFC 4513 §5.1.2).
+        // Some directories treat an empty password as a login without one (RFC 4513 §5.1.2).
         let password = password.filter(|password| !password.is_empty());
         let mut password = password.ok_or("`password` is missing")?;
         if name.len() > NAME_BYTES_MAX {

@@ -1,6 +1,6 @@
 //! Decides what a revocation could hit. A revocation that certainly hits nothing is refused,
 //! because an operator who reads "revoked" looks no further. One that only probably hits nothing,
-//! such as one of an unknown subject, is written.
+//! such as one for an unknown subject, is written.
 
 use crate::gate::issuer::{Issuer, IssuerRules};
 use crate::gate::reason::listed;
