@@ -1,4 +1,4 @@
-//! HOLD. Sessions of those who are logged in: shown to them, and ended.
+//! HOLD. Users' sessions: shows them to their users, and ends them.
 
 mod budgets;
 mod devices;

@@ -11,13 +11,13 @@ use crate::network::network_of;
 use crate::rate_budget::RateBudget;
 use crate::web::message::Caller;
 
-/// How many lists a minute.
+/// How many lists a subject may ask for in a minute.
 const LISTS_MAX: u32 = 60;
 
-/// How many ids a minute that are not one's own.
+/// How many ids that are not its own a subject may ask for in a minute.
 const FOREIGN_IDS_MAX: u32 = 60;
 
-/// How many sessions that the store does not have a network may end a minute.
+/// How many sessions that the store does not have a network may end in a minute.
 const LOST_MAX: u32 = 60;
 
 /// What subjects have asked for lately.

@@ -18,7 +18,7 @@ pub(crate) async fn logout(
     caller: Option<&Caller>,
 ) -> Result<Answer, Denial> {
     let SessionContext { service, configuration, request, .. } = here;
-    // Without the cookie, which other sites cannot always send, the gate had nothing to look at.
+    // Other sites cannot always send the cookie. Without it, the gate had nothing to check.
     match configuration.gate.sessions.rules.terms().origins.origin(request.head) {
         Origin::Permitted | Origin::Unsaid => {}
         Origin::Foreign => return Err(Slug::Csrf.into()),

@@ -1,4 +1,4 @@
-//! Waits for the next second after a cut-off: they count in seconds, and a login in the same one
+//! Waits for the next second after a cut-off. Cut-offs count in seconds: a login in the same second
 //! would be cut off, too.
 
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub(crate) async fn ask_until_next_second<T>(ask: impl FnMut() -> Option<T>) -> 
 async fn ask_within<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
     loop {
-        // Known before it is asked: a gateway that stood still while it asked asks once more.
+        // This is read before asking: a gateway that stood still while it asked asks once more.
         let is_last = begun.elapsed() > patience;
         if let Some(answer) = ask() {
             return Some(answer);

@@ -71,7 +71,7 @@ fn is_live(here: &SessionContext<'_>, id: SessionId, stored: &StoredSession) -> 
         && !session.authentic().is_revoked(&gate.revocations, now)
 }
 
-/// By the rules in force: those that became stricter since hold for it, too.
+/// By the rules in force. Rules that became stricter since apply to it, too.
 fn describe(here: &SessionContext<'_>, id: SessionId, stored: &StoredSession) -> Value {
     let rules = &here.configuration.gate.sessions.rules;
     let session = Session::compile_login(id, stored, rules, clock::steady());

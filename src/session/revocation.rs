@@ -12,7 +12,7 @@ use crate::store::login_end::LoginEnd;
 use crate::store::record::{Owner, Record};
 use crate::store::session_end::SessionEnd;
 
-/// How much of a name is noted as who it was, in bytes.
+/// How much of an actor's name is kept, in bytes.
 const ACTOR_BYTES_MAX: usize = 128;
 
 /// How long a gateway may remember a session that is gone from the store, in seconds: it reads it
@@ -79,7 +79,8 @@ pub(crate) fn of_session(
     Record { owner, ..record_of(entry, &actor.to_string(), why) }
 }
 
-/// One session ends that the store does not have. It is remembered like what accounts end.
+/// The end of a session that the store does not have. It is remembered as long as the end of a
+/// session with an account.
 pub(crate) fn of_lost_session(
     id: SessionId,
     actor: Actor<'_>,
@@ -117,7 +118,7 @@ fn issued_reach_s(configuration: &Running) -> i64 {
     reach_s.max(REMEMBERED_S)
 }
 
-/// One token ends, which `dies` in any case then.
+/// The end of one token, which would expire at `dies` anyway.
 pub(crate) fn of_token(
     scope: Scope,
     dies: UnixTime,
@@ -156,14 +157,15 @@ pub fn of_changed_users(old: &Running, new: &Running) -> Vec<Record> {
     let changed = users.changed_in(later).into_iter();
     let scopes =
         changed.map(|subject| Scope::Subject { issuer: Some(before.issuer.clone()), subject });
-    // What was begun under either can be accepted by gateways that have not read the other yet.
+    // Gateways that have not read the other configuration yet can accept sessions begun under
+    // either.
     let records = scopes.map(|scope| record(scope, GATEWAY, SessionEnd::UserChanged, &[old, new]));
     records.collect()
 }
 
 fn record(scope: Scope, actor: &str, why: SessionEnd, configurations: &[&Running]) -> Record {
     let reaches_s = configurations.iter().flat_map(|configuration| {
-        // In any case as long as a session: who vouched for it may have been renamed since.
+        // It lasts at least as long as a session: its issuer may have been renamed since.
         let session = configuration.gate.sessions.rules.terms().reach_s();
         configuration.reaches_s(&scope).into_iter().chain([session])
     });

@@ -17,24 +17,24 @@ use crate::store::session_end::SessionEnd;
 use crate::store::{AppendError, StoreError};
 use crate::web::context::EndpointContext;
 
-/// Who is logged in, and who is cut off; shared by all configurations of the process.
+/// The sessions and revocations, shared by all configurations of the process.
 #[derive(Debug)]
 pub(crate) struct SessionService {
     /// The configuration in force.
     pub(crate) in_force: InForce,
-    /// Who is logged in.
+    /// The sessions.
     pub(crate) feed: Arc<SessionFeed>,
-    /// Who is cut off.
+    /// The revocations.
     pub(crate) revocations: Arc<RevocationFeed>,
     /// The budgets for requests about sessions.
     pub(super) budgets: Budgets,
 }
 
-/// A request about the caller's own sessions, and all that is needed to answer it.
+/// A request about the caller's own sessions, and everything that is needed to answer it.
 pub(crate) type SessionContext<'a> = EndpointContext<'a, SessionService, Login>;
 
 impl SessionService {
-    /// What ends sessions, at the start of the process.
+    /// The service, at the start of the process.
     pub(crate) fn new(
         in_force: InForce,
         feed: Arc<SessionFeed>,
@@ -81,7 +81,7 @@ impl SessionService {
         Ok(())
     }
 
-    /// Writes a revocation down.
+    /// Writes a revocation.
     pub(crate) async fn cut_off(&self, record: Record) -> Result<(), Denial> {
         taken(self.revocations.append(record).await)
     }
@@ -103,7 +103,7 @@ fn taken(taken: Result<Taken, AppendError>) -> Result<(), Denial> {
     }
 }
 
-/// What cannot be asked or written now may be some other time.
+/// A store that cannot be asked or written now may be available later.
 pub(crate) fn unavailable(error: StoreError) -> Denial {
     tracing::warn!(%error, "the store does not serve a login");
     Slug::StoreUnavailable.into()
