@@ -1,4 +1,4 @@
-//! Reads the body of a request before the request is looked at: in time, and up to a size.
+//! Reads the body of a request before the request is handled, within limits of time and size.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a body may take to arrive.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Hands a request on once its body is here.
+/// Passes a request on once its body has arrived.
 pub(super) async fn read_in_time(request: Request, next: Next) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let read = timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await;

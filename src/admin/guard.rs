@@ -11,8 +11,8 @@ use subtle::ConstantTimeEq;
 use super::context::AdminContext;
 use crate::config::AdminToken;
 
-/// Lets nothing pass that a page in a browser on this machine could have sent, where only this
-/// machine can send anything.
+/// On a loopback address, refuses requests that a page in a browser on this machine could have
+/// sent.
 pub(super) async fn refuse_pages(
     State(context): State<AdminContext>,
     request: Request,
@@ -34,8 +34,8 @@ pub(super) async fn require_token(
     next: Next,
 ) -> Response {
     let token = context.admin_token.load_full();
-    // Both sides in constant time; a token of another length is refused at once, which tells its
-    // length and no more.
+    // The comparison takes constant time. A token of another length is refused at once, which
+    // reveals only the length.
     let admitted = presented(request.headers())
         .is_some_and(|presented| bool::from(presented.ct_eq(token.expose())));
     if admitted {
@@ -64,8 +64,9 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
 }
 
-/// Whether a page of another site makes the browser on this machine ask, as DNS rebinding would:
-/// the name that it asks for is then not one of this machine's, or it says where it comes from.
+/// Whether a page of another site makes the browser on this machine send the request, as DNS
+/// rebinding would. The `Host` is then not a name of this machine, or the request says that a page
+/// sent it.
 fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let mut hosts = headers.get_all(header::HOST).iter();
@@ -78,7 +79,8 @@ fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     !is_local || is_page
 }
 
-/// Whether a `Host` is `localhost` or a loopback address, whatever the port: it may be forwarded.
+/// Whether a `Host` is `localhost` or a loopback address. Any port is accepted, because it may be
+/// forwarded.
 fn names_this_machine(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

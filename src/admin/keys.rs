@@ -1,5 +1,5 @@
-//! Answers `/v1/keys`: lists the gateway's own signing keys, and makes another. Never a private
-//! key.
+//! Answers `/v1/keys`: lists the gateway's own signing keys, and makes another. It never shows a
+//! private key.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ use crate::feed::signing::{ListedKey, NewKey, Refused};
 use crate::issuer::ring::BeginsTo;
 use crate::web::date::date;
 
-/// How another key is wanted.
+/// The body that makes another signing key.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RotationRequest {
@@ -29,7 +29,7 @@ pub(super) struct RotationRequest {
     actor: Option<String>,
 }
 
-/// Who wants it, and why.
+/// Who makes it, and why.
 struct Attribution {
     actor: Box<str>,
     reason: Box<str>,
@@ -57,7 +57,7 @@ pub(super) async fn rotate(
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-/// Makes it, and writes to the audit log what came of that.
+/// Makes the key, and writes the outcome to the audit log.
 async fn make(
     context: AdminContext,
     client: SocketAddr,

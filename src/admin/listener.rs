@@ -111,8 +111,8 @@ async fn serve_connection(
             .header_read_timeout(bounds.head_timeout)
             .serve_connection(TokioIo::new(stream), service)
     );
-    // hyper has no deadline for an answer. Each request begins this one anew; while there is none,
-    // that of the head counts.
+    // hyper has no deadline for an answer. Each request starts this one anew. Between requests, the
+    // deadline of the head applies.
     loop {
         let given_up_at = *begun.borrow() + bounds.exchange_timeout;
         // Whether it ended well is for the client to say.

@@ -33,7 +33,7 @@ pub(super) enum Problem {
     KeysUnavailable(String),
     /// The store cannot be reached, or is at fault.
     StoreUnavailable(String),
-    /// The change was made, and could not be written to the audit log.
+    /// The change was made, but could not be written to the audit log.
     Unaudited {
         /// Whether the change will survive this process.
         durable: bool,

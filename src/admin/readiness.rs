@@ -1,4 +1,4 @@
-//! Tells whether requests should be sent here.
+//! Tells whether the gateway should receive requests.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use crate::clock;
 
-/// Whether requests should be sent here. A flag of our own: what is not known to be ready is not.
+/// Whether the gateway should receive requests. The gateway counts as not ready until it says so.
 #[derive(Debug, Default)]
 pub struct Readiness(AtomicU8);
 
@@ -15,12 +15,12 @@ const READY: u8 = 1;
 const STOPPING: u8 = 2;
 
 impl Readiness {
-    /// From now on, unless it is stopping.
+    /// The gateway is ready from now on, unless it is stopping.
     pub fn ready(&self) {
         let _ = self.0.compare_exchange(STARTING, READY, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Never again.
+    /// The gateway is stopping, and will never be ready again.
     pub fn stopping(&self) {
         self.0.store(STOPPING, Ordering::Release);
     }

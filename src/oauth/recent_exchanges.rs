@@ -1,5 +1,5 @@
-//! Remembers exchanges of refresh tokens for a while, in this gateway alone: those that the store did not answer,
-//! and clients that presented tokens of others.
+//! Remembers exchanges of refresh tokens for a while, in this gateway alone: those to which the
+//! store gave no answer, and clients that presented tokens of others.
 
 use std::sync::Arc;
 use std::time::Duration;
