@@ -37,7 +37,7 @@ pub(super) enum AnsweredBy {
 }
 
 impl Context {
-    /// Decides on a request. Whoever is permitted as a principal is so for as long as they are one.
+    /// Decides on a request. A permit for a principal ends when the principal lapses.
     pub(super) async fn admit(&mut self, request: &RequestHeader) -> Result<AnsweredBy, Denial> {
         let prior = self.prior.take();
         let settled = self.decide(request, Gate::decide, Charge::Client, prior).await?;
@@ -133,7 +133,7 @@ impl Context {
             None => (None, None),
             Some(principal) => {
                 let identity_token = self.identity_token_of(principal, internal_token.as_ref())?;
-                // A request that nobody could end is not served.
+                // A request that could not be ended later is not served.
                 let guard = begin(principal).ok_or(Slug::Internal)?;
                 let logged = self.published.log.is_on().then(logged);
                 (identity_token, Some(RevocableExchange { guard, logged }))
@@ -193,7 +193,7 @@ impl Context {
         }
     }
 
-    /// Decides whether a request to the gateway itself comes from somebody who is logged in. Returns
+    /// Decides whether a request to the gateway itself comes from a user who is logged in. Returns
     /// their session.
     pub(super) async fn admit_own(
         &mut self,

@@ -103,7 +103,7 @@ impl FinishedAnswer {
     /// Writes it on a session. The connection stays open if what is left of the request's body is
     /// small.
     ///
-    /// Over HTTP/2 the answer does not wait for that rest, which is in nobody's way there. It is
+    /// Over HTTP/2 the answer does not wait for that rest, which is in no other request's way there. It is
     /// read afterwards: clients that still send while their stream is reset report that as an
     /// error, and lose the answer (RFC 9113 §8.1 lets a server do so; curl 7.88 is one).
     pub(super) async fn write(self, session: &mut Session) -> pingora::Result<()> {
@@ -160,7 +160,7 @@ impl FinishedAnswer {
 /// Reads a small rest of the request's body. `false` if it is not small, or slow.
 async fn drain(session: &mut Session) -> bool {
     let headers = &session.req_header().headers;
-    // The client waits to be told to go on; it will not send what was refused.
+    // The client waits for a 100 (Continue). It will not send what was refused.
     if expects_continue(headers) {
         return false;
     }

@@ -184,8 +184,8 @@ impl Server {
         }
     }
 
-    /// Answers a head that must not reach Pingora, and gives the connection up: where its request
-    /// ends, and the next begins, nobody can say.
+    /// Answers a head that must not reach Pingora, and gives the connection up: it cannot be known
+    /// where its request ends and the next begins.
     async fn refuse(&self, inbound: &mut Inbound, client: IpAddr, slug: Slug, head: &[u8]) {
         let started = Instant::now();
         let current = self.current.load();

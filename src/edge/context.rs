@@ -31,7 +31,7 @@ use crate::web::message::ClientKind;
 /// What becomes of a browser that is refused for want of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MissingSession {
-    /// It is told so.
+    /// It gets the refusal.
     Refused,
     /// It is sent to the login page, and comes back.
     SentToLogin,
@@ -54,7 +54,7 @@ pub(super) struct Context {
 /// What the gate said, with the session by which it decided.
 pub(super) type Asked<P> = (Decision<P>, Option<Arc<Session>>);
 
-/// What metrics and the access log are told of a request, as far as it is known.
+/// What metrics and the access log record of a request, as far as it is known.
 #[derive(Debug)]
 pub(super) struct RequestRecord {
     pub(super) started: Instant,
@@ -195,7 +195,7 @@ impl Context {
         denial: &Denial,
     ) -> Result<()> {
         self.denied(denial);
-        // Where a request ends that can be read in two ways, somebody before us may see another way.
+        // A proxy in front of the gateway may disagree on where such a request ends.
         if denial.slug() == Slug::RequestFraming {
             session.set_keepalive(None);
         }

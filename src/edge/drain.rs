@@ -14,7 +14,7 @@ pub struct Drain {
     emptied: Notify,
     /// The form in which Pingora takes the news.
     shutdown: watch::Sender<bool>,
-    /// Has seen nothing yet; whoever gets a copy learns of a stop that began before, too.
+    /// Has seen nothing yet. A copy also learns of a stop that began before.
     unaware: watch::Receiver<bool>,
 }
 

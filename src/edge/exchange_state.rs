@@ -45,9 +45,9 @@ pub(super) struct UpstreamExchange {
     pub(super) upstream: Arc<Upstream>,
     /// The token that tells the upstream who the caller is, in its header.
     pub(super) identity_token: Option<IdentityToken>,
-    /// Whether a session or an API key was permitted, whose answers nobody else may keep.
+    /// Whether a session or an API key was permitted, whose answers no shared cache may keep.
     pub(super) is_of_session: bool,
-    /// By what the request is given up when its principal lapses; `None` if nobody was identified.
+    /// By what the request is given up when its principal lapses; `None` without a principal.
     pub(super) revocable: Option<RevocableExchange>,
     /// How often an address was chosen.
     pub(super) tries: usize,
@@ -134,7 +134,7 @@ impl UpstreamAttempt {
 }
 
 impl UpstreamExchange {
-    /// What the upstream is told as `Host` of a request without one; empty before the first try.
+    /// The `Host` that the upstream gets for a request without one. Empty before the first try.
     pub(super) fn upstream_host(&self) -> String {
         let address = self.attempt.as_ref().map(|attempt| attempt.address);
         address.map_or(String::new(), |address| self.upstream.host_at(address))

@@ -18,10 +18,10 @@ pub(super) const BODY_TOO_LARGE: ErrorType = ErrorType::Custom("body_too_large")
 /// Names an upstream of whose peers no name could be resolved.
 pub(super) const NO_ADDRESS: ErrorType = ErrorType::Custom("no_address");
 
-/// How many failures of upstreams a second are told in the log; the access log tells them all.
+/// How many failures of upstreams the log reports each second. The access log has them all.
 const LINES_PER_SECOND_MAX: u64 = 10;
 
-/// What a request that failed is refused with. `None`: the client left, and nobody waits for an answer.
+/// What a request that failed is refused with. `None`: the client left.
 pub(super) fn read(error: &Error) -> Option<Denial> {
     use ErrorType::{ConnectTimedout, ReadTimedout, TLSHandshakeTimedout, WriteTimedout};
     if let Some(fault) = Fault::of(error) {
@@ -153,7 +153,7 @@ fn innermost(error: &Error) -> &Error {
 struct LinesPerSecond(AtomicU64);
 
 impl LinesPerSecond {
-    /// No line was told yet.
+    /// No line was written yet.
     const fn new() -> Self {
         Self(AtomicU64::new(0))
     }

@@ -1,4 +1,4 @@
-//! What an upstream is told: strip, then set.
+//! Which fields an upstream gets: strip, then set.
 //!
 //! Called from `upstream_request_filter` and from nowhere earlier: before it Pingora deletes every
 //! header that the client names in `Connection`, and would delete ours.
@@ -92,7 +92,7 @@ impl Outgoing<'_> {
     fn kept_credentials(&self) -> KeptCredentials {
         match (self.permit.forwarding().credential, self.permit.principal()) {
             (ForwardCredential::Strip, _) => KeptCredentials::Nothing,
-            // What nobody looked at must not arrive as if somebody had.
+            // A credential that was not verified must not arrive as if it had been.
             (ForwardCredential::Keep, Some(principal)) => {
                 KeptCredentials::Only(principal.carrier())
             }

@@ -66,7 +66,7 @@ pub(super) async fn read(
         };
         tokio::select! {
             biased;
-            // Broken or silent for too long is like closed: nobody waits for an answer.
+            // Broken or silent for too long is like closed: no client waits for an answer.
             _ = timeout(patience, first) => {}
             () = drain.begun() => return ReadHead::Closed,
         };
@@ -118,7 +118,7 @@ async fn read_short_body(stream: &mut Stream, message: Message, buffer: &mut Byt
     let end = message.head_bytes + length as usize;
     while let Some(missing) = end.checked_sub(buffer.len()).filter(|missing| *missing > 0) {
         buffer.reserve(missing);
-        // Whoever reads next meets the end of the connection, or its fault, once more.
+        // The next reader meets the end of the connection, or its fault, once more.
         let Some(Ok(1..)) = at_once(stream.read_buf(buffer)).await else { return };
     }
 }

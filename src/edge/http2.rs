@@ -19,7 +19,7 @@ use super::limits::bounds::REQUESTS_MAX;
 use super::pingora_lane::revocable_proxy::RevocableProxy;
 use crate::config::Limits;
 
-/// How much of a body a client may send on a stream before somebody reads it.
+/// How much of a body a client may send on a stream before it is read.
 const WINDOW_BYTES: u32 = 64 * 1024 - 1;
 
 /// How much of all bodies of a connection: an upload that its upstream does not take must not hold up the

@@ -40,7 +40,7 @@ metrics! {
 }
 
 impl EdgeMetrics {
-    /// What may never happen is told as 0.
+    /// Series that may never count are reported as 0.
     pub fn begin(&self) {
         for lapse in [Lapse::Revoked, Lapse::Expired] {
             self.streams_ended.with_label_values(&[lapse.as_str()]);

@@ -49,7 +49,7 @@ pub struct Services {
     pub metrics: EdgeMetrics,
     /// What is counted by route.
     pub route_metrics: RouteMetrics,
-    /// Where requests are told of.
+    /// The access log.
     pub log: AccessLog,
     /// Who is logged in.
     pub sessions: Arc<SessionFeed>,

@@ -1,4 +1,4 @@
-//! What a client is told of an upstream's answer: nothing that concerned our connection to it.
+//! What a client gets of an upstream's answer: nothing that concerned our connection to it.
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;

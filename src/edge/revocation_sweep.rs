@@ -57,7 +57,7 @@ struct Slot(Mutex<StreamState>);
 
 #[derive(Debug, Default)]
 enum StreamState {
-    /// No request, or one that nobody was identified for.
+    /// No request, or one without a principal.
     #[default]
     Vacant,
     /// A request of this principal, and the task that serves it once it has waited.
@@ -158,8 +158,8 @@ impl Drop for StreamSlot {
 }
 
 impl ServingGuard {
-    /// Takes the slot of the current request for `principal`; `None` if it has no slot, in which
-    /// case nobody could end it.
+    /// Takes the slot of the current request for `principal`; `None` if it has no slot: it
+    /// could not be ended.
     pub(super) fn begin(principal: &Principal) -> Option<Self> {
         let slot = SLOT.try_with(Arc::clone).ok()?;
         Some(Self::take(slot, principal))

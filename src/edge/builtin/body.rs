@@ -63,7 +63,7 @@ pub(super) async fn body_of(
     match read {
         Ok(Ok(Some(body))) => Ok(body),
         Ok(Ok(None)) => Err(Slug::BodyTooLarge.into()),
-        // Where the body ends, and a next request would begin, nobody knows.
+        // It cannot be known where the body ends and a next request would begin.
         Ok(Err(error)) => {
             session.set_keepalive(None);
             let error = error.into_down();

@@ -42,7 +42,7 @@ const READ_BYTES: usize = 4 * 1024;
 #[derive(Debug)]
 pub(in crate::edge) struct Left {
     pub(in crate::edge) io: Stream,
-    /// Whether the client may be sending what nobody will read.
+    /// Whether the client may be sending what will never be read.
     pub(in crate::edge) is_unread: bool,
 }
 
@@ -58,7 +58,7 @@ pub(in crate::edge) struct Inbound {
     body: Remaining,
     /// How fast the body has to come; `None` while the client need not send any.
     pace: Option<Pace>,
-    /// The pace that begins when the client is told to go on.
+    /// The pace that begins when the client gets its 100 (Continue).
     pace_to_come: Option<PaceRules>,
     /// How long the upstream may be silent once it has the body, in milliseconds; 0 for no bound.
     answer_timeout_ms: AtomicU64,
@@ -109,7 +109,7 @@ impl Inbound {
         self.answer_due = None;
         (self.pace, self.pace_to_come) = match self.body {
             Remaining::Nothing | Remaining::Faulty(_) => (None, None),
-            // Until the client is told to go on, it owes nothing.
+            // Until the client gets its 100 (Continue), it owes nothing.
             Remaining::Length(_) | Remaining::Chunked(_) if waits_to_continue && length == 0 => {
                 (None, Some(pace))
             }
@@ -187,7 +187,7 @@ impl Inbound {
         self.begin_pace();
     }
 
-    /// The client was told to go on, or did not wait for it.
+    /// The client got its 100 (Continue), or did not wait for it.
     fn begin_pace(&mut self) {
         if let Some(rules) = self.pace_to_come.take() {
             self.pace = Some(Pace::begin(rules, Instant::now()));
@@ -239,7 +239,7 @@ impl Inbound {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.kept.len() >= KEPT_BYTES_MAX {
-            // Whoever asks is woken by the answer.
+            // The caller is woken by the answer.
             return Poll::Pending;
         }
         let start = buffer.filled().len();

@@ -49,7 +49,7 @@ impl Pace {
     /// So many bytes came; after a wait, `now`.
     #[inline]
     pub(in crate::edge) fn arrived(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
-        // Mostly nobody was waited for, and there is nothing to earn.
+        // Mostly there was no wait, and there is nothing to add.
         if self.waiting_since.is_none() && self.credit == self.rules.timeout {
             return;
         }

@@ -118,8 +118,8 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // Whoever reads has nothing to write for now: what was gathered should not wait longer,
-        // or a slow answer would be held back.
+        // The caller reads, so it has nothing to write for now. What was gathered should not wait
+        // longer, or a slow answer would be held back.
         if let Poll::Ready(Err(error)) = self.poll_send(context) {
             return Poll::Ready(Err(error));
         }

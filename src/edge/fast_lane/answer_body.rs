@@ -1,4 +1,4 @@
-//! The content of an answer on its way to the client, in the framing that the client was told.
+//! The content of an answer on its way to the client, in the framing that its head announced.
 
 use std::io::Write as _;
 
@@ -91,7 +91,7 @@ impl AnswerBody {
                     self.0 = ContentLeft::Nothing;
                 }
             }
-            // Neither extensions nor trailers go on: nobody has looked at what they say.
+            // Neither extensions nor trailers are forwarded: their contents were not inspected.
             ContentLeft::Chunked(chunked) => {
                 let read = chunked.read_data(incoming, |data| {
                     write_chunk(data, out);

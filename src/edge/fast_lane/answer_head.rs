@@ -41,19 +41,19 @@ impl AnswerHead {
     }
 }
 
-/// What decides how a client is told of an answer.
+/// What decides how the head of an answer is written for the client.
 #[derive(Clone, Copy)]
 pub(super) struct Telling<'a> {
     pub(super) method: &'a Method,
     /// Whether a `Set-Cookie` field of the upstream is kept back.
     pub(super) keeps_back: &'a (dyn Fn(&[u8]) -> bool + Sync),
-    /// Whether it is for a session, whose answers nobody else may keep.
+    /// Whether it is for a session, whose answers no shared cache may keep.
     pub(super) is_of_session: bool,
     /// Whether the client's connection stays open.
     pub(super) keeps_connection: bool,
 }
 
-/// Reads the head that `bytes` begin with, and appends to `out` what the client is told of it. `None` if
+/// Reads the head that `bytes` begin with, and appends to `out` what the client gets of it. `None` if
 /// it is not complete.
 ///
 /// # Errors
@@ -133,7 +133,7 @@ fn framed(
         (_, Coding::None, Length::Odd(what)) => return Err(Fault::malformed(what)),
         (false, _, _) => Framing::Nothing,
         (true, Coding::Chunked, _) => Framing::Chunked,
-        // Nobody knows where it ends.
+        // It cannot be known where it ends.
         (true, Coding::Other, _) => {
             return Err(Fault::malformed("a transfer coding that does not end with `chunked`"));
         }

@@ -92,7 +92,7 @@ impl Exchange<'_> {
         *given = Some(head.status.as_u16());
         let sent = &mut self.context.record.bytes_out;
         AnswerBody::new(head.framing).relay(&mut link, buffers, client, sent).await?;
-        // More than was said is the beginning of something that nobody asked for.
+        // Bytes behind the answer belong to no request.
         if head.keeps_connection && buffers.incoming.is_empty() {
             link.keep(self.connections);
         }
@@ -185,7 +185,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Reads until there is the head of an answer. What the client is told of it is then in
+    /// Reads until there is the head of an answer. What the client gets of it is then in
     /// `buffers.out`, and what follows it in `buffers.incoming`.
     async fn read_head(
         &mut self,

@@ -88,7 +88,7 @@ fn read(bytes: &[u8], method: &Method) -> Result<Option<(AnswerHead, Vec<u8>)>, 
     Ok(read?.map(|head| (head, out)))
 }
 
-/// What is told of a head that was taken says in one way where the answer ends.
+/// What is written of a head that was accepted says in one way where the answer ends.
 fn hold_head(random: &mut fastrand::Rng) {
     let bytes = changed(random, &HEADS);
     let method = if random.bool() { Method::GET } else { Method::HEAD };

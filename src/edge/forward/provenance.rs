@@ -16,7 +16,7 @@ pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwa
 pub(super) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// What the upstream is told.
+/// The forwarding fields that the upstream gets.
 pub(super) struct ForwardingFields {
     /// `X-Forwarded-For`.
     pub(super) hops: String,
@@ -31,7 +31,7 @@ pub(super) struct ForwardingFields {
 impl ForwardingFields {
     /// Of a request with these fields, of which only a trusted proxy's `X-Forwarded-…` are there.
     ///
-    /// `X-Forwarded-For` and `-Proto` are always told. `X-Forwarded-Host` and `Forwarded` say nothing
+    /// `X-Forwarded-For` and `-Proto` are always sent. `X-Forwarded-Host` and `Forwarded` say nothing
     /// that they and `Host` do not; they are rewritten if the request came with them.
     pub(super) fn of(
         headers: &HeaderMap,

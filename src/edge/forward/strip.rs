@@ -48,7 +48,7 @@ impl Unwanted<'_> {
     pub(super) fn has(&self, name: &HeaderName, headers: &HeaderMap) -> bool {
         let Self { owned, api_key, peer, method_override } = *self;
         let text = name.as_str();
-        // Of one that is kept, the others that are like it were looked at by nobody.
+        // Of a field that is kept, the repetitions were not inspected.
         let is_api_key = api_key.is_some_and(|(key, kept)| {
             is_like(text, key.as_str())
                 && match kept {
@@ -97,8 +97,8 @@ fn is_forwarding(name: &str, peer: PeerTrust) -> bool {
     !kept && (starts_like(name, X_FORWARDED) || ALIASES.iter().any(|alias| is_like(name, alias)))
 }
 
-/// Whether a port or prefix is told twice, or is none: a proxy that says nothing of them lets pass what
-/// its client says.
+/// Whether a port or prefix is repeated or malformed: a proxy that does not set them passes on what its
+/// client sent.
 fn is_misused(name: &HeaderName, headers: &HeaderMap) -> bool {
     let is_right: fn(&[u8]) -> bool = if name == X_FORWARDED_PORT {
         |port| {

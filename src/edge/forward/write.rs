@@ -1,4 +1,4 @@
-//! What an upstream is told, written line by line: for the fast lane.
+//! The head that an upstream gets, written line by line: for the fast lane.
 
 use http::{HeaderMap, Method, header};
 

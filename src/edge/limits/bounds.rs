@@ -56,7 +56,7 @@ impl Bounds {
             connections_per_address_max: per_address.unwrap_or_else(|| share(connections_max, 4)),
             in_flight_max,
             in_flight_per_client_max: per_client.unwrap_or_else(|| share(in_flight_max, 4)),
-            // One upstream has nobody to share with.
+            // A single upstream shares with no other.
             in_flight_per_upstream_max: share(in_flight_max, upstreams.clamp(1, 2)),
             idle_max: shares.idle.min(IDLE_MAX),
             own_max: limits.in_flight_own_max,

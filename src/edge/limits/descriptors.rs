@@ -1,7 +1,7 @@
 //! How many files and sockets the process may have open (`RLIMIT_NOFILE`), and what they are for.
 //!
-//! Whoever runs out of descriptors can accept nobody and reach nothing, the probes and the store
-//! included. So clients and upstreams get shares that together leave some for everything else.
+//! A process without free descriptors can accept no connection and reach nothing, the probes and the
+//! store included. So clients and upstreams get shares that together leave some for everything else.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -43,13 +43,13 @@ pub(in crate::edge) async fn arrived(session: &mut Session, patience: Duration) 
     Ok(())
 }
 
-/// Whether the client asks to be told to go on (RFC 9110 §10.1.1).
+/// Whether the client asks for a 100 (Continue) (RFC 9110 §10.1.1).
 pub(in crate::edge) fn expects_continue(fields: &HeaderMap) -> bool {
     let expectation = fields.get(header::EXPECT).map(|value| value.as_bytes());
     expectation.is_some_and(|expectation| expectation.eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Whether the client sends no body before it is told to go on.
+/// Whether the client sends no body before it gets a 100 (Continue).
 pub(in crate::edge) fn waits_to_continue(request: &RequestHeader) -> bool {
     request.version == Version::HTTP_11 && expects_continue(&request.headers)
 }

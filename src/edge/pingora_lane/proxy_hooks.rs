@@ -121,7 +121,7 @@ impl ProxyHttp for ProxyHooks {
                     // and says nothing; each piece that it takes begins this anew.
                     Some(timeout + body_timeout)
                 }
-                // Of HTTP/2 nobody knows when the body ends but the stream itself.
+                // Over HTTP/2, only the stream knows when the body ends.
                 (None, Some(timeout)) => Some(timeout.max(body_timeout)),
                 (_, None) => None,
             };
@@ -174,7 +174,7 @@ impl ProxyHttp for ProxyHooks {
             && body_start::expects_continue(&request.headers)
             && !session.as_mut().is_body_empty()
         {
-            // It was told to go on: its body has begun.
+            // The client got its 100 (Continue): the body has begun.
             request.remove_header(&header::EXPECT);
         }
         if !received_fields.host {
@@ -356,7 +356,7 @@ fn without_permit() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "a request without a permit")
 }
 
-/// The refusal that a failure comes to; `None` if nobody waits for an answer any more.
+/// The refusal that a failure comes to; `None` if the client has left.
 fn denial_of(error: &Error, session: &mut Session) -> Option<Denial> {
     let denial = failure::read(error)?;
     // The upstream had nothing to answer yet. That it takes nothing is its own fault; over HTTP/1

@@ -15,7 +15,7 @@ pub(super) enum SentRequest {
     Head(BytesMut, Scan),
     /// Of its body, so much is left.
     Body(Remaining),
-    /// Nobody can say where it ends.
+    /// It cannot be known where it ends.
     Unknown,
 }
 

@@ -1,8 +1,8 @@
 //! The connection to an upstream as Pingora has it: for one exchange, and read strictly.
 //!
-//! Pingora is lenient with the chunks of an answer. Here every byte of it is read before Pingora gets it:
-//! what is malformed ends the exchange, and what follows the answer nobody sees. When request and answer
-//! are whole, the connection waits for the next request of either lane.
+//! Pingora is lenient with the chunks of an answer. Here every byte of it is read before Pingora gets
+//! it: malformed bytes end the exchange, and bytes behind the answer are never passed on. When request
+//! and answer are whole, the connection waits for the next request of either lane.
 
 use std::io;
 use std::pin::Pin;

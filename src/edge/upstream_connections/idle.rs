@@ -1,7 +1,7 @@
 //! Connections to upstreams that wait for the next request.
 //!
 //! Pingora's pool has a task and a timer for each of them, which costs more than the request itself. Here
-//! one task looks at all of them once a second, and whoever takes one looks at it once more.
+//! one task looks at all of them once a second, and each is looked at once more when it is taken.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -30,7 +30,7 @@ impl Fault {
         }
     }
 
-    /// What the client is told.
+    /// The refusal that the client gets.
     pub(in crate::edge) fn denial(self) -> Denial {
         match self {
             Self::Malformed(reason) => Denial::new(Slug::RequestFraming).because(reason),

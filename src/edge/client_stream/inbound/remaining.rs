@@ -13,7 +13,7 @@ pub(in crate::edge) enum Remaining {
     Length(u64),
     /// Chunks.
     Chunked(Chunked),
-    /// Nobody can say.
+    /// It cannot be known.
     Faulty(Fault),
 }
 
