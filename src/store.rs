@@ -1,10 +1,10 @@
-//! REMEMBER. What must outlive a gateway: the revocation log and which gateways follow it, who is
-//! logged in, which refresh tokens are good, how often somebody tried to log in, and the gateway's
-//! own signing keys.
+//! REMEMBER. Keeps what must outlive a gateway: the revocation log and the gateways that follow it,
+//! the sessions, the families of refresh tokens, the counts of attempts to log in, and the
+//! gateway's own signing keys.
 //!
 //! Two implementations, chosen by the configuration: a file beside the gateway, and Redis. A store
-//! is a set of seams, one for each thing that it remembers, so that a new thing is a new trait and
-//! not a change to the others.
+//! is a set of traits, one for each thing that it keeps, so that a new thing is a new trait and not
+//! a change to the others.
 
 pub mod account;
 pub mod attempts;
@@ -52,9 +52,9 @@ pub struct Store {
     pub fleet: Arc<dyn Fleet>,
     /// The sessions and API keys.
     pub sessions: Arc<dyn SessionStore>,
-    /// How often somebody tried to.
+    /// Counts attempts.
     pub attempts: Arc<dyn AttemptLedger>,
-    /// Which refresh tokens are good.
+    /// The families of refresh tokens.
     pub families: Arc<dyn FamilyStore>,
     /// The one-time values that were used.
     pub one_time: Arc<dyn OneTimeStore>,
@@ -86,11 +86,11 @@ impl Store {
     }
 }
 
-/// Opens the store that the settings name. Redis need not be there yet.
+/// Opens the store that the settings name. Redis need not be reachable yet.
 ///
 /// # Errors
 ///
-/// A text for people: the file cannot be opened or is in use, or the settings cannot work.
+/// A message for the operator: the file cannot be opened or is in use, or the settings cannot work.
 pub async fn open(settings: &StoreSettings) -> Result<Store, String> {
     match settings {
         StoreSettings::Embedded { path } => {

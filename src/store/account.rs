@@ -1,26 +1,26 @@
-//! Bounds how much of the revocation list accounts may take, and merges what is beyond that.
+//! Limits how much of the revocation list accounts may fill, and merges what is beyond that.
 //!
-//! Of the list, single ends may use nine tenths; the first entry of a subject nineteen twentieths;
-//! the rest is for operators and for what the gateway ends of itself. A subject has a bounded number
-//! of entries. Beyond either bound the earliest of them are merged into one: a cut-off at the time
-//! when the last of what they ended had begun. It hits those, what had begun before them, and
-//! nothing that began later.
+//! Single ends may fill nine tenths of the list, and the first entries of subjects up to nineteen
+//! twentieths. The rest is for operators and for what the gateway ends on its own. A subject has a
+//! limited number of entries. Beyond either limit its earliest entries are merged into one: a
+//! cut-off at the latest time at which any of the logins and tokens that they ended had begun. The
+//! cut-off revokes these, those that began before them, and none that began later.
 //!
-//! Redis decides the same in Lua (`redis/script/account.rs`).
+//! Redis makes the same decisions in Lua (`redis/script/account.rs`).
 
 use super::record::{MERGED, Owner, Record};
 use crate::gate::revocation::{Entry, Scope};
 use crate::gate::time::UnixTime;
 
-/// How many live entries a subject may have that itself or its clients had made.
+/// How many live entries a subject may have that the subject or its clients caused.
 pub const ENTRIES_PER_SUBJECT_MAX: usize = 100;
 
-/// How many records there may be for an entry of an account to be added.
+/// How many records the list may have for an entry of an account to be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Room {
-    /// For one more of the same subject, with it.
+    /// For one more entry of the same subject, with that entry.
     pub(super) more: u64,
-    /// For the first of a subject, with it.
+    /// For the first entry of a subject, with that entry.
     pub(super) first: u64,
 }
 
@@ -31,13 +31,14 @@ impl Room {
     }
 }
 
-/// How many of so many records may be there with one that accounts cause, and is on no account.
+/// How many of `entries_max` records the list may have, with a record that an unknown account
+/// causes.
 pub fn room_of_accounts(entries_max: u64) -> u64 {
     Room::of(entries_max).more
 }
 
-/// What matters of an entry: of which time it is, what ended having begun then, and when it
-/// expires. In seconds since 1970.
+/// The times of an entry: when what it ended had begun, and when the entry expires. In seconds
+/// since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) dated: i64,
@@ -45,28 +46,28 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Whether a cut-off does all that an entry would.
+    /// Whether a cut-off revokes all that an entry would.
     fn covers(self, other: Self) -> bool {
         self.dated >= other.dated && self.expires >= other.expires
     }
 
-    /// One span that cuts off whatever either of the two does, for as long as either.
+    /// A span that cuts off what either of the two does, for as long as either.
     fn with(self, other: Self) -> Self {
         Self { dated: self.dated.max(other.dated), expires: self.expires.max(other.expires) }
     }
 }
 
-/// The two entries that a subject has once: they replace themselves.
+/// The two kinds of entry that a subject has only once: a new one replaces the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// Everything of the subject, its API keys included: it logged out everywhere.
+    /// Everything of the subject, including its API keys: the user logged out everywhere.
     Subject,
     /// The grants of a subject: its single entries are merged into this one.
     Grants,
 }
 
 impl Cut {
-    /// The word for it in Redis.
+    /// The name of the kind in Redis.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Subject => "subject",
@@ -75,21 +76,21 @@ impl Cut {
     }
 }
 
-/// A kind of thing that an account has ended.
+/// What a record of an account ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndedScope {
     /// One login, or one token.
     Single {
         span: Span,
-        /// By when all is dead that had begun as early.
+        /// The time by which everything has expired that began as early.
         until: i64,
     },
-    /// All up to a time.
+    /// All that began up to a time.
     Cut { kind: Cut, cut: Span },
 }
 
 impl EndedScope {
-    /// The account that a record is charged to, and what it ends; `None` without an account.
+    /// The account that a record is charged to, and what it ends; `None` if it has no account.
     pub(super) fn of(record: &Record) -> Option<(&Owner, Self)> {
         let Record { entry: Entry { scope, cut_off, expires }, owner, .. } = record;
         let owner = owner.as_ref()?;
@@ -111,7 +112,7 @@ impl EndedScope {
         Some((owner, ending))
     }
 
-    /// The cut-off that stands for `record` and others of its owner.
+    /// The cut-off that replaces `record` and others of its owner.
     pub(super) fn merged(self, record: &Record, kind: Cut, cut: Span) -> Record {
         let reason = match self {
             Self::Single { .. } => MERGED.into(),
@@ -139,33 +140,34 @@ impl EndedScope {
     }
 }
 
-/// The entries of one subject in the list, and the number of all others.
+/// The entries of one subject in the list, and the number of all other records.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AccountEntries<'a> {
     /// Its single entries, the earliest first.
     pub(super) entries: &'a [Span],
     pub(super) grants: Option<Span>,
     pub(super) subject: Option<Span>,
-    /// How many records there are of others.
+    /// How many records of others there are.
     pub(super) others: u64,
 }
 
 /// The entries to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
-    /// Nothing: a cut-off that is there does it.
+    /// Nothing: an existing cut-off covers it.
     Covered,
     /// Nothing: there is no room.
     Full,
     /// The entry.
     Add,
-    /// A cut-off in the place of the one of its kind, of so many of the earliest single entries, and
-    /// for [`Cut::Subject`] of [`Cut::Grants`] if that is said; and the entry, if it is not part of it.
+    /// A cut-off, which replaces the one of its kind, the `folded` earliest single entries, and, if
+    /// `drops_grants`, [`Cut::Grants`]; and the entry, if the cut-off does not cover it.
     Merge { cut: Span, folded: usize, drops_grants: bool, adds: bool },
 }
 
 impl AccountEntries<'_> {
-    /// What comes of one more entry. `until`: by when all is dead that a cut-off can hit.
+    /// The plan for one more entry. `until`: the time by which everything has expired that a
+    /// cut-off can revoke.
     pub(super) fn add(self, entry: Span, until: i64, room: Room) -> Plan {
         let Self { entries, grants, subject, others } = self;
         if grants.into_iter().chain(subject).any(|cut| cut.covers(entry)) {
@@ -179,7 +181,7 @@ impl AccountEntries<'_> {
             let is_full = single == 1 && grants.is_none() && others >= room.first;
             return if is_full { Plan::Full } else { Plan::Add };
         }
-        // The single entries are in order; all but the last few are merged.
+        // The single entries are sorted; all but the last few are merged.
         let place = entries.partition_point(|held| held.dated <= entry.dated);
         let merged = single - (allowed - 1);
         let last = merged - 1;
@@ -199,7 +201,7 @@ impl AccountEntries<'_> {
         Plan::Merge { cut, folded, drops_grants: false, adds }
     }
 
-    /// The entries to write for a cut-off.
+    /// The plan for a cut-off.
     pub(super) fn cut(self, kind: Cut, cut: Span, room: Room) -> Plan {
         let Self { entries, grants, subject, others } = self;
         let (own, other) = match kind {

@@ -1,15 +1,16 @@
 //! Counts attempts to log in, for all gateways together.
 //!
-//! Attempts are counted before they are looked at, so that many at once are as many. After each one
-//! the next has to wait, twice as long as before: a budget of ten in 15 minutes gives the first two
-//! at once and has the tenth wait for 225 s. When it is used up, its whole span has to pass.
+//! Attempts are counted before they are judged, so that concurrent attempts all count. Each attempt
+//! makes the next one wait twice as long as before: a budget of ten in 15 minutes permits the first
+//! two at once and makes the tenth wait for 225 s. When the budget is used up, its whole span must
+//! pass.
 
 use async_trait::async_trait;
 
 use super::error::StoreError;
 use crate::gate::time::UnixTime;
 
-/// How many attempts in which time.
+/// How many attempts are permitted in a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptBudget {
     /// How many.
@@ -32,9 +33,9 @@ impl AttemptBudget {
 /// How a budget is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BudgetPace {
-    /// Each attempt has the next one wait longer: it may be a guess.
+    /// Each attempt makes the next one wait longer: it may be a guess.
     Slowing,
-    /// None has to wait until the budget is used up.
+    /// No attempt has to wait until the budget is used up.
     Even,
 }
 
@@ -45,7 +46,7 @@ pub struct AttemptAccount {
     pub key: String,
     /// Its budget.
     pub budget: AttemptBudget,
-    /// How that is spent.
+    /// How the budget is spent.
     pub pace: BudgetPace,
 }
 
@@ -63,24 +64,24 @@ impl AttemptAccount {
 /// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// It was counted, and may be made.
+    /// The attempt was counted, and may be made.
     Counted,
-    /// It may not be made, was not counted, and could be in so many seconds.
+    /// The attempt was not counted and may not be made before so many seconds have passed.
     Early(u32),
 }
 
 /// The ledger of attempts.
 #[async_trait]
 pub trait AttemptLedger: std::fmt::Debug + Send + Sync {
-    /// Counts an attempt against all of `accounts`, or against none of them if one has to wait.
+    /// Counts an attempt against all of `accounts`, or against none if one of them has to wait.
     async fn attempt(
         &self,
         accounts: &[AttemptAccount],
         now: UnixTime,
     ) -> Result<Attempt, StoreError>;
 
-    /// Forgets all attempts that were counted against `forgotten`, and one of each of `returned`:
-    /// the last one succeeded, or could not be made after all.
+    /// Forgets all attempts against `forgotten`, and one attempt against each of `returned`: the
+    /// last one succeeded, or could not be made after all.
     async fn absolve(
         &self,
         forgotten: &[AttemptAccount],

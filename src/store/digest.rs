@@ -1,5 +1,5 @@
-//! Digests of issuer and subject, by which a subject's sessions are found: both are texts of any
-//! length, which others have written.
+//! Digests of issuer and subject, which index a subject's sessions: both are texts of any length
+//! that others have written.
 
 use std::fmt;
 
@@ -23,15 +23,15 @@ impl SubjectDigest {
         Self::finish(context)
     }
 
-    /// In the place of a subject: what API keys are listed under, all together. No subject has this
-    /// digest, for it is that of fewer bytes than two lengths are.
+    /// In place of a subject's digest: the index of all API keys. No subject has this digest,
+    /// because it is made of fewer bytes than two lengths have.
     pub(super) fn of_api_keys() -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"api keys");
         Self::finish(context)
     }
 
-    /// In the place of a subject that is not known.
+    /// In place of a subject's digest, if the subject is not known.
     pub(super) fn of_nobody() -> Self {
         Self::of("", "")
     }

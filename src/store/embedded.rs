@@ -1,5 +1,5 @@
-//! The store in a file beside the gateway, for one gateway: durable before it is acknowledged, and
-//! the log delivered in process.
+//! The store in a file beside the gateway, for one gateway: writes are durable before they are
+//! acknowledged, and the log is delivered in process.
 
 mod attempts;
 mod families;
@@ -36,20 +36,20 @@ use writer::Writer;
 pub struct Embedded {
     file: Arc<File>,
     writer: Writer,
-    /// Rings after every append.
+    /// Notifies after every append.
     bell: watch::Receiver<()>,
     members: Members,
-    /// A number that this process has made up: by it times of its steady clock are known.
+    /// A random number of this process, which identifies the times of its steady clock.
     process: u64,
 }
 
 impl Embedded {
-    /// Opens the file, or makes it, with the directories above. Blocking.
+    /// Opens the file, or creates it and the directories above. Blocking.
     ///
     /// # Errors
     ///
-    /// A text for people: the file is in use, cannot be opened, or is not one of ours. It is then
-    /// left as it is.
+    /// A message for the operator: the file is in use, cannot be opened, or is not a store of the
+    /// gateway. The file is then left unchanged.
     pub fn open(path: &Path) -> Result<Self, String> {
         let file = Arc::new(File::open(path)?);
         let (ring, bell) = watch::channel(());
@@ -58,7 +58,7 @@ impl Embedded {
         Ok(Self { file, writer, bell, members: Members::default(), process: fastrand::u64(1..) })
     }
 
-    /// Reads in one transaction, away from the runtime's threads: a disk may take its time.
+    /// Reads in one transaction, on a thread that may block: a disk may be slow.
     async fn read<T: Send + 'static>(
         &self,
         job: impl FnOnce(&ReadTransaction) -> Result<T, FileFault> + Send + 'static,
@@ -82,7 +82,7 @@ impl Embedded {
         self.read(|transaction| job(&ReadSessions::open(transaction)?)).await
     }
 
-    /// Has the writer do something; it is on disk when this returns.
+    /// Has the writer do `work`; the result is on disk when this returns.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, FileFault> + Send + 'static,
@@ -104,7 +104,7 @@ impl Embedded {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        // In this order: a transaction that is being written would keep the file open.
+        // In this order: a transaction in progress would keep the file open.
         self.writer.stop();
         self.file.close();
     }

@@ -1,18 +1,19 @@
-//! Errors of a store: why it did not do what it was asked.
+//! Errors of a store: why an operation failed.
 
 use super::record::Unreadable;
 
-/// Why a store did not do as it was asked.
+/// Why an operation of the store failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, or did not answer in time. Whether a write was done is not known.
+    /// The store cannot be reached, or did not answer in time. It is not known whether a write was
+    /// done.
     #[error("{0}")]
     Unavailable(String),
-    /// It answers, and takes no writes for now: it is full, or lacks the replicas that it wants. It
-    /// can be read all the same.
+    /// The store answers, but accepts no writes for now: it is full, or lacks the replicas that it
+    /// requires. It can still be read.
     #[error("{0}")]
     Refused(String),
-    /// It holds something that cannot be understood.
+    /// The store holds data that cannot be understood.
     #[error("{0}")]
     Unreadable(String),
 }
@@ -29,7 +30,7 @@ pub enum AppendError {
     /// The store holds as many live records as it may.
     #[error("the revocation list is full")]
     Full,
-    /// It had been written down before, and was lifted since.
+    /// The revocation had been written before, and was lifted since.
     #[error("the revocation was lifted")]
     Lifted,
     /// The store is at fault.

@@ -1,4 +1,4 @@
-//! The fleet: which gateways there are, and how far each of them is.
+//! The fleet: the gateways, and how far each of them has applied the log.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,16 +12,16 @@ use super::error::StoreError;
 pub struct GatewayState {
     /// Different for every process.
     pub instance: String,
-    /// The name that people know it by.
+    /// The name that operators know it by.
     pub name: String,
     /// Its version.
     pub version: String,
     /// How far it has applied the log.
     pub applied: u64,
-    /// The mark of the record there, by which it can be told whether it was this log.
+    /// The mark of the record there, which shows whether it was this log.
     #[serde(default)]
     pub mark: Option<u64>,
-    /// How long it may go on serving from memory once it hears nothing, in milliseconds.
+    /// How long it may continue to serve from memory without contact to the store, in milliseconds.
     #[serde(default)]
     pub counted_for_ms: u64,
     /// How far its clock is ahead of the store's, in milliseconds; `None` if that is not known.
@@ -33,7 +33,7 @@ pub struct GatewayState {
 }
 
 impl GatewayState {
-    /// How long it is still counted once it says nothing, in milliseconds.
+    /// How long it still counts once it is silent, in milliseconds.
     pub fn forgotten_after_ms(&self) -> u64 {
         self.counted_for_ms.max(GATEWAY_FORGOTTEN_AFTER_MS)
     }
@@ -46,9 +46,8 @@ pub struct KnownGateway {
     pub state: GatewayState,
     /// How long ago that was, in milliseconds.
     pub silent_ms: u64,
-    /// Whether it was this log that it has applied so far. After a fail-over that lost writes, a
-    /// gateway can be at a position that now holds something else, and nobody must take that for
-    /// having applied it.
+    /// Whether it has applied this log up to its position. After a fail-over that lost writes, that
+    /// position may hold another record, which the gateway has not applied.
     pub follows: bool,
 }
 
@@ -57,41 +56,41 @@ pub struct KnownGateway {
 pub struct Roster {
     /// The position of the last record of the log.
     pub head: u64,
-    /// How many records are kept, those of one scope counted apart and those included that are
-    /// about to be dropped.
+    /// How many records are kept, counting those of the same scope separately and including those
+    /// that are about to be dropped.
     pub records: u64,
     /// The gateways, by name.
     pub gateways: Vec<KnownGateway>,
-    /// The instances that have taken their leave lately.
+    /// The instances that have left lately.
     pub left: Vec<String>,
-    /// For how long still nothing is confirmed, because the store lost what gateways told and one of
-    /// them may be serving that nobody knows of; in milliseconds, 0 if it did not. One that is
-    /// connected is back before that.
+    /// For how long nothing is confirmed, in milliseconds: the store lost announcements, and an
+    /// unknown gateway may be serving. 0 if it did not lose any. A connected gateway is back on the
+    /// roster before that.
     pub incomplete_for_ms: u64,
 }
 
-/// How long a gateway that says nothing, and did not take its leave, is still counted at least:
-/// until then nobody can know that it has stopped serving. In milliseconds.
+/// The minimum time for which a silent gateway that has not left still counts, in milliseconds:
+/// until then it may still be serving.
 pub const GATEWAY_FORGOTTEN_AFTER_MS: u64 = 60_000;
 
-/// How long those are waited for at most who may know what a store has lost, in milliseconds. A gateway that
-/// follows it is back before that: it looks every two seconds, reads, and writes down what it finds missing
-/// half a second later.
+/// How long at most to wait for the gateways that may know what a store has lost, in milliseconds.
+/// A gateway that follows the store is back before that: it looks every two seconds, reads, and
+/// half a second later writes again what it finds missing.
 pub const COMPLETE_WITHIN_MS: u64 = 5_000;
 
-/// Whether a gateway knows that a store has lost something.
+/// What a gateway knows of data that a store has lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Knows {
-    /// Nothing: it has not followed the store before.
+    /// Nothing: it has not followed this store before.
     Nothing,
-    /// More than the store has, or it has not found out yet.
+    /// More than the store has, or the gateway has not found out yet.
     More,
-    /// No more: it has written down what was missing.
+    /// No more than the store: it has written again what was missing.
     NoMore,
 }
 
 impl Knows {
-    /// As it is told.
+    /// The word for it in the store's scripts.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
@@ -104,36 +103,38 @@ impl Knows {
 /// The gateways that follow one log.
 #[async_trait]
 pub trait Fleet: fmt::Debug + Send + Sync {
-    /// The time by the store's clock, in milliseconds since 1970; `None` if it has none but ours.
+    /// The time by the store's clock, in milliseconds since 1970; `None` if it has no clock of its
+    /// own.
     async fn time_ms(&self) -> Result<Option<u64>, StoreError>;
 
-    /// Tells how far a gateway is.
+    /// Announces a gateway and how far it has applied the log.
     async fn announce(&self, state: &GatewayState) -> Result<(), StoreError>;
 
-    /// Whether the store has all that it had: nobody knows of anything that is missing, or those who
-    /// may were waited for. Tells it what a gateway knows, if it is not known to be so.
+    /// Whether the store has all the data that it had: no gateway knows of anything missing, or
+    /// those that may were waited for. If that is not known yet, this reports what the gateway
+    /// knows.
     async fn ask_complete(&self, instance: &str, knows: Knows) -> Result<bool, StoreError>;
 
-    /// Whether it has, as far as is known here.
+    /// Whether the store has all its data, as far as this gateway knows.
     fn is_complete(&self) -> bool;
 
-    /// It has not: this gateway found that records are missing.
+    /// Records that the store lacks data: this gateway found that records are missing.
     fn doubt(&self);
 
-    /// How often the store was found to be another server, or the same started again.
+    /// How often the store was found to be another server, or the same one after a restart.
     fn server_changes(&self) -> u64;
 
-    /// Another number each time that another server may answer.
+    /// A number that changes each time that another server may answer.
     fn epoch(&self) -> u64;
 
-    /// Puts a gateway back of which the store knows nothing, as it was last heard of. Another
+    /// Puts a gateway back that the store has lost, in the state that it last announced. Another
     /// gateway asks for it.
     async fn remind(&self, forgotten: &KnownGateway) -> Result<(), StoreError>;
 
-    /// Takes a gateway off the roster.
+    /// Removes a gateway from the roster.
     async fn leave(&self, instance: &str) -> Result<(), StoreError>;
 
-    /// The gateways that follow the log, and how far they are.
+    /// The gateways that follow the log, and how far they have applied it.
     async fn roster(&self) -> Result<Roster, StoreError>;
 }
 

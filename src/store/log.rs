@@ -1,4 +1,4 @@
-//! The revocation log: what is appended, and how it is followed.
+//! The revocation log: how records are appended, and how gateways follow it.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,14 +13,15 @@ use crate::gate::time::UnixTime;
 /// A place in the log: everything up to it has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Position {
-    /// How many records were ever appended. Without gaps, so that a missing one is noticed.
+    /// How many records were ever appended. The numbers have no gaps, so a missing record is
+    /// noticed.
     pub sequence: u64,
-    /// The mark of the record there; `None` if it is not known, at the beginning for example.
+    /// The mark of the record there; `None` if it is not known, for example at the beginning.
     pub mark: Option<u64>,
 }
 
 impl Position {
-    /// Whether nothing was ever appended, so that there is no record whose mark tells one log from another.
+    /// Whether nothing was ever appended: then no record's mark distinguishes one log from another.
     pub fn is_beginning(self) -> bool {
         self.sequence == 0
     }
@@ -35,9 +36,9 @@ impl fmt::Display for Position {
 /// The records after a position, or the loss of that position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tail {
-    /// These, in order; none if nothing came in time. The log was read to this position.
+    /// The records, in order; none if none came in time. The log was read to this position.
     Records(Vec<Record>, Position),
-    /// The log does not go on from there; a snapshot must be taken.
+    /// The log does not continue from the position; a snapshot is needed.
     Lost(Loss),
 }
 
@@ -46,13 +47,13 @@ pub enum Tail {
 pub enum Loss {
     /// The log no longer holds the records after the position.
     Trimmed,
-    /// The log holds less than was read from it, or something else: a fail-over to a replica that
+    /// The log holds less than was read from it, or other records: a fail-over to a replica that
     /// lacked writes, or a server that lost its data.
     WentBackwards,
 }
 
-/// How many records one call of [`RevocationLog::tail`] reads at most. After that many there may
-/// be more.
+/// How many records one call of [`RevocationLog::tail`] reads at most. If it reads that many, there
+/// may be more.
 pub const TAIL_RECORDS_MAX: u64 = 1000;
 
 /// The terms of an append.
@@ -60,7 +61,7 @@ pub const TAIL_RECORDS_MAX: u64 = 1000;
 pub struct AppendBounds<'a> {
     /// How many live records there may be.
     pub entries_max: u64,
-    /// The time now, for making room.
+    /// The time now, for dropping spent records.
     pub now: UnixTime,
     /// The issuer of logins, if users can log in.
     pub login_issuer: Option<&'a str>,
@@ -69,9 +70,9 @@ pub struct AppendBounds<'a> {
 /// What the caller of a lift knows of the revocations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiftPremise {
-    /// Some of them are live: an operator asks.
+    /// At least one of them is live: an operator asks.
     IsLive,
-    /// The lift was in the log before, which has lost it.
+    /// The log had the lift before, and has lost it.
     WasWritten,
 }
 
@@ -87,9 +88,9 @@ pub struct Listing {
 /// The processes that can append to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writers {
-    /// This process alone: it knows all that is in there, however long it has not looked.
+    /// Only this process: it knows all records, however long ago it last read the log.
     ThisGateway,
-    /// Others as well, unnoticed until the log is read.
+    /// Other gateways as well, which this one notices only when it reads the log.
     Gateways,
 }
 
@@ -101,32 +102,32 @@ pub trait RevocationLog: fmt::Debug + Send + Sync {
 
     /// Appends a record and returns once it is durable, as far as the store can be.
     ///
-    /// In the same step the sessions end that it cuts off and that can be told without looking at
-    /// all there are: the one that is named, or those of a subject up to the cut-off. Their
-    /// families of refresh tokens end with them.
+    /// In the same step, sessions end that the record cuts off, if they can be found without
+    /// reading all sessions: the named one, or those of a subject up to the cut-off. Their families
+    /// of refresh tokens end with them.
     async fn append(
         &self,
         record: &Record,
         bounds: AppendBounds<'_>,
     ) -> Result<Position, AppendError>;
 
-    /// Appends a record that has an [`Owner`](super::record::Owner), or what stands for it: no
-    /// account has more than
-    /// [`ENTRIES_PER_SUBJECT_MAX`](super::account::ENTRIES_PER_SUBJECT_MAX) live records, and some
-    /// room is left for others. Sessions end as by [`append`](Self::append), those of the subject
-    /// that a cut-off hits with them. One without an owner is appended.
+    /// Appends a record that has an [`Owner`](super::record::Owner), or a cut-off in its place. No
+    /// account has more than [`ENTRIES_PER_SUBJECT_MAX`](super::account::ENTRIES_PER_SUBJECT_MAX)
+    /// live records, and some room is left for others. Sessions end as with
+    /// [`append`](Self::append); a cut-off ends the subject's sessions that it covers. A record
+    /// without an owner is simply appended.
     async fn charge(
         &self,
         record: &Record,
         bounds: AppendBounds<'_>,
     ) -> Result<Charged, AppendError>;
 
-    /// The live revocations that these ids name, and that can be lifted.
+    /// The live revocations with these ids that can be lifted.
     async fn find_liftable(&self, sought: &[Lifted]) -> Result<Vec<Record>, StoreError>;
 
-    /// Appends a lift, which takes the place of what it lifts in the same step: there is always room.
-    /// `None` if something was to be live and is not. An operator's lift that comes to the store too
-    /// late, by the store's clock, does nothing.
+    /// Appends a lift, which replaces what it lifts in the same step: there is always room. `None`
+    /// if the premise is that a revocation is live and none is. An operator's lift that reaches the
+    /// store too late, by the store's clock, does nothing.
     async fn lift(
         &self,
         lift: &Record,
@@ -134,8 +135,8 @@ pub trait RevocationLog: fmt::Debug + Send + Sync {
         now: UnixTime,
     ) -> Result<Option<Position>, StoreError>;
 
-    /// Hands every live record to `take`, piece by piece, and returns the position from which the
-    /// log goes on. Records may come twice, now and from the tail.
+    /// Passes every live record to `take`, in pieces, and returns the position from which the log
+    /// continues. A record may come twice, here and from the tail.
     async fn snapshot(
         &self,
         take: &mut (dyn FnMut(Vec<Record>) + Send),
@@ -147,19 +148,19 @@ pub trait RevocationLog: fmt::Debug + Send + Sync {
     /// A page of the live records.
     async fn list(&self, offset: u64, limit: u64, now: UnixTime) -> Result<Listing, StoreError>;
 
-    /// Drops records that are spent; how many.
+    /// Drops spent records; returns how many.
     async fn prune(&self, now: UnixTime) -> Result<u64, StoreError>;
 }
 
-/// The entries that were written to an account.
+/// The records that were written for an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charged {
-    /// The record, a cut-off that stands for it and others, both, or nothing, if a cut-off that is
-    /// there does it.
+    /// The record, a cut-off that replaces it and others, both, or nothing if an existing cut-off
+    /// covers it.
     pub written: Vec<Record>,
-    /// Where the log stands, with that.
+    /// The position of the log after that.
     pub position: Position,
 }
 
-/// How long a record is kept after it is spent, in seconds: the clocks of gateways may be apart.
+/// How long a record is kept after it is spent, in seconds: the clocks of gateways may differ.
 pub(crate) const PRUNE_MARGIN_S: i64 = 3600;

@@ -1,5 +1,4 @@
-//! Records of the revocation log: a revocation, or the lift of some, with who made it, when and
-//! why.
+//! Records of the revocation log: a revocation, or the lift of some, and who made it, when and why.
 
 use std::borrow::Cow;
 
@@ -13,8 +12,8 @@ use crate::gate::time::UnixTime;
 /// One record of the log: a revocation, or the lift of some.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The revocation. For a lift: its scope, the cut-off that is lifted, and until when the lift
-    /// must be known.
+    /// The revocation. For a lift: its scope, the cut-off that is lifted, and until when gateways
+    /// must know the lift.
     pub entry: Entry,
     /// When it was written, in microseconds since 1970.
     pub written_us: u64,
@@ -24,35 +23,36 @@ pub struct Record {
     pub reason: Box<str>,
     /// The account that it is charged to, if an account caused it, and not an operator.
     pub owner: Option<Owner>,
-    /// An unknown account caused it: like any record of an account it leaves operators their room.
+    /// An unknown account caused it: like any record of an account, it leaves room for operators.
     pub is_for_nobody: bool,
-    /// A random number that tells records apart which are alike in everything else. A log in which
-    /// a position holds another mark than it did is another log.
+    /// A random number that distinguishes records that are otherwise equal. If the mark at a
+    /// position changes, the log is another log.
     pub mark: u64,
-    /// The revocations that it lifts; none, if it is one.
+    /// The revocations that it lifts; empty for a revocation.
     pub lifts: Box<[Lifted]>,
 }
 
 /// How many revocations one record lifts at most.
 pub const LIFTED_AT_ONCE_MAX: usize = 256;
 
-/// The account that the end of something is charged to. The records of one account in the log are
-/// bounded: those beyond the bound are merged into one entry, [`Scope::Grants`], up to a time at
-/// which the subject had begun what ended.
+/// The account that an end is charged to. The records of one account in the log are limited: those
+/// beyond the limit are merged into one entry, [`Scope::Grants`], up to the time at which the
+/// logins and tokens that they ended had begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// The issuer that vouches for the subject.
+    /// The issuer of the subject.
     pub issuer: Box<str>,
     /// The subject whose login or token ended; the client, if the token was about the client.
     pub subject: Box<str>,
-    /// When that began: what [`Scope::Grants`] would have to cut off to hit it.
+    /// When the login or the token began: [`Scope::Grants`] must cut off up to this time to revoke
+    /// it.
     pub dated: UnixTime,
     /// The time by which everything that began as early has expired: an entry that replaces this
     /// one must live until then.
     pub until: UnixTime,
 }
 
-/// The reason of an entry that takes the place of others.
+/// The reason of an entry that replaces others.
 pub const MERGED: &str = "merged";
 
 /// A record, as far as this version can read it.
@@ -60,11 +60,12 @@ pub const MERGED: &str = "merged";
 pub enum Read {
     /// A revocation, or a lift.
     Record(Record),
-    /// Something that a newer gateway wrote and that revokes nothing.
+    /// A record of a newer gateway that revokes nothing.
     Other,
 }
 
-/// A revocation that cannot be read. It may revoke anything, so nothing after it can be decided.
+/// A record that cannot be read. A revocation among these may revoke anything, so nothing after it
+/// can be decided.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(String);
@@ -85,7 +86,7 @@ impl Unreadable {
     }
 }
 
-/// The form in which records are written. New fields may come; what they mean may not change.
+/// The format of written records. New fields may be added; the meaning of fields may not change.
 #[derive(Debug, Serialize, Deserialize)]
 struct WrittenRecord<'a> {
     #[serde(borrow)]
@@ -96,7 +97,7 @@ struct WrittenRecord<'a> {
     issuer: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     id: Option<Cow<'a, str>>,
-    /// Absent: whatever the time.
+    /// Absent: all times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cut_off: Option<i64>,
     /// Absent: never.
@@ -132,16 +133,16 @@ struct WrittenOwner<'a> {
     issuer: Cow<'a, str>,
     #[serde(borrow)]
     subject: Cow<'a, str>,
-    /// Absent: as the cut-off.
+    /// Absent: the same as the cut-off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dated: Option<i64>,
-    /// Absent: as the expiry.
+    /// Absent: the same as the expiry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
 }
 
-/// The kinds of records: this, and [`LIFT`]. Earlier gateways pass over a lift: for them what was lifted
-/// stays cut off.
+/// The kinds of records: this, and [`LIFT`]. Earlier gateways ignore a lift: for them, what was
+/// lifted stays revoked.
 const REVOCATION: &str = "revocation";
 
 fn date(time: UnixTime) -> Option<i64> {
@@ -153,7 +154,7 @@ fn time(seconds: Option<i64>) -> UnixTime {
 }
 
 impl Record {
-    /// By what it is named, if it is a revocation.
+    /// The id of the revocation that this record is.
     pub fn id(&self) -> RevocationId {
         let made_by = if self.owner.is_some() { MadeBy::Account } else { MadeBy::Operator };
         RevocationId::of(&self.entry, self.written_us, made_by)
@@ -165,13 +166,13 @@ impl Record {
         is_revocation.then(|| self.id()).filter(|id| id.is_liftable())
     }
 
-    /// Whether it lifts revocations, and is none.
+    /// Whether it is a lift, and not a revocation.
     pub fn is_lift(&self) -> bool {
         !self.lifts.is_empty()
     }
 
-    /// Until when it must be known if the session that it ends is not deleted yet: an entry on
-    /// somebody's account lives only as long as what the session leaves behind.
+    /// Until when the record must be known if the session that it ends is not deleted yet: an entry
+    /// of an account lives only as long as the tokens that the session leaves behind.
     pub fn forgotten_at(&self) -> UnixTime {
         match (&self.entry.scope, &self.owner) {
             (Scope::Session(_) | Scope::Grants { .. }, Some(owner)) => owner.until.plus(SESSION_S),
@@ -217,11 +218,11 @@ impl Record {
             for_nobody: *is_for_nobody,
             lifts: lifts.collect(),
         };
-        // Texts and numbers can always be written.
+        // Serializing texts and numbers does not fail.
         serde_json::to_string(&written).unwrap_or_default()
     }
 
-    /// Reads what [`Record::encode`], of this version or another, wrote.
+    /// Parses what [`Record::encode`] wrote, in this version or another.
     ///
     /// # Errors
     ///
@@ -288,7 +289,7 @@ impl Record {
     }
 }
 
-/// The scopes that a lift names; `None` for no scope, or one that cannot be lifted.
+/// The revocations that a lift names; `None` if it names none, or one that cannot be lifted.
 fn lifts_of(written: &[WrittenLift]) -> Option<Box<[Lifted]>> {
     let lifted = |WrittenLift { id, expires }: &WrittenLift| {
         let id = RevocationId::parse(id).filter(|id| id.is_liftable())?;

@@ -1,34 +1,35 @@
 //! The store in Redis 6.2 or later, or Valkey, for any number of gateways.
 //!
-//! | key, after `<prefix>:{revocations}:` | type       | holds                                         |
-//! |--------------------------------------|------------|-----------------------------------------------|
-//! | `log`                                | stream     | the log; entry `<sequence>-0`, field `record` |
-//! | `live`                               | sorted set | the snapshot: records, scored by their expiry |
-//! | `lifted`                             | sorted set | ids of what was lifted, scored by their end   |
-//! | `gateways`                           | hash       | the fleet: instance → what it told, and when  |
-//! | `settled`                            | hash       | which server wrote this, and who waits        |
-//! | `session:<id>`                       | string     | a session's record; written once              |
-//! | `sessions`                           | sorted set | ids, scored by when they were last used       |
-//! | `due`                                | sorted set | `<id><subject>`, by when to look for its end  |
-//! | `subject:<subject>`                  | sorted set | the ids of a subject, scored by their login   |
-//! | `ends:<subject>`                     | sorted set | its own single records, scored by their time  |
-//! | `cuts:<subject>`                     | hash       | its own cut-offs: `subject`, `grants`         |
-//! | `attempts:<account>`                 | hash       | how many attempts, and when the last was      |
-//! | `family:<id>`                        | hash       | a session's refresh tokens                    |
-//! | `spent:<key>`                        | string     | what was used that may be used once           |
-//! | `keyring`                            | string     | the gateway's own signing keys                |
-//! | `tag_key`                            | string     | what secrets of ours are recognised with      |
+//! | key, after `<prefix>:{revocations}:` | type       | holds                                    |
+//! |--------------------------------------|------------|------------------------------------------|
+//! | `log`                                | stream     | the log; entry `<sequence>-0`: `record`  |
+//! | `live`                               | sorted set | the snapshot: records, scored by expiry  |
+//! | `lifted`                             | sorted set | lifted ids, scored by their end          |
+//! | `gateways`                           | hash       | the fleet: instance → state, and when    |
+//! | `settled`                            | hash       | the server that wrote this, or a wait    |
+//! | `session:<id>`                       | string     | a session's record; written once         |
+//! | `sessions`                           | sorted set | ids, scored by when they were last used  |
+//! | `due`                                | sorted set | `<id><subject>`, by when to look at it   |
+//! | `subject:<subject>`                  | sorted set | ids of a subject, scored by their login  |
+//! | `ends:<subject>`                     | sorted set | its single records, scored by their time |
+//! | `cuts:<subject>`                     | hash       | its own cut-offs: `subject`, `grants`    |
+//! | `attempts:<account>`                 | hash       | how many attempts, and when the last was |
+//! | `family:<id>`                        | hash       | a session's refresh tokens               |
+//! | `spent:<key>`                        | string     | a one-time value that was used           |
+//! | `keyring`                            | string     | the gateway's own signing keys           |
+//! | `tag_key`                            | string     | the key of the tags in secrets           |
 //!
 //! Times in scores are seconds since 1970. `<subject>` is a digest of issuer and subject, and the
-//! same for all API keys. A session is what its record says and nothing else: without one the id may
-//! stand in any of the sets, and means nothing. What is below `session:` is what gateways are told
-//! of when it changes; whoever only uses a session, or exchanges a token, changes nothing there.
+//! same for all API keys. Only the record at `session:<id>` makes a session: without a record, an
+//! id in any of the sets means nothing. The server pushes changes of keys below `session:` to the
+//! gateways; using a session, or exchanging a token, changes no such key.
 //!
-//! The keys share a hash tag, so that one script may touch them all in a cluster, too; scripts name
-//! the keys that they know of beforehand, and make the others of these names. An ACL user
-//! needs `+@read +@write +@connection +@scripting +time +info` on them, where `+@connection` gives
-//! `+client|tracking`, and `+info` tells one server from another behind the same address; in a cluster also `+cluster|info +cluster|keyslot +cluster|slots`; at the
-//! sentinels `+sentinel|get-master-addr-by-name`.
+//! The keys share a hash tag, so that one script may use them all in a cluster, too. A script gets
+//! as arguments the keys that are known beforehand, and builds the others from these names. An ACL
+//! user needs `+@read +@write +@connection +@scripting +time +info` on them. `+@connection`
+//! includes `+client|tracking`; `+info` tells servers behind the same address apart. A cluster also
+//! needs `+cluster|info +cluster|keyslot +cluster|slots`, and the sentinels
+//! `+sentinel|get-master-addr-by-name`.
 
 mod account_arguments;
 mod attempts;
@@ -80,31 +81,31 @@ use spent::Spent;
 pub struct Redis {
     keys: KeyNames,
     master: Arc<Master>,
-    /// For everything that is answered at once.
+    /// For all commands that do not block.
     link: Link,
-    /// For following the log, which blocks. Taken out while it is in use, so that a caller that
-    /// stops waiting closes it.
+    /// For following the log, which blocks. Taken out while in use, so that a caller that stops
+    /// waiting closes it.
     reader: Mutex<Option<LogReader>>,
-    /// The head of the log, as the link for commands was told.
+    /// The head of the log, as the link for commands last saw it.
     head: LogHead,
-    /// How far the log was read when that was found to be ahead of the link for commands.
+    /// How far the log was read when the reader was found to be ahead of the link for commands.
     ahead: Mutex<Option<Position>>,
-    /// When what this gateway tells was taken down.
+    /// When the server last stored this gateway's announcement.
     last_announcement: LastAnnouncement,
-    /// Whether the server has all that it had.
+    /// Whether the server has all the data that it had.
     completeness: Completeness,
-    /// The one-time values that were used here.
+    /// The one-time values that were used at this gateway.
     spent: Spent,
     /// The key of the tags.
     known_tag_key: KnownTagKey,
 }
 
 impl Redis {
-    /// A store in the servers that the settings name. It does not connect.
+    /// A store in the configured servers. It does not connect yet.
     ///
     /// # Errors
     ///
-    /// A text for people, if the settings cannot work.
+    /// A message for the operator, if the settings cannot work.
     pub fn open(settings: &RedisSettings) -> Result<Self, String> {
         let keys = KeyNames::below(&settings.prefix);
         if matches!(settings.servers, RedisServers::Cluster(_)) && !has_hash_tag(&keys.log) {

@@ -1,4 +1,4 @@
-//! Sessions as they are written, and the trait behind which they are kept.
+//! How sessions are encoded, and the trait of their store.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -16,14 +16,14 @@ use crate::gate::session::{
 };
 use crate::gate::time::UnixTime;
 
-/// How many sessions one subject may have. A new one beyond that takes the place of the oldest.
+/// How many sessions one subject may have. Beyond that, a new one replaces the oldest.
 pub const SESSIONS_PER_SUBJECT_MAX: usize = 100;
 
-/// How many API keys there may be; checked before one is made.
+/// How many API keys there may be; checked before one is created.
 pub const API_KEYS_MAX: usize = 1000;
 
-/// By what a session is listed: its subject. API keys are all listed together, and apart from the
-/// logins of those for whom they are.
+/// The digest that a session is listed under: that of its subject. API keys are all listed
+/// together, and apart from the logins of their subjects.
 pub(super) fn listed_under(record: &SessionRecord) -> SubjectDigest {
     match record.kind {
         SessionKind::Login(_) | SessionKind::Tokens(_) => {
@@ -33,8 +33,8 @@ pub(super) fn listed_under(record: &SessionRecord) -> SubjectDigest {
     }
 }
 
-/// How many sessions may be listed together, before a new one takes the place of the oldest; none
-/// does where there is no bound.
+/// How many sessions may be listed together before a new one replaces the oldest; `None` if there
+/// is no limit.
 pub(super) fn room_for(record: &SessionRecord) -> Option<usize> {
     match record.kind {
         SessionKind::Login(_) | SessionKind::Tokens(_) => Some(SESSIONS_PER_SUBJECT_MAX),
@@ -43,39 +43,39 @@ pub(super) fn room_for(record: &SessionRecord) -> Option<usize> {
 }
 
 /// How long a session is kept after it could last be used, in seconds: the clocks of gateways may
-/// be apart, and a gateway that could not write may still know of a use.
+/// differ, and a gateway that could not write may still know of a use.
 pub(crate) const SESSION_MARGIN_S: i64 = 3600;
 
-/// From when on a session cannot be used, unless it is used before.
+/// When a session becomes unusable, unless it is used before.
 pub(super) fn rests_until(session: &StoredSession) -> UnixTime {
     let StoredSession { record, last_seen } = session;
     record.ends.min(last_seen.plus(record.idle_s))
 }
 
-/// A session that had to make room.
+/// A session that was deleted to make room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Displaced {
-    /// Which one.
+    /// Its id.
     pub id: SessionId,
-    /// When it had begun.
+    /// When it began.
     pub created: UnixTime,
-    /// The log entry of its end; `None` if there was no room, or nothing had to be written.
+    /// The log's record of its end; `None` if there was no room, or nothing had to be written.
     pub end: Option<Charged>,
 }
 
 /// The sessions that end with an entry of the revocation log, in the same step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum EndedSessions {
-    /// No sessions that the store could find without reading them all.
+    /// None that the store could find without reading all sessions.
     None,
-    /// This one.
+    /// This session.
     One(SessionId),
-    /// Those of a subject that had begun by then.
+    /// The sessions of a subject that had begun by then.
     Until(SubjectDigest, UnixTime),
 }
 
 impl EndedSessions {
-    /// The sessions that `entry` ends. `login_issuer` vouches for those who log in.
+    /// The sessions that `entry` ends. `login_issuer` is the issuer of logins.
     pub(super) fn of(entry: &Entry, login_issuer: Option<&str>) -> Self {
         let Entry { scope, cut_off, expires: _ } = entry;
         let until =
@@ -96,25 +96,25 @@ impl EndedSessions {
     }
 }
 
-/// A notice of the store that somebody changed a session.
+/// A notice from the store about changes of sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionNotice {
     /// From now on the store reports every change.
     Begun,
-    /// Everything up to a moment ago has been told: up to when the store was asked, which was at
-    /// most this long ago, in milliseconds.
+    /// Every change up to a moment ago has been reported: up to when the store was asked, which was
+    /// at most this long ago, in milliseconds.
     Contact(u64),
     /// This session has changed, or is gone.
     Changed(SessionId),
-    /// Something was lost: any session may have changed.
+    /// A notice was lost: any session may have changed.
     Anything,
 }
 
 /// The sessions.
 #[async_trait]
 pub trait SessionStore: std::fmt::Debug + Send + Sync {
-    /// Writes a new session down, and returns once that is durable, as far as the store can be.
-    /// Returns the subject's oldest sessions that had to make room, which are then gone with their
+    /// Stores a new session, and returns once that is durable, as far as the store can be. Returns
+    /// the subject's oldest sessions that made room for it, which are then deleted with their
     /// families of refresh tokens. Their `end` is written to the log in the same step, as by
     /// [`charge`](super::RevocationLog::charge). API keys neither make room nor need any.
     async fn create(
@@ -124,19 +124,19 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
         end: Option<&LoginEnd>,
     ) -> Result<Vec<Displaced>, StoreError>;
 
-    /// A session, unless there certainly is none: an answer that is none is an error.
+    /// A session; `None` only if there certainly is none. A missing answer is an error.
     async fn find(&self, id: SessionId) -> Result<Option<StoredSession>, StoreError>;
 
-    /// Another number each time that what answers may be another than before: a new connection,
-    /// another server, or one that failed or answered wrongly. What was not there before that may
-    /// be there now.
+    /// A number that changes each time that another party may answer than before: a new connection,
+    /// another server, or one that failed or answered wrongly. A session that did not exist before
+    /// that may exist now.
     fn era(&self) -> u64;
 
-    /// Notes when sessions were last used. Those that are not there any more are passed over, and
-    /// none is ever made younger.
+    /// Records when sessions were last used. Sessions that no longer exist are skipped, and a time
+    /// never moves back.
     async fn touch(&self, seen: &[(SessionId, UnixTime)]) -> Result<(), StoreError>;
 
-    /// Deletes a session, and its family of refresh tokens; whether it was there.
+    /// Deletes a session, and its family of refresh tokens; returns whether it existed.
     async fn delete(&self, id: SessionId) -> Result<bool, StoreError>;
 
     /// The sessions of a subject that can still be used, the latest login first; no API keys.
@@ -150,17 +150,18 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
     /// The API keys that can still be used, the latest first.
     async fn api_keys(&self, now: UnixTime) -> Result<Vec<(SessionId, StoredSession)>, StoreError>;
 
-    /// Drops sessions that have long ended; how many. With them goes what else in the store is
-    /// spent and does not go by itself: attempts, families of refresh tokens, things used once.
+    /// Drops sessions that ended long ago; returns how many. It also drops other data that is spent
+    /// and does not expire by itself: attempts, families of refresh tokens, one-time values.
     async fn prune(&self, now: UnixTime) -> Result<u64, StoreError>;
 
-    /// Listens for changes that are not in the revocation log, somebody's `DEL` for example, until
-    /// that fails. Where the store cannot tell, it fails at once with [`StoreError::Refused`].
+    /// Listens for changes that are not in the revocation log, for example a manual `DEL`, until
+    /// that fails. If the store cannot report changes, it fails at once with
+    /// [`StoreError::Refused`].
     async fn listen(&self, hear: &mut (dyn FnMut(SessionNotice) + Send)) -> StoreError;
 }
 
-/// The version of the encoding below. New fields may come without a new version; a version that is
-/// not known is not read, and what holds it is left alone.
+/// The version of the encoding below. New fields do not need a new version; a record of an unknown
+/// version is not read, and is left alone.
 pub(super) const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -249,15 +250,15 @@ pub fn encode(record: &SessionRecord) -> String {
         address,
         label,
     };
-    // Texts and numbers can always be written.
+    // Serializing texts and numbers does not fail.
     serde_json::to_string(&written).unwrap_or_default()
 }
 
-/// Reads what [`encode`], of this version or another, wrote.
+/// Parses what [`encode`] wrote, in this version or another.
 ///
 /// # Errors
 ///
-/// [`Unreadable`]: it is not a session, or one of a later version.
+/// [`Unreadable`]: it is not a session, or has a later version.
 pub fn decode(bytes: &[u8]) -> Result<SessionRecord, Unreadable> {
     let written: WrittenSession = versioned::decode(bytes, VERSION, Unreadable::session)?;
     if written.subject.is_empty() || written.issuer.is_empty() {

@@ -17,7 +17,7 @@ pub enum SessionEnd {
     Operator,
     /// Their entry in the password file changed; counted once for each user.
     UserChanged,
-    /// The client to which its refresh token was given is done with it (RFC 7009).
+    /// The client of its refresh token revoked the token (RFC 7009).
     Client,
     /// A refresh token of it was used twice.
     RefreshReused,

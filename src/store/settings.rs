@@ -17,22 +17,22 @@ pub enum StoreSettings {
     Redis(Box<RedisSettings>),
 }
 
-/// How to reach Redis.
+/// How to connect to Redis.
 #[derive(Clone, Debug)]
 pub struct RedisSettings {
-    /// The servers to ask.
+    /// The servers to connect to.
     pub servers: RedisServers,
     /// The gateway's login at the server.
     pub login: RedisLogin,
     /// Which of a server's databases.
     pub database: i64,
-    /// TLS, if it is to be spoken.
+    /// TLS, if the connection uses it.
     pub tls: Option<RedisTls>,
     /// The prefix of every key.
     pub prefix: Box<str>,
 }
 
-/// The servers to ask.
+/// The servers to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisServers {
     /// One server, which is the master.
@@ -57,7 +57,7 @@ pub struct RedisAddress {
     pub port: u16,
 }
 
-/// Who we are at a server (`AUTH`); both `None` where it does not ask.
+/// The gateway's credentials at a server (`AUTH`); both `None` if it requires none.
 #[derive(Clone, Debug, Default)]
 pub struct RedisLogin {
     /// The ACL user; `default` if there is only a password.
@@ -71,12 +71,12 @@ pub struct RedisLogin {
 pub struct RedisTls {
     /// Certificate authorities (PEM) to trust instead of the system's.
     pub ca_pem: Option<Vec<u8>>,
-    /// Our own certificate chain and key (PEM), for servers that ask for one.
+    /// The gateway's own certificate chain and key (PEM), for servers that require one.
     pub identity: Option<(Vec<u8>, Secret)>,
 }
 
 impl StoreSettings {
-    /// Whether both mean the same store and the same way to it.
+    /// Whether both name the same store and the same way to reach it.
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Embedded { path }, Self::Embedded { path: other }) => path == other,

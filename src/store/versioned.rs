@@ -1,4 +1,4 @@
-//! Reads records that say which version of their encoding they have.
+//! Reads records that state the version of their encoding.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -10,11 +10,11 @@ struct Versioned {
     version: u32,
 }
 
-/// Reads a record of this version, or of an earlier one. New fields may come without a new version.
+/// Reads a record of this version, or of an earlier one. New fields do not need a new version.
 ///
 /// # Errors
 ///
-/// What `unreadable` makes of the reason: it has a later version, or is no such record.
+/// What `unreadable` makes of the reason: the record has a later version, or is not such a record.
 pub(super) fn decode<T: DeserializeOwned>(
     bytes: &[u8],
     version_max: u32,

@@ -6,7 +6,7 @@ fn span(dated: i64, expires: i64) -> Span {
     Span { dated, expires }
 }
 
-/// Few times and expiries, so that they meet.
+/// Few times and expiries, so that they coincide.
 fn any_span() -> impl Strategy<Value = Span> {
     (0..12_i64, 90..110_i64).prop_map(|(dated, expires)| span(dated, expires))
 }
@@ -16,7 +16,7 @@ fn sorted(mut entries: Vec<Span>) -> Vec<Span> {
     entries
 }
 
-/// How many records the subject has when a plan is carried out.
+/// How many records the subject has after a plan was carried out.
 fn after(account: AccountEntries<'_>, kind: Cut, plan: Plan) -> usize {
     let AccountEntries { entries, grants, subject, .. } = account;
     let cuts = usize::from(grants.is_some()) + usize::from(subject.is_some());
@@ -55,7 +55,7 @@ proptest! {
         let later = after(account, Cut::Grants, plan);
         match plan {
             Plan::Covered => prop_assert!(covers(grants) || covers(subject)),
-            // The first of a subject, and nothing but operators' room is left.
+            // The first entry of a subject, when only the operators' room is left.
             Plan::Full => {
                 prop_assert!(entries.is_empty() && grants.is_none());
                 prop_assert!(others + u64::from(subject.is_some()) >= room.first);
@@ -69,7 +69,7 @@ proptest! {
                 }
                 prop_assert!(adds != cut.covers(entry));
                 prop_assert!(entries[folded..].iter().all(|held| held.dated > cut.dated));
-                // It ends nothing that had begun later than what it stands for.
+                // It ends nothing that began later than what it replaces.
                 let last = entries[..folded].iter().copied().chain(grants).map(|held| held.dated);
                 let last = last.chain((!adds).then_some(entry.dated)).max();
                 prop_assert_eq!(Some(cut.dated), last);

@@ -1,4 +1,4 @@
-//! The ledger of attempts to log in, as gateways read and write it in the file.
+//! The ledger of attempts to log in, in the file.
 
 use async_trait::async_trait;
 

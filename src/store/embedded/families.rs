@@ -1,4 +1,4 @@
-//! Families of refresh tokens, as gateways read and write them in the file.
+//! The families of refresh tokens, in the file.
 
 use async_trait::async_trait;
 
@@ -18,7 +18,7 @@ impl FamilyStore for Embedded {
     }
 
     async fn find(&self, id: SessionId) -> Result<Option<StoredFamily>, StoreError> {
-        // Before it is read: what is read is not older than that.
+        // Taken before reading: what is read is not older than that.
         let read_ms = clock::steady().as_millis();
         self.read(move |transaction| ReadFamilies::open(transaction)?.find(id, read_ms)).await
     }

@@ -1,11 +1,11 @@
-//! Faults of the file: why something could not be done in it.
+//! Faults of the file: why an operation on it failed.
 
 use crate::store::record::Unreadable;
 
-/// Why something could not be done in the file.
+/// Why an operation on the file failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileFault {
-    /// The file is at fault, or what it is on.
+    /// The file or its disk is at fault.
     #[error("{0}")]
     File(redb::Error),
     /// A record cannot be read.

@@ -1,4 +1,4 @@
-//! The file: opened once, locked, and opened anew after the disk has failed.
+//! The file: opened once, locked, and reopened after the disk has failed.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -14,14 +14,15 @@ use super::tables::{Tables, are_complete};
 use crate::private_files;
 use crate::store::StoreError;
 
-/// The cache of the file. redb would take a gibibyte; the lists are elsewhere.
+/// The cache of the file. redb's default is a gibibyte, but the lists are kept elsewhere.
 const CACHE_BYTES: usize = 32 << 20;
 
-/// The format of the tables. A file of a later one is refused. New tables may come without a new
-/// format: who does not know them leaves them alone, and who lacks them makes them.
+/// The format of the tables. A file of a later format is refused. New tables do not need a new
+/// format: a version that does not know them ignores them, and a version that misses them creates
+/// them.
 const FORMAT: u64 = 1;
 
-/// Where the format is in [`META`].
+/// The key of the format in [`META`].
 const FORMAT_NAME: &str = "format";
 
 /// An open file.
@@ -34,13 +35,13 @@ pub(super) struct File {
 #[derive(Debug)]
 enum FileState {
     Open(Database),
-    /// After an error of the disk redb does nothing more until the file is opened anew.
+    /// After a disk error redb does nothing until the file is reopened.
     Failed,
     Closed,
 }
 
 impl File {
-    /// Opens the file, or makes it, with the directories above.
+    /// Opens the file, or creates it and the directories above.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let directory = match path.parent() {
             Some(directory) if !directory.as_os_str().is_empty() => directory,
@@ -56,7 +57,7 @@ impl File {
         let file = file.map_err(|error| not_opened(path, &error))?;
         let database = builder().create_file(file).map_err(|error| refused(path, &error))?;
         begin(path, &database)?;
-        // The name of the file is to be as durable as what is in it.
+        // Makes the name of the file as durable as its contents.
         let named = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
         named.map_err(|error| not_opened(path, &error))?;
         Ok(Self { path: path.to_owned(), state: RwLock::new(FileState::Open(database)) })
@@ -67,7 +68,7 @@ impl File {
         &self.path
     }
 
-    /// Closes the file, once nothing is done in it any more.
+    /// Closes the file, once no operation on it is in progress.
     pub(super) fn close(&self) {
         self.enter(FileState::Closed);
     }
@@ -80,7 +81,7 @@ impl File {
         self.with(|database| job(&database.begin_read()?))
     }
 
-    /// Does a job in the file.
+    /// Runs a job on the database.
     pub(super) fn with<T>(
         &self,
         job: impl FnOnce(&Database) -> Result<T, FileFault>,
@@ -101,7 +102,7 @@ impl File {
         })
     }
 
-    /// Opens the file anew if the disk has failed, which may have passed.
+    /// Reopens the file after a disk error, which may have passed.
     fn recover(&self) -> Result<(), StoreError> {
         let is_failed = |state: &FileState| matches!(state, FileState::Failed);
         if !is_failed(&self.state.read().unwrap_or_else(PoisonError::into_inner)) {
@@ -109,7 +110,7 @@ impl File {
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if is_failed(&state) {
-            // A file that is gone is not created again: that would hide the loss.
+            // A missing file is not created again: that would hide the loss.
             let reopened = builder().open(&self.path).map_err(|error| refused(&self.path, &error));
             let database = reopened.map_err(StoreError::Unavailable)?;
             begin(&self.path, &database).map_err(StoreError::Unavailable)?;
@@ -140,20 +141,20 @@ fn builder() -> Builder {
     builder
 }
 
-/// Makes a store where there is none. It has its name only once it is complete, so that one that is
-/// found empty has lost what was in it.
+/// Creates a store where there is none. The file gets its name only once it is complete, so an
+/// empty file with that name has lost its contents.
 fn make(path: &Path) -> Result<(), String> {
     let not_made = |error: std::io::Error| not_opened(path, &error);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{:016x}", fastrand::u64(..)));
-    // The owner's only: whoever could write there could let in whom others have cut off.
+    // For its owner only: anyone who could write the file could undo revocations.
     let file = private_files::options().read(true).write(true).create_new(true).open(&temporary);
     let made = builder().create_file(file.map_err(not_made)?);
     let made = made
         .map_err(|error| refused(path, &error))
         .and_then(|database| begin(path, &database))
         .and_then(|()| match std::fs::hard_link(&temporary, path) {
-            // Another gateway was faster; which of them may have it the lock tells.
+            // Another gateway was faster; the lock decides which of them gets it.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             linked => linked.map_err(not_made),
         });
@@ -161,7 +162,7 @@ fn make(path: &Path) -> Result<(), String> {
     made.and(removed)
 }
 
-/// Makes the tables that are not there, and sees that those of another file are ours.
+/// Creates missing tables, and verifies that existing ones are the gateway's.
 fn begin(path: &Path, database: &Database) -> Result<(), String> {
     let path = path.display();
     match format(database).map_err(|error| format!("{path} cannot be read: {error}"))? {
@@ -181,11 +182,11 @@ fn begin(path: &Path, database: &Database) -> Result<(), String> {
     }
 }
 
-/// The program that made the tables of a file.
+/// The version that wrote the tables of a file.
 enum Format {
     Empty,
     Known,
-    /// Ours, without some of the tables.
+    /// The gateway's, with some tables missing.
     Earlier,
     Newer(u64),
     Foreign,
@@ -225,7 +226,7 @@ fn not_opened(path: &Path, error: &std::io::Error) -> String {
     )
 }
 
-/// The refusal of a file that is there and holds nothing.
+/// The refusal of an existing file without contents.
 fn emptied(path: &Path) -> String {
     format!(
         "{} is empty: who was cut off and who was logged in is lost. Put it back from a copy; or remove \
@@ -234,7 +235,7 @@ fn emptied(path: &Path) -> String {
     )
 }
 
-/// Why redb does not take a file, and what to do.
+/// Why redb cannot open a file, and what to do.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is redb's")]
 fn refused(path: &Path, error: &DatabaseError) -> String {
     let name = path.display();
@@ -253,7 +254,7 @@ fn refused(path: &Path, error: &DatabaseError) -> String {
     }
 }
 
-/// Whether the disk did what it was asked, and the file is not what it should be.
+/// Whether the disk works, and the contents of the file are wrong.
 fn is_about_content(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
 }

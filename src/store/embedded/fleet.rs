@@ -1,4 +1,4 @@
-//! The fleet of a store that one gateway has: that gateway.
+//! The fleet of a store for one gateway: that gateway.
 
 use async_trait::async_trait;
 
@@ -9,7 +9,7 @@ use crate::store::{Fleet, GatewayState, KnownGateway, Knows, Roster, StoreError}
 #[async_trait]
 impl Fleet for Embedded {
     async fn time_ms(&self) -> Result<Option<u64>, StoreError> {
-        // The clock of this machine is the only one.
+        // This machine's clock is the only one.
         Ok(None)
     }
 
@@ -19,7 +19,7 @@ impl Fleet for Embedded {
     }
 
     async fn ask_complete(&self, _: &str, _: Knows) -> Result<bool, StoreError> {
-        // One file, which nobody else has had.
+        // There is one file, which no other gateway has had.
         Ok(true)
     }
 
@@ -49,7 +49,7 @@ impl Fleet for Embedded {
 
     async fn roster(&self) -> Result<Roster, StoreError> {
         let (head, records) = self.read_log(|log| Ok((log.head()?, log.kept()?))).await?;
-        // The only gateway there is does not ask about itself once it has left.
+        // A gateway that has left does not ask for the roster.
         let gateways = self.members.list(clock::steady());
         Ok(Roster { head, records, gateways, ..Roster::default() })
     }

@@ -1,4 +1,4 @@
-//! The gateway's own signing keys, and the key of the tags, as gateways read and write them in the file.
+//! The gateway's own signing keys and the key of the tags, in the file.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! The revocation log, as gateways read and write it in the file.
+//! The revocation log, in the file.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use crate::store::{
     Tail, Writers,
 };
 
-/// How many pieces of a snapshot may wait to be taken.
+/// How many pieces of a snapshot may wait for the caller.
 const PIECES_WAITING_MAX: usize = 2;
 
 #[async_trait]
 impl RevocationLog for Embedded {
     fn writers(&self) -> Writers {
-        // The file is locked.
+        // The lock on the file ensures it.
         Writers::ThisGateway
     }
 
@@ -98,7 +98,7 @@ impl RevocationLog for Embedded {
 
     async fn tail(&self, position: Position, patience: Duration) -> Result<Tail, StoreError> {
         let mut bell = self.bell.clone();
-        // Before reading: what is appended from here on is either read or heard.
+        // Before reading: a later append is either read or notified.
         bell.borrow_and_update();
         if let Some(tail) = self.read_log(move |log| log.after(position)).await? {
             return Ok(tail);
@@ -119,7 +119,7 @@ impl RevocationLog for Embedded {
 
     async fn prune(&self, now: UnixTime) -> Result<u64, StoreError> {
         let mut pruned = 0;
-        // Piece by piece, so that appends are not kept waiting.
+        // In pieces, so that appends do not have to wait.
         loop {
             let pruning = move |tables: &mut Tables<'_>| tables.log.prune(now, PRUNED_AT_ONCE_MAX);
             let piece = self.write(pruning).await?;

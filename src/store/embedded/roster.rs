@@ -1,4 +1,4 @@
-//! Remembers which gateways follow the log, in process.
+//! The gateways that follow the log, kept in memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,22 +6,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::gate::time::SteadyTime;
 use crate::store::{GatewayState, KnownGateway};
 
-/// The last announcement of each gateway, and when it came; by instance.
+/// The last announcement of each gateway, and when it arrived; by instance.
 #[derive(Debug, Default)]
 pub(super) struct Members(Mutex<BTreeMap<String, (GatewayState, SteadyTime)>>);
 
 impl Members {
-    /// Notes what a gateway says of itself at this time.
+    /// Records a gateway's announcement at this time.
     pub(super) fn announce(&self, state: &GatewayState, now: SteadyTime) {
         self.lock().insert(state.instance.clone(), (state.clone(), now));
     }
 
-    /// Takes a gateway off the roster: it went of its own accord.
+    /// Removes a gateway from the roster, because it has left.
     pub(super) fn leave(&self, instance: &str) {
         self.lock().remove(instance);
     }
 
-    /// Those that are not forgotten, by name.
+    /// The gateways that are not forgotten, by name.
     pub(super) fn list(&self, now: SteadyTime) -> Vec<KnownGateway> {
         let mut members = self.lock();
         members.retain(|_, (state, announced)| {

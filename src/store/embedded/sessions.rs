@@ -1,4 +1,4 @@
-//! The sessions, as gateways read and write them in the file.
+//! The sessions, in the file.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::store::digest::SubjectDigest;
 use crate::store::login_end::LoginEnd;
 use crate::store::session::{Displaced, SessionNotice, SessionStore};
 
-/// How much is dropped in one transaction at most, of what is small.
+/// How many small items are dropped in one transaction at most.
 const DROPPED_AT_ONCE_MAX: usize = 10_000;
 
-/// How often those who listen for changes are told that there were none.
+/// How often listeners for changes are notified that there were none.
 const CONTACT_EVERY: Duration = Duration::from_millis(500);
 
-/// Drops some of what is spent, so much at most; how much.
+/// Drops at most so many spent items; returns how many.
 type PruneSome = fn(&mut Tables<'_>, UnixTime, usize) -> Result<usize, FileFault>;
 
 #[async_trait]
@@ -41,7 +41,7 @@ impl SessionStore for Embedded {
     }
 
     fn era(&self) -> u64 {
-        // It is the same file for as long as the process lives.
+        // It is the same file for as long as the process runs.
         0
     }
 
@@ -71,7 +71,7 @@ impl SessionStore for Embedded {
 
     async fn prune(&self, now: UnixTime) -> Result<u64, StoreError> {
         let mut pruned = 0;
-        // Piece by piece, so that logins are not kept waiting.
+        // In pieces, so that logins do not have to wait.
         loop {
             let looking =
                 move |tables: &mut Tables<'_>| tables.prune_sessions(now, LOOKED_AT_ONCE_MAX);
@@ -94,7 +94,7 @@ impl SessionStore for Embedded {
     }
 
     async fn listen(&self, hear: &mut (dyn FnMut(SessionNotice) + Send)) -> StoreError {
-        // The file is locked: all changes come through this process, which knows of them.
+        // The file is locked: this process makes all changes, and knows them.
         hear(SessionNotice::Begun);
         loop {
             hear(SessionNotice::Contact(0));

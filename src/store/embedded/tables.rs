@@ -1,4 +1,4 @@
-//! Opens all the tables inside one transaction that writes, and does what concerns several of them.
+//! Opens all tables in one write transaction, and makes the changes that span several of them.
 
 mod account_entries;
 mod attempts;
@@ -31,7 +31,7 @@ use log::WriteLog;
 use sessions::{Pruned, WriteSessions};
 use spent::WriteSpent;
 
-/// The tables, being written.
+/// The tables in a write transaction.
 pub(super) struct Tables<'t> {
     pub(super) log: WriteLog<'t>,
     pub(super) sessions: WriteSessions<'t>,
@@ -42,7 +42,7 @@ pub(super) struct Tables<'t> {
 }
 
 impl<'t> Tables<'t> {
-    /// The tables; those are made that are not there.
+    /// Opens the tables, and creates missing ones.
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             log: WriteLog::open(transaction)?,
@@ -66,9 +66,10 @@ impl<'t> Tables<'t> {
     }
 }
 
-/// Sessions and their families of refresh tokens, which are changed together.
+/// Changes to sessions together with their families of refresh tokens.
 impl Tables<'_> {
-    /// Writes a session down; those that had to make room are gone with their families, and their `end` is in the log.
+    /// Stores a session. The sessions that make room for it are deleted with their families, and
+    /// their `end` is written to the log.
     pub(super) fn create_session(
         &mut self,
         id: SessionId,
@@ -88,7 +89,8 @@ impl Tables<'_> {
         Ok(displaced)
     }
 
-    /// Exchanges a token. What cannot be read is no fault of the transaction, which others share.
+    /// Exchanges a token. An unreadable family does not fail the transaction, which other jobs
+    /// share.
     pub(super) fn rotate(
         &mut self,
         exchange: &Exchange,
@@ -101,13 +103,13 @@ impl Tables<'_> {
         let rotated = self.families.rotate(exchange, &mut self.sessions, at)?;
         let (Ok(Rotation::Reused), Some(login)) = (&rotated, end) else { return Ok(rotated) };
         let charged = self.charge(&login.record, login.entries_max, login.now)?;
-        // Although there may be no room.
+        // Even if there was no room in the log.
         self.delete_session(*id)?;
         Ok(Ok(Rotation::Ended(charged)))
     }
 
-    /// Appends a record of an account, or what stands for it, and ends sessions; `None` if there is no room, or it is
-    /// on nobody's account.
+    /// Appends a record of an account, or a cut-off in its place, and ends sessions; `None` if
+    /// there is no room, or the record has no account.
     pub(super) fn charge(
         &mut self,
         record: &Record,
@@ -126,7 +128,7 @@ impl Tables<'_> {
         Ok(Some(Charged { written, position: Position { sequence, mark } }))
     }
 
-    /// Writes a family down, if its session is there; whether it is.
+    /// Stores a family, if its session exists; returns whether it does.
     pub(super) fn begin_family(
         &mut self,
         family: &Family,
@@ -139,7 +141,7 @@ impl Tables<'_> {
         Ok(is_there)
     }
 
-    /// Deletes a session with its family; whether it was there.
+    /// Deletes a session with its family; returns whether it existed.
     pub(super) fn delete_session(&mut self, id: SessionId) -> Result<bool, FileFault> {
         self.families.end(id)?;
         self.sessions.delete(id)
@@ -158,7 +160,8 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Drops sessions that ended a while ago; how many were looked at, and dropped.
+    /// Drops sessions that ended a while ago; returns how many were looked at, and how many were
+    /// dropped.
     pub(super) fn prune_sessions(
         &mut self,
         now: UnixTime,
@@ -172,7 +175,7 @@ impl Tables<'_> {
     }
 }
 
-/// Whether all tables are there. Some are not if an earlier version wrote the file.
+/// Whether all tables exist. If an earlier version wrote the file, some do not.
 pub(super) fn are_complete(transaction: &ReadTransaction) -> Result<bool, FileFault> {
     let there: BTreeSet<String> =
         transaction.list_tables()?.map(|table| table.name().to_owned()).collect();

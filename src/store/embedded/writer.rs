@@ -1,5 +1,4 @@
-//! The one thread that writes. Whatever waits for it shares a transaction: the disk is waited for
-//! once for each.
+//! The one thread that writes. All waiting jobs share a transaction, and so one wait for the disk.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,16 +15,16 @@ use crate::store::StoreError;
 /// How many jobs may wait, and how many share a transaction.
 const JOBS_MAX: usize = 256;
 
-/// Something to be written, for somebody who waits for it.
+/// A write that a caller waits for.
 pub(super) trait WriteJob: Send {
-    /// Does it, in a transaction that others share.
+    /// Makes the changes, in a transaction that other jobs share.
     fn write(&mut self, tables: &mut Tables<'_>) -> Result<(), FileFault>;
 
-    /// Tells what came of it: it is on disk, or the transaction failed.
+    /// Reports the outcome: the changes are on disk, or the transaction failed.
     fn answer(self: Box<Self>, committed: Result<(), &StoreError>);
 }
 
-/// A job that does `work`, and where its outcome will be told.
+/// A job that does `work`, and the receiver of its outcome.
 pub(super) fn job<T, J>(work: J) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, StoreError>>)
 where
     T: Send + 'static,
@@ -72,7 +71,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread; it rings after every append to the log.
+    /// Starts the thread, which notifies `ring` after every append to the log.
     pub(super) fn start(file: Arc<File>, ring: watch::Sender<()>) -> std::io::Result<Self> {
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let thread = std::thread::Builder::new()
@@ -92,11 +91,11 @@ impl Writer {
         }
     }
 
-    /// Ends the thread, after what it was already given.
+    /// Stops the thread, after the jobs that it already has.
     pub(super) fn stop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // If it has panicked, that was told on standard error, and there is nothing to add.
+            // If it panicked, standard error has the message, and there is nothing to add.
             let _ = thread.join();
         }
     }
@@ -126,7 +125,7 @@ enum Log {
     Same,
 }
 
-/// Does what was ordered. When this returns, it is on disk.
+/// Does the jobs of a batch. When this returns, they are on disk.
 fn commit(batch: &mut [Box<dyn WriteJob>], database: &Database) -> Result<Log, FileFault> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
@@ -140,8 +139,8 @@ fn commit(batch: &mut [Box<dyn WriteJob>], database: &Database) -> Result<Log, F
     if is_changed {
         transaction.commit()?;
     } else {
-        // A full log that is written to all the same must not keep the disk busy, nor must those
-        // who try to log in too often.
+        // Writes to a full log must not keep the disk busy, and neither must clients that try to
+        // log in too often.
         transaction.abort()?;
     }
     Ok(log)

@@ -1,4 +1,4 @@
-//! How families are written.
+//! How families are stored.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn family_is_read_as_it_was_written() {
     assert_eq!(decode(bare.session, encode(&bare).as_bytes()).expect("it reads"), bare);
 }
 
-/// What is in stores now must be read by whatever comes.
+/// Later versions must read what is in stores now.
 #[test]
 fn family_of_the_first_version_is_read() {
     let key = serde_json::to_string(&family().key).expect("numbers");

@@ -1,4 +1,4 @@
-//! Records are read as they were written, and what cannot be read revokes nothing by mistake.
+//! Records are read as they were written, and an unreadable one revokes nothing by mistake.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Makes of records on an account the arguments of the scripts that write them.
+//! Turns records of an account into the arguments of the scripts that write them.
 
 use redis::ScriptInvocation;
 
@@ -14,30 +14,30 @@ use crate::store::record::{Read, Record};
 use crate::store::session::EndedSessions;
 use crate::store::{Charged, PRUNE_MARGIN_S, Position, StoreError};
 
-/// A record of an account, and the cut-off that may be written in its place or beside it.
+/// A record of an account, and the cut-off that may be written instead of it or with it.
 pub(super) struct AccountArguments {
     subject: SubjectDigest,
-    /// Its text, its time and its expiry, if it is about one login or one token.
+    /// The record's text, time and expiry, if it is about one login or one token.
     single: Option<(String, Span)>,
-    /// The session that ends; nothing for none.
+    /// The session that ends; empty if none does.
     session: String,
     kind: Cut,
     cut: Span,
-    /// The text of the cut-off: before its time, between that and its expiry, and after that.
+    /// The text of the cut-off: before its time, between that and its expiry, and after the expiry.
     pieces: [String; 3],
 }
 
-/// What a script answers that has charged: how many records were ever appended, or less than none if there was no
-/// room, and those that were written.
+/// The answer of a script that has charged: how many records were ever appended, or a negative
+/// number if there was no room; and the records that were written.
 pub(super) type ChargedReply = (i64, ReplyList<Vec<u8>>);
 
 impl AccountArguments {
-    /// How a record is charged; `None` without an account.
+    /// The arguments for a record; `None` if it has no account.
     pub(super) fn of(record: &Record) -> Option<Self> {
         Self::marked(record, fastrand::u64(..))
     }
 
-    /// How the end of a login is charged that is not known yet: the script fills it in.
+    /// The arguments for the end of a login that is not known yet: the script fills it in.
     pub(super) fn of_any(end: &LoginEnd) -> Option<Self> {
         Self::marked(&end.blank(), 0)
     }
@@ -53,7 +53,7 @@ impl AccountArguments {
         };
         let session = match EndedSessions::of(&record.entry, None) {
             EndedSessions::One(id) => id.to_string(),
-            // Those that a cut-off ends are ended with it.
+            // The sessions that a cut-off ends, end with the cut-off.
             EndedSessions::None | EndedSessions::Until(..) => String::new(),
         };
         let draft = ending.merged(record, kind, Span { dated: 0, expires: 0 });
@@ -91,7 +91,7 @@ impl AccountArguments {
     }
 }
 
-/// The entries that were written, and the end of the log; `None` if there was no room.
+/// The records that were written, and the end of the log; `None` if there was no room.
 pub(super) fn charged(
     (sequence, ReplyList(texts)): ChargedReply,
 ) -> Result<Option<Charged>, StoreError> {
@@ -107,8 +107,8 @@ pub(super) fn charged(
     Ok(Some(Charged { written, position: Position { sequence, mark } }))
 }
 
-/// A record without cut-off and expiry: what stands before them, between and after. Both are 0 in it;
-/// in a text within it the quotes would be escaped.
+/// A record split at its cut-off and expiry: the text before, between and after them. Both are 0 in
+/// the record. The quotes keep a text in the record from matching: there they would be escaped.
 fn blanks(record: &str) -> [String; 3] {
     const BLANKS: [&str; 3] = ["\"cut_off\":", ",\"expires\":", ","];
     let [cut_off, expires, end] = BLANKS;
@@ -117,7 +117,7 @@ fn blanks(record: &str) -> [String; 3] {
     [format!("{before}{cut_off}"), expires.to_owned(), format!("{end}{after}")]
 }
 
-/// A time that Redis can count to.
+/// A time within the range of Redis.
 fn within(seconds: i64) -> i64 {
     seconds.clamp(0, EXPIRY_MAX_S)
 }

@@ -12,7 +12,7 @@ use crate::store::attempts::{Attempt, AttemptAccount, AttemptLedger, BudgetPace}
 
 #[async_trait]
 impl AttemptLedger for Redis {
-    /// By the server's clock, which is the same for all gateways.
+    /// Uses the server's clock, which is the same for all gateways.
     async fn attempt(
         &self,
         accounts: &[AttemptAccount],
@@ -25,7 +25,7 @@ impl AttemptLedger for Redis {
         }
         counting.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         let counting = &counting;
-        // Asked twice, it counts twice, which only makes others wait longer.
+        // Sent twice, it counts twice, which only makes clients wait longer.
         let wait_s: u32 = self
             .link
             .ask(&self.master, "counting an attempt", move |mut connection| async move {
@@ -46,7 +46,7 @@ impl AttemptLedger for Redis {
         }
         absolving.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         let absolving = &absolving;
-        // Asked twice, it returns two attempts for one: once for each connection that breaks.
+        // Sent twice, it returns two attempts for one: once for each connection that breaks.
         self.link
             .ask(&self.master, "absolving", move |mut connection| async move {
                 absolving.invoke_async::<()>(&mut connection).await

@@ -1,8 +1,9 @@
 //! Waits until a server has all that any gateway knows it had.
 //!
-//! A server that was started again, or became the master, may lack what its predecessor had
-//! acknowledged. Its data says which server wrote it: where that is another one, nobody goes by what
-//! is not there until all who may know better have written it down, or were waited for long enough.
+//! A server that was restarted, or became the master, may lack writes that its predecessor had
+//! acknowledged. Its data names the server that wrote it. If that is another server, gateways do
+//! not rely on missing keys until every gateway that may know of them has written them again, or
+//! has been waited for long enough.
 
 use std::pin::Pin;
 
@@ -15,12 +16,12 @@ use crate::clock;
 use crate::store::{COMPLETE_WITHIN_MS, GATEWAY_FORGOTTEN_AFTER_MS, Knows, StoreError};
 
 impl Redis {
-    /// Whether the server has all that it had, as far as is known.
+    /// Whether the server has all the data that it had, as far as this gateway knows.
     pub(super) fn is_known_complete(&self) -> bool {
         self.completeness.is_complete(self.master.epoch())
     }
 
-    /// The same, and asks it. `instance` is who asks, or nothing.
+    /// The same, and asks the server. `instance` is the gateway that asks, or empty.
     pub(super) async fn ask_whether_complete(
         &self,
         instance: &str,
@@ -54,12 +55,12 @@ impl Redis {
         }
     }
 
-    /// Sees to it that what the server does not know is not taken for what never was.
+    /// Makes sure that data that the server has lost is not taken for data that never existed.
     pub(super) async fn await_complete(&self) -> Result<(), StoreError> {
         if self.is_known_complete() {
             return Ok(());
         }
-        // In a box: it happens seldom, and is large.
+        // Boxed, because the future is large and seldom needed.
         let asking: Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send + '_>> =
             Box::pin(self.ask_whether_complete("", Knows::Nothing));
         match asking.await? {
@@ -68,7 +69,7 @@ impl Redis {
         }
     }
 
-    /// The same for what a server has answered on this connection.
+    /// The same for an answer that a server gave on this connection.
     pub(super) fn was_complete(&self, live: &Live) -> Result<(), StoreError> {
         match self.completeness.is_complete(live.epoch()) {
             true => Ok(()),
@@ -76,8 +77,8 @@ impl Redis {
         }
     }
 
-    /// Writes down again what is in no log. What the server refuses to take down this gateway goes
-    /// on knowing, and the server not.
+    /// Writes data again that is in no log. If the server refuses some of it, this gateway knows
+    /// more than the server.
     async fn write_again(&self) -> Result<Knows, StoreError> {
         let epoch = self.master.epoch();
         if self.completeness.state().written_again == Some(epoch) {
@@ -87,7 +88,8 @@ impl Redis {
             Ok(()) => Knows::NoMore,
             Err(StoreError::Refused(_)) => Knows::More,
             Err(error @ StoreError::Unreadable(_)) => {
-                // The store stays without it: only a budget depends on it, so nobody waits.
+                // The store stays without it. Only a budget depends on it, so it does not delay
+                // anything.
                 tracing::warn!(
                     %error,
                     "the key of session tags cannot be written to the store again"
@@ -107,7 +109,7 @@ impl Redis {
         Ok(knows)
     }
 
-    /// Writes down again what was used once.
+    /// Writes the used one-time values again.
     async fn spend_again(&self) -> Result<(), StoreError> {
         let now = clock::shared();
         for some in self.spent.live(now).chunks(super::spent::AT_ONCE) {

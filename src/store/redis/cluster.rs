@@ -1,4 +1,4 @@
-//! Asks the nodes of a cluster which of them is the master for our keys.
+//! Asks the nodes of a cluster which of them is the master for the store's keys.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,23 +8,23 @@ use super::dial::Dial;
 use super::node::Node;
 use crate::store::settings::RedisAddress;
 
-/// The nodes, and a key in the slot that all our keys are in.
+/// The nodes, and a key in the slot of all the store's keys.
 pub(super) struct Cluster {
     key: Box<str>,
     nodes: Vec<Node>,
-    /// Which one answered last, to begin with it.
+    /// The node that answered last, which is asked first.
     answered: AtomicUsize,
 }
 
 impl Cluster {
-    /// The cluster that these addresses lead to; `key` tells for which slot the master is wanted.
+    /// The cluster at these addresses; the slot of `key` is the one whose master is wanted.
     pub(super) fn new(key: &str, addresses: &[RedisAddress]) -> Self {
         let nodes = addresses.iter().map(Node::of_cluster).collect();
         Self { key: key.into(), nodes, answered: AtomicUsize::new(0) }
     }
 
-    /// The master of our slot, according to the first node that answers and that is not cut off
-    /// from the others.
+    /// The master of the slot, according to the first node that answers and is not cut off from the
+    /// others.
     pub(super) async fn master(&self, dial: &Dial) -> Result<RedisAddress, String> {
         let mut questions = redis::pipe();
         questions.cmd("CLUSTER").arg("INFO");
@@ -48,7 +48,7 @@ impl Cluster {
     }
 }
 
-/// The master of the slot, in what this node answered.
+/// The master of the slot, in the answers of this node.
 fn master_in(answers: Vec<Value>, node: &RedisAddress) -> Result<RedisAddress, String> {
     let odd = |_| format!("{node}: an answer that cannot be understood");
     let answers: [Value; 3] = answers.try_into().map_err(|_| format!("{node}: too few answers"))?;
@@ -74,7 +74,7 @@ fn master_in(answers: Vec<Value>, node: &RedisAddress) -> Result<RedisAddress, S
             let host = master.next().unwrap_or_default();
             let host: Option<String> = from_redis_value(host).map_err(odd)?;
             let port = from_redis_value(master.next().unwrap_or_default()).map_err(odd)?;
-            // A node that was never told its own address leaves it out.
+            // A node that does not know its own address leaves it out.
             let host = host.filter(|host| !host.is_empty());
             let host = host.map_or_else(|| node.host.clone(), Into::into);
             return Ok(RedisAddress { host, port });

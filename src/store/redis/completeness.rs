@@ -1,51 +1,52 @@
-//! Remembers whether a server has all that it had, as far as this gateway knows.
+//! Remembers whether a server has all the data that it had, as far as this gateway knows.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::gate::time::SteadyTime;
 use crate::store::COMPLETE_WITHIN_MS;
 
-/// What is known of it.
+/// What this gateway knows of it.
 #[derive(Debug, Default)]
 pub(super) struct Completeness(Mutex<CompletenessState>);
 
-/// What is known of one server, told by its epoch.
+/// What is known of one server, which its epoch identifies.
 #[derive(Debug, Default)]
 pub(super) struct CompletenessState {
-    /// In which epoch it was so.
+    /// The epoch in which the server had all its data.
     pub(super) complete_in: Option<u64>,
-    /// Records were lost, and the server was not told.
+    /// Records were lost, and the server has not been informed.
     pub(super) has_lost: bool,
-    /// In which epoch was written down again what is in no log: what was used once, and the key of the tags.
+    /// The epoch in which the data that is in no log was written again: the used one-time values,
+    /// and the key of the tags.
     pub(super) written_again: Option<u64>,
-    /// Since when a server of this epoch does not take down that it is asked.
+    /// The epoch of a server that refuses to record the question, and since when it has.
     pub(super) refused: Option<(u64, SteadyTime)>,
 }
 
 impl Completeness {
-    /// Whether it is so in this epoch.
+    /// Whether the server of this epoch has all its data.
     pub(super) fn is_complete(&self, epoch: u64) -> bool {
         let state = self.state();
         state.complete_in == Some(epoch) && !state.has_lost
     }
 
-    /// Records were lost: it is no longer so.
+    /// Records were lost: the server no longer has all its data.
     pub(super) fn doubt(&self) {
         *self.state() = CompletenessState { has_lost: true, ..CompletenessState::default() };
     }
 
-    /// Others have found that it is not so.
+    /// Other gateways have found that the server does not have all its data.
     pub(super) fn ask_again(&self) {
         let mut state = self.state();
         *state = CompletenessState { has_lost: state.has_lost, ..CompletenessState::default() };
     }
 
-    /// Whether records were lost that the server was not told of yet.
+    /// Whether records were lost of which the server has not been informed.
     pub(super) fn has_lost(&self) -> bool {
         self.state().has_lost
     }
 
-    /// The server was told whether records were lost, and said whether it is so.
+    /// The server was informed whether records were lost, and answered whether it has all its data.
     pub(super) fn answered(&self, epoch: u64, has_lost: bool, is_complete: bool) {
         let mut state = self.state();
         state.has_lost &= !has_lost;
@@ -53,8 +54,8 @@ impl Completeness {
         state.complete_in = is_complete.then_some(epoch);
     }
 
-    /// The server takes nothing down for now: one that goes on like that is not waited for any
-    /// longer than another. Whether that is over.
+    /// The server refuses all writes for now. Gateways do not wait longer for such a server than
+    /// for another. Returns whether the wait is over.
     pub(super) fn refused(&self, epoch: u64, now: SteadyTime) -> bool {
         let mut state = self.state();
         let since = state.refused.filter(|(known, _)| *known == epoch).map_or(now, |(_, at)| at);

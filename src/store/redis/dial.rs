@@ -1,4 +1,4 @@
-//! One connection to one server: TLS, login, timeouts, which server answers there, and whether it is a
+//! One connection to one server: TLS, login, timeouts, the server's identity, and whether it is a
 //! master.
 
 use std::time::Duration;
@@ -20,38 +20,39 @@ use crate::store::settings::{RedisAddress, RedisSettings, RedisTls};
 /// How long a server may take to answer a command that does not block.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long it may take until a connection can be used.
+/// How long it may take until a connection is usable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The name of our connections in `CLIENT LIST`.
+/// The name of the gateway's connections in `CLIENT LIST`.
 const CLIENT_NAME: &str = "portcullis";
 
 /// How to reach servers.
 pub(super) struct Dial {
     login: RedisConnectionInfo,
     database: i64,
-    /// An address with all that TLS needs, for want of a name for that; host and port are nobody's.
+    /// An address that holds all that TLS needs, because the crate has no nameable type for that
+    /// alone; its host and port are placeholders.
     tls: Option<ConnectionAddr>,
 }
 
-/// Whom we expect at an address.
+/// The kind of server that is expected at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExpectedServer {
-    /// The server that the settings name, unless it says that it is a replica: nothing that it
-    /// tells is sure, and it takes no writes.
+    /// The configured server, unless it says that it is a replica: a replica's data is not certain,
+    /// and it accepts no writes.
     Server,
     /// A server that says that it is a master.
     Master,
-    /// A node of a cluster, to be asked where a master is.
+    /// A node of a cluster, which knows where a master is.
     Node,
     /// A sentinel.
     Sentinel,
 }
 
-/// Where to put what a server says unasked. It is not waited for.
+/// Where to put the server's push messages. The queue never blocks.
 pub(super) type Pushes = UnboundedSender<PushInfo>;
 
-/// A connection, and who answers on it, if that can be known.
+/// A connection, and the identity of its server, if that can be known.
 pub(super) struct Dialled {
     pub(super) connection: MultiplexedConnection,
     pub(super) identity: Option<ServerIdentity>,
@@ -59,18 +60,18 @@ pub(super) struct Dialled {
 
 /// Why there is no connection, in words.
 pub(super) enum ConnectFailure {
-    /// The server cannot say anything unasked.
+    /// The server cannot push messages.
     Mute(String),
-    /// Something else is wrong.
+    /// Another reason.
     Fault(String),
 }
 
 impl Dial {
-    /// How to connect by these settings.
+    /// The way to connect by these settings.
     ///
     /// # Errors
     ///
-    /// A text for people: a user name, a password or a certificate cannot be used.
+    /// A message for the operator: a user name, a password or a certificate cannot be used.
     pub(super) fn new(settings: &RedisSettings) -> Result<Self, String> {
         let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
         if let Some(password) = &settings.login.password {
@@ -85,7 +86,7 @@ impl Dial {
         Ok(Self { login, database: settings.database, tls })
     }
 
-    /// Connects, logs in, and sees to it that who answers is who is wanted.
+    /// Connects, logs in, and makes sure that the expected kind of server answers.
     pub(super) async fn connect(
         &self,
         address: &RedisAddress,
@@ -109,7 +110,7 @@ impl Dial {
         .unwrap_or_else(Err)
     }
 
-    /// The same, with a connection on which the server can say something unasked (RESP3).
+    /// The same, on a connection that receives push messages (RESP3).
     pub(super) async fn connect_for_pushes(
         &self,
         address: &RedisAddress,
@@ -173,7 +174,7 @@ async fn in_time<T>(connecting: impl Future<Output = T>) -> Result<T, String> {
     connected.map_err(|_| "no connection in time".to_owned())
 }
 
-/// Whether the server, or what is before it, does not know `HELLO 3`.
+/// Whether the server, or a proxy before it, does not know `HELLO 3`.
 fn is_resp3_refused(error: &RedisError) -> bool {
     error.kind() == ErrorKind::RESP3NotSupported || error.code() == Some("NOPROTO")
 }
@@ -182,8 +183,9 @@ fn is_login_refused(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed
 }
 
-/// Tells our name and asks who it is: for the role `HELLO` and not `ROLE`, which every user may say;
-/// for the identity `INFO`, which some may not.
+/// Sets the connection's name and asks who the server is: for the role with `HELLO` and not `ROLE`,
+/// because every user may send `HELLO`; for the identity with `INFO`, which some users may not
+/// send.
 async fn introduce(
     connection: &mut MultiplexedConnection,
     expected: ExpectedServer,
@@ -217,7 +219,7 @@ async fn introduce(
     Ok(ServerIdentity::from_info(info))
 }
 
-/// Reads what is needed for TLS, once.
+/// Reads the files for TLS, once.
 fn trust(tls: &RedisTls) -> Result<ConnectionAddr, String> {
     let RedisTls { ca_pem, identity } = tls;
     if let Some(pem) = ca_pem
@@ -242,7 +244,7 @@ fn trust(tls: &RedisTls) -> Result<ConnectionAddr, String> {
     Ok(client.get_connection_info().addr().clone())
 }
 
-/// Whether the chain and the key are such that a connection will be able to use them.
+/// Whether a connection will be able to use this chain with this key.
 fn fit_together(chain: &[u8], key: &[u8]) -> Result<(), String> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
         .collect::<Result<_, _>>()

@@ -40,7 +40,7 @@ impl FamilyStore for Redis {
         let (((seconds, micros), fields), live): (((u64, u64), [Option<Vec<u8>>; 4]), _) = self
             .link
             .ask_and_tell(&self.master, "reading a family", move |mut connection| async move {
-                // The time first: what is read is not older than that.
+                // The time first: the data that is read is not older than that.
                 let mut reading = redis::pipe();
                 reading.cmd("TIME").cmd("HMGET").arg(asking);
                 reading.arg("record").arg("current").arg("used").arg("dead");
@@ -118,7 +118,7 @@ fn text(field: Option<&[u8]>) -> Option<&str> {
     field.and_then(|bytes| std::str::from_utf8(bytes).ok())
 }
 
-/// The error for a family whose record can be read, and of whose tokens nothing is known.
+/// The error for a family whose record is readable but whose tokens are missing.
 fn unreadable() -> StoreError {
     fault::nonsense("a family of refresh tokens without its tokens")
 }

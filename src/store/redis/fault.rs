@@ -1,4 +1,4 @@
-//! Says what went wrong at a server, in words for an operator. Never a password.
+//! Describes faults of a server for an operator. It never shows a password.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -12,7 +12,7 @@ pub(super) const REPLICA: &str = "it is a replica, which takes no writes";
 pub(super) fn at(address: &RedisAddress, what: &str, error: &RedisError) -> StoreError {
     let text = format!("Redis at {address}: {what}: {}", cause(error));
     match first(error).code() {
-        // Another program's keys, or another program on ours: waiting does not help.
+        // Another program uses these keys, or this one uses another's: waiting does not help.
         Some("WRONGTYPE") => StoreError::Unreadable(text),
         // The server refuses every other write, too.
         Some("OOM" | "NOREPLICAS" | "MISCONF") => StoreError::Refused(text),
@@ -20,13 +20,13 @@ pub(super) fn at(address: &RedisAddress, what: &str, error: &RedisError) -> Stor
     }
 }
 
-/// The error for an answer to another question than the one that was asked: nothing on that
-/// connection can be believed.
+/// The error for an answer to another question than the one that was asked: no answer on that
+/// connection can be trusted any more.
 pub(super) fn out_of_step() -> RedisError {
     (ErrorKind::UnexpectedReturnType, "an answer about something else than was asked").into()
 }
 
-/// The error for an answer that is none.
+/// The error for an answer that cannot be understood.
 pub(super) fn nonsense(what: &str) -> StoreError {
     StoreError::Unreadable(format!("Redis gave an answer that cannot be understood: {what}"))
 }
@@ -49,7 +49,8 @@ pub(super) fn cause(error: &RedisError) -> String {
     }
 }
 
-/// The first error of several commands that were sent together, which has a code; they have none.
+/// The first error of several commands that were sent together. It has a code; their common error
+/// has none.
 fn first(error: &RedisError) -> RedisError {
     match error.clone().into_server_errors().as_deref() {
         Some([(_, first), ..]) => first.clone().into(),
@@ -57,8 +58,8 @@ fn first(error: &RedisError) -> RedisError {
     }
 }
 
-/// Whether the command was not done, or may be done once more, and another connection may do it:
-/// the one that was used had been closed, or its server is no longer the one to ask.
+/// Whether the command was not executed, or may be executed again, and another connection may do
+/// it: the one that was used had been closed, or its server is no longer the right one.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
 pub(super) fn may_be_elsewhere(error: &RedisError) -> bool {
     match error.kind() {

@@ -18,25 +18,26 @@ use crate::store::{
 /// An entry of the roster: a gateway, or the note that the roster was lost.
 #[derive(Deserialize)]
 struct FleetMessage {
-    /// When it told, by the server's clock, in milliseconds since 1970.
+    /// When the entry was written, by the server's clock, in milliseconds since 1970.
     told_ms: u64,
     #[serde(default)]
     gateway: Option<GatewayState>,
-    /// The instance of a gateway that has taken its leave.
+    /// The instance of a gateway that has left.
     #[serde(default)]
     left: Option<String>,
-    /// The server lost what gateways had told, and that matters for so long.
+    /// For how long it matters that the server lost announcements of gateways.
     #[serde(default)]
     lost_for_ms: u64,
 }
 
-/// The answer to an announcement: the head of the log and its record, whether no gateway is waited
-/// for, whether the announcement before is gone, and then the record where the gateway is.
+/// The answer to an announcement: the head of the log and its record, whether the server has all
+/// its data, whether the previous announcement is gone, and then the record at the gateway's
+/// position.
 type Announced = (u64, Option<Vec<u8>>, Flag, Flag, Option<Vec<u8>>);
 
 impl Redis {
-    /// Tells how far a gateway is, and for how long one that nobody knows of may matter, if that is
-    /// known.
+    /// Announces how far a gateway has applied the log and, if known, for how long an unknown
+    /// gateway may matter.
     async fn announce_on(
         &self,
         state: &GatewayState,
@@ -60,8 +61,8 @@ impl Redis {
             .await
     }
 
-    /// A reader that is ahead of the link for commands speaks to another server, or its log has lost
-    /// records since: it is looked at anew, once for each place.
+    /// A reader that is ahead of the link for commands is connected to another server, or its log
+    /// has lost records since. This begins a new epoch, once for each position.
     fn begin_epoch_if_ahead(&self, state: &GatewayState, head: u64, link: &Live) {
         let applied = Position { sequence: state.applied, mark: state.mark };
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +87,7 @@ impl Fleet for Redis {
     }
 
     async fn announce(&self, state: &GatewayState) -> Result<(), StoreError> {
-        // Every gateway comes by here once a second.
+        // Every gateway calls this once a second.
         self.master.look_again().await;
         let (now, epoch) = (clock::steady(), self.master.epoch());
         let must_be_there = self.last_announcement.must_be_there(now, epoch);
@@ -97,7 +98,7 @@ impl Fleet for Redis {
             // If the log was lost, too, other gateways write what is missing: see `await_complete`.
             let is_log_there = match HeldRecord::from_record(at.as_deref()) {
                 Ok(held) => held.loss(applied, head) != Some(Loss::WentBackwards),
-                // Unreadable: the record may be the one.
+                // An unreadable record may be the one at that position.
                 Err(_) => true,
             };
             // Unknown gateways may still be serving: nothing is confirmed, for a minute at most.
@@ -107,7 +108,7 @@ impl Fleet for Redis {
                 self.announce_on(state, false, Some(lost_for_ms)).await?;
         }
         self.last_announcement.is_there(now, link.epoch());
-        // One that cannot be read has no mark that is known.
+        // A record that cannot be read has no known mark.
         let mark = match HeldRecord::from_record(record.as_deref()) {
             Ok(HeldRecord::Entry(mark)) => mark,
             Ok(HeldRecord::Nothing) | Err(_) => None,

@@ -1,9 +1,10 @@
-//! Remembers the head of the log as the link for commands sees it, against which the other links
-//! are measured: one that is behind it, or sees another record there, speaks to another server.
+//! Remembers the head of the log as the link for commands sees it. The other links are compared
+//! with it: a link whose log ends earlier, or has another record there, is connected to another
+//! server.
 //!
-//! A server does what it is asked one after the other: whoever asks after somebody was told of the
-//! head finds that record, or a later one. This holds although the servers' identities cannot be
-//! asked for.
+//! A server executes commands one after the other. A command that is sent after this gateway
+//! learned of the head therefore finds that record, or a later one. This holds even if the servers'
+//! identities cannot be read.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,33 +12,33 @@ use super::master::Live;
 use super::reply::HeldRecord;
 use crate::store::Position;
 
-/// The head, and in which epoch that was.
+/// The head, and its epoch.
 #[derive(Debug, Default)]
 pub(super) struct LogHead(Mutex<Option<(Position, u64)>>);
 
-/// How what a link sees goes with the head.
+/// How the log on a link compares with the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeadComparison {
     /// It may be the same log.
     Same,
     /// It ends before the head.
     Behind,
-    /// It has another record where the head was.
+    /// It has another record at the head's position.
     Other,
 }
 
 impl LogHead {
-    /// Notes that the log ends there, as the link for commands was told.
+    /// Records that the log ends there, according to the link for commands.
     pub(super) fn moved_to(&self, link: &Live, at: Position) {
         *self.known() = Some((at, link.epoch()));
     }
 
-    /// What is known; for a link of the same epoch. It must be asked for before the link asks.
+    /// The head, for a link of the same epoch. Read it before the link sends its command.
     pub(super) fn known_to(&self, link: &Live) -> Option<Position> {
         self.known().filter(|(_, epoch)| *epoch == link.epoch()).map(|(at, _)| at)
     }
 
-    /// Nothing is known any more: the log lost records.
+    /// Forgets the head: the log lost records.
     pub(super) fn forget(&self) {
         *self.known() = None;
     }
@@ -48,17 +49,17 @@ impl LogHead {
 }
 
 impl HeadComparison {
-    /// Of a log that ends at `end`, and holds this where the head was.
+    /// Compares with a log that ends at `end`, and holds this record at the head's position.
     pub(super) fn of(head: Position, end: u64, held: HeldRecord) -> Self {
         match held {
             _ if end < head.sequence => Self::Behind,
             HeldRecord::Entry(mark) if head.mark.is_some() && mark != head.mark => Self::Other,
-            // It may have been trimmed.
+            // The record may have been trimmed.
             HeldRecord::Entry(_) | HeldRecord::Nothing => Self::Same,
         }
     }
 
-    /// The fault as a clause; `None` if there is none.
+    /// The fault, as a clause; `None` if there is none.
     pub(super) fn fault(self) -> Option<&'static str> {
         match self {
             Self::Same => None,

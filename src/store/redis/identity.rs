@@ -1,9 +1,9 @@
-//! Tells which server a connection leads to. One address may have several behind it, one after the
+//! Identifies the server of a connection. One address may lead to several servers, one after the
 //! other or at once: a Kubernetes Service, a virtual address, a proxy.
 
 use redis::{Value, from_redis_value};
 
-/// A server process, by its `run_id`: the same for all connections to it, and another one after a
+/// A server process, by its `run_id`: the same for all connections to it, and a new one after a
 /// restart. A replica has another one than its master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServerIdentity(Box<str>);
@@ -13,13 +13,13 @@ pub(super) struct ServerIdentity(Box<str>);
 pub(super) enum Role {
     Master,
     Replica,
-    /// It does not say, or is something else.
+    /// It does not say, or it has another role.
     Other,
 }
 
 impl ServerIdentity {
-    /// The identity in the answer to `INFO server`; `None` if the user may not ask, or what answers
-    /// has none.
+    /// The identity in the answer to `INFO server`; `None` if the user may not send it, or the
+    /// answer has no `run_id`.
     pub(super) fn from_info(answer: Value) -> Option<Self> {
         let info: String = from_redis_value(answer).ok()?;
         let id = info.lines().find_map(|line| line.strip_prefix("run_id:"))?.trim();
@@ -28,7 +28,7 @@ impl ServerIdentity {
 }
 
 impl ServerIdentity {
-    /// As the server writes it.
+    /// The identity, as the server writes it.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }

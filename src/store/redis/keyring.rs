@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use crate::store::keyring::KeyRingStore;
 
 impl Redis {
-    /// Writes the key down again that the server had, unless it has one.
+    /// Writes the key that the server had again, unless it has one.
     pub(super) async fn keep_tag_key_again(&self) -> Result<(), StoreError> {
         let known = self.known_tag_key.known().clone();
         match known {
@@ -76,7 +76,7 @@ impl KeyRingStore for Redis {
 
     async fn keep_tag_key(&self, key: &[u8]) -> Result<Vec<u8>, StoreError> {
         if !self.known_tag_key.is(key) {
-            // A server that has lost its key gets it back from those who know it.
+            // A server that has lost its key gets it back from the gateways that know it.
             self.await_complete().await?;
         }
         let kept = self.keep_key(key).await?;

@@ -3,7 +3,8 @@
 use crate::gate::session::SessionId;
 use crate::store::digest::SubjectDigest;
 
-/// The last second of the year 9999: Redis counts milliseconds, and not as far as we count seconds.
+/// The last second of the year 9999: Redis counts milliseconds, and its range is smaller than that
+/// of the gateway's seconds.
 pub(super) const EXPIRY_MAX_S: i64 = 253_402_300_799;
 
 /// The names of the keys.
@@ -66,7 +67,7 @@ impl KeyNames {
         format!("{}{id}", self.family)
     }
 
-    /// The key that notes that something was used.
+    /// The key that records that a one-time value was used.
     pub(super) fn spent_of(&self, key: &str) -> String {
         format!("{}{key}", self.spent)
     }
@@ -87,8 +88,8 @@ impl KeyNames {
     }
 }
 
-/// Whether a cluster would place the key by a part of it: what is between the first brace and the
-/// next closing one, if that is not nothing.
+/// Whether a cluster would hash only a part of the key: the text between the first brace and the
+/// next closing one, if it is not empty.
 pub(super) fn has_hash_tag(key: &str) -> bool {
     key.split_once('{').is_some_and(|(_, rest)| rest.find('}').is_some_and(|length| length > 0))
 }

@@ -1,4 +1,4 @@
-//! Lifting revocations: those that are meant are found by when they expire.
+//! Lifts revocations, which are found by their expiry.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +13,10 @@ use crate::gate::time::UnixTime;
 use crate::store::record::{Read, Record};
 use crate::store::{LiftPremise, PRUNE_MARGIN_S, Position, StoreError};
 
-/// How many records are looked at in one step.
+/// How many records are read in one step.
 const LOOKED_AT_ONCE: usize = 2000;
 
-/// A live record, as the store has it, and read.
+/// A live record: its text in the store, and the parsed record.
 struct Member {
     text: Vec<u8>,
     record: Record,
@@ -26,13 +26,13 @@ struct Member {
 const NONE_IS_LIVE: i64 = -1;
 
 impl Redis {
-    /// The live revocations that bear these ids; one may have been written down more than once.
+    /// The live revocations with these ids; one may have been written more than once.
     pub(super) async fn find_liftable(&self, sought: &[Lifted]) -> Result<Vec<Record>, StoreError> {
         let members = self.members(sought).await?;
         Ok(members.into_iter().map(|member| member.record).collect())
     }
 
-    /// Appends a lift; `None` if it was to find something and there is nothing that it lifts.
+    /// Appends a lift; `None` if the premise is that a revocation is live and none is.
     pub(super) async fn append_lift(
         &self,
         lift: &Record,
@@ -68,7 +68,7 @@ impl Redis {
         match (sequence, u64::try_from(sequence)) {
             (NONE_IS_LIVE, _) => Ok(None),
             (_, Err(_)) => Err(fault::nonsense("what came of a lift")),
-            // It was carried out before; its place is not known, and this is not before it.
+            // It was carried out before. Its position is not known, but is not after this one.
             (_, Ok(sequence)) if !is_last => Ok(Some(Position { sequence, mark: None })),
             (_, Ok(sequence)) => {
                 let position = Position { sequence, mark: Some(lift.mark) };
@@ -103,7 +103,7 @@ impl Redis {
         Ok(found)
     }
 
-    /// Some of the live records that expire then.
+    /// Some of the live records with this expiry.
     async fn page(&self, score: &str, offset: usize) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut asking = redis::cmd("ZRANGEBYSCORE");
         asking.arg(&self.keys.live).arg(score).arg(score);

@@ -1,4 +1,4 @@
-//! The connection for commands: shared by all who ask, and made anew when it fails.
+//! The connection for commands: shared by all callers, and replaced when it fails.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +16,9 @@ use crate::store::StoreError;
 #[derive(Default)]
 pub(super) struct Link {
     live: Mutex<Option<Live>>,
-    /// How often a connection was made or given up.
+    /// How often a connection was made or discarded.
     changes: AtomicU64,
-    /// Held by the one who connects; how that went last time, if badly.
+    /// Held by the caller that connects. Holds the failure of the last try, if it failed.
     connecting: tokio::sync::Mutex<Option<LinkFailure>>,
 }
 
@@ -28,8 +28,8 @@ struct LinkFailure {
 }
 
 impl Link {
-    /// The answer to a question. `question` must be such that asking it twice does no harm: it is,
-    /// if the connection turns out to have been closed or the server not to be the master any more.
+    /// Sends a question and returns its answer. Sending `question` twice must do no harm: it is
+    /// sent again if the connection had been closed or the server is no longer the master.
     pub(super) async fn ask<T, A>(
         &self,
         master: &Master,
@@ -42,7 +42,7 @@ impl Link {
         self.ask_and_tell(master, what, question).await.map(|(answer, _)| answer)
     }
 
-    /// The same, with the connection on which it was answered.
+    /// The same, with the connection that the answer came on.
     pub(super) async fn ask_and_tell<T, A>(
         &self,
         master: &Master,
@@ -55,7 +55,7 @@ impl Link {
         self.ask_on(master, what, |live: Live| question(live.connection)).await
     }
 
-    /// The same for a question that has to do with who answers it.
+    /// The same for a question that depends on the server that answers it.
     pub(super) async fn ask_on<T, A>(
         &self,
         master: &Master,
@@ -85,13 +85,13 @@ impl Link {
         }
     }
 
-    /// Another number each time that a connection was made or given up, or the master is another
-    /// one.
+    /// A number that changes each time that a connection is made or discarded, or the master
+    /// changes.
     pub(super) fn era(&self, master: &Master) -> u64 {
         self.changes.load(Ordering::Acquire).wrapping_add(master.epoch())
     }
 
-    /// An answer counts only if it came from the master.
+    /// Accepts an answer only if it came from the master.
     fn accept<T>(
         &self,
         master: &Master,
@@ -115,8 +115,8 @@ impl Link {
         if let Some(live) = self.current(master) {
             return Ok(live);
         }
-        // Who waited while another tried has had its answer; otherwise they would queue up, each
-        // for a timeout more than the one before.
+        // A caller that waited while another tried gets that failure. Otherwise callers would queue
+        // up, each for a timeout longer than the one before.
         if let Some(LinkFailure { at, error }) = &*last
             && *at >= asked
         {

@@ -1,8 +1,8 @@
 //! Listens for changes of sessions, on a connection of its own on which the server pushes them
 //! (client-side caching, RESP3).
 //!
-//! The server pushes what it changed before it answers what it was asked after that, and the answer
-//! comes after what was pushed: with it, everything has been told that happened before the question.
+//! The server pushes its earlier changes before it answers a question, and the pushes arrive before
+//! the answer. So with the answer, all changes from before the question have been reported.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -26,10 +26,10 @@ use crate::store::settings::RedisAddress;
 /// The name of this activity in messages.
 const WHAT: &str = "listening for changes";
 
-/// How often the server is asked whether it is still there.
+/// How often to ask the server whether it is still there.
 const ASKED_EVERY: Duration = Duration::from_millis(500);
 
-/// Tells of changes until that fails.
+/// Reports changes until listening fails.
 pub(super) async fn listen(
     master: &Master,
     head: &LogHead,
@@ -45,9 +45,9 @@ pub(super) async fn listen(
     loop {
         let asked = Instant::now();
         let known = head.known_to(&live);
-        // Not `PING`: a node of a cluster that has given our slot away says so when it is asked about
-        // a key, and otherwise has nothing to tell for ever. And the log says whether this is the
-        // server to which all else is written.
+        // Not `PING`: a node that no longer serves the slot says so only when it is asked about a
+        // key, and otherwise stays silent for ever. The log also shows whether all other commands
+        // go to this server.
         let mut question = PLACE.key(&keys.log);
         question.arg(known.unwrap_or_default().sequence);
         let mut connection = live.connection.clone();
@@ -58,7 +58,7 @@ pub(super) async fn listen(
         if !master.is_current(&live) {
             return Err(live.deposed(WHAT));
         }
-        // An unreadable record could be any.
+        // An unreadable record could be any record.
         let held = HeldRecord::from_record(record.as_deref()).unwrap_or(HeldRecord::Nothing);
         let sight =
             known.map_or(HeadComparison::Same, |known| HeadComparison::of(known, end, held));
@@ -66,7 +66,7 @@ pub(super) async fn listen(
             master.begin_epoch_after(&live);
             return Err(live.apart(WHAT, fault));
         }
-        // Where the identity is told, it shows that the address leads elsewhere.
+        // If the server has an identity, that shows whether the address leads to another server.
         if live.identity.is_none() {
             let mut connection = live.connection.clone();
             let hello = listener.until(redis::cmd("HELLO").query_async(&mut connection)).await?;
@@ -108,7 +108,7 @@ struct PushListener<'l> {
 }
 
 impl PushListener<'_> {
-    /// Tells what is pushed until `done`, and all that came before that.
+    /// Reports pushes until `done`, and all that came before that.
     async fn until<T>(&mut self, done: impl Future<Output = T>) -> Result<T, StoreError> {
         let mut done = pin!(done);
         let outcome = loop {
@@ -137,7 +137,7 @@ impl PushListener<'_> {
                 let text = format!("Redis at {address}: listening for changes: it hung up");
                 Err(StoreError::Unavailable(text))
             }
-            // Nothing else was asked for.
+            // The gateway subscribed to nothing else, so the push may mean any change.
             Some(_) => {
                 (self.hear)(SessionNotice::Anything);
                 Ok(())
@@ -146,13 +146,13 @@ impl PushListener<'_> {
     }
 }
 
-/// The changes in an invalidation: the keys that changed, or nothing, if all may have changed.
+/// The changes in an invalidation: the keys that changed, or nothing if all may have changed.
 fn changes(data: &[Value], session: &str) -> Vec<SessionNotice> {
     let [Value::Array(keys)] = data else { return vec![SessionNotice::Anything] };
     let change = |key: &Value| {
         let Value::BulkString(key) = key else { return Some(SessionNotice::Anything) };
         let id = std::str::from_utf8(key).ok()?.strip_prefix(session)?;
-        // Other keys than those of sessions do not concern us.
+        // Keys other than those of sessions do not matter here.
         SessionId::parse(id).map(SessionNotice::Changed)
     };
     keys.iter().filter_map(change).collect()
@@ -170,7 +170,7 @@ mod tests {
         let mut hear = |notice| heard.push(notice);
         let mut listener =
             PushListener { address: &address, session: "p:session:", pushes, hear: &mut hear };
-        // Between the look at what was pushed and the look at the answer, both come.
+        // Both arrive after the pushes were polled and before the answer is.
         let answer = async {
             for _ in 0..300 {
                 let push = PushInfo { kind: PushKind::Invalidate, data: vec![Value::Nil] };

@@ -27,7 +27,7 @@ use crate::store::{
 /// The script's answer for a record that was lifted.
 const LIFTED: i64 = -2;
 
-/// How many spent records are taken out in one step.
+/// How many spent records are removed in one step.
 const PRUNED_AT_ONCE: u64 = 5000;
 
 #[async_trait]
@@ -59,7 +59,7 @@ impl RevocationLog for Redis {
         appending.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         appending.arg(record.liftable_id().map(|id| id.to_string()).unwrap_or_default());
         let appending = &appending;
-        // A record that is appended twice revokes what it revoked once.
+        // A record that is appended twice revokes the same as once.
         let (sequence, link): (i64, _) = self
             .link
             .ask_and_tell(&self.master, "appending a record", move |mut connection| async move {
@@ -89,7 +89,7 @@ impl RevocationLog for Redis {
         arguments.add_to(&mut charging, &self.keys, entries_max, now);
         charging.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
         let charging = &charging;
-        // A record that is written twice is merged with itself before long.
+        // A record that is written twice is soon merged with itself.
         let (written, link) = self
             .link
             .ask_and_tell(
@@ -157,7 +157,7 @@ impl RevocationLog for Redis {
             Err(loss) => Tail::Lost(loss),
         };
         if let Tail::Lost(_) = &tail {
-            // It was the head of a log that has become another.
+            // It was the head of a log that has been replaced.
             head.forget();
         }
         Ok(tail)
@@ -168,7 +168,7 @@ impl RevocationLog for Redis {
         let mut asking = redis::pipe();
         asking.cmd("ZCOUNT").arg(&self.keys.live).arg(&after).arg("+inf");
         asking.cmd("ZRANGEBYSCORE").arg(&self.keys.live).arg(&after).arg("+inf");
-        // Signed there, where a negative limit is none.
+        // Redis parses them as signed numbers, and takes a negative limit for none.
         let within = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         asking.arg("LIMIT").arg(within(offset)).arg(within(limit));
         let asking = &asking;

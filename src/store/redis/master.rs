@@ -1,4 +1,4 @@
-//! Finds the master without help of the crate, and again when it changes, and has all connections
+//! Finds the master without the crate's help, again whenever it changes, and makes all connections
 //! lead to the same server.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,14 +14,14 @@ use super::sentinels::{Named, Sentinels};
 use crate::store::StoreError;
 use crate::store::settings::{RedisAddress, RedisServers, RedisSettings};
 
-/// How often sentinels are asked again.
+/// How often to ask the sentinels again.
 const SENTINELS_ASKED_EVERY: Duration = Duration::from_millis(900);
 
-/// How often a cluster is asked again. Its nodes send away who asks the wrong one, so this is only
-/// for a master that nobody reaches.
+/// How often to ask a cluster again. Its nodes redirect a client that asks the wrong one, so this
+/// is only for a master that no one can reach.
 const CLUSTER_ASKED_EVERY: Duration = Duration::from_secs(4);
 
-/// How often it is looked which server an address leads to: one that was moved cuts no connection.
+/// How often to find out which server an address leads to: moving an address closes no connection.
 const ADDRESS_DIALLED_EVERY: Duration = Duration::from_secs(2);
 
 /// The master.
@@ -34,7 +34,7 @@ pub(super) struct Master {
 
 /// The way to find the master.
 enum Discovery {
-    /// We do.
+    /// The gateway connects to the configured address.
     Nobody(RedisAddress),
     Sentinels(Sentinels),
     Cluster(Cluster),
@@ -43,13 +43,14 @@ enum Discovery {
 #[derive(Default)]
 struct KnownMaster {
     address: Option<RedisAddress>,
-    /// The server that answers there, once a connection has told.
+    /// The server at that address, once a connection has identified it.
     identity: Option<ServerIdentity>,
-    /// The last that did, wherever that was, and how often it was another one than before.
+    /// The last server that was identified at any address, and how often it differed from the one
+    /// before.
     last_identity: Option<ServerIdentity>,
     changes: u64,
-    /// Grows when the master is another one than before, or connections are given up because they
-    /// may lead to different servers.
+    /// Grows when another server becomes the master, or connections are given up because they may
+    /// lead to different servers.
     epoch: u64,
     asked: Option<Instant>,
 }
@@ -67,7 +68,7 @@ pub(super) struct Live {
 }
 
 impl Master {
-    /// `key`: one of ours, all of which are in one slot.
+    /// `key`: one of the store's keys, which are all in one slot.
     pub(super) fn new(settings: &RedisSettings, key: &str) -> Result<Self, String> {
         let discovery = match &settings.servers {
             RedisServers::Single(address) => Discovery::Nobody(address.clone()),
@@ -85,7 +86,7 @@ impl Master {
         self.reach(None).await
     }
 
-    /// The same, with a connection on which it can say something unasked.
+    /// The same, on a connection that receives push messages.
     pub(super) async fn connect_for_pushes(&self, pushes: Pushes) -> Result<Live, StoreError> {
         self.reach(Some(pushes)).await
     }
@@ -117,8 +118,8 @@ impl Master {
         Ok(Live { connection, address, number, identity, epoch })
     }
 
-    /// The epoch of a connection on which this server answers. If it is another one than those that
-    /// are there lead to, they are given up: what was dialled last shows where the address leads.
+    /// The epoch of a connection to this server. If the existing connections lead to another
+    /// server, they are given up: the latest connection shows where the address leads.
     fn epoch_on(&self, identity: &ServerIdentity, address: &RedisAddress, epoch: u64) -> u64 {
         let mut known = self.known();
         if known.last_identity.as_ref() != Some(identity)
@@ -127,7 +128,7 @@ impl Master {
             known.changes += 1;
         }
         if known.address.as_ref() != Some(address) {
-            // Another one became the master meanwhile.
+            // Another server became the master meanwhile.
             return epoch;
         }
         if known.identity.as_ref().is_some_and(|known| known != identity) {
@@ -150,8 +151,8 @@ impl Master {
         }
     }
 
-    /// Asks again where the master is, if that was not done lately. One that was deposed while
-    /// nobody could reach it does not know that it was; it would be followed for ever.
+    /// Finds the master again, unless that was done recently. A master that was deposed while it
+    /// was unreachable does not know that, and gateways would follow it for ever.
     pub(super) async fn look_again(self: &Arc<Self>) {
         let every = match &self.discovery {
             Discovery::Nobody(_) => ADDRESS_DIALLED_EVERY,
@@ -161,13 +162,13 @@ impl Master {
         if !self.known().is_due(every) {
             return;
         }
-        // Without an answer, the master that we have is the best that is known.
+        // Without an answer, the current master is the best that is known.
         match &self.discovery {
             Discovery::Nobody(_) => {
-                // Where nobody tells who answers, it would not be noticed.
+                // Without identities, another server would not be noticed.
                 if self.known().identity.is_some() {
                     let master = self.clone();
-                    // Not waited for: a gateway that says that it is there must not be late.
+                    // Not awaited: this gateway's announcement must not be late.
                     tokio::spawn(async move { drop(master.reach(None).await) });
                 }
             }
@@ -175,17 +176,17 @@ impl Master {
         }
     }
 
-    /// How often another server became the master, as far as is known.
+    /// How often another server became the master, as far as this gateway knows.
     pub(super) fn epoch(&self) -> u64 {
         self.known().epoch
     }
 
-    /// How often another server answered than before, or the same was started again.
+    /// How often another server answered than before, or the same after a restart.
     pub(super) fn changes(&self) -> u64 {
         self.known().changes
     }
 
-    /// Whether this is still a connection to the master, as far as is known.
+    /// Whether this is still a connection to the master, as far as this gateway knows.
     pub(super) fn is_current(&self, live: &Live) -> bool {
         self.known().epoch == live.epoch
     }
@@ -200,8 +201,8 @@ impl Master {
         let mut known = self.known();
         known.asked = Some(Instant::now());
         let Named { address, by_majority } = named?;
-        // No master is made without a majority: fewer sentinels than that can tell of one where none
-        // is known, but if they name another it is an old one.
+        // No master is elected without a majority of the sentinels. A smaller number of them may
+        // name a first master, but if they name another than the current one, theirs is an old one.
         let address = match &known.address {
             Some(current) if !by_majority => current.clone(),
             Some(_) | None => address,
@@ -220,7 +221,8 @@ impl Master {
 }
 
 impl KnownMaster {
-    /// Whether nobody has asked where the master is for so long; whoever is told so asks.
+    /// Whether the master was last looked up at least `every` ago. If so, this counts as a lookup,
+    /// which the caller must make.
     fn is_due(&mut self, every: Duration) -> bool {
         let is_due = self.asked.is_none_or(|asked| asked.elapsed() >= every);
         if is_due {
@@ -231,18 +233,18 @@ impl KnownMaster {
 }
 
 impl Live {
-    /// In which epoch it was made: another number for each server, as far as is known.
+    /// The epoch in which it was made: a different number for each server, as far as is known.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// The error for an answer that shows that it came from another server than others do.
+    /// The error for an answer that came from another server than the other connections have.
     pub(super) fn apart(&self, what: &str, fault: &str) -> StoreError {
         let Self { address, .. } = self;
         StoreError::Unavailable(format!("Redis at {address}: {what}: {fault}"))
     }
 
-    /// The error for an answer that came from a server which is no longer the master.
+    /// The error for an answer from a server that is no longer the master.
     pub(super) fn deposed(&self, what: &str) -> StoreError {
         let Self { address, .. } = self;
         StoreError::Unavailable(format!("Redis at {address}: {what}: another server is the master"))

@@ -51,7 +51,8 @@ impl Node {
         dial: &Dial,
         questions: &Pipeline,
     ) -> Result<Vec<Value>, String> {
-        // Taken out: a caller that gives up leaves no connection with an answer still to come.
+        // Taken out, so that a caller that gives up does not leave a connection with a pending
+        // answer.
         let kept = self.kept().take();
         if let Some(mut connection) = kept
             && let Ok(answers) = questions.query_async(&mut connection).await

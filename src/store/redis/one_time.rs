@@ -1,4 +1,4 @@
-//! Notes in Redis what was used that may be used once.
+//! Records used one-time values in Redis.
 
 use async_trait::async_trait;
 

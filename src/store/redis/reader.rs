@@ -13,7 +13,7 @@ use super::script::PLACE;
 use crate::store::record::{Read, Record};
 use crate::store::{Loss, Position, StoreError, TAIL_RECORDS_MAX, Tail};
 
-/// How long after the time that it was to block a server may take to answer.
+/// How long after the end of its blocking a server may take to answer.
 const BLOCK_MARGIN: Duration = Duration::from_secs(1);
 
 /// A connection, and how far the log was read on it.
@@ -23,7 +23,7 @@ pub(super) struct LogReader {
 }
 
 impl LogReader {
-    /// Connects, and looks whether the log goes on from the position.
+    /// Connects, and verifies that the log continues from the position.
     pub(super) async fn open(
         master: &Master,
         log: &str,
@@ -37,12 +37,13 @@ impl LogReader {
         })
     }
 
-    /// Whether it may go on from this position.
+    /// Whether it can continue from this position.
     pub(super) fn is_at(&self, position: Position, master: &Master) -> bool {
         self.at == position && master.is_current(&self.live)
     }
 
-    /// Waits for what comes next. After an error, or when the log is lost, it is of no more use.
+    /// Waits for the next records. After an error, or when the log is lost, the reader is of no
+    /// more use.
     pub(super) async fn read(
         &mut self,
         master: &Master,
@@ -67,7 +68,7 @@ impl LogReader {
         {
             return Ok(Tail::Lost(loss));
         }
-        // Nothing that a deposed master says is news, nor is its silence.
+        // What a deposed master says is not news, and neither is its silence.
         if !master.is_current(&self.live) {
             return Err(self.live.deposed("reading the log"));
         }
@@ -80,8 +81,8 @@ impl LogReader {
         })
     }
 
-    /// Sees to it that the log is the one that is written: that it reaches as far as the head that
-    /// was known before it was read, and has the same record there.
+    /// Verifies that the log is the one that is written to: it must reach the head that was known
+    /// before the read, and have the same record there.
     async fn measure(
         &mut self,
         head: Position,
@@ -111,9 +112,9 @@ impl LogReader {
         }
     }
 
-    /// Waits for entries and, in the same breath, asks what is at the position from which they go
-    /// on, and at the head that is known. It is asked last: a log that was emptied and filled again
-    /// while we waited is noticed before anything is believed.
+    /// Waits for entries and, in the same pipeline, reads the records at the position before them
+    /// and at the known head. These are read last: that detects a log that was emptied and refilled
+    /// during the wait, before any entry is used.
     async fn ask(
         &mut self,
         log: &str,
@@ -122,10 +123,10 @@ impl LogReader {
     ) -> Result<ReadAnswer, StoreError> {
         let id = |sequence: u64| format!("{sequence}-0");
         let at = id(self.at.sequence);
-        // 0 would be for ever.
+        // 0 would block for ever.
         let block_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut asking = redis::pipe();
-        // Where the identity is told, it shows that the address leads elsewhere.
+        // If the server has an identity, that shows whether the address leads to another server.
         let hides = self.live.identity.is_none();
         if hides {
             asking.cmd("HELLO");
@@ -144,7 +145,7 @@ impl LogReader {
         let role = if hides { Role::from_hello(&next()) } else { Role::Other };
         let (read, here, there) = (next(), next(), next());
         let (entries, here) = (entries_read(read)?, held(here)?);
-        // An unreadable record could be any.
+        // An unreadable record could be any record.
         let there = held(there).unwrap_or(HeldRecord::Nothing);
         Ok(ReadAnswer { entries, here, there, role })
     }
@@ -153,11 +154,11 @@ impl LogReader {
 /// The answer to one read.
 struct ReadAnswer {
     entries: Vec<StreamEntry>,
-    /// The record at the position after which the entries come.
+    /// The record at the position that the entries follow.
     here: HeldRecord,
-    /// The record where the head was.
+    /// The record at the head's position.
     there: HeldRecord,
-    /// The role of the server, for where only the role tells it from another.
+    /// The role of the server, for servers without an identity.
     role: Role,
 }
 
@@ -166,7 +167,7 @@ fn held(answer: Value) -> Result<HeldRecord, StoreError> {
     HeldRecord::from_record(entry.as_ref().map(|entry| &*entry.record))
 }
 
-/// How many records were ever appended, and what is at the position.
+/// How many records were ever appended, and the record at the position.
 pub(super) async fn look_up(
     live: &mut Live,
     log: &str,
@@ -180,8 +181,8 @@ pub(super) async fn look_up(
     Ok((head, HeldRecord::from_record(record.as_deref())?))
 }
 
-/// What the entries after a position say. If there is one that cannot be read, what came before it
-/// is told first.
+/// Decodes the entries after a position. If one cannot be read, the records before it are returned
+/// first.
 fn follow(
     from: Position,
     entries: Vec<StreamEntry>,

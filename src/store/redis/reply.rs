@@ -1,4 +1,4 @@
-//! Reads what the server answers.
+//! Parses the answers of the server.
 
 use redis::{FromRedisValue, ParsingError, RedisResult, Value};
 
@@ -6,8 +6,8 @@ use super::fault;
 use crate::store::record::{Read, Record};
 use crate::store::{Loss, Position, StoreError};
 
-/// A list, and nothing else. The library takes `nil` for one without items: an answer that is none would
-/// say that there is nobody.
+/// A list, and nothing else. The crate takes `nil` for an empty list, so that a missing answer
+/// would read as "no entries".
 #[derive(Debug)]
 pub(super) struct ReplyList<T>(pub(super) Vec<T>);
 
@@ -23,7 +23,7 @@ impl<T: FromRedisValue> FromRedisValue for ReplyList<T> {
     }
 }
 
-/// Texts, each with what there is beside it, one after the other in a list: whole pairs, and no text is
+/// Texts in a list, each followed by a value that may be absent: whole pairs, and no text is
 /// absent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Pairs(pub(super) Vec<(Vec<u8>, Option<Vec<u8>>)>);
@@ -44,7 +44,7 @@ impl FromRedisValue for Pairs {
     }
 }
 
-/// Whether something is so: 1 or 0, and nothing else. The library takes `nil` for a no.
+/// A yes or no: 1 or 0, and nothing else. The crate takes `nil` for a no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flag(pub(super) bool);
 
@@ -59,11 +59,11 @@ impl FromRedisValue for Flag {
     }
 }
 
-/// The answer of a script that says first what it is about.
+/// The answer of a script that first names its subject.
 ///
 /// # Errors
 ///
-/// If that is not `asked`: answers have come out of step.
+/// If the subject is not `asked`: answers and questions are out of step.
 pub(super) fn about<T>(asked: &str, (about, answer): (String, T)) -> RedisResult<T> {
     if about == asked { Ok(answer) } else { Err(fault::out_of_step()) }
 }
@@ -71,7 +71,7 @@ pub(super) fn about<T>(asked: &str, (about, answer): (String, T)) -> RedisResult
 /// An entry of the log, not yet decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct StreamEntry {
-    /// `None` for an id that is not of our making.
+    /// `None` for an id that no gateway wrote.
     pub(super) sequence: Option<u64>,
     pub(super) record: Vec<u8>,
 }
@@ -81,12 +81,12 @@ pub(super) struct StreamEntry {
 pub(super) enum HeldRecord {
     /// No entry.
     Nothing,
-    /// One with this mark; `None` if it is not a revocation.
+    /// An entry with this mark; `None` if it is not a revocation.
     Entry(Option<u64>),
 }
 
 impl HeldRecord {
-    /// Reads the record at a position.
+    /// Decodes the record at a position.
     pub(super) fn from_record(record: Option<&[u8]>) -> Result<Self, StoreError> {
         let Some(record) = record else { return Ok(Self::Nothing) };
         Ok(Self::Entry(match Record::decode(record)? {
@@ -95,7 +95,7 @@ impl HeldRecord {
         }))
     }
 
-    /// Whether the log is certainly the one in which the position was.
+    /// Whether this is certainly the log that the position belongs to.
     pub(super) fn confirms(self, position: Position) -> bool {
         match self {
             Self::Entry(mark) => position.mark.is_none() || position.mark == mark,
@@ -103,8 +103,8 @@ impl HeldRecord {
         }
     }
 
-    /// How the position was lost in a log in which `head` records were ever appended and which
-    /// holds this there.
+    /// How the position was lost, in a log to which `head` records were ever appended and which
+    /// holds this at the position.
     pub(super) fn loss(self, position: Position, head: u64) -> Option<Loss> {
         if head < position.sequence {
             return Some(Loss::WentBackwards);
@@ -117,7 +117,7 @@ impl HeldRecord {
     }
 }
 
-/// The entries in an answer to `XREAD` of one stream; none if nothing came.
+/// The entries in an answer to `XREAD` of one stream; empty if there were none in time.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the Redis crate's")]
 pub(super) fn entries_read(answer: Value) -> Result<Vec<StreamEntry>, StoreError> {
     let streams = match answer {

@@ -1,16 +1,16 @@
 //! Scripts in Lua: what the server does in one step.
 //!
-//! What ends a login is one script: session, family and entry in the log. And a script can be carried out when its
-//! sender has long given up. One that would harm somebody then says until when it may be done (`is_late`), or on what
-//! premise; the others do no harm whenever they are. Which is which, and why, stands in `SECURITY.md` ("Commands that
-//! arrive late").
+//! One script ends a login: its session, its family, and the entry in the log. A server may execute
+//! a script long after its sender has given up. A script that could then do harm has a deadline
+//! (`is_late`) or a premise; the others do no harm whenever they are executed. `SECURITY.md` says
+//! which is which, and why ("Commands that arrive late").
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-/// The time at or before which what is dropped must have ended, by the clock that is behind: a
-/// gateway whose clock is wrong must not drop what is live for the others.
+/// The time by which dropped data must have ended, by the clock that is behind: a gateway whose
+/// clock is wrong must not drop data that is live for the others.
 macro_rules! spent_at {
     () => {
         r"
@@ -21,8 +21,8 @@ end
     };
 }
 
-/// Whether it is past a time (milliseconds since 1970, or nothing for no such time): who asked has been
-/// told that nothing was done, or will be. And what is answered then.
+/// Whether a deadline has passed (milliseconds since 1970, or empty for none): by then the sender
+/// has reported, or will report, that nothing was done. And the answer in that case.
 macro_rules! is_late {
     () => {
         r"
@@ -39,9 +39,9 @@ end
     };
 }
 
-/// The functions that scripts about the log share: how many records were ever appended, which is in
-/// the stream's last id and outlives the entries; [`spent_at`]; and the record at a place, false if
-/// there is none.
+/// The functions that scripts about the log share: how many records were ever appended, which the
+/// last id of the stream says even when entries are gone; [`spent_at`]; and the record at a
+/// position, false if there is none.
 macro_rules! with_log {
     ($($script:tt)*) => {
         concat!(
@@ -79,7 +79,7 @@ end
     };
 }
 
-/// Takes an id out of all sets; whether it was among the sessions.
+/// Removes an id from all sets; returns whether it was among the sessions.
 macro_rules! forget {
     () => {
         r"
@@ -92,9 +92,9 @@ end
     };
 }
 
-/// Functions that delete a session, and those of a subject that had begun by some time, with their
-/// families. `at` names the keys of the sessions, of what is due and of the sessions of the subject, and
-/// what the keys of sessions and of families begin with.
+/// Functions that delete a session, or the sessions of a subject that began by some time, with
+/// their families. `at` names the keys of the sessions, of the due sessions and of the sessions of
+/// the subject, and the prefixes of the keys of sessions and of families.
 macro_rules! end_sessions {
     () => {
         r"
@@ -123,13 +123,13 @@ pub(super) mod sessions;
 
 /// Appends a record to the log, puts it into the snapshot, and ends sessions.
 ///
-/// Keys: the log, the snapshot, the sessions, what is due, the sessions of the subject, what was
-/// lifted. Arguments: the record, its expiry, how many live records there may be, the time, how long after its end a
-/// record is kept; the digest of the subject, what the keys of sessions and of families begin with;
-/// the session that ends, or nothing; the time until which those of the subject end that had begun,
-/// or nothing; until when it may be done (milliseconds since 1970, or nothing); the record's id if it can be
-/// lifted, or nothing. Returns its sequence number, -1 if the snapshot is full, or -2 if it was lifted: nobody
-/// is to be logged out by it any more.
+/// Keys: the log, the snapshot, the sessions, the due sessions, the sessions of the subject, the
+/// lifted ids. Arguments: the record, its expiry, how many live records there may be, the time, how
+/// long after its end a record is kept; the digest of the subject, the prefixes of the keys of
+/// sessions and of families; the session that ends, or empty; a time, or empty: the subject's
+/// sessions that began by then end; the deadline (milliseconds since 1970, or empty); the record's
+/// id if it can be lifted, or empty. Returns its sequence number, -1 if the snapshot is full, or -2
+/// if it was lifted and must not end sessions any more.
 pub(super) static APPEND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         forget!(),
@@ -167,13 +167,13 @@ return sequence
     ))
 });
 
-/// Appends a lift to the log, and puts it into the snapshot in the place of what it lifts.
+/// Appends a lift to the log, and replaces the lifted records in the snapshot with it.
 ///
-/// Keys: the log, the snapshot, what was lifted. Arguments: the lift, its expiry, until when it may be
-/// carried out (or nothing), whether something of it must be live; the time, how long after its end a
-/// record is kept; how many ids follow; these; the records of the snapshot that bear them. Returns its
-/// sequence number and 1; if it was carried out before, how many records were ever appended, and 0; -1
-/// if nothing of it is live.
+/// Keys: the log, the snapshot, the lifted ids. Arguments: the lift, its expiry, the deadline (or
+/// empty), whether one of its records must be live; the time, how long after its end a record is
+/// kept; the number of ids that follow; the ids; the records of the snapshot with these ids.
+/// Returns the lift's sequence number and 1; if it was carried out before, how many records were
+/// ever appended, and 0; -1 if none of its records is live and one must be.
 pub(super) static LIFT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         is_late!(),
@@ -204,10 +204,10 @@ return {sequence, 1}
     ))
 });
 
-/// What the log holds at a place.
+/// The record at a position of the log.
 ///
-/// Key: the log. Argument: a sequence number, or nothing for the last. Returns how many records
-/// were ever appended, and the record at the place, if it is there.
+/// Key: the log. Argument: a sequence number, or empty for the last. Returns how many records were
+/// ever appended, and the record at the position, if it is there.
 pub(super) static PLACE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         r"
@@ -217,11 +217,11 @@ return {last, record_at(KEYS[1], tonumber(ARGV[1]) or last)}
     ))
 });
 
-/// Whether the last record of the log is in the snapshot, which it is unless it is spent; and whether
-/// another one is, which was the last earlier.
+/// Whether the last record of the log is in the snapshot, as it must be unless it is spent, and
+/// whether another record is, which was the last one earlier.
 ///
-/// Keys: the log, the snapshot. Argument: the other record. Returns the last one, whether it is, and
-/// whether the other one is.
+/// Keys: the log, the snapshot. Argument: the other record. Returns the last record, whether it is
+/// in the snapshot, and whether the other one is.
 pub(super) static LAST: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         r"
@@ -234,11 +234,11 @@ return {record, is_there(record), is_there(ARGV[1])}
     ))
 });
 
-/// Takes some of the spent records out of the snapshot. Not all at once: a script that takes long
-/// stops the server for everybody.
+/// Removes some of the spent records from the snapshot. Not all at once: a long script stops the
+/// server for all clients.
 ///
 /// Key: the snapshot. Arguments: the time, how long after its end a record is kept, how many to
-/// take out at most. Returns how many it were.
+/// remove at most. Returns how many were removed.
 pub(super) static PRUNE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         r"
@@ -252,17 +252,18 @@ return spent
     ))
 });
 
-/// Writes down what a gateway tells, and when by the server's clock: those of the gateways may be
-/// apart. If what it told before is gone, or there is a log and no fleet, nothing is written: the
-/// server lost what gateways told, or more than that, and the gateway says which when it asks again.
-/// The field `lost` says since when that matters, and for how long; `begun` is never forgotten, so
-/// that a fleet of which all were silent for long is not taken for one that was lost.
+/// Stores a gateway's announcement with the time of the server, because the clocks of gateways may
+/// differ. If its previous announcement is gone, or there is a log and no fleet, nothing is
+/// written: the server lost announcements, or more than that, and the gateway says which when it
+/// asks again. The field `lost` says since when such a loss matters, and for how long. The field
+/// `begun` is never removed, so that a fleet whose gateways were all silent for long does not look
+/// lost.
 ///
-/// Keys: the fleet, the log, `settled`. Arguments: the gateway's instance, its state in JSON, how far
-/// it has applied the log, 1 if what it told must be there, and if it was found gone for how long a
-/// gateway that nobody knows of may matter, in milliseconds, else -1. Returns how many records were
-/// ever appended, and the last of them, if it is there; whether nobody is waited for; whether what it
-/// told is gone, and then the record where the gateway says it is.
+/// Keys: the fleet, the log, `settled`. Arguments: the gateway's instance, its state in JSON, how
+/// far it has applied the log, 1 if its previous announcement must be there, and, if that was found
+/// gone, for how long an unknown gateway may matter, in milliseconds, else -1. Returns how many
+/// records were ever appended, and the last of them, if it is there; whether the server has all its
+/// data; whether the previous announcement is gone, and then the record at the gateway's position.
 pub(super) static ANNOUNCE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         r#"
@@ -296,9 +297,9 @@ return {last, record_at(KEYS[2], last), is_settled, 0, false}
     ))
 });
 
-/// Puts a gateway back that is not on the roster.
+/// Puts a gateway back that is missing from the roster.
 ///
-/// Key: the fleet. Arguments: the gateway's instance, its state in JSON, for how long it has been
+/// Key: the fleet. Arguments: the gateway's instance, its state in JSON, how long it has been
 /// silent, in milliseconds.
 pub(super) static REMIND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -314,11 +315,11 @@ return redis.call('HSETNX', KEYS[1], ARGV[1],
     )
 });
 
-/// Takes a gateway off the roster, and notes that it went of its own accord; and that the server lost
-/// what gateways had told, if what this one told must be there and is not.
+/// Removes a gateway from the roster, and records that it left. If its announcement must be there
+/// and is not, also records that the server lost announcements.
 ///
-/// Key: the fleet. Arguments: the gateway's instance, the same in JSON, and for how long one that
-/// nobody knows of may matter then, in milliseconds, or 0.
+/// Key: the fleet. Arguments: the gateway's instance, the same in JSON, and for how long an unknown
+/// gateway may matter after such a loss, in milliseconds, or 0.
 pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r#"
@@ -333,11 +334,11 @@ return 1
     )
 });
 
-/// Who follows the log. Forgets who has been silent for too long.
+/// The gateways that follow the log. Removes those that have been silent for too long.
 ///
-/// Keys: the log, the fleet, the snapshot. Argument: how long that is at least, in milliseconds. Returns the server's time
-/// in milliseconds, how many records were ever appended and are kept, and for each gateway what it told, then
-/// the record where it says it is.
+/// Keys: the log, the fleet, the snapshot. Argument: how long that is at least, in milliseconds.
+/// Returns the server's time in milliseconds, how many records were ever appended, how many are
+/// kept, and for each gateway its announcement and the record at its position.
 pub(super) static ROSTER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         r"

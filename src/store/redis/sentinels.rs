@@ -1,4 +1,4 @@
-//! Asks sentinels for the master, and takes the server that most of them name.
+//! Asks the sentinels for the master, and takes the server that most of them name.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(super) struct Sentinels {
 /// The server that sentinels name.
 pub(super) struct Named {
     pub(super) address: RedisAddress,
-    /// Whether most of all sentinels do, and not only most of those who answer.
+    /// Whether a majority of all sentinels names it, and not only of those that answer.
     pub(super) by_majority: bool,
 }
 
@@ -29,8 +29,8 @@ impl Sentinels {
         Self { name: name.into(), nodes }
     }
 
-    /// The server that most of those who answer name. All are asked: one that is cut off from the
-    /// others goes on naming a master that they have deposed.
+    /// The server that most of the answering sentinels name. All are asked: a sentinel that is cut
+    /// off from the others still names a master that they have deposed.
     pub(super) async fn master(&self, dial: &Arc<Dial>) -> Result<Named, String> {
         let mut asked = JoinSet::new();
         for node in &self.nodes {

@@ -20,16 +20,17 @@ use crate::store::session::{
 };
 use crate::store::{Charged, StoreError};
 
-/// How many sessions are looked at in one step, when those are dropped that ended.
+/// How many due sessions are looked at in one step of pruning.
 const LOOKED_AT_ONCE: u64 = 250;
 
-/// How many uses are written down in one step.
+/// How many uses are written in one step.
 const TOUCHED_AT_ONCE: usize = 1000;
 
-/// What the first mark is below that a script gives: it counts on in a double.
+/// The upper bound of the first mark that a script uses: it counts on from there in a double.
 const MARK_FIRST_MAX: u64 = 1 << 52;
 
-/// A session that made room: its id, when it had begun, and what was written of its end.
+/// A session that was deleted to make room: its id, its login time, and what was written about its
+/// end.
 type DisplacedReply = (String, f64, i64, ReplyList<Vec<u8>>);
 
 #[async_trait]
@@ -48,12 +49,12 @@ impl SessionStore for Redis {
         creating.arg(id.to_string()).arg(encode(record)).arg(expires);
         creating.arg(score(record.created)).arg(score(*last_seen));
         creating.arg(score(rests_until(session))).arg(subject.to_string());
-        // No number is no bound.
+        // Empty means no limit.
         let sessions_max = room_for(record).map(|sessions_max| sessions_max.to_string());
         creating.arg(sessions_max.unwrap_or_default()).arg(&self.keys.session);
         creating.arg(&self.keys.family);
         creating.arg(clock::shared_deadline_ms(ANSWER_TIMEOUT).unwrap_or_default());
-        // Of many that are displaced each gets another, and so may a cut-off beside it.
+        // Each displaced session gets a mark of its own, and so may a cut-off with it.
         creating.arg(fastrand::u64(..MARK_FIRST_MAX));
         if let Some(end) = end
             && let Some(arguments) = AccountArguments::of_any(end)
@@ -92,7 +93,7 @@ impl SessionStore for Redis {
             .ask(&self.master, "reading a session", move |mut connection| async move {
                 let (about, record, last_seen): (String, Option<Vec<u8>>, Option<f64>) =
                     asking.invoke_async(&mut connection).await?;
-                // Answers that have come out of step would make one person another.
+                // Taken for the answer, an answer to another question would make one user another.
                 reply::about(name, (about, (record, last_seen)))
             })
             .await?;
@@ -107,7 +108,7 @@ impl SessionStore for Redis {
     async fn touch(&self, seen: &[(SessionId, UnixTime)]) -> Result<(), StoreError> {
         for some in seen.chunks(TOUCHED_AT_ONCE) {
             let mut noting = redis::cmd("ZADD");
-            // Only those that are there, and none is made younger.
+            // Only existing sessions are updated, and a time never moves back.
             noting.arg(&self.keys.sessions).arg("XX").arg("GT");
             for (id, seen) in some {
                 noting.arg(score(*seen)).arg(id.to_string());
@@ -181,8 +182,8 @@ impl SessionStore for Redis {
 }
 
 impl Redis {
-    /// What a session is listed under, if it is there; nobody, if it cannot be read: it can be
-    /// deleted all the same.
+    /// The subject that a session is listed under, if the session exists;
+    /// [`SubjectDigest::of_nobody`] if its record cannot be read: it can still be deleted.
     pub(super) async fn owner_of(
         &self,
         id: SessionId,
@@ -199,7 +200,7 @@ impl Redis {
         Ok(known.map(|known| listed(known).unwrap_or_else(|_| SubjectDigest::of_nobody())))
     }
 
-    /// The sessions that are listed under a subject and can be used.
+    /// The sessions of a subject that can be used.
     async fn listed(
         &self,
         subject: &SubjectDigest,
@@ -217,7 +218,7 @@ impl Redis {
             })
             .await?;
         let usable = |(id, record, last_seen): (String, Vec<u8>, Option<f64>)| {
-            // One of a later version says nothing about the others.
+            // A record of a later version must not hide the other sessions.
             let session = stored(decode(&record).ok()?, last_seen);
             (now < rests_until(&session)).then_some((SessionId::parse(&id)?, session))
         };
@@ -225,7 +226,7 @@ impl Redis {
     }
 }
 
-/// A session that was last used then; at its login, if that is not known.
+/// A session with the time of its last use; with that of its login, if that is not known.
 fn stored(record: SessionRecord, last_seen: Option<f64>) -> StoredSession {
     let last_seen =
         last_seen.map_or(record.created, |seconds| UnixTime::from_seconds(seconds as i64));

@@ -1,6 +1,6 @@
-//! Reads all live records, as fast as they come.
+//! Reads all live records, as fast as they arrive.
 //!
-//! By rank and not with `ZSCAN`, which costs the server four times as much. Ranks shift while
+//! Reads by rank and not with `ZSCAN`, which costs the server four times as much. Ranks shift when
 //! records come and go, so each page begins with the last record of the one before.
 
 use std::time::Duration;
@@ -16,18 +16,18 @@ use crate::clock;
 use crate::store::record::{Read, Record};
 use crate::store::{Position, StoreError};
 
-/// How many records a page has beyond the one with which it begins.
+/// How many records a page has besides the one that it begins with.
 const PAGE: usize = 2000;
 
 /// How long a page may take.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The part of a snapshot that has been handed on.
+/// The part of a snapshot that was passed on.
 struct HandedOn<'t> {
     take: &'t mut (dyn FnMut(Vec<Record>) + Send),
     /// How many records.
     records: usize,
-    /// The last record of the log, until it has been among them.
+    /// The last record of the log, until it has been passed on.
     sought: Option<Record>,
 }
 
@@ -38,14 +38,14 @@ impl HandedOn<'_> {
         (self.take)(records);
     }
 
-    /// Whether the last record of the log is still good for something, and was not handed on.
+    /// Whether the last record of the log is not spent, and was not passed on.
     fn lacks_last(&self) -> bool {
         self.sought.as_ref().is_some_and(|last| !last.entry.is_spent(clock::now()))
     }
 }
 
-/// Hands on every record of the sorted set, and returns the position of the log that is at least
-/// in it.
+/// Passes on every record of the sorted set, and returns a position of the log that the records
+/// reach at least.
 pub(super) async fn take_all(
     mut live: Live,
     log: &str,
@@ -67,8 +67,8 @@ pub(super) async fn take_all(
     let mut page = members(live.connection.clone(), set, rank).await.map_err(failed)?;
     loop {
         let Some(fresh) = after(known.as_ref(), &page) else {
-            // What we had last is not where it was. If it is nowhere it was spent, and so was all
-            // that came before it: the beginning is near.
+            // The last known record is not at its rank. If it is nowhere, it was spent, and so were
+            // all records before it: the beginning is near.
             let found =
                 place(live.connection.clone(), set, known.as_ref()).await.map_err(failed)?;
             rank = found.unwrap_or(0);
@@ -84,9 +84,9 @@ pub(super) async fn take_all(
             return Ok(Position { sequence, mark });
         }
         rank += PAGE;
-        // The next page is asked for before this one is decoded.
+        // The next page is requested before this one is decoded.
         let (next, decoded) = tokio::join!(members(live.connection.clone(), set, rank), async {
-            // Once to the back of the queue: what sends the question is a task behind us.
+            // Yields once: the request is sent by a task behind this one in the queue.
             tokio::task::yield_now().await;
             decode(fresh)
         });
@@ -96,7 +96,7 @@ pub(super) async fn take_all(
     }
 }
 
-/// How many records were ever appended to the log, and the last of them, as it is written.
+/// How many records were ever appended to the log, and the text of the last of them.
 async fn head(
     mut connection: MultiplexedConnection,
     log: &str,
@@ -106,8 +106,8 @@ async fn head(
     asking.invoke_async(&mut connection).await
 }
 
-/// The last record of the log was not in a snapshot of so many records: it may only have been merged
-/// with others while that was read, into one that was in it then.
+/// Decides about a snapshot of so many records that lacks the last record of the log. That record
+/// may only have been merged during the reading, with others that were in the snapshot.
 async fn require_merged(
     live: &Live,
     log: &str,
@@ -131,10 +131,10 @@ async fn require_merged(
     }
 }
 
-/// Why a snapshot is of no use in which `sought` was not, the last record of the log when it was
-/// begun. `None` if that has been merged with others meanwhile: another record is the last one then,
-/// and that is in the snapshot. Somebody who logs out everywhere all the time keeps no gateway from
-/// starting.
+/// Why a snapshot is unusable that lacks `sought`, the last record of the log when the snapshot
+/// began. `None` if that record has been merged with others meanwhile: then the log has another
+/// last record, which is in the snapshot set. So a user who logs out everywhere all the time cannot
+/// keep a gateway from starting.
 async fn find_loss(
     mut connection: MultiplexedConnection,
     log: &str,
@@ -148,10 +148,10 @@ async fn find_loss(
     if is_sought_there {
         return Ok(Some("the server gave it too few records"));
     }
-    // A server that evicts keys takes what is read seldom, and that is this one.
+    // A server that evicts keys evicts those that are seldom read, such as this one.
     let is_lost = match last.as_deref().map(Record::decode) {
         Some(Ok(Read::Record(last))) => !is_there && !last.entry.is_spent(clock::now()),
-        // An unreadable record could cut off anybody.
+        // An unreadable record could revoke any user's credentials.
         Some(Ok(Read::Other)) | None => false,
         Some(Err(_)) => !is_there,
     };
@@ -180,8 +180,8 @@ async fn place(
     redis::cmd("ZRANK").arg(set).arg(member).query_async(&mut connection).await
 }
 
-/// What comes in a page after the member that is known; `None` if that is not in it. It is the
-/// first, unless others have come before it.
+/// The members of a page after the known one; `None` if the page does not have it. It is the first,
+/// unless others have come before it.
 fn after<'p>(known: Option<&Value>, page: &'p [Value]) -> Option<&'p [Value]> {
     let Some(known) = known else { return Some(page) };
     let place = page.iter().position(|member| member == known)?;

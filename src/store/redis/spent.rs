@@ -1,4 +1,4 @@
-//! Remembers what was used here that may be used once, in case the server forgets it.
+//! Remembers the one-time values that were used at this gateway, in case the server loses them.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -10,13 +10,13 @@ use super::keys::KeyNames;
 use crate::gate::time::UnixTime;
 use crate::store::one_time::ONE_TIME_MARGIN_S;
 
-/// How many uses are remembered: the last ones.
+/// How many uses are remembered: the latest ones.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// How many are written down again in one step.
+/// How many are written again in one step.
 pub(super) const AT_ONCE: usize = 500;
 
-/// The last uses.
+/// The latest uses.
 #[derive(Debug, Default)]
 pub(super) struct Spent(Mutex<VecDeque<Use>>);
 
@@ -26,12 +26,12 @@ pub(super) struct Use {
     pub(super) key: String,
     /// A random number that tells this use from any other.
     pub(super) number: u64,
-    /// Until when it is to be remembered.
+    /// Until when the use must be remembered.
     pub(super) until: UnixTime,
 }
 
 impl Spent {
-    /// Remembers a use; the oldest is forgotten beyond [`REMEMBERED_MAX`].
+    /// Remembers a use; beyond [`REMEMBERED_MAX`], forgets the oldest.
     pub(super) fn note(&self, used: Use) {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if uses.len() >= REMEMBERED_MAX {
@@ -40,14 +40,14 @@ impl Spent {
         uses.push_back(used);
     }
 
-    /// Those that have to be remembered.
+    /// The uses that must still be remembered.
     pub(super) fn live(&self, now: UnixTime) -> Vec<Use> {
         let uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         uses.iter().filter(|used| used.until > now).cloned().collect()
     }
 }
 
-/// The commands that write the uses again, unless they are there.
+/// The commands that write the uses again, unless the server has them.
 pub(super) fn note_again(uses: &[Use], keys: &KeyNames) -> Pipeline {
     let mut noting = redis::pipe();
     for Use { key, number, until } in uses {

@@ -1,4 +1,4 @@
-//! How sessions are written, and where they are listed.
+//! How sessions are stored, and where they are listed.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn record_of_each_kind_is_read_as_it_was_written() {
     }
 }
 
-/// What the version before API keys wrote, and what it can still read.
+/// What the version before API keys wrote, and can still read.
 #[test]
 fn record_without_a_kind_is_of_a_login() {
     let text = r#"{"version":1,"subject":"ada","issuer":"i","method":"password","created":7,"ends":9,"idle_s":2,"family":"f","user_agent":"","address":""}"#;

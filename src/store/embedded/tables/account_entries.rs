@@ -1,11 +1,11 @@
-//! Keeps which records of the log are on which account, inside one transaction.
+//! Keeps the account of each record of the log, in one transaction.
 
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
 use crate::store::account::{Cut, Span};
 use crate::store::embedded::fault::FileFault;
 
-/// A subject's digest, what kind of entry it is, its time, and its sequence.
+/// A subject's digest, and an entry's kind, time and sequence.
 type AccountKey<'a> = (&'a [u8; 32], u8, i64, u64);
 
 /// When an entry expires.
@@ -20,7 +20,7 @@ pub(super) fn names() -> [&'static str; 2] {
     [BY_OWNER.name(), OWNERS.name()]
 }
 
-/// The kind of an entry, as it is written.
+/// The kind of an entry, as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AccountEntryKind {
     Single = 0,
@@ -44,14 +44,14 @@ pub(super) struct AccountEntry {
     pub(super) span: Span,
 }
 
-/// The accounts and their entries, in a transaction that writes.
+/// The accounts and their entries, in a write transaction.
 pub(super) struct WriteAccountEntries<'t> {
     by_owner: Table<'t, AccountKey<'static>, i64>,
     owners: Table<'t, u64, (&'static [u8; 32], u8, i64)>,
 }
 
 impl<'t> WriteAccountEntries<'t> {
-    /// The tables; they are made if they are not there.
+    /// Opens the tables, and creates missing ones.
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, FileFault> {
         Ok(Self {
             by_owner: transaction.open_table(BY_OWNER)?,
@@ -76,7 +76,7 @@ impl<'t> WriteAccountEntries<'t> {
         Ok(owned)
     }
 
-    /// Notes whose record it is.
+    /// Adds a record to its account.
     pub(super) fn note(
         &mut self,
         subject: &[u8; 32],
@@ -88,7 +88,7 @@ impl<'t> WriteAccountEntries<'t> {
         Ok(())
     }
 
-    /// Forgets a record that goes; it may be nobody's.
+    /// Removes a record that is dropped from its account, if it has one.
     pub(super) fn forget(&mut self, sequence: u64) -> Result<(), FileFault> {
         let Some(owner) = self.owners.remove(sequence)? else { return Ok(()) };
         let (subject, kind, dated) = owner.value();

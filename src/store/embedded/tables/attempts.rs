@@ -1,4 +1,4 @@
-//! The ledger of attempts in its tables, inside one transaction.
+//! The ledger of attempts in its tables, in one transaction.
 
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
@@ -17,14 +17,14 @@ pub(in crate::store::embedded) fn names() -> [&'static str; 2] {
     [MADE.name(), BY_EXPIRY.name()]
 }
 
-/// The attempts, being written.
+/// The attempts, in a write transaction.
 pub(in crate::store::embedded) struct WriteAttempts<'t> {
     made: Table<'t, &'static str, (u32, i64, i64)>,
     by_expiry: Table<'t, (i64, &'static str), ()>,
     is_changed: bool,
 }
 
-/// An account's attempts, as they are written.
+/// An account's attempts, as they are stored.
 #[derive(Clone, Copy)]
 struct AttemptEntry {
     made: u32,
@@ -33,7 +33,7 @@ struct AttemptEntry {
 }
 
 impl<'t> WriteAttempts<'t> {
-    /// The ledger; its tables are made if they are not there.
+    /// Opens the ledger, and creates missing tables.
     pub(in crate::store::embedded) fn open(
         transaction: &'t WriteTransaction,
     ) -> Result<Self, FileFault> {
@@ -69,8 +69,8 @@ impl<'t> WriteAttempts<'t> {
             };
             let mut last = entry.last;
             if last > now {
-                // The clock was set back. As if it had been just now, and from now on: otherwise
-                // it would be waited for until the clock is where it was.
+                // The clock was set back: the last attempt counts as made just now. Otherwise
+                // clients would have to wait until the clock has caught up.
                 last = now;
                 self.put(key, next(entry.made))?;
             }
@@ -88,7 +88,7 @@ impl<'t> WriteAttempts<'t> {
         Ok(Attempt::Counted)
     }
 
-    /// Forgets all attempts of some accounts, and one of each of others.
+    /// Forgets all attempts against some accounts, and one attempt against each of the others.
     pub(in crate::store::embedded) fn absolve(
         &mut self,
         forgotten: &[AttemptAccount],
@@ -109,14 +109,14 @@ impl<'t> WriteAttempts<'t> {
         Ok(())
     }
 
-    /// Forgets accounts whose last attempt was long enough ago; how many.
+    /// Forgets accounts whose last attempt was long enough ago; returns how many.
     pub(in crate::store::embedded) fn prune(
         &mut self,
         now: UnixTime,
         at_most: usize,
     ) -> Result<usize, FileFault> {
         let mut spent = Vec::new();
-        // The next second's begins with the empty name.
+        // The keys of the next second begin with the empty name.
         let end = (now.as_seconds().saturating_add(1), "");
         for entry in self.by_expiry.range(..end)?.take(at_most) {
             spent.push(entry?.0.value().1.to_owned());

@@ -1,4 +1,4 @@
-//! Remembers the exchanges of a family, and answers a token that comes again.
+//! Remembers the exchanges of a family, and answers a token that was exchanged before.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,31 +11,31 @@ use crate::store::family::{
 };
 use crate::store::record::Unreadable;
 
-/// Now, in milliseconds: on the clock that goes on when this process has ended, and on the one that
-/// nobody can set.
+/// The time now, in milliseconds: by the wall clock, which survives this process, and by the steady
+/// clock, which cannot be set.
 #[derive(Clone, Copy)]
 pub(in crate::store::embedded) struct Instant {
     /// Since 1970.
     pub(super) wall_ms: u64,
     pub(super) steady: SteadyTime,
-    /// A random number of the process whose steady clock this is.
+    /// A random number of the process that the steady clock belongs to.
     pub(super) process: u64,
 }
 
 impl Instant {
-    /// The time now, by both clocks; `process` says whose steady clock it is.
+    /// The time now, by both clocks; `process` identifies the steady clock.
     pub(in crate::store::embedded) fn now(process: u64) -> Self {
         Self { wall_ms: clock::micros() / 1000, steady: clock::steady(), process }
     }
 
-    /// The same instant as it was so many milliseconds before.
+    /// The instant `ago_ms` milliseconds earlier.
     fn before(self, ago_ms: u64) -> Self {
         let steady = SteadyTime::from_millis(self.steady.as_millis().saturating_sub(ago_ms));
         Self { wall_ms: self.wall_ms.saturating_sub(ago_ms), steady, process: self.process }
     }
 }
 
-/// When something was exchanged.
+/// When an exchange was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Date {
     pub(super) wall_ms: u64,
@@ -44,7 +44,7 @@ pub(super) struct Date {
 }
 
 impl Date {
-    /// The date of something that happens at this time.
+    /// The date of an exchange at this time.
     pub(super) fn of(at: Instant) -> Self {
         let Instant { wall_ms, steady, process } = at;
         Self { wall_ms, steady_ms: steady.as_millis(), process }
@@ -55,8 +55,9 @@ impl Date {
         Self { wall_ms, steady_ms: 0, process: 0 }
     }
 
-    /// How far apart this and an instant are: a step of the wall clock makes a grace neither longer nor shorter while
-    /// the process lives. Afterwards the wall clock is all there is, and counts as much if it was set back.
+    /// How far apart this and an instant are, in milliseconds. While the process lives, a step of
+    /// the wall clock makes a grace neither longer nor shorter. Afterwards only the wall clock is
+    /// known, and the distance has the same length if it was set back.
     fn apart_ms(self, at: Instant) -> u64 {
         match self.process == at.process {
             true => self.steady_ms.abs_diff(at.steady.as_millis()),
@@ -70,43 +71,44 @@ impl Date {
 pub(super) struct MadeExchange {
     pub(super) token: TokenDigest,
     pub(super) date: Date,
-    /// The sealed successor; empty if it does not lead to the current token any more.
+    /// The sealed successor; empty if it no longer leads to the current token.
     pub(super) sealed: Vec<u8>,
 }
 
-/// The exchanges of a family, as far as a grace may reach, and whether its tokens were given out more than once.
+/// The exchanges of a family, as far back as a grace may reach, and whether its tokens were given
+/// out more than once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exchanges {
     /// The earliest first.
     pub(super) made: Vec<MadeExchange>,
-    /// The current token was.
+    /// Whether the current token was.
     pub(super) is_shared: bool,
-    /// The token before it was.
+    /// Whether the token before it was.
     pub(super) was_shared: bool,
 }
 
 /// The answer to a token that is not the current one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SpentAnswer {
-    /// It is the last exchange, once more.
+    /// The last exchange was asked for again.
     Repeated,
-    /// The successors that lead from it to the current token.
+    /// The sealed successors from the token to the current one.
     Way(Vec<Vec<u8>>),
     Changed,
     Reused,
 }
 
 impl Exchanges {
-    /// Whether an exchange may still be made: the family was read a moment ago.
+    /// Whether an exchange may still be made: the family was read recently enough.
     pub(super) fn is_in_time(premise: &Premise, at: Instant) -> bool {
         at.steady.as_millis().abs_diff(premise.read_ms) < EXCHANGE_WITHIN_MS
     }
 
-    /// Adds an exchange, and forgets what no grace reaches.
+    /// Adds an exchange, and forgets those that no grace reaches.
     pub(super) fn add(&mut self, made: MadeExchange, grace_ms: u64, at: Instant) {
         let kept_ms = grace_ms.saturating_add(EXCHANGE_WITHIN_MS);
         let is_over = |made: &MadeExchange| made.date.apart_ms(at) >= kept_ms;
-        // One stays that is over: what is at its place or below came earlier.
+        // One that is over is kept: a token with its place or a lower one came earlier.
         while self.made.get(1).is_some_and(is_over) {
             self.made.remove(0);
         }
@@ -122,7 +124,8 @@ impl Exchanges {
         self.was_shared = std::mem::replace(&mut self.is_shared, false);
     }
 
-    /// Drops the exchange whose neighbours are nearest. What came before it does not lead on any more.
+    /// Drops the exchange whose neighbours are nearest. The one before it then no longer leads to
+    /// the current token.
     fn drop_one(&mut self) {
         let gap = |i: &usize| {
             let (before, after) = (&self.made[i - 1].date, &self.made[i + 1].date);
@@ -134,7 +137,7 @@ impl Exchanges {
         }
     }
 
-    /// The answer to a token that is neither the current one nor comes after it.
+    /// The answer to a token that is neither the current one nor a later one.
     pub(super) fn answer(
         &self,
         exchange: &Exchange,
@@ -159,7 +162,7 @@ impl Exchanges {
         let is_within = |age_ms| {
             age_ms < *grace_ms || *grace_ms > 0 && is_unused && age_ms < unused_ms(*grace_ms)
         };
-        // The same where only what it was exchanged for was used since: until then it led to that.
+        // The same if only its successor was used since then: until that, the token led to it.
         let was_unused = !is_last
             && age_ms.is_some_and(|age_ms| age_ms < unused_ms(*grace_ms))
             && self.led_to(premise.current, number, *presented);
@@ -170,15 +173,16 @@ impl Exchanges {
         }
     }
 
-    /// Whether a token is what the presented one was exchanged for, with this exchange if that is known.
+    /// Whether `token` is the successor of the presented one, by exchange `number` if that is
+    /// known.
     fn led_to(&self, token: TokenDigest, number: Option<usize>, presented: TokenDigest) -> bool {
         let following = number.and_then(|number| self.made.get(number + 1));
         following.is_some_and(|following| following.token == token)
             || token.place == presented.place.saturating_add(1)
     }
 
-    /// When a token was exchanged, at the latest, of which the exchange was dropped; `None` if the family has not made
-    /// it, as far as can be told.
+    /// The latest time at which a token was exchanged whose exchange was dropped; `None` if the
+    /// family has not made the token, as far as is known.
     fn date_of(&self, token: TokenDigest) -> Option<Date> {
         let made = self.made.iter().find(|made| made.token.place >= token.place)?;
         (made.token.place > token.place).then_some(made.date)
@@ -194,10 +198,10 @@ impl Exchanges {
     }
 }
 
-/// The dates that are written with the last exchange.
+/// The dates that are stored with the last exchange.
 #[derive(Serialize, Deserialize)]
 struct ExchangeNotes {
-    /// The token of the last exchange, and when that was.
+    /// The token of the last exchange, and its time.
     last: Option<(String, Date)>,
     #[serde(default)]
     earlier: Vec<(String, Date, String)>,
@@ -207,7 +211,7 @@ struct ExchangeNotes {
     was_shared: bool,
 }
 
-/// All but what the last exchange led to, as JSON.
+/// All but the successor of the last exchange, as JSON.
 pub(super) fn encode(exchanges: &Exchanges) -> String {
     let Exchanges { made, is_shared, was_shared } = exchanges;
     let (last, earlier) = match made.split_last() {
@@ -220,12 +224,13 @@ pub(super) fn encode(exchanges: &Exchanges) -> String {
     });
     let (is_shared, was_shared) = (*is_shared, *was_shared);
     let written = ExchangeNotes { last, earlier: earlier.collect(), is_shared, was_shared };
-    // Texts and numbers can always be written.
+    // Serializing texts and numbers does not fail.
     serde_json::to_string(&written).unwrap_or_default()
 }
 
-/// Reads what [`encode`] wrote of a family whose last exchange is this one. An earlier version may have made it, and
-/// written nothing of it: it counts as made at the place before the current one.
+/// Parses what [`encode`] wrote about a family whose last exchange is this one. An earlier version
+/// may have made that exchange without writing these notes: its token then gets the place before
+/// the current one.
 pub(super) fn decode(
     bytes: Option<&[u8]>,
     (digest, wall_ms, sealed): (&[u8; 32], u64, &[u8]),
@@ -245,7 +250,7 @@ pub(super) fn decode(
     let is_known = token.digest == last.token.digest;
     if is_known {
         last.token = token;
-        // What the table of the last exchange says of the wall clock holds.
+        // The wall clock's time in the table of the last exchange takes precedence.
         last.date = Date { wall_ms, ..date };
     }
     let earlier = earlier.into_iter().map(|(token, date, sealed)| {

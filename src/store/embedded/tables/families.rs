@@ -1,4 +1,4 @@
-//! Families of refresh tokens in their tables, inside one transaction.
+//! Families of refresh tokens in their tables, in one transaction.
 
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableHandle,
@@ -19,24 +19,24 @@ use crate::store::record::Unreadable;
 /// By id: the record as JSON. Written once.
 const RECORDS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("families");
 
-/// The digest of the one good token, its place, when a token was last used, from when on the family
-/// is of no use, and whether it is dead.
+/// The digest of the one good token, its place, when a token was last used, when the family becomes
+/// unusable, and whether it is dead.
 type Facts<'a> = (&'a [u8; 32], u64, i64, i64, bool);
 
-/// By id: what is known of the family beside its record.
+/// By id: the state of the family besides its record.
 const STATES: TableDefinition<&[u8; 32], Facts<'_>> = TableDefinition::new("families_state");
 
-/// The digest of the token that was exchanged last, when by the wall clock, in milliseconds, and for
-/// what.
+/// The digest of the token that was exchanged last, the wall clock's time of that in milliseconds,
+/// and the sealed successor.
 type Last<'a> = (&'a [u8; 32], u64, &'a [u8]);
 
-/// By id: the last exchange. Not before the first one, nor of a dead family.
+/// By id: the last exchange. Absent before the first one, and for a dead family.
 const LAST: TableDefinition<&[u8; 32], Last<'_>> = TableDefinition::new("families_last_exchange");
 
-/// By id: the exchanges before the last one, and what else is known of the last, as JSON.
+/// By id: the exchanges before the last one, and the notes about the last, as JSON.
 const EXCHANGES: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("families_exchanges");
 
-/// From when on a family is of no use, and its id.
+/// When a family becomes unusable, and its id.
 const BY_DUE: TableDefinition<(i64, &[u8; 32]), ()> = TableDefinition::new("families_by_due");
 
 /// The names of the tables.
@@ -44,7 +44,7 @@ pub(in crate::store::embedded) fn names() -> [&'static str; 5] {
     [RECORDS.name(), STATES.name(), LAST.name(), EXCHANGES.name(), BY_DUE.name()]
 }
 
-/// The families, being written.
+/// The families, in a write transaction.
 pub(in crate::store::embedded) struct WriteFamilies<'t> {
     records: Table<'t, &'static [u8; 32], &'static [u8]>,
     states: Table<'t, &'static [u8; 32], Facts<'static>>,
@@ -64,7 +64,7 @@ struct FamilyState {
 }
 
 impl<'t> WriteFamilies<'t> {
-    /// The families; their tables are made if they are not there.
+    /// Opens the families, and creates missing tables.
     pub(in crate::store::embedded) fn open(
         transaction: &'t WriteTransaction,
     ) -> Result<Self, FileFault> {
@@ -83,7 +83,7 @@ impl<'t> WriteFamilies<'t> {
         self.is_changed
     }
 
-    /// Writes a family down, unless it is there.
+    /// Stores a family, unless it exists.
     pub(in crate::store::embedded) fn begin(
         &mut self,
         family: &Family,
@@ -99,8 +99,8 @@ impl<'t> WriteFamilies<'t> {
         self.put(id, FamilyState { current: first, used, due, is_dead: false })
     }
 
-    /// [`FamilyStore::rotate`](crate::store::family::FamilyStore::rotate), where the session is
-    /// there. What becomes of the login is not decided here.
+    /// [`FamilyStore::rotate`](crate::store::family::FamilyStore::rotate) for a family whose
+    /// session exists. The caller ends the login.
     pub(in crate::store::embedded) fn rotate(
         &mut self,
         exchange: &Exchange,
@@ -130,7 +130,7 @@ impl<'t> WriteFamilies<'t> {
             Ok(exchanges) => exchanges,
             Err(error) => return Ok(Err(error)),
         };
-        // One that comes after the current was given out, and the file is an older copy.
+        // A later token was given out, and the file is an older copy.
         if *presented == state.current || presented.place > state.current.place {
             self.advance(exchange, &family, state, exchanges, at)?;
             sessions.touch(&[(*id, *now)])?;
@@ -139,7 +139,7 @@ impl<'t> WriteFamilies<'t> {
         Ok(Ok(self.answer_spent(exchange, state, exchanges, at)?))
     }
 
-    /// Puts the successor of a good token in the place of the current one.
+    /// Replaces the current token with the successor of a good one.
     fn advance(
         &mut self,
         exchange: &Exchange,
@@ -160,7 +160,7 @@ impl<'t> WriteFamilies<'t> {
         self.put_exchanges(*id, &exchanges)
     }
 
-    /// Answers a token that was exchanged before: by its grace, or the family is dead from now on.
+    /// Answers a token that was exchanged before: within its grace, or by marking the family dead.
     fn answer_spent(
         &mut self,
         exchange: &Exchange,
@@ -210,7 +210,7 @@ impl<'t> WriteFamilies<'t> {
         Ok(())
     }
 
-    /// Deletes a family; whether it was there.
+    /// Deletes a family; returns whether it existed.
     pub(in crate::store::embedded) fn end(&mut self, id: SessionId) -> Result<bool, FileFault> {
         let was_there = self.records.remove(id.as_bytes())?.is_some();
         let state = self.state(id)?;
@@ -224,8 +224,7 @@ impl<'t> WriteFamilies<'t> {
         Ok(was_there)
     }
 
-    /// Drops families that could last be used a while ago, whether they can be read or not; how
-    /// many.
+    /// Drops families, readable or not, that became unusable a while ago; returns how many.
     pub(in crate::store::embedded) fn prune(
         &mut self,
         now: UnixTime,
@@ -285,7 +284,7 @@ impl ReadFamilies {
         })
     }
 
-    /// A family, unless there is none; it is read at this time.
+    /// A family, if it exists. `read_ms` is the time of this reading.
     pub(in crate::store::embedded) fn find(
         &self,
         id: SessionId,

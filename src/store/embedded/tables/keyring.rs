@@ -1,4 +1,4 @@
-//! The gateway's own signing keys, and the key of the tags in secrets, each in its table, inside one
+//! The gateway's own signing keys, and the key of the tags in secrets, each in its table, in one
 //! transaction.
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
@@ -30,7 +30,7 @@ pub(in crate::store::embedded) fn tag_key(
     Ok(transaction.open_table(TAG_KEY)?.get(())?.map(|key| key.value().to_vec()))
 }
 
-/// The document and the key, being written.
+/// The document and the key, in a write transaction.
 pub(in crate::store::embedded) struct WriteKeyRing<'t> {
     ring: Table<'t, (), &'static [u8]>,
     tag_key: Table<'t, (), &'static [u8]>,
@@ -38,7 +38,7 @@ pub(in crate::store::embedded) struct WriteKeyRing<'t> {
 }
 
 impl<'t> WriteKeyRing<'t> {
-    /// The document and the key; their tables are made if they are not there.
+    /// Opens the document and the key, and creates missing tables.
     pub(in crate::store::embedded) fn open(
         transaction: &'t WriteTransaction,
     ) -> Result<Self, FileFault> {
@@ -51,7 +51,7 @@ impl<'t> WriteKeyRing<'t> {
         self.is_changed
     }
 
-    /// Replaces the document, if it is as expected; whether it is `ring` now.
+    /// Replaces the document, if it is the expected one; returns whether it is `ring` now.
     pub(in crate::store::embedded) fn replace(
         &mut self,
         expected: Option<&[u8]>,
@@ -70,7 +70,7 @@ impl<'t> WriteKeyRing<'t> {
         Ok(true)
     }
 
-    /// Writes a key of the tags down, unless there is one; which it is then.
+    /// Stores a key of the tags, unless there is one; returns the one that is stored then.
     pub(in crate::store::embedded) fn keep_tag_key(
         &mut self,
         key: &[u8],

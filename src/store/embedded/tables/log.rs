@@ -1,4 +1,4 @@
-//! The log in its tables, inside one transaction.
+//! The log in its tables, in one transaction.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -20,15 +20,15 @@ use crate::store::{LiftPremise, Listing, Loss, PRUNE_MARGIN_S, Position, TAIL_RE
 /// How many records a piece of a snapshot has.
 const SNAPSHOT_PIECE: usize = 2000;
 
-/// How many records go in one transaction at most.
+/// How many records are dropped in one transaction at most.
 pub(in crate::store::embedded) const PRUNED_AT_ONCE_MAX: u64 = 10_000;
 
 /// Numbers about the file, by name.
 pub(in crate::store::embedded) const META: TableDefinition<&str, u64> =
     TableDefinition::new("meta");
 
-/// How many records were ever appended: kept apart from them, so that pruning the last one does
-/// not begin the count anew.
+/// How many records were ever appended. Kept apart from the records, so that pruning the last one
+/// does not restart the count.
 const SEQUENCE: &str = "revocations_sequence";
 
 /// By sequence, which begins at 1: the record as JSON.
@@ -42,7 +42,7 @@ pub(in crate::store::embedded) fn names() -> impl Iterator<Item = &'static str> 
     [META.name(), RECORDS.name(), BY_EXPIRY.name()].into_iter().chain(account_entries::names())
 }
 
-/// The log, being written.
+/// The log, in a write transaction.
 pub(in crate::store::embedded) struct WriteLog<'t> {
     records: Table<'t, u64, &'static [u8]>,
     by_expiry: Table<'t, (i64, u64), ()>,
@@ -53,7 +53,7 @@ pub(in crate::store::embedded) struct WriteLog<'t> {
 }
 
 impl<'t> WriteLog<'t> {
-    /// The log; its tables are made if they are not there.
+    /// Opens the log, and creates missing tables.
     pub(in crate::store::embedded) fn open(
         transaction: &'t WriteTransaction,
     ) -> Result<Self, FileFault> {
@@ -77,7 +77,7 @@ impl<'t> WriteLog<'t> {
         self.has_grown
     }
 
-    /// Appends a record; its sequence, or `None` if the log is full.
+    /// Appends a record; returns its sequence, or `None` if the log is full.
     pub(in crate::store::embedded) fn append(
         &mut self,
         record: &Record,
@@ -88,8 +88,8 @@ impl<'t> WriteLog<'t> {
         if is_full { Ok(None) } else { self.put(record).map(Some) }
     }
 
-    /// Appends a record of an account, or what stands for it; what was written, with the last
-    /// sequence, or `None` if there is no room.
+    /// Appends a record of an account, or a cut-off in its place. Returns the records that were
+    /// written and the last sequence, or `None` if there is no room.
     pub(in crate::store::embedded) fn append_of(
         &mut self,
         record: &Record,
@@ -152,8 +152,8 @@ impl<'t> WriteLog<'t> {
         Ok(Some((written, self.last()?)))
     }
 
-    /// Appends a lift, in the place of what it lifts; its sequence, or `None` if something was to be live
-    /// and is not.
+    /// Appends a lift, which replaces what it lifts. Returns its sequence, or `None` if the premise
+    /// is that a revocation is live and none is.
     pub(in crate::store::embedded) fn lift(
         &mut self,
         lift: &Record,
@@ -170,7 +170,7 @@ impl<'t> WriteLog<'t> {
         self.put(lift).map(Some)
     }
 
-    /// How many records there are; those that are spent go first, if there are so many.
+    /// How many records there are; if there are `at_most` or more, spent ones are dropped first.
     fn len_for(&mut self, at_most: u64, now: UnixTime) -> Result<u64, FileFault> {
         if self.records.len()? >= at_most {
             self.prune(now, PRUNED_AT_ONCE_MAX)?;
@@ -200,7 +200,7 @@ impl<'t> WriteLog<'t> {
         Ok(())
     }
 
-    /// Drops records that have been spent for a while, those that expired first before others; how
+    /// Drops records that have been spent for a while, in the order of their expiry; returns how
     /// many.
     pub(in crate::store::embedded) fn prune(
         &mut self,
@@ -248,13 +248,13 @@ impl ReadLog {
         Ok(self.meta.get(SEQUENCE)?.map_or(0, |sequence| sequence.value()))
     }
 
-    /// How many records there are, those included that are about to be pruned: they count against
-    /// the bound.
+    /// How many records there are, including those that are about to be pruned: they count against
+    /// the limit.
     pub(in crate::store::embedded) fn kept(&self) -> Result<u64, FileFault> {
         Ok(self.records.len()?)
     }
 
-    /// The record after a position; `None` at the end of the log.
+    /// The records after a position; `None` at the end of the log.
     pub(in crate::store::embedded) fn after(
         &self,
         position: Position,
@@ -286,13 +286,15 @@ impl ReadLog {
             read = sequence.value();
         }
         if rest.next().is_none() {
-            // The last ones may have been pruned. They are spent, so nobody misses them.
+            // The last records may have been pruned. They are spent, so the reader does not need
+            // them.
             read = head;
         }
         Ok(Some(Tail::Records(records, self.position(read)?)))
     }
 
-    /// Gives every record, in pieces, until they are no longer `wanted`; the position of the last.
+    /// Passes on every record, in pieces, until `take` returns false; returns the position of the
+    /// log's end.
     pub(in crate::store::embedded) fn snapshot(
         &self,
         mut take: impl FnMut(Vec<Record>) -> bool,
@@ -318,7 +320,7 @@ impl ReadLog {
         now: UnixTime,
     ) -> Result<Listing, FileFault> {
         let last_spent = (now.as_seconds(), u64::MAX);
-        // Spent records are few, as they are pruned.
+        // There are few spent records, because they are pruned.
         let mut total = self.by_expiry.len()?;
         for spent in self.by_expiry.range(..=last_spent)? {
             spent?;
@@ -336,7 +338,7 @@ impl ReadLog {
         Ok(Listing { records, total })
     }
 
-    /// The records that these ids name.
+    /// The records with these ids.
     pub(in crate::store::embedded) fn find_liftable(
         &self,
         sought: &[Lifted],
@@ -358,7 +360,7 @@ impl ReadLog {
     }
 }
 
-/// The revocations that bear one of these ids, with their places: they are found by when they expire.
+/// The revocations with one of these ids, and their sequences. They are found by their expiry.
 fn bearing(
     sought: &[Lifted],
     records: &impl ReadableTable<u64, &'static [u8]>,

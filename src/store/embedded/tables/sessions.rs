@@ -1,4 +1,4 @@
-//! The sessions in their tables, inside one transaction.
+//! The sessions in their tables, in one transaction.
 
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableHandle,
@@ -13,17 +13,17 @@ use crate::store::session::{
     Displaced, SESSION_MARGIN_S, decode, encode, listed_under, rests_until, room_for,
 };
 
-/// How many sessions are looked at in one transaction at most, when those are dropped that ended.
+/// How many due sessions are looked at in one transaction at most.
 pub(in crate::store::embedded) const LOOKED_AT_ONCE_MAX: usize = 2000;
 
-/// How long a record is left alone that cannot be read, in seconds; then it is looked at again.
+/// How long an unreadable record is left alone, in seconds, before the next look.
 const UNREADABLE_FOR_S: i64 = 86_400;
 
 /// By id: the record as JSON. Written once.
 const RECORDS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("sessions");
 
-/// By id: when it was last used, when it is looked at next whether it has ended, when the login
-/// was, and the subject that it is listed under. What must be known of a session whose record cannot be read.
+/// By id: when it was last used, when it is due, when the login was, and the subject that it is
+/// listed under. These are needed even for a session whose record cannot be read.
 const STATES: TableDefinition<&[u8; 32], (i64, i64, i64, &[u8; 32])> =
     TableDefinition::new("sessions_state");
 
@@ -31,8 +31,8 @@ const STATES: TableDefinition<&[u8; 32], (i64, i64, i64, &[u8; 32])> =
 const BY_SUBJECT: TableDefinition<(&[u8; 32], i64, &[u8; 32]), ()> =
     TableDefinition::new("sessions_by_subject");
 
-/// When a session is looked at whether it has ended, and its id. It may have been used since, and
-/// is then looked at again: whoever uses one writes nothing here.
+/// When a session is due, which is when to look whether it has ended; and its id. A session that
+/// was used since is due again later: using a session does not write here.
 const BY_DUE: TableDefinition<(i64, &[u8; 32]), ()> = TableDefinition::new("sessions_by_due");
 
 /// The names of the tables.
@@ -40,7 +40,7 @@ pub(in crate::store::embedded) fn names() -> [&'static str; 4] {
     [RECORDS.name(), STATES.name(), BY_SUBJECT.name(), BY_DUE.name()]
 }
 
-/// The sessions, being written.
+/// The sessions, in a write transaction.
 pub(in crate::store::embedded) struct WriteSessions<'t> {
     records: Table<'t, &'static [u8; 32], &'static [u8]>,
     states: Table<'t, &'static [u8; 32], (i64, i64, i64, &'static [u8; 32])>,
@@ -58,16 +58,16 @@ struct SessionState {
     subject: [u8; 32],
 }
 
-/// The outcome of a search for sessions that have ended.
+/// The outcome of pruning.
 pub(in crate::store::embedded) struct Pruned {
-    /// How many were looked at.
+    /// How many sessions were looked at.
     pub(in crate::store::embedded) looked_at: usize,
-    /// Those that were dropped.
+    /// The sessions that were dropped.
     pub(in crate::store::embedded) dropped: Vec<SessionId>,
 }
 
 impl<'t> WriteSessions<'t> {
-    /// The sessions; their tables are made if they are not there.
+    /// Opens the sessions, and creates missing tables.
     pub(in crate::store::embedded) fn open(
         transaction: &'t WriteTransaction,
     ) -> Result<Self, FileFault> {
@@ -85,7 +85,7 @@ impl<'t> WriteSessions<'t> {
         self.is_changed
     }
 
-    /// Writes a session down, unless it is there; the subject's sessions that had to make room.
+    /// Stores a session, unless it exists; returns the subject's sessions that made room for it.
     pub(in crate::store::embedded) fn create(
         &mut self,
         id: SessionId,
@@ -111,8 +111,8 @@ impl<'t> WriteSessions<'t> {
         }
     }
 
-    /// Drops the oldest sessions of a subject that has too many; never `newest`, whatever the
-    /// clock of another says.
+    /// Deletes the oldest sessions of a subject that has too many; never `newest`, whatever the
+    /// clock of another gateway says.
     fn displace(
         &mut self,
         newest: SessionId,
@@ -139,12 +139,12 @@ impl<'t> WriteSessions<'t> {
         Ok(logins.into_iter().map(|login| login.id).collect())
     }
 
-    /// Whether a session is there.
+    /// Whether a session exists.
     pub(in crate::store::embedded) fn holds(&self, id: SessionId) -> Result<bool, FileFault> {
         Ok(self.records.get(id.as_bytes())?.is_some())
     }
 
-    /// Notes when sessions were last used.
+    /// Records when sessions were last used.
     pub(in crate::store::embedded) fn touch(
         &mut self,
         seen: &[(SessionId, UnixTime)],
@@ -160,7 +160,7 @@ impl<'t> WriteSessions<'t> {
         Ok(())
     }
 
-    /// Deletes a session; whether it was there. Whether its record can be read does not matter.
+    /// Deletes a session, whether its record is readable or not; returns whether it existed.
     pub(in crate::store::embedded) fn delete(&mut self, id: SessionId) -> Result<bool, FileFault> {
         let was_there = self.records.remove(id.as_bytes())?.is_some();
         let state = self.state(id)?;
@@ -173,7 +173,7 @@ impl<'t> WriteSessions<'t> {
         Ok(was_there)
     }
 
-    /// Looks at those whose time has come, and drops those that ended a while ago.
+    /// Looks at the due sessions, and drops those that ended a while ago.
     pub(in crate::store::embedded) fn prune(
         &mut self,
         now: UnixTime,
@@ -201,7 +201,7 @@ impl<'t> WriteSessions<'t> {
         Ok(Pruned { looked_at: looked_at.len(), dropped })
     }
 
-    /// When a session is to be looked at again; `None` if it ended by `last`.
+    /// When a session is due again; `None` if it ended by `last`.
     fn next_look(
         &self,
         id: SessionId,
@@ -282,7 +282,7 @@ impl ReadSessions {
         for Displaced { id, .. } in logins.into_iter().rev() {
             match self.find(id) {
                 Ok(Some(session)) if now < rests_until(&session) => sessions.push((id, session)),
-                // One of a later version says nothing about the others.
+                // A record of a later version must not hide the other sessions.
                 Ok(_) | Err(FileFault::Record(_)) => {}
                 Err(error @ FileFault::File(_)) => return Err(error),
             }

@@ -1,4 +1,4 @@
-//! Remembers in its tables what was used that may be used once, inside one transaction.
+//! The used one-time values in their tables, in one transaction.
 
 use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
@@ -9,7 +9,7 @@ use crate::store::one_time::ONE_TIME_MARGIN_S;
 /// By key: until when it must be remembered.
 const SPENT: TableDefinition<&str, i64> = TableDefinition::new("spent");
 
-/// Until when something must be remembered, and its key.
+/// Until when a value must be remembered, and its key.
 const BY_EXPIRY: TableDefinition<(i64, &str), ()> = TableDefinition::new("spent_by_expiry");
 
 /// The names of the tables.
@@ -17,7 +17,7 @@ pub(in crate::store::embedded) fn names() -> [&'static str; 2] {
     [SPENT.name(), BY_EXPIRY.name()]
 }
 
-/// The one-time values that were used, in a transaction that writes.
+/// The used one-time values, in a write transaction.
 pub(in crate::store::embedded) struct WriteSpent<'t> {
     spent: Table<'t, &'static str, i64>,
     by_expiry: Table<'t, (i64, &'static str), ()>,
@@ -25,7 +25,7 @@ pub(in crate::store::embedded) struct WriteSpent<'t> {
 }
 
 impl<'t> WriteSpent<'t> {
-    /// Opens the tables, and makes them if they are missing.
+    /// Opens the tables, and creates missing ones.
     pub(in crate::store::embedded) fn open(
         transaction: &'t WriteTransaction,
     ) -> Result<Self, FileFault> {
@@ -41,7 +41,7 @@ impl<'t> WriteSpent<'t> {
         self.is_changed
     }
 
-    /// Notes that something is used; whether it was not before.
+    /// Records the use of a value; returns whether it is the first.
     pub(in crate::store::embedded) fn spend(
         &mut self,
         key: &str,
@@ -57,7 +57,7 @@ impl<'t> WriteSpent<'t> {
         Ok(true)
     }
 
-    /// Forgets what need not be remembered any more; how much.
+    /// Forgets values that need not be remembered any more; returns how many.
     pub(in crate::store::embedded) fn prune(
         &mut self,
         now: UnixTime,
@@ -65,7 +65,7 @@ impl<'t> WriteSpent<'t> {
     ) -> Result<usize, FileFault> {
         let last = now.plus(-ONE_TIME_MARGIN_S).as_seconds();
         let mut forgotten = Vec::new();
-        // The next second's begins with the empty key.
+        // The keys of the next second begin with the empty key.
         for entry in self.by_expiry.range(..(last.saturating_add(1), ""))?.take(at_most) {
             let entry = entry?.0;
             let (until, key) = entry.value();

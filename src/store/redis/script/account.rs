@@ -1,25 +1,26 @@
-//! Scripts about records that are on an account. What is decided here is what
-//! [`AccountEntries`](crate::store::account) decides.
+//! Scripts about records of an account. They make the same decisions as
+//! [`AccountEntries`](crate::store::account).
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-/// The function `charge(keys, args)`: appends a record of an account, or what stands for it, and ends
-/// sessions. For scripts with what is shared about the log; it defines what ends sessions, too.
+/// The function `charge(keys, args)`: appends a record of an account, or a cut-off in its place,
+/// and ends sessions. It needs the functions that scripts about the log share, and defines those
+/// that end sessions.
 ///
-/// Keys: the log, the snapshot, the sessions, what is due, the sessions of the subject, its single
-/// entries (by their time), its cut-offs (by their kind).
+/// Keys: the log, the snapshot, the sessions, the due sessions, the sessions of the subject, its
+/// single entries (by their time), its cut-offs (by their kind).
 ///
-/// Arguments: the time, how long after its end a record is kept, for how many records there is room
-/// if this is one more of the subject, and if it is its first; how many it may have; the digest of
-/// the subject, what the keys of sessions and of families begin with; the kind of the cut-off that
-/// is, or could be, written, what stands before its time, between that and its expiry, and after
-/// that; its time, and its expiry; the single record, or nothing; its time, and its expiry; the
-/// session that ends, or nothing; when everything expires.
+/// Arguments: the time, how long after its end a record is kept, how many records there may be if
+/// this is one more of the subject, and if it is its first; how many the subject may have; the
+/// digest of the subject, the prefixes of the keys of sessions and of families; the kind of the
+/// cut-off that is, or could be, written, its text before its time, between that and its expiry,
+/// and after that; its time, and its expiry; the single record, or empty; its time, and its expiry;
+/// the session that ends, or empty; when everything expires.
 ///
-/// Returns how many records were ever appended, or -1 if there is no room; and the records that were
-/// written, the single one before the cut-off. Where there is no room, nothing was done.
+/// Returns how many records were ever appended, or -1 if there is no room; and the records that
+/// were written, the single one before the cut-off. Without room, nothing was done.
 macro_rules! charge {
     () => {
         concat!(
@@ -210,10 +211,10 @@ end
     };
 }
 
-/// `charge`s, unless it is late: what was lifted since must not come back.
+/// Runs `charge`, unless it is late: a revocation that was lifted since must not come back.
 ///
-/// Keys and arguments: those; and until when it may be done (milliseconds since 1970, or nothing).
-/// Returns what that does.
+/// Keys and arguments: those of `charge`, and the deadline (milliseconds since 1970, or empty).
+/// Returns what `charge` returns.
 pub(crate) static CHARGE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         charge!(),

@@ -4,15 +4,16 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-/// Counts an attempt against all accounts, or against none if one has to wait. How long that is, is
-/// [`AttemptAccount::delay_s`](crate::store::attempts::AttemptAccount::delay_s) once more.
+/// Counts an attempt against all accounts, or against none if one has to wait. The wait is computed
+/// as in [`AttemptAccount::delay_s`](crate::store::attempts::AttemptAccount::delay_s).
 ///
-/// By the server's clock. If that was set back, the last attempt counts as made just now, and from
-/// now on: otherwise it would be waited for until the clock is where it was.
+/// Uses the server's clock. If that was set back, the last attempt counts as made just now.
+/// Otherwise clients would have to wait until the clock has caught up.
 ///
-/// Keys: the accounts. Arguments: for each, how many attempts in how many seconds, and whether each has
-/// the next one wait longer; until when it may be done (milliseconds since 1970, or nothing): attempts that came to
-/// nothing must not lock anybody out. Returns 0, or in how many seconds it may be tried again.
+/// Keys: the accounts. Arguments: for each account, how many attempts in how many seconds, and
+/// whether each attempt makes the next one wait longer; the deadline (milliseconds since 1970, or
+/// empty): an attempt that was given up must not lock a user out. Returns 0, or the seconds until
+/// the next attempt.
 pub(crate) static ATTEMPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         is_late!(),
@@ -60,10 +61,11 @@ return 0
     ))
 });
 
-/// Forgets all attempts against some accounts, and one of each of others.
+/// Forgets all attempts against some accounts, and one attempt against each of the others.
 ///
-/// Keys: those of which all are forgotten, then the others. Arguments: how many the first are; until when it may be
-/// done (milliseconds since 1970, or nothing): what was attempted since is not forgiven.
+/// Keys: the accounts whose attempts are all forgotten, then the others. Arguments: the number of
+/// the former; the deadline (milliseconds since 1970, or empty): later attempts must not be
+/// forgotten.
 pub(crate) static ABSOLVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         is_late!(),

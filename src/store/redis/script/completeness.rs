@@ -1,19 +1,21 @@
-//! Scripts that settle whether the server has all that it had.
+//! Scripts that settle whether the server has all the data that it had.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-/// Whether a server has all that anybody knows it had, or those who might know more were waited for.
-/// The first who finds that it is not the server that wrote its data begins to wait.
+/// Whether a server has all the data that any gateway knows it had, or the gateways that might know
+/// more were waited for. The first gateway that finds that another server wrote the data starts the
+/// wait.
 ///
-/// `settled` is a hash: `server`, by whom it was written; `done`, if it is so; else `since_ms`, since when
-/// is waited, `back:<instance>` for each gateway that knows no more than the server, and `witness` if one of
-/// them has followed an earlier one.
+/// `settled` is a hash: `server`, the server that wrote the data; `done`, if the server has all its
+/// data; else `since_ms`, the start of the wait, `back:<instance>` for each gateway that knows no
+/// more than the server, and `witness` if one of these has followed an earlier server.
 ///
-/// Keys: `settled`, the fleet. Arguments: the server, or nothing if that is hidden; who asks, or nothing;
-/// whether records were lost; whether who asks knows `nothing`, `more` or `no more`; for how long is waited,
-/// and how long a silent gateway is counted at least, in milliseconds. Returns whether it is so.
+/// Keys: `settled`, the fleet. Arguments: the server, or empty if its identity is hidden; the
+/// gateway that asks, or empty; whether records were lost; whether that gateway knows `nothing`,
+/// `more` or `no more`; how long to wait, and how long a silent gateway counts at least, in
+/// milliseconds. Returns whether the server has all its data.
 pub(in crate::store::redis) static ASK_COMPLETE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"

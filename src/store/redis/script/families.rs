@@ -1,17 +1,18 @@
 //! Scripts about families of refresh tokens.
 //!
-//! A family is a hash: `record` is what it is, as JSON; `current` the place and digest of the one good token;
-//! `used` when a token was last used, in seconds. Once a token was exchanged: `previous`, its
-//! digest; `rotated_ms`, when that was; `sealed`, what it was exchanged for; `earlier`, the same of the exchanges
-//! before that one, as far as a grace may reach, the earliest first, as MessagePack. `shared` is the current token if
-//! it was given out more than once; `was_shared` is there if `previous` was. `dead` is there or not.
+//! A family is a hash: `record` describes it, as JSON; `current` is the place and digest of the one
+//! good token; `used` is when a token was last used, in seconds. After the first exchange:
+//! `previous`, the exchanged token's digest; `rotated_ms`, the time of the exchange; `sealed`, the
+//! sealed successor; `earlier`, the same for the exchanges before that one, as far back as a grace
+//! may reach, the earliest first, as MessagePack. `shared` is the current token if it was given out
+//! more than once; `was_shared` exists if `previous` was. `dead` exists if the family is dead.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-/// Has a family expire after it could last be used, by the clock that is behind: the server's may
-/// be ahead of that of the gateway that used it.
+/// Has a family expire after the last time that it could be used, by the clock that is behind: the
+/// server's clock may be ahead of the clock of the gateway that used it.
 macro_rules! keep {
     () => {
         r"
@@ -24,11 +25,11 @@ end
     };
 }
 
-/// Writes a family down, unless it is there, or its session is not.
+/// Stores a family, unless it exists, or its session does not.
 ///
-/// Keys: the family, the record of its session. Arguments: the record, the digest of the first token, when it was made, when
-/// the family ends, how long it may rest, how long after that it is kept, when everything expires.
-/// Returns whether its session is there.
+/// Keys: the family, the record of its session. Arguments: the record, the digest of the first
+/// token, when it was made, when the family ends, its idle limit, how long after that it is kept,
+/// when everything expires. Returns whether its session exists.
 pub(crate) static BEGIN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         keep!(),
@@ -46,7 +47,8 @@ return 1
     ))
 });
 
-/// What a family remembers of its exchanges: each is the token, when it was exchanged, in milliseconds, and for what.
+/// The exchanges that a family remembers: for each the token, the time of the exchange in
+/// milliseconds, and the sealed successor.
 macro_rules! exchanges {
     () => {
         r"
@@ -118,19 +120,20 @@ end
 /// Exchanges a token. The outcomes are those of
 /// [`FamilyStore::rotate`](crate::store::family::FamilyStore::rotate), in its order.
 ///
-/// Whoever asks twice, because the answer was lost, is told the same again, whatever the grace.
-/// A grace is counted by the server's clock, and as much if that was set back: a fail-over may lead
-/// to a server that is a little behind.
+/// A gateway that asks twice, because the answer was lost, gets the same answer again, whatever the
+/// grace. The grace is measured by the server's clock, and has the same length if that was set
+/// back: a fail-over may lead to a server that is a little behind.
 ///
-/// Keys: the family, the record of its session, the sessions. Arguments: the digest that is
-/// presented, the digest of the successor, the successor, the grace in milliseconds, the time, the
-/// version of records that is known, the id, how long after its end a family is kept, when
-/// everything expires; the current token as it was read, when that was, how long the token had waited by then, how
-/// old the reading may be, for how long an unused successor is led to (all in milliseconds), how many earlier
-/// exchanges are remembered. Where the token was not the current one when the family was read, then the keys and
-/// arguments of `charge`: the end of the session. Returns a word, and a list of what belongs to it: to `replayed`
-/// what the token was exchanged for, to `unreadable` the record, to `ended` the records that were written; to that how
-/// many were ever appended, or -1 if there was no room, and to all others 0.
+/// Keys: the family, the record of its session, the sessions. Arguments: the presented digest, the
+/// successor's digest, the sealed successor, the grace in milliseconds, the time, the known version
+/// of records, the id, how long after its end a family is kept, when everything expires; the
+/// current token as it was read, when that was, how long the token had waited by then, how old the
+/// reading may be, for how long an unused successor is given out again (all in milliseconds), how
+/// many earlier exchanges are remembered. If the token was not the current one when the family was
+/// read, then the keys and arguments of `charge` for the end of the session follow. Returns a word,
+/// a list and a number. The list holds, for `replayed`, the sealed successors up to the current
+/// token, for `unreadable` the record, and for `ended` the records that were written. The number is
+/// 0, except for `ended`: how many records were ever appended, or -1 if there was no room.
 pub(crate) static ROTATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         charge!(),

@@ -4,11 +4,12 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-/// Replaces the document, if it is as expected. Asked twice, it says the same twice.
+/// Replaces the document, if it is the expected one. Sent twice, it gives the same answer twice.
 ///
-/// Key: the document. Arguments: the new one; until when it may be done (milliseconds since 1970, or nothing): it
-/// says from when on a key signs, and is to be known before; the one that is expected, unless there is none.
-/// Returns whether it is the new one now.
+/// Key: the document. Arguments: the new document; the deadline (milliseconds since 1970, or
+/// empty), because the document says when a key starts to sign, and gateways must know the key
+/// before; the expected document, unless there is none. Returns whether the document is the new one
+/// now.
 pub(crate) static REPLACE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         is_late!(),
@@ -30,9 +31,9 @@ return 1
     ))
 });
 
-/// Writes a document down, unless there is one. Asked twice, it says the same twice.
+/// Stores a document, unless there is one. Sent twice, it gives the same answer twice.
 ///
-/// Key: the document. Argument: what is written. Returns what is there now.
+/// Key: the document. Argument: the new document. Returns the document that is stored now.
 pub(crate) static KEEP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"

@@ -1,15 +1,15 @@
-//! The script about what may be used once.
+//! The script about one-time values.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-/// Notes that something was used that may be used once.
+/// Records the use of a one-time value.
 ///
-/// Key: its name. Arguments: a number that tells this use from any other, until when it is to be
-/// remembered, the time, how long after that it is remembered all the same, when everything
-/// expires; until when it may be done (milliseconds since 1970, or nothing): whoever was told that it was not must be
-/// able to use it. Returns whether this is its first use; asked twice, it is so twice.
+/// Key: its name. Arguments: a number that tells this use from any other, until when it must be
+/// remembered, the time, how long after that it is kept all the same, when everything expires; the
+/// deadline (milliseconds since 1970, or empty): a client that was refused must be able to use the
+/// value later. Returns whether this is the first use. Sent twice, it gives the same answer twice.
 pub(crate) static SPEND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         is_late!(),

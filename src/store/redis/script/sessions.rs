@@ -1,25 +1,27 @@
 //! Scripts about sessions.
 //!
-//! A member of the set of what is due is an id and its subject's digest, 43 characters each: the
-//! subject cannot be told from an id whose record is gone.
+//! A member of the set of due sessions is an id and its subject's digest, 43 characters each: an id
+//! whose record is gone does not reveal its subject.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-/// Writes a session down, unless it is there, and makes room for it: those of its subject that are
-/// gone are forgotten, and if there are still too many, the oldest deleted with their families, and that written
-/// to the log. Never the new one, whatever the clock of another gateway says. Where there is no bound, nobody makes
-/// room. Done twice, it is done once; where another record is, nothing is done.
+/// Stores a session, unless it exists, and makes room for it. It forgets those of the subject's
+/// sessions that are gone. If there are still too many, it deletes the oldest with their families,
+/// and writes their ends to the log. It never deletes the new session, whatever the clock of
+/// another gateway says. Without a limit, it deletes none. Done twice, it has the effect of once.
+/// If another record has the id, nothing is done.
 ///
-/// Keys: the record, the sessions, what is due, the sessions of the subject; those of `charge`. Arguments: the id, the
-/// record, when it expires, the time of the login, when it was last used, when it is due, the
-/// digest of the subject, how many sessions it may have (a number, or nothing), what the keys of
-/// records and of families begin with, and until when it may be done (milliseconds since 1970, or
-/// nothing): later it is an error, and nothing is done; a number for the marks of the records that are written.
-/// Then the arguments of `charge`, or nothing if ends are not to be written: its record is one of no session, of time
-/// 0 and of mark 0, and so is the mark of its cut-off. Returns the id that this is about, and a list of those that were
-/// deleted, each with the time of its login and what `charge` returned.
+/// Keys: the record, the sessions, the due sessions, the sessions of the subject; those of
+/// `charge`. Arguments: the id, the record, when it expires, the time of the login, when it was
+/// last used, when it is due, the digest of the subject, how many sessions the subject may have (a
+/// number, or empty), the prefixes of the keys of records and of families, and the deadline
+/// (milliseconds since 1970, or empty), after which nothing is done and the answer is an error; a
+/// number for the marks of the records that are written. Then the arguments of `charge`, or none if
+/// ends are not to be written: its record has no session, time 0 and mark 0, and its cut-off has
+/// mark 0, too. Returns the id, and a list of the deleted sessions, each with the time of its login
+/// and the result of `charge`.
 pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(with_log!(
         charge!(),
@@ -95,11 +97,11 @@ return {id, displaced}
     ))
 });
 
-/// A session, in one answer that says what it is about. Absence has a shape of its own there, so
-/// that `nil`, or the answer to another question, is not taken for it.
+/// Reads a session, in one answer that names the session. Absence has its own form in it, so that
+/// `nil`, or the answer to another question, is not taken for absence.
 ///
 /// Keys: the record, the sessions. Argument: the id. Returns the id, the record, and when it was
-/// last used; nothing for what there is not.
+/// last used, without the values that do not exist.
 pub(crate) static FIND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -108,11 +110,11 @@ return {ARGV[1], redis.call('GET', KEYS[1]), redis.call('ZSCORE', KEYS[2], ARGV[
     )
 });
 
-/// Deletes a session, and its family. Of one whose subject is not known, what is left in the sets is
-/// found later.
+/// Deletes a session, and its family. If its subject is not known, pruning removes its remaining
+/// entries in the sets later.
 ///
-/// Keys: the record, the sessions, what is due, the sessions of the subject, the family. Arguments:
-/// the id, the digest of the subject. Returns whether it was there.
+/// Keys: the record, the sessions, the due sessions, the sessions of the subject, the family.
+/// Arguments: the id, the digest of the subject. Returns whether the session existed.
 pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),
@@ -126,9 +128,9 @@ return redis.call('DEL', KEYS[1])
 
 /// The sessions of a subject. Forgets those that are gone.
 ///
-/// Keys: the sessions of the subject, the sessions, what is due. Arguments: the digest of the
-/// subject, what the keys of records begin with. Returns the digest that this is about, and a list of id,
-/// record, and when it was last used, for each, the latest login first.
+/// Keys: the sessions of the subject, the sessions, the due sessions. Arguments: the digest of the
+/// subject, the prefix of the keys of records. Returns the digest, and a list of the sessions, the
+/// latest login first, each with its id, its record, and when it was last used.
 pub(crate) static OF_SUBJECT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),
@@ -148,13 +150,14 @@ return {ARGV[1], found}
     ))
 });
 
-/// Looks at some of the sessions that are due, and drops those that ended a while ago. The others
-/// were used since, and are looked at when they would end now. One of a later version is left
-/// alone for a day. Not all at once: a script that takes long stops the server for everybody.
+/// Looks at some of the due sessions, and drops those that ended a while ago. The others were used
+/// since, and become due when they would now end. A session of a later version becomes due in a
+/// day. Not all at once: a long script stops the server for all clients.
 ///
-/// Keys: what is due, the sessions. Arguments: the time, how long after its end a session is kept,
-/// how many to look at, what the keys of records and of subjects begin with, the version of
-/// records that is known, what the keys of families begin with. Returns how many were looked at, and how many of them were dropped.
+/// Keys: the due sessions, the sessions. Arguments: the time, how long after its end a session is
+/// kept, how many to look at, the prefixes of the keys of records and of subjects, the known
+/// version of records, the prefix of the keys of families. Returns how many were looked at, and how
+/// many of them were dropped.
 pub(crate) static PRUNE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),

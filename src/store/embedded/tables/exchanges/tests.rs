@@ -1,4 +1,4 @@
-//! How exchanges are written, and which are remembered.
+//! How exchanges are stored, and which are remembered.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn exchanges_are_read_as_they_were_written() {
     assert!(decode(Some(b"{}"), last, token(3)).is_err());
 }
 
-/// An earlier version writes down the last exchange and nothing else.
+/// An earlier version stores only the last exchange.
 #[test]
 fn exchange_of_an_earlier_version_is_known() {
     let last = (&[9; 32], NOW.wall_ms - 20, &[9][..]);

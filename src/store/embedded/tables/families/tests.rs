@@ -29,7 +29,7 @@ fn after(wall_ms: i64, steady_ms: u64) -> Instant {
 
 /// Exchanges one token for the next or another; the family was read just then.
 async fn rotate(store: &Embedded, presented: u8, successor: u8, at: Instant) -> Rotation {
-    // Of no token that is presented again: nobody saw it when it was good.
+    // Current was a token that is not presented: the caller saw none of the others as good.
     rotate_knowing(store, 200, (presented, successor), at).await
 }
 
@@ -107,7 +107,7 @@ async fn unused_successor_is_led_to_for_longer_and_once_only() {
     let (_directory, store) = exchanged().await;
     let last = after(0, UNUSED_MS - 1);
     assert_eq!(rotate(&store, 1, 9, last).await, Rotation::Replayed(vec![vec![2]]));
-    // Perhaps there are two now who hold it: it has its grace.
+    // Two clients may hold it now: it has its grace.
     assert_eq!(rotate(&store, 2, 3, last).await, Rotation::Rotated);
     let within = after(0, UNUSED_MS - 1 + GRACE_MS - 1);
     assert_eq!(rotate(&store, 2, 9, within).await, Rotation::Replayed(vec![vec![3]]));
