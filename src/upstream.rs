@@ -1,4 +1,4 @@
-//! REACH. A named destination: its current addresses, and what Pingora needs to talk to them.
+//! REACH. A named destination: its current addresses, and what Pingora needs to connect to them.
 
 mod peer;
 pub mod resolver;
@@ -22,7 +22,7 @@ pub struct Upstream {
     in_flight: AtomicUsize,
 }
 
-/// A request is at an upstream until this is dropped.
+/// A request that is in flight at an upstream, until this is dropped.
 #[derive(Debug)]
 pub struct AtUpstream(Arc<Upstream>);
 
@@ -33,7 +33,7 @@ impl Drop for AtUpstream {
 }
 
 impl Upstream {
-    /// An upstream whose numeric peers are known at once; names wait for the resolver.
+    /// An upstream. Numeric peers are known at once; names wait for the resolver.
     pub fn new(settings: UpstreamSettings) -> Self {
         let numeric = settings.peers.iter().filter_map(|peer| peer.parse().ok()).collect();
         Self {
@@ -45,17 +45,17 @@ impl Upstream {
         }
     }
 
-    /// What the configuration says of it.
+    /// The configuration of the upstream.
     pub fn settings(&self) -> &UpstreamSettings {
         &self.settings
     }
 
-    /// Whether a peer is a name that has to be resolved.
+    /// Whether a peer is a name that must be resolved.
     pub fn has_names(&self) -> bool {
         self.settings.peers.iter().any(|peer| peer.parse::<SocketAddr>().is_err())
     }
 
-    /// Replaces the addresses (the resolver, its only writer).
+    /// Replaces the addresses. Only the resolver calls this.
     pub fn publish(&self, addresses: Vec<SocketAddr>) {
         if **self.addresses.load() != addresses {
             self.addresses.store(Arc::new(addresses));
@@ -72,8 +72,8 @@ impl Upstream {
         peer::at(&self.template, address)
     }
 
-    /// What it is told as `Host`, at this address, of a request that came without: its own name.
-    /// Nothing that the client sent has a part in it.
+    /// The `Host` that the upstream gets at this address if a request came without one: the
+    /// upstream's own name. No part of it comes from the client.
     pub fn host_at(&self, address: SocketAddr) -> String {
         match &self.settings.tls {
             Some(tls) => tls.server_name.to_string(),
@@ -81,15 +81,15 @@ impl Upstream {
         }
     }
 
-    /// Counts a request, unless the upstream has `max` already.
+    /// Counts a request, unless `max` are in flight at the upstream already.
     pub fn enter(self: &Arc<Self>, max: usize) -> Option<AtUpstream> {
-        // Given back by the guard, whichever way this goes.
+        // The guard gives it back in either case.
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
         let counted = AtUpstream(self.clone());
         (before < max).then_some(counted)
     }
 
-    /// The next address in turn, if there is any.
+    /// The next address in rotation, if there is any.
     pub fn next(&self) -> Option<SocketAddr> {
         let addresses = self.addresses.load();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);

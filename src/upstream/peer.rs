@@ -1,4 +1,4 @@
-//! What Pingora needs to know to talk to an upstream.
+//! The peer of an upstream, as Pingora needs it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -11,7 +11,7 @@ use pingora::utils::tls::{WrappedX509, parse_x509};
 
 use crate::config::UpstreamSettings;
 
-/// The peer of an upstream, but for its address.
+/// The peer of an upstream, except its address.
 pub(super) fn template(settings: &UpstreamSettings) -> HttpPeer {
     let UpstreamSettings {
         name: _,
@@ -24,13 +24,13 @@ pub(super) fn template(settings: &UpstreamSettings) -> HttpPeer {
         retries: _,
         in_flight_max: _,
     } = settings;
-    // An address that is replaced for each request; `HttpPeer::new` would resolve a name.
+    // A placeholder, replaced for each request; `HttpPeer::new` would resolve a name.
     let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let server_name = tls.as_ref().map(|tls| tls.server_name.to_string()).unwrap_or_default();
     let mut peer = HttpPeer::new(nowhere, tls.is_some(), server_name);
     let options = &mut peer.options;
     options.connection_timeout = Some(*connect_timeout);
-    // The handshake has a chance of its own.
+    // The TLS handshake gets time of its own.
     options.total_connection_timeout = Some(match tls {
         Some(_) => *connect_timeout * 3,
         None => *connect_timeout,
@@ -48,8 +48,8 @@ pub(super) fn template(settings: &UpstreamSettings) -> HttpPeer {
         let parsed: Vec<_> =
             authorities.iter().map(|der| WrappedX509::new(der.clone(), parse_x509)).collect();
         options.ca = Some(Arc::from(parsed));
-        // Pingora's pool does not tell authorities apart: a connection that one of them vouched
-        // for must not be reused where another is trusted.
+        // Pingora's pool does not separate authorities: a connection that one of them vouched for
+        // must not be reused where another is trusted.
         static STATE: OnceLock<RandomState> = OnceLock::new();
         peer.group_key = STATE.get_or_init(RandomState::new).hash_one(authorities);
     }

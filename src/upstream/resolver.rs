@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::Upstream;
 
-/// How often names are resolved. The system's resolver does not tell how long an answer is good.
+/// How often names are resolved. The system's resolver does not report how long an answer is valid.
 const RESOLVE_EVERY: Duration = Duration::from_secs(5);
 
-/// How long one name may take.
+/// How long the lookup of one name may take.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Resolves the peers of one upstream once.
+/// Resolves the peers of an upstream once.
 pub async fn resolve(upstream: &Upstream) {
     let mut addresses: Vec<SocketAddr> = Vec::new();
     let settings = upstream.settings();
