@@ -1,4 +1,4 @@
-//! Addresses: whom to count them as, their open connections, and their text.
+//! Addresses: the network that each counts as, their open connections, and their text.
 
 mod client_network;
 mod open_connections;

@@ -1,9 +1,9 @@
-//! Whom an address counts as.
+//! The network that an address counts as.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The network that stands for an address where clients are counted: an IPv4 address itself, the
-/// /64 of an IPv6 address, which is one customer's alone.
+/// The network that an address counts as where clients are counted: an IPv4 address itself, or the
+/// /64 of an IPv6 address, which belongs to one customer.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

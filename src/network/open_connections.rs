@@ -1,4 +1,4 @@
-//! Counts open connections, in all and by client network, and bounds both.
+//! Counts open connections, in total and by client network, and limits both.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -25,8 +25,8 @@ pub struct Place {
 }
 
 impl OpenConnections {
-    /// Counts a connection of `client`, unless there are `total_max` in all or `network_max` of its
-    /// network already. Without `network_max` it is not counted among those of its network.
+    /// Counts a connection of `client`, unless there are already `total_max` in total or
+    /// `network_max` from its network. Without `network_max` it does not count towards its network.
     pub fn admit(
         self: &Arc<Self>,
         client: IpAddr,
@@ -75,7 +75,7 @@ mod tests {
             connections.admit(client.parse().expect("an address"), 4, network_max)
         };
         let first = admit("2001:db8::1", Some(2)).expect("a place");
-        // It does not take the place of its neighbours.
+        // It does not count towards its network.
         let unbounded = admit("2001:db8::2", None).expect("a place");
         let _second = admit("2001:db8::3", Some(2)).expect("a place");
         assert!(admit("2001:db8::4", Some(2)).is_none(), "a third of one network");
