@@ -105,12 +105,16 @@ impl Http2Connection {
         (self.begun.load(Ordering::Acquire), ended)
     }
 
-    fn begin_request(&self) -> InProgress<'_> {
+    /// Counts one more request; `None` beyond the last one that the connection carries. The connection is
+    /// then about to be closed, but may have accepted more meanwhile.
+    fn begin_request(&self) -> Option<InProgress<'_>> {
         let begun = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
-        if begun == REQUESTS_MAX || begun == REQUESTS_MAX + self.beyond_max {
+        let last = REQUESTS_MAX + self.beyond_max;
+        if begun == REQUESTS_MAX || begun == last {
             self.is_due.notify_one();
         }
-        InProgress(&self.ended)
+        let in_progress = InProgress(&self.ended);
+        (begun <= last).then_some(in_progress)
     }
 }
 
@@ -141,7 +145,7 @@ impl HttpServerApp for Http2Connection {
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let _in_progress = self.begin_request();
+        let _in_progress = self.begin_request()?;
         self.app.serve(session, shutdown, &self.app.seat(), None).await
     }
 
