@@ -79,31 +79,7 @@ impl Compiler<'_> {
         references: References<'_>,
     ) -> Option<(Vec<Carrier>, Vec<usize>, Requirement)> {
         let carriers_field = field.key("authenticate");
-        let mut parsed = Vec::new();
-        for (index, name) in carriers.iter().enumerate() {
-            let field = carriers_field.index(index);
-            let choices = Carrier::ALL.map(|carrier| (carrier.as_str(), carrier));
-            match self.choice(Some(name), &field, &choices, Carrier::Bearer) {
-                Some(carrier) if parsed.contains(&carrier) => {
-                    self.error::<()>(&field, &format!("`{name}` is listed twice"), "Remove one");
-                }
-                Some(Carrier::Session) if references.login.is_absent() => {
-                    let fact = "nobody can log in, so there are no sessions";
-                    self.error::<()>(&field, fact, "Add `login`, or remove this");
-                }
-                Some(Carrier::ApiKey) if references.api_keys.is_absent() => {
-                    let fact = "there are no API keys";
-                    self.error::<()>(&field, fact, "Add `api_keys: {}`, or remove this");
-                }
-                Some(carrier) => parsed.push(carrier),
-                None => {}
-            }
-        }
-        if carriers.is_empty() {
-            let remedy = "Write [bearer], [session] or [api_key]";
-            let fact = "the list is empty, so no credential would be accepted";
-            self.empty::<()>(&carriers_field, fact, remedy);
-        }
+        let parsed = self.carriers(carriers, &carriers_field, references);
         let issuers_field = field.key("issuers");
         // An unknown carrier may be a misspelt one that needs issuers.
         let names_issuers = |name: &String| {
@@ -133,6 +109,41 @@ impl Compiler<'_> {
         };
         let requirement = self.requirement(require, &field.key("require"));
         Some((parsed, issuers?, requirement?))
+    }
+
+    /// The carriers of a route, in the order in which they are written.
+    fn carriers(
+        &mut self,
+        carriers: &[String],
+        field: &FieldPath,
+        references: References<'_>,
+    ) -> Vec<Carrier> {
+        let mut parsed = Vec::new();
+        for (index, name) in carriers.iter().enumerate() {
+            let field = field.index(index);
+            let choices = Carrier::ALL.map(|carrier| (carrier.as_str(), carrier));
+            match self.choice(Some(name), &field, &choices, Carrier::Bearer) {
+                Some(carrier) if parsed.contains(&carrier) => {
+                    self.error::<()>(&field, &format!("`{name}` is listed twice"), "Remove one");
+                }
+                Some(Carrier::Session) if references.login.is_absent() => {
+                    let fact = "nobody can log in, so there are no sessions";
+                    self.error::<()>(&field, fact, "Add `login`, or remove this");
+                }
+                Some(Carrier::ApiKey) if references.api_keys.is_absent() => {
+                    let fact = "there are no API keys";
+                    self.error::<()>(&field, fact, "Add `api_keys: {}`, or remove this");
+                }
+                Some(carrier) => parsed.push(carrier),
+                None => {}
+            }
+        }
+        if carriers.is_empty() {
+            let remedy = "Write [bearer], [session] or [api_key]";
+            let fact = "the list is empty, so no credential would be accepted";
+            self.empty::<()>(field, fact, remedy);
+        }
+        parsed
     }
 
     fn route_issuers(

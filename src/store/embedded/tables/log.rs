@@ -135,21 +135,27 @@ impl<'t> WriteLog<'t> {
         };
         let mut written = Vec::new();
         if let (true, EndedScope::Single { span, .. }) = (adds, ending) {
-            let sequence = self.put(record)?;
-            self.account_entries.note(
-                subject,
-                AccountEntryKind::Single,
-                AccountEntry { sequence, span },
-            )?;
+            self.put_entry(record, subject, AccountEntryKind::Single, span)?;
             written.push(record.clone());
         }
         if let Some(span) = cut {
             let record = ending.merged(record, kind, span);
-            let sequence = self.put(&record)?;
-            self.account_entries.note(subject, kind.into(), AccountEntry { sequence, span })?;
+            self.put_entry(&record, subject, kind.into(), span)?;
             written.push(record);
         }
         Ok(Some((written, self.last()?)))
+    }
+
+    /// Puts a record into the log, and notes it as an entry of its account.
+    fn put_entry(
+        &mut self,
+        record: &Record,
+        subject: &[u8; 32],
+        kind: AccountEntryKind,
+        span: Span,
+    ) -> Result<(), FileFault> {
+        let sequence = self.put(record)?;
+        self.account_entries.note(subject, kind, AccountEntry { sequence, span })
     }
 
     /// Appends a lift, which replaces what it lifts. Returns its sequence, or `None` if the premise
